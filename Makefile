@@ -1,0 +1,52 @@
+# One target for each thing a person does. Each sets up what it needs first.
+PYTHON ?= python3
+export PYTHON
+
+setup := @tools/setup
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
+
+demo: ## run the member service and watch a mail travel
+	$(setup) demo env -C services/member python -m member.demo $(ARGS)
+
+test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/test_servers.py -k kill")
+	$(setup) test pytest -n 2 $(ARGS)
+
+lint: ## read the code with every tool: format, style, types, layers, dependencies
+	$(setup) check ruff format --check --quiet
+	$(setup) check ruff check --quiet
+	$(setup) check mypy
+	$(setup) check pyright
+	$(setup) check pyright --project services/member
+	$(setup) check lint-imports
+	$(setup) check deptry src
+	$(setup) check env -C services/member deptry src
+
+check: lint test ## all that CI does: lint and test
+
+cover: ## run the tests and show which lines they miss
+	$(setup) test coverage run -m pytest -n 2 $(ARGS)
+	$(setup) test coverage combine --quiet
+	$(setup) test coverage report
+
+fmt: ## format the code and mend what can be mended
+	$(setup) check ruff check --fix --quiet
+	$(setup) check ruff format --quiet
+
+bench: ## measure against the peers
+	$(setup) bench python -m benchmarks $(ARGS)
+
+proto: ## generate the code that speaks protobuf
+	$(setup) proto python -m grpc_tools.protoc -I src --python_out src --pyi_out src pyasynq/proto/asynq.proto
+	$(setup) proto env -C services/member python -m grpc_tools.protoc -I proto --python_out src --pyi_out src \
+	  --grpc_python_out src --mypy_grpc_out only_async:src member/v1/member.proto
+
+pins: ## pin what the requirements require, in requirements/constraints.txt
+	$(setup) pins tools/pin
+
+clean: ## remove everything that was made
+	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo test lint check cover fmt bench proto pins clean
