@@ -1,0 +1,219 @@
+"""Typed tasks: functions that are declared once, enqueued by their arguments, run by workers."""
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
+
+from pyasynq.app.payload import Signature, encode_result
+from pyasynq.client import Client
+from pyasynq.errors import OptionError, PyasynqError
+from pyasynq.info import TaskInfo
+from pyasynq.options import EnqueueOptions, TaskOptions
+from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
+from pyasynq.server.mux import in_thread, is_async
+from pyasynq.task import Task
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
+
+
+class TypedTask(Generic[P, R]):
+    """A task function. Calling it runs it here; `enqueue` has a worker run it.
+
+    Attributes:
+        type: Task type.
+    """
+
+    def __init__(
+        self, app: "App", type: str, function: Callable[..., R], options: EnqueueOptions
+    ) -> None:
+        """Declare *function* as what handles *type*."""
+        functools.update_wrapper(self, function)
+        self.type = type
+        self._app = app
+        self._function = function
+        self._options = options
+        self._signature = Signature(type, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
+        given: dict[str, Any] = dict(kwargs)
+        missing = [name for name in self._signature.active if name not in given]
+        if missing and not any(isinstance(arg, ActiveTask) for arg in args):
+            given |= dict.fromkeys(missing, current_task())
+        return self._function(*args, **given)
+
+    def task(self, *args: P.args, **kwargs: P.kwargs) -> Task:
+        """Return the call as a `Task`, for ``enqueue_many`` or another client.
+
+        Raises:
+            PayloadError: If an argument is not of its type.
+        """
+        return Task(self.type, self._signature.payload(*args, **kwargs), **self._options)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
+        """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
+
+        Raises:
+            PayloadError: If an argument is not of its type.
+        """
+        return await self._app.client.enqueue(self.task(*args, **kwargs))
+
+    def options(self, **options: Unpack[EnqueueOptions]) -> "TypedTask[P, R]":
+        """Return this task with *options* on top of its own."""
+        merged: EnqueueOptions = {**self._options, **options}
+        if "headers" in options:
+            merged["headers"] = {**self._options.get("headers", {}), **options["headers"]}
+        if "process_in" in options:
+            merged.pop("process_at", None)
+        if "process_at" in options:
+            merged.pop("process_in", None)
+        return TypedTask(self._app, self.type, self._function, merged)
+
+    async def handle(self, task: ActiveTask) -> None:
+        """Run *task*; store what the function returns if the task has a retention."""
+        args, kwargs = self._signature.call(task)
+        if is_async(self._function):
+            value = await cast("Awaitable[object]", self._function(*args, **kwargs))
+        else:
+            value = await in_thread(task, functools.partial(self._function, *args, **kwargs))
+        if value is not None and task.retention_s:
+            await task.write_result(encode_result(self.type, value))
+
+
+class Declare(Protocol):
+    """Makes a function a task; a first parameter for the `ActiveTask` is not enqueued."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> TypedTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
+
+
+class App:
+    """Tasks, their client and their servers, declared in one place.
+
+    Attributes:
+        mux: Handlers of the declared tasks; others may be added.
+        state: What the lifespan yielded.
+    """
+
+    def __init__(self, broker: "str | Driver", **options: Unpack[ServerOptions]) -> None:
+        """Use *broker* for clients and servers.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
+            **options: Defaults for the servers this app makes; see `ServerOptions`.
+        """
+        self.mux = Mux()
+        self.state: dict[str, Any] = {}
+        self._broker = broker
+        self._options = options
+        self._client: Client | None = None
+        self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+
+    @property
+    def client(self) -> Client:
+        """The open client.
+
+        Raises:
+            PyasynqError: Outside ``async with app`` and outside this app's workers.
+        """
+        if self._client is None:
+            msg = "the app has no open client: enqueue inside `async with app:`"
+            raise PyasynqError(msg)
+        return self._client
+
+    def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
+        """Return a decorator that makes a function the task of *type*.
+
+        Args:
+            type: Task type; also the pattern under which workers find the function.
+            **options: Defaults for every enqueueing; see `TaskOptions`.
+
+        Raises:
+            OptionError: If *type* is blank, or is taken, or an option is not allowed.
+        """
+        Task(type, **options)  # refuses bad options here rather than at the first call
+
+        def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
+            task: TypedTask[..., Any] = TypedTask(
+                self, type, function, cast("EnqueueOptions", options)
+            )
+            self.mux.handle(type)(task.handle)
+            return task
+
+        return cast("Declare", declare)
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Wrap every handler in *middleware*; see `Mux.use`."""
+        return self.mux.use(middleware)
+
+    def lifespan(self, lifespan: Lifespan) -> Lifespan:
+        """Open what handlers share; decorates an ``async def`` that takes the app and yields once.
+
+        It is entered when a server starts and left when it has drained. A mapping that it yields
+        updates `state`.
+        """
+        context = asynccontextmanager(lifespan)
+
+        @asynccontextmanager
+        async def entered() -> AsyncGenerator[None]:
+            async with context(self) as state:
+                self.state |= state or {}
+                yield
+
+        self._lifespan = entered
+        return lifespan
+
+    def server(
+        self, broker: "str | Driver | None" = None, **options: Unpack[ServerOptions]
+    ) -> Server:
+        """Return a server for this app's tasks; *options* win over the app's own.
+
+        While it runs, the app's client is open: tasks may enqueue tasks.
+
+        Args:
+            broker: Used from now on instead of the app's own, by client and server.
+            **options: See `ServerOptions`.
+        """
+        self._broker = broker or self._broker
+        merged: ServerOptions = {**self._options, **options}
+        merged["lifespan"] = self._working
+        return Server(self._broker, handler=self.mux, **merged)
+
+    async def __aenter__(self) -> Self:
+        """Open the client."""
+        if self._client is not None:
+            raise OptionError("app", self, "opened once at a time")
+        self._client = Client(self._broker)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close the client."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncGenerator[None]:
+        own = nullcontext() if self._client is not None else self
+        async with own, self._lifespan():
+            yield

@@ -1,0 +1,50 @@
+"""Brokers: where tasks are kept between being enqueued and being done.
+
+`connect` is the only way in; everything above sees the protocols alone.
+"""
+
+from typing import TYPE_CHECKING
+
+from pyasynq.broker.protocols import (
+    Broker,
+    EnqueuePath,
+    Forwarded,
+    Lease,
+    MaintainPath,
+    ProcessPath,
+    Refusal,
+    RegistryPath,
+    Taken,
+)
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+__all__ = [
+    "Broker",
+    "EnqueuePath",
+    "Forwarded",
+    "Lease",
+    "MaintainPath",
+    "ProcessPath",
+    "Refusal",
+    "RegistryPath",
+    "Taken",
+    "connect",
+]
+
+
+def connect(broker: "str | Driver") -> Broker:
+    """Return a broker; nothing is sent before the first call.
+
+    Args:
+        broker: A URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
+            ``redis-cluster://``), a bare ``host:port``, or a redis-py asyncio client, which is
+            never closed by us.
+
+    Raises:
+        OptionError: If the URL or the client cannot be used.
+    """
+    from pyasynq.broker.redis import RedisBroker  # imported late: the driver takes 0.1 s to load
+
+    return RedisBroker.connect(broker)

@@ -1,0 +1,224 @@
+"""Reach Redis: URLs to clients, driver errors to ours."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import chain
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis import exceptions as driver_errors
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from pyasynq.errors import (
+    BrokerAuthError,
+    BrokerError,
+    BrokerFullError,
+    BrokerReadOnlyError,
+    BrokerUnavailableError,
+    OptionError,
+)
+
+Driver: TypeAlias = Redis | RedisCluster
+Word: TypeAlias = str | bytes | int | float
+
+ALLOWED: Final = (
+    "a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL, "
+    "host:port, or a redis.asyncio client with decode_responses=False"
+)
+CONNECT_S: Final = 5
+ANSWER_S: Final = 5
+"""Longest wait for an answer, as in the reference's client (3 s), with room for slow disks."""
+
+_ERRORS: Final[tuple[tuple[type[Exception], type[BrokerError]], ...]] = (
+    (driver_errors.AuthenticationError, BrokerAuthError),
+    (driver_errors.AuthorizationError, BrokerAuthError),
+    (driver_errors.NoPermissionError, BrokerAuthError),
+    (driver_errors.ReadOnlyError, BrokerReadOnlyError),
+    (driver_errors.OutOfMemoryError, BrokerFullError),
+    (driver_errors.ConnectionError, BrokerUnavailableError),
+    (driver_errors.TimeoutError, BrokerUnavailableError),
+    (driver_errors.ClusterDownError, BrokerUnavailableError),
+    (driver_errors.MasterDownError, BrokerUnavailableError),
+    (driver_errors.TryAgainError, BrokerUnavailableError),
+    (driver_errors.RedisClusterException, BrokerUnavailableError),
+    (driver_errors.RedisError, BrokerError),
+    (OSError, BrokerUnavailableError),
+)
+_WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
+    ("OOM command not allowed", BrokerFullError),
+    ("READONLY ", BrokerReadOnlyError),
+    ("NOPERM ", BrokerAuthError),
+    ("The user executing the script can't", BrokerAuthError),
+    ("NOAUTH ", BrokerAuthError),
+    ("WRONGPASS ", BrokerAuthError),
+    ("MASTERDOWN ", BrokerUnavailableError),
+    ("LOADING ", BrokerUnavailableError),
+    ("NOREPLICAS ", BrokerUnavailableError),
+    ("MISCONF ", BrokerUnavailableError),
+    ("BUSY ", BrokerUnavailableError),
+)
+"""Errors raised inside a script reach the driver as text only."""
+
+
+FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
+"""What the driver raises; the second is no `RedisError`."""
+
+
+def translated(error: Exception) -> BrokerError:
+    """Return our error for the driver's *error*, which becomes its cause."""
+    text = str(error)
+    said = (ours for words, ours in _WORDS if words in text)
+    meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
+    kind = next(chain(said, meant), BrokerError)
+    ours = kind(f"Redis: {text}" if text else f"Redis: {type(error).__name__}")
+    ours.__cause__ = error
+    return ours
+
+
+@asynccontextmanager
+async def answered(patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
+    """Raise the driver's errors as ours, and `BrokerUnavailableError` when it takes too long.
+
+    The driver has time limits of its own, but on Python 3.11 they double the cost of a call.
+    """
+    try:
+        async with asyncio.timeout(patience_s):
+            yield
+    except FAILURES as error:
+        raise translated(error) from error
+
+
+async def execute(driver: Driver, *words: Word, patience_s: float = ANSWER_S) -> object:
+    """Send one command and return its answer.
+
+    Args:
+        driver: The client.
+        *words: The command.
+        patience_s: Longest wait for the answer, seconds.
+
+    Raises:
+        BrokerError: If there is no answer, or it is an error.
+    """
+    try:
+        async with asyncio.timeout(patience_s):
+            if isinstance(driver, RedisCluster):
+                # A client that does not know the slots yet sends to any node; told that the key is
+                # elsewhere, it closes every connection, with what is under way on them.
+                await driver.initialize()
+            return cast("object", await driver.execute_command(*words))
+    except FAILURES as error:
+        raise translated(error) from error
+
+
+def open_driver(broker: str | Driver) -> Driver:
+    """Return the client that *broker* is or names.
+
+    Raises:
+        OptionError: If it cannot be used.
+    """
+    if broker == "":
+        raise OptionError("broker", broker, ALLOWED)
+    if isinstance(broker, str):
+        return _from_url(broker if "://" in broker else f"redis://{broker}")
+    if not isinstance(broker, Redis | RedisCluster):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError("broker", broker, ALLOWED)
+    if broker.get_encoder().decode_responses:
+        raise OptionError("broker", broker, ALLOWED)
+    return broker
+
+
+async def close_driver(driver: Driver) -> None:
+    """Close *driver*, and the connections to sentinels that it leaves open."""
+    await driver.aclose()
+    pool = driver.connection_pool if isinstance(driver, Redis) else None
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in cast("list[Redis]", pool.sentinel_manager.sentinels):
+            await sentinel.aclose()
+
+
+def _from_url(url: str) -> Driver:
+    scheme = url.partition("://")[0]
+    try:
+        match scheme:
+            case "redis" | "rediss":
+                return _single(url)
+            case "unix" | "redis-socket":
+                return Redis.from_url(f"unix{url.removeprefix(scheme)}", **_settings())
+            case "redis-cluster" | "rediss-cluster":
+                return _cluster(url)
+            case "redis-sentinel" | "rediss-sentinel":
+                return _sentinel(url)
+            case _:
+                raise OptionError("broker", scheme + "://", ALLOWED)
+    except (ValueError, TypeError, driver_errors.RedisClusterException) as error:
+        if isinstance(error, OptionError):
+            raise
+        raise OptionError("broker", scheme + "://…", f"{ALLOWED} ({error})") from error
+
+
+def _single(url: str) -> Redis:
+    database = urlsplit(url).path.strip("/")
+    if database and not database.isdigit():
+        msg = f"{database!r} is no database number"
+        raise ValueError(msg)
+    driver = Redis.from_url(url.rstrip("/"), **_settings(), socket_keepalive=True)
+    pool = driver.connection_pool
+    pool.connection_class(**pool.connection_kwargs)  # refuses what no connection knows
+    return driver
+
+
+def _settings() -> dict[str, Any]:
+    # Retries are ours: an enqueue that is sent again by the driver would meet itself as a conflict.
+    return {
+        "protocol": 2,
+        "max_connections": 2**31,
+        "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": None,  # see `answered`
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _cluster(url: str) -> RedisCluster:
+    settings = _settings() | {
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 3),
+    }  # follows a slot that moves
+    return RedisCluster.from_url(url.replace("-cluster", "", 1).rstrip("/"), **settings)
+
+
+def _sentinel(url: str) -> Redis:
+    """Return a client of the primary that the sentinels name.
+
+    As in the reference's URIs, a password before the ``@`` is the sentinels'; the Redis user and
+    password are the query's ``username`` and ``password``. The primary's name is ``master``.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    tls = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    login = _settings() | tls | _sentinel_login(credentials)
+    addresses = [_address(host) for host in hosts.split(",")]
+    settings = _settings() | tls | {"db": int(parts.path.strip("/") or 0)}
+    settings |= {name: query[name] for name in ("username", "password") if name in query}
+    make_sentinels: Any = Sentinel  # redis-py is typed only in part
+    sentinels = make_sentinels(addresses, sentinel_kwargs=login)
+    return cast("Redis", sentinels.master_for(query.get("master", "mymaster"), **settings))
+
+
+def _sentinel_login(credentials: str) -> dict[str, Any]:
+    if not credentials:
+        return {}
+    user, _, password = credentials.partition(":")
+    return {"password": unquote(password)} | ({"username": unquote(user)} if user else {})
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "26379")
+    if not host:
+        msg = "no sentinel is named"
+        raise ValueError(msg)
+    return host, int(port)

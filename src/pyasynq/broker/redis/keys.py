@@ -1,0 +1,97 @@
+"""Spell every Redis key. No other module writes a key.
+
+Source:
+    Protocol sections 1.1 and 1.2 (asynq v0.26.0 ``internal/base/base.go``).
+"""
+
+import re
+from typing import Final
+
+from pyasynq.states import TaskState
+
+QUEUES: Final = "asynq:queues"
+SERVERS: Final = "asynq:servers"
+WORKERS: Final = "asynq:workers"
+CANCEL: Final = "asynq:cancel"
+
+KINDS: Final = tuple(
+    (re.compile(pattern, re.DOTALL), kind)
+    for pattern, kind in (
+        (r"asynq:\{.*\}:(pending|active)", "list"),
+        (r"asynq:\{.*\}:(lease|scheduled|retry|archived|completed)", "zset"),
+        (r"asynq:\{.*\}:t:.+", "hash"),
+        (r"asynq:\{.*\}:unique:.+", "string"),
+        (r"asynq:\{.*\}:(paused|processed|failed)", "string"),
+        (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
+        (r"asynq:\{.*\}:groups", "set"),
+        (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
+        (r"asynq:queues", "set"),
+        (r"asynq:(servers|workers|schedulers)", "zset"),
+        (r"asynq:servers:\{.+\}", "string"),
+        (r"asynq:workers:\{.+\}", "hash"),
+        (r"asynq:schedulers:\{.+\}", "list"),
+        (r"asynq:scheduler_history:.+", "zset"),
+        (r"asynq:sema:.+", "zset"),
+    )
+)
+"""Every form of key with its Redis type; tests hold what is left in Redis against it."""
+
+
+def prefix(queue: str) -> str:
+    """Return the start of all keys of *queue*; its braces pin one cluster slot."""
+    return f"asynq:{{{queue}}}:"
+
+
+def task(queue: str, task_id: str = "") -> str:
+    """Return the key of one task (hash); without an id, what all of them start with."""
+    return f"asynq:{{{queue}}}:t:{task_id}"
+
+
+def container(queue: str, state: TaskState) -> str:
+    """Return the key that lists the ids in *state* (list or sorted set)."""
+    return f"asynq:{{{queue}}}:{state.value}"
+
+
+def lease(queue: str) -> str:
+    """Return the key of the lease ends (sorted set of ids by Unix seconds)."""
+    return f"asynq:{{{queue}}}:lease"
+
+
+def paused(queue: str) -> str:
+    """Return the key that exists while *queue* is paused (string)."""
+    return f"asynq:{{{queue}}}:paused"
+
+
+def processed(queue: str, day: str = "") -> str:
+    """Return the key of the tasks processed, ever or on *day* (string)."""
+    return f"asynq:{{{queue}}}:processed{day and ':' + day}"
+
+
+def failed(queue: str, day: str = "") -> str:
+    """Return the key of the runs that failed, ever or on *day* (string)."""
+    return f"asynq:{{{queue}}}:failed{day and ':' + day}"
+
+
+def unique(queue: str, type: str, digest: str) -> str:
+    """Return the key of a unique lock (string); *digest* is empty without payload."""
+    return f"asynq:{{{queue}}}:unique:{type}:{digest}"
+
+
+def groups(queue: str) -> str:
+    """Return the key of the names of groups with waiting tasks (set)."""
+    return f"asynq:{{{queue}}}:groups"
+
+
+def group(queue: str, name: str = "") -> str:
+    """Return the key of one group's tasks (sorted set); without a name, their common start."""
+    return f"asynq:{{{queue}}}:g:{name}"
+
+
+def server(host: str, pid: int, server_id: str) -> str:
+    """Return the key of a server's record (string)."""
+    return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
+
+
+def workers(host: str, pid: int, server_id: str) -> str:
+    """Return the key of the tasks a server runs (hash)."""
+    return f"asynq:workers:{{{host}:{pid}:{server_id}}}"

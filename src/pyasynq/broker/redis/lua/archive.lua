@@ -1,0 +1,45 @@
+-- Give tasks up and keep them for inspection.
+--
+-- USES clock locks held counted trimmed
+-- KEYS
+--   active         list
+--   lease          zset
+--   archived       zset
+--   processed      string
+--   failed         string
+--   processed_day  string
+--   failed_day     string
+-- ARGV
+--   task_prefix    str    start of the keys of this queue's tasks
+--   day_ends_s     int    when the counters of the day end, Unix seconds
+-- EACH
+--   id             str    task id
+--   owner          str    token of the taking; empty if a recoverer holds it
+--   message        bytes  encoded TaskMessage with what went wrong; empty leaves the stored one
+-- RETURNS
+--   for each: 1 archived, 0 no longer held
+-- SOURCE
+--   protocol 3.11 (asynq v0.26.0 internal/rdb/rdb.go archiveCmd); trims first and in chunks, which
+--   there fails for good once some 8,000 tasks are old (D21)
+
+redis.call("ZCARD", archived)
+local answers, mine = held()
+if #mine == 0 then
+  return answers
+end
+let_go(mine)
+trim_archive(#mine)
+for n, answer in ipairs(answers) do
+  local i = 1 + (n - 1) * stride
+  if answer == 1 then
+    local key = task_prefix .. each[i]
+    redis.call("ZADD", archived, now_s, each[i])
+    redis.call("HSET", key, "state", "archived")
+    if each[i + 2] ~= "" then
+      redis.call("HSET", key, "msg", each[i + 2])
+    end
+    redis.call("HDEL", key, "owner")
+  end
+end
+count(#mine, #mine)
+return answers

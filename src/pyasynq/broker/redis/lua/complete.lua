@@ -1,0 +1,43 @@
+-- Keep tasks that are done until their retention is over.
+--
+-- USES clock locks held counted
+-- KEYS
+--   active         list
+--   lease          zset
+--   completed      zset
+--   processed      string
+--   failed         string
+--   processed_day  string
+--   failed_day     string
+-- ARGV
+--   task_prefix    str    start of the keys of this queue's tasks
+--   day_ends_s     int    when the counters of the day end, Unix seconds
+-- EACH
+--   id             str    task id
+--   owner          str    token of the taking; empty if a recoverer holds it
+--   message        bytes  encoded TaskMessage with its completion time
+--   expires_s      int    end of the retention, Unix seconds
+--   lock           str    key of the task's unique lock, or empty
+-- RETURNS
+--   for each: 1 completed, 0 no longer held
+-- SOURCE
+--   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd)
+
+redis.call("ZCARD", completed)
+local answers, mine = held()
+if #mine == 0 then
+  return answers
+end
+let_go(mine)
+for n, answer in ipairs(answers) do
+  local i = 1 + (n - 1) * stride
+  if answer == 1 then
+    local key = task_prefix .. each[i]
+    redis.call("ZADD", completed, each[i + 3], each[i])
+    redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
+    redis.call("HDEL", key, "owner")
+    unlock(each[i + 4], each[i])
+  end
+end
+count(#mine, 0)
+return answers

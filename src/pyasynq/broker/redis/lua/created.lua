@@ -1,0 +1,18 @@
+-- Create the hash of a new task.
+
+-- Returns 1, or 0 if the id is taken, or -1 if another task holds the lock.
+local function create(id, message, state, lock, ttl_s, ...)
+  local key = task_prefix .. id
+  if redis.call("EXISTS", key) == 1 then
+    return 0
+  end
+  if lock == "" then
+    redis.call("HSET", key, "msg", message, "state", state, ...)
+    return 1
+  end
+  if not redis.call("SET", lock, id, "NX", "EX", ttl_s) then
+    return -1
+  end
+  redis.call("HSET", key, "msg", message, "state", state, "unique_key", lock, ...)
+  return 1
+end

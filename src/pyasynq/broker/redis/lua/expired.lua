@@ -1,0 +1,34 @@
+-- List tasks whose lease is over, and drop leases without a task.
+--
+-- USES clock held
+-- KEYS
+--   active       list
+--   lease        zset
+-- ARGV
+--   task_prefix  str  start of the keys of this queue's tasks
+--   margin_s     int  seconds a Go worker's lease must be over: its clock may differ from ours
+--   limit        int  most tasks to list
+-- RETURNS
+--   id and message of each
+-- SOURCE
+--   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
+--   itself, so that a broken one hides no other (D27)
+
+local reply = {}
+local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
+for n = 1, #over, 2 do
+  local id, lease_end = over[n], over[n + 1]
+  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "owner")
+  local ours = fields[2] and fields[2]:sub(-#lease_end - 1) == stamp("", lease_end)
+  if not fields[1] then
+    redis.call("LREM", active, 0, id)
+    redis.call("ZREM", lease, id)
+  elseif ours or tonumber(lease_end) <= now_s - margin_s then
+    reply[#reply + 1] = id
+    reply[#reply + 1] = fields[1]
+  end
+  if #reply >= limit * 2 then
+    break
+  end
+end
+return reply

@@ -1,0 +1,65 @@
+-- What the caller still holds, and letting go of it.
+
+-- What dequeue and extend write into a task's hash: who holds it, and the end of the lease with it.
+-- A Go worker writes the lease only; so a token that outlived its lease is known by the other end.
+local function stamp(owner, lease_end)
+  return owner .. "@" .. lease_end
+end
+
+-- Whether the task with this lease end is held by owner; an empty owner stands for a recoverer,
+-- which holds whatever is over.
+local function is_held(id, owner, lease_end)
+  if not lease_end then
+    return false
+  end
+  if owner == "" then
+    return tonumber(lease_end) <= now_s
+  end
+  return redis.pcall("HGET", task_prefix .. id, "owner") == stamp(owner, lease_end)
+end
+
+-- Return one answer for each task (1 held, 0 lost) and the ids that are held.
+-- Reads only, so an error here leaves everything as it was.
+local function held()
+  redis.call("LLEN", active)
+  local ids = {}
+  for i = 1, #each, stride do
+    ids[#ids + 1] = each[i]
+  end
+  local ends = redis.call("ZMSCORE", lease, unpack(ids))
+  local answers, mine = {}, {}
+  for n, id in ipairs(ids) do
+    answers[n] = 0
+    if is_held(id, each[2 + (n - 1) * stride], ends[n]) then
+      answers[n] = 1
+      mine[#mine + 1] = id
+    end
+  end
+  return answers, mine
+end
+
+-- Take ids out of active and lease. They are oldest first, and the oldest is at the right: most of
+-- them stand together at that end, where a few calls take out many.
+local function let_go(ids)
+  local gone = {}
+  for _, id in ipairs(ids) do
+    gone[id] = true
+  end
+  local tail = redis.call("LRANGE", active, -#ids - 32, -1)
+  local left = {}
+  for _, id in ipairs(tail) do
+    if gone[id] then
+      gone[id] = nil
+    else
+      left[#left + 1] = id
+    end
+  end
+  redis.call("LTRIM", active, 0, -#tail - 1)
+  if #left > 0 then
+    redis.call("RPUSH", active, unpack(left))
+  end
+  for id in pairs(gone) do
+    redis.call("LREM", active, -1, id)
+  end
+  redis.call("ZREM", lease, unpack(ids))
+end

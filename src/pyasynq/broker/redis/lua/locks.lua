@@ -1,0 +1,8 @@
+-- Unique locks.
+
+-- Release a lock, unless another task holds it by now.
+local function unlock(lock, id)
+  if lock and lock ~= "" and redis.pcall("GET", lock) == id then
+    redis.call("DEL", lock)
+  end
+end

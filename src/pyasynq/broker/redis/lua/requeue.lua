@@ -1,0 +1,31 @@
+-- Put tasks back at the head of their queue, as if they had not been taken.
+--
+-- USES clock held
+-- KEYS
+--   active         list
+--   lease          zset
+--   pending        list
+-- ARGV
+--   task_prefix    str    start of the keys of this queue's tasks
+-- EACH
+--   id             str    task id
+--   owner          str    token of the taking; empty if a recoverer holds it
+-- RETURNS
+--   for each: 1 pending, 0 no longer held
+-- SOURCE
+--   protocol 3.9 (asynq v0.26.0 internal/rdb/rdb.go requeueCmd); sets pending_since, so that the
+--   queue's latency stays true (D18)
+
+redis.call("LLEN", pending)
+local answers, mine = held()
+if #mine == 0 then
+  return answers
+end
+let_go(mine)
+for n = #mine, 1, -1 do  -- the first of them is to run first
+  local id = mine[n]
+  redis.call("RPUSH", pending, id)
+  redis.call("HSET", task_prefix .. id, "state", "pending", "pending_since", now_ns)
+  redis.call("HDEL", task_prefix .. id, "owner")
+end
+return answers

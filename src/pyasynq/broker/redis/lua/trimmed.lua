@@ -1,0 +1,23 @@
+-- Keep the archive within its limits.
+
+-- Delete up to 128 archived tasks, oldest first: those over the age, then those over the number
+-- once incoming more have come. Returns how many.
+local function trim_archive(incoming)
+  local ids = redis.call("ZRANGEBYSCORE", archived, "-inf", now_s - 7776000, "LIMIT", 0, 128)
+  if #ids == 0 then
+    local over = redis.call("ZCARD", archived) + incoming - 9999
+    if over > 0 then
+      ids = redis.call("ZRANGE", archived, 0, math.min(over, 128) - 1)
+    end
+  end
+  if #ids == 0 then
+    return 0
+  end
+  redis.call("ZREM", archived, unpack(ids))
+  for _, id in ipairs(ids) do
+    local key = task_prefix .. id
+    unlock(redis.pcall("HGET", key, "unique_key"), id)
+    redis.call("DEL", key)
+  end
+  return #ids
+end

@@ -1,0 +1,110 @@
+"""Keep queues in order."""
+
+import time
+from collections.abc import Sequence
+from typing import Final, cast
+
+from pyasynq.broker.protocols import Forwarded, Lease
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.records import read_id, read_message
+from pyasynq.broker.redis.scripts import MAX_TASKS, Script
+from pyasynq.states import TaskState
+
+GO_MARGIN_S: Final = 30
+"""Go writes leases by its own clock; as in its recoverer, they are over only after this margin."""
+
+SCAN: Final = 500
+"""Ids of ``active`` looked at in one call."""
+
+
+class RedisMaintain:
+    """The maintain path."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def forward(self, queue: str) -> Forwarded:
+        """Move a batch of due tasks of *queue* to pending."""
+        sources = (TaskState.SCHEDULED, TaskState.RETRY)
+        calls = [
+            scripts.forward(
+                source=keys.container(queue, source),
+                pending=keys.container(queue, TaskState.PENDING),
+                groups=keys.groups(queue),
+                task_prefix=keys.task(queue),
+                group_prefix=keys.group(queue),
+                limit=MAX_TASKS,
+            )
+            for source in sources
+        ]
+        replies = await scripts.run_all(self._driver, calls)
+        moved, waits = 0, list[int]()
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+            count, wait_ms = cast("list[int]", reply)
+            moved += count
+            if wait_ms >= 0:
+                waits.append(wait_ms)
+        next_in_s = min(waits) / 1000 if waits else None
+        return Forwarded(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
+
+    async def expired(self, queue: str) -> list[Lease]:
+        """Return a batch of tasks whose lease is over."""
+        call = scripts.expired(**self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS)
+        reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
+        now, now_s = time.monotonic(), time.time()
+        return [
+            Lease(read_message(queue, task_id, data)[0], read_id(task_id), "", now_s, now)
+            for task_id, data in zip(reply[::2], reply[1::2], strict=True)
+        ]
+
+    async def repair(self, queue: str) -> int:
+        """Give ids in ``active`` that have no lease an ended one; return how many."""
+        return await self._scan(scripts.repair, queue)
+
+    async def end_leases(self, queue: str, server_id: str) -> int:
+        """End the leases of a server that is known to be dead; return how many."""
+        return await self._scan(scripts.end_leases, queue, server_id=server_id)
+
+    async def expire_completed(self, queue: str, *, limit: int) -> int:
+        """Delete up to *limit* completed tasks past their retention; return how many."""
+        call = scripts.expire(
+            completed=keys.container(queue, TaskState.COMPLETED),
+            task_prefix=keys.task(queue),
+            limit=limit,
+        )
+        return cast("int", await scripts.run(self._driver, call))
+
+    async def trim_archived(self, queue: str) -> int:
+        """Delete a batch of archived tasks beyond age and number; return how many."""
+        archived = keys.container(queue, TaskState.ARCHIVED)
+        call = scripts.trim(archived=archived, task_prefix=keys.task(queue))
+        return cast("int", await scripts.run(self._driver, call))
+
+    async def _scan(self, script: Script, queue: str, **values: Word) -> int:
+        """Run *script* over all of ``active``, from its right end."""
+        start = changed = 0
+        while True:
+            call = script(
+                **self._active(queue),
+                **values,
+                start=start,
+                limit=SCAN,
+                ended_s=GO_MARGIN_S + 1,
+            )
+            seen, count = cast("list[int]", await scripts.run(self._driver, call))
+            changed += count
+            if seen < SCAN:
+                return changed
+            start += seen
+
+    @staticmethod
+    def _active(queue: str) -> dict[str, Word]:
+        return {
+            "active": keys.container(queue, TaskState.ACTIVE),
+            "lease": keys.lease(queue),
+            "task_prefix": keys.task(queue),
+        }

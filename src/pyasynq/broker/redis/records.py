@@ -1,0 +1,31 @@
+"""Task ids and messages as Redis holds them, whoever wrote them."""
+
+from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.errors import PoisonError
+from pyasynq.message import TaskMessage, decode
+
+
+def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, bool]:
+    """Return the message, and whether it is sound.
+
+    A sound one decodes and says the id and queue it was found under. The stand-in for another one
+    has neither id nor type.
+    """
+    try:
+        message = decode(data)
+    except PoisonError:
+        pass
+    else:
+        if message.queue == queue and message.id.encode() == task_id:
+            return message, True
+    return TaskMessage(queue=queue), False
+
+
+def read_id(task_id: bytes) -> str:
+    """Return *task_id* as text; bytes that are no UTF-8 are escaped as surrogates."""
+    return task_id.decode(errors="surrogateescape")
+
+
+def sent_id(task_id: str) -> Each:
+    """Return what gives Redis the same bytes again that `read_id` was given."""
+    return task_id if task_id.isascii() else blob(task_id.encode(errors="surrogateescape"))

@@ -1,0 +1,91 @@
+"""Who is there: queues, servers, the tasks they run, and cancelations."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from redis.asyncio import RedisCluster
+
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
+from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.message import ServerInfo, WorkerInfo
+
+LISTEN_S = 2
+"""How long one wait for a message may last."""
+
+
+class RedisRegistry:
+    """The registry path."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def register(self, queues: Sequence[str]) -> None:
+        """Make *queues* known to inspectors."""
+        await execute(self._driver, "SADD", keys.QUEUES, *queues)
+
+    async def write_server(
+        self, server: ServerInfo, workers: Sequence[WorkerInfo], *, ttl_s: int
+    ) -> None:
+        """Show *server* and its *workers* for *ttl_s* seconds.
+
+        Source:
+            Protocol section 3.18 (asynq v0.26.0 ``RDB.WriteServerState``).
+
+        Differs:
+            Names of servers that died are dropped here and not only when somebody lists (D57).
+        """
+        server_key, workers_key = _keys(server)
+        now_s = int(time.time())
+        each: list[Each] = []
+        for worker in workers:
+            each += (worker.task_id, blob(worker.SerializeToString()))
+        record = server.SerializeToString()
+        await scripts.run(
+            self._driver,
+            scripts.beat(each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record),
+        )
+        for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
+            await execute(self._driver, "ZADD", index, now_s + ttl_s, name)
+            await execute(self._driver, "ZREMRANGEBYSCORE", index, "-inf", now_s - 1)
+
+    async def clear_server(self, server: ServerInfo) -> None:
+        """Stop showing *server*."""
+        server_key, workers_key = _keys(server)
+        await execute(self._driver, "ZREM", keys.SERVERS, server_key)
+        await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
+        await execute(self._driver, "DEL", server_key, workers_key)
+
+    async def cancelations(self) -> AsyncIterator[str | None]:
+        """Yield the ids of tasks an operator cancels, until the connection breaks.
+
+        None comes first and after every 2 s without a cancelation: still listening.
+
+        Raises:
+            BrokerError: If Redis cannot be listened to.
+        """
+        pubsub: Any = self._driver.pubsub()
+        async with aclosing(pubsub):
+            async with answered():
+                if isinstance(self._driver, RedisCluster):
+                    await self._driver.initialize()  # learns which node to listen to
+                await pubsub.subscribe(keys.CANCEL)
+            yield None
+            while True:
+                async with answered(LISTEN_S + ANSWER_S):
+                    note = await pubsub.get_message(
+                        ignore_subscribe_messages=True, timeout=LISTEN_S
+                    )
+                yield None if note is None else note["data"].decode(errors="replace")
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask every server to cancel *task_id*."""
+        await execute(self._driver, "PUBLISH", keys.CANCEL, task_id)
+
+
+def _keys(server: ServerInfo) -> tuple[str, str]:
+    who = (server.host, server.pid, server.server_id)
+    return keys.server(*who), keys.workers(*who)

@@ -1,0 +1,197 @@
+"""One Lua file per transition, called by the names in its header.
+
+A header names the keys and arguments; the loader turns those names into Lua locals and into the
+keyword arguments of the call, so a position is never counted by hand on either side. A script that
+handles many tasks names under ``EACH`` what comes for each of them: the Lua side reads it from the
+table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
+and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
+``USES`` names files whose functions a script shares.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib import resources
+from typing import Final, TypeAlias, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from pyasynq.broker.redis.connection import Driver, Word, answered, execute, translated
+from pyasynq.errors import BrokerError
+
+Each: TypeAlias = str | int | msgspec.Raw
+
+MAX_TASKS: Final = 128
+"""Tasks one call handles, so that Redis is never held for long."""
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
+_SECTION: Final = re.compile(r"^-- (USES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
+_NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
+
+
+def blob(data: bytes) -> msgspec.Raw:
+    """Return *data* as it stands in an ``each``: Redis' MessagePack knows text, but not bytes."""
+    return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
+
+
+class Call:
+    """One script call, ready to be sent."""
+
+    __slots__ = ("arguments", "script")
+
+    def __init__(self, script: "Script", arguments: list[Word]) -> None:
+        """Hold *arguments*: the number of keys, the keys, the rest."""
+        self.script = script
+        self.arguments = arguments
+
+
+class Script:
+    """A Lua script called by the names in its header."""
+
+    def __init__(self, name: str) -> None:
+        """Load ``<name>.lua`` from the ``lua`` folder."""
+        text = (_FOLDER / f"{name}.lua").read_text("utf-8")
+        sections = _sections(text)
+        self.name = name
+        self.keys = _NAME.findall(sections.get("KEYS", ""))
+        self.args = _NAME.findall(sections.get("ARGV", ""))
+        self.each = _NAME.findall(sections.get("EACH", ""))
+        shared = "".join(_body(used) for used in sections.get("USES", "").split())
+        names = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
+        tasks = (
+            f"local each, stride = cmsgpack.unpack(ARGV[{len(self.args) + 1}]), {len(self.each)} "
+        )
+        self.lua = f"{names}{tasks if self.each else ''}\n{shared}{_code(text)}"
+        self.sha = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
+        self._names = [*self.keys, *self.args]
+        self._known = frozenset(self._names)
+
+    def __call__(self, each: Sequence[Each] = (), /, **values: Word) -> Call:
+        """Return a call with *values*, and *each*: what comes for every task, one after another.
+
+        Raises:
+            TypeError: If *values* are not exactly the names in the header.
+        """
+        if values.keys() != self._known or (each and not self.each):
+            msg = f"{self.name}.lua takes {self._names} and each {self.each}, got {sorted(values)}"
+            raise TypeError(msg)
+        arguments: list[Word] = [len(self.keys)]
+        arguments.extend([values[name] for name in self._names])
+        if self.each:
+            arguments.append(_pack(each))
+        return Call(self, arguments)
+
+
+async def run(driver: Driver, call: Call) -> object:
+    """Run *call* and return what the script returns.
+
+    Raises:
+        BrokerError: If Redis did not run it to the end.
+    """
+    try:
+        return await execute(driver, "EVALSHA", call.script.sha, *call.arguments)
+    except BrokerError as error:
+        if isinstance(error.__cause__, NoScriptError):
+            return await execute(driver, "EVAL", call.script.lua, *call.arguments)
+        raise
+
+
+async def run_all(driver: Driver, calls: Sequence[Call]) -> list[object]:
+    """Run *calls* in one round trip; a call that failed is answered with its `BrokerError`."""
+    if len(calls) == 1:
+        return [await _answer(driver, calls[0])]
+    if not isinstance(driver, Redis):
+        return await _by_queue(driver, calls)
+    return await _pipelined(driver, calls)
+
+
+async def _answer(driver: Driver, call: Call) -> object:
+    try:
+        return await run(driver, call)
+    except BrokerError as error:
+        return error
+
+
+async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
+    """Run the calls of one queue in their order, those of several side by side.
+
+    Queues live on different nodes of a cluster, and every call has a connection of its own.
+    """
+    answers: list[object] = [None] * len(calls)
+    by_key: defaultdict[object, list[int]] = defaultdict(list)
+    for place, call in enumerate(calls):
+        by_key[call.arguments[1]].append(place)
+
+    async def run_in_order(places: Sequence[int]) -> None:
+        for place in places:
+            answers[place] = await _answer(driver, calls[place])
+
+    await asyncio.gather(*(run_in_order(places) for places in by_key.values()))
+    return answers
+
+
+async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
+    pipeline = driver.pipeline(transaction=False)
+    for call in calls:
+        pipeline.execute_command("EVALSHA", call.script.sha, *call.arguments)
+    try:
+        async with answered():
+            answers = cast("list[object]", await pipeline.execute(raise_on_error=False))
+    except BrokerError as error:
+        return [error] * len(calls)
+    return [
+        await _again(driver, call, answer) if isinstance(answer, Exception) else answer
+        for call, answer in zip(calls, answers, strict=True)
+    ]
+
+
+async def _again(driver: Redis, call: Call, error: Exception) -> object:
+    if isinstance(error, NoScriptError):
+        return await _answer(driver, call)
+    return translated(error)
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return the header's sections by name."""
+    header = text[: text.index("\n\n") if "\n\n" in text else len(text)]
+    parts = _SECTION.split(header)[1:]
+    names, inline, bodies = parts[::3], parts[1::3], parts[2::3]
+    return {n: f"{i.strip()}{b}" for n, i, b in zip(names, inline, bodies, strict=True)}
+
+
+def _body(name: str) -> str:
+    return _code((_FOLDER / f"{name}.lua").read_text("utf-8"))
+
+
+def _code(text: str) -> str:
+    """Return *text* without its header: Redis keeps every byte of a script."""
+    return text[text.index("\n\n") + 2 :]
+
+
+def _locals(table: str, names: Sequence[str]) -> str:
+    return "".join(f"local {name} = {table}[{i}] " for i, name in enumerate(names, 1))
+
+
+enqueue = Script("enqueue")
+schedule = Script("schedule")
+group = Script("group")
+dequeue = Script("dequeue")
+done = Script("done")
+complete = Script("complete")
+retry = Script("retry")
+archive = Script("archive")
+requeue = Script("requeue")
+extend = Script("extend")
+result = Script("result")
+forward = Script("forward")
+expired = Script("expired")
+repair = Script("repair")
+end_leases = Script("end_leases")
+expire = Script("expire")
+trim = Script("trim")
+beat = Script("beat")

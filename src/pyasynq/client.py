@@ -1,0 +1,271 @@
+"""Put tasks into queues."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
+
+from pyasynq.broker import Broker, EnqueuePath, Refusal, connect
+from pyasynq.clock import Clock
+from pyasynq.compose import Plan, compose, describe
+from pyasynq.errors import BrokerError, OptionError, PyasynqError
+from pyasynq.info import TaskInfo
+from pyasynq.options import EnqueueOptions, Options, checked, merge
+from pyasynq.task import Task
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+T = TypeVar("T")
+Answer: TypeAlias = Refusal | BrokerError | None
+
+MAX_PAYLOAD: Final = 1024 * 1024
+CHUNK: Final = 256
+"""Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
+
+
+class Client:
+    """Puts tasks into queues; safe to share between the coroutines of one event loop."""
+
+    def __init__(
+        self, broker: "str | Driver", *, max_payload: int = MAX_PAYLOAD, clock: Clock | None = None
+    ) -> None:
+        """Use *broker*; nothing is sent before the first call.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
+                close.
+            max_payload: Largest payload accepted, bytes.
+            clock: Tells the time; a test may bring its own.
+
+        Raises:
+            OptionError: If the URL or the client cannot be used.
+        """
+        self._broker: Broker = connect(broker)
+        self._max_payload = max_payload
+        self._clock = clock or Clock()
+        self._gathered = _Gathered(self._broker.enqueueing)
+
+    async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
+        """Enqueue *task*; the options of the call win over the task's own.
+
+        Calls that are in flight together share a round trip.
+
+        Raises:
+            OptionError: If an option or the payload is not allowed; nothing was written.
+            DuplicateTaskError: If another task holds the unique lock.
+            TaskIDConflictError: If the queue holds a task with this id.
+            BrokerError: If Redis did not answer. The task may have been accepted: with a *task_id*
+                of your own, trying again is safe.
+        """
+        (task_id,) = _random_ids(1)
+        composed = self._composed(task, checked(options), task_id, self._clock.now())
+        answer = await self._gathered.enqueue(composed.plan)
+        if answer is not None:
+            raise answer
+        return composed.info()
+
+    async def enqueue_many(
+        self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
+    ) -> list[TaskInfo | PyasynqError]:
+        """Enqueue *tasks* in batches, in order; the options of the call are added to each.
+
+        Returns:
+            For each task, in the given order, its info or the error that `enqueue` would raise.
+
+        Raises:
+            OptionError: If an option of the call is not allowed.
+        """
+        shared = checked(options)
+        outcomes: list[TaskInfo | PyasynqError] = []
+        writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
+        waiting = list(tasks)
+        for start in range(0, len(waiting), CHUNK):
+            chunk = self._chunk(waiting[start : start + CHUNK], shared)
+            if writing is not None:
+                outcomes += await writing
+            writing = asyncio.create_task(self._write(chunk))
+            await asyncio.sleep(0)  # sends it, so that Redis works while the next is composed
+        if writing is not None:
+            outcomes += await writing
+        return outcomes
+
+    async def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises:
+            BrokerError: If it does not.
+        """
+        await self._broker.ping()
+
+    async def aclose(self) -> None:
+        """Finish what is in flight and close the connections this client opened."""
+        await self._gathered.finished()
+        await self._broker.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close the client."""
+        await self.aclose()
+
+    def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
+        if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("task", task, "a Task")
+        if task.payload is not None and len(task.payload) > self._max_payload:
+            size = f"{len(task.payload)} bytes"
+            raise OptionError("payload", size, f"at most {self._max_payload} bytes (max_payload)")
+        merged = merge(task.options, options)
+        plan = compose(task, merged, now=now, task_id=task_id)
+        return _Composed(plan, task, merged, now)
+
+    def _chunk(self, tasks: Sequence[Task], shared: Options) -> "list[_Composed | OptionError]":
+        now = self._clock.now()
+        chunk: list[_Composed | OptionError] = []
+        for task, task_id in zip(tasks, _random_ids(len(tasks)), strict=True):
+            try:
+                chunk.append(self._composed(task, shared, task_id, now))
+            except OptionError as error:
+                chunk.append(error)
+        return chunk
+
+    async def _write(
+        self, chunk: "Sequence[_Composed | OptionError]"
+    ) -> list[TaskInfo | PyasynqError]:
+        plans = [composed.plan for composed in chunk if isinstance(composed, _Composed)]
+        answers = iter(await self._broker.enqueueing.enqueue(plans) if plans else ())
+        return [
+            composed if isinstance(composed, OptionError) else next(answers) or composed.info()
+            for composed in chunk
+        ]
+
+
+class _Composed:
+    """A plan, and what describes the task once the plan is carried out."""
+
+    __slots__ = ("_now", "_options", "_task", "plan")
+
+    def __init__(self, plan: Plan, task: Task, options: Options, now: datetime) -> None:
+        self.plan = plan
+        self._task = task
+        self._options = options
+        self._now = now
+
+    def info(self) -> TaskInfo:
+        return describe(self.plan, self._task, self._options, now=self._now)
+
+
+class _Gathered:
+    """Lets calls that are in flight together share a round trip.
+
+    Whatever has gathered goes out as soon as the previous write has returned: no timer, no delay.
+    """
+
+    def __init__(self, path: EnqueuePath) -> None:
+        self._path = path
+        self._waiting: list[tuple[Plan, asyncio.Future[Answer]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def enqueue(self, plan: Plan) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((plan, answer))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="pyasynq enqueue")
+        return await answer
+
+    async def finished(self) -> None:
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write_batch(batch)
+        finally:
+            self._writer = None
+
+    async def _write_batch(self, batch: Sequence[tuple[Plan, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await self._path.enqueue([plan for plan, _ in batch])
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():  # a caller may have given up waiting
+                    future.set_result(answer)
+        finally:
+            for _, future in batch:
+                future.cancel()  # does nothing to those that were answered
+
+
+class SyncClient:
+    """The client for code without an event loop: scripts, Django, Flask.
+
+    A thin face: an asyncio `Client` on a loop in a thread of its own. Threads may share it.
+    """
+
+    def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
+        """Use the *broker* URL; nothing is sent before the first call.
+
+        Args:
+            broker: A URL or a bare ``host:port``.
+            max_payload: Largest payload accepted, bytes.
+
+        Raises:
+            OptionError: If the URL cannot be used.
+        """
+        self._client = Client(broker, max_payload=max_payload)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
+        self._thread.start()
+
+    def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
+        """Enqueue *task*; see `Client.enqueue`."""
+        return self._wait(self._client.enqueue(task, **options))
+
+    def enqueue_many(
+        self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
+    ) -> list[TaskInfo | PyasynqError]:
+        """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
+        return self._wait(self._client.enqueue_many(tasks, **options))
+
+    def ping(self) -> None:
+        """Return when Redis answers; see `Client.ping`."""
+        self._wait(self._client.ping())
+
+    def close(self) -> None:
+        """Close the connections and end the thread. Closing twice does nothing."""
+        if self._loop.is_closed():
+            return
+        self._wait(self._client.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    aclose = close
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            call.close()
+            msg = "the client is closed"
+            raise RuntimeError(msg)
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+
+def _random_ids(count: int) -> list[str]:
+    """Return *count* random UUIDs (version 4) as text, from one read of the system's randomness."""
+    digits = os.urandom(16 * count).hex()
+    return [
+        f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"
+        for d in (digits[at : at + 32] for at in range(0, 32 * count, 32))
+    ]

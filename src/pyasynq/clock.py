@@ -1,0 +1,21 @@
+"""Now and sleep: the only place where time enters, so that tests can bring their own."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """The machine's clock. Subclass it to steer time in a test."""
+
+    def now(self) -> datetime:
+        """Return the current instant, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, for lease ends and deadlines."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait *seconds*."""
+        await asyncio.sleep(seconds)

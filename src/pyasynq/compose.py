@@ -1,0 +1,168 @@
+"""Decide what a task becomes when it is enqueued.
+
+Pure: `compose` turns a task, its options and the time into a `Plan`; the broker has one script for
+each kind of plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from pyasynq.info import TaskInfo
+from pyasynq.message import TaskMessage
+from pyasynq.options import (
+    DEFAULT_MAX_RETRY,
+    DEFAULT_QUEUE,
+    DEFAULT_TIMEOUT,
+    NO_OPTIONS,
+    Options,
+    whole_seconds,
+)
+from pyasynq.states import TaskState
+
+if TYPE_CHECKING:
+    from pyasynq.task import Task
+
+
+class Lock(msgspec.Struct, frozen=True, kw_only=True):
+    """The unique lock to take.
+
+    Attributes:
+        digest: Hex MD5 of the payload; empty for a task without payload.
+        ttl_s: Seconds until the lock ends by itself, at least 1.
+    """
+
+    digest: str
+    ttl_s: int
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """Run as soon as a worker is free."""
+
+    message: TaskMessage
+    lock: Lock | None
+
+
+class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
+    """Run at *at_s* (Unix seconds, rounded up so that nothing runs early)."""
+
+    message: TaskMessage
+    lock: Lock | None
+    at_s: int
+
+
+class Grouped(msgspec.Struct, frozen=True, kw_only=True):
+    """Wait in the message's group until it is combined into one task."""
+
+    message: TaskMessage
+    lock: Lock | None
+
+
+DEFAULT_TIMEOUT_S: Final = whole_seconds(DEFAULT_TIMEOUT)
+
+Plan: TypeAlias = Pending | Scheduled | Grouped
+
+
+def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Plan:
+    """Return what becomes of *task*.
+
+    Args:
+        task: The task.
+        options: Its options, merged with those of the call.
+        now: Current time, UTC.
+        task_id: Id to use where the options name none.
+
+    Source:
+        Protocol sections 4.2 and 5.2 (asynq v0.26.0 ``Client.EnqueueContext``, ``composeOptions``).
+    """
+    message = TaskMessage(
+        type=task.type,
+        payload=task.payload,
+        id=options.task_id or task_id,
+        queue=options.queue or DEFAULT_QUEUE,
+        retry=DEFAULT_MAX_RETRY if options.max_retry is None else options.max_retry,
+        timeout=_timeout_s(options),
+    )
+    if options is not NO_OPTIONS or task.headers:
+        _fill_in(message, task, options)
+    at = _process_at(options, now)
+    lock = None if options.unique is None else _lock(task.payload, options.unique, at or now, now)
+    if at is not None:
+        return Scheduled(message=message, lock=lock, at_s=math.ceil(at.timestamp()))
+    if options.group is not None:
+        return Grouped(message=message, lock=lock)
+    return Pending(message=message, lock=lock)
+
+
+def describe(plan: Plan, task: Task, options: Options, *, now: datetime) -> TaskInfo:
+    """Return *task* as it stands in Redis after *plan* was carried out."""
+    message = plan.message
+    info = object.__new__(TaskInfo)
+    # A frozen dataclass sets its 18 fields one by one, 8 µs on a machine where enqueueing a task in
+    # bulk takes as long altogether. Fields not named here keep the default of the class.
+    info.__dict__.update(
+        id=message.id,
+        queue=options.queue or DEFAULT_QUEUE,
+        type=task.type,
+        payload=task.payload or b"",
+        headers=_headers(task, options),
+        state=_STATES[type(plan)],
+        max_retry=message.retry,
+        timeout=options.timeout or (None if options.deadline else DEFAULT_TIMEOUT),
+        deadline=options.deadline and options.deadline.replace(microsecond=0),
+        group=options.group,
+        retention=options.retention or None,
+        next_process_at=now if type(plan) is Pending else _next_process_at(plan),
+    )
+    return info
+
+
+def _timeout_s(options: Options) -> int:
+    if options.timeout is not None:
+        return whole_seconds(options.timeout)
+    return DEFAULT_TIMEOUT_S if options.deadline is None else 0
+
+
+def _fill_in(message: TaskMessage, task: Task, options: Options) -> None:
+    """Set the fields that most messages leave out."""
+    if options.deadline is not None:
+        message.deadline = int(options.deadline.timestamp())
+    if options.retention is not None:
+        message.retention = whole_seconds(options.retention)
+    if options.group is not None:
+        message.group_key = options.group
+    if headers := _headers(task, options):
+        message.headers.update(headers)
+
+
+def _headers(task: Task, options: Options) -> dict[str, str]:
+    return {**task.headers, **options.headers}
+
+
+def _process_at(options: Options, now: datetime) -> datetime | None:
+    """Return the instant the task waits for, or None if it need not wait."""
+    if options.process_in is not None:
+        return now + options.process_in if options.process_in else None
+    at = options.process_at
+    return at if at is not None and at > now else None
+
+
+def _lock(payload: bytes | None, unique: timedelta, start: datetime, now: datetime) -> Lock:
+    digest = "" if payload is None else hashlib.md5(payload, usedforsecurity=False).hexdigest()
+    return Lock(digest=digest, ttl_s=max(1, whole_seconds(start + unique - now)))
+
+
+def _next_process_at(plan: Plan) -> datetime | None:
+    return datetime.fromtimestamp(plan.at_s, UTC) if isinstance(plan, Scheduled) else None
+
+
+_STATES = {
+    Pending: TaskState.PENDING,
+    Scheduled: TaskState.SCHEDULED,
+    Grouped: TaskState.AGGREGATING,
+}

@@ -1,0 +1,230 @@
+"""Every error pyasynq raises, and the signals a handler raises to steer its task.
+
+PyasynqError
+├── OptionError (ValueError)          an option, name or payload was refused
+├── DuplicateTaskError                the unique lock is held
+├── TaskIDConflictError               a task with this id exists in the queue
+├── BrokerError                       Redis did not do what was asked
+│   ├── BrokerUnavailableError        away, restarting, loading, or too slow
+│   ├── BrokerAuthError               wrong password, or a right is missing
+│   ├── BrokerReadOnlyError           a replica answered
+│   └── BrokerFullError               out of memory (maxmemory)
+├── PoisonError                       bytes in Redis that are no task
+├── ServerStateError                  a server was started twice, or is over
+├── HandlerNotFoundError              no pattern matches the task's type
+├── PayloadError                      a payload does not fit the handler's types
+├── ResultError                       a result could not be written
+├── TaskTimeoutError                  the task's timeout or deadline has passed
+├── TaskCanceledError                 an operator canceled the task
+└── LeaseExpiredError                 the worker lost the task's lease
+
+SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree
+"""
+
+from datetime import timedelta
+from typing import Final
+
+_LONGEST_SHOWN: Final = 80
+
+
+class PyasynqError(Exception):
+    """The root of every error pyasynq raises."""
+
+
+class OptionError(PyasynqError, ValueError):
+    """An option, name or payload was refused before anything was written.
+
+    Attributes:
+        option: Name of the option, or ``type`` or ``payload``.
+        value: What was given.
+        allowed: What would be right, in words.
+    """
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        """Say which *option* was refused, and what is *allowed*."""
+        self.option = option
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{option} must be {allowed}, got {_shown(value)}")
+
+
+class DuplicateTaskError(PyasynqError):
+    """Another task holds the unique lock; nothing was enqueued.
+
+    Attributes:
+        queue: Queue of the task.
+        type: Type of the task.
+    """
+
+    def __init__(self, queue: str, type: str) -> None:
+        """Name the *queue* and *type* whose lock is held."""
+        self.queue = queue
+        self.type = type
+        super().__init__(
+            f"task already exists: a unique {type!r} with this payload is in {queue!r}"
+        )
+
+
+class TaskIDConflictError(PyasynqError):
+    """The queue already holds a task with this id; nothing was enqueued.
+
+    Attributes:
+        queue: Queue of the task.
+        task_id: The id that is taken.
+    """
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the *queue* and the *task_id* that is taken."""
+        self.queue = queue
+        self.task_id = task_id
+        super().__init__(f"task ID conflicts with another task: {task_id!r} is in {queue!r}")
+
+
+class BrokerError(PyasynqError):
+    """Redis did not do what was asked; the driver's error is the cause."""
+
+
+class BrokerUnavailableError(BrokerError):
+    """Redis is away, restarting, loading its data, or answered too late."""
+
+
+class BrokerAuthError(BrokerError):
+    """Redis refused the user name or password, or the user lacks a right."""
+
+
+class BrokerReadOnlyError(BrokerError):
+    """A read-only replica answered; writes need the primary."""
+
+
+class BrokerFullError(BrokerError):
+    """Redis is out of memory (``maxmemory``) and accepts no new data."""
+
+
+class PoisonError(PyasynqError):
+    """Bytes found in Redis are no message of the protocol.
+
+    Attributes:
+        size: Length of the bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Say how many bytes did not parse."""
+        self.size = size
+        super().__init__(f"undecodable message of {size} bytes")
+
+
+class ServerStateError(PyasynqError):
+    """The server cannot do this in its present state.
+
+    Attributes:
+        state: ``new``, ``active``, ``stopped`` or ``closed``.
+    """
+
+    def __init__(self, state: str) -> None:
+        """Name the *state* the server is in."""
+        self.state = state
+        super().__init__(f"a server runs once; this one is {state}: make a new Server")
+
+
+class HandlerNotFoundError(PyasynqError):
+    """No pattern of the mux matches the task's type.
+
+    Attributes:
+        type: The type nobody handles.
+    """
+
+    def __init__(self, type: str) -> None:
+        """Name the *type* nobody handles."""
+        self.type = type
+        super().__init__(f'handler not found for task "{type}"')
+
+
+class PayloadError(PyasynqError):
+    """A payload does not fit the types of its handler; such a task is archived at once.
+
+    Attributes:
+        type: Type of the task.
+        reason: What does not fit, and at which field.
+    """
+
+    def __init__(self, type: str, reason: str) -> None:
+        """Say for which *type* the payload is wrong, and where."""
+        self.type = type
+        self.reason = reason
+        super().__init__(f"payload of {type!r} does not fit: {reason}")
+
+
+class ResultError(PyasynqError):
+    """The result was not stored because the task is gone or another worker runs it.
+
+    Attributes:
+        task_id: Id of the task.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        """Name the task whose result was refused."""
+        self.task_id = task_id
+        super().__init__(f"failed to write task result: {task_id!r} is no longer ours")
+
+
+class TaskTimeoutError(PyasynqError):
+    """The task's timeout or deadline passed before its handler ended."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("context deadline exceeded")
+
+
+class TaskCanceledError(PyasynqError):
+    """An operator canceled the running task."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("context canceled")
+
+
+class LeaseExpiredError(PyasynqError):
+    """The worker died, or could not extend the task's lease in time."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("asynq: task lease expired")
+
+
+class SkipRetry(Exception):
+    """Raised by a handler: archive the task now, whatever retries are left."""
+
+
+class RevokeTask(Exception):
+    """Raised by a handler: drop the task, with no retry and no archive."""
+
+
+class RetryIn(Exception):
+    """Raised by a handler: this run failed, try again after *delay*.
+
+    Attributes:
+        delay: Time until the next try.
+    """
+
+    def __init__(self, delay: timedelta, reason: str = "") -> None:
+        """Retry after *delay*; *reason* becomes the task's last error."""
+        self.delay = delay
+        super().__init__(reason or f"retry in {delay}")
+
+
+class Snooze(Exception):
+    """Raised by a handler: not now, come back after *delay* without spending a retry.
+
+    Attributes:
+        delay: Time until the next try.
+    """
+
+    def __init__(self, delay: timedelta) -> None:
+        """Come back after *delay*."""
+        self.delay = delay
+        super().__init__(f"snoozed for {delay}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -1,0 +1,80 @@
+"""The records that travel through Redis, and how they become bytes and come back.
+
+The classes are generated from ``proto/asynq.proto``; treat an instance as a value: make a changed
+copy with `revised` instead of writing to one that others hold.
+
+Source:
+    Protocol section 2 (asynq v0.26.0 ``internal/proto/asynq.proto``, ``internal/base/base.go``).
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from pyasynq.errors import PoisonError
+from pyasynq.proto.asynq_pb2 import ServerInfo, TaskMessage, WorkerInfo
+
+__all__ = ["ServerInfo", "TaskMessage", "WorkerInfo", "decode", "encode", "revised", "safe_text"]
+
+MAX_ERROR: Final = 8192
+
+
+def encode(message: TaskMessage) -> bytes:
+    """Return the bytes of *message*; fields at zero take no space."""
+    return message.SerializeToString()
+
+
+def decode(data: bytes) -> TaskMessage:
+    """Return the message that *data* holds.
+
+    Raises:
+        PoisonError: If *data* does not parse, or parses to a message without an id.
+
+    Differs:
+        The reference takes an empty text for a message without content and shows a task without
+        id; here that is poison as well.
+    """
+    try:
+        message = TaskMessage.FromString(data)
+    except DecodeError as error:
+        raise PoisonError(len(data)) from error
+    if not message.id:
+        raise PoisonError(len(data))
+    return message
+
+
+def revised(
+    message: TaskMessage,
+    *,
+    retried: int | None = None,
+    error: str | None = None,
+    failed_at: datetime | None = None,
+    completed_at: datetime | None = None,
+) -> TaskMessage:
+    """Return a copy of *message* with what is given changed."""
+    copy = TaskMessage()
+    copy.CopyFrom(message)
+    if retried is not None:
+        copy.retried = retried
+    if error is not None:
+        copy.error_msg = safe_text(error)
+    if failed_at is not None:
+        copy.last_failed_at = int(failed_at.timestamp())
+    if completed_at is not None:
+        copy.completed_at = int(completed_at.timestamp())
+    return copy
+
+
+def safe_text(text: str) -> str:
+    """Return *text* as UTF-8 can carry it, at most 8,192 characters.
+
+    Differs:
+        The reference cannot write an error text with invalid UTF-8, and the task hangs (D35).
+    """
+    return text[:MAX_ERROR].encode(errors="replace").decode()
+
+
+def instant(unix_s: int) -> datetime | None:
+    """Return the instant of *unix_s*, or None for 0, which means never."""
+    return datetime.fromtimestamp(unix_s, UTC) if unix_s else None

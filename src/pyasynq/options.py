@@ -1,0 +1,244 @@
+"""What can be said about a task: the options, their limits, and how they merge.
+
+Source:
+    Protocol sections 5.1 and 5.2 (asynq v0.26.0 ``client.go`` options).
+
+Differs:
+    The reference stores what it is given; here a value that cannot work is refused (D36), and so
+    are braces in queue names (D43). Durations are zero or at least a second, because that is what
+    Redis holds; fractions above a second round up.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypedDict, cast
+
+import msgspec
+
+from pyasynq.errors import OptionError
+
+DEFAULT_QUEUE: Final = "default"
+DEFAULT_MAX_RETRY: Final = 25
+DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
+MAX_NAME: Final = 255
+MAX_RETRY: Final = 2**31 - 1
+_STAGED: Final = re.compile(r":[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+SECOND: Final = timedelta(seconds=1)
+LONGEST: Final = timedelta(days=36_500)
+FIRST: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""With a hundred years added it is still a date."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """Options at the task or at the call; the call wins.
+
+    Keys:
+        queue: Name of the queue; ``default`` when not given.
+        task_id: Id, unique within the queue; a random UUID when not given.
+        max_retry: Retries after the first failure; 25 when not given, 0 for none.
+        timeout: Longest run; 30 minutes when neither it nor *deadline* is given.
+        deadline: Instant by which the task must have run.
+        unique: Time for which no second task of this queue, type and payload is accepted.
+        process_at: Instant before which the task does not run; a past one means now.
+        process_in: Time from now before which it does not run.
+        retention: Time the task and its result are kept after success; zero deletes it at once.
+        group: Name of the group whose tasks are combined into one.
+    """
+
+    queue: str
+    task_id: str
+    max_retry: int
+    timeout: timedelta
+    deadline: datetime
+    unique: timedelta
+    process_at: datetime
+    process_in: timedelta
+    retention: timedelta
+    group: str
+
+
+class EnqueueOptions(TaskOptions, total=False):
+    """`TaskOptions` plus headers, which merge with the task's own.
+
+    Keys:
+        headers: Text metadata that travels with the task.
+    """
+
+    headers: Mapping[str, str]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked options; None is "not given". Made by `checked`, combined by `merge`."""
+
+    queue: str | None = None
+    task_id: str | None = None
+    max_retry: int | None = None
+    timeout: timedelta | None = None
+    deadline: datetime | None = None
+    unique: timedelta | None = None
+    process_at: datetime | None = None
+    process_in: timedelta | None = None
+    retention: timedelta | None = None
+    group: str | None = None
+    headers: Mapping[str, str] = {}
+
+
+NO_OPTIONS: Final = Options()
+
+
+def checked(given: Mapping[str, object]) -> Options:
+    """Return *given* as `Options`; a value of None counts as not given.
+
+    Raises:
+        TypeError: If a name is no option.
+        OptionError: If a value is not allowed.
+    """
+    if not given:
+        return NO_OPTIONS
+    checks = {name: _check(name) for name in given}
+    values = {n: checks[n](n, value) for n, value in given.items() if value is not None}
+    if "process_at" in values and "process_in" in values:
+        raise OptionError("process_in", given["process_in"], "left out when process_at is given")
+    return Options(**values)  # type: ignore[arg-type]  # each value was checked by its name
+
+
+def merge(first: Options, then: Options) -> Options:
+    """Return *first* overridden by *then*; headers merge, one process time replaces the other."""
+    if then is NO_OPTIONS:
+        return first
+    if first is NO_OPTIONS:
+        return then
+    changes = {
+        name: value for name, value in msgspec.structs.asdict(then).items() if value is not None
+    }
+    changes["headers"] = {**first.headers, **then.headers}
+    if then.process_at is not None:
+        changes["process_in"] = None
+    elif then.process_in is not None:
+        changes["process_at"] = None
+    return msgspec.structs.replace(first, **changes)
+
+
+def check_name(option: str, value: object) -> str:
+    """Return *value* if it can name a thing in Redis.
+
+    Raises:
+        OptionError: If it is no text, blank, too long, or not encodable as UTF-8.
+    """
+    allowed = f"non-blank text of at most {MAX_NAME} bytes of UTF-8"
+    if not isinstance(value, str) or not value.strip():
+        raise OptionError(option, value, allowed)
+    if len(value) > MAX_NAME // 4 and len(_utf8(option, value)) > MAX_NAME:
+        raise OptionError(option, value, allowed)
+    if not value.isascii():
+        _utf8(option, value)
+    return value
+
+
+def check_queue(name: str, value: object) -> str:
+    """Return *value* if it can name a queue.
+
+    Raises:
+        OptionError: If it cannot name a thing in Redis, or has braces.
+    """
+    queue = check_name(name, value)
+    if "{" in queue or "}" in queue:
+        raise OptionError(name, value, "without braces (they mark the cluster slot)")
+    return queue
+
+
+def check_headers(value: object) -> Mapping[str, str]:
+    """Return *value* copied, if it maps text to text.
+
+    Raises:
+        OptionError: If it does not, or a text is not encodable as UTF-8.
+    """
+    if not isinstance(value, Mapping):
+        raise OptionError("headers", value, "a mapping of text to text")
+    headers = dict(cast("Mapping[object, object]", value))
+    for text in (*headers.keys(), *headers.values()):
+        if not isinstance(text, str):
+            raise OptionError("headers", headers, "a mapping of text to text")
+        _utf8("headers", text)
+    return cast("dict[str, str]", headers)
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Return *duration* in seconds, rounded up: nothing ends early."""
+    return -(-duration // SECOND)
+
+
+def _check(name: str) -> Callable[[str, object], object]:
+    check = _CHECKS.get(name)
+    if check is None:
+        close = difflib.get_close_matches(name, _CHECKS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(_CHECKS)}"
+        msg = f"unknown option {name!r}{hint}"
+        raise TypeError(msg)
+    return check
+
+
+def _group(name: str, value: object) -> str:
+    group = check_name(name, value)
+    # A staged set's key is its group's key, a colon and a UUID; this group would be taken for one.
+    if _STAGED.search(group):
+        raise OptionError(name, value, "a name that does not end in a colon and a UUID")
+    return group
+
+
+def _max_retry(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRY:
+        raise OptionError(name, value, f"a whole number from 0 to {MAX_RETRY}")
+    return value
+
+
+def _duration(name: str, value: object, *, zero: bool) -> timedelta:
+    if isinstance(value, timedelta) and (SECOND <= value <= LONGEST or (zero and not value)):
+        return SECOND * whole_seconds(value)
+    allowed = "a timedelta of at least a second and at most a hundred years"
+    raise OptionError(name, value, allowed + (", or zero" if zero else ""))
+
+
+def _some_time(name: str, value: object) -> timedelta:
+    return _duration(name, value, zero=False)
+
+
+def _time_or_zero(name: str, value: object) -> timedelta:
+    return _duration(name, value, zero=True)
+
+
+def _instant(name: str, value: object) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise OptionError(name, value, "a datetime with a time zone")
+    if not FIRST <= value < LATEST:
+        raise OptionError(name, value, "after the start of 1970 and before the year 9000")
+    return value.astimezone(UTC)
+
+
+def _headers(_name: str, value: object) -> Mapping[str, str]:
+    return check_headers(value)
+
+
+def _utf8(option: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(option, text, "encodable as UTF-8") from error
+
+
+_CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
+    "queue": check_queue,
+    "task_id": check_name,
+    "max_retry": _max_retry,
+    "timeout": _some_time,
+    "deadline": _instant,
+    "unique": _some_time,
+    "process_at": _instant,
+    "process_in": _time_or_zero,
+    "retention": _time_or_zero,
+    "group": _group,
+    "headers": _headers,
+}

@@ -1,0 +1,1 @@
+"""Code generated from ``asynq.proto``; make it anew with ``make proto``."""

@@ -1,0 +1,17 @@
+"""The worker side: servers, handlers and what they see."""
+
+from pyasynq.server.config import ServerOptions
+from pyasynq.server.context import ActiveTask, current_task
+from pyasynq.server.mux import AsyncHandler, Handler, Middleware, Mux
+from pyasynq.server.server import Server
+
+__all__ = [
+    "ActiveTask",
+    "AsyncHandler",
+    "Handler",
+    "Middleware",
+    "Mux",
+    "Server",
+    "ServerOptions",
+    "current_task",
+]

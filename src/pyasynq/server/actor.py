@@ -1,0 +1,149 @@
+"""What all actors share: a loop that outlives its errors, and one voice about Redis."""
+
+import asyncio
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from pyasynq.clock import Clock
+from pyasynq.errors import BrokerError
+
+log = logging.getLogger("pyasynq.server")
+
+JITTER: Final = 0.1
+"""Part of a wait that is random, so that servers started together do not act together."""
+
+FIRST_BACKOFF_S: Final = 0.1
+LONGEST_BACKOFF_S: Final = 2.0
+
+
+class Link:
+    """Says once that Redis fails and once that it is back, however many actors notice."""
+
+    def __init__(self) -> None:
+        """Begin with Redis believed to be well."""
+        self._failing: dict[str, type[BrokerError]] = {}
+
+    def failed(self, actor: str, error: BrokerError) -> None:
+        """Note that *actor* got *error*."""
+        if type(error) not in self._failing.values():
+            log.warning("%s; trying again until it works", error)
+        self._failing[actor] = type(error)
+
+    def worked(self, actor: str) -> None:
+        """Note that *actor* was answered."""
+        if self._failing.pop(actor, None) and not self._failing:
+            log.info("Redis answers again")
+
+
+class Backoff:
+    """Growing waits after failures: 0.1 s doubling to 2 s, each shortened at random."""
+
+    def __init__(self) -> None:
+        """Begin with the shortest wait."""
+        self._next_s = FIRST_BACKOFF_S
+
+    def reset(self) -> None:
+        """Begin again with the shortest wait."""
+        self._next_s = FIRST_BACKOFF_S
+
+    def next_s(self) -> float:
+        """Return the seconds to wait now, and wait longer the next time."""
+        wait_s = self._next_s * random.uniform(0.5, 1)
+        self._next_s = min(self._next_s * 2, LONGEST_BACKOFF_S)
+        return wait_s
+
+
+class Passes:
+    """Counts an actor's passes; a test awaits the next one instead of sleeping."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.count = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def finish(self) -> None:
+        """Note that a pass has finished."""
+        self.count += 1
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def next(self) -> None:
+        """Return when the next pass has finished."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+
+class Actor(ABC):
+    """One job of a server, done again and again.
+
+    Attributes:
+        name: What the job is called in logs.
+        passes: Signals each finished pass.
+    """
+
+    name: str
+
+    def __init__(self, *, clock: Clock, link: Link) -> None:
+        """Sleep by *clock* and report Redis' health to *link*."""
+        self.passes = Passes()
+        self._clock = clock
+        self._link = link
+
+    @abstractmethod
+    async def step(self) -> float:
+        """Do the job once; return the seconds to wait before the next time."""
+
+    async def run(self) -> None:
+        """Do the job until cancelled; a failing Redis only makes the next time come later."""
+        backoff = Backoff()
+        while True:
+            try:
+                wait_s = await self.step()
+            except BrokerError as error:
+                self._link.failed(self.name, error)
+                wait_s = backoff.next_s()
+            else:
+                self._link.worked(self.name)
+                backoff.reset()
+            self.passes.finish()
+            await self._clock.sleep(wait_s * (1 - JITTER * random.random()))
+
+
+class Running(Protocol):
+    """What a server keeps running: an actor, or something with a loop of its own."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Run until cancelled, or until the work is over."""
+        ...
+
+
+async def kept(actor: Running) -> None:
+    """Run *actor*; a crash is logged, and it starts again."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await actor.run()
+        except Exception:
+            log.exception("the %s crashed; it starts again", actor.name)
+            await asyncio.sleep(backoff.next_s())
+
+
+async def dismiss(jobs: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel *jobs* until they are gone.
+
+    Once may not be enough: on Python 3.11 ``wait_for``, which the driver uses, can swallow a
+    cancellation that comes together with its result.
+    """
+    left = set(jobs)
+    while left:
+        for job in left:
+            job.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)

@@ -1,0 +1,170 @@
+"""The settings of a server, checked, and the user's callbacks, guarded.
+
+Source:
+    Protocol section 6.1 (asynq v0.26.0 ``Config``).
+"""
+
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import timedelta
+from typing import Final, TypeAlias, TypedDict, cast
+
+import msgspec
+
+from pyasynq.clock import Clock
+from pyasynq.errors import OptionError
+from pyasynq.message import TaskMessage
+from pyasynq.options import check_queue
+from pyasynq.retry import asynq_delay
+from pyasynq.server.context import ActiveTask
+from pyasynq.settle import RetryPolicy
+from pyasynq.task import Task
+
+log = logging.getLogger("pyasynq.server")
+
+RetryDelay: TypeAlias = Callable[[int, Exception, Task], timedelta]
+IsFailure: TypeAlias = Callable[[Exception], bool]
+OnError: TypeAlias = Callable[[ActiveTask, Exception], Awaitable[None] | None]
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
+HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
+
+HIGHEST_PRIORITY: Final = 1000
+SHORTEST_LEASE: Final = timedelta(seconds=10)
+SHORTEST_INTERVAL: Final = timedelta(milliseconds=10)
+
+
+class ServerOptions(TypedDict, total=False):
+    """Keywords of `Server`.
+
+    Keys:
+        concurrency: Tasks run at once; the number of CPUs when not given.
+        queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
+        strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
+        retry_delay: Wait before the next try, from the retries already spent, the error and the
+            task.
+        is_failure: False for errors that must not spend a retry; all do when not given.
+        on_error: Called with the running task and the error of every failed run, before the
+            outcome is written.
+        shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
+        lease: How long a silent worker keeps its tasks; 30 s when not given, at least 10 s. Go
+            peers write 30 s.
+        health_check: Called with None or the error of a ping.
+        health_check_interval: Time between pings; 15 s when not given.
+        janitor_interval: Time between clean-ups; 8 s when not given.
+        janitor_batch_size: Completed tasks deleted in one script; 100 when not given.
+        delayed_task_check_interval: Longest time between looks at delayed tasks; 1 s when not
+            given. A task that is known to be due sooner is forwarded on time.
+        blocked_warning: An async handler that holds the event loop this long is named in a
+            warning; 1 s when not given, zero for never.
+        burst: Stop by itself once the queues are empty and nothing is running.
+        server_id: UUID by which others know this server; random when not given.
+        replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
+        lifespan: Makes a context in which the server runs, for what handlers share.
+        clock: Tells the time; a test may bring its own.
+    """
+
+    concurrency: int
+    queues: Mapping[str, int]
+    strict_priority: bool
+    retry_delay: RetryDelay
+    is_failure: IsFailure
+    on_error: OnError
+    shutdown_timeout: timedelta
+    lease: timedelta
+    health_check: HealthCheck
+    health_check_interval: timedelta
+    janitor_interval: timedelta
+    janitor_batch_size: int
+    delayed_task_check_interval: timedelta
+    blocked_warning: timedelta
+    burst: bool
+    server_id: str
+    replaces: str
+    lifespan: Lifespan
+    clock: Clock
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked settings; see `ServerOptions`."""
+
+    concurrency: int = msgspec.field(default_factory=lambda: os.cpu_count() or 1)
+    queues: Mapping[str, int] = msgspec.field(default_factory=lambda: {"default": 1})
+    strict_priority: bool = False
+    retry_delay: RetryDelay | None = None
+    is_failure: IsFailure | None = None
+    on_error: OnError | None = None
+    shutdown_timeout: timedelta = timedelta(seconds=8)
+    lease: timedelta = timedelta(seconds=30)
+    health_check: HealthCheck | None = None
+    health_check_interval: timedelta = timedelta(seconds=15)
+    janitor_interval: timedelta = timedelta(seconds=8)
+    janitor_batch_size: int = 100
+    delayed_task_check_interval: timedelta = timedelta(seconds=1)
+    blocked_warning: timedelta = timedelta(seconds=1)
+    burst: bool = False
+    server_id: str = ""
+    replaces: str | None = None
+    lifespan: Lifespan = nullcontext
+    clock: Clock = msgspec.field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            OptionError: If a setting cannot work.
+        """
+        _check_count("concurrency", self.concurrency)
+        _check_count("janitor_batch_size", self.janitor_batch_size)
+        _check_queues(self.queues)
+        _check_time("lease", self.lease, SHORTEST_LEASE)
+        for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
+            _check_time(name, getattr(self, name), SHORTEST_INTERVAL)
+        _check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
+        _check_time("blocked_warning", self.blocked_warning, timedelta(0))
+
+    def policy(self) -> RetryPolicy:
+        """Return the user's answers; where one raises, the default answers instead (D40)."""
+        return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
+
+    def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
+        if self.retry_delay is not None:
+            task = Task(message.type, message.payload, headers=dict(message.headers))
+            try:
+                delay = self.retry_delay(retried, error, task)
+                _check_time("retry_delay's answer", delay, timedelta(0))
+            except Exception:
+                log.exception("retry_delay failed; the default delay is used")
+            else:
+                return delay
+        return asynq_delay(retried, random.random())
+
+    def _is_failure(self, error: Exception) -> bool:
+        if self.is_failure is not None:
+            try:
+                return self.is_failure(error)
+            except Exception:
+                log.exception("is_failure failed; the run counts as a failure")
+        return True
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(name, value, "a whole number from 1")
+
+
+def _check_time(name: str, value: object, least: timedelta) -> None:
+    if not isinstance(value, timedelta) or value < least:
+        raise OptionError(name, value, f"a timedelta of at least {least}")
+
+
+def _check_queues(queues: object) -> None:
+    allowed = f"a mapping of queues to whole weights from 1 to {HIGHEST_PRIORITY}"
+    if not isinstance(queues, Mapping) or not queues:
+        raise OptionError("queues", queues, allowed)  # pyright: ignore[reportUnknownArgumentType]
+    for queue, weight in cast("Mapping[object, object]", queues).items():
+        check_queue("queues", queue)
+        if not isinstance(weight, int) or not 1 <= weight <= HIGHEST_PRIORITY:
+            raise OptionError("queues", {queue: weight}, allowed)

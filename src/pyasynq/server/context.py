@@ -1,0 +1,116 @@
+"""The running task, as its handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pyasynq.errors import PyasynqError, ResultError
+
+if TYPE_CHECKING:
+    from pyasynq.broker import Lease, ProcessPath
+
+_current: ContextVar[ActiveTask] = ContextVar("pyasynq_current_task")
+
+
+class ActiveTask:
+    """The task a handler runs.
+
+    Attributes:
+        threads: Where plain functions run.
+        cancelled: True once the handler is told to stop; a plain function may look at it.
+    """
+
+    __slots__ = ("_ends_at_s", "_lease", "_path", "cancelled", "threads")
+
+    def __init__(
+        self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float
+    ) -> None:
+        """Show the task of *lease*, which ends at *ends_at_s*; write results to *path*."""
+        self._lease = lease
+        self._path = path
+        self._ends_at_s = ends_at_s
+        self.threads = threads
+        self.cancelled = False
+
+    @property
+    def id(self) -> str:
+        """Id, unique within the queue."""
+        return self._lease.id
+
+    @property
+    def type(self) -> str:
+        """What kind of work."""
+        return self._lease.message.type
+
+    @property
+    def payload(self) -> bytes:
+        """The data; empty if the maker gave none."""
+        return self._lease.message.payload
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Text metadata that came with the task."""
+        return dict(self._lease.message.headers)
+
+    @property
+    def queue(self) -> str:
+        """Queue the task was taken from."""
+        return self._lease.queue
+
+    @property
+    def retried(self) -> int:
+        """Retries already spent; 0 in the first run."""
+        return self._lease.message.retried
+
+    @property
+    def max_retry(self) -> int:
+        """Retries allowed."""
+        return self._lease.message.retry
+
+    @property
+    def deadline(self) -> datetime:
+        """Instant at which the handler is cancelled."""
+        return datetime.fromtimestamp(self._ends_at_s, UTC)
+
+    @property
+    def retention_s(self) -> int:
+        """Seconds the task and its result are kept after success; 0 deletes it at once."""
+        return self._lease.message.retention
+
+    async def write_result(self, result: bytes) -> None:
+        """Store *result* beside the task; a second one replaces the first.
+
+        It can be read while the task runs, and after success for its retention.
+
+        Raises:
+            ResultError: If another worker runs the task by now.
+            BrokerError: If Redis did not answer.
+        """
+        if not await self._path.write_result(self._lease, result):
+            raise ResultError(self.id)
+
+    def __repr__(self) -> str:
+        """Show type, id and queue; payloads may hold secrets."""
+        return f"<ActiveTask {self.type!r} {self.id} in {self.queue!r}>"
+
+
+def current_task() -> ActiveTask:
+    """Return the task whose handler is running, also in code that was not given it.
+
+    Raises:
+        PyasynqError: Outside a handler.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        msg = "no task is running here: current_task() works inside a handler"
+        raise PyasynqError(msg) from None
+
+
+def set_current_task(task: ActiveTask) -> None:
+    """Make *task* current in this asyncio task and those it starts."""
+    _current.set(task)

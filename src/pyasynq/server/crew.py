@@ -1,0 +1,154 @@
+"""The actors of one server: made together, drained in order."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from pyasynq.broker import Broker
+from pyasynq.errors import BrokerError
+from pyasynq.server.actor import Link, Running
+from pyasynq.server.config import Config
+from pyasynq.server.forwarder import Forwarder
+from pyasynq.server.health import HealthChecker
+from pyasynq.server.heartbeater import Heartbeater
+from pyasynq.server.janitor import Janitor
+from pyasynq.server.ledger import Ledger
+from pyasynq.server.mux import AsyncHandler
+from pyasynq.server.processor import Processor
+from pyasynq.server.recoverer import Recoverer
+from pyasynq.server.subscriber import Subscriber
+from pyasynq.server.watchdog import Watchdog
+
+log = logging.getLogger("pyasynq.server")
+
+INTERRUPTED_S: Final = 2.0
+"""Time handlers have to end once they are told to stop."""
+
+FLUSH_S: Final = 5.0
+"""Time the last verdicts have to be written."""
+
+
+class Crew:
+    """Every actor of a server.
+
+    Attributes:
+        actors: What has to be kept running.
+    """
+
+    def __init__(self, broker: Broker, handler: AsyncHandler, config: Config) -> None:
+        """Make the actors; none runs yet."""
+        self._config = config
+        self._link = Link()
+        clock, link, queues = config.clock, self._link, list(config.queues)
+        self.ledger = Ledger(broker.processing, clock=clock, link=link)
+        self.processor = Processor(handler, broker.processing, self.ledger, config, link)
+        self.heartbeater = Heartbeater(
+            self.processor,
+            self.ledger,
+            processing=broker.processing,
+            registry=broker.registry,
+            config=config,
+            link=link,
+        )
+        self.recoverer = Recoverer(
+            broker.maintenance,
+            broker.processing,
+            queues,
+            dead_server=config.replaces,
+            clock=clock,
+            link=link,
+        )
+        self.forwarder = Forwarder(
+            broker.maintenance,
+            queues,
+            longest_s=config.delayed_task_check_interval.total_seconds(),
+            clock=clock,
+            link=link,
+        )
+        self.janitor = Janitor(
+            broker.maintenance,
+            queues,
+            period_s=config.janitor_interval.total_seconds(),
+            batch=config.janitor_batch_size,
+            clock=clock,
+            link=link,
+        )
+        self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
+        self.actors: Sequence[Running] = [
+            self.heartbeater,
+            self.ledger,
+            self.recoverer,
+            self.forwarder,
+            self.janitor,
+            self.subscriber,
+            *self._wanted(broker),
+            *self.processor.wakeups,
+            self.processor,
+        ]
+
+    def _wanted(self, broker: Broker) -> list[Running]:
+        """Return the actors that not every server has."""
+        config = self._config
+        wanted: list[Running] = []
+        if config.health_check is not None:
+            wanted.append(
+                HealthChecker(
+                    broker.ping,
+                    config.health_check,
+                    period_s=config.health_check_interval.total_seconds(),
+                    clock=config.clock,
+                    link=self._link,
+                )
+            )
+        if config.blocked_warning:
+            longest_s = config.blocked_warning.total_seconds()
+            wanted.append(Watchdog(self.processor.runs, longest_s=longest_s))
+        return wanted
+
+    def stop(self) -> None:
+        """Take no more tasks; those that run go on."""
+        self.heartbeater.status = "stopped"
+        self.processor.stop()
+
+    async def emptied(self) -> None:
+        """Return when the queues are empty, nothing runs and everything is written."""
+        await self.processor.emptied()
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Let running handlers end, or interrupt them when time is up or *hurry* is set.
+
+        Everything else goes on meanwhile: leases are extended and verdicts written.
+        """
+        self.stop()
+        self.heartbeater.status = "closed"
+        finished = asyncio.ensure_future(self.processor.finished())
+        hurried = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait(
+            {finished, hurried},
+            timeout=self._config.shutdown_timeout.total_seconds(),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hurried.cancel()
+        if not finished.done():
+            log.info("%d handlers are told to stop", len(self.processor.runs))
+            self.processor.interrupt()
+            await asyncio.wait({finished}, timeout=INTERRUPTED_S)
+            finished.cancel()
+            self.processor.abandon()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self.ledger.written()
+        except TimeoutError:
+            log.warning("%d outcomes could not be written", len(list(self.ledger.leases())))
+
+    async def leave(self) -> None:
+        """Take the server off the lists and let go of threads."""
+        self.processor.close()
+        try:
+            await self.heartbeater.clear()
+        except BrokerError as error:
+            log.info("the server's record stays until it expires: %s", error)

@@ -1,0 +1,49 @@
+"""Tell the user's function whether Redis answers.
+
+Source:
+    Protocol section 6.10 (asynq v0.26.0 ``healthcheck.go``).
+"""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+
+from pyasynq.clock import Clock
+from pyasynq.errors import BrokerError
+from pyasynq.server.actor import Actor, Link
+from pyasynq.server.config import HealthCheck
+
+log = logging.getLogger("pyasynq.server")
+
+
+class HealthChecker(Actor):
+    """Pings Redis and calls the user's function with None or the error."""
+
+    name = "health checker"
+
+    def __init__(
+        self,
+        ping: Callable[[], Awaitable[None]],
+        check: HealthCheck,
+        *,
+        period_s: float,
+        clock: Clock,
+        link: Link,
+    ) -> None:
+        """Call *check* every *period_s* seconds."""
+        super().__init__(clock=clock, link=link)
+        self._ping = ping
+        self._check = check
+        self._period_s = period_s
+
+    async def step(self) -> float:
+        """Ping and tell."""
+        error: BrokerError | None = None
+        try:
+            await self._ping()
+        except BrokerError as failure:
+            error = failure
+        answer = self._check(error)
+        if inspect.isawaitable(answer):
+            await answer
+        return self._period_s

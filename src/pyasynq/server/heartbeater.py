@@ -1,0 +1,117 @@
+"""Keep the leases of running tasks, then show the server to inspectors.
+
+Source:
+    Protocol section 6.7 (asynq v0.26.0 ``heartbeat.go``).
+
+Differs:
+    Leases come first (D34); tasks are known by queue and id (D28); a lost lease stops its handler
+    at once (D30).
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pyasynq.broker import Lease, ProcessPath, RegistryPath
+from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.server.actor import Actor, Link
+from pyasynq.server.config import Config
+from pyasynq.server.slots import Run
+
+BEAT_S: Final = 5.0
+TTL_S: Final = 10
+SHOWN_PAYLOAD: Final = 4096
+"""Bytes of a running task's payload that inspectors see here; the task itself has all (D57)."""
+
+
+class Holder(Protocol):
+    """Holds leases that must not end."""
+
+    def leases(self) -> Iterable[Lease]:
+        """Return them."""
+        ...
+
+
+class Runner(Holder, Protocol):
+    """Runs the tasks it holds."""
+
+    runs: set[Run]
+
+    def lose(self, leases: Iterable[Lease]) -> None:
+        """Stop the runs of *leases*, which are lost."""
+        ...
+
+
+class Heartbeater(Actor):
+    """Extends leases and writes the server's state, every 5 s."""
+
+    name = "heartbeater"
+
+    def __init__(
+        self,
+        runner: Runner,
+        ledger: Holder,
+        *,
+        processing: ProcessPath,
+        registry: RegistryPath,
+        config: Config,
+        link: Link,
+    ) -> None:
+        """Keep what *runner* and *ledger* hold."""
+        super().__init__(clock=config.clock, link=link)
+        self.status = "active"
+        self._runner = runner
+        self._ledger = ledger
+        self._processing = processing
+        self._registry = registry
+        self._config = config
+        self._queues = list(config.queues)
+        self._info = ServerInfo(
+            host=socket.gethostname() or "unknown-host",
+            pid=os.getpid(),
+            server_id=config.server_id,
+            concurrency=config.concurrency,
+            queues=dict(config.queues),
+            strict_priority=config.strict_priority,
+        )
+        self._info.start_time.FromDatetime(config.clock.now())
+
+    async def step(self) -> float:
+        """Extend all leases, then write the server's state."""
+        await self._extend()
+        await self._registry.register(self._queues)
+        self._info.status = self.status
+        self._info.active_worker_count = len(self._runner.runs)
+        await self._registry.write_server(self._info, self._workers(), ttl_s=TTL_S)
+        return min(BEAT_S, self._config.lease.total_seconds() / 6)
+
+    async def clear(self) -> None:
+        """Stop showing the server."""
+        await self._registry.clear_server(self._info)
+
+    async def _extend(self) -> None:
+        leases = [*self._runner.leases(), *self._ledger.leases()]
+        if leases:
+            lease_s = self._config.lease.total_seconds()
+            self._runner.lose(await self._processing.extend(leases, lease_s=lease_s))
+
+    def _workers(self) -> Sequence[WorkerInfo]:
+        return [self._worker(run) for run in self._runner.runs]
+
+    def _worker(self, run: Run) -> WorkerInfo:
+        message = run.lease.message
+        worker = WorkerInfo(
+            host=self._info.host,
+            pid=self._info.pid,
+            server_id=self._info.server_id,
+            task_id=run.lease.id,
+            task_type=message.type,
+            task_payload=message.payload[:SHOWN_PAYLOAD],
+            queue=run.lease.queue,
+            start_time=Timestamp(seconds=int(run.lease.taken_at_s)),
+        )
+        worker.deadline.FromDatetime(run.active.deadline)
+        return worker

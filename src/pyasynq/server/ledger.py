@@ -1,0 +1,103 @@
+"""Write what became of tasks, and try again until it is written or the lease is over."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from pyasynq.broker import Lease, ProcessPath
+from pyasynq.clock import Clock
+from pyasynq.errors import BrokerError
+from pyasynq.server.actor import Backoff, Link, Passes
+from pyasynq.settle import Verdict
+
+log = logging.getLogger("pyasynq.server")
+
+
+class Ledger:
+    """Verdicts on their way to Redis.
+
+    Whatever has gathered is written as soon as the previous write has returned: no timer, no delay.
+
+    Differs:
+        In the reference no failed acknowledgement is ever written (D26).
+    """
+
+    name = "ledger"
+
+    def __init__(self, path: ProcessPath, *, clock: Clock, link: Link) -> None:
+        """Write to *path*."""
+        self.passes = Passes()
+        self._path = path
+        self._clock = clock
+        self._link = link
+        self._entries: list[tuple[Lease, Verdict]] = []
+        self._writing: Sequence[tuple[Lease, Verdict]] = ()
+        self._added = asyncio.Event()
+
+    def add(self, lease: Lease, verdict: Verdict) -> None:
+        """Take over *lease*; its *verdict* goes out with the next write."""
+        self._entries.append((lease, verdict))
+        self._added.set()
+
+    def leases(self) -> Iterable[Lease]:
+        """Return the leases whose verdict is not written yet."""
+        return (lease for lease, _ in chain(self._writing, self._entries))
+
+    async def written(self) -> None:
+        """Return when everything is written."""
+        while self._entries or self._writing:
+            await self.passes.next()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._added.wait()
+            error = await self._write()
+            self.passes.finish()
+            if error is None:
+                backoff.reset()
+                self._link.worked(self.name)
+            else:
+                self._link.failed(self.name, error)
+                await self._clock.sleep(backoff.next_s())
+
+    async def _write(self) -> BrokerError | None:
+        """Write what has gathered; return the error that kept something from being written."""
+        self._writing, self._entries = self._entries, []
+        self._added.clear()
+        failed: list[tuple[Lease, Verdict]] = list(self._writing)
+        error: BrokerError | None = None
+        try:
+            answers = await self._path.settle(self._writing)
+            failed = []
+            for entry, answer in zip(self._writing, answers, strict=True):
+                if isinstance(answer, BrokerError):
+                    error = answer
+                    failed.append(entry)
+                elif not answer:
+                    _log_lost(*entry)
+        finally:
+            self._writing = ()
+            self._keep(failed)
+        return error
+
+    def _keep(self, failed: Sequence[tuple[Lease, Verdict]]) -> None:
+        """Try *failed* again, but for those whose lease is over: they belong to a recoverer."""
+        now = self._clock.monotonic()
+        for lease, verdict in failed:
+            if lease.expires_at > now:
+                self.add(lease, verdict)
+            else:
+                _log_lost(lease, verdict)
+
+
+def _log_lost(lease: Lease, verdict: Verdict) -> None:
+    log.warning(
+        "the lease of task %s (%s in %r) ended before %s was written; the task will run again",
+        lease.id,
+        lease.message.type,
+        lease.queue,
+        type(verdict).__name__.lower(),
+    )

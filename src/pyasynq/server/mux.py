@@ -1,0 +1,145 @@
+"""Find the handler of a task, and wrap it in middleware.
+
+Source:
+    Protocol section 9 (asynq v0.26.0 ``servemux.go``).
+"""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+from pyasynq.errors import HandlerNotFoundError, OptionError
+from pyasynq.server.context import ActiveTask
+
+AsyncHandler: TypeAlias = Callable[[ActiveTask], Awaitable[object]]
+Handler: TypeAlias = Callable[[ActiveTask], object]
+"""``async def`` (runs on the loop) or ``def`` (runs in a thread); succeeds by returning."""
+
+Middleware: TypeAlias = Callable[[ActiveTask, AsyncHandler], Awaitable[object]]
+H = TypeVar("H", bound=Callable[..., object])
+
+REMEMBERED: Final = 1024
+
+
+class Mux:
+    """Patterns to handlers. A mux is itself a handler and can be nested.
+
+    A pattern is a plain prefix, case-sensitive: the exact type wins, else the longest pattern that
+    the type begins with.
+    """
+
+    def __init__(self) -> None:
+        """Begin without patterns."""
+        self._handlers: dict[str, AsyncHandler] = {}
+        self._middleware: list[Middleware] = []
+        self._found: dict[str, AsyncHandler] = {}
+
+    def handle(self, pattern: str) -> Callable[[H], H]:
+        """Return a decorator that makes a function the handler of *pattern*.
+
+        Raises:
+            OptionError: If *pattern* is blank or has a handler.
+        """
+        if not pattern.strip():
+            raise OptionError("pattern", pattern, "non-blank text")
+        if pattern in self._handlers:
+            raise OptionError("pattern", pattern, "one that has no handler yet")
+
+        def register(handler: H) -> H:
+            self._handlers[pattern] = as_async(handler)
+            self._found.clear()
+            return handler
+
+        return register
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Wrap every handler in *middleware*; the first added is outermost.
+
+        It is called as ``await middleware(task, call_next)``, also for types that nobody handles,
+        and applies to tasks that start from now on. Can be used as a decorator.
+        """
+        self._middleware.append(middleware)
+        self._found.clear()
+        return middleware
+
+    async def __call__(self, task: ActiveTask) -> object:
+        """Handle *task*.
+
+        Raises:
+            HandlerNotFoundError: If no pattern matches its type.
+        """
+        kind = task.type
+        return await (self._found.get(kind) or self._find(kind))(task)
+
+    def _find(self, kind: str) -> AsyncHandler:
+        handler = self._handlers.get(kind) or self._by_prefix(kind)
+        for middleware in reversed(self._middleware):
+            handler = _wrapped(middleware, handler)
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[kind] = handler
+        return handler
+
+    def _by_prefix(self, kind: str) -> AsyncHandler:
+        matching = [pattern for pattern in self._handlers if kind.startswith(pattern)]
+        return self._handlers[max(matching, key=len)] if matching else _not_found
+
+
+def as_async(handler: Handler) -> AsyncHandler:
+    """Return *handler* as something to await; a plain function will run in a thread."""
+    if is_async(handler):
+        return cast("AsyncHandler", handler)
+
+    async def call(task: ActiveTask) -> object:
+        return await in_thread(task, functools.partial(handler, task))
+
+    return call
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Return whether calling *function* gives something to await, as an ``async def`` does."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - a Mux is awaited through it
+    )
+
+
+async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
+    """Make *call* in one of the server's threads and return what it returns.
+
+    What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
+
+    A thread cannot be stopped. The task is over only when the thread is: told to stop by
+    `ActiveTask.cancelled`, it may return early; running on, it must not meet its own retry.
+    """
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    running = loop.run_in_executor(task.threads, lambda: context.run(_without_stop, call))
+    try:
+        answer = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        return running.result()
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _without_stop(call: Callable[[], object]) -> object:
+    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
+    try:
+        return call()
+    except StopIteration as error:
+        msg = "the handler raised StopIteration"
+        raise RuntimeError(msg) from error
+
+
+def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
+    def call(task: ActiveTask) -> Awaitable[Any]:
+        return middleware(task, handler)
+
+    return call
+
+
+async def _not_found(task: ActiveTask) -> None:
+    raise HandlerNotFoundError(task.type)

@@ -1,0 +1,171 @@
+"""The worker: all actors in one TaskGroup, started and stopped together."""
+
+import asyncio
+import logging
+import signal
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final, Self, Unpack
+
+from pyasynq.broker import connect
+from pyasynq.errors import OptionError, ServerStateError
+from pyasynq.server.actor import dismiss, kept
+from pyasynq.server.config import Config, ServerOptions
+from pyasynq.server.crew import Crew
+from pyasynq.server.mux import Handler, as_async
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+log = logging.getLogger("pyasynq.server")
+
+SIGNALS: Final = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGTSTP") if hasattr(signal, name)
+]
+
+
+class Server:
+    """Takes tasks from queues and runs their handlers.
+
+    Source:
+        Protocol sections 6.1, 6.2 and 6.12 (asynq v0.26.0 ``server.go``).
+    """
+
+    def __init__(
+        self,
+        broker: "str | Driver",
+        *,
+        handler: Handler | None = None,
+        **options: Unpack[ServerOptions],
+    ) -> None:
+        """Use *broker*; nothing is sent before the server runs.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
+                close.
+            handler: What `run` and `running` use when they are given none.
+            **options: See `ServerOptions`.
+
+        Raises:
+            OptionError: If the broker or an option cannot be used.
+            TypeError: If an option is unknown.
+        """
+        self.state = "new"
+        self._handler = handler
+        self.id = options.setdefault("server_id", str(uuid.uuid4()))
+        self._config = Config(**options)
+        self._broker = connect(broker)
+        self._stopped = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._crew: Crew | None = None
+
+    async def run(self, handler: Handler | None = None) -> None:
+        """Work until SIGTERM or SIGINT; a second one ends at once; SIGTSTP takes no more tasks.
+
+        Args:
+            handler: A `Mux`, or one handler for all types. A server that an `App` made has one.
+
+        Raises:
+            OptionError: If there is no handler.
+            ServerStateError: If the server has run before.
+        """
+        with _signals(self._on_signal):
+            async with self.running(handler):
+                await self._over()
+
+    @asynccontextmanager
+    async def running(self, handler: Handler | None = None) -> AsyncGenerator[Self]:
+        """Work while the block runs; leaving it stops gracefully, as `run` does.
+
+        Args:
+            handler: A `Mux`, or one handler for all types. A server that an `App` made has one.
+
+        Raises:
+            OptionError: If there is no handler.
+            ServerStateError: If the server has run before.
+        """
+        handler = handler or self._handler
+        if not callable(handler):
+            raise OptionError("handler", handler, "a Mux or a function that takes a task")
+        if self.state != "new":
+            raise ServerStateError(self.state)
+        self.state = "active"
+        self._crew = crew = Crew(self._broker, as_async(handler), self._config)
+        failure: BaseException | None = None
+        try:
+            async with self._config.lifespan(), asyncio.TaskGroup() as group:
+                jobs = [group.create_task(kept(actor), name=actor.name) for actor in crew.actors]
+                try:
+                    yield self
+                except BaseException as error:  # noqa: BLE001 - raised again once all is in order
+                    failure = error  # inside the group it would come out as an ExceptionGroup
+                self.state = "closed"
+                await crew.drain(self._hurry)
+                await dismiss(jobs)
+        finally:
+            await crew.leave()
+            await self._broker.aclose()
+        if failure is not None:
+            raise failure
+
+    async def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises:
+            BrokerError: If it does not.
+        """
+        await self._broker.ping()
+
+    def stop(self) -> None:
+        """Take no more tasks; those that run go on, and the server stays until it is left."""
+        if self.state == "active":
+            self.state = "stopped"
+            log.info("taking no more tasks")
+        if self._crew is not None:
+            self._crew.stop()
+
+    def shut_down(self) -> None:
+        """Make `run` return once running handlers have ended; called again, end them at once."""
+        if self._stopped.is_set():
+            self._hurry.set()
+        self._stopped.set()
+
+    async def _over(self) -> None:
+        """Return when told to shut down or, in a burst, when the queues are empty."""
+        if self._config.burst and self._crew is not None:
+            over = {
+                asyncio.ensure_future(self._stopped.wait()),
+                asyncio.ensure_future(self._crew.emptied()),
+            }
+            _, late = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            for waiting in late:
+                waiting.cancel()
+            return
+        await self._stopped.wait()
+
+    def _on_signal(self, number: int) -> None:
+        if number == getattr(signal, "SIGTSTP", None):
+            self.stop()
+            return
+        log.info("%s: shutting down", signal.Signals(number).name)
+        self.shut_down()
+
+
+@contextmanager
+def _signals(handle: Callable[[int], None]) -> Generator[None]:
+    """Pass signals to *handle*, where this thread and platform can."""
+    loop = asyncio.get_running_loop()
+    heard: list[int] = []
+    for number in SIGNALS:
+        try:
+            loop.add_signal_handler(number, handle, number)
+        except (NotImplementedError, ValueError, RuntimeError):
+            log.debug("signal %s cannot be heard here", number)
+        else:
+            heard.append(number)
+    try:
+        yield
+    finally:
+        for number in heard:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,78 @@
+"""How many more tasks may run, and what is running."""
+
+import asyncio
+from enum import Enum
+
+from pyasynq.broker import Lease
+from pyasynq.server.context import ActiveTask
+
+
+class Slots:
+    """Places for running tasks. A slot is held until its handler has really ended."""
+
+    def __init__(self, count: int) -> None:
+        """Begin with *count* free slots."""
+        self.free = count
+        self._freed = asyncio.Event()
+
+    async def wait(self) -> int:
+        """Return how many slots are free, once one is."""
+        while not self.free:
+            self._freed.clear()
+            await self._freed.wait()
+        return self.free
+
+    def take(self, count: int) -> None:
+        """Hold *count* slots."""
+        self.free -= count
+
+    def release(self) -> None:
+        """Free one slot."""
+        self.free += 1
+        self._freed.set()
+
+
+class Stop(Enum):
+    """Why a run was told to stop."""
+
+    DEADLINE = "its deadline passed"
+    LEASE_LOST = "its lease was lost"
+    CANCELED = "an operator canceled it"
+    SHUTDOWN = "the server is shutting down"
+
+
+class Run:
+    """One task being run.
+
+    Attributes:
+        lease: The right to run it.
+        active: What its handler sees.
+        deadline: End of its time, on the monotonic clock.
+        job: The asyncio task of its handler.
+        started: Its handler was called. A job cancelled before that would not even clean up.
+        stop: Why it was told to stop, or None.
+    """
+
+    __slots__ = ("active", "deadline", "job", "lease", "started", "stop")
+
+    def __init__(self, lease: Lease, active: ActiveTask, deadline: float) -> None:
+        """Run the task of *lease* until *deadline*."""
+        self.lease = lease
+        self.active = active
+        self.deadline = deadline
+        self.job: asyncio.Task[None] | None = None
+        self.started = False
+        self.stop: Stop | None = None
+
+    @property
+    def ends_at(self) -> float:
+        """When the run must end by itself: its deadline or the end of its lease."""
+        return min(self.deadline, self.lease.expires_at)
+
+    def tell(self, stop: Stop) -> None:
+        """Tell the handler to stop, once."""
+        if self.stop is None:
+            self.stop = stop
+            self.active.cancelled = True
+            if self.started and self.job is not None:
+                self.job.cancel()

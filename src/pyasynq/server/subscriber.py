@@ -1,0 +1,34 @@
+"""Listen for cancelations.
+
+Source:
+    Protocol sections 3.19 and 6.10 (asynq v0.26.0 ``subscriber.go``).
+"""
+
+from collections.abc import Callable
+
+from pyasynq.broker import RegistryPath
+from pyasynq.clock import Clock
+from pyasynq.server.actor import Actor, Link
+
+
+class Subscriber(Actor):
+    """Stops the runs that operators cancel."""
+
+    name = "subscriber"
+
+    def __init__(
+        self, registry: RegistryPath, cancel: Callable[[str], None], *, clock: Clock, link: Link
+    ) -> None:
+        """Pass what *registry* hears to *cancel*."""
+        super().__init__(clock=clock, link=link)
+        self._registry = registry
+        self._cancel = cancel
+
+    async def step(self) -> float:
+        """Listen until the connection breaks."""
+        async for task_id in self._registry.cancelations():
+            if task_id is not None:
+                self._cancel(task_id)
+            self._link.worked(self.name)
+            self.passes.finish()
+        return 0.0

@@ -1,0 +1,125 @@
+"""Know which queues may have tasks, without polling."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pyasynq.broker import ProcessPath
+from pyasynq.clock import Clock
+from pyasynq.errors import BrokerError
+from pyasynq.server.actor import Backoff, Link
+
+PAUSED_S: Final = 1.0
+"""A paused queue is looked at once a second."""
+
+LONGEST_MISS_S: Final = 0.05
+"""Longest wait after a wake-up that found nothing, because another server was faster."""
+
+
+class Wakeup:
+    """Watches one queue while it is empty.
+
+    Attributes:
+        queue: Its name.
+        ready: The queue may have tasks: ask it.
+    """
+
+    def __init__(
+        self, queue: str, path: ProcessPath, rung: asyncio.Event, *, clock: Clock, link: Link
+    ) -> None:
+        """Set *rung* whenever *queue* becomes ready."""
+        self.queue = queue
+        self.ready = True
+        self.name = f"wake-up of {queue!r}"
+        self._path = path
+        self._rung = rung
+        self._clock = clock
+        self._link = link
+        self._asleep = asyncio.Event()
+        self._paused = False
+        self._misses = 0
+
+    def emptied(self, *, took_some: bool) -> None:
+        """Block on the queue: it had fewer tasks than there were slots."""
+        self._misses = 0 if took_some else self._misses + 1
+        self._fall_asleep(paused=False)
+
+    def paused(self) -> None:
+        """Leave the queue alone for a while: it may be full, and would not block."""
+        self._fall_asleep(paused=True)
+
+    async def run(self) -> None:
+        """Wait for tasks whenever the queue is asleep, until cancelled."""
+        backoff = Backoff()
+        while True:
+            await self._asleep.wait()
+            try:
+                await self._wait()
+            except BrokerError as error:
+                self._link.failed(self.name, error)
+                await self._clock.sleep(backoff.next_s())
+            else:
+                self._link.worked(self.name)
+                backoff.reset()
+
+    def _fall_asleep(self, *, paused: bool) -> None:
+        self.ready = False
+        self._paused = paused
+        self._asleep.set()
+
+    async def _wait(self) -> None:
+        """Wake when the queue may have tasks, or return after a while to be called again."""
+        if self._paused:
+            await self._clock.sleep(PAUSED_S)
+            self._wake()
+            return
+        if self._misses > 1:
+            longest_s = min(LONGEST_MISS_S, 0.001 * 2 ** min(self._misses, 10))
+            await self._clock.sleep(random.uniform(0, longest_s))
+        if await self._path.wait(self.queue):
+            self._wake()
+
+    def _wake(self) -> None:
+        self._asleep.clear()
+        self.ready = True
+        self._rung.set()
+
+
+class Wakeups:
+    """The wake-ups of all queues of a server."""
+
+    def __init__(
+        self, queues: Iterable[str], path: ProcessPath, *, clock: Clock, link: Link
+    ) -> None:
+        """Watch *queues*, all of them ready at first."""
+        self._rung = asyncio.Event()
+        self._all = {q: Wakeup(q, path, self._rung, clock=clock, link=link) for q in queues}
+
+    def __iter__(self) -> Iterator[Wakeup]:
+        """Yield each queue's wake-up."""
+        return iter(self._all.values())
+
+    def __getitem__(self, queue: str) -> Wakeup:
+        """Return the wake-up of *queue*."""
+        return self._all[queue]
+
+    def ready(self) -> list[str]:
+        """Return the queues that may have tasks."""
+        return [queue for queue, wakeup in self._all.items() if wakeup.ready]
+
+    def wake(self) -> None:
+        """Have every queue looked at again."""
+        for wakeup in self:
+            wakeup.ready = True
+        self._rung.set()
+
+    def ring(self) -> None:
+        """Let `rung` return."""
+        self._rung.set()
+
+    async def rung(self) -> None:
+        """Return when a queue becomes ready, or somebody rings."""
+        self._rung.clear()
+        if not self.ready():
+            await self._rung.wait()

@@ -1,0 +1,71 @@
+"""Name the handler that blocks the event loop.
+
+While the loop is blocked no lease is extended, and after 30 s other workers run the same tasks
+again; the person who wrote ``time.sleep`` in an ``async def`` wants to know before that.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Collection
+from typing import Final
+
+from pyasynq.server.slots import Run
+
+log = logging.getLogger("pyasynq.server")
+
+BEATS: Final = 4
+"""Signs of life from the loop in the time after which it counts as blocked."""
+
+
+class Watchdog:
+    """A thread that expects a sign of life from the loop."""
+
+    name = "watchdog"
+
+    def __init__(self, runs: Collection[Run], *, longest_s: float) -> None:
+        """Warn once a run has held the loop for *longest_s* seconds."""
+        self._runs = runs
+        self._longest_s = longest_s
+        self._alive_at = time.monotonic()
+        self._over = threading.Event()
+
+    async def run(self) -> None:
+        """Give signs of life until cancelled."""
+        loop = asyncio.get_running_loop()
+        watch = (loop, threading.get_ident())
+        threading.Thread(
+            target=self._watch, args=watch, name="pyasynq-watchdog", daemon=True
+        ).start()
+        try:
+            while True:
+                self._alive_at = time.monotonic()
+                await asyncio.sleep(self._longest_s / BEATS)
+        finally:
+            self._over.set()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        warned_at = 0.0
+        while not self._over.wait(self._longest_s / BEATS):
+            alive_at = self._alive_at
+            if time.monotonic() - alive_at >= self._longest_s and alive_at != warned_at:
+                warned_at = alive_at
+                self._warn(loop, thread_id)
+
+    def _warn(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        job = asyncio.current_task(loop)
+        run = next((run for run in list(self._runs) if run.job is job), None)
+        who = "something outside the handlers" if run is None else f"the handler of {run.active!r}"
+        # The only way to look at another thread.
+        frame = sys._current_frames().get(thread_id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        stack = "".join(traceback.format_stack(frame)[-3:]) if frame else ""
+        log.warning(
+            "%s has blocked the event loop for %.1f s; leases cannot be extended: use a plain def "
+            "(it runs in a thread) or await\n%s",
+            who,
+            self._longest_s,
+            stack,
+        )

@@ -1,0 +1,58 @@
+"""A task, as its maker sees it: a type, a payload, headers, and options."""
+
+from collections.abc import Mapping
+from typing import Unpack, cast
+
+from pyasynq.errors import OptionError
+from pyasynq.options import NO_OPTIONS, Options, TaskOptions, check_headers, check_name, checked
+
+
+class Task:
+    """Work to be done: what kind, with which data, and how.
+
+    A task is a value; one task may be enqueued many times.
+
+    Attributes:
+        type: What kind of work; handlers are found by it.
+        payload: Data for the handler; None is "no payload", which differs from empty bytes for
+            unique locks.
+        headers: Text metadata that travels with the task, trace ids for instance.
+        options: The checked options.
+
+    Source:
+        Protocol section 5 (asynq v0.26.0 ``NewTask``, ``NewTaskWithHeaders``).
+    """
+
+    __slots__ = ("headers", "options", "payload", "type")
+
+    def __init__(
+        self,
+        type: str,
+        payload: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> None:
+        """Make a task of *type*; see `TaskOptions` for the options.
+
+        Raises:
+            OptionError: If a name, the payload, a header or an option is not allowed.
+            TypeError: If an option is unknown.
+        """
+        self.type = check_name("type", type)
+        self.payload = _checked_payload(payload)
+        self.headers: Mapping[str, str] = check_headers(headers) if headers else {}
+        self.options: Options = checked(options) if options else NO_OPTIONS
+
+    def __repr__(self) -> str:
+        """Show type and payload size; payloads may hold secrets."""
+        size = "no payload" if self.payload is None else f"{len(self.payload)} bytes"
+        return f"<Task {self.type!r}, {size}>"
+
+
+def _checked_payload(payload: object) -> bytes | None:
+    if payload is None or isinstance(payload, bytes):
+        return payload
+    if isinstance(payload, bytearray | memoryview):
+        return bytes(cast("bytearray", payload))
+    raise OptionError("payload", payload, "bytes or None")
