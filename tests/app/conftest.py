@@ -1,0 +1,29 @@
+"""What the tests of the app ask for."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import App, Client
+from tests.server.queues import QueueView
+
+
+@pytest.fixture
+async def app(redis_url: str) -> AsyncIterator[App]:
+    """Yield an app with an open client; its servers end when their queues are empty."""
+    async with App(redis_url, burst=True) as app:
+        yield app
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    """Yield a client that knows nothing of the app."""
+    async with Client(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def queue(r: Redis) -> QueueView:
+    """Return a look at the queue ``default``."""
+    return QueueView(r)

@@ -1,0 +1,425 @@
+"""Functions are declared as tasks, enqueued with their arguments, and run by workers."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pyasynq import (
+    ActiveTask,
+    App,
+    Client,
+    OptionError,
+    PyasynqError,
+    Task,
+    TaskState,
+    current_task,
+)
+from pyasynq.server import AsyncHandler
+from tests.server.queues import QueueView
+
+HOUR = timedelta(hours=1)
+
+
+class Model:
+    """Stands for a pydantic model."""
+
+    def model_dump(self, *, mode: str) -> dict[str, int]:
+        assert mode == "json"
+        return {"answer": 42}
+
+
+async def work_off(app: App) -> None:
+    """Run the app's tasks until its queues are empty."""
+    async with asyncio.timeout(15):
+        await app.server().run()
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+async def test_a_worker_runs_the_function_with_its_arguments(app: App) -> None:
+    calls: list[object] = []
+
+    @app.task("t")
+    async def note(name: str, times: int = 1) -> None:
+        calls.append((name, times))
+
+    await note.enqueue("bob")
+    await note.enqueue(name="eve", times=3)
+    await work_off(app)
+    assert calls == [("bob", 1), ("eve", 3)]
+
+
+async def test_a_plain_function_runs_in_a_thread(app: App) -> None:
+    threads: list[threading.Thread] = []
+
+    @app.task("t")
+    def note() -> None:
+        threads.append(threading.current_thread())
+
+    await note.enqueue()
+    await work_off(app)
+    assert threads[0] is not threading.main_thread()
+
+
+async def test_a_plain_function_may_call_its_parameters_what_it_likes(app: App) -> None:
+    calls: list[object] = []
+
+    @app.task("t")
+    def note(task: ActiveTask, function: str, args: int, kwargs: int, context: int) -> None:
+        calls.append((task.type, function, args, kwargs, context))
+
+    await note.enqueue(function="f", args=1, kwargs=2, context=3)
+    await work_off(app)
+    assert calls == [("t", "f", 1, 2, 3)]
+
+
+async def test_an_async_function_behind_a_plain_decorator_is_run(app: App) -> None:
+    calls: list[str] = []
+
+    async def note(name: str) -> None:
+        calls.append(name)
+
+    @functools.wraps(note)
+    def wrapper(*args: str, **kwargs: str) -> object:
+        return note(*args, **kwargs)
+
+    await app.task("t")(wrapper).enqueue(name="bob")
+    await work_off(app)
+    assert calls == ["bob"]
+
+
+async def test_calling_the_task_runs_the_function_here() -> None:
+    app = App("redis://127.0.0.1:6379")
+
+    @app.task("t")
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    assert await add(1, b=2) == 3
+
+
+async def test_the_running_task_is_passed_where_it_is_asked_for(app: App) -> None:
+    seen: list[object] = []
+
+    @app.task("t")
+    async def note(task: ActiveTask, name: str) -> None:
+        seen.append((task.type, task.id, name))
+
+    info = await note.enqueue("bob")
+    await work_off(app)
+    assert seen == [("t", info.id, "bob")]
+
+
+async def test_a_call_from_another_handler_gets_the_task_that_is_running(app: App) -> None:
+    seen: list[bool] = []
+
+    @app.task("inner")
+    async def inner(task: ActiveTask) -> None:
+        seen.append(task is current_task())
+
+    @app.task("outer")
+    async def outer() -> None:
+        await inner()
+
+    await outer.enqueue()
+    await work_off(app)
+    assert seen == [True]
+
+
+async def test_a_task_may_enqueue_tasks(redis_url: str, client: Client) -> None:
+    app = App(redis_url, burst=True)
+    names: list[str] = []
+
+    @app.task("inner")
+    async def inner(name: str) -> None:
+        names.append(name)
+
+    @app.task("outer")
+    async def outer() -> None:
+        await inner.enqueue("bob")
+
+    await client.enqueue(Task("outer"))
+    await work_off(app)
+    assert names == ["bob"]
+
+
+async def test_middleware_wraps_the_functions(app: App) -> None:
+    types: list[str] = []
+
+    @app.use
+    async def note(task: ActiveTask, call_next: AsyncHandler) -> None:
+        types.append(task.type)
+        await call_next(task)
+
+    @app.task("t")
+    async def nothing() -> None: ...
+
+    await nothing.enqueue()
+    await work_off(app)
+    assert types == ["t"]
+
+
+async def test_a_function_that_fails_is_retried(app: App, queue: QueueView) -> None:
+    @app.task("t")
+    async def fail() -> None:
+        raise ValueError
+
+    info = await fail.enqueue()
+    await work_off(app)
+    assert await queue.ids("retry") == [info.id]
+
+
+# -- what goes out ---------------------------------------------------------------------------------
+
+
+async def test_parameters_become_the_keys_of_a_json_object(app: App) -> None:
+    @app.task("t")
+    async def note(name: str, locale: str = "en", *, tags: list[str]) -> None: ...
+
+    assert note.task("bob", tags=["a"]).payload == b'{"name":"bob","tags":["a"]}'
+
+
+async def test_a_task_is_made_with_the_options_of_its_declaration(app: App) -> None:
+    @app.task("t", queue="critical", max_retry=3, timeout=timedelta(seconds=30), retention=HOUR)
+    async def nothing() -> None: ...
+
+    info = await nothing.enqueue()
+    assert (info.queue, info.max_retry, info.timeout) == ("critical", 3, timedelta(seconds=30))
+    assert (info.retention, info.state) == (HOUR, TaskState.PENDING)
+
+
+async def test_options_win_over_those_of_the_declaration(app: App) -> None:
+    @app.task("t", queue="critical", max_retry=3)
+    async def nothing() -> None: ...
+
+    info = await nothing.options(queue="low", process_in=HOUR).enqueue()
+    assert (info.queue, info.max_retry, info.state) == ("low", 3, TaskState.SCHEDULED)
+
+
+async def test_options_leave_the_task_they_are_taken_from_as_it_is(app: App) -> None:
+    @app.task("t")
+    async def nothing() -> None: ...
+
+    nothing.options(queue="low", headers={"k": "v"})
+    assert (await nothing.enqueue()).queue == "default"
+
+
+async def test_headers_merge(app: App) -> None:
+    @app.task("t")
+    async def nothing() -> None: ...
+
+    with_headers = nothing.options(headers={"a": "1", "b": "1"}).options(headers={"b": "2"})
+    assert with_headers.task().headers == {"a": "1", "b": "2"}
+
+
+async def test_a_task_can_be_made_for_another_client(app: App, client: Client) -> None:
+    names: list[str] = []
+
+    @app.task("t")
+    async def note(name: str) -> None:
+        names.append(name)
+
+    await client.enqueue_many([note.task("a"), note.task("b")])
+    await work_off(app)
+    assert sorted(names) == ["a", "b"]
+
+
+async def test_an_app_without_open_client_says_how_to_open_it() -> None:
+    app = App("redis://127.0.0.1:6379")
+
+    @app.task("t")
+    async def nothing() -> None: ...
+
+    with pytest.raises(PyasynqError, match="async with app"):
+        await nothing.enqueue()
+
+
+async def test_an_app_is_opened_once_at_a_time(app: App) -> None:
+    with pytest.raises(OptionError, match="opened once"):
+        await app.__aenter__()
+
+
+async def test_an_app_can_be_opened_again(redis_url: str) -> None:
+    app = App(redis_url)
+    async with app:
+        await app.client.ping()
+    async with app:
+        await app.client.ping()
+
+
+# -- results ---------------------------------------------------------------------------------------
+
+
+async def test_what_the_function_returns_is_stored_as_json(app: App, queue: QueueView) -> None:
+    @app.task("t", retention=HOUR)
+    async def answer() -> dict[str, int]:
+        return {"answer": 42}
+
+    info = await answer.enqueue()
+    await work_off(app)
+    assert (await queue.fields(info.id))["result"] == '{"answer":42}'
+
+
+async def test_nothing_is_stored_of_a_function_that_returns_none(
+    app: App, queue: QueueView
+) -> None:
+    @app.task("t", retention=HOUR)
+    async def nothing() -> None: ...
+
+    info = await nothing.enqueue()
+    await work_off(app)
+    assert await queue.fields(info.id) == {"state": "completed"}
+
+
+async def test_nothing_is_stored_of_a_task_without_retention(app: App, queue: QueueView) -> None:
+    @app.task("t")
+    async def answer() -> int:
+        return 42
+
+    info = await answer.enqueue()
+    await work_off(app)
+    assert not await queue.exists(info.id)
+
+
+async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
+    @app.task("t", retention=HOUR)
+    async def answer() -> Model:
+        return Model()
+
+    info = await answer.enqueue()
+    await work_off(app)
+    assert (await queue.fields(info.id))["result"] == '{"answer":42}'
+
+
+async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_again(
+    app: App, queue: QueueView
+) -> None:
+    @app.task("t", retention=HOUR)
+    async def answer() -> object:
+        return object()
+
+    info = await answer.enqueue()
+    await work_off(app)
+    assert await queue.state(info.id) == "archived"
+
+
+# -- lifespan --------------------------------------------------------------------------------------
+
+
+async def test_the_lifespan_is_open_while_tasks_run_and_its_state_is_there(app: App) -> None:
+    steps: list[object] = []
+
+    @app.lifespan
+    async def lifespan(app: App) -> AsyncGenerator[Mapping[str, Any]]:
+        yield {"db": "the database"}
+        steps.append("closed")
+
+    @app.task("t")
+    async def use() -> None:
+        steps.append(app.state["db"])
+
+    await use.enqueue()
+    await work_off(app)
+    assert steps == ["the database", "closed"]
+
+
+async def test_the_lifespan_may_enqueue(redis_url: str) -> None:
+    app = App(redis_url, burst=True)
+    ran: list[str] = []
+
+    @app.task("t")
+    async def note() -> None:
+        ran.append("t")
+
+    @app.lifespan
+    async def lifespan(_app: App) -> AsyncGenerator[None]:
+        await note.enqueue()
+        yield
+
+    await work_off(app)
+    assert ran == ["t"]
+
+
+# -- servers ---------------------------------------------------------------------------------------
+
+
+async def test_options_of_the_server_win_over_those_of_the_app(redis_url: str) -> None:
+    app = App(redis_url, concurrency=3, queues={"a": 1})
+    server = app.server(concurrency=5)
+    assert (server._config.concurrency, server._config.queues) == (5, {"a": 1})
+
+
+async def test_a_server_may_be_given_another_redis(redis_url: str, client: Client) -> None:
+    app = App("redis://127.0.0.1:1", burst=True)
+    ran: list[str] = []
+
+    @app.task("t")
+    async def note() -> None:
+        ran.append("t")
+
+    await client.enqueue(Task("t"))
+    await app.server(redis_url).run()
+    assert ran == ["t"]
+
+
+async def test_two_servers_of_one_app_share_its_tasks(redis_url: str, client: Client) -> None:
+    app = App(redis_url)
+    ran: set[int] = set()
+    both = asyncio.Event()
+
+    @app.task("t")
+    async def note(n: int) -> None:
+        ran.add(n)
+        await note.enqueue(n)
+        both.set()
+
+    async with app.server().running() as first, app.server().running():
+        await client.enqueue(Task("t", b'{"n":1}'))
+        await asyncio.wait_for(both.wait(), 5)
+    assert (first.state, ran) == ("closed", {1})
+
+
+# -- declarations ----------------------------------------------------------------------------------
+
+
+def test_a_type_is_declared_once() -> None:
+    app = App("redis://127.0.0.1:6379")
+    app.task("t")(_nothing)
+    with pytest.raises(OptionError, match="no handler yet, got 't'"):
+        app.task("t")(_nothing)
+
+
+def test_a_blank_type_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"^type must be"):
+        App("redis://127.0.0.1:6379").task(" ")
+
+
+def test_an_option_that_cannot_work_is_refused_at_the_declaration() -> None:
+    with pytest.raises(OptionError, match=r"^max_retry must be"):
+        App("redis://127.0.0.1:6379").task("t", max_retry=-1)
+
+
+def test_an_unknown_option_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean 'retention'"):
+        App("redis://127.0.0.1:6379").task("t", retension=HOUR)  # type: ignore[call-overload]
+
+
+def test_an_option_that_cannot_work_is_refused_at_options() -> None:
+    task = App("redis://127.0.0.1:6379").task("t")(_nothing)
+    with pytest.raises(OptionError, match=r"^max_retry must be"):
+        task.options(max_retry=-1).task()
+
+
+def test_a_task_keeps_name_and_docstring_of_its_function() -> None:
+    task = App("redis://127.0.0.1:6379").task("t")(_nothing)
+    assert (task.__name__, task.__doc__) == ("_nothing", "Do nothing.")  # type: ignore[attr-defined]
+
+
+async def _nothing() -> None:
+    """Do nothing."""

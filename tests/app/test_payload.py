@@ -1,0 +1,308 @@
+"""Payloads are made of arguments and become arguments again, of the types that were declared."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal, Self
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from pyasynq import ActiveTask, App, Client, PayloadError, Task
+from tests.server.queues import QueueView
+
+URL = "redis://127.0.0.1:6379"
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Order(msgspec.Struct):
+    id: int
+    note: str = ""
+
+
+@dataclass
+class Parcel:
+    id: int
+    weight: float = 1.0
+
+
+class Model:
+    """Stands for a pydantic model, of which the library knows these two methods alone."""
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self.id == other.id
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def model_dump(self, *, mode: str) -> dict[str, object]:
+        assert mode == "json"
+        return {"id": self.id}
+
+    @classmethod
+    def model_validate(cls, value: dict[str, Any]) -> Self:
+        match value:
+            case {"id": int(id)}:
+                return cls(id)
+            case _:
+                msg = "id: not an integer"
+                raise ValueError(msg)
+
+
+async def passed(app: App, *tasks: Task) -> list[object]:
+    """Enqueue *tasks* and return what their functions were called with."""
+    await app.client.enqueue_many(tasks)
+    async with asyncio.timeout(15):
+        await app.server().run()
+    return app.state["passed"]
+
+
+@pytest.fixture
+def got(app: App) -> list[object]:
+    """Return the list into which the functions of a test put their arguments."""
+    app.state["passed"] = list[object]()
+    return app.state["passed"]
+
+
+# -- one parameter as the whole payload ------------------------------------------------------------
+
+
+async def test_a_struct_can_be_the_whole_payload(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(order: Order, /) -> None:
+        got.append(order)
+
+    task = take.task(Order(1, "x"))
+    assert task.payload == b'{"id":1,"note":"x"}'
+    assert await passed(app, task) == [Order(1, "x")]
+
+
+async def test_a_dataclass_can_be_the_whole_payload(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(parcel: Parcel, /) -> None:
+        got.append(parcel)
+
+    assert await passed(app, take.task(Parcel(1, 2.5))) == [Parcel(1, 2.5)]
+
+
+async def test_a_model_can_be_the_whole_payload(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(model: Model, /) -> None:
+        got.append(model)
+
+    task = take.task(Model(1))
+    assert task.payload == b'{"id":1}'
+    assert await passed(app, task) == [Model(1)]
+
+
+async def test_bytes_as_the_whole_payload_stay_what_they_are(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(data: bytes, /) -> None:
+        got.append(data)
+
+    task = take.task(b"\x00\xff{")
+    assert task.payload == b"\x00\xff{"
+    assert await passed(app, task) == [b"\x00\xff{"]
+
+
+async def test_a_list_can_be_the_whole_payload(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(numbers: list[int], /) -> None:
+        got.append(numbers)
+
+    assert await passed(app, take.task([1, 2])) == [[1, 2]]
+
+
+async def test_a_plain_function_takes_a_whole_payload_as_well(app: App, got: list[object]) -> None:
+    @app.task("t")
+    def take(order: Order, /) -> None:
+        got.append(order)
+
+    assert await passed(app, take.task(Order(1))) == [Order(1)]
+
+
+async def test_the_running_task_may_stand_beside_a_whole_payload(
+    app: App, got: list[object]
+) -> None:
+    @app.task("t")
+    async def take(task: ActiveTask, order: Order, /) -> None:
+        got.extend((task.type, order))
+
+    assert await passed(app, take.task(Order(1))) == ["t", Order(1)]
+
+
+async def test_several_positional_only_parameters_are_keys(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(a: int, b: int, /, c: int) -> None:
+        got.append((a, b, c))
+
+    task = take.task(1, 2, c=3)
+    assert task.payload == b'{"a":1,"b":2,"c":3}'
+    assert await passed(app, task) == [(1, 2, 3)]
+
+
+# -- parameters as keys ----------------------------------------------------------------------------
+
+
+async def test_parameters_of_many_types_travel(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(
+        at: datetime, id: UUID, colour: Colour, order: Order, model: Model, data: bytes
+    ) -> None:
+        got.append((at, id, colour, order, model, data))
+
+    values = (
+        datetime(2026, 1, 1, tzinfo=UTC),
+        UUID(int=7),
+        Colour.RED,
+        Order(1),
+        Model(2),
+        b"\xff",
+    )
+    assert await passed(app, take.task(*values)) == [values]
+
+
+async def test_what_is_missing_has_its_default(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(name: str = "nobody", tags: list[str] = []) -> None:  # noqa: B006
+        got.append((name, tags))
+
+    assert await passed(app, Task("t", b"{}"), Task("t")) == [("nobody", []), ("nobody", [])]
+
+
+async def test_keys_that_nobody_takes_are_ignored(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(name: str) -> None:
+        got.append(name)
+
+    assert await passed(app, Task("t", b'{"name":"bob","new":1}')) == ["bob"]
+
+
+async def test_a_parameter_without_type_takes_anything(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(x) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        got.append(x)
+
+    assert await passed(app, Task("t", b'{"x":[1,null]}')) == [[1, None]]
+
+
+async def test_types_that_are_written_as_text_are_understood(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(order: "Order", kind: "Literal['a']" = "a") -> None:
+        got.append((order, kind))
+
+    assert await passed(app, Task("t", b'{"order":{"id":1}}')) == [(Order(1), "a")]
+
+
+# -- payloads that do not fit ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"name":"bob","age":"old"}', "Expected `int`, got `str` - at `$.age`"),
+        (b'{"name":"bob"}', "Object missing required field `age`"),
+        (b'{"name":', "Input data was truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"", "Object missing required field `name`"),
+        (b"\xff", "malformed"),
+    ],
+    ids=["type", "missing", "cut", "list", "nothing", "no json"],
+)
+async def test_a_payload_that_does_not_fit_is_archived_at_once_and_says_where(
+    payload: bytes, reason: str, app: App, client: Client, queue: QueueView
+) -> None:
+    @app.task("t")
+    async def take(name: str, age: int) -> None: ...
+
+    info = await client.enqueue(Task("t", payload))
+    async with asyncio.timeout(15):
+        await app.server().run()
+    assert await queue.ids("archived") == [info.id]
+    error = (await queue.message(info.id)).error_msg
+    assert error.startswith("payload of 't' does not fit: ")
+    assert reason in error
+
+
+async def test_a_model_that_refuses_its_value_archives_the_task(
+    app: App, client: Client, queue: QueueView
+) -> None:
+    @app.task("t")
+    async def take(model: Model) -> None: ...
+
+    info = await client.enqueue(Task("t", b'{"model":{"id":"x"}}'))
+    async with asyncio.timeout(15):
+        await app.server().run()
+    assert "id: not an integer" in (await queue.message(info.id)).error_msg
+
+
+async def test_a_value_error_of_the_function_itself_is_retried(app: App, queue: QueueView) -> None:
+    @app.task("t")
+    async def take(name: str) -> None:
+        raise ValueError(name)
+
+    info = await take.enqueue("bob")
+    async with asyncio.timeout(15):
+        await app.server().run()
+    assert await queue.ids("retry") == [info.id]
+
+
+def test_an_argument_of_another_type_is_refused_before_it_is_sent() -> None:
+    @App(URL).task("t")
+    async def take(age: int) -> None: ...
+
+    with pytest.raises(PayloadError, match=r"Expected `int`, got `str` - at `\$.age`"):
+        take.task("old")  # type: ignore[arg-type]
+
+
+def test_an_argument_that_is_no_json_is_refused_before_it_is_sent() -> None:
+    @App(URL).task("t")
+    async def take(thing: object) -> None: ...
+
+    with pytest.raises(PayloadError, match="object cannot be sent as JSON"):
+        take.task(object())  # type: ignore[call-arg]
+
+
+def test_text_is_refused_where_bytes_are_the_whole_payload() -> None:
+    @App(URL).task("t")
+    async def take(data: bytes, /) -> None: ...
+
+    with pytest.raises(PayloadError, match="Expected `bytes`, got `str`"):
+        take.task("text")  # type: ignore[arg-type]
+
+
+def test_arguments_that_the_function_does_not_take_are_refused() -> None:
+    @App(URL).task("t")
+    async def take(name: str) -> None: ...
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nam'"):
+        take.task("bob", nam="bob")  # type: ignore[call-arg]
+
+
+def test_a_missing_argument_is_refused() -> None:
+    @App(URL).task("t")
+    async def take(name: str) -> None: ...
+
+    with pytest.raises(TypeError, match="missing a required argument: 'name'"):
+        take.task()  # type: ignore[call-arg]
+
+
+def test_a_function_with_any_number_of_arguments_is_refused() -> None:
+    async def take(*names: str) -> None: ...
+
+    with pytest.raises(TypeError, match=r"takes \*names: str: name its parameters"):
+        App(URL).task("t")(take)
+
+
+def test_a_function_with_any_keywords_is_refused() -> None:
+    async def take(**names: str) -> None: ...
+
+    with pytest.raises(TypeError, match=r"takes \*\*names: str: name its parameters"):
+        App(URL).task("t")(take)

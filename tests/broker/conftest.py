@@ -1,0 +1,30 @@
+"""The brokers that the shared tests of their behaviour run against."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from pyasynq.broker import Broker, connect
+from pyasynq.broker.redis import keys
+from tests.audit import strange_keys
+from tests.servers import RedisCluster
+
+
+@pytest.fixture(params=["redis", "cluster"])
+async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Broker]:
+    """Yield a broker over an empty Redis, and over an empty cluster."""
+    urls = {"redis": lambda: redis_url, "cluster": lambda: request.getfixturevalue("cluster_url")}
+    broker = connect(urls[request.param]())
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+def cluster_url(redis_cluster: RedisCluster) -> Iterator[str]:
+    """Yield the address of an empty cluster; afterwards refuse keys that asynq does not know."""
+    with ExitStack() as stack:
+        for node in redis_cluster.nodes:
+            stack.enter_context(closing(node.client())).flushall()
+    yield redis_cluster.url
+    assert [strange_keys(node, keys.KINDS) for node in redis_cluster.nodes] == [{}, {}, {}]

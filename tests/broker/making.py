@@ -1,0 +1,135 @@
+"""What the tests of brokers enqueue, take and settle."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from pyasynq.broker import Broker, Lease, Taken
+from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.message import TaskMessage, revised
+from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
+
+OWNER = "server/1"
+LEASE_S = 30.0
+PAST_S = 1_000_000_000
+FUTURE_S = 4_000_000_000
+LOCK = Lock(digest="0cc1", ttl_s=100)
+
+
+def a_message(task_id: str = "1", *, queue: str = "q", **fields: object) -> TaskMessage:
+    """Return a message of type ``t`` that may be retried three times."""
+    known = {"id": task_id, "queue": queue, "type": "t", "retry": 3}
+    return TaskMessage(**cast("Any", known | fields))
+
+
+def a_pending(
+    task_id: str = "1", *, lock: Lock | None = None, queue: str = "q", **fields: object
+) -> Pending:
+    return Pending(message=a_message(task_id, queue=queue, **fields), lock=lock)
+
+
+def a_scheduled(
+    task_id: str = "1",
+    *,
+    at_s: int = FUTURE_S,
+    lock: Lock | None = None,
+    queue: str = "q",
+    **fields: object,
+) -> Scheduled:
+    return Scheduled(message=a_message(task_id, queue=queue, **fields), lock=lock, at_s=at_s)
+
+
+def a_grouped(
+    task_id: str = "1",
+    *,
+    group: str = "g",
+    lock: Lock | None = None,
+    queue: str = "q",
+    **fields: object,
+) -> Grouped:
+    message = a_message(task_id, queue=queue, group_key=group, **fields)
+    return Grouped(message=message, lock=lock)
+
+
+def many_pending(count: int, *, queue: str = "q") -> list[Plan]:
+    """Return plans of which the first has the id 0."""
+    return [a_pending(str(n), queue=queue) for n in range(count)]
+
+
+async def enqueue(broker: Broker, *plans: Plan) -> None:
+    """Enqueue *plans*, all of which are to be accepted."""
+    assert set(await broker.enqueueing.enqueue(plans)) == {None}
+
+
+async def ask(
+    broker: Broker, counts: Mapping[str, int], *, owner: str = OWNER, lease_s: float = LEASE_S
+) -> list[Taken]:
+    """Return what the queues gave, which is to be no error."""
+    answers = await broker.processing.dequeue(counts, owner=owner, lease_s=lease_s)
+    taken = [answer for answer in answers if isinstance(answer, Taken)]
+    assert taken == answers
+    return taken
+
+
+async def take(
+    broker: Broker,
+    count: int = 1,
+    *,
+    queue: str = "q",
+    owner: str = OWNER,
+    lease_s: float = LEASE_S,
+) -> list[Lease]:
+    """Return the leases of up to *count* tasks of *queue*."""
+    taken = await ask(broker, {queue: count}, owner=owner, lease_s=lease_s)
+    return [lease for answer in taken for lease in answer.leases]
+
+
+async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = LEASE_S) -> Lease:
+    """Enqueue a task and take it."""
+    plan = plan or a_pending()
+    await enqueue(broker, plan)
+    (lease,) = await take(broker, queue=plan.message.queue, lease_s=lease_s)
+    return lease
+
+
+async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
+    """Return the answer to *verdict*."""
+    (answer,) = await broker.processing.settle([(lease, verdict)])
+    return answer
+
+
+def ids(leases: Iterable[Lease]) -> list[str]:
+    """Return the ids of *leases*, in order."""
+    return [lease.id for lease in leases]
+
+
+def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:
+    """Return the verdict that keeps the task for some time from now."""
+    now = datetime.now(UTC)
+    message = revised(lease.message, completed_at=now)
+    return Complete(message=message, expires_at=now + kept)
+
+
+def retried(lease: Lease, *, after: timedelta = timedelta(hours=1), failed: bool = True) -> Retry:
+    """Return the verdict that lets the task run again some time from now."""
+    now = datetime.now(UTC)
+    spent = lease.message.retried + failed
+    message = revised(lease.message, retried=spent, error="boom", failed_at=now)
+    return Retry(message=message, at=now + after, failed=failed)
+
+
+def archived(lease: Lease) -> Archive:
+    """Return the verdict that gives the task up."""
+    return Archive(message=revised(lease.message, error="boom", failed_at=datetime.now(UTC)))
+
+
+def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
+    """Return five of *leases* with a different verdict each."""
+    one, two, three, four, five = leases
+    return [
+        (one, DONE),
+        (two, completed(two)),
+        (three, retried(three)),
+        (four, archived(four)),
+        (five, REQUEUE),
+    ]

@@ -1,0 +1,15 @@
+"""Here the broker is Redis, and the tests look at its keys."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pyasynq.broker.redis import RedisBroker
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
+    """Yield a broker over an empty Redis."""
+    broker = RedisBroker.connect(redis_url)
+    yield broker
+    await broker.aclose()

@@ -1,0 +1,75 @@
+"""Look at what stands in Redis."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+from redis.asyncio import Redis
+
+from pyasynq.message import TaskMessage
+
+Q = "asynq:{q}:"
+PENDING = f"{Q}pending"
+ACTIVE = f"{Q}active"
+LEASE = f"{Q}lease"
+SCHEDULED = f"{Q}scheduled"
+RETRY = f"{Q}retry"
+ARCHIVED = f"{Q}archived"
+COMPLETED = f"{Q}completed"
+GROUPS = f"{Q}groups"
+GROUP = f"{Q}g:g"
+LOCK_KEY = f"{Q}unique:t:0cc1"
+
+
+def task_key(task_id: str = "1") -> str:
+    return f"{Q}t:{task_id}"
+
+
+async def fields(r: Redis, task_id: str = "1") -> dict[bytes, bytes]:
+    """Return the hash of a task."""
+    return cast("dict[bytes, bytes]", await r.hgetall(task_key(task_id)))
+
+
+async def state(r: Redis, task_id: str = "1") -> bytes | None:
+    """Return the state that the hash of a task names; None if there is no hash."""
+    return (await fields(r, task_id)).get(b"state")
+
+
+async def stored(r: Redis, task_id: str = "1") -> TaskMessage:
+    """Return the message of a task."""
+    return TaskMessage.FromString((await fields(r, task_id))[b"msg"])
+
+
+async def listed(r: Redis, key: str) -> list[str]:
+    """Return the ids in a list, the next to run first."""
+    members = cast("list[bytes]", await r.lrange(key, 0, -1))
+    return [member.decode() for member in reversed(members)]
+
+
+async def scored(r: Redis, key: str) -> dict[str, float]:
+    """Return the members of a sorted set by their scores."""
+    members = await r.zrange(key, 0, -1, withscores=True)
+    return {member.decode(): score for member, score in cast("list[tuple[bytes, float]]", members)}
+
+
+async def counters(r: Redis) -> dict[str, int]:
+    """Return the counters by what follows the queue's name; today reads ``today``."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    keys = [key.decode() for key in cast("list[bytes]", await r.keys(f"{Q}*ed*"))]
+    names = [key for key in keys if key.split(":")[2] in {"processed", "failed"}]
+    return {
+        name.removeprefix(Q).replace(today, "today"): int(await r.get(name) or 0) for name in names
+    }
+
+
+async def everything(r: Redis) -> dict[bytes, bytes]:
+    """Return every key with its content."""
+    names = cast("list[bytes]", await r.keys())
+    return {key: cast("bytes", await r.dump(key)) for key in sorted(names)}
+
+
+async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
+    """Put a task where a Go worker puts it that takes it: it writes no token."""
+    message = TaskMessage(type="t", id=task_id, queue="q", retry=3)
+    await r.hset(task_key(task_id), mapping={"msg": message.SerializeToString(), "state": "active"})
+    await r.lpush(ACTIVE, task_id)
+    await r.zadd(LEASE, {task_id: lease_ends_s})

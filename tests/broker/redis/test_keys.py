@@ -1,0 +1,88 @@
+"""Keys are spelled as asynq spells them, and every one has its kind."""
+
+import pytest
+
+from pyasynq.broker.redis import keys
+from pyasynq.states import TaskState
+
+SPELLED = {
+    "asynq:{q}:": keys.prefix("q"),
+    "asynq:{q}:t:1": keys.task("q", "1"),
+    "asynq:{q}:t:": keys.task("q"),
+    "asynq:{q}:pending": keys.container("q", TaskState.PENDING),
+    "asynq:{q}:active": keys.container("q", TaskState.ACTIVE),
+    "asynq:{q}:scheduled": keys.container("q", TaskState.SCHEDULED),
+    "asynq:{q}:retry": keys.container("q", TaskState.RETRY),
+    "asynq:{q}:archived": keys.container("q", TaskState.ARCHIVED),
+    "asynq:{q}:completed": keys.container("q", TaskState.COMPLETED),
+    "asynq:{q}:lease": keys.lease("q"),
+    "asynq:{q}:paused": keys.paused("q"),
+    "asynq:{q}:processed": keys.processed("q"),
+    "asynq:{q}:processed:2026-01-01": keys.processed("q", "2026-01-01"),
+    "asynq:{q}:failed": keys.failed("q"),
+    "asynq:{q}:failed:2026-01-01": keys.failed("q", "2026-01-01"),
+    "asynq:{q}:unique:t:0cc1": keys.unique("q", "t", "0cc1"),
+    "asynq:{q}:unique:t:": keys.unique("q", "t", ""),
+    "asynq:{q}:groups": keys.groups("q"),
+    "asynq:{q}:g:G": keys.group("q", "G"),
+    "asynq:{q}:g:": keys.group("q"),
+    "asynq:servers:{h:1:s}": keys.server("h", 1, "s"),
+    "asynq:workers:{h:1:s}": keys.workers("h", 1, "s"),
+    "asynq:queues": keys.QUEUES,
+    "asynq:servers": keys.SERVERS,
+    "asynq:workers": keys.WORKERS,
+    "asynq:cancel": keys.CANCEL,
+}
+
+KINDS = {
+    "asynq:{q}:pending": "list",
+    "asynq:{q}:active": "list",
+    "asynq:{q}:lease": "zset",
+    "asynq:{q}:scheduled": "zset",
+    "asynq:{q}:retry": "zset",
+    "asynq:{q}:archived": "zset",
+    "asynq:{q}:completed": "zset",
+    "asynq:{q}:t:1": "hash",
+    "asynq:{q}:unique:t:": "string",
+    "asynq:{q}:paused": "string",
+    "asynq:{q}:processed": "string",
+    "asynq:{q}:processed:2026-01-01": "string",
+    "asynq:{q}:failed:2026-01-01": "string",
+    "asynq:{q}:groups": "set",
+    "asynq:{q}:g:G": "zset",
+    "asynq:{q}:g:G:SET": "zset",
+    "asynq:{q}:aggregation_sets": "zset",
+    "asynq:{a b}:pending": "list",
+    "asynq:{a\nb}:pending": "list",
+    "asynq:queues": "set",
+    "asynq:servers": "zset",
+    "asynq:workers": "zset",
+    "asynq:schedulers": "zset",
+    "asynq:servers:{h:1:s}": "string",
+    "asynq:workers:{h:1:s}": "hash",
+    "asynq:schedulers:{h:1:s}": "list",
+    "asynq:scheduler_history:entry": "zset",
+}
+
+
+@pytest.mark.parametrize(("spelled", "made"), SPELLED.items())
+def test_a_key_is_spelled_as_the_protocol_says(spelled: str, made: str) -> None:
+    assert made == spelled
+
+
+@pytest.mark.parametrize(("key", "kind"), KINDS.items())
+def test_a_key_has_one_kind(key: str, kind: str) -> None:
+    assert {found for form, found in keys.KINDS if form.fullmatch(key)} == {kind}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["asynq:{q}:pendin", "asynq:{q}:t:", "asynq:q:pending", "asynq:{q}:processed:today", "other"],
+)
+def test_what_is_no_key_of_asynq_has_no_kind(key: str) -> None:
+    assert [kind for form, kind in keys.KINDS if form.fullmatch(key)] == []
+
+
+def test_all_keys_of_a_queue_share_its_slot() -> None:
+    of_the_queue = {made for made in SPELLED.values() if ":{q}:" in made}
+    assert {made[: len(keys.prefix("q"))] for made in of_the_queue} == {keys.prefix("q")}

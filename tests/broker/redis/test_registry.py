@@ -1,0 +1,151 @@
+"""Servers and queues stand in Redis as Go's tools look for them."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.errors import BrokerUnavailableError
+from pyasynq.message import ServerInfo, WorkerInfo
+from tests.broker.redis.looking import scored
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 1})
+SERVER_KEY = "asynq:servers:{h:1:s}"
+WORKERS_KEY = "asynq:workers:{h:1:s}"
+
+
+def a_worker(task_id: str) -> WorkerInfo:
+    return WorkerInfo(host="h", pid=1, server_id="s", task_id=task_id, task_type="t")
+
+
+async def test_queues_are_registered_once(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.register(["q", "r"])
+    await broker.registry.register(["r"])
+    assert await r.smembers("asynq:queues") == {b"q", b"r"}
+
+
+async def test_a_server_is_shown_for_its_time(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
+    assert ServerInfo.FromString(cast("bytes", await r.get(SERVER_KEY))) == SERVER
+    assert 8 < await r.ttl(SERVER_KEY) <= 10
+    assert 8 < await r.ttl(WORKERS_KEY) <= 10
+
+
+async def test_a_server_is_listed_by_the_second_it_ends(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    servers, workers = await scored(r, "asynq:servers"), await scored(r, "asynq:workers")
+    assert (servers.keys(), workers.keys()) == ({SERVER_KEY}, {WORKERS_KEY})
+    assert servers[SERVER_KEY] == int(servers[SERVER_KEY])
+    assert abs(servers[SERVER_KEY] - time.time() - 10) < 2
+
+
+async def test_workers_stand_under_the_ids_of_their_tasks(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [a_worker("1"), a_worker("2")], ttl_s=10)
+    found = cast("dict[bytes, bytes]", await r.hgetall(WORKERS_KEY))
+    assert found.keys() == {b"1", b"2"}
+    assert WorkerInfo.FromString(found[b"1"]) == a_worker("1")
+
+
+async def test_a_worker_that_is_over_is_shown_no_more(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
+    await broker.registry.write_server(SERVER, [a_worker("2")], ttl_s=10)
+    assert await r.hkeys(WORKERS_KEY) == [b"2"]
+
+
+async def test_hundreds_of_workers_are_shown(broker: RedisBroker, r: Redis) -> None:
+    workers = [a_worker(str(n)) for n in range(1000)]
+    await broker.registry.write_server(SERVER, workers, ttl_s=10)
+    assert await r.hlen(WORKERS_KEY) == 1000
+
+
+async def test_a_server_without_work_has_no_workers(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
+    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    assert await r.exists(WORKERS_KEY) == 0
+
+
+async def test_names_of_dead_servers_are_dropped(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd("asynq:servers", {"asynq:servers:{dead:1:s}": 1})
+    await r.zadd("asynq:workers", {"asynq:workers:{dead:1:s}": 1})
+    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    assert (await scored(r, "asynq:servers")).keys() == {SERVER_KEY}
+    assert (await scored(r, "asynq:workers")).keys() == {WORKERS_KEY}
+
+
+async def test_a_cleared_server_leaves_nothing(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
+    await broker.registry.clear_server(SERVER)
+    assert await r.keys() == []
+
+
+async def test_clearing_a_server_leaves_the_others(broker: RedisBroker, r: Redis) -> None:
+    other = ServerInfo(host="h", pid=2, server_id="o")
+    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    await broker.registry.write_server(other, [], ttl_s=10)
+    await broker.registry.clear_server(SERVER)
+    assert (await scored(r, "asynq:servers")).keys() == {"asynq:servers:{h:2:o}"}
+
+
+# -- cancelations ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
+    """Yield the cancelations that come once this has been entered."""
+    with anyio.fail_after(5):
+        async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:
+            assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
+            yield cancelations
+
+
+async def listeners(r: Redis) -> int:
+    """Return how many listen for cancelations."""
+    ((_, count),) = await r.pubsub_numsub("asynq:cancel")
+    return count
+
+
+@pytest.mark.parametrize(
+    ("published", "heard"), [("1", "1"), (b"a b", "a b"), (b"\xff", "\N{REPLACEMENT CHARACTER}")]
+)
+async def test_a_cancelation_of_a_peer_is_heard(
+    published: str | bytes, heard: str, broker: RedisBroker, r: Redis
+) -> None:
+    async with listening(broker) as cancelations:
+        await r.publish("asynq:cancel", published)
+        assert await anext(cancelations) == heard
+
+
+async def test_a_cancelation_is_published_as_the_bare_id(broker: RedisBroker, r: Redis) -> None:
+    async with r.pubsub() as pubsub:
+        await pubsub.subscribe("asynq:cancel")
+        await pubsub.get_message(timeout=1)
+        await broker.registry.cancel("1")
+        note = cast("dict[str, object]", await pubsub.get_message(timeout=1))
+    assert note["data"] == b"1"
+
+
+async def test_who_stops_listening_is_subscribed_no_more(broker: RedisBroker, r: Redis) -> None:
+    async with listening(broker):
+        assert await listeners(r) == 1
+    await wait_until(lambda: _nobody_listens(r))
+
+
+async def _nobody_listens(r: Redis) -> bool:
+    return await listeners(r) == 0
+
+
+async def test_listening_ends_with_an_error_when_redis_goes_away() -> None:
+    with RedisServer() as server:
+        broker = RedisBroker.connect(server.url)
+        async with listening(broker) as cancelations:
+            server.kill()
+            with pytest.raises(BrokerUnavailableError):
+                await anext(cancelations)
+        await broker.aclose()

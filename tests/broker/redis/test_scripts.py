@@ -1,0 +1,157 @@
+"""A script is called by the names in its header, and sent again when Redis has forgotten it."""
+
+from importlib import resources
+from typing import cast
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker.redis import RedisBroker, scripts
+from pyasynq.broker.redis.scripts import Script
+from pyasynq.errors import BrokerError
+from tests.broker.making import a_pending, a_scheduled, ask, enqueue, ids, take
+
+SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
+SHARED = {"clock", "counted", "created", "held", "locks", "trimmed"}
+
+every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+
+
+def values(script: Script) -> dict[str, str]:
+    return {name: name for name in [*script.keys, *script.args]}
+
+
+# -- the header ------------------------------------------------------------------------------------
+
+
+def test_every_file_is_a_script_or_shared() -> None:
+    folder = resources.files("pyasynq.broker.redis") / "lua"
+    files = {file.name.removesuffix(".lua") for file in folder.iterdir()}
+    assert files == SHARED | {script.name for script in SCRIPTS}
+
+
+@every_script
+def test_a_call_carries_its_values_in_the_order_of_the_header(script: Script) -> None:
+    arguments = script(**values(script)).arguments
+    count = 1 + len(script.keys) + len(script.args)
+    assert arguments[:count] == [len(script.keys), *script.keys, *script.args]
+
+
+@every_script
+def test_a_name_that_is_not_in_the_header_is_refused(script: Script) -> None:
+    with pytest.raises(TypeError, match=rf"^{script.name}\.lua takes \['.*got \[.*'wrong'"):
+        script(**values(script), wrong="x")
+
+
+@every_script
+def test_a_missing_name_is_refused(script: Script) -> None:
+    given = values(script)
+    del given[script.keys[0]]
+    with pytest.raises(TypeError, match=rf"{script.name}\.lua takes"):
+        script(**given)
+
+
+def test_values_for_each_task_are_refused_by_a_script_that_takes_none() -> None:
+    with pytest.raises(TypeError, match=r"forward\.lua takes"):
+        scripts.forward(["1"], **values(scripts.forward))
+
+
+def test_values_for_each_task_travel_as_one_argument() -> None:
+    call = scripts.requeue(["1", "me"], active="a", lease="l", pending="p", task_prefix="t:")
+    *named, each = call.arguments
+    assert named == [3, "a", "l", "p", "t:"]
+    assert msgspec.msgpack.decode(cast("bytes", each)) == ["1", "me"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 65_535, 65_536, 1_000_000])
+async def test_bytes_of_any_length_arrive_as_they_are(
+    size: int, broker: RedisBroker, r: Redis
+) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    await enqueue(broker, a_pending(payload=data[:size]))
+    (lease,) = await take(broker)
+    assert lease.message.payload == data[:size]
+
+
+@every_script
+async def test_redis_understands_the_script(script: Script, r: Redis) -> None:
+    await r.script_load(script.lua)
+    assert await r.script_exists(script.sha) == [True]
+
+
+@every_script
+def test_every_name_in_the_header_is_used(script: Script) -> None:
+    body = script.lua.partition("\n")[2]
+    assert [name for name in [*script.keys, *script.args] if name not in body] == []
+
+
+@every_script
+def test_a_script_says_what_it_returns_and_where_it_comes_from(script: Script) -> None:
+    file = resources.files("pyasynq.broker.redis") / "lua" / f"{script.name}.lua"
+    header = file.read_text("utf-8").partition("\n\n")[0]
+    assert "-- RETURNS\n" in header
+
+
+# -- forgotten scripts -----------------------------------------------------------------------------
+
+
+async def test_a_script_that_redis_has_forgotten_is_sent_again(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending("1"))
+    await r.script_flush()
+    await enqueue(broker, a_pending("2"))
+    assert ids(await take(broker, 2)) == ["1", "2"]
+
+
+async def test_scripts_that_redis_has_forgotten_are_sent_again_from_a_pipeline(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending("1", queue="q"), a_pending("2", queue="r"))
+    await r.script_flush()
+    taken = await ask(broker, {"q": 1, "r": 1})
+    assert [ids(answer.leases) for answer in taken] == [["1"], ["2"]]
+
+
+async def test_a_pipeline_on_a_redis_that_never_saw_the_scripts_is_answered(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.script_flush()
+    await enqueue(broker, a_pending("1"), a_scheduled("2"))
+    assert await r.exists("asynq:{q}:t:1", "asynq:{q}:t:2") == 2
+
+
+async def test_a_known_script_is_called_by_its_digest_alone(broker: RedisBroker, r: Redis) -> None:
+    await take(broker)
+    await r.config_resetstat()
+    await take(broker)
+    assert "cmdstat_eval" not in await r.info("commandstats")
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: Redis) -> None:
+    await r.set("asynq:{q}:completed", "wrong type")
+    call = scripts.expire(completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1)
+    with pytest.raises(BrokerError, match="WRONGTYPE") as failure:
+        await scripts.run(r, call)
+    assert failure.value.__cause__ is not None
+    await r.delete("asynq:{q}:completed")
+
+
+async def test_in_a_pipeline_a_call_that_fails_leaves_the_others_their_answers(r: Redis) -> None:
+    await r.set("asynq:{q}:completed", "wrong type")
+    calls = [
+        scripts.expire(completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1)
+        for q in ("p", "q", "r")
+    ]
+    before, failed, after = await scripts.run_all(r, calls)
+    assert (before, after) == (0, 0)
+    assert isinstance(failed, BrokerError)
+    await r.delete("asynq:{q}:completed")
+
+
+async def test_no_calls_have_no_answers(r: Redis) -> None:
+    assert await scripts.run_all(r, []) == []

@@ -1,0 +1,121 @@
+"""Every broker accepts a task once, and answers each task of a batch by itself."""
+
+import pytest
+
+from pyasynq.broker import Broker
+from pyasynq.compose import Plan
+from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.settle import DONE
+from tests.broker.making import (
+    LOCK,
+    PAST_S,
+    a_grouped,
+    a_lease,
+    a_pending,
+    a_scheduled,
+    enqueue,
+    ids,
+    many_pending,
+    settle,
+    take,
+)
+
+PLANS = [a_pending(), a_scheduled(), a_grouped()]
+UNIQUE = [a_pending(lock=LOCK), a_scheduled(lock=LOCK), a_grouped(lock=LOCK)]
+
+every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "scheduled", "grouped"])
+every_unique = pytest.mark.parametrize("plan", UNIQUE, ids=["pending", "scheduled", "grouped"])
+
+
+@every_plan
+async def test_a_task_is_accepted(plan: Plan, broker: Broker) -> None:
+    assert await broker.enqueueing.enqueue([plan]) == [None]
+
+
+@every_plan
+async def test_an_id_that_is_taken_is_refused(plan: Plan, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"))
+    (refusal,) = await broker.enqueueing.enqueue([plan])
+    assert isinstance(refusal, TaskIDConflictError)
+    assert (refusal.queue, refusal.task_id) == ("q", "1")
+
+
+@every_unique
+async def test_a_held_lock_refuses_a_second_task(plan: Plan, broker: Broker) -> None:
+    await enqueue(broker, a_pending("other", lock=LOCK))
+    (refusal,) = await broker.enqueueing.enqueue([plan])
+    assert isinstance(refusal, DuplicateTaskError)
+    assert (refusal.queue, refusal.type) == ("q", "t")
+
+
+@every_unique
+async def test_a_conflict_leaves_no_lock_behind(plan: Plan, broker: Broker) -> None:
+    await enqueue(broker, a_pending("1"))
+    await broker.enqueueing.enqueue([plan])
+    await enqueue(broker, a_pending("2", lock=LOCK))
+
+
+async def test_a_lock_is_free_again_once_the_task_is_done(broker: Broker) -> None:
+    lease = await a_lease(broker, a_pending("1", lock=LOCK))
+    await settle(broker, lease, DONE)
+    await enqueue(broker, a_pending("2", lock=LOCK))
+
+
+async def test_an_id_is_free_again_once_the_task_is_done(broker: Broker) -> None:
+    await settle(broker, await a_lease(broker), DONE)
+    await enqueue(broker, a_pending())
+
+
+async def test_a_batch_that_mixes_kinds_and_queues_is_answered_task_by_task(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, a_pending("taken"), a_pending("holder", queue="r", lock=LOCK))
+    answers = await broker.enqueueing.enqueue(
+        [
+            a_pending("1"),
+            a_grouped("taken"),
+            a_scheduled("2", queue="r"),
+            a_pending("3", queue="r", lock=LOCK),
+            a_grouped("4", queue="r"),
+            a_pending("5", lock=LOCK),
+        ]
+    )
+    assert [type(answer) for answer in answers] == [
+        type(None),
+        TaskIDConflictError,
+        type(None),
+        DuplicateTaskError,
+        type(None),
+        type(None),
+    ]
+
+
+async def test_the_same_id_twice_in_a_batch_is_accepted_once(broker: Broker) -> None:
+    first, second = await broker.enqueueing.enqueue([a_pending("1"), a_pending("1")])
+    assert first is None
+    assert isinstance(second, TaskIDConflictError)
+
+
+async def test_the_same_id_may_be_in_two_queues(broker: Broker) -> None:
+    await enqueue(broker, a_pending("1", queue="q"), a_pending("1", queue="r"))
+
+
+async def test_a_batch_is_taken_in_its_order(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(100))
+    assert ids(await take(broker, 100)) == [str(n) for n in range(100)]
+
+
+async def test_a_batch_of_many_is_taken_whole(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(300))
+    assert set(ids(await take(broker, 300))) == {str(n) for n in range(300)}
+
+
+async def test_a_task_whose_time_has_come_waits_for_the_forwarder(broker: Broker) -> None:
+    await enqueue(broker, a_scheduled("1", at_s=PAST_S))
+    assert await take(broker) == []
+    await broker.maintenance.forward("q")
+    assert ids(await take(broker)) == ["1"]
+
+
+async def test_an_empty_batch_is_answered_with_nothing(broker: Broker) -> None:
+    assert await broker.enqueueing.enqueue([]) == []

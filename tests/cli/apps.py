@@ -1,0 +1,14 @@
+"""Apps that the tests of the command line name."""
+
+import os
+
+from pyasynq import ActiveTask, App
+
+app = App(os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379"), concurrency=3)
+no_app = "something else"
+
+
+@app.task("print")
+async def show(task: ActiveTask) -> None:
+    """Say on stdout which task ran."""
+    print(f"ran {task.id}", flush=True)  # noqa: T201 - what the test reads

@@ -1,0 +1,85 @@
+"""``/healthz`` says whether a worker works."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from pyasynq import Server
+from pyasynq.cli.health import serving
+from tests.server.handlers import Handler
+from tests.servers import RedisServer, free_port
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Yield a Redis that a test may stop."""
+    with RedisServer() as server:
+        yield server
+
+
+@asynccontextmanager
+async def healthy(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
+    """Yield a running server and the port at which it can be asked."""
+    port = free_port()
+    async with Server(redis_url, server_id="me").running(Handler()) as server:
+        async with serving(server, "127.0.0.1", port):
+            yield server, port
+
+
+async def ask(port: int, request: bytes = b"GET /healthz HTTP/1.1\r\n\r\n") -> tuple[str, object]:
+    """Return status and body of the answer to *request*."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), msgspec.json.decode(body) if body else None
+
+
+async def test_a_worker_that_works_is_healthy(redis_url: str) -> None:
+    async with healthy(redis_url) as (_, port):
+        answer = await ask(port)
+    assert answer == ("HTTP/1.1 200 OK", {"server": "me", "state": "active", "problem": None})
+
+
+async def test_a_worker_that_takes_no_more_is_not_healthy(redis_url: str) -> None:
+    async with healthy(redis_url) as (server, port):
+        server.stop()
+        status, body = await ask(port)
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert body == {"server": "me", "state": "stopped", "problem": "the server is stopped"}
+
+
+async def test_a_worker_without_redis_is_not_healthy(own_redis: RedisServer) -> None:
+    async with healthy(own_redis.url) as (_, port):
+        own_redis.stop()
+        status, _ = await ask(port)
+        own_redis.start()
+    assert status == "HTTP/1.1 503 Service Unavailable"
+
+
+async def test_a_worker_whose_redis_hangs_says_so_within_seconds(own_redis: RedisServer) -> None:
+    async with healthy(own_redis.url) as (_, port):
+        own_redis.pause()
+        async with asyncio.timeout(4):
+            status, body = await ask(port)
+        own_redis.resume()
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert body == {"server": "me", "state": "active", "problem": "Redis does not answer"}
+
+
+async def test_other_paths_are_not_found(redis_url: str) -> None:
+    async with healthy(redis_url) as (_, port):
+        status, _ = await ask(port, b"GET / HTTP/1.1\r\n\r\n")
+    assert status == "HTTP/1.1 404 Not Found"
+
+
+async def test_what_is_no_http_ends_the_connection_alone(redis_url: str) -> None:
+    async with healthy(redis_url) as (_, port):
+        await ask(port, b"\xff" * 100_000 + b"\n")
+        status, _ = await ask(port)
+    assert status == "HTTP/1.1 200 OK"

@@ -1,0 +1,107 @@
+"""Durations, weights and addresses are read as people write them."""
+
+import argparse
+from datetime import timedelta
+
+import pytest
+
+from pyasynq.cli.values import Options, address, duration, weights
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("8s", 8),
+        ("1m30s", 90),
+        ("250ms", 0.25),
+        ("1.5h", 5400),
+        ("1h2m3s", 3723),
+        ("0", 0),
+        ("0s", 0),
+        (".5s", 0.5),
+        ("10us", 1e-5),
+    ],
+)
+def test_a_duration_is_read_as_go_writes_it(text: str, seconds: float) -> None:
+    assert duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "8", "s", "8 s", "-8s", "8x", "1m30", "1s garbage", "8S"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no duration: write 8s"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "queues"),
+    [
+        ("critical=6,default=3,low=1", {"critical": 6, "default": 3, "low": 1}),
+        ("default", {"default": 1}),
+        ("a=2,b", {"a": 2, "b": 1}),
+        ("email:verify=2", {"email:verify": 2}),
+    ],
+)
+def test_weights_are_read_and_default_to_one(text: str, queues: dict[str, int]) -> None:
+    assert weights(text) == queues
+
+
+@pytest.mark.parametrize("text", ["", "=3", "a=x", "a=-1", "a,,b", "a=1.5"])
+def test_what_is_no_weights_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="write queues as critical=6"):
+        weights(text)
+
+
+def test_a_queue_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="twice"):
+        weights("a=1,a=2")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("127.0.0.1:8081", ("127.0.0.1", 8081)),
+        (":8081", ("127.0.0.1", 8081)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:80", ("::1", 80)),
+    ],
+)
+def test_an_address_is_read_and_means_this_machine_by_default(
+    text: str, place: tuple[str, int]
+) -> None:
+    assert address(text) == place
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:http"])
+def test_an_address_without_port_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="write host:port"):
+        address(text)
+
+
+def parsed(environ: dict[str, str], *words: str) -> argparse.Namespace:
+    """Return what *words* mean where *environ* is set."""
+    parser = argparse.ArgumentParser()
+    options = Options(parser, environ)
+    options.value("-t", "--shutdown-timeout", type=duration, help="")
+    options.switch("--strict", help="")
+    return parser.parse_args(words)
+
+
+def test_a_variable_stands_for_an_option() -> None:
+    words = parsed({"PYASYNQ_SHUTDOWN_TIMEOUT": "8s"})
+    assert words.shutdown_timeout == timedelta(seconds=8)
+
+
+def test_the_option_wins_over_its_variable() -> None:
+    words = parsed({"PYASYNQ_SHUTDOWN_TIMEOUT": "8s"}, "-t", "1s")
+    assert words.shutdown_timeout == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(("text", "on"), [("1", True), ("TRUE", True), ("0", False), ("", False)])
+def test_a_variable_stands_for_a_switch(text: str, on: bool) -> None:  # noqa: FBT001
+    assert parsed({"PYASYNQ_STRICT": text}).strict is on
+
+
+def test_a_variable_that_cannot_be_read_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as end:
+        parsed({"PYASYNQ_SHUTDOWN_TIMEOUT": "soon"})
+    assert end.value.code == 2

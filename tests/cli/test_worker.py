@@ -1,0 +1,200 @@
+"""``pyasynq worker`` runs an app, alone or supervised."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client, Task
+from pyasynq.message import ServerInfo
+from tests.cli.workers import worker
+from tests.servers import free_port
+from tests.waiting import wait_until
+
+APP = "tests.cli.apps:app"
+
+
+@pytest.fixture
+async def client(redis_url: str, r: Redis) -> AsyncIterator[Client]:
+    """Yield a client."""
+    async with Client(redis_url) as client:
+        yield client
+
+
+async def servers(r: Redis) -> list[ServerInfo]:
+    """Return the servers that show themselves."""
+    keys = [key async for key in r.scan_iter("asynq:servers:*")]
+    records = [await r.get(key) for key in keys]
+    return [ServerInfo.FromString(cast("bytes", record)) for record in records if record]
+
+
+async def test_a_burst_runs_what_is_there_and_ends(client: Client, redis_url: str) -> None:
+    info = await client.enqueue(Task("print"))
+    async with worker(APP, "--burst", "-u", redis_url) as process:
+        assert await process.ends() == 0
+    assert f"ran {info.id}" in process.lines
+
+
+async def test_the_options_reach_the_server(redis_url: str, r: Redis) -> None:
+    words = ("-c", "7", "-Q", "high=6,low=1", "--strict", "-u", redis_url)
+    async with worker(APP, *words):
+        await wait_until(lambda: servers(r), 15)
+        [server] = await servers(r)
+    assert (server.concurrency, dict(server.queues)) == (7, {"high": 6, "low": 1})
+    assert server.strict_priority
+
+
+async def test_variables_stand_for_options(redis_url: str, r: Redis) -> None:
+    environ = {"PYASYNQ_CONCURRENCY": "9", "PYASYNQ_URI": redis_url, "PYASYNQ_QUEUES": "a"}
+    async with worker(APP, environ=environ):
+        await wait_until(lambda: servers(r), 15)
+        [server] = await servers(r)
+    assert (server.concurrency, dict(server.queues)) == (9, {"a": 1})
+
+
+async def test_what_the_app_says_holds_where_the_command_says_nothing(
+    redis_url: str, r: Redis
+) -> None:
+    async with worker(APP, environ={"TEST_REDIS_URL": redis_url}):
+        await wait_until(lambda: servers(r), 15)
+        [server] = await servers(r)
+    assert (server.concurrency, dict(server.queues)) == (3, {"default": 1})
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["tests.cli.apps:nothing"], 3, "has no pyasynq.App called 'nothing'"),
+        ([APP, "-c", "0"], 2, "concurrency must be a whole number from 1"),
+        ([APP, "-u", "http://x"], 2, "broker must be"),
+        ([APP, "-p", "0"], 2, "--processes must be at least 1"),
+        ([APP, "-p", "2", "-c", "0"], 1, "concurrency must be a whole number from 1"),
+    ],
+    ids=["app", "option", "uri", "processes", "supervised"],
+)
+async def test_a_mistake_ends_the_command_with_its_code(
+    words: list[str], code: int, text: str
+) -> None:
+    async with worker(*words) as process:
+        assert await process.ends() == code
+    assert text in "\n".join(process.lines)
+    assert "Traceback" not in "\n".join(process.lines)
+
+
+async def test_a_signal_ends_the_worker_well(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("print"))
+    async with worker(APP, "-u", redis_url) as process:
+        await process.says("ran")
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+
+
+async def test_log_lines_can_be_json(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("print"))
+    async with worker(APP, "-u", redis_url, "--log-format", "json") as process:
+        await process.says("ran")
+        process.send(signal.SIGTERM)
+        entry = json.loads(await process.says("SIGTERM"))
+    assert (entry["level"], entry["logger"]) == ("info", "pyasynq.server")
+    assert entry["message"] == "SIGTERM: shutting down"
+
+
+async def test_health_can_be_asked_for(redis_url: str) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(APP, "-u", redis_url, "--health-addr", address):
+        await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
+
+
+# -- supervised ------------------------------------------------------------------------------------
+
+
+async def test_as_many_processes_run_as_asked_for(redis_url: str, r: Redis) -> None:
+    async with worker(APP, "-p", "2", "-u", redis_url) as process:
+        await wait_until(lambda: _count(r, 2), 15)
+        pids = {server.pid for server in await servers(r)}
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+    assert len(pids) == 2
+    assert process.pid not in pids
+    assert await servers(r) == []
+
+
+async def test_a_killed_child_is_replaced(redis_url: str, r: Redis) -> None:
+    async with worker(APP, "-p", "1", "-u", redis_url) as process:
+        await wait_until(lambda: _count(r, 1), 15)
+        [first] = await servers(r)
+        os.kill(first.pid, signal.SIGKILL)
+        await process.says(f"worker {first.server_id} ended with signal SIGKILL; it is replaced")
+        await wait_until(lambda: _is_there(r, not_id=first.server_id), 15)
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+
+
+async def test_a_burst_of_several_processes_ends(client: Client, redis_url: str) -> None:
+    await client.enqueue_many([Task("print") for _ in range(20)])
+    async with worker(APP, "-p", "2", "--burst", "-u", redis_url) as process:
+        assert await process.ends() == 0
+    # Two processes share the pipe, so two texts may meet on one line.
+    assert "".join(process.lines).count("ran") == 20
+
+
+async def test_children_end_when_their_supervisor_is_killed(redis_url: str, r: Redis) -> None:
+    async with worker(APP, "-p", "2", "-u", redis_url) as process:
+        await wait_until(lambda: _count(r, 2), 15)
+        process.send(signal.SIGKILL)
+        await wait_until(lambda: _count(r, 0), 15)
+
+
+async def test_sigtstp_reaches_the_children(redis_url: str, r: Redis) -> None:
+    async with worker(APP, "-p", "1", "-u", redis_url) as process:
+        await wait_until(lambda: _count(r, 1), 15)
+        process.send(signal.SIGTSTP)
+        await process.says("taking no more tasks")
+
+
+async def test_a_changed_source_file_restarts_the_worker(
+    client: Client, redis_url: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "changing.py"
+    source.write_text(_source(redis_url, "first"))
+    async with worker("changing:app", "--reload", cwd=tmp_path) as process:
+        await client.enqueue(Task("t"))
+        await process.says("the first")
+        source.write_text(_source(redis_url, "second version"))
+        await process.says("reloading")
+        await client.enqueue(Task("t"))
+        await process.says("the second version")
+
+
+def _source(redis_url: str, word: str) -> str:
+    return f"""
+from pyasynq import App
+app = App({redis_url!r})
+
+@app.task("t")
+async def say() -> None:
+    print("the {word}", flush=True)
+"""
+
+
+def _is_healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address}/healthz", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+async def _count(r: Redis, count: int) -> bool:
+    return len(await servers(r)) == count
+
+
+async def _is_there(r: Redis, *, not_id: str) -> bool:
+    return any(server.server_id != not_id for server in await servers(r))

@@ -1,0 +1,83 @@
+"""What every test can ask for: a Redis, empty at the start and looked through at the end."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+
+import hypothesis
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker.redis import keys
+from tests.audit import strange_keys
+from tests.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
+
+# How long one example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("pyasynq", deadline=None)
+hypothesis.settings.load_profile("pyasynq")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the only loop there is for Redis."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Yield this test process's own Redis."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Return the address of an empty Redis."""
+    return redis_server.url
+
+
+@pytest.fixture
+async def r(redis_url: str) -> AsyncIterator[Redis]:
+    """Yield a client of an empty Redis."""
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """Yield a cluster of three masters; the test leaves it as it found it."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_sentinel() -> Iterator[RedisSentinel]:
+    """Yield a master with replica and sentinel, which the test may break."""
+    with RedisSentinel() as sentinel:
+        yield sentinel
+
+
+@pytest.fixture(scope="session")
+def redis_with_password() -> Iterator[PasswordRedis]:
+    """Yield a Redis that wants a name and a password."""
+    with PasswordRedis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_with_tls() -> Iterator[TlsRedis]:
+    """Yield a Redis that speaks TLS and wants a certificate."""
+    with TlsRedis() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def key_audit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty Redis before a test that uses it; afterwards refuse keys that asynq does not know."""
+    if "redis_server" not in request.fixturenames:
+        yield
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    with closing(server.client()) as client:
+        client.flushall()
+    yield
+    assert strange_keys(server, keys.KINDS) == {}

@@ -1,0 +1,39 @@
+"""What the tests of faults ask for: a Redis to break, and a recording of what ran."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client
+from tests.e2e.recording import Recording
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Yield a Redis that a test may break; it keeps what it was told."""
+    with RedisServer(appendonly="yes", appendfsync="always") as server:
+        yield server
+
+
+@pytest.fixture
+async def client(own_redis: RedisServer) -> AsyncIterator[Client]:
+    """Yield a client of the Redis that may be broken."""
+    async with Client(own_redis.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def queue(own_redis: RedisServer) -> AsyncIterator[QueueView]:
+    """Yield a look at the queue ``default`` of the Redis that may be broken."""
+    async with Redis.from_url(own_redis.url) as r:
+        yield QueueView(r)
+
+
+@pytest.fixture
+def recording(own_redis: RedisServer, tmp_path: Path) -> Recording:
+    """Return what the workers are going to write down."""
+    return Recording(tmp_path / "notes", own_redis.url)

@@ -1,0 +1,39 @@
+"""What the tasks of `tests.e2e.apps.recording` wrote down."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Note(NamedTuple):
+    """One line.
+
+    Attributes:
+        event: ``began`` or ``ended``.
+        task_id: Which task.
+        pid: In which process.
+        at: When, Unix seconds.
+    """
+
+    event: str
+    task_id: str
+    pid: int
+    at: float
+
+
+class Recording:
+    """A file of notes."""
+
+    def __init__(self, file: Path, redis_url: str) -> None:
+        """Read *file*."""
+        self._file = file
+        self.environ = {"RECORDING_FILE": str(file), "RECORDING_REDIS": redis_url}
+        file.touch()
+
+    def notes(self, event: str) -> list[Note]:
+        """Return the notes of *event*, in order."""
+        lines = [line.split() for line in self._file.read_text().splitlines()]
+        return [Note(e, i, int(pid), float(at)) for e, i, pid, at in lines if e == event]
+
+    def ids(self, event: str) -> list[str]:
+        """Return the ids of the tasks with *event*, sorted."""
+        return sorted(note.task_id for note in self.notes(event))

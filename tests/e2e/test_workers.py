@@ -1,0 +1,142 @@
+"""Workers are killed or told to end: every task is done all the same."""
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from pyasynq import Client, Task, TaskInfo
+from tests.cli.workers import worker
+from tests.e2e.recording import Recording
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+APP = "tests.e2e.apps.recording:app"
+
+
+async def enqueue(client: Client, type: str, count: int, payload: bytes = b"{}") -> list[str]:
+    """Enqueue *count* tasks and return their ids, sorted."""
+    infos = await client.enqueue_many([Task(type, payload) for _ in range(count)])
+    return sorted(info.id for info in infos if isinstance(info, TaskInfo))
+
+
+async def test_every_task_of_a_killed_worker_is_done_by_another(
+    client: Client, queue: QueueView, recording: Recording
+) -> None:
+    ids = await enqueue(client, "hang once", 100)
+    async with worker(APP, "-c", "100", environ=recording.environ) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 100, 15)
+        first.send(signal.SIGKILL)
+        await first.ends()
+    await queue.end_leases()
+    async with worker(APP, "-c", "100", environ=recording.environ):
+        await wait_until(lambda: recording.ids("ended") == ids, 15)
+        await wait_until(lambda: _none(queue, "active"))
+
+
+async def test_the_tasks_of_a_killed_worker_run_again_after_25_to_36_seconds(
+    client: Client, recording: Recording
+) -> None:
+    ids = await enqueue(client, "hang once", 10)
+    async with worker(APP, "-c", "10", environ=recording.environ) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 10, 15)
+        async with worker(APP, "-c", "10", environ=recording.environ) as second:
+            first.send(signal.SIGKILL)
+            killed_at = time.time()
+            await wait_until(lambda: recording.ids("ended") == ids, 45)
+    again = recording.notes("ended")
+    assert {note.pid for note in again} == {second.pid}
+    assert min(note.at for note in again) - killed_at > 24
+    assert max(note.at for note in again) - killed_at < 37
+
+
+async def test_the_tasks_of_a_killed_child_run_again_within_three_seconds(
+    client: Client, recording: Recording
+) -> None:
+    ids = await enqueue(client, "hang once", 6)
+    async with worker(APP, "-p", "2", "-c", "3", environ=recording.environ):
+        await wait_until(lambda: len(recording.notes("began")) == 6, 15)
+        victim = recording.notes("began")[0].pid
+        lost = {note.task_id for note in recording.notes("began") if note.pid == victim}
+        os.kill(victim, signal.SIGKILL)
+        killed_at = time.time()
+        await wait_until(lambda: set(recording.ids("ended")) == lost, 15)
+    assert max(note.at for note in recording.notes("ended")) - killed_at < 3
+    assert lost < set(ids)
+
+
+async def test_a_worker_that_is_told_to_end_ends_its_tasks_first(
+    client: Client, queue: QueueView, recording: Recording
+) -> None:
+    ids = await enqueue(client, "work", 10, b'{"seconds":1}')
+    async with worker(APP, "-c", "5", environ=recording.environ) as process:
+        await wait_until(lambda: len(recording.notes("began")) == 5, 15)
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+    assert (
+        recording.ids("began")
+        == recording.ids("ended")
+        == sorted(set(ids) - set(await queue.ids("pending")))
+    )
+    assert await queue.ids("active") == []
+
+
+async def test_tasks_that_do_not_end_in_time_go_to_the_next_worker(
+    client: Client, recording: Recording, queue: QueueView
+) -> None:
+    ids = await enqueue(client, "work", 10, b'{"seconds":2}')
+    words = (APP, "-c", "10", "--shutdown-timeout", "100ms")
+    async with worker(*words, environ=recording.environ) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 10, 15)
+        first.send(signal.SIGTERM)
+        assert await first.ends() == 0
+    assert sorted(await queue.ids("pending")) == ids
+    async with worker(*words, "--burst", environ=recording.environ) as second:
+        assert await second.ends() == 0
+    assert recording.ids("ended") == ids
+
+
+@pytest.mark.parametrize("words", [(), ("-p", "1")], ids=["alone", "supervised"])
+async def test_a_second_signal_ends_even_a_worker_whose_thread_hangs(
+    words: tuple[str, ...], client: Client, queue: QueueView, recording: Recording
+) -> None:
+    ids = await enqueue(client, "hang in thread", 1)
+    async with worker(APP, *words, environ=recording.environ) as process:
+        await wait_until(lambda: recording.notes("began"), 15)
+        process.send(signal.SIGTERM)
+        await process.says("SIGTERM: shutting down")
+        process.send(signal.SIGTERM)
+        await process.ends()
+    assert await queue.ids("pending") == ids
+
+
+async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
+    client: Client, queue: QueueView, recording: Recording
+) -> None:
+    ids = await enqueue(client, "hang in thread", 1)
+    words = (APP, "--shutdown-timeout", "100ms")
+    async with worker(*words, environ=recording.environ) as process:
+        await wait_until(lambda: recording.notes("began"), 15)
+        process.send(signal.SIGTERM)
+        await process.ends()
+    assert await queue.ids("pending") == ids
+
+
+async def test_two_of_everything_do_each_task_once(
+    client: Client, recording: Recording, queue: QueueView
+) -> None:
+    words = (APP, "-p", "2", "-c", "20")
+    async with worker(*words, environ=recording.environ), worker(*words, environ=recording.environ):
+        async with Client(recording.environ["RECORDING_REDIS"]) as other:
+            ids = await enqueue(client, "work", 1000) + await enqueue(other, "work", 1000)
+        await wait_until(lambda: len(recording.notes("ended")) >= 2000, 30)
+        await wait_until(lambda: _none(queue, "active"))
+    runs = Counter(recording.ids("began"))
+    assert (sorted(runs), set(runs.values())) == (sorted(ids), {1})
+    assert len({note.pid for note in recording.notes("began")}) > 1
+
+
+async def _none(queue: QueueView, state: str) -> bool:
+    return not await queue.ids(state)

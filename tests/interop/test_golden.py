@@ -1,0 +1,75 @@
+"""Python reads and writes the very bytes and names that Go does."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+import pyasynq
+from pyasynq.errors import PoisonError
+from pyasynq.message import TaskMessage, decode, encode
+from tests.interop import golden
+from tests.interop.gopeer import Peer
+
+MESSAGES = golden.lines("messages")
+WHOLE_TASKS = [
+    line for line in MESSAGES if line["message"] == "TaskMessage" and "id" in line["fields"]
+]
+
+
+def named(line: dict[str, Any]) -> str:
+    return str(line["name"])
+
+
+@pytest.mark.parametrize("line", MESSAGES, ids=named)
+def test_a_record_becomes_the_bytes_go_makes(line: dict[str, Any]) -> None:
+    assert golden.record(line).SerializeToString(deterministic=True).hex() == golden.hexed(line)
+
+
+@pytest.mark.parametrize("line", MESSAGES, ids=named)
+def test_the_bytes_go_makes_become_the_record(line: dict[str, Any]) -> None:
+    data = bytes.fromhex(golden.hexed(line))
+    assert golden.model(line).FromString(data) == golden.record(line)
+
+
+@pytest.mark.parametrize("line", WHOLE_TASKS, ids=named)
+def test_a_task_message_survives_the_way_there_and_back(line: dict[str, Any]) -> None:
+    message = golden.record(line)
+    assert isinstance(message, TaskMessage)
+    assert decode(encode(message)) == message
+
+
+def test_the_bytes_of_gos_client_are_a_task_message() -> None:
+    [line] = golden.lines("client-messages")
+    assert decode(bytes.fromhex(line["hex"])) == TaskMessage(
+        type="t", payload=b"p", id="i", queue="q", retry=25, timeout=1800, headers={"a": "b"}
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff", b"\x0a\x05ab", b"\x0a\x01\xff\x1a\x01i", b"not a message"],
+    ids=["lone byte", "cut off", "text that is not UTF-8", "text"],
+)
+def test_bytes_that_go_cannot_read_are_poison(data: bytes) -> None:
+    with pytest.raises(PoisonError):
+        decode(data)
+
+
+@pytest.mark.parametrize("line", golden.lines("unique-keys"))
+async def test_a_unique_task_holds_the_lock_that_go_names(
+    line: dict[str, Any], r: Redis, redis_url: str
+) -> None:
+    payload = msgspec.convert(line["payload"], bytes | None)
+    task = pyasynq.Task(line["type"], payload, queue=line["queue"], unique=timedelta(minutes=1))
+    async with pyasynq.Client(redis_url) as client:
+        info = await client.enqueue(task)
+    assert await r.get(line["key"]) == info.id.encode()
+
+
+@pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages"])
+async def test_go_still_writes_what_the_golden_files_say(name: str, go_peer: Peer) -> None:
+    written = [msgspec.json.decode(line) for line in await go_peer.call("vectors", name)]
+    assert written == golden.lines(name)

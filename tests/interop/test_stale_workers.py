@@ -1,0 +1,55 @@
+"""A Python worker that was believed dead wakes up while Go runs its task."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client, Task
+from pyasynq.broker import Broker, Lease, connect
+from pyasynq.settle import Done
+from tests.interop.gopeer import Peer
+
+SERVER = "11111111-2222-3333-4444-555555555555"
+NOW = timedelta()
+SHORT = timedelta(seconds=0.1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    """Yield the broker of the worker that is believed dead."""
+    broker = connect(redis_url)
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+async def stale(broker: Broker, redis_url: str, r: Redis, go_peer: Peer) -> AsyncIterator[Lease]:
+    """Yield a lease whose task Go has recovered and is running."""
+    async with Client(redis_url) as client:
+        info = await client.enqueue(Task("t"), queue="q")
+    # Go recovers it at once here, and not a minute later; so the two leases must not end together.
+    [taken] = await broker.processing.dequeue({"q": 1}, owner=f"{SERVER}:1", lease_s=20)
+    assert not isinstance(taken, Exception)
+    await r.zadd("asynq:{q}:lease", {info.id: 1})
+    async with go_peer.work(queues="q", sleep=HOUR, retry_delay=NOW, shutdown_timeout=SHORT) as go:
+        await go.wait_for("start")
+        yield taken.leases[0]
+
+
+async def test_its_verdict_does_not_count(stale: Lease, broker: Broker) -> None:
+    assert await broker.processing.settle([(stale, Done())]) == [False]
+
+
+async def test_its_result_is_refused(stale: Lease, broker: Broker) -> None:
+    assert not await broker.processing.write_result(stale, b"late")
+
+
+async def test_its_lease_is_not_extended(stale: Lease, broker: Broker) -> None:
+    assert await broker.processing.extend([stale], lease_s=30) == [stale]
+
+
+async def test_news_of_its_death_does_not_end_gos_lease(stale: Lease, broker: Broker) -> None:
+    assert await broker.maintenance.end_leases(stale.queue, SERVER) == 0

@@ -1,0 +1,30 @@
+"""What the tests of the server ask for."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    """Yield a client of the tests' own Redis."""
+    async with Client(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def queue(r: Redis) -> QueueView:
+    """Return a look at the queue ``default``."""
+    return QueueView(r)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Yield a Redis that a test may stop and start; it keeps what it was told."""
+    with RedisServer(appendonly="yes", appendfsync="always") as server:
+        yield server

@@ -1,0 +1,67 @@
+"""Settings that cannot work are refused when the server is made."""
+
+from datetime import timedelta
+
+import pytest
+
+from pyasynq import OptionError, Server
+
+URL = "redis://127.0.0.1:6379"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("concurrency", 0),
+        ("concurrency", -1),
+        ("concurrency", 2.5),
+        ("concurrency", "10"),
+        ("queues", {}),
+        ("queues", {"": 1}),
+        ("queues", {"a{b}": 1}),
+        ("queues", {"default": 0}),
+        ("queues", {"default": 1001}),
+        ("lease", timedelta(seconds=9)),
+        ("shutdown_timeout", timedelta(seconds=-1)),
+        ("health_check_interval", timedelta()),
+        ("janitor_interval", timedelta()),
+        ("delayed_task_check_interval", timedelta()),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"^{option} must be"):
+        Server(URL, **{option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("queues", {"default": 1.5}),
+        ("queues", {"default": "6"}),
+        ("queues", ["default"]),
+        ("lease", 30),
+        ("shutdown_timeout", 8),
+        ("health_check_interval", 15),
+        ("janitor_interval", None),
+        ("janitor_batch_size", 0),
+        ("blocked_warning", timedelta(seconds=-1)),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_by_name(option: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"^{option} must be"):
+        Server(URL, **{option: value})  # type: ignore[arg-type]
+
+
+def test_an_unknown_setting_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="concurency"):
+        Server(URL, concurency=5)  # type: ignore[call-arg]
+
+
+def test_a_broker_that_cannot_be_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"^broker must be"):
+        Server("http://127.0.0.1")
+
+
+async def test_a_server_without_handler_does_not_start() -> None:
+    with pytest.raises(OptionError, match="a Mux or a function"):
+        await Server(URL).run()

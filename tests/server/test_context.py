@@ -1,0 +1,77 @@
+"""What a handler sees of its task, and what it may write."""
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import ActiveTask, Client, PyasynqError, ResultError, Server, Task, current_task
+from tests.server.handlers import Handler, work_off
+from tests.server.queues import QueueView
+
+
+def test_there_is_no_current_task_outside_a_handler() -> None:
+    with pytest.raises(PyasynqError, match="inside a handler"):
+        current_task()
+
+
+async def test_the_current_task_is_the_handlers_own(client: Client, redis_url: str) -> None:
+    await client.enqueue_many([Task("t") for _ in range(10)])
+    same: list[bool] = []
+
+    async def handle(task: ActiveTask) -> None:
+        same.append(current_task() is task)
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert same == [True] * 10
+
+
+async def test_a_result_can_be_read_while_the_task_runs(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"))
+    results: list[str] = []
+
+    async def handle(task: ActiveTask) -> None:
+        await task.write_result(b"half")
+        await task.write_result(b"whole")
+        results.append((await queue.fields(task.id))["result"])
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert results == ["whole"]
+
+
+async def test_a_result_is_not_written_once_the_task_is_somebody_elses(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        with pytest.raises(ResultError, match=info.id):
+            await task.write_result(b"late")
+        handler.release()
+    assert "result" not in await queue.fields(info.id)
+
+
+async def test_a_result_written_after_the_end_makes_no_task_anew(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"))
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    server = Server(redis_url)
+    async with server.running(handler):
+        late = handler.tasks[0]
+        late._path = server._broker.processing
+        with pytest.raises(ResultError):
+            await late.write_result(b"late")
+    assert not await queue.exists(late.id)
+
+
+async def test_a_task_in_a_log_line_does_not_show_its_payload(
+    client: Client, redis_url: str
+) -> None:
+    info = await client.enqueue(Task("t", b"secret"))
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    assert repr(handler.tasks[0]) == f"<ActiveTask 't' {info.id} in 'default'>"

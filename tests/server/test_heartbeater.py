@@ -1,0 +1,246 @@
+"""Leases are kept, lost ones end their handlers, and the server can be seen."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
+from pyasynq.broker import Lease
+from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.settle import Verdict
+from tests.server.handlers import Handler, crew_of
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+TEN_SECONDS = timedelta(seconds=10)
+
+
+class BrokenPath:
+    """A process path on which nothing can be written."""
+
+    async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
+        return [BrokerUnavailableError("away")] * len(settled)
+
+
+async def records(r: Redis, form: str) -> list[bytes]:
+    """Return the keys that fit *form*."""
+    return [key async for key in r.scan_iter(form)]
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+async def test_a_lease_is_extended_while_its_task_runs(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url, lease=TEN_SECONDS).running(handler):
+        await handler.began()
+        first = await queue.score("lease", info.id)
+        await wait_until(lambda: _is_later(queue, info.id, first))
+        handler.release()
+
+
+async def test_the_same_id_in_two_queues_is_extended_in_both(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    one, two = QueueView(r, "one"), QueueView(r, "two")
+    await client.enqueue(Task("t"), task_id="x", queue="one")
+    await client.enqueue(Task("t"), task_id="x", queue="two")
+    handler = Handler(held=True)
+    server = Server(redis_url, concurrency=2, queues={"one": 1, "two": 1}, lease=TEN_SECONDS)
+    async with server.running(handler):
+        await handler.began(2)
+        first = await one.score("lease", "x")
+        await wait_until(lambda: _is_later(one, "x", first))
+        await wait_until(lambda: _is_later(two, "x", first))
+        handler.release()
+    assert await one.ids("active") == await two.ids("active") == []
+
+
+async def test_the_lease_of_an_outcome_that_cannot_be_written_is_extended(
+    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url, lease=TEN_SECONDS).running(handler) as server:
+        await handler.began()
+        first = await queue.score("lease", info.id)
+        with monkeypatch.context() as broken:
+            broken.setattr(crew_of(server).ledger, "_path", BrokenPath())
+            handler.release()
+            await wait_until(lambda: _is_later(queue, info.id, first))
+    assert not await queue.exists(info.id)
+
+
+async def test_a_handler_whose_task_a_go_worker_has_taken_over_is_stopped_at_the_next_beat(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        await r.zadd(queue.key("lease"), {info.id: int(time.time() + 60)})  # which is all Go writes
+        await crew_of(server).heartbeater.step()
+        assert await handler.was_cancelled() == [info.id]
+
+
+async def test_a_handler_whose_task_was_taken_over_is_stopped_at_the_next_beat(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await crew_of(server).heartbeater.step()
+        assert await handler.was_cancelled() == [info.id]
+
+
+async def test_what_was_taken_over_is_left_as_it_is(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await crew_of(server).heartbeater.step()
+        await handler.was_cancelled()
+    assert await queue.ids("active") == [info.id]
+    assert await queue.fields(info.id) == {"state": "active", "owner": "somebody else"}
+
+
+async def test_only_the_handler_whose_lease_is_lost_is_stopped(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await client.enqueue(Task("t"), task_id="kept")
+    await client.enqueue(Task("t"), task_id="lost")
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=2).running(handler) as server:
+        await handler.began(2)
+        await r.zrem(queue.key("lease"), "lost")
+        await crew_of(server).heartbeater.step()
+        await handler.was_cancelled()
+        handler.release()
+    assert handler.cancelled == ["lost"]
+    assert not await queue.exists("kept")
+
+
+async def test_a_lost_lease_is_logged_once(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    r: Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        await r.zrem(queue.key("lease"), info.id)
+        await crew_of(server).heartbeater.step()
+        await crew_of(server).heartbeater.step()
+        await handler.was_cancelled()
+    assert caplog.text.count("lease was lost") == 1
+
+
+# -- records ---------------------------------------------------------------------------------------
+
+
+async def test_a_running_server_shows_what_it_is(redis_url: str, r: Redis) -> None:
+    server = Server(
+        redis_url, concurrency=7, queues={"high": 6, "low": 1}, strict_priority=True, server_id="me"
+    )
+    async with server.running(Handler()):
+        await wait_until(lambda: records(r, "asynq:servers:*"))
+        [key] = await records(r, "asynq:servers:*")
+        info = ServerInfo.FromString(cast("bytes", await r.get(key)))
+    assert (info.server_id, info.concurrency, dict(info.queues)) == ("me", 7, {"high": 6, "low": 1})
+    assert (info.strict_priority, info.status) == (True, "active")
+    assert info.start_time.seconds == pytest.approx(time.time(), abs=10)
+    assert key.decode() == f"asynq:servers:{{{info.host}:{info.pid}:me}}"
+
+
+async def test_the_queues_of_a_running_server_are_known(redis_url: str, r: Redis) -> None:
+    async with Server(redis_url, queues={"high": 6, "low": 1}).running(Handler()):
+        await wait_until(lambda: r.exists("asynq:queues"))
+        assert await r.smembers("asynq:queues") == {b"high", b"low"}
+
+
+async def test_the_records_outlive_a_dead_server_by_ten_seconds(redis_url: str, r: Redis) -> None:
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: records(r, "asynq:servers:*"))
+        [key] = await records(r, "asynq:servers:*")
+        assert 8 <= await r.ttl(key) <= 10
+        assert await r.zscore("asynq:servers", key) == pytest.approx(time.time() + 10, abs=3)
+
+
+async def test_a_running_task_is_shown_with_its_worker(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t", b"p" * 5000))
+    handler = Handler(held=True)
+    async with Server(redis_url, server_id="me").running(handler) as server:
+        [task] = await handler.began()
+        await crew_of(server).heartbeater.step()
+        [key] = await records(r, "asynq:workers:*")
+        worker = WorkerInfo.FromString(cast("bytes", await r.hget(key, info.id)))
+        handler.release()
+    assert (worker.task_id, worker.task_type, worker.queue) == (info.id, "t", "default")
+    assert (worker.server_id, worker.task_payload) == ("me", b"p" * 4096)
+    assert worker.deadline.ToDatetime(task.deadline.tzinfo) == task.deadline
+
+
+async def test_a_finished_task_is_shown_no_more(client: Client, redis_url: str, r: Redis) -> None:
+    await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        await crew_of(server).heartbeater.step()
+        handler.release()
+        await wait_until(lambda: not crew_of(server).processor.runs)
+        await crew_of(server).heartbeater.step()
+        assert await records(r, "asynq:workers:*") == []
+
+
+async def test_a_server_that_takes_no_more_is_shown_as_stopped(redis_url: str, r: Redis) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        server.stop()
+        await crew_of(server).heartbeater.step()
+        [key] = await records(r, "asynq:servers:*")
+        assert ServerInfo.FromString(cast("bytes", await r.get(key))).status == "stopped"
+
+
+async def test_a_server_that_has_ended_is_shown_no_more(redis_url: str, r: Redis) -> None:
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: records(r, "asynq:servers:*"))
+    assert await records(r, "asynq:servers:*") == await records(r, "asynq:workers:*") == []
+    assert await r.zcard("asynq:servers") == await r.zcard("asynq:workers") == 0
+
+
+async def test_a_beat_drops_the_names_of_servers_that_died(redis_url: str, r: Redis) -> None:
+    await r.zadd("asynq:servers", {"asynq:servers:{h:1:dead}": time.time() - 60})
+    async with Server(redis_url).running(Handler()) as server:
+        await crew_of(server).heartbeater.step()
+        names = await r.zrange("asynq:servers", 0, -1)
+    assert b"asynq:servers:{h:1:dead}" not in names
+
+
+async def test_a_queue_that_others_removed_is_known_again_after_a_beat(
+    redis_url: str, r: Redis
+) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        await wait_until(lambda: r.exists("asynq:queues"))
+        await r.delete("asynq:queues")
+        await crew_of(server).heartbeater.step()
+        assert await r.smembers("asynq:queues") == {b"default"}
+
+
+async def _is_later(queue: QueueView, task_id: str, than: float | None) -> bool:
+    return (await queue.score("lease", task_id) or 0) > (than or 0)

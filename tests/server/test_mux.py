@@ -1,0 +1,261 @@
+"""Handlers are found by type, wrapped in middleware, and run on the loop or in threads."""
+
+import asyncio
+import functools
+import threading
+from contextvars import ContextVar
+from datetime import timedelta
+
+import pytest
+
+from pyasynq import ActiveTask, Client, HandlerNotFoundError, Mux, OptionError, Server, Task
+from pyasynq import current_task as the_current_task
+from pyasynq.server import AsyncHandler
+from tests.server.handlers import Handler, until_cancelled, work_off
+from tests.server.queues import QueueView
+
+SECOND = timedelta(seconds=1)
+seen: ContextVar[str] = ContextVar("seen", default="nothing")
+
+
+async def run_all(client: Client, redis_url: str, mux: Mux, *types: str) -> None:
+    """Enqueue a task of each type and have *mux* run them, one after another."""
+    await client.enqueue_many([Task(type) for type in types])
+    await work_off(Server(redis_url, burst=True, concurrency=1), mux)
+
+
+# -- patterns --------------------------------------------------------------------------------------
+
+
+async def test_the_handler_of_the_exact_type_is_called(client: Client, redis_url: str) -> None:
+    mux, exact, prefix = Mux(), Handler(), Handler()
+    mux.handle("email")(prefix)
+    mux.handle("email:verify")(exact)
+    await run_all(client, redis_url, mux, "email:verify")
+    assert (len(exact.tasks), len(prefix.tasks)) == (1, 0)
+
+
+async def test_the_longest_prefix_wins(client: Client, redis_url: str) -> None:
+    mux, longer, shorter = Mux(), Handler(), Handler()
+    mux.handle("email:")(shorter)
+    mux.handle("email:verify")(longer)
+    await run_all(client, redis_url, mux, "email:verify:again", "email:send", "email:verifyx")
+    assert [task.type for task in longer.tasks] == ["email:verify:again", "email:verifyx"]
+    assert [task.type for task in shorter.tasks] == ["email:send"]
+
+
+async def test_patterns_are_case_sensitive(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    mux, handler = Mux(), Handler()
+    mux.handle("email")(handler)
+    await run_all(client, redis_url, mux, "Email")
+    assert handler.tasks == []
+    assert len(await queue.ids("retry")) == 1
+
+
+async def test_a_task_that_nobody_handles_is_retried_with_the_reason(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("unknown"))
+    await work_off(Server(redis_url, burst=True), Mux())
+    message = await queue.message(info.id)
+    assert (message.retried, message.error_msg) == (1, 'handler not found for task "unknown"')
+
+
+async def test_a_handler_may_be_added_while_the_server_runs(client: Client, redis_url: str) -> None:
+    mux, prefix, exact = Mux(), Handler(), Handler()
+    mux.handle("t")(prefix)
+    async with Server(redis_url).running(mux):
+        await client.enqueue(Task("t:x"))
+        await prefix.began()
+        mux.handle("t:x")(exact)
+        await client.enqueue(Task("t:x"))
+        await exact.began()
+
+
+@pytest.mark.parametrize("pattern", ["", " \t"])
+def test_a_blank_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(OptionError, match="non-blank"):
+        Mux().handle(pattern)
+
+
+def test_a_second_handler_of_a_pattern_is_refused() -> None:
+    mux = Mux()
+    mux.handle("t")(Handler())
+    with pytest.raises(OptionError, match="no handler yet"):
+        mux.handle("t")
+
+
+async def test_a_mux_can_be_nested(client: Client, redis_url: str) -> None:
+    outer, inner, handler = Mux(), Mux(), Handler()
+    outer.handle("email:")(inner)
+    inner.handle("email:verify")(handler)
+    await run_all(client, redis_url, outer, "email:verify")
+    assert len(handler.tasks) == 1
+
+
+# -- middleware ------------------------------------------------------------------------------------
+
+
+async def test_the_first_middleware_is_outermost(client: Client, redis_url: str) -> None:
+    mux, steps = Mux(), list[str]()
+
+    async def note(name: str, task: ActiveTask, call_next: AsyncHandler) -> object:
+        steps.append(f"{name} before")
+        result = await call_next(task)
+        steps.append(f"{name} after")
+        return result
+
+    mux.use(functools.partial(note, "first"))
+    mux.use(functools.partial(note, "second"))
+    mux.handle("t")(Handler())
+    await run_all(client, redis_url, mux, "t")
+    assert steps == ["first before", "second before", "second after", "first after"]
+
+
+async def test_middleware_wraps_also_what_nobody_handles(client: Client, redis_url: str) -> None:
+    mux, errors = Mux(), list[str]()
+
+    @mux.use
+    async def note(task: ActiveTask, call_next: AsyncHandler) -> None:
+        with pytest.raises(HandlerNotFoundError) as caught:
+            await call_next(task)
+        errors.append(caught.value.type)
+
+    await run_all(client, redis_url, mux, "unknown")
+    assert errors == ["unknown"]
+
+
+async def test_middleware_of_a_nested_mux_wraps_its_handlers_alone(
+    client: Client, redis_url: str
+) -> None:
+    outer, inner, types = Mux(), Mux(), list[str]()
+
+    @inner.use
+    async def note(task: ActiveTask, call_next: AsyncHandler) -> None:
+        types.append(task.type)
+        await call_next(task)
+
+    outer.handle("in")(inner)
+    outer.handle("out")(Handler())
+    inner.handle("in")(Handler())
+    await run_all(client, redis_url, outer, "in", "out")
+    assert types == ["in"]
+
+
+async def test_middleware_may_answer_in_the_place_of_the_handler(
+    client: Client, redis_url: str
+) -> None:
+    mux, handler = Mux(), Handler()
+
+    @mux.use
+    async def answer(_task: ActiveTask, _call_next: AsyncHandler) -> None:
+        return
+
+    mux.handle("t")(handler)
+    await run_all(client, redis_url, mux, "t")
+    assert handler.tasks == []
+
+
+# -- plain functions -------------------------------------------------------------------------------
+
+
+async def test_a_plain_function_runs_in_a_thread(client: Client, redis_url: str) -> None:
+    threads: list[threading.Thread] = []
+    await client.enqueue(Task("t"))
+    server = Server(redis_url, burst=True)
+    await work_off(server, lambda _task: threads.append(threading.current_thread()))
+    assert threads[0] is not threading.main_thread()
+
+
+async def test_plain_functions_run_as_many_at_once_as_allowed(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(12)])
+    meeting = threading.Barrier(6, timeout=10)
+    server = Server(redis_url, burst=True, concurrency=6)
+    await work_off(server, lambda _task: meeting.wait())
+    assert (await queue.count("processed"), await queue.count("failed")) == (12, 0)
+
+
+async def test_a_plain_function_sees_the_current_task(client: Client, redis_url: str) -> None:
+    info = await client.enqueue(Task("t"))
+    ids: list[str] = []
+    server = Server(redis_url, burst=True)
+    await work_off(server, lambda _task: ids.append(the_current_task().id))
+    assert ids == [info.id]
+
+
+async def test_a_plain_function_sees_the_context_of_its_middleware(
+    client: Client, redis_url: str
+) -> None:
+    mux, values = Mux(), list[str]()
+
+    @mux.use
+    async def set_context(task: ActiveTask, call_next: AsyncHandler) -> None:
+        seen.set("from middleware")
+        await call_next(task)
+
+    mux.handle("t")(lambda _task: values.append(seen.get()))
+    await run_all(client, redis_url, mux, "t")
+    assert values == ["from middleware"]
+
+
+async def test_what_a_plain_function_raises_is_the_failure(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), lambda _task: {}["missing"])
+    assert (await queue.message(info.id)).error_msg == "KeyError: 'missing'"
+
+
+async def test_a_plain_function_that_exhausts_an_iterator_fails(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), lambda _task: next(iter(())))
+    assert await queue.ids("retry") == [info.id]
+
+
+async def test_a_plain_function_that_makes_a_coroutine_has_it_run(
+    client: Client, redis_url: str
+) -> None:
+    handler = Handler()
+    await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), lambda task: handler(task))  # noqa: PLW0108
+    assert len(handler.tasks) == 1
+
+
+async def test_a_plain_function_is_told_of_its_timeout_and_keeps_its_slot_until_it_returns(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"), task_id="slow", timeout=SECOND)
+    await client.enqueue(Task("t"), task_id="next")
+    told, leave, active = threading.Event(), threading.Event(), list[list[str]]()
+    loop = asyncio.get_running_loop()
+
+    async def look() -> None:
+        active.append(await queue.ids("active"))
+        leave.set()
+
+    def wait(task: ActiveTask) -> None:
+        until_cancelled(task)
+        told.set()
+        asyncio.run_coroutine_threadsafe(look(), loop)
+        leave.wait(10)
+
+    def by_id(task: ActiveTask) -> object:
+        return {"slow": wait}.get(task.id, active.append)(task)  # type: ignore[operator]
+
+    await work_off(Server(redis_url, burst=True, concurrency=1), by_id)
+    assert told.is_set()
+    assert active[0] == ["slow"]
+
+
+async def test_a_plain_function_that_returns_although_it_was_told_to_stop_has_succeeded(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=SECOND)
+    await work_off(Server(redis_url, burst=True), until_cancelled)
+    assert not await queue.exists(info.id)

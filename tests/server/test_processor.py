@@ -1,0 +1,670 @@
+"""Tasks are taken, run, and end in Redis as they should."""
+
+import asyncio
+import random
+import re
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    ActiveTask,
+    Client,
+    RetryIn,
+    RevokeTask,
+    Server,
+    SkipRetry,
+    Snooze,
+    Task,
+    TaskInfo,
+)
+from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+HOUR = timedelta(hours=1)
+GARBAGE = b"\xff\xff\xff"
+
+
+class Odd(BaseException):
+    """What a library may raise that is no `Exception`: pyo3's panics, for one."""
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        msg = "no text"
+        raise RuntimeError(msg)
+
+
+# -- success ---------------------------------------------------------------------------------------
+
+
+async def test_success_deletes_the_task(client: Client, redis_url: str, queue: QueueView) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler())
+    assert not await queue.exists(info.id)
+    assert await queue.ids("active") == await queue.ids("lease") == []
+
+
+async def test_success_counts_as_processed(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue_many([Task("t"), Task("t")])
+    await work_off(Server(redis_url, burst=True), Handler())
+    assert (await queue.count("processed"), await queue.count("failed")) == (2, 0)
+
+
+async def test_success_keeps_a_task_with_retention(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), retention=HOUR)
+    await work_off(Server(redis_url, burst=True), Handler())
+    assert await queue.ids("completed") == [info.id]
+    assert await queue.fields(info.id) == {"state": "completed"}
+
+
+async def test_a_completed_task_is_kept_from_its_completion_for_its_retention(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), retention=HOUR)
+    await work_off(Server(redis_url, burst=True), Handler())
+    completed_at = (await queue.message(info.id)).completed_at
+    assert completed_at == pytest.approx(time.time(), abs=5)
+    assert await queue.score("completed", info.id) == pytest.approx(completed_at + 3600, abs=1)
+
+
+async def test_success_releases_the_unique_lock(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("t"), unique=HOUR)
+    await work_off(Server(redis_url, burst=True), Handler())
+    assert await client.enqueue(Task("t"), unique=HOUR)
+
+
+async def test_a_task_reaches_its_handler_as_it_was_made(client: Client, redis_url: str) -> None:
+    await client.enqueue(
+        Task("t", b"p", headers={"k": "v"}), task_id="x", max_retry=7, retention=HOUR
+    )
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    [task] = handler.tasks
+    assert (task.id, task.type, task.payload, task.headers) == ("x", "t", b"p", {"k": "v"})
+    assert (task.queue, task.retried, task.max_retry) == ("default", 0, 7)
+
+
+async def test_tasks_of_a_queue_begin_in_the_order_in_which_they_came(
+    client: Client, redis_url: str
+) -> None:
+    infos = await client.enqueue_many([Task("t") for _ in range(300)])
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True, concurrency=7), handler)
+    assert handler.ids == [info.id for info in infos if isinstance(info, TaskInfo)]
+
+
+# -- failure ---------------------------------------------------------------------------------------
+
+
+async def test_a_failure_waits_in_retry_with_its_reason(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    message = await queue.message(info.id)
+    assert await queue.ids("retry") == [info.id]
+    assert await queue.fields(info.id) == {"state": "retry"}
+    assert (message.retried, message.error_msg) == (1, "ValueError: boom")
+    assert message.last_failed_at == pytest.approx(time.time(), abs=5)
+
+
+async def test_a_failure_counts_as_processed_and_failed(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    assert (await queue.count("processed"), await queue.count("failed")) == (1, 1)
+
+
+async def test_a_failure_keeps_the_unique_lock(client: Client, redis_url: str, r: Redis) -> None:
+    await client.enqueue(Task("t"), unique=HOUR)
+    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    assert await r.exists("asynq:{default}:unique:t:") == 1
+
+
+async def test_the_first_retry_waits_15_to_44_seconds(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    before = time.time()
+    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    assert 15 <= (await queue.score("retry", info.id) or 0) - before <= 50
+
+
+async def test_a_task_without_retries_left_is_archived(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    message = await queue.message(info.id)
+    assert await queue.ids("archived") == [info.id]
+    assert await queue.fields(info.id) == {"state": "archived"}
+    assert (message.retried, message.error_msg) == (0, "ValueError: boom")
+
+
+async def test_a_task_runs_once_more_than_its_retries(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"), max_retry=2)
+    handler = Handler(ValueError("boom"))
+    server = Server(redis_url, retry_delay=lambda _retried, _error, _task: timedelta())
+    async with server.running(handler):
+        await wait_until(lambda: queue.ids("archived"), 10)
+    assert [task.id for task in handler.tasks] == [handler.tasks[0].id] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SystemExit(3), "RuntimeError: the handler called exit(3)"),
+        (ValueError(), "ValueError"),
+        (ValueError("\udcff"), "ValueError: ?"),
+        (ValueError("x" * 100_000), "ValueError: " + "x" * 8180),
+        (StopIteration(), "RuntimeError: coroutine raised StopIteration"),
+    ],
+    ids=["exit", "no text", "no UTF-8", "too long", "stop"],
+)
+async def test_whatever_a_handler_raises_is_written_as_text(
+    error: BaseException, text: str, client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    async def fail(_task: ActiveTask) -> None:
+        raise error
+
+    await work_off(Server(redis_url, burst=True), fail)
+    assert (await queue.message(info.id)).error_msg == text
+
+
+async def test_an_error_that_is_no_exception_is_a_failure_as_well(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(Odd("panic")))
+    assert await queue.ids("retry") == [info.id]
+
+
+async def test_an_error_that_cannot_be_printed_is_a_failure_as_well(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(UnprintableError()))
+    assert await queue.ids("retry") == [info.id]
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+async def test_skip_retry_archives_at_once(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(SkipRetry("bad input")))
+    assert await queue.ids("archived") == [info.id]
+    assert (await queue.message(info.id)).error_msg == "bad input"
+    assert await queue.count("failed") == 1
+
+
+async def test_revoke_task_drops_the_task(client: Client, redis_url: str, queue: QueueView) -> None:
+    info = await client.enqueue(Task("t"), retention=HOUR)
+    await work_off(Server(redis_url, burst=True), Handler(RevokeTask("not needed")))
+    assert not await queue.exists(info.id)
+    assert (await queue.count("processed"), await queue.count("failed")) == (1, 0)
+
+
+async def test_retry_in_spends_a_retry_and_waits_as_told(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(RetryIn(HOUR, "busy")))
+    message = await queue.message(info.id)
+    assert (message.retried, message.error_msg) == (1, "busy")
+    assert await queue.score("retry", info.id) == pytest.approx(time.time() + 3600, abs=10)
+
+
+async def test_retry_in_does_not_go_past_the_limit(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    await work_off(Server(redis_url, burst=True), Handler(RetryIn(HOUR)))
+    assert await queue.ids("archived") == [info.id]
+
+
+async def test_a_delay_beyond_the_calendar_does_not_leave_the_task_hanging(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), Handler(RetryIn(timedelta.max)))
+    assert await queue.ids("retry") == [info.id]
+
+
+async def test_snooze_spends_no_retry_and_counts_as_nothing(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    await work_off(Server(redis_url, burst=True), Handler(Snooze(HOUR)))
+    message = await queue.message(info.id)
+    assert await queue.score("retry", info.id) == pytest.approx(time.time() + 3600, abs=10)
+    assert (message.retried, message.error_msg) == (0, "")
+    assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
+
+
+# -- the user's answers ----------------------------------------------------------------------------
+
+
+async def test_retry_delay_is_asked_with_what_it_needs(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t", b"p", headers={"k": "v"}))
+    asked: list[object] = []
+
+    def delay(retried: int, error: Exception, task: Task) -> timedelta:
+        asked.extend((retried, str(error), task.type, task.payload, task.headers))
+        return HOUR
+
+    await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
+    assert asked == [0, "boom", "t", b"p", {"k": "v"}]
+    assert await queue.score("retry", info.id) == pytest.approx(time.time() + 3600, abs=10)
+
+
+async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await client.enqueue(Task("t"))
+    before = time.time()
+
+    def delay(_retried: int, _error: Exception, _task: Task) -> timedelta:
+        raise KeyError
+
+    await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
+    assert 15 <= (await queue.score("retry", info.id) or 0) - before <= 50
+    assert "retry_delay failed" in caplog.text
+
+
+async def test_a_retry_delay_that_is_no_timedelta_is_answered_by_the_default(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    before = time.time()
+    server = Server(redis_url, burst=True, retry_delay=lambda _retried, _error, _task: 5)  # type: ignore[arg-type,return-value]
+    await work_off(server, Handler(ValueError("boom")))
+    assert 15 <= (await queue.score("retry", info.id) or 0) - before <= 50
+
+
+async def test_what_is_no_failure_spends_no_retry_and_counts_as_nothing(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    server = Server(redis_url, burst=True, is_failure=lambda error: str(error) != "busy")
+    await work_off(server, Handler(ValueError("busy")))
+    message = await queue.message(info.id)
+    assert (message.retried, message.error_msg) == (0, "ValueError: busy")
+    assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
+
+
+async def test_an_exhausted_task_is_archived_whatever_is_failure_says(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    server = Server(redis_url, burst=True, is_failure=lambda _error: False)
+    await work_off(server, Handler(ValueError("busy")))
+    assert await queue.ids("archived") == [info.id]
+
+
+async def test_an_is_failure_that_raises_is_logged_and_means_yes(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    def is_failure(_error: Exception) -> bool:
+        raise KeyError
+
+    server = Server(redis_url, burst=True, is_failure=is_failure)
+    await work_off(server, Handler(ValueError("boom")))
+    assert (await queue.message(info.id)).retried == 1
+    assert "is_failure failed" in caplog.text
+
+
+async def test_on_error_is_called_before_the_outcome_is_written(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    told: list[object] = []
+
+    async def on_error(task: ActiveTask, error: Exception) -> None:
+        told.extend((task.id, str(error), await queue.state(task.id)))
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert told == [info.id, "boom", "active"]
+
+
+async def test_on_error_may_be_a_plain_function(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("t"))
+    told: list[str] = []
+    server = Server(redis_url, burst=True, on_error=lambda _task, error: told.append(str(error)))
+    await work_off(server, Handler(SkipRetry("no")))
+    assert told == ["no"]
+
+
+async def test_on_error_is_not_called_after_success(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("t"))
+    told: list[str] = []
+    server = Server(redis_url, burst=True, on_error=lambda _task, error: told.append(str(error)))
+    await work_off(server, Handler())
+    assert told == []
+
+
+async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        raise KeyError
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert await queue.ids("retry") == [info.id]
+    assert f"on_error failed for task {info.id}" in caplog.text
+
+
+# -- time limits -----------------------------------------------------------------------------------
+
+
+async def test_a_handler_is_stopped_at_its_timeout(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+    handler = Handler(held=True)
+    await work_off(Server(redis_url, burst=True), handler)
+    assert handler.cancelled == [info.id]
+    assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
+    assert await queue.ids("retry") == [info.id]
+
+
+async def test_a_handler_is_stopped_at_the_deadline_if_that_comes_first(
+    client: Client, redis_url: str
+) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=2)
+    info = await client.enqueue(Task("t"), timeout=HOUR, deadline=deadline)
+    handler = Handler(held=True)
+    await work_off(Server(redis_url, burst=True), handler)
+    assert handler.cancelled == [info.id]
+
+
+async def test_a_handler_sees_when_it_will_be_stopped(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("t"), timeout=HOUR)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    left = handler.tasks[0].deadline - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= HOUR
+
+
+async def test_a_task_past_its_deadline_fails_without_a_call_of_its_handler(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), deadline=datetime.now(UTC) - HOUR)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    assert handler.tasks == []
+    assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
+
+
+async def test_a_result_is_preferred_over_a_late_stop(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1), retention=HOUR)
+
+    async def finish(_task: ActiveTask) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    await work_off(Server(redis_url, burst=True), finish)
+    assert await queue.ids("completed") == [info.id]
+
+
+async def test_an_error_raised_while_being_stopped_is_the_reason_that_is_kept(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+
+    async def fail(_task: ActiveTask) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise SkipRetry("half done") from error
+
+    await work_off(Server(redis_url, burst=True), fail)
+    assert (await queue.message(info.id)).error_msg == "half done"
+
+
+# -- which tasks are taken -------------------------------------------------------------------------
+
+
+async def test_no_more_tasks_run_at_once_than_allowed(client: Client, redis_url: str) -> None:
+    await client.enqueue_many([Task("t") for _ in range(20)])
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=3).running(handler):
+        await handler.began(3)
+        handler.release()
+        await handler.began(20)
+    assert handler.most == 3
+
+
+async def test_no_task_is_taken_that_cannot_run(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(20)])
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=3).running(handler):
+        await handler.began(3)
+        assert (len(await queue.ids("active")), len(await queue.ids("pending"))) == (3, 17)
+        handler.release()
+
+
+async def test_a_handler_that_ignores_its_stop_keeps_its_slot(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"), task_id="stubborn", timeout=timedelta(seconds=1))
+    await client.enqueue(Task("t"), task_id="next")
+    released, told = asyncio.Event(), asyncio.Event()
+    began: list[str] = []
+
+    async def handle(task: ActiveTask) -> None:
+        began.append(task.id)
+        try:
+            await released.wait()
+        except asyncio.CancelledError:
+            told.set()
+            await released.wait()
+
+    async with Server(redis_url, concurrency=1).running(handle):
+        await told.wait()
+        assert (began, await queue.ids("pending")) == (["stubborn"], ["next"])
+        released.set()
+        await wait_until(lambda: began == ["stubborn", "next"])
+
+
+async def test_queues_share_in_proportion_to_their_weights(client: Client, redis_url: str) -> None:
+    random.seed(20)
+    weights = {"critical": 6, "default": 3, "low": 1}
+    await client.enqueue_many([Task("t", queue=queue) for queue in weights for _ in range(1000)])
+    handler = Handler()
+    async with Server(redis_url, concurrency=10, queues=weights).running(handler):
+        await handler.began(500)
+    share = Counter(task.queue for task in handler.tasks[:500])
+    assert share["critical"] == pytest.approx(300, abs=60)
+    assert share["default"] == pytest.approx(150, abs=50)
+    assert share["low"] == pytest.approx(50, abs=35)
+
+
+async def test_slots_that_one_queue_cannot_fill_go_to_the_others(
+    client: Client, redis_url: str
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(10)], queue="low")
+    handler = Handler(held=True)
+    weights = {"critical": 1000, "low": 1}
+    async with Server(redis_url, concurrency=10, queues=weights).running(handler):
+        await handler.began(10)
+        handler.release()
+
+
+async def test_strict_priority_never_takes_a_low_task_before_a_high_one(
+    client: Client, redis_url: str
+) -> None:
+    weights = {"low": 1, "high": 2}
+    await client.enqueue_many([Task("t", queue=queue) for queue in weights for _ in range(200)])
+    handler = Handler()
+    server = Server(redis_url, burst=True, concurrency=7, queues=weights, strict_priority=True)
+    await work_off(server, handler)
+    assert [task.queue for task in handler.tasks] == ["high"] * 200 + ["low"] * 200
+
+
+async def test_a_paused_queue_gives_nothing_and_stops_no_other(
+    client: Client, redis_url: str, r: Redis, queue: QueueView
+) -> None:
+    await r.set(queue.key("paused"), 1)
+    held = await client.enqueue(Task("t"))
+    info = await client.enqueue(Task("t"), queue="other")
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True, queues={"default": 9, "other": 1}), handler)
+    assert handler.ids == [info.id]
+    assert await queue.ids("pending") == [held.id]
+
+
+async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
+    client: Client, redis_url: str, r: Redis, queue: QueueView
+) -> None:
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=1).running(handler) as server:
+        await client.enqueue_many([Task("t"), Task("t")])
+        await handler.began()
+        await r.set(queue.key("paused"), 1)
+        handler.release()
+        await crew_of(server).processor.passes.next()
+        await crew_of(server).processor.passes.next()
+    assert (len(handler.tasks), len(await queue.ids("pending"))) == (1, 1)
+
+
+async def test_an_unpaused_queue_is_served_within_about_a_second(
+    client: Client, redis_url: str, r: Redis, queue: QueueView
+) -> None:
+    await r.set(queue.key("paused"), 1)
+    await client.enqueue(Task("t"))
+    handler = Handler()
+    async with Server(redis_url).running(handler) as server:
+        await crew_of(server).processor.passes.next()
+        await r.delete(queue.key("paused"))
+        async with asyncio.timeout(1.5):
+            await handler.began()
+
+
+# -- poison ----------------------------------------------------------------------------------------
+
+
+async def test_poison_is_archived_as_it_is_and_the_others_run(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await queue.put_pending(b"bad", GARBAGE)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    assert handler.ids == [info.id]
+    assert await queue.ids("archived") == ["bad"]
+    assert await r.hgetall(queue.key("t:bad")) == {b"msg": GARBAGE, b"state": b"archived"}
+
+
+async def test_poison_is_named_in_the_log(
+    redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    await queue.put_pending(b"bad", GARBAGE)
+    await work_off(Server(redis_url, burst=True), Handler())
+    assert re.search("task .?bad.? in 'default' is not readable", caplog.text)
+
+
+async def test_poison_whose_id_is_no_text_is_archived_and_the_others_run(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await queue.put_pending(b"\xff\xfe", GARBAGE)
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        async with asyncio.timeout(3):
+            await handler.began()
+        await wait_until(lambda: queue.ids("archived"))
+    assert handler.ids == [info.id]
+
+
+async def test_a_message_filed_under_another_id_is_poison(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    message = (await queue.message(info.id)).SerializeToString()
+    await queue.put_pending(b"other", message)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    assert handler.ids == [info.id]
+    assert await queue.ids("archived") == ["other"]
+
+
+async def test_ids_without_a_task_are_dropped_and_the_others_run(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await queue.put_pending(b"ghost", None)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True, concurrency=1), handler)
+    assert handler.ids == [info.id]
+    assert await queue.ids("active") == await queue.ids("pending") == []
+    assert "dropped 1 ids in 'default'" in caplog.text
+
+
+# -- two queues ------------------------------------------------------------------------------------
+
+
+async def test_the_same_id_in_two_queues_is_two_tasks(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    queues = {"one": 1, "two": 1}
+    await client.enqueue(Task("t"), task_id="x", queue="one")
+    await client.enqueue(Task("t"), task_id="x", queue="two", retention=HOUR)
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True, concurrency=2, queues=queues), handler)
+    assert {task.queue for task in handler.tasks} == {"one", "two"}
+    assert not await QueueView(r, "one").exists("x")
+    assert await QueueView(r, "two").ids("completed") == ["x"]
+
+
+# -- burst -----------------------------------------------------------------------------------------
+
+
+async def test_a_burst_ends_when_the_queues_are_empty(client: Client, redis_url: str) -> None:
+    await client.enqueue_many([Task("t") for _ in range(300)])
+    handler = Handler()
+    await work_off(Server(redis_url, burst=True), handler)
+    assert len(handler.tasks) == 300
+
+
+async def test_a_burst_ends_at_once_on_empty_queues(redis_url: str) -> None:
+    await work_off(Server(redis_url, burst=True), Handler())
+
+
+async def test_a_burst_also_runs_what_its_tasks_enqueue(client: Client, redis_url: str) -> None:
+    to_come = ["t"] * 50
+    await client.enqueue(Task("t"))
+
+    async def handle(_task: ActiveTask) -> None:
+        await client.enqueue(Task(to_come.pop()))
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert to_come == []

@@ -1,0 +1,231 @@
+"""Tasks whose worker died run again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client, Server, Task
+from pyasynq.broker import Broker, connect
+from tests.server.handlers import Handler, crew_of
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+EXPIRED = "asynq: task lease expired"
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    """Yield what a worker that is going to die takes its tasks with."""
+    broker = connect(redis_url)
+    yield broker
+    await broker.aclose()
+
+
+async def die(broker: Broker, *, server_id: str = "dead") -> None:
+    """Take all tasks of the queue as the server *server_id*, which is heard of no more."""
+    await broker.processing.dequeue({"default": 100}, owner=f"{server_id}/1", lease_s=30)
+
+
+async def test_a_task_whose_lease_is_over_runs_again(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+    assert (task.id, task.retried) == (info.id, 1)
+
+
+async def test_a_lease_that_ended_by_itself_is_seen_within_seconds(
+    client: Client, redis_url: str, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await broker.processing.dequeue({"default": 1}, owner="dead/1", lease_s=1)
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        async with asyncio.timeout(8):
+            [task] = await handler.began()
+    assert task.id == info.id
+
+
+async def test_a_recovered_task_says_why_and_counts_as_failed(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler):
+        await handler.began()
+        message = await queue.message(info.id)
+        handler.release()
+    assert message.error_msg == EXPIRED
+    assert await queue.count("failed") == 1
+
+
+async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    started = time.monotonic()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert time.monotonic() - started < 3
+
+
+async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    async with Server(redis_url).running(Handler()) as server:
+        await crew_of(server).recoverer.step()
+    assert await queue.ids("active") == [info.id]
+
+
+async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_end(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.hdel(queue.key(f"t:{info.id}"), "owner")
+    await queue.end_leases(ago_s=20)
+    handler = Handler()
+    async with Server(redis_url).running(handler) as server:
+        await crew_of(server).recoverer.step()
+        left_alone = await queue.ids("active")
+        await queue.end_leases(ago_s=32)
+        await crew_of(server).recoverer.step()
+        await handler.began()
+    assert left_alone == [info.id]
+
+
+async def test_a_crashed_task_without_retries_left_is_archived(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    await die(broker)
+    await queue.end_leases()
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    assert (await queue.message(info.id)).error_msg == EXPIRED
+    assert await queue.ids("active") == await queue.ids("lease") == []
+
+
+async def test_hundreds_of_crashed_tasks_are_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(700)])
+    await broker.processing.dequeue({"default": 700}, owner="dead/1", lease_s=30)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url, concurrency=50).running(handler):
+        await handler.began(700)
+    assert await queue.ids("active") == []
+
+
+async def test_the_server_that_replaces_a_dead_one_does_not_wait_for_its_leases(
+    client: Client, redis_url: str, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker, server_id="dead")
+    handler = Handler()
+    async with Server(redis_url, replaces="dead").running(handler):
+        [task] = await handler.began()
+    assert task.id == info.id
+
+
+async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_alone(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker, server_id="alive")
+    async with Server(redis_url, replaces="dead").running(Handler()) as server:
+        await crew_of(server).recoverer.step()
+    assert await queue.ids("active") == [info.id]
+
+
+async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await client.enqueue(Task("t"), task_id="bad")
+    await die(broker)
+    await r.hset(queue.key("t:bad"), "msg", b"\xff\xff")
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+        await wait_until(lambda: queue.ids("archived"))
+    assert handler.ids == [info.id]
+    assert await queue.ids("archived") == ["bad"]
+
+
+async def test_poison_whose_id_is_no_text_does_not_stop_the_recovery(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.lpush(queue.key("active"), b"\xff\xfe")
+    await r.hset(
+        queue.key("t:").encode() + b"\xff\xfe", mapping={"msg": b"\xff", "state": "active"}
+    )
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert handler.ids == [info.id]
+
+
+async def test_an_active_task_without_lease_is_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.delete(queue.key("lease"))
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert handler.ids == [info.id]
+
+
+async def test_an_active_id_without_task_is_dropped(
+    redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await r.lpush(queue.key("active"), "ghost")
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: _none(queue, "active"))
+
+
+async def test_a_lease_without_task_is_dropped(redis_url: str, queue: QueueView, r: Redis) -> None:
+    await r.zadd(queue.key("lease"), {"ghost": 1})
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: _none(queue, "lease"))
+
+
+async def test_a_recovered_task_is_named_in_the_log(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await client.enqueue(Task("t"), task_id="x")
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert caplog.text.replace("'", "").count("task x in default: its worker is gone") == 1
+
+
+async def _none(queue: QueueView, state: str) -> bool:
+    return not await queue.ids(state)

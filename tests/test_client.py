@@ -1,0 +1,459 @@
+"""The client checks before it writes, shares round trips, and answers each task by itself."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    BrokerUnavailableError,
+    Client,
+    Clock,
+    DuplicateTaskError,
+    OptionError,
+    PyasynqError,
+    SyncClient,
+    Task,
+    TaskIDConflictError,
+    TaskInfo,
+    TaskState,
+)
+from pyasynq.client import CHUNK, MAX_PAYLOAD
+from tests.servers import RedisServer
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Noon(Clock):
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return NOON
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    async with Client(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def sync_client(redis_url: str) -> Iterator[SyncClient]:
+    with SyncClient(redis_url) as client:
+        yield client
+
+
+async def script_calls(r: Redis) -> int:
+    """Return how many times Redis was asked to run a script."""
+    statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
+    return statistics["cmdstat_evalsha"]["calls"]
+
+
+def ids(outcomes: list[TaskInfo | PyasynqError]) -> list[str]:
+    return [outcome.id for outcome in outcomes if isinstance(outcome, TaskInfo)]
+
+
+# -- enqueue ---------------------------------------------------------------------------------------
+
+
+async def test_an_enqueued_task_is_described_as_it_stands(redis_url: str, r: Redis) -> None:
+    async with Client(redis_url, clock=Noon()) as client:
+        info = await client.enqueue(Task("t", b"p"), queue="q", task_id="1", retention=MINUTE)
+    assert info == TaskInfo(
+        id="1",
+        queue="q",
+        type="t",
+        payload=b"p",
+        state=TaskState.PENDING,
+        max_retry=25,
+        timeout=timedelta(minutes=30),
+        retention=MINUTE,
+        next_process_at=NOON,
+    )
+    assert await r.lrange("asynq:{q}:pending", 0, -1) == [b"1"]
+
+
+async def test_a_task_gets_a_random_uuid_for_its_id(client: Client) -> None:
+    info = await client.enqueue(Task("t"))
+    assert UUID(info.id).version == 4
+    assert str(UUID(info.id)) == info.id
+
+
+async def test_one_task_may_be_enqueued_many_times(client: Client) -> None:
+    task = Task("t")
+    first, second = await client.enqueue(task), await client.enqueue(task)
+    assert first.id != second.id
+
+
+async def test_the_options_of_the_call_win(client: Client) -> None:
+    info = await client.enqueue(Task("t", queue="a", max_retry=1), queue="b")
+    assert (info.queue, info.max_retry) == ("b", 1)
+
+
+async def test_a_task_for_later_is_scheduled(client: Client, r: Redis) -> None:
+    info = await client.enqueue(Task("t"), process_in=MINUTE)
+    assert info.state is TaskState.SCHEDULED
+    assert await r.zcard("asynq:{default}:scheduled") == 1
+
+
+async def test_a_task_with_a_group_is_aggregating(client: Client, r: Redis) -> None:
+    info = await client.enqueue(Task("t"), group="g")
+    assert info.state is TaskState.AGGREGATING
+    assert await r.zcard("asynq:{default}:g:g") == 1
+
+
+async def test_a_second_unique_task_is_refused(client: Client) -> None:
+    await client.enqueue(Task("t", b"p"), unique=MINUTE)
+    with pytest.raises(DuplicateTaskError, match="unique 't' with this payload is in 'default'"):
+        await client.enqueue(Task("t", b"p"), unique=MINUTE)
+
+
+async def test_an_id_that_is_taken_is_refused(client: Client) -> None:
+    await client.enqueue(Task("t"), task_id="1")
+    with pytest.raises(TaskIDConflictError, match="'1' is in 'default'"):
+        await client.enqueue(Task("t"), task_id="1")
+
+
+async def test_the_same_id_in_another_queue_is_accepted(client: Client) -> None:
+    await client.enqueue(Task("t"), task_id="1")
+    assert (await client.enqueue(Task("t"), task_id="1", queue="q")).id == "1"
+
+
+# -- refused at the door ---------------------------------------------------------------------------
+
+BAD_OPTIONS = [
+    {"queue": " "},
+    {"queue": "q" * 256},
+    {"queue": "a{b}"},
+    {"queue": "\ud800"},
+    {"task_id": ""},
+    {"max_retry": -1},
+    {"max_retry": True},
+    {"timeout": timedelta(milliseconds=500)},
+    {"timeout": -MINUTE},
+    {"deadline": datetime(2026, 1, 1)},  # noqa: DTZ001  # what is to be refused
+    {"unique": timedelta()},
+    {"process_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+    {"process_in": -MINUTE},
+    {"process_at": NOON, "process_in": MINUTE},
+    {"retention": timedelta(milliseconds=1)},
+    {"group": ""},
+    {"group": "g:0b5be0b8-2c0e-4c39-9d07-6d0d9e2d1a11"},
+    {"headers": {"a": "\udfff"}},
+    {"headers": {"a": 1}},
+]
+
+
+@pytest.mark.parametrize("options", BAD_OPTIONS, ids=lambda options: ascii(options)[:60])
+async def test_a_bad_option_is_refused_before_anything_is_written(
+    options: dict[str, Any], client: Client, r: Redis
+) -> None:
+    with pytest.raises(OptionError):
+        await client.enqueue(Task("t"), **cast("Any", options))
+    assert await r.dbsize() == 0
+
+
+@pytest.mark.parametrize("options", BAD_OPTIONS, ids=lambda options: ascii(options)[:60])
+async def test_a_bad_option_of_a_batch_is_refused_before_anything_is_written(
+    options: dict[str, Any], client: Client, r: Redis
+) -> None:
+    with pytest.raises(OptionError):
+        await client.enqueue_many([Task("t"), Task("t")], **cast("Any", options))
+    assert await r.dbsize() == 0
+
+
+async def test_an_unknown_option_is_refused_before_anything_is_written(
+    client: Client, r: Redis
+) -> None:
+    with pytest.raises(TypeError, match="unknown option 'quue'; did you mean 'queue'"):
+        await client.enqueue(Task("t"), **cast("Any", {"quue": "q"}))
+    assert await r.dbsize() == 0
+
+
+async def test_a_payload_over_the_limit_is_refused_before_anything_is_written(
+    client: Client, r: Redis
+) -> None:
+    with pytest.raises(OptionError, match=r"at most 1048576 bytes \(max_payload\)"):
+        await client.enqueue(Task("t", bytes(MAX_PAYLOAD + 1)))
+    assert await r.dbsize() == 0
+
+
+async def test_a_payload_at_the_limit_is_accepted(client: Client) -> None:
+    info = await client.enqueue(Task("t", bytes(MAX_PAYLOAD)))
+    assert len(info.payload) == MAX_PAYLOAD
+
+
+async def test_the_limit_of_payloads_can_be_chosen(redis_url: str) -> None:
+    async with Client(redis_url, max_payload=2) as client:
+        await client.enqueue(Task("t", b"12"))
+        with pytest.raises(OptionError, match="payload must be at most 2 bytes"):
+            await client.enqueue(Task("t", b"123"))
+
+
+async def test_the_text_of_a_refused_payload_shows_its_size_alone(redis_url: str) -> None:
+    async with Client(redis_url, max_payload=2) as client:
+        with pytest.raises(OptionError, match="got '6 bytes'"):
+            await client.enqueue(Task("t", b"secret"))
+
+
+async def test_what_is_no_task_is_refused(client: Client) -> None:
+    with pytest.raises(OptionError, match=r"^task must be a Task, got 'email'"):
+        await client.enqueue(cast("Task", "email"))
+
+
+# -- enqueue_many ----------------------------------------------------------------------------------
+
+
+async def test_a_batch_is_answered_task_by_task_in_order(client: Client) -> None:
+    await client.enqueue(Task("t"), task_id="taken")
+    await client.enqueue(Task("t"), unique=MINUTE)
+    outcomes = await client.enqueue_many(
+        [
+            Task("a", task_id="1"),
+            Task("b", task_id="taken"),
+            Task("t", unique=MINUTE),
+            Task("c", bytes(MAX_PAYLOAD + 1)),
+            cast("Task", None),
+            Task("d", task_id="2"),
+        ]
+    )
+    assert [type(outcome) for outcome in outcomes] == [
+        TaskInfo,
+        TaskIDConflictError,
+        DuplicateTaskError,
+        OptionError,
+        OptionError,
+        TaskInfo,
+    ]
+    assert ids(outcomes) == ["1", "2"]
+
+
+async def test_a_batch_may_mix_queues_and_kinds(client: Client, r: Redis) -> None:
+    outcomes = await client.enqueue_many(
+        [
+            Task("t", queue="a"),
+            Task("t", queue="b", process_in=MINUTE),
+            Task("t", queue="a", group="g"),
+            Task("t", queue="b"),
+        ]
+    )
+    assert [cast("TaskInfo", outcome).state for outcome in outcomes] == [
+        "pending",
+        "scheduled",
+        "aggregating",
+        "pending",
+    ]
+    assert await r.smembers("asynq:queues") == {b"a", b"b"}
+
+
+async def test_a_batch_of_many_chunks_keeps_its_order(client: Client, r: Redis) -> None:
+    names = [str(n) for n in range(2 * CHUNK + 1)]
+    outcomes = await client.enqueue_many(Task("t", task_id=name) for name in names)
+    assert ids(outcomes) == names
+    assert await r.lrange("asynq:{default}:pending", 0, -1) == [n.encode() for n in names[::-1]]
+
+
+async def test_the_options_of_the_call_are_added_to_each_task(client: Client) -> None:
+    outcomes = await client.enqueue_many([Task("t", max_retry=1), Task("t")], queue="q")
+    assert [(info.queue, info.max_retry) for info in cast("list[TaskInfo]", outcomes)] == [
+        ("q", 1),
+        ("q", 25),
+    ]
+
+
+async def test_the_same_id_twice_in_a_batch_is_a_conflict(client: Client) -> None:
+    outcomes = await client.enqueue_many([Task("a", task_id="1"), Task("b", task_id="1")])
+    assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError]
+
+
+async def test_the_same_lock_twice_in_a_batch_is_a_duplicate(client: Client) -> None:
+    outcomes = await client.enqueue_many([Task("a"), Task("a")], unique=MINUTE)
+    assert [type(outcome) for outcome in outcomes] == [TaskInfo, DuplicateTaskError]
+
+
+async def test_an_empty_batch_writes_nothing(client: Client, r: Redis) -> None:
+    assert await client.enqueue_many([]) == []
+    assert await r.dbsize() == 0
+
+
+async def test_a_batch_of_nothing_but_bad_tasks_writes_nothing(redis_url: str, r: Redis) -> None:
+    async with Client(redis_url, max_payload=0) as client:
+        (outcome,) = await client.enqueue_many([Task("t", b"1")])
+    assert isinstance(outcome, OptionError)
+    assert await r.dbsize() == 0
+
+
+async def test_a_batch_while_redis_is_away_answers_each_task_with_the_error() -> None:
+    async with Client("unix:///nowhere/redis") as client:
+        outcomes = await client.enqueue_many([Task("t"), Task("t")])
+    assert [type(outcome) for outcome in outcomes] == [BrokerUnavailableError] * 2
+
+
+# -- round trips -----------------------------------------------------------------------------------
+
+
+async def test_calls_in_flight_together_share_a_round_trip(client: Client, r: Redis) -> None:
+    await client.enqueue(Task("t"))
+    before = await script_calls(r)
+    infos = await asyncio.gather(*(client.enqueue(Task("t")) for _ in range(100)))
+    assert len({info.id for info in infos}) == 100
+    assert await script_calls(r) - before <= 2
+
+
+async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: Client) -> None:
+    outcomes = await asyncio.gather(
+        client.enqueue(Task("a"), task_id="1"),
+        client.enqueue(Task("b"), task_id="1"),
+        client.enqueue(Task("c"), task_id="2"),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError, TaskInfo]
+
+
+async def test_a_caller_that_gives_up_leaves_the_others_their_answers(client: Client) -> None:
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            group.start_soon(partial(client.enqueue, Task("t"), task_id="1"))
+            scope.cancel()
+            await client.enqueue(Task("t"), task_id="2")
+    with pytest.raises(TaskIDConflictError):
+        await client.enqueue(Task("t"), task_id="1")
+
+
+async def test_closing_waits_for_what_is_in_flight(redis_url: str, r: Redis) -> None:
+    client = Client(redis_url)
+    call = asyncio.create_task(client.enqueue(Task("t")))
+    await asyncio.sleep(0)
+    await client.aclose()
+    assert (await call).id
+    assert await r.llen("asynq:{default}:pending") == 1
+
+
+# -- life ------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_is_made_says_nothing_yet() -> None:
+    async with Client("unix:///nowhere/redis"):
+        pass
+
+
+async def test_closing_twice_does_nothing(redis_url: str) -> None:
+    client = Client(redis_url)
+    await client.ping()
+    await client.aclose()
+    await client.aclose()
+
+
+async def test_a_ping_is_answered(client: Client) -> None:
+    await client.ping()
+
+
+async def test_a_ping_in_vain_says_so() -> None:
+    async with Client("unix:///nowhere/redis") as client:
+        with pytest.raises(BrokerUnavailableError, match="Redis: "):
+            await client.ping()
+
+
+async def test_enqueueing_goes_on_when_redis_has_come_back() -> None:
+    with RedisServer() as server:
+        async with Client(server.url) as client:
+            await client.enqueue(Task("t"))
+            server.stop()
+            with pytest.raises(BrokerUnavailableError):
+                await client.enqueue(Task("t"))
+            server.restart()
+            assert await client.enqueue(Task("t"))
+
+
+async def test_a_queue_is_registered_again_when_a_client_starts(redis_url: str, r: Redis) -> None:
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t"))
+    await r.srem("asynq:queues", "default")
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t"))
+    assert await r.smembers("asynq:queues") == {b"default"}
+
+
+# -- without an event loop -------------------------------------------------------------------------
+
+
+def test_a_sync_client_enqueues(sync_client: SyncClient) -> None:
+    info = sync_client.enqueue(Task("t"), task_id="1", queue="q")
+    assert (info.id, info.queue) == ("1", "q")
+
+
+def test_a_sync_client_enqueues_many(sync_client: SyncClient) -> None:
+    outcomes = sync_client.enqueue_many([Task("t"), Task("t")], task_id="1")
+    assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError]
+
+
+def test_a_sync_client_pings(sync_client: SyncClient) -> None:
+    sync_client.ping()
+
+
+def test_a_sync_client_raises_what_the_client_raises(sync_client: SyncClient) -> None:
+    sync_client.enqueue(Task("t"), task_id="1")
+    with pytest.raises(TaskIDConflictError):
+        sync_client.enqueue(Task("t"), task_id="1")
+
+
+def test_a_sync_client_refuses_a_bad_option(sync_client: SyncClient) -> None:
+    with pytest.raises(OptionError, match="queue"):
+        sync_client.enqueue(Task("t"), queue="")
+
+
+def test_a_sync_client_refuses_a_bad_url_and_starts_no_thread() -> None:
+    before = threading.active_count()
+    with pytest.raises(OptionError, match="redis-cluster:// URL"):
+        SyncClient("http://127.0.0.1")
+    assert threading.active_count() == before
+
+
+def test_a_sync_client_serves_many_threads(sync_client: SyncClient) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        infos = list(threads.map(sync_client.enqueue, [Task("t")] * 40))
+    assert len({info.id for info in infos}) == 40
+
+
+async def test_a_sync_client_works_inside_a_running_loop(redis_url: str, r: Redis) -> None:
+    with SyncClient(redis_url) as sync_client:
+        assert sync_client.enqueue(Task("t")).id
+    assert await r.llen("asynq:{default}:pending") == 1
+
+
+def test_closing_a_sync_client_ends_its_thread(redis_url: str) -> None:
+    before = threading.active_count()
+    with SyncClient(redis_url) as sync_client:
+        sync_client.ping()
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_closing_a_sync_client_twice_does_nothing(redis_url: str) -> None:
+    sync_client = SyncClient(redis_url)
+    sync_client.close()
+    sync_client.aclose()
+
+
+def test_a_sync_client_whose_redis_is_away_says_so_and_closes() -> None:
+    with SyncClient("unix:///nowhere/redis") as sync_client, pytest.raises(BrokerUnavailableError):
+        sync_client.ping()
+
+
+def test_a_closed_sync_client_says_that_it_is_closed(
+    redis_url: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    sync_client = SyncClient(redis_url)
+    sync_client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        sync_client.ping()
+    assert list(recwarn) == []

@@ -1,0 +1,132 @@
+"""Every error says what happened and to what, keeps it as data, and stands in one tree."""
+
+import inspect
+import re
+from datetime import timedelta
+
+import pytest
+
+from pyasynq import errors
+from pyasynq.errors import (
+    BrokerError,
+    DuplicateTaskError,
+    HandlerNotFoundError,
+    LeaseExpiredError,
+    OptionError,
+    PayloadError,
+    PoisonError,
+    PyasynqError,
+    ResultError,
+    RetryIn,
+    RevokeTask,
+    ServerStateError,
+    SkipRetry,
+    Snooze,
+    TaskCanceledError,
+    TaskIDConflictError,
+    TaskTimeoutError,
+)
+
+SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
+EXCEPTIONS = {
+    value
+    for _, value in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(value, Exception) and value.__module__ == errors.__name__
+}
+
+
+def test_every_error_stands_under_one_root() -> None:
+    assert {error for error in EXCEPTIONS if issubclass(error, PyasynqError)} == (
+        EXCEPTIONS - SIGNALS
+    )
+
+
+def test_the_tree_drawn_at_the_top_names_every_error_and_signal() -> None:
+    drawn = set(
+        re.findall(r"\b(\w+Error|SkipRetry|RevokeTask|RetryIn|Snooze)\b", str(errors.__doc__))
+    )
+    assert drawn - {"ValueError"} == {error.__name__ for error in EXCEPTIONS}
+
+
+def test_an_option_error_is_a_value_error_as_well() -> None:
+    assert issubclass(OptionError, ValueError)
+
+
+def test_an_option_error_keeps_the_option_the_value_and_what_is_allowed() -> None:
+    error = OptionError("queue", 5, "text")
+    assert (error.option, error.value, error.allowed) == ("queue", 5, "text")
+
+
+def test_an_option_error_says_what_was_given_and_what_would_be_right() -> None:
+    assert str(OptionError("queue", 5, "text")) == "queue must be text, got 5"
+
+
+def test_an_option_error_cuts_a_long_value() -> None:
+    text = str(OptionError("queue", "x" * 1000, "short"))
+    assert text.endswith("xxx…")
+    assert len(text) < 120
+
+
+@pytest.mark.parametrize(
+    ("error", "data", "text"),
+    [
+        (
+            DuplicateTaskError("q", "t"),
+            {"queue": "q", "type": "t"},
+            "task already exists: a unique 't' with this payload is in 'q'",
+        ),
+        (
+            TaskIDConflictError("q", "7"),
+            {"queue": "q", "task_id": "7"},
+            "task ID conflicts with another task: '7' is in 'q'",
+        ),
+        (PoisonError(3), {"size": 3}, "undecodable message of 3 bytes"),
+        (
+            ServerStateError("closed"),
+            {"state": "closed"},
+            "a server runs once; this one is closed: make a new Server",
+        ),
+        (HandlerNotFoundError("t"), {"type": "t"}, 'handler not found for task "t"'),
+        (
+            PayloadError("t", "no `id`"),
+            {"type": "t", "reason": "no `id`"},
+            "payload of 't' does not fit: no `id`",
+        ),
+        (
+            ResultError("7"),
+            {"task_id": "7"},
+            "failed to write task result: '7' is no longer ours",
+        ),
+        (TaskTimeoutError(), {}, "context deadline exceeded"),
+        (TaskCanceledError(), {}, "context canceled"),
+        (LeaseExpiredError(), {}, "asynq: task lease expired"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_builds_its_text_and_keeps_its_data(
+    error: PyasynqError, data: dict[str, object], text: str
+) -> None:
+    assert (vars(error), str(error)) == (data, text)
+
+
+def test_a_broker_error_carries_the_words_it_is_given() -> None:
+    assert str(BrokerError("Redis: no")) == "Redis: no"
+
+
+def test_a_retry_signal_without_reason_tells_its_delay() -> None:
+    signal = RetryIn(timedelta(minutes=1))
+    assert (signal.delay, str(signal)) == (timedelta(minutes=1), "retry in 0:01:00")
+
+
+def test_a_retry_signal_carries_its_reason() -> None:
+    assert str(RetryIn(timedelta(minutes=1), "rate limit")) == "rate limit"
+
+
+def test_a_snooze_signal_carries_its_delay() -> None:
+    signal = Snooze(timedelta(minutes=1))
+    assert (signal.delay, str(signal)) == (timedelta(minutes=1), "snoozed for 0:01:00")
+
+
+@pytest.mark.parametrize("signal", [SkipRetry, RevokeTask, RetryIn, Snooze])
+def test_a_signal_is_no_error_of_ours(signal: type[Exception]) -> None:
+    assert not issubclass(signal, PyasynqError)

@@ -1,0 +1,249 @@
+"""What became of a run decides what becomes of its task; no task is retried past its limit."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyasynq.errors import (
+    HandlerNotFoundError,
+    LeaseExpiredError,
+    PayloadError,
+    PoisonError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    Snooze,
+    TaskTimeoutError,
+)
+from pyasynq.message import TaskMessage
+from pyasynq.settle import (
+    DONE,
+    Archive,
+    Complete,
+    Done,
+    Retry,
+    RetryPolicy,
+    Verdict,
+    error_text,
+    settle,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW_S = 1_767_225_600
+MINUTE = timedelta(minutes=1)
+
+FAILS = RetryPolicy(delay=lambda _retried, _error, _message: MINUTE, is_failure=lambda _error: True)
+NEVER_FAILS = RetryPolicy(
+    delay=lambda _retried, _error, _message: MINUTE, is_failure=lambda _error: False
+)
+
+counts = st.integers(0, 2**31 - 1)
+errors = st.sampled_from(
+    [
+        None,
+        ValueError("no"),
+        SkipRetry("no"),
+        RevokeTask("no"),
+        RetryIn(MINUTE),
+        Snooze(MINUTE),
+        PayloadError("t", "no"),
+        PoisonError(0),
+        LeaseExpiredError(),
+        TaskTimeoutError(),
+        HandlerNotFoundError("t"),
+    ]
+)
+messages = st.builds(TaskMessage, id=st.just("1"), retry=counts, retried=counts)
+policies = st.sampled_from([FAILS, NEVER_FAILS])
+
+
+def a_message(*, retry: int = 3, retried: int = 0, retention: int = 0) -> TaskMessage:
+    return TaskMessage(id="1", queue="q", retry=retry, retried=retried, retention=retention)
+
+
+def failed_message(error: str, *, retry: int = 3, retried: int = 0) -> TaskMessage:
+    return TaskMessage(
+        id="1", queue="q", retry=retry, retried=retried, error_msg=error, last_failed_at=NOW_S
+    )
+
+
+def verdict(message: TaskMessage, error: Exception | None, policy: RetryPolicy = FAILS) -> Verdict:
+    return settle(message, error, now=NOW, policy=policy)
+
+
+# -- success ---------------------------------------------------------------------------------------
+
+
+def test_success_deletes_the_task() -> None:
+    assert verdict(a_message(), None) == Done()
+
+
+def test_success_keeps_a_task_with_retention() -> None:
+    kept = TaskMessage(id="1", queue="q", retry=3, retention=60, completed_at=NOW_S)
+    assert verdict(a_message(retention=60), None) == Complete(message=kept, expires_at=NOW + MINUTE)
+
+
+def test_success_keeps_a_task_with_a_retention_beyond_the_calendar() -> None:
+    assert isinstance(verdict(a_message(retention=2**62), None), Complete)
+
+
+def test_success_deletes_a_task_that_a_peer_gave_a_negative_retention() -> None:
+    assert verdict(a_message(retention=-1), None) == Done()
+
+
+# -- failure ---------------------------------------------------------------------------------------
+
+
+def test_a_failure_spends_a_retry_and_waits_for_the_delay() -> None:
+    assert verdict(a_message(), ValueError("no")) == Retry(
+        message=failed_message("ValueError: no", retried=1), at=NOW + MINUTE, failed=True
+    )
+
+
+def test_what_is_no_failure_spends_no_retry() -> None:
+    assert verdict(a_message(), ValueError("no"), NEVER_FAILS) == Retry(
+        message=failed_message("ValueError: no"), at=NOW + MINUTE, failed=False
+    )
+
+
+def test_the_delay_is_asked_with_the_retries_already_spent() -> None:
+    policy = RetryPolicy(
+        delay=lambda retried, _error, message: timedelta(seconds=100 * retried + message.retry),
+        is_failure=lambda _error: True,
+    )
+    got = verdict(a_message(retry=3, retried=2), ValueError(), policy)
+    assert isinstance(got, Retry)
+    assert got.at == NOW + timedelta(seconds=203)
+
+
+def test_the_last_failure_archives_and_counts_no_further_retry() -> None:
+    assert verdict(a_message(retry=3, retried=3), ValueError("no")) == Archive(
+        message=failed_message("ValueError: no", retried=3)
+    )
+
+
+def test_what_is_no_failure_archives_an_exhausted_task_too() -> None:
+    assert isinstance(verdict(a_message(retry=0), ValueError("no"), NEVER_FAILS), Archive)
+
+
+def test_a_task_without_retries_is_archived_at_its_first_failure() -> None:
+    assert isinstance(verdict(a_message(retry=0), ValueError()), Archive)
+
+
+@pytest.mark.parametrize("error", [SkipRetry("bad"), PayloadError("t", "bad")])
+def test_an_error_that_no_retry_can_mend_archives_at_once(error: Exception) -> None:
+    got = verdict(a_message(retry=25), error)
+    assert got == Archive(message=failed_message(str(error), retry=25))
+
+
+def test_poison_is_archived_as_it_is() -> None:
+    assert verdict(a_message(), PoisonError(3)) == Archive(message=None)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+def test_a_revoked_task_is_deleted_even_with_retention() -> None:
+    assert verdict(a_message(retention=60), RevokeTask()) == DONE
+
+
+def test_retry_in_chooses_the_delay() -> None:
+    got = verdict(a_message(), RetryIn(timedelta(hours=1), "rate limit"))
+    assert got == Retry(
+        message=failed_message("rate limit", retried=1), at=NOW + timedelta(hours=1), failed=True
+    )
+
+
+def test_retry_in_does_not_go_past_the_limit() -> None:
+    assert isinstance(verdict(a_message(retry=0), RetryIn(MINUTE)), Archive)
+
+
+def test_a_snooze_changes_nothing_but_the_time() -> None:
+    message = a_message(retry=0)
+    assert verdict(message, Snooze(MINUTE)) == Retry(message=message, at=NOW + MINUTE, failed=False)
+
+
+@pytest.mark.parametrize("signal", [RetryIn(timedelta.max), Snooze(timedelta.max)], ids=repr)
+def test_a_delay_beyond_the_calendar_still_settles(signal: Exception) -> None:
+    assert isinstance(verdict(a_message(), signal), Retry)
+
+
+# -- always ----------------------------------------------------------------------------------------
+
+
+@given(messages, errors, policies)
+def test_a_task_is_never_retried_past_its_limit(
+    message: TaskMessage, error: Exception | None, policy: RetryPolicy
+) -> None:
+    got = verdict(message, error, policy)
+    assert not isinstance(got, Retry) or got.message.retried <= max(message.retry, message.retried)
+
+
+@given(messages, policies)
+def test_a_failed_task_is_retried_exactly_if_retries_are_left(
+    message: TaskMessage, policy: RetryPolicy
+) -> None:
+    got = verdict(message, ValueError(), policy)
+    assert isinstance(got, Retry) == (message.retried < message.retry)
+
+
+@given(messages, errors, policies)
+def test_a_retry_is_spent_exactly_if_it_counts_as_a_failure(
+    message: TaskMessage, error: Exception | None, policy: RetryPolicy
+) -> None:
+    got = verdict(message, error, policy)
+    assert not isinstance(got, Retry) or got.message.retried == message.retried + got.failed
+
+
+@given(messages, errors, policies)
+def test_nothing_runs_again_early(
+    message: TaskMessage, error: Exception | None, policy: RetryPolicy
+) -> None:
+    got = verdict(message, error, policy)
+    assert not isinstance(got, Retry) or got.at == NOW + MINUTE
+
+
+@given(messages, errors, policies)
+def test_settling_leaves_the_message_it_was_given_alone(
+    message: TaskMessage, error: Exception | None, policy: RetryPolicy
+) -> None:
+    before = message.SerializeToString(deterministic=True)
+    verdict(message, error, policy)
+    assert message.SerializeToString(deterministic=True) == before
+
+
+# -- the text --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (ValueError(), "ValueError"),
+        (KeyError("id"), "KeyError: 'id'"),
+        (SkipRetry("bad"), "bad"),
+        (SkipRetry(), "SkipRetry"),
+        (TaskTimeoutError(), "context deadline exceeded"),
+        (LeaseExpiredError(), "asynq: task lease expired"),
+        (HandlerNotFoundError("t"), 'handler not found for task "t"'),
+    ],
+)
+def test_a_text_names_the_type_of_errors_that_are_not_ours(error: Exception, text: str) -> None:
+    assert error_text(error) == text
+
+
+def test_a_text_that_utf8_cannot_carry_still_settles() -> None:
+    got = verdict(a_message(), ValueError("a\ud800"))
+    assert isinstance(got, Retry)
+    assert got.message.error_msg == "ValueError: a?"
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_an_error_that_cannot_say_what_it_is_still_settles() -> None:
+    assert isinstance(verdict(a_message(), _Mute()), Retry)
