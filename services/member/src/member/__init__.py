@@ -1,0 +1,1 @@
+"""The member service: sign-up and verified addresses, with mails sent by background tasks."""

@@ -1,0 +1,98 @@
+"""Run the member service until SIGTERM or SIGINT; a second signal ends it at once."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+import pyasynq
+from member.logs import set_up_logs
+from member.program import running
+from member.settings import Settings, SettingsError, load_settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+# To interrupt what did not end by itself, to write what became of it, and to close.
+_LEAVING_S = 8.0
+
+
+class SlowStopError(Exception):
+    """The stop took longer than it may, even after running work was interrupted."""
+
+    def __init__(self, limit_s: float) -> None:
+        """Name the limit."""
+        super().__init__(f"the stop took longer than {limit_s:g} s; what is left ends now")
+
+
+# Redis, the database or an address is not to be had, or something does not end.
+_NOT_OURS = (pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
+
+
+def main() -> int:
+    """Run the service; return the exit code."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.stderr.writelines(f"member: cannot start: {p}\n" for p in error.problems)
+        return 2
+    set_up_logs(json=settings.logs_json)
+    try:
+        asyncio.run(_serve(settings))
+    except KeyboardInterrupt:  # the second one
+        return 130
+    except Exception as error:  # noqa: BLE001 - told, whatever it is
+        _tell(error)
+        return 1
+    return 0
+
+
+def _tell(error: Exception) -> None:
+    """Log why the service failed; a trace helps only where the fault may be ours."""
+    causes = list(_leaves(error))
+    if not all(isinstance(cause, _NOT_OURS) for cause in causes):
+        log.error("here is where it failed", exc_info=error)
+    for cause in causes:
+        log.critical("member service failed", error=str(cause))
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield what a tree of groups holds."""
+    match error:
+        case ExceptionGroup(exceptions=inner):
+            for one in inner:
+                yield from _leaves(one)
+        case _:
+            yield error
+
+
+async def _serve(settings: Settings) -> None:
+    stop, limit = _stop_signal(), asyncio.timeout(None)
+    allowed_s = settings.shutdown_timeout.total_seconds() + _LEAVING_S
+    try:
+        async with limit, running(settings):
+            await stop.wait()
+            limit.reschedule(asyncio.get_running_loop().time() + allowed_s)
+    except TimeoutError as error:
+        raise (SlowStopError(allowed_s) if limit.expired() else error) from None
+
+
+def _stop_signal() -> asyncio.Event:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop_gracefully() -> None:
+        stop.set()
+        for number in _SIGNALS:  # the next one does what it does to any program
+            loop.remove_signal_handler(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop_gracefully)
+    return stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

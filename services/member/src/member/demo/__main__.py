@@ -1,0 +1,90 @@
+"""Run the demo: ``python -m member.demo``. Exit codes: 0 shown, 1 failed, 130 interrupted."""
+
+import asyncio
+import signal
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from member.demo.service import ServiceLog
+from member.demo.story import set_stage, tell
+
+_TITLE = """\
+A member signs up and gets a verification mail.
+
+The service stores the member, queues the task "send verify email" in Redis with pyasynq,
+and answers at once. A background worker takes the task when it is due and sends the mail.
+Everything runs in a temporary folder and on loopback ports of its own.
+"""
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    arguments = _arguments().parse_args()
+    log = ServiceLog()
+    try:
+        asyncio.run(_demo(log, arguments.delay))
+    except asyncio.CancelledError:
+        _complain("interrupted; everything that was started is stopped")
+        return 130
+    except Exception as error:  # noqa: BLE001 - whatever it was, tell it with the logs
+        _complain(f"the demo failed: {_reason(error)}", log)
+        return 1
+    print("\nDone: the member is verified, and nothing is left running.")  # noqa: T201
+    return 0
+
+
+def _arguments() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m member.demo", description=_TITLE.partition("\n")[0])
+    parser.add_argument(
+        "--delay",
+        type=int,
+        default=10,
+        metavar="SECONDS",
+        help="wait before the mail, at least 1; the lesson's 10 unless told",
+    )
+    return parser
+
+
+async def _demo(log: ServiceLog, delay_s: int) -> None:
+    print(_TITLE, flush=True)  # noqa: T201
+    _end_by_signal()
+    with TemporaryDirectory(prefix="member-demo-", ignore_cleanup_errors=True) as folder:
+        async with set_stage(Path(folder), log, delay_s=delay_s) as stage:
+            await tell(stage)
+
+
+def _end_by_signal() -> None:
+    """Let a signal end the demo in order; more of them cannot disturb the cleaning up."""
+    loop, demo = asyncio.get_running_loop(), asyncio.current_task()
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if demo and not interrupted:
+            interrupted = True
+            demo.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong first; a group hides it one level down."""
+    match error:
+        case ExceptionGroup(exceptions=(first, *_)):
+            return _reason(first)
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _complain(why: str, log: ServiceLog | None = None) -> None:
+    sys.stderr.write(f"\n{why}\n")
+    if log and log.lines:
+        sys.stderr.write("\nWhat the service logged:\n")
+        sys.stderr.writelines(f"  {line}\n" for line in log.lines[-60:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

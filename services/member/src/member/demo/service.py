@@ -1,0 +1,90 @@
+"""The member service as a program, and what it logs as events to wait for."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from member.demo.processes import DemoError, program
+
+Event: TypeAlias = dict[str, Any]
+
+
+class ServiceLog:
+    """What the service said, line by line."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.lines: list[str] = []
+        self._events: list[Event] = []
+        self._more = asyncio.Condition()
+        self._ended = False
+
+    async def read(self, process: Process) -> None:
+        """Take in every line of *process* until it ends."""
+        if process.stdout:
+            async for line in process.stdout:
+                await self._add(line.decode(errors="replace").rstrip())
+        async with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+    async def _add(self, line: str) -> None:
+        async with self._more:
+            self.lines.append(line)
+            if line.startswith("{"):
+                self._events.append(json.loads(line))
+            self._more.notify_all()
+
+    async def wait(self, name: str, *, within_s: float) -> Event:
+        """Return the first event *name*.
+
+        Raises:
+            DemoError: If it did not come, or the service ended.
+        """
+        try:
+            async with asyncio.timeout(within_s), self._more:
+                await self._more.wait_for(lambda: self._ended or self._find(name) is not None)
+        except TimeoutError:
+            msg = f"the service did not say {name!r} within {within_s:g} s"
+            raise DemoError(msg) from None
+        if (event := self._find(name)) is None:
+            msg = f"the service ended before it said {name!r}"
+            raise DemoError(msg)
+        return event
+
+    def _find(self, name: str) -> Event | None:
+        return next((event for event in self._events if event.get("event") == name), None)
+
+
+@asynccontextmanager
+async def member_service(
+    folder: Path, log: ServiceLog, *, redis: str, smtp: str, delay_s: int
+) -> AsyncGenerator[int]:
+    """Run the service with its worker until the end of the block; yield its process id."""
+    variables = {
+        "ENVIRONMENT": "development",
+        "DB_SOURCE": f"sqlite:///{folder}/member.db",
+        "REDIS_ADDRESS": redis,
+        "GRPC_SERVER_ADDRESS": "127.0.0.1:0",
+        "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
+        "PUBLIC_URL": "",
+        "SMTP_ADDRESS": smtp,
+        "SMTP_SECURITY": "none",
+        "EMAIL_SENDER_ADDRESS": "welcome@example.com",
+        "EMAIL_SENDER_PASSWORD": "",
+        "VERIFY_EMAIL_DELAY": f"{delay_s}s",
+        "LOG_FORMAT": "json",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = (sys.executable, "-m", "member")
+    async with (
+        asyncio.TaskGroup() as group,
+        program(command, folder=folder, variables=variables) as process,
+    ):
+        group.create_task(log.read(process))
+        yield process.pid

@@ -1,0 +1,131 @@
+"""What can go wrong, in the words of the service.
+
+::
+
+    MemberError
+    ├── InvalidInputError         fields of a request break their rules
+    ├── AlreadyExistsError        another member holds the name or the address
+    ├── DistributeError           a background task could not be queued
+    ├── LinkError                 a verification link cannot verify
+    │   ├── LinkUnknownError      nobody was sent this link
+    │   ├── LinkExpiredError      it is too old
+    │   ├── LinkReplacedError     a newer mail replaced it
+    │   └── LinkLockedError       too many wrong tokens were tried against it
+    └── MailError                 a verification mail was not sent
+        ├── MailPointlessError    and never needs to be
+        ├── MailRefusedError      and never will be
+        └── MailDelayedError      but may be later
+
+How each one looks over gRPC and HTTP is in `member.statuses`, and nowhere else.
+"""
+
+from dataclasses import dataclass
+
+
+class MemberError(Exception):
+    """Root of the tree; its text may be shown to callers and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field of a request and the rule it breaks."""
+
+    field: str
+    description: str
+
+
+class InvalidInputError(MemberError):
+    """Fields of a request break their rules."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        """Name every field of *violations*."""
+        names = ", ".join(violation.field for violation in violations)
+        super().__init__(f"invalid {names}")
+        self.violations = violations
+
+
+class AlreadyExistsError(MemberError):
+    """Another member holds one of these values."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        """Name the *fields* that are taken."""
+        super().__init__(f"a member with this {' and this '.join(fields)} already exists")
+        self.fields = fields
+
+
+class DistributeError(MemberError):
+    """A background task could not be queued."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        """Say which *task*, in words, and the *reason*."""
+        super().__init__(f"failed to distribute task to {task}: {reason}")
+        self.task = task
+        self.reason = reason
+
+
+class LinkError(MemberError):
+    """A verification link cannot verify."""
+
+
+class LinkUnknownError(LinkError):
+    """Nobody was sent this link."""
+
+    def __init__(self) -> None:
+        """Tell no more than that: the caller may be guessing."""
+        super().__init__("this verification link is not valid")
+
+
+class LinkExpiredError(LinkError):
+    """The link is too old."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("this verification link has expired")
+
+
+class LinkReplacedError(LinkError):
+    """A newer mail replaced the link."""
+
+    def __init__(self) -> None:
+        """Point to the newer mail."""
+        super().__init__("a newer verification mail replaced this link")
+
+
+class LinkLockedError(LinkError):
+    """Too many wrong tokens were tried against the link."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("this verification link is locked after too many wrong attempts")
+
+
+class MailError(MemberError):
+    """A verification mail was not sent."""
+
+
+class MailPointlessError(MailError):
+    """There is nobody left to verify."""
+
+    def __init__(self, membername: str, reason: str) -> None:
+        """Say *why* about whom."""
+        super().__init__(f"no mail for member {membername}: {reason}")
+        self.membername = membername
+        self.reason = reason
+
+
+class MailRefusedError(MailError):
+    """The mail server will never take this mail."""
+
+    def __init__(self, reason: str) -> None:
+        """Quote the server's *reason*."""
+        super().__init__(f"mail refused: {reason}")
+        self.reason = reason
+
+
+class MailDelayedError(MailError):
+    """The mail server cannot take this mail now."""
+
+    def __init__(self, reason: str) -> None:
+        """Quote the *reason*."""
+        super().__init__(f"mail delayed: {reason}")
+        self.reason = reason

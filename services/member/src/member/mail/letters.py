@@ -1,0 +1,80 @@
+"""Write verification mails, as text and HTML, in the member's language."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from uuid import UUID
+
+from email_validator import validate_email
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from member.locales import Locale
+
+_SUBJECTS: dict[Locale, str] = {
+    "en": "Verify your e-mail address",
+    "zh-TW": "請驗證您的電子郵件地址",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a verification mail has to say, and to whom.
+
+    Attributes:
+        written_at: The mail's date; that of the first attempt to send it.
+        lifetime: How long the link verifies.
+    """
+
+    verification_id: UUID
+    written_at: datetime
+    full_name: str
+    email: str
+    locale: Locale
+    token: str
+    lifetime: timedelta
+
+
+class Letters:
+    """Writes letters in the name of one sender."""
+
+    def __init__(self, *, sender_name: str, sender_address: str, public_url: str) -> None:
+        """Links start with *public_url*."""
+        self._sender = _address(sender_name, sender_address)
+        self._link = f"{public_url.rstrip('/')}/verify-email?token="
+        self._templates = Environment(
+            loader=PackageLoader("member.mail"),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        )
+
+    def written(self, letter: Letter) -> EmailMessage:
+        """Return *letter* as a mail; the same letter gives the same mail."""
+        mail = EmailMessage(policy=SMTP)
+        mail["Subject"] = _SUBJECTS[letter.locale]
+        mail["From"] = self._sender
+        mail["To"] = _address(letter.full_name, letter.email)
+        mail["Date"] = letter.written_at
+        mail["Message-ID"] = f"<verify.{letter.verification_id.hex}@{self._sender.domain}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(self._body(letter, "txt"))
+        mail.add_alternative(self._body(letter, "html"), subtype="html")
+        mail.set_boundary(letter.verification_id.hex)
+        mail["Content-Language"] = letter.locale
+        return mail
+
+    def _body(self, letter: Letter, kind: str) -> str:
+        template = self._templates.get_template(f"verify_email.{letter.locale}.{kind}")
+        return template.render(
+            full_name=letter.full_name,
+            link=f"{self._link}{letter.token}",
+            minutes=int(letter.lifetime.total_seconds() // 60),
+        )
+
+
+def _address(name: str, address: str) -> Address:
+    """Return a mailbox whose domain is in the ASCII form that mail servers speak."""
+    checked = validate_email(address, check_deliverability=False, test_environment=True)
+    return Address(display_name=name, addr_spec=checked.ascii_email or address)

@@ -1,0 +1,105 @@
+"""Hand mails to a mail server, or put them into a folder."""
+
+import asyncio
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import aiosmtplib
+
+from member.errors import MailDelayedError, MailError, MailRefusedError
+
+Security: TypeAlias = Literal["none", "starttls", "tls"]
+
+_PATIENCE_S = 20.0
+_PERMANENT = 500
+
+# Answers about this mail. Others, even 5xx, are about us and our connection: a wrong
+# password must not archive the mails of everybody who signs up meanwhile.
+_ABOUT_THE_MAIL = (
+    aiosmtplib.SMTPSenderRefused,
+    aiosmtplib.SMTPRecipientRefused,
+    aiosmtplib.SMTPDataError,
+)
+
+
+class MailTransport(Protocol):
+    """Gets mails on their way."""
+
+    async def send(self, mail: EmailMessage) -> None:
+        """Hand over one mail.
+
+        Raises:
+            MailRefusedError: If it will never be taken.
+            MailDelayedError: If it may be taken later.
+        """
+        ...
+
+
+class SmtpTransport:
+    """Hands mails to a mail server, one connection each."""
+
+    def __init__(
+        self, host: str, port: int, *, security: Security, username: str = "", password: str = ""
+    ) -> None:
+        """Log in only where a *password* is given."""
+        self._host, self._port = host, port
+        self._security: Security = security
+        self._login = (username, password) if password else (None, None)
+
+    async def send(self, mail: EmailMessage) -> None:
+        """Hand over one mail, within twenty seconds for each step.
+
+        Raises:
+            MailRefusedError: If the server says 5xx about this mail.
+            MailDelayedError: If it says anything else, or nothing.
+        """
+        username, password = self._login
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=self._host,
+                port=self._port,
+                username=username,
+                password=password,
+                use_tls=self._security == "tls",
+                start_tls=self._security == "starttls",
+                timeout=_PATIENCE_S,
+            )
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise mail_error(error) from error
+
+
+def mail_error(error: Exception) -> MailError:
+    """Return what *error* of the mail server means for the mail."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        error = error.recipients[0]
+    if isinstance(error, _ABOUT_THE_MAIL) and error.code >= _PERMANENT:
+        return MailRefusedError(_text(error))
+    return MailDelayedError(_text(error))
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    return str(error) or type(error).__name__
+
+
+class MailboxFolder:
+    """Puts mails into a folder, for development: one ``.eml`` file each."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder with the first mail; only its owner reads it, links are secrets."""
+        self._folder = folder
+
+    async def send(self, mail: EmailMessage) -> None:
+        """Write one mail; a mail that is sent again takes the place of the first."""
+        await asyncio.to_thread(self._write, mail)
+
+    def _write(self, mail: EmailMessage) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = str(mail["Message-ID"]).strip("<>").replace("/", "_")
+        whole = self._folder / f"{name}.eml"
+        part = whole.with_suffix(".part")
+        part.write_bytes(mail.as_bytes())
+        part.replace(whole)  # readers see the whole mail or none

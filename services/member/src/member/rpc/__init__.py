@@ -1,0 +1,1 @@
+"""The gRPC face: messages in, messages out; it decides nothing."""

@@ -1,0 +1,72 @@
+"""What every RPC goes through: an id for its log lines, and errors in the form callers expect."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar
+from uuid import uuid4
+
+import grpc
+import structlog
+from grpc import aio
+from grpc_status import rpc_status
+
+from member.errors import MemberError
+from member.rpc.errors import rich_status
+from member.rpc.servicer import Context
+from member.statuses import status_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    Found: TypeAlias = grpc.RpcMethodHandler[Request, Response] | None
+
+
+class RpcInterceptor(aio.ServerInterceptor):
+    """Wraps the handlers of one service; health and reflection answer for themselves."""
+
+    def __init__(self, service_name: str) -> None:
+        """Wrap the RPCs of the service with this full name."""
+        self._prefix = f"/{service_name}/"
+
+    async def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Found[Request, Response]]]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Found[Request, Response]":
+        """Return the handler of the call, wrapped."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(self._prefix):
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            _wrapped(handler.unary_unary, handler_call_details.method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:  # noqa: ANN401 - grpc's types know no async handler
+    async def handle(request: object, context: Context) -> object:
+        start = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=uuid4().hex, method=method):
+            try:
+                response = await handler(request, context)
+            except MemberError as error:
+                await _refuse(context, error)
+            except Exception:  # the last line before the caller, who must not see it
+                log.exception("rpc failed")
+                await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            log.info("rpc answered", ms=round((time.perf_counter() - start) * 1000, 1))
+            return response
+
+    return handle
+
+
+async def _refuse(context: Context, error: MemberError) -> Never:
+    code = status_of(error).grpc
+    tell = log.error if code is grpc.StatusCode.INTERNAL else log.info
+    tell("rpc refused", code=code.name, reason=str(error))
+    status = rpc_status.to_status(rich_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)

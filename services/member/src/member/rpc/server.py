@@ -1,0 +1,68 @@
+"""Serve gRPC, with health and reflection."""
+
+from datetime import timedelta
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from member.parts import Start, Stop
+from member.rpc.interceptor import RpcInterceptor
+from member.rpc.servicer import MemberServicer
+from member.service import MemberService
+from member.v1 import member_pb2
+from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
+
+_NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
+_REQUEST_BYTES = 64 * 1024
+_RPCS_AT_ONCE = 256
+
+
+class GrpcServer:
+    """Serves the member service over gRPC."""
+
+    def __init__(self, service: MemberService, address: str, *, grace: timedelta) -> None:
+        """Listen on *address*; give RPCs *grace* to end when the program stops."""
+        self._service = service
+        self._address = address
+        self._grace = grace
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        """Serve until *stop*; tell *started* the address."""
+        server, health = self._server()
+        address = _bind(server, self._address)
+        await server.start()
+        started(address)
+        try:
+            await stop.wait()
+            await health.enter_graceful_shutdown()
+        finally:
+            await server.stop(self._grace.total_seconds())
+
+    def _server(self) -> tuple[aio.Server, HealthServicer]:
+        server = aio.server(
+            interceptors=[RpcInterceptor(_NAME)],
+            options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
+            maximum_concurrent_rpcs=_RPCS_AT_ONCE,
+        )
+        add_MemberServiceServicer_to_server(MemberServicer(self._service), server)
+        return server, _add_health(server)
+
+
+def _add_health(server: aio.Server) -> HealthServicer:
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    names = (_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    return health
+
+
+def _bind(server: aio.Server, address: str) -> str:
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        msg = f"cannot serve gRPC on {address}: {error}"
+        raise OSError(msg) from error
+    host, _, _ = address.rpartition(":")
+    return f"{host}:{port}"

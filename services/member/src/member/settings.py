@@ -1,0 +1,194 @@
+"""Settings: ``app.env`` in the working folder, then the environment, which wins."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import model_validator as _model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from member.passwords import HashCost
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_KEY_CHARACTERS = 32
+
+
+def duration(value: object) -> object:
+    """Read a duration in Go's form, ``10s``, ``15m`` or ``1h30m``; leave others as they are."""
+    if not isinstance(value, str) or not re.fullmatch(rf"(?:{_DURATION.pattern})+", value):
+        return value
+    parts = _DURATION.findall(value)
+    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def address(value: str) -> str:
+    """Return *value* if it is ``host:port``.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not re.fullmatch(r".+:\d{1,5}", value):
+        msg = "must be host:port"
+        raise ValueError(msg)
+    return value
+
+
+def host_and_port(value: str) -> tuple[str, int]:
+    """Split an address; an IPv6 host stands in brackets."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Address = Annotated[str, AfterValidator(address)]
+
+
+class SettingsError(Exception):
+    """The settings do not let the service start."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """List the *problems*; none quotes a value, it may be a secret."""
+        super().__init__("settings: " + "; ".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """What the service is told. Durations: ``10s``, ``15m``, ``1h30m``, or seconds.
+
+    Attributes:
+        environment: ``development`` has defaults for everything; ``production`` asks
+            for secrets and for addresses that others see.
+        db_source: URL of an SQLite file or a PostgreSQL database.
+        redis_address: ``host:port`` or URL of the Redis that holds the task queue.
+        grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
+        http_server_address: Where the page server listens; port 0 takes a free one.
+        public_url: How browsers reach the page server; links in mails start with it.
+        token_symmetric_key: Key of the tokens in links, at least 32 characters.
+        email_sender_name: Name that mails come from.
+        email_sender_address: Address that mails come from, and the SMTP user.
+        email_sender_password: Password of the SMTP user; without one, no log-in.
+        smtp_address: ``host:port`` of the mail server; without it mails are files.
+        smtp_security: ``none``, ``starttls``, or ``tls`` from the first byte.
+        mailbox_dir: Folder for mails without a mail server.
+        verify_email_delay: Wait before the verification mail. At least one second: the
+            task is queued just before the member is committed, and must not find nobody.
+        verify_email_lifetime: How long a link verifies, counted from the last sending.
+        verify_email_max_wrong: Wrong tokens after which a link is locked.
+        worker_concurrency: Tasks that run at once.
+        password_hash_time: Passes of argon2id over its memory.
+        password_hash_memory_kib: Memory of one hash, KiB.
+        password_hash_threads: Hashes at once.
+        shutdown_timeout: What running RPCs and tasks get to end at a stop; then they are
+            interrupted, and the tasks go back into the queue.
+        log_format: ``console`` or ``json``; by default as the environment asks.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file="app.env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Literal["development", "production"] = "production"
+    db_source: SecretStr = SecretStr("sqlite:///member.db")
+    redis_address: SecretStr = SecretStr("127.0.0.1:6379")
+    grpc_server_address: Address = "127.0.0.1:9090"
+    http_server_address: Address = "127.0.0.1:8080"
+    public_url: str = ""
+    token_symmetric_key: SecretStr = SecretStr("")
+    email_sender_name: str = "Member Service"
+    email_sender_address: str = ""
+    email_sender_password: SecretStr = SecretStr("")
+    smtp_address: Annotated[str, AfterValidator(lambda v: v and address(v))] = ""
+    smtp_security: Literal["none", "starttls", "tls"] = "starttls"
+    mailbox_dir: Path = Path("mailbox")
+    verify_email_delay: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)
+    verify_email_lifetime: Duration = timedelta(minutes=15)
+    verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
+    worker_concurrency: Annotated[int, Field(ge=1)] = 10
+    password_hash_time: Annotated[int, Field(ge=1)] = 3
+    password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536
+    password_hash_threads: Annotated[int, Field(ge=1)] = 2
+    shutdown_timeout: Duration = timedelta(seconds=10)
+    log_format: Literal["auto", "console", "json"] = "auto"
+
+    @_model_validator(mode="after")
+    def _complete(self) -> Self:
+        problems = [*self._missing(), *self._weak()] if self.environment == "production" else []
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _missing(self) -> list[str]:
+        needed = {
+            "TOKEN_SYMMETRIC_KEY": self.token_symmetric_key.get_secret_value(),
+            "EMAIL_SENDER_ADDRESS": self.email_sender_address,
+            "SMTP_ADDRESS": self.smtp_address,
+            "PUBLIC_URL": self.public_url,
+        }
+        hint = "is missing (only ENVIRONMENT=development does without)"
+        return [f"{name} {hint}" for name, value in needed.items() if not value]
+
+    def _weak(self) -> list[str]:
+        key = self.token_symmetric_key.get_secret_value()
+        weak = {
+            f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters": (
+                0 < len(key) < _KEY_CHARACTERS
+            ),
+            "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network": (
+                self.smtp_security == "none" and bool(self.email_sender_password.get_secret_value())
+            ),
+        }
+        return [problem for problem, holds in weak.items() if holds]
+
+    @property
+    def token_key(self) -> bytes:
+        """Key of the tokens; a known one in development."""
+        return (self.token_symmetric_key.get_secret_value() or "development only").encode()
+
+    @property
+    def sender_address(self) -> str:
+        """Address that mails come from."""
+        return self.email_sender_address or "noreply@example.com"
+
+    @property
+    def hash_cost(self) -> HashCost:
+        """What one password hash costs."""
+        return HashCost(
+            time=self.password_hash_time,
+            memory_kib=self.password_hash_memory_kib,
+            threads=self.password_hash_threads,
+        )
+
+    @property
+    def logs_json(self) -> bool:
+        """Tell whether logs are for machines."""
+        by_environment = "json" if self.environment == "production" else "console"
+        return (by_environment if self.log_format == "auto" else self.log_format) == "json"
+
+
+def load_settings() -> Settings:
+    """Read ``app.env`` and the environment.
+
+    Raises:
+        SettingsError: If something is missing or does not fit; it names every such setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_problems(error)) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    problems: list[str] = []
+    for found in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(part) for part in found["loc"]).upper()
+        text = found["msg"].removeprefix("Value error, ")
+        problems += [f"{name}: {text}"] if name else text.split("\n")
+    return problems

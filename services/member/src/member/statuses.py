@@ -1,0 +1,44 @@
+"""The one error table: how each error of the service looks to a caller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from grpc import StatusCode
+
+from member.errors import (
+    AlreadyExistsError,
+    DistributeError,
+    InvalidInputError,
+    LinkExpiredError,
+    LinkLockedError,
+    LinkReplacedError,
+    LinkUnknownError,
+    MailError,
+    MemberError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One error, over gRPC and over HTTP."""
+
+    grpc: StatusCode
+    http: HTTPStatus
+
+
+STATUSES: Mapping[type[MemberError], Status] = {
+    InvalidInputError: Status(StatusCode.INVALID_ARGUMENT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    AlreadyExistsError: Status(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
+    LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
+    LinkReplacedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
+    LinkLockedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
+    MailError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
+}
+
+
+def status_of(error: MemberError) -> Status:
+    """Return the row of *error*, or of the nearest class above it."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)

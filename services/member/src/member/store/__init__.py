@@ -1,0 +1,1 @@
+"""Everything that knows SQL: SQLite out of the box, PostgreSQL by setting."""

@@ -1,0 +1,106 @@
+"""Open the database, bring it up to date, and hand out transactions."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
+_MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
+
+
+class Database:
+    """Transactions on one database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Use *engine*; the caller disposes of it."""
+        self._engine = engine
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a transaction: committed at the end of the block, undone if it raises."""
+        async with AsyncSession(self._engine) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a transaction that only reads, so it waits for no writer."""
+        reader = self._engine.execution_options(member_reads=True)
+        async with AsyncSession(reader) as session, session.begin():
+            yield session
+
+
+@asynccontextmanager
+async def opened(source: str) -> AsyncGenerator[Database]:
+    """Yield the database at *source*, its tables up to date.
+
+    Args:
+        source: ``sqlite:///member.db`` or ``postgresql://user:password@host/name``.
+    """
+    engine = create_async_engine(
+        url_of(source),
+        # The text of an error must not quote what members typed.
+        hide_parameters=True,
+        pool_pre_ping=True,
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    try:
+        await _migrate(engine)
+        yield Database(engine)
+    finally:
+        await engine.dispose()
+
+
+def url_of(source: str) -> URL:
+    """Return *source* with the driver that the service uses, and that driver's words."""
+    url = make_url(source)
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    if url.drivername.endswith("asyncpg") and "sslmode" in url.query:
+        mode = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
+    connection.isolation_level = None  # transactions begin where we say, not at a guess
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "busy_timeout = 15000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: one taken later can fail instead of wait."""
+    reads = connection.get_execution_options().get("member_reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Of several programs that start together one migrates, the others wait.
+            lock = text("SELECT pg_advisory_xact_lock(:lock)")
+            await connection.execute(lock, {"lock": _MIGRATION_LOCK})
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(migrations_config(connection), "head")
+
+
+def migrations_config(connection: Connection) -> Config:
+    """Return what Alembic's commands take, on an open *connection*."""
+    config = Config()
+    config.set_main_option("script_location", "member:store/migrations")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,115 @@
+"""Turn a sign-up into a new member, or say everything that is wrong with it. Pure."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from email_validator import EmailNotValidError, validate_email
+
+from member import locales
+from member.errors import InvalidInputError, Violation
+from member.members import NewMember, SignUp
+
+_MEMBERNAME = re.compile(r"[a-z0-9_]{3,32}")
+_FULL_NAME_MAX = 100
+_PASSWORD_MIN, _PASSWORD_MAX = 8, 128
+
+# Control characters, line and paragraph separators, surrogates, and the marks that
+# turn the direction of text around: none is part of a name, each could forge a mail.
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field as it will be stored, or the rule it breaks; one of the two is empty."""
+
+    value: str
+    problem: str = ""
+
+
+def validated(sign_up: SignUp) -> NewMember:
+    """Return *sign_up* as a new member.
+
+    Raises:
+        InvalidInputError: If any field breaks its rule; it holds all that do.
+    """
+    membername, email = _membername(sign_up.membername), _email(sign_up.email)
+    full_name = _full_name(sign_up.full_name)
+    password = _password(sign_up.password, {sign_up.membername, email.value} - {""})
+    locale = _locale(sign_up.locale)
+    _refuse(
+        membername=membername, full_name=full_name, email=email, password=password, locale=locale
+    )
+    return NewMember(
+        membername=membername.value,
+        full_name=full_name.value,
+        email=email.value,
+        password=password.value,
+        locale=locales.nearest(locale.value),
+    )
+
+
+def _refuse(**fields: _Field) -> None:
+    violations = tuple(Violation(name, f.problem) for name, f in fields.items() if f.problem)
+    if violations:
+        raise InvalidInputError(violations)
+
+
+def _membername(text: str) -> _Field:
+    if not _MEMBERNAME.fullmatch(text):
+        return _Field("", "must be 3 to 32 characters of a-z, 0-9 and _")
+    return _Field(text)
+
+
+def _full_name(text: str) -> _Field:
+    name = unicodedata.normalize("NFC", text).strip()
+    if not 1 <= len(name) <= _FULL_NAME_MAX:
+        return _Field("", f"must be 1 to {_FULL_NAME_MAX} characters")
+    if any(unicodedata.category(c) in _UNSEEN or c in _TURNING for c in name):
+        return _Field("", "must not contain control characters or line breaks")
+    return _Field(name)
+
+
+def _email(text: str) -> _Field:
+    try:
+        # The local part stays ASCII: not every mail server takes others (SMTPUTF8).
+        found = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
+        return _Field("", f"must be an e-mail address: {error}")
+    return _Field(found.normalized.casefold())
+
+
+def normalized_password(text: str) -> str:
+    """Return the form of a password that is hashed, the same from every keyboard.
+
+    Source:
+        NIST SP 800-63B, 5.1.1.2: normalize Unicode with NFKC.
+    """
+    return unicodedata.normalize("NFKC", text)
+
+
+def _password(text: str, guessable: set[str]) -> _Field:
+    password = normalized_password(text)
+    if not _PASSWORD_MIN <= len(password) <= _PASSWORD_MAX:
+        return _Field("", f"must be {_PASSWORD_MIN} to {_PASSWORD_MAX} characters")
+    if password.casefold() in guessable:
+        return _Field("", "must not be the member name or the e-mail address")
+    if password.casefold() in _common_passwords():
+        return _Field("", "is one of the most common passwords; choose another")
+    return _Field(password)
+
+
+def _locale(text: str) -> _Field:
+    tag = text or locales.DEFAULT
+    if not locales.is_tag(tag):
+        return _Field("", "must be a language tag such as en or zh-TW")
+    return _Field(tag)
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    text = (resources.files("member") / "common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))

@@ -1,0 +1,91 @@
+"""Decide what a verification link is worth and which mail is to be sent. Pure."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """One verification mail and the link in it.
+
+    Attributes:
+        email: The only address the link verifies.
+        token_hash: SHA-256 of the token.
+        sent_at: When the mail server took the mail; None until it is known to have.
+        used_at: When the link verified its address; None until then.
+        replaced_at: When a newer mail made this one void; None while it counts.
+        wrong_attempts: Wrong tokens that named this verification.
+    """
+
+    id: UUID
+    member_id: UUID
+    email: str
+    token_hash: bytes
+    created_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None = None
+    used_at: datetime | None = None
+    replaced_at: datetime | None = None
+    wrong_attempts: int = 0
+
+
+class Standing(Enum):
+    """What a link is worth."""
+
+    FRESH = auto()
+    USED = auto()
+    WRONG = auto()
+    LOCKED = auto()
+    REPLACED = auto()
+    EXPIRED = auto()
+
+
+def standing(
+    verification: Verification, token_hash: bytes, *, now: datetime, max_wrong: int
+) -> Standing:
+    """Return what a link is worth *now*.
+
+    Only the right token learns more than "wrong" or "locked".
+
+    Args:
+        verification: The one that the token names.
+        token_hash: SHA-256 of the token.
+        now: Current time, UTC.
+        max_wrong: Wrong tokens after which the link is locked.
+    """
+    if not hmac.compare_digest(verification.token_hash, token_hash):
+        return Standing.WRONG
+    checks = (
+        (verification.replaced_at is not None, Standing.REPLACED),
+        (verification.used_at is not None, Standing.USED),
+        (verification.wrong_attempts >= max_wrong, Standing.LOCKED),
+        (verification.expires_at <= now, Standing.EXPIRED),
+    )
+    return next((worth for holds, worth in checks if holds), Standing.FRESH)
+
+
+class Mail(Enum):
+    """Which mail a task has to send."""
+
+    NEW = auto()
+    SAME_AGAIN = auto()
+    NONE = auto()
+
+
+def mail_to_send(current: Verification | None, email: str, token_hash: bytes | None) -> Mail:
+    """Return which mail the task "send verify email" has to send.
+
+    Args:
+        current: The member's verification that counts, or None.
+        email: The member's address.
+        token_hash: Hash of the token made for *current*; it differs from the stored
+            one after a change of the service's key. None without *current*.
+    """
+    if current is None or current.email != email:
+        return Mail.NEW
+    if current.sent_at is not None:
+        return Mail.NONE
+    return Mail.SAME_AGAIN if current.token_hash == token_hash else Mail.NEW

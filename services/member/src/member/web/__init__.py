@@ -1,0 +1,1 @@
+"""The HTTP face: the page that a verification link opens."""

@@ -1,0 +1,77 @@
+"""Serve the pages."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Generator
+from datetime import timedelta
+
+import uvicorn
+from fastapi import FastAPI
+
+from member.parts import Start, Stop
+
+
+class PageServer:
+    """Serves the pages over HTTP."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, *, grace: timedelta) -> None:
+        """Accept on *listener*; give requests *grace* to end when the program stops."""
+        self._listener = listener
+        self._grace = grace
+        self._app = app
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        """Serve until *stop*; tell *started* the address."""
+        server = _Server(self._config(), lambda: started(bound_address(self._listener)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=[self._listener]))
+            await stop.wait()
+            server.should_exit = True
+
+    def _config(self) -> uvicorn.Config:
+        # It would show the token in the address of the page, whoever listens to it.
+        logging.getLogger("uvicorn.access").disabled = True
+        return uvicorn.Config(
+            self._app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, int(self._grace.total_seconds())),
+        )
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the program and tells when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that accepts on an address; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        msg = f"cannot serve HTTP on {host}:{port}: {error.strerror}"
+        raise OSError(msg) from error
+
+
+def bound_address(listener: socket.socket) -> str:
+    """Return the ``host:port`` that *listener* really has."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""Background tasks: what is queued, who queues it, who does it."""

@@ -1,0 +1,81 @@
+"""Queue background tasks."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Protocol, TypedDict, Unpack
+
+import structlog
+
+import pyasynq
+from member.errors import DistributeError
+from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_PATIENCE_S = 5.0
+
+
+class DistributeOptions(TypedDict, total=False):
+    """How a task is queued; what is left out is pyasynq's default."""
+
+    max_retry: int
+    process_in: timedelta
+    queue: str
+    task_id: str
+
+
+class TaskDistributor(Protocol):
+    """Queues the tasks of the service; every RPC handler can use it."""
+
+    async def distribute_task_send_verify_email(
+        self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send verify email".
+
+        Raises:
+            DistributeError: If it could not be queued.
+        """
+        ...
+
+
+class RedisTaskDistributor:
+    """Queues tasks in Redis at once."""
+
+    def __init__(self, client: pyasynq.Client) -> None:
+        """Use *client* for every task; the caller closes it."""
+        self._client = client
+
+    async def distribute_task_send_verify_email(
+        self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send verify email".
+
+        Raises:
+            DistributeError: If Redis did not take it, or not within five seconds.
+        """
+        task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+        async with _described("send verify email"):
+            info = await self._client.enqueue(task)
+        log.info(
+            "enqueued task",
+            task_id=info.id,
+            type=info.type,
+            payload=payload.to_json().decode(),
+            queue=info.queue,
+            max_retry=info.max_retry,
+            process_at=info.next_process_at and info.next_process_at.isoformat(),
+        )
+
+
+@asynccontextmanager
+async def _described(task: str) -> AsyncGenerator[None]:
+    """Turn what the queue raises into the error of the service."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            yield
+    except pyasynq.PyasynqError as error:
+        raise DistributeError(task, str(error)) from error
+    except TimeoutError as error:
+        raise DistributeError(task, f"no answer in {_PATIENCE_S:g} s") from error

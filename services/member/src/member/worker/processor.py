@@ -1,0 +1,86 @@
+"""Do background tasks."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+import structlog
+
+import pyasynq
+from member.errors import MailPointlessError, MailRefusedError
+from member.mailer import Delivery
+from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadError, PayloadSendVerifyEmail
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class TaskProcessor(Protocol):
+    """Takes tasks from the queue and does them."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Work until the end of the block; entering it raises if the start fails."""
+        ...
+
+    async def process_task_send_verify_email(self, task: pyasynq.ActiveTask) -> None:
+        """Do one task "send verify email"."""
+        ...
+
+
+class VerifyEmailSender(Protocol):
+    """Sends verification mails."""
+
+    async def send_verify_email(self, membername: str) -> Delivery:
+        """Send the mail that verifies the member's address, unless it was sent."""
+        ...
+
+
+class RedisTaskProcessor:
+    """Does the tasks that are queued in Redis."""
+
+    def __init__(
+        self, client: pyasynq.Client, server: pyasynq.Server, sender: VerifyEmailSender
+    ) -> None:
+        """Register the handlers; nothing runs yet."""
+        self._client = client
+        self._server = server
+        self._sender = sender
+        self._mux = pyasynq.Mux()
+        self._mux.handle(TASK_SEND_VERIFY_EMAIL)(self.process_task_send_verify_email)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Work until the end of the block; then let running tasks end.
+
+        Raises:
+            pyasynq.BrokerError: If Redis does not answer at the start; later it may be away.
+        """
+        log.info("start task processor")
+        async with AsyncExitStack() as stack:
+            try:
+                await self._client.ping()
+                await stack.enter_async_context(self._server.running(self._mux))
+            except pyasynq.PyasynqError as error:
+                log.critical("failed to start task processor", error=str(error))
+                raise
+            yield
+
+    async def process_task_send_verify_email(self, task: pyasynq.ActiveTask) -> None:
+        """Send the mail the task asks for.
+
+        Raises:
+            pyasynq.SkipRetry: If no retry could ever send it.
+            MailDelayedError: If a retry may.
+        """
+        log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
+        try:
+            payload = PayloadSendVerifyEmail.from_json(task.payload)
+            delivery = await self._sender.send_verify_email(payload.membername)
+        except (PayloadError, MailPointlessError, MailRefusedError) as error:
+            raise pyasynq.SkipRetry(str(error)) from error
+        log.info(
+            "processed task",
+            task_id=task.id,
+            type=task.type,
+            payload=payload.to_json().decode(),
+            delivery=delivery.name.lower(),
+        )

@@ -1,0 +1,115 @@
+"""What the tests share: servers, databases, and a service with doubles around it."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from member.demo.smtp import SmtpSink
+from member.mail.letters import Letters
+from member.mailer import Mailer
+from member.passwords import HashCost, Passwords
+from member.service import MemberService
+from member.store import database
+from member.store.database import Database
+from member.tokens import TokenMint
+from services.member.tests.doubles import FakeClock, MailFolder, TaskList
+from services.member.tests.postgres import PostgresServer
+from tests.servers import RedisServer
+
+# How long one example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("member", deadline=None)
+hypothesis.settings.load_profile("member")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis() -> Generator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db_source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/member.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+async def db(db_source: str) -> AsyncGenerator[Database]:
+    async with database.opened(db_source) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def tasks() -> TaskList:
+    return TaskList()
+
+
+@pytest.fixture
+def outbox() -> MailFolder:
+    return MailFolder()
+
+
+@pytest.fixture
+def passwords() -> Generator[Passwords]:
+    cheap = Passwords(HashCost(time=1, memory_kib=8, threads=2))
+    yield cheap
+    cheap.close()
+
+
+@pytest.fixture
+def service(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> MemberService:
+    return MemberService(
+        database=db,
+        passwords=passwords,
+        distributor=tasks,
+        verify_email_delay=timedelta(seconds=10),
+        max_wrong=3,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def mailer(db: Database, outbox: MailFolder, clock: FakeClock) -> Mailer:
+    return Mailer(
+        database=db,
+        mint=TokenMint(b"key"),
+        letters=Letters(
+            sender_name="Service",
+            sender_address="service@example.com",
+            public_url="http://members.example.com",
+        ),
+        transport=outbox,
+        lifetime=timedelta(minutes=15),
+        clock=clock,
+    )
+
+
+@pytest.fixture
+async def sink() -> AsyncGenerator[tuple[SmtpSink, str]]:
+    """A mail server and its address."""
+    server = SmtpSink()
+    async with server.running() as address:
+        yield server, address
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the only loop that gRPC and Redis run on."""
+    return "asyncio"

@@ -1,0 +1,95 @@
+"""Stand-ins for what surrounds the service, and values to test with."""
+
+import asyncio
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Unpack
+
+from member.members import SignUp
+from member.worker.distributor import DistributeOptions
+from member.worker.tasks import PayloadSendVerifyEmail
+
+_LINK = re.compile(r"(https?://\S+)/verify-email\?token=(\S+)")
+
+ALICE = SignUp(
+    membername="alice",
+    full_name="Alice Liddell",
+    email="alice@example.com",
+    password="curiouser and curiouser",
+)
+BOB = replace(ALICE, membername="bob", email="bob@example.com")
+
+
+class FakeClock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def turn(self, by: timedelta) -> None:
+        self.now += by
+
+
+class TaskList:
+    """Keeps the tasks it is given, or raises what it is told to; waits while its gate is closed."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[PayloadSendVerifyEmail, DistributeOptions]] = []
+        self.error: Exception | None = None
+        self.reached = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.canceled = asyncio.Event()
+
+    async def distribute_task_send_verify_email(
+        self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
+    ) -> None:
+        self.reached.set()
+        await self._pass_gate()
+        if self.error:
+            raise self.error
+        self.tasks.append((payload, options))
+
+    async def _pass_gate(self) -> None:
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.canceled.set()
+            raise
+
+
+class MailFolder:
+    """Keeps the mails it is given, or raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.error: Exception | None = None
+
+    async def send(self, mail: EmailMessage) -> None:
+        if self.error:
+            raise self.error
+        self.mails.append(mail)
+
+
+def text_of(mail: EmailMessage, kind: str = "plain") -> str:
+    """Return the body of *mail* as ``plain`` text or as ``html``."""
+    body = mail.get_body((kind,))
+    assert body is not None
+    return body.get_content()
+
+
+def link_of(mail: EmailMessage) -> str:
+    """Return the link in *mail*."""
+    found = _LINK.search(text_of(mail))
+    assert found is not None
+    return found[0]
+
+
+def token_of(mail: EmailMessage) -> str:
+    """Return the token in the link of *mail*."""
+    return link_of(mail).partition("token=")[2]

@@ -1,0 +1,86 @@
+"""A private PostgreSQL on a Unix socket."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+
+class MissingPostgresError(RuntimeError):
+    """The server's programs are not installed."""
+
+    def __init__(self) -> None:
+        remedy = "run `make test`, or install the package postgresql"
+        super().__init__(f"PostgreSQL is not installed: {remedy}")
+
+
+class PostgresServer:
+    """One PostgreSQL in a folder of its own; as a context manager it is started and swept away."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._data = self.home / "data"
+        self._databases = 0
+
+    def start(self) -> None:
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            shutil.chown(self.home, _other_user())
+        self._run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
+        options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
+
+    def stop(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
+        shutil.rmtree(self.home)
+
+    def new_database(self) -> str:
+        """Return the address of an empty database."""
+        self._databases += 1
+        name = f"member{self._databases}"
+        self._run("createdb", "-h", self.home, "-U", "postgres", name)
+        return f"postgresql://postgres@/{name}?host={self.home}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self, name: str, *arguments: str | Path) -> None:
+        command = [*_as_user(), _program(name), *arguments]
+        # Files, not pipes: the server inherits them, and a pipe would never end.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False
+            )
+            said.seek(0)
+            assert done.returncode == 0, said.read().decode()
+
+
+def _program(name: str) -> Path:
+    # Debian keeps the server's programs outside PATH.
+    found = [Path(p) for p in [shutil.which(name)] if p]
+    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    if not found:
+        raise MissingPostgresError
+    return found[0]
+
+
+def _other_user() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _as_user() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={_other_user()}", "--clear-groups"]

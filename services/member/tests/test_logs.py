@@ -1,0 +1,44 @@
+"""Logs tell what happens, and no secret."""
+
+import json
+import logging
+from collections.abc import Generator
+
+import pytest
+import structlog
+
+from member.logs import set_up_logs
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_a_line_for_machines_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=True)
+    structlog.get_logger("member").info("enqueued task", queue="critical", max_retry=10)
+    line = json.loads(capsys.readouterr().err)
+    assert {"event": "enqueued task", "queue": "critical", "max_retry": 10}.items() <= line.items()
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "console"])
+def test_secrets_are_blanked(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:  # noqa: FBT001
+    set_up_logs(json=as_json)
+    structlog.get_logger("member").info("sign-up", password="hunter2", token="T0K3N")
+    said = capsys.readouterr().err
+    assert "sign-up" in said
+    assert "hunter2" not in said
+    assert "T0K3N" not in said
+
+
+def test_what_libraries_log_looks_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=True)
+    logging.getLogger("pyasynq").warning("Redis is %s", "away")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["logger"], line["level"]) == ("Redis is away", "pyasynq", "warning")

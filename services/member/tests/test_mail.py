@@ -1,0 +1,163 @@
+"""Verification mails: what they say, and how they leave."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import aiosmtplib
+import pytest
+
+from member.demo.smtp import SmtpSink
+from member.errors import MailDelayedError, MailRefusedError
+from member.locales import Locale
+from member.mail.letters import Letter, Letters
+from member.mail.transport import MailboxFolder, SmtpTransport, mail_error
+from services.member.tests.doubles import link_of, text_of
+
+LETTERS = Letters(
+    sender_name="會員服務",
+    sender_address="service@example.com",
+    public_url="https://m.example.com/",
+)
+LETTER = Letter(
+    verification_id=UUID(int=7),
+    written_at=datetime(2026, 1, 1, tzinfo=UTC),
+    full_name="Alice <script>alert(1)</script>",
+    email="alice@example.com",
+    locale="en",
+    token="A" * 64,
+    lifetime=timedelta(minutes=15),
+)
+
+
+def test_both_forms_of_a_mail_hold_the_link() -> None:
+    mail = LETTERS.written(LETTER)
+    link = f"https://m.example.com/verify-email?token={'A' * 64}"
+    assert link_of(mail) == link
+    assert f'href="{link}"' in text_of(mail, "html")
+
+
+def test_a_name_cannot_become_markup() -> None:
+    html = text_of(LETTERS.written(LETTER), "html")
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_text_form_shows_a_name_as_it_is() -> None:
+    assert "Alice <script>" in text_of(LETTERS.written(LETTER))
+
+
+@pytest.mark.parametrize(
+    ("locale", "greeting", "subject"),
+    [
+        ("en", "Hello Alice", "Verify your e-mail address"),
+        ("zh-TW", "Alice 您好", "請驗證您的電子郵件地址"),
+    ],
+)
+def test_a_mail_is_in_the_language_of_the_member(
+    locale: Locale, greeting: str, subject: str
+) -> None:
+    mail = LETTERS.written(replace(LETTER, full_name="Alice", locale=locale))
+    assert greeting in text_of(mail)
+    assert greeting in text_of(mail, "html")
+    assert (mail["Subject"], mail["Content-Language"]) == (subject, locale)
+
+
+def test_the_same_letter_is_the_same_mail_byte_for_byte() -> None:
+    assert LETTERS.written(LETTER).as_bytes() == LETTERS.written(LETTER).as_bytes()
+
+
+def test_the_message_id_belongs_to_the_verification() -> None:
+    mail = LETTERS.written(LETTER)
+    assert mail["Message-ID"] == f"<verify.{UUID(int=7).hex}@example.com>"
+
+
+def test_names_and_domains_of_any_script_fit_the_header() -> None:
+    mail = LETTERS.written(replace(LETTER, full_name="王小明, 先生", email="wang@例え.jp"))
+    (to,) = mail["To"].addresses
+    assert (to.display_name, to.addr_spec) == ("王小明, 先生", "wang@xn--r8jz45g.jp")
+    assert mail.as_bytes().isascii()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiosmtplib.SMTPDataError(554, "spam"),
+        aiosmtplib.SMTPSenderRefused(550, "no", "service@example.com"),
+        aiosmtplib.SMTPRecipientsRefused(
+            [aiosmtplib.SMTPRecipientRefused(550, "no such user", "alice@example.com")]
+        ),
+    ],
+    ids=["data", "sender", "recipient"],
+)
+def test_a_5xx_about_the_mail_is_for_ever(error: Exception) -> None:
+    assert isinstance(mail_error(error), MailRefusedError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiosmtplib.SMTPDataError(451, "try again"),
+        aiosmtplib.SMTPRecipientsRefused(
+            [aiosmtplib.SMTPRecipientRefused(450, "greylisted", "alice@example.com")]
+        ),
+        aiosmtplib.SMTPAuthenticationError(535, "wrong password"),
+        aiosmtplib.SMTPConnectResponseError(554, "not now"),
+        aiosmtplib.SMTPReadTimeoutError("timed out"),
+        ConnectionRefusedError("nobody there"),
+    ],
+    ids=["data", "recipient", "login", "connect", "timeout", "refused"],
+)
+def test_everything_else_may_pass(error: Exception) -> None:
+    assert isinstance(mail_error(error), MailDelayedError)
+
+
+async def test_a_mail_travels_over_smtp(sink: tuple[SmtpSink, str]) -> None:
+    server, address = sink
+    await transport_to(address).send(LETTERS.written(LETTER))
+    arrived = server.mails.get_nowait()
+    assert link_of(arrived) == link_of(LETTERS.written(LETTER))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [("550 no such user", MailRefusedError), ("451 try later", MailDelayedError)],
+)
+async def test_the_answer_of_a_mail_server_is_understood(
+    sink: tuple[SmtpSink, str], answer: str, error: type[Exception]
+) -> None:
+    server, address = sink
+    server.answer = answer
+    with pytest.raises(error, match=answer):
+        await transport_to(address).send(LETTERS.written(LETTER))
+
+
+async def test_without_a_mail_server_mails_wait_for_one() -> None:
+    nowhere = SmtpTransport("127.0.0.1", 1, security="none")
+    with pytest.raises(MailDelayedError):
+        await nowhere.send(LETTERS.written(LETTER))
+
+
+async def test_a_server_without_starttls_gets_no_mail_in_the_clear(
+    sink: tuple[SmtpSink, str],
+) -> None:
+    server, address = sink
+    host, _, port = address.partition(":")
+    with pytest.raises(MailDelayedError, match="STARTTLS"):
+        await SmtpTransport(host, int(port), security="starttls").send(LETTERS.written(LETTER))
+    assert server.mails.empty()
+
+
+async def test_a_folder_keeps_a_mail_that_is_sent_twice_once(tmp_path: Path) -> None:
+    folder = MailboxFolder(tmp_path / "mailbox")
+    await folder.send(LETTERS.written(LETTER))
+    await folder.send(LETTERS.written(LETTER))
+    (kept,) = (tmp_path / "mailbox").iterdir()
+    assert kept.suffix == ".eml"
+    assert kept.parent.stat().st_mode & 0o077 == 0
+
+
+def transport_to(address: str) -> SmtpTransport:
+    host, _, port = address.partition(":")
+    return SmtpTransport(host, int(port), security="none")

@@ -1,0 +1,300 @@
+"""The whole program: gRPC, pages, worker, Redis and a mail server."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import grpc
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from grpc import aio
+
+import pyasynq
+from member.demo.service import ServiceLog, member_service
+from member.demo.smtp import SmtpSink
+from member.program import Addresses, running
+from member.settings import Settings
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+from member.worker.tasks import TASK_SEND_VERIFY_EMAIL
+from services.member.tests.browser import browse
+from services.member.tests.doubles import link_of
+from tests.servers import RedisServer, free_port
+from tests.waiting import wait_until
+
+ALICE = pb.CreateMemberRequest(
+    membername="alice",
+    full_name="Alice Liddell",
+    email="alice@example.com",
+    password="curiouser and curiouser",
+)
+
+
+@pytest.fixture
+def variables(redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path) -> dict[str, str]:
+    """What the program is told, with the shortest delay there is."""
+    _, smtp = sink
+    return {
+        "ENVIRONMENT": "development",
+        "DB_SOURCE": f"sqlite:///{tmp_path}/member.db",
+        "REDIS_ADDRESS": redis.url,
+        "GRPC_SERVER_ADDRESS": "127.0.0.1:0",
+        "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
+        "SMTP_ADDRESS": smtp,
+        "SMTP_SECURITY": "none",
+        "VERIFY_EMAIL_DELAY": "1s",
+        "PASSWORD_HASH_MEMORY_KIB": "64",
+        "LOG_FORMAT": "json",
+    }
+
+
+@pytest.fixture
+def settings(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Settings:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest.fixture
+async def addresses(settings: Settings) -> AsyncGenerator[Addresses]:
+    async with running(settings) as found:
+        yield found
+
+
+@asynccontextmanager
+async def stub_of(address: str) -> AsyncGenerator[MemberServiceStub]:
+    async with aio.insecure_channel(address) as channel:
+        yield MemberServiceStub(channel)
+
+
+async def create_alice(address: str) -> None:
+    async with stub_of(address) as stub:
+        await stub.CreateMember(ALICE)
+
+
+async def enqueue(redis: RedisServer, payload: bytes | None) -> None:
+    task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload, queue="critical")
+    async with pyasynq.Client(redis.url) as client:
+        await client.enqueue(task)
+
+
+def tasks_in(redis: RedisServer, state: str) -> int:
+    with closing(redis.client()) as client:
+        return int(client.zcard(f"asynq:{{critical}}:{state}"))
+
+
+async def test_a_sign_up_leads_to_a_mail_whose_link_verifies(
+    addresses: Addresses, sink: tuple[SmtpSink, str]
+) -> None:
+    await create_alice(addresses.grpc)
+    link = link_of(await sink[0].mails.get())
+    assert (await browse(link)).scene == "confirm"
+    assert (await browse(link, "POST")).scene == "verified"
+
+
+async def test_the_task_waits_in_redis_until_it_is_due(
+    addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    await create_alice(addresses.grpc)
+    assert tasks_in(redis, "scheduled") == 1
+    assert sink[0].mails.empty()
+
+
+async def test_a_mail_that_is_refused_for_ever_is_not_tried_again(
+    addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    sink[0].answer = "550 no such user"
+    await create_alice(addresses.grpc)
+    await wait_until(lambda: tasks_in(redis, "archived") == 1)
+    assert tasks_in(redis, "retry") == 0
+
+
+async def test_a_mail_that_is_refused_for_now_is_tried_again(
+    addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    sink[0].answer = "451 try again later"
+    await create_alice(addresses.grpc)
+    await wait_until(lambda: tasks_in(redis, "retry") == 1)
+    assert tasks_in(redis, "archived") == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, b"", b"{", b"[]", b"{}", b'{"membername": 7}', b'{"membername": "nobody"}', b"\xff"],
+)
+async def test_a_task_that_can_never_succeed_is_archived_at_once(
+    addresses: Addresses, redis: RedisServer, payload: bytes | None
+) -> None:
+    assert addresses.grpc
+    await enqueue(redis, payload)
+    await wait_until(lambda: tasks_in(redis, "archived") == 1)
+
+
+async def test_without_redis_a_sign_up_fails_and_can_be_repeated(
+    addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    redis.stop()
+    async with stub_of(addresses.grpc) as stub:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stub.CreateMember(ALICE)
+        redis.start()
+        await stub.CreateMember(ALICE)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert (caught.value.details() or "").startswith(
+        "failed to distribute task to send verify email: "
+    )
+    assert link_of(await sink[0].mails.get())
+
+
+async def test_without_a_mail_server_mails_go_to_the_folder(
+    variables: dict[str, str], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert variables
+    monkeypatch.delenv("SMTP_ADDRESS")
+    async with running(Settings()) as found:
+        await create_alice(found.grpc)
+        await wait_until(lambda: list((tmp_path / "mailbox").glob("*.eml")))
+
+
+class DeadlySink(SmtpSink):
+    """Takes a mail, and kills who sent it before it hears so."""
+
+    victim = 0
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        answer = await super().handle_DATA(server, session, envelope)
+        if self.victim:
+            os.kill(self.victim, signal.SIGKILL)
+            self.victim = 0
+        return answer
+
+
+async def test_a_worker_killed_between_sending_and_noting_sends_the_same_mail_again(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    sink = DeadlySink()
+    async with sink.running() as smtp:
+        log = ServiceLog()
+        async with member_service(tmp_path, log, redis=redis.url, smtp=smtp, delay_s=1) as pid:
+            started = await log.wait("member service started", within_s=20)
+            sink.victim = pid
+            await create_alice(started["grpc"])
+            first = await sink.mails.get()
+        again = ServiceLog()
+        async with member_service(tmp_path, again, redis=redis.url, smtp=smtp, delay_s=1):
+            await again.wait("member service started", within_s=20)
+            # The same work once more, without waiting until the dead worker's lease ends.
+            await enqueue(redis, b'{"membername": "alice"}')
+            second = await sink.mails.get()
+            await again.wait("processed task", within_s=20)
+    assert first["Message-ID"] == second["Message-ID"]
+    assert link_of(first).partition("?")[2] == link_of(second).partition("?")[2]
+
+
+class SilentSink(SmtpSink):
+    """Takes a mail, and never says so."""
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        await super().handle_DATA(server, session, envelope)
+        await asyncio.Event().wait()
+        return ""
+
+
+async def test_a_task_that_does_not_end_in_time_goes_back_into_the_queue(
+    variables: dict[str, str], redis: RedisServer, tmp_path: Path
+) -> None:
+    sink = SilentSink()
+    async with sink.running() as smtp:
+        changed = {**variables, "SMTP_ADDRESS": smtp, "SHUTDOWN_TIMEOUT": "1s"}
+        async with program(changed, tmp_path) as process:
+            started = json.loads(await output_until(process, b"member service started"))
+            await create_alice(started["grpc"])
+            await sink.mails.get()
+            process.send_signal(signal.SIGTERM)
+            await output_until(process, b"member service stopped")
+            assert await process.wait() == 0
+    with closing(redis.client()) as client:
+        assert client.llen("asynq:{critical}:pending") == 1
+
+
+@asynccontextmanager
+async def program(variables: dict[str, str], folder: Path) -> AsyncGenerator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "member",
+        env={**os.environ, **variables},
+        cwd=folder,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def output_until(process: Process, text: bytes) -> bytes:
+    """Return the first line with *text*."""
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if text in line:
+            return line
+    pytest.fail(f"the program ended before it said {text!r}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_program_in_order(
+    variables: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    async with program(variables, tmp_path) as process:
+        await output_until(process, b"member service started")
+        process.send_signal(number)
+        await output_until(process, b"member service stopped")
+        assert await process.wait() == 0
+
+
+async def test_a_failed_start_of_the_task_processor_ends_the_program(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = {**variables, "REDIS_ADDRESS": f"127.0.0.1:{free_port()}"}
+    async with program(nowhere, tmp_path) as process:
+        await output_until(process, b"start task processor")
+        await output_until(process, b"failed to start task processor")
+        assert await process.wait() == 1
+
+
+@pytest.mark.parametrize("face", ["GRPC", "HTTP"])
+async def test_an_address_that_is_taken_ends_the_start_by_its_name(
+    variables: dict[str, str], tmp_path: Path, face: str, sink: tuple[SmtpSink, str]
+) -> None:
+    _, taken = sink
+    changed = {**variables, f"{face}_SERVER_ADDRESS": taken}
+    async with program(changed, tmp_path) as process:
+        line = await output_until(process, b"member service failed")
+        assert await process.wait() == 1
+    assert f"on {taken}".encode() in line
+    assert b"Traceback" not in line
+
+
+async def test_a_missing_secret_ends_the_start_by_its_name(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    async with program({**variables, "ENVIRONMENT": "production"}, tmp_path) as process:
+        await output_until(process, b"member: cannot start: TOKEN_SYMMETRIC_KEY is missing")
+        assert await process.wait() == 2

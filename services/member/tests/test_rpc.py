@@ -1,0 +1,167 @@
+"""The gRPC face, without a queue behind it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from member.errors import DistributeError
+from member.mailer import Mailer
+from member.parts import start
+from member.rpc.server import GrpcServer
+from member.service import MemberService
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+from services.member.tests.doubles import MailFolder, TaskList, token_of
+
+ALICE = pb.CreateMemberRequest(
+    membername="alice",
+    full_name="Alice Liddell",
+    email="Alice@example.com",
+    password="curiouser and curiouser",
+)
+
+
+# What differs between databases is tested below this face.
+pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def stop() -> asyncio.Event:
+    """Set it, and the server stops."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def channel(service: MemberService, stop: asyncio.Event) -> AsyncGenerator[aio.Channel]:
+    server = GrpcServer(service, "127.0.0.1:0", grace=timedelta(seconds=5))
+    async with asyncio.TaskGroup() as group:
+        async with aio.insecure_channel(await start(group, server, stop)) as opened:
+            yield opened
+        stop.set()
+
+
+@pytest.fixture
+def stub(channel: aio.Channel) -> MemberServiceStub:
+    return MemberServiceStub(channel)
+
+
+async def refusal(call: aio.UnaryUnaryCall[Any, Any]) -> aio.AioRpcError:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+def details_of(error: aio.AioRpcError) -> status_pb2.Status:
+    metadata = dict(error.trailing_metadata() or ())
+    details = metadata["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    return status_pb2.Status.FromString(details)
+
+
+async def test_a_new_member_is_answered_without_password(stub: MemberServiceStub) -> None:
+    member = (await stub.CreateMember(ALICE)).member
+    assert (member.membername, member.full_name) == ("alice", "Alice Liddell")
+    assert (member.email, member.email_verified) == ("alice@example.com", False)
+    assert member.created_at.seconds == 1767225600
+
+
+async def test_all_violations_arrive_together(stub: MemberServiceStub) -> None:
+    error = await refusal(stub.CreateMember(pb.CreateMemberRequest()))
+    bad = error_details_pb2.BadRequest()
+    assert details_of(error).details[0].Unpack(bad)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [v.field for v in bad.field_violations] == [
+        "membername",
+        "full_name",
+        "email",
+        "password",
+    ]
+
+
+async def test_a_duplicate_names_its_field_and_shows_no_sql(stub: MemberServiceStub) -> None:
+    await stub.CreateMember(ALICE)
+    second = pb.CreateMemberRequest()
+    second.CopyFrom(ALICE)
+    second.membername = "alice2"
+    error = await refusal(stub.CreateMember(second))
+    info = error_details_pb2.ErrorInfo()
+    assert details_of(error).details[0].Unpack(info)
+    assert error.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert error.details() == "a member with this email already exists"
+    assert info.metadata["field"] == "email"
+
+
+async def test_a_queue_that_is_away_is_told_in_the_words_of_the_lesson(
+    stub: MemberServiceStub, tasks: TaskList
+) -> None:
+    tasks.error = DistributeError("send verify email", "Redis is away")
+    error = await refusal(stub.CreateMember(ALICE))
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details() == "failed to distribute task to send verify email: Redis is away"
+
+
+async def test_what_nobody_foresaw_is_not_shown(stub: MemberServiceStub, tasks: TaskList) -> None:
+    tasks.error = RuntimeError("SELECT password FROM secrets")
+    error = await refusal(stub.CreateMember(ALICE))
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+
+
+async def test_a_token_verifies_over_grpc(
+    stub: MemberServiceStub, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await stub.CreateMember(ALICE)
+    await mailer.send_verify_email("alice")
+    request = pb.VerifyEmailRequest(token=token_of(outbox.mails[0]))
+    first, second = await stub.VerifyEmail(request), await stub.VerifyEmail(request)
+    assert first.member.email_verified
+    assert (first.already_verified, second.already_verified) == (False, True)
+
+
+async def test_an_unknown_token_is_not_found(stub: MemberServiceStub) -> None:
+    error = await refusal(stub.VerifyEmail(pb.VerifyEmailRequest(token="nonsense")))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_request_that_is_too_big_is_refused(stub: MemberServiceStub) -> None:
+    error = await refusal(stub.CreateMember(pb.CreateMemberRequest(full_name="x" * 100_000)))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_deadline_is_honoured(stub: MemberServiceStub, tasks: TaskList) -> None:
+    tasks.gate.clear()
+    error = await refusal(stub.CreateMember(ALICE, timeout=0.2))
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await tasks.canceled.wait()
+
+
+async def test_a_server_that_stops_answers_what_it_has_begun(
+    stub: MemberServiceStub, tasks: TaskList, stop: asyncio.Event
+) -> None:
+    tasks.gate.clear()
+    call = stub.CreateMember(ALICE)
+    await tasks.reached.wait()
+    stop.set()
+    tasks.gate.set()
+    assert (await call).member.membername == "alice"
+
+
+async def test_the_service_says_that_it_is_healthy(channel: aio.Channel) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_reflection_lists_the_services(channel: aio.Channel) -> None:
+    ask = reflection_pb2.ServerReflectionRequest(list_services="")
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
+    answer = await anext(aiter(stub.ServerReflectionInfo(iter([ask]))))
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"member.v1.MemberService", "grpc.health.v1.Health"} <= names

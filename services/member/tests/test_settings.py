@@ -1,0 +1,113 @@
+"""Settings from ``app.env`` and the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from member.settings import SettingsError, duration, host_and_port, load_settings
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "TOKEN_SYMMETRIC_KEY": "k" * 32,
+    "EMAIL_SENDER_ADDRESS": "service@example.com",
+    "SMTP_ADDRESS": "mail.example.com:587",
+    "PUBLIC_URL": "https://members.example.com",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and an environment without our settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*PRODUCTION, "REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def problems_with(monkeypatch: pytest.MonkeyPatch, without: str = "", **changes: str) -> list[str]:
+    for name, value in {**PRODUCTION, **changes}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(without, raising=False)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    return caught.value.problems
+
+
+def test_the_environment_wins_over_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "app.env").write_text(
+        "ENVIRONMENT=development\nREDIS_ADDRESS=file:6379\nVERIFY_EMAIL_DELAY=3s\n"
+    )
+    monkeypatch.setenv("REDIS_ADDRESS", "environment:6379")
+    settings = load_settings()
+    assert settings.redis_address.get_secret_value() == "environment:6379"
+    assert settings.verify_email_delay == timedelta(seconds=3)
+
+
+def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    assert load_settings().verify_email_delay == timedelta(seconds=10)
+
+
+def test_settings_of_other_programs_in_the_file_are_ignored(folder: Path) -> None:
+    (folder / "app.env").write_text("ENVIRONMENT=development\nMIGRATION_URL=file://db\n")
+    assert load_settings().environment == "development"
+
+
+@pytest.mark.parametrize(
+    "name", ["TOKEN_SYMMETRIC_KEY", "EMAIL_SENDER_ADDRESS", "SMTP_ADDRESS", "PUBLIC_URL"]
+)
+def test_what_is_missing_in_production_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (problem,) = problems_with(monkeypatch, without=name)
+    assert problem.startswith(f"{name} is missing")
+
+
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert len(caught.value.problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"TOKEN_SYMMETRIC_KEY": "short"}, "TOKEN_SYMMETRIC_KEY must have at least 32 characters"),
+        (
+            {"SMTP_SECURITY": "none", "EMAIL_SENDER_PASSWORD": "secret"},
+            "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network",
+        ),
+        ({"SMTP_ADDRESS": "nowhere"}, "SMTP_ADDRESS: must be host:port"),
+        ({"VERIFY_EMAIL_DELAY": "0s"}, "VERIFY_EMAIL_DELAY: Input should be greater than"),
+        ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
+    ],
+    ids=["key", "password", "address", "delay", "number"],
+)
+def test_a_setting_that_does_not_fit_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], problem: str
+) -> None:
+    (found,) = problems_with(monkeypatch, **changes)
+    assert found.startswith(problem)
+    assert not {"short", "secret", "nowhere", "many"} & set(found.split())
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    assert PRODUCTION["TOKEN_SYMMETRIC_KEY"] not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10s", 10), ("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)],
+)
+def test_durations_are_written_as_in_go(text: str, seconds: float) -> None:
+    assert duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "10 s", "s", "-1s", "10"])
+def test_what_is_no_duration_of_go_is_left_to_others(text: str) -> None:
+    assert duration(text) == text
+
+
+def test_an_ipv6_host_stands_in_brackets() -> None:
+    assert host_and_port("[::1]:8080") == ("::1", 8080)

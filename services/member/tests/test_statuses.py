@@ -1,0 +1,63 @@
+"""The error table, and what it turns into over gRPC."""
+
+import pytest
+from google.rpc import error_details_pb2
+from grpc import StatusCode
+
+from member import errors
+from member.errors import AlreadyExistsError, InvalidInputError, MemberError, Violation
+from member.rpc.errors import rich_status
+from member.statuses import status_of
+
+LEAVES = [
+    errors.InvalidInputError((Violation("email", "wrong"),)),
+    errors.AlreadyExistsError(("email",)),
+    errors.DistributeError("send verify email", "Redis is away"),
+    errors.LinkUnknownError(),
+    errors.LinkExpiredError(),
+    errors.LinkReplacedError(),
+    errors.LinkLockedError(),
+    errors.MailPointlessError("alice", "verified"),
+    errors.MailRefusedError("550"),
+    errors.MailDelayedError("451"),
+]
+
+
+def leaves_of(kind: type[MemberError]) -> set[type[MemberError]]:
+    below = kind.__subclasses__()
+    return set[type[MemberError]]().union(*map(leaves_of, below)) if below else {kind}
+
+
+def test_every_leaf_of_the_tree_is_tested_here() -> None:
+    assert {type(error) for error in LEAVES} == leaves_of(MemberError)
+
+
+@pytest.mark.parametrize("error", LEAVES, ids=lambda error: type(error).__name__)
+def test_every_error_has_a_status(error: MemberError) -> None:
+    status = status_of(error)
+    assert status.grpc is not StatusCode.OK
+    assert status.http >= 400
+
+
+def test_violations_travel_as_bad_request() -> None:
+    error = InvalidInputError((Violation("email", "wrong"), Violation("password", "short")))
+    status = rich_status(error)
+    details = error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(details)
+    assert [(v.field, v.description) for v in details.field_violations] == [
+        ("email", "wrong"),
+        ("password", "short"),
+    ]
+    assert (status.code, status.message) == (3, "invalid email, password")
+
+
+def test_each_field_that_is_taken_travels_as_error_info() -> None:
+    status = rich_status(AlreadyExistsError(("membername", "email")))
+    infos = [error_details_pb2.ErrorInfo() for _ in status.details]
+    assert [d.Unpack(i) for d, i in zip(status.details, infos, strict=True)] == [True, True]
+    assert [info.metadata["field"] for info in infos] == ["membername", "email"]
+
+
+def test_a_task_that_was_not_queued_is_told_in_the_words_of_the_lesson() -> None:
+    status = rich_status(errors.DistributeError("send verify email", "Redis is away"))
+    assert status.message == "failed to distribute task to send verify email: Redis is away"

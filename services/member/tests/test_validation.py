@@ -1,0 +1,119 @@
+"""A sign-up becomes a new member, or everything that is wrong with it is named."""
+
+import string
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from member.errors import InvalidInputError
+from member.members import SignUp
+from member.validation import validated
+from services.member.tests.doubles import ALICE
+
+NAMES = st.text(string.ascii_lowercase + string.digits + "_", min_size=3, max_size=32)
+WORDS = st.text(st.characters(categories=["L", "M", "N"]), min_size=1, max_size=100)
+
+
+def wrong_fields(sign_up: SignUp) -> list[str]:
+    with pytest.raises(InvalidInputError) as caught:
+        validated(sign_up)
+    return [violation.field for violation in caught.value.violations]
+
+
+def test_a_good_sign_up_passes_unchanged() -> None:
+    new = validated(ALICE)
+    assert (new.membername, new.full_name, new.email, new.password, new.locale) == (
+        "alice",
+        "Alice Liddell",
+        "alice@example.com",
+        "curiouser and curiouser",
+        "en",
+    )
+
+
+def test_everything_that_is_wrong_is_reported_together() -> None:
+    empty = SignUp(membername="", full_name="", email="", password="", locale="!")
+    assert wrong_fields(empty) == ["membername", "full_name", "email", "password", "locale"]
+
+
+@given(name=NAMES)
+def test_every_name_of_the_alphabet_is_a_membername(name: str) -> None:
+    assert validated(replace(ALICE, membername=name)).membername == name
+
+
+@pytest.mark.parametrize(
+    "name", ["ab", "a" * 33, "Alice", "al ice", "al-ice", "alice\n", "ålice", "愛麗絲"]
+)
+def test_other_names_are_refused(name: str) -> None:
+    assert wrong_fields(replace(ALICE, membername=name)) == ["membername"]
+
+
+@given(name=WORDS)
+def test_a_full_name_may_be_of_any_script(name: str) -> None:
+    assert len(validated(replace(ALICE, full_name=name)).full_name) <= 100
+
+
+@pytest.mark.parametrize(
+    "name", ["", "   ", "x" * 101, "Alice\r\nBcc: all@example.com", "a\0b", "a\u2028b", "a\u202eb"]
+)
+def test_full_names_that_could_forge_a_mail_are_refused(name: str) -> None:
+    assert wrong_fields(replace(ALICE, full_name=name)) == ["full_name"]
+
+
+def test_an_address_is_stored_case_folded() -> None:
+    new = validated(replace(ALICE, email=" Alice@EXAMPLE.com "))
+    assert new.email == "alice@example.com"
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["alice", "alice@", "@example.com", "a b@example.com", "alice@localhost", "älice@example.com"],
+)
+def test_what_is_no_address_is_refused(email: str) -> None:
+    assert wrong_fields(replace(ALICE, email=email)) == ["email"]
+
+
+@pytest.mark.parametrize("length", [8, 128])
+def test_a_password_may_be_this_long(length: int) -> None:
+    password = ("correct horse battery staple" * 5)[:length]
+    assert validated(replace(ALICE, password=password)).password == password
+
+
+@pytest.mark.parametrize("password", ["seven77", "x " * 65, "Password2", "12345678"])
+def test_passwords_that_are_short_long_or_common_are_refused(password: str) -> None:
+    assert wrong_fields(replace(ALICE, password=password)) == ["password"]
+
+
+@pytest.mark.parametrize("password", ["alice_in_wonderland", "alice@example.com"])
+def test_a_password_must_not_repeat_the_name_or_the_address(password: str) -> None:
+    sign_up = replace(ALICE, membername="alice_in_wonderland", password=password)
+    assert wrong_fields(sign_up) == ["password"]
+
+
+def test_a_password_is_the_same_from_every_keyboard() -> None:
+    composed, decomposed = "pässwörter!", "pa\u0308sswo\u0308rter!"
+    assert validated(replace(ALICE, password=decomposed)).password == composed
+
+
+@pytest.mark.parametrize(
+    ("tag", "locale"),
+    [("", "en"), ("en-GB", "en"), ("de", "en"), ("zh-TW", "zh-TW"), ("zh_Hant_TW", "zh-TW")],
+)
+def test_the_nearest_language_is_taken(tag: str, locale: str) -> None:
+    assert validated(replace(ALICE, locale=tag)).locale == locale
+
+
+@given(
+    sign_up=st.builds(
+        SignUp,
+        membername=st.text(),
+        full_name=st.text(),
+        email=st.text(),
+        password=st.text(),
+        locale=st.text(),
+    )
+)
+def test_no_input_breaks_the_validation(sign_up: SignUp) -> None:
+    assert set(wrong_fields(sign_up)) <= {"membername", "full_name", "email", "password", "locale"}
