@@ -1,0 +1,1 @@
+"""Measure pyasynq against other task queues: ``make bench``."""

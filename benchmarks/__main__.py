@@ -1,0 +1,166 @@
+"""Measure pyasynq and its peers, and print one table.
+
+``make bench`` runs this; ``make bench ARGS="--quick"`` gives it options.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from benchmarks import private_redis, table
+from benchmarks.goals import Goal, goals
+from benchmarks.installed import NotInstalledError, Run, prepared
+from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
+from benchmarks.programs import ProgramError
+from benchmarks.roster import GO, PEERS, PYASYNQ, SLOTS, Contender
+from benchmarks.sheet import Sheet
+
+Step: TypeAlias = tuple[Run, Measurement]
+
+RESULTS = Path(__file__).parent / "results"
+FILES_OPEN = 8_192
+QUICK = 0.1
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = _options()
+    _allow_many_connections()
+    began = time.monotonic()
+    runs, sheet = asyncio.run(_measured(options))
+    reached = list(goals(sheet))
+    print(report := table.report(runs, sheet, reached, _machine(options, time.monotonic() - began)))
+    _write(report, _data(runs, sheet, reached))
+
+
+async def _measured(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
+    sheet = Sheet()
+    runs = await _runs(options, sheet)
+    for run, measurement in _plan(runs, options):
+        _tell(f"{run.peer.name}: {measurement}")
+        try:
+            await measurement(run, sheet)
+        except ProgramError as error:
+            sheet.notes.append(f"{run.peer.name}, {measurement}: {error}")
+            _tell(sheet.notes[-1])
+    return runs, sheet
+
+
+async def _runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
+    """Return how to run those that are wanted and installed; leave a note for the others."""
+    runs: list[Run] = []
+    for contender in _wanted(options.only):
+        small = contender.scaled(QUICK) if options.quick else contender
+        try:
+            runs.append(await prepared(small, uvloop=options.uvloop))
+        except NotInstalledError as error:
+            sheet.notes.append(f"{contender.name} is left out: {error}")
+            _tell(sheet.notes[-1])
+    return runs
+
+
+def _wanted(only: Sequence[str]) -> list[Contender]:
+    everyone: list[Contender] = [PYASYNQ, GO, *PEERS]
+    return [one for one in everyone if not only or any(one.name.startswith(word) for word in only)]
+
+
+def _plan(runs: list[Run], options: argparse.Namespace) -> Iterator[Step]:
+    """Yield what to measure of whom."""
+    rivals = [run for run in runs if run.peer.name in {PYASYNQ.name, GO.name}]
+    yield from _in_turns(rivals, options.rounds)
+    if any(run.peer.name == PYASYNQ.name for run in rivals):
+        yield rivals[0], LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
+    for run in runs:
+        if run not in rivals:
+            yield from ((run, measurement) for measurement in _rates(run.peer.slots))
+        yield run, Pickup()
+
+
+def _in_turns(rivals: list[Run], rounds: int) -> Iterator[Step]:
+    """Yield what is compared closely: each measurement of one next to that of the other."""
+    for _ in range(rounds):
+        for measurement in _rates(SLOTS):
+            for run in rivals:
+                yield run, measurement
+
+
+def _rates(slots: Sequence[int]) -> list[Measurement]:
+    return [*(Enqueue(how) for how in ("one", "flight", "many")), *(Drain(c) for c in slots)]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, one round")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="only this one; can be repeated"
+    )
+    parser.add_argument("--rounds", type=int, help="rounds of pyasynq and Go in turn (3; quick: 1)")
+    parser.add_argument(
+        "--uvloop", action="store_true", help="run what runs on asyncio with uvloop"
+    )
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    return options
+
+
+def _machine(options: argparse.Namespace, seconds: float) -> str:
+    flags = f"{options.rounds} round(s) of pyasynq and Go in turn, one of the others"
+    flags += ", quick" * options.quick + ", uvloop" * options.uvloop
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({_processor()}), load "
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Redis {_redis_version()}; "
+        f"{flags}; {seconds:.0f} s."
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.machine()
+
+
+def _redis_version() -> str:
+    async def asked() -> str:
+        async with private_redis.fresh() as redis:
+            return redis.version()
+
+    return asyncio.run(asked())
+
+
+def _write(report: str, data: dict[str, object]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.md").write_text(report)
+    (RESULTS / "latest.json").write_text(json.dumps(data, indent=2) + "\n")
+
+
+def _data(runs: Sequence[Run], sheet: Sheet, reached: Sequence[Goal]) -> dict[str, object]:
+    return {
+        "versions": {run.peer.name: run.version for run in runs},
+        "numbers": sheet.numbers,
+        "goals": [{**asdict(goal), "mark": goal.mark} for goal in reached],
+        "notes": sheet.notes,
+    }
+
+
+def _allow_many_connections() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES_OPEN, hard), hard))
+
+
+def _tell(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

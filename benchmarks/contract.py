@@ -1,0 +1,51 @@
+"""What a peer has to offer to be measured.
+
+A module of `benchmarks.peers` has a function ``connect(redis)``, which takes
+``host:port`` and returns an `AsyncPeer` or a `ThreadPeer`; with a bulk call of
+its own that is also a `Bulk` of the same kind. Its handler does nothing but
+call `benchmarks.tally.handled`.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class AsyncPeer(Protocol):
+    """A library for asyncio."""
+
+    def session(self) -> AbstractAsyncContextManager[object]:
+        """Open what `enqueue` needs."""
+
+    async def enqueue(self, payload: str) -> object:
+        """Enqueue one task and wait until Redis has it."""
+
+    async def work(self, concurrency: int) -> object:
+        """Handle tasks until the process is ended."""
+
+
+class ThreadPeer(Protocol):
+    """A library that blocks its caller."""
+
+    def enqueue(self, payload: str) -> object:
+        """Enqueue one task and wait until Redis has it."""
+
+    def work(self, concurrency: int) -> object:
+        """Handle tasks until the process is ended."""
+
+
+@runtime_checkable
+class AsyncBulk(Protocol):
+    """A library for asyncio that enqueues many tasks in one call."""
+
+    async def enqueue_many(self, payloads: Sequence[str]) -> object:
+        """Enqueue one task for each payload."""
+
+
+@runtime_checkable
+class ThreadBulk(Protocol):
+    """A library that blocks, and enqueues many tasks in one call."""
+
+    def enqueue_many(self, payloads: Sequence[str]) -> object:
+        """Enqueue one task for each payload."""

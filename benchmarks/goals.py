@@ -1,0 +1,104 @@
+"""What pyasynq wants to reach, compared with what was measured. Goals, not tests."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.roster import GO, PEERS, PYASYNQ, SLOTS
+from benchmarks.sheet import Sheet
+
+US = PYASYNQ.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """One goal.
+
+    Attributes:
+        text: What it says.
+        value: What was measured, or None if that was left out.
+        bound: What it should be.
+        is_floor: Whether *value* should be at least *bound*, rather than at most.
+        unit: What follows a number.
+    """
+
+    text: str
+    value: float | None
+    bound: float
+    is_floor: bool = True
+    unit: str = "×"
+
+    @property
+    def mark(self) -> str:
+        """Return ``pass``, ``FAIL`` or ``n/a``."""
+        if self.value is None:
+            return "n/a"
+        is_met = self.value >= self.bound if self.is_floor else self.value <= self.bound
+        return "pass" if is_met else "FAIL"
+
+
+def goals(sheet: Sheet) -> Iterator[Goal]:
+    """Yield the goals with what *sheet* says about each."""
+    drain = sheet.median(US, "drain.100")
+    yield Goal(
+        text="drain, 100 slots, one process: Go's",
+        value=_ratio(drain, sheet.median(GO.name, "drain.100")),
+        bound=5,
+    )
+    for when, slots in (("", (1, 100)), (" at any concurrency", (1, *SLOTS))):
+        best, rival = _best_peer(sheet, slots)
+        yield Goal(
+            text=f"drain, 100 slots, one process: the best Python peer's{when}{rival}",
+            value=_ratio(drain, best),
+            bound=10,
+        )
+    flight = sheet.median(GO.name, "enqueue.flight")
+    yield Goal(
+        text="`enqueue_many`: Go's with 32 goroutines",
+        value=_ratio(sheet.median(US, "enqueue.many"), flight),
+        bound=2,
+    )
+    yield Goal(
+        text="enqueue, 100 in flight: Go's with 32 goroutines",
+        value=_ratio(sheet.median(US, "enqueue.flight"), flight),
+        bound=0.7,
+    )
+    yield Goal(
+        text="pick-up by an idle worker, p99",
+        value=sheet.median(US, "pickup.p99"),
+        bound=3,
+        is_floor=False,
+        unit=" ms",
+    )
+    yield Goal(
+        text="Redis CPU for a task, drain with 100 slots",
+        value=sheet.median(US, "redis_us.100"),
+        bound=12,
+        is_floor=False,
+        unit=" µs",
+    )
+    yield Goal(
+        text="drain of a long queue: that of a short one",
+        value=_ratio(sheet.median(US, "long.large"), sheet.median(US, "long.small")),
+        bound=0.9,
+    )
+    yield Goal(
+        text="memory of the worker at the end of the long queue: that at its first tenth",
+        value=_ratio(sheet.median(US, "rss.last"), sheet.median(US, "rss.tenth")),
+        bound=1.1,
+        is_floor=False,
+    )
+
+
+def _best_peer(sheet: Sheet, slots: Sequence[int]) -> tuple[float | None, str]:
+    """Return the best drain rate of a Python peer with so many slots, and whose it is."""
+    found = [
+        (rate, f" ({peer.name})")
+        for peer in PEERS
+        for count in slots
+        if (rate := sheet.median(peer.name, f"drain.{count}")) is not None
+    ]
+    return max(found, default=(None, ""))
+
+
+def _ratio(ours: float | None, theirs: float | None) -> float | None:
+    return ours / theirs if ours is not None and theirs else None

@@ -1,0 +1,116 @@
+"""Find, or make, what a contender runs in; say which version it is."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from benchmarks import programs
+from benchmarks.roster import Contender, GoPeer, Peer
+
+VENVS = programs.ROOT / ".venv"
+GO_SOURCE = programs.ROOT / "tests" / "interop" / "peer"
+BUILD_S = 300
+
+
+class NotInstalledError(Exception):
+    """A peer is not there; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonRun:
+    """How to run a Python peer: `benchmarks.agent` in the right environment."""
+
+    peer: Peer
+    python: Path
+    version: str
+    uvloop: bool
+
+    def command(self, verb: str, redis: str, *flags: str) -> list[str]:
+        """Return the command line of one of the agent's commands."""
+        loop = ["--uvloop"] if self.uvloop and self.peer.on_asyncio else []
+        agent = [str(self.python), "-m", "benchmarks.agent", self.peer.module, verb]
+        return [*agent, "--redis", redis, *loop, *flags]
+
+
+@dataclass(frozen=True, slots=True)
+class GoRun:
+    """How to run the Go peer."""
+
+    peer: GoPeer
+    program: Path
+    version: str
+
+    def command(self, verb: str, redis: str, *flags: str) -> list[str]:
+        """Return the command line of one of its commands."""
+        return [str(self.program), f"bench-{verb}", "--redis", redis, *flags]
+
+
+Run: TypeAlias = PythonRun | GoRun
+
+
+async def prepared(contender: Contender, *, uvloop: bool) -> Run:
+    """Return how to run *contender*.
+
+    Raises:
+        NotInstalledError: If it cannot be run here.
+    """
+    match contender:
+        case Peer():
+            python = await asyncio.to_thread(_environment, contender)
+            return PythonRun(contender, python, await _version(contender, python), uvloop)
+        case GoPeer():
+            return await asyncio.to_thread(_built, contender)
+
+
+async def _version(peer: Peer, python: Path) -> str:
+    command = [str(python), "-m", "benchmarks.agent", peer.distributions, "about"]
+    try:
+        about = await programs.answer(command)
+    except programs.ProgramError as error:
+        raise NotInstalledError(str(error)) from None
+    return " + ".join(about["versions"].values())
+
+
+def _environment(peer: Peer) -> Path:
+    """Return the Python of the peer's environment, made if it is one of its own."""
+    if not peer.apart:
+        return Path(sys.executable)
+    requirements = programs.ROOT / "requirements" / f"bench-{peer.module}.txt"
+    venv = VENVS / "{}.{}-bench-{}".format(*sys.version_info[:2], peer.module)
+    done = venv / "installed"
+    if not done.exists() or done.read_text() != requirements.read_text():
+        shutil.rmtree(venv, ignore_errors=True)
+        _call([sys.executable, "-m", "venv", str(venv)])
+        _call([str(venv / "bin" / "python"), "-m", "pip", "install", "-qr", str(requirements)])
+        done.write_text(requirements.read_text())
+    return venv / "bin" / "python"
+
+
+def _built(peer: GoPeer) -> GoRun:
+    go = shutil.which("go")
+    if go is None:
+        msg = "Go is not here"
+        raise NotInstalledError(msg)
+    program = VENVS / "bench-go-peer"
+    program.parent.mkdir(exist_ok=True)
+    _call([go, "build", "-o", str(program), "."], cwd=GO_SOURCE)
+    modules = _call([go, "list", "-m", "-json", "github.com/hibiken/asynq"], cwd=GO_SOURCE)
+    return GoRun(peer, program, json.loads(modules)["Version"].removeprefix("v"))
+
+
+def _call(command: list[str], cwd: Path = programs.ROOT) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, check=True, capture_output=True, text=True, timeout=BUILD_S
+        )
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or ["it gave no reason"]
+        raise NotInstalledError(lines[-1]) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotInstalledError(str(error)) from None
+    return done.stdout

@@ -1,0 +1,162 @@
+"""The measurements. Each takes a fresh Redis and adds what it finds to the sheet."""
+
+import asyncio
+import random
+import statistics
+from typing import Protocol
+
+from benchmarks import private_redis, programs
+from benchmarks.installed import GoRun, PythonRun, Run
+from benchmarks.sheet import Sheet
+
+SLOTS_OF_LONG_RUN = 100
+GOROUTINES = {"one": 1, "flight": 32, "fill": 32}
+PICKUP_SLOTS = 10
+PICKUP_WARM_UP = 3
+PICKUP_GAP_S = (0.02, 0.4)
+LEAST_TASKS_FOR_A_SLOT = 5
+PATIENCE_S = 60
+
+
+class Measurement(Protocol):
+    """Something to measure of a contender."""
+
+    def __str__(self) -> str:
+        """Say what in a few words."""
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        """Measure it."""
+
+
+class Enqueue:
+    """How fast tasks are enqueued: ``one`` at a time, in ``flight`` together, ``many`` a call."""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    def __str__(self) -> str:
+        return f"enqueue {self._how}"
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        if isinstance(run, GoRun) and self._how == "many":
+            return
+        async with private_redis.fresh() as redis:
+            command = _enqueue(run, redis.address, self._how, run.peer.enqueues)
+            record = await programs.answer(command, PATIENCE_S)
+        if record["rate"] is not None:
+            sheet.add(run.peer.name, f"enqueue.{self._how}", record["rate"])
+
+
+class Drain:
+    """How fast waiting tasks are handled, what that costs Redis, and what a waiting task takes."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def __str__(self) -> str:
+        return f"drain with {self._slots} slots"
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        n = max(run.peer.drains, LEAST_TASKS_FOR_A_SLOT * self._slots)
+        async with private_redis.fresh() as redis:
+            empty = redis.memory_bytes()
+            await programs.answer(_enqueue(run, redis.address, "fill", n), PATIENCE_S)
+            sheet.add(run.peer.name, "bytes", (redis.memory_bytes() - empty) / n)
+            whole, main = redis.cpu_us()
+            record = await programs.answer(
+                _drain(run, redis.address, n, self._slots, PATIENCE_S), PATIENCE_S
+            )
+            whole_then, main_then = redis.cpu_us()
+        sheet.add(run.peer.name, f"drain.{self._slots}", record["rate"])
+        if "cpu_us" in record:
+            sheet.add(run.peer.name, f"worker_us.{self._slots}", record["cpu_us"])
+        sheet.add(run.peer.name, f"redis_us.{self._slots}", (whole_then - whole) / n)
+        sheet.add(run.peer.name, f"redis_main_us.{self._slots}", (main_then - main) / n)
+
+
+class Pickup:
+    """How long a task waits for a worker that has nothing to do."""
+
+    def __str__(self) -> str:
+        return "pick-up by an idle worker"
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        async with private_redis.fresh() as redis:
+            match run:
+                case GoRun():
+                    p50, p99 = await self._go(run, redis.address)
+                case PythonRun():
+                    p50, p99 = await self._python(run, redis.address)
+        sheet.add(run.peer.name, "pickup.p50", p50)
+        sheet.add(run.peer.name, "pickup.p99", p99)
+
+    @staticmethod
+    async def _go(run: GoRun, redis: str) -> tuple[float, float]:
+        command = run.command("pickup", redis, f"--n={run.peer.pickups}")
+        record = await programs.answer(command, PATIENCE_S)
+        return record["p50_ms"], record["max_ms"]
+
+    @staticmethod
+    async def _python(run: PythonRun, redis: str) -> tuple[float, float]:
+        serve = run.command("serve", redis, f"--concurrency={PICKUP_SLOTS}", "--limit=120")
+        send = run.command("send", redis, "--limit=120")
+        delays: list[float] = []
+        async with programs.running(send) as sender, programs.running(serve) as worker:
+            for _ in range(PICKUP_WARM_UP + run.peer.pickups):
+                await asyncio.sleep(random.uniform(*PICKUP_GAP_S))
+                sender.poke()
+                delays.append((await worker.answer(PATIENCE_S))["delay_ms"])
+        return _percentiles(delays[PICKUP_WARM_UP:])
+
+
+class LongRun:
+    """Whether a long queue is drained as fast as a short one, in the same memory."""
+
+    def __init__(self, large: int, small: int) -> None:
+        self._large = large
+        self._small = small
+
+    def __str__(self) -> str:
+        return f"drain {self._small:,} and {self._large:,} tasks"
+
+    async def __call__(self, run: Run, sheet: Sheet) -> None:
+        for _ in range(3):
+            record = await self._drained(run, self._small)
+            sheet.add(run.peer.name, "long.small", record["rate"])
+        record = await self._drained(run, self._large)
+        sheet.add(run.peer.name, "long.large", record["rate"])
+        for when, rss in zip(("first", "tenth", "last"), record["rss"], strict=True):
+            sheet.add(run.peer.name, f"rss.{when}", rss)
+
+    @staticmethod
+    async def _drained(run: Run, n: int) -> programs.Record:
+        patience_s = PATIENCE_S + n / 5_000
+        async with private_redis.fresh() as redis:
+            fill = [*_enqueue(run, redis.address, "fill", n), f"--limit={patience_s}"]
+            await programs.answer(fill, patience_s)
+            return await programs.answer(
+                _drain(run, redis.address, n, SLOTS_OF_LONG_RUN, patience_s), patience_s
+            )
+
+
+def _enqueue(run: Run, redis: str, how: str, n: int) -> list[str]:
+    """Return the command line that enqueues *n* tasks."""
+    match run:
+        case GoRun():
+            return run.command("enqueue", redis, f"--n={n}", f"--goroutines={GOROUTINES[how]}")
+        case PythonRun():
+            warm = 0 if how == "fill" else 200
+            return run.command("enqueue", redis, f"--n={n}", f"--how={how}", f"--warm={warm}")
+
+
+def _drain(run: Run, redis: str, n: int, slots: int, limit_s: float) -> list[str]:
+    """Return the command line that handles *n* tasks."""
+    flags = [f"--n={n}", f"--concurrency={slots}"]
+    limit = [f"--limit={limit_s}"] if isinstance(run, PythonRun) else []
+    return run.command("drain", redis, *flags, *limit)
+
+
+def _percentiles(delays: list[float]) -> tuple[float, float]:
+    """Return the median, and the 99th percentile by the nearest rank."""
+    rank = -(-99 * len(delays) // 100)
+    return statistics.median(delays), sorted(delays)[rank - 1]

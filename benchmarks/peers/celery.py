@@ -1,0 +1,47 @@
+"""celery: ``-P threads``, Redis list through kombu."""
+
+from celery import Celery
+
+from benchmarks.tally import handled
+
+PREFETCH_FOR_SHORT_TASKS = 64
+"""What its guide says for many short tasks; 4 unless told."""
+
+
+class _Celery:
+    """Results, events, gossip, mingle and heartbeat are off."""
+
+    def __init__(self, redis: str) -> None:
+        self._app = Celery("benchmarks", broker=f"redis://{redis}")
+        self._app.conf.update(
+            task_ignore_result=True,
+            worker_prefetch_multiplier=PREFETCH_FOR_SHORT_TASKS,
+            broker_pool_limit=100,
+            broker_connection_retry_on_startup=True,
+            worker_redirect_stdouts=False,
+        )
+        self._handle = self._app.task(name="handle")(_handle)
+
+    def enqueue(self, payload: str) -> None:
+        self._handle.delay(payload)
+
+    def work(self, concurrency: int) -> None:
+        self._app.worker_main(
+            [
+                "--quiet",
+                "worker",
+                "--pool=threads",
+                f"--concurrency={concurrency}",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                "--loglevel=ERROR",
+            ]
+        )
+
+
+def _handle(payload: str) -> None:
+    handled(payload)
+
+
+connect = _Celery

@@ -1,0 +1,41 @@
+"""pyasynq, as its users run it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pyasynq
+from benchmarks.tally import handled
+
+TYPE = "bench:noop"
+
+
+class Pyasynq:
+    """Default settings but for the concurrency."""
+
+    def __init__(self, redis: str) -> None:
+        self._url = f"redis://{redis}"
+        self._client = pyasynq.Client(self._url)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        async with self._client:
+            yield
+
+    async def enqueue(self, payload: str) -> None:
+        await self._client.enqueue(pyasynq.Task(TYPE, payload.encode()))
+
+    async def enqueue_many(self, payloads: Sequence[str]) -> None:
+        await self._client.enqueue_many(
+            [pyasynq.Task(TYPE, payload.encode()) for payload in payloads]
+        )
+
+    async def work(self, concurrency: int) -> None:
+        await pyasynq.Server(self._url, concurrency=concurrency).run(_handle)
+
+
+async def _handle(task: pyasynq.ActiveTask) -> None:
+    assert task.payload is not None
+    handled(task.payload)
+
+
+connect = Pyasynq

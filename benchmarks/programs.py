@@ -1,0 +1,90 @@
+"""Start the programs that are measured, read what they say, and end them."""
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+ROOT = Path(__file__).parent.parent
+
+Record: TypeAlias = dict[str, Any]
+
+
+class ProgramError(Exception):
+    """A program ended or went silent before it had said what was wanted."""
+
+
+class Program:
+    """A running program that speaks in lines of JSON."""
+
+    def __init__(self, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
+        """Speak with *process*, which writes its complaints to *errors*."""
+        self._process = process
+        self._errors = errors
+
+    async def answer(self, patience_s: float) -> Record:
+        """Return the next line.
+
+        Raises:
+            ProgramError: If there is none in *patience_s* seconds.
+        """
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), patience_s)
+        except TimeoutError:
+            msg = f"no answer in {patience_s:.0f} s{self._complaint()}"
+            raise ProgramError(msg) from None
+        if not line:
+            await self._process.wait()
+            msg = f"ended with {self._process.returncode}{self._complaint()}"
+            raise ProgramError(msg)
+        record: Record = json.loads(line)
+        return record
+
+    def poke(self) -> None:
+        """Send one empty line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+
+    def _complaint(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+
+@contextlib.asynccontextmanager
+async def running(command: Sequence[str]) -> AsyncIterator[Program]:
+    """Run *command* while the block runs, then end it at once."""
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": _python_path()},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+        try:
+            yield Program(process, errors)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def answer(command: Sequence[str], patience_s: float = 60) -> Record:
+    """Return the first line *command* writes.
+
+    Raises:
+        ProgramError: If there is none.
+    """
+    async with running(command) as program:
+        return await program.answer(patience_s)
+
+
+def _python_path() -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

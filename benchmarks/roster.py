@@ -1,0 +1,162 @@
+"""Who is measured, with how many tasks, and in which words the table tells the settings."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+SLOTS = (10, 100, 1_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One task queue.
+
+    Attributes:
+        name: How the table calls it.
+        module: Its file in `benchmarks.peers`.
+        distributions: What it is installed from, joined with ``+``.
+        apart: Whether it needs an environment of its own (``requirements/bench-<module>.txt``),
+            because it and the others cannot agree on a version of redis-py.
+        on_asyncio: Whether ``--uvloop`` concerns it.
+        slots: The concurrencies it is drained with.
+        enqueues: Number of tasks of one enqueue measurement.
+        drains: Number of tasks of one drain measurement.
+        pickups: Number of tasks that meet an idle worker.
+        settings: What the table says about how it is run.
+    """
+
+    name: str
+    module: str
+    distributions: str
+    apart: bool = False
+    on_asyncio: bool = True
+    slots: tuple[int, ...] = SLOTS
+    enqueues: int = 2_000
+    drains: int = 4_000
+    pickups: int = 25
+    settings: str
+
+    def scaled(self, factor: float) -> "Peer":
+        """Return the same with fewer tasks."""
+        return replace(
+            self,
+            enqueues=max(500, int(self.enqueues * factor)),
+            drains=max(1_000, int(self.drains * factor)),
+            pickups=max(10, int(self.pickups * factor)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoPeer:
+    """asynq in Go, through the program of ``tests/interop/peer``; attributes as in `Peer`."""
+
+    name: str = "asynq (Go)"
+    slots: tuple[int, ...] = SLOTS
+    enqueues: int = 20_000
+    drains: int = 20_000
+    pickups: int = 25
+    settings: str = (
+        "enqueue: 1 goroutine, then 32 (its only way to enqueue many); drain: from the start of "
+        "the server to the last task"
+    )
+
+    def scaled(self, factor: float) -> "GoPeer":
+        """Return the same with fewer tasks."""
+        return replace(
+            self,
+            enqueues=max(2_000, int(self.enqueues * factor)),
+            drains=max(3_000, int(self.drains * factor)),
+            pickups=max(5, int(self.pickups * factor)),
+        )
+
+
+Contender: TypeAlias = Peer | GoPeer
+
+PYASYNQ = Peer(
+    name="pyasynq",
+    module="pyasynq",
+    distributions="pyasynq",
+    enqueues=20_000,
+    drains=60_000,
+    pickups=100,
+    settings="default settings; many: `enqueue_many` with 1,000 tasks a call",
+)
+
+GO = GoPeer()
+
+PEERS = (
+    Peer(
+        name="arq",
+        module="arq",
+        distributions="arq",
+        apart=True,
+        settings="`keep_result=0`, `poll_delay=0.01` (0.5 s unless told)",
+    ),
+    Peer(
+        name="taskiq (stream)",
+        module="taskiq",
+        distributions="taskiq+taskiq-redis",
+        settings=(
+            "`RedisStreamBroker`, which acknowledges; no result backend; `max_prefetch` as the "
+            "concurrency (0 unless told)"
+        ),
+    ),
+    Peer(
+        name="taskiq (list)",
+        module="taskiq_list",
+        distributions="taskiq+taskiq-redis",
+        settings="`ListQueueBroker`, which loses a task with its worker; the same settings",
+    ),
+    Peer(
+        name="streaq",
+        module="streaq",
+        distributions="streaq",
+        settings="`ttl=0`, `silent=True`; many: `enqueue_many` with 1,000 tasks a call",
+    ),
+    Peer(
+        name="saq",
+        module="saq",
+        distributions="saq",
+        apart=True,
+        settings="`ttl=-1`, `max_concurrent_ops=1000` (20 unless told)",
+    ),
+    Peer(
+        name="dramatiq",
+        module="dramatiq",
+        distributions="dramatiq",
+        on_asyncio=False,
+        settings=(
+            "one process with a thread for each slot; default middleware, no results; "
+            "prefetch at least 200 (twice the threads unless told)"
+        ),
+    ),
+    Peer(
+        name="celery",
+        module="celery",
+        distributions="celery",
+        on_asyncio=False,
+        drains=2_000,
+        settings=(
+            "`-P threads`, prefetch multiplier 64 (4 unless told), results, events, gossip, "
+            "mingle and heartbeat off"
+        ),
+    ),
+    Peer(
+        name="rq",
+        module="rq",
+        distributions="rq",
+        on_asyncio=False,
+        slots=(1,),
+        drains=1_000,
+        settings=(
+            "`SimpleWorker` (no fork for each task), `result_ttl=0`; a process runs one task at a "
+            "time; many: `enqueue_many` with 1,000 tasks a call"
+        ),
+    ),
+    Peer(
+        name="huey",
+        module="huey",
+        distributions="huey",
+        on_asyncio=False,
+        settings="`-k thread`, `results=False`; it does not acknowledge",
+    ),
+)

@@ -1,0 +1,27 @@
+"""The numbers: one list for each contender and metric; the median is what counts."""
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Sheet:
+    """What has been measured so far.
+
+    Metrics: ``enqueue.one|flight|many``, ``drain.<slots>``, ``redis_us.<slots>``,
+    ``redis_main_us.<slots>``, ``worker_us.<slots>``, ``bytes``, ``pickup.p50|p99`` (ms); for
+    pyasynq also ``long.small|large`` (drain rates) and ``rss.first|tenth|last`` (bytes).
+    """
+
+    numbers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, metric: str, value: float) -> None:
+        """Take note of one measurement."""
+        self.numbers.setdefault(name, defaultdict(list))[metric].append(value)
+
+    def median(self, name: str, metric: str) -> float | None:
+        """Return the middle one of the measurements, or None if there is none."""
+        values = self.numbers.get(name, {}).get(metric)
+        return statistics.median(values) if values else None
