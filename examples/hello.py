@@ -1,0 +1,34 @@
+"""Enqueue two tasks, run them, end.
+
+Needs Redis at 127.0.0.1:6379. Run it::
+
+    python examples/hello.py
+"""
+
+import asyncio
+import json
+
+from pyasynq import ActiveTask, Client, Mux, Server, Task
+
+REDIS = "redis://127.0.0.1:6379"
+
+mux = Mux()
+
+
+@mux.handle("greet")
+async def greet(task: ActiveTask) -> None:
+    """Greet the person in the payload."""
+    name = json.loads(task.payload)["name"]
+    print(f"Hello, {name}! (task {task.id}, from the queue {task.queue!r})")
+
+
+async def main() -> None:
+    """Put two tasks into the queue; then work until it is empty."""
+    async with Client(REDIS) as client:
+        for name in ("Alice", "Bob"):
+            await client.enqueue(Task("greet", json.dumps({"name": name}).encode()))
+    await Server(REDIS, burst=True).run(mux)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,68 @@
+"""Replace a worker by a new one while tasks run, as a deployment does; nothing is lost or repeated.
+
+Needs Redis at 127.0.0.1:6379. Run it::
+
+    python examples/rolling_restart.py
+
+Steps: the old worker runs tasks; SIGTSTP has it take no more; the new worker starts; SIGTERM ends
+the old one as soon as its running tasks have ended. The new one works the rest off.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pyasynq
+
+REDIS = "redis://127.0.0.1:6379"
+TASKS = 20
+
+app = pyasynq.App(REDIS, queues={"rolling": 1}, concurrency=4)
+
+
+@app.task("rolling:work", queue="rolling", timeout=timedelta(seconds=30))
+async def work(number: int) -> None:
+    """Take a moment, and say which worker did it."""
+    await asyncio.sleep(0.5)
+    print(f"{os.environ['RELEASE']} did {number}", flush=True)
+
+
+async def main() -> None:
+    """Play a deployment."""
+    async with app:
+        await app.client.enqueue_many(work.task(number=number) for number in range(TASKS))
+
+    old = await _start("old")
+    await asyncio.sleep(1.5)
+    print("-- the old worker takes no more tasks; the new one starts")
+    old.send_signal(signal.SIGTSTP)
+    new = await _start("new", "--burst")  # ends by itself once the queue is empty
+    print("-- the old worker ends once its running tasks have ended")
+    old.terminate()
+
+    lines = [*await _said_by(old), *await _said_by(new)]
+    print(*lines, sep="\n")
+    done = sorted(int(line.split()[-1]) for line in lines)
+    print(f"-- {len(done)} tasks done, each once: {done == list(range(TASKS))}")
+
+
+async def _start(release: str, *flags: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "pyasynq", "worker", "rolling_restart:app", "--uri", REDIS, *flags),
+        cwd=Path(__file__).parent,
+        env=os.environ | {"RELEASE": release},
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _said_by(worker: asyncio.subprocess.Process) -> list[str]:
+    said, _ = await worker.communicate()
+    return said.decode().splitlines()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

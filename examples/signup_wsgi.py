@@ -1,0 +1,56 @@
+"""Enqueue from a synchronous web application, as one would in Flask or Django.
+
+The application is plain WSGI, so nothing has to be installed; in Flask the body of `application`
+would be a view. Needs Redis at 127.0.0.1:6379. In three terminals::
+
+    cd examples
+    pyasynq worker signup_wsgi:app
+    python signup_wsgi.py
+    curl -d email=ann@example.org http://127.0.0.1:8000/
+"""
+
+import time
+from collections.abc import Iterable
+from urllib.parse import parse_qs
+from wsgiref.simple_server import make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pyasynq
+
+REDIS = "redis://127.0.0.1:6379"
+
+app = pyasynq.App(REDIS, concurrency=10)
+client = pyasynq.SyncClient(REDIS)  # one for the whole process; threads share it
+
+
+@app.task("mail:welcome", max_retry=10)
+def send_welcome(email: str) -> None:
+    """Send a mail. A plain function, so it runs in a thread of the worker and may block."""
+    time.sleep(0.5)
+    print(f"welcome mail sent to {email}", flush=True)
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a sign-up at once; the mail is a worker's business."""
+    form = parse_qs(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode())
+    email = form.get("email", [""])[0]
+    status, text = _sign_up(email) if email else ("400 Bad Request", "email is missing")
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{text}\n".encode()]
+
+
+def _sign_up(email: str) -> tuple[str, str]:
+    try:
+        info = client.enqueue(send_welcome.task(email=email))
+    except pyasynq.BrokerError as error:
+        return "503 Service Unavailable", f"try again later ({error})"
+    return "202 Accepted", f"a mail is on its way (task {info.id})"
+
+
+if __name__ == "__main__":
+    with make_server("127.0.0.1", 8000, application) as server:
+        print("serving on http://127.0.0.1:8000/; end with Ctrl-C", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            client.close()
