@@ -352,7 +352,7 @@ class RedisCluster(Startable):
                 port=free_port(),
                 binary=binary,
                 cluster_enabled="yes",
-                cluster_node_timeout="2000",
+                cluster_node_timeout="15000",  # a busy machine must not look like a dead node
             )
             for _ in range(self.NODES)
         ]
