@@ -379,6 +379,15 @@ class RedisCluster(Startable):
         for node in self.nodes:
             node.close()
 
+    def move_slot(self, key: str) -> None:
+        """Hand the empty slot of *key* from the node that has it to another."""
+        slot = cast("int", _command(self.nodes[0], "CLUSTER KEYSLOT", key))
+        home = slot * self.NODES // self.SLOTS
+        receiver = self.nodes[(home + 1) % self.NODES]
+        name = cast("bytes", _command(receiver, "CLUSTER MYID"))
+        for node in (receiver, *self.nodes):
+            _command(node, "CLUSTER SETSLOT", slot, "NODE", name)
+
     def _is_whole(self, node: RedisServer) -> bool:
         info = _info(node, "CLUSTER INFO")
         return (info["cluster_state"], info["cluster_size"]) == ("ok", str(self.NODES))

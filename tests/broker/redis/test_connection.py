@@ -600,6 +600,16 @@ async def test_a_node_of_a_cluster_is_enough_to_find_the_others(cluster_url: str
     assert [len(cast("Any", answer).leases) for answer in taken] == [1] * 12
 
 
+async def test_a_slot_that_moves_in_a_cluster_is_followed(
+    cluster_url: str, redis_cluster: RedisCluster
+) -> None:
+    async with connected(cluster_url) as broker:
+        await enqueue(broker, a_pending(queue="stays"))
+        redis_cluster.move_slot(f"{Q}pending")
+        await enqueue(broker, a_pending("1"), a_scheduled("2"))
+        assert ids(await take(broker)) == ["1"]
+
+
 async def test_scripts_that_a_cluster_has_forgotten_are_sent_again(
     cluster_url: str, redis_cluster: RedisCluster
 ) -> None:
