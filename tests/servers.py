@@ -384,7 +384,7 @@ class RedisCluster(Startable):
         slot = cast("int", _command(self.nodes[0], "CLUSTER KEYSLOT", key))
         home = slot * self.NODES // self.SLOTS
         receiver = self.nodes[(home + 1) % self.NODES]
-        name = cast("bytes", _command(receiver, "CLUSTER MYID"))
+        name = cast("bytes", _command(receiver, "CLUSTER MYID")).decode()
         for node in (receiver, *self.nodes):
             _command(node, "CLUSTER SETSLOT", slot, "NODE", name)
 

@@ -1,6 +1,7 @@
 """The client checks before it writes, shares round trips, and answers each task by itself."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from pyasynq import (
     BrokerUnavailableError,
     Client,
+    ClientClosedError,
     Clock,
     DuplicateTaskError,
     OptionError,
@@ -319,6 +321,22 @@ async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: 
     assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError, TaskInfo]
 
 
+async def test_a_defect_is_told_to_the_callers_and_does_not_stop_the_next(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = client._broker.enqueueing
+
+    async def break_down(_plans: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(path, "enqueue", break_down)
+        calls = [client.enqueue(Task("t")) for _ in range(2)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2
+    assert (await client.enqueue(Task("t"))).id
+
+
 async def test_a_caller_that_gives_up_leaves_the_others_their_answers(client: Client) -> None:
     async with anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
@@ -454,6 +472,36 @@ def test_a_closed_sync_client_says_that_it_is_closed(
 ) -> None:
     sync_client = SyncClient(redis_url)
     sync_client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClientClosedError):
         sync_client.ping()
     assert list(recwarn) == []
+
+
+async def test_a_closed_client_says_that_it_is_closed(redis_url: str) -> None:
+    client = Client(redis_url)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await client.enqueue(Task("t"))
+    with pytest.raises(ClientClosedError):
+        await client.enqueue_many([Task("t")])
+
+
+FORKING = """
+import os, sys
+from pyasynq import SyncClient, Task
+with SyncClient(sys.argv[1]) as client:
+    client.enqueue(Task("before"))
+    child = os.fork()
+    client.enqueue(Task("child" if child == 0 else "parent"))
+    if child:
+        sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+async def test_a_sync_client_serves_both_sides_of_a_fork(redis_url: str, r: Redis) -> None:
+    ignoring = ("-W", "ignore::DeprecationWarning")  # of forking with threads, as servers do
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *ignoring, "-c", FORKING, redis_url
+    )
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await r.llen("asynq:{default}:pending") == 3

@@ -130,3 +130,14 @@ def test_a_snooze_signal_carries_its_delay() -> None:
 @pytest.mark.parametrize("signal", [SkipRetry, RevokeTask, RetryIn, Snooze])
 def test_a_signal_is_no_error_of_ours(signal: type[Exception]) -> None:
     assert not issubclass(signal, PyasynqError)
+
+
+@pytest.mark.parametrize("signal", [RetryIn, Snooze])
+def test_a_delay_that_is_no_timedelta_is_refused(signal: type[RetryIn] | type[Snooze]) -> None:
+    with pytest.raises(TypeError, match="must be a timedelta, got 5"):
+        signal(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("signal", [RetryIn, Snooze])
+def test_a_negative_delay_is_none(signal: type[RetryIn] | type[Snooze]) -> None:
+    assert signal(timedelta.min).delay == timedelta(0)

@@ -102,8 +102,9 @@ def test_every_error_text_can_be_encoded(text: str) -> None:
     assert decode(encode(message)).error_msg == safe_text(text)
 
 
-def test_zero_seconds_are_never() -> None:
-    assert instant(0) is None
+@pytest.mark.parametrize(("seconds", "year"), [(2**62, 9999), (-(2**62), 1970)])
+def test_seconds_beyond_the_calendar_are_its_nearest_instant(seconds: int, year: int) -> None:
+    assert instant(seconds).year == year
 
 
 def test_seconds_are_an_instant_in_utc() -> None:

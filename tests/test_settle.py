@@ -10,7 +10,6 @@ from pyasynq.errors import (
     HandlerNotFoundError,
     LeaseExpiredError,
     PayloadError,
-    PoisonError,
     RetryIn,
     RevokeTask,
     SkipRetry,
@@ -49,7 +48,6 @@ errors = st.sampled_from(
         RetryIn(MINUTE),
         Snooze(MINUTE),
         PayloadError("t", "no"),
-        PoisonError(0),
         LeaseExpiredError(),
         TaskTimeoutError(),
         HandlerNotFoundError("t"),
@@ -136,10 +134,6 @@ def test_a_task_without_retries_is_archived_at_its_first_failure() -> None:
 def test_an_error_that_no_retry_can_mend_archives_at_once(error: Exception) -> None:
     got = verdict(a_message(retry=25), error)
     assert got == Archive(message=failed_message(str(error), retry=25))
-
-
-def test_poison_is_archived_as_it_is() -> None:
-    assert verdict(a_message(), PoisonError(3)) == Archive(message=None)
 
 
 # -- signals ---------------------------------------------------------------------------------------

@@ -1,16 +1,18 @@
 """Put tasks into queues."""
 
 import asyncio
+import functools
 import os
 import threading
+import weakref
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
 
-from pyasynq.broker import Broker, EnqueuePath, Refusal, connect
+from pyasynq.broker import Broker, EnqueuePath, connect
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe
-from pyasynq.errors import BrokerError, OptionError, PyasynqError
+from pyasynq.errors import ClientClosedError, OptionError, PyasynqError
 from pyasynq.info import TaskInfo
 from pyasynq.options import EnqueueOptions, Options, checked, merge
 from pyasynq.task import Task
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 T = TypeVar("T")
-Answer: TypeAlias = Refusal | BrokerError | None
+Answer: TypeAlias = Exception | None
 
 MAX_PAYLOAD: Final = 1024 * 1024
 CHUNK: Final = 256
@@ -43,10 +45,11 @@ class Client:
         Raises:
             OptionError: If the URL or the client cannot be used.
         """
-        self._broker: Broker = connect(broker)
-        self._max_payload = max_payload
         self._clock = clock or Clock()
+        self._broker: Broker = connect(broker, self._clock)
+        self._max_payload = max_payload
         self._gathered = _Gathered(self._broker.enqueueing)
+        self._closed = False
 
     async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; the options of the call win over the task's own.
@@ -59,7 +62,9 @@ class Client:
             TaskIDConflictError: If the queue holds a task with this id.
             BrokerError: If Redis did not answer. The task may have been accepted: with a *task_id*
                 of your own, trying again is safe.
+            ClientClosedError: After `aclose`.
         """
+        self._check_open()
         (task_id,) = _random_ids(1)
         composed = self._composed(task, checked(options), task_id, self._clock.now())
         answer = await self._gathered.enqueue(composed.plan)
@@ -77,7 +82,9 @@ class Client:
 
         Raises:
             OptionError: If an option of the call is not allowed.
+            ClientClosedError: After `aclose`.
         """
+        self._check_open()
         shared = checked(options)
         outcomes: list[TaskInfo | PyasynqError] = []
         writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
@@ -102,8 +109,11 @@ class Client:
 
     async def aclose(self) -> None:
         """Finish what is in flight and close the connections this client opened."""
-        await self._gathered.finished()
-        await self._broker.aclose()
+        self._closed = True
+        try:
+            await self._gathered.finished()
+        finally:
+            await self._broker.aclose()
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -112,6 +122,10 @@ class Client:
     async def __aexit__(self, *_exc: object) -> None:
         """Close the client."""
         await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -191,7 +205,7 @@ class _Gathered:
 
     async def _write_batch(self, batch: Sequence[tuple[Plan, "asyncio.Future[Answer]"]]) -> None:
         try:
-            answers = await self._path.enqueue([plan for plan, _ in batch])
+            answers = await self._answers([plan for plan, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():  # a caller may have given up waiting
                     future.set_result(answer)
@@ -199,11 +213,18 @@ class _Gathered:
             for _, future in batch:
                 future.cancel()  # does nothing to those that were answered
 
+    async def _answers(self, plans: Sequence[Plan]) -> Sequence[Answer]:
+        try:
+            return await self._path.enqueue(plans)
+        except Exception as error:  # noqa: BLE001 - a defect is told to the callers, who wait
+            return [error] * len(plans)
+
 
 class SyncClient:
     """The client for code without an event loop: scripts, Django, Flask.
 
-    A thin face: an asyncio `Client` on a loop in a thread of its own. Threads may share it.
+    A thin face: an asyncio `Client` on a loop in a thread of its own. Threads may share it, and a
+    process that forks may go on using it on both sides.
     """
 
     def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
@@ -216,10 +237,12 @@ class SyncClient:
         Raises:
             OptionError: If the URL cannot be used.
         """
-        self._client = Client(broker, max_payload=max_payload)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
-        self._thread.start()
+        self._make_client = functools.partial(Client, broker, max_payload=max_payload)
+        self._closed = False
+        self._begin()
+        begin = weakref.WeakMethod(self._begin)
+        # A thread does not outlive a fork, and a connection must not be shared.
+        os.register_at_fork(after_in_child=lambda: (it := begin()) and it())
 
     def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; see `Client.enqueue`."""
@@ -237,11 +260,14 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the connections and end the thread. Closing twice does nothing."""
-        if self._loop.is_closed():
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if closed:
             return
-        self._wait(self._client.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()
 
     aclose = close
@@ -254,11 +280,19 @@ class SyncClient:
         """Close the client."""
         self.close()
 
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._client = self._make_client()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
+
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            call.close()
-            msg = "the client is closed"
-            raise RuntimeError(msg)
+        with self._lock:
+            if self._closed:
+                call.close()
+                raise ClientClosedError
+            if not self._thread.is_alive():
+                self._thread.start()
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 

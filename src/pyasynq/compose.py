@@ -7,14 +7,13 @@ each kind of plan.
 from __future__ import annotations
 
 import hashlib
-import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from pyasynq.info import TaskInfo
-from pyasynq.message import TaskMessage
+from pyasynq.message import TaskMessage, unix_s
 from pyasynq.options import (
     DEFAULT_MAX_RETRY,
     DEFAULT_QUEUE,
@@ -93,7 +92,7 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
     at = _process_at(options, now)
     lock = None if options.unique is None else _lock(task.payload, options.unique, at or now, now)
     if at is not None:
-        return Scheduled(message=message, lock=lock, at_s=math.ceil(at.timestamp()))
+        return Scheduled(message=message, lock=lock, at_s=unix_s(at))
     if options.group is not None:
         return Grouped(message=message, lock=lock)
     return Pending(message=message, lock=lock)

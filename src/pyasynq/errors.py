@@ -10,6 +10,7 @@ PyasynqError
 │   ├── BrokerReadOnlyError           a replica answered
 │   └── BrokerFullError               out of memory (maxmemory)
 ├── PoisonError                       bytes in Redis that are no task
+├── ClientClosedError                 the client was closed before
 ├── ServerStateError                  a server was started twice, or is over
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
@@ -113,6 +114,14 @@ class PoisonError(PyasynqError):
         super().__init__(f"undecodable message of {size} bytes")
 
 
+class ClientClosedError(PyasynqError):
+    """The client was closed before; make a new one."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("the client is closed: make a new one")
+
+
 class ServerStateError(PyasynqError):
     """The server cannot do this in its present state.
 
@@ -203,12 +212,16 @@ class RetryIn(Exception):
     """Raised by a handler: this run failed, try again after *delay*.
 
     Attributes:
-        delay: Time until the next try.
+        delay: Time until the next try; none if negative.
     """
 
     def __init__(self, delay: timedelta, reason: str = "") -> None:
-        """Retry after *delay*; *reason* becomes the task's last error."""
-        self.delay = delay
+        """Retry after *delay*; *reason* becomes the task's last error.
+
+        Raises:
+            TypeError: If *delay* is no timedelta.
+        """
+        self.delay = _checked_delay(delay)
         super().__init__(reason or f"retry in {delay}")
 
 
@@ -216,13 +229,24 @@ class Snooze(Exception):
     """Raised by a handler: not now, come back after *delay* without spending a retry.
 
     Attributes:
-        delay: Time until the next try.
+        delay: Time until the next try; none if negative.
     """
 
     def __init__(self, delay: timedelta) -> None:
-        """Come back after *delay*."""
-        self.delay = delay
+        """Come back after *delay*.
+
+        Raises:
+            TypeError: If *delay* is no timedelta.
+        """
+        self.delay = _checked_delay(delay)
         super().__init__(f"snoozed for {delay}")
+
+
+def _checked_delay(delay: object) -> timedelta:
+    if not isinstance(delay, timedelta):
+        msg = f"the delay must be a timedelta, got {_shown(delay)}"
+        raise TypeError(msg)
+    return max(delay, timedelta(0))
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ Source:
     Protocol section 2 (asynq v0.26.0 ``internal/proto/asynq.proto``, ``internal/base/base.go``).
 """
 
+import math
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,9 +16,20 @@ from google.protobuf.message import DecodeError
 from pyasynq.errors import PoisonError
 from pyasynq.proto.asynq_pb2 import ServerInfo, TaskMessage, WorkerInfo
 
-__all__ = ["ServerInfo", "TaskMessage", "WorkerInfo", "decode", "encode", "revised", "safe_text"]
+__all__ = [
+    "ServerInfo",
+    "TaskMessage",
+    "WorkerInfo",
+    "decode",
+    "encode",
+    "instant",
+    "revised",
+    "safe_text",
+    "unix_s",
+]
 
 MAX_ERROR: Final = 8192
+_LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def encode(message: TaskMessage) -> bytes:
@@ -75,6 +87,11 @@ def safe_text(text: str) -> str:
     return text[:MAX_ERROR].encode(errors="replace").decode()
 
 
-def instant(unix_s: int) -> datetime | None:
-    """Return the instant of *unix_s*, or None for 0, which means never."""
-    return datetime.fromtimestamp(unix_s, UTC) if unix_s else None
+def instant(unix_s: float) -> datetime:
+    """Return the instant of *unix_s*, or the nearest that our calendar has: peers write any."""
+    return datetime.fromtimestamp(min(max(unix_s, 0), _LATEST_S), UTC)
+
+
+def unix_s(instant: datetime) -> int:
+    """Return *instant* as whole Unix seconds, rounded up: nothing is early."""
+    return math.ceil(instant.timestamp())

@@ -5,7 +5,7 @@ from typing import Final
 
 STEPS: Final = 30
 LONGEST: Final = 10 * 365 * 86_400
-"""Seconds; beyond some 130 retries the formula leaves every calendar."""
+"""Seconds, ten years; the formula gets there after some 130 retries and would go on."""
 
 
 def asynq_delay(retried: int, random: float) -> timedelta:

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from pyasynq.errors import PayloadError, PoisonError, RetryIn, RevokeTask, SkipRetry, Snooze
+from pyasynq.errors import PayloadError, RetryIn, RevokeTask, SkipRetry, Snooze
 from pyasynq.message import TaskMessage, revised
-from pyasynq.options import LATEST
+from pyasynq.options import LATEST, LONGEST
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -47,6 +47,9 @@ Verdict: TypeAlias = Done | Complete | Retry | Archive | Requeue
 
 DONE = Done()
 REQUEUE = Requeue()
+ARCHIVE_AS_IT_IS = Archive(message=None)
+
+LONGEST_S = int(LONGEST.total_seconds())
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +83,13 @@ def settle(
         case None if message.retention <= 0:
             return DONE
         case None:
-            kept = _after(now, lambda: timedelta(seconds=message.retention))
-            return Complete(message=revised(message, completed_at=now), expires_at=kept)
+            kept = timedelta(seconds=min(message.retention, LONGEST_S))
+            done = revised(message, completed_at=now)
+            return Complete(message=done, expires_at=_after(now, kept))
         case RevokeTask():
             return DONE
         case Snooze(delay=delay):
-            return Retry(message=message, at=_after(now, lambda: delay), failed=False)
-        case PoisonError():
-            return Archive(message=None)
+            return Retry(message=message, at=_after(now, delay), failed=False)
         case _:
             return _failed(message, error, now=now, policy=policy)
 
@@ -102,7 +104,7 @@ def _failed(
     retried = message.retried + 1 if failed else message.retried
     return Retry(
         message=revised(message, retried=retried, error=text, failed_at=now),
-        at=_after(now, lambda: _delay(message, error, policy)),
+        at=_after(now, _delay(message, error, policy)),
         failed=failed,
     )
 
@@ -113,12 +115,9 @@ def _delay(message: TaskMessage, error: Exception, policy: RetryPolicy) -> timed
     return policy.delay(message.retried, error, message)
 
 
-def _after(now: datetime, delay: Callable[[], timedelta]) -> datetime:
+def _after(now: datetime, delay: timedelta) -> datetime:
     """Return *now* plus a delay that others chose, but no later than the calendar goes."""
-    try:
-        return min(now + delay(), LATEST)
-    except OverflowError:
-        return LATEST
+    return now + min(delay, LATEST - now)
 
 
 def error_text(error: BaseException) -> str:

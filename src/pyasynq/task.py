@@ -1,7 +1,7 @@
 """A task, as its maker sees it: a type, a payload, headers, and options."""
 
 from collections.abc import Mapping
-from typing import Unpack, cast
+from typing import Self, Unpack, cast
 
 from pyasynq.errors import OptionError
 from pyasynq.options import NO_OPTIONS, Options, TaskOptions, check_headers, check_name, checked
@@ -43,6 +43,13 @@ class Task:
         self.payload = _checked_payload(payload)
         self.headers: Mapping[str, str] = check_headers(headers) if headers else {}
         self.options: Options = checked(options) if options else NO_OPTIONS
+
+    @classmethod
+    def with_options(cls, type: str, payload: bytes, options: Options) -> Self:
+        """Return a task whose *options* were checked before."""
+        task = cls(type, payload)
+        task.headers, task.options = options.headers, options
+        return task
 
     def __repr__(self) -> str:
         """Show type and payload size; payloads may hold secrets."""

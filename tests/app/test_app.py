@@ -240,9 +240,10 @@ async def test_an_app_without_open_client_says_how_to_open_it() -> None:
         await nothing.enqueue()
 
 
-async def test_an_app_is_opened_once_at_a_time(app: App) -> None:
-    with pytest.raises(OptionError, match="opened once"):
-        await app.__aenter__()
+async def test_an_app_stays_open_until_its_last_user_has_left(app: App) -> None:
+    async with app.server().running():
+        pass
+    await app.client.ping()
 
 
 async def test_an_app_can_be_opened_again(redis_url: str) -> None:

@@ -138,6 +138,14 @@ async def test_the_running_task_may_stand_beside_a_whole_payload(
     assert await passed(app, take.task(Order(1))) == ["t", Order(1)]
 
 
+async def test_a_whole_payload_may_have_a_default(app: App, got: list[object]) -> None:
+    @app.task("t")
+    async def take(order: Order = Order(7), /) -> None:  # noqa: B008 - it is frozen
+        got.append(order)
+
+    assert await passed(app, take.task()) == [Order(7)]
+
+
 async def test_several_positional_only_parameters_are_keys(app: App, got: list[object]) -> None:
     @app.task("t")
     async def take(a: int, b: int, /, c: int) -> None:

@@ -95,19 +95,19 @@ async def test_a_task_whose_lease_is_over_is_listed_with_what_it_takes_to_settle
     broker: Broker,
 ) -> None:
     await a_lease(broker, lease_s=-1)
-    (lease,) = await broker.maintenance.expired("q")
+    (lease,) = (await broker.maintenance.expired("q")).leases
     assert (lease.id, lease.queue, lease.message.type) == ("1", "q", "t")
     assert await settle(broker, lease, DONE) is True
 
 
 async def test_a_task_whose_lease_lasts_is_not_listed(broker: Broker) -> None:
     await a_lease(broker)
-    assert await broker.maintenance.expired("q") == []
+    assert (await broker.maintenance.expired("q")).leases == []
 
 
 async def test_a_task_that_was_recovered_cannot_be_recovered_again(broker: Broker) -> None:
     await a_lease(broker, lease_s=-1)
-    (first,), (second,) = [await broker.maintenance.expired("q") for _ in range(2)]
+    (first,), (second,) = [(await broker.maintenance.expired("q")).leases for _ in range(2)]
     assert await settle(broker, first, REQUEUE) is True
     assert await settle(broker, second, REQUEUE) is False
 
@@ -116,15 +116,15 @@ async def test_a_worker_that_extends_in_time_keeps_its_task_from_a_recoverer(
     broker: Broker,
 ) -> None:
     held = await a_lease(broker, lease_s=-1)
-    (listed,) = await broker.maintenance.expired("q")
-    assert await broker.processing.extend([held], lease_s=LEASE_S) == []
+    (listed,) = (await broker.maintenance.expired("q")).leases
+    assert await broker.processing.extend([held], lease_s=LEASE_S) == [True]
     assert await settle(broker, listed, REQUEUE) is False
     assert await settle(broker, held, DONE) is True
 
 
 async def test_a_worker_whose_task_was_recovered_is_refused(broker: Broker) -> None:
     lost = await a_lease(broker, lease_s=-1)
-    (listed,) = await broker.maintenance.expired("q")
+    (listed,) = (await broker.maintenance.expired("q")).leases
     await settle(broker, listed, REQUEUE)
     assert await settle(broker, lost, DONE) is False
 
@@ -132,7 +132,7 @@ async def test_a_worker_whose_task_was_recovered_is_refused(broker: Broker) -> N
 async def test_leases_that_are_over_are_listed_in_batches(broker: Broker) -> None:
     await enqueue(broker, *many_pending(130))
     await take(broker, 130, lease_s=-1)
-    assert len(await broker.maintenance.expired("q")) == 128
+    assert len((await broker.maintenance.expired("q")).leases) == 128
 
 
 async def test_the_leases_of_a_dead_server_are_over_at_once(broker: Broker) -> None:
@@ -140,7 +140,7 @@ async def test_the_leases_of_a_dead_server_are_over_at_once(broker: Broker) -> N
     await take(broker, owner="dead/1")
     await take(broker, owner="alive/1")
     assert await broker.maintenance.end_leases("q", "dead") == 1
-    assert ids(await broker.maintenance.expired("q")) == ["1"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_the_leases_of_a_dead_server_with_many_tasks_are_over_at_once(broker: Broker) -> None:

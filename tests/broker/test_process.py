@@ -162,9 +162,16 @@ async def test_poison_can_be_settled(broker: Broker) -> None:
 # -- extend ----------------------------------------------------------------------------------------
 
 
+async def test_a_lease_that_is_settled_twice_in_one_call_is_settled_once(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    answers = await broker.processing.settle([(lease, REQUEUE), (lease, REQUEUE)])
+    assert answers == [True, False]
+    assert ids(await take(broker, 5)) == ["1"]
+
+
 async def test_an_extended_lease_ends_later(broker: Broker) -> None:
     lease = await a_lease(broker, lease_s=5)
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == []
+    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [True]
     assert lease.expires_at > time.monotonic() + LEASE_S - 5
 
 
@@ -172,7 +179,7 @@ async def test_a_lease_that_is_lost_is_told(broker: Broker) -> None:
     held = await a_lease(broker, a_pending("1", queue="q"))
     lost = await a_lease(broker, a_pending("1", queue="r"))
     await settle(broker, lost, DONE)
-    assert await broker.processing.extend([held, lost], lease_s=LEASE_S) == [lost]
+    assert await broker.processing.extend([held, lost], lease_s=LEASE_S) == [True, False]
 
 
 async def test_a_lost_lease_keeps_its_end(broker: Broker) -> None:
@@ -187,14 +194,15 @@ async def test_a_lease_of_another_worker_is_not_extended(broker: Broker) -> None
     lost = await a_lease(broker)
     await settle(broker, lost, REQUEUE)
     await take(broker, owner="server/2")
-    assert await broker.processing.extend([lost], lease_s=LEASE_S) == [lost]
+    assert await broker.processing.extend([lost], lease_s=LEASE_S) == [False]
 
 
 async def test_more_than_128_leases_are_extended_in_one_call(broker: Broker) -> None:
     await enqueue(broker, *many_pending(200))
     leases = await take(broker, 200)
     await settle(broker, leases[150], DONE)
-    assert await broker.processing.extend(leases, lease_s=LEASE_S) == [leases[150]]
+    answers = await broker.processing.extend(leases, lease_s=LEASE_S)
+    assert answers == [True] * 150 + [False] + [True] * 49
 
 
 async def test_nothing_to_extend_loses_nothing(broker: Broker) -> None:

@@ -155,7 +155,7 @@ class Tasks(RuleBasedStateMachine):
     @rule(pick=picks)
     def extend(self, pick: int) -> None:
         lease = _picked(list(self.held.values()), pick)
-        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == []
+        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == [True]
 
     # -- settling ----------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Tasks(RuleBasedStateMachine):
     @rule(pick=picks)
     def use_what_is_lost(self, pick: int) -> None:
         lease = _picked(self.lost, pick)
-        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == [lease]
+        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == [False]
         assert self.run(self.broker.processing.write_result(lease, b"late")) is False
 
     # -- time, by other scores ---------------------------------------------------------------------
@@ -247,7 +247,7 @@ class Tasks(RuleBasedStateMachine):
     def recover(self, pick: int, failed: bool) -> None:  # noqa: FBT001
         lease = _picked(list(self.held.values()), pick)
         self.redis.zadd(f"{Q}lease", {lease.id: int(time.time()) - 100})
-        (listed,) = self.run(self.broker.maintenance.expired("q"))
+        (listed,) = self.run(self.broker.maintenance.expired("q")).leases
         assert listed.id == lease.id
         verdict = "retry" if failed else "archive"
         answer = self.run(self.broker.processing.settle([(listed, _verdict(verdict, listed))]))
@@ -260,7 +260,7 @@ class Tasks(RuleBasedStateMachine):
         lease = _picked(list(self.held.values()), pick)
         self.redis.zrem(f"{Q}lease", lease.id)
         assert self.run(self.broker.maintenance.repair("q")) == 1
-        (listed,) = self.run(self.broker.maintenance.expired("q"))
+        (listed,) = self.run(self.broker.maintenance.expired("q")).leases
         assert self.run(self.broker.processing.settle([(listed, REQUEUE)])) == [True]
         self._settled(lease, "requeue")
 

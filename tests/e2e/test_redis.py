@@ -119,6 +119,18 @@ async def test_a_closed_client_leaves_no_connection_to_the_sentinel(
         await wait_until(lambda: len(sentinel.client_list()) == before)
 
 
+async def test_an_idle_worker_works_off_what_becomes_due_in_a_full_redis(
+    own_redis: RedisServer, client: Client
+) -> None:
+    """Redis refuses to block for it then, but still gives tasks out."""
+    handler = Handler()
+    async with Redis.from_url(own_redis.url) as r:
+        async with Server(own_redis.url).running(handler):
+            await client.enqueue(Task("t"), process_in=timedelta(seconds=1))
+            await r.config_set("maxmemory", 1)
+            await handler.began()
+
+
 class Cluster:
     """A look at, and a broom for, the nodes of a cluster."""
 

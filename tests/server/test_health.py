@@ -74,3 +74,19 @@ async def _first_none(told: Told) -> Exception | None:
     while (error := await told.news.get()) is not None:
         pass
     return error
+
+
+async def test_a_function_that_fails_is_called_again_at_its_interval(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: asyncio.Queue[None] = asyncio.Queue()
+
+    def fail(_error: Exception | None) -> None:
+        calls.put_nowait(None)
+        raise ValueError
+
+    server = Server(redis_url, health_check=fail, health_check_interval=OFTEN)
+    async with server.running(Handler()):
+        _ = [await calls.get() for _ in range(3)]
+    assert "health_check failed" in caplog.text
+    assert "crashed" not in caplog.text

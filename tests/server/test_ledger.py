@@ -43,7 +43,7 @@ class Path:
     async def wait(self, queue: str) -> bool:
         raise NotImplementedError
 
-    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[Lease]:
+    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         raise NotImplementedError
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:

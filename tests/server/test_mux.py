@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 
 import pytest
+from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, HandlerNotFoundError, Mux, OptionError, Server, Task
 from pyasynq import current_task as the_current_task
@@ -251,6 +252,31 @@ async def test_a_plain_function_is_told_of_its_timeout_and_keeps_its_slot_until_
     await work_off(Server(redis_url, burst=True, concurrency=1), by_id)
     assert told.is_set()
     assert active[0] == ["slow"]
+
+
+async def test_a_plain_function_whose_coroutine_had_no_time_to_run_has_failed(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=SECOND)
+    ran: list[str] = []
+
+    async def work() -> None:
+        ran.append("work")
+
+    def late(task: ActiveTask) -> object:
+        until_cancelled(task)
+        return work()
+
+    await work_off(Server(redis_url, burst=True), late)
+    assert (ran, await queue.ids("retry")) == ([], [info.id])
+
+
+async def test_a_plain_function_can_write_a_result(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
+    await work_off(Server(redis_url, burst=True), lambda task: task.write_result_sync(b"sent"))
+    assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
 
 
 async def test_a_plain_function_that_returns_although_it_was_told_to_stop_has_succeeded(

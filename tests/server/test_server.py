@@ -147,6 +147,30 @@ async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
     assert "does not stop; the task runs again" in caplog.text
 
 
+async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    began, leave, ended = asyncio.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def handle(_task: ActiveTask) -> None:
+        loop.call_soon_threadsafe(began.set)
+        leave.wait(20)
+
+    async with Server(redis_url, shutdown_timeout=timedelta()).running(handle) as server:
+        await began.wait()
+        crew = crew_of(server)
+        (job,) = [run.job for run in crew.processor.runs]
+        assert job is not None
+        job.add_done_callback(lambda _: ended.set())
+        crew.processor.abandon()
+        leave.set()
+        await ended.wait()
+        assert len(list(crew.ledger.leases())) <= 1
+    assert await queue.ids("pending") == [info.id]
+
+
 async def test_sigtstp_takes_no_more_tasks_but_runs_on(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:

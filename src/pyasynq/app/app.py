@@ -19,11 +19,11 @@ from typing import (
 
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
-from pyasynq.errors import OptionError, PyasynqError
+from pyasynq.errors import PyasynqError
 from pyasynq.info import TaskInfo
-from pyasynq.options import EnqueueOptions, TaskOptions
+from pyasynq.options import EnqueueOptions, Options, TaskOptions, checked, merge
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
-from pyasynq.server.mux import in_thread, is_async
+from pyasynq.server.mux import is_async
 from pyasynq.task import Task
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ class TypedTask(Generic[P, R]):
         type: Task type.
     """
 
-    def __init__(
-        self, app: "App", type: str, function: Callable[..., R], options: EnqueueOptions
-    ) -> None:
+    def __init__(self, app: "App", type: str, function: Callable[..., R], options: Options) -> None:
         """Declare *function* as what handles *type*."""
         functools.update_wrapper(self, function)
         self.type = type
@@ -66,7 +64,8 @@ class TypedTask(Generic[P, R]):
         Raises:
             PayloadError: If an argument is not of its type.
         """
-        return Task(self.type, self._signature.payload(*args, **kwargs), **self._options)
+        payload = self._signature.payload(*args, **kwargs)
+        return Task.with_options(self.type, payload, self._options)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
         """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
@@ -78,13 +77,7 @@ class TypedTask(Generic[P, R]):
 
     def options(self, **options: Unpack[EnqueueOptions]) -> "TypedTask[P, R]":
         """Return this task with *options* on top of its own."""
-        merged: EnqueueOptions = {**self._options, **options}
-        if "headers" in options:
-            merged["headers"] = {**self._options.get("headers", {}), **options["headers"]}
-        if "process_in" in options:
-            merged.pop("process_at", None)
-        if "process_at" in options:
-            merged.pop("process_in", None)
+        merged = merge(self._options, checked(options))
         return TypedTask(self._app, self.type, self._function, merged)
 
     async def handle(self, task: ActiveTask) -> None:
@@ -93,8 +86,8 @@ class TypedTask(Generic[P, R]):
         if is_async(self._function):
             value = await cast("Awaitable[object]", self._function(*args, **kwargs))
         else:
-            value = await in_thread(task, functools.partial(self._function, *args, **kwargs))
-        if value is not None and task.retention_s:
+            value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
+        if value is not None and task.retention:
             await task.write_result(encode_result(self.type, value))
 
 
@@ -127,6 +120,7 @@ class App:
         self._broker = broker
         self._options = options
         self._client: Client | None = None
+        self._users = 0
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
@@ -151,12 +145,10 @@ class App:
         Raises:
             OptionError: If *type* is blank, or is taken, or an option is not allowed.
         """
-        Task(type, **options)  # refuses bad options here rather than at the first call
+        defaults = Task(type, **options).options  # refuses bad ones here, not at the first call
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
-            task: TypedTask[..., Any] = TypedTask(
-                self, type, function, cast("EnqueueOptions", options)
-            )
+            task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
             self.mux.handle(type)(task.handle)
             return task
 
@@ -200,20 +192,19 @@ class App:
         return Server(self._broker, handler=self.mux, **merged)
 
     async def __aenter__(self) -> Self:
-        """Open the client."""
-        if self._client is not None:
-            raise OptionError("app", self, "opened once at a time")
-        self._client = Client(self._broker)
+        """Open the client, unless a server of this app, say, has opened it."""
+        self._client = self._client or Client(self._broker)
+        self._users += 1
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close the client."""
-        if self._client is not None:
+        """Close the client, if nobody else uses it."""
+        self._users -= 1
+        if self._client is not None and not self._users:
             client, self._client = self._client, None
             await client.aclose()
 
     @asynccontextmanager
     async def _working(self) -> AsyncGenerator[None]:
-        own = nullcontext() if self._client is not None else self
-        async with own, self._lifespan():
+        async with self, self._lifespan():
             yield

@@ -38,13 +38,12 @@ class Signature:
             TypeError: If it has ``*args`` or ``**kwargs``, or types that JSON cannot carry.
         """
         self._type = type
-        self._function = function
         signature = inspect.signature(function)
         hints = get_type_hints(function, include_extras=True)
         parameters = list(signature.parameters.values())
         self.active = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
-        self._positional = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
+        self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._codec = _codec(type, sent, hints)
 
@@ -74,14 +73,8 @@ class Signature:
         except (TypeError, ValueError) as error:
             raise PayloadError(self._type, str(error)) from error
         arguments |= dict.fromkeys(self.active, task)
-        positional = [
-            arguments.pop(name) for name in self._ordered_positional() if name in arguments
-        ]
+        positional = [arguments.pop(name) for name in self._positional if name in arguments]
         return positional, arguments
-
-    def _ordered_positional(self) -> list[str]:
-        names = inspect.signature(self._function).parameters
-        return [name for name in names if name in self._positional]
 
 
 def encode_result(type: str, value: object) -> bytes:
@@ -104,7 +97,7 @@ def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -
             raise TypeError(msg)
     if len(sent) == 1 and sent[0].kind is sent[0].POSITIONAL_ONLY:
         name = sent[0].name
-        return _Whole(name, hints.get(name, Any))
+        return _Whole(name, hints.get(name, Any), sent[0].default)
     return _Fields(type, sent, hints)
 
 
@@ -135,15 +128,16 @@ class _Fields:
 class _Whole:
     """One parameter as the whole payload; bytes stay what they are."""
 
-    def __init__(self, name: str, type: Any) -> None:  # noqa: ANN401 - any type there is
+    def __init__(self, name: str, type: Any, default: object) -> None:  # noqa: ANN401 - any type
         self._name = name
+        self._default = default
         self._raw = type is bytes
         self._decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder(
             type, dec_hook=_from_json
         )
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
-        value = next(iter(arguments.values()))
+        value = arguments.get(self._name, self._default)
         if self._raw:
             if not isinstance(value, bytes):
                 msg = f"Expected `bytes`, got `{type(value).__name__}` - at `{self._name}`"

@@ -16,6 +16,7 @@ from pyasynq.broker.protocols import (
     RegistryPath,
     Taken,
 )
+from pyasynq.clock import Clock
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -34,17 +35,18 @@ __all__ = [
 ]
 
 
-def connect(broker: "str | Driver") -> Broker:
+def connect(broker: "str | Driver", clock: Clock | None = None) -> Broker:
     """Return a broker; nothing is sent before the first call.
 
     Args:
         broker: A URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
             ``redis-cluster://``), a bare ``host:port``, or a redis-py asyncio client, which is
             never closed by us.
+        clock: Tells the time of this machine; a test may bring its own.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
     """
     from pyasynq.broker.redis import RedisBroker  # imported late: the driver takes 0.1 s to load
 
-    return RedisBroker.connect(broker)
+    return RedisBroker.connect(broker, clock)

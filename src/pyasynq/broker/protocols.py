@@ -5,7 +5,6 @@ the broker's own clock; the worker's clock never enters them.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -105,8 +104,8 @@ class ProcessPath(Protocol):
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
         ...
 
-    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[Lease]:
-        """Extend *leases* in Redis and in place; return those that are lost."""
+    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
+        """Extend *leases*, in place too; each is answered as `settle` answers."""
         ...
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:
@@ -121,7 +120,7 @@ class MaintainPath(Protocol):
         """Move a batch of due tasks of *queue* to pending."""
         ...
 
-    async def expired(self, queue: str) -> list[Lease]:
+    async def expired(self, queue: str) -> Taken:
         """Return a batch of tasks whose lease is over."""
         ...
 
@@ -198,8 +197,3 @@ class Broker(Protocol):
     async def aclose(self) -> None:
         """Close the connections that this broker opened."""
         ...
-
-
-def unix_s(instant: datetime) -> int:
-    """Return *instant* as whole Unix seconds, rounded up: nothing is early."""
-    return -int(-instant.timestamp() // 1)

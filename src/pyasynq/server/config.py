@@ -54,7 +54,8 @@ class ServerOptions(TypedDict, total=False):
         health_check: Called with None or the error of a ping.
         health_check_interval: Time between pings; 15 s when not given.
         janitor_interval: Time between clean-ups; 8 s when not given.
-        janitor_batch_size: Completed tasks deleted in one script; 100 when not given.
+        janitor_batch_size: Completed tasks deleted in one script, at most 1,000; 100 when not
+            given.
         delayed_task_check_interval: Longest time between looks at delayed tasks; 1 s when not
             given. A task that is known to be due sooner is forwarded on time.
         blocked_warning: An async handler that holds the event loop this long is named in a
@@ -117,7 +118,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
         """
         _check_count("concurrency", self.concurrency)
-        _check_count("janitor_batch_size", self.janitor_batch_size)
+        _check_count("janitor_batch_size", self.janitor_batch_size, most=1000)
         _check_queues(self.queues)
         _check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
@@ -150,9 +151,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise OptionError(name, value, "a whole number from 1")
+def _check_count(name: str, value: object, most: int | None = None) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= (most or value):
+        raise OptionError(name, value, "a whole number from 1" + (f" to {most}" if most else ""))
 
 
 def _check_time(name: str, value: object, least: timedelta) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pyasynq.errors import PyasynqError, ResultError
+from pyasynq.message import instant
+from pyasynq.options import LONGEST
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, ProcessPath
@@ -20,11 +25,10 @@ class ActiveTask:
     """The task a handler runs.
 
     Attributes:
-        threads: Where plain functions run.
         cancelled: True once the handler is told to stop; a plain function may look at it.
     """
 
-    __slots__ = ("_ends_at_s", "_lease", "_path", "cancelled", "threads")
+    __slots__ = ("_ends_at_s", "_lease", "_loop", "_path", "_threads", "cancelled")
 
     def __init__(
         self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float
@@ -33,7 +37,8 @@ class ActiveTask:
         self._lease = lease
         self._path = path
         self._ends_at_s = ends_at_s
-        self.threads = threads
+        self._threads = threads
+        self._loop: asyncio.AbstractEventLoop
         self.cancelled = False
 
     @property
@@ -74,12 +79,14 @@ class ActiveTask:
     @property
     def deadline(self) -> datetime:
         """Instant at which the handler is cancelled."""
-        return datetime.fromtimestamp(self._ends_at_s, UTC)
+        return instant(self._ends_at_s)
 
     @property
-    def retention_s(self) -> int:
-        """Seconds the task and its result are kept after success; 0 deletes it at once."""
-        return self._lease.message.retention
+    def retention(self) -> timedelta | None:
+        """How long the task and its result are kept after success; None deletes it at once."""
+        kept_s = self._lease.message.retention
+        longest_s = int(LONGEST.total_seconds())
+        return timedelta(seconds=min(kept_s, longest_s)) if kept_s > 0 else None
 
     async def write_result(self, result: bytes) -> None:
         """Store *result* beside the task; a second one replaces the first.
@@ -92,6 +99,35 @@ class ActiveTask:
         """
         if not await self._path.write_result(self._lease, result):
             raise ResultError(self.id)
+
+    def write_result_sync(self, result: bytes) -> None:
+        """Store *result* from a plain function, which runs in a thread; see `write_result`."""
+        asyncio.run_coroutine_threadsafe(self.write_result(result), self._loop).result()
+
+    async def in_thread(self, call: Callable[[], object]) -> object:
+        """Make *call* in one of the server's threads and return what it returns.
+
+        What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
+
+        A thread cannot be stopped. The task is over only when the thread is: told to stop by
+        `cancelled`, it may return early; running on, it must not meet its own retry.
+        """
+        context = contextvars.copy_context()
+        self._loop = asyncio.get_running_loop()
+        running = self._loop.run_in_executor(
+            self._threads, lambda: context.run(_without_stop, call)
+        )
+        try:
+            answer = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            answer = running.result()
+            if inspect.isawaitable(answer):  # the work itself, which has not begun
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise
+            return answer
+        return await answer if inspect.isawaitable(answer) else answer
 
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""
@@ -114,3 +150,12 @@ def current_task() -> ActiveTask:
 def set_current_task(task: ActiveTask) -> None:
     """Make *task* current in this asyncio task and those it starts."""
     _current.set(task)
+
+
+def _without_stop(call: Callable[[], object]) -> object:
+    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
+    try:
+        return call()
+    except StopIteration as error:
+        msg = "the handler raised StopIteration"
+        raise RuntimeError(msg) from error

@@ -114,6 +114,7 @@ class Crew:
     async def emptied(self) -> None:
         """Return when the queues are empty, nothing runs and everything is written."""
         await self.processor.emptied()
+        await self.ledger.written()
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Let running handlers end, or interrupt them when time is up or *hurry* is set.

@@ -43,7 +43,10 @@ class HealthChecker(Actor):
             await self._ping()
         except BrokerError as failure:
             error = failure
-        answer = self._check(error)
-        if inspect.isawaitable(answer):
-            await answer
+        try:
+            answer = self._check(error)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            log.exception("health_check failed")
         return self._period_s

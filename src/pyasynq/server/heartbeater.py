@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
+from pyasynq.errors import BrokerError
 from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import Config
@@ -96,7 +97,12 @@ class Heartbeater(Actor):
         leases = [*self._runner.leases(), *self._ledger.leases()]
         if leases:
             lease_s = self._config.lease.total_seconds()
-            self._runner.lose(await self._processing.extend(leases, lease_s=lease_s))
+            answers = await self._processing.extend(leases, lease_s=lease_s)
+            extended = list(zip(leases, answers, strict=True))
+            self._runner.lose(lease for lease, answer in extended if answer is False)
+            failure = next((answer for answer in answers if isinstance(answer, BrokerError)), None)
+            if failure is not None:
+                raise failure
 
     def _workers(self) -> Sequence[WorkerInfo]:
         return [self._worker(run) for run in self._runner.runs]

@@ -4,8 +4,6 @@ Source:
     Protocol section 9 (asynq v0.26.0 ``servemux.go``).
 """
 
-import asyncio
-import contextvars
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -94,7 +92,7 @@ def as_async(handler: Handler) -> AsyncHandler:
         return cast("AsyncHandler", handler)
 
     async def call(task: ActiveTask) -> object:
-        return await in_thread(task, functools.partial(handler, task))
+        return await task.in_thread(functools.partial(handler, task))
 
     return call
 
@@ -104,34 +102,6 @@ def is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - a Mux is awaited through it
     )
-
-
-async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
-    """Make *call* in one of the server's threads and return what it returns.
-
-    What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
-
-    A thread cannot be stopped. The task is over only when the thread is: told to stop by
-    `ActiveTask.cancelled`, it may return early; running on, it must not meet its own retry.
-    """
-    context = contextvars.copy_context()
-    loop = asyncio.get_running_loop()
-    running = loop.run_in_executor(task.threads, lambda: context.run(_without_stop, call))
-    try:
-        answer = await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        return running.result()
-    return await answer if inspect.isawaitable(answer) else answer
-
-
-def _without_stop(call: Callable[[], object]) -> object:
-    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
-    try:
-        return call()
-    except StopIteration as error:
-        msg = "the handler raised StopIteration"
-        raise RuntimeError(msg) from error
 
 
 def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:

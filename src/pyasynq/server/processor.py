@@ -17,7 +17,6 @@ from pyasynq.broker import Lease, ProcessPath, Taken
 from pyasynq.errors import (
     BrokerError,
     LeaseExpiredError,
-    PoisonError,
     TaskCanceledError,
     TaskTimeoutError,
 )
@@ -30,7 +29,7 @@ from pyasynq.server.deadlines import Deadlines
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
-from pyasynq.settle import REQUEUE, Verdict, settle
+from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Verdict, settle
 
 log = logging.getLogger("pyasynq.server")
 
@@ -156,7 +155,7 @@ class Processor:
             self._start(taken.leases)
         for lease in taken.poison:
             log.error("task %r in %r is not readable; archived as it is", lease.id, lease.queue)
-            self._settle(lease, PoisonError(0))
+            self._ledger.add(lease, ARCHIVE_AS_IT_IS)
         if taken.ghosts:
             log.error("dropped %d ids in %r that have no task", taken.ghosts, taken.queue)
         if taken.paused:
@@ -196,8 +195,10 @@ class Processor:
         error = await self._outcome(run)
         if error is not None:
             await self._report(run, error)
-        self.runs.discard(run)
         self._slots.release()
+        if run not in self.runs:
+            return  # given up at the stop: its task is back in the queue
+        self.runs.discard(run)
         if error is not None and run.stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
         elif error is None or run.stop is not Stop.LEASE_LOST:

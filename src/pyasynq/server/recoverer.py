@@ -15,10 +15,10 @@ from typing import Final
 
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError, LeaseExpiredError, PoisonError
+from pyasynq.errors import BrokerError, LeaseExpiredError
 from pyasynq.message import TaskMessage
 from pyasynq.server.actor import Actor, Link
-from pyasynq.settle import RetryPolicy, Verdict, settle
+from pyasynq.settle import ARCHIVE_AS_IT_IS, RetryPolicy, Verdict, settle
 
 log = logging.getLogger("pyasynq.server")
 
@@ -63,8 +63,8 @@ class Recoverer(Actor):
         await self._bury()
         for queue in self._queues:
             await self._maintenance.repair(queue)
-            while leases := await self._maintenance.expired(queue):
-                if not await self._recover(leases):
+            while over := await self._expired(queue):
+                if not await self._recover(over):
                     break  # others were faster; what is left waits for the next pass
         return PERIOD_S
 
@@ -74,18 +74,26 @@ class Recoverer(Actor):
                 await self._maintenance.end_leases(queue, self._dead_server)
             self._dead_server = None
 
-    async def _recover(self, leases: Sequence[Lease]) -> int:
-        """Settle *leases*; return how many nobody else had settled."""
-        answers = await self._processing.settle([(lease, self._verdict(lease)) for lease in leases])
+    async def _expired(self, queue: str) -> list[tuple[Lease, Verdict]]:
+        """Return a batch of tasks whose lease is over, and what becomes of them."""
+        taken = await self._maintenance.expired(queue)
+        now = self._clock.now()
+        return [
+            *((lease, ARCHIVE_AS_IT_IS) for lease in taken.poison),
+            *(
+                (lease, settle(lease.message, LeaseExpiredError(), now=now, policy=AT_ONCE))
+                for lease in taken.leases
+            ),
+        ]
+
+    async def _recover(self, over: Sequence[tuple[Lease, Verdict]]) -> int:
+        """Settle *over*; return how many nobody else had settled."""
+        answers = await self._processing.settle(over)
         recovered = 0
-        for lease, answer in zip(leases, answers, strict=True):
+        for (lease, _), answer in zip(over, answers, strict=True):
             if isinstance(answer, BrokerError):
                 raise answer
             if answer:
                 recovered += 1
                 log.warning("task %r in %r: its worker is gone; recovered", lease.id, lease.queue)
         return recovered
-
-    def _verdict(self, lease: Lease) -> Verdict:
-        error = LeaseExpiredError() if lease.message.type else PoisonError(0)
-        return settle(lease.message, error, now=self._clock.now(), policy=AT_ONCE)

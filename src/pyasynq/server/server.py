@@ -55,7 +55,7 @@ class Server:
         self._handler = handler
         self.id = options.setdefault("server_id", str(uuid.uuid4()))
         self._config = Config(**options)
-        self._broker = connect(broker)
+        self._broker = connect(broker, self._config.clock)
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
         self._crew: Crew | None = None
@@ -133,16 +133,15 @@ class Server:
 
     async def _over(self) -> None:
         """Return when told to shut down or, in a burst, when the queues are empty."""
-        if self._config.burst and self._crew is not None:
-            over = {
-                asyncio.ensure_future(self._stopped.wait()),
-                asyncio.ensure_future(self._crew.emptied()),
-            }
-            _, late = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
-            for waiting in late:
-                waiting.cancel()
+        if not self._config.burst or self._crew is None:
+            await self._stopped.wait()
             return
-        await self._stopped.wait()
+        emptied = asyncio.create_task(self._crew.emptied(), name="pyasynq burst")
+        emptied.add_done_callback(lambda _: self._stopped.set())
+        try:
+            await self._stopped.wait()
+        finally:
+            emptied.cancel()
 
     def _on_signal(self, number: int) -> None:
         if number == getattr(signal, "SIGTSTP", None):

@@ -59,6 +59,7 @@ class Wakeup:
             except BrokerError as error:
                 self._link.failed(self.name, error)
                 await self._clock.sleep(backoff.next_s())
+                self._wake()  # a Redis that is full refuses to block, and still gives out tasks
             else:
                 self._link.worked(self.name)
                 backoff.reset()

@@ -218,8 +218,8 @@ async def test_a_client_that_speaks_resp3_is_answered(redis_url: str, r: Redis) 
         await enqueue(broker, a_pending("1"), a_scheduled("2", at_s=1))
         await broker.maintenance.forward("q")
         (one, two) = await take(broker, 2, lease_s=-1)
-        assert await broker.processing.extend([one], lease_s=30) == []
-        assert ids(await broker.maintenance.expired("q")) == [two.id]
+        assert await broker.processing.extend([one], lease_s=30) == [True]
+        assert ids((await broker.maintenance.expired("q")).leases) == [two.id]
         assert await settle(broker, one, DONE) is True
 
 

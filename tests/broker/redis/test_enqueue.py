@@ -1,12 +1,14 @@
 """What a new task is in Redis, byte for byte and key for key."""
 
 import time
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis import enqueue as enqueue_module
+from pyasynq.broker.redis.enqueue import REGISTERED_S
+from pyasynq.clock import Clock
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError
 from tests.broker.making import (
@@ -165,14 +167,22 @@ async def test_a_known_queue_is_not_registered_at_every_call(broker: RedisBroker
     assert "cmdstat_sadd" not in await r.info("commandstats")
 
 
-async def test_a_removed_queue_is_registered_again_after_a_minute(
-    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await enqueue(broker, a_pending("1"))
-    await r.srem("asynq:queues", "q")
-    later = time.monotonic() + enqueue_module.REGISTERED_S + 1
-    monkeypatch.setattr(enqueue_module.time, "monotonic", lambda: later)
-    await enqueue(broker, a_pending("2"))
+class Later(Clock):
+    """A clock that can be put forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+async def test_a_removed_queue_is_registered_again_after_a_minute(redis_url: str, r: Redis) -> None:
+    clock = Later()
+    async with aclosing(RedisBroker.connect(redis_url, clock)) as broker:
+        await enqueue(broker, a_pending("1"))
+        await r.srem("asynq:queues", "q")
+        clock.ahead_s = REGISTERED_S + 1
+        await enqueue(broker, a_pending("2"))
     assert await r.smembers("asynq:queues") == {b"q"}
 
 

@@ -92,7 +92,8 @@ async def _requeue(broker: RedisBroker, lease: Lease) -> object:
 
 
 async def _extend(broker: RedisBroker, lease: Lease) -> object:
-    return await broker.processing.extend([lease], lease_s=LEASE_S)
+    (answer,) = await broker.processing.extend([lease], lease_s=LEASE_S)
+    return answer
 
 
 async def _result(broker: RedisBroker, lease: Lease) -> object:
@@ -233,7 +234,7 @@ async def test_extending_a_task_of_a_wrong_type_loses_it(
     answer = await _extend(broker, lease)
     after = await everything(r)
     await r.flushall()
-    assert (answer, after) == ([lease], before)
+    assert (answer, after) == (False, before)
 
 
 async def test_a_result_for_a_task_of_a_wrong_type_is_refused(
@@ -271,7 +272,7 @@ async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 async def test_a_lost_task_of_a_wrong_type_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker, lease_s=-1)
     await spoil(r, task_key())
-    expired = await broker.maintenance.expired("q")
+    expired = (await broker.maintenance.expired("q")).leases
     await r.delete(task_key())
     assert expired == []
     assert await r.exists(ACTIVE, LEASE) == 0
@@ -375,7 +376,7 @@ async def test_a_full_redis_extends_leases(broker_of_full: RedisBroker, full: Re
     lease = await a_lease(broker_of_full, lease_s=1)
     before = await scored(full, LEASE)
     await fill(full)
-    assert await broker_of_full.processing.extend([lease], lease_s=LEASE_S) == []
+    assert await broker_of_full.processing.extend([lease], lease_s=LEASE_S) == [True]
     assert (await scored(full, LEASE))["1"] > before["1"] + 20
 
 
@@ -399,7 +400,7 @@ async def test_a_full_redis_forwards_what_is_due(broker_of_full: RedisBroker, fu
 async def test_a_full_redis_recovers_lost_tasks(broker_of_full: RedisBroker, full: Redis) -> None:
     await a_lease(broker_of_full, lease_s=-1)
     await fill(full)
-    (lost,) = await broker_of_full.maintenance.expired("q")
+    (lost,) = (await broker_of_full.maintenance.expired("q")).leases
     assert await settle(broker_of_full, lost, retried(lost)) is True
 
 

@@ -145,12 +145,12 @@ async def test_a_lease_of_a_go_worker_is_over_after_a_margin(
     over_for_s: int, seen: list[str], broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=now_s() - over_for_s)
-    assert ids(await broker.maintenance.expired("q")) == seen
+    assert ids((await broker.maintenance.expired("q")).leases) == seen
 
 
 async def test_a_lease_of_ours_is_over_at_once(broker: RedisBroker) -> None:
     await a_lease(broker, lease_s=-1)
-    assert ids(await broker.maintenance.expired("q")) == ["1"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_token_that_outlived_its_lease_makes_no_go_workers_lease_ours(
@@ -158,29 +158,29 @@ async def test_a_token_that_outlived_its_lease_makes_no_go_workers_lease_ours(
 ) -> None:
     await a_lease(broker, lease_s=-100)
     await r.zadd(LEASE, {"1": now_s() - 5})
-    assert await broker.maintenance.expired("q") == []
+    assert (await broker.maintenance.expired("q")).leases == []
 
 
 async def test_a_lease_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(LEASE, {"zombie": 1})
     await r.lpush(ACTIVE, "zombie", "zombie")
-    assert await broker.maintenance.expired("q") == []
+    assert (await broker.maintenance.expired("q")).leases == []
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
 async def test_a_zombie_hides_no_task(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(LEASE, {"zombie": 1})
     await go_takes(r, lease_ends_s=2)
-    assert ids(await broker.maintenance.expired("q")) == ["1"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
-async def test_poison_is_listed_as_a_task_without_type(broker: RedisBroker, r: Redis) -> None:
+async def test_poison_is_listed_beside_what_is_sound(broker: RedisBroker, r: Redis) -> None:
     await go_takes(r, "bad", lease_ends_s=1)
     await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
     await go_takes(r, "good", lease_ends_s=2)
-    bad, good = await broker.maintenance.expired("q")
-    assert (bad.id, bad.queue, bad.message.type) == ("bad", "q", "")
-    assert good.message == a_message("good")
+    over = await broker.maintenance.expired("q")
+    assert [(bad.id, bad.queue) for bad in over.poison] == [("bad", "q")]
+    assert [good.message for good in over.leases] == [a_message("good")]
 
 
 async def test_many_leases_of_go_within_the_margin_do_not_hide_ours(
@@ -193,7 +193,7 @@ async def test_many_leases_of_go_within_the_margin_do_not_hide_ours(
     pipeline = r.pipeline(transaction=False)
     _ = [pipeline.hset(task_key(name), "msg", "m") for name in recent]
     await pipeline.execute()
-    assert ids(await broker.maintenance.expired("q")) == ["ours"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["ours"]
 
 
 # -- repair ----------------------------------------------------------------------------------------
@@ -205,14 +205,14 @@ async def test_a_running_task_without_lease_gets_one_that_is_over(
     await go_takes(r, lease_ends_s=FUTURE_S)
     await r.delete(LEASE)
     assert await broker.maintenance.repair("q") == 1
-    assert ids(await broker.maintenance.expired("q")) == ["1"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_task_of_ours_without_lease_is_recovered(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     await r.delete(LEASE)
     assert await broker.maintenance.repair("q") == 1
-    assert ids(await broker.maintenance.expired("q")) == ["1"]
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_running_id_without_lease_or_task_is_dropped(broker: RedisBroker, r: Redis) -> None:

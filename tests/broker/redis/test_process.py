@@ -452,7 +452,7 @@ async def test_a_recoverer_settles_what_a_go_worker_took_and_lost(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=1)
-    (lease,) = await broker.maintenance.expired("q")
+    (lease,) = (await broker.maintenance.expired("q")).leases
     assert await settle(broker, lease, a_verdict(kind, lease)) is True
 
 
@@ -461,7 +461,7 @@ async def test_a_recoverer_changes_nothing_that_a_worker_holds(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=1)
-    (lease,) = await broker.maintenance.expired("q")
+    (lease,) = (await broker.maintenance.expired("q")).leases
     await r.zadd(LEASE, {"1": FUTURE_S})
     before = await everything(r)
     assert await settle(broker, lease, a_verdict(kind, lease)) is False
@@ -590,7 +590,7 @@ async def test_an_extended_lease_ends_at_a_whole_second_and_not_early(
 async def test_extending_adds_no_lease_that_is_gone(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
     await r.zrem(LEASE, "1")
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [lease]
+    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [False]
     assert await r.exists(LEASE) == 0
 
 
@@ -598,7 +598,7 @@ async def test_extending_changes_no_lease_of_another(broker: RedisBroker, r: Red
     lease = await a_lease(broker, lease_s=5)
     await r.hset(task_key(), "owner", "another")
     before = await everything(r)
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [lease]
+    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [False]
     assert await everything(r) == before
 
 

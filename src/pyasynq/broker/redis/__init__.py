@@ -5,6 +5,7 @@ from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
 
@@ -12,23 +13,23 @@ __all__ = ["Driver", "RedisBroker"]
 class RedisBroker:
     """All paths over one client and its connection pool."""
 
-    def __init__(self, driver: Driver, *, owned: bool) -> None:
-        """Use *driver*; *owned* says whether closing is up to us."""
+    def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
+        """Use *driver* and *clock*; *owned* says whether closing is up to us."""
         self._driver = driver
         self._owned = owned
-        self.registry = RedisRegistry(driver)
-        self.enqueueing = RedisEnqueue(driver, self.registry.register)
-        self.processing = RedisProcess(driver)
-        self.maintenance = RedisMaintain(driver)
+        self.registry = RedisRegistry(driver, clock)
+        self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
+        self.processing = RedisProcess(driver, clock)
+        self.maintenance = RedisMaintain(driver, clock)
 
     @classmethod
-    def connect(cls, broker: str | Driver) -> "RedisBroker":
+    def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":
         """Return the broker that *broker* names or is.
 
         Raises:
             OptionError: If it cannot be used.
         """
-        return cls(open_driver(broker), owned=isinstance(broker, str))
+        return cls(open_driver(broker), clock or Clock(), owned=isinstance(broker, str))
 
     async def ping(self) -> None:
         """Return when Redis answers.

@@ -1,14 +1,13 @@
 """Bring tasks in."""
 
-import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import Call, Each, blob
+from pyasynq.clock import Clock
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage, encode
@@ -26,9 +25,10 @@ CONFLICT: Final = 0
 class RedisEnqueue:
     """The enqueue path: one script call for each queue and kind of plan."""
 
-    def __init__(self, driver: Driver, register: Register) -> None:
+    def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
         """Send to *driver*; *register* makes queues known to inspectors."""
         self._driver = driver
+        self._clock = clock
         self._register_now = register
         self._registered: dict[str, float] = {}
 
@@ -37,7 +37,7 @@ class RedisEnqueue:
         answers: list[Refusal | BrokerError | None] = [None] * len(plans)
         if not plans:
             return answers
-        batches = _batches(plans)
+        batches = scripts.batches((type(plan), plan.message.queue) for plan in plans)
         try:
             await self._register({plans[places[0]].message.queue for places in batches})
         except BrokerError as error:
@@ -53,31 +53,11 @@ class RedisEnqueue:
         return answers
 
     async def _register(self, queues: set[str]) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         due = [queue for queue in queues if self._registered.get(queue, 0) < now]
         if due:
             await self._register_now(due)
             self._registered.update(dict.fromkeys(due, now + REGISTERED_S))
-
-
-def _batches(plans: Sequence[Plan]) -> list[list[int]]:
-    """Return the places of plans that go out in one call each."""
-    first = plans[0]
-    if len(plans) == 1 or all(_same_path(first, plan) for plan in plans):
-        places = list(range(len(plans)))
-        return [places[at : at + MAX_TASKS] for at in range(0, len(places), MAX_TASKS)]
-    by_path: defaultdict[tuple[type[Plan], str], list[int]] = defaultdict(list)
-    for place, plan in enumerate(plans):
-        by_path[type(plan), plan.message.queue].append(place)
-    return [
-        places[at : at + MAX_TASKS]
-        for places in by_path.values()
-        for at in range(0, len(places), MAX_TASKS)
-    ]
-
-
-def _same_path(first: Plan, plan: Plan) -> bool:
-    return type(plan) is type(first) and plan.message.queue == first.message.queue
 
 
 def _call(plans: Sequence[Plan]) -> Call:
@@ -125,7 +105,7 @@ def _place_refusals(
     places: Sequence[int],
     replies: Sequence[int],
 ) -> None:
-    if all(replies) and min(replies) == ACCEPTED:
+    if min(replies) == ACCEPTED:
         return
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:

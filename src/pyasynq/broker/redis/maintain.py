@@ -1,15 +1,18 @@
 """Keep queues in order."""
 
-import time
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.protocols import Forwarded, Lease
+from pyasynq.broker.protocols import Forwarded, Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.records import read_id, read_message
 from pyasynq.broker.redis.scripts import MAX_TASKS, Script
+from pyasynq.clock import Clock
 from pyasynq.states import TaskState
+
+RECOVERER: Final = ""
+"""The owner who holds whatever is over."""
 
 GO_MARGIN_S: Final = 30
 """Go writes leases by its own clock; as in its recoverer, they are over only after this margin."""
@@ -21,9 +24,10 @@ SCAN: Final = 500
 class RedisMaintain:
     """The maintain path."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+    def __init__(self, driver: Driver, clock: Clock) -> None:
+        """Send to *driver*; *clock* says when."""
         self._driver = driver
+        self._clock = clock
 
     async def forward(self, queue: str) -> Forwarded:
         """Move a batch of due tasks of *queue* to pending."""
@@ -51,15 +55,17 @@ class RedisMaintain:
         next_in_s = min(waits) / 1000 if waits else None
         return Forwarded(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
 
-    async def expired(self, queue: str) -> list[Lease]:
+    async def expired(self, queue: str) -> Taken:
         """Return a batch of tasks whose lease is over."""
         call = scripts.expired(**self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS)
         reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
-        now, now_s = time.monotonic(), time.time()
-        return [
-            Lease(read_message(queue, task_id, data)[0], read_id(task_id), "", now_s, now)
-            for task_id, data in zip(reply[::2], reply[1::2], strict=True)
-        ]
+        now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
+        taken = Taken(queue=queue)
+        for task_id, data in zip(reply[::2], reply[1::2], strict=True):
+            message, sound = read_message(queue, task_id, data)
+            lease = Lease(message, read_id(task_id), RECOVERER, now_s, now)
+            (taken.leases if sound else taken.poison).append(lease)
+        return taken
 
     async def repair(self, queue: str) -> int:
         """Give ids in ``active`` that have no lease an ended one; return how many."""

@@ -1,18 +1,17 @@
 """Take tasks, keep them, and say what became of them."""
 
-import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Final, cast
+from datetime import datetime
+from typing import Final, NamedTuple, cast
 
-from pyasynq.broker.protocols import Lease, Taken, unix_s
+from pyasynq.broker.protocols import Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, execute
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.message import encode
+from pyasynq.message import encode, unix_s
 from pyasynq.settle import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.states import TaskState
 
@@ -26,9 +25,10 @@ WAIT_S: Final = 2
 class RedisProcess:
     """The process path: one script call for each queue, or queue and kind of verdict."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+    def __init__(self, driver: Driver, clock: Clock) -> None:
+        """Send to *driver*; leases end by *clock*."""
         self._driver = driver
+        self._clock = clock
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
@@ -38,7 +38,7 @@ class RedisProcess:
         A large count goes out as several calls, each answered by a `Taken` of its own.
         """
         # The lease is counted from before the call, so ours ends before the one in Redis does.
-        expires_at = time.monotonic() + lease_s
+        expires_at = self._clock.monotonic() + lease_s
         asked = [
             (queue, min(count - start, MAX_TASKS))
             for queue, count in counts.items()
@@ -46,10 +46,11 @@ class RedisProcess:
         ]
         calls = [_dequeue(queue, n, owner, lease_s) for queue, n in asked]
         replies = await scripts.run_all(self._driver, calls)
+        taking = _Taking(owner, self._clock.now().timestamp(), expires_at)
         return [
             reply
             if isinstance(reply, BrokerError)
-            else _taken(queue, n, cast("list[bytes | int]", reply), owner, expires_at)
+            else _taken(queue, n, cast("list[bytes | int]", reply), taking)
             for (queue, n), reply in zip(asked, replies, strict=True)
         ]
 
@@ -65,44 +66,21 @@ class RedisProcess:
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
-        batches = _batches(settled)
-        today = datetime.now(UTC)
+        batches = scripts.batches((type(verdict), lease.queue) for lease, verdict in settled)
+        today = self._clock.now()
         calls = [_settle([settled[place] for place in places], today) for places in batches]
-        replies = await scripts.run_all(self._driver, calls)
-        answers: list[bool | BrokerError] = [False] * len(settled)
-        for places, reply in zip(batches, replies, strict=True):
-            for n, place in enumerate(places):
-                answers[place] = (
-                    reply if isinstance(reply, BrokerError) else cast("list[int]", reply)[n] == 1
-                )
+        return _answers(len(settled), batches, await scripts.run_all(self._driver, calls))
+
+    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
+        """Extend *leases*, in place too; each is answered as `settle` answers."""
+        batches = scripts.batches(lease.queue for lease in leases)
+        expires_at = self._clock.monotonic() + lease_s
+        calls = [_extend([leases[place] for place in places], lease_s) for places in batches]
+        answers = _answers(len(leases), batches, await scripts.run_all(self._driver, calls))
+        for lease, answer in zip(leases, answers, strict=True):
+            if answer is True:
+                lease.expires_at = expires_at
         return answers
-
-    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[Lease]:
-        """Extend *leases* in Redis and in place; return those that are lost.
-
-        Raises:
-            BrokerError: If Redis did not answer for some; the others are extended.
-        """
-        by_queue: defaultdict[str, list[Lease]] = defaultdict(list)
-        for lease in leases:
-            by_queue[lease.queue].append(lease)
-        batches = [
-            held[at : at + MAX_TASKS]
-            for held in by_queue.values()
-            for at in range(0, len(held), MAX_TASKS)
-        ]
-        expires_at = time.monotonic() + lease_s
-        replies = await scripts.run_all(self._driver, [_extend(b, lease_s) for b in batches])
-        lost: list[Lease] = []
-        failure: BrokerError | None = None
-        for batch, reply in zip(batches, replies, strict=True):
-            if isinstance(reply, BrokerError):
-                failure = reply
-            else:
-                lost += _extended(batch, cast("list[int]", reply), expires_at)
-        if failure is not None and not lost:
-            raise failure
-        return lost
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
@@ -129,18 +107,22 @@ def _dequeue(queue: str, count: int, owner: str, lease_s: float) -> Call:
     )
 
 
-def _taken(
-    queue: str, asked: int, reply: Sequence[bytes | int], owner: str, expires_at: float
-) -> Taken:
+class _Taking(NamedTuple):
+    """What all leases of one fetch share; see `Lease`."""
+
+    owner: str
+    taken_at_s: float
+    expires_at: float
+
+
+def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking) -> Taken:
     paused, seen = cast("Sequence[int]", reply[:2])
-    taken_at_s = time.time()
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
     for at in range(2, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
-        task_id = message.id or read_id(fields[at])
-        lease = Lease(message, task_id, owner, taken_at_s, expires_at)
+        lease = Lease(message, message.id or read_id(fields[at]), *taking)
         (leases if sound else poison).append(lease)
     return Taken(
         queue=queue,
@@ -150,18 +132,6 @@ def _taken(
         empty=seen < asked,
         paused=bool(paused),
     )
-
-
-def _batches(settled: Sequence[tuple[Lease, Verdict]]) -> list[list[int]]:
-    """Return the places of what goes out in one call each."""
-    by_path: defaultdict[tuple[str, type[Verdict]], list[int]] = defaultdict(list)
-    for place, (lease, verdict) in enumerate(settled):
-        by_path[lease.queue, type(verdict)].append(place)
-    return [
-        places[at : at + MAX_TASKS]
-        for places in by_path.values()
-        for at in range(0, len(places), MAX_TASKS)
-    ]
 
 
 def _settle(settled: Sequence[tuple[Lease, Verdict]], today: datetime) -> Call:
@@ -230,11 +200,14 @@ def _extend(leases: Sequence[Lease], lease_s: float) -> Call:
     )
 
 
-def _extended(batch: Sequence[Lease], replies: Sequence[int], expires_at: float) -> list[Lease]:
-    lost: list[Lease] = []
-    for lease, reply in zip(batch, replies, strict=True):
-        if reply:
-            lease.expires_at = expires_at
-        else:
-            lost.append(lease)
-    return lost
+def _answers(
+    count: int, batches: Sequence[Sequence[int]], replies: Sequence[object]
+) -> list[bool | BrokerError]:
+    """Return the answers to *count* leases, which went out in *batches*."""
+    answers: list[bool | BrokerError] = [False] * count
+    for places, reply in zip(batches, replies, strict=True):
+        for n, place in enumerate(places):
+            answers[place] = (
+                reply if isinstance(reply, BrokerError) else cast("list[int]", reply)[n] == 1
+            )
+    return answers

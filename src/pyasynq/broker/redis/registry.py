@@ -1,6 +1,5 @@
 """Who is there: queues, servers, the tasks they run, and cancelations."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +9,7 @@ from redis.asyncio import RedisCluster
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
 from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.clock import Clock
 from pyasynq.message import ServerInfo, WorkerInfo
 
 LISTEN_S = 2
@@ -19,9 +19,10 @@ LISTEN_S = 2
 class RedisRegistry:
     """The registry path."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+    def __init__(self, driver: Driver, clock: Clock) -> None:
+        """Send to *driver*; *clock* says how long a server is shown."""
         self._driver = driver
+        self._clock = clock
 
     async def register(self, queues: Sequence[str]) -> None:
         """Make *queues* known to inspectors."""
@@ -39,7 +40,7 @@ class RedisRegistry:
             Names of servers that died are dropped here and not only when somebody lists (D57).
         """
         server_key, workers_key = _keys(server)
-        now_s = int(time.time())
+        now_s = int(self._clock.now().timestamp())
         each: list[Each] = []
         for worker in workers:
             each += (worker.task_id, blob(worker.SerializeToString()))

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from importlib import resources
 from typing import Final, TypeAlias, cast
 
@@ -87,6 +87,18 @@ class Script:
         return Call(self, arguments)
 
 
+def batches(paths: Iterable[Hashable]) -> list[list[int]]:
+    """Return the places of what goes out in one call each: same path, at most `MAX_TASKS`."""
+    by_path: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place, path in enumerate(paths):
+        by_path[path].append(place)
+    return [
+        places[at : at + MAX_TASKS]
+        for places in by_path.values()
+        for at in range(0, len(places), MAX_TASKS)
+    ]
+
+
 async def run(driver: Driver, call: Call) -> object:
     """Run *call* and return what the script returns.
 
@@ -123,16 +135,21 @@ async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
     Queues live on different nodes of a cluster, and every call has a connection of its own.
     """
     answers: list[object] = [None] * len(calls)
-    by_key: defaultdict[object, list[int]] = defaultdict(list)
+    by_queue: defaultdict[str, list[int]] = defaultdict(list)
     for place, call in enumerate(calls):
-        by_key[call.arguments[1]].append(place)
+        by_queue[_hash_tag(call)].append(place)
 
     async def run_in_order(places: Sequence[int]) -> None:
         for place in places:
             answers[place] = await _answer(driver, calls[place])
 
-    await asyncio.gather(*(run_in_order(places) for places in by_key.values()))
+    await asyncio.gather(*(run_in_order(places) for places in by_queue.values()))
     return answers
+
+
+def _hash_tag(call: Call) -> str:
+    """Return what pins the slot of the call's keys: the queue, in braces."""
+    return str(call.arguments[1]).partition("}")[0]
 
 
 async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:

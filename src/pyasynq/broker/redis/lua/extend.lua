@@ -9,7 +9,7 @@
 --   lease_s        float  length of the lease from now, seconds
 -- EACH
 --   id             str    task id
---   owner          str    token of the taking; empty if a recoverer holds it
+--   owner          str    token of the taking
 -- RETURNS
 --   for each: 1 extended, 0 no longer held
 -- SOURCE

@@ -18,8 +18,8 @@ local function is_held(id, owner, lease_end)
   return redis.pcall("HGET", task_prefix .. id, "owner") == stamp(owner, lease_end)
 end
 
--- Return one answer for each task (1 held, 0 lost) and the ids that are held.
--- Reads only, so an error here leaves everything as it was.
+-- Return one answer for each task (1 held, 0 lost) and the ids that are held; one that is named
+-- twice is held once. Reads only, so an error here leaves everything as it was.
 local function held()
   redis.call("LLEN", active)
   local ids = {}
@@ -27,12 +27,13 @@ local function held()
     ids[#ids + 1] = each[i]
   end
   local ends = redis.call("ZMSCORE", lease, unpack(ids))
-  local answers, mine = {}, {}
+  local answers, mine, named = {}, {}, {}
   for n, id in ipairs(ids) do
     answers[n] = 0
-    if is_held(id, each[2 + (n - 1) * stride], ends[n]) then
+    if not named[id] and is_held(id, each[2 + (n - 1) * stride], ends[n]) then
       answers[n] = 1
       mine[#mine + 1] = id
+      named[id] = true
     end
   end
   return answers, mine
