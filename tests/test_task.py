@@ -85,3 +85,13 @@ def test_an_unknown_option_says_which_was_meant() -> None:
 )
 def test_a_task_shows_no_payload(payload: bytes | None, shown: str) -> None:
     assert repr(Task("t", payload)) == shown
+
+
+def test_text_as_payload_is_refused_with_the_remedy() -> None:
+    with pytest.raises(OptionError, match=r"text\.encode\(\).*got 'bob'"):
+        Task("t", "bob")  # type: ignore[arg-type]
+
+
+def test_a_refused_duration_is_shown_in_seconds() -> None:
+    with pytest.raises(OptionError, match=r"got -1 s$"):
+        Task("t", timeout=timedelta(seconds=-1))

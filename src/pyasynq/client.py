@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from pyasynq.broker import Broker, EnqueuePath, connect
 from pyasynq.clock import Clock
@@ -65,6 +65,7 @@ class Client:
             ClientClosedError: After `aclose`.
         """
         self._check_open()
+        _check_task(task)
         (task_id,) = _random_ids(1)
         composed = self._composed(task, checked(options), task_id, self._clock.now())
         answer = await self._gathered.enqueue(composed.plan)
@@ -81,14 +82,15 @@ class Client:
             For each task, in the given order, its info or the error that `enqueue` would raise.
 
         Raises:
-            OptionError: If an option of the call is not allowed.
+            OptionError: If an option of the call is not allowed, or there is something other than
+                tasks; nothing was written.
             ClientClosedError: After `aclose`.
         """
         self._check_open()
         shared = checked(options)
+        waiting = _checked_tasks(tasks)
         outcomes: list[TaskInfo | PyasynqError] = []
         writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
-        waiting = list(tasks)
         for start in range(0, len(waiting), CHUNK):
             chunk = self._chunk(waiting[start : start + CHUNK], shared)
             if writing is not None:
@@ -128,11 +130,9 @@ class Client:
             raise ClientClosedError
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
-        if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError("task", task, "a Task")
         if task.payload is not None and len(task.payload) > self._max_payload:
-            size = f"{len(task.payload)} bytes"
-            raise OptionError("payload", size, f"at most {self._max_payload} bytes (max_payload)")
+            allowed = f"at most {self._max_payload} bytes (max_payload)"
+            raise OptionError("payload", len(task.payload), allowed)
         merged = merge(task.options, options)
         plan = compose(task, merged, now=now, task_id=task_id)
         return _Composed(plan, task, merged, now)
@@ -294,6 +294,20 @@ class SyncClient:
             if not self._thread.is_alive():
                 self._thread.start()
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise OptionError("task", task, "a Task (a typed task makes one: .task(…), or .enqueue(…))")
+
+
+def _checked_tasks(tasks: object) -> list[Task]:
+    if not isinstance(tasks, Iterable):
+        raise OptionError("tasks", tasks, "a list of Tasks (for one there is enqueue)")
+    waiting = list(cast("Iterable[Task]", tasks))
+    for task in waiting:
+        _check_task(task)
+    return waiting
 
 
 def _random_ids(count: int) -> list[str]:

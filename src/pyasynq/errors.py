@@ -242,6 +242,11 @@ class Snooze(Exception):
         super().__init__(f"snoozed for {delay}")
 
 
+def seconds(duration: timedelta) -> str:
+    """Return *duration* as people read it: ``-1 s``, ``0.25 s``."""
+    return f"{duration.total_seconds():.15g} s"
+
+
 def _checked_delay(delay: object) -> timedelta:
     if not isinstance(delay, timedelta):
         msg = f"the delay must be a timedelta, got {_shown(delay)}"
@@ -250,5 +255,5 @@ def _checked_delay(delay: object) -> timedelta:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = seconds(value) if isinstance(value, timedelta) else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

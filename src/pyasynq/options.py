@@ -11,7 +11,7 @@ Differs:
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypedDict, cast
 
@@ -98,8 +98,8 @@ def checked(given: Mapping[str, object]) -> Options:
     """
     if not given:
         return NO_OPTIONS
-    checks = {name: _check(name) for name in given}
-    values = {n: checks[n](n, value) for n, value in given.items() if value is not None}
+    check_known(given, _CHECKS)
+    values = {n: _CHECKS[n](n, value) for n, value in given.items() if value is not None}
     if "process_at" in values and "process_in" in values:
         raise OptionError("process_in", given["process_in"], "left out when process_at is given")
     return Options(**values)  # type: ignore[arg-type]  # each value was checked by its name
@@ -171,14 +171,18 @@ def whole_seconds(duration: timedelta) -> int:
     return -(-duration // SECOND)
 
 
-def _check(name: str) -> Callable[[str, object], object]:
-    check = _CHECKS.get(name)
-    if check is None:
-        close = difflib.get_close_matches(name, _CHECKS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(_CHECKS)}"
-        msg = f"unknown option {name!r}{hint}"
-        raise TypeError(msg)
-    return check
+def check_known(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are not among *known*.
+
+    Raises:
+        TypeError: If a name is no option; it says which one may have been meant.
+    """
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+            msg = f"unknown option {name!r}{hint}"
+            raise TypeError(msg)
 
 
 def _group(name: str, value: object) -> str:

@@ -62,4 +62,5 @@ def _checked_payload(payload: object) -> bytes | None:
         return payload
     if isinstance(payload, bytearray | memoryview):
         return bytes(cast("bytearray", payload))
-    raise OptionError("payload", payload, "bytes or None")
+    allowed = "bytes or None (text: text.encode(); data: json.dumps(data).encode())"
+    raise OptionError("payload", payload, allowed)

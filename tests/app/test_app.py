@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -392,7 +392,7 @@ async def test_two_servers_of_one_app_share_its_tasks(redis_url: str, client: Cl
 def test_a_type_is_declared_once() -> None:
     app = App("redis://127.0.0.1:6379")
     app.task("t")(_nothing)
-    with pytest.raises(OptionError, match="no handler yet, got 't'"):
+    with pytest.raises(OptionError, match="type must be one that is not taken"):
         app.task("t")(_nothing)
 
 
@@ -424,3 +424,47 @@ def test_a_task_keeps_name_and_docstring_of_its_function() -> None:
 
 async def _nothing() -> None:
     """Do nothing."""
+
+
+# -- mistakes --------------------------------------------------------------------------------------
+
+URL = "redis://127.0.0.1:6379"
+
+
+def test_an_unknown_option_of_an_app_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="did you mean 'concurrency'"):
+        App(URL, concurency=3)  # type: ignore[call-arg]
+
+
+def test_an_unknown_option_of_a_server_is_refused() -> None:
+    with pytest.raises(TypeError, match="did you mean 'queues'"):
+        App(URL).server(queue={"a": 1})  # type: ignore[call-arg]
+
+
+def test_an_unknown_option_of_a_call_is_refused() -> None:
+    task = App(URL).task("t")(lambda: None)
+    with pytest.raises(TypeError, match="did you mean 'max_retry'"):
+        task.options(max_retries=2)  # type: ignore[call-arg]
+
+
+def test_a_task_without_a_type_is_refused() -> None:
+    with pytest.raises(TypeError, match=r'write @app.task\("email:welcome"\)'):
+        App(URL).task(lambda: None)  # type: ignore[arg-type]
+
+
+def test_a_generator_cannot_be_a_task() -> None:
+    def numbers(count: int) -> Iterator[int]:
+        yield from range(count)
+
+    with pytest.raises(TypeError, match=r"the task 't' must return, .*numbers yields"):
+        App(URL).task("t")(numbers)
+
+
+def test_a_typed_task_shows_its_type() -> None:
+    assert repr(App(URL).task("t")(lambda: None)) == "<TypedTask 't'>"
+
+
+async def test_a_typed_task_is_no_task_and_says_what_is(app: App) -> None:
+    task = app.task("t")(lambda: None)
+    with pytest.raises(OptionError, match=r"\.task\(…\), or \.enqueue\(…\)\), got <TypedTask 't'>"):
+        await app.client.enqueue(task)  # type: ignore[arg-type]

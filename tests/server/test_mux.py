@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import threading
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 
@@ -285,3 +286,54 @@ async def test_a_plain_function_that_returns_although_it_was_told_to_stop_has_su
     info = await client.enqueue(Task("t"), timeout=SECOND)
     await work_off(Server(redis_url, burst=True), until_cancelled)
     assert not await queue.exists(info.id)
+
+
+# -- what cannot be a handler ----------------------------------------------------------------------
+
+
+def generator(_task: ActiveTask) -> Iterator[None]:
+    yield
+
+
+async def async_generator(_task: ActiveTask) -> AsyncIterator[None]:
+    yield
+
+
+class YieldingCall:
+    def __call__(self, _task: ActiveTask) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    "function", [generator, async_generator, functools.partial(generator), YieldingCall()]
+)
+def test_a_generator_is_refused_as_its_body_would_never_run(function: object) -> None:
+    with pytest.raises(TypeError, match="its body would never run"):
+        Mux().handle("t")(function)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("function", [lambda: None, lambda _task, _more: None], ids=["none", "two"])
+def test_a_function_that_does_not_take_one_task_is_refused(function: object) -> None:
+    with pytest.raises(TypeError, match=r"a handler is called with \(task\), .*lambda> takes \("):
+        Mux().handle("t")(function)  # type: ignore[type-var]
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="a handler must be a function"):
+        Mux().handle("t")("not a function")  # type: ignore[type-var]
+
+
+def test_a_handler_without_a_pattern_is_refused() -> None:
+    with pytest.raises(OptionError, match=r'write @mux.handle\("'):
+        Mux().handle(Handler())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [lambda _task: None, generator, "no function"])
+def test_what_cannot_be_middleware_is_refused(function: object) -> None:
+    with pytest.raises(TypeError, match="a middleware"):
+        Mux().use(function)  # type: ignore[arg-type]
+
+
+async def test_a_server_refuses_a_handler_that_takes_no_task(redis_url: str) -> None:
+    with pytest.raises(TypeError, match="a handler is called with"):
+        await Server(redis_url, burst=True).run(lambda: None)  # type: ignore[arg-type]

@@ -19,11 +19,11 @@ from typing import (
 
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
-from pyasynq.errors import PyasynqError
+from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
-from pyasynq.options import EnqueueOptions, Options, TaskOptions, checked, merge
+from pyasynq.options import EnqueueOptions, Options, TaskOptions, check_known, checked, merge
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
-from pyasynq.server.mux import is_async
+from pyasynq.server.mux import check_function, is_async
 from pyasynq.task import Task
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class TypedTask(Generic[P, R]):
         self._function = function
         self._options = options
         self._signature = Signature(type, function)
+
+    def __repr__(self) -> str:
+        """Show the type."""
+        return f"<TypedTask {self.type!r}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
@@ -114,7 +118,11 @@ class App:
         Args:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
             **options: Defaults for the servers this app makes; see `ServerOptions`.
+
+        Raises:
+            TypeError: If an option is unknown.
         """
+        check_known(options, ServerOptions.__annotations__)
         self.mux = Mux()
         self.state: dict[str, Any] = {}
         self._broker = broker
@@ -144,10 +152,17 @@ class App:
 
         Raises:
             OptionError: If *type* is blank, or is taken, or an option is not allowed.
+            TypeError: If an option is unknown, or the function cannot be a task.
         """
+        if callable(type):
+            msg = 'app.task needs the type of the task: write @app.task("email:welcome")'
+            raise TypeError(msg)
+        if type in self.mux.patterns:
+            raise OptionError("type", type, "one that is not taken: this app has such a task")
         defaults = Task(type, **options).options  # refuses bad ones here, not at the first call
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
+            check_function(function, f"the task {type!r}", "(its parameters)")
             task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
             self.mux.handle(type)(task.handle)
             return task

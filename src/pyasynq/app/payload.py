@@ -5,10 +5,11 @@ payload. Types are checked on both sides: nothing goes out that could not come i
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, cast, get_type_hints
 
 import msgspec
+import msgspec.inspect
 
 from pyasynq.errors import PayloadError, SkipRetry
 from pyasynq.server import ActiveTask
@@ -45,6 +46,7 @@ class Signature:
         sent = [p for p in parameters if p.name not in self.active]
         self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
         self._sent = signature.replace(parameters=sent, return_annotation=None)
+        self._takes = f"({', '.join(p.name for p in sent)})"
         self._codec = _codec(type, sent, hints)
 
     def payload(self, *args: object, **kwargs: object) -> bytes:
@@ -54,7 +56,11 @@ class Signature:
             TypeError: If they are not the arguments of the function.
             PayloadError: If one is not of its type.
         """
-        arguments = self._sent.bind(*args, **kwargs).arguments
+        try:
+            arguments = self._sent.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            msg = f"the task {self._type!r} takes {self._takes}: {error}"
+            raise TypeError(msg) from None
         try:
             payload = self._codec.encode(arguments)
             self._codec.decode(payload)
@@ -95,10 +101,41 @@ def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             msg = f"the task {type!r} takes {parameter}: name its parameters, they become JSON keys"
             raise TypeError(msg)
-    if len(sent) == 1 and sent[0].kind is sent[0].POSITIONAL_ONLY:
+        _check_carried(type, parameter, hints.get(parameter.name, Any))
+    whole = [p for p in sent if p.kind is p.POSITIONAL_ONLY]
+    if whole and len(sent) > 1:
+        msg = (
+            f"the task {type!r} takes more than {whole[0].name!r}: a positional-only parameter is "
+            "the whole payload, so it must be the only one; move or remove the /"
+        )
+        raise TypeError(msg)
+    if whole:
         name = sent[0].name
         return _Whole(name, hints.get(name, Any), sent[0].default)
     return _Fields(type, sent, hints)
+
+
+def _check_carried(type: str, parameter: inspect.Parameter, hint: Any) -> None:  # noqa: ANN401 - any type
+    for foreign in _foreign(msgspec.inspect.type_info(hint), set()):
+        if not hasattr(foreign, "model_validate"):
+            msg = (
+                f"the task {type!r} takes {parameter}: JSON cannot carry a {foreign.__qualname__}; "
+                "use a dataclass, a msgspec.Struct or a pydantic model"
+            )
+            raise TypeError(msg)
+
+
+def _foreign(node: object, seen: set[int]) -> Iterator[type]:
+    """Yield the classes within *node*, a type or a part of one, that msgspec does not know."""
+    if isinstance(node, msgspec.inspect.CustomType):
+        yield node.cls
+    elif isinstance(node, tuple):
+        for part in cast("tuple[object, ...]", node):
+            yield from _foreign(part, seen)
+    elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field) and id(node) not in seen:
+        seen.add(id(node))
+        for name in node.__struct_fields__:
+            yield from _foreign(getattr(node, name), seen)
 
 
 class _Fields:

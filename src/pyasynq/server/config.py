@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, TypedDict, cast
 import msgspec
 
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError
+from pyasynq.errors import OptionError, seconds
 from pyasynq.message import TaskMessage
 from pyasynq.options import check_queue
 from pyasynq.retry import asynq_delay
@@ -158,7 +158,7 @@ def _check_count(name: str, value: object, most: int | None = None) -> None:
 
 def _check_time(name: str, value: object, least: timedelta) -> None:
     if not isinstance(value, timedelta) or value < least:
-        raise OptionError(name, value, f"a timedelta of at least {least}")
+        raise OptionError(name, value, f"a timedelta of at least {seconds(least)}")
 
 
 def _check_queues(queues: object) -> None:

@@ -6,7 +6,7 @@ Source:
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from pyasynq.errors import HandlerNotFoundError, OptionError
@@ -39,8 +39,11 @@ class Mux:
         """Return a decorator that makes a function the handler of *pattern*.
 
         Raises:
-            OptionError: If *pattern* is blank or has a handler.
+            OptionError: If *pattern* is no text, is blank or has a handler.
+            TypeError: From the decorator, if the function cannot handle a task.
         """
+        if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("pattern", pattern, 'text: write @mux.handle("email:verify")')
         if not pattern.strip():
             raise OptionError("pattern", pattern, "non-blank text")
         if pattern in self._handlers:
@@ -58,10 +61,19 @@ class Mux:
 
         It is called as ``await middleware(task, call_next)``, also for types that nobody handles,
         and applies to tasks that start from now on. Can be used as a decorator.
+
+        Raises:
+            TypeError: If it cannot be called so.
         """
+        check_function(middleware, "a middleware", "(task, call_next)", 2)
         self._middleware.append(middleware)
         self._found.clear()
         return middleware
+
+    @property
+    def patterns(self) -> Collection[str]:
+        """The patterns that have a handler."""
+        return self._handlers.keys()
 
     async def __call__(self, task: ActiveTask) -> object:
         """Handle *task*.
@@ -87,7 +99,12 @@ class Mux:
 
 
 def as_async(handler: Handler) -> AsyncHandler:
-    """Return *handler* as something to await; a plain function will run in a thread."""
+    """Return *handler* as something to await; a plain function will run in a thread.
+
+    Raises:
+        TypeError: If it cannot handle a task.
+    """
+    check_function(handler, "a handler", "(task)", 1)
     if is_async(handler):
         return cast("AsyncHandler", handler)
 
@@ -95,6 +112,44 @@ def as_async(handler: Handler) -> AsyncHandler:
         return await task.in_thread(functools.partial(handler, task))
 
     return call
+
+
+def check_function(function: object, role: str, takes: str, count: int | None = None) -> None:
+    """Refuse what could never play its *role*.
+
+    Args:
+        function: What was given.
+        role: What it is to be, for the message.
+        takes: What it is called with, for the message.
+        count: How many arguments that is; None if it does not matter.
+
+    Raises:
+        TypeError: If it cannot be called so, or is a generator, whose body would never run.
+    """
+    name = getattr(function, "__qualname__", None) or repr(function)
+    if not callable(function):
+        msg = f"{role} must be a function {takes}, got {name}"
+        raise TypeError(msg)
+    if any(_is_generator(it) for it in (function, getattr(function, "__call__", None))):  # noqa: B004
+        msg = f"{role} must return, {name} yields: its body would never run"
+        raise TypeError(msg)
+    if count is not None and not _takes(function, count):
+        msg = f"{role} is called with {takes}, {name} takes {inspect.signature(function)}"
+        raise TypeError(msg)
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _takes(function: Callable[..., object], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except ValueError:
+        return True  # written in C, without a signature: it cannot be known
+    except TypeError:
+        return False
+    return True
 
 
 def is_async(function: Callable[..., object]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from pyasynq.broker import connect
 from pyasynq.errors import OptionError, ServerStateError
+from pyasynq.options import check_known
 from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import Crew
@@ -51,6 +52,7 @@ class Server:
             OptionError: If the broker or an option cannot be used.
             TypeError: If an option is unknown.
         """
+        check_known(options, ServerOptions.__annotations__)
         self.state = "new"
         self._handler = handler
         self.id = options.setdefault("server_id", str(uuid.uuid4()))
