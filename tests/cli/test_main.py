@@ -1,5 +1,6 @@
 """Mistakes on the command line are told on stderr, with an exit code that says which."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 import pyasynq
 from pyasynq.cli import main
 from pyasynq.cli.exits import ExitError
-from pyasynq.cli.loading import load_app
+from pyasynq.cli.loading import BrokenModuleError, load_app
 from tests.cli import apps
 
 
@@ -40,6 +41,48 @@ def test_a_command_line_that_cannot_be_read_is_a_usage_error(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-c", "many"], "'many' is no whole number"),
+        (["-Q", "a:3"], "'a:3': write a=3"),
+        (["--shutdown-timeout", "-5s"], "-5s is negative: write 0 or more"),
+        (["--conc", "3"], "unknown: --conc 3"),
+        (["-p", "0"], "--processes must be at least 1, got 0"),
+        (["-p", "2", "--health-addr", ":8081"], "--health-addr does not go together with"),
+        (["--reload", "--health-addr", ":8081"], "--health-addr does not go together with"),
+        (["--health-addr", ":70000"], "the port must be from 1 to 65535"),
+    ],
+    ids=lambda it: " ".join(it) if isinstance(it, list) else "",
+)
+def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["worker", "tests.cli.apps:app", *words])
+    usage, line = capsys.readouterr().err.splitlines()
+    assert (end.value.code, usage) == (2, "usage: pyasynq worker [options] module:app")
+    assert line.startswith("pyasynq worker: ")
+    assert text in line
+
+
+def test_the_level_of_log_lines_may_be_in_upper_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "tests.cli.apps:nothing", "--log-level", "INFO"]) == 3
+    assert "has no pyasynq.App called 'nothing'; there is app" in capsys.readouterr().err
+
+
+def test_the_help_says_what_variables_names_and_exit_codes_mean(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["worker", "--help"])
+    text = capsys.readouterr().out
+    assert "[NAME] is the environment variable" in text
+    assert '"module" alone means "module:app"' in text
+    assert "exit codes: 0 stopped; 1 failed" in text
+    assert "``" not in text
+
+
 # -- the user's app --------------------------------------------------------------------------------
 
 
@@ -66,10 +109,21 @@ def test_an_app_that_is_not_there_is_told(place: str, text: str) -> None:
     assert error.value.code == 3
 
 
-@pytest.mark.parametrize("place", [":app", "", ".apps:app", "tests/cli/apps.py:app"])
-def test_a_place_that_is_none_is_told(place: str) -> None:
-    with pytest.raises(ExitError):
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (":app", "name it as module:app"),
+        ("", "name it as module:app"),
+        (".apps:app", "did you mean apps:app?"),
+        ("t.py:app", "did you mean t:app?"),
+        ("./t.py", "did you mean t:app?"),
+        ("sub/t:web", "did you mean sub.t:web?"),
+    ],
+)
+def test_a_place_that_is_none_is_told(place: str, text: str) -> None:
+    with pytest.raises(ExitError, match=re.escape(text)) as error:
         load_app(place)
+    assert error.value.code == 2
 
 
 def test_an_app_is_found_in_the_current_folder(
@@ -88,5 +142,27 @@ def test_a_module_that_is_missing_inside_the_app_is_not_taken_for_the_app(
 ) -> None:
     (tmp_path / "needy.py").write_text("import something_not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="something_not_installed"):
+    with pytest.raises(BrokenModuleError, match="No module named 'something_not_installed'"):
         load_app("needy:app")
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "last"),
+    [
+        ("broken_a", "def f():\n    return 1 / 0\nf()\n", "ZeroDivisionError: division by zero"),
+        ("broken_b", "import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        ("broken_c", "def f(:\n", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_the_error_of_a_module_is_shown_from_the_module_down(
+    name: str, source: str, last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BrokenModuleError) as error:
+        load_app(f"{name}:app")
+    first, *_, end = str(error.value).splitlines()
+    assert (error.value.code, end) == (1, last)
+    assert first == f"the module '{name}' cannot be imported"
+    assert "importlib" not in str(error.value)
+    assert f"{name}.py" in str(error.value)

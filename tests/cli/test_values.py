@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pyasynq.cli.values import Options, address, duration, weights
+from pyasynq.cli.values import Options, address, duration, weights, whole
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,15 @@ def test_a_duration_is_read_as_go_writes_it(text: str, seconds: float) -> None:
     assert duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "8", "s", "8 s", "-8s", "8x", "1m30", "1s garbage", "8S"])
+@pytest.mark.parametrize("text", ["", "8", "s", "8 s", "8x", "1m30", "1s garbage", "8S"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no duration: write 8s"):
         duration(text)
+
+
+def test_a_negative_duration_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="-8s is negative"):
+        duration("-8s")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,11 @@ def test_a_queue_that_is_named_twice_is_refused() -> None:
         weights("a=1,a=2")
 
 
+def test_a_colon_before_a_weight_is_refused_with_the_remedy() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="'low:1': write low=1"):
+        weights("high=6,low:1")
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -77,11 +87,19 @@ def test_an_address_without_port_is_refused(text: str) -> None:
         address(text)
 
 
+@pytest.mark.parametrize("text", ["localhost:0", "localhost:65536"])
+def test_a_port_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="port must be from 1 to 65535"):
+        address(text)
+
+
 def parsed(environ: dict[str, str], *words: str) -> argparse.Namespace:
     """Return what *words* mean where *environ* is set."""
     parser = argparse.ArgumentParser()
     options = Options(parser, environ)
     options.value("-t", "--shutdown-timeout", type=duration, help="")
+    options.value("-c", "--count", type=whole, help="")
+    options.value("--form", choices=["table", "json"], default="table", help="")
     options.switch("--strict", help="")
     return parser.parse_args(words)
 
@@ -101,7 +119,28 @@ def test_a_variable_stands_for_a_switch(text: str, on: bool) -> None:  # noqa: F
     assert parsed({"PYASYNQ_STRICT": text}).strict is on
 
 
-def test_a_variable_that_cannot_be_read_is_a_usage_error() -> None:
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [("SHUTDOWN_TIMEOUT", "soon"), ("COUNT", "abc"), ("FORM", "xml"), ("STRICT", "maybe")],
+)
+def test_a_variable_that_cannot_be_read_is_named(
+    variable: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
-        parsed({"PYASYNQ_SHUTDOWN_TIMEOUT": "soon"})
+        parsed({f"PYASYNQ_{variable}": text})
     assert end.value.code == 2
+    assert f"PYASYNQ_{variable}: '{text}' is" in capsys.readouterr().err
+
+
+def test_a_variable_that_cannot_be_read_does_not_matter_beside_the_option() -> None:
+    assert parsed({"PYASYNQ_COUNT": "abc"}, "-c", "3").count == 3
+
+
+@pytest.mark.parametrize("name", ["SHUTDOWN_TIMEOUT", "COUNT", "FORM", "STRICT"])
+def test_an_empty_variable_counts_as_not_set(name: str) -> None:
+    words = parsed({f"PYASYNQ_{name}": ""})
+    assert words == parsed({})
+
+
+def test_a_choice_may_be_in_upper_case() -> None:
+    assert parsed({}, "--form", "JSON").form == "json"

@@ -73,9 +73,9 @@ async def test_what_the_app_says_holds_where_the_command_says_nothing(
     [
         (["tests.cli.apps:nothing"], 3, "has no pyasynq.App called 'nothing'"),
         ([APP, "-c", "0"], 2, "concurrency must be a whole number from 1"),
-        ([APP, "-u", "http://x"], 2, "broker must be"),
+        ([APP, "-u", "http://x"], 2, "--uri must be host:port, or a redis://"),
         ([APP, "-p", "0"], 2, "--processes must be at least 1"),
-        ([APP, "-p", "2", "-c", "0"], 1, "concurrency must be a whole number from 1"),
+        ([APP, "-p", "2", "-c", "0"], 2, "concurrency must be a whole number from 1"),
     ],
     ids=["app", "option", "uri", "processes", "supervised"],
 )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pyasynq.cli import worker
 from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.parser import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = words.run(words)
     except ExitError as error:
+        if error.code == Exit.USAGE:
+            words.parser.error(str(error))
         print(f"pyasynq: {error}", file=sys.stderr)  # noqa: T201 - messages of a command line
         return error.code
     except KeyboardInterrupt:
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from pyasynq import __version__
 
-    parser = argparse.ArgumentParser(prog="pyasynq", description="Task queues on Redis.")
+    parser = Parser(prog="pyasynq", description="Task queues on Redis.")
     parser.add_argument("--version", action="version", version=f"pyasynq {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     worker.add_to(commands, os.environ)

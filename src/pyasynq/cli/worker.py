@@ -6,62 +6,146 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
+from pyasynq.cli.ending import GRACE_S, end_after, end_now
 from pyasynq.cli.exits import Exit, ExitError
-from pyasynq.cli.loading import load_app
+from pyasynq.cli.loading import BrokenModuleError, load_app
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
-from pyasynq.cli.values import Options, address, duration, weights
-from pyasynq.errors import OptionError
-from pyasynq.server.processor import HANDLER_THREAD
+from pyasynq.cli.values import Options, address, duration, weights, whole
+from pyasynq.errors import BrokerError, OptionError
 
 if TYPE_CHECKING:
     from pyasynq.server import Server, ServerOptions
+
+log = logging.getLogger("pyasynq.worker")
+
+DESCRIPTION: Final = """\
+Run the tasks of a pyasynq.App. It is named as module:app, looked for in the current folder first;
+"module" alone means "module:app". SIGTERM and Ctrl-C stop the worker once running tasks have ended,
+a second one at once."""
+
+EPILOG: Final = """\
+[NAME] is the environment variable that stands for an option; the option wins.
+
+exit codes: 0 stopped; 1 failed; 2 an option does not fit; 3 there is no such module or app;
+4 no Redis at the start of a burst"""
+
+UNKNOWN_STOP_S: Final = 30.0
+"""Longest stop of a child whose app cannot be loaded yet."""
+
+FLAGS: Final = {
+    "broker": ("uri", "--uri"),
+    "concurrency": ("concurrency", "--concurrency"),
+    "queues": ("queues", "--queues"),
+    "shutdown_timeout": ("shutdown_timeout", "--shutdown-timeout"),
+}
+"""Options of a server, and what they are here."""
 
 
 def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the command to the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "worker", help="run the tasks of an app", description=__doc__
+        "worker",
+        help="run the tasks of an app",
+        usage="%(prog)s [options] module:app",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
     parser.set_defaults(run=run)
     options = Options(parser, environ)
-    options.value("-u", "--uri", help="host:port or URL of Redis, instead of the app's")
-    options.value("-c", "--concurrency", type=int, help="tasks run at once")
-    options.value("-Q", "--queues", type=weights, help="queues and weights: critical=6,low=1")
+    options.value("-u", "--uri", help="Redis, host:port or a URL; the app's when not given")
+    options.value(
+        "-c",
+        "--concurrency",
+        type=whole,
+        metavar="N",
+        help="tasks run at once; the app's when not given, else the number of CPUs",
+    )
+    options.value(
+        "-Q",
+        "--queues",
+        type=weights,
+        help="queues and weights, critical=6,low=1; the app's when not given, else default=1",
+    )
     options.switch("--strict", help="empty heavier queues before lighter ones")
-    options.value("-p", "--processes", type=int, help="worker processes, supervised and restarted")
+    options.value(
+        "-p",
+        "--processes",
+        type=whole,
+        metavar="N",
+        help="worker processes, supervised and restarted; one, not supervised, when not given",
+    )
     options.switch("--burst", help="stop when the queues are empty")
     options.switch("--reload", help="restart when a source file changes")
-    options.value("--shutdown-timeout", type=duration, help="time running tasks have to end: 8s")
-    options.value("--health-addr", type=address, help="serve /healthz at host:port")
-    options.value("--log-format", choices=["console", "json"], default="console", help="log lines")
+    options.value(
+        "--shutdown-timeout",
+        type=duration,
+        metavar="TIME",
+        help="time running tasks have to end at a stop, 1m30s; the app's when not given, else 8s",
+    )
+    options.value(
+        "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
+    )
+    options.value(
+        "--log-format",
+        choices=["console", "json"],
+        default="console",
+        help="console when not given",
+    )
     options.value(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
-        help="least important log lines shown",
+        help="least important log lines shown; info when not given",
     )
 
 
 def run(words: argparse.Namespace) -> int:
     """Run the worker, or supervise the processes that do."""
     logs.set_up(words.log_format, words.log_level)
+    _check(words)
+    if (words.processes or words.reload) and CHILD not in os.environ:
+        return supervise(
+            words.processes or 1,
+            patience_s=_patience_s(words),
+            reload=words.reload,
+            burst=words.burst,
+        )
+    server = _server(words)
+    log.info("pid %d runs %s", os.getpid(), words.app)
+    asyncio.run(_work(server, words))
+    return Exit.OK
+
+
+def _check(words: argparse.Namespace) -> None:
     if words.processes is not None and words.processes < 1:
         raise ExitError(Exit.USAGE, f"--processes must be at least 1, got {words.processes}")
-    if (words.processes or words.reload) and CHILD not in os.environ:
-        load_app(words.app)  # a mistake in the name ends here and not in every child again
-        return supervise(words.processes or 1, reload=words.reload)
+    if words.health_addr and ((words.processes or 1) > 1 or words.reload):
+        text = (
+            "--health-addr does not go together with --processes above 1 or --reload: each "
+            "process would need an address of its own"
+        )
+        raise ExitError(Exit.USAGE, text)
+
+
+def _patience_s(words: argparse.Namespace) -> float:
+    """Return the longest time a child takes to stop; mistakes end here, not in every child again.
+
+    With ``--reload`` a broken app is for the child to show; then its supervisor awaits a change.
+    """
     try:
-        server = _server(words)
-    except OptionError as error:
-        raise ExitError(Exit.USAGE, str(error)) from error
-    asyncio.run(_work(server, words))
-    _leave_threads()
-    return Exit.OK
+        return _server(words).longest_stop.total_seconds()
+    except BrokenModuleError:
+        if words.reload:
+            return UNKNOWN_STOP_S
+        raise
 
 
 def _server(words: argparse.Namespace) -> "Server":
@@ -77,30 +161,71 @@ def _server(words: argparse.Namespace) -> "Server":
         given["server_id"] = server_id
     if dead_server := os.environ.get(DEAD_SERVER):
         given["replaces"] = dead_server
-    return load_app(words.app).server(words.uri, **given)
+    app = load_app(words.app)
+    try:
+        return app.server(words.uri, **given)
+    except OptionError as error:
+        raise ExitError(Exit.USAGE, _in_words_of(words, error)) from error
 
 
-def _leave_threads() -> None:
-    """End the process if a handler's thread hangs; Python would wait for it for ever."""
-    if any(thread.name.startswith(HANDLER_THREAD) for thread in threading.enumerate()):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(Exit.OK)
+def _in_words_of(words: argparse.Namespace, error: OptionError) -> str:
+    """Return what *error* says; an option that was given here is called as it is here."""
+    name, flag = FLAGS.get(error.option, ("", ""))
+    if getattr(words, name, None) is None:
+        return str(error)
+    return str(OptionError(flag, error.value, error.allowed))
 
 
 async def _work(server: "Server", words: argparse.Namespace) -> None:
+    code = Exit.FAILED
     if CHILD in os.environ:
-        # The pipe from the supervisor closes when it is gone, however it went.
-        asyncio.get_running_loop().add_reader(sys.stdin, _orphaned, server)
-    if words.health_addr is None:
-        await server.run()
-        return
+        _watch_supervisor(server)
+    try:
+        async with AsyncExitStack() as stack:
+            if words.health_addr is not None:
+                await _serve_health(stack, server, words.health_addr)
+            if words.burst:
+                await _check_redis(server)
+            await server.run()
+        code = Exit.OK
+    except ExitError as error:
+        code = error.code
+        raise
+    finally:
+        end_after(GRACE_S, code)  # all is written; what is left may hang
+
+
+async def _serve_health(stack: AsyncExitStack, server: "Server", place: tuple[str, int]) -> None:
     from pyasynq.cli.health import serving
 
-    async with serving(server, *words.health_addr):
-        await server.run()
+    host, port = place
+    try:
+        await stack.enter_async_context(serving(server, host, port))
+    except OSError as error:
+        # asyncio's own text repeats the address; names that are not known have a negative number.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        text = f"--health-addr: cannot listen at {host}:{port}: {reason}"
+        raise ExitError(Exit.USAGE, text) from error
 
 
-def _orphaned(server: "Server") -> None:
-    asyncio.get_running_loop().remove_reader(sys.stdin)
-    server.shut_down()
+async def _check_redis(server: "Server") -> None:
+    """Refuse to wait for Redis: a burst is started to end, by a timer or a script that looks."""
+    try:
+        await server.ping()
+    except BrokerError as error:
+        raise ExitError(Exit.NO_CONNECTION, str(error)) from error
+
+
+def _watch_supervisor(server: "Server") -> None:
+    """End with the supervisor, also where the loop is blocked: the pipe from it closes then."""
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        log.warning("the supervisor is gone: shutting down")
+        with suppress(RuntimeError):  # the loop is over
+            loop.call_soon_threadsafe(server.shut_down)
+        time.sleep(server.longest_stop.total_seconds() + GRACE_S)
+        end_now(Exit.FAILED)
+
+    threading.Thread(target=watch, name="pyasynq-supervised", daemon=True).start()

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import signal
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, Unpack
+from weakref import WeakKeyDictionary
 
 from pyasynq.broker import connect
 from pyasynq.errors import OptionError, ServerStateError
 from pyasynq.options import check_known
 from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
-from pyasynq.server.crew import Crew
+from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, as_async
 
 if TYPE_CHECKING:
@@ -111,6 +113,11 @@ class Server:
         if failure is not None:
             raise failure
 
+    @property
+    def longest_stop(self) -> timedelta:
+        """The longest time a stop takes, with interrupting handlers and writing outcomes."""
+        return self._config.shutdown_timeout + timedelta(seconds=INTERRUPTED_S + FLUSH_S)
+
     async def ping(self) -> None:
         """Return when Redis answers.
 
@@ -149,24 +156,41 @@ class Server:
         if number == getattr(signal, "SIGTSTP", None):
             self.stop()
             return
-        log.info("%s: shutting down", signal.Signals(number).name)
+        again = " again" if self._stopped.is_set() else ""
+        log.info("%s%s: shutting down", signal.Signals(number).name, again)
         self.shut_down()
+
+
+_listening: "WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[int], None]]]" = (
+    WeakKeyDictionary()
+)
+"""Who hears signals in each loop, which has room for one handler of each."""
 
 
 @contextmanager
 def _signals(handle: Callable[[int], None]) -> Generator[None]:
-    """Pass signals to *handle*, where this thread and platform can."""
+    """Pass signals to *handle*, and to others in this loop, where thread and platform can."""
     loop = asyncio.get_running_loop()
-    heard: list[int] = []
-    for number in SIGNALS:
-        try:
-            loop.add_signal_handler(number, handle, number)
-        except (NotImplementedError, ValueError, RuntimeError):
-            log.debug("signal %s cannot be heard here", number)
-        else:
-            heard.append(number)
+    listening = _listening.setdefault(loop, [])
+    if not listening:
+        _listen(loop, listening)
+    listening.append(handle)
     try:
         yield
     finally:
-        for number in heard:
-            loop.remove_signal_handler(number)
+        listening.remove(handle)
+        if not listening:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+def _listen(loop: asyncio.AbstractEventLoop, listening: Sequence[Callable[[int], None]]) -> None:
+    def hear(number: int) -> None:
+        for handle in [*listening]:
+            handle(number)
+
+    for number in SIGNALS:
+        try:
+            loop.add_signal_handler(number, hear, number)
+        except (NotImplementedError, ValueError, RuntimeError):
+            log.debug("signal %s cannot be heard here", number)

@@ -25,10 +25,10 @@ from pyasynq.errors import (
 Driver: TypeAlias = Redis | RedisCluster
 Word: TypeAlias = str | bytes | int | float
 
-ALLOWED: Final = (
-    "a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL, "
-    "host:port, or a redis.asyncio client with decode_responses=False"
+URLS: Final = (
+    "host:port, or a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL"
 )
+ALLOWED: Final = f"{URLS}, or a redis.asyncio client with decode_responses=False"
 CONNECT_S: Final = 5
 ANSWER_S: Final = 5
 """Longest wait for an answer, as in the reference's client (3 s), with room for slow disks."""
@@ -153,11 +153,11 @@ def _from_url(url: str) -> Driver:
             case "redis-sentinel" | "rediss-sentinel":
                 return _sentinel(url)
             case _:
-                raise OptionError("broker", scheme + "://", ALLOWED)
+                raise OptionError("broker", scheme + "://…", URLS)
     except (ValueError, TypeError, driver_errors.RedisClusterException) as error:
         if isinstance(error, OptionError):
             raise
-        raise OptionError("broker", scheme + "://…", f"{ALLOWED} ({error})") from error
+        raise OptionError("broker", scheme + "://…", f"{URLS} ({error})") from error
 
 
 def _single(url: str) -> Redis:

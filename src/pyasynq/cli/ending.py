@@ -1,0 +1,37 @@
+"""End the process, whatever handlers have left behind.
+
+Python waits at its end for threads and for coroutines that swallow their cancellation: for ever, if
+they never end. What counts is written by then, so the process ends all the same.
+"""
+
+import logging
+import os
+import sys
+import threading
+from typing import Final
+
+GRACE_S: Final = 2.0
+"""Time an orderly end has, with ``atexit`` and all."""
+
+FLUSH_S: Final = 1.0
+"""Time the last lines have; whoever reads them may hang."""
+
+
+def end_after(wait_s: float, code: int) -> None:
+    """End the process with *code* in *wait_s* seconds, if it has not ended by then."""
+    timer = threading.Timer(wait_s, end_now, [code])
+    timer.daemon = True
+    timer.start()
+
+
+def end_now(code: int) -> None:
+    """End the process with *code*, without waiting for anything but the last lines."""
+    flusher = threading.Thread(target=_flush, daemon=True)
+    flusher.start()
+    flusher.join(FLUSH_S)
+    os._exit(code)
+
+
+def _flush() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
