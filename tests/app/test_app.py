@@ -468,3 +468,20 @@ async def test_a_typed_task_is_no_task_and_says_what_is(app: App) -> None:
     task = app.task("t")(lambda: None)
     with pytest.raises(OptionError, match=r"\.task\(…\), or \.enqueue\(…\)\), got <TypedTask 't'>"):
         await app.client.enqueue(task)  # type: ignore[arg-type]
+
+
+async def test_a_task_whose_queue_nobody_listens_to_is_told_at_the_start(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.task("crit", queue="critical")(lambda: None)
+    await work_off(app)
+    assert "nobody listens to the queue 'critical' of crit" in caplog.text
+
+
+async def test_a_queue_that_other_workers_of_the_app_listen_to_is_not_told(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(redis_url, burst=True, queues={"critical": 6, "default": 1})
+    app.task("crit", queue="critical")(lambda: None)
+    await asyncio.wait_for(app.server(queues={"default": 1}).run(), 15)
+    assert "nobody listens" not in caplog.text

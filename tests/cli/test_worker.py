@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,7 +104,7 @@ async def test_log_lines_can_be_json(client: Client, redis_url: str) -> None:
         process.send(signal.SIGTERM)
         entry = json.loads(await process.says("SIGTERM"))
     assert (entry["level"], entry["logger"]) == ("info", "pyasynq.server")
-    assert entry["message"] == "SIGTERM: shutting down"
+    assert entry["message"].startswith("SIGTERM: shutting down server")
 
 
 async def test_health_can_be_asked_for(redis_url: str) -> None:
@@ -198,3 +199,30 @@ async def _count(r: Redis, count: int) -> bool:
 
 async def _is_there(r: Redis, *, not_id: str) -> bool:
     return any(server.server_id != not_id for server in await servers(r))
+
+
+async def test_a_broken_module_is_shown_once_and_waits_for_a_change(
+    redis_url: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "mending.py"
+    source.write_text("1 / 0\n")
+    async with worker("mending:app", "--reload", cwd=tmp_path) as process:
+        await process.says("waiting for a change")
+        source.write_text(_source(redis_url, "mended"))
+        await process.says("runs mending:app")
+    assert "\n".join(process.lines).count("ZeroDivisionError") == 1
+
+
+async def test_a_health_address_that_is_taken_is_told(redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with worker(APP, "-u", redis_url, "--health-addr", address) as process:
+            assert await process.ends() == 2
+    assert process.lines[-1].endswith(f"cannot listen at {address}: Address already in use")
+
+
+async def test_a_burst_without_redis_ends() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(APP, "-u", address, "--burst") as process:
+        assert await process.ends() == 4
+    assert process.lines[-1] == f"pyasynq: Redis: Connection refused at {address}"

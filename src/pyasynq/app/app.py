@@ -1,7 +1,8 @@
 """Typed tasks: functions that are declared once, enqueued by their arguments, run by workers."""
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
     TYPE_CHECKING,
@@ -21,13 +22,23 @@ from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
-from pyasynq.options import EnqueueOptions, Options, TaskOptions, check_known, checked, merge
+from pyasynq.options import (
+    DEFAULT_QUEUE,
+    EnqueueOptions,
+    Options,
+    TaskOptions,
+    check_known,
+    checked,
+    merge,
+)
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
 from pyasynq.server.mux import check_function, is_async
 from pyasynq.task import Task
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
+
+log = logging.getLogger("pyasynq.server")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -129,6 +140,7 @@ class App:
         self._options = options
         self._client: Client | None = None
         self._users = 0
+        self._queues: dict[str, set[str]] = {}
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
@@ -165,6 +177,7 @@ class App:
             check_function(function, f"the task {type!r}", "(its parameters)")
             task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
             self.mux.handle(type)(task.handle)
+            self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             return task
 
         return cast("Declare", declare)
@@ -203,7 +216,8 @@ class App:
         """
         self._broker = broker or self._broker
         merged: ServerOptions = {**self._options, **options}
-        merged["lifespan"] = self._working
+        served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
+        merged["lifespan"] = functools.partial(self._working, served)
         return Server(self._broker, handler=self.mux, **merged)
 
     async def __aenter__(self) -> Self:
@@ -220,6 +234,12 @@ class App:
             await client.aclose()
 
     @asynccontextmanager
-    async def _working(self) -> AsyncGenerator[None]:
+    async def _working(self, served: Set[str]) -> AsyncGenerator[None]:
+        for queue in self._queues.keys() - served:
+            log.warning(
+                "nobody listens to the queue %r of %s: name it in the queues of the app or worker",
+                queue,
+                ", ".join(sorted(self._queues[queue])),
+            )
         async with self, self._lifespan():
             yield

@@ -32,6 +32,7 @@ __all__ = [
     "RegistryPath",
     "Taken",
     "connect",
+    "shown",
 ]
 
 
@@ -50,3 +51,11 @@ def connect(broker: "str | Driver", clock: Clock | None = None) -> Broker:
     from pyasynq.broker.redis import RedisBroker  # imported late: the driver takes 0.1 s to load
 
     return RedisBroker.connect(broker, clock)
+
+
+def shown(broker: "str | Driver") -> str:
+    """Return where *broker* is, without the passwords in it."""
+    if not isinstance(broker, str):
+        return "the program's own client"
+    scheme, _, rest = broker.rpartition("://")
+    return f"{scheme or 'redis'}://{rest.rpartition('@')[2].partition('?')[0]}"

@@ -17,7 +17,8 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(entry).decode()
+        text = {key: it.encode(errors="backslashreplace").decode() for key, it in entry.items()}
+        return msgspec.json.encode(text).decode()
 
 
 def set_up(form: str, level: str) -> None:

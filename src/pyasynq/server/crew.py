@@ -132,7 +132,7 @@ class Crew:
         )
         hurried.cancel()
         if not finished.done():
-            log.info("%d handlers are told to stop", len(self.processor.runs))
+            log.info("running tasks told to stop: %d", len(self.processor.runs))
             self.processor.interrupt()
             await asyncio.wait({finished}, timeout=INTERRUPTED_S)
             finished.cancel()
@@ -144,7 +144,7 @@ class Crew:
             async with asyncio.timeout(FLUSH_S):
                 await self.ledger.written()
         except TimeoutError:
-            log.warning("%d outcomes could not be written", len(list(self.ledger.leases())))
+            log.warning("outcomes that could not be written: %d", len(list(self.ledger.leases())))
 
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""

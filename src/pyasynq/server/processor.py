@@ -26,6 +26,7 @@ from pyasynq.server.actor import Backoff, Link, Passes
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
+from pyasynq.server.failures import log_failure
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
@@ -232,7 +233,10 @@ class Processor:
 
     def _settle(self, lease: Lease, error: Exception | None) -> None:
         now = self._config.clock.now()
-        self._ledger.add(lease, settle(lease.message, error, now=now, policy=self._policy))
+        verdict = settle(lease.message, error, now=now, policy=self._policy)
+        self._ledger.add(lease, verdict)
+        if error is not None:
+            log_failure(lease, error, verdict, now=now)
 
     # -- stopping ----------------------------------------------------------------------------------
 

@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, Unpack
 from weakref import WeakKeyDictionary
 
-from pyasynq.broker import connect
-from pyasynq.errors import OptionError, ServerStateError
+from pyasynq.broker import connect, shown
+from pyasynq.errors import OptionError, ServerStateError, seconds
 from pyasynq.options import check_known
 from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
-from pyasynq.server.mux import Handler, as_async
+from pyasynq.server.mux import Handler, Mux, as_async
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -60,6 +60,7 @@ class Server:
         self.id = options.setdefault("server_id", str(uuid.uuid4()))
         self._config = Config(**options)
         self._broker = connect(broker, self._config.clock)
+        self._address = shown(broker)
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
         self._crew: Crew | None = None
@@ -96,6 +97,7 @@ class Server:
             raise ServerStateError(self.state)
         self.state = "active"
         self._crew = crew = Crew(self._broker, as_async(handler), self._config)
+        self._log_start(handler)
         failure: BaseException | None = None
         try:
             async with self._config.lifespan(), asyncio.TaskGroup() as group:
@@ -108,8 +110,7 @@ class Server:
                 await crew.drain(self._hurry)
                 await dismiss(jobs)
         finally:
-            await crew.leave()
-            await self._broker.aclose()
+            await self._leave(crew)
         if failure is not None:
             raise failure
 
@@ -149,16 +150,41 @@ class Server:
         emptied.add_done_callback(lambda _: self._stopped.set())
         try:
             await self._stopped.wait()
+            if emptied.done():
+                log.info("the queues are empty: shutting down")
         finally:
             emptied.cancel()
+
+    async def _leave(self, crew: Crew) -> None:
+        await crew.leave()
+        await self._broker.aclose()
+        log.info("server %s has stopped", self.id)
 
     def _on_signal(self, number: int) -> None:
         if number == getattr(signal, "SIGTSTP", None):
             self.stop()
             return
-        again = " again" if self._stopped.is_set() else ""
-        log.info("%s%s: shutting down", signal.Signals(number).name, again)
+        name = signal.Signals(number).name
+        if self._stopped.is_set():
+            log.info("%s again: running tasks are told to stop", name)
+        else:
+            time = seconds(self._config.shutdown_timeout)
+            log.info("%s: shutting down server %s; running tasks have %s", name, self.id, time)
         self.shut_down()
+
+    def _log_start(self, handler: Handler) -> None:
+        config = self._config
+        queues = " ".join(f"{queue}={weight}" for queue, weight in config.queues.items())
+        types = f", task types: {len(handler.patterns)}" if isinstance(handler, Mux) else ""
+        log.info(
+            "server %s starts: %s, queues %s%s, %d at once%s",
+            self.id,
+            self._address,
+            queues,
+            " strictly" if config.strict_priority else "",
+            config.concurrency,
+            types,
+        )
 
 
 _listening: "WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[int], None]]]" = (

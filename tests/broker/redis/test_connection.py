@@ -471,7 +471,48 @@ def test_an_error_of_ours_says_where_it_comes_from_and_keeps_its_cause() -> None
 
 
 def test_an_error_without_words_is_named_by_its_type() -> None:
-    assert str(translated(driver_errors.TimeoutError())) == "Redis: TimeoutError"
+    assert str(translated(driver_errors.DataError())) == "Redis: DataError"
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, driver_errors.TimeoutError], ids=["ours", "theirs"])
+def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -> None:
+    assert str(translated(kind())) == "Redis: no answer in time"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (
+            "Error 111 connecting to 127.0.0.1:1. Connect call failed ('127.0.0.1', 1).",
+            "Connection refused at 127.0.0.1:1",
+        ),
+        (
+            "Error -2 connecting to nohost:6379. Name or service not known.",
+            "Name or service not known at nohost:6379",
+        ),
+        ("DB index is out of range", "DB index is out of range"),
+        (
+            'Protocol error, got "H" as reply type byte',
+            'Protocol error, got "H" as reply type byte '
+            "(is this Redis? What answers there speaks something else)",
+        ),
+        (
+            "No master found for 'mymaster' : <redis.asyncio.client.Redis()> - no",
+            "No master found for 'mymaster' "
+            "(check the sentinels' addresses and the name in ?master=)",
+        ),
+    ],
+    ids=["refused", "unknown", "database", "protocol", "sentinel"],
+)
+def test_an_error_says_once_what_is_wrong_and_what_to_do(theirs: str, ours: str) -> None:
+    assert str(translated(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
+
+
+async def test_a_plain_redis_taken_for_a_cluster_is_told() -> None:
+    with RedisServer(port=free_port()) as server:
+        async with connected(f"redis-cluster://127.0.0.1:{server.port}") as broker:
+            with pytest.raises(BrokerUnavailableError, match="this Redis is no cluster: use"):
+                await broker.ping()
 
 
 KINDS = [

@@ -1,6 +1,8 @@
 """Reach Redis: URLs to clients, driver errors to ours."""
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import chain
@@ -54,6 +56,8 @@ _WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("NOPERM ", BrokerAuthError),
     ("The user executing the script can't", BrokerAuthError),
     ("NOAUTH ", BrokerAuthError),
+    ("invalid username-password pair", BrokerAuthError),
+    ("called without any password configured", BrokerAuthError),
     ("WRONGPASS ", BrokerAuthError),
     ("MASTERDOWN ", BrokerUnavailableError),
     ("LOADING ", BrokerUnavailableError),
@@ -61,8 +65,24 @@ _WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("MISCONF ", BrokerUnavailableError),
     ("BUSY ", BrokerUnavailableError),
 )
-"""Errors raised inside a script reach the driver as text only."""
+"""Errors raised inside a script reach the driver as text only, those of a login as others."""
 
+_REMEDIES: Final[tuple[tuple[str, str], ...]] = (
+    ("Protocol error, got", "is this Redis? What answers there speaks something else"),
+    ("'SENTINEL'", "this Redis is no sentinel: use a redis:// URL"),
+    ("Cluster mode is not enabled", "this Redis is no cluster: use a redis:// URL"),
+    ("No master found", "check the sentinels' addresses and the name in ?master="),
+    ("Authentication required", "put user and password into the URL, redis://user:password@host"),
+)
+"""Mistakes that waiting does not mend, and what to do about them."""
+
+_NO_WORDS: Final[dict[type[Exception], str]] = {
+    TimeoutError: "no answer in time",
+    driver_errors.TimeoutError: "no answer in time",
+}
+"""What errors mean that come without words."""
+
+_CONNECTING: Final = re.compile(r"Error (-?\d+) connecting to (\S+)\. (.*)")
 
 FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
 """What the driver raises; the second is no `RedisError`."""
@@ -70,13 +90,25 @@ FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException
 
 def translated(error: Exception) -> BrokerError:
     """Return our error for the driver's *error*, which becomes its cause."""
-    text = str(error)
+    text = str(error) or _NO_WORDS.get(type(error), type(error).__name__)
     said = (ours for words, ours in _WORDS if words in text)
     meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
     kind = next(chain(said, meant), BrokerError)
-    ours = kind(f"Redis: {text}" if text else f"Redis: {type(error).__name__}")
+    ours = kind(f"Redis: {_plain(text)}")
     ours.__cause__ = error
     return ours
+
+
+def _plain(text: str) -> str:
+    """Return the driver's *text* without its repetitions, and with what to do about it."""
+    plain = _CONNECTING.sub(_not_connected, text).partition(" : <")[0].rstrip(". ")
+    remedy = next((remedy for words, remedy in _REMEDIES if words in text), "")
+    return f"{plain} ({remedy})" if remedy else plain
+
+
+def _not_connected(found: re.Match[str]) -> str:
+    number, place, reason = int(found[1]), found[2], found[3].rstrip(".")
+    return f"{os.strerror(number) if number > 0 else reason} at {place}"
 
 
 @asynccontextmanager

@@ -1,0 +1,136 @@
+"""A worker that is told to stop ends, whatever its handlers do."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Client, Task
+from tests.cli.workers import WorkerProcess, worker
+from tests.waiting import wait_until
+
+APP = """
+import asyncio, atexit, os, threading, time
+from pyasynq import App
+
+app = App({url!r})
+atexit.register(print, "exit hooks ran", flush=True)
+
+def say():
+    print("began", os.getpid(), flush=True)
+
+@app.task("swallow")
+async def swallow():
+    say()
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+@app.task("executor")
+async def executor():
+    say()
+    await asyncio.to_thread(time.sleep, 60)
+
+@app.task("thread")
+async def thread():
+    threading.Thread(target=time.sleep, args=[60]).start()
+    say()
+
+@app.task("plain")
+def plain():
+    say()
+
+@app.task("block")
+async def block():
+    say()
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+async def client(redis_url: str, r: Redis, tmp_path: Path) -> AsyncIterator[Client]:
+    """Yield a client, beside an app of bad handlers in the folder of the test."""
+    (tmp_path / "bad.py").write_text(APP.format(url=redis_url))
+    async with Client(redis_url) as client:
+        yield client
+
+
+async def began(process: WorkerProcess) -> int:
+    """Return the pid of the process in which the handler began."""
+    return int((await process.says("began")).rpartition(" ")[2])
+
+
+@pytest.mark.parametrize("type", ["swallow", "executor", "thread"])
+async def test_a_worker_ends_although_its_handler_does_not(
+    type: str, client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task(type))
+    async with worker("bad:app", "--shutdown-timeout", "0s", cwd=tmp_path) as process:
+        await began(process)
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+
+
+async def test_an_orderly_end_runs_exit_hooks(client: Client, tmp_path: Path) -> None:
+    await client.enqueue(Task("plain"))
+    async with worker("bad:app", "--burst", cwd=tmp_path) as process:
+        assert await process.ends() == 0
+    assert "exit hooks ran" in process.lines
+
+
+async def test_a_second_signal_to_the_supervisor_ends_a_child_whose_loop_is_blocked(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task("block"))
+    async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
+        await began(process)
+        process.send(signal.SIGTERM)
+        await process.says("SIGTERM: the workers are told to stop")
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+    assert "does not end: it is killed" in "\n".join(process.lines)
+
+
+async def test_a_child_whose_loop_is_blocked_is_killed_when_its_time_is_over(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task("block"))
+    words = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
+    async with worker(*words, cwd=tmp_path) as process:
+        await began(process)
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+    assert "does not end: it is killed" in "\n".join(process.lines)
+
+
+@pytest.mark.parametrize("type", ["block", "swallow"])
+async def test_children_end_with_a_supervisor_that_is_killed(
+    type: str, client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task(type))
+    words = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
+    async with worker(*words, cwd=tmp_path) as process:
+        pid = await began(process)
+        process.send(signal.SIGKILL)
+        assert await process.ends() == -signal.SIGKILL  # also the child has let go of the pipe
+    await wait_until(lambda: not _runs(pid))
+
+
+async def test_a_child_that_ends_well_without_being_told_to_is_replaced(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task("plain"))
+    async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
+        os.kill(await began(process), signal.SIGTERM)
+        await process.says("ended with exit code 0; it is replaced")
+        await process.says("runs bad:app", times=2)
+
+
+def _runs(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
