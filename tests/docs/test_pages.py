@@ -1,13 +1,16 @@
 """What the pages tell their readers to write does run."""
 
 import builtins
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
-from tests.docs.pages import run_page
+from tests.docs.pages import READERS_REDIS, run_page
 from tests.servers import RedisServer, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +91,14 @@ def test_a_block_that_fails_names_its_line_in_the_page(tmp_path: Path) -> None:
         run_page(page, "")
     line = page.read_text().splitlines().index("1 / 0")
     assert (failure.traceback[-1].path, failure.traceback[-1].lineno) == (page, line)
+
+
+async def test_the_ten_lines_of_the_readme_run_and_can_be_imported_by_a_worker(
+    redis_address: str, tmp_path: Path
+) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "hello.py").write_text(source.replace(READERS_REDIS, redis_address))
+    alone = await anyio.run_process([sys.executable, "hello.py"], cwd=tmp_path)
+    words = ["-m", "pyasynq", "worker", "hello:app", "--burst"]
+    worker = await anyio.run_process([sys.executable, *words], cwd=tmp_path)
+    assert (alone.stdout, worker.stdout) == (b"Welcome, Bob!\n", b"")

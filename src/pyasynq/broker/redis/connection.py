@@ -108,7 +108,9 @@ def _plain(text: str) -> str:
 
 def _not_connected(found: re.Match[str]) -> str:
     number, place, reason = int(found[1]), found[2], found[3].rstrip(".")
-    return f"{os.strerror(number) if number > 0 else reason} at {place}"
+    if reason.isdigit() or reason.startswith(("Connect call failed", "Multiple exceptions")):
+        reason = os.strerror(number)  # theirs repeats the address
+    return f"{reason} at {place}"
 
 
 @asynccontextmanager
