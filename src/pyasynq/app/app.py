@@ -237,9 +237,9 @@ class App:
     async def _working(self, served: Set[str]) -> AsyncGenerator[None]:
         for queue in self._queues.keys() - served:
             log.warning(
-                "nobody listens to the queue %r of %s: name it in the queues of the app or worker",
-                queue,
+                "tasks of %s go to the queue %r, which neither the app nor this worker listens to",
                 ", ".join(sorted(self._queues[queue])),
+                queue,
             )
         async with self, self._lifespan():
             yield
