@@ -334,3 +334,17 @@ def test_two_positional_only_parameters_are_refused() -> None:
 
     with pytest.raises(TypeError, match="the task 't' takes more than 'first'"):
         App(URL).task("t")(take)
+
+
+def test_types_that_exclude_each_other_are_refused_in_the_name_of_the_task() -> None:
+    def take(it: list[int] | tuple[str, ...]) -> None: ...
+
+    with pytest.raises(TypeError, match=r"the task 't' takes it: .*more than one array-like"):
+        App(URL).task("t")(take)
+
+
+def test_a_type_that_is_not_there_at_run_time_is_refused() -> None:
+    def take(it: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(TypeError, match="the task 't': name 'Missing' is not defined; import"):
+        App(URL).task("t")(take)

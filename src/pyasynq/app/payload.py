@@ -36,11 +36,12 @@ class Signature:
         """Read the parameters of *function*, which handles *type*.
 
         Raises:
-            TypeError: If it has ``*args`` or ``**kwargs``, or types that JSON cannot carry.
+            TypeError: If it has ``*args`` or ``**kwargs``, more than one parameter where one takes
+                the whole payload, or types that JSON cannot carry or that are not known.
         """
         self._type = type
         signature = inspect.signature(function)
-        hints = get_type_hints(function, include_extras=True)
+        hints = _hints(type, function)
         parameters = list(signature.parameters.values())
         self.active = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
@@ -96,6 +97,14 @@ def encode_result(type: str, value: object) -> bytes:
         raise SkipRetry(reason) from error
 
 
+def _hints(type: str, function: Callable[..., object]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        msg = f"the task {type!r}: {error}; import the types of its parameters at run time, too"
+        raise TypeError(msg) from error
+
+
 def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -> Codec:
     for parameter in sent:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
@@ -116,7 +125,12 @@ def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -
 
 
 def _check_carried(type: str, parameter: inspect.Parameter, hint: Any) -> None:  # noqa: ANN401 - any type
-    for foreign in _foreign(msgspec.inspect.type_info(hint), set()):
+    try:
+        info = msgspec.inspect.type_info(hint)
+    except TypeError as error:
+        msg = f"the task {type!r} takes {parameter}: {error}"
+        raise TypeError(msg) from error
+    for foreign in _foreign(info, set()):
         if not hasattr(foreign, "model_validate"):
             msg = (
                 f"the task {type!r} takes {parameter}: JSON cannot carry a {foreign.__qualname__}; "

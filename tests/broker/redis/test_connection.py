@@ -508,6 +508,11 @@ def test_an_error_says_once_what_is_wrong_and_what_to_do(theirs: str, ours: str)
     assert str(translated(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
 
 
+def test_a_cluster_taken_for_a_plain_redis_is_told() -> None:
+    error = driver_errors.MovedError("15495 127.0.0.1:20354")
+    assert "for a cluster use a redis-cluster:// URL" in str(translated(error))
+
+
 async def test_a_plain_redis_taken_for_a_cluster_is_told() -> None:
     with RedisServer(port=free_port()) as server:
         async with connected(f"redis-cluster://127.0.0.1:{server.port}") as broker:

@@ -82,6 +82,8 @@ _NO_WORDS: Final[dict[type[Exception], str]] = {
 }
 """What errors mean that come without words."""
 
+_MOVED: Final = "the key is on another node: for a cluster use a redis-cluster:// URL"
+
 _CONNECTING: Final = re.compile(r"Error (-?\d+) connecting to (\S+)\. (.*)")
 
 FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
@@ -91,6 +93,8 @@ FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException
 def translated(error: Exception) -> BrokerError:
     """Return our error for the driver's *error*, which becomes its cause."""
     text = str(error) or _NO_WORDS.get(type(error), type(error).__name__)
+    if isinstance(error, driver_errors.MovedError):
+        text = _MOVED  # the driver's text is the bare number of the slot
     said = (ours for words, ours in _WORDS if words in text)
     meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
     kind = next(chain(said, meant), BrokerError)
