@@ -6,6 +6,8 @@ import time
 
 import msgspec
 
+from pyasynq.cli.values import Options
+
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -19,6 +21,22 @@ class _Json(logging.Formatter):
             entry["exception"] = self.formatException(record.exc_info)
         text = {key: it.encode(errors="backslashreplace").decode() for key, it in entry.items()}
         return msgspec.json.encode(text).decode()
+
+
+def add_to(options: Options) -> None:
+    """Add what says how log lines look."""
+    options.value(
+        "--log-format",
+        choices=["console", "json"],
+        default="console",
+        help="log lines; console when not given",
+    )
+    options.value(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="least important log lines shown; info when not given",
+    )
 
 
 def set_up(form: str, level: str) -> None:

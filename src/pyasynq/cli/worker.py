@@ -93,18 +93,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     options.value(
         "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
     )
-    options.value(
-        "--log-format",
-        choices=["console", "json"],
-        default="console",
-        help="console when not given",
-    )
-    options.value(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        default="info",
-        help="least important log lines shown; info when not given",
-    )
+    logs.add_to(options)
 
 
 def run(words: argparse.Namespace) -> int:

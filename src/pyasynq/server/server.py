@@ -4,11 +4,10 @@ import asyncio
 import logging
 import signal
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, Unpack
-from weakref import WeakKeyDictionary
 
 from pyasynq.broker import connect, shown
 from pyasynq.errors import OptionError, ServerStateError, seconds
@@ -17,15 +16,14 @@ from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async
+from pyasynq.signals import heard
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 log = logging.getLogger("pyasynq.server")
 
-SIGNALS: Final = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGTSTP") if hasattr(signal, name)
-]
+SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGTSTP")
 
 
 class Server:
@@ -75,7 +73,7 @@ class Server:
             OptionError: If there is no handler.
             ServerStateError: If the server has run before.
         """
-        with _signals(self._on_signal):
+        with heard(SIGNALS, self._on_signal):
             async with self.running(handler):
                 await self._over()
 
@@ -185,38 +183,3 @@ class Server:
             config.concurrency,
             types,
         )
-
-
-_listening: "WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[int], None]]]" = (
-    WeakKeyDictionary()
-)
-"""Who hears signals in each loop, which has room for one handler of each."""
-
-
-@contextmanager
-def _signals(handle: Callable[[int], None]) -> Generator[None]:
-    """Pass signals to *handle*, and to others in this loop, where thread and platform can."""
-    loop = asyncio.get_running_loop()
-    listening = _listening.setdefault(loop, [])
-    if not listening:
-        _listen(loop, listening)
-    listening.append(handle)
-    try:
-        yield
-    finally:
-        listening.remove(handle)
-        if not listening:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
-
-
-def _listen(loop: asyncio.AbstractEventLoop, listening: Sequence[Callable[[int], None]]) -> None:
-    def hear(number: int) -> None:
-        for handle in [*listening]:
-            handle(number)
-
-    for number in SIGNALS:
-        try:
-            loop.add_signal_handler(number, hear, number)
-        except (NotImplementedError, ValueError, RuntimeError):
-            log.debug("signal %s cannot be heard here", number)
