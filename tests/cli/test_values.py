@@ -144,3 +144,21 @@ def test_an_empty_variable_counts_as_not_set(name: str) -> None:
 
 def test_a_choice_may_be_in_upper_case() -> None:
     assert parsed({}, "--form", "JSON").form == "json"
+
+
+def operators(environ: dict[str, str], *words: str) -> argparse.Namespace:
+    """Return what *words* mean to a command that needs a queue."""
+    parser = argparse.ArgumentParser()
+    options = Options(parser, environ)
+    options.value("-q", "--queue", required=True, help="")
+    options.value("-H", "--header", action="append", help="")
+    return parser.parse_args(words)
+
+
+def test_a_variable_stands_for_an_option_that_is_needed() -> None:
+    assert operators({"PYASYNQ_QUEUE": "q"}).queue == "q"
+
+
+def test_a_variable_holds_several_values_between_commas() -> None:
+    words = operators({"PYASYNQ_QUEUE": "q", "PYASYNQ_HEADER": "a=1,b=2"})
+    assert words.header == ["a=1", "b=2"]

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = words.run(words)
     except ExitError as error:
         if error.code == Exit.USAGE:
-            words.parser.error(str(error))
+            words.parsed_by.error(str(error))
         print(f"pyasynq: {error}", file=sys.stderr)  # noqa: T201 - messages of a command line
         return error.code
     except KeyboardInterrupt:

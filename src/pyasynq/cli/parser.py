@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         words, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unknown: {' '.join(unknown)}")
-        words.parser = getattr(words, "parser", self)  # a command's own comes first
+        words.parsed_by = getattr(words, "parsed_by", self)  # a command's own comes first
         return words, unknown
 
     def error(self, message: str) -> NoReturn:

@@ -5,7 +5,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -130,16 +130,15 @@ class Options:
         help: str,
         type: Callable[[str], Any] = str,
         **settings: Any,  # noqa: ANN401 - argparse's own settings
-    ) -> None:
+    ) -> Self:
         """Add an option with a value; argparse converts a text default as it does the option's."""
-        if choices := settings.pop("choices", None):
-            type = one_of(*choices)
-            settings.setdefault("metavar", "|".join(choices))
-        self._add(flags, help, type, settings)
+        if "choices" in settings:
+            type = one_of(*settings["choices"])  # argparse itself lets any default pass
+        return self._add(flags, help, type, settings)
 
-    def switch(self, *flags: str, help: str) -> None:
+    def switch(self, *flags: str, help: str) -> Self:
         """Add an option without a value."""
-        self._add(flags, help, _on, {"action": _Switch, "default": False})
+        return self._add(flags, help, _on, {"action": _Switch, "default": False})
 
     def _add(
         self,
@@ -147,14 +146,21 @@ class Options:
         help: str,
         type: Callable[[str], Any],
         settings: dict[str, Any],
-    ) -> None:
+    ) -> Self:
         variable = _variable(flags)
         given = _FromVariable.read(variable, self._environ)
         if given is not None:
-            settings["default"] = given
+            settings |= _from_variable(given, settings)
         self._parser.add_argument(
             *flags, help=f"{help} [{variable}]", type=_naming_variable(type), **settings
         )
+        return self
+
+
+def _from_variable(given: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes about an option whose variable is set."""
+    several = settings.get("action") == "append"
+    return {"default": given.split(",") if several else given, "required": False}
 
 
 class _Switch(argparse.Action):
