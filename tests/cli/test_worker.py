@@ -226,3 +226,9 @@ async def test_a_burst_without_redis_ends() -> None:
     async with worker(APP, "-u", address, "--burst") as process:
         assert await process.ends() == 4
     assert process.lines[-1] == f"pyasynq: Redis: Connection refused at {address}"
+
+
+async def test_a_worker_that_waits_for_redis_says_what_is_wrong(redis_url: str) -> None:
+    async with worker(APP, "-u", f"{redis_url}?db=99") as process:
+        line = await process.says("trying again until it works")
+    assert "WARNING Redis: DB index is out of range; trying again" in line
