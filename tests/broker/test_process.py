@@ -32,7 +32,7 @@ async def test_a_taken_task_is_what_was_enqueued(broker: Broker) -> None:
     await enqueue(broker, plan)
     (lease,) = await take(broker)
     assert lease.message == plan.message
-    assert (lease.id, lease.queue, lease.owner) == ("1", "q", OWNER)
+    assert (lease.id, lease.queue, lease.owner) == ("1", "q", f"{OWNER}.0")
 
 
 async def test_a_lease_ends_on_the_workers_clock(broker: Broker) -> None:

@@ -106,7 +106,8 @@ async def test_tasks_run_on_after_a_replica_took_over(redis_sentinel: RedisSenti
             redis_sentinel.master.kill()
             await asyncio.wait_for(insist(client, "after"), 20)
             await wait_until(lambda: "after" in handler.ids, 20)
-    assert handler.ids == ["before", "after"]
+    # What the replica had not heard of when its master died happens again.
+    assert set(handler.ids) == {"before", "after"}
 
 
 async def test_a_closed_client_leaves_no_connection_to_the_sentinel(

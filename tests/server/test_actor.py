@@ -14,10 +14,8 @@ from pyasynq.server.actor import Actor, Backoff, Link, Passes, dismiss, kept
 class Steps(Actor):
     """An actor whose steps end as told; after the last it is idle."""
 
-    name = "stepper"
-
     def __init__(self, clock: Clock, *ends: Exception | float) -> None:
-        super().__init__(clock=clock, link=Link())
+        super().__init__("stepper", clock=clock, link=Link())
         self._ends: Iterator[Exception | float] = iter(ends)
 
     async def step(self) -> float:

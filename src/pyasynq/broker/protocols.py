@@ -47,19 +47,23 @@ class Taken(msgspec.Struct, kw_only=True):
 
     Attributes:
         queue: Its name.
+        owner: Token of this taking.
         leases: Tasks to run, next first.
         poison: Leases whose message does not decode; it holds only id and queue.
         ghosts: Ids dropped because no task stood behind them.
         empty: The queue had fewer tasks than asked for.
         paused: The queue is paused.
+        error: Why nothing is known of it: the queue may have given tasks, or not.
     """
 
     queue: str
+    owner: str = ""
     leases: list[Lease] = []
     poison: list[Lease] = []
     ghosts: int = 0
     empty: bool = False
     paused: bool = False
+    error: BrokerError | None = None
 
 
 class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +96,12 @@ class ProcessPath(Protocol):
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken | BrokerError]:
+    ) -> list[Taken]:
         """Take up to so many tasks from each queue of *counts*."""
+        ...
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
         ...
 
     async def wait(self, queue: str) -> bool:

@@ -87,10 +87,9 @@ class Actor(ABC):
         passes: Signals each finished pass.
     """
 
-    name: str
-
-    def __init__(self, *, clock: Clock, link: Link) -> None:
+    def __init__(self, name: str, *, clock: Clock, link: Link) -> None:
         """Sleep by *clock* and report Redis' health to *link*."""
+        self.name = name
         self.passes = Passes()
         self._clock = clock
         self._link = link

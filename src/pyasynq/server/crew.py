@@ -40,7 +40,7 @@ class Crew:
         """Make the actors; none runs yet."""
         self._config = config
         self._link = Link()
-        clock, link, queues = config.clock, self._link, list(config.queues)
+        clock, link = config.clock, self._link
         self.ledger = Ledger(broker.processing, clock=clock, link=link)
         self.processor = Processor(handler, broker.processing, self.ledger, config, link)
         self.heartbeater = Heartbeater(
@@ -51,36 +51,46 @@ class Crew:
             config=config,
             link=link,
         )
-        self.recoverer = Recoverer(
-            broker.maintenance,
-            broker.processing,
-            queues,
-            dead_server=config.replaces,
-            clock=clock,
-            link=link,
-        )
-        self.forwarder = Forwarder(
-            broker.maintenance,
-            queues,
-            longest_s=config.delayed_task_check_interval.total_seconds(),
-            clock=clock,
-            link=link,
-        )
-        self.janitor = Janitor(
-            broker.maintenance,
-            queues,
-            period_s=config.janitor_interval.total_seconds(),
-            batch=config.janitor_batch_size,
-            clock=clock,
-            link=link,
-        )
+        # One for each queue: where one of them is broken the others go on.
+        self.recoverers = [
+            Recoverer(
+                broker.maintenance,
+                broker.processing,
+                queue,
+                dead_server=config.replaces,
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
+        self.forwarders = [
+            Forwarder(
+                broker.maintenance,
+                queue,
+                longest_s=config.delayed_task_check_interval.total_seconds(),
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
+        self.janitors = [
+            Janitor(
+                broker.maintenance,
+                queue,
+                period_s=config.janitor_interval.total_seconds(),
+                batch=config.janitor_batch_size,
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
-            self.recoverer,
-            self.forwarder,
-            self.janitor,
+            *self.recoverers,
+            *self.forwarders,
+            *self.janitors,
             self.subscriber,
             *self._wanted(broker),
             *self.processor.wakeups,

@@ -19,8 +19,6 @@ log = logging.getLogger("pyasynq.server")
 class HealthChecker(Actor):
     """Pings Redis and calls the user's function with None or the error."""
 
-    name = "health checker"
-
     def __init__(
         self,
         ping: Callable[[], Awaitable[None]],
@@ -31,7 +29,7 @@ class HealthChecker(Actor):
         link: Link,
     ) -> None:
         """Call *check* every *period_s* seconds."""
-        super().__init__(clock=clock, link=link)
+        super().__init__("health checker", clock=clock, link=link)
         self._ping = ping
         self._check = check
         self._period_s = period_s

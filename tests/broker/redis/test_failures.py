@@ -68,7 +68,8 @@ async def _group(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _dequeue(broker: RedisBroker, _lease: Lease) -> object:
-    return (await broker.processing.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S))[0]
+    (taken,) = await broker.processing.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
+    return taken.error or taken
 
 
 async def _done(broker: RedisBroker, lease: Lease) -> object:

@@ -18,6 +18,9 @@ from pyasynq.states import TaskState
 STATISTICS_S: Final = 90 * 86_400
 """Life of a day's counters."""
 
+SCAN: Final = 500
+"""Ids of ``active`` looked at in one call."""
+
 WAIT_S: Final = 2
 """Longest block on an idle queue; an existing client may not wait longer for an answer."""
 
@@ -32,10 +35,10 @@ class RedisProcess:
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken | BrokerError]:
+    ) -> list[Taken]:
         """Take up to so many tasks from each queue of *counts*.
 
-        A large count goes out as several calls, each answered by a `Taken` of its own.
+        A large count goes out as several calls, each a taking of its own, with its own `Taken`.
         """
         # The lease is counted from before the call, so ours ends before the one in Redis does.
         expires_at = self._clock.monotonic() + lease_s
@@ -44,15 +47,40 @@ class RedisProcess:
             for queue, count in counts.items()
             for start in range(0, count, MAX_TASKS)
         ]
-        calls = [_dequeue(queue, n, owner, lease_s) for queue, n in asked]
-        replies = await scripts.run_all(self._driver, calls)
-        taking = _Taking(owner, self._clock.now().timestamp(), expires_at)
-        return [
-            reply
-            if isinstance(reply, BrokerError)
-            else _taken(queue, n, cast("list[bytes | int]", reply), taking)
-            for (queue, n), reply in zip(asked, replies, strict=True)
+        owners = [f"{owner}.{number}" for number in range(len(asked))]
+        calls = [
+            _dequeue(queue, n, holder, lease_s)
+            for (queue, n), holder in zip(asked, owners, strict=True)
         ]
+        replies = await scripts.run_all(self._driver, calls)
+        taken_at_s = self._clock.now().timestamp()
+        return [
+            Taken(queue=queue, owner=holder, error=reply)
+            if isinstance(reply, BrokerError)
+            else _taken(
+                queue, n, cast("list[bytes | int]", reply), _Taking(holder, taken_at_s, expires_at)
+            )
+            for (queue, n), holder, reply in zip(asked, owners, replies, strict=True)
+        ]
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
+        start = given = 0
+        while True:
+            call = scripts.give_back(
+                pending=keys.container(queue, TaskState.PENDING),
+                active=keys.container(queue, TaskState.ACTIVE),
+                lease=keys.lease(queue),
+                task_prefix=keys.task(queue),
+                owner=owner,
+                start=start,
+                limit=SCAN,
+            )
+            seen, count = cast("list[int]", await scripts.run(self._driver, call))
+            given += count
+            if seen < SCAN:
+                return given
+            start += seen - count
 
     async def wait(self, queue: str) -> bool:
         """Block until *queue* has a task (True) or a few seconds have passed (False).
@@ -108,7 +136,7 @@ def _dequeue(queue: str, count: int, owner: str, lease_s: float) -> Call:
 
 
 class _Taking(NamedTuple):
-    """What all leases of one fetch share; see `Lease`."""
+    """What all leases of one call share; see `Lease`."""
 
     owner: str
     taken_at_s: float
@@ -126,6 +154,7 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
         (leases if sound else poison).append(lease)
     return Taken(
         queue=queue,
+        owner=taking.owner,
         leases=leases,
         poison=poison,
         ghosts=seen - (len(reply) - 2) // 2,
