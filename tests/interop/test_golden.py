@@ -84,7 +84,7 @@ def test_the_text_go_makes_becomes_the_option(line: dict[str, Any]) -> None:
     assert option_texts.parsed([line["text"]]) == golden.options(line)
 
 
-@pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages"])
+@pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages", "cron"])
 async def test_go_still_writes_what_the_golden_files_say(name: str, go_peer: Peer) -> None:
     written = [msgspec.json.decode(line) for line in await go_peer.call("vectors", name)]
     assert written == golden.lines(name)
