@@ -11,13 +11,33 @@ from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.errors import PoisonError
-from pyasynq.proto.asynq_pb2 import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.proto.asynq_pb2 import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    TaskMessage,
+    WorkerInfo,
+)
 
-__all__ = ["ServerInfo", "TaskMessage", "WorkerInfo", "decode", "encode", "revised", "safe_text"]
+__all__ = [
+    "SchedulerEnqueueEvent",
+    "SchedulerEntry",
+    "ServerInfo",
+    "TaskMessage",
+    "WorkerInfo",
+    "decode",
+    "encode",
+    "revised",
+    "safe_text",
+    "timestamp",
+]
 
 MAX_ERROR: Final = 8192
+NEVER_S: Final = -62_135_596_800
+"""Go's zero time, the start of year 1."""
 
 
 def encode(message: TaskMessage) -> bytes:
@@ -78,3 +98,16 @@ def safe_text(text: str) -> str:
 def instant(unix_s: int) -> datetime | None:
     """Return the instant of *unix_s*, or None for 0, which means never."""
     return datetime.fromtimestamp(unix_s, UTC) if unix_s else None
+
+
+def timestamp(at: datetime | None) -> Timestamp:
+    """Return *at* as records hold it; None, which means never, is Go's zero time.
+
+    Source:
+        Protocol section 2.6: a time that is left out would be 1970 for Go.
+    """
+    if at is None:
+        return Timestamp(seconds=NEVER_S)
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp

@@ -11,10 +11,14 @@ from pyasynq.broker.protocols import (
     Forwarded,
     Lease,
     MaintainPath,
+    Position,
     ProcessPath,
     Refusal,
     RegistryPath,
+    SchedulePath,
     Taken,
+    Tick,
+    Ticked,
 )
 
 if TYPE_CHECKING:
@@ -26,10 +30,14 @@ __all__ = [
     "Forwarded",
     "Lease",
     "MaintainPath",
+    "Position",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "SchedulePath",
     "Taken",
+    "Tick",
+    "Ticked",
     "connect",
 ]
 

@@ -8,19 +8,16 @@ from typing import Final, TypeAlias, cast
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.creation import ACCEPTED, created, refusal
+from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import TaskMessage, encode
+from pyasynq.errors import BrokerError
 from pyasynq.states import TaskState
 
 REGISTERED_S: Final = 60
 """A queue is registered again after this time, in case somebody removed it (D22)."""
 
 Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
-
-ACCEPTED: Final = 1
-CONFLICT: Final = 0
 
 
 class RedisEnqueue:
@@ -39,7 +36,7 @@ class RedisEnqueue:
             return answers
         batches = _batches(plans)
         try:
-            await self._register({plans[places[0]].message.queue for places in batches})
+            await self.register({plans[places[0]].message.queue for places in batches})
         except BrokerError as error:
             return [error] * len(plans)
         calls = [_call([plans[place] for place in places]) for places in batches]
@@ -52,7 +49,8 @@ class RedisEnqueue:
                 _place_refusals(answers, plans, places, cast("list[int]", reply))
         return answers
 
-    async def _register(self, queues: set[str]) -> None:
+    async def register(self, queues: set[str]) -> None:
+        """Make *queues* known to inspectors, unless that was done just now."""
         now = time.monotonic()
         due = [queue for queue in queues if self._registered.get(queue, 0) < now]
         if due:
@@ -85,7 +83,7 @@ def _call(plans: Sequence[Plan]) -> Call:
     prefix = keys.task(queue)
     each: list[Each] = []
     for plan in plans:
-        each += _created(plan)
+        each += created(plan)
     match plans[0]:
         case Pending():
             return scripts.enqueue(
@@ -101,24 +99,6 @@ def _call(plans: Sequence[Plan]) -> Call:
             )
 
 
-def _created(plan: Plan) -> tuple[Each, ...]:
-    """Return what the scripts' EACH names for *plan*."""
-    message = plan.message
-    lock, ttl_s = "", 0
-    if plan.lock is not None:
-        lock = keys.unique(message.queue, message.type, plan.lock.digest)
-        ttl_s = plan.lock.ttl_s
-        message.unique_key = lock
-    created = (message.id, blob(encode(message)), lock, ttl_s)
-    match plan:
-        case Pending():
-            return created
-        case Scheduled(at_s=at_s):
-            return *created, at_s, message.group_key
-        case Grouped():
-            return *created, message.group_key
-
-
 def _place_refusals(
     answers: list[Refusal | BrokerError | None],
     plans: Sequence[Plan],
@@ -129,10 +109,4 @@ def _place_refusals(
         return
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:
-            answers[place] = _refusal(plans[place].message, reply)
-
-
-def _refusal(message: TaskMessage, reply: int) -> Refusal:
-    if reply == CONFLICT:
-        return TaskIDConflictError(message.queue, message.id)
-    return DuplicateTaskError(message.queue, message.type)
+            answers[place] = refusal(plans[place].message, reply)
