@@ -10,6 +10,7 @@ from pyasynq.errors import (
     BrokerReadOnlyError,
     BrokerUnavailableError,
     DuplicateTaskError,
+    EntryNotFoundError,
     HandlerNotFoundError,
     LeaseExpiredError,
     OptionError,
@@ -19,6 +20,7 @@ from pyasynq.errors import (
     ResultError,
     RetryIn,
     RevokeTask,
+    SchedulerStateError,
     ServerStateError,
     SkipRetry,
     Snooze,
@@ -27,6 +29,7 @@ from pyasynq.errors import (
     TaskTimeoutError,
 )
 from pyasynq.info import TaskInfo
+from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -44,17 +47,22 @@ __all__ = [
     "Client",
     "Clock",
     "DuplicateTaskError",
+    "EntryNotFoundError",
     "HandlerNotFoundError",
     "LeaseExpiredError",
     "Middleware",
     "Mux",
     "OptionError",
     "PayloadError",
+    "PeriodicTask",
+    "PeriodicTaskManager",
     "PoisonError",
     "PyasynqError",
     "ResultError",
     "RetryIn",
     "RevokeTask",
+    "Scheduler",
+    "SchedulerStateError",
     "Server",
     "ServerStateError",
     "SkipRetry",

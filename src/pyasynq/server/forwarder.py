@@ -9,9 +9,9 @@ Differs:
 
 from collections.abc import Sequence
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import MaintainPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Forwarder(Actor):

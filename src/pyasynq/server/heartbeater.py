@@ -15,9 +15,9 @@ from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
 from pyasynq.message import ServerInfo, WorkerInfo
-from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import Config
 from pyasynq.server.slots import Run
 

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError, LeaseExpiredError, PoisonError
 from pyasynq.message import TaskMessage
-from pyasynq.server.actor import Actor, Link
 from pyasynq.settle import RetryPolicy, Verdict, settle
 
 log = logging.getLogger("pyasynq.server")

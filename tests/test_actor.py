@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyasynq import BrokerUnavailableError, Clock
+from pyasynq.actor import Actor, Backoff, Link, Passes, dismiss, kept
 from pyasynq.errors import BrokerAuthError
-from pyasynq.server.actor import Actor, Backoff, Link, Passes, dismiss, kept
 
 
 class Steps(Actor):

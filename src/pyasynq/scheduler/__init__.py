@@ -1,0 +1,15 @@
+"""Schedulers: tasks at the ticks of a cron text."""
+
+from pyasynq.scheduler.config import SchedulerOptions
+from pyasynq.scheduler.entry import CatchUp, PeriodicTask
+from pyasynq.scheduler.periodic import PeriodicTaskManager, Provider
+from pyasynq.scheduler.scheduler import Scheduler
+
+__all__ = [
+    "CatchUp",
+    "PeriodicTask",
+    "PeriodicTaskManager",
+    "Provider",
+    "Scheduler",
+    "SchedulerOptions",
+]
