@@ -1,7 +1,7 @@
 """Schedulers: tasks at the ticks of a cron text."""
 
 from pyasynq.scheduler.config import SchedulerOptions
-from pyasynq.scheduler.entry import CatchUp, PeriodicTask
+from pyasynq.scheduler.entry import CatchUp, PeriodicTask, check
 from pyasynq.scheduler.periodic import PeriodicTaskManager, Provider
 from pyasynq.scheduler.scheduler import Scheduler
 
@@ -12,4 +12,5 @@ __all__ = [
     "Provider",
     "Scheduler",
     "SchedulerOptions",
+    "check",
 ]

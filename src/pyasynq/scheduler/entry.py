@@ -157,6 +157,16 @@ class Entry:
         return latest
 
 
+def check(wanted: PeriodicTask) -> None:
+    """Check that *wanted* can be an entry.
+
+    Raises:
+        OptionError: If it cannot work.
+        TypeError: If an option is unknown.
+    """
+    Entry(wanted, location=UTC, catch_up="skip")
+
+
 def check_catch_up(value: object) -> None:
     """Check that *value* is a way to catch up.
 
