@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -47,7 +47,7 @@ class Ticks:
         """Return the last tick and the number of tasks, as they are at one moment."""
         (key,) = cast("list[bytes]", await self._r.keys(LAST))
         async with self._r.pipeline(transaction=True) as pipeline:
-            last_s, count = await pipeline.get(key).llen(PENDING).execute()
+            last_s, count = await cast("Any", pipeline).get(key).llen(PENDING).execute()
         return int(last_s), count
 
 
