@@ -132,6 +132,25 @@ async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> N
     assert [SchedulerEntry.FromString(record).id for record in records] == ["2", "1"]
 
 
+async def test_thousands_of_entries_take_the_place_of_those_before(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await broker.scheduling.write_entries("h:1:s", [SchedulerEntry(id="old")], ttl_s=20)
+    entries = [SchedulerEntry(id=str(n)) for n in range(2500)]
+    await broker.scheduling.write_entries("h:1:s", entries, ttl_s=20)
+    records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
+    assert [SchedulerEntry.FromString(record) for record in reversed(records)] == entries
+    assert 18 < await r.ttl(ENTRIES) <= 20
+
+
+async def test_what_a_dead_scheduler_had_gathered_is_not_shown(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.lpush("asynq:schedulers:{h:1:s}:coming", SchedulerEntry(id="x").SerializeToString())
+    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    assert await broker.scheduling.entries() == [ENTRY]
+
+
 async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd("asynq:schedulers", {"asynq:schedulers:{dead:1:s}": 1})
     await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)

@@ -31,7 +31,7 @@ KINDS: Final = tuple(
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
         (r"asynq:workers:\{.+\}", "hash"),
-        (r"asynq:schedulers:\{.+\}", "list"),
+        (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:sema:.+", "zset"),
     )
@@ -102,6 +102,11 @@ def workers(host: str, pid: int, server_id: str) -> str:
 def scheduler(scheduler_id: str) -> str:
     """Return the key of a scheduler's entries (list); the id is host, process and a UUID."""
     return f"asynq:schedulers:{{{scheduler_id}}}"
+
+
+def coming(scheduler_id: str) -> str:
+    """Return the key of entries that are soon to be shown (list); Go never looks at it."""
+    return f"asynq:schedulers:{{{scheduler_id}}}:coming"
 
 
 def history(entry_id: str) -> str:

@@ -22,6 +22,8 @@ Register: TypeAlias = Callable[[set[str]], Awaitable[None]]
 
 MOVED_BY_OTHER: Final = -2
 MAX_EVENTS: Final = 1000
+MAX_RECORDS: Final = 1000
+"""Entries that one call shows, so that Redis is never held for long."""
 HISTORY_S: Final = 90 * 86_400
 """Life of a history after its last event; as long as the archive."""
 FORGOTTEN_S: Final = 60
@@ -97,8 +99,17 @@ class RedisSchedule:
             Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
         """
         key, now_s = keys.scheduler(scheduler_id), int(time.time())
-        each = [blob(entry.SerializeToString()) for entry in entries]
-        await scripts.run(self._driver, scripts.entries(each, entries=key, ttl_s=ttl_s))
+        parts = [entries[at : at + MAX_RECORDS] for at in range(0, len(entries), MAX_RECORDS)]
+        for number, part in enumerate(parts or [[]], 1):
+            call = scripts.entries(
+                [blob(entry.SerializeToString()) for entry in part],
+                entries=key,
+                coming=keys.coming(scheduler_id),
+                ttl_s=ttl_s,
+                first=int(number == 1),
+                final=int(number >= len(parts)),
+            )
+            await scripts.run(self._driver, call)
         await execute(self._driver, "ZADD", keys.SCHEDULERS, now_s + ttl_s, key)
         await execute(self._driver, "ZREMRANGEBYSCORE", keys.SCHEDULERS, "-inf", now_s - 1)
 
