@@ -8,16 +8,19 @@ from typing import Final, TypeAlias, cast
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.creation import ACCEPTED, created, refusal
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each
+from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.message import TaskMessage, encode
 from pyasynq.states import TaskState
 
 REGISTERED_S: Final = 60
 """A queue is registered again after this time, in case somebody removed it (D22)."""
 
 Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
+
+ACCEPTED: Final = 1
+CONFLICT: Final = 0
 
 
 class RedisEnqueue:
@@ -99,6 +102,24 @@ def _call(plans: Sequence[Plan]) -> Call:
             )
 
 
+def created(plan: Plan) -> tuple[Each, ...]:
+    """Return what the scripts' EACH names for *plan*, and name its lock in its message."""
+    message = plan.message
+    lock, ttl_s = "", 0
+    if plan.lock is not None:
+        lock = keys.unique(message.queue, message.type, plan.lock.digest)
+        ttl_s = plan.lock.ttl_s
+        message.unique_key = lock
+    created = (message.id, blob(encode(message)), lock, ttl_s)
+    match plan:
+        case Pending():
+            return created
+        case Scheduled(at_s=at_s):
+            return *created, at_s, message.group_key
+        case Grouped():
+            return *created, message.group_key
+
+
 def _place_refusals(
     answers: list[Refusal | BrokerError | None],
     plans: Sequence[Plan],
@@ -110,3 +131,10 @@ def _place_refusals(
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:
             answers[place] = refusal(plans[place].message, reply)
+
+
+def refusal(message: TaskMessage, reply: int) -> Refusal:
+    """Return why a task was refused, from the script's *reply*."""
+    if reply == CONFLICT:
+        return TaskIDConflictError(message.queue, message.id)
+    return DuplicateTaskError(message.queue, message.type)

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from pyasynq.broker.protocols import Position, Tick, Ticked
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.creation import ACCEPTED, created, refusal
+from pyasynq.broker.redis.enqueue import ACCEPTED, created, refusal
 from pyasynq.broker.redis.scripts import MAX_TASKS, Call, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
