@@ -11,6 +11,7 @@ from pyasynq.errors import (
     BrokerUnavailableError,
     ClientClosedError,
     DuplicateTaskError,
+    EntryNotFoundError,
     HandlerNotFoundError,
     LeaseExpiredError,
     OptionError,
@@ -20,6 +21,7 @@ from pyasynq.errors import (
     ResultError,
     RetryIn,
     RevokeTask,
+    SchedulerStateError,
     ServerStateError,
     SkipRetry,
     Snooze,
@@ -28,6 +30,7 @@ from pyasynq.errors import (
     TaskTimeoutError,
 )
 from pyasynq.info import TaskInfo
+from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -46,17 +49,22 @@ __all__ = [
     "ClientClosedError",
     "Clock",
     "DuplicateTaskError",
+    "EntryNotFoundError",
     "HandlerNotFoundError",
     "LeaseExpiredError",
     "Middleware",
     "Mux",
     "OptionError",
     "PayloadError",
+    "PeriodicTask",
+    "PeriodicTaskManager",
     "PoisonError",
     "PyasynqError",
     "ResultError",
     "RetryIn",
     "RevokeTask",
+    "Scheduler",
+    "SchedulerStateError",
     "Server",
     "ServerStateError",
     "SkipRetry",

@@ -12,6 +12,8 @@ PyasynqError
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
 ├── ServerStateError                  a server was started twice, or is over
+├── SchedulerStateError               a scheduler was started twice, or is over
+├── EntryNotFoundError                a scheduler has no such entry
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
 ├── ResultError                       a result could not be written
@@ -133,6 +135,32 @@ class ServerStateError(PyasynqError):
         """Name the *state* the server is in."""
         self.state = state
         super().__init__(f"a server runs once; this one is {state}: make a new Server")
+
+
+class SchedulerStateError(PyasynqError):
+    """The scheduler cannot do this in its present state.
+
+    Attributes:
+        state: ``new``, ``active`` or ``closed``.
+    """
+
+    def __init__(self, state: str) -> None:
+        """Name the *state* the scheduler is in."""
+        self.state = state
+        super().__init__(f"a scheduler runs once; this one is {state}: make a new Scheduler")
+
+
+class EntryNotFoundError(PyasynqError):
+    """The scheduler has no entry with this id.
+
+    Attributes:
+        entry_id: The id.
+    """
+
+    def __init__(self, entry_id: str) -> None:
+        """Name the *entry_id* that is unknown."""
+        self.entry_id = entry_id
+        super().__init__(f"no scheduler entry found: {entry_id!r}")
 
 
 class HandlerNotFoundError(PyasynqError):

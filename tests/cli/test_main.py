@@ -28,6 +28,10 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ["worker", "m:app", "-Q", "a=b"],
         ["worker", "m:app", "--shutdown-timeout", "soon"],
         ["worker", "m:app", "--log-format", "xml"],
+        ["scheduler"],
+        ["scheduler", "m:app", "--catch-up", "some"],
+        ["scheduler", "m:app", "--location", "Nowhere/Land"],
+        ["scheduler", "m:app", "--heartbeat-interval", "often"],
     ],
     ids=" ".join,
 )

@@ -48,7 +48,7 @@ async def test_its_result_is_refused(stale: Lease, broker: Broker) -> None:
 
 
 async def test_its_lease_is_not_extended(stale: Lease, broker: Broker) -> None:
-    assert await broker.processing.extend([stale], lease_s=30) == [stale]
+    assert await broker.processing.extend([stale], lease_s=30) == [False]
 
 
 async def test_news_of_its_death_does_not_end_gos_lease(stale: Lease, broker: Broker) -> None:

@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
+from pyasynq.actor import Link
 from pyasynq.broker import Lease, Taken
 from pyasynq.errors import BrokerError
 from pyasynq.message import TaskMessage
-from pyasynq.server.actor import Link
 from pyasynq.server.ledger import Ledger
 from pyasynq.settle import DONE, Verdict
 from tests.server.handlers import Handler, crew_of

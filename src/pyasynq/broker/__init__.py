@@ -11,10 +11,14 @@ from pyasynq.broker.protocols import (
     Forwarded,
     Lease,
     MaintainPath,
+    Position,
     ProcessPath,
     Refusal,
     RegistryPath,
+    SchedulePath,
     Taken,
+    Tick,
+    Ticked,
 )
 from pyasynq.clock import Clock
 
@@ -27,10 +31,14 @@ __all__ = [
     "Forwarded",
     "Lease",
     "MaintainPath",
+    "Position",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "SchedulePath",
     "Taken",
+    "Tick",
+    "Ticked",
     "connect",
 ]
 

@@ -11,7 +11,13 @@ import msgspec
 
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.message import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    TaskMessage,
+    WorkerInfo,
+)
 from pyasynq.settle import Verdict
 
 
@@ -175,6 +181,93 @@ class RegistryPath(Protocol):
         ...
 
 
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """One time at which an entry of a scheduler is due.
+
+    Attributes:
+        entry_id: The entry.
+        plan: What to do with its task.
+        known_s: The entry's last tick, as far as the caller knows, Unix seconds.
+        at_s: This tick, Unix seconds.
+        keep_s: Time for which the broker remembers this tick as the last, seconds.
+    """
+
+    entry_id: str
+    plan: Plan
+    known_s: int
+    at_s: int
+    keep_s: int
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a tick.
+
+    Attributes:
+        last_s: The entry's last tick now, Unix seconds.
+        moved: It is this one. If not, another scheduler has moved the entry on, and nothing was
+            enqueued.
+        refusal: Why its task was refused, if it was.
+    """
+
+    last_s: int
+    moved: bool
+    refusal: Refusal | None = None
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry and where it begins if no scheduler has known it.
+
+    Attributes:
+        entry_id: The entry.
+        queue: Queue of its task.
+        begin_s: What counts as its last tick, Unix seconds.
+        keep_s: Time for which the broker remembers it, seconds.
+    """
+
+    entry_id: str
+    queue: str
+    begin_s: int
+    keep_s: int
+
+
+class SchedulePath(Protocol):
+    """Enqueue at ticks, and show who does."""
+
+    async def begin(self, positions: Sequence[Position]) -> list[int | BrokerError]:
+        """Return each entry's last tick, Unix seconds; an unknown one begins where it says."""
+        ...
+
+    async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
+        """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
+        ...
+
+    async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
+        """Add events to the histories of entries, which are named by id."""
+        ...
+
+    async def write_entries(
+        self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
+    ) -> None:
+        """Show the *entries* of a scheduler for *ttl_s* seconds."""
+        ...
+
+    async def clear_entries(self, scheduler_id: str) -> None:
+        """Stop showing a scheduler."""
+        ...
+
+    async def forget(self, entry_id: str, queue: str) -> None:
+        """Clear an entry's history, and soon forget its last tick."""
+        ...
+
+    async def entries(self) -> list[SchedulerEntry]:
+        """Return the entries of all live schedulers."""
+        ...
+
+    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
+        """Return a page of what an entry enqueued, newest first; the first page is 1."""
+        ...
+
+
 class Broker(Protocol):
     """All paths over one connection pool."""
 
@@ -196,6 +289,11 @@ class Broker(Protocol):
     @property
     def registry(self) -> RegistryPath:
         """Who is there."""
+        ...
+
+    @property
+    def scheduling(self) -> SchedulePath:
+        """Enqueue at ticks, and show who does."""
         ...
 
     async def ping(self) -> None:

@@ -1,28 +1,27 @@
 """What options are made of: durations, weights, addresses, and their environment variables."""
 
 import argparse
-import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
-_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)")
-_UNIT_S: Final = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+from pyasynq import durations
 
 
 def duration(text: str) -> timedelta:
     """Return the duration that *text* gives in Go's form: ``8s``, ``1m30s``, ``250ms``, ``0``.
 
     Raises:
-        ArgumentTypeError: If it is in no such form.
+        ArgumentTypeError: If it is in no such form, or negative.
     """
-    parts = _PART.findall(text)
-    if text == "0":
-        return timedelta(0)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    try:
+        span = durations.parsed(text)
+    except ValueError:
+        span = None
+    if span is None or text.startswith("-"):
         msg = f"{text!r} is no duration: write 8s, 1m30s or 250ms"
         raise argparse.ArgumentTypeError(msg)
-    return timedelta(seconds=sum(float(number) * _UNIT_S[unit] for number, unit in parts))
+    return span
 
 
 def weights(text: str) -> dict[str, int]:

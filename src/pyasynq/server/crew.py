@@ -5,9 +5,9 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from pyasynq.actor import Link, Running
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Link, Running
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
 from pyasynq.server.health import HealthChecker

@@ -7,9 +7,9 @@ Differs:
     Sleeps until the next task is due instead of looking every 5 s (D2).
 """
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import MaintainPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Forwarder(Actor):
@@ -25,7 +25,8 @@ class Forwarder(Actor):
         link: Link,
     ) -> None:
         """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
-        super().__init__(f"forwarder of {queue!r}", clock=clock, link=link)
+        super().__init__(clock=clock, link=link)
+        self.name = f"forwarder of {queue!r}"
         self._path = path
         self._queue = queue
         self._longest_s = longest_s

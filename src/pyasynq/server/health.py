@@ -8,9 +8,9 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 
+from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import HealthCheck
 
 log = logging.getLogger("pyasynq.server")
@@ -18,6 +18,8 @@ log = logging.getLogger("pyasynq.server")
 
 class HealthChecker(Actor):
     """Pings Redis and calls the user's function with None or the error."""
+
+    name = "health checker"
 
     def __init__(
         self,
@@ -29,7 +31,7 @@ class HealthChecker(Actor):
         link: Link,
     ) -> None:
         """Call *check* every *period_s* seconds."""
-        super().__init__("health checker", clock=clock, link=link)
+        super().__init__(clock=clock, link=link)
         self._ping = ping
         self._check = check
         self._period_s = period_s

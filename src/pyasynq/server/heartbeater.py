@@ -15,10 +15,10 @@ from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
 from pyasynq.errors import BrokerError
 from pyasynq.message import ServerInfo, WorkerInfo
-from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import Config
 from pyasynq.server.slots import Run
 
@@ -49,6 +49,8 @@ class Runner(Holder, Protocol):
 class Heartbeater(Actor):
     """Extends leases and writes the server's state, every 5 s."""
 
+    name = "heartbeater"
+
     def __init__(
         self,
         runner: Runner,
@@ -60,7 +62,7 @@ class Heartbeater(Actor):
         link: Link,
     ) -> None:
         """Keep what *runner* and *ledger* hold."""
-        super().__init__("heartbeater", clock=config.clock, link=link)
+        super().__init__(clock=config.clock, link=link)
         self.status = "active"
         self._runner = runner
         self._ledger = ledger

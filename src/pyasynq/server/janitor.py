@@ -7,9 +7,9 @@ Differs:
     Also trims the archive, in chunks, so that Go's trimming never fails (D21).
 """
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import MaintainPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Janitor(Actor):
@@ -26,7 +26,8 @@ class Janitor(Actor):
         link: Link,
     ) -> None:
         """Clean *queue* every *period_s* seconds, *batch* tasks in one script."""
-        super().__init__(f"janitor of {queue!r}", clock=clock, link=link)
+        super().__init__(clock=clock, link=link)
+        self.name = f"janitor of {queue!r}"
         self._path = path
         self._queue = queue
         self._period_s = period_s

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 
+from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Backoff, Link, Passes
 from pyasynq.settle import Verdict
 
 log = logging.getLogger("pyasynq.server")

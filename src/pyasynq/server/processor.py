@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
 from pyasynq.errors import (
     LeaseExpiredError,
@@ -21,7 +22,6 @@ from pyasynq.errors import (
 )
 from pyasynq.options import DEFAULT_TIMEOUT
 from pyasynq.priority import by_rank, weighted
-from pyasynq.server.actor import Link, Passes
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError, LeaseExpiredError
 from pyasynq.message import TaskMessage
-from pyasynq.server.actor import Actor, Link
 from pyasynq.settle import ARCHIVE_AS_IT_IS, RetryPolicy, Verdict, settle
 
 log = logging.getLogger("pyasynq.server")
@@ -50,7 +50,8 @@ class Recoverer(Actor):
         link: Link,
     ) -> None:
         """Look after *queue*; do not wait for the leases of *dead_server* to end."""
-        super().__init__(f"recoverer of {queue!r}", clock=clock, link=link)
+        super().__init__(clock=clock, link=link)
+        self.name = f"recoverer of {queue!r}"
         self._dead_server = dead_server
         self._maintenance = maintenance
         self._processing = processing

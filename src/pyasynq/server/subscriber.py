@@ -6,19 +6,21 @@ Source:
 
 from collections.abc import Callable
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import RegistryPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Subscriber(Actor):
     """Stops the runs that operators cancel."""
 
+    name = "subscriber"
+
     def __init__(
         self, registry: RegistryPath, cancel: Callable[[str], None], *, clock: Clock, link: Link
     ) -> None:
         """Pass what *registry* hears to *cancel*."""
-        super().__init__("subscriber", clock=clock, link=link)
+        super().__init__(clock=clock, link=link)
         self._registry = registry
         self._cancel = cancel
 

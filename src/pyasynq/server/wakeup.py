@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pyasynq.actor import Backoff, Link
 from pyasynq.broker import ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Backoff, Link
 
 PAUSED_S: Final = 1.0
 """A paused queue is looked at once a second."""

@@ -28,6 +28,11 @@ SPELLED = {
     "asynq:{q}:g:": keys.group("q"),
     "asynq:servers:{h:1:s}": keys.server("h", 1, "s"),
     "asynq:workers:{h:1:s}": keys.workers("h", 1, "s"),
+    "asynq:schedulers:{h:1:s}": keys.scheduler("h:1:s"),
+    "asynq:schedulers:{h:1:s}:coming": keys.coming("h:1:s"),
+    "asynq:scheduler_history:entry": keys.history("entry"),
+    "asynq:{q}:scheduler_last:entry": keys.last_tick("q", "entry"),
+    "asynq:schedulers": keys.SCHEDULERS,
     "asynq:queues": keys.QUEUES,
     "asynq:servers": keys.SERVERS,
     "asynq:workers": keys.WORKERS,
@@ -61,7 +66,9 @@ KINDS = {
     "asynq:servers:{h:1:s}": "string",
     "asynq:workers:{h:1:s}": "hash",
     "asynq:schedulers:{h:1:s}": "list",
+    "asynq:schedulers:{h:1:s}:coming": "list",
     "asynq:scheduler_history:entry": "zset",
+    "asynq:{q}:scheduler_last:entry": "string",
 }
 
 

@@ -5,6 +5,7 @@ from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.schedule import RedisSchedule
 from pyasynq.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
@@ -21,6 +22,7 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
+        self.scheduling = RedisSchedule(driver, self.enqueueing.register)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

@@ -39,7 +39,7 @@ class RedisEnqueue:
             return answers
         batches = scripts.batches((type(plan), plan.message.queue) for plan in plans)
         try:
-            await self._register({plans[places[0]].message.queue for places in batches})
+            await self.register({plans[places[0]].message.queue for places in batches})
         except BrokerError as error:
             return [error] * len(plans)
         calls = [_call([plans[place] for place in places]) for places in batches]
@@ -52,7 +52,8 @@ class RedisEnqueue:
                 _place_refusals(answers, plans, places, cast("list[int]", reply))
         return answers
 
-    async def _register(self, queues: set[str]) -> None:
+    async def register(self, queues: set[str]) -> None:
+        """Make *queues* known to inspectors, unless that was done just now."""
         now = self._clock.monotonic()
         due = [queue for queue in queues if self._registered.get(queue, 0) < now]
         if due:
@@ -65,7 +66,7 @@ def _call(plans: Sequence[Plan]) -> Call:
     prefix = keys.task(queue)
     each: list[Each] = []
     for plan in plans:
-        each += _created(plan)
+        each += created(plan)
     match plans[0]:
         case Pending():
             return scripts.enqueue(
@@ -81,8 +82,8 @@ def _call(plans: Sequence[Plan]) -> Call:
             )
 
 
-def _created(plan: Plan) -> tuple[Each, ...]:
-    """Return what the scripts' EACH names for *plan*."""
+def created(plan: Plan) -> tuple[Each, ...]:
+    """Return what the scripts' EACH names for *plan*, and name its lock in its message."""
     message = plan.message
     lock, ttl_s = "", 0
     if plan.lock is not None:
@@ -109,10 +110,11 @@ def _place_refusals(
         return
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:
-            answers[place] = _refusal(plans[place].message, reply)
+            answers[place] = refusal(plans[place].message, reply)
 
 
-def _refusal(message: TaskMessage, reply: int) -> Refusal:
+def refusal(message: TaskMessage, reply: int) -> Refusal:
+    """Return why a task was refused, from the script's *reply*."""
     if reply == CONFLICT:
         return TaskIDConflictError(message.queue, message.id)
     return DuplicateTaskError(message.queue, message.type)

@@ -12,6 +12,7 @@ from pyasynq.states import TaskState
 QUEUES: Final = "asynq:queues"
 SERVERS: Final = "asynq:servers"
 WORKERS: Final = "asynq:workers"
+SCHEDULERS: Final = "asynq:schedulers"
 CANCEL: Final = "asynq:cancel"
 
 KINDS: Final = tuple(
@@ -25,11 +26,12 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
         (r"asynq:\{.*\}:groups", "set"),
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
+        (r"asynq:\{.*\}:scheduler_last:.+", "string"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
         (r"asynq:workers:\{.+\}", "hash"),
-        (r"asynq:schedulers:\{.+\}", "list"),
+        (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:sema:.+", "zset"),
     )
@@ -95,3 +97,26 @@ def server(host: str, pid: int, server_id: str) -> str:
 def workers(host: str, pid: int, server_id: str) -> str:
     """Return the key of the tasks a server runs (hash)."""
     return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
+
+
+def scheduler(scheduler_id: str) -> str:
+    """Return the key of a scheduler's entries (list); the id is host, process and a UUID."""
+    return f"asynq:schedulers:{{{scheduler_id}}}"
+
+
+def coming(scheduler_id: str) -> str:
+    """Return the key of entries that are soon to be shown (list); Go never looks at it."""
+    return f"asynq:schedulers:{{{scheduler_id}}}:coming"
+
+
+def history(entry_id: str) -> str:
+    """Return the key of what an entry enqueued (sorted set of events by Unix seconds)."""
+    return f"asynq:scheduler_history:{entry_id}"
+
+
+def last_tick(queue: str, entry_id: str) -> str:
+    """Return the key of an entry's last tick (string); it is ours alone, Go never looks at it.
+
+    It lives with the queue, so that one script can enqueue and move it on.
+    """
+    return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
