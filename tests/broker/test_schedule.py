@@ -86,6 +86,12 @@ async def test_a_scheduler_that_knows_less_is_told_the_last_tick(broker: Broker)
     assert behind == Ticked(last_s=START_S + 60, moved=False)
 
 
+async def test_a_scheduler_that_knows_more_than_the_broker_is_told_so_too(broker: Broker) -> None:
+    await begin(broker)
+    ahead = await tick(broker, a_tick(START_S + 120, known_s=START_S + 60))
+    assert ahead == Ticked(last_s=START_S, moved=False)
+
+
 async def test_an_entry_whose_last_tick_is_lost_goes_on(broker: Broker) -> None:
     assert await tick(broker, a_tick(START_S + 60)) == Ticked(last_s=START_S + 60, moved=True)
 

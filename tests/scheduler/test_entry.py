@@ -163,6 +163,11 @@ def test_once_takes_the_latest_however_late() -> None:
     assert begun("@hourly", catch_up="once").due(late) == NOON + timedelta(days=100)
 
 
+def test_once_takes_the_tick_of_this_very_second() -> None:
+    entry = begun("@every 1s", catch_up="once")
+    assert entry.due(NOON + timedelta(seconds=2)) == NOON + timedelta(seconds=2)
+
+
 def test_all_takes_the_oldest_first() -> None:
     entry = begun("@hourly", catch_up="all")
     assert entry.due(NOON + timedelta(days=100)) == NOON + timedelta(hours=1)
