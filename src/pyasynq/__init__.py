@@ -27,7 +27,7 @@ from pyasynq.errors import (
     TaskTimeoutError,
 )
 from pyasynq.info import TaskInfo
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
+from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
 
@@ -44,6 +44,7 @@ __all__ = [
     "Client",
     "Clock",
     "DuplicateTaskError",
+    "GroupAggregator",
     "HandlerNotFoundError",
     "LeaseExpiredError",
     "Middleware",

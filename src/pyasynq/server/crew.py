@@ -8,6 +8,7 @@ from typing import Final
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.server.actor import Link, Running
+from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
 from pyasynq.server.health import HealthChecker
@@ -16,6 +17,7 @@ from pyasynq.server.janitor import Janitor
 from pyasynq.server.ledger import Ledger
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.processor import Processor
+from pyasynq.server.reclaimer import Reclaimer
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
@@ -74,6 +76,12 @@ class Crew:
             clock=clock,
             link=link,
         )
+        self.reclaimer = Reclaimer(broker.grouping, queues, clock=clock, link=link)
+        self.aggregator = (
+            None
+            if config.group_aggregator is None
+            else Aggregator(broker.grouping, config.group_aggregator, config, link)
+        )
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.actors: Sequence[Running] = [
             self.heartbeater,
@@ -81,6 +89,7 @@ class Crew:
             self.recoverer,
             self.forwarder,
             self.janitor,
+            self.reclaimer,
             self.subscriber,
             *self._wanted(broker),
             *self.processor.wakeups,
@@ -91,6 +100,8 @@ class Crew:
         """Return the actors that not every server has."""
         config = self._config
         wanted: list[Running] = []
+        if self.aggregator is not None:
+            wanted.append(self.aggregator)
         if config.health_check is not None:
             wanted.append(
                 HealthChecker(
@@ -116,13 +127,13 @@ class Crew:
         await self.processor.emptied()
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Let running handlers end, or interrupt them when time is up or *hurry* is set.
+        """Let handlers and aggregations end, or interrupt them when time is up or *hurry* is set.
 
         Everything else goes on meanwhile: leases are extended and verdicts written.
         """
         self.stop()
         self.heartbeater.status = "closed"
-        finished = asyncio.ensure_future(self.processor.finished())
+        finished = asyncio.ensure_future(self._finished())
         hurried = asyncio.ensure_future(hurry.wait())
         await asyncio.wait(
             {finished, hurried},
@@ -132,11 +143,22 @@ class Crew:
         hurried.cancel()
         if not finished.done():
             log.info("%d handlers are told to stop", len(self.processor.runs))
-            self.processor.interrupt()
+            self._interrupt()
             await asyncio.wait({finished}, timeout=INTERRUPTED_S)
             finished.cancel()
             self.processor.abandon()
         await self._flush()
+
+    async def _finished(self) -> None:
+        """Return when no handler and no aggregation runs."""
+        if self.aggregator is not None:
+            await self.aggregator.finished()
+        await self.processor.finished()
+
+    def _interrupt(self) -> None:
+        self.processor.interrupt()
+        if self.aggregator is not None:
+            self.aggregator.interrupt()
 
     async def _flush(self) -> None:
         try:
@@ -148,6 +170,8 @@ class Crew:
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""
         self.processor.close()
+        if self.aggregator is not None:
+            self.aggregator.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

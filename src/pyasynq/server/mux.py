@@ -116,7 +116,7 @@ async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
     """
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
-    running = loop.run_in_executor(task.threads, lambda: context.run(_without_stop, call))
+    running = loop.run_in_executor(task.threads, lambda: context.run(without_stop, call))
     try:
         answer = await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -125,12 +125,12 @@ async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def _without_stop(call: Callable[[], object]) -> object:
+def without_stop(call: Callable[[], object]) -> object:
     """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
     try:
         return call()
     except StopIteration as error:
-        msg = "the handler raised StopIteration"
+        msg = "the function raised StopIteration"
         raise RuntimeError(msg) from error
 
 
