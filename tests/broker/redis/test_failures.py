@@ -523,7 +523,7 @@ async def test_a_full_redis_lets_a_group_be_staged(
     broker_of_full: RedisBroker, full: Redis
 ) -> None:
     lease = await a_lease(broker_of_full)
-    await enqueue(broker_of_full, a_grouped("1"))
+    await enqueue(broker_of_full, a_grouped("2"))
     await fill(full)
     assert await _stage(broker_of_full, lease) is not None
 

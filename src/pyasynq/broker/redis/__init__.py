@@ -21,7 +21,7 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register)
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
-        self.grouping = RedisGroup(driver, self.registry.register)
+        self.grouping = RedisGroup(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver) -> "RedisBroker":

@@ -6,8 +6,8 @@ anybody may put them back. So nobody else combines them meanwhile, and none is l
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Final, cast
 
 from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, scripts
@@ -31,8 +31,6 @@ SEARCHED: Final = 1000
 SEARCH_PAUSE_S: Final = 1
 SEARCH_REST_S: Final = 60
 
-Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
-
 COMBINED: Final = 1
 CONFLICT: Final = 0
 DUPLICATE: Final = -1
@@ -41,10 +39,9 @@ DUPLICATE: Final = -1
 class RedisGroup:
     """The group path."""
 
-    def __init__(self, driver: Driver, register: Register) -> None:
-        """Send to *driver*; *register* makes queues known to inspectors."""
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
         self._driver = driver
-        self._register = register
 
     async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
         """Return the groups of *queue* that are to be combined."""
@@ -113,7 +110,6 @@ class RedisGroup:
     async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
         """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
         message = plan.message
-        await self._register([message.queue])
         reply = await scripts.run(self._driver, _combine(staged, plan))
         if reply == CONFLICT:
             return TaskIDConflictError(message.queue, message.id)
