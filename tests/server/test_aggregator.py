@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Server, Task, TaskInfo
+from pyasynq import Client, Clock, Server, Task, TaskInfo
 from pyasynq.server import ServerOptions
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.reclaimer import Reclaimer
@@ -350,6 +350,28 @@ async def test_a_server_without_aggregator_puts_stale_sets_back(
     assert await queue.ids("g:g") == ids
 
 
+class HastyClock(Clock):
+    """Sleeps shortly, whatever it is asked for."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.05))
+
+
+async def test_a_set_is_held_as_long_as_the_function_works(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    aggregate, handler = Joined(held="g"), Handler()
+    async with a_server(redis_url, aggregate, clock=HastyClock()).running(handler):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        [key] = await staged(r, queue)
+        soon_s = int(time.time()) + 10
+        await r.zadd(queue.key("aggregation_sets"), {key: soon_s})
+        await wait_until(lambda: _ends_after(queue, key, soon_s + 100))
+        aggregate.release()
+        await handler.began()
+
+
 # -- stopping --------------------------------------------------------------------------------------
 
 
@@ -408,6 +430,10 @@ async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer)
         own_redis.start()
         await handler.began()
     assert len(handler.tasks) == 1
+
+
+async def _ends_after(queue: QueueView, key: str, at_s: int) -> bool:
+    return (await queue.score("aggregation_sets", key) or 0) > at_s
 
 
 async def _is_empty(queue: QueueView) -> bool:

@@ -1,0 +1,77 @@
+"""Workers are killed while they combine groups: each task ends in one combined task all the same."""
+
+import signal
+
+from redis.asyncio import Redis
+
+from pyasynq import Client, Task
+from tests.cli.workers import worker
+from tests.e2e.recording import Recording
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+APP = "tests.e2e.apps.aggregating:app"
+
+
+async def add(client: Client, count: int, groups: int) -> list[str]:
+    """Add *count* tasks to so many groups; return their payloads, sorted."""
+    tasks = [Task("part", b"%d" % n, group=f"g{n % groups}") for n in range(count)]
+    await client.enqueue_many(tasks)
+    return sorted(str(n) for n in range(count))
+
+
+async def combined(queue: QueueView) -> list[str]:
+    """Return the payloads in all combined tasks, sorted."""
+    messages = [await queue.message(task_id) for task_id in await queue.ids("scheduled")]
+    return sorted(part for m in messages for part in m.payload.decode().split(","))
+
+
+async def give_up_sets(own_redis: RedisServer, queue: QueueView) -> None:
+    """Let the staged sets have been held for too long."""
+    async with Redis.from_url(own_redis.url) as r:
+        names = await r.zrange(queue.key("aggregation_sets"), 0, -1)
+        await r.zadd(queue.key("aggregation_sets"), dict.fromkeys(names, 1) | {"": 1})
+
+
+def environ(recording: Recording, *, seconds: float) -> dict[str, str]:
+    return {**recording.environ, "AGGREGATING_S": str(seconds)}
+
+
+async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_nothing(
+    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+) -> None:
+    parts = await add(client, 50, groups=5)
+    async with worker(APP, environ=environ(recording, seconds=3600)) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 5, 15)
+        first.send(signal.SIGKILL)
+        await first.ends()
+    assert await combined(queue) == []
+    assert len(await queue.ids("aggregation_sets")) == 5
+    await give_up_sets(own_redis, queue)
+    async with worker(APP, environ=environ(recording, seconds=0)):
+        await wait_until(lambda: _are(queue, parts), 15)
+
+
+async def test_workers_killed_at_any_moment_lose_and_double_nothing(
+    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+) -> None:
+    parts = await add(client, 1000, groups=20)
+    for kills in range(1, 6):
+        async with worker(APP, environ=environ(recording, seconds=0.005)) as victim:
+            seen = len(recording.notes("began"))
+            await wait_until(_more(recording, seen + 3 * kills), 15)
+            victim.send(signal.SIGKILL)
+            await victim.ends()
+        await give_up_sets(own_redis, queue)
+    async with worker(APP, environ=environ(recording, seconds=0)):
+        await wait_until(lambda: _are(queue, parts), 15)
+    assert await combined(queue) == parts
+
+
+def _more(recording: Recording, count: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+    return lambda: len(recording.notes("began")) >= count
+
+
+async def _are(queue: QueueView, parts: list[str]) -> bool:
+    return await combined(queue) == parts
