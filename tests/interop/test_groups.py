@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Unpack
 
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, Task, TaskState
 from pyasynq.broker import GroupRules, StagedSet, connect
+from pyasynq.server import ServerOptions
 from tests.interop.gopeer import Event, Peer
 from tests.interop.handlers import Handler
 from tests.interop.patience import answer, until
@@ -24,9 +25,9 @@ def joined(_group: str, tasks: list[Task]) -> Task:
     return Task("joined", b",".join(task.payload or b"" for task in tasks))
 
 
-def python(redis_url: str, **options: Any) -> Server:
+def python(redis_url: str, **options: Unpack[ServerOptions]) -> Server:
     """Return a Python server that combines groups."""
-    settings: Any = {"group_aggregator": joined, "group_grace_period": HOUR, **options}
+    settings: ServerOptions = {"group_aggregator": joined, "group_grace_period": HOUR, **options}
     return Server(redis_url, queues={"q": 1}, **settings)
 
 
@@ -79,7 +80,7 @@ async def test_python_gives_the_locks_of_gos_tasks_back(go_peer: Peer, redis_url
 
 async def test_side_by_side_they_combine_each_task_once(go_peer: Peer, redis_url: str) -> None:
     handler = Handler()
-    settings = {"group_grace_period": SECOND, "group_max_size": 3}
+    settings: ServerOptions = {"group_grace_period": SECOND, "group_max_size": 3}
     async with (
         Client(redis_url) as client,
         go_peer.work(queues="q", aggregate="joined", group_max_size=3) as go,
@@ -158,7 +159,11 @@ async def test_go_reads_why_a_task_was_given_up_and_can_run_it(
         raise ValueError(msg)
 
     [info] = await go_peer.enqueue("part", b"a", queue="q", group="g")
-    settings = {"group_aggregator": broken, "group_max_size": 1, "group_max_failures": 1}
+    settings: ServerOptions = {
+        "group_aggregator": broken,
+        "group_max_size": 1,
+        "group_max_failures": 1,
+    }
     async with python(redis_url, **settings).running(Handler()):
         task = await go_peer.task_in(TaskState.ARCHIVED, "q", info.id)
     assert task.last_error == "ValueError: boom"

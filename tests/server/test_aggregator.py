@@ -5,12 +5,13 @@ import logging
 import threading
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Unpack
 
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Clock, Server, Task, TaskInfo
+from pyasynq import Client, Clock, GroupAggregator, Server, Task, TaskInfo
+from pyasynq.options import EnqueueOptions
 from pyasynq.server import ServerOptions
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.reclaimer import Reclaimer
@@ -25,10 +26,10 @@ SECOND = timedelta(seconds=1)
 AT_SIZE_TWO: ServerOptions = {"group_grace_period": HOUR, "group_max_size": 2}
 
 
-def a_server(url: str, aggregate: object, **options: Any) -> Server:
+def a_server(url: str, aggregate: GroupAggregator, **options: Unpack[ServerOptions]) -> Server:
     """Return a server that combines groups of two, unless told otherwise."""
-    merged: Any = {**AT_SIZE_TWO, **options}
-    return Server(url, group_aggregator=aggregate, **merged)
+    merged: ServerOptions = {**AT_SIZE_TWO, **options, "group_aggregator": aggregate}
+    return Server(url, **merged)
 
 
 def aggregator_of(server: Server) -> Aggregator:
@@ -41,10 +42,10 @@ def reclaimer_of(server: Server) -> Reclaimer:
     return crew_of(server).reclaimer
 
 
-async def add(client: Client, *payloads: bytes, group: str = "g", **options: Any) -> list[str]:
-    """Add tasks to a group, one after another; return their ids."""
-    tasks = [Task("part", payload) for payload in payloads]
-    infos = await client.enqueue_many(tasks, group=group, **options)
+async def add(client: Client, *payloads: bytes, **options: Unpack[EnqueueOptions]) -> list[str]:
+    """Add tasks to a group, ``g`` unless told otherwise; return their ids."""
+    tasks = [Task("part", payload, group="g") for payload in payloads]
+    infos = await client.enqueue_many(tasks, **options)
     return [info.id for info in infos if isinstance(info, TaskInfo)]
 
 

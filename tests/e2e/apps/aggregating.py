@@ -21,7 +21,7 @@ app = App(
 @app.aggregator
 async def aggregate(group: str, tasks: list[Task]) -> Task:
     """Join payloads by commas."""
-    with open(os.environ["RECORDING_FILE"], "a") as file:  # noqa: ASYNC230, PTH123 - one short line
+    with open(os.environ["RECORDING_FILE"], "a") as file:  # noqa: ASYNC230 - one short line
         file.write(f"began {group} {os.getpid()} {time.time()}\n")
     await asyncio.sleep(float(os.environ["AGGREGATING_S"]))
     return Task(
