@@ -1,6 +1,7 @@
 """Workers are killed while they combine groups: each task ends in one combined task still."""
 
 import signal
+from typing import cast
 
 from redis.asyncio import Redis
 
@@ -30,7 +31,7 @@ async def combined(queue: QueueView) -> list[str]:
 async def give_up_sets(own_redis: RedisServer, queue: QueueView) -> None:
     """Let the staged sets have been held for too long."""
     async with Redis.from_url(own_redis.url) as r:
-        names = await r.zrange(queue.key("aggregation_sets"), 0, -1)
+        names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
         if names:
             await r.zadd(queue.key("aggregation_sets"), dict.fromkeys(names, 1))
 

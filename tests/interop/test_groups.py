@@ -28,7 +28,8 @@ def joined(_group: str, tasks: list[Task]) -> Task:
 def python(redis_url: str, **options: Unpack[ServerOptions]) -> Server:
     """Return a Python server that combines groups."""
     settings: ServerOptions = {"group_aggregator": joined, "group_grace_period": HOUR, **options}
-    return Server(redis_url, queues={"q": 1}, **settings)
+    settings["queues"] = {"q": 1}
+    return Server(redis_url, **settings)
 
 
 def parts(*payloads: bytes) -> list[bytes]:

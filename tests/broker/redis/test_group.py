@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -294,7 +294,7 @@ async def test_the_search_goes_on_where_another_server_left_it(
 ) -> None:
     await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
     await broker.grouping.find("q")
-    place: Any = await r.hget(SEARCH, "cursor")
+    place = await r.hget(SEARCH, "cursor")
     assert place != b"0"
     assert await broker.grouping.find("q") == (0, 1)
     assert await r.hget(SEARCH, "cursor") == place
@@ -306,7 +306,7 @@ async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker,
     assert 0 < await r.ttl(SEARCH) <= 3600
 
 
-async def _search(broker: RedisBroker, r: Redis) -> Any:  # noqa: ANN401 - an async generator
+async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
     """Yield the waits of a whole search, without waiting."""
     wait_s = 0.0
     while wait_s < 60:

@@ -40,9 +40,12 @@ end
 local members = redis.call("ZRANGE", staged, 0, -1)
 redis.call("ZREM", aggregation_sets, staged)
 redis.call("DEL", staged)
-for _, member in ipairs(members) do
-  unlock(redis.pcall("HGET", task_prefix .. member, "unique_key"), member)
-  redis.call("DEL", task_prefix .. member)
+for n, member in ipairs(members) do
+  members[n] = task_prefix .. member
+  unlock(redis.pcall("HGET", members[n], "unique_key"), member)
+end
+for n = 1, #members, 128 do
+  redis.call("DEL", unpack(members, n, math.min(n + 127, #members)))
 end
 if holder then
   redis.call("DEL", lock)

@@ -1,6 +1,6 @@
 -- Put a staged set back into its group.
 --
--- USES returned
+-- USES moved returned
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset

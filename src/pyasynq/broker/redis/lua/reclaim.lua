@@ -1,6 +1,6 @@
 -- Put a staged set back into its group that nobody holds any more.
 --
--- USES clock returned
+-- USES clock moved returned
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset

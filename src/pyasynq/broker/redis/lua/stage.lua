@@ -1,6 +1,6 @@
 -- Set the oldest tasks of a ripe group aside, to be combined.
 --
--- USES clock ripe
+-- USES clock ripe moved
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
@@ -26,13 +26,9 @@ local at_s = ripe_at(group)
 if not at_s or at_s > now_s then
   return 0
 end
-local members = redis.call("ZRANGE", group, 0, limit - 1, "WITHSCORES")
-redis.call("ZREMRANGEBYRANK", group, 0, #members / 2 - 1)
+local count = move_lowest(group, staged, limit)
 if redis.call("EXISTS", group) == 0 then
   redis.call("SREM", groups, name)
 end
-for i = 1, #members, 2 do
-  redis.call("ZADD", staged, members[i + 1], members[i])
-end
 redis.call("ZADD", aggregation_sets, now_s + ends_in_s, staged)
-return #members / 2
+return count
