@@ -199,6 +199,16 @@ async def test_a_slow_group_delays_no_other(client: Client, redis_url: str) -> N
         await handler.began(2)
 
 
+async def test_queues_take_turns(client: Client, redis_url: str) -> None:
+    aggregate = Joined()
+    await client.enqueue_many([Task("part", b"one", group=f"g{n}") for n in range(40)], queue="one")
+    await add(client, b"two", queue="two", group="g")
+    queues = {"one": 1, "two": 1}
+    async with a_server(redis_url, aggregate, queues=queues, group_max_size=1).running(Handler()):
+        await aggregate.called(41)
+    assert (await aggregate.called()).index(("g", [b"two"])) < 12
+
+
 async def test_two_servers_combine_each_task_once(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:

@@ -14,9 +14,10 @@ import functools
 import inspect
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import zip_longest
 from typing import Final
 
 from pyasynq.broker import GroupPath, Member, StagedSet
@@ -31,6 +32,9 @@ log = logging.getLogger("pyasynq.server")
 
 LONGEST_S: Final = 1.0
 """Longest time between two looks: others may add to groups, too."""
+
+PAUSE: Final = 10
+"""How many times longer the pause after a look is than the look, at least."""
 
 AT_ONCE: Final = 10
 """Groups combined side by side, so that a slow one delays no other."""
@@ -71,8 +75,17 @@ class Aggregator(Actor):
             await super().run()
 
     async def step(self) -> float:
-        """Start on every ripe group; return the seconds until another one is ripe."""
-        return min([await self._look(queue) for queue in self._queues])
+        """Start on every ripe group; return the seconds until another one is ripe.
+
+        Queues take turns. A look at very many groups is followed by a longer pause.
+        """
+        begun = self._clock.monotonic()
+        found = {queue: await self._path.ripe(queue, self._rules) for queue in self._queues}
+        took_s = self._clock.monotonic() - begun
+        for queue, group in _in_turn({queue: ripe.names for queue, ripe in found.items()}):
+            await self._start(queue, group)
+        waits = [ripe.next_in_s for ripe in found.values() if ripe.next_in_s is not None]
+        return max(min([LONGEST_S, *waits]), took_s * PAUSE)
 
     async def finished(self) -> None:
         """Start on no more groups; return when those begun are over."""
@@ -89,14 +102,9 @@ class Aggregator(Actor):
         """Let go of threads; one that does not return ends with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _look(self, queue: str) -> float:
-        ripe = await self._path.ripe(queue, self._rules)
-        for group in ripe.names:
-            if (queue, group) not in self._jobs:
-                await self._start(queue, group)
-        return LONGEST_S if ripe.next_in_s is None else min(ripe.next_in_s, LONGEST_S)
-
     async def _start(self, queue: str, group: str) -> None:
+        if (queue, group) in self._jobs:
+            return
         await self._free.acquire()
         if self._stopped:
             self._free.release()
@@ -224,6 +232,12 @@ class Aggregator(Actor):
             await self._path.put_back(staged)
         except BrokerError as error:
             log.info("%s goes back once it is no longer held: %s", _name(staged), error)
+
+
+def _in_turn(groups: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Return queue and name of all *groups*, the first of each queue first."""
+    turns = zip_longest(*([(queue, name) for name in names] for queue, names in groups.items()))
+    return [group for turn in turns for group in turn if group is not None]
 
 
 def _name(staged: StagedSet) -> str:

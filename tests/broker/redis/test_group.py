@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
@@ -35,6 +36,7 @@ from tests.broker.redis.looking import (
     stored,
     task_key,
 )
+from tests.servers import RedisCluster
 
 SETS = f"{Q}aggregation_sets"
 SEARCH = f"{Q}group_search"
@@ -313,3 +315,16 @@ async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
         await r.hdel(SEARCH, "from_s")
         _, wait_s = await broker.grouping.find("q")
         yield wait_s
+
+
+async def test_on_a_cluster_the_search_looks_where_the_queue_is(
+    cluster_url: str, redis_cluster: RedisCluster
+) -> None:
+    broker = RedisBroker.connect(cluster_url)
+    queues = [f"q{n}" for n in range(12)]
+    await enqueue(broker, *(a_grouped(queue=queue) for queue in queues))
+    async with Cluster.from_url(redis_cluster.url.replace("redis-cluster", "redis")) as client:
+        _ = [await client.delete(f"asynq:{{{queue}}}:groups") for queue in queues]
+    found = [await broker.grouping.find(queue) for queue in queues]
+    await broker.aclose()
+    assert found == [(1, 60)] * 12
