@@ -18,7 +18,7 @@ class Joined:
 
     def __init__(
         self,
-        error: Exception | None = None,
+        error: BaseException | None = None,
         *,
         held: str | None = None,
         answer: object = None,

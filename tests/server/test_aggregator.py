@@ -183,7 +183,7 @@ async def test_a_plain_function_combines_in_a_thread(client: Client, redis_url: 
         await add(client, b"a", b"b")
         [task] = await handler.began()
     assert task.type == "joined"
-    assert threads[0].startswith("pyasynq aggregator")
+    assert threads[0].startswith("pyasynq-handler-groups")
 
 
 async def test_a_slow_group_delays_no_other(client: Client, redis_url: str) -> None:
@@ -232,11 +232,13 @@ async def test_two_servers_combine_each_task_once(
     ("aggregate", "words"),
     [
         (Joined(ValueError("boom")), "ValueError: boom"),
+        (Joined(SystemExit(3)), "the group aggregator raised SystemExit(3)"),
+        (Joined(asyncio.CancelledError()), "the group aggregator raised CancelledError()"),
         (Joined(answer="no task"), "must return a Task, got str"),
         (Joined(answer=Task("t", task_id="taken")), "task ID conflicts"),
         (Joined(answer=Task("t", b"p", unique=HOUR)), "task already exists"),
     ],
-    ids=["raises", "no task", "conflict", "duplicate"],
+    ids=["raises", "exits", "cancels", "no task", "conflict", "duplicate"],
 )
 async def test_what_can_never_be_combined_is_archived_and_says_why(
     aggregate: Joined, words: str, client: Client, redis_url: str, queue: QueueView

@@ -25,7 +25,7 @@ from pyasynq.errors import BrokerError, BrokerUnavailableError, PyasynqError
 from pyasynq.server.actor import Actor, Backoff, Link, Passes, dismiss
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.mux import is_async, without_stop
+from pyasynq.server.mux import HANDLER_THREAD, is_async, without_stop
 from pyasynq.task import Task
 
 log = logging.getLogger("pyasynq.server")
@@ -64,7 +64,7 @@ class Aggregator(Actor):
         self._rules = config.group_rules()
         self._max_failures = config.group_max_failures
         self._free = asyncio.Semaphore(AT_ONCE)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pyasynq aggregator")
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{HANDLER_THREAD}-groups")
         self._jobs: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
         self._stopped = False
@@ -162,10 +162,22 @@ class Aggregator(Actor):
         return tasks
 
     async def _call(self, group: str, tasks: list[Task]) -> object:
-        """Return what the user's function makes of *tasks*."""
+        """Return what the user's function makes of *tasks*.
+
+        Raises:
+            Exception: What it raised; a RuntimeError for what would end more than this call.
+        """
         call = functools.partial(self._aggregate, group, tasks)
-        answer: object = call() if is_async(self._aggregate) else await self._in_thread(call)
-        return await answer if inspect.isawaitable(answer) else answer
+        try:
+            answer: object = call() if is_async(self._aggregate) else await self._in_thread(call)
+            return await answer if inspect.isawaitable(answer) else answer
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            if _is_interrupted():
+                raise
+            msg = f"the group aggregator raised {error!r}"
+            raise RuntimeError(msg) from error
 
     async def _in_thread(self, call: Callable[[], object]) -> object:
         context = contextvars.copy_context()
@@ -238,6 +250,12 @@ def _in_turn(groups: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     """Return queue and name of all *groups*, the first of each queue first."""
     turns = zip_longest(*([(queue, name) for name in names] for queue, names in groups.items()))
     return [group for turn in turns for group in turn if group is not None]
+
+
+def _is_interrupted() -> bool:
+    """Tell whether a cancellation is ours, and not one that the user's function made."""
+    job = asyncio.current_task()
+    return job is not None and job.cancelling() > 0
 
 
 def _name(staged: StagedSet) -> str:
