@@ -1,6 +1,7 @@
 """A group aggregator that remembers its groups, holds them while a test looks, and ends as told."""
 
 import asyncio
+from collections.abc import Collection
 
 from pyasynq import Task
 from tests.server.handlers import PATIENCE_S
@@ -20,10 +21,10 @@ class Joined:
         self,
         error: BaseException | None = None,
         *,
-        held: str | None = None,
+        held: Collection[str] = (),
         answer: object = None,
     ) -> None:
-        """Raise *error* if there is one; hold the group *held* until `release`."""
+        """Raise *error* if there is one; hold the groups *held* until `release`."""
         self.calls: list[tuple[str, list[bytes | None]]] = []
         self.cancelled: list[str] = []
         self.error = error
@@ -38,7 +39,7 @@ class Joined:
         self.calls.append((group, payloads))
         self._news.set()
         try:
-            if group == self._held:
+            if group in self._held:
                 await self._released.wait()
         except asyncio.CancelledError:
             self.cancelled.append(group)
@@ -48,7 +49,7 @@ class Joined:
         return self.answer or joined(payloads)  # type: ignore[return-value]
 
     def release(self) -> None:
-        """Let the group that is held go on."""
+        """Let the groups that are held go on."""
         self._released.set()
 
     async def called(self, count: int = 1) -> list[tuple[str, list[bytes | None]]]:

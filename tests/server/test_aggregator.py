@@ -10,7 +10,15 @@ from typing import Unpack, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Clock, GroupAggregator, Server, Task, TaskInfo
+from pyasynq import (
+    BrokerUnavailableError,
+    Client,
+    Clock,
+    GroupAggregator,
+    Server,
+    Task,
+    TaskInfo,
+)
 from pyasynq.options import EnqueueOptions
 from pyasynq.server import ServerOptions
 from pyasynq.server.aggregator import Aggregator
@@ -187,7 +195,7 @@ async def test_a_plain_function_combines_in_a_thread(client: Client, redis_url: 
 
 
 async def test_a_slow_group_delays_no_other(client: Client, redis_url: str) -> None:
-    aggregate = Joined(held="slow")
+    aggregate = Joined(held=["slow"])
     handler = Handler()
     async with a_server(redis_url, aggregate).running(handler):
         await add(client, b"a", b"b", group="slow")
@@ -232,13 +240,14 @@ async def test_two_servers_combine_each_task_once(
     ("aggregate", "words"),
     [
         (Joined(ValueError("boom")), "ValueError: boom"),
+        (Joined(BrokerUnavailableError("elsewhere")), "elsewhere"),
         (Joined(SystemExit(3)), "the group aggregator raised SystemExit(3)"),
         (Joined(asyncio.CancelledError()), "the group aggregator raised CancelledError()"),
         (Joined(answer="no task"), "must return a Task, got str"),
         (Joined(answer=Task("t", task_id="taken")), "task ID conflicts"),
         (Joined(answer=Task("t", b"p", unique=HOUR)), "task already exists"),
     ],
-    ids=["raises", "exits", "cancels", "no task", "conflict", "duplicate"],
+    ids=["raises", "cannot reach", "exits", "cancels", "no task", "conflict", "duplicate"],
 )
 async def test_what_can_never_be_combined_is_archived_and_says_why(
     aggregate: Joined, words: str, client: Client, redis_url: str, queue: QueueView
@@ -329,7 +338,7 @@ async def test_a_set_that_was_put_back_meanwhile_is_not_combined(
     client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "pyasynq.server")
-    aggregate, handler = Joined(held="g"), Handler()
+    aggregate, handler = Joined(held=["g"]), Handler()
     async with a_server(redis_url, aggregate).running(handler) as server:
         ids = await add(client, b"a", b"b")
         await aggregate.called()
@@ -374,7 +383,7 @@ class HastyClock(Clock):
 async def test_a_set_is_held_as_long_as_the_function_works(
     client: Client, redis_url: str, queue: QueueView, r: Redis
 ) -> None:
-    aggregate, handler = Joined(held="g"), Handler()
+    aggregate, handler = Joined(held=["g"]), Handler()
     async with a_server(redis_url, aggregate, clock=HastyClock()).running(handler):
         await add(client, b"a", b"b")
         await aggregate.called()
@@ -392,7 +401,7 @@ async def test_a_set_is_held_as_long_as_the_function_works(
 async def test_a_stop_waits_for_groups_that_are_being_combined(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
-    aggregate = Joined(held="g")
+    aggregate = Joined(held=["g"])
     async with a_server(redis_url, aggregate).running(Handler()):
         await add(client, b"a", b"b")
         await aggregate.called()
@@ -404,7 +413,7 @@ async def test_a_stop_waits_for_groups_that_are_being_combined(
 async def test_a_group_that_takes_longer_than_a_stop_may_is_put_back_at_once(
     client: Client, redis_url: str, queue: QueueView, r: Redis
 ) -> None:
-    aggregate = Joined(held="g")
+    aggregate = Joined(held=["g"])
     timeout = timedelta(seconds=0.1)
     async with a_server(redis_url, aggregate, shutdown_timeout=timeout).running(Handler()):
         ids = await add(client, b"a", b"b")
@@ -435,7 +444,7 @@ async def test_a_thread_that_takes_longer_than_a_stop_may_combines_nothing(
 
 
 async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer) -> None:
-    aggregate, handler = Joined(held="g"), Handler()
+    aggregate, handler = Joined(held=["g"]), Handler()
     async with Client(own_redis.url) as client, a_server(own_redis.url, aggregate).running(handler):
         await add(client, b"a", b"b")
         await aggregate.called()
@@ -444,6 +453,65 @@ async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer)
         own_redis.start()
         await handler.began()
     assert len(handler.tasks) == 1
+
+
+async def test_a_stop_without_redis_leaves_the_set_to_others(own_redis: RedisServer) -> None:
+    aggregate = Joined(held=["g"])
+    timeout = timedelta(seconds=0.1)
+    async with Client(own_redis.url) as client:
+        await add(client, b"a", b"b")
+    async with a_server(own_redis.url, aggregate, shutdown_timeout=timeout).running(Handler()):
+        await aggregate.called()
+        own_redis.stop()
+    own_redis.start()
+    async with Redis.from_url(own_redis.url) as r:
+        assert len(await staged(r, QueueView(r))) == 1
+
+
+async def test_a_set_is_held_again_when_redis_is_back(own_redis: RedisServer) -> None:
+    aggregate, handler = Joined(held=["g"]), Handler()
+    server = a_server(own_redis.url, aggregate, clock=HastyClock())
+    async with Client(own_redis.url) as client, server.running(handler):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        own_redis.stop()
+        await aggregator_of(server).passes.next()
+        await aggregator_of(server).passes.next()
+        own_redis.start()
+        aggregate.release()
+        await handler.began()
+    assert len(handler.tasks) == 1
+
+
+async def test_groups_for_which_there_is_no_place_any_more_are_left_at_a_stop(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    names = [f"g{n}" for n in range(12)]
+    aggregate = Joined(held=names)
+    tasks = [Task("part", b"p", group=name) for name in names]
+    async with a_server(redis_url, aggregate, group_max_size=1).running(Handler()):
+        await client.enqueue_many(tasks)
+        await aggregate.called(10)
+        asyncio.get_running_loop().call_later(0.2, aggregate.release)
+    assert len(aggregate.calls) == 10
+    assert len(await queue.ids("pending")) == 10
+
+
+async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    r: Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await r.set(queue.key("aggregation_sets"), "wrong type")
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler) as server:
+        await add(client, b"a", b"b")
+        await aggregator_of(server).combinings.next()
+        await r.delete(queue.key("aggregation_sets"))
+        await handler.began()
+    assert "WRONGTYPE" in caplog.text
 
 
 async def _ends_after(queue: QueueView, key: str, at_s: int) -> bool:
