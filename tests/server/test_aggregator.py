@@ -41,13 +41,13 @@ def a_server(url: str, aggregate: GroupAggregator, **options: Unpack[ServerOptio
 
 
 def aggregator_of(server: Server) -> Aggregator:
-    aggregator = crew_of(server).aggregator
-    assert aggregator is not None
+    (aggregator,) = crew_of(server).aggregators
     return aggregator
 
 
 def reclaimer_of(server: Server) -> Reclaimer:
-    return crew_of(server).reclaimer
+    (reclaimer,) = crew_of(server).reclaimers
+    return reclaimer
 
 
 async def add(client: Client, *payloads: bytes, **options: Unpack[EnqueueOptions]) -> list[str]:
@@ -139,7 +139,7 @@ async def test_a_server_without_aggregator_leaves_groups_alone(
     ids = await add(client, b"a", b"b")
     async with Server(redis_url).running(Handler()) as server:
         await reclaimer_of(server).passes.next()
-        assert crew_of(server).aggregator is None
+        assert crew_of(server).aggregators == []
     assert set(await queue.ids("g:g")) == set(ids)
 
 
@@ -207,14 +207,34 @@ async def test_a_slow_group_delays_no_other(client: Client, redis_url: str) -> N
         await handler.began(2)
 
 
-async def test_queues_take_turns(client: Client, redis_url: str) -> None:
+async def test_a_queue_with_slow_groups_delays_no_other_queue(
+    client: Client, redis_url: str
+) -> None:
+    slow = [f"slow{n}" for n in range(15)]
+    aggregate = Joined(held=slow)
+    server = a_server(redis_url, aggregate, queues={"one": 1, "two": 1}, group_max_size=1)
+    async with server.running(Handler()):
+        tasks = [Task("part", b"p", group=name) for name in slow]
+        await client.enqueue_many(tasks, queue="one")
+        await aggregate.called(10)
+        await add(client, b"two", queue="two")
+        await aggregate.called(11)
+        aggregate.release()
+    assert aggregate.calls[10] == ("g", [b"two"])
+
+
+async def test_a_broken_queue_keeps_no_other_from_being_combined(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    broken = QueueView(r, "broken")
+    await r.set(broken.key("groups"), "wrong type")
     aggregate = Joined()
-    await client.enqueue_many([Task("part", b"one", group=f"g{n}") for n in range(40)], queue="one")
-    await add(client, b"two", queue="two", group="g")
-    queues = {"one": 1, "two": 1}
-    async with a_server(redis_url, aggregate, queues=queues, group_max_size=1).running(Handler()):
-        await aggregate.called(41)
-    assert (await aggregate.called()).index(("g", [b"two"])) < 12
+    async with a_server(redis_url, aggregate, queues={"broken": 1, "default": 1}).running(
+        Handler()
+    ):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+    await r.delete(broken.key("groups"))
 
 
 async def test_two_servers_combine_each_task_once(

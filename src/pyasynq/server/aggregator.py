@@ -8,15 +8,14 @@ Differs:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import functools
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
 from typing import Final
 
 from pyasynq.broker import GroupPath
 from pyasynq.errors import BrokerError
 from pyasynq.server.actor import Actor, Link, Passes
-from pyasynq.server.combiner import NAME, Combiner
+from pyasynq.server.combiner import Combiner
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.mux import HANDLER_THREAD
 
@@ -27,31 +26,42 @@ PAUSE: Final = 10
 """How many times longer the pause after a look is than the look, at least."""
 
 AT_ONCE: Final = 10
-"""Groups combined side by side, so that a slow one delays no other."""
+"""Groups of a queue combined side by side, so that a slow one delays no other."""
 
 
 class Aggregator(Actor):
-    """Has the user's function combine ripe groups.
+    """Has the user's function combine the ripe groups of one queue.
 
     Attributes:
         combinings: Signals each group that was worked on, well or not.
     """
 
-    name = NAME
-
     def __init__(
-        self, path: GroupPath, aggregate: GroupAggregator, config: Config, link: Link
+        self,
+        path: GroupPath,
+        queue: str,
+        aggregate: GroupAggregator,
+        *,
+        config: Config,
+        link: Link,
     ) -> None:
-        """Combine the groups of all queues of *config* by *aggregate*."""
+        """Combine the groups of *queue* by *aggregate*."""
         super().__init__(clock=config.clock, link=link)
+        self.name = f"aggregator of {queue!r}"
         self.combinings = Passes()
         self._path = path
-        self._queues = list(config.queues)
+        self._queue = queue
         self._rules = config.group_rules()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{HANDLER_THREAD}-groups")
-        self._combiner = Combiner(path, aggregate, self._threads, config=config, link=link)
-        self._jobs: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._combiner = Combiner(
+            path,
+            aggregate,
+            self._threads,
+            config=config,
+            failed=functools.partial(link.failed, self.name),
+        )
+        self._jobs: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
         self._stopped = False
 
@@ -63,15 +73,15 @@ class Aggregator(Actor):
     async def step(self) -> float:
         """Start on every ripe group; return the seconds until another one is ripe.
 
-        Queues take turns. A look at very many groups is followed by a longer pause.
+        A look at very many groups is followed by a longer pause.
         """
         begun = self._clock.monotonic()
-        found = {queue: await self._path.ripe(queue, self._rules) for queue in self._queues}
+        ripe = await self._path.ripe(self._queue, self._rules)
         took_s = self._clock.monotonic() - begun
-        for queue, group in _in_turn({queue: ripe.names for queue, ripe in found.items()}):
-            await self._start(queue, group)
-        waits = [ripe.next_in_s for ripe in found.values() if ripe.next_in_s is not None]
-        return max(min([LONGEST_S, *waits]), took_s * PAUSE)
+        for group in ripe.names:
+            await self._start(group)
+        next_in_s = LONGEST_S if ripe.next_in_s is None else min(ripe.next_in_s, LONGEST_S)
+        return max(next_in_s, took_s * PAUSE)
 
     async def finished(self) -> None:
         """Start on no more groups; return when those begun are over."""
@@ -88,34 +98,28 @@ class Aggregator(Actor):
         """Let go of threads; one that does not return ends with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _start(self, queue: str, group: str) -> None:
-        if (queue, group) in self._jobs:
+    async def _start(self, group: str) -> None:
+        if group in self._jobs:
             return
         await self._free.acquire()
         if self._stopped:
             self._free.release()
             return
-        job = self._tasks.create_task(self._work_off(queue, group), name=f"aggregate {group}")
-        self._jobs[queue, group] = job
-        job.add_done_callback(lambda _: self._over(queue, group))
+        job = self._tasks.create_task(self._work_off(group), name=f"aggregate {group}")
+        self._jobs[group] = job
+        job.add_done_callback(lambda _: self._over(group))
 
-    def _over(self, queue: str, group: str) -> None:
-        del self._jobs[queue, group]
+    def _over(self, group: str) -> None:
+        del self._jobs[group]
         self._free.release()
         self.combinings.finish()
 
-    async def _work_off(self, queue: str, group: str) -> None:
+    async def _work_off(self, group: str) -> None:
         """Combine a group, set by set, as long as it is ripe and all goes well."""
         try:
             well = True
             while well and not self._stopped:
-                staged = await self._path.stage(queue, group, self._rules)
+                staged = await self._path.stage(self._queue, group, self._rules)
                 well = staged is not None and await self._combiner.combine(staged)
         except BrokerError as error:
             self._link.failed(self.name, error)
-
-
-def _in_turn(groups: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Return queue and name of all *groups*, the first of each queue first."""
-    turns = zip_longest(*([(queue, name) for name in names] for queue, names in groups.items()))
-    return [group for turn in turns for group in turn if group is not None]

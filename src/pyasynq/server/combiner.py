@@ -22,16 +22,13 @@ from typing import Final
 from pyasynq.broker import GroupPath, Member, Refusal, StagedSet
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, BrokerUnavailableError
-from pyasynq.server.actor import Backoff, Link, dismiss
+from pyasynq.server.actor import Backoff, dismiss
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.mux import is_async, without_stop
+from pyasynq.server.mux import is_async
 from pyasynq.task import Task
 
 log = logging.getLogger("pyasynq.server")
-
-NAME: Final = "aggregator"
-"""What reports Redis' health; the actor of this name says when all is well again."""
 
 HOLD_S: Final = 30.0
 """Time between two extensions of a set, a quarter of what it is held for."""
@@ -47,15 +44,15 @@ class Combiner:
         threads: Executor,
         *,
         config: Config,
-        link: Link,
+        failed: Callable[[BrokerError], None],
     ) -> None:
-        """Call *aggregate*, in *threads* if it is a plain function."""
+        """Call *aggregate*, in *threads* if it is a plain function; tell *failed* of Redis."""
         self._path = path
         self._aggregate = aggregate
         self._threads = threads
         self._clock = config.clock
         self._max_failures = config.group_max_failures
-        self._link = link
+        self._failed = failed
 
     async def combine(self, staged: StagedSet) -> bool:
         """Combine *staged*; return whether that went well."""
@@ -113,7 +110,7 @@ class Combiner:
     async def _in_thread(self, call: Callable[[], object]) -> object:
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: context.run(without_stop, call))
+        return await loop.run_in_executor(self._threads, lambda: context.run(_without_stop, call))
 
     async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | None:
         """Put the task of *plan* in the place of *staged*; return why it was refused, if it was."""
@@ -122,7 +119,7 @@ class Combiner:
             try:
                 answer = await self._path.combine(staged, plan)
             except BrokerUnavailableError as error:
-                self._link.failed(NAME, error)
+                self._failed(error)
                 await self._clock.sleep(backoff.next_s())
             else:
                 break
@@ -161,13 +158,22 @@ class Combiner:
             try:
                 held = await self._path.hold(staged)
             except BrokerError as error:
-                self._link.failed(NAME, error)
+                self._failed(error)
 
     async def _put_back(self, staged: StagedSet) -> None:
         try:
             await self._path.put_back(staged)
         except BrokerError as error:
             log.info("%s goes back once it is no longer held: %s", _name(staged), error)
+
+
+def _without_stop(call: Callable[[], object]) -> object:
+    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
+    try:
+        return call()
+    except StopIteration as error:
+        msg = "the group aggregator raised StopIteration"
+        raise RuntimeError(msg) from error
 
 
 def _is_interrupted() -> bool:

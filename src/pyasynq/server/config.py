@@ -5,7 +5,6 @@ Source:
 """
 
 import logging
-import math
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -196,10 +195,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def _check_count(name: str, value: object, most: float = math.inf) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        allowed = "a whole number from 1" + (f" to {most}" if math.isfinite(most) else "")
-        raise OptionError(name, value, allowed)
+def _check_count(name: str, value: object, most: int | None = None) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= (most or value):
+        raise OptionError(name, value, "a whole number from 1" + (f" to {most}" if most else ""))
 
 
 def _check_time(name: str, value: object, least: timedelta) -> None:

@@ -76,12 +76,10 @@ class Crew:
             clock=clock,
             link=link,
         )
-        self.reclaimer = Reclaimer(broker.grouping, queues, clock=clock, link=link)
-        self.aggregator = (
-            None
-            if config.group_aggregator is None
-            else Aggregator(broker.grouping, config.group_aggregator, config, link)
-        )
+        self.reclaimers = [
+            Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
+        ]
+        self.aggregators = self._aggregators(broker)
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.actors: Sequence[Running] = [
             self.heartbeater,
@@ -89,19 +87,27 @@ class Crew:
             self.recoverer,
             self.forwarder,
             self.janitor,
-            self.reclaimer,
+            *self.reclaimers,
+            *self.aggregators,
             self.subscriber,
             *self._wanted(broker),
             *self.processor.wakeups,
             self.processor,
         ]
 
+    def _aggregators(self, broker: Broker) -> list[Aggregator]:
+        aggregate = self._config.group_aggregator
+        if aggregate is None:
+            return []
+        return [
+            Aggregator(broker.grouping, queue, aggregate, config=self._config, link=self._link)
+            for queue in self._config.queues
+        ]
+
     def _wanted(self, broker: Broker) -> list[Running]:
         """Return the actors that not every server has."""
         config = self._config
         wanted: list[Running] = []
-        if self.aggregator is not None:
-            wanted.append(self.aggregator)
         if config.health_check is not None:
             wanted.append(
                 HealthChecker(
@@ -151,14 +157,14 @@ class Crew:
 
     async def _finished(self) -> None:
         """Return when no handler and no aggregation runs."""
-        if self.aggregator is not None:
-            await self.aggregator.finished()
-        await self.processor.finished()
+        await asyncio.gather(
+            self.processor.finished(), *(aggregator.finished() for aggregator in self.aggregators)
+        )
 
     def _interrupt(self) -> None:
         self.processor.interrupt()
-        if self.aggregator is not None:
-            self.aggregator.interrupt()
+        for aggregator in self.aggregators:
+            aggregator.interrupt()
 
     async def _flush(self) -> None:
         try:
@@ -170,8 +176,8 @@ class Crew:
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""
         self.processor.close()
-        if self.aggregator is not None:
-            self.aggregator.close()
+        for aggregator in self.aggregators:
+            aggregator.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

@@ -119,7 +119,7 @@ async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
     """
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
-    running = loop.run_in_executor(task.threads, lambda: context.run(without_stop, call))
+    running = loop.run_in_executor(task.threads, lambda: context.run(_without_stop, call))
     try:
         answer = await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -128,12 +128,12 @@ async def in_thread(task: ActiveTask, call: Callable[[], object]) -> object:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def without_stop(call: Callable[[], object]) -> object:
+def _without_stop(call: Callable[[], object]) -> object:
     """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
     try:
         return call()
     except StopIteration as error:
-        msg = "the function raised StopIteration"
+        msg = "the handler raised StopIteration"
         raise RuntimeError(msg) from error
 
 

@@ -8,7 +8,6 @@ Differs:
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from pyasynq.broker import GroupPath
@@ -23,22 +22,18 @@ PERIOD_S: Final = 5.0
 class Reclaimer(Actor):
     """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
 
-    name = "reclaimer"
-
-    def __init__(self, path: GroupPath, queues: Sequence[str], *, clock: Clock, link: Link) -> None:
-        """Look after *queues*."""
+    def __init__(self, path: GroupPath, queue: str, *, clock: Clock, link: Link) -> None:
+        """Look after *queue*."""
         super().__init__(clock=clock, link=link)
+        self.name = f"reclaimer of {queue!r}"
         self._path = path
-        self._queues = queues
+        self._queue = queue
 
     async def step(self) -> float:
-        """Look after every queue; return the seconds until there is more to look through."""
-        return min([await self._look_after(queue) for queue in self._queues])
-
-    async def _look_after(self, queue: str) -> float:
-        if count := await self._path.reclaim(queue):
-            log.info("%d tasks of %r are back in their groups", count, queue)
-        found, next_in_s = await self._path.find(queue)
+        """Put back and search; return the seconds until there is more to look through."""
+        if count := await self._path.reclaim(self._queue):
+            log.info("%d tasks of %r are back in their groups", count, self._queue)
+        found, next_in_s = await self._path.find(self._queue)
         if found:
-            log.info("%d groups of %r were not registered; they are now", found, queue)
+            log.info("%d groups of %r were not registered; they are now", found, self._queue)
         return min(next_in_s, PERIOD_S)
