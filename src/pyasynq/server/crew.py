@@ -76,20 +76,20 @@ class Crew:
             clock=clock,
             link=link,
         )
+        self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.reclaimers = [
             Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
         ]
         self.aggregators = self._aggregators(broker)
-        self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
             self.recoverer,
             self.forwarder,
             self.janitor,
+            self.subscriber,
             *self.reclaimers,
             *self.aggregators,
-            self.subscriber,
             *self._wanted(broker),
             *self.processor.wakeups,
             self.processor,
