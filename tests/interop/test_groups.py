@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Unpack
+from typing import Unpack, cast
 
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, Task, TaskState
 from pyasynq.broker import GroupRules, StagedSet, connect
 from pyasynq.server import ServerOptions
-from tests.interop.gopeer import Event, Peer
+from tests.interop.gopeer import Event, Flag, Peer
 from tests.interop.handlers import Handler
 from tests.interop.patience import answer, until
 
@@ -139,6 +139,24 @@ async def test_go_combines_what_a_dead_python_aggregator_had_set_aside(
         server.stop()
         events = await go.wait_for("done", type="joined")
     assert payloads(events) == [b"a"]
+
+
+async def test_python_combines_what_a_killed_go_aggregator_had_set_aside(
+    go_peer: Peer, redis_url: str, r: Redis
+) -> None:
+    async def ask() -> list[bytes] | None:
+        return cast("list[bytes]", await r.zrange(SETS, 0, -1)) or None
+
+    await go_peer.enqueue("part", b"a", queue="q", group="g")
+    flags: dict[str, Flag] = {"group_max_size": 1, "aggregate_sleep": HOUR}
+    async with go_peer.work(queues="q", aggregate="joined", **flags) as go:
+        [name] = await answer(ask)
+        await go.kill()
+    await r.zadd(SETS, {name: 1})
+    handler = Handler()
+    async with python(redis_url, group_max_size=1).running(handler):
+        [task] = await handler.wait_for()
+    assert task.payload == b"a"
 
 
 async def test_go_sees_a_group_that_python_put_back(
