@@ -31,7 +31,7 @@ from pyasynq.errors import (
 )
 from pyasynq.info import TaskInfo
 from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
+from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
 
@@ -50,6 +50,7 @@ __all__ = [
     "Clock",
     "DuplicateTaskError",
     "EntryNotFoundError",
+    "GroupAggregator",
     "HandlerNotFoundError",
     "LeaseExpiredError",
     "Middleware",

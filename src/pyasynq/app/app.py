@@ -19,11 +19,19 @@ from typing import (
 
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
-from pyasynq.errors import PyasynqError
+from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
 from pyasynq.options import EnqueueOptions, Options, TaskOptions, checked, merge
 from pyasynq.scheduler import CatchUp, PeriodicTask, Scheduler, SchedulerOptions, check
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
+from pyasynq.server import (
+    ActiveTask,
+    GroupAggregator,
+    Middleware,
+    Mux,
+    Server,
+    ServerOptions,
+    current_task,
+)
 from pyasynq.server.mux import is_async
 from pyasynq.task import Task
 
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+G = TypeVar("G", bound=GroupAggregator)
 Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
 
 
@@ -67,6 +76,14 @@ class TypedTask(Generic[P, R]):
         """
         payload = self._signature.payload(*args, **kwargs)
         return Task.with_options(self.type, payload, self._options)
+
+    def arguments(self, task: Task) -> dict[str, Any]:
+        """Return the arguments by name with which *task* was made; for aggregators.
+
+        Raises:
+            PayloadError: If its payload does not fit the function.
+        """
+        return self._signature.arguments(task.payload or b"")
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
         """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
@@ -200,6 +217,17 @@ class App:
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
         return self.mux.use(middleware)
+
+    def aggregator(self, aggregator: G) -> G:
+        """Let a function combine the tasks of groups; decorates what `ServerOptions` describes.
+
+        Raises:
+            OptionError: If the app has one.
+        """
+        if "group_aggregator" in self._options:
+            raise OptionError("group_aggregator", aggregator, "one for the whole app")
+        self._options["group_aggregator"] = aggregator
+        return aggregator
 
     def lifespan(self, lifespan: Lifespan) -> Lifespan:
         """Open what handlers share; decorates an ``async def`` that takes the app and yields once.

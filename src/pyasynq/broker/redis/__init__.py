@@ -2,6 +2,7 @@
 
 from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
 from pyasynq.broker.redis.enqueue import RedisEnqueue
+from pyasynq.broker.redis.group import RedisGroup
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
@@ -22,6 +23,7 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
+        self.grouping = RedisGroup(driver)
         self.scheduling = RedisSchedule(driver, self.enqueueing.register)
 
     @classmethod

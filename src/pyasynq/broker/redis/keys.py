@@ -27,6 +27,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:groups", "set"),
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
         (r"asynq:\{.*\}:scheduler_last:.+", "string"),
+        (r"asynq:\{.*\}:group_search", "hash"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -87,6 +88,21 @@ def groups(queue: str) -> str:
 def group(queue: str, name: str = "") -> str:
     """Return the key of one group's tasks (sorted set); without a name, their common start."""
     return f"asynq:{{{queue}}}:g:{name}"
+
+
+def staged(queue: str, group: str, set_id: str) -> str:
+    """Return the key of tasks set aside to be combined (sorted set)."""
+    return f"asynq:{{{queue}}}:g:{group}:{set_id}"
+
+
+def aggregation_sets(queue: str) -> str:
+    """Return the key of the names of staged sets (sorted set by the second they are given up)."""
+    return f"asynq:{{{queue}}}:aggregation_sets"
+
+
+def group_search(queue: str) -> str:
+    """Return the key of how far the search for unregistered groups is (hash); ours alone."""
+    return f"asynq:{{{queue}}}:group_search"
 
 
 def server(host: str, pid: int, server_id: str) -> str:
