@@ -183,9 +183,9 @@ def _settings() -> dict[str, Any]:
 
 
 def _cluster(url: str) -> RedisCluster:
-    # A slot that moves is followed without these. Sent again by the driver, a dequeue whose answer was
-    # lost would take other tasks; and its fifth redirection would close all connections, with the
-    # answers under way on them.
+    # A slot that moves is followed without these. Sent again by the driver, a dequeue whose answer
+    # was lost would take other tasks; and its fifth redirection would close all connections, with
+    # the answers under way on them.
     settings = _settings() | {"socket_keepalive": True, "reinitialize_steps": 0}
     return RedisCluster.from_url(url.replace("-cluster", "", 1).rstrip("/"), **settings)
 
