@@ -402,15 +402,33 @@ async def test_a_broken_key_of_one_entry_does_not_stop_the_others(
     await r.delete(key)
 
 
-async def test_events_that_were_not_recorded_are_recorded_later(
-    scheduler: Scheduler, clock: SteeredClock, broker: Broker, r: Redis
+async def test_events_that_redis_did_not_take_are_recorded_later(
+    clock: SteeredClock, own_redis: RedisServer
 ) -> None:
+    scheduler = Scheduler(
+        own_redis.url, clock=clock, post_enqueue=lambda _task, _outcome: own_redis.stop()
+    )
     entry_id = scheduler.register(MINUTELY, TASK)
     await later(scheduler, clock)
-    await r.set(f"asynq:scheduler_history:{entry_id}", "text")
     clock.advance(minutes=1)
-    with pytest.raises(BrokerError, match="WRONGTYPE"):
+    with pytest.raises(BrokerUnavailableError):
         await ticker_of(scheduler).step()
-    await r.delete(f"asynq:scheduler_history:{entry_id}")
+    own_redis.start()
     await later(scheduler, clock)
-    assert len(await broker.scheduling.events(entry_id, page=1, size=10)) == 1
+    async with Redis.from_url(own_redis.url) as r:
+        assert await r.zcard(f"asynq:scheduler_history:{entry_id}") == 1
+    await scheduler._broker.aclose()
+
+
+async def test_a_broken_history_stops_nothing(
+    scheduler: Scheduler, clock: SteeredClock, broker: Broker, r: Redis
+) -> None:
+    broken = scheduler.register(MINUTELY, TASK, queue="one")
+    sound = scheduler.register(MINUTELY, TASK, queue="two")
+    await later(scheduler, clock)
+    await r.set(f"asynq:scheduler_history:{broken}", "text")
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    assert len(await broker.scheduling.events(sound, page=1, size=10)) == 2
+    assert await enqueued(QueueView(r, "one")) == 2
+    await r.delete(f"asynq:scheduler_history:{broken}")

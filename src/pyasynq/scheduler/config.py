@@ -36,7 +36,8 @@ class SchedulerOptions(TypedDict, total=False):
             enqueues every one, oldest first. ``"skip"`` when not given.
         heartbeat_interval: Time between two listings of the entries, which are shown for twice as
             long; 10 s when not given.
-        pre_enqueue: Called with the task before each try to enqueue it.
+        pre_enqueue: Called with the task before each try to enqueue it. Ticks wait while a hook
+            runs.
         post_enqueue: Called with the task and its info, or the error for which it was refused.
         clock: Tells the time; a test may bring its own.
     """

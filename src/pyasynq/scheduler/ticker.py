@@ -134,10 +134,16 @@ class Ticker(Wakeable):
         await self._config.after(entry.task, info)
 
     async def _record(self) -> None:
-        """Record what was enqueued; events that Redis did not take are tried again."""
+        """Record what was enqueued; what a failing Redis does not take is tried again."""
         while self._events:
             events = self._events[:MOST_EVENTS]
-            await self._path.record(events)
+            try:
+                await self._path.record(events)
+            except BrokerError as error:
+                if type(error) is not BrokerError:
+                    raise
+                # Redis works; a key of a history is broken, and will be the next time.
+                log.warning("what was enqueued is missing in a history: %s", error)
             del self._events[: len(events)]
 
     def _wait_s(self) -> float:
