@@ -6,6 +6,7 @@ from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.result import RedisResult
 
 __all__ = ["Driver", "RedisBroker"]
 
@@ -22,6 +23,7 @@ class RedisBroker:
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
         self.inspecting = RedisInspect(driver)
+        self.results = RedisResult(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver) -> "RedisBroker":

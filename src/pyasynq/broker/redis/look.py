@@ -143,10 +143,7 @@ class RedisLook:
         if reply is None:
             return None
         data, state_word, result, group, score, over = reply
-        state = _state(state_word)
-        message, sound = read_message(queue, task_id.encode(), data or b"")
-        if not sound or state is None:
-            raise PoisonError(len(data or b""))
+        message, state = _sound(queue, task_id, data, state_word)
         return Found(
             info=_info(message, state, (score, result), orphaned=bool(over)),
             message=message,
@@ -314,11 +311,28 @@ class RedisLook:
         return [read_id(name) for name in cast("list[bytes]", names)]
 
 
-def _state(word: bytes | None) -> TaskState | None:
+def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
+    """Return the task with these *fields*: message, state, result.
+
+    Raises:
+        PoisonError: If they make no task.
+    """
+    data, state_word, result = fields
+    message, state = _sound(queue, task_id, data, state_word)
+    return _info(message, state, (None, result), orphaned=False)
+
+
+def _sound(
+    queue: str, task_id: str, data: bytes | None, state_word: bytes | None
+) -> tuple[wire.TaskMessage, TaskState]:
+    message, sound = read_message(queue, task_id.encode(), data or b"")
     try:
-        return TaskState((word or b"").decode())
+        state = TaskState((state_word or b"").decode())
     except ValueError:
-        return None
+        sound = False
+    if not sound:
+        raise PoisonError(len(data or b""))
+    return message, state
 
 
 def _info(
