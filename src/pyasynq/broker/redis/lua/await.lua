@@ -12,6 +12,6 @@ if not fields[1] then
   return false
 end
 if fields[2] ~= "completed" and fields[2] ~= "archived" then
-  redis.call("HSET", task, "awaited", "1")
+  redis.pcall("HSET", task, "awaited", "1")  -- a full Redis refuses; then it is found by looking
 end
 return fields

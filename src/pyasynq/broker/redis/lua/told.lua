@@ -1,7 +1,7 @@
--- Telling those who wait for a task's result that it is over.
+-- Telling those who wait for a task's result that it is over. It never breaks a transition.
 
 local function tell(id)
   local key = string.sub(task_prefix, 1, -3) .. "done:" .. id
-  redis.call("RPUSH", key, "")
-  redis.call("EXPIRE", key, 60)
+  redis.pcall("RPUSH", key, "")
+  redis.pcall("EXPIRE", key, 60)
 end
