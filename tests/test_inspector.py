@@ -149,10 +149,10 @@ async def test_a_page_of_a_group_ends_with_what_is_just_being_combined(
     assert ids(last) == ["1"]
 
 
-@pytest.mark.parametrize("page", [{"page": 0}, {"size": 0}, {"page": True}, {"size": -1}])
-async def test_a_page_that_is_none_is_refused(page: dict[str, int], inspector: Inspector) -> None:
+@pytest.mark.parametrize(("page", "size"), [(0, 1), (1, 0), (True, 1), (1, -1)])
+async def test_a_page_that_is_none_is_refused(page: int, size: int, inspector: Inspector) -> None:
     with pytest.raises(OptionError, match="must be a whole number from 1"):
-        await inspector.list_tasks("q", "pending", **page)
+        await inspector.list_tasks("q", "pending", page=page, size=size)
 
 
 async def test_an_unknown_state_is_refused(inspector: Inspector) -> None:

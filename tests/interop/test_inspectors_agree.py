@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -97,7 +98,8 @@ async def test_of_the_order_of_tasks(
     state: str, go_peer: Peer, inspector: Inspector, redis_url: str, r: Redis
 ) -> None:
     async with Client(redis_url) as client:
-        await client.enqueue_many([Task("t", queue="q")] * 5, group=group_of(state))
+        task = Task("t", queue="q", group="g") if state == "aggregating" else Task("t", queue="q")
+        await client.enqueue_many([task] * 5)
     source = "pending" if state != "aggregating" else "g:g"
     await move_all(r, f"asynq:{{q}}:{source}", f"asynq:{{q}}:{state}")
     ours = await inspector.list_tasks("q", state, group=group_of(state))
@@ -113,7 +115,8 @@ async def move_all(r: Redis, source: str, target: str) -> None:
     elif not target.endswith(("pending", "aggregating")):
         ids = await r.lrange(source, 0, -1)
         await r.delete(source)
-        await r.zadd(target, {task_id: 4_000_000_000 - n for n, task_id in enumerate(ids)})
+        scores: dict[Any, Any] = {task_id: 4_000_000_000 - n for n, task_id in enumerate(ids)}
+        await r.zadd(target, scores)
 
 
 async def test_of_a_queue(

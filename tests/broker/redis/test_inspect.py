@@ -148,4 +148,4 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     assert await broker.processing.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
     assert 0 < await r.ttl(f"{Q}done:1") <= 60
-    assert b"awaited" not in await fields(r)
+    assert await r.exists(f"{Q}awaited") == 0
