@@ -1,6 +1,6 @@
 """Look at queues, tasks and servers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -14,7 +14,7 @@ from pyasynq.broker.inspecting import Found, Place
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.records import read_id, read_message
-from pyasynq.errors import PoisonError
+from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
     ClusterNode,
     DailyStats,
@@ -204,12 +204,14 @@ class RedisLook:
         if not isinstance(self._driver, RedisCluster):
             return []
         slot = await self.slot(queue)
-        reply = await execute(self._driver, "CLUSTER SLOTS")
-        ranges = cast("dict[tuple[int, int], dict[str, Any]]", reply)
-        served = next(nodes for (low, high), nodes in ranges.items() if low <= slot <= high)
+        reply = await execute(self._driver, "CLUSTER NODES")
+        nodes = cast("dict[str, dict[str, Any]]", reply)
+        primary = next(n["node_id"] for n in nodes.values() if _serves(n["slots"], slot))
+        served = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
         return [
-            ClusterNode(id=node_id, address=f"{host}:{port}")
-            for host, port, node_id in (served["primary"], *served["replicas"])
+            ClusterNode(id=node["node_id"], address=address)
+            for address, node in served
+            if primary in {node["node_id"], node["master_id"]}
         ]
 
     async def size(self, place: Place) -> int:
@@ -286,26 +288,29 @@ class RedisLook:
         return tasks
 
     async def _memory_usage(self, queue: str, groups: Sequence[GroupInfo], grouped: int) -> int:
+        containers = {keys.container(queue, state): state in keys.LISTS for state in _SAMPLED}
+        names = [keys.group(queue, group.group) for group in groups[:SAMPLED_GROUPS]]
+        samples = await self._samples(queue, containers | dict.fromkeys(names, False))
         total = 0.0
-        for state in _SAMPLED:
-            listed = state in keys.LISTS
-            count, looked_at, size, own = await self._memory(
-                queue, keys.container(queue, state), listed=listed
-            )
+        for count, looked_at, size, own in samples[: len(containers)]:
             total += own + (size / looked_at * count if looked_at else 0)
-        looked_at = size = 0
-        for group in groups[:SAMPLED_GROUPS]:
-            _, n, its_size, _ = await self._memory(
-                queue, keys.group(queue, group.group), listed=False
-            )
-            looked_at, size = looked_at + n, size + its_size
+        looked_at = sum(sample[1] for sample in samples[len(containers) :])
+        size = sum(sample[2] for sample in samples[len(containers) :])
         return int(total + (size / looked_at * grouped if looked_at else 0))
 
-    async def _memory(self, queue: str, key: str, *, listed: bool) -> list[int]:
-        call = scripts.memory(
-            container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES
-        )
-        return cast("list[int]", await scripts.run(self._driver, call))
+    async def _samples(self, queue: str, containers: Mapping[str, bool]) -> list[list[int]]:
+        """Return of each container: tasks, tasks looked at, their bytes, its own bytes."""
+        calls = [
+            scripts.memory(
+                container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES
+            )
+            for key, listed in containers.items()
+        ]
+        replies = await scripts.run_all(self._driver, calls)
+        for reply in replies:
+            if isinstance(reply, BrokerError):
+                raise reply
+        return cast("list[list[int]]", replies)
 
     async def _living(self, index: str) -> list[str]:
         names = await scripts.run(self._driver, scripts.living(index=index))
@@ -395,3 +400,7 @@ def _server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serv
         status=server.status,
         active_workers=workers,
     )
+
+
+def _serves(ranges: Sequence[Sequence[str]], slot: int) -> bool:
+    return any(int(low) <= slot <= int(high[0] if high else low) for low, *high in ranges)
