@@ -34,6 +34,9 @@ Fields: TypeAlias = Sequence[bytes | None]
 STEP: Final = 250
 """Tasks, groups or sets looked at in one call."""
 
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""One call reads no further once messages and results are longer than this."""
+
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
 """How many tasks of a container, and how many groups, stand for all when memory is estimated."""
@@ -172,8 +175,7 @@ class RedisLook:
             if count <= 0:
                 break
             here = max(0, min(count, size - start))
-            for at in range(start, start + here, STEP):
-                tasks += await self._page(place, key, at, min(STEP, start + here - at))
+            tasks += await self._slice(place, key, start, start + here)
             start, count = max(0, start - size), count - here
         return tasks
 
@@ -269,7 +271,19 @@ class RedisLook:
                 if keys.staged_group(place.queue, key) == place.group:
                     yield key, size
 
-    async def _page(self, place: Place, key: str, start: int, limit: int) -> list[TaskInfo]:
+    async def _slice(self, place: Place, key: str, at: int, end: int) -> list[TaskInfo]:
+        """Return the tasks from rank *at* up to *end*, read in steps; poison is left out."""
+        tasks: list[TaskInfo] = []
+        while at < end and (rows := await self._rows(place, key, at, min(STEP, end - at))):
+            for task_id, data, result, score, over in rows:
+                message, sound = read_message(place.queue, task_id or b"", data or b"")
+                if sound:
+                    info = _info(message, place.state, (score, result), orphaned=bool(over))
+                    tasks.append(info)
+            at += len(rows)
+        return tasks
+
+    async def _rows(self, place: Place, key: str, start: int, limit: int) -> list[Fields]:
         call = scripts.page(
             container=key,
             lease=keys.lease(place.queue),
@@ -277,15 +291,9 @@ class RedisLook:
             listed=int(place.state in keys.LISTS),
             start=start,
             limit=limit,
+            most_bytes=MOST_BYTES,
         )
-        rows = cast("list[Fields]", await scripts.run(self._driver, call))
-        tasks: list[TaskInfo] = []
-        for task_id, data, result, score, over in rows:
-            message, sound = read_message(place.queue, task_id or b"", data or b"")
-            if sound:
-                at = (score, result)
-                tasks.append(_info(message, place.state, at, orphaned=bool(over)))
-        return tasks
+        return cast("list[Fields]", await scripts.run(self._driver, call))
 
     async def _memory_usage(self, queue: str, groups: Sequence[GroupInfo], grouped: int) -> int:
         containers = {keys.container(queue, state): state in keys.LISTS for state in _SAMPLED}
