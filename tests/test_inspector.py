@@ -368,6 +368,25 @@ async def test_pending_since_is_kept_only_while_a_task_is_pending(
     assert await r.hget("asynq:{q}:t:1", "pending_since") is not None
 
 
+@pytest.mark.parametrize("order", ["archive", "delete"])
+async def test_poison_can_be_moved_out_of_the_way(
+    order: str, inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await r.hset("asynq:{q}:t:1", "msg", b"\xff")
+    await getattr(inspector, f"{order}_task")("q", "1")
+    assert (await inspector.queue_info("q")).pending == 0
+
+
+async def test_a_task_in_a_state_that_nobody_knows_is_poison(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await r.hset("asynq:{q}:t:1", "state", "waiting")
+    with pytest.raises(PoisonError):
+        await inspector.delete_task("q", "1")
+
+
 # -- changing tasks --------------------------------------------------------------------------------
 
 

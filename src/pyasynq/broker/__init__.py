@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Updated
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -35,6 +35,7 @@ __all__ = [
     "RegistryPath",
     "Removed",
     "ResultPath",
+    "Spot",
     "Taken",
     "Updated",
     "connect",

@@ -57,9 +57,9 @@ class RedisOrder:
         )
         return _ANSWERS[cast("int", await scripts.run(self._driver, call))]
 
-    async def reschedule(self, found: Found, at_s: int) -> bool:
+    async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
         """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
-        call = scripts.reschedule(source=keys.place(found.place), id=found.info.id, at_s=at_s)
+        call = scripts.reschedule(source=keys.place(place), id=task_id, at_s=at_s)
         return await scripts.run(self._driver, call) == 1
 
     async def _nearer_end(self, place: Place, ids: Sequence[str]) -> int:
