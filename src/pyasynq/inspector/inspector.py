@@ -4,12 +4,12 @@ Source:
     Protocol section 8 (asynq v0.26.0 ``inspector.go``).
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack
 
 from pyasynq.broker import Broker, Found, Place, Removed, Spot, Updated, connect
-from pyasynq.broker.protocols import unix_s
 from pyasynq.compose import changed
 from pyasynq.errors import (
     DuplicateTaskError,
@@ -319,7 +319,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is in another state.
         """
-        at_s = unix_s(check_instant("at", at))
+        at_s = math.ceil(check_instant("at", at).timestamp())
 
         async def reschedule(spot: Spot) -> bool:
             return await self._path.reschedule(spot.place, task_id, at_s)

@@ -19,11 +19,9 @@ _ANSWERS: Final = {1: Updated.DONE, 0: Updated.CHANGED, -1: Updated.LOCKED}
 
 
 class RedisOrder:
-    """The part of the inspect path that moves tasks."""
+    """The part of the inspect path that moves tasks; beside the part that looks for them."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
-        self._driver = driver
+    _driver: Driver
 
     async def pause(self, queue: str) -> bool:
         """Let no task of *queue* be taken; False if that is so already."""
