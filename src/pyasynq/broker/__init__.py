@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING
 
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -34,21 +35,28 @@ __all__ = [
     "Broker",
     "EnqueuePath",
     "Forwarded",
+    "Found",
     "GroupPath",
     "GroupRules",
+    "InspectPath",
     "Lease",
     "MaintainPath",
     "Member",
+    "Place",
     "Position",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "Removed",
+    "ResultPath",
     "RipeGroups",
     "SchedulePath",
+    "Spot",
     "StagedSet",
     "Taken",
     "Tick",
     "Ticked",
+    "Updated",
     "connect",
 ]
 

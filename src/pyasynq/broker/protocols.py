@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from pyasynq.broker.inspecting import InspectPath, ResultPath
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import (
@@ -401,6 +402,16 @@ class Broker(Protocol):
     @property
     def scheduling(self) -> SchedulePath:
         """Enqueue at ticks, and show who does."""
+        ...
+
+    @property
+    def inspecting(self) -> InspectPath:
+        """Look, order, remove."""
+        ...
+
+    @property
+    def results(self) -> ResultPath:
+        """Wait for the results of tasks."""
         ...
 
     async def ping(self) -> None:

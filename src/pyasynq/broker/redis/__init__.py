@@ -3,9 +3,11 @@
 from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
 from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.group import RedisGroup
+from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.schedule import RedisSchedule
 from pyasynq.clock import Clock
 
@@ -25,6 +27,8 @@ class RedisBroker:
         self.maintenance = RedisMaintain(driver, clock)
         self.grouping = RedisGroup(driver)
         self.scheduling = RedisSchedule(driver, self.enqueueing.register)
+        self.inspecting = RedisInspect(driver)
+        self.results = RedisResult(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

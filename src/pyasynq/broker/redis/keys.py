@@ -7,6 +7,7 @@ Source:
 import re
 from typing import Final
 
+from pyasynq.broker.inspecting import Place
 from pyasynq.states import TaskState
 
 QUEUES: Final = "asynq:queues"
@@ -28,6 +29,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
         (r"asynq:\{.*\}:scheduler_last:.+", "string"),
         (r"asynq:\{.*\}:group_search", "hash"),
+        (r"asynq:\{.*\}:awaited", "zset"),  # this and the next are ours, for a minute
+        (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -38,6 +41,10 @@ KINDS: Final = tuple(
     )
 )
 """Every form of key with its Redis type; tests hold what is left in Redis against it."""
+
+
+LISTS: Final = (TaskState.PENDING, TaskState.ACTIVE)
+"""The states whose container is a list, and no sorted set."""
 
 
 def prefix(queue: str) -> str:
@@ -53,6 +60,13 @@ def task(queue: str, task_id: str = "") -> str:
 def container(queue: str, state: TaskState) -> str:
     """Return the key that lists the ids in *state* (list or sorted set)."""
     return f"asynq:{{{queue}}}:{state.value}"
+
+
+def place(place: Place) -> str:
+    """Return the key that lists the ids in *place* (list or sorted set)."""
+    if place.state is TaskState.AGGREGATING:
+        return group(place.queue, place.group)
+    return container(place.queue, place.state)
 
 
 def lease(queue: str) -> str:
@@ -80,6 +94,21 @@ def unique(queue: str, type: str, digest: str) -> str:
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 
+def awaited(queue: str) -> str:
+    """Return the key of the ids whose results are awaited (sorted set, short-lived)."""
+    return f"asynq:{{{queue}}}:awaited"
+
+
+def done(queue: str, task_id: str) -> str:
+    """Return the key on which those wait who want a task's result (list, short-lived)."""
+    return f"asynq:{{{queue}}}:done:{task_id}"
+
+
+def unique_locks(queue: str) -> str:
+    """Return the start of the keys of all unique locks of *queue*."""
+    return f"asynq:{{{queue}}}:unique:"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set)."""
     return f"asynq:{{{queue}}}:groups"
@@ -93,6 +122,11 @@ def group(queue: str, name: str = "") -> str:
 def staged(queue: str, group: str, set_id: str) -> str:
     """Return the key of tasks set aside to be combined (sorted set)."""
     return f"asynq:{{{queue}}}:g:{group}:{set_id}"
+
+
+def staged_group(queue: str, key: str) -> str:
+    """Return the group whose tasks were staged under *key*, which ends in the set's id."""
+    return key.removeprefix(group(queue)).rpartition(":")[0]
 
 
 def aggregation_sets(queue: str) -> str:
