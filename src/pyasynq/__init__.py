@@ -12,6 +12,7 @@ from pyasynq.errors import (
     DuplicateTaskError,
     HandlerNotFoundError,
     LeaseExpiredError,
+    NoTokenError,
     OptionError,
     PayloadError,
     PoisonError,
@@ -19,6 +20,7 @@ from pyasynq.errors import (
     ResultError,
     RetryIn,
     RevokeTask,
+    SemaphoreTimeoutError,
     ServerStateError,
     SkipRetry,
     Snooze,
@@ -27,6 +29,7 @@ from pyasynq.errors import (
     TaskTimeoutError,
 )
 from pyasynq.info import TaskInfo
+from pyasynq.semaphore import Semaphore
 from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -48,6 +51,7 @@ __all__ = [
     "LeaseExpiredError",
     "Middleware",
     "Mux",
+    "NoTokenError",
     "OptionError",
     "PayloadError",
     "PoisonError",
@@ -55,6 +59,8 @@ __all__ = [
     "ResultError",
     "RetryIn",
     "RevokeTask",
+    "Semaphore",
+    "SemaphoreTimeoutError",
     "Server",
     "ServerStateError",
     "SkipRetry",

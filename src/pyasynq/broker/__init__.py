@@ -14,7 +14,9 @@ from pyasynq.broker.protocols import (
     ProcessPath,
     Refusal,
     RegistryPath,
+    SemaphorePath,
     Taken,
+    Token,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ __all__ = [
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "SemaphorePath",
     "Taken",
+    "Token",
     "connect",
 ]
 

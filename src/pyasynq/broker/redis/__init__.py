@@ -5,6 +5,7 @@ from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.semaphore import RedisSemaphore
 
 __all__ = ["Driver", "RedisBroker"]
 
@@ -20,6 +21,7 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register)
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
+        self.semaphores = RedisSemaphore(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver) -> "RedisBroker":

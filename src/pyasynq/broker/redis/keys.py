@@ -95,3 +95,8 @@ def server(host: str, pid: int, server_id: str) -> str:
 def workers(host: str, pid: int, server_id: str) -> str:
     """Return the key of the tasks a server runs (hash)."""
     return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
+
+
+def semaphore(scope: str) -> str:
+    """Return the key of a semaphore's tokens (sorted set of holders by Unix seconds)."""
+    return f"asynq:sema:{scope}"
