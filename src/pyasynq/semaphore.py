@@ -42,9 +42,9 @@ class Semaphore:
     """Lets at most so many hold a token at once, on all machines together.
 
     Inside a handler the holder is the running task: asked twice it holds one token, which is free
-    when it was released twice. Elsewhere every acquisition is a token of its own. A token is renewed
-    while it is held; when its holder dies it is free within the lease. Safe to share between the
-    coroutines of one event loop.
+    when it was released twice. Elsewhere every acquisition is a token of its own. A token is
+    renewed while it is held; when its holder dies it is free within the lease. Safe to share
+    between the coroutines of one event loop.
 
     Source:
         Protocol section 11.2 (asynq v0.26.0 ``x/rate`` ``Semaphore``).
