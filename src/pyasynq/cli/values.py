@@ -2,9 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from pyasynq.cli.exits import Exit, ExitError
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)")
 _UNIT_S: Final = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -57,6 +59,34 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def instant(text: str) -> datetime:
+    """Return the instant of ``2030-01-31T12:00:00Z`` (RFC 3339).
+
+    Raises:
+        ArgumentTypeError: If it is in no such form, or has no time zone.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.utcoffset() is None:
+        msg = f"{text!r} is no instant: write 2030-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(msg)
+    return at
+
+
+def headers(texts: Sequence[str]) -> dict[str, str]:
+    """Return the headers of texts such as ``trace=1``.
+
+    Raises:
+        ExitError: If one is in no such form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    if not all(key and joint for key, joint, _ in pairs):
+        raise ExitError(Exit.USAGE, "write headers as --header key=value")
+    return {key: value for key, _, value in pairs}
+
+
 class Options:
     """Adds options that also have an environment variable."""
 
@@ -71,20 +101,26 @@ class Options:
         help: str,
         type: Callable[[str], Any] = str,
         **settings: Any,  # noqa: ANN401 - argparse's own settings
-    ) -> None:
+    ) -> Self:
         """Add an option with a value; argparse converts a text default as it does the option's."""
         variable = _variable(flags)
         settings.setdefault("default", None)
         settings["default"] = self._environ.get(variable, settings["default"])
+        if settings.get("required"):
+            settings["required"] = variable not in self._environ
+        if settings.get("action") == "append" and variable in self._environ:
+            settings["default"] = settings["default"].split(",")
         self._parser.add_argument(*flags, help=f"{help} [{variable}]", type=type, **settings)
+        return self
 
-    def switch(self, *flags: str, help: str) -> None:
+    def switch(self, *flags: str, help: str) -> Self:
         """Add an option without a value."""
         variable = _variable(flags)
         on = self._environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
         self._parser.add_argument(
             *flags, help=f"{help} [{variable}]", action="store_true", default=on
         )
+        return self
 
 
 def _variable(flags: tuple[str, ...]) -> str:
