@@ -2,6 +2,7 @@
 
 import io
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,7 +19,7 @@ MINIMUM = ("task", "enqueue", "-t", "t", "-l", "p")
 
 def stored(server: RedisServer, task_id: str, queue: str = "default") -> TaskMessage:
     """Return the message of a task."""
-    with server.client() as client:
+    with closing(server.client()) as client:
         data = cast("bytes", client.hget(f"asynq:{{{queue}}}:t:{task_id}", "msg"))
     return TaskMessage.FromString(data)
 
@@ -48,7 +49,7 @@ def test_every_option_reaches_the_task(say: Say, redis_server: RedisServer) -> N
 @pytest.mark.parametrize("flag", ["--process_in", "--process-in"])
 def test_a_delayed_task_is_scheduled(say: Say, redis_server: RedisServer, flag: str) -> None:
     assert say(*MINIMUM, flag, "5m", "--id", "1").code == 0
-    with redis_server.client() as client:
+    with closing(redis_server.client()) as client:
         due = cast("float", client.zscore("asynq:{default}:scheduled", "1"))
     assert 299 <= due - time.time() <= 302
 

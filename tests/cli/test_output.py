@@ -73,9 +73,7 @@ def test_json_has_seconds_instants_and_both_forms_of_bytes() -> None:
 
 
 def test_json_has_every_member_of_a_value() -> None:
-    task = TaskInfo(
-        id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25
-    )
+    task = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
     plain = output.plain([task])
     assert isinstance(plain, list)
     assert plain[0].keys() == {*TaskInfo.__dataclass_fields__, "payload_base64"}

@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING
 
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -26,14 +27,19 @@ __all__ = [
     "Broker",
     "EnqueuePath",
     "Forwarded",
+    "Found",
+    "InspectPath",
     "Lease",
     "MaintainPath",
+    "Place",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "Removed",
     "SemaphorePath",
     "Taken",
     "Token",
+    "Updated",
     "connect",
 ]
 

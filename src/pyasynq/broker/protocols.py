@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from pyasynq.broker.inspecting import InspectPath
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
@@ -225,6 +226,11 @@ class Broker(Protocol):
     @property
     def registry(self) -> RegistryPath:
         """Who is there."""
+        ...
+
+    @property
+    def inspecting(self) -> InspectPath:
+        """Look, order, remove."""
         ...
 
     @property

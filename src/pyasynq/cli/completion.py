@@ -75,13 +75,13 @@ def _places(
 
 
 def _bash(places: dict[tuple[str, ...], list[str]]) -> str:
-    paths = [" ".join(("", *path)) for path in places if path]
+    quoted = {path: shlex.quote("".join(f" {word}" for word in path)) for path in places}
     return _BASH % {
         "places": "\n".join(
-            f"      {shlex.quote(path)}) place={shlex.quote(path)} ;;" for path in paths
+            f"      {name}) place={name} ;;" for path, name in quoted.items() if path
         ),
         "words": "\n".join(
-            f"    {shlex.quote(' '.join(('', *path)) if path else '')}) words={shlex.quote(' '.join(words))} ;;"
+            f"    {quoted[path]}) words={shlex.quote(' '.join(words))} ;;"
             for path, words in places.items()
         ),
     }

@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -93,16 +93,16 @@ def _with_tls(url: str, settings: Mapping[str, object]) -> str:
 
 def _with_login(url: str, settings: Mapping[str, object]) -> str:
     """Return *url* with name, password and database, where they are given."""
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
+    scheme, rest = url.split("://", 1)
+    address, mark, query = rest.partition("?")
+    netloc, slash, path = address.partition("/")
+    login, at, hosts = netloc.rpartition("@")
     if settings["username"] or settings["password"]:
         user, password = (quote(str(settings[name]), safe="") for name in ("username", "password"))
-        login = f"{user}:{password}"
-    path = parts.path
+        login, at = f"{user}:{password}", "@"
     if settings["db"] is not None and not settings["cluster"]:
-        path = f"/{settings['db']}"
-    netloc = f"{login}@{hosts}" if login else hosts
-    return urlunsplit(parts._replace(netloc=netloc, path=path))
+        slash, path = "/", str(settings["db"])
+    return f"{scheme}://{login}{at}{hosts}{slash}{path}{mark}{query}"
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
@@ -117,8 +117,8 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
 def _from_file(words: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, object]:
     named = getattr(words, "config", None) or environ.get("PYASYNQ_CONFIG")
     home = Path(environ.get("HOME") or Path.home())
-    usual = (path for name in FILES if (path := home / name).is_file())
-    path = Path(named) if named else next(usual, None)
+    usual = next((file for name in FILES if (file := home / name).is_file()), None)
+    path = Path(named) if named else usual
     if path is None:
         return {}
     settings = _read(path)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pyasynq.cli import output
 from pyasynq.cli.parsing import Noun
@@ -12,6 +12,20 @@ from pyasynq.cli.running import each, inspect
 if TYPE_CHECKING:
     from pyasynq.info import SchedulerEntry, SchedulerEvent
     from pyasynq.inspector import Inspector
+
+
+class Schedules(Protocol):
+    """What is asked of an `Inspector`."""
+
+    async def scheduler_entries(self) -> "list[SchedulerEntry]":
+        """Return the entries of all live schedulers."""
+        ...
+
+    async def scheduler_events(
+        self, entry_id: str, *, page: int = 1, size: int = 30
+    ) -> "list[SchedulerEvent]":
+        """Return a page of what an entry enqueued, newest first."""
+        ...
 
 
 def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
@@ -26,7 +40,9 @@ def show(words: argparse.Namespace) -> int:
     """List the entries of all schedulers."""
 
     async def job(inspector: "Inspector") -> None:
-        entries = sorted(await inspector.scheduler_entries(), key=lambda entry: entry.spec)
+        entries = sorted(
+            await cast("Schedules", inspector).scheduler_entries(), key=lambda entry: entry.spec
+        )
         if output.is_json(words):
             output.json([_plain(entry) for entry in entries])
         elif entries:
@@ -83,7 +99,7 @@ def events(words: argparse.Namespace) -> int:
         found: dict[str, list[SchedulerEvent]] = {}
 
         async def read(entry_id: str) -> None:
-            found[entry_id] = await inspector.scheduler_events(
+            found[entry_id] = await cast("Schedules", inspector).scheduler_events(
                 entry_id, page=words.page, size=words.size
             )
 

@@ -61,6 +61,18 @@ def plain(value: object) -> object:
     A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC, and bytes two
     members: the text, or null where they are none, and ``…_base64``.
     """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, timedelta | date | bytes):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    return _members(
+        cast("Mapping[str, object]", value) if isinstance(value, Mapping) else _fields(value)
+    )
+
+
+def _text(value: timedelta | date | bytes) -> object:
     match value:
         case timedelta():
             return value.total_seconds()
@@ -70,18 +82,11 @@ def plain(value: object) -> object:
             return value.isoformat()
         case bytes():
             return base64.b64encode(value).decode()
-        case Mapping():
-            return _members(cast("Mapping[str, object]", value))
-        case str() | int() | float() | None:
-            return value
-        case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in cast("Iterable[object]", value)]
-        case _:
-            return _members(_fields(value))
 
 
 def _fields(value: object) -> dict[str, object]:
-    names = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", ())
+    names: Iterable[str] = getattr(value, "__struct_fields__", ())
+    names = names or getattr(value, "__dataclass_fields__", ())
     return {name: getattr(value, name) for name in names}
 
 

@@ -256,16 +256,7 @@ def _all(
 
 def change(words: argparse.Namespace) -> int:
     """Change a task that waits."""
-    changes: TaskChanges = {}
-    if words.payload is not None:
-        changes["payload"] = words.payload.encode()
-    if words.header is not None:
-        changes["headers"] = headers(words.header)
-    if words.retry is not None:
-        changes["max_retry"] = words.retry
-    for name in ("timeout", "deadline", "retention"):
-        if (value := getattr(words, name)) is not None:
-            changes[name] = value
+    changes = _changes(words)
     if not changes:
         raise ExitError(Exit.USAGE, "nothing to change: say what, --payload for instance")
 
@@ -277,6 +268,20 @@ def change(words: argparse.Namespace) -> int:
             output.message("task updated")
 
     return inspect(words, job)
+
+
+def _changes(words: argparse.Namespace) -> "TaskChanges":
+    changes: TaskChanges = {}
+    if words.payload is not None:
+        changes["payload"] = words.payload.encode()
+    if words.header is not None:
+        changes["headers"] = headers(words.header)
+    if words.retry is not None:
+        changes["max_retry"] = words.retry
+    for name in ("timeout", "deadline", "retention"):
+        if (value := getattr(words, name)) is not None:
+            changes[name] = value
+    return changes
 
 
 def move(words: argparse.Namespace) -> int:

@@ -116,7 +116,8 @@ async def _work(server: "Server", words: argparse.Namespace) -> None:
     from pyasynq.cli.health import serving
 
     handler, pages = _measured(words) if words.metrics else (None, {})
-    async with serving(server, *words.health_addr, pages):
+    host, port = words.health_addr
+    async with serving(server, host, port, pages):
         await server.run(handler)
 
 

@@ -6,7 +6,7 @@ Source:
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -123,14 +123,14 @@ def _tasks(infos: Sequence[QueueInfo]) -> Metric:
     return family
 
 
-def _gauge(name: str, text: str, values: dict[str, int] | dict[str, float]) -> Metric:
+def _gauge(name: str, text: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(f"asynq_queue_{name}", text, labels=("queue",))
     for queue, value in values.items():
         family.add_metric((queue,), value)
     return family
 
 
-def _counter(name: str, text: str, values: dict[str, int]) -> Metric:
+def _counter(name: str, text: str, values: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(f"asynq_tasks_{name}", text, labels=("queue",))
     for queue, value in values.items():
         family.add_metric((queue,), value)

@@ -7,6 +7,7 @@ Source:
 import re
 from typing import Final
 
+from pyasynq.broker.inspecting import Place
 from pyasynq.states import TaskState
 
 QUEUES: Final = "asynq:queues"
@@ -37,6 +38,10 @@ KINDS: Final = tuple(
 """Every form of key with its Redis type; tests hold what is left in Redis against it."""
 
 
+LISTS: Final = (TaskState.PENDING, TaskState.ACTIVE)
+"""The states whose container is a list, and no sorted set."""
+
+
 def prefix(queue: str) -> str:
     """Return the start of all keys of *queue*; its braces pin one cluster slot."""
     return f"asynq:{{{queue}}}:"
@@ -50,6 +55,13 @@ def task(queue: str, task_id: str = "") -> str:
 def container(queue: str, state: TaskState) -> str:
     """Return the key that lists the ids in *state* (list or sorted set)."""
     return f"asynq:{{{queue}}}:{state.value}"
+
+
+def place(place: Place) -> str:
+    """Return the key that lists the ids in *place* (list or sorted set)."""
+    if place.state is TaskState.AGGREGATING:
+        return group(place.queue, place.group)
+    return container(place.queue, place.state)
 
 
 def lease(queue: str) -> str:
@@ -77,6 +89,11 @@ def unique(queue: str, type: str, digest: str) -> str:
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 
+def unique_locks(queue: str) -> str:
+    """Return the start of the keys of all unique locks of *queue*."""
+    return f"asynq:{{{queue}}}:unique:"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set)."""
     return f"asynq:{{{queue}}}:groups"
@@ -85,6 +102,16 @@ def groups(queue: str) -> str:
 def group(queue: str, name: str = "") -> str:
     """Return the key of one group's tasks (sorted set); without a name, their common start."""
     return f"asynq:{{{queue}}}:g:{name}"
+
+
+def aggregation_sets(queue: str) -> str:
+    """Return the key of the keys of staged sets (sorted set by their deadlines)."""
+    return f"asynq:{{{queue}}}:aggregation_sets"
+
+
+def staged_group(queue: str, key: str) -> str:
+    """Return the group whose tasks were staged under *key*, which ends in the set's id."""
+    return key.removeprefix(group(queue)).rpartition(":")[0]
 
 
 def server(host: str, pid: int, server_id: str) -> str:

@@ -1,0 +1,86 @@
+"""Move waiting tasks by hand."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from pyasynq.broker.inspecting import Found, Place, Updated
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import Driver, Word, execute
+from pyasynq.broker.redis.records import sent_id
+from pyasynq.broker.redis.scripts import Call, Each
+from pyasynq.message import TaskMessage, encode
+from pyasynq.states import Order, TaskState
+
+_ANSWERS: Final = {1: Updated.DONE, 0: Updated.CHANGED, -1: Updated.LOCKED}
+
+
+class RedisOrder:
+    """The part of the inspect path that moves tasks."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def pause(self, queue: str) -> bool:
+        """Let no task of *queue* be taken; False if that is so already."""
+        words = ("SET", keys.paused(queue), int(time.time()), "NX")
+        return await execute(self._driver, *words) is not None
+
+    async def unpause(self, queue: str) -> bool:
+        """Let tasks of *queue* be taken again; False if they are."""
+        return bool(await execute(self._driver, "DEL", keys.paused(queue)))
+
+    async def order(self, order: Order, place: Place, ids: Sequence[str]) -> list[bool]:
+        """Run, archive or delete up to 1,000 tasks of *place*; False for one that is not there."""
+        call = _CALLS[order](place, [sent_id(task_id) for task_id in ids])
+        return [answer == 1 for answer in cast("list[int]", await scripts.run(self._driver, call))]
+
+    async def update(self, found: Found, revised: TaskMessage) -> Updated:
+        """Give the task the message *revised*, unless it has changed; its lock goes with it."""
+        call = scripts.update(
+            task=keys.task(found.place.queue, found.info.id),
+            id=found.info.id,
+            state=found.place.state.value,
+            message=found.data,
+            revised=encode(revised),
+            lock=found.message.unique_key,
+            new_lock=revised.unique_key,
+        )
+        return _ANSWERS[cast("int", await scripts.run(self._driver, call))]
+
+    async def reschedule(self, found: Found, at_s: int) -> bool:
+        """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
+        call = scripts.reschedule(source=keys.place(found.place), id=found.info.id, at_s=at_s)
+        return await scripts.run(self._driver, call) == 1
+
+
+def _run(place: Place, each: Sequence[Each]) -> Call:
+    pending = keys.container(place.queue, TaskState.PENDING)
+    return scripts.run_tasks(each, pending=pending, **_source(place))
+
+
+def _archive(place: Place, each: Sequence[Each]) -> Call:
+    archived = keys.container(place.queue, TaskState.ARCHIVED)
+    return scripts.shelve(each, archived=archived, **_source(place))
+
+
+def _delete(place: Place, each: Sequence[Each]) -> Call:
+    return scripts.delete(each, **_source(place))
+
+
+def _source(place: Place) -> dict[str, Word]:
+    return {
+        "source": keys.place(place),
+        "groups": keys.groups(place.queue),
+        "task_prefix": keys.task(place.queue),
+        "state": place.state.value,
+        "group": place.group,
+    }
+
+
+_CALLS: Final[dict[Order, Callable[[Place, Sequence[Each]], Call]]] = {
+    Order.RUN: _run,
+    Order.ARCHIVE: _archive,
+    Order.DELETE: _delete,
+}
