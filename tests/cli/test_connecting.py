@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from pyasynq.cli.connecting import add_flags, redis_url
 from pyasynq.cli.exits import ExitError
 from tests.cli.saying import Say
-from tests.servers import free_port
+from tests.servers import RedisCluster, TlsRedis, free_port
 
 
 def url(home: Path, *words: str, **environ: str) -> str:
@@ -120,3 +121,33 @@ def test_the_flags_may_stand_before_the_command(say: Say) -> None:
 
 def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
     assert say("queue", "list", "-u", "http://h").code == 2
+
+
+def test_queues_of_a_cluster_are_listed_with_their_nodes(
+    say: Say, redis_cluster: RedisCluster
+) -> None:
+    nodes = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+    flags = ("--cluster", "--cluster_addrs", f"127.0.0.1:{free_port()},{nodes}")
+    assert say("task", "enqueue", "-t", "t", "-l", "p", "--queue", "q", *flags).code == 0
+    headings, row = say("queue", "list", *flags).lines
+    assert headings == ["Queue", "Cluster", "KeySlot", "Cluster", "Nodes"]
+    assert (row[0], row[1]) == ("q", str(key_slot(b"{q}")))
+    assert row[2] in nodes
+    assert "Redis Cluster Info" in say("stats", *flags).out
+    assert say("queue", "remove", "q", "--force", "--yes", *flags).code == 0
+
+
+def test_a_certificate_may_have_another_name_than_its_server(
+    say: Say, redis_with_tls: TlsRedis
+) -> None:
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "127.0.0.1")
+    assert told.code == 0
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "other.example.org")
+    assert told.code == 4
+
+
+def test_a_certificate_need_not_be_checked(say: Say, redis_with_tls: TlsRedis) -> None:
+    url = redis_with_tls.url.replace("ssl_ca_certs=", "ignored=").split("&", 1)
+    address, files = url[0].partition("?")[0], url[1]
+    assert say("queue", "list", "-u", f"{address}?{files}").code == 4
+    assert say("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0

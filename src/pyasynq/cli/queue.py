@@ -1,7 +1,7 @@
 """``pyasynq queue``: look at queues, pause, resume and remove them."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import output
@@ -10,7 +10,7 @@ from pyasynq.cli.parsing import STATES, Noun
 from pyasynq.cli.running import each, inspect
 
 if TYPE_CHECKING:
-    from pyasynq.info import DailyStats, QueueInfo
+    from pyasynq.info import ClusterNode, DailyStats, QueueInfo
     from pyasynq.inspector import Inspector
 
 LINE: Final = "=" * 49
@@ -35,17 +35,31 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
 
 
 def show(words: argparse.Namespace) -> int:
-    """List all queues."""
+    """List all queues; on a cluster, with where they are."""
 
     async def job(inspector: "Inspector") -> None:
-        queues = sorted(await inspector.queues())
+        queues = await inspector.queues()
         if output.is_json(words):
             output.json(queues)
+            return
+        nodes = {queue: await inspector.queue_nodes(queue) for queue in queues}
+        if any(nodes.values()):
+            output.table(
+                ["Queue", "Cluster KeySlot", "Cluster Nodes"],
+                [
+                    [queue, await inspector.queue_slot(queue), _places(nodes[queue])]
+                    for queue in queues
+                ],
+            )
             return
         for queue in queues:
             output.data(queue)
 
     return inspect(words, job)
+
+
+def _places(nodes: "Sequence[ClusterNode]") -> str:
+    return " ".join(node.address for node in nodes)
 
 
 def look(words: argparse.Namespace) -> int:
