@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import anyio
 import pytest
@@ -27,6 +27,7 @@ from pyasynq import (
     TaskStateError,
 )
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.options import EnqueueOptions
 from pyasynq.settle import DONE
 from tests.broker.making import (
     a_grouped,
@@ -170,17 +171,17 @@ async def test_a_page_that_is_none_is_refused(page: dict[str, int], inspector: I
 
 
 async def test_an_unknown_state_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^state must be one of active, pending"):
+    with pytest.raises(OptionError, match=r"^state must be one of active, pending"):
         await inspector.list_tasks("q", "waiting")
 
 
 async def test_aggregating_tasks_are_listed_by_group_only(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^group must be"):
+    with pytest.raises(OptionError, match=r"^group must be"):
         await inspector.list_tasks("q", "aggregating")
 
 
 async def test_a_group_beside_another_state_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^group must be left out"):
+    with pytest.raises(OptionError, match=r"^group must be left out"):
         await inspector.list_tasks("q", "retry", group="g")
 
 
@@ -225,7 +226,7 @@ async def test_history_tells_each_day(inspector: Inspector, broker: RedisBroker)
 
 
 async def test_history_of_no_day_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^days must be"):
+    with pytest.raises(OptionError, match=r"^days must be"):
         await inspector.history("q", 0)
 
 
@@ -443,7 +444,7 @@ async def test_what_makes_a_task_another_one_does_not_change(
 
 
 async def test_a_payload_that_is_no_bytes_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^payload must be bytes"):
+    with pytest.raises(OptionError, match=r"^payload must be bytes"):
         await inspector.update_task_payload("q", "1", cast("Any", "new"))
 
 
@@ -460,14 +461,14 @@ async def test_a_pending_task_is_not_rescheduled(inspector: Inspector, client: C
 
 
 async def test_a_time_without_zone_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^at must be a datetime with a time zone"):
+    with pytest.raises(OptionError, match=r"^at must be a datetime with a time zone"):
         await inspector.reschedule("q", "1", datetime(2040, 1, 1))  # noqa: DTZ001
 
 
 # -- all tasks -------------------------------------------------------------------------------------
 
 
-async def many(client: Client, count: int, **options: Any) -> None:
+async def many(client: Client, count: int, **options: Unpack[EnqueueOptions]) -> None:
     await client.enqueue_many([Task("t", queue="q")] * count, **options)
 
 
@@ -524,7 +525,7 @@ async def test_ids_without_a_task_do_not_stop_the_others(
 
 
 async def test_a_bulk_order_that_the_state_forbids_is_refused(inspector: Inspector) -> None:
-    with pytest.raises(OptionError, match="^state must be one of"):
+    with pytest.raises(OptionError, match=r"^state must be one of"):
         await inspector.run_all("q", "pending")
 
 

@@ -1,10 +1,10 @@
 """Every broker shows what is in its queues, and moves it by hand."""
 
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, Place, Removed, Updated
+from pyasynq.broker import Broker, Found, Place, Removed, Updated
 from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
 from pyasynq.states import Order, TaskState
 from tests.broker.making import (
@@ -26,8 +26,10 @@ SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q"
 WORKER = WorkerInfo(host="h", pid=1, server_id="s", task_id="1", task_type="t")
 
 
-async def found(broker: Broker, task_id: str = "1") -> Any:
-    return await broker.inspecting.task("q", task_id)
+async def found(broker: Broker, task_id: str = "1") -> Found:
+    task = await broker.inspecting.task("q", task_id)
+    assert task is not None
+    return task
 
 
 async def test_queues_are_known_once_they_were_used(broker: Broker) -> None:
@@ -61,7 +63,7 @@ async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task = await found(broker)
     assert (task.place, task.staged, task.info.id) == (SCHEDULED, False, "1")
-    assert task.info.next_process_at.timestamp() == FUTURE_S
+    assert task.info.next_process_at == datetime.fromtimestamp(FUTURE_S, UTC)
 
 
 async def test_ids_come_in_the_order_they_run(broker: Broker) -> None:

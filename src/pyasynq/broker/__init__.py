@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, Updated
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -36,6 +36,7 @@ __all__ = [
     "Refusal",
     "RegistryPath",
     "Removed",
+    "ResultPath",
     "SemaphorePath",
     "Taken",
     "Token",

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.broker.inspecting import InspectPath
+from pyasynq.broker.inspecting import InspectPath, ResultPath
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
@@ -231,6 +231,11 @@ class Broker(Protocol):
     @property
     def inspecting(self) -> InspectPath:
         """Look, order, remove."""
+        ...
+
+    @property
+    def results(self) -> ResultPath:
+        """Wait for the results of tasks."""
         ...
 
     @property

@@ -6,6 +6,7 @@ from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.semaphore import RedisSemaphore
 
 __all__ = ["Driver", "RedisBroker"]
@@ -23,6 +24,7 @@ class RedisBroker:
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
         self.inspecting = RedisInspect(driver)
+        self.results = RedisResult(driver)
         self.semaphores = RedisSemaphore(driver)
 
     @classmethod

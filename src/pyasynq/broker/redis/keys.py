@@ -26,6 +26,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
         (r"asynq:\{.*\}:groups", "set"),
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
+        (r"asynq:\{.*\}:done:.+", "list"),  # ours, for a minute
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -87,6 +88,11 @@ def failed(queue: str, day: str = "") -> str:
 def unique(queue: str, type: str, digest: str) -> str:
     """Return the key of a unique lock (string); *digest* is empty without payload."""
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
+
+
+def done(queue: str, task_id: str) -> str:
+    """Return the key on which those wait who want a task's result (list, short-lived)."""
+    return f"asynq:{{{queue}}}:done:{task_id}"
 
 
 def unique_locks(queue: str) -> str:

@@ -143,10 +143,7 @@ class RedisLook:
         if reply is None:
             return None
         data, state_word, result, group, score, over = reply
-        state = _state(state_word)
-        message, sound = read_message(queue, task_id.encode(), data or b"")
-        if not sound or state is None:
-            raise PoisonError(len(data or b""))
+        message, state = _sound(queue, task_id, data, state_word)
         return Found(
             info=_info(message, state, (score, result), orphaned=bool(over)),
             message=message,
@@ -206,12 +203,14 @@ class RedisLook:
         if not isinstance(self._driver, RedisCluster):
             return []
         slot = await self.slot(queue)
-        reply = await execute(self._driver, "CLUSTER SLOTS")
-        ranges = cast("dict[tuple[int, int], dict[str, Any]]", reply)
-        served = next(nodes for (low, high), nodes in ranges.items() if low <= slot <= high)
+        reply = await execute(self._driver, "CLUSTER NODES")
+        nodes = cast("dict[str, dict[str, Any]]", reply)
+        primary = next(n["node_id"] for n in nodes.values() if _serves(n["slots"], slot))
+        served = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
         return [
-            ClusterNode(id=node_id, address=f"{host}:{port}")
-            for host, port, node_id in (served["primary"], *served["replicas"])
+            ClusterNode(id=node["node_id"], address=address)
+            for address, node in served
+            if primary in {node["node_id"], node["master_id"]}
         ]
 
     async def redis_info(self) -> dict[str, str]:
@@ -320,11 +319,28 @@ class RedisLook:
         return [read_id(name) for name in cast("list[bytes]", names)]
 
 
-def _state(word: bytes | None) -> TaskState | None:
+def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
+    """Return the task with these *fields*: message, state, result.
+
+    Raises:
+        PoisonError: If they make no task.
+    """
+    data, state_word, result = fields
+    message, state = _sound(queue, task_id, data, state_word)
+    return _info(message, state, (None, result), orphaned=False)
+
+
+def _sound(
+    queue: str, task_id: str, data: bytes | None, state_word: bytes | None
+) -> tuple[wire.TaskMessage, TaskState]:
+    message, sound = read_message(queue, task_id.encode(), data or b"")
     try:
-        return TaskState((word or b"").decode())
+        state = TaskState((state_word or b"").decode())
     except ValueError:
-        return None
+        sound = False
+    if not sound:
+        raise PoisonError(len(data or b""))
+    return message, state
 
 
 def _info(
@@ -389,3 +405,7 @@ def _server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serv
         status=server.status,
         active_workers=workers,
     )
+
+
+def _serves(ranges: Sequence[Sequence[str]], slot: int) -> bool:
+    return any(int(low) <= slot <= int(high[0] if high else low) for low, *high in ranges)

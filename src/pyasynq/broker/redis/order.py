@@ -1,7 +1,7 @@
 """Move waiting tasks by hand."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, cast
 
 from pyasynq.broker.inspecting import Found, Place, Updated
@@ -11,6 +11,9 @@ from pyasynq.broker.redis.records import sent_id
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.message import TaskMessage, encode
 from pyasynq.states import Order, TaskState
+
+LEFT: Final = 1
+RIGHT: Final = -1
 
 _ANSWERS: Final = {1: Updated.DONE, 0: Updated.CHANGED, -1: Updated.LOCKED}
 
@@ -33,7 +36,12 @@ class RedisOrder:
 
     async def order(self, order: Order, place: Place, ids: Sequence[str]) -> list[bool]:
         """Run, archive or delete up to 1,000 tasks of *place*; False for one that is not there."""
-        call = _CALLS[order](place, [sent_id(task_id) for task_id in ids])
+        each = [sent_id(task_id) for task_id in ids]
+        if order is Order.RUN:
+            call = _run(place, each)
+        else:
+            nearer = await self._nearer_end(place, ids)
+            call = (_archive if order is Order.ARCHIVE else _delete)(place, each, nearer)
         return [answer == 1 for answer in cast("list[int]", await scripts.run(self._driver, call))]
 
     async def update(self, found: Found, revised: TaskMessage) -> Updated:
@@ -54,19 +62,31 @@ class RedisOrder:
         call = scripts.reschedule(source=keys.place(found.place), id=found.info.id, at_s=at_s)
         return await scripts.run(self._driver, call) == 1
 
+    async def _nearer_end(self, place: Place, ids: Sequence[str]) -> int:
+        """Return from which end of a list to look for a single task: 1 is left, -1 right.
+
+        To look through a list of a million takes 17 ms; so Redis is held for half of it, twice.
+        """
+        if place.state not in keys.LISTS or len(ids) != 1:
+            return RIGHT
+        key = keys.place(place)
+        half = cast("int", await execute(self._driver, "LLEN", key)) // 2 + 1
+        words = ("LPOS", key, ids[0], "RANK", RIGHT, "MAXLEN", half)
+        return LEFT if await execute(self._driver, *words) is None else RIGHT
+
 
 def _run(place: Place, each: Sequence[Each]) -> Call:
     pending = keys.container(place.queue, TaskState.PENDING)
     return scripts.run_tasks(each, pending=pending, **_source(place))
 
 
-def _archive(place: Place, each: Sequence[Each]) -> Call:
+def _archive(place: Place, each: Sequence[Each], nearer: int) -> Call:
     archived = keys.container(place.queue, TaskState.ARCHIVED)
-    return scripts.shelve(each, archived=archived, **_source(place))
+    return scripts.shelve(each, archived=archived, nearer=nearer, **_source(place))
 
 
-def _delete(place: Place, each: Sequence[Each]) -> Call:
-    return scripts.delete(each, **_source(place))
+def _delete(place: Place, each: Sequence[Each], nearer: int) -> Call:
+    return scripts.delete(each, nearer=nearer, **_source(place))
 
 
 def _source(place: Place) -> dict[str, Word]:
@@ -77,10 +97,3 @@ def _source(place: Place) -> dict[str, Word]:
         "state": place.state.value,
         "group": place.group,
     }
-
-
-_CALLS: Final[dict[Order, Callable[[Place, Sequence[Each]], Call]]] = {
-    Order.RUN: _run,
-    Order.ARCHIVE: _archive,
-    Order.DELETE: _delete,
-}

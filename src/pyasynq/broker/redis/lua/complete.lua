@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock locks held counted
+-- USES clock locks held counted told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -35,7 +35,9 @@ for n, answer in ipairs(answers) do
     local key = task_prefix .. each[i]
     redis.call("ZADD", completed, each[i + 3], each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
-    redis.call("HDEL", key, "owner")
+    if redis.call("HDEL", key, "owner", "awaited") == 2 then
+      tell(each[i])
+    end
     unlock(each[i + 4], each[i])
   end
 end

@@ -8,6 +8,7 @@
 --   task_prefix  str    start of the keys of this queue's tasks
 --   state        str    state of the tasks in source
 --   group        str    the group that source holds, or empty
+--   nearer       int    end of a list to look for a single task from: 1 left, -1 right
 -- EACH
 --   id           str    task id
 -- RETURNS

@@ -21,7 +21,7 @@ end
 local function take_from_list(ids)
   local found = {}
   if #ids == 1 then
-    found[ids[1]] = redis.call("LREM", source, -1, ids[1]) == 1
+    found[ids[1]] = redis.call("LREM", source, nearer, ids[1]) == 1
     return found
   end
   local wanted = {}
