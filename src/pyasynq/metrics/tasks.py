@@ -33,6 +33,7 @@ class _Series(msgspec.Struct):
     type: str
     running: Gauge
     seconds: Histogram
+    outcomes: dict[str, Counter] = {}
 
 
 class TaskMetrics:
@@ -79,7 +80,12 @@ class TaskMetrics:
         finally:
             series.running.dec()
             series.seconds.observe(time.perf_counter() - started)
-            self._total.labels(series.queue, series.type, outcome).inc()
+            (series.outcomes.get(outcome) or self._ended(series, outcome)).inc()
+
+    def _ended(self, series: _Series, outcome: str) -> Counter:
+        # Remembered: finding a series by its labels costs as much as all the rest.
+        counter = self._total.labels(series.queue, series.type, outcome)
+        return series.outcomes.setdefault(outcome, counter)
 
     def _new(self, task: ActiveTask) -> _Series:
         type = task.type if len(self._series) < MOST_KINDS else OTHER
