@@ -42,9 +42,7 @@ def put(server: RedisServer, state: str, score: int, task_id: str = "") -> None:
     )
     fields = {"msg": message.SerializeToString(), "state": state}
     with closing(server.client()) as client:
-        client.hset(
-            f"asynq:{{q}}:t:{task_id}", mapping=fields | ({} if failed else {"result": "r"})
-        )
+        client.hset(f"asynq:{{q}}:t:{task_id}", mapping=fields)
         client.zadd(f"asynq:{{q}}:{state}", {task_id: score})
         client.sadd("asynq:queues", "q")
 

@@ -49,18 +49,37 @@ def test_bash_completes_the_shells(bash: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-def test_zsh_reads_its_script(say: Say, tmp_path: Path) -> None:
-    (tmp_path / "script").write_text(say("completion", "zsh").out)
-    subprocess.run(["zsh", "-n", tmp_path / "script"], check=True, timeout=20)
+def test_zsh_completes_as_bash_does(say: Say) -> None:
+    script = say("completion", "zsh").out
+    program = f"""
+compdef() {{ }}
+compadd() {{ print -l -- "${{@[2,-1]}}" }}
+{script}
+words=(pyasynq --tls queue re); CURRENT=4; _pyasynq
+"""
+    answer = subprocess.run(
+        ["zsh", "-f", "-c", program], check=True, capture_output=True, text=True, timeout=20
+    )
+    assert {"remove", "resume", "unpause"} <= set(answer.stdout.split())
+    assert "runall" not in answer.stdout
 
 
-def test_zsh_is_told_what_is_completed(say: Say) -> None:
-    told = say("completion", "zsh").out
-    assert told.startswith("#compdef pyasynq\n")
-    assert "complete -o default -F _pyasynq pyasynq" in told
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [("que", {"queue"}), ("queue re", {"remove", "resume"}), ("task runa", {"runall"})],
+)
+def test_fish_completes_commands(say: Say, tmp_path: Path, line: str, offered: set[str]) -> None:
+    (tmp_path / "script").write_text(say("completion", "fish").out)
+    program = f"source {tmp_path}/script; complete -C 'pyasynq {line}'"
+    answer = subprocess.run(
+        ["fish", "-N", "-c", program], check=True, capture_output=True, text=True, timeout=20
+    )
+    assert {words.split("\t")[0] for words in answer.stdout.splitlines()} == offered
 
 
-def test_fish_is_told_each_command(say: Say) -> None:
+def test_zsh_and_fish_are_told_each_command(say: Say) -> None:
+    assert "compdef _pyasynq pyasynq" in say("completion", "zsh").out
     told = say("completion", "fish").out
     assert "__fish_seen_subcommand_from queue" in told
     assert "unpause" in told

@@ -15,24 +15,32 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 _BASH: Final = """\
 _pyasynq() {
-  local words="" place="" i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    [[ ${COMP_WORDS[i]} == -* ]] && continue
-    case "$place ${COMP_WORDS[i]}" in
-%(places)s
-    esac
-  done
-  case "$place" in
-%(words)s
-  esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}")
+  local offers="" place="" word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word == -* ]] && continue
+%(cases)s
+  COMPREPLY=($(compgen -W "$offers" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _pyasynq pyasynq
 """
 _ZSH: Final = """\
-#compdef pyasynq
-autoload -U +X bashcompinit && bashcompinit
+_pyasynq() {
+  local offers="" place="" word
+  for word in "${(@)words[2,CURRENT-1]}"; do
+    [[ $word == -* ]] && continue
+%(cases)s
+  compadd -- ${=offers} || _files
+}
+compdef _pyasynq pyasynq
 """
+_CASES: Final = """\
+    case "$place $word" in
+%(places)s
+    esac
+  done
+  case "$place" in
+%(offers)s
+  esac"""
 _FISH: Final = "complete -c pyasynq -n %(condition)s -a %(words)s\n"
 
 
@@ -50,9 +58,9 @@ def run(words: argparse.Namespace) -> int:
     places = dict(_places(words.parser, ()))
     match words.shell:
         case "bash":
-            data(_bash(places))
+            data(_BASH % {"cases": _cases(places)})
         case "zsh":
-            data(_ZSH + _bash(places))
+            data(_ZSH % {"cases": _cases(places)})
         case _:
             data(_fish(places))
     return Exit.OK
@@ -62,10 +70,11 @@ def _places(
     parser: argparse.ArgumentParser, path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Yield every command, as the words that lead there, with what may follow it."""
-    options = [flag for flag in parser._option_string_actions if flag.startswith("--")]  # noqa: SLF001
+    flags = parser._option_string_actions  # noqa: SLF001
+    options = [flag for flag in flags if flag.startswith("--") and "_" not in flag]
     commands: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:  # noqa: SLF001 - argparse shows its tree nowhere else
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action.choices, dict):
             commands |= cast("dict[str, argparse.ArgumentParser]", action.choices)
         elif action.choices and not action.option_strings:
             options += [str(choice) for choice in action.choices]
@@ -74,17 +83,15 @@ def _places(
         yield from _places(command, (*path, name))
 
 
-def _bash(places: dict[tuple[str, ...], list[str]]) -> str:
+def _cases(places: dict[tuple[str, ...], list[str]]) -> str:
+    """Return how a shell follows the words to a place, and what is offered there."""
     quoted = {path: shlex.quote("".join(f" {word}" for word in path)) for path in places}
-    return _BASH % {
-        "places": "\n".join(
-            f"      {name}) place={name} ;;" for path, name in quoted.items() if path
-        ),
-        "words": "\n".join(
-            f"    {quoted[path]}) words={shlex.quote(' '.join(words))} ;;"
-            for path, words in places.items()
-        ),
-    }
+    moves = (f"      {name}) place={name} ;;" for path, name in quoted.items() if path)
+    offers = (
+        f"    {quoted[path]}) offers={shlex.quote(' '.join(words))} ;;"
+        for path, words in places.items()
+    )
+    return _CASES % {"places": "\n".join(moves), "offers": "\n".join(offers)}
 
 
 def _fish(places: dict[tuple[str, ...], list[str]]) -> str:

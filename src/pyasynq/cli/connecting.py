@@ -130,9 +130,10 @@ def _read(path: Path) -> Mapping[str, object]:
         text = path.read_text("utf-8")
         if path.suffix == ".json":
             return msgspec.json.decode(text, type=dict[str, object])
-        yaml = need("yaml", "cli", f"{path} needs a reader of YAML")
-        settings = yaml.safe_load(text) or {}
-        return msgspec.convert(settings, dict[str, object])
+        need("yaml", "cli", f"{path} needs a reader of YAML")
+        import yaml
+
+        return msgspec.convert(yaml.safe_load(text) or {}, dict[str, object])
     except ExitError:
         raise
     except Exception as error:  # whatever the reader raises, the file is at fault

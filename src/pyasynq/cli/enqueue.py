@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from pyasynq.cli import output
 from pyasynq.cli.connecting import redis_url
@@ -69,13 +69,9 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _options(words: argparse.Namespace) -> "EnqueueOptions":
-    given: EnqueueOptions = {}
-    for flag, option in _OPTIONS.items():
-        if (value := getattr(words, flag)) is not None:
-            given[option] = value  # type: ignore[literal-required]  # names of the table above
-    if words.header:
-        given["headers"] = headers(words.header)
-    return given
+    given = {option: getattr(words, flag) for flag, option in _OPTIONS.items()}
+    given["headers"] = headers(words.header or ())
+    return cast("EnqueueOptions", {name: v for name, v in given.items() if v is not None})
 
 
 def _payload(words: argparse.Namespace) -> bytes:

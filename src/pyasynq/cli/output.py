@@ -42,16 +42,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     Raises:
         ExitError: If rich is not installed.
     """
-    console = need("rich.console", "cli", "tables need rich", "ask for JSON: -o json")
-    tables, texts = need("rich.table", "cli", ""), need("rich.text", "cli", "")
+    need("rich", "cli", "tables need rich", "ask for JSON: -o json")
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     # A pipe has no width: nothing is to be cut or broken there.
     wide = None if sys.stdout.isatty() else 1_000_000
-    printer = console.Console(file=sys.stdout, width=wide, highlight=False)
-    grid = tables.Table(box=None, title=title or None, title_justify="left", pad_edge=False)
+    printer = Console(file=sys.stdout, width=wide, highlight=False)
+    grid = Table(box=None, title=title or None, title_justify="left", pad_edge=False)
     for heading in headings:
-        grid.add_column(texts.Text(heading), overflow="fold")
+        grid.add_column(Text(heading), overflow="fold")
     for row in rows:
-        grid.add_row(*(texts.Text(str(cell)) for cell in row))
+        grid.add_row(*(Text(str(cell)) for cell in row))
     printer.print(grid)
 
 

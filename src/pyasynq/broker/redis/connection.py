@@ -182,7 +182,7 @@ class _NamedConnection(SSLConnection):
         self._server_name = ssl_server_name
 
     def _connection_arguments(self) -> Mapping[str, Any]:
-        arguments: Mapping[str, Any] = super()._connection_arguments()
+        arguments = cast("Mapping[str, Any]", super()._connection_arguments())
         return {**arguments, "server_hostname": self._server_name}
 
 
