@@ -34,9 +34,8 @@ from tests.broker.making import (
     a_lease,
     a_pending,
     archived,
-    completed,
     enqueue,
-    retried,
+    one_of_each,
     settle,
 )
 
@@ -62,20 +61,6 @@ async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
     broker = RedisBroker.connect(redis_url)
     yield broker
     await broker.aclose()
-
-
-async def one_of_each(broker: RedisBroker, client: Client) -> None:
-    """Put one task into every state; its id is the state's word."""
-    lease = await a_lease(broker, a_pending("retry"))
-    await settle(broker, lease, retried(lease))
-    lease = await a_lease(broker, a_pending("archived"))
-    await settle(broker, lease, archived(lease))
-    lease = await a_lease(broker, a_pending("completed"))
-    await broker.processing.write_result(lease, b"done")
-    await settle(broker, lease, completed(lease))
-    await a_lease(broker, a_pending("active"))
-    await enqueue(broker, a_pending("pending"), a_grouped("aggregating"))
-    await client.enqueue(Task("t"), queue="q", task_id="scheduled", process_in=HOUR)
 
 
 async def stage(r: Redis, *ids: str) -> None:
@@ -111,7 +96,7 @@ async def test_queues_are_named_in_order(inspector: Inspector, client: Client) -
 async def test_a_queue_is_counted(
     inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     info = await inspector.queue_info("q")
     assert {state: getattr(info, state) for state in TaskState} == dict.fromkeys(TaskState, 1)
     assert (info.queue, info.size, info.groups, info.paused) == ("q", 7, 1, False)
@@ -134,7 +119,7 @@ async def test_staged_tasks_count_as_aggregating(
 async def test_a_task_is_listed_as_it_is_looked_up(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     [listed] = await inspector.list_tasks("q", state, group=group_of(state))
     looked_up = await inspector.task_info("q", state)
     assert (listed.id, listed.state, listed.queue) == (state, state, "q")
@@ -164,10 +149,10 @@ async def test_a_page_of_a_group_ends_with_what_is_just_being_combined(
     assert ids(last) == ["1"]
 
 
-@pytest.mark.parametrize("page", [{"page": 0}, {"size": 0}, {"page": True}, {"size": -1}])
-async def test_a_page_that_is_none_is_refused(page: dict[str, int], inspector: Inspector) -> None:
+@pytest.mark.parametrize(("page", "size"), [(0, 1), (1, 0), (True, 1), (1, -1)])
+async def test_a_page_that_is_none_is_refused(page: int, size: int, inspector: Inspector) -> None:
     with pytest.raises(OptionError, match="must be a whole number from 1"):
-        await inspector.list_tasks("q", "pending", **page)
+        await inspector.list_tasks("q", "pending", page=page, size=size)
 
 
 async def test_an_unknown_state_is_refused(inspector: Inspector) -> None:
@@ -259,7 +244,7 @@ runnable = pytest.mark.parametrize(
 async def test_a_task_is_run(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     await inspector.run_task("q", state)
     assert (await inspector.task_info("q", state)).state is TaskState.PENDING
     assert await inspector.list_tasks("q", state, group=group_of(state)) == []
@@ -270,7 +255,7 @@ async def test_a_task_is_run(
 async def test_a_task_is_archived(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     await inspector.archive_task("q", state)
     assert (await inspector.task_info("q", state)).state is TaskState.ARCHIVED
     assert await inspector.list_tasks("q", state, group=group_of(state)) == []
@@ -281,7 +266,7 @@ async def test_a_task_is_archived(
 async def test_a_task_is_deleted(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     await inspector.delete_task("q", state)
     with pytest.raises(TaskNotFoundError):
         await inspector.task_info("q", state)
@@ -302,7 +287,7 @@ async def test_a_task_is_deleted(
 async def test_an_order_that_the_state_forbids_is_refused(
     order: str, state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     with pytest.raises(
         TaskStateError, match=f"cannot {order} task '{state}' in 'q': it is {state}"
     ):
@@ -401,7 +386,7 @@ async def test_a_task_changes_in_many_ways(inspector: Inspector, client: Client)
 async def test_a_task_that_does_not_wait_is_not_changed(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     with pytest.raises(TaskStateError, match="cannot update task"):
         await inspector.update_task("q", state, payload=b"new")
 
@@ -409,7 +394,7 @@ async def test_a_task_that_does_not_wait_is_not_changed(
 async def test_only_a_scheduled_task_gets_another_payload_alone(
     inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     with pytest.raises(TaskStateError, match="cannot update the payload of task 'retry'"):
         await inspector.update_task_payload("q", "retry", b"new")
 
@@ -582,7 +567,7 @@ async def test_an_empty_queue_is_deleted_with_all_its_keys(
 async def test_a_queue_with_a_task_is_not_deleted(
     state: str, inspector: Inspector, broker: RedisBroker, client: Client, r: Redis
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     await r.delete("asynq:{q}:active", "asynq:{q}:lease", "asynq:{q}:t:active")
     for other in {"pending", "scheduled", "retry", "archived", "completed"} - {state}:
         await inspector.delete_all("q", other)
@@ -594,7 +579,7 @@ async def test_a_queue_with_a_task_is_not_deleted(
 async def test_a_queue_is_deleted_by_force_with_all_its_keys(
     inspector: Inspector, broker: RedisBroker, client: Client, r: Redis
 ) -> None:
-    await one_of_each(broker, client)
+    await one_of_each(broker)
     await r.delete("asynq:{q}:active", "asynq:{q}:lease", "asynq:{q}:t:active")
     await enqueue(broker, a_grouped("1"), a_grouped("2", group="h"))
     await stage(r, "1")

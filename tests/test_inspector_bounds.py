@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def long_queue() -> Iterator[RedisServer]:
             pipeline.eval(FILL, 0, start)
         for n in (*range(REAL), MILLION // 2, MILLION - 1):
             message = TaskMessage(id=an_id(n), queue="q", type="t", payload=b"p" * 100)
-            fields = {"msg": message.SerializeToString(), "state": "pending"}
+            fields: Any = {"msg": message.SerializeToString(), "state": "pending"}
             pipeline.hset(f"asynq:{{q}}:t:{an_id(n)}", mapping=fields)
         pipeline.execute()
         yield server

@@ -140,7 +140,7 @@ class RedisInspect(RedisLook, RedisOrder):
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
         call = scripts.remove(
-            list(map(sent_id, each)),
+            [sent_id(key) for key in (*each, keys.awaited(queue))],
             **{
                 state.value: keys.container(queue, state) for state in (*_WAITING, TaskState.ACTIVE)
             },

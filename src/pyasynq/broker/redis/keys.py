@@ -26,7 +26,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
         (r"asynq:\{.*\}:groups", "set"),
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
-        (r"asynq:\{.*\}:done:.+", "list"),  # ours, for a minute
+        (r"asynq:\{.*\}:awaited", "zset"),  # this and the next are ours, for a minute
+        (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -88,6 +89,11 @@ def failed(queue: str, day: str = "") -> str:
 def unique(queue: str, type: str, digest: str) -> str:
     """Return the key of a unique lock (string); *digest* is empty without payload."""
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
+
+
+def awaited(queue: str) -> str:
+    """Return the key of the ids whose results are awaited (sorted set, short-lived)."""
+    return f"asynq:{{{queue}}}:awaited"
 
 
 def done(queue: str, task_id: str) -> str:

@@ -40,6 +40,7 @@ SAMPLED_GROUPS: Final = 5
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
 _SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
+_STATES: Final = {state.value.encode(): state for state in TaskState}
 _DAY: Final = timedelta(days=1)
 
 
@@ -331,14 +332,11 @@ def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
 
 
 def _sound(
-    queue: str, task_id: str, data: bytes | None, state_word: bytes | None
+    queue: str, task_id: str, data: bytes | None, word: bytes | None
 ) -> tuple[wire.TaskMessage, TaskState]:
     message, sound = read_message(queue, task_id.encode(), data or b"")
-    try:
-        state = TaskState((state_word or b"").decode())
-    except ValueError:
-        sound = False
-    if not sound:
+    state = _STATES.get(word or b"")
+    if not sound or state is None:
         raise PoisonError(len(data or b""))
     return message, state
 

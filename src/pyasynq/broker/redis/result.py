@@ -1,18 +1,21 @@
 """Wait for the results of tasks."""
 
-from typing import cast
+from typing import Final, cast
 
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, execute
 from pyasynq.broker.redis.look import read_task
 from pyasynq.info import TaskInfo
 
+AWAITED_S: Final = 60
+"""How long an end is told without another look; who waits looks more often."""
+
 
 class RedisResult:
     """The result path.
 
-    Who waits leaves a field in the task's hash; the script that ends the task sees it and pushes to
-    a list on which those who wait are blocked. A task that Go ends is only seen when looked at.
+    Who waits names the task in a sorted set of the queue; the script that ends the task sees it and
+    pushes to a list on which those who wait are blocked. What Go ends is only seen when looked at.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -25,7 +28,12 @@ class RedisResult:
         Raises:
             PoisonError: If what stands under this id is no task.
         """
-        call = scripts.await_result(task=keys.task(queue, task_id))
+        call = scripts.await_result(
+            task=keys.task(queue, task_id),
+            awaited=keys.awaited(queue),
+            id=task_id,
+            life_s=AWAITED_S,
+        )
         reply = cast("list[bytes | None] | None", await scripts.run(self._driver, call))
         if reply is None:
             return None

@@ -39,9 +39,7 @@ for n, answer in ipairs(answers) do
       redis.call("HSET", key, "msg", each[i + 2])
     end
     redis.call("HDEL", key, "owner")
-    if redis.call("HDEL", key, "awaited") == 1 then
-      tell(each[i])
-    end
+    tell(each[i])
   end
 end
 count(#mine, #mine)

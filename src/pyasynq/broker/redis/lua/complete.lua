@@ -35,10 +35,9 @@ for n, answer in ipairs(answers) do
     local key = task_prefix .. each[i]
     redis.call("ZADD", completed, each[i + 3], each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
-    if redis.call("HDEL", key, "owner", "awaited") == 2 then
-      tell(each[i])
-    end
+    redis.call("HDEL", key, "owner")
     unlock(each[i + 4], each[i])
+    tell(each[i])
   end
 end
 count(#mine, 0)

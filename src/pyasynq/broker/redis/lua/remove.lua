@@ -14,7 +14,7 @@
 --   processed         string
 --   failed            string
 -- EACH
---   key               str  key of a counter of one day
+--   key               str  key of something else that goes: the counters of the days
 -- RETURNS
 --   1 removed, 0 it holds tasks again, -1 some are running
 -- SOURCE

@@ -4,9 +4,9 @@ Source:
     Protocol section 8 (asynq v0.26.0 ``inspector.go``).
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypedDict, Unpack
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
 
 from pyasynq.broker import Broker, Found, Place, Removed, Updated, connect
 from pyasynq.broker.protocols import unix_s
@@ -23,13 +23,22 @@ from pyasynq.errors import (
     TaskStateError,
 )
 from pyasynq.info import ClusterNode, DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
-from pyasynq.options import Options, check_instant, check_name, checked
+from pyasynq.inspector.questions import (
+    Criteria,
+    TaskChanges,
+    check_number,
+    checked_changes,
+    meets,
+    place,
+)
+from pyasynq.options import check_instant, check_name
 from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 Progress: TypeAlias = Callable[[int], None]
+Act: TypeAlias = Callable[[Found], Awaitable[bool]]
 
 PAGE_SIZE: Final = 30
 BATCH: Final = 1000
@@ -39,43 +48,10 @@ SCANNED: Final = 250
 """Tasks `Inspector.find_tasks` looks at in one call to Redis."""
 
 MAX_DAYS: Final = 3650
-MAX_RANK: Final = 2**31 - 1
 ATTEMPTS: Final = 10
-"""How often an order is tried again because the task has moved meanwhile."""
+"""How often an order is tried because the task moves meanwhile."""
 
-
-class TaskChanges(TypedDict, total=False):
-    """What may change about a task that waits.
-
-    Keys:
-        payload: The data.
-        headers: All headers; those that stood there go.
-        max_retry: Retries after the first failure.
-        timeout: Longest run.
-        deadline: Instant by which the task must have run.
-        retention: Time the task and its result are kept after success.
-    """
-
-    payload: bytes
-    headers: Mapping[str, str]
-    max_retry: int
-    timeout: timedelta
-    deadline: datetime
-    retention: timedelta
-
-
-class Criteria(TypedDict, total=False):
-    """What a task must be to be found; what is not given is not asked.
-
-    Keys:
-        type: Its type.
-        payload: Bytes within its payload.
-        error: Text within its last error.
-    """
-
-    type: str
-    payload: bytes
-    error: str
+MOVING: Final = "moving between states all the time"
 
 
 class Inspector:
@@ -133,7 +109,7 @@ class Inspector:
             OptionError: If *days* is not from 1 to 3650.
             QueueNotFoundError: If there is no such queue.
         """
-        _check_number("days", days, MAX_DAYS)
+        check_number("days", days, MAX_DAYS)
         await self._check(queue)
         return await self._path.history(queue, days)
 
@@ -236,11 +212,11 @@ class Inspector:
             OptionError: If an argument is not allowed (the reference takes page and size 0, D53).
             QueueNotFoundError: If there is no such queue.
         """
-        _check_number("page", page, MAX_RANK)
-        _check_number("size", size, MAX_RANK)
-        place = _place(queue, state, group)
+        check_number("page", page)
+        check_number("size", size)
+        where = place(queue, state, group)
         await self._check(queue)
-        return await self._path.tasks(place, (page - 1) * size, size)
+        return await self._path.tasks(where, (page - 1) * size, size)
 
     async def find_tasks(
         self,
@@ -260,14 +236,14 @@ class Inspector:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        _check_number("limit", limit, MAX_RANK)
-        place = _place(queue, state, group)
+        check_number("limit", limit)
+        where = place(queue, state, group)
         await self._check(queue)
         found: dict[str, TaskInfo] = {}
-        left, start = await self._path.size(place), 0
+        left, start = await self._path.size(where), 0
         while start < left and len(found) < limit:
-            tasks = await self._path.tasks(place, start, SCANNED)
-            found |= {task.id: task for task in tasks if _meets(task, **criteria)}
+            tasks = await self._path.tasks(where, start, SCANNED)
+            found |= {task.id: task for task in tasks if meets(task, **criteria)}
             start += SCANNED
         return list(found.values())[:limit]
 
@@ -318,7 +294,8 @@ class Inspector:
             TaskStateError: If it is in another state.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        return await self._update(Order.UPDATE, queue, task_id, changes)
+        await self._update(Order.UPDATE, queue, task_id, changes)
+        return await self.task_info(queue, task_id)
 
     async def update_task_payload(self, queue: str, task_id: str, payload: bytes) -> None:
         """Give a scheduled task another payload, as the reference does.
@@ -342,11 +319,11 @@ class Inspector:
             TaskStateError: If it is in another state.
         """
         at_s = unix_s(check_instant("at", at))
-        for _ in range(ATTEMPTS):
-            found = await self._obeying(Order.RESCHEDULE, queue, task_id)
-            if await self._path.reschedule(found, at_s):
-                return
-        raise _moved(found, Order.RESCHEDULE)
+
+        async def reschedule(found: Found) -> bool:
+            return await self._path.reschedule(found, at_s)
+
+        await self._obey(Order.RESCHEDULE, queue, task_id, reschedule)
 
     async def cancel(self, task_id: str) -> None:
         """Ask all servers to stop the task with this id; most of them do not run it.
@@ -377,7 +354,7 @@ class Inspector:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        return await self._order_all(Order.RUN, queue, _place(queue, state, group), progress)
+        return await self._order_all(Order.RUN, queue, place(queue, state, group), progress)
 
     async def archive_all(
         self,
@@ -391,7 +368,7 @@ class Inspector:
 
         The archive keeps the last 9,999 tasks: of more than these the first are deleted.
         """
-        return await self._order_all(Order.ARCHIVE, queue, _place(queue, state, group), progress)
+        return await self._order_all(Order.ARCHIVE, queue, place(queue, state, group), progress)
 
     async def delete_all(
         self,
@@ -402,7 +379,7 @@ class Inspector:
         progress: Progress | None = None,
     ) -> int:
         """Delete the tasks that are in *state* now and release their locks; see `run_all`."""
-        return await self._order_all(Order.DELETE, queue, _place(queue, state, group), progress)
+        return await self._order_all(Order.DELETE, queue, place(queue, state, group), progress)
 
     # -- servers -----------------------------------------------------------------------------------
 
@@ -427,39 +404,34 @@ class Inspector:
             raise TaskNotFoundError(queue, task_id)
         return found
 
-    async def _obeying(self, order: Order, queue: str, task_id: str) -> Found:
-        """Return a task that *order* may be given to."""
-        found = await self._found(queue, task_id)
-        if found.staged or found.place.state not in ORDERS[order]:
-            raise _moved(found, order)
-        return found
+    async def _obey(self, order: Order, queue: str, task_id: str, act: Act) -> None:
+        """Let *act* carry out *order*; again if the task has moved since it was looked up."""
+        for _ in range(ATTEMPTS):
+            found = await self._found(queue, task_id)
+            state = "staged" if found.staged else found.place.state.value
+            if found.staged or found.place.state not in ORDERS[order]:
+                raise TaskStateError(queue, task_id, state, order.value)
+            if await act(found):
+                return
+        raise TaskStateError(queue, task_id, MOVING, order.value)
 
     async def _order(self, order: Order, queue: str, task_id: str) -> None:
-        for _ in range(ATTEMPTS):
-            found = await self._obeying(order, queue, task_id)
-            if await self._path.order(order, found.place, [task_id]) == [True]:
-                return
-        raise _moved(found, order)
+        async def move(found: Found) -> bool:
+            return await self._path.order(order, found.place, [task_id]) == [True]
 
-    async def _update(
-        self, order: Order, queue: str, task_id: str, changes: TaskChanges
-    ) -> TaskInfo:
-        given = dict(changes)
-        payload = given.pop("payload", None)
-        if payload is not None and not isinstance(payload, bytes):
-            raise OptionError("payload", payload, "bytes")
-        options = _checked_changes(given)
-        for _ in range(ATTEMPTS):
-            found = await self._obeying(order, queue, task_id)
+        await self._obey(order, queue, task_id, move)
+
+    async def _update(self, order: Order, queue: str, task_id: str, changes: TaskChanges) -> None:
+        options, payload = checked_changes(changes)
+
+        async def update(found: Found) -> bool:
             revised = changed(found.message, options, payload=payload)
-            match await self._path.update(found, revised):
-                case Updated.DONE:
-                    return await self.task_info(queue, task_id)
-                case Updated.LOCKED:
-                    raise DuplicateTaskError(queue, found.info.type)
-                case Updated.CHANGED:
-                    continue
-        raise _moved(found, order)
+            updated = await self._path.update(found, revised)
+            if updated is Updated.LOCKED:
+                raise DuplicateTaskError(queue, found.info.type)
+            return updated is Updated.DONE
+
+        await self._obey(order, queue, task_id, update)
 
     async def _order_all(
         self, order: Order, queue: str, place: Place, progress: Progress | None
@@ -475,44 +447,3 @@ class Inspector:
             if progress is not None:
                 progress(moved)
         return moved
-
-
-def _moved(found: Found, order: Order) -> TaskStateError:
-    state = "staged" if found.staged else found.place.state.value
-    return TaskStateError(found.place.queue, found.info.id, state, order.value)
-
-
-def _place(queue: str, state: TaskState | str, group: str | None) -> Place:
-    """Return where these tasks wait.
-
-    Raises:
-        OptionError: If there is no such state, or a group is missing or too much.
-    """
-    try:
-        state = TaskState(state)
-    except ValueError:
-        raise OptionError("state", state, f"one of {', '.join(TaskState)}") from None
-    if state is TaskState.AGGREGATING:
-        return Place(queue=queue, state=state, group=check_name("group", group))
-    if group is not None:
-        raise OptionError("group", group, "left out unless the state is aggregating")
-    return Place(queue=queue, state=state)
-
-
-def _check_number(option: str, value: object, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise OptionError(option, value, f"a whole number from 1 to {most}")
-
-
-def _meets(task: TaskInfo, type: str | None = None, payload: bytes = b"", error: str = "") -> bool:
-    return (
-        type in {None, task.type} and payload in task.payload and error in (task.last_error or "")
-    )
-
-
-def _checked_changes(given: Mapping[str, object]) -> Options:
-    unknown = given.keys() - TaskChanges.__annotations__.keys()
-    if unknown:
-        msg = f"cannot change {sorted(unknown)} of a task"
-        raise TypeError(msg)
-    return checked(given)
