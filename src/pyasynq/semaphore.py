@@ -180,7 +180,7 @@ class Semaphore:
         while True:
             await self._clock.sleep(self._lease_s / RENEWALS)
             try:
-                tokens = list(self._tokens.values())
+                tokens = [token for token in self._tokens.values() if token.ends_s]
                 lost = await self._broker.semaphores.renew(tokens, lease_s=self._lease_s)
             except BrokerError as error:
                 log.warning("tokens of semaphore %r were not renewed: %s", self.scope, error)
@@ -188,6 +188,7 @@ class Semaphore:
             for token in lost:
                 if self._tokens.get(token.holder) is token:
                     log.error("%s lost its token of semaphore %r", token.holder, self.scope)
+                    token.ends_s = 0
 
     def _stop_renewing(self) -> None:
         if self._renewing is not None:

@@ -3,11 +3,15 @@
 import time
 from contextlib import closing
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pyasynq import SyncClient, Task
 from pyasynq.message import ServerInfo, TaskMessage
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
 from tests.servers import RedisServer
+
+if TYPE_CHECKING:
+    from redis.typing import EncodableT, FieldT
 
 HOUR = timedelta(hours=1)
 
@@ -40,7 +44,12 @@ def put(server: RedisServer, state: str, score: int, task_id: str = "") -> None:
         retention=0 if failed else 3660,
         timeout=1800,
     )
-    fields = {"msg": message.SerializeToString(), "state": state}
+    fields: dict[FieldT, EncodableT] = {
+        "msg": message.SerializeToString(),
+        "state": state,
+    }
+    if not failed:
+        fields["result"] = "result"
     with closing(server.client()) as client:
         client.hset(f"asynq:{{q}}:t:{task_id}", mapping=fields)
         client.zadd(f"asynq:{{q}}:{state}", {task_id: score})

@@ -1,12 +1,14 @@
 """Flags, variables and the file of asynq's tool say where Redis is."""
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
+from pyasynq.cli import _parser
 from pyasynq.cli.connecting import add_flags, redis_url
 from pyasynq.cli.exits import ExitError
 from tests.cli.saying import Say
@@ -151,3 +153,18 @@ def test_a_certificate_need_not_be_checked(say: Say, redis_with_tls: TlsRedis) -
     address, files = url[0].partition("?")[0], url[1]
     assert say("queue", "list", "-u", f"{address}?{files}").code == 4
     assert say("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0
+
+
+def test_a_file_in_yaml_without_a_reader_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: h:1")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ExitError, match=r"pip install 'pyasynq\[cli\]'") as error:
+        url(tmp_path)
+    assert error.value.code == 1
+
+
+def test_redis_may_be_named_before_the_worker() -> None:
+    assert _parser().parse_args(["-u", "h:1", "worker", "m:app"]).uri == "h:1"
+    assert _parser().parse_args(["-u", "h:1", "worker", "m:app", "-u", "h:2"]).uri == "h:2"

@@ -52,7 +52,7 @@ def test_tasks_are_listed_by_state(say: Say, state: str) -> None:
         ("scheduled", "Process In", ["in"]),
         ("retry", "Next Retry Last Error Last Failed Retried Max Retry", ["no route", "3", "25"]),
         ("archived", "Last Failed Last Error", ["1m", "s ago", "no route to host"]),
-        ("completed", "CompletedAt Result", ["1m", "s ago", "r"]),
+        ("completed", "CompletedAt Result", ["1m", "s ago", "result"]),
         ("aggregating", "Group", ["g"]),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_pending_task_runs_now(say: Say) -> None:
 def test_a_completed_task_never_runs(say: Say) -> None:
     told = say("task", "inspect", "-q", "q", "-i", "completed")
     assert "Next process time: n/a\n" in told.out
-    assert "Result: r\n" in told.out
+    assert "Result: result\n" in told.out
 
 
 def test_a_task_that_is_not_there_is_not_found(say: Say) -> None:

@@ -176,7 +176,7 @@ class Token(msgspec.Struct, kw_only=True):
         scope: Name of the semaphore.
         holder: Who holds it.
         deadline_s: Unix second after which the holder needs it no more; 0 for none.
-        ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet.
+        ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
         task: The holder is a running task.
         times: How often its holder has taken it and not released it.
     """

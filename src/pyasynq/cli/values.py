@@ -106,10 +106,10 @@ class Options:
         variable = _variable(flags)
         settings.setdefault("default", None)
         settings["default"] = self._environ.get(variable, settings["default"])
-        if settings.get("required"):
-            settings["required"] = variable not in self._environ
-        if settings.get("action") == "append" and variable in self._environ:
-            settings["default"] = settings["default"].split(",")
+        if variable in self._environ:
+            settings |= _from_variable(settings)
+        if "choices" in settings:
+            type = _one_of(settings["choices"])  # argparse itself lets any default pass
         self._parser.add_argument(*flags, help=f"{help} [{variable}]", type=type, **settings)
         return self
 
@@ -121,6 +121,24 @@ class Options:
             *flags, help=f"{help} [{variable}]", action="store_true", default=on
         )
         return self
+
+
+def _from_variable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes about an option whose variable is set."""
+    changes: dict[str, Any] = {"required": False}
+    if settings.get("action") == "append":
+        changes["default"] = settings["default"].split(",")
+    return changes
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in choices:
+            msg = f"invalid choice: {text!r} (choose from {', '.join(choices)})"
+            raise argparse.ArgumentTypeError(msg)
+        return text
+
+    return chosen
 
 
 def _variable(flags: tuple[str, ...]) -> str:
