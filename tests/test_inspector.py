@@ -139,6 +139,14 @@ async def test_a_page_may_be_longer_than_a_step(inspector: Inspector, client: Cl
     assert ids(listed) == [cast("TaskInfo", info).id for info in infos]
 
 
+async def test_a_page_of_large_tasks_is_read_in_more_steps(
+    inspector: Inspector, client: Client
+) -> None:
+    infos = await client.enqueue_many([Task("t", b"x" * 1_000_000, queue="q")] * 12)
+    listed = await inspector.list_tasks("q", TaskState.PENDING)
+    assert ids(listed) == [cast("TaskInfo", info).id for info in infos]
+
+
 async def test_a_page_of_a_group_ends_with_what_is_just_being_combined(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:

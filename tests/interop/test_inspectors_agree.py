@@ -163,6 +163,18 @@ async def test_of_a_python_server(go_peer: Peer, inspector: Inspector, redis_url
     assert worker.deadline == datetime.fromisoformat(their_worker["deadline"])
 
 
+async def test_of_a_go_server(go_peer: Peer, inspector: Inspector) -> None:
+    async with go_peer.work(queues="q=6", sleep=timedelta(seconds=30), concurrency=3) as worker:
+        [info] = await go_peer.enqueue("t", b"p", queue="q")
+        await worker.wait_for("start")
+        theirs = await go_peer.server_with(info.id)
+        [ours] = await inspector.servers()
+        await inspector.cancel(info.id)
+    [running] = ours.active_workers
+    assert (ours.id, ours.concurrency, ours.queues) == (theirs["id"], 3, {"q": 6})
+    assert (running.task_id, running.task_type, running.task_payload) == (info.id, "t", b"p")
+
+
 # -- what they do ----------------------------------------------------------------------------------
 
 

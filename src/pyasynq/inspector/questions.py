@@ -19,7 +19,7 @@ class TaskChanges(TypedDict, total=False):
 
     Keys:
         payload: The data.
-        headers: All headers; those that stood there go.
+        headers: All headers; those that stood there go, unless this is empty.
         max_retry: Retries after the first failure.
         timeout: Longest run.
         deadline: Instant by which the task must have run.

@@ -35,6 +35,7 @@ from tests.broker.redis.looking import (
     state,
     task_key,
 )
+from tests.servers import RedisCluster
 
 WAITING = Place(queue="q", state=TaskState.PENDING)
 GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
@@ -149,3 +150,16 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
     assert 0 < await r.ttl(f"{Q}done:1") <= 60
     assert await r.exists(f"{Q}awaited") == 0
+
+
+async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:
+    broker = RedisBroker.connect(redis_cluster.url)
+    nodes = await broker.inspecting.nodes("q")
+    await broker.aclose()
+    [served] = nodes
+    assert served.address.endswith(f":{redis_cluster.nodes[2].port}")
+    assert len(served.id) == 40
+
+
+async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
+    assert await broker.inspecting.nodes("q") == []

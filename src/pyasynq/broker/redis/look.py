@@ -14,7 +14,7 @@ from pyasynq.broker.inspecting import Found, Place
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.records import read_id, read_message
-from pyasynq.errors import PoisonError
+from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
     ClusterNode,
     DailyStats,
@@ -33,6 +33,9 @@ Fields: TypeAlias = Sequence[bytes | None]
 
 STEP: Final = 250
 """Tasks, groups or sets looked at in one call."""
+
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""One call reads no further once messages and results are longer than this."""
 
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
@@ -172,8 +175,7 @@ class RedisLook:
             if count <= 0:
                 break
             here = max(0, min(count, size - start))
-            for at in range(start, start + here, STEP):
-                tasks += await self._page(place, key, at, min(STEP, start + here - at))
+            tasks += await self._slice(place, key, start, start + here)
             start, count = max(0, start - size), count - here
         return tasks
 
@@ -275,7 +277,19 @@ class RedisLook:
                 if keys.staged_group(place.queue, key) == place.group:
                     yield key, size
 
-    async def _page(self, place: Place, key: str, start: int, limit: int) -> list[TaskInfo]:
+    async def _slice(self, place: Place, key: str, at: int, end: int) -> list[TaskInfo]:
+        """Return the tasks from rank *at* up to *end*, read in steps; poison is left out."""
+        tasks: list[TaskInfo] = []
+        while at < end and (rows := await self._rows(place, key, at, min(STEP, end - at))):
+            for task_id, data, result, score, over in rows:
+                message, sound = read_message(place.queue, task_id or b"", data or b"")
+                if sound:
+                    info = _info(message, place.state, (score, result), orphaned=bool(over))
+                    tasks.append(info)
+            at += len(rows)
+        return tasks
+
+    async def _rows(self, place: Place, key: str, start: int, limit: int) -> list[Fields]:
         call = scripts.page(
             container=key,
             lease=keys.lease(place.queue),
@@ -283,37 +297,34 @@ class RedisLook:
             listed=int(place.state in keys.LISTS),
             start=start,
             limit=limit,
+            most_bytes=MOST_BYTES,
         )
-        rows = cast("list[Fields]", await scripts.run(self._driver, call))
-        tasks: list[TaskInfo] = []
-        for task_id, data, result, score, over in rows:
-            message, sound = read_message(place.queue, task_id or b"", data or b"")
-            if sound:
-                at = (score, result)
-                tasks.append(_info(message, place.state, at, orphaned=bool(over)))
-        return tasks
+        return cast("list[Fields]", await scripts.run(self._driver, call))
 
     async def _memory_usage(self, queue: str, groups: Sequence[GroupInfo], grouped: int) -> int:
+        containers = {keys.container(queue, state): state in keys.LISTS for state in _SAMPLED}
+        names = [keys.group(queue, group.group) for group in groups[:SAMPLED_GROUPS]]
+        samples = await self._samples(queue, containers | dict.fromkeys(names, False))
         total = 0.0
-        for state in _SAMPLED:
-            listed = state in keys.LISTS
-            count, looked_at, size, own = await self._memory(
-                queue, keys.container(queue, state), listed=listed
-            )
+        for count, looked_at, size, own in samples[: len(containers)]:
             total += own + (size / looked_at * count if looked_at else 0)
-        looked_at = size = 0
-        for group in groups[:SAMPLED_GROUPS]:
-            _, n, its_size, _ = await self._memory(
-                queue, keys.group(queue, group.group), listed=False
-            )
-            looked_at, size = looked_at + n, size + its_size
+        looked_at = sum(sample[1] for sample in samples[len(containers) :])
+        size = sum(sample[2] for sample in samples[len(containers) :])
         return int(total + (size / looked_at * grouped if looked_at else 0))
 
-    async def _memory(self, queue: str, key: str, *, listed: bool) -> list[int]:
-        call = scripts.memory(
-            container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES
-        )
-        return cast("list[int]", await scripts.run(self._driver, call))
+    async def _samples(self, queue: str, containers: Mapping[str, bool]) -> list[list[int]]:
+        """Return of each container: tasks, tasks looked at, their bytes, its own bytes."""
+        calls = [
+            scripts.memory(
+                container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES
+            )
+            for key, listed in containers.items()
+        ]
+        replies = await scripts.run_all(self._driver, calls)
+        for reply in replies:
+            if isinstance(reply, BrokerError):
+                raise reply
+        return cast("list[list[int]]", replies)
 
     async def _living(self, index: str) -> list[str]:
         names = await scripts.run(self._driver, scripts.living(index=index))

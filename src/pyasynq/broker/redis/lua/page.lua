@@ -9,6 +9,7 @@
 --   listed       int  1 if the container is a list
 --   start        int  rank to start from
 --   limit        int  tasks to read
+--   most_bytes   int  stop once messages and results are longer
 -- RETURNS
 --   for each: id, message or nil, result or nil, score or nil, 1 if its lease is over or missing
 -- SOURCE
@@ -28,9 +29,13 @@ else
   end
 end
 local ends = #ids > 0 and redis.call("ZMSCORE", lease, unpack(ids))
-local answer = {}
+local answer, bytes = {}, 0
 for n, id in ipairs(ids) do
+  if bytes > tonumber(most_bytes) then
+    break
+  end
   local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "result")
+  bytes = bytes + #(fields[1] or "") + #(fields[2] or "")
   local over = not ends[n] or tonumber(ends[n]) <= now_s
   answer[n] = { id, fields[1] or false, fields[2] or false, scores[n] or false, over and 1 or 0 }
 end
