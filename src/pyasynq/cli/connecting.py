@@ -55,6 +55,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--config", help="file with defaults for these options, instead of ~/.asynq.yaml")
 
 
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """Add ``-u`` to a command that runs an app, which has a Redis of its own."""
+    text = "host:port or URL of Redis, instead of the app's [PYASYNQ_URI]"
+    parser.add_argument("-u", "--uri", default=argparse.SUPPRESS, help=text)
+
+
+def app_uri(words: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """Return what replaces the app's own Redis, if anything does."""
+    uri: str | None = getattr(words, "uri", None)
+    return uri or environ.get("PYASYNQ_URI")
+
+
 def redis_url(words: argparse.Namespace, environ: Mapping[str, str]) -> str:
     """Return the URL of the Redis that flags, variables and file name.
 

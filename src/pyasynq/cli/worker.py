@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyasynq.cli import logs
+from pyasynq.cli.connecting import add_uri, app_uri
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.loading import load_app
@@ -32,12 +33,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
     parser.set_defaults(run=run)
     options = Options(parser, environ)
-    parser.add_argument(
-        "-u",
-        "--uri",
-        default=argparse.SUPPRESS,  # it may stand before the command, too
-        help="host:port or URL of Redis, instead of the app's [PYASYNQ_URI]",
-    )
+    add_uri(parser)
     options.value("-c", "--concurrency", type=int, help="tasks run at once")
     options.value("-Q", "--queues", type=weights, help="queues and weights: critical=6,low=1")
     options.switch("--strict", help="empty heavier queues before lighter ones")
@@ -94,8 +90,7 @@ def _server(words: argparse.Namespace) -> "Server":
         given["server_id"] = server_id
     if dead_server := os.environ.get(DEAD_SERVER):
         given["replaces"] = dead_server
-    uri = getattr(words, "uri", None) or os.environ.get("PYASYNQ_URI")
-    return load_app(words.app).server(uri, **given)
+    return load_app(words.app).server(app_uri(words, os.environ), **given)
 
 
 def _leave_threads() -> None:
