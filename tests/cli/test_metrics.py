@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Task
 from tests.cli.saying import Say
 from tests.cli.workers import command, worker
-from tests.servers import free_port
+from tests.servers import TlsRedis, free_port
 from tests.waiting import wait_until
 
 APP = "tests.cli.apps:app"
@@ -74,3 +74,16 @@ async def test_a_worker_serves_the_numbers_of_its_tasks(client: Client, redis_ur
 def test_metrics_of_a_worker_need_an_address(say: Say) -> None:
     told = say("worker", APP, "--metrics")
     assert (told.code, "--health-addr host:port" in told.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("metrics", "--addr"), ("worker", APP, "--health-addr")],
+    ids=["metrics", "worker"],
+)
+def test_an_address_that_is_taken_is_told(
+    say: Say, words: tuple[str, ...], redis_with_tls: TlsRedis
+) -> None:
+    told = say(*words, f"127.0.0.1:{redis_with_tls.port}")
+    assert told.code == 1
+    assert f"pyasynq: cannot listen at 127.0.0.1:{redis_with_tls.port}: " in told.err

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.errors import BrokerError
 
 PATIENCE_S: Final = 2.0
@@ -34,7 +35,11 @@ def json(status: str, body: Mapping[str, str | None]) -> Answer:
 
 @asynccontextmanager
 async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
-    """Serve *pages*, by their paths, at *host*:*port* while the block runs."""
+    """Serve *pages*, by their paths, at *host*:*port* while the block runs.
+
+    Raises:
+        ExitError: If nobody can listen there.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -47,7 +52,11 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
         finally:
             writer.close()
 
-    async with await asyncio.start_server(answer, host, port):
+    try:
+        server = await asyncio.start_server(answer, host, port)
+    except OSError as error:
+        raise ExitError(Exit.FAILED, f"cannot listen at {host}:{port}: {error}") from error
+    async with server:
         yield
 
 
