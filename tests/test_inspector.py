@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import (
+    ActiveTask,
     Client,
     DuplicateTaskError,
     Inspector,
@@ -20,6 +21,7 @@ from pyasynq import (
     QueueNotFoundError,
     QueueNotPausedError,
     QueuePausedError,
+    Server,
     Task,
     TaskInfo,
     TaskNotFoundError,
@@ -38,6 +40,7 @@ from tests.broker.making import (
     one_of_each,
     settle,
 )
+from tests.waiting import wait_until
 
 HOUR = timedelta(hours=1)
 BULK = 1200
@@ -368,6 +371,37 @@ async def test_pending_since_is_kept_only_while_a_task_is_pending(
     assert await r.hget("asynq:{q}:t:1", "pending_since") is not None
 
 
+@pytest.mark.parametrize("order", ["archive", "delete"])
+async def test_poison_can_be_moved_out_of_the_way(
+    order: str, inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await r.hset("asynq:{q}:t:1", "msg", b"\xff")
+    await getattr(inspector, f"{order}_task")("q", "1")
+    assert (await inspector.queue_info("q")).pending == 0
+
+
+async def test_a_task_in_a_state_that_nobody_knows_is_poison(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await r.hset("asynq:{q}:t:1", "state", "waiting")
+    with pytest.raises(PoisonError):
+        await inspector.delete_task("q", "1")
+
+
+async def test_a_task_that_never_stands_still_is_given_up(
+    inspector: Inspector, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def miss(*_arguments: object) -> list[bool]:
+        return [False]
+
+    await enqueue(broker, a_pending())
+    monkeypatch.setattr(inspector._path, "order", miss)
+    with pytest.raises(TaskStateError, match="moving between states all the time"):
+        await inspector.delete_task("q", "1")
+
+
 # -- changing tasks --------------------------------------------------------------------------------
 
 
@@ -617,8 +651,39 @@ async def test_a_queue_with_running_tasks_is_not_deleted_even_by_force(
     assert not (await inspector.queue_info("q")).paused
 
 
+async def test_a_queue_has_a_slot_and_without_cluster_no_nodes(inspector: Inspector) -> None:
+    assert await inspector.queue_slot("default") == 5718
+    assert await inspector.queue_nodes("default") == []
+
+
 # -- servers ---------------------------------------------------------------------------------------
 
 
 async def test_no_server_is_shown_where_none_runs(inspector: Inspector) -> None:
     assert await inspector.servers() == []
+
+
+async def test_a_server_record_that_does_not_parse_is_left_out(
+    inspector: Inspector, r: Redis
+) -> None:
+    await r.zadd("asynq:servers", {"asynq:servers:{h:1:s}": 4_000_000_000})
+    await r.set("asynq:servers:{h:1:s}", b"\xff")
+    assert await inspector.servers() == []
+
+
+async def test_a_canceled_task_stops(inspector: Inspector, client: Client, redis_url: str) -> None:
+    started = anyio.Event()
+
+    async def handler(task: ActiveTask) -> None:
+        started.set()
+        await anyio.sleep_forever()
+
+    async with Server(redis_url, queues={"q": 1}).running(handler):
+        info = await client.enqueue(Task("t", queue="q", max_retry=0))
+        await started.wait()
+        await inspector.cancel(info.id)
+
+        async def archived() -> bool:
+            return (await inspector.task_info("q", info.id)).state is TaskState.ARCHIVED
+
+        await wait_until(archived)

@@ -8,10 +8,10 @@ Source:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pyasynq.message import TaskMessage, instant
+from pyasynq.message import TaskMessage
 from pyasynq.options import Options
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -246,7 +246,8 @@ def described(
 
 
 def _instant(unix_s: int) -> datetime | None:
-    return instant(max(EARLIEST_S, min(unix_s, LATEST_S)))
+    known_s = max(EARLIEST_S, min(unix_s, LATEST_S))
+    return datetime.fromtimestamp(known_s, UTC) if unix_s else None
 
 
 def _duration(seconds: int) -> timedelta | None:

@@ -114,10 +114,9 @@ async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
 
 async def test_a_task_that_is_due_already_is_not_rescheduled(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    task = await found(broker)
-    assert await broker.inspecting.reschedule(task, FUTURE_S + 1)
+    assert await broker.inspecting.reschedule(SCHEDULED, "1", FUTURE_S + 1)
     await broker.inspecting.order(Order.RUN, SCHEDULED, ["1"])
-    assert not await broker.inspecting.reschedule(task, FUTURE_S)
+    assert not await broker.inspecting.reschedule(SCHEDULED, "1", FUTURE_S)
 
 
 async def test_a_queue_is_paused_once(broker: Broker) -> None:

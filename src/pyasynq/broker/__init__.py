@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Updated
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -38,6 +38,7 @@ __all__ = [
     "Removed",
     "ResultPath",
     "SemaphorePath",
+    "Spot",
     "Taken",
     "Token",
     "Updated",

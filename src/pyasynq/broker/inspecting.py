@@ -23,22 +23,30 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Spot(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one task is.
+
+    Attributes:
+        place: Where its state says it is.
+        staged: It is just being combined with others of its group, and in no place to take it from.
+    """
+
+    place: Place
+    staged: bool
+
+
+class Found(Spot, frozen=True, kw_only=True):
     """One task that was looked up.
 
     Attributes:
         info: What a user reads.
         message: Its message.
         data: The same as it stands in Redis.
-        place: Where its state says it is.
-        staged: It is just being combined with others of its group, and in no place to take it from.
     """
 
     info: TaskInfo
     message: TaskMessage
     data: bytes
-    place: Place
-    staged: bool
 
 
 class Updated(Enum):
@@ -80,6 +88,14 @@ class LookPath(Protocol):
 
     async def groups(self, queue: str) -> list[GroupInfo]:
         """Return the groups with waiting tasks, by name."""
+        ...
+
+    async def spot(self, queue: str, task_id: str) -> Spot | None:
+        """Return where one task is, whether or not its message can be read.
+
+        Raises:
+            PoisonError: If it is in no state that there is.
+        """
         ...
 
     async def task(self, queue: str, task_id: str) -> Found | None:
@@ -138,7 +154,7 @@ class OrderPath(Protocol):
         """Give the task the message *revised*, unless it has changed; its lock goes with it."""
         ...
 
-    async def reschedule(self, found: Found, at_s: int) -> bool:
+    async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
         """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
         ...
 

@@ -4,12 +4,12 @@ Source:
     Protocol section 8 (asynq v0.26.0 ``inspector.go``).
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack
 
-from pyasynq.broker import Broker, Found, Place, Removed, Updated, connect
-from pyasynq.broker.protocols import unix_s
+from pyasynq.broker import Broker, Found, Place, Removed, Spot, Updated, connect
 from pyasynq.compose import changed
 from pyasynq.errors import (
     DuplicateTaskError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 Progress: TypeAlias = Callable[[int], None]
-Act: TypeAlias = Callable[[Found], Awaitable[bool]]
+S = TypeVar("S", bound=Spot)
 
 PAGE_SIZE: Final = 30
 BATCH: Final = 1000
@@ -51,6 +51,7 @@ MAX_DAYS: Final = 3650
 ATTEMPTS: Final = 10
 """How often an order is tried because the task moves meanwhile."""
 
+STAGED: Final = "staged"
 MOVING: Final = "moving between states all the time"
 
 
@@ -318,12 +319,12 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is in another state.
         """
-        at_s = unix_s(check_instant("at", at))
+        at_s = math.ceil(check_instant("at", at).timestamp())
 
-        async def reschedule(found: Found) -> bool:
-            return await self._path.reschedule(found, at_s)
+        async def reschedule(spot: Spot) -> bool:
+            return await self._path.reschedule(spot.place, task_id, at_s)
 
-        await self._obey(Order.RESCHEDULE, queue, task_id, reschedule)
+        await self._obey(Order.RESCHEDULE, queue, task_id, self._spot, reschedule)
 
     async def cancel(self, task_id: str) -> None:
         """Ask all servers to stop the task with this id; most of them do not run it.
@@ -404,22 +405,36 @@ class Inspector:
             raise TaskNotFoundError(queue, task_id)
         return found
 
-    async def _obey(self, order: Order, queue: str, task_id: str, act: Act) -> None:
+    async def _spot(self, queue: str, task_id: str) -> Spot:
+        await self._check(queue)
+        spot = await self._path.spot(queue, check_name("task_id", task_id))
+        if spot is None:
+            raise TaskNotFoundError(queue, task_id)
+        return spot
+
+    async def _obey(
+        self,
+        order: Order,
+        queue: str,
+        task_id: str,
+        look: Callable[[str, str], Awaitable[S]],
+        act: Callable[[S], Awaitable[bool]],
+    ) -> None:
         """Let *act* carry out *order*; again if the task has moved since it was looked up."""
         for _ in range(ATTEMPTS):
-            found = await self._found(queue, task_id)
-            state = "staged" if found.staged else found.place.state.value
-            if found.staged or found.place.state not in ORDERS[order]:
+            spot = await look(queue, task_id)
+            if spot.staged or spot.place.state not in ORDERS[order]:
+                state = STAGED if spot.staged else spot.place.state.value
                 raise TaskStateError(queue, task_id, state, order.value)
-            if await act(found):
+            if await act(spot):
                 return
         raise TaskStateError(queue, task_id, MOVING, order.value)
 
     async def _order(self, order: Order, queue: str, task_id: str) -> None:
-        async def move(found: Found) -> bool:
-            return await self._path.order(order, found.place, [task_id]) == [True]
+        async def move(spot: Spot) -> bool:
+            return await self._path.order(order, spot.place, [task_id]) == [True]
 
-        await self._obey(order, queue, task_id, move)
+        await self._obey(order, queue, task_id, self._spot, move)
 
     async def _update(self, order: Order, queue: str, task_id: str, changes: TaskChanges) -> None:
         options, payload = checked_changes(changes)
@@ -431,7 +446,7 @@ class Inspector:
                 raise DuplicateTaskError(queue, found.info.type)
             return updated is Updated.DONE
 
-        await self._obey(order, queue, task_id, update)
+        await self._obey(order, queue, task_id, self._found, update)
 
     async def _order_all(
         self, order: Order, queue: str, place: Place, progress: Progress | None

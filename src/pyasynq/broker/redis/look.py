@@ -10,7 +10,7 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
 from pyasynq import message as wire
-from pyasynq.broker.inspecting import Found, Place
+from pyasynq.broker.inspecting import Found, Place, Spot
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.records import read_id, read_message
@@ -125,6 +125,15 @@ class RedisLook:
             if cursor == b"0":
                 return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
 
+    async def spot(self, queue: str, task_id: str) -> Spot | None:
+        """Return where one task is, whether or not its message can be read.
+
+        Raises:
+            PoisonError: If it is in no state that there is.
+        """
+        fields = await self._task(queue, task_id)
+        return None if fields is None else _spot(queue, fields)
+
     async def task(self, queue: str, task_id: str) -> Found | None:
         """Return one task.
 
@@ -137,27 +146,18 @@ class RedisLook:
         Differs:
             Says of an active task whether its worker's lease is over.
         """
-        call = scripts.task(
-            task=keys.task(queue, task_id),
-            lease=keys.lease(queue),
-            id=task_id,
-            prefix=keys.prefix(queue),
-        )
-        reply = cast("Fields | None", await scripts.run(self._driver, call))
-        if reply is None:
+        fields = await self._task(queue, task_id)
+        if fields is None:
             return None
-        data, state_word, result, group, score, over = reply
-        message, state = _sound(queue, task_id, data, state_word)
+        data, word, result, _, score, over = fields
+        message, state = _sound(queue, task_id, data, word)
+        spot = _spot(queue, fields)
         return Found(
+            place=spot.place,
+            staged=spot.staged,
             info=_info(message, state, (score, result), orphaned=bool(over)),
             message=message,
             data=data or b"",
-            place=Place(
-                queue=queue,
-                state=state,
-                group=read_id(group or b"") if state is TaskState.AGGREGATING else "",
-            ),
-            staged=state is TaskState.AGGREGATING and score is None,
         )
 
     async def tasks(self, place: Place, start: int, count: int) -> list[TaskInfo]:
@@ -234,6 +234,15 @@ class RedisLook:
         reply = await execute(self._driver, name, keys.place(place), start, stop)
         found = [read_id(task_id) for task_id in cast("list[bytes]", reply)]
         return found[::-1] if place.state in keys.LISTS else found
+
+    async def _task(self, queue: str, task_id: str) -> Fields | None:
+        call = scripts.task(
+            task=keys.task(queue, task_id),
+            lease=keys.lease(queue),
+            id=task_id,
+            prefix=keys.prefix(queue),
+        )
+        return cast("Fields | None", await scripts.run(self._driver, call))
 
     async def _counts(
         self, queue: str, now: datetime
@@ -331,6 +340,17 @@ class RedisLook:
         return [read_id(name) for name in cast("list[bytes]", names)]
 
 
+def _spot(queue: str, fields: Fields) -> Spot:
+    data, word, _, group, score, _ = fields
+    state = _STATES.get(word or b"")
+    if state is None:
+        raise PoisonError(len(data or b""))
+    if state is not TaskState.AGGREGATING:
+        return Spot(place=Place(queue=queue, state=state), staged=False)
+    place = Place(queue=queue, state=state, group=read_id(group or b""))
+    return Spot(place=place, staged=score is None)
+
+
 def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
     """Return the task with these *fields*: message, state, result.
 
@@ -364,7 +384,7 @@ def _info(
     if state is TaskState.PENDING:
         next_process_at = datetime.now(UTC)
     elif state in {TaskState.SCHEDULED, TaskState.RETRY} and score is not None:
-        next_process_at = wire.instant(int(float(score)))
+        next_process_at = datetime.fromtimestamp(int(float(score)), UTC)
     return described(
         message,
         state=state,

@@ -19,11 +19,9 @@ _ANSWERS: Final = {1: Updated.DONE, 0: Updated.CHANGED, -1: Updated.LOCKED}
 
 
 class RedisOrder:
-    """The part of the inspect path that moves tasks."""
+    """The part of the inspect path that moves tasks; beside the part that looks for them."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
-        self._driver = driver
+    _driver: Driver
 
     async def pause(self, queue: str) -> bool:
         """Let no task of *queue* be taken; False if that is so already."""
@@ -57,9 +55,9 @@ class RedisOrder:
         )
         return _ANSWERS[cast("int", await scripts.run(self._driver, call))]
 
-    async def reschedule(self, found: Found, at_s: int) -> bool:
+    async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
         """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
-        call = scripts.reschedule(source=keys.place(found.place), id=found.info.id, at_s=at_s)
+        call = scripts.reschedule(source=keys.place(place), id=task_id, at_s=at_s)
         return await scripts.run(self._driver, call) == 1
 
     async def _nearer_end(self, place: Place, ids: Sequence[str]) -> int:
