@@ -19,6 +19,8 @@ local held = mine and tonumber(mine) > now_s - 1
 if not held and taken >= tonumber(limit) then
   return 0
 end
+-- A script that has deleted may also add when Redis is full; tasks that need a token must end.
+redis.call("ZREM", semaphore, "")
 local over = redis.call("ZRANGEBYSCORE", semaphore, "-inf", now_s - 1, "LIMIT", 0, 1000)
 if #over > 0 then
   redis.call("ZREM", semaphore, unpack(over))

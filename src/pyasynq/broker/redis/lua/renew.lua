@@ -19,6 +19,8 @@ for i = 1, #each, stride do
   holders[#holders + 1] = each[i]
 end
 local answers, scores = {}, redis.call("ZMSCORE", semaphore, unpack(holders))
+-- A script that has deleted may also add when Redis is full; tokens must outlast that.
+redis.call("ZREM", semaphore, "")
 for n, holder in ipairs(holders) do
   local i = 1 + (n - 1) * stride
   answers[n] = 0
