@@ -14,6 +14,7 @@ from pyasynq.errors import (
     EntryNotFoundError,
     HandlerNotFoundError,
     LeaseExpiredError,
+    NoTokenError,
     OptionError,
     PayloadError,
     PoisonError,
@@ -28,6 +29,7 @@ from pyasynq.errors import (
     RetryIn,
     RevokeTask,
     SchedulerStateError,
+    SemaphoreTimeoutError,
     ServerStateError,
     SkipRetry,
     Snooze,
@@ -51,6 +53,7 @@ from pyasynq.info import (
 )
 from pyasynq.inspector import Inspector
 from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
+from pyasynq.semaphore import Semaphore
 from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -79,6 +82,7 @@ __all__ = [
     "LeaseExpiredError",
     "Middleware",
     "Mux",
+    "NoTokenError",
     "OptionError",
     "PayloadError",
     "PeriodicTask",
@@ -99,6 +103,8 @@ __all__ = [
     "SchedulerEntry",
     "SchedulerEvent",
     "SchedulerStateError",
+    "Semaphore",
+    "SemaphoreTimeoutError",
     "Server",
     "ServerInfo",
     "ServerStateError",

@@ -26,6 +26,8 @@ PyasynqError
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
 ├── ResultError                       a result could not be written
+├── SemaphoreTimeoutError (TimeoutError)  no token was free in time
+├── NoTokenError                      a token that is not held was released
 ├── TaskTimeoutError                  the task's timeout or deadline has passed
 ├── TaskCanceledError                 an operator canceled the task
 └── LeaseExpiredError                 the worker lost the task's lease
@@ -337,6 +339,34 @@ class ResultError(PyasynqError):
         """Name the task whose result was refused."""
         self.task_id = task_id
         super().__init__(f"failed to write task result: {task_id!r} is no longer ours")
+
+
+class SemaphoreTimeoutError(PyasynqError, TimeoutError):
+    """No token of a semaphore was free in time.
+
+    Attributes:
+        scope: Name of the semaphore.
+        limit: Tokens there are.
+    """
+
+    def __init__(self, scope: str, limit: int) -> None:
+        """Name the semaphore and say how many tokens there are."""
+        self.scope = scope
+        self.limit = limit
+        super().__init__(f"all {limit} tokens of semaphore {scope!r} are taken")
+
+
+class NoTokenError(PyasynqError):
+    """A token was released that is not held.
+
+    Attributes:
+        scope: Name of the semaphore.
+    """
+
+    def __init__(self, scope: str) -> None:
+        """Name the semaphore."""
+        self.scope = scope
+        super().__init__(f"no token of semaphore {scope!r} is held here: acquire it first")
 
 
 class TaskTimeoutError(PyasynqError):

@@ -4,7 +4,7 @@ import signal
 
 from redis.asyncio import Redis
 
-from tests.cli.workers import worker
+from tests.cli.workers import command
 from tests.waiting import wait_until
 
 APP = "tests.cli.apps:app"
@@ -12,7 +12,7 @@ PENDING = "asynq:{default}:pending"
 
 
 async def test_periodic_tasks_are_enqueued(redis_url: str, r: Redis) -> None:
-    async with worker(APP, "-u", redis_url, command="scheduler") as process:
+    async with command("scheduler", APP, "-u", redis_url) as process:
         await wait_until(lambda: r.llen(PENDING), 15)
         process.send(signal.SIGTERM)
         await process.says("SIGTERM: shutting down")
@@ -27,7 +27,7 @@ async def test_settings_may_come_from_the_environment(redis_url: str, r: Redis) 
         "PYASYNQ_CATCH_UP": "all",
         "PYASYNQ_HEARTBEAT_INTERVAL": "100s",
     }
-    async with worker(APP, command="scheduler", environ=environ):
+    async with command("scheduler", APP, environ=environ):
         await wait_until(lambda: r.keys("asynq:schedulers:*"), 15)
         (key,) = await r.keys("asynq:schedulers:*")
         assert 190 < await r.ttl(key) <= 200
@@ -35,6 +35,6 @@ async def test_settings_may_come_from_the_environment(redis_url: str, r: Redis) 
 
 async def test_an_interval_that_cannot_work_is_a_usage_error(redis_url: str) -> None:
     words = [APP, "-u", redis_url, "--heartbeat-interval", "1ms"]
-    async with worker(*words, command="scheduler") as process:
+    async with command("scheduler", *words) as process:
         assert "heartbeat_interval must be" in await process.says("pyasynq:")
         assert await process.ends() == 2

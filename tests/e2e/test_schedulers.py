@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from tests.cli.workers import WorkerProcess, worker
+from tests.cli.workers import WorkerProcess, command
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 
@@ -53,7 +53,7 @@ class Ticks:
 
 def scheduler(server: RedisServer) -> AbstractAsyncContextManager[WorkerProcess]:
     environ = {"TICKING_REDIS": server.url}
-    return worker(APP, "--log-level", "warning", command="scheduler", environ=environ)
+    return command("scheduler", APP, "--log-level", "warning", environ=environ)
 
 
 @asynccontextmanager

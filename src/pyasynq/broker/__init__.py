@@ -21,10 +21,12 @@ from pyasynq.broker.protocols import (
     RegistryPath,
     RipeGroups,
     SchedulePath,
+    SemaphorePath,
     StagedSet,
     Taken,
     Tick,
     Ticked,
+    Token,
 )
 from pyasynq.clock import Clock
 
@@ -51,11 +53,13 @@ __all__ = [
     "ResultPath",
     "RipeGroups",
     "SchedulePath",
+    "SemaphorePath",
     "Spot",
     "StagedSet",
     "Taken",
     "Tick",
     "Ticked",
+    "Token",
     "Updated",
     "connect",
 ]

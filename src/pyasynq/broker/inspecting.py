@@ -78,8 +78,8 @@ class LookPath(Protocol):
         """Return whether *queue* was ever published, and not removed since."""
         ...
 
-    async def queue_info(self, queue: str) -> QueueInfo:
-        """Return the counts of *queue*."""
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated."""
         ...
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
@@ -128,6 +128,10 @@ class LookPath(Protocol):
 
     async def nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes that serve *queue*, its primary first."""
+        ...
+
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis says of itself, or of the cluster."""
         ...
 
 

@@ -371,6 +371,42 @@ class SchedulePath(Protocol):
         ...
 
 
+class Token(msgspec.Struct, kw_only=True):
+    """One token of a semaphore.
+
+    Attributes:
+        scope: Name of the semaphore.
+        holder: Who holds it.
+        deadline_s: Unix second after which the holder needs it no more; 0 for none.
+        ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
+        task: The holder is a running task.
+        times: How often its holder has taken it and not released it.
+    """
+
+    scope: str
+    holder: str
+    deadline_s: int = 0
+    ends_s: int = 0
+    task: bool = False
+    times: int = 0
+
+
+class SemaphorePath(Protocol):
+    """Tokens that all machines share."""
+
+    async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
+        """Take *token* if fewer than *limit* are taken, or it is held; set its end."""
+        ...
+
+    async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:
+        """Renew *tokens*, all of one scope, in place; return those that are lost."""
+        ...
+
+    async def release(self, token: Token) -> bool:
+        """Give *token* back; False if it is no longer held."""
+        ...
+
+
 class Broker(Protocol):
     """All paths over one connection pool."""
 
@@ -412,6 +448,11 @@ class Broker(Protocol):
     @property
     def results(self) -> ResultPath:
         """Wait for the results of tasks."""
+        ...
+
+    @property
+    def semaphores(self) -> SemaphorePath:
+        """Tokens that all machines share."""
         ...
 
     async def ping(self) -> None:

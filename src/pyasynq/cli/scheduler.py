@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import os
 from collections.abc import Mapping
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from pyasynq.cli import logs
+from pyasynq.cli.connecting import add_uri, app_uri
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
 from pyasynq.cli.values import Options, duration
@@ -25,7 +27,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
     parser.set_defaults(run=run)
     options = Options(parser, environ)
-    options.value("-u", "--uri", help="host:port or URL of Redis, instead of the app's")
+    add_uri(parser)
     options.value("--location", type=zone, help="time zone of specs that name none: Europe/Paris")
     options.value(
         "--catch-up", choices=["skip", "once", "all"], help="what becomes of missed ticks: skip"
@@ -63,4 +65,4 @@ def _scheduler(words: argparse.Namespace) -> "Scheduler":
     for name in ("location", "catch_up", "heartbeat_interval"):
         if (value := getattr(words, name)) is not None:
             given[name] = value
-    return load_app(words.app).scheduler(words.uri, **given)
+    return load_app(words.app).scheduler(app_uri(words, os.environ), **given)

@@ -102,14 +102,14 @@ class Inspector:
         """Return the names of all queues, sorted."""
         return await self._path.queues()
 
-    async def queue_info(self, queue: str) -> QueueInfo:
-        """Return the counts of *queue*.
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return the counts of *queue*; without *memory*, which takes longest, its memory is 0.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
         """
         await self._check(queue)
-        return await self._path.queue_info(queue)
+        return await self._path.queue_info(queue, memory=memory)
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return what *queue* did in the last *days* days (UTC), today first.
@@ -397,6 +397,10 @@ class Inspector:
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, with what they run."""
         return await self._path.servers()
+
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
+        return await self._path.redis_info()
 
     # -- schedulers --------------------------------------------------------------------------------
 

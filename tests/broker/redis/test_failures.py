@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, StagedSet
+from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, BrokerFullError
@@ -449,6 +449,18 @@ async def test_a_full_redis_hears_every_verdict(
     await fill(full)
     assert await act(broker_of_full, lease) is True
     assert await full.exists(ACTIVE, LEASE) == 0
+
+
+async def test_a_full_redis_gives_and_renews_tokens(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await fill(full)
+    token = Token(scope="s", holder="a")
+    assert await broker_of_full.semaphores.acquire(token, limit=1, lease_s=3)
+    first_s = token.ends_s
+    assert await broker_of_full.semaphores.renew([token], lease_s=60) == []
+    assert token.ends_s > first_s + 50
+    assert await broker_of_full.semaphores.release(token)
 
 
 async def test_a_full_redis_forwards_what_is_due(broker_of_full: RedisBroker, full: Redis) -> None:

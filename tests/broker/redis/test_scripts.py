@@ -24,6 +24,7 @@ SHARED = {
     "returned",
     "ripe",
     "told",
+    "tokens",
     "trimmed",
 }
 

@@ -21,6 +21,9 @@ func work(args []string) error {
 	script := scriptFlags(c)
 	config := configFlags(c)
 	c.Parse(args)
+	if err := script.guard.open(c.redis); err != nil {
+		return err
+	}
 
 	server := asynq.NewServer(c.redis, *config)
 	stop := make(chan os.Signal, 1)
@@ -91,10 +94,11 @@ type handling struct {
 	failures  pairs
 	skipRetry words
 	revoke    words
+	guard     *guard
 }
 
 func scriptFlags(c *command) *handling {
-	h := &handling{failures: pairs{}}
+	h := &handling{failures: pairs{}, guard: semaphoreFlag(c)}
 	c.DurationVar(&h.sleep, "sleep", 0, "how long a task runs; ends early when cancelled")
 	c.StringVar(&h.result, "result", "", "`text` to write as the result")
 	c.Var(h.failures, "fail", "`prefix=text`: types with the prefix fail with the text; repeatable")
@@ -106,10 +110,12 @@ func scriptFlags(c *command) *handling {
 // ProcessTask implements asynq.Handler.
 func (h *handling) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	event := newTaskEvent(ctx, task)
-	if err := emit(event.at("start", nil)); err != nil {
-		return err
-	}
-	outcome := h.run(ctx, task)
+	outcome := h.guard.hold(ctx, func() error {
+		if err := emit(event.at("start", nil)); err != nil {
+			return err
+		}
+		return h.run(ctx, task)
+	})
 	if err := emit(event.at("done", outcome)); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.schedule import RedisSchedule
+from pyasynq.broker.redis.semaphore import RedisSemaphore
 from pyasynq.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
@@ -29,6 +30,7 @@ class RedisBroker:
         self.scheduling = RedisSchedule(driver, self.enqueueing.register)
         self.inspecting = RedisInspect(driver)
         self.results = RedisResult(driver)
+        self.semaphores = RedisSemaphore(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

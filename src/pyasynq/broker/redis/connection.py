@@ -1,14 +1,15 @@
 """Reach Redis: URLs to clients, driver errors to ours."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import exceptions as driver_errors
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster, SSLConnection
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -167,8 +168,22 @@ def _single(url: str) -> Redis:
         raise ValueError(msg)
     driver = Redis.from_url(url.rstrip("/"), **_settings(), socket_keepalive=True)
     pool = driver.connection_pool
+    if "ssl_server_name" in pool.connection_kwargs:
+        pool.connection_class = _NamedConnection
     pool.connection_class(**pool.connection_kwargs)  # refuses what no connection knows
     return driver
+
+
+class _NamedConnection(SSLConnection):
+    """A connection to a server whose certificate has another name than its address."""
+
+    def __init__(self, *, ssl_server_name: str, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
+        super().__init__(**settings)
+        self._server_name = ssl_server_name
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = cast("Mapping[str, Any]", super()._connection_arguments())
+        return {**arguments, "server_hostname": self._server_name}
 
 
 def _settings() -> dict[str, Any]:
@@ -187,7 +202,16 @@ def _cluster(url: str) -> RedisCluster:
     # was lost would take other tasks; and its fifth redirection would close all connections, with
     # the answers under way on them.
     settings = _settings() | {"socket_keepalive": True, "reinitialize_steps": 0}
-    return RedisCluster.from_url(url.replace("-cluster", "", 1).rstrip("/"), **settings)
+    parts = urlsplit(url.replace("-cluster", "", 1).rstrip("/"))
+    login, at, hosts = parts.netloc.rpartition("@")
+    first, *others = hosts.split(",")
+    settings["startup_nodes"] = [_node(host) for host in others]
+    return RedisCluster.from_url(parts._replace(netloc=login + at + first).geturl(), **settings)
+
+
+def _node(address: str) -> ClusterNode:
+    host, _, port = address.rpartition(":")
+    return ClusterNode(host, int(port))
 
 
 def _sentinel(url: str) -> Redis:

@@ -170,3 +170,8 @@ def last_tick(queue: str, entry_id: str) -> str:
     It lives with the queue, so that one script can enqueue and move it on.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
+
+
+def semaphore(scope: str) -> str:
+    """Return the key of a semaphore's tokens (sorted set of holders by Unix seconds)."""
+    return f"asynq:sema:{scope}"

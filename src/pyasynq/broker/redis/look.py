@@ -63,8 +63,8 @@ class RedisLook:
         """Return whether *queue* was ever published, and not removed since."""
         return bool(await execute(self._driver, "SISMEMBER", keys.QUEUES, queue))
 
-    async def queue_info(self, queue: str) -> QueueInfo:
-        """Return the counts of *queue*.
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated.
 
         Source:
             Protocol section 8.2 (asynq v0.26.0 ``RDB.CurrentStats``).
@@ -77,7 +77,7 @@ class RedisLook:
         groups = await self.groups(queue)
         waiting = sum(group.size for group in groups)
         staged = sum([size async for _, size in self._staged(queue)])
-        memory_usage = await self._memory_usage(queue, groups, waiting)
+        memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
         sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
         counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
         processed, failed, processed_total, failed_total = map(_number, counters)
@@ -215,6 +215,12 @@ class RedisLook:
             for address, node in served
             if primary in {node["node_id"], node["master_id"]}
         ]
+
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis says of itself, or of the cluster."""
+        command = "CLUSTER INFO" if isinstance(self._driver, RedisCluster) else "INFO"
+        reply = cast("Mapping[str, object]", await execute(self._driver, command))
+        return {name: str(value) for name, value in reply.items()}
 
     async def size(self, place: Place) -> int:
         """Return how many tasks are in *place*, without staged ones."""
