@@ -180,17 +180,17 @@ async def test_no_calls_have_no_answers(r: Redis) -> None:
 
 
 def test_tasks_of_one_path_go_out_in_one_call() -> None:
-    assert scripts.batches([("a", 1), ("b", 1), ("a", 1)]) == [[0, 2], [1]]
+    assert scripts.batches(["a", "b", "a"]) == [[0, 2], [1]]
 
 
 def test_a_call_carries_a_bounded_number_of_tasks() -> None:
-    many = [("a", 0)] * (2 * MAX_TASKS + 1)
+    many = ["a"] * (2 * MAX_TASKS + 1)
     assert [len(places) for places in scripts.batches(many)] == [MAX_TASKS, MAX_TASKS, 1]
 
 
 def test_a_call_carries_bounded_bytes_and_one_task_at_least() -> None:
     sizes = [MAX_BYTES - 1, 1, 3 * MAX_BYTES, 1]
-    assert scripts.batches([("a", size) for size in sizes]) == [[0, 1], [2], [3]]
+    assert scripts.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]
 
 
 async def test_large_tasks_are_enqueued_in_several_calls(broker: RedisBroker, r: Redis) -> None:

@@ -45,8 +45,8 @@ class RedisEnqueue:
             return answers
         made = [_created(plan) for plan in plans]
         batches = scripts.batches(
-            ((type(plan), plan.message.queue), len(created[1]))
-            for plan, created in zip(plans, made, strict=True)
+            ((type(plan), plan.message.queue) for plan in plans),
+            (len(created[1]) for created in made),
         )
         try:
             await self._register({plans[places[0]].message.queue for places in batches})

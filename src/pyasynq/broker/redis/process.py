@@ -69,7 +69,8 @@ class RedisProcess:
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
         batches = scripts.batches(
-            ((type(verdict), lease.queue), _size(verdict)) for lease, verdict in settled
+            ((type(verdict), lease.queue) for lease, verdict in settled),
+            (_size(verdict) for _, verdict in settled),
         )
         today = self._clock.now()
         calls = [_settle([settled[place] for place in places], today) for places in batches]
@@ -77,7 +78,7 @@ class RedisProcess:
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         """Extend *leases*, in place too; each is answered as `settle` answers."""
-        batches = scripts.batches((lease.queue, 0) for lease in leases)
+        batches = scripts.batches(lease.queue for lease in leases)
         expires_at = self._clock.monotonic() + lease_s
         calls = [_extend([leases[place] for place in places], lease_s) for places in batches]
         answers = _answers(len(leases), batches, await scripts.run_all(self._driver, calls))

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from importlib import resources
+from itertools import repeat
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -43,6 +44,7 @@ least, however large.
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
 _SECTION: Final = re.compile(r"^-- (USES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
+_NO_BYTES: Final = repeat(0)
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 
 
@@ -118,18 +120,19 @@ class _Batch:
         self.size = 0
 
 
-def batches(tasks: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
+def batches(paths: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES) -> list[list[int]]:
     """Return the places of what goes out in one call each.
 
     Those of one call have the same path, are at most `MAX_TASKS`, and no more once they have
     `MAX_BYTES`.
 
     Args:
-        tasks: For each task its path, and how many bytes of messages it carries.
+        paths: The path of each task.
+        sizes: The bytes of the message that goes out with each; none when not given.
     """
     made: list[_Batch] = []
     by_path: dict[Hashable, _Batch] = {}
-    for place, (path, size) in enumerate(tasks):
+    for place, (path, size) in enumerate(zip(paths, sizes, strict=False)):
         batch = by_path.get(path)
         if batch is None or len(batch.places) == MAX_TASKS or batch.size >= MAX_BYTES:
             batch = by_path[path] = _Batch()
