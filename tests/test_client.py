@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -65,6 +66,13 @@ async def script_calls(r: Redis) -> int:
     """Return how many times Redis was asked to run a script."""
     statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
     return statistics["cmdstat_evalsha"]["calls"]
+
+
+def enqueue_until_closed(client: SyncClient) -> str:
+    with suppress(ClientClosedError):
+        while True:
+            client.enqueue(Task("t"))
+    return "closed"
 
 
 def ids(outcomes: list[TaskInfo | PyasynqError]) -> list[str]:
@@ -191,7 +199,7 @@ async def test_an_unknown_option_is_refused_before_anything_is_written(
 async def test_a_payload_over_the_limit_is_refused_before_anything_is_written(
     client: Client, r: Redis
 ) -> None:
-    with pytest.raises(OptionError, match=r"at most 1048576 bytes \(max_payload\)"):
+    with pytest.raises(OptionError, match=r"at most 1048576 bytes with headers \(max_payload\)"):
         await client.enqueue(Task("t", bytes(MAX_PAYLOAD + 1)))
     assert await r.dbsize() == 0
 
@@ -206,6 +214,20 @@ async def test_the_limit_of_payloads_can_be_chosen(redis_url: str) -> None:
         await client.enqueue(Task("t", b"12"))
         with pytest.raises(OptionError, match="payload must be at most 2 bytes"):
             await client.enqueue(Task("t", b"123"))
+
+
+async def test_headers_count_as_well(redis_url: str) -> None:
+    async with Client(redis_url, max_payload=8) as client:
+        task = Task("t", b"12", headers={"a": "é"})
+        await client.enqueue(task, headers={"b": "12"})
+        with pytest.raises(OptionError, match=r"at most 8 bytes with headers .* got '9 bytes'"):
+            await client.enqueue(task, headers={"b": "123"})
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1", None, 2**40])
+def test_a_limit_of_payloads_that_cannot_work_is_refused(limit: object) -> None:
+    with pytest.raises(OptionError, match=r"^max_payload must be a whole number from 1"):
+        Client("redis://127.0.0.1:6379", max_payload=cast("int", limit))
 
 
 async def test_the_text_of_a_refused_payload_shows_its_size_alone(redis_url: str) -> None:
@@ -295,8 +317,8 @@ async def test_an_empty_batch_writes_nothing(client: Client, r: Redis) -> None:
 
 
 async def test_a_batch_of_nothing_but_bad_tasks_writes_nothing(redis_url: str, r: Redis) -> None:
-    async with Client(redis_url, max_payload=0) as client:
-        (outcome,) = await client.enqueue_many([Task("t", b"1")])
+    async with Client(redis_url, max_payload=1) as client:
+        (outcome,) = await client.enqueue_many([Task("t", b"12")])
     assert isinstance(outcome, OptionError)
     assert await r.dbsize() == 0
 
@@ -408,6 +430,16 @@ async def test_a_queue_is_registered_again_when_a_client_starts(redis_url: str, 
     assert await r.smembers("asynq:queues") == {b"default"}
 
 
+def test_a_client_in_a_second_event_loop_says_what_is_wrong() -> None:
+    client = Client("unix:///nowhere/redis")
+    with pytest.raises(BrokerUnavailableError):
+        asyncio.run(client.ping())
+    with pytest.raises(PyasynqError, match="one Client for each loop"):
+        asyncio.run(client.ping())
+    with pytest.raises(PyasynqError, match="or use a SyncClient"):
+        asyncio.run(asyncio.wait_for(client.enqueue(Task("t")), 5))
+
+
 # -- without an event loop -------------------------------------------------------------------------
 
 
@@ -461,6 +493,29 @@ def test_closing_a_sync_client_ends_its_thread(redis_url: str) -> None:
         sync_client.ping()
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+def test_calls_of_other_threads_are_answered_when_a_sync_client_is_closed(
+    redis_url: str,
+) -> None:
+    clients = [SyncClient(redis_url) for _ in range(20)]
+    with ThreadPoolExecutor(4 * len(clients)) as threads:
+        calls = [threads.submit(enqueue_until_closed, client) for client in clients * 4]
+        _ = [client.close() for client in clients]
+        answers = [call.result(20) for call in calls]
+    assert answers == ["closed"] * len(calls)
+
+
+def test_a_call_that_was_accepted_before_a_sync_client_is_closed_is_written(
+    redis_url: str,
+) -> None:
+    sync_client = SyncClient(redis_url)
+    tasks = [Task("t")] * (8 * CHUNK)
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(sync_client.enqueue_many, tasks)
+        asyncio.run(wait_until(lambda: bool(sync_client._calls)))
+        sync_client.close()
+    assert len(ids(call.result())) == len(tasks)
 
 
 def test_closing_a_sync_client_twice_does_nothing(redis_url: str) -> None:

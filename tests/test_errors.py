@@ -66,6 +66,16 @@ def test_an_option_error_keeps_the_option_the_value_and_what_is_allowed() -> Non
     assert (error.option, error.value, error.allowed) == ("queue", 5, "text")
 
 
+def test_an_option_error_bears_a_value_that_cannot_be_shown() -> None:
+    class Hidden:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    assert str(OptionError("queue", Hidden(), "text")) == (
+        "queue must be text, got a Hidden that cannot be shown"
+    )
+
+
 def test_an_option_error_says_what_was_given_and_what_would_be_right() -> None:
     assert str(OptionError("queue", 5, "text")) == "queue must be text, got 5"
 

@@ -443,5 +443,8 @@ def _checked_delay(delay: object) -> timedelta:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - it is the user's code
+        text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

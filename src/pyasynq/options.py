@@ -122,6 +122,17 @@ def merge(first: Options, then: Options) -> Options:
     return msgspec.structs.replace(first, **changes)
 
 
+def check_count(option: str, value: object, most: int) -> int:
+    """Return *value* if it is a number of things.
+
+    Raises:
+        OptionError: If it is no whole number from 1 to *most*.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise OptionError(option, value, f"a whole number from 1 to {most}")
+    return value
+
+
 def check_name(option: str, value: object) -> str:
     """Return *value* if it can name a thing in Redis.
 

@@ -299,12 +299,29 @@ async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
     assert (await queue.fields(info.id))["result"] == '{"answer":42}'
 
 
+def endless() -> list[object]:
+    """Return a list that holds itself."""
+    things: list[object] = []
+    things.append(things)
+    return things
+
+
+class Broken:
+    """Stands for a model with a defect of its own."""
+
+    def model_dump(self, *, mode: str) -> object:
+        raise KeyError(mode)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), endless(), Broken()], ids=["no json", "endless", "bug"]
+)
 async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_again(
-    app: App, queue: QueueView
+    value: object, app: App, queue: QueueView
 ) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> object:
-        return object()
+        return value
 
     info = await answer.enqueue()
     await work_off(app)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pyasynq.broker import Broker, GroupRules, Lease, Member, StagedSet, Taken
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.message import TaskMessage, revised
 from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
@@ -56,6 +57,12 @@ def a_grouped(
 def many_pending(count: int, *, queue: str = "q") -> list[Plan]:
     """Return plans of which the first has the id 0."""
     return [a_pending(str(n), queue=queue) for n in range(count)]
+
+
+def many_large(count: int, *, queue: str = "q") -> list[Plan]:
+    """Return plans of which two fill a call; the first has the id 0."""
+    payload = bytes(MAX_BYTES // 2)
+    return [a_pending(str(n), queue=queue, payload=payload) for n in range(count)]
 
 
 async def enqueue(broker: Broker, *plans: Plan) -> None:

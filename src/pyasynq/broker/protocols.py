@@ -57,7 +57,7 @@ class Taken(msgspec.Struct, kw_only=True):
         owner: Token of this taking.
         leases: Tasks to run, next first.
         poison: Leases whose message does not decode; it holds only id and queue.
-        ghosts: Ids dropped because no task stood behind them.
+        ghosts: Ids dropped because no task, or none of their own, stood behind them.
         empty: The queue had fewer tasks than asked for.
         paused: The queue is paused.
         error: Why nothing is known of it: the queue may have given tasks, or not.

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self, Unpack
@@ -52,8 +51,8 @@ class Server:
         """
         self.state = "new"
         self._handler = handler
-        self.id = options.setdefault("server_id", str(uuid.uuid4()))
         self._config = Config(**options)
+        self.id = self._config.server_id
         self._broker = connect(broker, self._config.clock)
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()

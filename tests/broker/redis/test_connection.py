@@ -143,6 +143,12 @@ async def test_each_call_over_an_address_with_a_port_is_answered(
         "redis-sentinel://127.0.0.1/zero",
         "redis-cluster://127.0.0.1:port",
         "redis-cluster://127.0.0.1?nonsense=1",
+        "redis://127.0.0.1?retry=1",
+        "unix:///run/redis.sock?retry=1",
+        "redis-cluster://127.0.0.1?retry=1",
+        "redis-sentinel://127.0.0.1?retry=1",
+        "redis://127.0.0.1?decode_responses=1",
+        "redis://127.0.0.1?credential_provider=me",
         "amqp://guest@localhost//",
     ],
 )

@@ -30,6 +30,23 @@ ALLOWED: Final = (
     "a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL, "
     "host:port, or a redis.asyncio client with decode_responses=False"
 )
+OBJECTS: Final = frozenset(
+    {
+        "command_packer",
+        "connection_class",
+        "connection_pool",
+        "credential_provider",
+        "decode_responses",
+        "encoder_class",
+        "event_dispatcher",
+        "parser_class",
+        "redis_connect_func",
+        "retry",
+        "retry_on_error",
+    }
+)
+"""Settings of the driver that a program can give and a text cannot; the driver takes it unseen."""
+
 CONNECT_S: Final = 5
 ANSWER_S: Final = 5
 """Longest wait for an answer, as in the reference's client (3 s), with room for slow disks."""
@@ -144,6 +161,7 @@ async def close_driver(driver: Driver) -> None:
 def _from_url(url: str) -> Driver:
     scheme = url.partition("://")[0]
     try:
+        _check_query(url)
         match scheme:
             case "redis" | "rediss":
                 return _single(url)
@@ -159,6 +177,13 @@ def _from_url(url: str) -> Driver:
         if isinstance(error, OptionError):
             raise
         raise OptionError("broker", scheme + "://…", f"{ALLOWED} ({error})") from error
+
+
+def _check_query(url: str) -> None:
+    for name, _ in parse_qsl(urlsplit(url).query):
+        if name in OBJECTS:
+            msg = f"{name} cannot be given in a URL: make the client yourself"
+            raise ValueError(msg)
 
 
 def _single(url: str) -> Redis:
