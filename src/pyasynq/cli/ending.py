@@ -8,13 +8,31 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
+
+from pyasynq.cli.exits import Exit, ExitError
 
 GRACE_S: Final = 2.0
 """Time an orderly end has, with ``atexit`` and all."""
 
 FLUSH_S: Final = 1.0
 """Time the last lines have; whoever reads them may hang."""
+
+
+@contextmanager
+def ended_soon() -> Generator[None]:
+    """End the process soon after the block, with the exit code that its end means."""
+    code = Exit.FAILED
+    try:
+        yield
+        code = Exit.OK
+    except ExitError as error:
+        code = error.code
+        raise
+    finally:
+        end_after(GRACE_S, code)  # all is written; what is left may hang
 
 
 def end_after(wait_s: float, code: int) -> None:

@@ -2,36 +2,34 @@
 
 import argparse
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
+
+from pyasynq import durations
+from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.errors import OptionError
 
 T = TypeVar("T")
 
+HIGHEST_PORT: Final = 65_535
 _ON: Final = frozenset({"1", "true", "yes", "on"})
 _OFF: Final = frozenset({"0", "false", "no", "off"})
-_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)")
-HIGHEST_PORT: Final = 65_535
-_UNIT_S: Final = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
 def duration(text: str) -> timedelta:
     """Return the duration that *text* gives in Go's form: ``8s``, ``1m30s``, ``250ms``, ``0``.
 
     Raises:
-        ArgumentTypeError: If it is in no such form.
+        ArgumentTypeError: If it is in no such form, or negative.
     """
     if text.startswith("-"):
         msg = f"{text} is negative: write 0 or more, 8s for instance"
         raise argparse.ArgumentTypeError(msg)
-    parts = _PART.findall(text)
-    if text == "0":
-        return timedelta(0)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        msg = f"{text!r} is no duration: write 8s, 1m30s or 250ms"
-        raise argparse.ArgumentTypeError(msg)
-    return timedelta(seconds=sum(float(number) * _UNIT_S[unit] for number, unit in parts))
+    try:
+        return durations.parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def whole(text: str) -> int:
@@ -98,7 +96,51 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class _FromVariable(str):
+def instant(text: str) -> datetime:
+    """Return the instant of ``2030-01-31T12:00:00Z`` (RFC 3339).
+
+    Raises:
+        ArgumentTypeError: If it is in no such form, or has no time zone.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.utcoffset() is None:
+        msg = f"{text!r} is no instant: write 2030-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(msg)
+    return at
+
+
+def headers(texts: Sequence[str]) -> dict[str, str]:
+    """Return the headers of texts such as ``trace=1``.
+
+    Raises:
+        ExitError: If one is in no such form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    if not all(key and joint for key, joint, _ in pairs):
+        raise ExitError(Exit.USAGE, "write headers as --header key=value")
+    return {key: value for key, _, value in pairs}
+
+
+def in_words_of(
+    words: Mapping[str, object], flags: Mapping[str, tuple[str, str]], error: OptionError
+) -> str:
+    """Return what *error* says; an option that was given as a flag is called as the flag is.
+
+    Args:
+        words: What was given.
+        flags: Name among *words* and flag of each option that may be wrong.
+        error: What is wrong.
+    """
+    name, flag = flags.get(error.option, ("", ""))
+    if words.get(name) is None:
+        return str(error)
+    return str(OptionError(flag, error.value, error.allowed))
+
+
+class FromVariable(str):
     """A default that an environment variable gives; converted only if the option is not given."""
 
     __slots__ = ("variable",)
@@ -138,7 +180,7 @@ class Options:
 
     def switch(self, *flags: str, help: str) -> Self:
         """Add an option without a value."""
-        return self._add(flags, help, _on, {"action": _Switch, "default": False})
+        return self._add(flags, help, on, {"action": _Switch, "default": False})
 
     def _add(
         self,
@@ -148,11 +190,11 @@ class Options:
         settings: dict[str, Any],
     ) -> Self:
         variable = _variable(flags)
-        given = _FromVariable.read(variable, self._environ)
+        given = FromVariable.read(variable, self._environ)
         if given is not None:
             settings |= _from_variable(given, settings)
         self._parser.add_argument(
-            *flags, help=f"{help} [{variable}]", type=_naming_variable(type), **settings
+            *flags, help=f"{help} [{variable}]", type=naming_variable(type), **settings
         )
         return self
 
@@ -171,7 +213,12 @@ class _Switch(argparse.Action):
         setattr(words, self.dest, True)
 
 
-def _on(text: str) -> bool:
+def on(text: str) -> bool:
+    """Return whether *text* is one of the words for on.
+
+    Raises:
+        ArgumentTypeError: If it is none of those for off either.
+    """
     if text.lower() in _ON:
         return True
     if text.lower() in _OFF:
@@ -180,7 +227,7 @@ def _on(text: str) -> bool:
     raise argparse.ArgumentTypeError(msg)
 
 
-def _naming_variable(convert: Callable[[str], T]) -> Callable[[str], T]:
+def naming_variable(convert: Callable[[str], T]) -> Callable[[str], T]:
     """Return *convert*, whose errors name the variable that the text comes from."""
 
     @functools.wraps(convert)
@@ -188,7 +235,7 @@ def _naming_variable(convert: Callable[[str], T]) -> Callable[[str], T]:
         try:
             return convert(text)
         except argparse.ArgumentTypeError as error:
-            if isinstance(text, _FromVariable):
+            if isinstance(text, FromVariable):
                 msg = f"{text.variable}: {error}"
                 raise argparse.ArgumentTypeError(msg) from None
             raise

@@ -8,19 +8,23 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
-from pyasynq.cli.ending import GRACE_S, end_after, end_now
+from pyasynq.cli.connecting import add_uri, app_uri
+from pyasynq.cli.ending import GRACE_S, end_now, ended_soon
 from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.extras import need
 from pyasynq.cli.loading import BrokenModuleError, load_app
+from pyasynq.cli.metrics import EXTRA
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
-from pyasynq.cli.values import Options, address, duration, weights, whole
+from pyasynq.cli.values import Options, address, duration, in_words_of, weights, whole
 from pyasynq.errors import BrokerError, OptionError
 
 if TYPE_CHECKING:
-    from pyasynq.server import Server, ServerOptions
+    from pyasynq.cli.http import Page
+    from pyasynq.server import ActiveTask, Handler, Server, ServerOptions
 
 log = logging.getLogger("pyasynq.worker")
 
@@ -60,7 +64,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
     parser.set_defaults(run=run)
     options = Options(parser, environ)
-    options.value("-u", "--uri", help="Redis, host:port or a URL; the app's when not given")
+    add_uri(parser)
     options.value(
         "-c",
         "--concurrency",
@@ -93,6 +97,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     options.value(
         "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
     )
+    options.switch("--metrics", help="serve /metrics there, too")
     logs.add_to(options)
 
 
@@ -114,6 +119,7 @@ def run(words: argparse.Namespace) -> int:
 
 
 def _check(words: argparse.Namespace) -> None:
+    _check_metrics(words)
     if words.processes is not None and words.processes < 1:
         raise ExitError(Exit.USAGE, f"--processes must be at least 1, got {words.processes}")
     if words.health_addr and ((words.processes or 1) > 1 or words.reload):
@@ -137,6 +143,13 @@ def _patience_s(words: argparse.Namespace) -> float:
         raise
 
 
+def _check_metrics(words: argparse.Namespace) -> None:
+    if words.metrics and words.health_addr is None:
+        raise ExitError(Exit.USAGE, "--metrics needs an address: --health-addr host:port")
+    if words.metrics:
+        need(*EXTRA)
+
+
 def _server(words: argparse.Namespace) -> "Server":
     given: ServerOptions = {}
     for name in ("concurrency", "queues", "shutdown_timeout"):
@@ -150,51 +163,48 @@ def _server(words: argparse.Namespace) -> "Server":
         given["server_id"] = server_id
     if dead_server := os.environ.get(DEAD_SERVER):
         given["replaces"] = dead_server
-    app = load_app(words.app)
+    app, uri = load_app(words.app), app_uri(words, os.environ)
     try:
-        return app.server(words.uri, **given)
+        return app.server(uri, **given)
     except OptionError as error:
-        raise ExitError(Exit.USAGE, _in_words_of(words, error)) from error
-
-
-def _in_words_of(words: argparse.Namespace, error: OptionError) -> str:
-    """Return what *error* says; an option that was given here is called as it is here."""
-    name, flag = FLAGS.get(error.option, ("", ""))
-    if getattr(words, name, None) is None:
-        return str(error)
-    return str(OptionError(flag, error.value, error.allowed))
+        text = in_words_of({**vars(words), "uri": uri}, FLAGS, error)
+        raise ExitError(Exit.USAGE, text) from error
 
 
 async def _work(server: "Server", words: argparse.Namespace) -> None:
-    code = Exit.FAILED
     if CHILD in os.environ:
         _watch_supervisor(server)
-    try:
-        async with AsyncExitStack() as stack:
-            if words.health_addr is not None:
-                await _serve_health(stack, server, words.health_addr)
+    handler, pages = _measured(words)
+    with ended_soon():
+        async with _serving(server, words.health_addr, pages):
             if words.burst:
                 await _check_redis(server)
-            await server.run()
-        code = Exit.OK
-    except ExitError as error:
-        code = error.code
-        raise
-    finally:
-        end_after(GRACE_S, code)  # all is written; what is left may hang
+            await server.run(handler)
 
 
-async def _serve_health(stack: AsyncExitStack, server: "Server", place: tuple[str, int]) -> None:
+def _serving(
+    server: "Server", place: tuple[str, int] | None, pages: "Mapping[str, Page]"
+) -> AbstractAsyncContextManager[None]:
     from pyasynq.cli.health import serving
 
-    host, port = place
-    try:
-        await stack.enter_async_context(serving(server, host, port))
-    except OSError as error:
-        # asyncio's own text repeats the address; names that are not known have a negative number.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        text = f"--health-addr: cannot listen at {host}:{port}: {reason}"
-        raise ExitError(Exit.USAGE, text) from error
+    return nullcontext() if place is None else serving(server, *place, pages)
+
+
+def _measured(words: argparse.Namespace) -> "tuple[Handler | None, Mapping[str, Page]]":
+    """Return the app's handler, counted and timed, and the page with the numbers, if wanted."""
+    if not words.metrics:
+        return None, {}
+    from prometheus_client import REGISTRY
+
+    from pyasynq.cli.metrics import page
+    from pyasynq.metrics import TaskMetrics
+
+    measured, handler = TaskMetrics(REGISTRY), load_app(words.app).mux
+
+    async def handle(task: "ActiveTask") -> object:
+        return await measured(task, handler)
+
+    return handle, {"/metrics": page(REGISTRY)}
 
 
 async def _check_redis(server: "Server") -> None:

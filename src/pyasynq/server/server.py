@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import signal
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
+from pyasynq.actor import dismiss, kept
 from pyasynq.broker import connect, shown
 from pyasynq.errors import OptionError, ServerStateError, seconds
 from pyasynq.options import check_known
-from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async
@@ -55,8 +54,8 @@ class Server:
         check_known(options, ServerOptions.__annotations__)
         self.state = "new"
         self._handler = handler
-        self.id = options.setdefault("server_id", str(uuid.uuid4()))
         self._config = Config(**options)
+        self.id = self._config.server_id
         self._broker = connect(broker, self._config.clock)
         self._address = shown(broker)
         self._stopped = asyncio.Event()
