@@ -58,6 +58,15 @@ def test_variables_stand_for_flags(tmp_path: Path) -> None:
     assert url(tmp_path, **variables) == "rediss://h:1/2"
 
 
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert url(tmp_path, PYASYNQ_URI="", PYASYNQ_TLS="") == url(tmp_path)
+
+
+def test_a_variable_that_is_no_switch_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExitError, match="PYASYNQ_TLS: 'maybe' is neither 1 nor 0"):
+        url(tmp_path, PYASYNQ_TLS="maybe")
+
+
 def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:
     assert url(tmp_path, USERNAME="somebody", URI="h:1") == "redis://127.0.0.1:6379"
 

@@ -1,6 +1,7 @@
 """``pyasynq scheduler`` enqueues an app's periodic tasks until it is told to stop."""
 
 import signal
+from pathlib import Path
 
 from redis.asyncio import Redis
 
@@ -40,3 +41,20 @@ async def test_an_interval_that_cannot_work_is_a_usage_error(redis_url: str) -> 
     async with command("scheduler", *words) as process:
         assert "--heartbeat-interval must be" in await process.says("pyasynq scheduler:")
         assert await process.ends() == 2
+
+
+async def test_a_scheduler_ends_whatever_its_app_left_behind(
+    redis_url: str, tmp_path: Path
+) -> None:
+    source = f"""
+import threading, time
+from pyasynq import App
+
+app = App({redis_url!r})
+threading.Thread(target=time.sleep, args=[60]).start()
+"""
+    (tmp_path / "lingering.py").write_text(source)
+    async with command("scheduler", "lingering:app", cwd=tmp_path) as process:
+        await process.says("the scheduler starts")
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0

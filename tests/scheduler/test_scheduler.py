@@ -63,6 +63,11 @@ async def test_the_location_counts_for_specs_without_a_zone(make: Callable[..., 
     assert tokyo.register("0 9 * * *", TASK) != utc.register("0 9 * * *", TASK)
 
 
+def test_an_unknown_option_of_a_scheduler_is_refused(redis_url: str) -> None:
+    with pytest.raises(TypeError, match="did you mean 'location'"):
+        Scheduler(redis_url, locations=ZoneInfo("Asia/Tokyo"))  # type: ignore[call-arg]
+
+
 async def test_an_unknown_entry_cannot_be_unregistered(scheduler: Scheduler) -> None:
     with pytest.raises(EntryNotFoundError, match="no scheduler entry found: 'x'"):
         scheduler.unregister("x")
