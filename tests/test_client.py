@@ -14,20 +14,27 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import (
+    ActiveTask,
     BrokerUnavailableError,
     Client,
     Clock,
     DuplicateTaskError,
+    Inspector,
     OptionError,
     PyasynqError,
+    ResultExpiredError,
+    Server,
+    SkipRetry,
     SyncClient,
     Task,
+    TaskFailedError,
     TaskIDConflictError,
     TaskInfo,
     TaskState,
 )
 from pyasynq.client import CHUNK, MAX_PAYLOAD
 from tests.servers import RedisServer
+from tests.waiting import wait_until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -457,3 +464,78 @@ def test_a_closed_sync_client_says_that_it_is_closed(
     with pytest.raises(RuntimeError, match="closed"):
         sync_client.ping()
     assert list(recwarn) == []
+
+
+# -- results ---------------------------------------------------------------------------------------
+
+
+async def test_a_result_is_awaited(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        await task.write_result(b"sent")
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        assert await client.result(info, timeout=MINUTE) == b"sent"
+
+
+async def test_a_result_that_nobody_wrote_is_empty(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        assert task.id
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        assert await client.result(info, timeout=MINUTE) == b""
+
+
+async def test_all_who_wait_for_a_result_get_it_at_once(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyasynq.client.SHORTEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.LONGEST_PAUSE_S", 30)
+    go_on = anyio.Event()
+
+    async def handler(task: ActiveTask) -> None:
+        await go_on.wait()
+        await task.write_result(b"sent")
+
+    async with Server(redis_url).running(handler), Redis.from_url(redis_url) as r:
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        waiting = [asyncio.create_task(client.result(info, timeout=MINUTE)) for _ in range(3)]
+
+        async def blocked() -> bool:
+            return (await r.info("clients"))["blocked_clients"] >= 3
+
+        await wait_until(blocked)
+        go_on.set()
+        with anyio.fail_after(5):
+            assert await asyncio.gather(*waiting) == [b"sent"] * 3
+
+
+async def test_a_task_that_fails_for_good_has_no_result(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        raise SkipRetry(task.type)
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        with pytest.raises(TaskFailedError, match=r"failed: t$"):
+            await client.result(info, timeout=MINUTE)
+
+
+async def test_a_task_that_is_gone_has_no_result(client: Client, redis_url: str) -> None:
+    info = await client.enqueue(Task("t"), queue="q")
+    async with Inspector(redis_url) as inspector:
+        await inspector.delete_task("q", info.id)
+    with pytest.raises(ResultExpiredError, match="is gone from 'q'"):
+        await client.result(info)
+
+
+async def test_a_result_is_not_awaited_for_ever(client: Client) -> None:
+    info = await client.enqueue(Task("t", retention=MINUTE))
+    with pytest.raises(TimeoutError):
+        await client.result(info, timeout=timedelta(milliseconds=30))
+
+
+def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
+    info = sync_client.enqueue(Task("t", retention=MINUTE))
+    with pytest.raises(TimeoutError):
+        sync_client.result(info, timeout=timedelta(milliseconds=30))

@@ -16,14 +16,23 @@ from pyasynq.errors import (
     PayloadError,
     PoisonError,
     PyasynqError,
+    QueueActiveError,
+    QueueNotEmptyError,
+    QueueNotFoundError,
+    QueueNotPausedError,
+    QueuePausedError,
     ResultError,
+    ResultExpiredError,
     RetryIn,
     RevokeTask,
     ServerStateError,
     SkipRetry,
     Snooze,
     TaskCanceledError,
+    TaskFailedError,
     TaskIDConflictError,
+    TaskNotFoundError,
+    TaskStateError,
     TaskTimeoutError,
 )
 
@@ -92,6 +101,39 @@ def test_an_option_error_cuts_a_long_value() -> None:
             {"type": "t", "reason": "no `id`"},
             "payload of 't' does not fit: no `id`",
         ),
+        (QueueNotFoundError("q"), {"queue": "q"}, "queue not found: 'q'"),
+        (
+            QueueNotEmptyError("q"),
+            {"queue": "q"},
+            "queue is not empty: 'q'; force deletes its tasks as well",
+        ),
+        (
+            QueueActiveError("q"),
+            {"queue": "q"},
+            "cannot remove queue with active tasks: 'q'; let them end first",
+        ),
+        (QueuePausedError("q"), {"queue": "q"}, "queue 'q' is already paused"),
+        (QueueNotPausedError("q"), {"queue": "q"}, "queue 'q' is not paused"),
+        (
+            TaskNotFoundError("q", "7"),
+            {"queue": "q", "task_id": "7"},
+            "task not found: '7' is not in 'q'",
+        ),
+        (
+            ResultExpiredError("q", "7"),
+            {"queue": "q", "task_id": "7"},
+            "no result: '7' is gone from 'q'; retention keeps it longer",
+        ),
+        (
+            TaskStateError("q", "7", "active", "delete"),
+            {"queue": "q", "task_id": "7", "state": "active", "order": "delete"},
+            "cannot delete task '7' in 'q': it is active; cancel it first",
+        ),
+        (
+            TaskFailedError("q", "7", "boom"),
+            {"queue": "q", "task_id": "7", "last_error": "boom"},
+            "task '7' in 'q' failed: boom",
+        ),
         (
             ResultError("7"),
             {"task_id": "7"},
@@ -130,3 +172,7 @@ def test_a_snooze_signal_carries_its_delay() -> None:
 @pytest.mark.parametrize("signal", [SkipRetry, RevokeTask, RetryIn, Snooze])
 def test_a_signal_is_no_error_of_ours(signal: type[Exception]) -> None:
     assert not issubclass(signal, PyasynqError)
+
+
+def test_a_task_that_failed_without_error_was_archived() -> None:
+    assert str(TaskFailedError("q", "7", None)) == "task '7' in 'q' failed: it was archived"

@@ -4,15 +4,22 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
 
 from pyasynq.broker import Broker, EnqueuePath, Refusal, connect
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe
-from pyasynq.errors import BrokerError, OptionError, PyasynqError
+from pyasynq.errors import (
+    BrokerError,
+    OptionError,
+    PyasynqError,
+    ResultExpiredError,
+    TaskFailedError,
+)
 from pyasynq.info import TaskInfo
 from pyasynq.options import EnqueueOptions, Options, checked, merge
+from pyasynq.states import TaskState
 from pyasynq.task import Task
 
 if TYPE_CHECKING:
@@ -24,6 +31,10 @@ Answer: TypeAlias = Refusal | BrokerError | None
 MAX_PAYLOAD: Final = 1024 * 1024
 CHUNK: Final = 256
 """Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
+
+SHORTEST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 1
+"""Pauses between looks at a task whose result is awaited; they grow. A Python worker ends them."""
 
 
 class Client:
@@ -92,6 +103,25 @@ class Client:
             outcomes += await writing
         return outcomes
 
+    async def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:  # noqa: ASYNC109
+        """Wait until a task is completed and return its result; empty if its handler wrote none.
+
+        What a Python worker completes is told at once; what a Go worker completes is found after a
+        second at most. The task needs a *retention*: without one its result goes with it. Every
+        call that waits takes a connection of its own.
+
+        Args:
+            info: The task, as `enqueue` returned it; only queue and id are looked at.
+            timeout: Longest wait; None waits as long as it takes.
+
+        Raises:
+            TaskFailedError: If the task was archived: its retries are spent, or it was given up.
+            ResultExpiredError: If the task is gone.
+            TimeoutError: If it was not over in time.
+        """
+        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            return await self._awaited(info.queue, info.id)
+
     async def ping(self) -> None:
         """Return when Redis answers.
 
@@ -112,6 +142,19 @@ class Client:
     async def __aexit__(self, *_exc: object) -> None:
         """Close the client."""
         await self.aclose()
+
+    async def _awaited(self, queue: str, task_id: str) -> bytes:
+        pause_s = SHORTEST_PAUSE_S
+        while True:
+            task = await self._broker.results.look(queue, task_id)
+            if task is None:
+                raise ResultExpiredError(queue, task_id)
+            if task.state is TaskState.COMPLETED:
+                return task.result or b""
+            if task.state is TaskState.ARCHIVED:
+                raise TaskFailedError(queue, task_id, task.last_error)
+            await self._broker.results.wait(queue, task_id, longest_s=pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -230,6 +273,10 @@ class SyncClient:
     ) -> list[TaskInfo | PyasynqError]:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
         return self._wait(self._client.enqueue_many(tasks, **options))
+
+    def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:
+        """Wait for the result of a task; see `Client.result`."""
+        return self._wait(self._client.result(info, timeout=timeout))
 
     def ping(self) -> None:
         """Return when Redis answers; see `Client.ping`."""

@@ -10,6 +10,15 @@ PyasynqError
 │   ├── BrokerReadOnlyError           a replica answered
 │   └── BrokerFullError               out of memory (maxmemory)
 ├── PoisonError                       bytes in Redis that are no task
+├── QueueNotFoundError                no queue has this name
+├── QueueNotEmptyError                the queue to be deleted holds tasks
+│   └── QueueActiveError              some of them are running
+├── QueuePausedError                  the queue is paused already
+├── QueueNotPausedError               the queue is not paused
+├── TaskNotFoundError                 the queue has no task with this id
+│   └── ResultExpiredError            it was there, but its retention is over
+├── TaskStateError                    not allowed in the state the task is in
+├── TaskFailedError                   the task whose result is awaited was given up
 ├── ServerStateError                  a server was started twice, or is over
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
@@ -25,6 +34,10 @@ from datetime import timedelta
 from typing import Final
 
 _LONGEST_SHOWN: Final = 80
+_STATE_HINTS: Final = {
+    "active": "; cancel it first",
+    "staged": "; its group is just being combined, try again later",
+}
 
 
 class PyasynqError(Exception):
@@ -111,6 +124,128 @@ class PoisonError(PyasynqError):
         """Say how many bytes did not parse."""
         self.size = size
         super().__init__(f"undecodable message of {size} bytes")
+
+
+class QueueNotFoundError(PyasynqError):
+    """No queue has this name.
+
+    Attributes:
+        queue: The name.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is not there."""
+        self.queue = queue
+        super().__init__(f"queue not found: {queue!r}")
+
+
+class QueueNotEmptyError(PyasynqError):
+    """The queue was not deleted because it holds tasks.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that holds tasks."""
+        self.queue = queue
+        super().__init__(f"queue is not empty: {queue!r}; force deletes its tasks as well")
+
+
+class QueueActiveError(QueueNotEmptyError):
+    """The queue was not deleted because some of its tasks are running; force changes nothing."""
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* whose tasks are running."""
+        super().__init__(queue)
+        self.args = (f"cannot remove queue with active tasks: {queue!r}; let them end first",)
+
+
+class QueuePausedError(PyasynqError):
+    """The queue is paused already.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is paused."""
+        self.queue = queue
+        super().__init__(f"queue {queue!r} is already paused")
+
+
+class QueueNotPausedError(PyasynqError):
+    """The queue is not paused.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is not paused."""
+        self.queue = queue
+        super().__init__(f"queue {queue!r} is not paused")
+
+
+class TaskNotFoundError(PyasynqError):
+    """The queue has no task with this id.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+    """
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the *queue* and the *task_id* that is not in it."""
+        self.queue = queue
+        self.task_id = task_id
+        super().__init__(f"task not found: {task_id!r} is not in {queue!r}")
+
+
+class ResultExpiredError(TaskNotFoundError):
+    """The task is gone, and its result with it: it kept none, or its retention is over."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the task that is gone."""
+        super().__init__(queue, task_id)
+        self.args = (f"no result: {task_id!r} is gone from {queue!r}; retention keeps it longer",)
+
+
+class TaskStateError(PyasynqError):
+    """What was ordered is not allowed in the state the task is in; nothing was changed.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+        state: Where the task is, in a word; ``staged`` for one that is just being combined.
+        order: What was to be done, in a word.
+    """
+
+    def __init__(self, queue: str, task_id: str, state: str, order: str) -> None:
+        """Name the task, its *state*, and the *order* that is not allowed there."""
+        self.queue = queue
+        self.task_id = task_id
+        self.state = state
+        self.order = order
+        hint = _STATE_HINTS.get(state, "")
+        super().__init__(f"cannot {order} task {task_id!r} in {queue!r}: it is {state}{hint}")
+
+
+class TaskFailedError(PyasynqError):
+    """The task whose result is awaited was given up.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+        last_error: Text of its last failure, or None if an operator archived it.
+    """
+
+    def __init__(self, queue: str, task_id: str, last_error: str | None) -> None:
+        """Name the task and say what it failed with."""
+        self.queue = queue
+        self.task_id = task_id
+        self.last_error = last_error
+        super().__init__(f"task {task_id!r} in {queue!r} failed: {last_error or 'it was archived'}")
 
 
 class ServerStateError(PyasynqError):

@@ -166,6 +166,19 @@ def check_headers(value: object) -> Mapping[str, str]:
     return cast("dict[str, str]", headers)
 
 
+def check_instant(name: str, value: object) -> datetime:
+    """Return *value* in UTC, if it is an instant that Redis can hold.
+
+    Raises:
+        OptionError: If it is not, or has no time zone.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise OptionError(name, value, "a datetime with a time zone")
+    if not FIRST <= value < LATEST:
+        raise OptionError(name, value, "after the start of 1970 and before the year 9000")
+    return value.astimezone(UTC)
+
+
 def whole_seconds(duration: timedelta) -> int:
     """Return *duration* in seconds, rounded up: nothing ends early."""
     return -(-duration // SECOND)
@@ -210,14 +223,6 @@ def _time_or_zero(name: str, value: object) -> timedelta:
     return _duration(name, value, zero=True)
 
 
-def _instant(name: str, value: object) -> datetime:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise OptionError(name, value, "a datetime with a time zone")
-    if not FIRST <= value < LATEST:
-        raise OptionError(name, value, "after the start of 1970 and before the year 9000")
-    return value.astimezone(UTC)
-
-
 def _headers(_name: str, value: object) -> Mapping[str, str]:
     return check_headers(value)
 
@@ -234,9 +239,9 @@ _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "task_id": check_name,
     "max_retry": _max_retry,
     "timeout": _some_time,
-    "deadline": _instant,
+    "deadline": check_instant,
     "unique": _some_time,
-    "process_at": _instant,
+    "process_at": check_instant,
     "process_in": _time_or_zero,
     "retention": _time_or_zero,
     "group": _group,

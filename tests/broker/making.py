@@ -1,6 +1,6 @@
 """What the tests of brokers enqueue, take and settle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -133,3 +133,20 @@ def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
         (four, archived(four)),
         (five, REQUEUE),
     ]
+
+
+async def one_of_each(broker: Broker, *, queue: str = "q") -> None:
+    """Put one task into every state; its id is the state's word."""
+
+    async def settled(task_id: str, verdict: Callable[[Lease], Verdict]) -> None:
+        lease = await a_lease(broker, a_pending(task_id, queue=queue))
+        await broker.processing.write_result(lease, b"done")
+        assert await settle(broker, lease, verdict(lease))
+
+    await settled("retry", retried)
+    await settled("archived", archived)
+    await settled("completed", completed)
+    await a_lease(broker, a_pending("active", queue=queue))
+    waiting = (a_pending("pending", queue=queue), a_grouped("aggregating", queue=queue))
+    await enqueue(broker, *waiting, a_scheduled("scheduled", queue=queue))
+    await broker.registry.register([queue])

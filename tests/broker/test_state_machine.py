@@ -23,12 +23,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import Lease, Taken, connect
+from pyasynq.broker import Lease, Place, Taken, connect
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage
 from pyasynq.settle import DONE, REQUEUE, Verdict
-from pyasynq.states import MOVES, TaskState
+from pyasynq.states import MOVES, ORDERS, Order, TaskState
 from tests.broker.making import (
     LEASE_S,
     a_grouped,
@@ -52,6 +52,8 @@ ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
 verdicts = st.sampled_from(["done", "complete", "retry", "snooze", "archive", "requeue"])
+orders = st.sampled_from([Order.RUN, Order.ARCHIVE, Order.DELETE])
+states = st.sampled_from(TaskState)
 some = st.integers(1, 4)
 picks = st.integers(0, 10)
 
@@ -282,6 +284,41 @@ class Tasks(RuleBasedStateMachine):
         for task_id in old:
             self._release(task_id)
             self._drop(task_id)
+
+    # -- by hand -----------------------------------------------------------------------------------
+
+    @rule(order=orders, state=states, count=some)
+    def order(self, order: Order, state: TaskState, count: int) -> None:
+        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        chosen = self.run(self.broker.inspecting.ids(place, count))
+        if not chosen or state not in ORDERS[order]:
+            return
+        answers = self.run(self.broker.inspecting.order(order, place, chosen))
+        assert answers == [True] * len(chosen)
+        for task_id in chosen:
+            self._ordered(order, task_id)
+
+    @rule(order=orders, state=states, task_id=ids)
+    def order_what_is_elsewhere(self, order: Order, state: TaskState, task_id: str) -> None:
+        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        known = self.tasks.get(task_id)
+        if state in ORDERS[order] and (known is None or known.state != state):
+            assert self.run(self.broker.inspecting.order(order, place, [task_id])) == [False]
+
+    def _ordered(self, order: Order, task_id: str) -> None:
+        known = self.tasks[task_id]
+        assert known.state in ORDERS[order]
+        if known.state == "pending":
+            self.queue.remove(task_id)
+        match order:
+            case Order.RUN:
+                self.tasks[task_id] = replace(known, state="pending", group="")
+                self.queue.append(task_id)
+            case Order.ARCHIVE:
+                self.tasks[task_id] = replace(known, state="archived", group="")
+            case _:
+                self._release(task_id)
+                del self.tasks[task_id]
 
     @rule()
     def forget_scripts(self) -> None:

@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING
 
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
@@ -24,12 +25,19 @@ __all__ = [
     "Broker",
     "EnqueuePath",
     "Forwarded",
+    "Found",
+    "InspectPath",
     "Lease",
     "MaintainPath",
+    "Place",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "Removed",
+    "ResultPath",
+    "Spot",
     "Taken",
+    "Updated",
     "connect",
 ]
 

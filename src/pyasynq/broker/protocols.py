@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from pyasynq.broker.inspecting import InspectPath, ResultPath
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
@@ -189,6 +190,16 @@ class Broker(Protocol):
     @property
     def registry(self) -> RegistryPath:
         """Who is there."""
+        ...
+
+    @property
+    def inspecting(self) -> InspectPath:
+        """Look, order, remove."""
+        ...
+
+    @property
+    def results(self) -> ResultPath:
+        """Wait for the results of tasks."""
         ...
 
     async def ping(self) -> None:

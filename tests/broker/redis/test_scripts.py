@@ -13,7 +13,7 @@ from pyasynq.errors import BrokerError
 from tests.broker.making import a_pending, a_scheduled, ask, enqueue, ids, take
 
 SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
-SHARED = {"clock", "counted", "created", "held", "locks", "trimmed"}
+SHARED = {"clock", "counted", "created", "held", "leaving", "locks", "told", "trimmed"}
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 

@@ -2,9 +2,11 @@
 
 from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
 from pyasynq.broker.redis.enqueue import RedisEnqueue
+from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.result import RedisResult
 
 __all__ = ["Driver", "RedisBroker"]
 
@@ -20,6 +22,8 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register)
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
+        self.inspecting = RedisInspect(driver)
+        self.results = RedisResult(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver) -> "RedisBroker":

@@ -7,6 +7,7 @@ Source:
 import re
 from typing import Final
 
+from pyasynq.broker.inspecting import Place
 from pyasynq.states import TaskState
 
 QUEUES: Final = "asynq:queues"
@@ -25,6 +26,8 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
         (r"asynq:\{.*\}:groups", "set"),
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
+        (r"asynq:\{.*\}:awaited", "zset"),  # this and the next are ours, for a minute
+        (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -35,6 +38,10 @@ KINDS: Final = tuple(
     )
 )
 """Every form of key with its Redis type; tests hold what is left in Redis against it."""
+
+
+LISTS: Final = (TaskState.PENDING, TaskState.ACTIVE)
+"""The states whose container is a list, and no sorted set."""
 
 
 def prefix(queue: str) -> str:
@@ -50,6 +57,13 @@ def task(queue: str, task_id: str = "") -> str:
 def container(queue: str, state: TaskState) -> str:
     """Return the key that lists the ids in *state* (list or sorted set)."""
     return f"asynq:{{{queue}}}:{state.value}"
+
+
+def place(place: Place) -> str:
+    """Return the key that lists the ids in *place* (list or sorted set)."""
+    if place.state is TaskState.AGGREGATING:
+        return group(place.queue, place.group)
+    return container(place.queue, place.state)
 
 
 def lease(queue: str) -> str:
@@ -77,6 +91,21 @@ def unique(queue: str, type: str, digest: str) -> str:
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 
+def awaited(queue: str) -> str:
+    """Return the key of the ids whose results are awaited (sorted set, short-lived)."""
+    return f"asynq:{{{queue}}}:awaited"
+
+
+def done(queue: str, task_id: str) -> str:
+    """Return the key on which those wait who want a task's result (list, short-lived)."""
+    return f"asynq:{{{queue}}}:done:{task_id}"
+
+
+def unique_locks(queue: str) -> str:
+    """Return the start of the keys of all unique locks of *queue*."""
+    return f"asynq:{{{queue}}}:unique:"
+
+
 def groups(queue: str) -> str:
     """Return the key of the names of groups with waiting tasks (set)."""
     return f"asynq:{{{queue}}}:groups"
@@ -85,6 +114,16 @@ def groups(queue: str) -> str:
 def group(queue: str, name: str = "") -> str:
     """Return the key of one group's tasks (sorted set); without a name, their common start."""
     return f"asynq:{{{queue}}}:g:{name}"
+
+
+def aggregation_sets(queue: str) -> str:
+    """Return the key of the keys of staged sets (sorted set by their deadlines)."""
+    return f"asynq:{{{queue}}}:aggregation_sets"
+
+
+def staged_group(queue: str, key: str) -> str:
+    """Return the group whose tasks were staged under *key*, which ends in the set's id."""
+    return key.removeprefix(group(queue)).rpartition(":")[0]
 
 
 def server(host: str, pid: int, server_id: str) -> str:

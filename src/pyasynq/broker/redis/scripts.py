@@ -28,6 +28,9 @@ Each: TypeAlias = str | int | msgspec.Raw
 MAX_TASKS: Final = 128
 """Tasks one call handles, so that Redis is never held for long."""
 
+MAX_BULK: Final = 1000
+"""Tasks one call of a bulk operation handles, each of them with less work."""
+
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
 _SECTION: Final = re.compile(r"^-- (USES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
@@ -195,3 +198,19 @@ end_leases = Script("end_leases")
 expire = Script("expire")
 trim = Script("trim")
 beat = Script("beat")
+look = Script("look")
+groups = Script("groups")
+staged = Script("staged")
+memory = Script("memory")
+page = Script("page")
+task = Script("task")
+run_tasks = Script("run")
+shelve = Script("shelve")
+delete = Script("delete")
+update = Script("update")
+reschedule = Script("reschedule")
+living = Script("living")
+close = Script("close")
+orphans = Script("orphans")
+remove = Script("remove")
+await_result = Script("await")
