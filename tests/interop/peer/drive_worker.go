@@ -198,7 +198,7 @@ func workThrough(d *driver, o workOrder) (any, error) {
 
 // begin starts a server whose handlers run until end.
 func begin(d *driver, o workOrder) (any, error) {
-	d.held = newShift(d, o, 0, nil)
+	d.held = newShift(d, o, soon, nil)
 	err := d.held.start()
 	return d.held.report(), err
 }
@@ -227,7 +227,7 @@ func (s *shift) isIdle() (bool, error) {
 
 // crash takes tasks with a server that then loses Redis.
 func crash(d *driver, o workOrder) (any, error) {
-	s := newShift(d, o, 0, nil)
+	s := newShift(d, o, soon, nil)
 	err := s.start()
 	s.plug.pulled.Store(true)
 	s.over()
