@@ -47,7 +47,7 @@ from pyasynq.info import (
     WorkerInfo,
 )
 from pyasynq.inspector import Inspector
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, current_task
+from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
 from pyasynq.states import TaskState
 from pyasynq.task import Task
 
@@ -66,6 +66,7 @@ __all__ = [
     "ClusterNode",
     "DailyStats",
     "DuplicateTaskError",
+    "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
     "Inspector",

@@ -28,7 +28,7 @@ MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
     TaskState.ACTIVE: frozenset(
         {None, TaskState.COMPLETED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.PENDING}
     ),
-    TaskState.AGGREGATING: frozenset({None}),
+    TaskState.AGGREGATING: frozenset({None, TaskState.ARCHIVED}),
     TaskState.COMPLETED: frozenset({None}),
     TaskState.ARCHIVED: frozenset({None}),
 }

@@ -14,6 +14,7 @@ from pyasynq import (
     App,
     Client,
     OptionError,
+    PayloadError,
     PyasynqError,
     Task,
     TaskState,
@@ -423,3 +424,47 @@ def test_a_task_keeps_name_and_docstring_of_its_function() -> None:
 
 async def _nothing() -> None:
     """Do nothing."""
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+async def test_the_apps_aggregator_combines_what_its_tasks_were_called_with(app: App) -> None:
+    digests: list[list[str]] = []
+    arrived = asyncio.Event()
+
+    @app.task("notify", group="bob")
+    async def notify(text: str) -> None: ...
+
+    @app.task("digest")
+    async def digest(texts: list[str]) -> None:
+        digests.append(sorted(texts))
+        arrived.set()
+
+    @app.aggregator
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        return digest.task([notify.arguments(task)["text"] for task in tasks])
+
+    async with asyncio.timeout(15), app.server(group_max_size=2).running():
+        await notify.enqueue("a")
+        await notify.enqueue("b")
+        await arrived.wait()
+    assert digests == [["a", "b"]]
+    assert isinstance(aggregate("bob", []), Task)
+
+
+async def test_an_app_has_one_aggregator(app: App) -> None:
+    @app.aggregator
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        return tasks[0]
+
+    with pytest.raises(OptionError, match="one for the whole app"):
+        app.aggregator(aggregate)
+
+
+async def test_arguments_that_do_not_fit_name_the_field(app: App) -> None:
+    @app.task("notify")
+    async def notify(text: str) -> None: ...
+
+    with pytest.raises(PayloadError, match="text"):
+        notify.arguments(Task("notify", b"{}"))

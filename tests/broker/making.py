@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from pyasynq.broker import Broker, Lease, Taken
+from pyasynq.broker import Broker, GroupRules, Lease, Member, StagedSet, Taken
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.message import TaskMessage, revised
 from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
@@ -13,6 +13,8 @@ OWNER = "server/1"
 LEASE_S = 30.0
 PAST_S = 1_000_000_000
 FUTURE_S = 4_000_000_000
+
+
 LOCK = Lock(digest="0cc1", ttl_s=100)
 
 
@@ -92,6 +94,24 @@ async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = 
     return lease
 
 
+async def a_staged_set(
+    broker: Broker, *plans: Plan, group: str = "g", max_size: int | None = None
+) -> StagedSet:
+    """Enqueue *plans* into a group and stage them."""
+    await enqueue(broker, *plans)
+    rules = GroupRules(grace_s=3600, max_size=max_size or len(plans))
+    staged = await broker.grouping.stage("q", group, rules)
+    assert staged is not None
+    return staged
+
+
+async def members_of(broker: Broker, staged: StagedSet) -> list[Member]:
+    """Return the tasks of *staged*, which is to be there."""
+    members = await broker.grouping.members(staged)
+    assert members is not None
+    return members
+
+
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
     """Return the answer to *verdict*."""
     (answer,) = await broker.processing.settle([(lease, verdict)])
@@ -101,6 +121,11 @@ async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
 def ids(leases: Iterable[Lease]) -> list[str]:
     """Return the ids of *leases*, in order."""
     return [lease.id for lease in leases]
+
+
+def member_ids(members: Iterable[Member]) -> list[str]:
+    """Return the ids of *members*, in order."""
+    return [member.id for member in members]
 
 
 def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:

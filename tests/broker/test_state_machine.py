@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import Lease, Place, Taken, connect
+from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, connect
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage
@@ -81,6 +81,8 @@ class Tasks(RuleBasedStateMachine):
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
         self.lost: list[Lease] = []
+        self.staged: dict[str, tuple[StagedSet, list[str]]] = {}
+        self.combined = 0
         self.lock: str | None = None
         self.counted: Counter[str] = Counter()
         self.takings = 0
@@ -320,6 +322,65 @@ class Tasks(RuleBasedStateMachine):
                 self._release(task_id)
                 del self.tasks[task_id]
 
+    # -- groups ------------------------------------------------------------------------------------
+
+    @rule(count=some)
+    def stage(self, count: int) -> None:
+        waiting = list(self._scored("g:g"))
+        rules = GroupRules(grace_s=10_000, max_size=count)
+        staged = self.run(self.broker.grouping.stage("q", "g", rules))
+        assert (staged is not None) == (len(waiting) >= count)
+        if staged is not None:
+            self.staged[staged.id] = staged, waiting[:count]
+
+    @precondition(lambda self: self.staged)
+    @rule(kind=kinds, unique=st.booleans())
+    def combine(self, kind: str, unique: bool) -> None:  # noqa: FBT001
+        set_id, (staged, members) = next(iter(self.staged.items()))
+        self.combined += 1
+        task_id = f"combined {self.combined}"
+        lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
+        answer = self.run(self.broker.grouping.combine(staged, _plan(kind, task_id, lock)))
+        if unique and self.lock and self.lock not in members:
+            assert isinstance(answer, DuplicateTaskError)
+            return
+        assert answer is True
+        del self.staged[set_id]
+        for member in members:
+            self._release(member)
+            self._drop(member)
+        self._bring_in(task_id, kind, unique=unique)
+
+    @precondition(lambda self: self.staged)
+    @rule(stale=st.booleans())
+    def put_back(self, stale: bool) -> None:  # noqa: FBT001
+        _, (staged, members) = self.staged.popitem()
+        if stale:
+            self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{staged.id}": 1})
+            count = self.run(self.broker.grouping.reclaim("q"))
+        else:
+            count = self.run(self.broker.grouping.put_back(staged))
+        assert count == len(members)
+        assert self.run(self.broker.grouping.combine(staged, a_pending("late"))) is False
+
+    @precondition(lambda self: self.staged)
+    @rule()
+    def give_up(self) -> None:
+        staged, members = self.staged.popitem()[1]
+        found = self.run(self.broker.grouping.members(staged))
+        assert found is not None
+        assert [member.id for member in found] == members
+        assert self.run(self.broker.grouping.archive(staged, found)) == len(members)
+        for member in members:
+            self._move(member, "archived")
+            self.tasks[member] = replace(self.tasks[member], group="")
+
+    @rule()
+    def find_groups(self) -> None:
+        lost = bool(self._scored("g:g"))
+        self.redis.delete(f"{Q}groups", f"{Q}group_search")
+        assert self.run(self.broker.grouping.find("q"))[0] == lost
+
     @rule()
     def forget_scripts(self) -> None:
         self.redis.script_flush()
@@ -343,6 +404,11 @@ class Tasks(RuleBasedStateMachine):
     def every_task_is_in_the_one_place_its_state_names(self) -> None:
         places = [(task_id, name) for name in LISTS for task_id in self._listed(name)]
         places += [(task_id, _state_of(name)) for name in ZSETS for task_id in self._scored(name)]
+        places += [
+            (task_id, "aggregating")
+            for set_id in self.staged
+            for task_id in self._scored(f"g:g:{set_id}")
+        ]
         assert sorted(places) == sorted((name, known.state) for name, known in self.tasks.items())
 
     @invariant()
@@ -378,6 +444,12 @@ class Tasks(RuleBasedStateMachine):
     @invariant()
     def a_group_with_tasks_is_known(self) -> None:
         assert not self._scored("g:g") or self.redis.smembers(f"{Q}groups") == {b"g"}
+
+    @invariant()
+    def every_set_has_its_tasks_and_no_other_is_there(self) -> None:
+        names = {f"g:g:{set_id}": members for set_id, (_, members) in self.staged.items()}
+        assert self._scored("aggregation_sets").keys() == {f"{Q}{name}" for name in names}
+        assert {name: list(self._scored(name)) for name in names} == names
 
     def _hash(self, key: bytes) -> Known:
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(key))

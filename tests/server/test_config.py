@@ -26,6 +26,11 @@ URL = "redis://127.0.0.1:6379"
         ("health_check_interval", timedelta()),
         ("janitor_interval", timedelta()),
         ("delayed_task_check_interval", timedelta()),
+        ("group_grace_period", timedelta(seconds=0.9)),
+        ("group_max_delay", timedelta()),
+        ("group_max_size", 0),
+        ("group_max_size", 1001),
+        ("group_max_failures", 0),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> None:
@@ -44,6 +49,10 @@ def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> No
         ("health_check_interval", 15),
         ("janitor_interval", None),
         ("janitor_batch_size", 0),
+        ("group_aggregator", "digest"),
+        ("group_grace_period", 60),
+        ("group_max_delay", 60),
+        ("group_max_size", "10"),
         ("blocked_warning", timedelta(seconds=-1)),
     ],
 )

@@ -22,7 +22,15 @@ from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
 from pyasynq.options import EnqueueOptions, TaskOptions
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
+from pyasynq.server import (
+    ActiveTask,
+    GroupAggregator,
+    Middleware,
+    Mux,
+    Server,
+    ServerOptions,
+    current_task,
+)
 from pyasynq.server.mux import in_thread, is_async
 from pyasynq.task import Task
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+G = TypeVar("G", bound=GroupAggregator)
 Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
 
 
@@ -67,6 +76,14 @@ class TypedTask(Generic[P, R]):
             PayloadError: If an argument is not of its type.
         """
         return Task(self.type, self._signature.payload(*args, **kwargs), **self._options)
+
+    def arguments(self, task: Task) -> dict[str, Any]:
+        """Return the arguments by name with which *task* was made; for aggregators.
+
+        Raises:
+            PayloadError: If its payload does not fit the function.
+        """
+        return self._signature.arguments(task.payload or b"")
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
         """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
@@ -165,6 +182,17 @@ class App:
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
         return self.mux.use(middleware)
+
+    def aggregator(self, aggregator: G) -> G:
+        """Let a function combine the tasks of groups; decorates what `ServerOptions` describes.
+
+        Raises:
+            OptionError: If the app has one.
+        """
+        if "group_aggregator" in self._options:
+            raise OptionError("group_aggregator", aggregator, "one for the whole app")
+        self._options["group_aggregator"] = aggregator
+        return aggregator
 
     def lifespan(self, lifespan: Lifespan) -> Lifespan:
         """Open what handlers share; decorates an ``async def`` that takes the app and yields once.

@@ -63,16 +63,24 @@ class Signature:
             raise PayloadError(self._type, str(error)) from error
         return payload
 
+    def arguments(self, payload: bytes) -> dict[str, object]:
+        """Return the arguments by name that *payload* holds.
+
+        Raises:
+            PayloadError: If it does not fit; it names the field.
+        """
+        try:
+            return self._codec.decode(payload)
+        except (TypeError, ValueError) as error:
+            raise PayloadError(self._type, str(error)) from error
+
     def call(self, task: ActiveTask) -> tuple[list[object], dict[str, object]]:
         """Return positional and keyword arguments for the function that runs *task*.
 
         Raises:
             PayloadError: If the payload does not fit; it names the field.
         """
-        try:
-            arguments = self._codec.decode(task.payload)
-        except (TypeError, ValueError) as error:
-            raise PayloadError(self._type, str(error)) from error
+        arguments = self.arguments(task.payload)
         arguments |= dict.fromkeys(self.active, task)
         positional = [
             arguments.pop(name) for name in self._ordered_positional() if name in arguments

@@ -15,7 +15,7 @@ from pyasynq.cli.loading import load_app
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
 from pyasynq.cli.values import Options, address, duration, weights
 from pyasynq.errors import OptionError
-from pyasynq.server.processor import HANDLER_THREAD
+from pyasynq.server.mux import HANDLER_THREAD
 
 if TYPE_CHECKING:
     from pyasynq.server import Server, ServerOptions

@@ -14,10 +14,11 @@ from typing import Final, TypeAlias, TypedDict, cast
 
 import msgspec
 
+from pyasynq.broker import GroupRules
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
 from pyasynq.message import TaskMessage
-from pyasynq.options import check_queue
+from pyasynq.options import check_queue, whole_seconds
 from pyasynq.retry import asynq_delay
 from pyasynq.server.context import ActiveTask
 from pyasynq.settle import RetryPolicy
@@ -31,8 +32,13 @@ OnError: TypeAlias = Callable[[ActiveTask, Exception], Awaitable[None] | None]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
 
+GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
+"""Combines the tasks of a group, oldest first, into one; ``async def``, or ``def`` in a thread."""
+
 HIGHEST_PRIORITY: Final = 1000
 SHORTEST_LEASE: Final = timedelta(seconds=10)
+SHORTEST_GRACE: Final = timedelta(seconds=1)
+LARGEST_SET: Final = 1000
 SHORTEST_INTERVAL: Final = timedelta(milliseconds=10)
 
 
@@ -57,6 +63,16 @@ class ServerOptions(TypedDict, total=False):
         janitor_batch_size: Completed tasks deleted in one script; 100 when not given.
         delayed_task_check_interval: Longest time between looks at delayed tasks; 1 s when not
             given. A task that is known to be due sooner is forwarded on time.
+        group_aggregator: Called with a group's name and tasks, and returns the task they become;
+            without it, groups are left to other servers.
+        group_grace_period: A group is combined once no task has joined it for this time; 1 min when
+            not given, at least 1 s.
+        group_max_delay: A group is combined once its oldest task has waited for this time, at least
+            1 s; whenever it becomes quiet when not given.
+        group_max_size: A group is combined once it has so many tasks, 1 to 1,000; whenever it
+            becomes quiet when not given. In any case at most 1,000 become one task.
+        group_max_failures: Tasks that could not be combined so many times are archived; 5 when not
+            given.
         blocked_warning: An async handler that holds the event loop this long is named in a
             warning; 1 s when not given, zero for never.
         burst: Stop by itself once the queues are empty and nothing is running.
@@ -79,6 +95,11 @@ class ServerOptions(TypedDict, total=False):
     janitor_interval: timedelta
     janitor_batch_size: int
     delayed_task_check_interval: timedelta
+    group_aggregator: GroupAggregator
+    group_grace_period: timedelta
+    group_max_delay: timedelta
+    group_max_size: int
+    group_max_failures: int
     blocked_warning: timedelta
     burst: bool
     server_id: str
@@ -103,6 +124,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     janitor_interval: timedelta = timedelta(seconds=8)
     janitor_batch_size: int = 100
     delayed_task_check_interval: timedelta = timedelta(seconds=1)
+    group_aggregator: GroupAggregator | None = None
+    group_grace_period: timedelta = timedelta(minutes=1)
+    group_max_delay: timedelta | None = None
+    group_max_size: int | None = None
+    group_max_failures: int = 5
     blocked_warning: timedelta = timedelta(seconds=1)
     burst: bool = False
     server_id: str = ""
@@ -122,12 +148,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         _check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
             _check_time(name, getattr(self, name), SHORTEST_INTERVAL)
+        self._check_groups()
         _check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
         _check_time("blocked_warning", self.blocked_warning, timedelta(0))
+
+    def group_rules(self) -> GroupRules:
+        """Return when a group is to be combined."""
+        return GroupRules(
+            grace_s=whole_seconds(self.group_grace_period),
+            max_delay_s=whole_seconds(self.group_max_delay or timedelta(0)),
+            max_size=self.group_max_size or 0,
+        )
 
     def policy(self) -> RetryPolicy:
         """Return the user's answers; where one raises, the default answers instead (D40)."""
         return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
+
+    def _check_groups(self) -> None:
+        if self.group_aggregator is not None and not callable(self.group_aggregator):
+            raise OptionError("group_aggregator", self.group_aggregator, "a function")
+        _check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
+        if self.group_max_delay is not None:
+            _check_time("group_max_delay", self.group_max_delay, SHORTEST_GRACE)
+        if self.group_max_size is not None:
+            _check_count("group_max_size", self.group_max_size, LARGEST_SET)
+        _check_count("group_max_failures", self.group_max_failures)
 
     def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
         if self.retry_delay is not None:
@@ -150,9 +195,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise OptionError(name, value, "a whole number from 1")
+def _check_count(name: str, value: object, most: int | None = None) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= (most or value):
+        raise OptionError(name, value, "a whole number from 1" + (f" to {most}" if most else ""))
 
 
 def _check_time(name: str, value: object, least: timedelta) -> None:

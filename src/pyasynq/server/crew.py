@@ -8,6 +8,7 @@ from typing import Final
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.server.actor import Link, Running
+from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
 from pyasynq.server.health import HealthChecker
@@ -16,6 +17,7 @@ from pyasynq.server.janitor import Janitor
 from pyasynq.server.ledger import Ledger
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.processor import Processor
+from pyasynq.server.reclaimer import Reclaimer
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
@@ -75,6 +77,10 @@ class Crew:
             link=link,
         )
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
+        self.reclaimers = [
+            Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
+        ]
+        self.aggregators = self._aggregators(broker)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
@@ -82,9 +88,20 @@ class Crew:
             self.forwarder,
             self.janitor,
             self.subscriber,
+            *self.reclaimers,
+            *self.aggregators,
             *self._wanted(broker),
             *self.processor.wakeups,
             self.processor,
+        ]
+
+    def _aggregators(self, broker: Broker) -> list[Aggregator]:
+        aggregate = self._config.group_aggregator
+        if aggregate is None:
+            return []
+        return [
+            Aggregator(broker.grouping, queue, aggregate, config=self._config, link=self._link)
+            for queue in self._config.queues
         ]
 
     def _wanted(self, broker: Broker) -> list[Running]:
@@ -116,13 +133,13 @@ class Crew:
         await self.processor.emptied()
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Let running handlers end, or interrupt them when time is up or *hurry* is set.
+        """Let handlers and aggregations end, or interrupt them when time is up or *hurry* is set.
 
         Everything else goes on meanwhile: leases are extended and verdicts written.
         """
         self.stop()
         self.heartbeater.status = "closed"
-        finished = asyncio.ensure_future(self.processor.finished())
+        finished = asyncio.ensure_future(self._finished())
         hurried = asyncio.ensure_future(hurry.wait())
         await asyncio.wait(
             {finished, hurried},
@@ -132,11 +149,22 @@ class Crew:
         hurried.cancel()
         if not finished.done():
             log.info("%d handlers are told to stop", len(self.processor.runs))
-            self.processor.interrupt()
+            self._interrupt()
             await asyncio.wait({finished}, timeout=INTERRUPTED_S)
             finished.cancel()
             self.processor.abandon()
         await self._flush()
+
+    async def _finished(self) -> None:
+        """Return when no handler and no aggregation runs."""
+        await asyncio.gather(
+            self.processor.finished(), *(aggregator.finished() for aggregator in self.aggregators)
+        )
+
+    def _interrupt(self) -> None:
+        self.processor.interrupt()
+        for aggregator in self.aggregators:
+            aggregator.interrupt()
 
     async def _flush(self) -> None:
         try:
@@ -148,6 +176,8 @@ class Crew:
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""
         self.processor.close()
+        for aggregator in self.aggregators:
+            aggregator.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

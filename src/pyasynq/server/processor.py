@@ -27,7 +27,7 @@ from pyasynq.server.actor import Backoff, Link, Passes
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.mux import AsyncHandler
+from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import REQUEUE, Verdict, settle
@@ -36,9 +36,6 @@ log = logging.getLogger("pyasynq.server")
 
 UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 """Longest run of a task that has neither timeout nor deadline, as in the reference."""
-
-HANDLER_THREAD: Final = "pyasynq-handler"
-"""Start of the names of the threads that run plain functions."""
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""

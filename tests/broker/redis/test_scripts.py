@@ -13,7 +13,19 @@ from pyasynq.errors import BrokerError
 from tests.broker.making import a_pending, a_scheduled, ask, enqueue, ids, take
 
 SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
-SHARED = {"clock", "counted", "created", "held", "leaving", "locks", "told", "trimmed"}
+SHARED = {
+    "clock",
+    "counted",
+    "created",
+    "held",
+    "leaving",
+    "locks",
+    "moved",
+    "returned",
+    "ripe",
+    "told",
+    "trimmed",
+}
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 

@@ -65,8 +65,10 @@ func configFlags(c *command) *asynq.Config {
 		config.RetryDelayFunc = func(int, error, *asynq.Task) time.Duration { return delay }
 		return err
 	})
+	aggregating := c.Duration("aggregate-sleep", 0, "how long it takes to combine a group")
 	c.Func("aggregate", "`type` of the task that groups become; payloads are joined by commas", func(kind string) error {
 		config.GroupAggregator = asynq.GroupAggregatorFunc(func(group string, tasks []*asynq.Task) *asynq.Task {
+			time.Sleep(*aggregating)
 			return asynq.NewTask(kind, joinPayloads(tasks))
 		})
 		return nil

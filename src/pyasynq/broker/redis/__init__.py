@@ -2,6 +2,7 @@
 
 from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
 from pyasynq.broker.redis.enqueue import RedisEnqueue
+from pyasynq.broker.redis.group import RedisGroup
 from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
@@ -22,6 +23,7 @@ class RedisBroker:
         self.enqueueing = RedisEnqueue(driver, self.registry.register)
         self.processing = RedisProcess(driver)
         self.maintenance = RedisMaintain(driver)
+        self.grouping = RedisGroup(driver)
         self.inspecting = RedisInspect(driver)
         self.results = RedisResult(driver)
 

@@ -28,6 +28,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
         (r"asynq:\{.*\}:awaited", "zset"),  # this and the next are ours, for a minute
         (r"asynq:\{.*\}:done:.+", "list"),
+        (r"asynq:\{.*\}:group_search", "hash"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
         (r"asynq:servers:\{.+\}", "string"),
@@ -116,6 +117,11 @@ def group(queue: str, name: str = "") -> str:
     return f"asynq:{{{queue}}}:g:{name}"
 
 
+def staged(queue: str, group: str, set_id: str) -> str:
+    """Return the key of tasks set aside to be combined (sorted set)."""
+    return f"asynq:{{{queue}}}:g:{group}:{set_id}"
+
+
 def aggregation_sets(queue: str) -> str:
     """Return the key of the keys of staged sets (sorted set by their deadlines)."""
     return f"asynq:{{{queue}}}:aggregation_sets"
@@ -124,6 +130,11 @@ def aggregation_sets(queue: str) -> str:
 def staged_group(queue: str, key: str) -> str:
     """Return the group whose tasks were staged under *key*, which ends in the set's id."""
     return key.removeprefix(group(queue)).rpartition(":")[0]
+
+
+def group_search(queue: str) -> str:
+    """Return the key of how far the search for unregistered groups is (hash); ours alone."""
+    return f"asynq:{{{queue}}}:group_search"
 
 
 def server(host: str, pid: int, server_id: str) -> str:
