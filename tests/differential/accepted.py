@@ -31,15 +31,18 @@ ACCEPTED: Final = (
     Accepted(number="D7", rules=[core.the_id_is_checked_before_the_lock]),
     Accepted(number="D8", rules=[core.the_lock_of_a_grouped_task_is_stored]),
     Accepted(number="D9", rules=[inspector.locks_go_with_their_tasks]),
+    Accepted(number="D10", rules=[core.combining_releases_the_locks]),
     Accepted(number="D13", rules=[core.locks_are_rounded_up]),
     Accepted(number="D14", rules=[core.a_delayed_task_keeps_its_group]),
     Accepted(
         number="D15",
         rules=[
             core.forwarding_registers_the_group,
+            core.servers_note_how_far_they_have_searched,
             inspector.a_task_moved_by_hand_forgets_its_group,
         ],
     ),
+    Accepted(number="D16", rules=[core.reclaiming_registers_the_group]),
     Accepted(
         number="D18",
         rules=[

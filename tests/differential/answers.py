@@ -29,20 +29,24 @@ def told(operation: Operation, answer: Answer) -> Answer:
 
     What handlers side by side see has no order, nor have the members of sets.
     """
-    match operation, answer.value:
-        case (ops.Work(concurrency=1), _):
-            return answer
-        case ops.Servers(), list(shown):
-            return Answer(value=[_server(server) for server in shown])
+    return Answer(value=_value(operation, answer.value), error=answer.error, text=answer.text)
+
+
+def _value(operation: Operation, value: Any) -> Any:  # noqa: ANN401
+    match operation, value:
+        case ops.End(), Report(failed=failed):  # what was seen was compared at the beginning
+            value = sorted(failed, key=_id)
+        case ops.Work() | ops.Begin(), Report() if operation.concurrency > 1:
+            value = Report(seen=sorted(value.seen, key=_id), failed=sorted(value.failed, key=_id))
+        case ops.Servers(), list():
+            value = [_server(server) for server in value]
         case _, QueueInfo():
-            return Answer(value=_queue(answer.value))
-        case ops.Queues() | ops.Groups(), list(named):
-            return Answer(value=sorted(named, key=str))
-        case _, Report(seen=seen, failed=failed):
-            report = Report(seen=sorted(seen, key=_id), failed=sorted(failed, key=_id))
-            return Answer(value=report, error=answer.error, text=answer.text)
+            value = _queue(value)
+        case ops.Queues() | ops.Groups(), list():
+            value = sorted(value, key=str)
         case _:
-            return answer
+            pass
+    return value
 
 
 def _server(shown: ServerInfo) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.differential.evidence import (
     added_s,
     enqueued,
     errors,
+    holder,
     is_now,
     merged,
     only_go,
@@ -92,6 +93,31 @@ def forwarding_registers_the_group(case: Case, difference: Difference) -> bool:
         and only_python(difference)
         and bool(case.go.members(f"asynq:{{{queue}}}:g:{difference.part}"))
     )
+
+
+def servers_note_how_far_they_have_searched(case: Case, difference: Difference) -> bool:
+    is_ours = parsed(difference.key)[1] == "group_search"
+    before = case.before.atoms.get(difference.path, NOTHING)
+    return is_ours and difference.part in {"cursor", "from_s", EXPIRY} and difference.go == before
+
+
+def reclaiming_registers_the_group(case: Case, difference: Difference) -> bool:
+    operation = case.operation
+    return (
+        isinstance(operation, ops.Maintain)
+        and operation.what == "reclaim"
+        and difference.path == (f"asynq:{{{operation.queue}}}:groups", operation.group)
+        and only_python(difference)
+    )
+
+
+def combining_releases_the_locks(case: Case, difference: Difference) -> bool:
+    operation = case.operation
+    if not isinstance(operation, ops.Aggregate) or not only_go(difference):
+        return False
+    members = case.before.members(f"asynq:{{{operation.queue}}}:g:{operation.group}")
+    is_lock = parsed(difference.key)[1].startswith("unique:")
+    return is_lock and holder(case, difference.key) in members
 
 
 def a_requeued_task_waits_since_now(case: Case, difference: Difference) -> bool:

@@ -29,7 +29,7 @@ def labels(case: Case) -> list[str]:
     match case.operation:
         case ops.Work(queue=queue, outcomes=outcomes) | ops.End(queue=queue, outcomes=outcomes):
             return [_what(case), *_settled(case, queue, outcomes)]
-        case ops.Maintain(queue=queue, what=what, ids=ids):
+        case ops.Maintain(queue=queue, what=what, ids=ids) if ids:
             found = [i for i in ids if f"asynq:{{{queue}}}:t:{i}" in case.python.keys]
             return [f"{what} -> {_state(case, queue, i)}" for i in found] or [f"{what} -> gone"]
         case _:
@@ -48,6 +48,8 @@ def about(operation: ops.Operation, before: Snapshot) -> str:
             )
         case ops.End(abort=True):
             name = "end: abort"
+        case ops.Maintain(what=what):
+            name = what
         case ops.ListTasks(state=state) | ops.OfState(state=state):
             name = f"{name}: {state}"
         case ops.OfTask(queue=queue, id=task_id):
@@ -123,6 +125,8 @@ REQUIRED: Final = (
         expire -> gone
         recover -> retry
         recover -> archived
+        reclaim -> ok
+        aggregate -> ok
         queues -> ok
         queue_info -> ok
         history -> ok

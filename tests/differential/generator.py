@@ -176,15 +176,19 @@ def enqueue_badly(view: View) -> Operation:
 
 def enqueue_many(view: View) -> Operation:
     tasks = [enqueue(view) for _ in range(view.draw.random.randint(1, 4))]
-    one_place = [_at_the_task(task) for task in tasks]
-    return ops.EnqueueMany(tasks=one_place)
+    return ops.EnqueueMany(tasks=[_at_the_task(task, unique=task is tasks[-1]) for task in tasks])
 
 
-def _at_the_task(task: ops.Enqueue) -> ops.Enqueue:
-    """Move the options of the call to the task."""
+def _at_the_task(task: ops.Enqueue, *, unique: bool) -> ops.Enqueue:
+    """Move the options of the call to the task.
+
+    Only the last of a batch may be *unique*: the lock that Go leaves behind for a refused one (D7)
+    would decide over those after it.
+    """
     merged = {
         name: getattr(task.options, name) or getattr(task.own, name)
         for name in Choices.__struct_fields__
+        if unique or name != "unique"
     }
     return ops.Enqueue(
         type=task.type,
@@ -245,7 +249,7 @@ def work(view: View) -> Operation | None:
 def begin(view: View) -> Operation | None:
     queue = view.queue
     waiting = _next_to_run(view, queue)
-    if view.held or not waiting:
+    if view.held or not waiting or _is_aged(view, queue):
         return None
     count = view.draw.random.randint(1, len(waiting))
     return ops.Begin(queue=queue, count=count, concurrency=count)
@@ -299,6 +303,38 @@ def _upkeep(view: View, queue: str, what: str, ids: Sequence[str]) -> Operation 
     return ops.Maintain(queue=queue, what=what, ids=view.draw.some(ids))
 
 
+def aggregate(view: View) -> Operation | None:
+    queue = view.queue
+    group = _only_group(view, queue)
+    if group is None or not _has_texts(view, queue, group):
+        return None
+    view.draw.serial += 1
+    own = Choices(task_id=f"sum-{view.draw.serial}", retention=view.draw.pick((None, HOUR_S)))
+    task = ops.Enqueue(
+        type="sum", payload=b"all", headers=view.draw.pick(HEADERS), own=own, options=Choices()
+    )
+    return ops.Aggregate(queue=queue, group=group, task=task)
+
+
+def reclaim(view: View) -> Operation | None:
+    queue = view.queue
+    group = _only_group(view, queue)
+    return ops.Maintain(queue=queue, what="reclaim", group=group) if group else None
+
+
+def _only_group(view: View, queue: str) -> str | None:
+    """Return the group of a queue that has one, and one that is registered."""
+    start = f"asynq:{{{queue}}}:g:"
+    found = [name.removeprefix(start) for name in view.state.keys if name.startswith(start)]
+    return found[0] if len(found) == 1 and found == view.ids(queue, "groups") else None
+
+
+def _has_texts(view: View, queue: str, group: str) -> bool:
+    """Tell whether all payloads are text, as Go's peer reports them."""
+    tasks = [f"asynq:{{{queue}}}:t:{task_id}" for task_id in view.ids(queue, f"g:{group}")]
+    return all(b"\xff" not in view.state.message(task).payload for task in tasks)
+
+
 def lapse(view: View) -> Operation | None:
     locks = [name for name in view.state.keys if ":unique:" in name]
     return ops.Lapse(locks=view.draw.some(locks)) if locks else None
@@ -307,15 +343,16 @@ def lapse(view: View) -> Operation | None:
 def age(view: View) -> Operation | None:
     queue = view.queue
     archived = view.ids(queue, "archived")
-    return ops.Age(queue=queue, ids=view.draw.some(archived)) if archived else None
+    if view.held or not archived:  # Python's janitor would trim them at any moment
+        return None
+    return ops.Age(queue=queue, ids=view.draw.some(archived))
 
 
 def trim(view: View) -> Operation | None:
     """Archive a task while others are older than the archive keeps them."""
     queue = view.queue
-    scores = view.state.keys.get(f"asynq:{{{queue}}}:archived")
     waiting = _next_to_run(view, queue)[:1]
-    if view.held or not waiting or scores is None or min(scores.value.values()) > _long_ago_s():
+    if view.held or not waiting or not _is_aged(view, queue):
         return None
     if view.draw.chance(0.5):
         return ops.ArchiveTask(queue=queue, id=waiting[0])
@@ -323,8 +360,10 @@ def trim(view: View) -> Operation | None:
     return ops.Work(queue=queue, count=1, concurrency=1, outcomes={waiting[0]: skipped})
 
 
-def _long_ago_s() -> float:
-    return time.time() - 91 * DAY_S
+def _is_aged(view: View, queue: str) -> bool:
+    """Tell whether the archive holds tasks longer than it keeps them."""
+    archived = view.state.keys.get(f"asynq:{{{queue}}}:archived")
+    return archived is not None and min(archived.value.values()) < time.time() - 91 * DAY_S
 
 
 # -- of an inspector -------------------------------------------------------------------------------
@@ -426,6 +465,8 @@ MAKERS: Final[dict[Maker, float]] = {
     forward: 5,
     expire: 15,
     recover: 50,
+    aggregate: 0.6,
+    reclaim: 3,
     lapse: 2,
     age: 6,
     trim: 40,

@@ -12,7 +12,7 @@ import msgspec
 from pyasynq.info import DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
 from tests.differential import operations as ops
 from tests.differential.operations import Operation, spelled
-from tests.differential.sides import Answer, Report
+from tests.differential.sides import Answer, Combined, Report
 
 
 class GoSide:
@@ -92,6 +92,7 @@ _READERS: Final[dict[type[Operation], Callable[[Any], Any]]] = {
     ops.Begin: _model(Report),
     ops.End: _model(Report),
     ops.Crash: lambda _: None,
+    ops.Aggregate: _model(list[Combined]),
     ops.TaskInfo: _model(TaskInfo),
     ops.ListTasks: _model(list[TaskInfo]),
     ops.QueueInfo: _model(QueueInfo),

@@ -126,13 +126,23 @@ class Maintain(Operation, frozen=True, kw_only=True):
     """Do one upkeep of a server, for tasks whose time is put into the past before.
 
     Attributes:
-        what: ``forward``, ``expire`` or ``recover``.
+        what: ``forward``, ``expire``, ``recover`` or ``reclaim``.
         ids: Those tasks.
+        group: For ``reclaim`` the group that was set aside by an aggregator that died.
     """
 
     queue: str
     what: str
-    ids: Sequence[str]
+    ids: Sequence[str] = ()
+    group: str = ""
+
+
+class Aggregate(Operation, frozen=True, kw_only=True):
+    """Combine the one group of a queue into *task*, after its time has come."""
+
+    queue: str
+    group: str
+    task: Enqueue
 
 
 # -- of time ---------------------------------------------------------------------------------------

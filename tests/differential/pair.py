@@ -23,7 +23,11 @@ PATIENCE_S: Final = 15
 MILLISECONDS: Final = 0.002
 """Ends of keys that differ by no more are the same to Redis."""
 
-DAY_S: Final = 86_400
+HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
+SET_ID: Final = "7bc6a2ac-8d5c-4a8a-9a05-6e0b7e8f6b0f"
+"""Id of the set that an aggregator left which died."""
+
 LONG_AGO_S: Final[dict[str, int]] = {
     "scheduled": 10 * DAY_S,
     "retry": 10 * DAY_S,
@@ -186,8 +190,12 @@ def _arrange(client: redis.Redis, operation: Operation) -> None:
     """Let the time come that the operation is about."""
     match operation:
         case ops.Maintain(queue=queue, what=what, ids=ids):
-            for container in DUE[what]:
+            for container in DUE.get(what, ()):
                 _move_back(client, queue, container, ids)
+            if operation.group:
+                _set_aside(client, queue, operation.group)
+        case ops.Aggregate(queue=queue, group=group):
+            _move_back(client, queue, f"g:{group}", _scored(client, f"asynq:{{{queue}}}:g:{group}"))
         case ops.Age(queue=queue, ids=ids):
             _move_back(client, queue, "archived", ids)
         case ops.Lapse(locks=locks):
@@ -201,12 +209,24 @@ def _move_back(client: redis.Redis, queue: str, container: str, ids: Iterable[st
     for task_id in ids:
         score = client.zscore(key, task_id)
         if score is not None:
-            client.zadd(key, {task_id: score - LONG_AGO_S[container]})
+            client.zadd(key, {task_id: score - LONG_AGO_S.get(container, HOUR_S)})
 
 
 def _comparable(operation: Operation, snapshot: Snapshot) -> Snapshot:
     """Leave out what a server shows of itself: it names the process; `Beat` looks at it."""
     return snapshot.without(*SERVER_KEYS)
+
+
+def _set_aside(client: redis.Redis, queue: str, group: str) -> None:
+    """Leave a group as an aggregator does that died two minutes ago."""
+    prefix = f"asynq:{{{queue}}}:"
+    client.rename(f"{prefix}g:{group}", f"{prefix}g:{group}:{SET_ID}")
+    client.zadd(f"{prefix}aggregation_sets", {f"{prefix}g:{group}:{SET_ID}": 1})
+    client.srem(f"{prefix}groups", group)
+
+
+def _scored(client: redis.Redis, key: str) -> list[str]:
+    return [member.decode() for member in cast("list[bytes]", client.zrange(key, 0, -1))]
 
 
 def _copy(source: redis.Redis, target: redis.Redis, name: str, key: Key | None) -> None:

@@ -1,7 +1,7 @@
 """Python's side: pyasynq's client, inspector, servers and their actors."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,14 +28,16 @@ from pyasynq.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
-from pyasynq.server.actor import Link
+from pyasynq.server.actor import Link, dismiss
+from pyasynq.server.aggregator import Aggregator
+from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
 from pyasynq.server.janitor import Janitor
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.settle import error_text
 from tests.differential import operations as ops
 from tests.differential.operations import Choices, Operation, Outcome, Outcomes
-from tests.differential.sides import Answer, Failed, Report, Seen
+from tests.differential.sides import Answer, Combined, Failed, Report, Seen
 
 PATIENCE: Final = 10
 OTHER_DELAY: Final = timedelta(seconds=5000)
@@ -136,6 +138,9 @@ class PythonSide:
                 raise answer
 
     async def maintain(self, operation: ops.Maintain) -> None:
+        if operation.what == "reclaim":
+            await self._broker.grouping.reclaim(operation.queue)
+            return
         queues, clock, link = [operation.queue], Clock(), Link()
         maintenance = self._broker.maintenance
         match operation.what:
@@ -153,6 +158,26 @@ class PythonSide:
                     link=link,
                 )
         await actor.step()
+
+    async def aggregate(self, operation: ops.Aggregate) -> list[Combined]:
+        calls: list[Combined] = []
+
+        def combine(group: str, tasks: Sequence[Task]) -> Task:
+            payloads = [(task.payload or b"").decode() for task in tasks]
+            calls.append(Combined(group=group, payloads=payloads))
+            return _task(operation.task)
+
+        config = Config(group_aggregator=combine, group_grace_period=timedelta(seconds=1))
+        aggregator = Aggregator(
+            self._broker.grouping, operation.queue, combine, config=config, link=Link()
+        )
+        job = asyncio.create_task(aggregator.run())
+        with anyio.fail_after(PATIENCE):
+            await aggregator.combinings.next()
+            await aggregator.finished()
+        await dismiss([job])
+        aggregator.close()
+        return calls
 
     # -- of an inspector ---------------------------------------------------------------------------
 
@@ -305,6 +330,7 @@ _OBEYERS: Final = cast(
         ops.End: PythonSide.end,
         ops.Crash: PythonSide.crash,
         ops.Maintain: PythonSide.maintain,
+        ops.Aggregate: PythonSide.aggregate,
         ops.ListTasks: PythonSide.list_tasks,
         ops.Queues: lambda side, _: side.inspector.queues(),
         ops.QueueInfo: lambda side, o: side.inspector.queue_info(o.queue),

@@ -52,6 +52,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failed: Sequence[Failed]
 
 
+class Combined(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user's function for groups sees."""
+
+    group: str
+    payloads: Sequence[str]
+
+
 class Side(Protocol):
     """Go or Python."""
 

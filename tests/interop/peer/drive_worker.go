@@ -263,7 +263,7 @@ func maintain(d *driver, o maintenance) (any, error) {
 func (d *driver) isDone(o maintenance) (bool, error) {
 	margins := map[string]time.Duration{"lease": 30 * time.Second, "aggregation_sets": 0}
 	keys := map[string][]string{
-		"forward": {"scheduled", "retry"}, "expire": {"completed"}, "recover": {"lease", "aggregation_sets"},
+		"forward": {"scheduled", "retry"}, "expire": {"completed"}, "recover": {"lease"}, "reclaim": {"aggregation_sets"},
 	}
 	for _, key := range keys[o.What] {
 		most := fmt.Sprint(time.Now().Add(-margins[key]).Unix())
