@@ -8,9 +8,11 @@ import pytest
 
 from tests.differential import operations as ops
 from tests.differential.coverage import REQUIRED
-from tests.differential.generator import Generator, View, end_of
+from tests.differential.generator import draw
 from tests.differential.operations import Choices, Outcome
 from tests.differential.pair import Pair
+from tests.differential.view import Chance, View
+from tests.differential.worker_makers import end_of
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +25,13 @@ SEQUENCES = int(os.environ.get("PYASYNQ_SEQUENCES", "50"))
 
 async def do_at_random(pair: Pair, seed: int) -> None:
     """Do one random sequence of operations on both sides."""
-    generator = Generator(random=random.Random(seed))
+    chance = Chance(random=random.Random(seed))
     await pair.open()
     for _ in range(LENGTH):
         missing = REQUIRED - pair.reached.keys()
-        await pair.step(generator.draw(pair.state, pair.held, missing))
+        await pair.step(draw(chance, pair.state, pair.held, missing))
     if pair.held:
-        await pair.step(end_of(View(generator, pair.state, pair.held), pair.held))
+        await pair.step(end_of(View(chance, pair.state, pair.held), pair.held))
 
 
 async def do_all(pair: Pair) -> None:
