@@ -4,7 +4,7 @@ import hashlib
 from typing import Final
 
 from tests.differential import operations as ops
-from tests.differential.comparison import NOTHING, Case, Difference
+from tests.differential.comparison import CLOCK_S, NOTHING, Case, Difference
 from tests.differential.evidence import (
     holder,
     is_now,
@@ -122,7 +122,7 @@ def the_lock_goes_with_the_payload(case: Case, difference: Difference) -> bool:
         return _is_refused_change(case, difference, task, new)
     if difference.key == task:
         return _is_renamed(difference, old, new)
-    return holder(case, old) == operation.id and _is_moved_lock(difference, old, new)
+    return holder(case, old) == operation.id and _is_moved_lock(case, difference, old, new)
 
 
 def _is_refused_change(case: Case, difference: Difference, task: str, new: str) -> bool:
@@ -137,10 +137,13 @@ def _is_renamed(difference: Difference, old: str, new: str) -> bool:
     return difference.part == "unique_key" and of_go and difference.python == new.encode()
 
 
-def _is_moved_lock(difference: Difference, old: str, new: str) -> bool:
-    return (difference.key == old and only_go(difference)) or (
-        difference.key == new and only_python(difference)
-    )
+def _is_moved_lock(case: Case, difference: Difference, old: str, new: str) -> bool:
+    """Tell whether the lock has another name now, and the same holder and end."""
+    moved, locks = case.before.keys[old], case.python.keys
+    if old in locks or new not in locks or locks[new].value != moved.value:
+        return False
+    ends = abs((locks[new].expires_at or 0) - (moved.expires_at or 0))
+    return ends < CLOCK_S and difference.key in {old, new}
 
 
 # -- queues ----------------------------------------------------------------------------------------

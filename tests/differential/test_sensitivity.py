@@ -16,6 +16,8 @@ from tests.differential.sides import Answer, Side
 
 HOUR_S = 3600
 LOCK = "asynq:{a}:unique:t:9dd4e461268c8034f5c8564e155c67a6"
+A = "asynq:{a}:"
+TASK = f"{A}t:1"
 Change = Callable[[redis.Redis], object]
 
 
@@ -133,6 +135,68 @@ async def test_without_a_change_the_sides_are_alike(
     ],
 )
 async def test_a_change_is_seen(
+    changed: Callable[[list[Operation], Change], Awaitable[None]],
+    operations: list[Operation],
+    change: Change,
+) -> None:
+    with pytest.raises(UnlikeError):
+        await changed(operations, change)
+
+
+LATER_GROUPED = [an_enqueue(process_in=HOUR_S, group="g")]
+UNIQUE_GROUPED = [an_enqueue(unique=HOUR_S, group="g")]
+RUN_BY_HAND = [*LATER, ops.RunTask(queue="a", id="1")]
+FORWARDED = [*LATER_GROUPED, ops.Maintain(queue="a", what="forward", ids=["1"])]
+RECOVERED = [*TAKEN, ops.Maintain(queue="a", what="recover", ids=["1"])]
+TAKEN_AGAIN = [
+    *RETRIED,
+    ops.RunTask(queue="a", id="1"),
+    ops.Crash(queue="a", count=1, concurrency=1),
+]
+EMPTIED = [*COMPLETED, ops.DeleteQueue(queue="a", force=True)]
+CHANGED = [
+    an_enqueue(unique=HOUR_S, process_in=HOUR_S),
+    ops.UpdatePayload(queue="a", id="1", payload=b"y"),
+]
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        LATER_GROUPED,
+        UNIQUE_GROUPED,
+        RUN_BY_HAND,
+        FORWARDED,
+        RECOVERED,
+        TAKEN_AGAIN,
+        EMPTIED,
+        CHANGED,
+    ],
+)
+async def test_what_an_entry_says_is_accepted(
+    changed: Callable[[list[Operation], Change], Awaitable[None]], operations: list[Operation]
+) -> None:
+    await changed(operations, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("operations", "change"),
+    [
+        pytest.param(LATER_GROUPED, lambda r: r.hset(TASK, "group", "h"), id="D14: another group"),
+        pytest.param(LATER, lambda r: r.hset(TASK, "group", "g"), id="D14: a group from nowhere"),
+        pytest.param(UNIQUE_GROUPED, lambda r: r.hset(TASK, "unique_key", "x"), id="D8: a name"),
+        pytest.param(RUN_BY_HAND, lambda r: r.hset(TASK, "pending_since", 1), id="D18: long ago"),
+        pytest.param(FORWARDED, lambda r: r.sadd(f"{A}groups", "h"), id="D15: another group"),
+        pytest.param(RECOVERED, lambda r: r.zincrby(f"{A}retry", 9, "1"), id="D32: a delay"),
+        pytest.param(TAKEN_AGAIN, lambda r: r.hset(TASK, "result", "x"), id="D38: a new result"),
+        pytest.param(TAKEN, lambda r: r.hset(TASK, "owner", "x@9"), id="D29: another lease"),
+        pytest.param(EMPTIED, lambda r: r.set(f"{A}processed", 1), id="D23: a key that stays"),
+        pytest.param(CHANGED, lambda r: r.set(LOCK, "1"), id="D54: the old lock stays"),
+        pytest.param(LATER, lambda r: r.zincrby(f"{A}scheduled", 3, "1"), id="D2: too late"),
+        pytest.param(UNIQUE, lambda r: r.expire(LOCK, HOUR_S + 2), id="D13: too long"),
+    ],
+)
+async def test_more_than_an_entry_says_is_not_accepted(
     changed: Callable[[list[Operation], Change], Awaitable[None]],
     operations: list[Operation],
     change: Change,
