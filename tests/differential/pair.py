@@ -113,6 +113,7 @@ class Pair:
     async def _done(self, operation: Operation) -> Case:
         for client in self._both():
             _arrange(client, operation)
+        await self._wait(lambda client: self.held or not _listeners(client))
         before = take(self.python_redis)
         started_s = time.time()
         go_answer, python_answer = await self._apply(operation)
@@ -121,8 +122,8 @@ class Pair:
         return Case(
             operation=operation,
             before=before,
-            go=_comparable(operation, take(self.go_redis)),
-            python=_comparable(operation, take(self.python_redis)),
+            go=_comparable(take(self.go_redis)),
+            python=_comparable(take(self.python_redis)),
             go_answer=told(operation, go_answer),
             python_answer=told(operation, python_answer),
             started_s=started_s,
@@ -159,7 +160,6 @@ class Pair:
                 await self._wait(_is_shown)
             case ops.End():
                 self.held = None
-                await self._wait(lambda client: not _listeners(client))
             case ops.Cancel(queue=queue, id=task_id) if self.held:
                 active = f"asynq:{{{queue}}}:active"
                 await self._wait(lambda c: task_id.encode() not in _list(c, active))
@@ -212,7 +212,7 @@ def _move_back(client: redis.Redis, queue: str, container: str, ids: Iterable[st
             client.zadd(key, {task_id: score - LONG_AGO_S.get(container, HOUR_S)})
 
 
-def _comparable(operation: Operation, snapshot: Snapshot) -> Snapshot:
+def _comparable(snapshot: Snapshot) -> Snapshot:
     """Leave out what a server shows of itself: it names the process; `Beat` looks at it."""
     return snapshot.without(*SERVER_KEYS)
 
