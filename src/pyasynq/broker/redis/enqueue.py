@@ -66,14 +66,39 @@ def _batches(plans: Sequence[Plan]) -> list[list[int]]:
     if len(plans) == 1 or all(_same_path(first, plan) for plan in plans):
         places = list(range(len(plans)))
         return [places[at : at + MAX_TASKS] for at in range(0, len(places), MAX_TASKS)]
-    by_path: defaultdict[tuple[type[Plan], str], list[int]] = defaultdict(list)
-    for place, plan in enumerate(plans):
-        by_path[type(plan), plan.message.queue].append(place)
     return [
         places[at : at + MAX_TASKS]
-        for places in by_path.values()
+        for places in _by_path(plans)
         for at in range(0, len(places), MAX_TASKS)
     ]
+
+
+def _by_path(plans: Sequence[Plan]) -> list[list[int]]:
+    """Return the places of plans of one kind and queue.
+
+    Of plans that claim the same id or lock the first is to have it, so a later one of another kind
+    does not go with those before it.
+    """
+    sorted_out: list[list[int]] = []
+    by_path: defaultdict[tuple[type[Plan], str], list[int]] = defaultdict(list)
+    claimed: dict[tuple[str, ...], type[Plan]] = {}
+    one_kind = len({type(plan) for plan in plans}) == 1
+    for place, plan in enumerate(plans):
+        kind = type(plan)
+        claims = () if one_kind else _claims(plan)
+        if any(claimed.get(claim, kind) is not kind for claim in claims):
+            sorted_out += by_path.values()
+            by_path, claimed = defaultdict(list), {}
+        by_path[kind, plan.message.queue].append(place)
+        claimed.update(dict.fromkeys(claims, kind))
+    return [*sorted_out, *by_path.values()]
+
+
+def _claims(plan: Plan) -> list[tuple[str, ...]]:
+    """Return what another plan may want as well."""
+    message = plan.message
+    task = (message.queue, message.id)
+    return [task] if plan.lock is None else [task, (message.queue, message.type, plan.lock.digest)]
 
 
 def _same_path(first: Plan, plan: Plan) -> bool:

@@ -126,15 +126,16 @@ async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
     Queues live on different nodes of a cluster, and every call has a connection of its own.
     """
     answers: list[object] = [None] * len(calls)
-    by_key: defaultdict[object, list[int]] = defaultdict(list)
+    by_queue: defaultdict[str, list[int]] = defaultdict(list)
     for place, call in enumerate(calls):
-        by_key[call.arguments[1]].append(place)
+        first_key = str(call.arguments[1])
+        by_queue[first_key.partition("}")[0]].append(place)
 
     async def run_in_order(places: Sequence[int]) -> None:
         for place in places:
             answers[place] = await _answer(driver, calls[place])
 
-    await asyncio.gather(*(run_in_order(places) for places in by_key.values()))
+    await asyncio.gather(*(run_in_order(places) for places in by_queue.values()))
     return answers
 
 
