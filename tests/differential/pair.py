@@ -76,6 +76,7 @@ class Pair:
     held: ops.Begin | None = None
     reached: Counter[str] = field(default_factory=Counter[str])
     accepted: Counter[str] = field(default_factory=Counter[str])
+    _running: set[str] = field(default_factory=set[str])
     _trail: list[Operation] = field(default_factory=list[Operation])
 
     async def open(self) -> None:
@@ -117,7 +118,7 @@ class Pair:
         before = take(self.python_redis)
         started_s = time.time()
         go_answer, python_answer = await self._apply(operation)
-        await self._settled(operation)
+        await self._settled(operation, python_answer)
         window_s = time.time() - started_s
         return Case(
             operation=operation,
@@ -152,15 +153,15 @@ class Pair:
         go, python = (Answer(value=server_record(take(client))) for client in self._both())
         return go, python
 
-    async def _settled(self, operation: Operation) -> None:
+    async def _settled(self, operation: Operation, answer: Answer) -> None:
         """Return when what the operation sets going has happened."""
         match operation:
             case ops.Begin():
-                self.held = operation
+                self.held, self._running = operation, {seen.id for seen in answer.value.seen}
                 await self._wait(_is_shown)
             case ops.End():
-                self.held = None
-            case ops.Cancel(queue=queue, id=task_id) if self.held:
+                self.held, self._running = None, set()
+            case ops.Cancel(queue=queue, id=task_id) if task_id in self._running:
                 active = f"asynq:{{{queue}}}:active"
                 await self._wait(lambda c: task_id.encode() not in _list(c, active))
             case _:

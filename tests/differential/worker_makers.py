@@ -68,7 +68,7 @@ def end(view: View) -> Operation | None:
 def end_of(view: View, held: ops.Begin) -> Operation:
     """Return how the server that runs may end."""
     running = view.ids(held.queue, "active")
-    abort = len(running) == 1 and view.draw.chance(0.5)
+    abort = held.count == 1 and view.draw.chance(0.5)
     return ops.End(queue=held.queue, outcomes=_outcomes(view, running), abort=abort)
 
 
