@@ -77,16 +77,6 @@ func askServers(d *driver, _ target) (any, error) {
 	return recorded(servers, err, newServerRecord)
 }
 
-func askEntries(d *driver, _ target) (any, error) {
-	entries, err := d.inspector.SchedulerEntries()
-	return recorded(entries, err, newEntryRecord)
-}
-
-func askEvents(d *driver, o target) (any, error) {
-	events, err := d.inspector.ListSchedulerEnqueueEvents(o.ID, o.page()...)
-	return recorded(events, err, newEventRecord)
-}
-
 func updatePayload(d *driver, o target) (any, error) {
 	return nil, d.inspector.UpdateTaskPayload(o.Queue, o.ID, o.Payload)
 }

@@ -198,7 +198,7 @@ func workThrough(d *driver, o workOrder) (any, error) {
 
 // begin starts a server whose handlers run until end.
 func begin(d *driver, o workOrder) (any, error) {
-	d.held = newShift(d, o, 0, nil)
+	d.held = newShift(d, o, soon, nil)
 	err := d.held.start()
 	return d.held.report(), err
 }
@@ -227,7 +227,7 @@ func (s *shift) isIdle() (bool, error) {
 
 // crash takes tasks with a server that then loses Redis.
 func crash(d *driver, o workOrder) (any, error) {
-	s := newShift(d, o, 0, nil)
+	s := newShift(d, o, soon, nil)
 	err := s.start()
 	s.plug.pulled.Store(true)
 	s.over()
@@ -263,7 +263,7 @@ func maintain(d *driver, o maintenance) (any, error) {
 func (d *driver) isDone(o maintenance) (bool, error) {
 	margins := map[string]time.Duration{"lease": 30 * time.Second, "aggregation_sets": 0}
 	keys := map[string][]string{
-		"forward": {"scheduled", "retry"}, "expire": {"completed"}, "recover": {"lease", "aggregation_sets"},
+		"forward": {"scheduled", "retry"}, "expire": {"completed"}, "recover": {"lease"}, "reclaim": {"aggregation_sets"},
 	}
 	for _, key := range keys[o.What] {
 		most := fmt.Sprint(time.Now().Add(-margins[key]).Unix())
