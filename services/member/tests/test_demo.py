@@ -95,7 +95,7 @@ async def test_a_demo_that_fails_says_why_and_shows_the_logs(tmp_path: Path) -> 
         _, complaints = await process.communicate()
     assert process.returncode == 1
     assert "the service ended before it said" in complaints.decode()
-    assert "VERIFY_EMAIL_DELAY: Input should be greater than" in complaints.decode()
+    assert "VERIFY_EMAIL_DELAY: must be 1s to 720h" in complaints.decode()
     assert left_behind(tmp_path) == []
 
 

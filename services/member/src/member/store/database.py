@@ -62,9 +62,18 @@ async def opened(source: str) -> AsyncGenerator[Database]:
 
 
 def url_of(source: str) -> URL:
-    """Return *source* with the driver that the service uses, and that driver's words."""
+    """Return *source* with the driver that the service uses, and that driver's words.
+
+    Raises:
+        ArgumentError: If *source* is no URL.
+        ValueError: If it is that of another kind of database, or has no sensible port.
+    """
     url = make_url(source)
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    driver = _DRIVERS.get(url.drivername, url.drivername)
+    if driver not in _DRIVERS.values():
+        msg = f"{url.drivername!r} is no database that the service knows"
+        raise ValueError(msg)
+    url = url.set(drivername=driver)
     if url.drivername.endswith("asyncpg") and "sslmode" in url.query:
         mode = url.query["sslmode"]
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
