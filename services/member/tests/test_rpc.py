@@ -96,8 +96,8 @@ async def test_the_message_says_the_reasons_in_words(stub: MemberServiceStub) ->
 
 
 async def test_bytes_that_are_no_message_are_the_callers_fault(channel: aio.Channel) -> None:
-    call: Any = channel.unary_unary("/member.v1.MemberService/CreateMember")
-    error = await refusal(call(b"\xff\xff\xff"))
+    raw = cast("Any", channel).unary_unary("/member.v1.MemberService/CreateMember")
+    error = await refusal(raw(b"\xff\xff\xff"))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error.details() == "the request is no valid message"
 

@@ -54,7 +54,7 @@ class _Malformed:
     """Stands for a request whose bytes are no message."""
 
 
-def _lenient(deserialize: Callable[[bytes], object]) -> Callable[[bytes], object]:
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     """Return *deserialize*, but for bytes that it refuses: gRPC would call them our fault."""
 
     def read(data: bytes) -> object:
