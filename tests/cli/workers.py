@@ -57,14 +57,17 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker(
-    *words: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
+    *words: str,
+    command: str = "worker",
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
-    """Yield ``pyasynq worker`` with *words*; it is killed in the end."""
+    """Yield ``pyasynq worker``, or another *command*, with *words*; it is killed in the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "pyasynq",
-        "worker",
+        command,
         *words,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

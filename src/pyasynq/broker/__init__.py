@@ -14,6 +14,7 @@ from pyasynq.broker.protocols import (
     ProcessPath,
     Refusal,
     RegistryPath,
+    RelayPath,
     Taken,
 )
 from pyasynq.clock import Clock
@@ -30,6 +31,7 @@ __all__ = [
     "ProcessPath",
     "Refusal",
     "RegistryPath",
+    "RelayPath",
     "Taken",
     "connect",
 ]

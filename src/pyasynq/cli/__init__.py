@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pyasynq.cli import worker
+from pyasynq.cli import relay, worker
 from pyasynq.cli.exits import Exit, ExitError
 
 
@@ -33,4 +33,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pyasynq {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     worker.add_to(commands, os.environ)
+    relay.add_to(commands, os.environ)
     return parser

@@ -6,6 +6,8 @@ import time
 
 import msgspec
 
+from pyasynq.cli.values import Options
+
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -18,6 +20,17 @@ class _Json(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(entry).decode()
+
+
+def add_to(options: Options) -> None:
+    """Add what `set_up` wants to know to the options of a command."""
+    options.value("--log-format", choices=["console", "json"], default="console", help="log lines")
+    options.value(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="least important log lines shown",
+    )
 
 
 def set_up(form: str, level: str) -> None:

@@ -38,13 +38,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     options.switch("--reload", help="restart when a source file changes")
     options.value("--shutdown-timeout", type=duration, help="time running tasks have to end: 8s")
     options.value("--health-addr", type=address, help="serve /healthz at host:port")
-    options.value("--log-format", choices=["console", "json"], default="console", help="log lines")
-    options.value(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        default="info",
-        help="least important log lines shown",
-    )
+    logs.add_to(options)
 
 
 def run(words: argparse.Namespace) -> int:

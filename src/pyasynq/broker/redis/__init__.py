@@ -5,6 +5,7 @@ from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.relay import RedisRelay
 from pyasynq.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
@@ -19,6 +20,7 @@ class RedisBroker:
         self._owned = owned
         self.registry = RedisRegistry(driver, clock)
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
+        self.relaying = RedisRelay(driver, self.registry.register)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
 

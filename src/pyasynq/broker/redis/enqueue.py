@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, records, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import Call, Each, blob
+from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.clock import Clock
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import TaskMessage, encode
+from pyasynq.errors import BrokerError
 from pyasynq.states import TaskState
 
 REGISTERED_S: Final = 60
@@ -19,7 +18,6 @@ REGISTERED_S: Final = 60
 Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 
 ACCEPTED: Final = 1
-CONFLICT: Final = 0
 
 
 class RedisEnqueue:
@@ -83,20 +81,14 @@ def _call(plans: Sequence[Plan]) -> Call:
 
 def _created(plan: Plan) -> tuple[Each, ...]:
     """Return what the scripts' EACH names for *plan*."""
-    message = plan.message
-    lock, ttl_s = "", 0
-    if plan.lock is not None:
-        lock = keys.unique(message.queue, message.type, plan.lock.digest)
-        ttl_s = plan.lock.ttl_s
-        message.unique_key = lock
-    created = (message.id, blob(encode(message)), lock, ttl_s)
+    created = records.created(plan)
     match plan:
         case Pending():
             return created
         case Scheduled(at_s=at_s):
-            return *created, at_s, message.group_key
+            return *created, at_s, plan.message.group_key
         case Grouped():
-            return *created, message.group_key
+            return *created, plan.message.group_key
 
 
 def _place_refusals(
@@ -109,10 +101,4 @@ def _place_refusals(
         return
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:
-            answers[place] = _refusal(plans[place].message, reply)
-
-
-def _refusal(message: TaskMessage, reply: int) -> Refusal:
-    if reply == CONFLICT:
-        return TaskIDConflictError(message.queue, message.id)
-    return DuplicateTaskError(message.queue, message.type)
+            answers[place] = records.refusal(plans[place].message, reply)
