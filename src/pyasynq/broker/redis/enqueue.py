@@ -62,33 +62,25 @@ def _call(plans: Sequence[Plan]) -> Call:
     queue = plans[0].message.queue
     prefix = keys.task(queue)
     each: list[Each] = []
-    for plan in plans:
-        each += _created(plan)
     match plans[0]:
         case Pending():
+            for plan in plans:
+                each += records.created(plan)
             return scripts.enqueue(
                 each, pending=keys.container(queue, TaskState.PENDING), task_prefix=prefix
             )
         case Scheduled():
+            for plan in cast("Sequence[Scheduled]", plans):
+                each += (*records.created(plan), plan.at_s, plan.message.group_key)
             return scripts.schedule(
                 each, scheduled=keys.container(queue, TaskState.SCHEDULED), task_prefix=prefix
             )
         case Grouped():
+            for plan in plans:
+                each += (*records.created(plan), plan.message.group_key)
             return scripts.group(
                 each, groups=keys.groups(queue), task_prefix=prefix, group_prefix=keys.group(queue)
             )
-
-
-def _created(plan: Plan) -> tuple[Each, ...]:
-    """Return what the scripts' EACH names for *plan*."""
-    created = records.created(plan)
-    match plan:
-        case Pending():
-            return created
-        case Scheduled(at_s=at_s):
-            return *created, at_s, plan.message.group_key
-        case Grouped():
-            return *created, plan.message.group_key
 
 
 def _place_refusals(
