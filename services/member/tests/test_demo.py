@@ -70,7 +70,7 @@ async def test_the_demo_shows_the_mail_travel_and_leaves_nothing_behind(tmp_path
     async with demo(tmp_path, "--delay", "1") as process:
         said, complaints = await process.communicate()
     assert (process.returncode, complaints.decode()) == (0, "")
-    steps = ["Member created", "enqueued", "picked the task up", "Mail arrived", "verified at"]
+    steps = ["Member created", "Task written", "picked the task up", "Mail arrived", "verified at"]
     found = [said.decode().find(step) for step in steps]
     assert found == sorted(found)
     assert min(found) > 0

@@ -105,7 +105,7 @@ async def test_the_task_waits_in_redis_until_it_is_due(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:
     await create_alice(addresses.grpc)
-    assert tasks_in(redis, "scheduled") == 1
+    await wait_until(lambda: tasks_in(redis, "scheduled") == 1)
     assert sink[0].mails.empty()
 
 
@@ -139,20 +139,42 @@ async def test_a_task_that_can_never_succeed_is_archived_at_once(
     await wait_until(lambda: tasks_in(redis, "archived") == 1)
 
 
-async def test_without_redis_a_sign_up_fails_and_can_be_repeated(
+async def test_without_redis_people_sign_up_and_their_mails_follow(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:
     redis.stop()
-    async with stub_of(addresses.grpc) as stub:
+    await create_alice(addresses.grpc)
+    redis.start()
+    assert link_of(await sink[0].mails.get())
+
+
+async def test_a_task_that_waits_in_the_outbox_survives_the_program(
+    settings: Settings, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    async with running(settings) as found:
+        redis.stop()
+        await create_alice(found.grpc)
+    redis.start()
+    async with running(settings):
+        assert link_of(await sink[0].mails.get())
+
+
+async def test_queued_at_once_a_sign_up_without_redis_fails_and_can_be_repeated(
+    settings: Settings, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    direct = settings.model_copy(update={"task_distributor": "redis"})
+    async with running(direct) as found, stub_of(found.grpc) as stub:
+        redis.stop()
         with pytest.raises(aio.AioRpcError) as caught:
             await stub.CreateMember(ALICE)
         redis.start()
         await stub.CreateMember(ALICE)
+        mail = await sink[0].mails.get()
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert (caught.value.details() or "").startswith(
         "failed to distribute task to send verify email: "
     )
-    assert link_of(await sink[0].mails.get())
+    assert link_of(mail)
 
 
 async def test_without_a_mail_server_mails_go_to_the_folder(

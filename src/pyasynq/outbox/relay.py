@@ -45,7 +45,7 @@ SHORTENED: Final = timedelta(minutes=10)
 STALE_S: Final = SHORTENED.total_seconds() / 2
 """A batch that was read longer ago is read again, in case others sent it meanwhile."""
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 5.0
 """What a pass that has begun gets to end at a stop."""
 
 

@@ -108,10 +108,12 @@ class Settings(BaseSettings):
         smtp_address: ``host:port`` of the mail server; without it mails are files.
         smtp_security: ``none``, ``starttls``, or ``tls`` from the first byte.
         mailbox_dir: Folder for mails without a mail server.
-        verify_email_delay: Wait before the verification mail. At least one second: the
-            task is queued just before the member is committed, and must not find nobody.
+        verify_email_delay: Wait before the verification mail. At least one second: a task that
+            is queued at once is queued before its member is committed, and must not find nobody.
         verify_email_lifetime: How long a link verifies, counted from the last sending.
         verify_email_max_wrong: Wrong tokens after which a link is locked.
+        task_distributor: ``outbox`` writes tasks with the member and queues them after the
+            commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
         password_hash_time: Passes of argon2id over its memory.
         password_hash_memory_kib: Memory of one hash, KiB.
@@ -146,6 +148,7 @@ class Settings(BaseSettings):
     verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
     verify_email_lifetime: Annotated[timedelta, _between("1s", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
+    task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
     password_hash_time: Annotated[int, Field(ge=1)] = 3
     password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536

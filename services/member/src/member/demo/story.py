@@ -22,6 +22,7 @@ from member.demo.smtp import SmtpSink
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 
+_LOOK_S = 0.02
 _LINK = re.compile(r"http://\S+/verify-email\?token=\S+")
 _SIGN_UP = pb.CreateMemberRequest(
     membername="alice",
@@ -126,7 +127,7 @@ async def _enqueued(stage: Stage) -> Event:
     event = await stage.log.wait("enqueued task", within_s=PATIENCE_S)
     key, due = await _scheduled(stage, event)
     stage.narrator.say(
-        "Task enqueued in Redis",
+        "Task written with the member; enqueued in Redis after the commit",
         type=event["type"],
         payload=event["payload"],
         queue=event["queue"],
@@ -141,11 +142,12 @@ async def _scheduled(stage: Stage, event: Event) -> tuple[str, datetime]:
     """Look into Redis itself: the sorted set of delayed tasks, as every asynq peer reads it."""
     key = f"asynq:{{{event['queue']}}}:scheduled"
     async with Redis.from_url(f"redis://{stage.redis}") as redis:
-        score = await redis.zscore(key, event["task_id"])
-    if score is None:
-        msg = f"Redis holds no task {event['task_id']} in {key}"
-        raise DemoError(msg)
-    return key, datetime.fromtimestamp(float(score), UTC)
+        for _ in range(int(PATIENCE_S / _LOOK_S)):  # it comes a moment after the commit
+            if score := await redis.zscore(key, event["task_id"]):
+                return key, datetime.fromtimestamp(float(score), UTC)
+            await asyncio.sleep(_LOOK_S)
+    msg = f"Redis holds no task {event['task_id']} in {key}"
+    raise DemoError(msg)
 
 
 async def _picked_up(stage: Stage, enqueued: Event) -> None:
