@@ -1,6 +1,7 @@
 """``pyasynq relay`` moves what is written, and stops when told."""
 
 import signal
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def test_a_relay_is_found_by_module_and_name() -> None:
 
 def test_the_name_of_a_relay_is_relay_when_left_out() -> None:
     assert load_relay("tests.cli.relays") is relays.relay
+
+
+def test_without_sqlalchemy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyasynq.outbox", None)
+    with pytest.raises(ExitError, match=r"pip install 'pyasynq\[sqlalchemy\]'"):
+        load_relay(RELAY)
 
 
 def test_what_is_no_relay_is_refused() -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
+from tests.cli.workers import WorkerProcess, worker
 from tests.outbox.writing import TASK, count, work_off, write_many
 from tests.waiting import wait_until
 
@@ -99,6 +101,57 @@ async def test_many_relays_enqueue_each_row_once(
     done += await work_off(broker)
     assert len(relays) == 4
     assert sorted(done) == sorted(task_id for ids in written for task_id in ids)
+
+
+class Herd:
+    """Relays in processes of their own, of which one after another is killed."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._stack = AsyncExitStack()
+        self._relays: list[WorkerProcess] = []
+
+    async def __aenter__(self) -> Self:
+        for _ in range(3):
+            await self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def replace_one(self) -> None:
+        self._relays.pop(0).send(signal.SIGKILL)
+        await self._start()
+
+    async def _start(self) -> None:
+        relay = worker("tests.cli.relays", command="relay", environ=self._environ)
+        self._relays.append(await self._stack.enter_async_context(relay))
+
+
+async def test_relays_that_are_killed_at_work_enqueue_each_row_once(
+    database: str, redis_url: str, outbox: Outbox, engine: AsyncEngine, broker: Broker
+) -> None:
+    written: list[str] = []
+    done: list[str] = []
+
+    async def goes_on() -> bool:
+        done.extend(await work_off(broker))
+        return len(done) >= len(written) - 100
+
+    async def write_and_kill(herd: Herd) -> None:
+        written.extend(await write_many(outbox, engine, [TASK] * 200))
+        await wait_until(goes_on, 20)
+        await herd.replace_one()  # while a hundred are still on their way
+
+    async with Herd({"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}) as herd:
+        [await write_and_kill(herd) for _ in range(6)]
+        await wait_until(lambda: is_empty(outbox, engine), 20)
+    done += await work_off(broker)
+    assert sorted(done) == sorted(written)
+
+
+async def is_empty(outbox: Outbox, engine: AsyncEngine) -> bool:
+    return await count(outbox, engine) == 0
 
 
 async def test_relays_that_read_the_same_rows_enqueue_them_once(

@@ -101,7 +101,6 @@ class Relay:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Relay while the block runs; leaving it lets a pass that has begun end."""
-        self._stopped.clear()
         job = asyncio.create_task(kept(self), name=self.name)
         try:
             yield self
@@ -110,6 +109,7 @@ class Relay:
             self._woken.set()
             await asyncio.wait([job], timeout=PATIENCE_S)
             await dismiss([job])
+            self._stopped.clear()
 
     async def run(self) -> None:
         """Relay until cancelled, or until the block of `running` ends."""
