@@ -133,7 +133,11 @@ class Client:
             raise ClientClosedError
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
-        check_task(task, self._max_payload)
+        if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("task", task, "a Task")
+        if task.payload is not None and len(task.payload) > self._max_payload:
+            size = f"{len(task.payload)} bytes"
+            raise OptionError("payload", size, f"at most {self._max_payload} bytes (max_payload)")
         merged = merge(task.options, options)
         plan = compose(task, merged, now=now, task_id=task_id)
         return _Composed(plan, task, merged, now)
@@ -295,19 +299,6 @@ class SyncClient:
             if not self._thread.is_alive():
                 self._thread.start()
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
-
-def check_task(task: Task, max_payload: int) -> None:
-    """Return if *task* is one and has a payload of at most *max_payload* bytes.
-
-    Raises:
-        OptionError: If not.
-    """
-    if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError("task", task, "a Task")
-    if task.payload is not None and len(task.payload) > max_payload:
-        size = f"{len(task.payload)} bytes"
-        raise OptionError("payload", size, f"at most {max_payload} bytes (max_payload)")
 
 
 def _random_ids(count: int) -> list[str]:

@@ -14,7 +14,7 @@ from pyasynq.cli.exits import ExitError
 from pyasynq.cli.loading import load_relay
 from pyasynq.outbox import Outbox
 from tests.cli import relays
-from tests.cli.workers import worker
+from tests.cli.workers import command
 from tests.waiting import wait_until
 
 RELAY = "tests.cli.relays:relay"
@@ -39,7 +39,7 @@ async def test_a_relay_moves_tasks_until_it_is_told_to_stop(
     number: signal.Signals, database: str, engine: AsyncEngine, redis_url: str, r: Redis
 ) -> None:
     environ = {"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}
-    async with worker(RELAY, command="relay", environ=environ) as process:
+    async with command("relay", RELAY, environ=environ) as process:
         async with AsyncSession(engine) as session, session.begin():
             await Outbox().enqueue(session, Task("t"))
         await wait_until(lambda: r.llen("asynq:{default}:pending"), 15)

@@ -1,11 +1,11 @@
-"""``python -m pyasynq worker`` as a process of its own."""
+"""``python -m pyasynq worker`` and its like as processes of their own."""
 
 import asyncio
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -55,19 +55,22 @@ class WorkerProcess:
         return bool(line)
 
 
+def worker(
+    *words: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
+) -> AbstractAsyncContextManager[WorkerProcess]:
+    """Yield ``pyasynq worker`` with *words*; it is killed in the end."""
+    return command("worker", *words, cwd=cwd, environ=environ)
+
+
 @asynccontextmanager
-async def worker(
-    *words: str,
-    command: str = "worker",
-    cwd: Path = ROOT,
-    environ: Mapping[str, str] | None = None,
+async def command(
+    *words: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
 ) -> AsyncGenerator[WorkerProcess]:
-    """Yield ``pyasynq worker``, or another *command*, with *words*; it is killed in the end."""
+    """Yield ``pyasynq`` with *words*; it is killed in the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "pyasynq",
-        command,
         *words,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
-from tests.cli.workers import WorkerProcess, worker
+from tests.cli.workers import WorkerProcess, command
 from tests.outbox.writing import TASK, count, work_off, write_many
 from tests.waiting import wait_until
 
@@ -124,7 +124,7 @@ class Herd:
         await self._start()
 
     async def _start(self) -> None:
-        relay = worker("tests.cli.relays", command="relay", environ=self._environ)
+        relay = command("relay", "tests.cli.relays", environ=self._environ)
         self._relays.append(await self._stack.enter_async_context(relay))
 
 

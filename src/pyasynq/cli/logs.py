@@ -23,7 +23,7 @@ class _Json(logging.Formatter):
 
 
 def add_to(options: Options) -> None:
-    """Add what `set_up` wants to know to the options of a command."""
+    """Add what says how log lines look."""
     options.value("--log-format", choices=["console", "json"], default="console", help="log lines")
     options.value(
         "--log-level",

@@ -9,9 +9,10 @@ from sqlalchemy import MetaData, Table, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
-from pyasynq.client import MAX_PAYLOAD, check_task
+from pyasynq.client import MAX_PAYLOAD
 from pyasynq.clock import Clock
 from pyasynq.compose import compose
+from pyasynq.errors import OptionError
 from pyasynq.options import EnqueueOptions, checked, merge
 from pyasynq.outbox.rows import make_table, values_of
 from pyasynq.task import Task
@@ -71,7 +72,7 @@ class Outbox:
             OptionError: If an option or the payload is not allowed; nothing was written.
             SQLAlchemyError: If the database did not take it.
         """
-        check_task(task, self._max_payload)
+        self._check_size(task)
         row_id, now = str(uuid.uuid4()), self._clock.now()
         plan = compose(task, merge(task.options, checked(options)), now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
@@ -92,6 +93,12 @@ class Outbox:
             yield
         finally:
             self._wakers.discard(wake)
+
+    def _check_size(self, task: Task) -> None:
+        size = len(task.payload or b"")
+        if size > self._max_payload:
+            allowed = f"at most {self._max_payload} bytes (max_payload)"
+            raise OptionError("payload", f"{size} bytes", allowed)
 
     def _wake_after_commit(self, session: Session) -> None:
         # The end of the outermost transaction, not "after_commit", which savepoints have as well.

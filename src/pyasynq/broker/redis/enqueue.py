@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys, records, scripts
+from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import Call, Each
+from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.clock import Clock
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.message import TaskMessage, encode
 from pyasynq.states import TaskState
 
 REGISTERED_S: Final = 60
@@ -18,6 +19,7 @@ REGISTERED_S: Final = 60
 Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 
 ACCEPTED: Final = 1
+CONFLICT: Final = 0
 
 
 class RedisEnqueue:
@@ -62,25 +64,39 @@ def _call(plans: Sequence[Plan]) -> Call:
     queue = plans[0].message.queue
     prefix = keys.task(queue)
     each: list[Each] = []
+    for plan in plans:
+        each += created(plan)
     match plans[0]:
         case Pending():
-            for plan in plans:
-                each += records.created(plan)
             return scripts.enqueue(
                 each, pending=keys.container(queue, TaskState.PENDING), task_prefix=prefix
             )
         case Scheduled():
-            for plan in cast("Sequence[Scheduled]", plans):
-                each += (*records.created(plan), plan.at_s, plan.message.group_key)
             return scripts.schedule(
                 each, scheduled=keys.container(queue, TaskState.SCHEDULED), task_prefix=prefix
             )
         case Grouped():
-            for plan in plans:
-                each += (*records.created(plan), plan.message.group_key)
             return scripts.group(
                 each, groups=keys.groups(queue), task_prefix=prefix, group_prefix=keys.group(queue)
             )
+
+
+def created(plan: Plan) -> tuple[Each, ...]:
+    """Return what the scripts' EACH names for *plan*, and name its lock in its message."""
+    message = plan.message
+    lock, ttl_s = "", 0
+    if plan.lock is not None:
+        lock = keys.unique(message.queue, message.type, plan.lock.digest)
+        ttl_s = plan.lock.ttl_s
+        message.unique_key = lock
+    created = (message.id, blob(encode(message)), lock, ttl_s)
+    match plan:
+        case Pending():
+            return created
+        case Scheduled(at_s=at_s):
+            return *created, at_s, message.group_key
+        case Grouped():
+            return *created, message.group_key
 
 
 def _place_refusals(
@@ -93,4 +109,11 @@ def _place_refusals(
         return
     for place, reply in zip(places, replies, strict=True):
         if reply != ACCEPTED:
-            answers[place] = records.refusal(plans[place].message, reply)
+            answers[place] = refusal(plans[place].message, reply)
+
+
+def refusal(message: TaskMessage, reply: int) -> Refusal:
+    """Return why a task was refused, from the script's *reply*."""
+    if reply == CONFLICT:
+        return TaskIDConflictError(message.queue, message.id)
+    return DuplicateTaskError(message.queue, message.type)

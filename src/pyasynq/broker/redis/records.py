@@ -1,34 +1,8 @@
 """Task ids and messages as Redis holds them, whoever wrote them."""
 
-from typing import Final
-
-from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.compose import Plan
-from pyasynq.errors import DuplicateTaskError, PoisonError, TaskIDConflictError
-from pyasynq.message import TaskMessage, decode, encode
-
-CONFLICT: Final = 0
-"""What ``lua/created.lua`` answers for an id that is taken."""
-
-
-def created(plan: Plan) -> tuple[str, Each, str, int]:
-    """Return what ``lua/created.lua`` wants of *plan*: id, message, lock, and the lock's life."""
-    message = plan.message
-    lock, ttl_s = "", 0
-    if plan.lock is not None:
-        lock = keys.unique(message.queue, message.type, plan.lock.digest)
-        ttl_s = plan.lock.ttl_s
-        message.unique_key = lock
-    return message.id, blob(encode(message)), lock, ttl_s
-
-
-def refusal(message: TaskMessage, reply: int) -> Refusal:
-    """Return why *message* was refused, by what the script replied."""
-    if reply == CONFLICT:
-        return TaskIDConflictError(message.queue, message.id)
-    return DuplicateTaskError(message.queue, message.type)
+from pyasynq.errors import PoisonError
+from pyasynq.message import TaskMessage, decode
 
 
 def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, bool]:

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys, records, scripts
+from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.enqueue import created, refusal
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
@@ -13,6 +14,9 @@ from pyasynq.states import TaskState
 
 Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 Row: TypeAlias = tuple[str, Plan]
+
+OF_EVERY_PLAN: Final = 4
+"""Values that ``lua/created.lua`` wants: id, message, lock, and the lock's life."""
 
 CREATED: Final = 1
 CREATED_BEFORE: Final = 2
@@ -64,7 +68,7 @@ def _relayed(rows: Sequence[Row], kept_s: int) -> Call:
     queue = rows[0][1].message.queue
     each: list[Each] = []
     for row, plan in rows:
-        each += (row, *records.created(plan), *_place(plan))
+        each += (row, *created(plan)[:OF_EVERY_PLAN], *_place(plan))
     return scripts.relay(
         each,
         pending=keys.container(queue, TaskState.PENDING),
@@ -93,4 +97,4 @@ def _answer(plan: Plan, reply: int | BrokerError) -> bool | Refusal | BrokerErro
         return reply
     if reply in {CREATED, CREATED_BEFORE}:
         return reply == CREATED
-    return records.refusal(plan.message, reply)
+    return refusal(plan.message, reply)
