@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -15,21 +16,28 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import (
+    ActiveTask,
     BrokerUnavailableError,
     Client,
     ClientClosedError,
     Clock,
     DuplicateTaskError,
+    Inspector,
     OptionError,
     PyasynqError,
+    ResultExpiredError,
+    Server,
+    SkipRetry,
     SyncClient,
     Task,
+    TaskFailedError,
     TaskIDConflictError,
     TaskInfo,
     TaskState,
 )
 from pyasynq.client import CHUNK, MAX_PAYLOAD
 from tests.servers import RedisServer
+from tests.waiting import wait_until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -58,6 +66,13 @@ async def script_calls(r: Redis) -> int:
     """Return how many times Redis was asked to run a script."""
     statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
     return statistics["cmdstat_evalsha"]["calls"]
+
+
+def enqueue_until_closed(client: SyncClient) -> str:
+    with suppress(ClientClosedError):
+        while True:
+            client.enqueue(Task("t"))
+    return "closed"
 
 
 def ids(outcomes: list[TaskInfo | PyasynqError]) -> list[str]:
@@ -184,7 +199,7 @@ async def test_an_unknown_option_is_refused_before_anything_is_written(
 async def test_a_payload_over_the_limit_is_refused_before_anything_is_written(
     client: Client, r: Redis
 ) -> None:
-    with pytest.raises(OptionError, match=r"at most 1048576 bytes \(max_payload\)"):
+    with pytest.raises(OptionError, match=r"at most 1048576 bytes with headers \(max_payload\)"):
         await client.enqueue(Task("t", bytes(MAX_PAYLOAD + 1)))
     assert await r.dbsize() == 0
 
@@ -199,6 +214,20 @@ async def test_the_limit_of_payloads_can_be_chosen(redis_url: str) -> None:
         await client.enqueue(Task("t", b"12"))
         with pytest.raises(OptionError, match="payload must be at most 2 bytes"):
             await client.enqueue(Task("t", b"123"))
+
+
+async def test_headers_count_as_well(redis_url: str) -> None:
+    async with Client(redis_url, max_payload=8) as client:
+        task = Task("t", b"12", headers={"a": "é"})
+        await client.enqueue(task, headers={"b": "12"})
+        with pytest.raises(OptionError, match=r"at most 8 bytes with headers .* got '9 bytes'"):
+            await client.enqueue(task, headers={"b": "123"})
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1", None, 2**40])
+def test_a_limit_of_payloads_that_cannot_work_is_refused(limit: object) -> None:
+    with pytest.raises(OptionError, match=r"^max_payload must be a whole number from 1"):
+        Client("redis://127.0.0.1:6379", max_payload=cast("int", limit))
 
 
 async def test_the_text_of_a_refused_payload_shows_its_size_alone(redis_url: str) -> None:
@@ -288,8 +317,8 @@ async def test_an_empty_batch_writes_nothing(client: Client, r: Redis) -> None:
 
 
 async def test_a_batch_of_nothing_but_bad_tasks_writes_nothing(redis_url: str, r: Redis) -> None:
-    async with Client(redis_url, max_payload=0) as client:
-        (outcome,) = await client.enqueue_many([Task("t", b"1")])
+    async with Client(redis_url, max_payload=1) as client:
+        (outcome,) = await client.enqueue_many([Task("t", b"12")])
     assert isinstance(outcome, OptionError)
     assert await r.dbsize() == 0
 
@@ -401,6 +430,16 @@ async def test_a_queue_is_registered_again_when_a_client_starts(redis_url: str, 
     assert await r.smembers("asynq:queues") == {b"default"}
 
 
+def test_a_client_in_a_second_event_loop_says_what_is_wrong() -> None:
+    client = Client("unix:///nowhere/redis")
+    with pytest.raises(BrokerUnavailableError):
+        asyncio.run(client.ping())
+    with pytest.raises(PyasynqError, match="one Client for each loop"):
+        asyncio.run(client.ping())
+    with pytest.raises(PyasynqError, match="or use a SyncClient"):
+        asyncio.run(asyncio.wait_for(client.enqueue(Task("t")), 5))
+
+
 # -- without an event loop -------------------------------------------------------------------------
 
 
@@ -456,6 +495,29 @@ def test_closing_a_sync_client_ends_its_thread(redis_url: str) -> None:
     assert threading.active_count() == before
 
 
+def test_calls_of_other_threads_are_answered_when_a_sync_client_is_closed(
+    redis_url: str,
+) -> None:
+    clients = [SyncClient(redis_url) for _ in range(20)]
+    with ThreadPoolExecutor(4 * len(clients)) as threads:
+        calls = [threads.submit(enqueue_until_closed, client) for client in clients * 4]
+        _ = [client.close() for client in clients]
+        answers = [call.result(20) for call in calls]
+    assert answers == ["closed"] * len(calls)
+
+
+def test_a_call_that_was_accepted_before_a_sync_client_is_closed_is_written(
+    redis_url: str,
+) -> None:
+    sync_client = SyncClient(redis_url)
+    tasks = [Task("t")] * (8 * CHUNK)
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(sync_client.enqueue_many, tasks)
+        asyncio.run(wait_until(lambda: bool(sync_client._calls)))
+        sync_client.close()
+    assert len(ids(call.result())) == len(tasks)
+
+
 def test_closing_a_sync_client_twice_does_nothing(redis_url: str) -> None:
     sync_client = SyncClient(redis_url)
     sync_client.close()
@@ -505,3 +567,78 @@ async def test_a_sync_client_serves_both_sides_of_a_fork(redis_url: str, r: Redi
     )
     assert await asyncio.wait_for(process.wait(), 20) == 0
     assert await r.llen("asynq:{default}:pending") == 3
+
+
+# -- results ---------------------------------------------------------------------------------------
+
+
+async def test_a_result_is_awaited(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        await task.write_result(b"sent")
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        assert await client.result(info, timeout=MINUTE) == b"sent"
+
+
+async def test_a_result_that_nobody_wrote_is_empty(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        assert task.id
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        assert await client.result(info, timeout=MINUTE) == b""
+
+
+async def test_all_who_wait_for_a_result_get_it_at_once(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyasynq.client.SHORTEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.LONGEST_PAUSE_S", 30)
+    go_on = anyio.Event()
+
+    async def handler(task: ActiveTask) -> None:
+        await go_on.wait()
+        await task.write_result(b"sent")
+
+    async with Server(redis_url).running(handler), Redis.from_url(redis_url) as r:
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        waiting = [asyncio.create_task(client.result(info, timeout=MINUTE)) for _ in range(3)]
+
+        async def blocked() -> bool:
+            return (await r.info("clients"))["blocked_clients"] >= 3
+
+        await wait_until(blocked)
+        go_on.set()
+        with anyio.fail_after(5):
+            assert await asyncio.gather(*waiting) == [b"sent"] * 3
+
+
+async def test_a_task_that_fails_for_good_has_no_result(client: Client, redis_url: str) -> None:
+    async def handler(task: ActiveTask) -> None:
+        raise SkipRetry(task.type)
+
+    async with Server(redis_url).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE))
+        with pytest.raises(TaskFailedError, match=r"failed: t$"):
+            await client.result(info, timeout=MINUTE)
+
+
+async def test_a_task_that_is_gone_has_no_result(client: Client, redis_url: str) -> None:
+    info = await client.enqueue(Task("t"), queue="q")
+    async with Inspector(redis_url) as inspector:
+        await inspector.delete_task("q", info.id)
+    with pytest.raises(ResultExpiredError, match="is gone from 'q'"):
+        await client.result(info)
+
+
+async def test_a_result_is_not_awaited_for_ever(client: Client) -> None:
+    info = await client.enqueue(Task("t", retention=MINUTE))
+    with pytest.raises(TimeoutError):
+        await client.result(info, timeout=timedelta(milliseconds=30))
+
+
+def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
+    info = sync_client.enqueue(Task("t", retention=MINUTE))
+    with pytest.raises(TimeoutError):
+        sync_client.result(info, timeout=timedelta(milliseconds=30))

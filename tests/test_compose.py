@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq import Task, TaskInfo, TaskState
-from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled, compose, describe
+from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled, changed, compose, describe
 from pyasynq.message import TaskMessage
 from pyasynq.options import Options, checked, merge
 
@@ -228,3 +228,29 @@ def test_a_deadline_reads_as_it_was_stored() -> None:
 @pytest.mark.parametrize(("given_time", "read"), [(timedelta(), None), (SECOND, SECOND)])
 def test_no_retention_reads_as_none(given_time: timedelta, read: timedelta | None) -> None:
     assert described(Task("t"), retention=given_time).retention == read
+
+
+# -- changing what is there ------------------------------------------------------------------------
+
+STANDING = TaskMessage(id="1", type="t", payload=b"old", retry=3, timeout=60, headers={"a": "1"})
+
+
+def test_a_message_is_changed_only_in_what_is_given() -> None:
+    revised = changed(STANDING, checked({"max_retry": 5}))
+    assert (revised.retry, revised.timeout, dict(revised.headers)) == (5, 60, {"a": "1"})
+    assert STANDING.retry == 3
+
+
+def test_headers_replace_those_that_stood_there() -> None:
+    assert dict(changed(STANDING, checked({"headers": {"b": "2"}})).headers) == {"b": "2"}
+
+
+def test_a_lock_is_named_after_the_new_payload() -> None:
+    locked = changed(STANDING, checked({}))
+    locked.unique_key = "asynq:{q}:unique:t:149603e6c03516362a8da23f624db945"
+    revised = changed(locked, checked({}), payload=b"abc")
+    assert revised.unique_key == "asynq:{q}:unique:t:900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_a_task_without_lock_gets_none_with_its_payload() -> None:
+    assert changed(STANDING, checked({}), payload=b"abc").unique_key == ""

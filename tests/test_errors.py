@@ -16,14 +16,23 @@ from pyasynq.errors import (
     PayloadError,
     PoisonError,
     PyasynqError,
+    QueueActiveError,
+    QueueNotEmptyError,
+    QueueNotFoundError,
+    QueueNotPausedError,
+    QueuePausedError,
     ResultError,
+    ResultExpiredError,
     RetryIn,
     RevokeTask,
     ServerStateError,
     SkipRetry,
     Snooze,
     TaskCanceledError,
+    TaskFailedError,
     TaskIDConflictError,
+    TaskNotFoundError,
+    TaskStateError,
     TaskTimeoutError,
 )
 
@@ -45,7 +54,7 @@ def test_the_tree_drawn_at_the_top_names_every_error_and_signal() -> None:
     drawn = set(
         re.findall(r"\b(\w+Error|SkipRetry|RevokeTask|RetryIn|Snooze)\b", str(errors.__doc__))
     )
-    assert drawn - {"ValueError"} == {error.__name__ for error in EXCEPTIONS}
+    assert drawn - {"ValueError", "TimeoutError"} == {error.__name__ for error in EXCEPTIONS}
 
 
 def test_an_option_error_is_a_value_error_as_well() -> None:
@@ -55,6 +64,16 @@ def test_an_option_error_is_a_value_error_as_well() -> None:
 def test_an_option_error_keeps_the_option_the_value_and_what_is_allowed() -> None:
     error = OptionError("queue", 5, "text")
     assert (error.option, error.value, error.allowed) == ("queue", 5, "text")
+
+
+def test_an_option_error_bears_a_value_that_cannot_be_shown() -> None:
+    class Hidden:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    assert str(OptionError("queue", Hidden(), "text")) == (
+        "queue must be text, got a Hidden that cannot be shown"
+    )
 
 
 def test_an_option_error_says_what_was_given_and_what_would_be_right() -> None:
@@ -91,6 +110,39 @@ def test_an_option_error_cuts_a_long_value() -> None:
             PayloadError("t", "no `id`"),
             {"type": "t", "reason": "no `id`"},
             "payload of 't' does not fit: no `id`",
+        ),
+        (QueueNotFoundError("q"), {"queue": "q"}, "queue not found: 'q'"),
+        (
+            QueueNotEmptyError("q"),
+            {"queue": "q"},
+            "queue is not empty: 'q'; force deletes its tasks as well",
+        ),
+        (
+            QueueActiveError("q"),
+            {"queue": "q"},
+            "cannot remove queue with active tasks: 'q'; let them end first",
+        ),
+        (QueuePausedError("q"), {"queue": "q"}, "queue 'q' is already paused"),
+        (QueueNotPausedError("q"), {"queue": "q"}, "queue 'q' is not paused"),
+        (
+            TaskNotFoundError("q", "7"),
+            {"queue": "q", "task_id": "7"},
+            "task not found: '7' is not in 'q'",
+        ),
+        (
+            ResultExpiredError("q", "7"),
+            {"queue": "q", "task_id": "7"},
+            "no result: '7' is gone from 'q'; retention keeps it longer",
+        ),
+        (
+            TaskStateError("q", "7", "active", "delete"),
+            {"queue": "q", "task_id": "7", "state": "active", "order": "delete"},
+            "cannot delete task '7' in 'q': it is active; cancel it first",
+        ),
+        (
+            TaskFailedError("q", "7", "boom"),
+            {"queue": "q", "task_id": "7", "last_error": "boom"},
+            "task '7' in 'q' failed: boom",
         ),
         (
             ResultError("7"),
@@ -141,3 +193,7 @@ def test_a_delay_that_is_no_timedelta_is_refused(signal: type[RetryIn] | type[Sn
 @pytest.mark.parametrize("signal", [RetryIn, Snooze])
 def test_a_negative_delay_is_none(signal: type[RetryIn] | type[Snooze]) -> None:
     assert signal(timedelta.min).delay == timedelta(0)
+
+
+def test_a_task_that_failed_without_error_was_archived() -> None:
+    assert str(TaskFailedError("q", "7", None)) == "task '7' in 'q' failed: it was archived"

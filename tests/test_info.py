@@ -5,6 +5,8 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 
 from pyasynq import TaskInfo, TaskState
+from pyasynq.info import described
+from pyasynq.message import TaskMessage
 
 INFO = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
 
@@ -35,3 +37,15 @@ def test_a_state_reads_as_its_word() -> None:
 
 def test_infos_of_one_task_are_equal() -> None:
     assert TaskInfo(**asdict(INFO)) == INFO
+
+
+def test_a_bare_message_describes_a_task_with_little() -> None:
+    message = TaskMessage(id="1", queue="q", type="t", retry=25)
+    assert described(message, state=TaskState.PENDING) == INFO
+
+
+def test_a_message_with_times_that_no_calendar_knows_is_described() -> None:
+    message = TaskMessage(id="1", queue="q", type="t", deadline=2**62, timeout=2**62)
+    info = described(message, state=TaskState.PENDING)
+    assert info.deadline is not None
+    assert info.deadline.year == 9999

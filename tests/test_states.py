@@ -1,6 +1,6 @@
 """States carry asynq's words, and the moves between them lead everywhere and nowhere else."""
 
-from pyasynq.states import MOVES, TaskState
+from pyasynq.states import MOVES, ORDERS, Order, TaskState
 
 STATES = set(TaskState)
 
@@ -45,3 +45,14 @@ def test_only_a_pending_task_becomes_active() -> None:
 def test_a_task_that_waits_is_not_lost() -> None:
     waiting = {TaskState.PENDING, TaskState.SCHEDULED, TaskState.RETRY}
     assert [state for state in waiting if None in MOVES[state]] == []
+
+
+def test_every_order_is_obeyed_in_some_state_and_never_by_a_running_task() -> None:
+    assert set(ORDERS) == set(Order)
+    assert all(ORDERS.values())
+    assert TaskState.ACTIVE not in frozenset[TaskState]().union(*ORDERS.values())
+
+
+def test_no_order_moves_a_task_to_where_it_is() -> None:
+    assert TaskState.PENDING not in ORDERS[Order.RUN]
+    assert TaskState.ARCHIVED not in ORDERS[Order.ARCHIVE]

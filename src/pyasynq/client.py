@@ -1,20 +1,29 @@
 """Put tasks into queues."""
 
 import asyncio
+import concurrent.futures
 import functools
 import os
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
 
 from pyasynq.broker import Broker, EnqueuePath, connect
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe
-from pyasynq.errors import ClientClosedError, OptionError, PyasynqError
+from pyasynq.errors import (
+    ClientClosedError,
+    OptionError,
+    PyasynqError,
+    ResultExpiredError,
+    TaskFailedError,
+)
 from pyasynq.info import TaskInfo
-from pyasynq.options import EnqueueOptions, Options, checked, merge
+from pyasynq.options import EnqueueOptions, Options, check_count, checked, merge
+from pyasynq.states import TaskState
 from pyasynq.task import Task
 
 if TYPE_CHECKING:
@@ -24,8 +33,15 @@ T = TypeVar("T")
 Answer: TypeAlias = Exception | None
 
 MAX_PAYLOAD: Final = 1024 * 1024
+LARGEST_PAYLOAD: Final = 256 * MAX_PAYLOAD
+"""Half of what Redis takes for one value or argument."""
+
 CHUNK: Final = 256
 """Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
+
+SHORTEST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 1
+"""Pauses between looks at a task whose result is awaited; they grow. A Python worker ends them."""
 
 
 class Client:
@@ -39,16 +55,17 @@ class Client:
         Args:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
                 close.
-            max_payload: Largest payload accepted, bytes.
+            max_payload: Largest payload accepted, bytes; headers count.
             clock: Tells the time; a test may bring its own.
 
         Raises:
             OptionError: If the URL or the client cannot be used.
         """
+        self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._clock = clock or Clock()
         self._broker: Broker = connect(broker, self._clock)
-        self._max_payload = max_payload
         self._gathered = _Gathered(self._broker.enqueueing)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     @property
@@ -104,12 +121,32 @@ class Client:
             outcomes += await writing
         return outcomes
 
+    async def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:  # noqa: ASYNC109
+        """Wait until a task is completed and return its result; empty if its handler wrote none.
+
+        What a Python worker completes is told at once; what a Go worker completes is found after a
+        second at most. The task needs a *retention*: without one its result goes with it. Every
+        call that waits takes a connection of its own.
+
+        Args:
+            info: The task, as `enqueue` returned it; only queue and id are looked at.
+            timeout: Longest wait; None waits as long as it takes.
+
+        Raises:
+            TaskFailedError: If the task was archived: its retries are spent, or it was given up.
+            ResultExpiredError: If the task is gone.
+            TimeoutError: If it was not over in time.
+        """
+        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            return await self._awaited(info.queue, info.id)
+
     async def ping(self) -> None:
         """Return when Redis answers.
 
         Raises:
             BrokerError: If it does not.
         """
+        self._check_loop()
         await self._broker.ping()
 
     async def aclose(self) -> None:
@@ -131,14 +168,40 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise ClientClosedError
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                msg = (
+                    "a Client works in one event loop, and this one began in another: make one "
+                    "Client for each loop (each asyncio.run), or use a SyncClient"
+                )
+                raise PyasynqError(msg)
+            self._loop = loop
+
+    async def _awaited(self, queue: str, task_id: str) -> bytes:
+        pause_s = SHORTEST_PAUSE_S
+        while True:
+            task = await self._broker.results.look(queue, task_id)
+            if task is None:
+                raise ResultExpiredError(queue, task_id)
+            if task.state is TaskState.COMPLETED:
+                return task.result or b""
+            if task.state is TaskState.ARCHIVED:
+                raise TaskFailedError(queue, task_id, task.last_error)
+            await self._broker.results.wait(queue, task_id, longest_s=pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("task", task, "a Task")
-        if task.payload is not None and len(task.payload) > self._max_payload:
-            size = f"{len(task.payload)} bytes"
-            raise OptionError("payload", size, f"at most {self._max_payload} bytes (max_payload)")
         merged = merge(task.options, options)
+        size = _size(task, merged)
+        if size > self._max_payload:
+            allowed = f"at most {self._max_payload} bytes with headers (max_payload)"
+            raise OptionError("payload", f"{size} bytes", allowed)
         plan = compose(task, merged, now=now, task_id=task_id)
         return _Composed(plan, task, merged, now)
 
@@ -161,6 +224,15 @@ class Client:
             composed if isinstance(composed, OptionError) else next(answers) or composed.info()
             for composed in chunk
         ]
+
+
+def _size(task: Task, options: Options) -> int:
+    """Return the bytes of the task's payload and headers."""
+    size = 0 if task.payload is None else len(task.payload)
+    if task.headers or options.headers:
+        headers = {**task.headers, **options.headers}
+        size += sum(len(text.encode()) for text in chain(headers, headers.values()))
+    return size
 
 
 class _Composed:
@@ -237,7 +309,7 @@ class SyncClient:
 
         Args:
             broker: A URL or a bare ``host:port``.
-            max_payload: Largest payload accepted, bytes.
+            max_payload: Largest payload accepted, bytes; headers count.
 
         Raises:
             OptionError: If the URL cannot be used.
@@ -259,17 +331,25 @@ class SyncClient:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
         return self._wait(self._client.enqueue_many(tasks, **options))
 
+    def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:
+        """Wait for the result of a task; see `Client.result`."""
+        return self._wait(self._client.result(info, timeout=timeout))
+
     def ping(self) -> None:
         """Return when Redis answers; see `Client.ping`."""
         self._wait(self._client.ping())
 
     def close(self) -> None:
-        """Close the connections and end the thread. Closing twice does nothing."""
+        """Close the connections and end the thread, once other threads' calls are answered.
+
+        Closing twice does nothing.
+        """
         with self._lock:
             closed, self._closed = self._closed, True
         if closed:
             return
         if self._thread.is_alive():
+            concurrent.futures.wait(self._calls.copy())
             asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -287,6 +367,7 @@ class SyncClient:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._calls: set[concurrent.futures.Future[Any]] = set()
         self._client = self._make_client()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
@@ -298,7 +379,12 @@ class SyncClient:
                 raise ClientClosedError
             if not self._thread.is_alive():
                 self._thread.start()
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+            answer = asyncio.run_coroutine_threadsafe(call, self._loop)
+            self._calls.add(answer)  # `close` waits for what was accepted before it
+        try:
+            return answer.result()
+        finally:
+            self._calls.discard(answer)
 
 
 def _random_ids(count: int) -> list[str]:

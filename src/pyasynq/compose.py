@@ -121,6 +121,32 @@ def describe(plan: Plan, task: Task, options: Options, *, now: datetime) -> Task
     return info
 
 
+def changed(message: TaskMessage, options: Options, *, payload: bytes | None = None) -> TaskMessage:
+    """Return a copy of *message* with what is given changed; the unique lock follows the payload.
+
+    Differs:
+        In the reference the lock stays with the old payload (D54).
+    """
+    copy = TaskMessage()
+    copy.CopyFrom(message)
+    if payload is not None:
+        copy.payload = payload
+    if payload is not None and copy.unique_key:
+        copy.unique_key = f"{copy.unique_key.rpartition(':')[0]}:{_digest(payload)}"
+    if options.headers:
+        copy.headers.clear()
+    if options.max_retry is not None:
+        copy.retry = options.max_retry
+    if options.timeout is not None:
+        copy.timeout = whole_seconds(options.timeout)
+    if options.retention is not None:
+        copy.retention = whole_seconds(options.retention)
+    if options.deadline is not None:
+        copy.deadline = int(options.deadline.timestamp())
+    copy.headers.update(options.headers)
+    return copy
+
+
 def _timeout_s(options: Options) -> int:
     if options.timeout is not None:
         return whole_seconds(options.timeout)
@@ -152,8 +178,11 @@ def _process_at(options: Options, now: datetime) -> datetime | None:
 
 
 def _lock(payload: bytes | None, unique: timedelta, start: datetime, now: datetime) -> Lock:
-    digest = "" if payload is None else hashlib.md5(payload, usedforsecurity=False).hexdigest()
-    return Lock(digest=digest, ttl_s=max(1, whole_seconds(start + unique - now)))
+    return Lock(digest=_digest(payload), ttl_s=max(1, whole_seconds(start + unique - now)))
+
+
+def _digest(payload: bytes | None) -> str:
+    return "" if payload is None else hashlib.md5(payload, usedforsecurity=False).hexdigest()
 
 
 def _next_process_at(plan: Plan) -> datetime | None:

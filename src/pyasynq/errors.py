@@ -11,10 +11,23 @@ PyasynqError
 │   └── BrokerFullError               out of memory (maxmemory)
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
+├── QueueNotFoundError                no queue has this name
+├── QueueNotEmptyError                the queue to be deleted holds tasks
+│   └── QueueActiveError              some of them are running
+├── QueuePausedError                  the queue is paused already
+├── QueueNotPausedError               the queue is not paused
+├── TaskNotFoundError                 the queue has no task with this id
+│   └── ResultExpiredError            it was there, but its retention is over
+├── TaskStateError                    not allowed in the state the task is in
+├── TaskFailedError                   the task whose result is awaited was given up
 ├── ServerStateError                  a server was started twice, or is over
+├── SchedulerStateError               a scheduler was started twice, or is over
+├── EntryNotFoundError                a scheduler has no such entry
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
 ├── ResultError                       a result could not be written
+├── SemaphoreTimeoutError (TimeoutError)  no token was free in time
+├── NoTokenError                      a token that is not held was released
 ├── TaskTimeoutError                  the task's timeout or deadline has passed
 ├── TaskCanceledError                 an operator canceled the task
 └── LeaseExpiredError                 the worker lost the task's lease
@@ -26,6 +39,10 @@ from datetime import timedelta
 from typing import Final
 
 _LONGEST_SHOWN: Final = 80
+_STATE_HINTS: Final = {
+    "active": "; cancel it first",
+    "staged": "; its group is just being combined, try again later",
+}
 
 
 class PyasynqError(Exception):
@@ -122,6 +139,128 @@ class ClientClosedError(PyasynqError):
         super().__init__("the client is closed: make a new one")
 
 
+class QueueNotFoundError(PyasynqError):
+    """No queue has this name.
+
+    Attributes:
+        queue: The name.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is not there."""
+        self.queue = queue
+        super().__init__(f"queue not found: {queue!r}")
+
+
+class QueueNotEmptyError(PyasynqError):
+    """The queue was not deleted because it holds tasks.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that holds tasks."""
+        self.queue = queue
+        super().__init__(f"queue is not empty: {queue!r}; force deletes its tasks as well")
+
+
+class QueueActiveError(QueueNotEmptyError):
+    """The queue was not deleted because some of its tasks are running; force changes nothing."""
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* whose tasks are running."""
+        super().__init__(queue)
+        self.args = (f"cannot remove queue with active tasks: {queue!r}; let them end first",)
+
+
+class QueuePausedError(PyasynqError):
+    """The queue is paused already.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is paused."""
+        self.queue = queue
+        super().__init__(f"queue {queue!r} is already paused")
+
+
+class QueueNotPausedError(PyasynqError):
+    """The queue is not paused.
+
+    Attributes:
+        queue: Name of the queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        """Name the *queue* that is not paused."""
+        self.queue = queue
+        super().__init__(f"queue {queue!r} is not paused")
+
+
+class TaskNotFoundError(PyasynqError):
+    """The queue has no task with this id.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+    """
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the *queue* and the *task_id* that is not in it."""
+        self.queue = queue
+        self.task_id = task_id
+        super().__init__(f"task not found: {task_id!r} is not in {queue!r}")
+
+
+class ResultExpiredError(TaskNotFoundError):
+    """The task is gone, and its result with it: it kept none, or its retention is over."""
+
+    def __init__(self, queue: str, task_id: str) -> None:
+        """Name the task that is gone."""
+        super().__init__(queue, task_id)
+        self.args = (f"no result: {task_id!r} is gone from {queue!r}; retention keeps it longer",)
+
+
+class TaskStateError(PyasynqError):
+    """What was ordered is not allowed in the state the task is in; nothing was changed.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+        state: Where the task is, in a word; ``staged`` for one that is just being combined.
+        order: What was to be done, in a word.
+    """
+
+    def __init__(self, queue: str, task_id: str, state: str, order: str) -> None:
+        """Name the task, its *state*, and the *order* that is not allowed there."""
+        self.queue = queue
+        self.task_id = task_id
+        self.state = state
+        self.order = order
+        hint = _STATE_HINTS.get(state, "")
+        super().__init__(f"cannot {order} task {task_id!r} in {queue!r}: it is {state}{hint}")
+
+
+class TaskFailedError(PyasynqError):
+    """The task whose result is awaited was given up.
+
+    Attributes:
+        queue: Name of the queue.
+        task_id: Id of the task.
+        last_error: Text of its last failure, or None if an operator archived it.
+    """
+
+    def __init__(self, queue: str, task_id: str, last_error: str | None) -> None:
+        """Name the task and say what it failed with."""
+        self.queue = queue
+        self.task_id = task_id
+        self.last_error = last_error
+        super().__init__(f"task {task_id!r} in {queue!r} failed: {last_error or 'it was archived'}")
+
+
 class ServerStateError(PyasynqError):
     """The server cannot do this in its present state.
 
@@ -133,6 +272,32 @@ class ServerStateError(PyasynqError):
         """Name the *state* the server is in."""
         self.state = state
         super().__init__(f"a server runs once; this one is {state}: make a new Server")
+
+
+class SchedulerStateError(PyasynqError):
+    """The scheduler cannot do this in its present state.
+
+    Attributes:
+        state: ``new``, ``active`` or ``closed``.
+    """
+
+    def __init__(self, state: str) -> None:
+        """Name the *state* the scheduler is in."""
+        self.state = state
+        super().__init__(f"a scheduler runs once; this one is {state}: make a new Scheduler")
+
+
+class EntryNotFoundError(PyasynqError):
+    """The scheduler has no entry with this id.
+
+    Attributes:
+        entry_id: The id.
+    """
+
+    def __init__(self, entry_id: str) -> None:
+        """Name the *entry_id* that is unknown."""
+        self.entry_id = entry_id
+        super().__init__(f"no scheduler entry found: {entry_id!r}")
 
 
 class HandlerNotFoundError(PyasynqError):
@@ -174,6 +339,34 @@ class ResultError(PyasynqError):
         """Name the task whose result was refused."""
         self.task_id = task_id
         super().__init__(f"failed to write task result: {task_id!r} is no longer ours")
+
+
+class SemaphoreTimeoutError(PyasynqError, TimeoutError):
+    """No token of a semaphore was free in time.
+
+    Attributes:
+        scope: Name of the semaphore.
+        limit: Tokens there are.
+    """
+
+    def __init__(self, scope: str, limit: int) -> None:
+        """Name the semaphore and say how many tokens there are."""
+        self.scope = scope
+        self.limit = limit
+        super().__init__(f"all {limit} tokens of semaphore {scope!r} are taken")
+
+
+class NoTokenError(PyasynqError):
+    """A token was released that is not held.
+
+    Attributes:
+        scope: Name of the semaphore.
+    """
+
+    def __init__(self, scope: str) -> None:
+        """Name the semaphore."""
+        self.scope = scope
+        super().__init__(f"no token of semaphore {scope!r} is held here: acquire it first")
 
 
 class TaskTimeoutError(PyasynqError):
@@ -250,5 +443,8 @@ def _checked_delay(delay: object) -> timedelta:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - it is the user's code
+        text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -12,11 +12,20 @@ from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.errors import PoisonError
-from pyasynq.proto.asynq_pb2 import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.proto.asynq_pb2 import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    TaskMessage,
+    WorkerInfo,
+)
 
 __all__ = [
+    "SchedulerEnqueueEvent",
+    "SchedulerEntry",
     "ServerInfo",
     "TaskMessage",
     "WorkerInfo",
@@ -25,11 +34,14 @@ __all__ = [
     "instant",
     "revised",
     "safe_text",
+    "timestamp",
     "unix_s",
 ]
 
 MAX_ERROR: Final = 8192
 _LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+NEVER_S: Final = -62_135_596_800
+"""Go's zero time, the start of year 1."""
 
 
 def encode(message: TaskMessage) -> bytes:
@@ -95,3 +107,16 @@ def instant(unix_s: float) -> datetime:
 def unix_s(instant: datetime) -> int:
     """Return *instant* as whole Unix seconds, rounded up: nothing is early."""
     return math.ceil(instant.timestamp())
+
+
+def timestamp(at: datetime | None) -> Timestamp:
+    """Return *at* as records hold it; None, which means never, is Go's zero time.
+
+    Source:
+        Protocol section 2.6: a time that is left out would be 1970 for Go.
+    """
+    if at is None:
+        return Timestamp(seconds=NEVER_S)
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp

@@ -122,6 +122,17 @@ def merge(first: Options, then: Options) -> Options:
     return msgspec.structs.replace(first, **changes)
 
 
+def check_count(option: str, value: object, most: int) -> int:
+    """Return *value* if it is a number of things.
+
+    Raises:
+        OptionError: If it is no whole number from 1 to *most*.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise OptionError(option, value, f"a whole number from 1 to {most}")
+    return value
+
+
 def check_name(option: str, value: object) -> str:
     """Return *value* if it can name a thing in Redis.
 
@@ -164,6 +175,19 @@ def check_headers(value: object) -> Mapping[str, str]:
             raise OptionError("headers", headers, "a mapping of text to text")
         _utf8("headers", text)
     return cast("dict[str, str]", headers)
+
+
+def check_instant(name: str, value: object) -> datetime:
+    """Return *value* in UTC, if it is an instant that Redis can hold.
+
+    Raises:
+        OptionError: If it is not, or has no time zone.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise OptionError(name, value, "a datetime with a time zone")
+    if not FIRST <= value < LATEST:
+        raise OptionError(name, value, "after the start of 1970 and before the year 9000")
+    return value.astimezone(UTC)
 
 
 def whole_seconds(duration: timedelta) -> int:
@@ -210,14 +234,6 @@ def _time_or_zero(name: str, value: object) -> timedelta:
     return _duration(name, value, zero=True)
 
 
-def _instant(name: str, value: object) -> datetime:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise OptionError(name, value, "a datetime with a time zone")
-    if not FIRST <= value < LATEST:
-        raise OptionError(name, value, "after the start of 1970 and before the year 9000")
-    return value.astimezone(UTC)
-
-
 def _headers(_name: str, value: object) -> Mapping[str, str]:
     return check_headers(value)
 
@@ -234,9 +250,9 @@ _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "task_id": check_name,
     "max_retry": _max_retry,
     "timeout": _some_time,
-    "deadline": _instant,
+    "deadline": check_instant,
     "unique": _some_time,
-    "process_at": _instant,
+    "process_at": check_instant,
     "process_in": _time_or_zero,
     "retention": _time_or_zero,
     "group": _group,

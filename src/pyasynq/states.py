@@ -1,7 +1,7 @@
 """The states a task can be in, and the moves between them, as data.
 
 Source:
-    Protocol sections 1.4 and 3.1 (asynq v0.26.0 ``TaskState``).
+    Protocol sections 1.4, 3.1 and 8.4 (asynq v0.26.0 ``TaskState``, ``Inspector``).
 """
 
 from enum import StrEnum
@@ -28,8 +28,30 @@ MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
     TaskState.ACTIVE: frozenset(
         {None, TaskState.COMPLETED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.PENDING}
     ),
-    TaskState.AGGREGATING: frozenset({None}),
+    TaskState.AGGREGATING: frozenset({None, TaskState.ARCHIVED}),
     TaskState.COMPLETED: frozenset({None}),
     TaskState.ARCHIVED: frozenset({None}),
 }
 """From each state, the states that clients and servers move a task to; None is "no task"."""
+
+
+class Order(StrEnum):
+    """What an operator may do to a task; the word stands in errors."""
+
+    RUN = "run"
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    UPDATE = "update"
+    UPDATE_PAYLOAD = "update the payload of"
+    RESCHEDULE = "reschedule"
+
+
+ORDERS: Final[dict[Order, frozenset[TaskState]]] = {
+    Order.RUN: frozenset(TaskState) - {TaskState.PENDING, TaskState.ACTIVE},
+    Order.ARCHIVE: frozenset(TaskState) - {TaskState.ARCHIVED, TaskState.ACTIVE},
+    Order.DELETE: frozenset(TaskState) - {TaskState.ACTIVE},
+    Order.UPDATE: frozenset({TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED}),
+    Order.UPDATE_PAYLOAD: frozenset({TaskState.SCHEDULED}),
+    Order.RESCHEDULE: frozenset({TaskState.SCHEDULED, TaskState.RETRY}),
+}
+"""For each order, the states in which a task obeys it."""

@@ -14,6 +14,7 @@ from pyasynq import (
     App,
     Client,
     OptionError,
+    PayloadError,
     PyasynqError,
     Task,
     TaskState,
@@ -298,12 +299,29 @@ async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
     assert (await queue.fields(info.id))["result"] == '{"answer":42}'
 
 
+def endless() -> list[object]:
+    """Return a list that holds itself."""
+    things: list[object] = []
+    things.append(things)
+    return things
+
+
+class Broken:
+    """Stands for a model with a defect of its own."""
+
+    def model_dump(self, *, mode: str) -> object:
+        raise KeyError(mode)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), endless(), Broken()], ids=["no json", "endless", "bug"]
+)
 async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_again(
-    app: App, queue: QueueView
+    value: object, app: App, queue: QueueView
 ) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> object:
-        return object()
+        return value
 
     info = await answer.enqueue()
     await work_off(app)
@@ -424,3 +442,47 @@ def test_a_task_keeps_name_and_docstring_of_its_function() -> None:
 
 async def _nothing() -> None:
     """Do nothing."""
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+async def test_the_apps_aggregator_combines_what_its_tasks_were_called_with(app: App) -> None:
+    digests: list[list[str]] = []
+    arrived = asyncio.Event()
+
+    @app.task("notify", group="bob")
+    async def notify(text: str) -> None: ...
+
+    @app.task("digest")
+    async def digest(texts: list[str]) -> None:
+        digests.append(sorted(texts))
+        arrived.set()
+
+    @app.aggregator
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        return digest.task([notify.arguments(task)["text"] for task in tasks])
+
+    async with asyncio.timeout(15), app.server(group_max_size=2).running():
+        await notify.enqueue("a")
+        await notify.enqueue("b")
+        await arrived.wait()
+    assert digests == [["a", "b"]]
+    assert isinstance(aggregate("bob", []), Task)
+
+
+async def test_an_app_has_one_aggregator(app: App) -> None:
+    @app.aggregator
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        return tasks[0]
+
+    with pytest.raises(OptionError, match="one for the whole app"):
+        app.aggregator(aggregate)
+
+
+async def test_arguments_that_do_not_fit_name_the_field(app: App) -> None:
+    @app.task("notify")
+    async def notify(text: str) -> None: ...
+
+    with pytest.raises(PayloadError, match="text"):
+        notify.arguments(Task("notify", b"{}"))

@@ -1,6 +1,9 @@
 """Payloads are made of arguments and become arguments again, of the types that were declared."""
 
 import asyncio
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -221,8 +224,9 @@ async def test_types_that_are_written_as_text_are_understood(app: App, got: list
         (b"[]", "Expected `object`, got `array`"),
         (b"", "Object missing required field `name`"),
         (b"\xff", "malformed"),
+        (b'{"other":' + b"[" * 100_000, "RecursionError: maximum recursion depth exceeded"),
     ],
-    ids=["type", "missing", "cut", "list", "nothing", "no json"],
+    ids=["type", "missing", "cut", "list", "nothing", "no json", "too deep"],
 )
 async def test_a_payload_that_does_not_fit_is_archived_at_once_and_says_where(
     payload: bytes, reason: str, app: App, client: Client, queue: QueueView
@@ -276,6 +280,57 @@ def test_an_argument_that_is_no_json_is_refused_before_it_is_sent() -> None:
 
     with pytest.raises(PayloadError, match="object cannot be sent as JSON"):
         take.task(object())  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("place", "hidden"),
+    [
+        ("$.thing", lambda number: number),
+        ("$.thing.a[1]", lambda number: {"a": [None, number]}),
+        ("$.thing.weight", lambda number: Parcel(1, number)),
+    ],
+    ids=["itself", "in lists", "in a dataclass"],
+)
+def test_a_float_that_json_cannot_carry_is_refused_before_it_is_sent(
+    number: float, place: str, hidden: Callable[[float], object]
+) -> None:
+    @App(URL).task("t")
+    async def take(thing: Any) -> None: ...  # noqa: ANN401 - what is tested
+
+    with pytest.raises(PayloadError, match=rf"finite `float`, got `.*` - at `{re.escape(place)}`"):
+        take.task(hidden(number))  # type: ignore[call-arg]
+
+
+def test_a_float_that_json_cannot_carry_is_refused_as_the_whole_payload() -> None:
+    @App(URL).task("t")
+    async def take(number: float | None, /) -> None: ...
+
+    with pytest.raises(PayloadError, match=r"finite `float`, got `nan` - at `\$`"):
+        take.task(math.nan)
+
+
+def test_an_argument_that_holds_itself_is_refused_before_it_is_sent() -> None:
+    @App(URL).task("t")
+    async def take(things: list[Any]) -> None: ...
+
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(PayloadError, match="recursion"):
+        take.task(endless)
+
+
+def test_a_model_that_fails_to_dump_is_refused_with_its_error_as_the_cause() -> None:
+    class Broken(Model):
+        def model_dump(self, *, mode: str) -> dict[str, object]:
+            raise KeyError(mode)
+
+    @App(URL).task("t")
+    async def take(model: Model) -> None: ...
+
+    with pytest.raises(PayloadError, match="KeyError: 'json'") as refusal:
+        take.task(Broken(1))
+    assert isinstance(refusal.value.__cause__, KeyError)
 
 
 def test_text_is_refused_where_bytes_are_the_whole_payload() -> None:

@@ -1,10 +1,11 @@
 """What the tests of brokers enqueue, take and settle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from pyasynq.broker import Broker, Lease, Taken
+from pyasynq.broker import Broker, GroupRules, Lease, Member, StagedSet, Taken
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.message import TaskMessage, revised
 from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
@@ -13,6 +14,8 @@ OWNER = "server/1"
 LEASE_S = 30.0
 PAST_S = 1_000_000_000
 FUTURE_S = 4_000_000_000
+
+
 LOCK = Lock(digest="0cc1", ttl_s=100)
 
 
@@ -56,6 +59,12 @@ def many_pending(count: int, *, queue: str = "q") -> list[Plan]:
     return [a_pending(str(n), queue=queue) for n in range(count)]
 
 
+def many_large(count: int, *, queue: str = "q") -> list[Plan]:
+    """Return plans of which two fill a call; the first has the id 0."""
+    payload = bytes(MAX_BYTES // 2)
+    return [a_pending(str(n), queue=queue, payload=payload) for n in range(count)]
+
+
 async def enqueue(broker: Broker, *plans: Plan) -> None:
     """Enqueue *plans*, all of which are to be accepted."""
     assert set(await broker.enqueueing.enqueue(plans)) == {None}
@@ -66,9 +75,8 @@ async def ask(
 ) -> list[Taken]:
     """Return what the queues gave, which is to be no error."""
     answers = await broker.processing.dequeue(counts, owner=owner, lease_s=lease_s)
-    taken = [answer for answer in answers if isinstance(answer, Taken)]
-    assert taken == answers
-    return taken
+    assert [taken.error for taken in answers] == [None] * len(answers)
+    return answers
 
 
 async def take(
@@ -92,6 +100,24 @@ async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = 
     return lease
 
 
+async def a_staged_set(
+    broker: Broker, *plans: Plan, group: str = "g", max_size: int | None = None
+) -> StagedSet:
+    """Enqueue *plans* into a group and stage them."""
+    await enqueue(broker, *plans)
+    rules = GroupRules(grace_s=3600, max_size=max_size or len(plans))
+    staged = await broker.grouping.stage("q", group, rules)
+    assert staged is not None
+    return staged
+
+
+async def members_of(broker: Broker, staged: StagedSet) -> list[Member]:
+    """Return the tasks of *staged*, which is to be there."""
+    members = await broker.grouping.members(staged)
+    assert members is not None
+    return members
+
+
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
     """Return the answer to *verdict*."""
     (answer,) = await broker.processing.settle([(lease, verdict)])
@@ -101,6 +127,11 @@ async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
 def ids(leases: Iterable[Lease]) -> list[str]:
     """Return the ids of *leases*, in order."""
     return [lease.id for lease in leases]
+
+
+def member_ids(members: Iterable[Member]) -> list[str]:
+    """Return the ids of *members*, in order."""
+    return [member.id for member in members]
 
 
 def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:
@@ -133,3 +164,20 @@ def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
         (four, archived(four)),
         (five, REQUEUE),
     ]
+
+
+async def one_of_each(broker: Broker, *, queue: str = "q") -> None:
+    """Put one task into every state; its id is the state's word."""
+
+    async def settled(task_id: str, verdict: Callable[[Lease], Verdict]) -> None:
+        lease = await a_lease(broker, a_pending(task_id, queue=queue))
+        await broker.processing.write_result(lease, b"done")
+        assert await settle(broker, lease, verdict(lease))
+
+    await settled("retry", retried)
+    await settled("archived", archived)
+    await settled("completed", completed)
+    await a_lease(broker, a_pending("active", queue=queue))
+    waiting = (a_pending("pending", queue=queue), a_grouped("aggregating", queue=queue))
+    await enqueue(broker, *waiting, a_scheduled("scheduled", queue=queue))
+    await broker.registry.register([queue])

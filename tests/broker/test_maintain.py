@@ -17,6 +17,7 @@ from tests.broker.making import (
     completed,
     enqueue,
     ids,
+    many_large,
     many_pending,
     retried,
     settle,
@@ -133,6 +134,28 @@ async def test_leases_that_are_over_are_listed_in_batches(broker: Broker) -> Non
     await enqueue(broker, *many_pending(130))
     await take(broker, 130, lease_s=-1)
     assert len((await broker.maintenance.expired("q")).leases) == 128
+
+
+async def test_large_tasks_whose_leases_are_over_are_listed_a_few_at_a_time(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, *many_large(3))
+    await take(broker, 3, lease_s=-1)
+    await take(broker, 3, lease_s=-1)
+    (first, second) = (await broker.maintenance.expired("q")).leases
+    await broker.processing.settle([(first, DONE), (second, DONE)])
+    assert ids((await broker.maintenance.expired("q")).leases) == ["2"]
+
+
+async def test_the_leases_of_a_server_whose_id_starts_like_the_dead_ones_go_on(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, *many_pending(3))
+    await take(broker, owner="worker-1/7")
+    await take(broker, owner="worker-10/7")
+    await take(broker, owner="worker-1/0/7")
+    assert await broker.maintenance.end_leases("q", "worker-1") == 1
+    assert ids((await broker.maintenance.expired("q")).leases) == ["0"]
 
 
 async def test_the_leases_of_a_dead_server_are_over_at_once(broker: Broker) -> None:

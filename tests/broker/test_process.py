@@ -5,6 +5,7 @@ import time
 import anyio
 
 from pyasynq.broker import Broker, Lease
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
 from pyasynq.settle import DONE, REQUEUE, Archive, Verdict
 from tests.broker.making import (
     LEASE_S,
@@ -17,6 +18,7 @@ from tests.broker.making import (
     enqueue,
     every_verdict,
     ids,
+    many_large,
     many_pending,
     retried,
     settle,
@@ -32,7 +34,7 @@ async def test_a_taken_task_is_what_was_enqueued(broker: Broker) -> None:
     await enqueue(broker, plan)
     (lease,) = await take(broker)
     assert lease.message == plan.message
-    assert (lease.id, lease.queue, lease.owner) == ("1", "q", OWNER)
+    assert (lease.id, lease.queue, lease.owner) == ("1", "q", f"{OWNER}.0")
 
 
 async def test_a_lease_ends_on_the_workers_clock(broker: Broker) -> None:
@@ -89,6 +91,42 @@ async def test_more_than_128_tasks_are_taken_in_one_call(broker: Broker) -> None
     assert len(await take(broker, 300)) == 10
 
 
+async def test_large_tasks_are_taken_a_few_at_a_time(broker: Broker) -> None:
+    await enqueue(broker, *many_large(5))
+    (first,) = await ask(broker, {"q": 5})
+    (second,) = await ask(broker, {"q": 5})
+    assert [ids(first.leases), ids(second.leases)] == [["0", "1"], ["2", "3"]]
+
+
+async def test_a_queue_that_gave_less_because_its_tasks_are_large_is_not_empty(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, *many_large(3))
+    (taken,) = await ask(broker, {"q": 3})
+    assert (len(taken.leases), taken.empty, taken.ghosts) == (2, False, 0)
+
+
+async def test_a_task_is_taken_however_large_it_is(broker: Broker) -> None:
+    await enqueue(broker, a_pending(payload=bytes(3 * MAX_BYTES)))
+    assert ids(await take(broker, 2)) == ["1"]
+
+
+async def test_queues_that_are_asked_together_share_what_one_answer_may_bring(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, *many_large(2, queue="q"), *many_large(2, queue="r"))
+    taken = await ask(broker, {"q": 2, "r": 2})
+    assert [ids(answer.leases) for answer in taken] == [["0"], ["0"]]
+
+
+async def test_many_queues_of_large_tasks_all_give_one(broker: Broker) -> None:
+    queues = [f"q{n}" for n in range(MAX_SHARES + 1)]
+    plans = [plan for queue in queues for plan in many_large(2, queue=queue)]
+    await enqueue(broker, *plans)
+    taken = await ask(broker, dict.fromkeys(queues, 2))
+    assert [len(answer.leases) for answer in taken] == [1] * len(queues)
+
+
 # -- settle ----------------------------------------------------------------------------------------
 
 
@@ -118,6 +156,13 @@ async def test_more_than_128_verdicts_are_written_in_one_call(broker: Broker) ->
     await enqueue(broker, *many_pending(300))
     settled: list[tuple[Lease, Verdict]] = [(lease, DONE) for lease in await take(broker, 300)]
     assert await broker.processing.settle(settled) == [True] * 300
+
+
+async def test_verdicts_with_large_messages_are_all_written(broker: Broker) -> None:
+    await enqueue(broker, *many_large(5))
+    leases = [lease for _ in range(3) for lease in await take(broker, 2)]
+    settled = [(lease, retried(lease)) for lease in leases]
+    assert await broker.processing.settle(settled) == [True] * 5
 
 
 async def test_nothing_to_settle_is_answered_with_nothing(broker: Broker) -> None:

@@ -23,12 +23,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import Lease, Taken, connect
+from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, connect
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage
 from pyasynq.settle import DONE, REQUEUE, Verdict
-from pyasynq.states import MOVES, TaskState
+from pyasynq.states import MOVES, ORDERS, Order, TaskState
 from tests.broker.making import (
     LEASE_S,
     a_grouped,
@@ -52,6 +52,8 @@ ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
 verdicts = st.sampled_from(["done", "complete", "retry", "snooze", "archive", "requeue"])
+orders = st.sampled_from([Order.RUN, Order.ARCHIVE, Order.DELETE])
+states = st.sampled_from(TaskState)
 some = st.integers(1, 4)
 picks = st.integers(0, 10)
 
@@ -79,6 +81,8 @@ class Tasks(RuleBasedStateMachine):
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
         self.lost: list[Lease] = []
+        self.staged: dict[str, tuple[StagedSet, list[str]]] = {}
+        self.combined = 0
         self.lock: str | None = None
         self.counted: Counter[str] = Counter()
         self.takings = 0
@@ -283,6 +287,100 @@ class Tasks(RuleBasedStateMachine):
             self._release(task_id)
             self._drop(task_id)
 
+    # -- groups ------------------------------------------------------------------------------------
+
+    @rule(count=some)
+    def stage(self, count: int) -> None:
+        waiting = list(self._scored("g:g"))
+        rules = GroupRules(grace_s=10_000, max_size=count)
+        staged = self.run(self.broker.grouping.stage("q", "g", rules))
+        assert (staged is not None) == (len(waiting) >= count)
+        if staged is not None:
+            self.staged[staged.id] = staged, waiting[:count]
+
+    @precondition(lambda self: self.staged)
+    @rule(kind=kinds, unique=st.booleans())
+    def combine(self, kind: str, unique: bool) -> None:  # noqa: FBT001
+        set_id, (staged, members) = next(iter(self.staged.items()))
+        self.combined += 1
+        task_id = f"combined {self.combined}"
+        lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
+        answer = self.run(self.broker.grouping.combine(staged, _plan(kind, task_id, lock)))
+        if unique and self.lock and self.lock not in members:
+            assert isinstance(answer, DuplicateTaskError)
+            return
+        assert answer is True
+        del self.staged[set_id]
+        for member in members:
+            self._release(member)
+            self._drop(member)
+        self._bring_in(task_id, kind, unique=unique)
+
+    @precondition(lambda self: self.staged)
+    @rule(stale=st.booleans())
+    def put_back(self, stale: bool) -> None:  # noqa: FBT001
+        _, (staged, members) = self.staged.popitem()
+        if stale:
+            self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{staged.id}": 1})
+            count = self.run(self.broker.grouping.reclaim("q"))
+        else:
+            count = self.run(self.broker.grouping.put_back(staged))
+        assert count == len(members)
+        assert self.run(self.broker.grouping.combine(staged, a_pending("late"))) is False
+
+    @precondition(lambda self: self.staged)
+    @rule()
+    def give_up(self) -> None:
+        staged, members = self.staged.popitem()[1]
+        found = self.run(self.broker.grouping.members(staged))
+        assert found is not None
+        assert [member.id for member in found] == members
+        assert self.run(self.broker.grouping.archive(staged, found)) == len(members)
+        for member in members:
+            self._move(member, "archived")
+            self.tasks[member] = replace(self.tasks[member], group="")
+
+    @rule()
+    def find_groups(self) -> None:
+        lost = bool(self._scored("g:g"))
+        self.redis.delete(f"{Q}groups", f"{Q}group_search")
+        assert self.run(self.broker.grouping.find("q"))[0] == lost
+
+    # -- by hand -----------------------------------------------------------------------------------
+
+    @rule(order=orders, state=states, count=some)
+    def order(self, order: Order, state: TaskState, count: int) -> None:
+        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        chosen = self.run(self.broker.inspecting.ids(place, count))
+        if not chosen or state not in ORDERS[order]:
+            return
+        answers = self.run(self.broker.inspecting.order(order, place, chosen))
+        assert answers == [True] * len(chosen)
+        for task_id in chosen:
+            self._ordered(order, task_id)
+
+    @rule(order=orders, state=states, task_id=ids)
+    def order_what_is_elsewhere(self, order: Order, state: TaskState, task_id: str) -> None:
+        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        known = self.tasks.get(task_id)
+        if state in ORDERS[order] and (known is None or known.state != state):
+            assert self.run(self.broker.inspecting.order(order, place, [task_id])) == [False]
+
+    def _ordered(self, order: Order, task_id: str) -> None:
+        known = self.tasks[task_id]
+        assert known.state in ORDERS[order]
+        if known.state == "pending":
+            self.queue.remove(task_id)
+        match order:
+            case Order.RUN:
+                self.tasks[task_id] = replace(known, state="pending", group="")
+                self.queue.append(task_id)
+            case Order.ARCHIVE:
+                self.tasks[task_id] = replace(known, state="archived", group="")
+            case _:
+                self._release(task_id)
+                del self.tasks[task_id]
+
     @rule()
     def forget_scripts(self) -> None:
         self.redis.script_flush()
@@ -306,6 +404,11 @@ class Tasks(RuleBasedStateMachine):
     def every_task_is_in_the_one_place_its_state_names(self) -> None:
         places = [(task_id, name) for name in LISTS for task_id in self._listed(name)]
         places += [(task_id, _state_of(name)) for name in ZSETS for task_id in self._scored(name)]
+        places += [
+            (task_id, "aggregating")
+            for set_id in self.staged
+            for task_id in self._scored(f"g:g:{set_id}")
+        ]
         assert sorted(places) == sorted((name, known.state) for name, known in self.tasks.items())
 
     @invariant()
@@ -341,6 +444,12 @@ class Tasks(RuleBasedStateMachine):
     @invariant()
     def a_group_with_tasks_is_known(self) -> None:
         assert not self._scored("g:g") or self.redis.smembers(f"{Q}groups") == {b"g"}
+
+    @invariant()
+    def every_set_has_its_tasks_and_no_other_is_there(self) -> None:
+        names = {f"g:g:{set_id}": members for set_id, (_, members) in self.staged.items()}
+        assert self._scored("aggregation_sets").keys() == {f"{Q}{name}" for name in names}
+        assert {name: list(self._scored(name)) for name in names} == names
 
     def _hash(self, key: bytes) -> Known:
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(key))

@@ -12,3 +12,9 @@ no_app = "something else"
 async def show(task: ActiveTask) -> None:
     """Say on stdout which task ran."""
     print(f"ran {task.id}", flush=True)  # noqa: T201 - what the test reads
+
+
+@app.periodic("@every 1s")
+@app.task("often")
+async def often() -> None:
+    """Be enqueued every second."""

@@ -83,3 +83,9 @@ async def test_what_is_no_http_ends_the_connection_alone(redis_url: str) -> None
         await ask(port, b"\xff" * 100_000 + b"\n")
         status, _ = await ask(port)
     assert status == "HTTP/1.1 200 OK"
+
+
+async def test_a_probe_that_asks_for_the_head_gets_no_body(redis_url: str) -> None:
+    async with healthy(redis_url) as (_, port):
+        answer = await ask(port, b"HEAD /healthz HTTP/1.1\r\n\r\n")
+    assert answer == ("HTTP/1.1 200 OK", None)

@@ -1,5 +1,10 @@
 """Mistakes on the command line are told on stderr, with an exit code that says which."""
 
+import asyncio
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ from pyasynq.cli import main
 from pyasynq.cli.exits import ExitError
 from pyasynq.cli.loading import load_app
 from tests.cli import apps
+from tests.cli.workers import command
 
 
 def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +34,10 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ["worker", "m:app", "-Q", "a=b"],
         ["worker", "m:app", "--shutdown-timeout", "soon"],
         ["worker", "m:app", "--log-format", "xml"],
+        ["scheduler"],
+        ["scheduler", "m:app", "--catch-up", "some"],
+        ["scheduler", "m:app", "--location", "Nowhere/Land"],
+        ["scheduler", "m:app", "--heartbeat-interval", "often"],
     ],
     ids=" ".join,
 )
@@ -90,3 +100,54 @@ def test_a_module_that_is_missing_inside_the_app_is_not_taken_for_the_app(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="something_not_installed"):
         load_app("needy:app")
+
+
+# -- ends ------------------------------------------------------------------------------------------
+
+
+async def test_an_interrupted_command_ends_with_130() -> None:
+    connected, gone = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with command("queue", "list", "-u", f"127.0.0.1:{port}") as process:
+            await asyncio.wait_for(connected.wait(), 15)
+            process.send(signal.SIGINT)
+            assert await process.ends() == 130
+        await asyncio.wait_for(gone.wait(), 15)
+    assert "Traceback" not in "\n".join(process.lines)
+
+
+def test_a_reader_that_has_enough_is_no_mistake(redis_url: str) -> None:
+    line = f"{sys.executable} -m pyasynq stats --json -u {redis_url} | true"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["--version"], ["version"]])
+def test_the_version_can_be_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        main(words)
+    assert capsys.readouterr().out == f"pyasynq {pyasynq.__version__}\n"
+
+
+def test_a_command_line_is_read_without_what_takes_long_to_load() -> None:
+    program = """
+import atexit, sys
+from pyasynq.cli import main
+late = {"redis", "rich", "yaml", "prometheus_client"}
+atexit.register(lambda: print(late & {*sys.modules} or "none of them"))
+main(["--help"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "none of them"

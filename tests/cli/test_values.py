@@ -1,11 +1,11 @@
 """Durations, weights and addresses are read as people write them."""
 
 import argparse
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq.cli.values import Options, address, duration, weights
+from pyasynq.cli.values import Options, address, duration, instant, weights
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,56 @@ def test_a_variable_stands_for_a_switch(text: str, on: bool) -> None:  # noqa: F
 def test_a_variable_that_cannot_be_read_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as end:
         parsed({"PYASYNQ_SHUTDOWN_TIMEOUT": "soon"})
+    assert end.value.code == 2
+
+
+# -- of operators ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2030-01-31T12:00:00Z", datetime(2030, 1, 31, 12, tzinfo=UTC)),
+        ("2030-01-31T12:00:00+02:00", datetime(2030, 1, 31, 10, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_is_read_as_rfc_3339_writes_it(text: str, at: datetime) -> None:
+    assert instant(text) == at
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "2030-01-31", "2030-01-31T12:00:00"])
+def test_an_instant_without_zone_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no instant"):
+        instant(text)
+
+
+def operators(environ: dict[str, str], *words: str) -> argparse.Namespace:
+    """Return what *words* mean to a command that needs a queue."""
+    parser = argparse.ArgumentParser()
+    options = Options(parser, environ)
+    options.value("-q", "--queue", required=True, help="")
+    options.value("-o", "--output", choices=["table", "json"], default="table", help="")
+    options.value("-H", "--header", action="append", help="")
+    return parser.parse_args(words)
+
+
+def test_a_variable_stands_for_an_option_that_is_needed() -> None:
+    assert operators({"PYASYNQ_QUEUE": "q"}).queue == "q"
+
+
+def test_a_variable_holds_several_values_between_commas() -> None:
+    words = operators({"PYASYNQ_QUEUE": "q", "PYASYNQ_HEADER": "a=1,b=2"})
+    assert words.header == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [({}, ()), ({"PYASYNQ_OUTPUT": "xml"}, ("-q", "q")), ({}, ("-q", "q", "-o", "xml"))],
+    ids=["none", "variable", "option"],
+)
+def test_what_is_missing_or_no_choice_is_a_usage_error(
+    environ: dict[str, str], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        operators(environ, *words)
     assert end.value.code == 2

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 import pyasynq
+from pyasynq import option_texts
 from pyasynq.errors import PoisonError
 from pyasynq.message import TaskMessage, decode, encode
 from tests.interop import golden
@@ -21,6 +22,10 @@ WHOLE_TASKS = [
 
 def named(line: dict[str, Any]) -> str:
     return str(line["name"])
+
+
+def told(line: dict[str, Any]) -> str:
+    return str(line["text"])
 
 
 @pytest.mark.parametrize("line", MESSAGES, ids=named)
@@ -69,7 +74,17 @@ async def test_a_unique_task_holds_the_lock_that_go_names(
     assert await r.get(line["key"]) == info.id.encode()
 
 
-@pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages"])
+@pytest.mark.parametrize("line", golden.lines("options"), ids=told)
+def test_an_option_becomes_the_text_go_makes(line: dict[str, Any]) -> None:
+    assert option_texts.written(golden.options(line)) == [line["text"]]
+
+
+@pytest.mark.parametrize("line", golden.lines("options"), ids=told)
+def test_the_text_go_makes_becomes_the_option(line: dict[str, Any]) -> None:
+    assert option_texts.parsed([line["text"]]) == golden.options(line)
+
+
+@pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages", "cron"])
 async def test_go_still_writes_what_the_golden_files_say(name: str, go_peer: Peer) -> None:
     written = [msgspec.json.decode(line) for line in await go_peer.call("vectors", name)]
     assert written == golden.lines(name)

@@ -1,5 +1,7 @@
 """Settings that cannot work are refused when the server is made."""
 
+import time
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -21,11 +23,24 @@ URL = "redis://127.0.0.1:6379"
         ("queues", {"a{b}": 1}),
         ("queues", {"default": 0}),
         ("queues", {"default": 1001}),
+        ("concurrency", 100_001),
+        ("lease", timedelta.max),
+        ("shutdown_timeout", timedelta.max),
+        ("health_check_interval", timedelta.max),
+        ("blocked_warning", timedelta.max),
+        ("server_id", " "),
+        ("server_id", "x" * 256),
+        ("replaces", ""),
         ("lease", timedelta(seconds=9)),
         ("shutdown_timeout", timedelta(seconds=-1)),
         ("health_check_interval", timedelta()),
         ("janitor_interval", timedelta()),
         ("delayed_task_check_interval", timedelta()),
+        ("group_grace_period", timedelta(seconds=0.9)),
+        ("group_max_delay", timedelta()),
+        ("group_max_size", 0),
+        ("group_max_size", 1001),
+        ("group_max_failures", 0),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> None:
@@ -43,7 +58,25 @@ def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> No
         ("shutdown_timeout", 8),
         ("health_check_interval", 15),
         ("janitor_interval", None),
+        ("queues", {"default": True}),
+        ("concurrency", True),
+        ("server_id", None),
+        ("server_id", 7),
+        ("replaces", 7),
+        ("strict_priority", "yes"),
+        ("burst", 1),
+        ("retry_delay", timedelta(seconds=1)),
+        ("is_failure", True),
+        ("on_error", "print"),
+        ("health_check", 5),
+        ("lifespan", nullcontext()),
+        ("lifespan", None),
+        ("clock", time),
         ("janitor_batch_size", 0),
+        ("group_aggregator", "digest"),
+        ("group_grace_period", 60),
+        ("group_max_delay", 60),
+        ("group_max_size", "10"),
         ("blocked_warning", timedelta(seconds=-1)),
     ],
 )

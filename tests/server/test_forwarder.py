@@ -63,7 +63,7 @@ async def test_what_is_due_when_the_server_starts_runs_at_once(
 async def test_what_is_not_due_stays(client: Client, redis_url: str, queue: QueueView) -> None:
     info = await client.enqueue(Task("t"), process_in=timedelta(hours=1))
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).forwarder.step()
+        await crew_of(server).forwarders[0].step()
     assert await queue.ids("scheduled") == [info.id]
 
 
@@ -73,7 +73,7 @@ async def test_hundreds_of_due_tasks_are_forwarded_in_one_pass(
     await client.enqueue_many([Task("t") for _ in range(500)], process_in=timedelta(hours=1))
     await r.zadd(queue.key("scheduled"), dict.fromkeys(await queue.ids("scheduled"), 1))
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).forwarder.step()
+        await crew_of(server).forwarders[0].step()
         assert await queue.ids("scheduled") == []
 
 
@@ -83,12 +83,12 @@ async def test_the_forwarder_sleeps_until_the_next_task_is_due(
     longest = timedelta(seconds=20)
     async with Server(redis_url, delayed_task_check_interval=longest).running(Handler()) as server:
         await client.enqueue(Task("t"), process_in=timedelta(seconds=10))
-        assert 8 < await crew_of(server).forwarder.step() < 11.1
+        assert 8 < await crew_of(server).forwarders[0].step() < 11.1
 
 
 async def test_the_forwarder_looks_again_after_its_longest_sleep(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        assert await crew_of(server).forwarder.step() == 1
+        assert await crew_of(server).forwarders[0].step() == 1
 
 
 async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis) -> None:

@@ -31,7 +31,7 @@ async def test_a_completed_task_stays_for_its_retention(
     info = await client.enqueue(Task("t"), retention=HOUR)
     await work_off(Server(redis_url, burst=True), Handler())
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).janitor.step()
+        await crew_of(server).janitors[0].step()
     assert await queue.ids("completed") == [info.id]
 
 
@@ -42,7 +42,7 @@ async def test_one_pass_deletes_all_that_is_over_in_small_batches(
     await work_off(Server(redis_url, burst=True), Handler())
     await r.zadd(queue.key("completed"), dict.fromkeys(await queue.ids("completed"), 1))
     async with Server(redis_url, janitor_batch_size=7).running(Handler()) as server:
-        await crew_of(server).janitor.step()
+        await crew_of(server).janitors[0].step()
     assert await queue.ids("completed") == []
     assert [key async for key in r.scan_iter("*:t:*")] == []
 
@@ -56,7 +56,7 @@ async def test_an_archived_task_goes_after_ninety_days(
     now = time.time()
     await r.zadd(queue.key("archived"), {"old": now - 91 * DAY_S, "young": now - 89 * DAY_S})
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).janitor.step()
+        await crew_of(server).janitors[0].step()
     assert await queue.ids("archived") == ["young"]
     assert not await queue.exists("old")
 

@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
+from pyasynq.actor import Link
 from pyasynq.broker import Lease, Taken
 from pyasynq.errors import BrokerError
 from pyasynq.message import TaskMessage
-from pyasynq.server.actor import Link
 from pyasynq.server.ledger import Ledger
 from pyasynq.settle import DONE, Verdict
 from tests.server.handlers import Handler, crew_of
@@ -37,7 +37,10 @@ class Path:
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken | BrokerError]:
+    ) -> list[Taken]:
+        raise NotImplementedError
+
+    async def give_back(self, queue: str, owner: str) -> int:
         raise NotImplementedError
 
     async def wait(self, queue: str) -> bool:
@@ -90,6 +93,19 @@ async def test_only_what_failed_is_written_again() -> None:
         ledger.add(a_lease("2"), DONE)
         await ledger.written()
     assert path.asked == [["1", "2"], ["2"]]
+
+
+async def test_a_verdict_that_cannot_be_written_keeps_no_other_waiting() -> None:
+    path = Path(*[BrokerUnavailableError("away")] * 4, True, True)
+    async with writing(path) as ledger:
+        ledger.add(a_lease("1"), DONE)
+        await wait_until(lambda: len(path.asked) == 4)  # by now it is put off for 0.4 s at least
+        began = time.monotonic()
+        ledger.add(a_lease("2"), DONE)
+        await ledger.passes.next()
+        assert time.monotonic() - began < 0.3
+        await ledger.written()
+    assert path.asked[4:] == [["2"], ["1"]]
 
 
 async def test_a_verdict_is_given_up_when_its_lease_is_over(

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from pyasynq import (
     ActiveTask,
+    BrokerUnavailableError,
     Client,
     RetryIn,
     RevokeTask,
@@ -21,6 +22,7 @@ from pyasynq import (
     Task,
     TaskInfo,
 )
+from pyasynq.broker import Taken
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
@@ -668,3 +670,50 @@ async def test_a_burst_also_runs_what_its_tasks_enqueue(client: Client, redis_ur
 
     await work_off(Server(redis_url, burst=True), handle)
     assert to_come == []
+
+
+# -- queues that fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["pending", "active", "lease", "scheduled", "completed"])
+async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
+    key: str,
+    client: Client,
+    redis_url: str,
+    r: Redis,
+) -> None:
+    await r.hset(QueueView(r, "bad").key(key), "a key", "of a wrong type")
+    await client.enqueue_many([Task("t") for _ in range(100)], queue="good")
+    await client.enqueue(Task("t"), queue="good", process_in=timedelta(seconds=1))
+    handler = Handler()
+    server = Server(redis_url, queues={"bad": 5, "good": 1}, strict_priority=True)
+    began = time.monotonic()
+    async with server.running(handler):
+        await handler.began(101)
+        await wait_until(lambda: not list(crew_of(server).ledger.leases()))
+    assert time.monotonic() - began < 4
+    await r.delete(QueueView(r, "bad").key(key))
+
+
+async def test_what_a_lost_answer_took_runs_without_spending_a_retry(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infos = await client.enqueue_many([Task("t") for _ in range(3)], max_retry=0)
+    handler = Handler()
+    server = Server(redis_url, concurrency=10)
+    path = server._broker.processing
+    dequeue = path.dequeue
+
+    async def lose_the_answer(counts: dict[str, int], *, owner: str, lease_s: float) -> list[Taken]:
+        monkeypatch.setattr(path, "dequeue", dequeue)
+        error = BrokerUnavailableError("cut off")
+        return [
+            Taken(queue=taken.queue, owner=taken.owner, error=error)
+            for taken in await dequeue(counts, owner=owner, lease_s=lease_s)
+        ]
+
+    monkeypatch.setattr(path, "dequeue", lose_the_answer)
+    async with server.running(handler):
+        await handler.began(3)
+    assert [task.retried for task in handler.tasks] == [0, 0, 0]
+    assert handler.ids == [info.id for info in infos if isinstance(info, TaskInfo)]

@@ -87,7 +87,7 @@ async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
     info = await client.enqueue(Task("t"))
     await die(broker)
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).recoverer.step()
+        await crew_of(server).recoverers[0].step()
     assert await queue.ids("active") == [info.id]
 
 
@@ -100,10 +100,10 @@ async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_en
     await queue.end_leases(ago_s=20)
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await crew_of(server).recoverer.step()
+        await crew_of(server).recoverers[0].step()
         left_alone = await queue.ids("active")
         await queue.end_leases(ago_s=32)
-        await crew_of(server).recoverer.step()
+        await crew_of(server).recoverers[0].step()
         await handler.began()
     assert left_alone == [info.id]
 
@@ -149,7 +149,7 @@ async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_al
     info = await client.enqueue(Task("t"))
     await die(broker, server_id="alive")
     async with Server(redis_url, replaces="dead").running(Handler()) as server:
-        await crew_of(server).recoverer.step()
+        await crew_of(server).recoverers[0].step()
     assert await queue.ids("active") == [info.id]
 
 

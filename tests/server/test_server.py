@@ -343,11 +343,11 @@ async def test_a_second_absence_of_redis_is_told_like_the_first(
     caplog.set_level(logging.INFO, "pyasynq")
     async with Server(own_redis.url).running(Handler()) as server:
         own_redis.stop()
-        await crew_of(server).forwarder.passes.next()
+        await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 1, 10)
         own_redis.stop()
-        await crew_of(server).forwarder.passes.next()
+        await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 2, 10)
     assert caplog.text.count("trying again until it works") == 2
@@ -365,7 +365,7 @@ async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer)
     own_redis.stop()
     server = Server(own_redis.url)
     async with run(server, Handler()) as job:
-        await crew_of(server).processor.passes.next()
+        await crew_of(server).forwarders[0].passes.next()
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 3)
 
@@ -379,9 +379,9 @@ async def test_one_line_tells_that_redis_is_away_and_one_that_it_is_back(
         await client.enqueue(Task("t"))
         await handler.began()
         own_redis.stop()
-        await crew_of(server).forwarder.passes.next()
-        await crew_of(server).forwarder.passes.next()
-        await crew_of(server).forwarder.passes.next()
+        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
         await wait_until(lambda: "Redis answers again" in caplog.messages, 10)
     assert caplog.text.count("trying again until it works") == 1
@@ -398,7 +398,7 @@ async def test_nothing_spins_while_redis_is_away() -> None:
     port = free_port()
     async with await asyncio.start_server(hang_up, "127.0.0.1", port):
         async with Server(f"127.0.0.1:{port}", concurrency=100).running(Handler()) as server:
-            await wait_until(lambda: crew_of(server).processor.passes.count >= 6, 10)
+            await wait_until(lambda: crew_of(server).forwarders[0].passes.count >= 6, 10)
     # Nine actors, each with waits that grow to two seconds: in some three seconds.
     assert len(attempts) < 120
 
@@ -409,7 +409,7 @@ async def test_a_redis_that_hangs_delays_tasks_and_loses_none(own_redis: RedisSe
         await client.enqueue(Task("t"))
         await handler.began(1)
         own_redis.pause()
-        paused = asyncio.ensure_future(crew_of(server).forwarder.passes.next())
+        paused = asyncio.ensure_future(crew_of(server).forwarders[0].passes.next())
         enqueued = asyncio.ensure_future(client.enqueue(Task("t"), task_id="x"))
         await asyncio.wait({paused}, timeout=1)
         own_redis.resume()

@@ -19,10 +19,19 @@ from typing import (
 
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
-from pyasynq.errors import PyasynqError
+from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
 from pyasynq.options import EnqueueOptions, Options, TaskOptions, checked, merge
-from pyasynq.server import ActiveTask, Middleware, Mux, Server, ServerOptions, current_task
+from pyasynq.scheduler import CatchUp, PeriodicTask, Scheduler, SchedulerOptions, check
+from pyasynq.server import (
+    ActiveTask,
+    GroupAggregator,
+    Middleware,
+    Mux,
+    Server,
+    ServerOptions,
+    current_task,
+)
 from pyasynq.server.mux import is_async
 from pyasynq.task import Task
 
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+G = TypeVar("G", bound=GroupAggregator)
 Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
 
 
@@ -67,6 +77,14 @@ class TypedTask(Generic[P, R]):
         payload = self._signature.payload(*args, **kwargs)
         return Task.with_options(self.type, payload, self._options)
 
+    def arguments(self, task: Task) -> dict[str, Any]:
+        """Return the arguments by name with which *task* was made; for aggregators.
+
+        Raises:
+            PayloadError: If its payload does not fit the function.
+        """
+        return self._signature.arguments(task.payload or b"")
+
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
         """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
 
@@ -100,8 +118,19 @@ class Declare(Protocol):
     def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
 
 
+class Periodic(Protocol):
+    """Has a task enqueued periodically; a function that is no task yet becomes one."""
+
+    @overload
+    def __call__(self, task: TypedTask[P, R], /) -> TypedTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> TypedTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
+
+
 class App:
-    """Tasks, their client and their servers, declared in one place.
+    """Tasks, their client, their servers and their schedulers, declared in one place.
 
     Attributes:
         mux: Handlers of the declared tasks; others may be added.
@@ -109,7 +138,7 @@ class App:
     """
 
     def __init__(self, broker: "str | Driver", **options: Unpack[ServerOptions]) -> None:
-        """Use *broker* for clients and servers.
+        """Use *broker* for clients, servers and schedulers.
 
         Args:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
@@ -119,6 +148,7 @@ class App:
         self.state: dict[str, Any] = {}
         self._broker = broker
         self._options = options
+        self._periodic: list[PeriodicTask] = []
         self._client: Client | None = None
         self._users = 0
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -154,9 +184,50 @@ class App:
 
         return cast("Declare", declare)
 
+    def periodic(
+        self, spec: str, *, catch_up: CatchUp | None = None, **options: Unpack[EnqueueOptions]
+    ) -> Periodic:
+        """Return a decorator that has a task enqueued at the ticks of *spec*, without arguments.
+
+        It stands above `task`; alone, it makes a function a task that is called as the function is.
+
+        Args:
+            spec: Cron text; see `Scheduler.register`.
+            catch_up: What becomes of missed ticks, if not what the scheduler says.
+            **options: Options of each enqueueing; they win over the task's own.
+
+        Raises:
+            OptionError: If the spec or an option cannot work.
+            TypeError: If the task needs arguments: register it with a `Scheduler` then.
+        """
+
+        def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
+            task: TypedTask[..., Any] = (
+                cast("TypedTask[..., Any]", function)
+                if isinstance(function, TypedTask)
+                else self.task(function.__name__)(function)
+            )
+            wanted = PeriodicTask(spec=spec, task=task.task(), options=options, catch_up=catch_up)
+            check(wanted)
+            self._periodic.append(wanted)
+            return task
+
+        return cast("Periodic", declare)
+
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; see `Mux.use`."""
         return self.mux.use(middleware)
+
+    def aggregator(self, aggregator: G) -> G:
+        """Let a function combine the tasks of groups; decorates what `ServerOptions` describes.
+
+        Raises:
+            OptionError: If the app has one.
+        """
+        if "group_aggregator" in self._options:
+            raise OptionError("group_aggregator", aggregator, "one for the whole app")
+        self._options["group_aggregator"] = aggregator
+        return aggregator
 
     def lifespan(self, lifespan: Lifespan) -> Lifespan:
         """Open what handlers share; decorates an ``async def`` that takes the app and yields once.
@@ -190,6 +261,20 @@ class App:
         merged: ServerOptions = {**self._options, **options}
         merged["lifespan"] = self._working
         return Server(self._broker, handler=self.mux, **merged)
+
+    def scheduler(
+        self, broker: "str | Driver | None" = None, **options: Unpack[SchedulerOptions]
+    ) -> Scheduler:
+        """Return a scheduler for this app's periodic tasks.
+
+        Args:
+            broker: Used instead of the app's own.
+            **options: See `SchedulerOptions`.
+        """
+        scheduler = Scheduler(broker or self._broker, **options)
+        for wanted in self._periodic:
+            scheduler.add(wanted)
+        return scheduler
 
     async def __aenter__(self) -> Self:
         """Open the client, unless a server of this app, say, has opened it."""

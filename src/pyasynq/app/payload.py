@@ -5,6 +5,7 @@ payload. Types are checked on both sides: nothing goes out that could not come i
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, cast, get_type_hints
 
@@ -12,6 +13,7 @@ import msgspec
 
 from pyasynq.errors import PayloadError, SkipRetry
 from pyasynq.server import ActiveTask
+from pyasynq.settle import error_text
 
 _NO_DEFAULT: Final = inspect.Parameter.empty
 
@@ -52,15 +54,27 @@ class Signature:
 
         Raises:
             TypeError: If they are not the arguments of the function.
-            PayloadError: If one is not of its type.
+            PayloadError: If one is not of its type, or cannot be sent; its cause may be an error
+                of a model's own.
         """
         arguments = self._sent.bind(*args, **kwargs).arguments
         try:
             payload = self._codec.encode(arguments)
             self._codec.decode(payload)
-        except (TypeError, ValueError) as error:
-            raise PayloadError(self._type, str(error)) from error
+        except Exception as error:
+            raise PayloadError(self._type, _reason(error)) from error
         return payload
+
+    def arguments(self, payload: bytes) -> dict[str, object]:
+        """Return the arguments by name that *payload* holds.
+
+        Raises:
+            PayloadError: If it does not fit; it names the field.
+        """
+        try:
+            return self._codec.decode(payload)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PayloadError(self._type, _reason(error)) from error
 
     def call(self, task: ActiveTask) -> tuple[list[object], dict[str, object]]:
         """Return positional and keyword arguments for the function that runs *task*.
@@ -68,10 +82,7 @@ class Signature:
         Raises:
             PayloadError: If the payload does not fit; it names the field.
         """
-        try:
-            arguments = self._codec.decode(task.payload)
-        except (TypeError, ValueError) as error:
-            raise PayloadError(self._type, str(error)) from error
+        arguments = self.arguments(task.payload)
         arguments |= dict.fromkeys(self.active, task)
         positional = [arguments.pop(name) for name in self._positional if name in arguments]
         return positional, arguments
@@ -85,8 +96,8 @@ def encode_result(type: str, value: object) -> bytes:
     """
     try:
         return msgspec.json.encode(value, enc_hook=_to_json)
-    except (TypeError, ValueError) as error:
-        reason = f"{type!r} is done, but its result cannot be stored: {error}"
+    except Exception as error:
+        reason = f"{type!r} is done, but its result cannot be stored: {_reason(error)}"
         raise SkipRetry(reason) from error
 
 
@@ -118,7 +129,7 @@ class _Fields:
         )
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
-        return msgspec.json.encode(arguments, enc_hook=_to_json)
+        return _finite_json(arguments)
 
     def decode(self, payload: bytes) -> dict[str, object]:
         values = self._decoder.decode(payload or b"{}")
@@ -143,10 +154,42 @@ class _Whole:
                 msg = f"Expected `bytes`, got `{type(value).__name__}` - at `{self._name}`"
                 raise TypeError(msg)
             return value
-        return msgspec.json.encode(value, enc_hook=_to_json)
+        return _finite_json(value)
 
     def decode(self, payload: bytes) -> dict[str, object]:
         return {self._name: payload if self._raw else self._decoder.decode(payload)}
+
+
+def _reason(error: Exception) -> str:
+    """Return what *error* says; where its class does not speak of values, with its name."""
+    return str(error) if isinstance(error, TypeError | ValueError) else error_text(error)
+
+
+def _finite_json(value: object) -> bytes:
+    """Return the JSON of *value*.
+
+    Raises:
+        ValueError: If a float in it is infinite or not a number, for which JSON has ``null`` alone.
+    """
+    data = msgspec.json.encode(value, enc_hook=_to_json)
+    if b"null" in data:
+        _check_finite(msgspec.to_builtins(value, enc_hook=_to_json))
+    return data
+
+
+def _check_finite(value: object) -> None:
+    waiting: list[tuple[str, object]] = [("$", value)]
+    while waiting:
+        path, found = waiting.pop()
+        if isinstance(found, float) and not math.isfinite(found):
+            msg = f"Expected a finite `float`, got `{found}` - at `{path}`"
+            raise ValueError(msg)
+        if isinstance(found, dict):
+            fields = cast("dict[object, object]", found).items()
+            waiting += [(f"{path}.{name}", member) for name, member in fields]
+        elif isinstance(found, list | tuple):
+            members = enumerate(cast("list[object]", found))
+            waiting += [(f"{path}[{n}]", member) for n, member in members]
 
 
 def _always(value: object) -> Callable[[], object]:

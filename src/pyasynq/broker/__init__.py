@@ -5,17 +5,29 @@
 
 from typing import TYPE_CHECKING
 
+from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
     Broker,
     EnqueuePath,
     Forwarded,
+    GroupPath,
+    GroupRules,
     Lease,
     MaintainPath,
+    Member,
+    Position,
     ProcessPath,
     Refusal,
     RegistryPath,
     RelayPath,
+    RipeGroups,
+    SchedulePath,
+    SemaphorePath,
+    StagedSet,
     Taken,
+    Tick,
+    Ticked,
+    Token,
 )
 from pyasynq.clock import Clock
 
@@ -26,13 +38,31 @@ __all__ = [
     "Broker",
     "EnqueuePath",
     "Forwarded",
+    "Found",
+    "GroupPath",
+    "GroupRules",
+    "InspectPath",
     "Lease",
     "MaintainPath",
+    "Member",
+    "Place",
+    "Position",
     "ProcessPath",
     "Refusal",
     "RegistryPath",
     "RelayPath",
+    "Removed",
+    "ResultPath",
+    "RipeGroups",
+    "SchedulePath",
+    "SemaphorePath",
+    "Spot",
+    "StagedSet",
     "Taken",
+    "Tick",
+    "Ticked",
+    "Token",
+    "Updated",
     "connect",
 ]
 

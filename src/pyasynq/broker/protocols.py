@@ -9,9 +9,16 @@ from typing import Protocol
 
 import msgspec
 
+from pyasynq.broker.inspecting import InspectPath, ResultPath
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.message import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    TaskMessage,
+    WorkerInfo,
+)
 from pyasynq.settle import Verdict
 
 
@@ -47,19 +54,23 @@ class Taken(msgspec.Struct, kw_only=True):
 
     Attributes:
         queue: Its name.
+        owner: Token of this taking.
         leases: Tasks to run, next first.
         poison: Leases whose message does not decode; it holds only id and queue.
-        ghosts: Ids dropped because no task stood behind them.
+        ghosts: Ids dropped because no task, or none of their own, stood behind them.
         empty: The queue had fewer tasks than asked for.
         paused: The queue is paused.
+        error: Why nothing is known of it: the queue may have given tasks, or not.
     """
 
     queue: str
+    owner: str = ""
     leases: list[Lease] = []
     poison: list[Lease] = []
     ghosts: int = 0
     empty: bool = False
     paused: bool = False
+    error: BrokerError | None = None
 
 
 class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +85,60 @@ class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
     moved: int
     more: bool
     next_in_s: float | None
+
+
+class GroupRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a group is ripe to be combined.
+
+    Attributes:
+        grace_s: Once nothing has joined it for so many seconds.
+        max_delay_s: Once its oldest task has waited for so many seconds; 0 for never.
+        max_size: Once it has so many tasks; 0 for never. Also the most that are combined into one.
+    """
+
+    grace_s: int
+    max_delay_s: int = 0
+    max_size: int = 0
+
+
+class RipeGroups(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups of a queue that are to be combined.
+
+    Attributes:
+        names: Their names.
+        next_in_s: Seconds until another one is ripe, or None if none waits.
+    """
+
+    names: list[str]
+    next_in_s: float | None
+
+
+class StagedSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks of one group, set aside to be combined.
+
+    Attributes:
+        queue: Queue of the group.
+        group: Name of the group.
+        id: UUID of the set.
+    """
+
+    queue: str
+    group: str
+    id: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of a staged set.
+
+    Attributes:
+        id: Its id; bytes that are no UTF-8 are escaped as surrogates.
+        message: The task; None if it cannot be read.
+        failures: How often it could not be combined.
+    """
+
+    id: str
+    message: TaskMessage | None
+    failures: int
 
 
 Refusal = DuplicateTaskError | TaskIDConflictError
@@ -111,8 +176,12 @@ class ProcessPath(Protocol):
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken | BrokerError]:
+    ) -> list[Taken]:
         """Take up to so many tasks from each queue of *counts*."""
+        ...
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
         ...
 
     async def wait(self, queue: str) -> bool:
@@ -160,6 +229,54 @@ class MaintainPath(Protocol):
         ...
 
 
+class GroupPath(Protocol):
+    """Combine the tasks of a group into one."""
+
+    async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
+        """Return the groups of *queue* that are to be combined."""
+        ...
+
+    async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
+        """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
+        ...
+
+    async def members(self, staged: StagedSet) -> list[Member] | None:
+        """Return the tasks of *staged*, oldest first; None if it is not ours any more."""
+        ...
+
+    async def hold(self, staged: StagedSet) -> bool:
+        """Keep *staged* from being put back; False if it was."""
+        ...
+
+    async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
+        """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
+        ...
+
+    async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
+        """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
+        ...
+
+    async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
+        """Archive *members*, as their messages say; return how many were still in *staged*."""
+        ...
+
+    async def put_back(self, staged: StagedSet) -> int:
+        """Put the tasks of *staged* back into their group now; return how many."""
+        ...
+
+    async def reclaim(self, queue: str) -> int:
+        """Put back the sets of *queue* that nobody holds any more; return how many tasks."""
+        ...
+
+    async def find(self, queue: str) -> tuple[int, float]:
+        """Look for unregistered groups in a part of Redis.
+
+        Returns:
+            How many were registered, and the seconds until the next part may be looked at.
+        """
+        ...
+
+
 class RegistryPath(Protocol):
     """Who is there."""
 
@@ -183,6 +300,129 @@ class RegistryPath(Protocol):
 
     async def cancel(self, task_id: str) -> None:
         """Ask every server to cancel *task_id*."""
+        ...
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """One time at which an entry of a scheduler is due.
+
+    Attributes:
+        entry_id: The entry.
+        plan: What to do with its task.
+        known_s: The entry's last tick, as far as the caller knows, Unix seconds.
+        at_s: This tick, Unix seconds.
+        keep_s: Time for which the broker remembers this tick as the last, seconds.
+    """
+
+    entry_id: str
+    plan: Plan
+    known_s: int
+    at_s: int
+    keep_s: int
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a tick.
+
+    Attributes:
+        last_s: The entry's last tick now, Unix seconds.
+        moved: It is this one. If not, another scheduler has moved the entry on, and nothing was
+            enqueued.
+        refusal: Why its task was refused, if it was.
+    """
+
+    last_s: int
+    moved: bool
+    refusal: Refusal | None = None
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry and where it begins if no scheduler has known it.
+
+    Attributes:
+        entry_id: The entry.
+        queue: Queue of its task.
+        begin_s: What counts as its last tick, Unix seconds.
+        keep_s: Time for which the broker remembers it, seconds.
+    """
+
+    entry_id: str
+    queue: str
+    begin_s: int
+    keep_s: int
+
+
+class SchedulePath(Protocol):
+    """Enqueue at ticks, and show who does."""
+
+    async def begin(self, positions: Sequence[Position]) -> list[int | BrokerError]:
+        """Return each entry's last tick, Unix seconds; an unknown one begins where it says."""
+        ...
+
+    async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
+        """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
+        ...
+
+    async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
+        """Add events to the histories of entries, which are named by id."""
+        ...
+
+    async def write_entries(
+        self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
+    ) -> None:
+        """Show the *entries* of a scheduler for *ttl_s* seconds."""
+        ...
+
+    async def clear_entries(self, scheduler_id: str) -> None:
+        """Stop showing a scheduler."""
+        ...
+
+    async def forget(self, entry_id: str, queue: str) -> None:
+        """Clear an entry's history, and soon forget its last tick."""
+        ...
+
+    async def entries(self) -> list[SchedulerEntry]:
+        """Return the entries of all live schedulers."""
+        ...
+
+    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
+        """Return a page of what an entry enqueued, newest first; the first page is 1."""
+        ...
+
+
+class Token(msgspec.Struct, kw_only=True):
+    """One token of a semaphore.
+
+    Attributes:
+        scope: Name of the semaphore.
+        holder: Who holds it.
+        deadline_s: Unix second after which the holder needs it no more; 0 for none.
+        ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
+        task: The holder is a running task.
+        times: How often its holder has taken it and not released it.
+    """
+
+    scope: str
+    holder: str
+    deadline_s: int = 0
+    ends_s: int = 0
+    task: bool = False
+    times: int = 0
+
+
+class SemaphorePath(Protocol):
+    """Tokens that all machines share."""
+
+    async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
+        """Take *token* if fewer than *limit* are taken, or it is held; set its end."""
+        ...
+
+    async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:
+        """Renew *tokens*, all of one scope, in place; return those that are lost."""
+        ...
+
+    async def release(self, token: Token) -> bool:
+        """Give *token* back; False if it is no longer held."""
         ...
 
 
@@ -210,8 +450,33 @@ class Broker(Protocol):
         ...
 
     @property
+    def grouping(self) -> GroupPath:
+        """Combine the tasks of groups."""
+        ...
+
+    @property
     def registry(self) -> RegistryPath:
         """Who is there."""
+        ...
+
+    @property
+    def scheduling(self) -> SchedulePath:
+        """Enqueue at ticks, and show who does."""
+        ...
+
+    @property
+    def inspecting(self) -> InspectPath:
+        """Look, order, remove."""
+        ...
+
+    @property
+    def results(self) -> ResultPath:
+        """Wait for the results of tasks."""
+        ...
+
+    @property
+    def semaphores(self) -> SemaphorePath:
+        """Tokens that all machines share."""
         ...
 
     async def ping(self) -> None:

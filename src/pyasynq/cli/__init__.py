@@ -8,8 +8,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pyasynq.cli import relay, worker
+from pyasynq.cli import (
+    completion,
+    cron,
+    group,
+    metrics,
+    queue,
+    relay,
+    scheduler,
+    server,
+    stats,
+    task,
+    worker,
+)
+from pyasynq.cli.connecting import add_flags
 from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.output import data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has enough, as head does. Python would write the rest at its end, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
     return code
 
 
@@ -31,7 +49,19 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="pyasynq", description="Task queues on Redis.")
     parser.add_argument("--version", action="version", version=f"pyasynq {__version__}")
+    add_flags(parser)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    worker.add_to(commands, os.environ)
-    relay.add_to(commands, os.environ)
+    for noun in (worker, scheduler, relay, queue, task, group, server, cron, stats, metrics):
+        noun.add_to(commands, os.environ)
+    completion.add_to(commands)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=_version)
+    parser.set_defaults(parser=parser)
     return parser
+
+
+def _version(_words: argparse.Namespace) -> int:
+    from pyasynq import __version__
+
+    data(f"pyasynq {__version__}")
+    return Exit.OK

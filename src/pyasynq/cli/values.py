@@ -1,28 +1,28 @@
 """What options are made of: durations, weights, addresses, and their environment variables."""
 
 import argparse
-import re
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
 
-_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)")
-_UNIT_S: Final = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+from pyasynq import durations
+from pyasynq.cli.exits import Exit, ExitError
 
 
 def duration(text: str) -> timedelta:
     """Return the duration that *text* gives in Go's form: ``8s``, ``1m30s``, ``250ms``, ``0``.
 
     Raises:
-        ArgumentTypeError: If it is in no such form.
+        ArgumentTypeError: If it is in no such form, or negative.
     """
-    parts = _PART.findall(text)
-    if text == "0":
-        return timedelta(0)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    try:
+        span = durations.parsed(text)
+    except ValueError:
+        span = None
+    if span is None or text.startswith("-"):
         msg = f"{text!r} is no duration: write 8s, 1m30s or 250ms"
         raise argparse.ArgumentTypeError(msg)
-    return timedelta(seconds=sum(float(number) * _UNIT_S[unit] for number, unit in parts))
+    return span
 
 
 def weights(text: str) -> dict[str, int]:
@@ -57,6 +57,34 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def instant(text: str) -> datetime:
+    """Return the instant of ``2030-01-31T12:00:00Z`` (RFC 3339).
+
+    Raises:
+        ArgumentTypeError: If it is in no such form, or has no time zone.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.utcoffset() is None:
+        msg = f"{text!r} is no instant: write 2030-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(msg)
+    return at
+
+
+def headers(texts: Sequence[str]) -> dict[str, str]:
+    """Return the headers of texts such as ``trace=1``.
+
+    Raises:
+        ExitError: If one is in no such form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    if not all(key and joint for key, joint, _ in pairs):
+        raise ExitError(Exit.USAGE, "write headers as --header key=value")
+    return {key: value for key, _, value in pairs}
+
+
 class Options:
     """Adds options that also have an environment variable."""
 
@@ -71,20 +99,44 @@ class Options:
         help: str,
         type: Callable[[str], Any] = str,
         **settings: Any,  # noqa: ANN401 - argparse's own settings
-    ) -> None:
+    ) -> Self:
         """Add an option with a value; argparse converts a text default as it does the option's."""
         variable = _variable(flags)
         settings.setdefault("default", None)
         settings["default"] = self._environ.get(variable, settings["default"])
+        if variable in self._environ:
+            settings |= _from_variable(settings)
+        if "choices" in settings:
+            type = _one_of(settings["choices"])  # argparse itself lets any default pass
         self._parser.add_argument(*flags, help=f"{help} [{variable}]", type=type, **settings)
+        return self
 
-    def switch(self, *flags: str, help: str) -> None:
+    def switch(self, *flags: str, help: str) -> Self:
         """Add an option without a value."""
         variable = _variable(flags)
         on = self._environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
         self._parser.add_argument(
             *flags, help=f"{help} [{variable}]", action="store_true", default=on
         )
+        return self
+
+
+def _from_variable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes about an option whose variable is set."""
+    changes: dict[str, Any] = {"required": False}
+    if settings.get("action") == "append":
+        changes["default"] = settings["default"].split(",")
+    return changes
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in choices:
+            msg = f"invalid choice: {text!r} (choose from {', '.join(choices)})"
+            raise argparse.ArgumentTypeError(msg)
+        return text
+
+    return chosen
 
 
 def _variable(flags: tuple[str, ...]) -> str:

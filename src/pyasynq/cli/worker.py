@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyasynq.cli import logs
+from pyasynq.cli.connecting import add_uri, app_uri
 from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.extras import need
 from pyasynq.cli.loading import load_app
+from pyasynq.cli.metrics import EXTRA
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
 from pyasynq.cli.values import Options, address, duration, weights
 from pyasynq.errors import OptionError
-from pyasynq.server.processor import HANDLER_THREAD
+from pyasynq.server.mux import HANDLER_THREAD
 
 if TYPE_CHECKING:
-    from pyasynq.server import Server, ServerOptions
+    from pyasynq.cli.http import Page
+    from pyasynq.server import ActiveTask, Handler, Server, ServerOptions
 
 
 def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
@@ -29,7 +33,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
     parser.set_defaults(run=run)
     options = Options(parser, environ)
-    options.value("-u", "--uri", help="host:port or URL of Redis, instead of the app's")
+    add_uri(parser)
     options.value("-c", "--concurrency", type=int, help="tasks run at once")
     options.value("-Q", "--queues", type=weights, help="queues and weights: critical=6,low=1")
     options.switch("--strict", help="empty heavier queues before lighter ones")
@@ -38,12 +42,14 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
     options.switch("--reload", help="restart when a source file changes")
     options.value("--shutdown-timeout", type=duration, help="time running tasks have to end: 8s")
     options.value("--health-addr", type=address, help="serve /healthz at host:port")
+    options.switch("--metrics", help="serve /metrics there, too")
     logs.add_to(options)
 
 
 def run(words: argparse.Namespace) -> int:
     """Run the worker, or supervise the processes that do."""
     logs.set_up(words.log_format, words.log_level)
+    _check_metrics(words)
     if words.processes is not None and words.processes < 1:
         raise ExitError(Exit.USAGE, f"--processes must be at least 1, got {words.processes}")
     if (words.processes or words.reload) and CHILD not in os.environ:
@@ -56,6 +62,13 @@ def run(words: argparse.Namespace) -> int:
     asyncio.run(_work(server, words))
     _leave_threads()
     return Exit.OK
+
+
+def _check_metrics(words: argparse.Namespace) -> None:
+    if words.metrics and words.health_addr is None:
+        raise ExitError(Exit.USAGE, "--metrics needs an address: --health-addr host:port")
+    if words.metrics:
+        need(*EXTRA)
 
 
 def _server(words: argparse.Namespace) -> "Server":
@@ -71,7 +84,7 @@ def _server(words: argparse.Namespace) -> "Server":
         given["server_id"] = server_id
     if dead_server := os.environ.get(DEAD_SERVER):
         given["replaces"] = dead_server
-    return load_app(words.app).server(words.uri, **given)
+    return load_app(words.app).server(app_uri(words, os.environ), **given)
 
 
 def _leave_threads() -> None:
@@ -91,8 +104,25 @@ async def _work(server: "Server", words: argparse.Namespace) -> None:
         return
     from pyasynq.cli.health import serving
 
-    async with serving(server, *words.health_addr):
-        await server.run()
+    handler, pages = _measured(words) if words.metrics else (None, {})
+    host, port = words.health_addr
+    async with serving(server, host, port, pages):
+        await server.run(handler)
+
+
+def _measured(words: argparse.Namespace) -> "tuple[Handler, dict[str, Page]]":
+    """Return the app's handler, counted and timed, and the page that shows the numbers."""
+    from prometheus_client import REGISTRY
+
+    from pyasynq.cli.metrics import page
+    from pyasynq.metrics import TaskMetrics
+
+    measured, handler = TaskMetrics(REGISTRY), load_app(words.app).mux
+
+    async def handle(task: "ActiveTask") -> object:
+        return await measured(task, handler)
+
+    return handle, {"/metrics": page(REGISTRY)}
 
 
 def _orphaned(server: "Server") -> None:

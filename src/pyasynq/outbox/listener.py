@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pyasynq.server.actor import Backoff
+from pyasynq.actor import Backoff
 
 log = logging.getLogger("pyasynq.outbox")
 

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Executable, and_, delete, func, select, up
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
 from pyasynq.broker import Refusal
 from pyasynq.client import Client
 from pyasynq.clock import Clock
@@ -25,7 +26,6 @@ from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
-from pyasynq.server.actor import JITTER, Backoff, Passes, dismiss, kept
 
 log = logging.getLogger("pyasynq.outbox")
 

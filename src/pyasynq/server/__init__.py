@@ -1,6 +1,6 @@
 """The worker side: servers, handlers and what they see."""
 
-from pyasynq.server.config import ServerOptions
+from pyasynq.server.config import GroupAggregator, ServerOptions
 from pyasynq.server.context import ActiveTask, current_task
 from pyasynq.server.mux import AsyncHandler, Handler, Middleware, Mux
 from pyasynq.server.server import Server
@@ -8,6 +8,7 @@ from pyasynq.server.server import Server
 __all__ = [
     "ActiveTask",
     "AsyncHandler",
+    "GroupAggregator",
     "Handler",
     "Middleware",
     "Mux",

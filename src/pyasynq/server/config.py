@@ -7,6 +7,7 @@ Source:
 import logging
 import os
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
@@ -14,10 +15,11 @@ from typing import Final, TypeAlias, TypedDict, cast
 
 import msgspec
 
+from pyasynq.broker import GroupRules
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
 from pyasynq.message import TaskMessage
-from pyasynq.options import check_queue
+from pyasynq.options import LONGEST, check_count, check_name, check_queue, whole_seconds
 from pyasynq.retry import asynq_delay
 from pyasynq.server.context import ActiveTask
 from pyasynq.settle import RetryPolicy
@@ -31,16 +33,32 @@ OnError: TypeAlias = Callable[[ActiveTask, Exception], Awaitable[None] | None]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
 
+GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
+"""Combines the tasks of a group, oldest first, into one; ``async def``, or ``def`` in a thread."""
+
+MOST_SLOTS: Final = 100_000
+MOST_DELETED: Final = 1000
 HIGHEST_PRIORITY: Final = 1000
 SHORTEST_LEASE: Final = timedelta(seconds=10)
+SHORTEST_GRACE: Final = timedelta(seconds=1)
+LARGEST_SET: Final = 1000
+MOST_FAILURES: Final = 1000
 SHORTEST_INTERVAL: Final = timedelta(milliseconds=10)
+CALLBACKS: Final = (
+    "retry_delay",
+    "is_failure",
+    "on_error",
+    "health_check",
+    "lifespan",
+    "group_aggregator",
+)
 
 
 class ServerOptions(TypedDict, total=False):
     """Keywords of `Server`.
 
     Keys:
-        concurrency: Tasks run at once; the number of CPUs when not given.
+        concurrency: Tasks run at once, at most 100,000; the number of CPUs when not given.
         queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Wait before the next try, from the retries already spent, the error and the
@@ -58,10 +76,20 @@ class ServerOptions(TypedDict, total=False):
             given.
         delayed_task_check_interval: Longest time between looks at delayed tasks; 1 s when not
             given. A task that is known to be due sooner is forwarded on time.
+        group_aggregator: Called with a group's name and tasks, and returns the task they become;
+            without it, groups are left to other servers.
+        group_grace_period: A group is combined once no task has joined it for this time; 1 min when
+            not given, at least 1 s.
+        group_max_delay: A group is combined once its oldest task has waited for this time, at least
+            1 s; whenever it becomes quiet when not given.
+        group_max_size: A group is combined once it has so many tasks, 1 to 1,000; whenever it
+            becomes quiet when not given. In any case at most 1,000 become one task.
+        group_max_failures: Tasks that could not be combined so many times are archived; 5 when not
+            given.
         blocked_warning: An async handler that holds the event loop this long is named in a
             warning; 1 s when not given, zero for never.
         burst: Stop by itself once the queues are empty and nothing is running.
-        server_id: UUID by which others know this server; random when not given.
+        server_id: Name by which others know this server; a random UUID when not given.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
         clock: Tells the time; a test may bring its own.
@@ -80,6 +108,11 @@ class ServerOptions(TypedDict, total=False):
     janitor_interval: timedelta
     janitor_batch_size: int
     delayed_task_check_interval: timedelta
+    group_aggregator: GroupAggregator
+    group_grace_period: timedelta
+    group_max_delay: timedelta
+    group_max_size: int
+    group_max_failures: int
     blocked_warning: timedelta
     burst: bool
     server_id: str
@@ -104,9 +137,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     janitor_interval: timedelta = timedelta(seconds=8)
     janitor_batch_size: int = 100
     delayed_task_check_interval: timedelta = timedelta(seconds=1)
+    group_aggregator: GroupAggregator | None = None
+    group_grace_period: timedelta = timedelta(minutes=1)
+    group_max_delay: timedelta | None = None
+    group_max_size: int | None = None
+    group_max_failures: int = 5
     blocked_warning: timedelta = timedelta(seconds=1)
     burst: bool = False
-    server_id: str = ""
+    server_id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
     replaces: str | None = None
     lifespan: Lifespan = nullcontext
     clock: Clock = msgspec.field(default_factory=Clock)
@@ -117,25 +155,64 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OptionError: If a setting cannot work.
         """
-        _check_count("concurrency", self.concurrency)
-        _check_count("janitor_batch_size", self.janitor_batch_size, most=1000)
+        check_count("concurrency", self.concurrency, MOST_SLOTS)
+        check_count("janitor_batch_size", self.janitor_batch_size, MOST_DELETED)
+        check_name("server_id", self.server_id)
+        if self.replaces is not None:
+            check_name("replaces", self.replaces)
         _check_queues(self.queues)
+        self._check_times()
+        self._check_kinds()
+
+    def _check_times(self) -> None:
         _check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
             _check_time(name, getattr(self, name), SHORTEST_INTERVAL)
+        self._check_groups()
         _check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
         _check_time("blocked_warning", self.blocked_warning, timedelta(0))
+
+    def group_rules(self) -> GroupRules:
+        """Return when a group is to be combined."""
+        return GroupRules(
+            grace_s=whole_seconds(self.group_grace_period),
+            max_delay_s=whole_seconds(self.group_max_delay or timedelta(0)),
+            max_size=self.group_max_size or 0,
+        )
+
+    def _check_kinds(self) -> None:
+        for name in ("strict_priority", "burst"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(name, getattr(self, name), "True or False")
+        for name in CALLBACKS:
+            callback = getattr(self, name)
+            if callback is not None and not callable(callback):
+                raise OptionError(name, callback, "a function")
+        if self.lifespan is None:
+            raise OptionError("lifespan", None, "a function that makes a context")
+        if not isinstance(self.clock, Clock):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("clock", self.clock, "a Clock")
 
     def policy(self) -> RetryPolicy:
         """Return the user's answers; where one raises, the default answers instead (D40)."""
         return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
+
+    def _check_groups(self) -> None:
+        if self.group_aggregator is not None and not callable(self.group_aggregator):
+            raise OptionError("group_aggregator", self.group_aggregator, "a function")
+        _check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
+        if self.group_max_delay is not None:
+            _check_time("group_max_delay", self.group_max_delay, SHORTEST_GRACE)
+        if self.group_max_size is not None:
+            check_count("group_max_size", self.group_max_size, LARGEST_SET)
+        check_count("group_max_failures", self.group_max_failures, MOST_FAILURES)
 
     def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
         if self.retry_delay is not None:
             task = Task(message.type, message.payload, headers=dict(message.headers))
             try:
                 delay = self.retry_delay(retried, error, task)
-                _check_time("retry_delay's answer", delay, timedelta(0))
+                _check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
             except Exception:
                 log.exception("retry_delay failed; the default delay is used")
             else:
@@ -151,14 +228,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def _check_count(name: str, value: object, most: int | None = None) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= (most or value):
-        raise OptionError(name, value, "a whole number from 1" + (f" to {most}" if most else ""))
-
-
-def _check_time(name: str, value: object, least: timedelta) -> None:
-    if not isinstance(value, timedelta) or value < least:
-        raise OptionError(name, value, f"a timedelta of at least {least}")
+def _check_time(name: str, value: object, least: timedelta, most: timedelta = LONGEST) -> None:
+    if not isinstance(value, timedelta) or not least <= value <= most:
+        raise OptionError(name, value, f"a timedelta of at least {least} and at most {most}")
 
 
 def _check_queues(queues: object) -> None:
@@ -167,5 +239,7 @@ def _check_queues(queues: object) -> None:
         raise OptionError("queues", queues, allowed)  # pyright: ignore[reportUnknownArgumentType]
     for queue, weight in cast("Mapping[object, object]", queues).items():
         check_queue("queues", queue)
-        if not isinstance(weight, int) or not 1 <= weight <= HIGHEST_PRIORITY:
+        if isinstance(weight, bool) or not isinstance(weight, int):
+            raise OptionError("queues", {queue: weight}, allowed)
+        if not 1 <= weight <= HIGHEST_PRIORITY:
             raise OptionError("queues", {queue: weight}, allowed)

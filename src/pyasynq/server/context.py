@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyasynq.errors import PyasynqError, ResultError
 from pyasynq.message import instant
 from pyasynq.options import LONGEST
+from pyasynq.server.threads import submit
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, ProcessPath
@@ -112,11 +112,8 @@ class ActiveTask:
         A thread cannot be stopped. The task is over only when the thread is: told to stop by
         `cancelled`, it may return early; running on, it must not meet its own retry.
         """
-        context = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
-        running = self._loop.run_in_executor(
-            self._threads, lambda: context.run(_without_stop, call)
-        )
+        running = submit(self._threads, call)
         try:
             answer = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -150,12 +147,3 @@ def current_task() -> ActiveTask:
 def set_current_task(task: ActiveTask) -> None:
     """Make *task* current in this asyncio task and those it starts."""
     _current.set(task)
-
-
-def _without_stop(call: Callable[[], object]) -> object:
-    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
-    try:
-        return call()
-    except StopIteration as error:
-        msg = "the handler raised StopIteration"
-        raise RuntimeError(msg) from error

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from pyasynq.actor import Link, Running
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Link, Running
+from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
 from pyasynq.server.health import HealthChecker
@@ -16,6 +17,7 @@ from pyasynq.server.janitor import Janitor
 from pyasynq.server.ledger import Ledger
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.processor import Processor
+from pyasynq.server.reclaimer import Reclaimer
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
@@ -40,7 +42,7 @@ class Crew:
         """Make the actors; none runs yet."""
         self._config = config
         self._link = Link()
-        clock, link, queues = config.clock, self._link, list(config.queues)
+        clock, link = config.clock, self._link
         self.ledger = Ledger(broker.processing, clock=clock, link=link)
         self.processor = Processor(handler, broker.processing, self.ledger, config, link)
         self.heartbeater = Heartbeater(
@@ -51,40 +53,65 @@ class Crew:
             config=config,
             link=link,
         )
-        self.recoverer = Recoverer(
-            broker.maintenance,
-            broker.processing,
-            queues,
-            dead_server=config.replaces,
-            clock=clock,
-            link=link,
-        )
-        self.forwarder = Forwarder(
-            broker.maintenance,
-            queues,
-            longest_s=config.delayed_task_check_interval.total_seconds(),
-            clock=clock,
-            link=link,
-        )
-        self.janitor = Janitor(
-            broker.maintenance,
-            queues,
-            period_s=config.janitor_interval.total_seconds(),
-            batch=config.janitor_batch_size,
-            clock=clock,
-            link=link,
-        )
+        # One for each queue: where one of them is broken the others go on.
+        self.recoverers = [
+            Recoverer(
+                broker.maintenance,
+                broker.processing,
+                queue,
+                dead_server=config.replaces,
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
+        self.forwarders = [
+            Forwarder(
+                broker.maintenance,
+                queue,
+                longest_s=config.delayed_task_check_interval.total_seconds(),
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
+        self.janitors = [
+            Janitor(
+                broker.maintenance,
+                queue,
+                period_s=config.janitor_interval.total_seconds(),
+                batch=config.janitor_batch_size,
+                clock=clock,
+                link=link,
+            )
+            for queue in config.queues
+        ]
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
+        self.reclaimers = [
+            Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
+        ]
+        self.aggregators = self._aggregators(broker)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
-            self.recoverer,
-            self.forwarder,
-            self.janitor,
+            *self.recoverers,
+            *self.forwarders,
+            *self.janitors,
             self.subscriber,
+            *self.reclaimers,
+            *self.aggregators,
             *self._wanted(broker),
             *self.processor.wakeups,
             self.processor,
+        ]
+
+    def _aggregators(self, broker: Broker) -> list[Aggregator]:
+        aggregate = self._config.group_aggregator
+        if aggregate is None:
+            return []
+        return [
+            Aggregator(broker.grouping, queue, aggregate, config=self._config, link=self._link)
+            for queue in self._config.queues
         ]
 
     def _wanted(self, broker: Broker) -> list[Running]:
@@ -117,13 +144,13 @@ class Crew:
         await self.ledger.written()
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Let running handlers end, or interrupt them when time is up or *hurry* is set.
+        """Let handlers and aggregations end, or interrupt them when time is up or *hurry* is set.
 
         Everything else goes on meanwhile: leases are extended and verdicts written.
         """
         self.stop()
         self.heartbeater.status = "closed"
-        finished = asyncio.ensure_future(self.processor.finished())
+        finished = asyncio.ensure_future(self._finished())
         hurried = asyncio.ensure_future(hurry.wait())
         await asyncio.wait(
             {finished, hurried},
@@ -133,11 +160,22 @@ class Crew:
         hurried.cancel()
         if not finished.done():
             log.info("%d handlers are told to stop", len(self.processor.runs))
-            self.processor.interrupt()
+            self._interrupt()
             await asyncio.wait({finished}, timeout=INTERRUPTED_S)
             finished.cancel()
             self.processor.abandon()
         await self._flush()
+
+    async def _finished(self) -> None:
+        """Return when no handler and no aggregation runs."""
+        await asyncio.gather(
+            self.processor.finished(), *(aggregator.finished() for aggregator in self.aggregators)
+        )
+
+    def _interrupt(self) -> None:
+        self.processor.interrupt()
+        for aggregator in self.aggregators:
+            aggregator.interrupt()
 
     async def _flush(self) -> None:
         try:
@@ -149,6 +187,8 @@ class Crew:
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""
         self.processor.close()
+        for aggregator in self.aggregators:
+            aggregator.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

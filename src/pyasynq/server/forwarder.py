@@ -7,40 +7,34 @@ Differs:
     Sleeps until the next task is due instead of looking every 5 s (D2).
 """
 
-from collections.abc import Sequence
-
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import MaintainPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Forwarder(Actor):
-    """Forwards the scheduled and failed tasks of every queue."""
-
-    name = "forwarder"
+    """Forwards the scheduled and failed tasks of one queue."""
 
     def __init__(
         self,
         path: MaintainPath,
-        queues: Sequence[str],
+        queue: str,
         *,
         longest_s: float,
         clock: Clock,
         link: Link,
     ) -> None:
-        """Look at *queues* at least every *longest_s* seconds: others may schedule, too."""
+        """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
         super().__init__(clock=clock, link=link)
+        self.name = f"forwarder of {queue!r}"
         self._path = path
-        self._queues = queues
+        self._queue = queue
         self._longest_s = longest_s
 
     async def step(self) -> float:
         """Forward what is due; return the seconds until something else is."""
-        return min([await self._forward(queue) for queue in self._queues])
-
-    async def _forward(self, queue: str) -> float:
         while True:
-            forwarded = await self._path.forward(queue)
+            forwarded = await self._path.forward(self._queue)
             if not forwarded.more:
                 next_in_s = forwarded.next_in_s
                 return self._longest_s if next_in_s is None else min(next_in_s, self._longest_s)

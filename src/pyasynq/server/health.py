@@ -8,9 +8,9 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 
+from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import HealthCheck
 
 log = logging.getLogger("pyasynq.server")

@@ -15,10 +15,10 @@ from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
 from pyasynq.errors import BrokerError
 from pyasynq.message import ServerInfo, WorkerInfo
-from pyasynq.server.actor import Actor, Link
 from pyasynq.server.config import Config
 from pyasynq.server.slots import Run
 
@@ -82,27 +82,27 @@ class Heartbeater(Actor):
 
     async def step(self) -> float:
         """Extend all leases, then write the server's state."""
-        await self._extend()
+        failure = await self._extend()
         await self._registry.register(self._queues)
         self._info.status = self.status
         self._info.active_worker_count = len(self._runner.runs)
         await self._registry.write_server(self._info, self._workers(), ttl_s=TTL_S)
+        if failure is not None:
+            raise failure
         return min(BEAT_S, self._config.lease.total_seconds() / 6)
 
     async def clear(self) -> None:
         """Stop showing the server."""
         await self._registry.clear_server(self._info)
 
-    async def _extend(self) -> None:
+    async def _extend(self) -> BrokerError | None:
+        """Extend all leases; return the error that kept one from being extended."""
         leases = [*self._runner.leases(), *self._ledger.leases()]
-        if leases:
-            lease_s = self._config.lease.total_seconds()
-            answers = await self._processing.extend(leases, lease_s=lease_s)
-            extended = list(zip(leases, answers, strict=True))
-            self._runner.lose(lease for lease, answer in extended if answer is False)
-            failure = next((answer for answer in answers if isinstance(answer, BrokerError)), None)
-            if failure is not None:
-                raise failure
+        lease_s = self._config.lease.total_seconds()
+        answers = await self._processing.extend(leases, lease_s=lease_s)
+        extended = zip(leases, answers, strict=True)
+        self._runner.lose(lease for lease, answer in extended if answer is False)
+        return next((answer for answer in answers if isinstance(answer, BrokerError)), None)
 
     def _workers(self) -> Sequence[WorkerInfo]:
         return [self._worker(run) for run in self._runner.runs]

@@ -7,40 +7,36 @@ Differs:
     Also trims the archive, in chunks, so that Go's trimming never fails (D21).
 """
 
-from collections.abc import Sequence
-
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import MaintainPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Janitor(Actor):
-    """Deletes completed tasks past their retention and archived ones beyond their limits."""
-
-    name = "janitor"
+    """Deletes one queue's completed tasks past their retention and archived ones beyond limits."""
 
     def __init__(
         self,
         path: MaintainPath,
-        queues: Sequence[str],
+        queue: str,
         *,
         period_s: float,
         batch: int,
         clock: Clock,
         link: Link,
     ) -> None:
-        """Clean *queues* every *period_s* seconds, *batch* tasks in one script."""
+        """Clean *queue* every *period_s* seconds, *batch* tasks in one script."""
         super().__init__(clock=clock, link=link)
+        self.name = f"janitor of {queue!r}"
         self._path = path
-        self._queues = queues
+        self._queue = queue
         self._period_s = period_s
         self._batch = batch
 
     async def step(self) -> float:
-        """Clean every queue."""
-        for queue in self._queues:
-            deleted = 1
-            while deleted:
-                deleted = await self._path.expire_completed(queue, limit=self._batch)
-                deleted += await self._path.trim_archived(queue)
+        """Clean the queue."""
+        deleted = 1
+        while deleted:
+            deleted = await self._path.expire_completed(self._queue, limit=self._batch)
+            deleted += await self._path.trim_archived(self._queue)
         return self._period_s

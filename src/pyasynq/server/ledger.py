@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 
+from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Backoff, Link, Passes
 from pyasynq.settle import Verdict
 
 log = logging.getLogger("pyasynq.server")
@@ -18,6 +19,7 @@ class Ledger:
     """Verdicts on their way to Redis.
 
     Whatever has gathered is written as soon as the previous write has returned: no timer, no delay.
+    What could not be written is put off, and keeps nothing else from being written.
 
     Differs:
         In the reference no failed acknowledgement is ever written (D26).
@@ -33,6 +35,8 @@ class Ledger:
         self._link = link
         self._entries: list[tuple[Lease, Verdict]] = []
         self._writing: Sequence[tuple[Lease, Verdict]] = ()
+        self._put_off: list[tuple[Lease, Verdict]] = []
+        self._again_at = 0.0
         self._added = asyncio.Event()
 
     def add(self, lease: Lease, verdict: Verdict) -> None:
@@ -42,26 +46,39 @@ class Ledger:
 
     def leases(self) -> Iterable[Lease]:
         """Return the leases whose verdict is not written yet."""
-        return (lease for lease, _ in chain(self._writing, self._entries))
+        return (lease for lease, _ in chain(self._writing, self._entries, self._put_off))
 
     async def written(self) -> None:
         """Return when everything is written."""
-        while self._entries or self._writing:
+        while self._entries or self._writing or self._put_off:
             await self.passes.next()
 
     async def run(self) -> None:
         """Write until cancelled."""
         backoff = Backoff()
         while True:
-            await self._added.wait()
+            await self._gathered()
             error = await self._write()
             self.passes.finish()
-            if error is None:
+            if error is None and not self._put_off:
                 backoff.reset()
                 self._link.worked(self.name)
-            else:
+            elif error is not None:
                 self._link.failed(self.name, error)
-                await self._clock.sleep(backoff.next_s())
+                self._again_at = self._clock.monotonic() + backoff.next_s()
+
+    async def _gathered(self) -> None:
+        """Return when there is something to write: something new, or it is time for the old."""
+        while True:
+            left_s = self._again_at - self._clock.monotonic()
+            if self._put_off and left_s <= 0:
+                self._entries += self._put_off
+                self._put_off = []
+            if self._entries:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s if self._put_off else None):
+                    await self._added.wait()
 
     async def _write(self) -> BrokerError | None:
         """Write what has gathered; return the error that kept something from being written."""
@@ -84,11 +101,11 @@ class Ledger:
         return error
 
     def _keep(self, failed: Sequence[tuple[Lease, Verdict]]) -> None:
-        """Try *failed* again, but for those whose lease is over: they belong to a recoverer."""
+        """Put *failed* off, but for those whose lease is over: they belong to a recoverer."""
         now = self._clock.monotonic()
         for lease, verdict in failed:
             if lease.expires_at > now:
-                self.add(lease, verdict)
+                self._put_off.append((lease, verdict))
             else:
                 _log_lost(lease, verdict)
 

@@ -19,6 +19,9 @@ Handler: TypeAlias = Callable[[ActiveTask], object]
 Middleware: TypeAlias = Callable[[ActiveTask, AsyncHandler], Awaitable[object]]
 H = TypeVar("H", bound=Callable[..., object])
 
+HANDLER_THREAD: Final = "pyasynq-handler"
+"""Start of the names of the threads that run plain functions."""
+
 REMEMBERED: Final = 1024
 
 

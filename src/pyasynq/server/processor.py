@@ -13,20 +13,19 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
 from pyasynq.errors import (
-    BrokerError,
     LeaseExpiredError,
     TaskCanceledError,
     TaskTimeoutError,
 )
 from pyasynq.options import DEFAULT_TIMEOUT
 from pyasynq.priority import by_rank, weighted
-from pyasynq.server.actor import Backoff, Link, Passes
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.mux import AsyncHandler
+from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Verdict, settle
@@ -35,9 +34,6 @@ log = logging.getLogger("pyasynq.server")
 
 UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 """Longest run of a task that has neither timeout nor deadline, as in the reference."""
-
-HANDLER_THREAD: Final = "pyasynq-handler"
-"""Start of the names of the threads that run plain functions."""
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
@@ -78,7 +74,6 @@ class Processor:
         self._path = path
         self._ledger = ledger
         self._config = config
-        self._link = link
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
         self._policy = config.policy()
@@ -97,22 +92,16 @@ class Processor:
 
     async def run(self) -> None:
         """Take tasks whenever there are free slots, until `stop`."""
-        backoff = Backoff()
         while not self._stopping:
             free = await self._slots.wait()
             counts = self._draw(min(free, self._most))
-            if not counts:
-                self._emptied.set()
-                await self.wakeups.rung()
-                continue
-            error = await self._take(counts)
-            self.passes.finish()
-            if error is None:
-                self._link.worked(self.name)
-                backoff.reset()
+            if counts:
+                await self._take(counts)
+                self.passes.finish()
             else:
-                self._link.failed(self.name, error)
-                await self._config.clock.sleep(backoff.next_s())
+                if not self.wakeups.failing():
+                    self._emptied.set()
+                await self.wakeups.rung()
 
     def stop(self) -> None:
         """Take no more tasks; those that run go on."""
@@ -129,21 +118,20 @@ class Processor:
         weights = {queue: self._weights[queue] for queue in ready}
         return weighted(weights, [random.random() for _ in range(free)])
 
-    async def _take(self, counts: dict[str, int]) -> BrokerError | None:
-        """Take tasks and start them; return the error that kept some from being taken."""
-        error: BrokerError | None = None
+    async def _take(self, counts: dict[str, int]) -> None:
+        """Take tasks and start them."""
         async with self._taking:
             if self._stopping:
-                return None
+                return
             self._taken += 1
             owner = f"{self._config.server_id}/{self._taken}"
-            answers = await self._path.dequeue(counts, owner=owner, lease_s=self._lease_s)
-            for answer in answers:
-                if isinstance(answer, BrokerError):
-                    error = answer
+            for taken in await self._path.dequeue(counts, owner=owner, lease_s=self._lease_s):
+                wakeup = self.wakeups[taken.queue]
+                if taken.error is not None:
+                    wakeup.failed(taken.error, taken.owner)
                 else:
-                    self._accept(answer)
-        return error
+                    wakeup.answered()
+                    self._accept(taken)
 
     def _accept(self, taken: Taken) -> None:
         if self._stopping:
@@ -227,7 +215,9 @@ class Processor:
             answer = self._config.on_error(run.active, error)
             if inspect.isawaitable(answer):
                 await answer
-        except (Exception, asyncio.CancelledError):
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             log.exception("on_error failed for task %s", run.lease.id)
 
     def _settle(self, lease: Lease, error: Exception | None) -> None:

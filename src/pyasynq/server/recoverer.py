@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError, LeaseExpiredError
 from pyasynq.message import TaskMessage
-from pyasynq.server.actor import Actor, Link
 from pyasynq.settle import ARCHIVE_AS_IT_IS, RetryPolicy, Verdict, settle
 
 log = logging.getLogger("pyasynq.server")
@@ -37,46 +37,43 @@ AT_ONCE: Final = RetryPolicy(delay=_no_delay, is_failure=_always)
 
 
 class Recoverer(Actor):
-    """Settles tasks whose lease is over."""
-
-    name = "recoverer"
+    """Settles the tasks of one queue whose lease is over."""
 
     def __init__(
         self,
         maintenance: MaintainPath,
         processing: ProcessPath,
-        queues: Sequence[str],
+        queue: str,
         *,
         dead_server: str | None,
         clock: Clock,
         link: Link,
     ) -> None:
-        """Look after *queues*; do not wait for the leases of *dead_server* to end."""
+        """Look after *queue*; do not wait for the leases of *dead_server* to end."""
         super().__init__(clock=clock, link=link)
+        self.name = f"recoverer of {queue!r}"
         self._dead_server = dead_server
         self._maintenance = maintenance
         self._processing = processing
-        self._queues = queues
+        self._queue = queue
 
     async def step(self) -> float:
-        """Recover the tasks of every queue."""
+        """Recover the tasks of the queue."""
         await self._bury()
-        for queue in self._queues:
-            await self._maintenance.repair(queue)
-            while over := await self._expired(queue):
-                if not await self._recover(over):
-                    break  # others were faster; what is left waits for the next pass
+        await self._maintenance.repair(self._queue)
+        while over := await self._expired():
+            if not await self._recover(over):
+                break  # others were faster; what is left waits for the next pass
         return PERIOD_S
 
     async def _bury(self) -> None:
         if self._dead_server is not None:
-            for queue in self._queues:
-                await self._maintenance.end_leases(queue, self._dead_server)
+            await self._maintenance.end_leases(self._queue, self._dead_server)
             self._dead_server = None
 
-    async def _expired(self, queue: str) -> list[tuple[Lease, Verdict]]:
+    async def _expired(self) -> list[tuple[Lease, Verdict]]:
         """Return a batch of tasks whose lease is over, and what becomes of them."""
-        taken = await self._maintenance.expired(queue)
+        taken = await self._maintenance.expired(self._queue)
         now = self._clock.now()
         return [
             *((lease, ARCHIVE_AS_IT_IS) for lease in taken.poison),

@@ -3,26 +3,24 @@
 import asyncio
 import logging
 import signal
-import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
+from pyasynq.actor import dismiss, kept
 from pyasynq.broker import connect
 from pyasynq.errors import OptionError, ServerStateError
-from pyasynq.server.actor import dismiss, kept
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import Crew
 from pyasynq.server.mux import Handler, as_async
+from pyasynq.signals import heard
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 log = logging.getLogger("pyasynq.server")
 
-SIGNALS: Final = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGTSTP") if hasattr(signal, name)
-]
+SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGTSTP")
 
 
 class Server:
@@ -53,8 +51,8 @@ class Server:
         """
         self.state = "new"
         self._handler = handler
-        self.id = options.setdefault("server_id", str(uuid.uuid4()))
         self._config = Config(**options)
+        self.id = self._config.server_id
         self._broker = connect(broker, self._config.clock)
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -70,7 +68,7 @@ class Server:
             OptionError: If there is no handler.
             ServerStateError: If the server has run before.
         """
-        with _signals(self._on_signal):
+        with heard(SIGNALS, self._on_signal):
             async with self.running(handler):
                 await self._over()
 
@@ -149,22 +147,3 @@ class Server:
             return
         log.info("%s: shutting down", signal.Signals(number).name)
         self.shut_down()
-
-
-@contextmanager
-def _signals(handle: Callable[[int], None]) -> Generator[None]:
-    """Pass signals to *handle*, where this thread and platform can."""
-    loop = asyncio.get_running_loop()
-    heard: list[int] = []
-    for number in SIGNALS:
-        try:
-            loop.add_signal_handler(number, handle, number)
-        except (NotImplementedError, ValueError, RuntimeError):
-            log.debug("signal %s cannot be heard here", number)
-        else:
-            heard.append(number)
-    try:
-        yield
-    finally:
-        for number in heard:
-            loop.remove_signal_handler(number)

@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import Enum
+from typing import Final
 
 from pyasynq.broker import Lease
 from pyasynq.server.context import ActiveTask
@@ -41,6 +42,10 @@ class Stop(Enum):
     SHUTDOWN = "the server is shutting down"
 
 
+LEAVING: Final = (Stop.LEASE_LOST, Stop.SHUTDOWN)
+"""Reasons after which another server runs the task."""
+
+
 class Run:
     """One task being run.
 
@@ -70,8 +75,8 @@ class Run:
         return min(self.deadline, self.lease.expires_at)
 
     def tell(self, stop: Stop) -> None:
-        """Tell the handler to stop, once."""
-        if self.stop is None:
+        """Tell the handler to stop; once, but again for a reason that leaves the task to others."""
+        if self.stop is None or (stop in LEAVING and self.stop not in LEAVING):
             self.stop = stop
             self.active.cancelled = True
             if self.started and self.job is not None:

@@ -6,9 +6,9 @@ Source:
 
 from collections.abc import Callable
 
+from pyasynq.actor import Actor, Link
 from pyasynq.broker import RegistryPath
 from pyasynq.clock import Clock
-from pyasynq.server.actor import Actor, Link
 
 
 class Subscriber(Actor):

@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pyasynq.actor import Backoff, Link
 from pyasynq.broker import ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
-from pyasynq.server.actor import Backoff, Link
 
 PAUSED_S: Final = 1.0
 """A paused queue is looked at once a second."""
@@ -23,6 +23,7 @@ class Wakeup:
     Attributes:
         queue: Its name.
         ready: The queue may have tasks: ask it.
+        failing: The last answer was an error: nobody knows what is in the queue.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Wakeup:
         """Set *rung* whenever *queue* becomes ready."""
         self.queue = queue
         self.ready = True
+        self.failing = False
         self.name = f"wake-up of {queue!r}"
         self._path = path
         self._rung = rung
@@ -39,6 +41,22 @@ class Wakeup:
         self._asleep = asyncio.Event()
         self._paused = False
         self._misses = 0
+        self._doubtful: list[str] = []
+        self._backoff = Backoff()
+
+    def answered(self) -> None:
+        """Note that the queue answers."""
+        if self.failing:
+            self.failing = False
+            self._backoff.reset()
+            self._link.worked(self.name)
+
+    def failed(self, error: BrokerError, owner: str) -> None:
+        """Leave the queue alone for a while, then see whether *owner* took something after all."""
+        self.failing = True
+        self._doubtful.append(owner)
+        self._link.failed(self.name, error)
+        self._fall_asleep(paused=False)
 
     def emptied(self, *, took_some: bool) -> None:
         """Block on the queue: it had fewer tasks than there were slots."""
@@ -51,23 +69,32 @@ class Wakeup:
 
     async def run(self) -> None:
         """Wait for tasks whenever the queue is asleep, until cancelled."""
-        backoff = Backoff()
         while True:
             await self._asleep.wait()
             try:
-                await self._wait()
+                await (self._make_sure() if self.failing else self._wait())
             except BrokerError as error:
                 self._link.failed(self.name, error)
-                await self._clock.sleep(backoff.next_s())
-                self._wake()  # a Redis that is full refuses to block, and still gives out tasks
+                self.failing = True
             else:
                 self._link.worked(self.name)
-                backoff.reset()
 
     def _fall_asleep(self, *, paused: bool) -> None:
         self.ready = False
         self._paused = paused
         self._asleep.set()
+
+    async def _make_sure(self) -> None:
+        """Wake after a while, when nothing is left that was taken without our knowing.
+
+        Then the queue is asked whatever the error was: a Redis that is full refuses to block, and
+        still gives out tasks.
+        """
+        await self._clock.sleep(self._backoff.next_s())
+        while self._doubtful:
+            await self._path.give_back(self.queue, self._doubtful[-1])
+            self._doubtful.pop()
+        self._wake()
 
     async def _wait(self) -> None:
         """Wake when the queue may have tasks, or return after a while to be called again."""
@@ -108,6 +135,10 @@ class Wakeups:
     def ready(self) -> list[str]:
         """Return the queues that may have tasks."""
         return [queue for queue, wakeup in self._all.items() if wakeup.ready]
+
+    def failing(self) -> bool:
+        """Return whether what is in some queue is not known."""
+        return any(wakeup.failing for wakeup in self)
 
     def wake(self) -> None:
         """Have every queue looked at again."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import Lease
+from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, BrokerFullError
@@ -68,7 +68,8 @@ async def _group(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _dequeue(broker: RedisBroker, _lease: Lease) -> object:
-    return (await broker.processing.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S))[0]
+    (taken,) = await broker.processing.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
+    return taken.error or taken
 
 
 async def _done(broker: RedisBroker, lease: Lease) -> object:
@@ -124,6 +125,52 @@ async def _trim(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.maintenance.trim_archived("q")
 
 
+STAGED = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
+STALE = f"{GROUP}:5cdce7f5-5221-494e-b2ea-262acf33b109"
+SETS = f"{Q}aggregation_sets"
+
+
+async def _ripe(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.ripe("q", GroupRules(grace_s=1))
+
+
+async def _stage(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.stage("q", "g", GroupRules(grace_s=1, max_size=1))
+
+
+async def _members(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.members(STAGED)
+
+
+async def _hold_set(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.hold(STAGED)
+
+
+async def _combine(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.combine(STAGED, a_grouped("combined"))
+
+
+async def _postpone(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.postpone(STAGED, wait_s=0)
+
+
+async def _archive_member(broker: RedisBroker, _lease: Lease) -> object:
+    member = Member(id="staged", message=a_message("staged"), failures=5)
+    return await broker.grouping.archive(STAGED, [member])
+
+
+async def _put_back(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.put_back(STAGED)
+
+
+async def _reclaim(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.reclaim("q")
+
+
+async def _find(broker: RedisBroker, _lease: Lease) -> object:
+    return await broker.grouping.find("q")
+
+
 # Each with the keys it reads or writes.
 TOUCHED: dict[Act, list[str]] = {
     _enqueue: [PENDING],
@@ -143,6 +190,16 @@ TOUCHED: dict[Act, list[str]] = {
     _end_leases: [ACTIVE, LEASE],
     _expire: [COMPLETED],
     _trim: [ARCHIVED],
+    _ripe: [GROUPS],
+    _stage: [GROUPS, GROUP, SETS],
+    _members: [SETS, STALE],
+    _hold_set: [SETS],
+    _combine: [PENDING, SCHEDULED, GROUPS, GROUP, SETS, STALE],
+    _postpone: [SETS, STALE],
+    _archive_member: [SETS, STALE, ARCHIVED],
+    _put_back: [GROUPS, GROUP, SETS],
+    _reclaim: [GROUPS, GROUP, SETS],
+    _find: [GROUPS, SETS, f"{Q}group_search"],
 }
 PAIRS = [(act, key) for act, keys in TOUCHED.items() for key in keys]
 SETTLES = [_done, _complete, _retry, _archive, _requeue]
@@ -166,7 +223,11 @@ async def lease(broker: RedisBroker, r: Redis) -> Lease:
         a_scheduled("due", at_s=PAST_S),
         a_scheduled("due in group", at_s=PAST_S, group_key="g"),
         a_grouped("grouped"),
+        a_grouped("staged"),
     )
+    await r.zrem(GROUP, "staged")
+    await r.zadd(STALE, {"staged": 1})
+    await r.zadd(SETS, {STALE: 1})
     for_each = [(RETRY, "retry"), (COMPLETED, "completed"), (ARCHIVED, "archived")]
     _ = [await r.zadd(key, {name: 1}) for key, name in for_each]
     _ = [await r.hset(task_key(name), "msg", encode(a_message(name))) for _, name in for_each]
@@ -390,6 +451,18 @@ async def test_a_full_redis_hears_every_verdict(
     assert await full.exists(ACTIVE, LEASE) == 0
 
 
+async def test_a_full_redis_gives_and_renews_tokens(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await fill(full)
+    token = Token(scope="s", holder="a")
+    assert await broker_of_full.semaphores.acquire(token, limit=1, lease_s=3)
+    first_s = token.ends_s
+    assert await broker_of_full.semaphores.renew([token], lease_s=60) == []
+    assert token.ends_s > first_s + 50
+    assert await broker_of_full.semaphores.release(token)
+
+
 async def test_a_full_redis_forwards_what_is_due(broker_of_full: RedisBroker, full: Redis) -> None:
     await enqueue(broker_of_full, a_scheduled("1", at_s=PAST_S))
     await fill(full)
@@ -446,6 +519,37 @@ async def test_a_full_redis_shows_no_new_server_and_says_so(
     await fill(full)
     with pytest.raises(BrokerFullError, match="maxmemory"):
         await broker_of_full.registry.write_server(ServerInfo(host="h"), [], ttl_s=10)
+
+
+@pytest.mark.parametrize("act", [_combine, _postpone, _archive_member, _put_back, _hold_set])
+async def test_a_full_redis_lets_a_group_be_combined_postponed_archived_and_put_back(
+    act: Act, broker_of_full: RedisBroker, full: Redis
+) -> None:
+    lease = await a_lease(broker_of_full)
+    await enqueue(broker_of_full, a_grouped("staged"))
+    await full.rename(GROUP, STALE)
+    await full.zadd(SETS, {STALE: 1})
+    await fill(full)
+    assert int(cast("int", await act(broker_of_full, lease))) == 1
+
+
+async def test_a_full_redis_lets_a_group_be_staged(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    lease = await a_lease(broker_of_full)
+    await enqueue(broker_of_full, a_grouped("2"))
+    await fill(full)
+    assert await _stage(broker_of_full, lease) is not None
+
+
+async def test_a_full_redis_lets_a_stale_set_be_reclaimed(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await enqueue(broker_of_full, a_grouped("staged"))
+    await full.rename(GROUP, STALE)
+    await full.zadd(SETS, {STALE: 1})
+    await fill(full)
+    assert await broker_of_full.grouping.reclaim("q") == 1
 
 
 async def test_a_redis_that_is_full_no_more_accepts_again(

@@ -24,6 +24,7 @@ from tests.broker.making import (
     enqueue,
     every_verdict,
     ids,
+    many_large,
     many_pending,
     retried,
     settle,
@@ -125,6 +126,24 @@ async def test_ids_without_a_task_are_dropped_and_counted(broker: RedisBroker, r
     (taken,) = await ask(broker, {"q": 3})
     assert (ids(taken.leases), taken.ghosts, taken.empty) == (["1", "2"], 1, False)
     assert await r.exists(PENDING, task_key("ghost")) == 0
+    assert await listed(r, ACTIVE) == ["1", "2"]
+
+
+async def test_what_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, *many_large(3))
+    await r.rpush(PENDING, "ghost")
+    before = await r.dump(task_key("2"))
+    (taken,) = await ask(broker, {"q": 4})
+    assert (ids(taken.leases), taken.ghosts) == (["0", "1"], 1)
+    assert await listed(r, PENDING) == ["2"]
+    assert await r.dump(task_key("2")) == before
+
+
+async def test_an_id_that_is_there_twice_is_taken_once(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_pending("1"), a_pending("2"))
+    await r.lpush(PENDING, "1")
+    (taken,) = await ask(broker, {"q": 3})
+    assert (ids(taken.leases), taken.ghosts) == (["1", "2"], 1)
     assert await listed(r, ACTIVE) == ["1", "2"]
 
 

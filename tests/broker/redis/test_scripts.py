@@ -1,25 +1,57 @@
 """A script is called by the names in its header, and sent again when Redis has forgotten it."""
 
+import asyncio
 from importlib import resources
 from typing import cast
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from pyasynq.broker.redis import RedisBroker, scripts
-from pyasynq.broker.redis.scripts import Script
-from pyasynq.errors import BrokerError
-from tests.broker.making import a_pending, a_scheduled, ask, enqueue, ids, take
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Script
+from pyasynq.errors import BrokerError, BrokerUnavailableError
+from tests.broker.making import (
+    a_pending,
+    a_scheduled,
+    ask,
+    enqueue,
+    ids,
+    many_large,
+    retried,
+    settle,
+    take,
+)
 
 SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
-SHARED = {"clock", "counted", "created", "held", "locks", "trimmed"}
+SHARED = {
+    "clock",
+    "counted",
+    "created",
+    "held",
+    "leaving",
+    "locks",
+    "moved",
+    "returned",
+    "ripe",
+    "told",
+    "tokens",
+    "trimmed",
+}
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
 
 def values(script: Script) -> dict[str, str]:
     return {name: name for name in [*script.keys, *script.args]}
+
+
+async def script_calls(r: Redis) -> int:
+    """Return how many times Redis was asked to run a script."""
+    statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
+    return statistics["cmdstat_evalsha"]["calls"]
 
 
 # -- the header ------------------------------------------------------------------------------------
@@ -155,3 +187,56 @@ async def test_in_a_pipeline_a_call_that_fails_leaves_the_others_their_answers(r
 
 async def test_no_calls_have_no_answers(r: Redis) -> None:
     assert await scripts.run_all(r, []) == []
+
+
+# -- what goes out together ------------------------------------------------------------------------
+
+
+def test_tasks_of_one_path_go_out_in_one_call() -> None:
+    assert scripts.batches(["a", "b", "a"]) == [[0, 2], [1]]
+
+
+def test_a_call_carries_a_bounded_number_of_tasks() -> None:
+    many = ["a"] * (2 * MAX_TASKS + 1)
+    assert [len(places) for places in scripts.batches(many)] == [MAX_TASKS, MAX_TASKS, 1]
+
+
+def test_a_call_carries_bounded_bytes_and_one_task_at_least() -> None:
+    sizes = [MAX_BYTES - 1, 1, 3 * MAX_BYTES, 1]
+    assert scripts.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]
+
+
+async def test_large_tasks_are_enqueued_in_several_calls(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_pending("small"))
+    await r.config_resetstat()
+    await enqueue(broker, *many_large(4))
+    assert await script_calls(r) == 2
+
+
+async def test_verdicts_with_large_messages_go_out_in_several_calls(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, *many_large(4))
+    leases = [*await take(broker, 4), *await take(broker, 4)]
+    await settle(broker, leases[0], retried(leases[0]))
+    await r.config_resetstat()
+    await broker.processing.settle([(lease, retried(lease)) for lease in leases[1:]])
+    assert await script_calls(r) == 2
+
+
+async def test_after_a_round_trip_without_answer_the_rest_is_not_sent() -> None:
+    calls: list[str] = []
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append("a call")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    never = Retry(NoBackoff(), 0)
+    async with server, Redis(port=server.sockets[0].getsockname()[1], retry=never) as driver:
+        call = scripts.requeue(
+            ["1", "x" * MAX_BYTES], active="a", lease="l", pending="p", task_prefix="t:"
+        )
+        answers = await scripts.run_all(driver, [call] * 3)
+    assert [type(answer) for answer in answers] == [BrokerUnavailableError] * 3
+    assert calls == ["a call"]

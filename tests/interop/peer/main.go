@@ -22,6 +22,7 @@ var commands = map[string]func(args []string) error{
 	"encode":        encode,
 	"decode":        decode,
 	"vectors":       vectors,
+	"cron":          cronRuns,
 	"bench-enqueue": benchEnqueue,
 	"bench-drain":   benchDrain,
 	"bench-pickup":  benchPickup,

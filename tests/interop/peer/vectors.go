@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// vectors prints what the golden files hold: messages, unique-keys, options or
+// vectors prints what the golden files hold: messages, unique-keys, options, cron or
 // client-messages. The kinds named second and last write to Redis.
 func vectors(args []string) error {
 	c := newCommand("vectors")
@@ -19,6 +19,7 @@ func vectors(args []string) error {
 	kinds := map[string]func(asynq.RedisConnOpt) error{
 		"messages":        func(asynq.RedisConnOpt) error { return messageVectors() },
 		"options":         func(asynq.RedisConnOpt) error { return optionVectors() },
+		"cron":            func(asynq.RedisConnOpt) error { return cronVectors() },
 		"unique-keys":     uniqueKeyVectors,
 		"client-messages": clientMessageVectors,
 	}

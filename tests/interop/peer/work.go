@@ -21,6 +21,9 @@ func work(args []string) error {
 	script := scriptFlags(c)
 	config := configFlags(c)
 	c.Parse(args)
+	if err := script.guard.open(c.redis); err != nil {
+		return err
+	}
 
 	server := asynq.NewServer(c.redis, *config)
 	stop := make(chan os.Signal, 1)
@@ -65,8 +68,10 @@ func configFlags(c *command) *asynq.Config {
 		config.RetryDelayFunc = func(int, error, *asynq.Task) time.Duration { return delay }
 		return err
 	})
+	aggregating := c.Duration("aggregate-sleep", 0, "how long it takes to combine a group")
 	c.Func("aggregate", "`type` of the task that groups become; payloads are joined by commas", func(kind string) error {
 		config.GroupAggregator = asynq.GroupAggregatorFunc(func(group string, tasks []*asynq.Task) *asynq.Task {
+			time.Sleep(*aggregating)
 			return asynq.NewTask(kind, joinPayloads(tasks))
 		})
 		return nil
@@ -89,10 +94,11 @@ type handling struct {
 	failures  pairs
 	skipRetry words
 	revoke    words
+	guard     *guard
 }
 
 func scriptFlags(c *command) *handling {
-	h := &handling{failures: pairs{}}
+	h := &handling{failures: pairs{}, guard: semaphoreFlag(c)}
 	c.DurationVar(&h.sleep, "sleep", 0, "how long a task runs; ends early when cancelled")
 	c.StringVar(&h.result, "result", "", "`text` to write as the result")
 	c.Var(h.failures, "fail", "`prefix=text`: types with the prefix fail with the text; repeatable")
@@ -104,10 +110,12 @@ func scriptFlags(c *command) *handling {
 // ProcessTask implements asynq.Handler.
 func (h *handling) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	event := newTaskEvent(ctx, task)
-	if err := emit(event.at("start", nil)); err != nil {
-		return err
-	}
-	outcome := h.run(ctx, task)
+	outcome := h.guard.hold(ctx, func() error {
+		if err := emit(event.at("start", nil)); err != nil {
+			return err
+		}
+		return h.run(ctx, task)
+	})
 	if err := emit(event.at("done", outcome)); err != nil {
 		return err
 	}

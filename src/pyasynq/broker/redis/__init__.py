@@ -2,10 +2,15 @@
 
 from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
 from pyasynq.broker.redis.enqueue import RedisEnqueue
+from pyasynq.broker.redis.group import RedisGroup
+from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.relay import RedisRelay
+from pyasynq.broker.redis.result import RedisResult
+from pyasynq.broker.redis.schedule import RedisSchedule
+from pyasynq.broker.redis.semaphore import RedisSemaphore
 from pyasynq.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
@@ -23,6 +28,11 @@ class RedisBroker:
         self.relaying = RedisRelay(driver, self.registry.register)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
+        self.grouping = RedisGroup(driver)
+        self.scheduling = RedisSchedule(driver, self.enqueueing.register)
+        self.inspecting = RedisInspect(driver)
+        self.results = RedisResult(driver)
+        self.semaphores = RedisSemaphore(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

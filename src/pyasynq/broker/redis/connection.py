@@ -1,14 +1,15 @@
 """Reach Redis: URLs to clients, driver errors to ours."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import exceptions as driver_errors
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster, SSLConnection
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -29,6 +30,23 @@ ALLOWED: Final = (
     "a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL, "
     "host:port, or a redis.asyncio client with decode_responses=False"
 )
+OBJECTS: Final = frozenset(
+    {
+        "command_packer",
+        "connection_class",
+        "connection_pool",
+        "credential_provider",
+        "decode_responses",
+        "encoder_class",
+        "event_dispatcher",
+        "parser_class",
+        "redis_connect_func",
+        "retry",
+        "retry_on_error",
+    }
+)
+"""Settings of the driver that a program can give and a text cannot; the driver takes it unseen."""
+
 CONNECT_S: Final = 5
 ANSWER_S: Final = 5
 """Longest wait for an answer, as in the reference's client (3 s), with room for slow disks."""
@@ -143,6 +161,7 @@ async def close_driver(driver: Driver) -> None:
 def _from_url(url: str) -> Driver:
     scheme = url.partition("://")[0]
     try:
+        _check_query(url)
         match scheme:
             case "redis" | "rediss":
                 return _single(url)
@@ -160,6 +179,13 @@ def _from_url(url: str) -> Driver:
         raise OptionError("broker", scheme + "://…", f"{ALLOWED} ({error})") from error
 
 
+def _check_query(url: str) -> None:
+    for name, _ in parse_qsl(urlsplit(url).query):
+        if name in OBJECTS:
+            msg = f"{name} cannot be given in a URL: make the client yourself"
+            raise ValueError(msg)
+
+
 def _single(url: str) -> Redis:
     database = urlsplit(url).path.strip("/")
     if database and not database.isdigit():
@@ -167,8 +193,22 @@ def _single(url: str) -> Redis:
         raise ValueError(msg)
     driver = Redis.from_url(url.rstrip("/"), **_settings(), socket_keepalive=True)
     pool = driver.connection_pool
+    if "ssl_server_name" in pool.connection_kwargs:
+        pool.connection_class = _NamedConnection
     pool.connection_class(**pool.connection_kwargs)  # refuses what no connection knows
     return driver
+
+
+class _NamedConnection(SSLConnection):
+    """A connection to a server whose certificate has another name than its address."""
+
+    def __init__(self, *, ssl_server_name: str, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
+        super().__init__(**settings)
+        self._server_name = ssl_server_name
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = cast("Mapping[str, Any]", super()._connection_arguments())
+        return {**arguments, "server_hostname": self._server_name}
 
 
 def _settings() -> dict[str, Any]:
@@ -187,7 +227,16 @@ def _cluster(url: str) -> RedisCluster:
     # was lost would take other tasks; and its fifth redirection would close all connections, with
     # the answers under way on them.
     settings = _settings() | {"socket_keepalive": True, "reinitialize_steps": 0}
-    return RedisCluster.from_url(url.replace("-cluster", "", 1).rstrip("/"), **settings)
+    parts = urlsplit(url.replace("-cluster", "", 1).rstrip("/"))
+    login, at, hosts = parts.netloc.rpartition("@")
+    first, *others = hosts.split(",")
+    settings["startup_nodes"] = [_node(host) for host in others]
+    return RedisCluster.from_url(parts._replace(netloc=login + at + first).geturl(), **settings)
+
+
+def _node(address: str) -> ClusterNode:
+    host, _, port = address.rpartition(":")
+    return ClusterNode(host, int(port))
 
 
 def _sentinel(url: str) -> Redis:

@@ -1,7 +1,10 @@
 """Bring tasks in."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Final, TypeAlias, cast
+
+from msgspec import Raw
 
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
@@ -21,9 +24,12 @@ Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 ACCEPTED: Final = 1
 CONFLICT: Final = 0
 
+Created: TypeAlias = tuple[str, Raw, *tuple[Each, ...]]
+"""What comes for a new task: id, message, and what the script's EACH names after them."""
+
 
 class RedisEnqueue:
-    """The enqueue path: one script call for each queue and kind of plan."""
+    """The enqueue path: one script call for each queue and kind of plan, unless they are many."""
 
     def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
         """Send to *driver*; *register* makes queues known to inspectors."""
@@ -37,12 +43,16 @@ class RedisEnqueue:
         answers: list[Refusal | BrokerError | None] = [None] * len(plans)
         if not plans:
             return answers
-        batches = scripts.batches((type(plan), plan.message.queue) for plan in plans)
+        made = [created(plan) for plan in plans]
+        batches = scripts.batches(
+            ((type(plan), plan.message.queue) for plan in plans),
+            (len(one[1]) for one in made),
+        )
         try:
-            await self._register({plans[places[0]].message.queue for places in batches})
+            await self.register({plans[places[0]].message.queue for places in batches})
         except BrokerError as error:
             return [error] * len(plans)
-        calls = [_call([plans[place] for place in places]) for places in batches]
+        calls = [_call(plans[places[0]], [made[place] for place in places]) for places in batches]
         replies = await scripts.run_all(self._driver, calls)
         for places, reply in zip(batches, replies, strict=True):
             if isinstance(reply, BrokerError):
@@ -52,7 +62,8 @@ class RedisEnqueue:
                 _place_refusals(answers, plans, places, cast("list[int]", reply))
         return answers
 
-    async def _register(self, queues: set[str]) -> None:
+    async def register(self, queues: set[str]) -> None:
+        """Make *queues* known to inspectors, unless that was done just now."""
         now = self._clock.monotonic()
         due = [queue for queue in queues if self._registered.get(queue, 0) < now]
         if due:
@@ -60,13 +71,11 @@ class RedisEnqueue:
             self._registered.update(dict.fromkeys(due, now + REGISTERED_S))
 
 
-def _call(plans: Sequence[Plan]) -> Call:
-    queue = plans[0].message.queue
+def _call(first: Plan, made: Sequence[Created]) -> Call:
+    queue = first.message.queue
     prefix = keys.task(queue)
-    each: list[Each] = []
-    for plan in plans:
-        each += created(plan)
-    match plans[0]:
+    each = list(chain.from_iterable(made))
+    match first:
         case Pending():
             return scripts.enqueue(
                 each, pending=keys.container(queue, TaskState.PENDING), task_prefix=prefix
@@ -81,7 +90,7 @@ def _call(plans: Sequence[Plan]) -> Call:
             )
 
 
-def created(plan: Plan) -> tuple[Each, ...]:
+def created(plan: Plan) -> Created:
     """Return what the scripts' EACH names for *plan*, and name its lock in its message."""
     message = plan.message
     lock, ttl_s = "", 0

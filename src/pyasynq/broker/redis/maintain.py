@@ -7,7 +7,7 @@ from pyasynq.broker.protocols import Forwarded, Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.records import read_id, read_message
-from pyasynq.broker.redis.scripts import MAX_TASKS, Script
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Script
 from pyasynq.clock import Clock
 from pyasynq.states import TaskState
 
@@ -57,7 +57,9 @@ class RedisMaintain:
 
     async def expired(self, queue: str) -> Taken:
         """Return a batch of tasks whose lease is over."""
-        call = scripts.expired(**self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS)
+        call = scripts.expired(
+            **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, budget=MAX_BYTES
+        )
         reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
         taken = Taken(queue=queue)

@@ -8,7 +8,7 @@ from pyasynq.broker.protocols import Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, execute
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES, MAX_TASKS, Call, Each, blob
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
 from pyasynq.message import encode, unix_s
@@ -17,6 +17,9 @@ from pyasynq.states import TaskState
 
 STATISTICS_S: Final = 90 * 86_400
 """Life of a day's counters."""
+
+SCAN: Final = 500
+"""Ids of ``active`` looked at in one call."""
 
 WAIT_S: Final = 2
 """Longest block on an idle queue; an existing client may not wait longer for an answer."""
@@ -32,10 +35,11 @@ class RedisProcess:
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken | BrokerError]:
+    ) -> list[Taken]:
         """Take up to so many tasks from each queue of *counts*.
 
-        A large count goes out as several calls, each answered by a `Taken` of its own.
+        A large count goes out as several calls, each a taking of its own, with its own `Taken`. Of
+        tasks with large messages fewer come than there are.
         """
         # The lease is counted from before the call, so ours ends before the one in Redis does.
         expires_at = self._clock.monotonic() + lease_s
@@ -44,15 +48,41 @@ class RedisProcess:
             for queue, count in counts.items()
             for start in range(0, count, MAX_TASKS)
         ]
-        calls = [_dequeue(queue, n, owner, lease_s) for queue, n in asked]
-        replies = await scripts.run_all(self._driver, calls)
-        taking = _Taking(owner, self._clock.now().timestamp(), expires_at)
-        return [
-            reply
-            if isinstance(reply, BrokerError)
-            else _taken(queue, n, cast("list[bytes | int]", reply), taking)
-            for (queue, n), reply in zip(asked, replies, strict=True)
+        owners = [f"{owner}.{number}" for number in range(len(asked))]
+        budget = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
+        calls = [
+            _dequeue(queue, n, holder, lease_s, budget)
+            for (queue, n), holder in zip(asked, owners, strict=True)
         ]
+        replies = await scripts.run_all(self._driver, calls)
+        taken_at_s = self._clock.now().timestamp()
+        return [
+            Taken(queue=queue, owner=holder, error=reply)
+            if isinstance(reply, BrokerError)
+            else _taken(
+                queue, n, cast("list[bytes | int]", reply), _Taking(holder, taken_at_s, expires_at)
+            )
+            for (queue, n), holder, reply in zip(asked, owners, replies, strict=True)
+        ]
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
+        start = given = 0
+        while True:
+            call = scripts.give_back(
+                pending=keys.container(queue, TaskState.PENDING),
+                active=keys.container(queue, TaskState.ACTIVE),
+                lease=keys.lease(queue),
+                task_prefix=keys.task(queue),
+                owner=owner,
+                start=start,
+                limit=SCAN,
+            )
+            seen, count = cast("list[int]", await scripts.run(self._driver, call))
+            given += count
+            if seen < SCAN:
+                return given
+            start += seen - count
 
     async def wait(self, queue: str) -> bool:
         """Block until *queue* has a task (True) or a few seconds have passed (False).
@@ -66,7 +96,10 @@ class RedisProcess:
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
-        batches = scripts.batches((type(verdict), lease.queue) for lease, verdict in settled)
+        batches = scripts.batches(
+            ((type(verdict), lease.queue) for lease, verdict in settled),
+            (_size(verdict) for _, verdict in settled),
+        )
         today = self._clock.now()
         calls = [_settle([settled[place] for place in places], today) for places in batches]
         return _answers(len(settled), batches, await scripts.run_all(self._driver, calls))
@@ -94,7 +127,7 @@ class RedisProcess:
         return await scripts.run(self._driver, call) == [1]
 
 
-def _dequeue(queue: str, count: int, owner: str, lease_s: float) -> Call:
+def _dequeue(queue: str, count: int, owner: str, lease_s: float, budget: int) -> Call:
     return scripts.dequeue(
         pending=keys.container(queue, TaskState.PENDING),
         active=keys.container(queue, TaskState.ACTIVE),
@@ -102,13 +135,14 @@ def _dequeue(queue: str, count: int, owner: str, lease_s: float) -> Call:
         paused=keys.paused(queue),
         task_prefix=keys.task(queue),
         count=count,
+        budget=budget,
         owner=owner,
         lease_s=lease_s,
     )
 
 
 class _Taking(NamedTuple):
-    """What all leases of one fetch share; see `Lease`."""
+    """What all leases of one call share; see `Lease`."""
 
     owner: str
     taken_at_s: float
@@ -116,22 +150,30 @@ class _Taking(NamedTuple):
 
 
 def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking) -> Taken:
-    paused, seen = cast("Sequence[int]", reply[:2])
+    paused, found, dropped = cast("Sequence[int]", reply[:3])
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
-    for at in range(2, len(fields), 2):
+    for at in range(3, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
         lease = Lease(message, message.id or read_id(fields[at]), *taking)
         (leases if sound else poison).append(lease)
     return Taken(
         queue=queue,
+        owner=taking.owner,
         leases=leases,
         poison=poison,
-        ghosts=seen - (len(reply) - 2) // 2,
-        empty=seen < asked,
+        ghosts=dropped,
+        empty=found < asked,
         paused=bool(paused),
     )
+
+
+def _size(verdict: Verdict) -> int:
+    """Return the bytes of the message that *verdict* carries."""
+    if isinstance(verdict, Done | Requeue) or verdict.message is None:
+        return 0
+    return verdict.message.ByteSize()
 
 
 def _settle(settled: Sequence[tuple[Lease, Verdict]], today: datetime) -> Call:

@@ -12,8 +12,9 @@ import asyncio
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from importlib import resources
+from itertools import repeat
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -21,16 +22,32 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from pyasynq.broker.redis.connection import Driver, Word, answered, execute, translated
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, BrokerUnavailableError
 
 Each: TypeAlias = str | int | msgspec.Raw
 
 MAX_TASKS: Final = 128
 """Tasks one call handles, so that Redis is never held for long."""
 
+MAX_BULK: Final = 1000
+"""Tasks one call of a bulk operation handles, each of them with less work."""
+
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes of messages after which a call, or a round trip of several, takes in no more.
+
+Too much for typical tasks to reach: 128 of 8 KiB. With the largest payloads of a client's default
+(1 MiB) a call carries two messages at most, which even 1 MB/s bring within the time an answer has.
+"""
+
+MAX_SHARES: Final = 8
+"""Calls of one round trip that share `MAX_BYTES` when messages come back: each brings one task at
+least, however large.
+"""
+
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
 _SECTION: Final = re.compile(r"^-- (USES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
+_NO_BYTES: Final = repeat(0)
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 
 
@@ -40,14 +57,21 @@ def blob(data: bytes) -> msgspec.Raw:
 
 
 class Call:
-    """One script call, ready to be sent."""
+    """One script call, ready to be sent.
 
-    __slots__ = ("arguments", "script")
+    Attributes:
+        script: What to run.
+        arguments: The number of keys, the keys, the rest.
+        size: Bytes it carries, or the budget of those it may bring.
+    """
 
-    def __init__(self, script: "Script", arguments: list[Word]) -> None:
-        """Hold *arguments*: the number of keys, the keys, the rest."""
+    __slots__ = ("arguments", "script", "size")
+
+    def __init__(self, script: "Script", arguments: list[Word], size: int) -> None:
+        """Hold what is to be sent."""
         self.script = script
         self.arguments = arguments
+        self.size = size
 
 
 class Script:
@@ -82,21 +106,43 @@ class Script:
             raise TypeError(msg)
         arguments: list[Word] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
-        if self.each:
-            arguments.append(_pack(each))
-        return Call(self, arguments)
+        if not self.each:
+            return Call(self, arguments, cast("int", values.get("budget", 0)))
+        packed = _pack(each)
+        arguments.append(packed)
+        return Call(self, arguments, len(packed))
 
 
-def batches(paths: Iterable[Hashable]) -> list[list[int]]:
-    """Return the places of what goes out in one call each: same path, at most `MAX_TASKS`."""
-    by_path: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for place, path in enumerate(paths):
-        by_path[path].append(place)
-    return [
-        places[at : at + MAX_TASKS]
-        for places in by_path.values()
-        for at in range(0, len(places), MAX_TASKS)
-    ]
+class _Batch:
+    """The places of what goes out in one call, and the bytes of their messages."""
+
+    __slots__ = ("places", "size")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.size = 0
+
+
+def batches(paths: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES) -> list[list[int]]:
+    """Return the places of what goes out in one call each.
+
+    Those of one call have the same path, are at most `MAX_TASKS`, and no more once they have
+    `MAX_BYTES`.
+
+    Args:
+        paths: The path of each task.
+        sizes: The bytes of the message that goes out with each; none when not given.
+    """
+    made: list[_Batch] = []
+    by_path: dict[Hashable, _Batch] = {}
+    for place, (path, size) in enumerate(zip(paths, sizes, strict=False)):
+        batch = by_path.get(path)
+        if batch is None or len(batch.places) == MAX_TASKS or batch.size >= MAX_BYTES:
+            batch = by_path[path] = _Batch()
+            made.append(batch)
+        batch.places.append(place)
+        batch.size += size
+    return [batch.places for batch in made]
 
 
 async def run(driver: Driver, call: Call) -> object:
@@ -114,7 +160,31 @@ async def run(driver: Driver, call: Call) -> object:
 
 
 async def run_all(driver: Driver, calls: Sequence[Call]) -> list[object]:
-    """Run *calls* in one round trip; a call that failed is answered with its `BrokerError`."""
+    """Run *calls* in one round trip; a call that failed is answered with its `BrokerError`.
+
+    Calls that carry too much for one go out in several. After one that had no answer at all, the
+    rest is not sent.
+    """
+    answers: list[object] = []
+    for together in _round_trips(calls):
+        replies = await _run_together(driver, together)
+        answers += replies
+        if all(isinstance(reply, BrokerUnavailableError) for reply in replies):
+            break
+    return answers + answers[-1:] * (len(calls) - len(answers))
+
+
+def _round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Yield *calls* in their order, each time until they have `MAX_BYTES`."""
+    start = size = 0
+    for end, call in enumerate(calls, 1):
+        size += call.size
+        if size >= MAX_BYTES or end == len(calls):
+            yield calls[start:end]
+            start, size = end, 0
+
+
+async def _run_together(driver: Driver, calls: Sequence[Call]) -> list[object]:
     if len(calls) == 1:
         return [await _answer(driver, calls[0])]
     if not isinstance(driver, Redis):
@@ -205,6 +275,7 @@ complete = Script("complete")
 retry = Script("retry")
 archive = Script("archive")
 requeue = Script("requeue")
+give_back = Script("give_back")
 extend = Script("extend")
 result = Script("result")
 forward = Script("forward")
@@ -214,3 +285,36 @@ end_leases = Script("end_leases")
 expire = Script("expire")
 trim = Script("trim")
 beat = Script("beat")
+tick = Script("tick")
+begin = Script("begin")
+entries = Script("entries")
+event = Script("event")
+ripe_groups = Script("ripe_groups")
+stage = Script("stage")
+members = Script("members")
+hold_set = Script("hold_set")
+combine = Script("combine")
+postpone = Script("postpone")
+archive_members = Script("archive_members")
+put_back = Script("put_back")
+reclaim = Script("reclaim")
+find_groups = Script("find_groups")
+look = Script("look")
+groups = Script("groups")
+staged = Script("staged")
+memory = Script("memory")
+page = Script("page")
+task = Script("task")
+run_tasks = Script("run")
+shelve = Script("shelve")
+delete = Script("delete")
+update = Script("update")
+reschedule = Script("reschedule")
+living = Script("living")
+close = Script("close")
+orphans = Script("orphans")
+remove = Script("remove")
+await_result = Script("await")
+acquire = Script("acquire")
+renew = Script("renew")
+release = Script("release")

@@ -1,6 +1,6 @@
 -- Give tasks up and keep them for inspection.
 --
--- USES clock locks held counted trimmed
+-- USES clock locks held counted trimmed told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -39,6 +39,7 @@ for n, answer in ipairs(answers) do
       redis.call("HSET", key, "msg", each[i + 2])
     end
     redis.call("HDEL", key, "owner")
+    tell(each[i])
   end
 end
 count(#mine, #mine)

@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock locks held counted
+-- USES clock locks held counted told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -37,6 +37,7 @@ for n, answer in ipairs(answers) do
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
     redis.call("HDEL", key, "owner")
     unlock(each[i + 4], each[i])
+    tell(each[i])
   end
 end
 count(#mine, 0)

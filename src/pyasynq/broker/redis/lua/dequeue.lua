@@ -9,28 +9,37 @@
 -- ARGV
 --   task_prefix  str    start of the keys of this queue's tasks
 --   count        int    most tasks to take
+--   budget       int    bytes of messages after which no more are taken
 --   owner        str    token of this taking
 --   lease_s      float  length of the lease, seconds
 -- RETURNS
---   paused (1 or 0), ids looked at, then id and message of each task taken, next to run first
+--   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, then id and
+--   message of each task taken, next to run first
 -- SOURCE
 --   protocol 3.6 (asynq v0.26.0 internal/rdb/rdb.go dequeueCmd); drops ids without a task, which
---   there block the queue for ever (D25)
+--   there block the queue for ever (D25), and an id that is there twice
 
 if redis.call("EXISTS", paused) == 1 then
-  return { 1, 0 }
+  return { 1, 0, 0 }
 end
 local ids = redis.call("LRANGE", pending, -count, -1)
 if #ids == 0 then
-  return { 0, 0 }
+  return { 0, 0, 0 }
 end
 redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
-local reply, taken, members = { 0, #ids }, {}, {}
+local reply, taken, members = { 0, #ids, 0 }, {}, {}
+local left, seen, known = tonumber(budget), 0, {}
 for i = #ids, 1, -1 do
+  if left <= 0 then
+    break
+  end
   local id = ids[i]
   local message = redis.pcall("HGET", task_prefix .. id, "msg")
-  if type(message) == "string" then
+  seen = seen + 1
+  if type(message) == "string" and not known[id] then
+    known[id] = true
+    left = left - #message
     taken[#taken + 1] = id
     members[#members + 1] = lease_ends
     members[#members + 1] = id
@@ -38,8 +47,9 @@ for i = #ids, 1, -1 do
     reply[#reply + 1] = message
   end
 end
+reply[3] = seen - #taken
 redis.call("ZCARD", lease)
-redis.call("LTRIM", pending, 0, -#ids - 1)
+redis.call("LTRIM", pending, 0, -seen - 1)
 if #taken > 0 then
   redis.call("LPUSH", active, unpack(taken))
   redis.call("ZADD", lease, unpack(members))

@@ -8,13 +8,14 @@
 --   task_prefix  str  start of the keys of this queue's tasks
 --   margin_s     int  seconds a Go worker's lease must be over: its clock may differ from ours
 --   limit        int  most tasks to list
+--   budget       int  bytes of messages after which no more are listed
 -- RETURNS
 --   id and message of each
 -- SOURCE
 --   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
 --   itself, so that a broken one hides no other (D27)
 
-local reply = {}
+local reply, left = {}, tonumber(budget)
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do
   local id, lease_end = over[n], over[n + 1]
@@ -26,8 +27,9 @@ for n = 1, #over, 2 do
   elseif ours or tonumber(lease_end) <= now_s - margin_s then
     reply[#reply + 1] = id
     reply[#reply + 1] = fields[1]
+    left = left - #fields[1]
   end
-  if #reply >= limit * 2 then
+  if #reply >= limit * 2 or left <= 0 then
     break
   end
 end

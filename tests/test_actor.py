@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from pyasynq import BrokerUnavailableError, Clock
+from pyasynq.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
 from pyasynq.errors import BrokerAuthError
-from pyasynq.server.actor import Actor, Backoff, Link, Passes, dismiss, kept
+from tests.waiting import wait_until
 
 
 class Steps(Actor):
@@ -148,3 +149,44 @@ def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixtur
     link.failed("one", BrokerUnavailableError("away"))
     link.failed("one", BrokerAuthError("wrong password"))
     assert len(caplog.messages) == 2
+
+
+# -- actors that can be woken ----------------------------------------------------------------------
+
+
+class Sleepy(Wakeable):
+    """An actor that would sleep for an hour after each step."""
+
+    name = "sleeper"
+
+    async def step(self) -> float:
+        return 3600
+
+
+async def test_a_sleeping_actor_can_be_woken() -> None:
+    actor = Sleepy(clock=Clock(), link=Link())
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    actor.wake()
+    await actor.passes.next()
+    await dismiss([job])
+
+
+async def test_an_actor_that_was_woken_sleeps_again() -> None:
+    clock = QuickClock()
+    actor = Sleepy(clock=clock, link=Link())
+    actor.wake()
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    await actor.passes.next()
+    await actor.passes.next()
+    await dismiss([job])
+    assert min(clock.waits) > 3000
+
+
+async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
+    actor = Sleepy(clock=Clock(), link=Link())
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    await dismiss([job])
+    await wait_until(lambda: len(asyncio.all_tasks()) <= 2)

@@ -1,4 +1,7 @@
-"""What all actors share: a loop that outlives its errors, and one voice about Redis."""
+"""What all actors share: a loop that outlives its errors, and one voice about Redis.
+
+Servers and schedulers are made of actors.
+"""
 
 import asyncio
 import logging
@@ -10,7 +13,7 @@ from typing import Final, Protocol
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
 
-log = logging.getLogger("pyasynq.server")
+log = logging.getLogger("pyasynq.actor")
 
 JITTER: Final = 0.1
 """Part of a wait that is random, so that servers started together do not act together."""
@@ -80,14 +83,16 @@ class Passes:
 
 
 class Actor(ABC):
-    """One job of a server, done again and again.
+    """One job of a server or scheduler, done again and again.
 
     Attributes:
         name: What the job is called in logs.
         passes: Signals each finished pass.
+        jitter: Part of a wait that is random.
     """
 
     name: str
+    jitter = JITTER
 
     def __init__(self, *, clock: Clock, link: Link) -> None:
         """Sleep by *clock* and report Redis' health to *link*."""
@@ -112,11 +117,39 @@ class Actor(ABC):
                 self._link.worked(self.name)
                 backoff.reset()
             self.passes.finish()
-            await self._clock.sleep(wait_s * (1 - JITTER * random.random()))
+            await self._rest(wait_s * (1 - self.jitter * random.random()))
+
+    async def _rest(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
+class Wakeable(Actor):
+    """An actor whose wait can be cut short."""
+
+    def __init__(self, *, clock: Clock, link: Link) -> None:
+        """Sleep by *clock* and report Redis' health to *link*."""
+        super().__init__(clock=clock, link=link)
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Begin the next step now, or once the present one is done."""
+        self._woken.set()
+
+    async def _rest(self, seconds: float) -> None:
+        ends = [
+            asyncio.ensure_future(self._woken.wait()),
+            asyncio.ensure_future(super()._rest(seconds)),
+        ]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        self._woken.clear()
 
 
 class Running(Protocol):
-    """What a server keeps running: an actor, or something with a loop of its own."""
+    """What is kept running: an actor, or something with a loop of its own."""
 
     name: str
 

@@ -1,0 +1,247 @@
+"""Combine the tasks of a group into one.
+
+The tasks of a ripe group are set aside in a set of their own, with a UUID and a time after which
+anybody may put them back. So nobody else combines them meanwhile, and none is lost if we die.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Final, cast
+
+from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.records import read_id, read_message, sent_id
+from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.compose import Grouped, Pending, Plan, Scheduled
+from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.message import encode
+from pyasynq.states import TaskState
+
+HELD_S: Final = 120
+"""Time until a staged set may be put back, if nobody extends it; Go's is the same."""
+
+MAX_SET: Final = 1000
+"""Tasks in one set, so that no script holds Redis for long."""
+
+SEARCHED: Final = 1000
+"""Keys looked at in one part of the search for groups."""
+
+SEARCH_PAUSE_S: Final = 1
+SEARCH_REST_S: Final = 60
+
+COMBINED: Final = 1
+CONFLICT: Final = 0
+DUPLICATE: Final = -1
+
+
+class RedisGroup:
+    """The group path."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
+        """Return the groups of *queue* that are to be combined."""
+        names: list[str] = []
+        waits: list[int] = []
+        cursor = b"0"
+        while True:
+            call = scripts.ripe_groups(
+                groups=keys.groups(queue),
+                group_prefix=keys.group(queue),
+                cursor=cursor,
+                limit=MAX_TASKS,
+                **_criteria(rules),
+            )
+            reply = await scripts.run(self._driver, call)
+            cursor, wait_ms, found = cast("tuple[bytes, int, list[bytes]]", reply)
+            names += [read_id(name) for name in found]
+            if wait_ms >= 0:
+                waits.append(wait_ms)
+            if cursor == b"0":
+                break
+        return RipeGroups(names=names, next_in_s=min(waits) / 1000 if waits else None)
+
+    async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
+        """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
+        staged = StagedSet(queue=queue, group=group, id=str(uuid.uuid4()))
+        call = scripts.stage(
+            **_set(staged),
+            groups=keys.groups(queue),
+            group=_bytes(keys.group(queue, group)),
+            name=_bytes(group),
+            limit=min(rules.max_size or MAX_SET, MAX_SET),
+            ends_in_s=HELD_S,
+            **_criteria(rules),
+        )
+        return staged if await scripts.run(self._driver, call) else None
+
+    async def members(self, staged: StagedSet) -> list[Member] | None:
+        """Return the tasks of *staged*, oldest first; None if it is not ours any more.
+
+        Ids without a task are dropped.
+        """
+        members: list[Member] = []
+        while True:
+            call = scripts.members(
+                **_set(staged),
+                task_prefix=keys.task(staged.queue),
+                start=len(members),
+                limit=MAX_TASKS,
+            )
+            reply = await scripts.run(self._driver, call)
+            if reply is None:
+                return None
+            dropped, *fields = cast("list[bytes]", reply)
+            members += [
+                _member(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
+            ]
+            if cast("int", dropped) + len(fields) // 3 < MAX_TASKS:
+                return members
+
+    async def hold(self, staged: StagedSet) -> bool:
+        """Keep *staged* from being put back; False if it was."""
+        call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
+        return await scripts.run(self._driver, call) == 1
+
+    async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
+        """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
+        message = plan.message
+        reply = await scripts.run(self._driver, _combine(staged, plan))
+        if reply == CONFLICT:
+            return TaskIDConflictError(message.queue, message.id)
+        if reply == DUPLICATE:
+            return DuplicateTaskError(message.queue, message.type)
+        return reply == COMBINED
+
+    async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
+        """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
+        call = scripts.postpone(**_set(staged), task_prefix=keys.task(staged.queue), wait_s=wait_s)
+        return await scripts.run(self._driver, call) == 1
+
+    async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
+        """Archive *members*, as their messages say; return how many were still in *staged*."""
+        archived = 0
+        for at in range(0, len(members), MAX_TASKS):
+            each: list[Each] = []
+            for member in members[at : at + MAX_TASKS]:
+                message = member.message
+                each += (sent_id(member.id), "" if message is None else blob(encode(message)))
+            call = scripts.archive_members(
+                each,
+                **_set(staged),
+                archived=keys.container(staged.queue, TaskState.ARCHIVED),
+                task_prefix=keys.task(staged.queue),
+            )
+            archived += cast("int", await scripts.run(self._driver, call))
+        return archived
+
+    async def put_back(self, staged: StagedSet) -> int:
+        """Put the tasks of *staged* back into their group now; return how many."""
+        call = scripts.put_back(
+            **_set(staged),
+            groups=keys.groups(staged.queue),
+            group_prefix=keys.group(staged.queue),
+            limit=MAX_SET,
+        )
+        return cast("int", await scripts.run(self._driver, call))
+
+    async def reclaim(self, queue: str) -> int:
+        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+
+        A set that Go staged can be of any size, and goes back in parts.
+        """
+        reclaimed = 0
+        while True:
+            call = scripts.reclaim(
+                groups=keys.groups(queue),
+                aggregation_sets=keys.aggregation_sets(queue),
+                group_prefix=keys.group(queue),
+                limit=MAX_SET,
+            )
+            count = cast("int", await scripts.run(self._driver, call))
+            if count < 0:
+                return reclaimed
+            reclaimed += count
+
+    async def find(self, queue: str) -> tuple[int, float]:
+        """Look for unregistered groups in a part of Redis.
+
+        Returns:
+            How many were registered, and the seconds until the next part may be looked at.
+        """
+        prefix = keys.group(queue)
+        call = scripts.find_groups(
+            groups=keys.groups(queue),
+            aggregation_sets=keys.aggregation_sets(queue),
+            search=keys.group_search(queue),
+            group_prefix=prefix,
+            pattern=re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*",
+            count=SEARCHED,
+            pause_s=SEARCH_PAUSE_S,
+            rest_s=SEARCH_REST_S,
+        )
+        found, wait_s = cast("tuple[int, int]", await scripts.run(self._driver, call))
+        return found, wait_s
+
+
+def _criteria(rules: GroupRules) -> dict[str, Word]:
+    return {
+        "grace_s": rules.grace_s,
+        "max_delay_s": rules.max_delay_s,
+        "max_size": rules.max_size,
+    }
+
+
+def _set(staged: StagedSet) -> dict[str, Word]:
+    return {
+        "aggregation_sets": keys.aggregation_sets(staged.queue),
+        "staged": _bytes(keys.staged(staged.queue, staged.group, staged.id)),
+    }
+
+
+def _member(queue: str, task_id: bytes, data: bytes, failures: bytes) -> Member:
+    message, sound = read_message(queue, task_id, data)
+    return Member(
+        id=read_id(task_id),
+        message=message if sound else None,
+        failures=int(failures) if failures.isdigit() else 0,
+    )
+
+
+def _combine(staged: StagedSet, plan: Plan) -> Call:
+    queue, message = staged.queue, plan.message
+    lock, ttl_s = "", 0
+    if plan.lock is not None:
+        lock, ttl_s = keys.unique(queue, message.type, plan.lock.digest), plan.lock.ttl_s
+        message.unique_key = lock
+    match plan:
+        case Pending():
+            state, at_s, group = TaskState.PENDING, 0, ""
+        case Scheduled(at_s=at_s):
+            state, group = TaskState.SCHEDULED, message.group_key
+        case Grouped():
+            state, at_s, group = TaskState.AGGREGATING, 0, message.group_key
+    return scripts.combine(
+        **_set(staged),
+        pending=keys.container(queue, TaskState.PENDING),
+        scheduled=keys.container(queue, TaskState.SCHEDULED),
+        groups=keys.groups(queue),
+        task_prefix=keys.task(queue),
+        group_prefix=keys.group(queue),
+        id=message.id,
+        message=encode(message),
+        lock=lock,
+        ttl_s=ttl_s,
+        state=state.value,
+        at_s=at_s,
+        group=group,
+    )
+
+
+def _bytes(text: str) -> bytes:
+    """Return what `read_id` was given, or the start of a key with it."""
+    return text.encode(errors="surrogateescape")

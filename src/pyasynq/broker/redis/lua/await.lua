@@ -1,0 +1,24 @@
+-- Read a task whose result somebody waits for; while it is not over, ask to be told when it is.
+--
+-- USES clock
+-- KEYS
+--   task     hash
+--   awaited  zset
+-- ARGV
+--   id       str  task id
+--   life_s   int  how long it is told, seconds
+-- RETURNS
+--   nil if there is none; else message, state, result or nil
+-- SOURCE
+--   asynq v0.26.0 has none
+
+local fields = redis.call("HMGET", task, "msg", "state", "result")
+if not fields[1] then
+  return false
+end
+if fields[2] ~= "completed" and fields[2] ~= "archived" then
+  redis.call("ZREMRANGEBYSCORE", awaited, "-inf", now_s)
+  redis.pcall("ZADD", awaited, now_s + life_s, id)  -- a full Redis may refuse
+  redis.pcall("EXPIRE", awaited, life_s)
+end
+return fields

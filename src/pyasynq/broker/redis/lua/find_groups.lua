@@ -1,0 +1,45 @@
+-- Look through Redis for groups that are not registered, a part at a time.
+--
+-- All servers share one place to look on, so that Redis has the work of one of them.
+--
+-- USES clock
+-- KEYS
+--   groups            set
+--   aggregation_sets  zset
+--   search            hash  where to look on, and from when
+-- ARGV
+--   group_prefix      str   start of the keys of this queue's groups
+--   pattern           str   the same, as a pattern for names that begin with it
+--   count             int   keys to look at, more or less
+--   pause_s           int   time between two parts, seconds
+--   rest_s            int   time after the last part until the first, seconds
+-- RETURNS
+--   groups registered, seconds until the next part may be looked at
+-- SOURCE
+--   improves on asynq v0.26.0, where such a group waits until a task joins it (D15, D16)
+
+redis.call("SCARD", groups)
+redis.call("ZCARD", aggregation_sets)
+local place = redis.call("HMGET", search, "cursor", "from_s")
+local wait_s = (tonumber(place[2]) or 0) - now_s
+if wait_s > 0 then
+  return { 0, wait_s }
+end
+local uuid = ":%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
+local found = 0
+local page = redis.call("SCAN", place[1] or "0", "MATCH", pattern, "COUNT", count, "TYPE", "zset")
+for _, key in ipairs(page[2]) do
+  local name = string.sub(key, #group_prefix + 1)
+  if redis.call("SISMEMBER", groups, name) == 0 and not redis.call("ZSCORE", aggregation_sets, key) then
+    found = found + 1
+    if string.find(name, uuid) then
+      redis.call("ZADD", aggregation_sets, now_s, key)  -- a staged set: to be put back
+    else
+      redis.call("SADD", groups, name)
+    end
+  end
+end
+wait_s = page[1] == "0" and tonumber(rest_s) or tonumber(pause_s)
+redis.call("HSET", search, "cursor", page[1], "from_s", now_s + wait_s)
+redis.call("EXPIRE", search, 3600)
+return { found, wait_s }

@@ -1,0 +1,27 @@
+-- Note that a staged set could not be combined, and leave it aside for a while.
+--
+-- The failures are counted in the tasks: the count outlives the set, whoever puts it back.
+--
+-- USES clock
+-- KEYS
+--   aggregation_sets  zset
+--   staged            zset
+-- ARGV
+--   task_prefix       str  start of the keys of this queue's tasks
+--   wait_s            int  time until it may be put back, seconds
+-- RETURNS
+--   1 postponed, 0 it was put back or combined
+-- SOURCE
+--   improves on asynq v0.26.0, which tries for ever (D19)
+
+if not redis.call("ZSCORE", aggregation_sets, staged) then
+  return 0
+end
+redis.call("ZREM", aggregation_sets, "")  -- a script that has deleted may also add when Redis is full
+for _, id in ipairs(redis.call("ZRANGE", staged, 0, -1)) do
+  if redis.pcall("HEXISTS", task_prefix .. id, "msg") == 1 then
+    redis.pcall("HINCRBY", task_prefix .. id, "aggregation_failures", 1)
+  end
+end
+redis.call("ZADD", aggregation_sets, "XX", now_s + wait_s, staged)
+return 1

@@ -1,0 +1,47 @@
+"""Wait for the results of tasks."""
+
+from typing import Final, cast
+
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, execute
+from pyasynq.broker.redis.look import read_task
+from pyasynq.info import TaskInfo
+
+AWAITED_S: Final = 60
+"""How long an end is told without another look; who waits looks more often."""
+
+
+class RedisResult:
+    """The result path.
+
+    Who waits names the task in a sorted set of the queue; the script that ends the task sees it and
+    pushes to a list on which those who wait are blocked. What Go ends is only seen when looked at.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def look(self, queue: str, task_id: str) -> TaskInfo | None:
+        """Return the task; while it is not over, let `wait` know when it is.
+
+        Raises:
+            PoisonError: If what stands under this id is no task.
+        """
+        call = scripts.await_result(
+            task=keys.task(queue, task_id),
+            awaited=keys.awaited(queue),
+            id=task_id,
+            life_s=AWAITED_S,
+        )
+        reply = cast("list[bytes | None] | None", await scripts.run(self._driver, call))
+        if reply is None:
+            return None
+        data, state, result = reply
+        return read_task(queue, task_id, (data, state, result))
+
+    async def wait(self, queue: str, task_id: str, *, longest_s: float) -> None:
+        """Return when the task is over, or *longest_s* seconds have passed."""
+        key = keys.done(queue, task_id)
+        words = ("BLMOVE", key, key, "RIGHT", "RIGHT", longest_s)
+        await execute(self._driver, *words, patience_s=longest_s + ANSWER_S)

@@ -1,0 +1,209 @@
+"""Schedulers: their entries, the ticks of these, and what was enqueued."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
+from typing import Final, TypeAlias, TypeVar, cast
+
+from google.protobuf.message import DecodeError
+
+from pyasynq.broker.protocols import Position, Tick, Ticked
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.enqueue import ACCEPTED, created, refusal
+from pyasynq.broker.redis.scripts import MAX_TASKS, Call, blob
+from pyasynq.compose import Grouped, Pending, Plan, Scheduled
+from pyasynq.errors import BrokerError
+from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, encode
+from pyasynq.states import TaskState
+
+Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
+Register: TypeAlias = Callable[[set[str]], Awaitable[None]]
+
+MOVED_BY_OTHER: Final = -2
+MAX_EVENTS: Final = 1000
+MAX_RECORDS: Final = 1000
+"""Entries that one call shows, so that Redis is never held for long."""
+HISTORY_S: Final = 90 * 86_400
+"""Life of a history after its last event; as long as the archive."""
+FORGOTTEN_S: Final = 60
+"""Life of the last tick of an entry that was taken away.
+
+Schedulers that still have the entry, and are that late, do not repeat its last tick.
+"""
+
+
+class RedisSchedule:
+    """The schedule path."""
+
+    def __init__(self, driver: Driver, register: Register) -> None:
+        """Send to *driver*; *register* makes queues known to inspectors."""
+        self._driver = driver
+        self._register = register
+
+    async def begin(self, positions: Sequence[Position]) -> list[int | BrokerError]:
+        """Return each entry's last tick, Unix seconds; an unknown one begins where it says."""
+        answers = await self._run_all(
+            [
+                scripts.begin(
+                    last=keys.last_tick(position.queue, position.entry_id),
+                    begin_s=position.begin_s,
+                    keep_s=position.keep_s,
+                )
+                for position in positions
+            ]
+        )
+        return cast("list[int | BrokerError]", answers)
+
+    async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
+        """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
+        try:
+            await self._register({tick.plan.message.queue for tick in ticks})
+        except BrokerError as error:
+            return [error] * len(ticks)
+        answers = await self._run_all([_tick(tick) for tick in ticks])
+        return [
+            answer if isinstance(answer, BrokerError) else _ticked(tick, cast("list[int]", answer))
+            for tick, answer in zip(ticks, answers, strict=True)
+        ]
+
+    async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
+        """Add events to the histories of entries, which are named by id.
+
+        Raises:
+            BrokerError: If one could not be added.
+        """
+        calls = [
+            scripts.event(
+                history=keys.history(entry_id),
+                at_s=event.enqueue_time.seconds,
+                event=event.SerializeToString(),
+                kept=MAX_EVENTS,
+                keep_s=HISTORY_S,
+            )
+            for entry_id, event in events
+        ]
+        for answer in await self._run_all(calls):
+            if isinstance(answer, BrokerError):
+                raise answer
+
+    async def write_entries(
+        self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
+    ) -> None:
+        """Show the *entries* of a scheduler for *ttl_s* seconds.
+
+        Source:
+            Protocol section 3.20 (asynq v0.26.0 ``RDB.WriteSchedulerEntries``).
+
+        Differs:
+            Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
+        """
+        key, now_s = keys.scheduler(scheduler_id), int(time.time())
+        parts = [entries[at : at + MAX_RECORDS] for at in range(0, len(entries), MAX_RECORDS)]
+        for number, part in enumerate(parts or [[]], 1):
+            call = scripts.entries(
+                [blob(entry.SerializeToString()) for entry in part],
+                entries=key,
+                coming=keys.coming(scheduler_id),
+                ttl_s=ttl_s,
+                first=int(number == 1),
+                final=int(number >= len(parts)),
+            )
+            await scripts.run(self._driver, call)
+        await execute(self._driver, "ZADD", keys.SCHEDULERS, now_s + ttl_s, key)
+        await execute(self._driver, "ZREMRANGEBYSCORE", keys.SCHEDULERS, "-inf", now_s - 1)
+
+    async def clear_entries(self, scheduler_id: str) -> None:
+        """Stop showing a scheduler."""
+        key = keys.scheduler(scheduler_id)
+        await execute(self._driver, "ZREM", keys.SCHEDULERS, key)
+        await execute(self._driver, "DEL", key)
+
+    async def forget(self, entry_id: str, queue: str) -> None:
+        """Clear an entry's history, and soon forget its last tick."""
+        await execute(self._driver, "DEL", keys.history(entry_id))
+        await execute(self._driver, "EXPIRE", keys.last_tick(queue, entry_id), FORGOTTEN_S)
+
+    async def entries(self) -> list[SchedulerEntry]:
+        """Return the entries of all live schedulers; what does not decode is left out.
+
+        Source:
+            Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
+        """
+        live = ("ZRANGEBYSCORE", keys.SCHEDULERS, int(time.time()), "+inf")
+        found = cast("list[bytes]", await execute(self._driver, *live))
+        lists = [await execute(self._driver, "LRANGE", key, 0, -1) for key in found]
+        records = chain.from_iterable(cast("list[list[bytes]]", lists))
+        return _decoded(SchedulerEntry, records)
+
+    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
+        """Return a page of what an entry enqueued, newest first; the first page is 1.
+
+        Source:
+            Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEnqueueEvents``).
+
+        Differs:
+            What does not decode is left out; there it fails the whole list.
+        """
+        first = (page - 1) * size
+        words = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
+        return _decoded(
+            SchedulerEnqueueEvent, cast("list[bytes]", await execute(self._driver, *words))
+        )
+
+    async def _run_all(self, calls: Sequence[Call]) -> list[object]:
+        answers: list[object] = []
+        for at in range(0, len(calls), MAX_TASKS):
+            answers += await scripts.run_all(self._driver, calls[at : at + MAX_TASKS])
+        return answers
+
+
+def _tick(tick: Tick) -> Call:
+    plan, queue = tick.plan, tick.plan.message.queue
+    created(plan)  # names the lock in the message
+    container, state = _container(plan)
+    return scripts.tick(
+        last=keys.last_tick(queue, tick.entry_id),
+        container=container,
+        task_prefix=keys.task(queue),
+        group_prefix=keys.group(queue),
+        known_s=tick.known_s,
+        tick_s=tick.at_s,
+        keep_s=tick.keep_s,
+        state=state.value,
+        id=plan.message.id,
+        message=encode(plan.message),
+        lock=plan.message.unique_key,
+        ttl_s=0 if plan.lock is None else plan.lock.ttl_s,
+        at_s=plan.at_s if isinstance(plan, Scheduled) else 0,
+        group=plan.message.group_key,
+    )
+
+
+def _container(plan: Plan) -> tuple[str, TaskState]:
+    queue = plan.message.queue
+    match plan:
+        case Pending():
+            return keys.container(queue, TaskState.PENDING), TaskState.PENDING
+        case Scheduled():
+            return keys.container(queue, TaskState.SCHEDULED), TaskState.SCHEDULED
+        case Grouped():
+            return keys.groups(queue), TaskState.AGGREGATING
+
+
+def _ticked(tick: Tick, answer: Sequence[int]) -> Ticked:
+    reply, last_s = answer
+    if reply == MOVED_BY_OTHER:
+        return Ticked(last_s=last_s, moved=False)
+    why = None if reply == ACCEPTED else refusal(tick.plan.message, reply)
+    return Ticked(last_s=last_s, moved=True, refusal=why)
+
+
+def _decoded(kind: type[Record], records: Iterable[bytes]) -> list[Record]:
+    decoded: list[Record] = []
+    for record in records:
+        try:
+            decoded.append(kind.FromString(record))
+        except DecodeError:
+            continue  # it shows nothing, and nobody depends on it
+    return decoded

@@ -1,0 +1,64 @@
+"""Tokens that are shared by all machines.
+
+Source:
+    Protocol section 11.2 (asynq v0.26.0 ``x/rate/semaphore.go``).
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from pyasynq.broker.protocols import Token
+from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.scripts import MAX_TASKS, Each
+
+
+class RedisSemaphore:
+    """The semaphore path."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
+        self._driver = driver
+
+    async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
+        """Take *token* if fewer than *limit* are taken, or it is held; set its end.
+
+        Differs:
+            Ends are reckoned by the clock of Redis (D31), and lie within the lease and not at the
+            task's deadline alone, so that the token of a dead holder is free soon (D59).
+        """
+        call = scripts.acquire(
+            semaphore=keys.semaphore(token.scope),
+            holder=token.holder,
+            limit=limit,
+            lease_s=lease_s,
+            deadline_s=token.deadline_s,
+        )
+        ends_s = cast("int", await scripts.run(self._driver, call))
+        if ends_s:
+            token.ends_s = ends_s
+        return bool(ends_s)
+
+    async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:
+        """Renew *tokens*, all of one scope, in Redis and in place; return those that are lost."""
+        lost: list[Token] = []
+        for start in range(0, len(tokens), MAX_TASKS):
+            batch = tokens[start : start + MAX_TASKS]
+            each: list[Each] = []
+            for token in batch:
+                each += (token.holder, token.ends_s, token.deadline_s)
+            call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
+            answers = cast("list[int]", await scripts.run(self._driver, call))
+            for token, ends_s in zip(batch, answers, strict=True):
+                if ends_s:
+                    token.ends_s = ends_s
+                else:
+                    lost.append(token)
+        return lost
+
+    async def release(self, token: Token) -> bool:
+        """Give *token* back; False if it is no longer held."""
+        call = scripts.release(
+            semaphore=keys.semaphore(token.scope), holder=token.holder, ends_s=token.ends_s
+        )
+        return bool(await scripts.run(self._driver, call))

@@ -1,0 +1,152 @@
+"""Where Redis is: flags, variables, and the file that asynq's own tool reads.
+
+The flag wins over its ``PYASYNQ_…`` variable, which wins over the file.
+
+Source:
+    Protocol section 10.1 (asynq v0.26.0 ``tools/asynq/cmd/root.go``).
+
+Differs:
+    ``--uri`` takes a URL, too. Variables have a prefix, and nothing is printed about the file
+    (D61).
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.extras import need
+
+DEFAULTS: Final[Mapping[str, object]] = {
+    "uri": "127.0.0.1:6379",
+    "db": None,
+    "username": "",
+    "password": "",
+    "cluster": False,
+    "cluster_addrs": ",".join(f"127.0.0.1:{port}" for port in range(7000, 7006)),
+    "tls": False,
+    "tls_server": "",
+    "insecure": False,
+}
+FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
+_ON: Final = frozenset({"1", "true", "yes", "on"})
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags; they may stand before the command or after it, so none has a default."""
+    group = parser.add_argument_group("connection")
+
+    def add(*flags: str, **settings: Any) -> None:  # noqa: ANN401 - argparse's own settings
+        group.add_argument(*flags, default=argparse.SUPPRESS, **settings)
+
+    add("-u", "--uri", help="host:port or URL of Redis")
+    add("-n", "--db", type=int, help="number of the database")
+    add("-U", "--username", help="name for Redis")
+    add("-p", "--password", help="password for Redis; better in PYASYNQ_PASSWORD")
+    add("--cluster", action="store_true", help="Redis is a cluster")
+    add("--cluster-addrs", "--cluster_addrs", help="some of its nodes: host:port,host:port")
+    add("--tls", action="store_true", help="speak TLS")
+    add("--tls-server", "--tls_server", help="name the certificate must have; turns TLS on")
+    add("--insecure", action="store_true", help="do not check the certificate")
+    add("--config", help="file with defaults for these options, instead of ~/.asynq.yaml")
+
+
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """Add ``-u`` to a command that runs an app, which has a Redis of its own."""
+    text = "host:port or URL of Redis, instead of the app's [PYASYNQ_URI]"
+    parser.add_argument("-u", "--uri", default=argparse.SUPPRESS, help=text)
+
+
+def app_uri(words: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """Return what replaces the app's own Redis, if anything does."""
+    uri: str | None = getattr(words, "uri", None)
+    return uri or environ.get("PYASYNQ_URI")
+
+
+def redis_url(words: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    """Return the URL of the Redis that flags, variables and file name.
+
+    Raises:
+        ExitError: If the file cannot be read, or something does not fit.
+    """
+    settings = {**DEFAULTS, **_from_file(words, environ), **_from_environ(environ)}
+    settings |= {name: getattr(words, name) for name in DEFAULTS if hasattr(words, name)}
+    tls = bool(settings["tls"] or settings["tls_server"])
+    if settings["cluster"]:
+        url = f"redis-cluster://{_addresses(settings['cluster_addrs'])}"
+    else:
+        url = str(settings["uri"])
+    url = url if "://" in url else f"redis://{url}"
+    return _with_login(_with_tls(url, settings) if tls or settings["insecure"] else url, settings)
+
+
+def _addresses(value: object) -> str:
+    return (
+        ",".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    )
+
+
+def _with_tls(url: str, settings: Mapping[str, object]) -> str:
+    scheme, rest = url.split("://", 1)
+    if scheme in {"redis", "redis-cluster", "redis-sentinel"}:
+        scheme = scheme.replace("redis", "rediss", 1)
+    query: dict[str, str] = {}
+    if settings["insecure"]:
+        query |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
+    if settings["tls_server"]:
+        query["ssl_server_name"] = str(settings["tls_server"])
+    joint = "&" if "?" in rest else "?"
+    return f"{scheme}://{rest}{joint + urlencode(query) if query else ''}"
+
+
+def _with_login(url: str, settings: Mapping[str, object]) -> str:
+    """Return *url* with name, password and database, where they are given."""
+    scheme, rest = url.split("://", 1)
+    address, mark, query = rest.partition("?")
+    netloc, slash, path = address.partition("/")
+    login, at, hosts = netloc.rpartition("@")
+    if settings["username"] or settings["password"]:
+        user, password = (quote(str(settings[name]), safe="") for name in ("username", "password"))
+        login, at = f"{user}:{password}", "@"
+    if settings["db"] is not None and not settings["cluster"]:
+        slash, path = "/", str(settings["db"])
+    return f"{scheme}://{login}{at}{hosts}{slash}{path}{mark}{query}"
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, default in DEFAULTS.items():
+        text = environ.get(f"PYASYNQ_{name.upper()}")
+        if text is not None:
+            found[name] = text.lower() in _ON if isinstance(default, bool) else text
+    return found
+
+
+def _from_file(words: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, object]:
+    named = getattr(words, "config", None) or environ.get("PYASYNQ_CONFIG")
+    home = Path(environ.get("HOME") or Path.home())
+    usual = next((file for name in FILES if (file := home / name).is_file()), None)
+    path = Path(named) if named else usual
+    if path is None:
+        return {}
+    settings = _read(path)
+    return {name: settings[name] for name in DEFAULTS if name in settings}
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".json":
+            return msgspec.json.decode(text, type=dict[str, object])
+        need("yaml", "cli", f"{path} needs a reader of YAML")
+        import yaml
+
+        return msgspec.convert(yaml.safe_load(text) or {}, dict[str, object])
+    except ExitError:
+        raise
+    except Exception as error:  # whatever the reader raises, the file is at fault
+        raise ExitError(Exit.USAGE, f"{path} cannot be read: {error}") from error

@@ -1,0 +1,83 @@
+"""Answer GET requests on a few paths; just enough HTTP for probes and scrapers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.errors import BrokerError
+
+PATIENCE_S: Final = 2.0
+"""Longest wait for a request."""
+
+ANSWER_S: Final = 30.0
+"""Longest wait for a page."""
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: str
+    type: str
+    body: bytes
+
+
+Page: TypeAlias = Callable[[], Awaitable[Answer]]
+
+
+def json(status: str, body: Mapping[str, str | None]) -> Answer:
+    """Return *body* as JSON."""
+    return Answer(status, "application/json", msgspec.json.encode(body))
+
+
+@asynccontextmanager
+async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
+    """Serve *pages*, by their paths, at *host*:*port* while the block runs.
+
+    Raises:
+        ExitError: If nobody can listen there.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                request = await reader.readline()
+            writer.write(_written(await _answer(request, pages), head=request.startswith(b"HEAD")))
+            await writer.drain()
+        except (TimeoutError, ConnectionError, ValueError):
+            return  # whoever asked is gone, or does not speak HTTP
+        finally:
+            writer.close()
+
+    try:
+        server = await asyncio.start_server(answer, host, port)
+    except OSError as error:
+        raise ExitError(Exit.FAILED, f"cannot listen at {host}:{port}: {error}") from error
+    async with server:
+        yield
+
+
+async def _answer(request: bytes, pages: Mapping[str, Page]) -> Answer:
+    method, _, rest = request.partition(b" ")
+    path = rest.split(b" ")[0].partition(b"?")[0].decode("latin-1")
+    if method not in {b"GET", b"HEAD"} or path not in pages:
+        return json("404 Not Found", {"error": f"ask for {' or '.join(pages)}"})
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await pages[path]()
+    except (BrokerError, TimeoutError) as error:
+        problem = str(error) or "Redis does not answer"
+        return json("503 Service Unavailable", {"error": problem})
+
+
+def _written(answer: Answer, *, head: bool) -> bytes:
+    lines = (
+        f"HTTP/1.1 {answer.status}",
+        f"Content-Type: {answer.type}",
+        f"Content-Length: {len(answer.body)}",
+        "Connection: close",
+    )
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if head else answer.body)

@@ -1,0 +1,154 @@
+"""What commands print: tables for people, JSON for programs. Messages go to stderr."""
+
+import argparse
+import base64
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, cast
+
+import msgspec
+
+from pyasynq.cli.extras import need
+
+NEVER: Final = "N/A"
+_SECOND: Final = timedelta(seconds=1)
+
+
+def is_json(words: argparse.Namespace) -> bool:
+    """Return whether JSON is wanted."""
+    return bool(words.output == "json")
+
+
+def data(text: str) -> None:
+    """Print *text* to stdout."""
+    print(text)  # noqa: T201 - data of a command line
+
+
+def message(text: str) -> None:
+    """Print *text* to stderr."""
+    print(text, file=sys.stderr)  # noqa: T201 - messages of a command line
+
+
+def json(value: object) -> None:
+    """Print *value* as one JSON document."""
+    document = msgspec.json.encode(plain(value))
+    data(msgspec.json.format(document, indent=2).decode())
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """Print *rows* under *headings*.
+
+    Raises:
+        ExitError: If rich is not installed.
+    """
+    need("rich", "cli", "tables need rich", "ask for JSON: -o json")
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # A pipe has no width: nothing is to be cut or broken there.
+    wide = None if sys.stdout.isatty() else 1_000_000
+    printer = Console(file=sys.stdout, width=wide, highlight=False)
+    grid = Table(box=None, title=title or None, title_justify="left", pad_edge=False)
+    for heading in headings:
+        grid.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    printer.print(grid)
+
+
+def plain(value: object) -> object:
+    """Return *value* in JSON's own terms.
+
+    A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC, and bytes two
+    members: the text, or null where they are none, and ``…_base64``.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, timedelta | date | bytes):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    return _members(
+        cast("Mapping[str, object]", value) if isinstance(value, Mapping) else _fields(value)
+    )
+
+
+def _text(value: timedelta | date | bytes) -> object:
+    match value:
+        case timedelta():
+            return value.total_seconds()
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode()
+
+
+def _fields(value: object) -> dict[str, object]:
+    names: Iterable[str] = getattr(value, "__struct_fields__", ())
+    names = names or getattr(value, "__dataclass_fields__", ())
+    return {name: getattr(value, name) for name in names}
+
+
+def _members(fields: Mapping[str, object]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for name, value in fields.items():
+        if isinstance(value, bytes):
+            members[name] = _utf8(value)
+            members[f"{name}_base64"] = base64.b64encode(value).decode()
+        else:
+            members[str(name)] = plain(value)
+    return members
+
+
+def _utf8(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+# -- cells -----------------------------------------------------------------------------------------
+
+
+def payload(content: bytes | None) -> str:
+    """Return *content* if people can read it, as the reference's tool decides."""
+    text = _utf8(content or b"")
+    if text and text.isprintable() and not text.isspace():
+        return text
+    return "non-printable bytes"
+
+
+def span(duration: timedelta) -> str:
+    """Return *duration* in Go's form, rounded to seconds."""
+    seconds = round(duration / _SECOND)
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    minutes, s = divmod(seconds, 60)
+    h, m = divmod(minutes, 60)
+    parts = [f"{h}h"] * bool(h) + [f"{m}m"] * bool(h or m) + [f"{s}s"]
+    return sign + "".join(parts)
+
+
+def instant(at: datetime | None) -> str:
+    """Return *at* in local time."""
+    return NEVER if at is None else at.astimezone().strftime("%a %b %e %H:%M:%S %Z %Y")
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """Return how long ago *at* was."""
+    return NEVER if at is None else f"{span(now - at)} ago"
+
+
+def until(at: datetime | None, now: datetime) -> str:
+    """Return how long it is until *at*."""
+    if at is None:
+        return NEVER
+    return f"in {span(at - now)}" if at > now else "right now"
+
+
+def error_rate(processed: int, failed: int) -> str:
+    """Return the share of runs that failed."""
+    return f"{100 * failed / processed:.2f}%" if processed else NEVER

@@ -1,0 +1,68 @@
+"""``pyasynq scheduler module:app``: enqueue the periodic tasks of an app."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from pyasynq.cli import logs
+from pyasynq.cli.connecting import add_uri, app_uri
+from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.loading import load_app
+from pyasynq.cli.values import Options, duration
+from pyasynq.errors import OptionError
+
+if TYPE_CHECKING:
+    from pyasynq.scheduler import Scheduler, SchedulerOptions
+
+
+def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    """Add the command to the command line."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "scheduler", help="enqueue the periodic tasks of an app", description=__doc__
+    )
+    parser.add_argument("app", metavar="module:app", help="where the pyasynq.App is")
+    parser.set_defaults(run=run)
+    options = Options(parser, environ)
+    add_uri(parser)
+    options.value("--location", type=zone, help="time zone of specs that name none: Europe/Paris")
+    options.value(
+        "--catch-up", choices=["skip", "once", "all"], help="what becomes of missed ticks: skip"
+    )
+    options.value("--heartbeat-interval", type=duration, help="how often entries are listed: 10s")
+    logs.add_to(options)
+
+
+def run(words: argparse.Namespace) -> int:
+    """Run the scheduler."""
+    logs.set_up(words.log_format, words.log_level)
+    try:
+        scheduler = _scheduler(words)
+    except OptionError as error:
+        raise ExitError(Exit.USAGE, str(error)) from error
+    asyncio.run(scheduler.run())
+    return Exit.OK
+
+
+def zone(name: str) -> tzinfo:
+    """Return the time zone called *name*.
+
+    Raises:
+        ArgumentTypeError: If this machine knows none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        msg = f"{name!r} is no time zone that this machine knows: write Europe/Paris"
+        raise argparse.ArgumentTypeError(msg) from error
+
+
+def _scheduler(words: argparse.Namespace) -> "Scheduler":
+    given: SchedulerOptions = {}
+    for name in ("location", "catch_up", "heartbeat_interval"):
+        if (value := getattr(words, name)) is not None:
+            given[name] = value
+    return load_app(words.app).scheduler(app_uri(words, os.environ), **given)

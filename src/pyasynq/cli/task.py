@@ -1,0 +1,297 @@
+"""``pyasynq task``: look at tasks, move, change and enqueue them."""
+
+import argparse
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pyasynq.cli import enqueue, output
+from pyasynq.cli.asking import confirm
+from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.parsing import Noun
+from pyasynq.cli.running import each, inspect
+from pyasynq.cli.values import duration, headers, instant
+
+if TYPE_CHECKING:
+    from pyasynq.info import TaskInfo
+    from pyasynq.inspector import Criteria, Inspector, TaskChanges
+
+Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
+
+RUNNABLE: Final = ("scheduled", "retry", "archived", "aggregating")
+ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
+DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
+
+_CELLS: Final[dict[str, Cell]] = {
+    "ID": lambda task, _: task.id,
+    "Type": lambda task, _: task.type,
+    "Payload": lambda task, _: output.payload(task.payload),
+    "Process In": lambda task, now: output.until(task.next_process_at, now),
+    "Next Retry": lambda task, now: output.until(task.next_process_at, now),
+    "Last Error": lambda task, _: task.last_error or "",
+    "Last Failed": lambda task, now: output.ago(task.last_failed_at, now),
+    "Retried": lambda task, _: task.retried,
+    "Max Retry": lambda task, _: task.max_retry,
+    "CompletedAt": lambda task, now: output.ago(task.completed_at, now),
+    "Result": lambda task, _: output.payload(task.result),
+    "Group": lambda task, _: task.group or "",
+}
+_ALWAYS: Final = ("ID", "Type", "Payload")
+_COLUMNS: Final[dict[str, Sequence[str]]] = {
+    "active": (),
+    "pending": (),
+    "scheduled": ("Process In",),
+    "retry": ("Next Retry", "Last Error", "Last Failed", "Retried", "Max Retry"),
+    "archived": ("Last Failed", "Last Error"),
+    "completed": ("CompletedAt", "Result"),
+    "aggregating": ("Group",),
+}
+
+
+def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    """Add the noun to the command line."""
+    noun = Noun(commands, environ, "task", "look at tasks, move, change and enqueue them")
+    noun.verb("list", show, aliases=["ls"], help="list tasks in a state").state().page()
+    find = noun.verb("find", search, help="list tasks in a state that look like this").state()
+    find.value("-t", "--type", help="their type")
+    find.value("--payload", help="text within their payload")
+    find.value("--error", help="text within their last error")
+    find.value("--limit", type=int, default=30, help="how many at most")
+    noun.verb("inspect", look, help="show one task").task()
+    noun.verb("cancel", cancel, help="stop running tasks").words("ids", help="their ids")
+    _add_moves(noun)
+    _add_changes(noun)
+    enqueue.add_to(noun)
+
+
+def _add_moves(noun: Noun) -> None:
+    noun.verb("run", run, help="make a task pending").task()
+    noun.verb("archive", archive, help="archive a task").task()
+    noun.verb("delete", delete, aliases=["remove", "rm"], help="delete a task").task().asks()
+    noun.verb("runall", run_all, help="make all tasks in a state pending").state(RUNNABLE)
+    noun.verb("archiveall", archive_all, help="archive all tasks in a state").state(ARCHIVABLE)
+    noun.verb("deleteall", delete_all, help="delete all tasks in a state").state(DELETABLE).asks()
+
+
+def _add_changes(noun: Noun) -> None:
+    update = noun.verb("update", change, help="change a scheduled, retry or archived task").task()
+    update.value("-l", "--payload", help="its data")
+    update.value("-H", "--header", action="append", help="key=value; replaces all; repeatable")
+    update.value("--retry", type=int, help="retries after the first failure")
+    update.value("--timeout", type=duration, help="longest run: 30s")
+    update.value("--deadline", type=instant, help="when it must have run: 2030-01-31T12:00:00Z")
+    update.value("--retention", type=duration, help="time it is kept after success: 24h")
+    later = noun.verb("reschedule", move, help="run a scheduled or retry task at another time")
+    later.task()
+    later.value("--process-at", "--process_at", type=instant, help="when: 2030-01-31T12:00:00Z")
+    later.value("--process-in", "--process_in", type=duration, help="from now: 5m")
+
+
+# -- look ------------------------------------------------------------------------------------------
+
+
+def show(words: argparse.Namespace) -> int:
+    """List the tasks in a state."""
+
+    async def job(inspector: "Inspector") -> None:
+        tasks = await inspector.list_tasks(
+            words.queue, words.state, page=words.page, size=words.size, group=words.group
+        )
+        _show(words, tasks)
+
+    return inspect(words, job)
+
+
+def search(words: argparse.Namespace) -> int:
+    """List the tasks in a state that meet all criteria."""
+    criteria: Criteria = {}
+    if words.type is not None:
+        criteria["type"] = words.type
+    if words.payload is not None:
+        criteria["payload"] = words.payload.encode()
+    if words.error is not None:
+        criteria["error"] = words.error
+
+    async def job(inspector: "Inspector") -> None:
+        tasks = await inspector.find_tasks(
+            words.queue, words.state, group=words.group, limit=words.limit, **criteria
+        )
+        _show(words, tasks)
+
+    return inspect(words, job)
+
+
+def _show(words: argparse.Namespace, tasks: "Sequence[TaskInfo]") -> None:
+    if output.is_json(words):
+        output.json(tasks)
+        return
+    if not tasks:
+        output.message(f'No {words.state} tasks in "{words.queue}" queue')
+        return
+    headings = (*_ALWAYS, *_COLUMNS[words.state])
+    now = datetime.now(UTC)
+    output.table(headings, [[_CELLS[name](task, now) for name in headings] for task in tasks])
+
+
+def look(words: argparse.Namespace) -> int:
+    """Show one task."""
+
+    async def job(inspector: "Inspector") -> None:
+        task = await inspector.task_info(words.queue, words.id)
+        if output.is_json(words):
+            output.json(task)
+        else:
+            _show_one(task)
+
+    return inspect(words, job)
+
+
+def _show_one(task: "TaskInfo") -> None:
+    facts = {
+        "Queue": task.queue,
+        "ID": task.id,
+        "Type": task.type,
+        "State": task.state.value,
+        "Payload": output.payload(task.payload),
+        "Headers": ", ".join(f"{key}={value}" for key, value in task.headers.items()),
+        "Group": task.group,
+        "Retried": f"{task.retried}/{task.max_retry}",
+        "Next process time": _next(task),
+        "Timeout": task.timeout and output.span(task.timeout),
+        "Deadline": task.deadline and output.instant(task.deadline),
+        "Completed at": task.completed_at and output.instant(task.completed_at),
+        "Result": task.result and output.payload(task.result),
+    }
+    for name, fact in facts.items():
+        if fact:
+            output.data(f"{name}: {fact}")
+    if task.last_error:
+        output.data("\nLast Failure")
+        output.data(f"Failed at: {output.instant(task.last_failed_at)}")
+        output.data(f"Error message: {task.last_error}")
+
+
+def _next(task: "TaskInfo") -> str:
+    now = datetime.now(UTC)
+    if task.next_process_at is None:
+        return "n/a"
+    if task.next_process_at <= now:
+        return "now"
+    return f"{output.instant(task.next_process_at)} ({output.until(task.next_process_at, now)})"
+
+
+# -- move ------------------------------------------------------------------------------------------
+
+
+def cancel(words: argparse.Namespace) -> int:
+    """Stop running tasks."""
+
+    async def job(inspector: "Inspector") -> int:
+        return await each(words.ids, inspector.cancel, "Sent cancelation signal for task {}")
+
+    return inspect(words, job)
+
+
+def run(words: argparse.Namespace) -> int:
+    """Make a task pending."""
+    return _one(words, lambda inspector: inspector.run_task, "task is now pending")
+
+
+def archive(words: argparse.Namespace) -> int:
+    """Archive a task."""
+    return _one(words, lambda inspector: inspector.archive_task, "task archived")
+
+
+def delete(words: argparse.Namespace) -> int:
+    """Delete a task, after a question."""
+    confirm(words, f'Delete task {words.id} of queue "{words.queue}"')
+    return _one(words, lambda inspector: inspector.delete_task, "task deleted")
+
+
+def _one(
+    words: argparse.Namespace,
+    order: "Callable[[Inspector], Callable[[str, str], Awaitable[None]]]",
+    done: str,
+) -> int:
+    async def job(inspector: "Inspector") -> None:
+        await order(inspector)(words.queue, words.id)
+        output.message(done)
+
+    return inspect(words, job)
+
+
+def run_all(words: argparse.Namespace) -> int:
+    """Make all tasks in a state pending."""
+    return _all(words, lambda inspector: inspector.run_all, "tasks are now pending")
+
+
+def archive_all(words: argparse.Namespace) -> int:
+    """Archive all tasks in a state."""
+    return _all(words, lambda inspector: inspector.archive_all, "tasks archived")
+
+
+def delete_all(words: argparse.Namespace) -> int:
+    """Delete all tasks in a state, after a question."""
+    confirm(words, f'Delete all {words.state} tasks of queue "{words.queue}"')
+    return _all(words, lambda inspector: inspector.delete_all, "tasks deleted")
+
+
+def _all(
+    words: argparse.Namespace,
+    order: "Callable[[Inspector], Callable[[str, str, str | None], Awaitable[int]]]",
+    done: str,
+) -> int:
+    async def job(inspector: "Inspector") -> None:
+        count = await order(inspector)(words.queue, words.state, words.group)
+        if output.is_json(words):
+            output.json({"count": count})
+        else:
+            output.data(f"{count} {done}")
+
+    return inspect(words, job)
+
+
+# -- change ----------------------------------------------------------------------------------------
+
+
+def change(words: argparse.Namespace) -> int:
+    """Change a task that waits."""
+    changes = _changes(words)
+    if not changes:
+        raise ExitError(Exit.USAGE, "nothing to change: say what, --payload for instance")
+
+    async def job(inspector: "Inspector") -> None:
+        task = await inspector.update_task(words.queue, words.id, **changes)
+        if output.is_json(words):
+            output.json(task)
+        else:
+            output.message("task updated")
+
+    return inspect(words, job)
+
+
+def _changes(words: argparse.Namespace) -> "TaskChanges":
+    changes: TaskChanges = {}
+    if words.payload is not None:
+        changes["payload"] = words.payload.encode()
+    if words.header is not None:
+        changes["headers"] = headers(words.header)
+    if words.retry is not None:
+        changes["max_retry"] = words.retry
+    for name in ("timeout", "deadline", "retention"):
+        if (value := getattr(words, name)) is not None:
+            changes[name] = value
+    return changes
+
+
+def move(words: argparse.Namespace) -> int:
+    """Run a task at another time."""
+    if (words.process_at is None) == (words.process_in is None):
+        raise ExitError(Exit.USAGE, "say either --process-at or --process-in")
+    at = words.process_at or datetime.now(UTC) + words.process_in
+
+    async def job(inspector: "Inspector") -> None:
+        await inspector.reschedule(words.queue, words.id, at)
+        output.message(f"task runs {output.instant(at)}")
+
+    return inspect(words, job)

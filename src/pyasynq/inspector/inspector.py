@@ -1,0 +1,494 @@
+"""Look at queues and tasks, and move them by hand.
+
+Source:
+    Protocol section 8 (asynq v0.26.0 ``inspector.go``).
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack
+
+from pyasynq.broker import Broker, Found, Place, Removed, Spot, Updated, connect
+from pyasynq.compose import changed
+from pyasynq.errors import (
+    DuplicateTaskError,
+    OptionError,
+    QueueActiveError,
+    QueueNotEmptyError,
+    QueueNotFoundError,
+    QueueNotPausedError,
+    QueuePausedError,
+    TaskNotFoundError,
+    TaskStateError,
+)
+from pyasynq.info import (
+    ClusterNode,
+    DailyStats,
+    GroupInfo,
+    QueueInfo,
+    SchedulerEntry,
+    SchedulerEvent,
+    ServerInfo,
+    TaskInfo,
+)
+from pyasynq.inspector import schedules
+from pyasynq.inspector.questions import (
+    Criteria,
+    TaskChanges,
+    check_number,
+    checked_changes,
+    meets,
+    place,
+)
+from pyasynq.options import check_instant, check_name
+from pyasynq.states import ORDERS, Order, TaskState
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+Progress: TypeAlias = Callable[[int], None]
+S = TypeVar("S", bound=Spot)
+
+PAGE_SIZE: Final = 30
+BATCH: Final = 1000
+"""Most tasks a bulk operation moves in one call to Redis."""
+
+SCANNED: Final = 250
+"""Tasks `Inspector.find_tasks` looks at in one call to Redis."""
+
+MAX_DAYS: Final = 3650
+ATTEMPTS: Final = 10
+"""How often an order is tried because the task moves meanwhile."""
+
+STAGED: Final = "staged"
+MOVING: Final = "moving between states all the time"
+
+
+class Inspector:
+    """Shows queues and tasks, and moves them; safe to share within one event loop.
+
+    Every call is bounded: however long a queue is, Redis is held for some milliseconds at most.
+    """
+
+    def __init__(self, broker: "str | Driver") -> None:
+        """Use *broker*; nothing is sent before the first call.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
+                close.
+
+        Raises:
+            OptionError: If the URL or the client cannot be used.
+        """
+        self._broker: Broker = connect(broker)
+        self._path = self._broker.inspecting
+
+    async def __aenter__(self) -> Self:
+        """Return the inspector."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close the inspector."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections this inspector opened."""
+        await self._broker.aclose()
+
+    # -- queues ------------------------------------------------------------------------------------
+
+    async def queues(self) -> list[str]:
+        """Return the names of all queues, sorted."""
+        return await self._path.queues()
+
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return the counts of *queue*; without *memory*, which takes longest, its memory is 0.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+        """
+        await self._check(queue)
+        return await self._path.queue_info(queue, memory=memory)
+
+    async def history(self, queue: str, days: int) -> list[DailyStats]:
+        """Return what *queue* did in the last *days* days (UTC), today first.
+
+        Redis keeps 90 days; before that all counts are 0.
+
+        Raises:
+            OptionError: If *days* is not from 1 to 3650.
+            QueueNotFoundError: If there is no such queue.
+        """
+        check_number("days", days, MAX_DAYS)
+        await self._check(queue)
+        return await self._path.history(queue, days)
+
+    async def groups(self, queue: str) -> list[GroupInfo]:
+        """Return the groups of *queue* with waiting tasks, by name.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+        """
+        await self._check(queue)
+        return await self._path.groups(queue)
+
+    async def pause(self, queue: str) -> None:
+        """Let no task of *queue* be taken until `unpause`; running ones go on.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            QueuePausedError: If it is paused already.
+
+        Differs:
+            The reference pauses queues that are not there (D56).
+        """
+        await self._check(queue)
+        if not await self._path.pause(queue):
+            raise QueuePausedError(queue)
+
+    async def unpause(self, queue: str) -> None:
+        """Let tasks of *queue* be taken again.
+
+        Raises:
+            QueueNotPausedError: If it is not paused, or not there.
+        """
+        check_name("queue", queue)
+        if not await self._path.unpause(queue):
+            raise QueueNotPausedError(queue)
+
+    async def delete_queue(self, queue: str, *, force: bool = False) -> None:
+        """Remove *queue* with its counters, groups and locks; its tasks only with *force*.
+
+        The queue is paused meanwhile. Producers that go on enqueueing bring it back.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            QueueNotEmptyError: If it holds tasks, in whatever state, and *force* is not given, or
+                producers fill it faster than it is emptied.
+            QueueActiveError: If tasks are running.
+        """
+        await self._check(queue)
+        match await self._path.remove(queue, force=force):
+            case Removed.ACTIVE:
+                raise QueueActiveError(queue)
+            case Removed.NOT_EMPTY:
+                raise QueueNotEmptyError(queue)
+            case Removed.DONE:
+                return
+
+    async def queue_slot(self, queue: str) -> int:
+        """Return the cluster slot in which all keys of *queue* are."""
+        return await self._path.slot(check_name("queue", queue))
+
+    async def queue_nodes(self, queue: str) -> list[ClusterNode]:
+        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        return await self._path.nodes(check_name("queue", queue))
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    async def task_info(self, queue: str, task_id: str) -> TaskInfo:
+        """Return one task.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            PoisonError: If what stands under this id is no task.
+        """
+        return (await self._found(queue, task_id)).info
+
+    async def list_tasks(
+        self,
+        queue: str,
+        state: TaskState | str,
+        *,
+        page: int = 1,
+        size: int = PAGE_SIZE,
+        group: str | None = None,
+    ) -> list[TaskInfo]:
+        """Return one page of the tasks in *state*.
+
+        Pending tasks come as they will run, active ones as they were taken, all others by their
+        time: when they are due, were archived, joined their group, or are deleted. Tasks that are
+        just being combined follow those that wait in their group.
+
+        Args:
+            queue: Name of the queue.
+            state: A state, or its word.
+            page: Number of the page, from 1.
+            size: Tasks on a page, from 1.
+            group: The group; for aggregating tasks only, and needed there.
+
+        Raises:
+            OptionError: If an argument is not allowed (the reference takes page and size 0, D53).
+            QueueNotFoundError: If there is no such queue.
+        """
+        check_number("page", page)
+        check_number("size", size)
+        where = place(queue, state, group)
+        await self._check(queue)
+        return await self._path.tasks(where, (page - 1) * size, size)
+
+    async def find_tasks(
+        self,
+        queue: str,
+        state: TaskState | str,
+        *,
+        group: str | None = None,
+        limit: int = PAGE_SIZE,
+        **criteria: Unpack[Criteria],
+    ) -> list[TaskInfo]:
+        """Return up to *limit* tasks in *state* that meet all *criteria*, in the order of the list.
+
+        All tasks in that state are read, some at a time, until enough are found. A task that moves
+        meanwhile may be missed.
+
+        Raises:
+            OptionError: If an argument is not allowed.
+            QueueNotFoundError: If there is no such queue.
+        """
+        check_number("limit", limit)
+        where = place(queue, state, group)
+        await self._check(queue)
+        found: dict[str, TaskInfo] = {}
+        left, start = await self._path.size(where), 0
+        while start < left and len(found) < limit:
+            tasks = await self._path.tasks(where, start, SCANNED)
+            found |= {task.id: task for task in tasks if meets(task, **criteria)}
+            start += SCANNED
+        return list(found.values())[:limit]
+
+    async def run_task(self, queue: str, task_id: str) -> None:
+        """Make a task pending: scheduled, retry, archived, completed or aggregating.
+
+        A task that leaves its group so does not come back to it.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is pending, running, or just being combined.
+        """
+        await self._order(Order.RUN, queue, task_id)
+
+    async def archive_task(self, queue: str, task_id: str) -> None:
+        """Archive a task that is neither running nor archived.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is running, archived, or just being combined.
+        """
+        await self._order(Order.ARCHIVE, queue, task_id)
+
+    async def delete_task(self, queue: str, task_id: str) -> None:
+        """Delete a task that is not running, and release its unique lock.
+
+        Raises:
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is running, or just being combined.
+        """
+        await self._order(Order.DELETE, queue, task_id)
+
+    async def update_task(
+        self, queue: str, task_id: str, **changes: Unpack[TaskChanges]
+    ) -> TaskInfo:
+        """Change a scheduled, retry or archived task, and return it as it is then.
+
+        A unique lock goes with the payload: afterwards the new payload is refused and the old one
+        accepted again.
+
+        Raises:
+            OptionError: If a value is not allowed.
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is in another state.
+            DuplicateTaskError: If another task holds the unique lock of the new payload.
+        """
+        await self._update(Order.UPDATE, queue, task_id, changes)
+        return await self.task_info(queue, task_id)
+
+    async def update_task_payload(self, queue: str, task_id: str, payload: bytes) -> None:
+        """Give a scheduled task another payload, as the reference does.
+
+        Raises:
+            OptionError: If *payload* is no bytes.
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is not scheduled; see `update_task`.
+            DuplicateTaskError: If another task holds the unique lock of the new payload.
+        """
+        await self._update(Order.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
+
+    async def reschedule(self, queue: str, task_id: str, at: datetime) -> None:
+        """Let a scheduled or retry task be due at *at*, rounded up to a second; past means now.
+
+        Raises:
+            OptionError: If *at* has no time zone.
+            QueueNotFoundError: If there is no such queue.
+            TaskNotFoundError: If the queue has no such task.
+            TaskStateError: If it is in another state.
+        """
+        at_s = math.ceil(check_instant("at", at).timestamp())
+
+        async def reschedule(spot: Spot) -> bool:
+            return await self._path.reschedule(spot.place, task_id, at_s)
+
+        await self._obey(Order.RESCHEDULE, queue, task_id, self._spot, reschedule)
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask all servers to stop the task with this id; most of them do not run it.
+
+        The canceled run fails, and is retried or archived as any other.
+        """
+        await self._broker.registry.cancel(check_name("task_id", task_id))
+
+    # -- all tasks in a state ----------------------------------------------------------------------
+
+    async def run_all(
+        self,
+        queue: str,
+        state: TaskState | str,
+        group: str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make the tasks that are in *state* now pending, in batches, and return how many.
+
+        Args:
+            queue: Name of the queue.
+            state: A state that `run_task` takes, or its word.
+            group: The group; for aggregating tasks only, and needed there.
+            progress: Called after every batch with the count so far.
+
+        Raises:
+            OptionError: If an argument is not allowed.
+            QueueNotFoundError: If there is no such queue.
+        """
+        return await self._order_all(Order.RUN, queue, place(queue, state, group), progress)
+
+    async def archive_all(
+        self,
+        queue: str,
+        state: TaskState | str,
+        group: str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Archive the tasks that are in *state* now; see `run_all`.
+
+        The archive keeps the last 9,999 tasks: of more than these the first are deleted.
+        """
+        return await self._order_all(Order.ARCHIVE, queue, place(queue, state, group), progress)
+
+    async def delete_all(
+        self,
+        queue: str,
+        state: TaskState | str,
+        group: str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Delete the tasks that are in *state* now and release their locks; see `run_all`."""
+        return await self._order_all(Order.DELETE, queue, place(queue, state, group), progress)
+
+    # -- servers -----------------------------------------------------------------------------------
+
+    async def servers(self) -> list[ServerInfo]:
+        """Return the servers that have shown themselves in the last seconds, with what they run."""
+        return await self._path.servers()
+
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
+        return await self._path.redis_info()
+
+    # -- schedulers --------------------------------------------------------------------------------
+
+    async def scheduler_entries(self) -> list[SchedulerEntry]:
+        """Return the periodic tasks of all live schedulers."""
+        return list(schedules.entries(await self._broker.scheduling.entries()))
+
+    async def scheduler_events(
+        self, entry_id: str, *, page: int = 1, size: int = PAGE_SIZE
+    ) -> list[SchedulerEvent]:
+        """Return one page of the tasks that an entry enqueued, newest first.
+
+        Raises:
+            OptionError: If an argument is not allowed.
+        """
+        check_name("entry_id", entry_id)
+        check_number("page", page)
+        check_number("size", size)
+        records = await self._broker.scheduling.events(entry_id, page=page, size=size)
+        return [schedules.event(record) for record in records]
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    async def _check(self, queue: str) -> None:
+        if not await self._path.is_known(check_name("queue", queue)):
+            raise QueueNotFoundError(queue)
+
+    async def _found(self, queue: str, task_id: str) -> Found:
+        await self._check(queue)
+        found = await self._path.task(queue, check_name("task_id", task_id))
+        if found is None:
+            raise TaskNotFoundError(queue, task_id)
+        return found
+
+    async def _spot(self, queue: str, task_id: str) -> Spot:
+        await self._check(queue)
+        spot = await self._path.spot(queue, check_name("task_id", task_id))
+        if spot is None:
+            raise TaskNotFoundError(queue, task_id)
+        return spot
+
+    async def _obey(
+        self,
+        order: Order,
+        queue: str,
+        task_id: str,
+        look: Callable[[str, str], Awaitable[S]],
+        act: Callable[[S], Awaitable[bool]],
+    ) -> None:
+        """Let *act* carry out *order*; again if the task has moved since it was looked up."""
+        for _ in range(ATTEMPTS):
+            spot = await look(queue, task_id)
+            if spot.staged or spot.place.state not in ORDERS[order]:
+                state = STAGED if spot.staged else spot.place.state.value
+                raise TaskStateError(queue, task_id, state, order.value)
+            if await act(spot):
+                return
+        raise TaskStateError(queue, task_id, MOVING, order.value)
+
+    async def _order(self, order: Order, queue: str, task_id: str) -> None:
+        async def move(spot: Spot) -> bool:
+            return await self._path.order(order, spot.place, [task_id]) == [True]
+
+        await self._obey(order, queue, task_id, self._spot, move)
+
+    async def _update(self, order: Order, queue: str, task_id: str, changes: TaskChanges) -> None:
+        options, payload = checked_changes(changes)
+
+        async def update(found: Found) -> bool:
+            revised = changed(found.message, options, payload=payload)
+            updated = await self._path.update(found, revised)
+            if updated is Updated.LOCKED:
+                raise DuplicateTaskError(queue, found.info.type)
+            return updated is Updated.DONE
+
+        await self._obey(order, queue, task_id, self._found, update)
+
+    async def _order_all(
+        self, order: Order, queue: str, place: Place, progress: Progress | None
+    ) -> int:
+        if place.state not in ORDERS[order]:
+            words = ", ".join(sorted(ORDERS[order]))
+            raise OptionError("state", place.state.value, f"one of {words}")
+        await self._check(queue)
+        moved, left = 0, await self._path.size(place)
+        while left > 0 and (ids := await self._path.ids(place, min(left, BATCH))):
+            moved += sum(await self._path.order(order, place, ids))
+            left -= len(ids)
+            if progress is not None:
+                progress(moved)
+        return moved

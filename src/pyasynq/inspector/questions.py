@@ -1,0 +1,100 @@
+"""What is asked of an inspector, checked before anything is sent."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final, TypedDict
+
+from pyasynq.broker import Place
+from pyasynq.errors import OptionError
+from pyasynq.info import TaskInfo
+from pyasynq.options import Options, check_name, checked
+from pyasynq.states import TaskState
+
+MAX_RANK: Final = 2**31 - 1
+"""Largest page, size or limit."""
+
+
+class TaskChanges(TypedDict, total=False):
+    """What may change about a task that waits.
+
+    Keys:
+        payload: The data.
+        headers: All headers; those that stood there go, unless this is empty.
+        max_retry: Retries after the first failure.
+        timeout: Longest run.
+        deadline: Instant by which the task must have run.
+        retention: Time the task and its result are kept after success.
+    """
+
+    payload: bytes
+    headers: Mapping[str, str]
+    max_retry: int
+    timeout: timedelta
+    deadline: datetime
+    retention: timedelta
+
+
+class Criteria(TypedDict, total=False):
+    """What a task must be to be found; what is not given is not asked.
+
+    Keys:
+        type: Its type.
+        payload: Bytes within its payload.
+        error: Text within its last error.
+    """
+
+    type: str
+    payload: bytes
+    error: str
+
+
+def place(queue: str, state: TaskState | str, group: str | None) -> Place:
+    """Return where these tasks wait.
+
+    Raises:
+        OptionError: If there is no such state, or a group is missing or too much.
+    """
+    try:
+        state = TaskState(state)
+    except ValueError:
+        raise OptionError("state", state, f"one of {', '.join(TaskState)}") from None
+    if state is TaskState.AGGREGATING:
+        return Place(queue=queue, state=state, group=check_name("group", group))
+    if group is not None:
+        raise OptionError("group", group, "left out unless the state is aggregating")
+    return Place(queue=queue, state=state)
+
+
+def check_number(option: str, value: object, most: int = MAX_RANK) -> None:
+    """Refuse what is no whole number from 1 to *most*.
+
+    Raises:
+        OptionError: If *value* is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise OptionError(option, value, f"a whole number from 1 to {most}")
+
+
+def meets(task: TaskInfo, type: str | None = None, payload: bytes = b"", error: str = "") -> bool:
+    """Return whether *task* meets all of the criteria."""
+    return (
+        type in {None, task.type} and payload in task.payload and error in (task.last_error or "")
+    )
+
+
+def checked_changes(given: Mapping[str, object]) -> tuple[Options, bytes | None]:
+    """Return what is to change: the options, and the payload if there is a new one.
+
+    Raises:
+        OptionError: If a value is not allowed.
+        TypeError: If a name is not one of `TaskChanges`.
+    """
+    unknown = given.keys() - TaskChanges.__annotations__.keys()
+    if unknown:
+        msg = f"cannot change {sorted(unknown)} of a task"
+        raise TypeError(msg)
+    options = dict(given)
+    payload = options.pop("payload", None)
+    if payload is not None and not isinstance(payload, bytes):
+        raise OptionError("payload", payload, "bytes")
+    return checked(options), payload

@@ -1,0 +1,137 @@
+"""What stands in the queues, in the reference's words.
+
+Source:
+    Protocol section 11.1 (asynq v0.26.0 ``x/metrics/metrics.go``).
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final, Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pyasynq.clock import Clock
+from pyasynq.errors import PyasynqError
+from pyasynq.info import QueueInfo
+from pyasynq.states import TaskState
+
+log = logging.getLogger("pyasynq.metrics")
+
+MEMORY_INTERVAL: Final = timedelta(minutes=1)
+AT_ONCE: Final = 16
+"""Queues asked about side by side."""
+
+
+class Inspecting(Protocol):
+    """What is asked of an `Inspector`."""
+
+    async def queues(self) -> Sequence[str]:
+        """Return the names of all queues."""
+        ...
+
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return numbers of *queue*; without *memory* its estimate is left out."""
+        ...
+
+
+class QueueCollector:
+    """Reads all queues for Prometheus: `read` asks Redis, `collect` gives what was read.
+
+    The series of asynq's ``x/metrics`` have its names and types: ``asynq_tasks_enqueued_total``
+    (gauge; queue, state), ``asynq_queue_size``, ``asynq_queue_latency_seconds``,
+    ``asynq_queue_memory_usage_approx_bytes``, ``asynq_queue_paused_total`` (gauges; queue),
+    ``asynq_tasks_processed_total``, ``asynq_tasks_failed_total`` (counters; queue).
+
+    Differs:
+        The state aggregating is there, too, and ``asynq_queue_groups`` (gauge; queue). A queue that
+        cannot be read leaves out its own series alone, and ``asynq_queue_readable`` (gauge; queue)
+        says 0 for it. Memory is sampled at intervals and not at every scrape (D60).
+    """
+
+    def __init__(
+        self,
+        inspector: Inspecting,
+        *,
+        memory_interval: timedelta = MEMORY_INTERVAL,
+        clock: Clock | None = None,
+    ) -> None:
+        """Ask *inspector*, and for memory every *memory_interval* at most; zero for each time."""
+        self._inspector = inspector
+        self._memory_interval_s = memory_interval.total_seconds()
+        self._clock = clock or Clock()
+        self._memory: dict[str, tuple[float, int]] = {}
+        self._families: Sequence[Metric] = ()
+
+    async def read(self) -> None:
+        """Ask Redis about every queue.
+
+        Raises:
+            BrokerError: If not even the names of the queues can be read.
+        """
+        queues = sorted(await self._inspector.queues())
+        turns = asyncio.Semaphore(AT_ONCE)
+        infos = await asyncio.gather(*(self._info(queue, turns) for queue in queues))
+        readable = {queue: info is not None for queue, info in zip(queues, infos, strict=True)}
+        found = [info for info in infos if info is not None]
+        self._memory = {queue: self._memory[queue] for queue in queues if queue in self._memory}
+        memory = {queue: used for queue, (_, used) in self._memory.items()}
+        self._families = [*_families(found, memory), _gauge("readable", "1 if read", readable)]
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what was read last; prometheus_client calls this."""
+        return self._families
+
+    async def _info(self, queue: str, turns: asyncio.Semaphore) -> QueueInfo | None:
+        """Return the numbers of *queue*; None if it cannot be read."""
+        now = self._clock.monotonic()
+        sampled = self._memory.get(queue)
+        sample = sampled is None or now - sampled[0] >= self._memory_interval_s
+        try:
+            async with turns:
+                info = await self._inspector.queue_info(queue, memory=sample)
+        except PyasynqError as error:
+            log.warning("queue %r cannot be read: %s", queue, error)
+            return None
+        if sample:
+            self._memory[queue] = (now, info.memory_usage)
+        return info
+
+
+def _families(infos: Sequence[QueueInfo], memory: dict[str, int]) -> Iterator[Metric]:
+    yield _tasks(infos)
+    yield _gauge("size", "Tasks in all states", {i.queue: i.size for i in infos})
+    latency = {i.queue: i.latency.total_seconds() for i in infos}
+    yield _gauge("latency_seconds", "How long the next task to run has been pending", latency)
+    used = {i.queue: memory[i.queue] for i in infos if i.queue in memory}
+    yield _gauge("memory_usage_approx_bytes", "Memory in Redis, estimated from samples", used)
+    yield _gauge("paused_total", "1 if the queue is paused", {i.queue: i.paused for i in infos})
+    yield _gauge("groups", "Groups with waiting tasks", {i.queue: i.groups for i in infos})
+    processed = {i.queue: i.processed_total for i in infos}
+    yield _counter("processed", "Runs that ended, failures included", processed)
+    yield _counter("failed", "Runs that failed", {i.queue: i.failed_total for i in infos})
+
+
+def _tasks(infos: Sequence[QueueInfo]) -> Metric:
+    family = GaugeMetricFamily(
+        "asynq_tasks_enqueued_total", "Tasks in a state", labels=("queue", "state")
+    )
+    for info in infos:
+        for state in TaskState:
+            family.add_metric((info.queue, state.value), getattr(info, state.value))
+    return family
+
+
+def _gauge(name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"asynq_queue_{name}", text, labels=("queue",))
+    for queue, value in values.items():
+        family.add_metric((queue,), value)
+    return family
+
+
+def _counter(name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(f"asynq_tasks_{name}", text, labels=("queue",))
+    for queue, value in values.items():
+        family.add_metric((queue,), value)
+    return family

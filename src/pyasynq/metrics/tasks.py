@@ -1,0 +1,102 @@
+"""What a worker's tasks did, and how long they took."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from pyasynq.errors import RetryIn, RevokeTask, SkipRetry, Snooze
+from pyasynq.server import ActiveTask, AsyncHandler
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+"""Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
+
+MOST_KINDS: Final = 1000
+OTHER: Final = "(other)"
+
+_OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (SkipRetry, "archived"),
+    (RevokeTask, "revoked"),
+    (Snooze, "snoozed"),
+    (RetryIn, "failed"),
+    (asyncio.CancelledError, "stopped"),
+)
+
+
+class _Series(msgspec.Struct):
+    """The series of one queue and type."""
+
+    queue: str
+    type: str
+    running: Gauge
+    seconds: Histogram
+    outcomes: dict[str, Counter] = {}
+
+
+class TaskMetrics:
+    """Middleware that counts and times the runs of tasks, by queue and type.
+
+    ``pyasynq_tasks_total`` (counter; queue, type, outcome), ``pyasynq_task_duration_seconds``
+    (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type). Outcomes: succeeded,
+    failed, archived (`SkipRetry`), revoked, snoozed, and stopped (canceled, out of time, or
+    interrupted by a shutdown). Types beyond the first 1,000 are counted together.
+
+    Differs:
+        The reference has no numbers of workers.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry = REGISTRY, *, buckets: Sequence[float] = BUCKETS
+    ) -> None:
+        """Register the series in *registry*; *buckets* are upper ends, in seconds."""
+        kinds = ("queue", "type")
+        self._total = Counter(
+            "pyasynq_tasks", "Runs that ended", (*kinds, "outcome"), registry=registry
+        )
+        self._seconds = Histogram(
+            "pyasynq_task_duration_seconds",
+            "Time from start to end of a run",
+            kinds,
+            buckets=buckets,
+            registry=registry,
+        )
+        self._running = Gauge("pyasynq_tasks_running", "Runs under way", kinds, registry=registry)
+        self._series: dict[tuple[str, str], _Series] = {}
+
+    async def __call__(self, task: ActiveTask, call_next: AsyncHandler) -> object:
+        """Run *task* and count it."""
+        series = self._series.get((task.queue, task.type)) or self._new(task)
+        series.running.inc()
+        started = time.perf_counter()
+        outcome = "succeeded"
+        try:
+            return await call_next(task)
+        except BaseException as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            series.running.dec()
+            series.seconds.observe(time.perf_counter() - started)
+            (series.outcomes.get(outcome) or self._ended(series, outcome)).inc()
+
+    def _ended(self, series: _Series, outcome: str) -> Counter:
+        # Remembered: finding a series by its labels costs as much as all the rest.
+        counter = self._total.labels(series.queue, series.type, outcome)
+        return series.outcomes.setdefault(outcome, counter)
+
+    def _new(self, task: ActiveTask) -> _Series:
+        type = task.type if len(self._series) < MOST_KINDS else OTHER
+        series = _Series(
+            task.queue,
+            type,
+            self._running.labels(task.queue, type),
+            self._seconds.labels(task.queue, type),
+        )
+        return self._series.setdefault((task.queue, type), series)
+
+
+def _outcome(error: BaseException) -> str:
+    return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "failed")

@@ -1,0 +1,178 @@
+"""Options as texts, the form in which a scheduler entry tells them: ``Queue("low")``.
+
+Source:
+    Protocol section 5.4 (asynq v0.26.0 ``client.go`` ``Option.String``, ``inspector.go``
+    ``parseOption``).
+
+Differs:
+    Go's reader stops at the first closing parenthesis; so one inside a value is written as an
+    escape, which Go reads. Here all texts are read, also ``TaskID`` and ``Group``, up to their last
+    parenthesis, and what cannot be read is left out (D52).
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+import msgspec
+
+from pyasynq import durations
+from pyasynq.options import Options
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+_TEXT: Final = re.compile(r"\s*(\w+)\((.*)\)\s*", re.DOTALL)
+_INSTANT: Final = re.compile(
+    r"\w{3} (\w{3}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (?:([+-])(\d\d)(\d\d)|[A-Z+-]\S*) (\d{4})"
+)
+_ESCAPES: Final = {
+    "\a": r"\a",
+    "\b": r"\b",
+    "\f": r"\f",
+    "\n": r"\n",
+    "\r": r"\r",
+    "\t": r"\t",
+    "\v": r"\v",
+    "\\": r"\\",
+    '"': r"\"",
+    ")": r"\x29",
+}
+_ESCAPED: Final = {escape[1]: char for char, escape in _ESCAPES.items() if char != ")"}
+_PIECE: Final = re.compile(
+    r'[^"\\\n]'
+    r"|\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
+)
+_JSON_ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&)\u2028\u2029"}
+_LAST_OF_TWO: Final = {"process_at": "process_in", "process_in": "process_at"}
+
+
+def written(options: Options) -> list[str]:
+    """Return the text of each option that is given, headers last; instants are in UTC."""
+    texts: list[str] = []
+    for field, (name, write, _) in _FORMS.items():
+        value = getattr(options, field)
+        if value is not None:
+            texts.append(f"{name}({write(value)})")
+    return texts + [f"Header({_json(pair)})" for pair in options.headers.items()]
+
+
+def parsed(texts: Sequence[str]) -> Options:
+    """Return the options that *texts* tell, as they are: nothing is checked.
+
+    What cannot be read is left out. Of one option told twice the last counts, and so it does of the
+    two that set the process time.
+    """
+    values: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    for text in texts:
+        name, argument = _split(text)
+        try:
+            if name == "Header":
+                headers |= _header(argument)
+            elif name in _FIELDS:
+                field = _FIELDS[name]
+                values[field] = _FORMS[field][2](argument)
+                values.pop(_LAST_OF_TWO.get(field, ""), None)
+        except (ValueError, OverflowError):
+            continue  # a reader of others' texts has nobody to tell
+    return Options(**values, headers=headers)
+
+
+def _split(text: str) -> tuple[str, str]:
+    match = _TEXT.fullmatch(text)
+    return (match[1], match[2]) if match else ("", "")
+
+
+def _quoted(text: str) -> str:
+    """Return *text* as a Go string literal."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if char.isascii():
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if char <= "\uffff" else f"\\U{code:08x}"
+
+
+def _unquoted(literal: str) -> str:
+    """Return the text of a Go string literal, in double quotes or back quotes."""
+    inner = literal[1:-1]
+    if literal == f"`{inner}`" and "`" not in inner:
+        return inner.replace("\r", "")
+    pieces = list(_PIECE.finditer(inner))
+    if literal != f'"{"".join(piece[0] for piece in pieces)}"':
+        msg = f"{literal!r} is no string literal"
+        raise ValueError(msg)
+    return b"".join(map(_piece_bytes, pieces)).decode(errors="replace")
+
+
+def _piece_bytes(piece: re.Match[str]) -> bytes:
+    simple, hexed, octal, short, long = piece.groups()
+    if simple:
+        return _ESCAPED[simple].encode()
+    if hexed or octal:
+        return (int(hexed, 16) if hexed else int(octal, 8)).to_bytes(1)
+    return (chr(int(short or long, 16)) if short or long else piece[0]).encode()
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        msg = f"{text!r} is no whole number"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _instant(at: datetime) -> str:
+    at = at.astimezone(UTC)
+    day = f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at.day:2}"
+    return f"{day} {at:%H:%M:%S} UTC {at.year:04}"
+
+
+def _read_instant(text: str) -> datetime:
+    """Return the instant; a zone's abbreviation counts as UTC, as it does for Go's reader."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        msg = f"{text!r} is no instant"
+        raise ValueError(msg)
+    month, *day_and_time, sign, hours, minutes, year = match.groups()
+    ahead = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    zone = timezone(-ahead if sign == "-" else ahead)
+    day, hour, minute, second = map(int, day_and_time)
+    at = datetime(int(year), 1 + _MONTHS.index(month), day, hour, minute, second, tzinfo=zone)
+    return at.astimezone(UTC)
+
+
+def _json(pair: tuple[str, str]) -> str:
+    text = json.dumps(pair, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_JSON_ESCAPES)
+
+
+def _header(argument: str) -> Mapping[str, str]:
+    return dict([msgspec.json.decode(argument, type=tuple[str, str])])
+
+
+_FORMS: Final[Mapping[str, tuple[str, Callable[..., str], Callable[[str], object]]]] = {
+    "queue": ("Queue", _quoted, _unquoted),
+    "task_id": ("TaskID", _quoted, _unquoted),
+    "max_retry": ("MaxRetry", str, _whole),
+    "timeout": ("Timeout", durations.written, durations.parsed),
+    "deadline": ("Deadline", _instant, _read_instant),
+    "unique": ("Unique", durations.written, durations.parsed),
+    "process_at": ("ProcessAt", _instant, _read_instant),
+    "process_in": ("ProcessIn", durations.written, durations.parsed),
+    "retention": ("Retention", durations.written, durations.parsed),
+    "group": ("Group", _quoted, _unquoted),
+}
+"""How each option is called, written and read."""
+
+_FIELDS: Final = {name: field for field, (name, _, _) in _FORMS.items()}

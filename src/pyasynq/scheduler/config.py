@@ -1,0 +1,104 @@
+"""The settings of a scheduler, checked, and the user's callbacks, guarded.
+
+Source:
+    Protocol section 7.2 (asynq v0.26.0 ``SchedulerOpts``).
+"""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, timedelta, tzinfo
+from typing import Final, TypeAlias, TypedDict
+
+import msgspec
+
+from pyasynq.clock import Clock
+from pyasynq.errors import OptionError, PyasynqError
+from pyasynq.info import TaskInfo
+from pyasynq.scheduler.entry import CatchUp, check_catch_up
+from pyasynq.task import Task
+
+log = logging.getLogger("pyasynq.scheduler")
+
+PreEnqueue: TypeAlias = Callable[[Task], Awaitable[None] | None]
+PostEnqueue: TypeAlias = Callable[[Task, TaskInfo | PyasynqError], Awaitable[None] | None]
+
+SHORTEST_INTERVAL: Final = timedelta(seconds=1)
+
+
+class SchedulerOptions(TypedDict, total=False):
+    """Keywords of `Scheduler`.
+
+    Keys:
+        location: Time zone of specs that name none; UTC when not given.
+        catch_up: What becomes of ticks that were missed because no scheduler ran or Redis was away:
+            ``"skip"`` drops those later than 30 s, ``"once"`` enqueues the latest, ``"all"``
+            enqueues every one, oldest first. ``"skip"`` when not given.
+        heartbeat_interval: Time between two listings of the entries, which are shown for twice as
+            long; 10 s when not given.
+        pre_enqueue: Called with the task before each try to enqueue it. Ticks wait while a hook
+            runs.
+        post_enqueue: Called with the task and its info, or the error for which it was refused.
+        clock: Tells the time; a test may bring its own.
+    """
+
+    location: tzinfo
+    catch_up: CatchUp
+    heartbeat_interval: timedelta
+    pre_enqueue: PreEnqueue
+    post_enqueue: PostEnqueue
+    clock: Clock
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked settings; see `SchedulerOptions`."""
+
+    location: tzinfo = UTC
+    catch_up: CatchUp = "skip"
+    heartbeat_interval: timedelta = timedelta(seconds=10)
+    pre_enqueue: PreEnqueue | None = None
+    post_enqueue: PostEnqueue | None = None
+    clock: Clock = msgspec.field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            OptionError: If a setting cannot work.
+        """
+        check_catch_up(self.catch_up)
+        check_interval("heartbeat_interval", self.heartbeat_interval)
+        if not isinstance(self.location, tzinfo):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("location", self.location, 'a tzinfo such as ZoneInfo("Asia/Tokyo")')
+
+    async def before(self, task: Task) -> None:
+        """Call the user's ``pre_enqueue``; what it raises is logged (D40)."""
+        if self.pre_enqueue is None:
+            return
+        try:
+            answer = self.pre_enqueue(task)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            log.exception("pre_enqueue failed for %r", task)
+
+    async def after(self, task: Task, outcome: TaskInfo | PyasynqError) -> None:
+        """Call the user's ``post_enqueue``; what it raises is logged (D40)."""
+        if self.post_enqueue is None:
+            return
+        try:
+            answer = self.post_enqueue(task, outcome)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            log.exception("post_enqueue failed for %r", task)
+
+
+def check_interval(name: str, value: object) -> None:
+    """Check that *value* is a time that can lie between two rounds.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    if not isinstance(value, timedelta) or value < SHORTEST_INTERVAL:
+        raise OptionError(name, value, f"a timedelta of at least {SHORTEST_INTERVAL}")

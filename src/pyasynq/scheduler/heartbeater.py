@@ -1,0 +1,55 @@
+"""Show the entries of a scheduler to inspectors.
+
+Source:
+    Protocol sections 3.20 and 7.2 (asynq v0.26.0 ``Scheduler.beat``).
+
+Differs:
+    The first time at once, and when an entry comes or goes (D50).
+"""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+
+from pyasynq.actor import Link, Wakeable
+from pyasynq.broker import SchedulePath
+from pyasynq.options import whole_seconds
+from pyasynq.scheduler.config import Config
+from pyasynq.scheduler.entry import Entry
+
+
+class Heartbeater(Wakeable):
+    """Writes the entries again and again."""
+
+    name = "heartbeater"
+
+    def __init__(
+        self, path: SchedulePath, entries: Mapping[str, Entry], *, config: Config, link: Link
+    ) -> None:
+        """Show *entries*, which may come and go."""
+        super().__init__(clock=config.clock, link=link)
+        self._path = path
+        self._entries = entries
+        self._interval = config.heartbeat_interval
+        self.scheduler_id = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
+
+    async def step(self) -> float:
+        """Write the entries."""
+        now = self._clock.now()
+        records = [entry.record(now) for entry in self._entries.values()]
+        ttl_s = whole_seconds(2 * self._interval)
+        await self._path.write_entries(self.scheduler_id, records, ttl_s=ttl_s)
+        return self._interval.total_seconds()
+
+    async def clear(self) -> None:
+        """Show nothing any more.
+
+        Raises:
+            BrokerError: If Redis does not answer; what is shown expires by itself.
+        """
+        await self._path.clear_entries(self.scheduler_id)
+
+
+def _host() -> str:
+    return socket.gethostname() or "unknown-host"

@@ -1,0 +1,167 @@
+"""Keep the entries of a scheduler as a provider says.
+
+Source:
+    Protocol section 7.3 (asynq v0.26.0 ``periodic_task_manager.go``).
+
+Differs:
+    All of a definition is its identity, and equal ones count once (D51).
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
+
+from pyasynq.actor import Actor, Link
+from pyasynq.clock import Clock
+from pyasynq.errors import OptionError
+from pyasynq.scheduler.config import SchedulerOptions, check_interval
+from pyasynq.scheduler.entry import PeriodicTask
+from pyasynq.scheduler.scheduler import Scheduler
+from pyasynq.task import Task
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+log = logging.getLogger("pyasynq.scheduler")
+
+Wanted: TypeAlias = Iterable[PeriodicTask]
+Provider: TypeAlias = Callable[[], Wanted | Awaitable[Wanted]]
+
+SYNC_INTERVAL: Final = timedelta(minutes=3)
+
+
+class Syncer(Actor):
+    """Asks the provider, and registers and unregisters what is new and gone."""
+
+    name = "syncer"
+
+    def __init__(
+        self, scheduler: Scheduler, provider: Provider, *, interval_s: float, clock: Clock
+    ) -> None:
+        """Ask *provider* every *interval_s* seconds."""
+        super().__init__(clock=clock, link=Link())
+        self._scheduler = scheduler
+        self._provider = provider
+        self._interval_s = interval_s
+        self._known: frozenset[str] = frozenset()
+        self._asked = False
+
+    async def begin(self) -> None:
+        """Ask for the first time; whatever the provider raises comes out.
+
+        Raises:
+            OptionError: If what the provider returned are not periodic tasks.
+        """
+        self._apply(await self._ask())
+        self._asked = True
+
+    async def step(self) -> float:
+        """Ask again; where the provider fails, everything stays as it is."""
+        if self._asked:
+            self._asked = False
+            return self._interval_s
+        try:
+            wanted = await self._ask()
+        except Exception:
+            log.exception("the provider of periodic tasks failed; the entries stay as they are")
+        else:
+            self._apply(wanted)
+        return self._interval_s
+
+    async def _ask(self) -> list[PeriodicTask]:
+        answer = await asyncio.to_thread(self._provider)
+        wanted = list(await answer if inspect.isawaitable(answer) else answer)
+        for one in wanted:
+            _check(one)
+        return wanted
+
+    def _apply(self, wanted: Iterable[PeriodicTask]) -> None:
+        found = frozenset(entry_id for one in wanted if (entry_id := self._registered(one)))
+        for entry_id in self._known - found:
+            self._scheduler.unregister(entry_id)
+            log.info("unregistered the periodic task %s", entry_id)
+        self._known = found
+
+    def _registered(self, one: PeriodicTask) -> str | None:
+        try:
+            entry_id = self._scheduler.add(one)
+        except (OptionError, TypeError) as error:
+            log.error("%r at %r is not registered: %s", one.task, one.spec, error)  # noqa: TRY400
+            return None
+        if entry_id not in self._known:
+            log.info("registered %r at %r as %s", one.task, one.spec, entry_id)
+        return entry_id
+
+
+class PeriodicTaskManager:
+    """A scheduler whose entries are what a provider returns, asked again and again."""
+
+    def __init__(
+        self,
+        broker: "str | Driver",
+        provider: Provider,
+        *,
+        sync_interval: timedelta = SYNC_INTERVAL,
+        **options: Unpack[SchedulerOptions],
+    ) -> None:
+        """Use *broker*; nothing is sent or asked before the manager runs.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
+                close.
+            provider: Returns all periodic tasks there should be. It may be ``async def``; if not,
+                it is called in a thread.
+            sync_interval: Time between two questions; 3 minutes when not given.
+            **options: See `SchedulerOptions`.
+
+        Raises:
+            OptionError: If the broker or an option cannot be used.
+            TypeError: If an option is unknown.
+        """
+        check_interval("sync_interval", sync_interval)
+        if not callable(provider):
+            raise OptionError("provider", provider, "a function that returns periodic tasks")
+        self._scheduler = Scheduler(broker, **options)
+        self._syncer = Syncer(
+            self._scheduler,
+            provider,
+            interval_s=sync_interval.total_seconds(),
+            clock=options.get("clock") or Clock(),
+        )
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; raises what the provider raises when first asked.
+
+        Raises:
+            OptionError: If what the provider returned are not periodic tasks.
+            SchedulerStateError: If the manager has run before.
+        """
+        await self._syncer.begin()
+        await self._scheduler.run(self._syncer)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Work while the block runs; raises what the provider raises when first asked.
+
+        Raises:
+            OptionError: If what the provider returned are not periodic tasks.
+            SchedulerStateError: If the manager has run before.
+        """
+        await self._syncer.begin()
+        async with self._scheduler.running(self._syncer):
+            yield self
+
+    def shut_down(self) -> None:
+        """Make `run` return."""
+        self._scheduler.shut_down()
+
+
+def _check(one: object) -> None:
+    if not isinstance(one, PeriodicTask) or not isinstance(one.task, Task) or not one.spec:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            "provider", one, "a function that returns periodic tasks with spec and task"
+        )

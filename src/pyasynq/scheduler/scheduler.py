@@ -1,0 +1,192 @@
+"""The scheduler: entries, and the actors that enqueue and show them."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Self, Unpack
+
+from pyasynq.actor import Link, Running, dismiss, kept
+from pyasynq.broker import connect
+from pyasynq.errors import BrokerError, EntryNotFoundError, OptionError, SchedulerStateError
+from pyasynq.options import EnqueueOptions
+from pyasynq.scheduler.config import Config, SchedulerOptions
+from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
+from pyasynq.scheduler.heartbeater import Heartbeater
+from pyasynq.scheduler.ticker import Ticker
+from pyasynq.signals import heard
+from pyasynq.task import Task
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+log = logging.getLogger("pyasynq.scheduler")
+
+SIGNALS: Final = ("SIGTERM", "SIGINT")
+
+FINISH_S: Final = 5.0
+"""Time that ticks under way have to end."""
+
+
+class Scheduler:
+    """Enqueues tasks at the ticks of cron texts.
+
+    Run as many with the same entries as you like: each tick is enqueued once.
+
+    Source:
+        Protocol section 7.2 (asynq v0.26.0 ``scheduler.go``).
+
+    Differs:
+        Entries have the same id everywhere and after every start; their histories outlive the
+        scheduler (D47 to D50).
+    """
+
+    def __init__(self, broker: "str | Driver", **options: Unpack[SchedulerOptions]) -> None:
+        """Use *broker*; nothing is sent before the scheduler runs.
+
+        Args:
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
+                close.
+            **options: See `SchedulerOptions`.
+
+        Raises:
+            OptionError: If the broker or an option cannot be used.
+            TypeError: If an option is unknown.
+        """
+        self.state = "new"
+        self._config = Config(**options)
+        self._broker = connect(broker)
+        self._entries: dict[str, Entry] = {}
+        self._stopped = asyncio.Event()
+        path, link = self._broker.scheduling, Link()
+        self._ticker = Ticker(path, self._entries, config=self._config, link=link)
+        self._heartbeater = Heartbeater(path, self._entries, config=self._config, link=link)
+
+    def register(
+        self,
+        spec: str,
+        task: Task,
+        *,
+        catch_up: CatchUp | None = None,
+        **options: Unpack[EnqueueOptions],
+    ) -> str:
+        """Enqueue *task* at the ticks of *spec*, from now on if nobody knows the entry yet.
+
+        Args:
+            spec: Five fields (minute, hour, day of month, month, weekday), ``@daily`` and its like,
+                or ``@every 90s``; ``TZ=Europe/Paris`` may stand before it.
+            task: What to enqueue.
+            catch_up: What becomes of missed ticks, if not what the scheduler says; see
+                `SchedulerOptions`.
+            **options: Options of each enqueueing; they win over the task's own.
+
+        Returns:
+            The entry's id, which is made from all of that but *catch_up*, and from the scheduler's
+            location. Equal entries count once.
+
+        Raises:
+            OptionError: If the spec or an option cannot work.
+            TypeError: If an option is unknown.
+        """
+        wanted = PeriodicTask(spec=spec, task=task, options=options, catch_up=catch_up)
+        return self.add(wanted)
+
+    def add(self, wanted: PeriodicTask) -> str:
+        """Register *wanted*; see `register`."""
+        if not isinstance(wanted.task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("task", wanted.task, "a Task")
+        entry = Entry(wanted, location=self._config.location, catch_up=self._config.catch_up)
+        known = self._entries.get(entry.id)
+        if known is not None:
+            known.catch_up = entry.catch_up
+            return entry.id
+        self._entries[entry.id] = entry
+        self._ticker.wake()
+        self._heartbeater.wake()
+        return entry.id
+
+    def unregister(self, entry_id: str) -> None:
+        """Enqueue an entry no more; its history and its last tick are forgotten.
+
+        Raises:
+            EntryNotFoundError: If there is no such entry.
+        """
+        entry = self._entries.pop(entry_id, None)
+        if entry is None:
+            raise EntryNotFoundError(entry_id)
+        self._ticker.forget(entry)
+        self._heartbeater.wake()
+
+    async def run(self, *more: Running) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Args:
+            *more: What else is to be kept running meanwhile.
+
+        Raises:
+            SchedulerStateError: If the scheduler has run before.
+        """
+        with heard(SIGNALS, self._on_signal):
+            async with self.running(*more):
+                await self._stopped.wait()
+
+    @asynccontextmanager
+    async def running(self, *more: Running) -> AsyncGenerator[Self]:
+        """Work while the block runs.
+
+        Args:
+            *more: What else is to be kept running meanwhile.
+
+        Raises:
+            SchedulerStateError: If the scheduler has run before.
+        """
+        if self.state != "new":
+            raise SchedulerStateError(self.state)
+        self.state = "active"
+        failure: BaseException | None = None
+        actors: Sequence[Running] = [self._ticker, self._heartbeater, *more]
+        try:
+            async with asyncio.TaskGroup() as group:
+                jobs = [group.create_task(kept(actor), name=actor.name) for actor in actors]
+                try:
+                    yield self
+                except BaseException as error:  # noqa: BLE001 - raised again once all is in order
+                    failure = error  # inside the group it would come out as an ExceptionGroup
+                self.state = "closed"
+                await self._finish()
+                await dismiss(jobs)
+        finally:
+            await self._leave()
+        if failure is not None:
+            raise failure
+
+    async def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises:
+            BrokerError: If it does not.
+        """
+        await self._broker.ping()
+
+    def shut_down(self) -> None:
+        """Make `run` return."""
+        self._stopped.set()
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(FINISH_S):
+                await self._ticker.finish()
+        except TimeoutError:
+            log.warning("a tick that is under way is given up: nobody knows what became of it")
+
+    async def _leave(self) -> None:
+        try:
+            await self._heartbeater.clear()
+        except BrokerError as error:
+            log.info("the scheduler's entries stay listed until they expire: %s", error)
+        await self._broker.aclose()
+
+    def _on_signal(self, number: int) -> None:
+        log.info("%s: shutting down", signal.Signals(number).name)
+        self.shut_down()

@@ -1,0 +1,165 @@
+"""Enqueue tasks when their entries are due.
+
+Source:
+    Protocol section 7.2 (asynq v0.26.0 ``enqueueJob.Run``; robfig/cron v3 ``Cron.run``).
+
+Differs:
+    Of several schedulers one enqueues each tick (D47). While Redis is away a tick is tried again,
+    and then dealt with as the entry catches up (D48).
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from pyasynq.actor import Link, Wakeable
+from pyasynq.broker import Position, SchedulePath, Tick, Ticked
+from pyasynq.compose import Plan, describe
+from pyasynq.errors import BrokerError
+from pyasynq.message import SchedulerEnqueueEvent, timestamp
+from pyasynq.scheduler.config import Config
+from pyasynq.scheduler.entry import Entry, from_unix
+
+log = logging.getLogger("pyasynq.scheduler")
+
+LONGEST_S: Final = 10.0
+"""Longest sleep: the machine's clock may be set meanwhile."""
+
+MOST_EVENTS: Final = 1000
+"""Events recorded in one go."""
+
+
+class Ticker(Wakeable):
+    """Sleeps until the next tick and enqueues what is due."""
+
+    name = "ticker"
+    jitter = 0.0  # a tick is on time
+
+    def __init__(
+        self, path: SchedulePath, entries: Mapping[str, Entry], *, config: Config, link: Link
+    ) -> None:
+        """Enqueue the tasks of *entries*, which may come and go."""
+        super().__init__(clock=config.clock, link=link)
+        self._path = path
+        self._entries = entries
+        self._config = config
+        self._removed: list[Entry] = []
+        self._failed: dict[str, BrokerError] = {}
+        self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
+        self._stepping = asyncio.Lock()
+
+    def forget(self, entry: Entry) -> None:
+        """Have Redis forget *entry*, which was taken away."""
+        self._removed.append(entry)
+        self.wake()
+
+    async def step(self) -> float:
+        """Enqueue what is due; return the seconds until something else is."""
+        async with self._stepping:
+            self._failed.clear()
+            await self._forget()
+            await self._begin([entry for entry in self._entries.values() if entry.last is None])
+            while due := self._due(self._clock.now()):
+                await self._enqueue(due)
+            await self._record()
+        for error in self._failed.values():
+            raise error  # all others were dealt with; these are tried again
+        return self._wait_s()
+
+    async def finish(self) -> None:
+        """Return when nothing is under way; nothing is begun any more."""
+        await self._stepping.acquire()
+
+    async def _forget(self) -> None:
+        while self._removed:
+            entry = self._removed[-1]
+            if entry.id not in self._entries:  # it may have come back
+                await self._path.forget(entry.id, entry.queue)
+            self._removed.remove(entry)
+
+    async def _begin(self, entries: Sequence[Entry]) -> None:
+        """Learn the last ticks of *entries*; those that nobody knew begin now."""
+        now = self._clock.now().replace(microsecond=0)
+        begin_s = int(now.timestamp())
+        positions = [
+            Position(entry_id=e.id, queue=e.queue, begin_s=begin_s, keep_s=e.keep_s(now))
+            for e in entries
+        ]
+        answers = await self._path.begin(positions)
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, BrokerError):
+                self._failed[entry.id] = answer
+            else:
+                entry.begin(from_unix(answer), known=answer != begin_s)
+
+    def _due(self, now: datetime) -> list[tuple[Entry, datetime]]:
+        due: list[tuple[Entry, datetime]] = []
+        for entry in self._entries.values():
+            if entry.upcoming is None or entry.upcoming > now or entry.id in self._failed:
+                continue
+            tick = entry.due(now)
+            if tick is None:
+                log.warning("%s at %r was missed since %s", entry.task, entry.spec, entry.upcoming)
+                entry.pass_over(now)
+            else:
+                due.append((entry, tick))
+        return due
+
+    async def _enqueue(self, due: Sequence[tuple[Entry, datetime]]) -> None:
+        """Enqueue at ticks that are due, one for each entry."""
+        for entry, _ in due:
+            await self._config.before(entry.task)
+        now = self._clock.now()
+        ticks = [_tick(entry, tick, now) for entry, tick in due]
+        answers = await self._path.tick(ticks)
+        for (entry, _), tick, answer in zip(due, ticks, answers, strict=True):
+            if isinstance(answer, BrokerError):
+                self._failed[entry.id] = answer
+                continue
+            entry.move(from_unix(answer.last_s))
+            if answer.moved:
+                await self._tell(entry, tick.plan, answer, now)
+
+    async def _tell(self, entry: Entry, plan: Plan, ticked: Ticked, now: datetime) -> None:
+        """Tell the user, and history, what became of a tick."""
+        if ticked.refusal is not None:
+            log.warning("%r was due and is left out: %s", entry.spec, ticked.refusal)
+            await self._config.after(entry.task, ticked.refusal)
+            return
+        event = SchedulerEnqueueEvent(task_id=plan.message.id, enqueue_time=timestamp(now))
+        self._events.append((entry.id, event))
+        info = describe(plan, entry.task, entry.merged, now=now)
+        await self._config.after(entry.task, info)
+
+    async def _record(self) -> None:
+        """Record what was enqueued; what a failing Redis does not take is tried again."""
+        while self._events:
+            events = self._events[:MOST_EVENTS]
+            try:
+                await self._path.record(events)
+            except BrokerError as error:
+                if type(error) is not BrokerError:
+                    raise
+                # Redis works; a key of a history is broken, and will be the next time.
+                log.warning("what was enqueued is missing in a history: %s", error)
+            del self._events[: len(events)]
+
+    def _wait_s(self) -> float:
+        upcoming = [entry.upcoming for entry in self._entries.values() if entry.upcoming]
+        if not upcoming:
+            return LONGEST_S
+        wait = min(upcoming) - self._clock.now()
+        return min(max(wait.total_seconds(), 0), LONGEST_S)
+
+
+def _tick(entry: Entry, at: datetime, now: datetime) -> Tick:
+    last = entry.last or at  # what is due has begun
+    return Tick(
+        entry_id=entry.id,
+        plan=entry.plan(at, now),
+        known_s=int(last.timestamp()),
+        at_s=int(at.timestamp()),
+        keep_s=entry.keep_s(at),
+    )

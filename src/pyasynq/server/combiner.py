@@ -1,0 +1,173 @@
+"""Combine one staged set.
+
+Source:
+    Protocol section 6.11 (asynq v0.26.0 ``aggregator.aggregate``).
+
+Differs:
+    The combined task is created and its parts deleted in one step; what cannot be combined is given
+    up in the end (D19), and what cannot be read at once (D27).
+"""
+
+import asyncio
+import functools
+import inspect
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Final
+
+from pyasynq.actor import Backoff, dismiss
+from pyasynq.broker import GroupPath, Member, Refusal, StagedSet
+from pyasynq.compose import Plan
+from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.server.combined import combined, readable, setback
+from pyasynq.server.config import Config, GroupAggregator
+from pyasynq.server.mux import is_async
+from pyasynq.server.threads import submit
+from pyasynq.task import Task
+
+log = logging.getLogger("pyasynq.server")
+
+HOLD_S: Final = 30.0
+"""Time between two extensions of a set, a quarter of what it is held for."""
+
+
+class Combiner:
+    """Has the user's function make one task of a staged set."""
+
+    def __init__(
+        self,
+        path: GroupPath,
+        aggregate: GroupAggregator,
+        threads: Executor,
+        *,
+        config: Config,
+        failed: Callable[[BrokerError], None],
+    ) -> None:
+        """Call *aggregate*, in *threads* if it is a plain function; tell *failed* of Redis."""
+        self._path = path
+        self._aggregate = aggregate
+        self._threads = threads
+        self._clock = config.clock
+        self._max_failures = config.group_max_failures
+        self._failed = failed
+
+    async def combine(self, staged: StagedSet) -> bool:
+        """Combine *staged*; return whether that went well."""
+        try:
+            async with self._held(staged):
+                return await self._attempt(staged)
+        except asyncio.CancelledError:
+            await self._put_back(staged)
+            raise
+
+    async def _attempt(self, staged: StagedSet) -> bool:
+        members = await self._members(staged)
+        if not members:
+            await self._path.put_back(staged)  # there is nothing in it
+            return True
+        failure: Exception | None
+        try:
+            task = await self._call(staged.group, [task for _, task in members])
+            plan = combined(task, staged, now=self._clock.now())
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            failure = error
+        else:
+            failure = await self._replace(staged, plan)
+        if failure is not None:
+            await self._fail(staged, [member for member, _ in members], failure)
+        return failure is None
+
+    async def _members(self, staged: StagedSet) -> list[tuple[Member, Task]]:
+        """Return the tasks of *staged*; those that cannot be read are archived."""
+        found = await self._path.members(staged) or []
+        tasks, poison = readable(found)
+        if poison:
+            count = await self._path.archive(staged, poison)
+            log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
+        return tasks
+
+    async def _call(self, group: str, tasks: list[Task]) -> object:
+        """Return what the user's function makes of *tasks*.
+
+        Raises:
+            Exception: What it raised; a RuntimeError for what would end more than this call.
+        """
+        call = functools.partial(self._aggregate, group, tasks)
+        try:
+            plain = not is_async(self._aggregate)
+            answer: object = await submit(self._threads, call) if plain else call()
+            return await answer if inspect.isawaitable(answer) else answer
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            if _is_interrupted():
+                raise
+            msg = f"the group aggregator raised {error!r}"
+            raise RuntimeError(msg) from error
+
+    async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | None:
+        """Put the task of *plan* in the place of *staged*; return why it was refused, if it was."""
+        backoff = Backoff()
+        while True:
+            try:
+                answer = await self._path.combine(staged, plan)
+            except BrokerUnavailableError as error:
+                self._failed(error)
+                await self._clock.sleep(backoff.next_s())
+            else:
+                break
+        if answer is False:
+            log.warning("%s was put back, or combined, meanwhile", _name(staged))
+        return None if isinstance(answer, bool) else answer
+
+    async def _fail(self, staged: StagedSet, members: Sequence[Member], error: Exception) -> None:
+        """Leave *staged* aside for a while, and archive what has failed too often."""
+        back = setback(
+            members,
+            error,
+            now=self._clock.now(),
+            max_failures=self._max_failures,
+            random=random.random(),
+        )
+        log.error("%s could not be combined", _name(staged), exc_info=error)
+        await self._path.postpone(staged, wait_s=back.wait_s)
+        if back.given_up:
+            count = await self._path.archive(staged, back.given_up)
+            log.error("%d tasks of %s are given up; archived", count, _name(staged))
+
+    @asynccontextmanager
+    async def _held(self, staged: StagedSet) -> AsyncGenerator[None]:
+        """Keep others from putting *staged* back."""
+        holding = asyncio.create_task(self._hold(staged), name=f"hold {staged.id}")
+        try:
+            yield
+        finally:
+            await dismiss([holding])
+
+    async def _hold(self, staged: StagedSet) -> None:
+        held = True
+        while held:
+            await self._clock.sleep(HOLD_S)
+            try:
+                held = await self._path.hold(staged)
+            except BrokerError as error:
+                self._failed(error)
+
+    async def _put_back(self, staged: StagedSet) -> None:
+        try:
+            await self._path.put_back(staged)
+        except BrokerError as error:
+            log.info("%s goes back once it is no longer held: %s", _name(staged), error)
+
+
+def _is_interrupted() -> bool:
+    """Tell whether a cancellation is ours, and not one that the user's function made."""
+    job = asyncio.current_task()
+    return job is not None and job.cancelling() > 0
+
+
+def _name(staged: StagedSet) -> str:
+    return f"group {staged.group!r} in {staged.queue!r}"

@@ -1,0 +1,39 @@
+"""Keep groups from getting stuck.
+
+Source:
+    Protocol sections 3.14 and 6.9 (asynq v0.26.0 ``recoverer.recoverStaleAggregationSets``).
+
+Differs:
+    Registers the groups (D16), also those that a Go peer has left unregistered (D15).
+"""
+
+import logging
+from typing import Final
+
+from pyasynq.actor import Actor, Link
+from pyasynq.broker import GroupPath
+from pyasynq.clock import Clock
+
+log = logging.getLogger("pyasynq.server")
+
+PERIOD_S: Final = 5.0
+
+
+class Reclaimer(Actor):
+    """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
+
+    def __init__(self, path: GroupPath, queue: str, *, clock: Clock, link: Link) -> None:
+        """Look after *queue*."""
+        super().__init__(clock=clock, link=link)
+        self.name = f"reclaimer of {queue!r}"
+        self._path = path
+        self._queue = queue
+
+    async def step(self) -> float:
+        """Put back and search; return the seconds until there is more to look through."""
+        if count := await self._path.reclaim(self._queue):
+            log.info("%d tasks of %r are back in their groups", count, self._queue)
+        found, next_in_s = await self._path.find(self._queue)
+        if found:
+            log.info("%d groups of %r were not registered; they are now", found, self._queue)
+        return min(next_in_s, PERIOD_S)

@@ -1,0 +1,165 @@
+"""What operators order leaves Redis as asynq would, or better."""
+
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker import Lease, Place, Removed
+from pyasynq.broker.redis import RedisBroker, inspect
+from pyasynq.errors import BrokerError
+from pyasynq.settle import Verdict
+from pyasynq.states import Order, TaskState
+from tests.broker.making import (
+    LOCK,
+    a_grouped,
+    a_lease,
+    a_pending,
+    archived,
+    completed,
+    settle,
+    take,
+)
+from tests.broker.making import enqueue as put
+from tests.broker.redis.looking import (
+    ARCHIVED,
+    GROUP,
+    GROUPS,
+    LOCK_KEY,
+    PENDING,
+    Q,
+    everything,
+    fields,
+    listed,
+    scored,
+    state,
+    task_key,
+)
+from tests.servers import RedisCluster
+
+WAITING = Place(queue="q", state=TaskState.PENDING)
+GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
+
+
+@pytest.mark.parametrize(
+    ("order", "place", "key"),
+    [
+        (Order.RUN, GROUPED, PENDING),
+        (Order.RUN, GROUPED, GROUPS),
+        (Order.RUN, GROUPED, GROUP),
+        (Order.ARCHIVE, GROUPED, ARCHIVED),
+        (Order.ARCHIVE, GROUPED, GROUPS),
+        (Order.ARCHIVE, WAITING, PENDING),
+        (Order.DELETE, GROUPED, GROUPS),
+        (Order.DELETE, WAITING, PENDING),
+    ],
+)
+async def test_an_order_that_fails_has_written_nothing(
+    order: Order, place: Place, key: str, broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending("1"), a_grouped("2"))
+    await r.delete(key)
+    await r.hset(key, "wrong", "type")
+    before = await everything(r)
+    with pytest.raises(BrokerError, match="WRONGTYPE"):
+        await broker.inspecting.order(order, place, ["1", "2"])
+    assert await everything(r) == before
+    await r.delete(key)
+
+
+async def test_a_task_that_is_run_is_last_in_line(broker: RedisBroker, r: Redis) -> None:
+    await put(broker, a_grouped("1"), a_pending("2"))
+    await broker.inspecting.order(Order.RUN, GROUPED, ["1"])
+    assert await listed(r, PENDING) == ["2", "1"]
+    assert (await fields(r)).keys() == {b"msg", b"state", b"pending_since"}
+
+
+async def test_an_archived_task_keeps_its_lock(broker: RedisBroker, r: Redis) -> None:
+    await put(broker, a_pending(lock=LOCK))
+    await broker.inspecting.order(Order.ARCHIVE, WAITING, ["1"])
+    assert await r.get(LOCK_KEY) == b"1"
+    assert (await state(r), list(await scored(r, ARCHIVED))) == (b"archived", ["1"])
+
+
+async def test_a_lock_that_another_task_holds_is_kept(broker: RedisBroker, r: Redis) -> None:
+    await put(broker, a_pending(lock=LOCK))
+    await r.set(LOCK_KEY, "2")
+    await broker.inspecting.order(Order.DELETE, WAITING, ["1"])
+    assert await r.get(LOCK_KEY) == b"2"
+
+
+async def test_tasks_trimmed_from_the_archive_are_deleted(broker: RedisBroker, r: Redis) -> None:
+    lease = await a_lease(broker, a_pending("old", lock=LOCK))
+    await settle(broker, lease, archived(lease))
+    await r.zadd(ARCHIVED, {"old": 1_000_000_000})
+    await put(broker, a_pending("1"))
+    await broker.inspecting.order(Order.ARCHIVE, WAITING, ["1"])
+    assert list(await scored(r, ARCHIVED)) == ["1"]
+    assert await r.exists(task_key("old"), LOCK_KEY) == 0
+
+
+async def test_several_tasks_leave_the_list_from_its_right_end_only(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, *[a_pending(str(n)) for n in range(50)])
+    answers = await broker.inspecting.order(Order.DELETE, WAITING, ["49", "1"])
+    assert answers == [False, True]
+    assert await listed(r, PENDING) == ["0", *[str(n) for n in range(2, 50)]]
+    assert await state(r, "49") == b"pending"
+
+
+async def test_a_queue_that_a_producer_fills_meanwhile_is_registered_again(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, a_pending("1"))
+    removing = broker.inspecting._remove_rest
+
+    async def produce(queue: str) -> Removed | None:
+        removed = await removing(queue)
+        await put(broker, a_pending("2"))
+        return removed
+
+    monkeypatch.setattr(broker.inspecting, "_remove_rest", produce)
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert await broker.inspecting.queues() == ["q"]
+    assert await listed(r, PENDING) == ["2"]
+
+
+async def test_a_queue_that_is_filled_faster_than_emptied_stays_and_is_not_paused(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, a_pending("1"))
+
+    async def refuse(_queue: str) -> Removed | None:
+        return Removed.NOT_EMPTY
+
+    monkeypatch.setattr(broker.inspecting, "_remove_rest", refuse)
+    monkeypatch.setattr(inspect, "ROUNDS", 2)
+    assert await broker.inspecting.remove("q", force=True) is Removed.NOT_EMPTY
+    assert await r.exists(f"{Q}paused") == 0
+
+
+@pytest.mark.parametrize("end", [completed, archived])
+async def test_only_a_task_that_is_awaited_leaves_word(
+    end: Callable[[Lease], Verdict], broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending("1"), a_pending("2"))
+    await broker.results.look("q", "1")
+    leases = await take(broker, 2)
+    assert await broker.processing.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
+    assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
+    assert 0 < await r.ttl(f"{Q}done:1") <= 60
+    assert await r.exists(f"{Q}awaited") == 0
+
+
+async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:
+    broker = RedisBroker.connect(redis_cluster.url)
+    nodes = await broker.inspecting.nodes("q")
+    await broker.aclose()
+    [served] = nodes
+    assert served.address.endswith(f":{redis_cluster.nodes[2].port}")
+    assert len(served.id) == 40
+
+
+async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
+    assert await broker.inspecting.nodes("q") == []

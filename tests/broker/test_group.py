@@ -1,0 +1,315 @@
+"""Groups become tasks: what every broker does, whatever it is made of."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pyasynq.broker import Broker, GroupRules, Member, StagedSet
+from pyasynq.compose import Lock, Plan
+from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.message import revised
+from tests.broker.making import (
+    LOCK,
+    a_grouped,
+    a_message,
+    a_pending,
+    a_scheduled,
+    a_staged_set,
+    enqueue,
+    ids,
+    member_ids,
+    members_of,
+    take,
+)
+
+ONE = GroupRules(grace_s=3600, max_size=1)
+TWO = GroupRules(grace_s=3600, max_size=2)
+QUIET = GroupRules(grace_s=3600)
+TWO_LOCKS = [Lock(digest="1", ttl_s=100), Lock(digest="2", ttl_s=100)]
+
+
+def many_grouped(count: int) -> list[Plan]:
+    """Return plans of which the first has the id 000."""
+    return [a_grouped(f"{n:03}") for n in range(count)]
+
+
+# -- ripe ------------------------------------------------------------------------------------------
+
+
+async def test_a_queue_without_groups_has_none_that_is_ripe(broker: Broker) -> None:
+    ripe = await broker.grouping.ripe("q", ONE)
+    assert (ripe.names, ripe.next_in_s) == ([], None)
+
+
+async def test_a_group_is_ripe_at_its_size(broker: Broker) -> None:
+    await enqueue(broker, a_grouped("1"), a_grouped("2"), a_grouped("3", group="small"))
+    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+
+
+async def test_a_group_that_is_not_ripe_says_when_it_is(broker: Broker) -> None:
+    await enqueue(broker, a_grouped())
+    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=100))
+    assert ripe.names == []
+    assert ripe.next_in_s is not None
+    assert 99 < ripe.next_in_s <= 101
+
+
+async def test_the_oldest_task_makes_a_group_ripe_at_its_longest_delay(broker: Broker) -> None:
+    await enqueue(broker, a_grouped())
+    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=100, max_delay_s=50))
+    assert ripe.next_in_s is not None
+    assert 48 < ripe.next_in_s <= 50
+
+
+async def test_hundreds_of_groups_are_all_found(broker: Broker) -> None:
+    names = {f"group {n}" for n in range(300)}
+    await enqueue(broker, *(a_grouped(name, group=name) for name in names))
+    assert set((await broker.grouping.ripe("q", ONE)).names) == names
+
+
+# -- stage -----------------------------------------------------------------------------------------
+
+
+async def test_a_staged_set_has_the_tasks_of_its_group(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1", payload=b"p"), a_grouped("2"))
+    members = await members_of(broker, staged)
+    assert [(member.id, member.failures) for member in members] == [("1", 0), ("2", 0)]
+    assert members[0].message == a_message("1", payload=b"p", group_key="g")
+
+
+async def test_a_group_that_is_not_ripe_is_not_staged(broker: Broker) -> None:
+    await enqueue(broker, a_grouped())
+    assert await broker.grouping.stage("q", "g", QUIET) is None
+
+
+async def test_a_group_that_is_not_there_is_not_staged(broker: Broker) -> None:
+    assert await broker.grouping.stage("q", "g", ONE) is None
+
+
+async def test_a_staged_task_is_not_staged_again(broker: Broker) -> None:
+    await a_staged_set(broker, a_grouped())
+    assert await broker.grouping.stage("q", "g", ONE) is None
+    assert (await broker.grouping.ripe("q", ONE)).names == []
+
+
+async def test_at_most_the_given_size_is_staged_and_the_rest_waits(broker: Broker) -> None:
+    staged = await a_staged_set(broker, *many_grouped(3), max_size=2)
+    assert member_ids(await members_of(broker, staged)) == ["000", "001"]
+    rest = await broker.grouping.stage("q", "g", ONE)
+    assert rest is not None
+    assert member_ids(await members_of(broker, rest)) == ["002"]
+
+
+async def test_hundreds_of_tasks_are_read_in_order(broker: Broker) -> None:
+    staged = await a_staged_set(broker, *many_grouped(300))
+    read = member_ids(await members_of(broker, staged))
+    assert read == [f"{n:03}" for n in range(300)]
+
+
+# -- combine ---------------------------------------------------------------------------------------
+
+
+async def test_a_set_becomes_the_combined_task(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await broker.grouping.combine(staged, a_pending("c")) is True
+    assert ids(await take(broker, 5)) == ["c"]
+
+
+async def test_the_tasks_of_a_combined_set_are_gone(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await broker.grouping.combine(staged, a_pending("c"))
+    assert await broker.grouping.members(staged) is None
+    await enqueue(broker, a_pending("1"))
+
+
+async def test_a_set_is_combined_once(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.combine(staged, a_pending("c"))
+    assert await broker.grouping.combine(staged, a_pending("d")) is False
+    assert ids(await take(broker, 5)) == ["c"]
+
+
+async def test_a_set_that_was_put_back_is_not_combined(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.put_back(staged)
+    assert await broker.grouping.combine(staged, a_pending("c")) is False
+    assert await take(broker, 5) == []
+
+
+async def test_a_combined_task_may_be_delayed(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.combine(staged, a_scheduled("c", at_s=1))
+    await broker.maintenance.forward("q")
+    assert ids(await take(broker, 5)) == ["c"]
+
+
+async def test_a_combined_task_may_join_a_group(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.combine(staged, a_grouped("c", group="other"))
+    assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
+
+
+async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.combine(staged, a_scheduled("c", at_s=1, group_key="other"))
+    await broker.maintenance.forward("q")
+    assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
+
+
+async def test_combining_releases_the_locks_of_the_tasks(broker: Broker) -> None:
+    locked = [a_grouped(str(n), lock=lock) for n, lock in enumerate(TWO_LOCKS)]
+    staged = await a_staged_set(broker, *locked)
+    await broker.grouping.combine(staged, a_pending("c"))
+    await enqueue(broker, *(a_pending(lock.digest, lock=lock) for lock in TWO_LOCKS))
+
+
+async def test_a_combined_task_takes_its_lock(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.combine(staged, a_pending("c", lock=LOCK))
+    (answer,) = await broker.enqueueing.enqueue([a_pending("d", lock=LOCK)])
+    assert isinstance(answer, DuplicateTaskError)
+
+
+async def test_a_combined_task_may_take_over_the_lock_of_one_of_its_parts(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
+    assert await broker.grouping.combine(staged, a_pending("c", lock=LOCK)) is True
+    (answer,) = await broker.enqueueing.enqueue([a_pending("d", lock=LOCK)])
+    assert isinstance(answer, DuplicateTaskError)
+
+
+async def test_a_lock_that_is_held_refuses_the_combined_task_and_keeps_the_set(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, a_pending("holder", lock=LOCK))
+    staged = await a_staged_set(broker, a_grouped())
+    answer = await broker.grouping.combine(staged, a_pending("c", lock=LOCK))
+    assert isinstance(answer, DuplicateTaskError)
+    assert member_ids(await members_of(broker, staged)) == ["1"]
+
+
+async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, a_pending("c"))
+    staged = await a_staged_set(broker, a_grouped())
+    answer = await broker.grouping.combine(staged, a_pending("c"))
+    assert isinstance(answer, TaskIDConflictError)
+    assert member_ids(await members_of(broker, staged)) == ["1"]
+
+
+# -- put back --------------------------------------------------------------------------------------
+
+
+async def test_what_is_put_back_is_ripe_again(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await broker.grouping.put_back(staged) == 2
+    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+
+
+async def test_a_set_is_put_back_once(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.put_back(staged)
+    assert await broker.grouping.put_back(staged) == 0
+    assert await broker.grouping.hold(staged) is False
+    assert await broker.grouping.members(staged) is None
+
+
+async def test_a_set_that_is_held_is_not_reclaimed(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    assert await broker.grouping.reclaim("q") == 0
+    assert await broker.grouping.hold(staged) is True
+
+
+async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
+    one = await a_staged_set(broker, a_grouped("1"))
+    two = await a_staged_set(broker, a_grouped("2"))
+    await broker.grouping.postpone(one, wait_s=0)
+    await broker.grouping.postpone(two, wait_s=0)
+    assert await broker.grouping.reclaim("q") == 2
+    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    assert await broker.grouping.postpone(staged, wait_s=0) is True
+    await broker.grouping.reclaim("q")
+    again = await a_staged_set(broker, a_grouped("2"), max_size=2)
+    assert [(m.id, m.failures) for m in await members_of(broker, again)] == [("1", 1), ("2", 0)]
+
+
+async def test_a_postponed_set_is_reclaimed_when_its_time_has_come(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.postpone(staged, wait_s=100)
+    assert await broker.grouping.reclaim("q") == 0
+
+
+async def test_a_set_that_was_put_back_is_not_postponed(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.put_back(staged)
+    assert await broker.grouping.postpone(staged, wait_s=0) is False
+
+
+async def test_an_archived_task_leaves_its_set(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await broker.grouping.archive(staged, [_failed("1")]) == 1
+    assert member_ids(await members_of(broker, staged)) == ["2"]
+
+
+async def test_a_set_without_tasks_is_gone(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await broker.grouping.archive(staged, [_failed("1")])
+    assert await broker.grouping.members(staged) is None
+
+
+async def test_a_task_that_is_not_in_the_set_is_not_archived(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await enqueue(broker, a_pending("2"))
+    assert await broker.grouping.archive(staged, [_failed("2"), _failed("3")]) == 0
+
+
+async def test_hundreds_of_tasks_are_archived(broker: Broker) -> None:
+    staged = await a_staged_set(broker, *many_grouped(300))
+    members = await members_of(broker, staged)
+    assert await broker.grouping.archive(staged, members) == 300
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+async def test_a_group_that_is_registered_need_not_be_found(broker: Broker) -> None:
+    await enqueue(broker, a_grouped())
+    assert await broker.grouping.find("q") == (0, 60)
+
+
+async def test_after_a_search_there_is_a_rest(broker: Broker) -> None:
+    await broker.grouping.find("q")
+    found, wait_s = await broker.grouping.find("q")
+    assert found == 0
+    assert 58 < wait_s <= 60
+
+
+@pytest.mark.parametrize("name", ["*", "[a-z]", "a?", "\\", "päckchen", "a:b", ":"])
+async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
+    await enqueue(broker, a_grouped("1", group=name))
+    staged = await broker.grouping.stage("q", name, ONE)
+    assert staged is not None
+    assert await broker.grouping.put_back(staged) == 1
+    assert (await broker.grouping.ripe("q", ONE)).names == [name]
+    again = await broker.grouping.stage("q", name, ONE)
+    assert again is not None
+    assert await broker.grouping.combine(again, a_pending("c")) is True
+
+
+async def test_queues_do_not_mix(broker: Broker) -> None:
+    await enqueue(broker, a_grouped("1"), a_grouped("1", queue="r"))
+    staged = await broker.grouping.stage("q", "g", ONE)
+    assert staged == StagedSet(queue="q", group="g", id=staged.id if staged else "")
+    assert (await broker.grouping.ripe("r", ONE)).names == ["g"]
+
+
+def _failed(task_id: str) -> Member:
+    message = revised(a_message(task_id), error="boom", failed_at=datetime.now(UTC))
+    return Member(id=task_id, message=message, failures=4)

@@ -1,0 +1,17 @@
+"""Every broker hands out as many tokens as there are, and takes them back."""
+
+from pyasynq.broker import Broker, Token
+
+
+async def test_a_token_goes_from_one_holder_to_the_next(broker: Broker) -> None:
+    mine, yours = Token(scope="s", holder="a"), Token(scope="s", holder="b")
+    assert await broker.semaphores.acquire(mine, limit=1, lease_s=30)
+    assert not await broker.semaphores.acquire(yours, limit=1, lease_s=30)
+    assert await broker.semaphores.renew([mine], lease_s=30) == []
+    assert await broker.semaphores.release(mine)
+    assert await broker.semaphores.acquire(yours, limit=1, lease_s=30)
+
+
+async def test_scopes_do_not_know_each_other(broker: Broker) -> None:
+    for scope in ("a", "b", "{c}", "d e"):
+        assert await broker.semaphores.acquire(Token(scope=scope, holder="h"), limit=1, lease_s=30)

@@ -1,0 +1,170 @@
+"""Flags, variables and the file of asynq's tool say where Redis is."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from pyasynq.cli import _parser
+from pyasynq.cli.connecting import add_flags, redis_url
+from pyasynq.cli.exits import ExitError
+from tests.cli.saying import Say
+from tests.servers import RedisCluster, TlsRedis, free_port
+
+
+def url(home: Path, *words: str, **environ: str) -> str:
+    """Return the URL that *words* and *environ* make."""
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    variables: Mapping[str, str] = {"HOME": str(home), **environ}
+    return redis_url(parser.parse_args(words), variables)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "redis://127.0.0.1:6379"),
+        ("-u h:1", "redis://h:1"),
+        ("--uri redis://h:1/2", "redis://h:1/2"),
+        ("--uri unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("-n 3", "redis://127.0.0.1:6379/3"),
+        ("--db=0", "redis://127.0.0.1:6379/0"),
+        ("-p s@cret", "redis://:s%40cret@127.0.0.1:6379"),
+        ("-U me -p secret", "redis://me:secret@127.0.0.1:6379"),
+        ("--tls", "rediss://127.0.0.1:6379"),
+        ("--tls_server name", "rediss://127.0.0.1:6379?ssl_server_name=name"),
+        ("--tls-server name", "rediss://127.0.0.1:6379?ssl_server_name=name"),
+        (
+            "--tls --insecure",
+            "rediss://127.0.0.1:6379?ssl_cert_reqs=none&ssl_check_hostname=false",
+        ),
+        ("--cluster --cluster_addrs a:1,b:2", "redis-cluster://a:1,b:2"),
+        ("--cluster --cluster_addrs a:1 --tls", "rediss-cluster://a:1"),
+        (
+            "--cluster",
+            "redis-cluster://" + ",".join(f"127.0.0.1:{port}" for port in range(7000, 7006)),
+        ),
+    ],
+)
+def test_the_flags_of_asynqs_tool_make_a_url(tmp_path: Path, words: str, expected: str) -> None:
+    assert url(tmp_path, *words.split()) == expected
+
+
+def test_variables_stand_for_flags(tmp_path: Path) -> None:
+    variables = {"PYASYNQ_URI": "h:1", "PYASYNQ_DB": "2", "PYASYNQ_TLS": "true"}
+    assert url(tmp_path, **variables) == "rediss://h:1/2"
+
+
+def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:
+    assert url(tmp_path, USERNAME="somebody", URI="h:1") == "redis://127.0.0.1:6379"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".asynq.yaml", "uri: h:1\ndb: 2\npassword: secret\n"),
+        (".asynq.yml", "uri: 'h:1'\ndb: 2\npassword: secret\nsomething: else\n"),
+        (".asynq.json", '{"uri": "h:1", "db": 2, "password": "secret"}'),
+    ],
+)
+def test_the_file_of_asynqs_tool_gives_defaults(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert url(tmp_path) == "redis://:secret@h:1/2"
+
+
+def test_a_list_of_nodes_may_stand_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("cluster: true\ncluster_addrs: [a:1, b:2]\n")
+    assert url(tmp_path) == "redis-cluster://a:1,b:2"
+
+
+def test_the_flag_wins_over_the_variable_and_that_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: file:1\ndb: 1\nusername: file\n")
+    variables = {"PYASYNQ_URI": "variable:1", "PYASYNQ_DB": "2"}
+    assert url(tmp_path, "-n", "3", **variables) == "redis://file:@variable:1/3"
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("")
+    assert url(tmp_path) == "redis://127.0.0.1:6379"
+
+
+def test_another_file_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: usual:1")
+    (tmp_path / "mine.yaml").write_text("uri: mine:1")
+    assert url(tmp_path, "--config", str(tmp_path / "mine.yaml")) == "redis://mine:1"
+
+
+@pytest.mark.parametrize("text", ["uri: [", "- a list"])
+def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".asynq.yaml").write_text(text)
+    with pytest.raises(ExitError, match=r"asynq\.yaml cannot be read") as error:
+        url(tmp_path)
+    assert error.value.code == 2
+
+
+def test_a_named_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(ExitError, match="cannot be read") as error:
+        url(tmp_path, "--config", "/no/such/file.yaml")
+    assert error.value.code == 2
+
+
+def test_a_redis_that_is_away_is_exit_code_4(say: Say) -> None:
+    told = say("task", "enqueue", "-t", "t", "-l", "p", "-u", f"127.0.0.1:{free_port()}")
+    assert (told.code, told.out) == (4, "")
+    assert told.err.startswith("pyasynq: Redis: ")
+
+
+def test_the_flags_may_stand_before_the_command(say: Say) -> None:
+    assert say("-u", f"127.0.0.1:{free_port()}", "queue", "list").code == 4
+
+
+def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
+    assert say("queue", "list", "-u", "http://h").code == 2
+
+
+def test_queues_of_a_cluster_are_listed_with_their_nodes(
+    say: Say, redis_cluster: RedisCluster
+) -> None:
+    nodes = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+    flags = ("--cluster", "--cluster_addrs", f"127.0.0.1:{free_port()},{nodes}")
+    assert say("task", "enqueue", "-t", "t", "-l", "p", "--queue", "q", *flags).code == 0
+    headings, row = say("queue", "list", *flags).lines
+    assert headings == ["Queue", "Cluster", "KeySlot", "Cluster", "Nodes"]
+    assert (row[0], row[1]) == ("q", str(key_slot(b"{q}")))
+    assert row[2] in nodes
+    assert "Redis Cluster Info" in say("stats", *flags).out
+    assert say("queue", "remove", "q", "--force", "--yes", *flags).code == 0
+
+
+def test_a_certificate_may_have_another_name_than_its_server(
+    say: Say, redis_with_tls: TlsRedis
+) -> None:
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "127.0.0.1")
+    assert told.code == 0
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "other.example.org")
+    assert told.code == 4
+
+
+def test_a_certificate_need_not_be_checked(say: Say, redis_with_tls: TlsRedis) -> None:
+    url = redis_with_tls.url.replace("ssl_ca_certs=", "ignored=").split("&", 1)
+    address, files = url[0].partition("?")[0], url[1]
+    assert say("queue", "list", "-u", f"{address}?{files}").code == 4
+    assert say("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0
+
+
+def test_a_file_in_yaml_without_a_reader_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: h:1")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ExitError, match=r"pip install 'pyasynq\[cli\]'") as error:
+        url(tmp_path)
+    assert error.value.code == 1
+
+
+def test_redis_may_be_named_before_the_worker() -> None:
+    assert _parser().parse_args(["-u", "h:1", "worker", "m:app"]).uri == "h:1"
+    assert _parser().parse_args(["-u", "h:1", "worker", "m:app", "-u", "h:2"]).uri == "h:2"

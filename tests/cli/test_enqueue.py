@@ -1,0 +1,126 @@
+"""``pyasynq task enqueue`` says all that a client can say about a task."""
+
+import io
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from pyasynq import SyncClient, Task
+from pyasynq.message import TaskMessage
+from tests.cli.saying import Say, Told
+from tests.servers import RedisServer
+
+MINIMUM = ("task", "enqueue", "-t", "t", "-l", "p")
+
+
+def stored(server: RedisServer, task_id: str, queue: str = "default") -> TaskMessage:
+    """Return the message of a task."""
+    with closing(server.client()) as client:
+        data = cast("bytes", client.hget(f"asynq:{{{queue}}}:t:{task_id}", "msg"))
+    return TaskMessage.FromString(data)
+
+
+def test_a_task_is_enqueued_and_told(say: Say, redis_server: RedisServer) -> None:
+    told = say(*MINIMUM, "--id", "1")
+    assert told == Told(0, "Enqueued task 1 to queue default\n", "")
+    assert stored(redis_server, "1").payload == b"p"
+
+
+def test_the_enqueued_task_can_be_json(say: Say) -> None:
+    told = say(*MINIMUM, "-o", "json").json
+    assert (told["type"], told["state"], told["payload"]) == ("t", "pending", "p")
+
+
+def test_every_option_reaches_the_task(say: Say, redis_server: RedisServer) -> None:
+    words = "--retry 3 --queue q --id 1 --timeout 90s --deadline 2040-01-02T03:04:05Z --unique 1h"
+    told = say(*MINIMUM, *words.split(), "--retention", "24h", "-H", "trace=a=b", "-H", "x=")
+    message = stored(redis_server, "1", "q")
+    assert told.code == 0
+    assert (message.retry, message.timeout, message.retention) == (3, 90, 86400)
+    assert message.deadline == 2_209_086_245
+    assert message.unique_key.startswith("asynq:{q}:unique:t:")
+    assert dict(message.headers) == {"trace": "a=b", "x": ""}
+
+
+@pytest.mark.parametrize("flag", ["--process_in", "--process-in"])
+def test_a_delayed_task_is_scheduled(say: Say, redis_server: RedisServer, flag: str) -> None:
+    assert say(*MINIMUM, flag, "5m", "--id", "1").code == 0
+    with closing(redis_server.client()) as client:
+        due = cast("float", client.zscore("asynq:{default}:scheduled", "1"))
+    assert 299 <= due - time.time() <= 302
+
+
+def test_an_instant_is_written_as_go_reads_it(say: Say) -> None:
+    told = say(*MINIMUM, "--process_at", "2040-01-02T03:04:05+01:00", "-o", "json")
+    assert told.json["next_process_at"] == "2040-01-02T02:04:05Z"
+
+
+def test_a_task_can_join_a_group(say: Say) -> None:
+    told = say(*MINIMUM, "--group", "g", "-o", "json").json
+    assert (told["state"], told["group"]) == ("aggregating", "g")
+
+
+def test_gos_spelling_of_the_type_is_understood(say: Say) -> None:
+    assert say("task", "enqueue", "--type_name", "t", "--payload", "p").code == 0
+
+
+def test_the_payload_can_come_from_a_file(
+    say: Say, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    (tmp_path / "data").write_bytes(b"\x00\xff")
+    path = str(tmp_path / "data")
+    assert say("task", "enqueue", "-t", "t", "--payload-file", path, "-i", "1").code == 0
+    assert stored(redis_server, "1").payload == b"\x00\xff"
+
+
+def test_the_payload_can_come_from_standard_input(
+    say: Say, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"from a pipe")))
+    assert say("task", "enqueue", "-t", "t", "--payload-file", "-", "-i", "1").code == 0
+    assert stored(redis_server, "1").payload == b"from a pipe"
+
+
+def test_a_task_that_is_there_is_a_conflict(say: Say, enqueuing: SyncClient) -> None:
+    enqueuing.enqueue(Task("t", b"p", task_id="1"))
+    told = say(*MINIMUM, "-i", "1")
+    assert (told.code, told.out) == (5, "")
+    assert "task ID conflicts with another task: '1'" in told.err
+
+
+def test_a_unique_task_that_is_there_is_a_conflict(say: Say) -> None:
+    assert say(*MINIMUM, "--unique", "1h").code == 0
+    assert say(*MINIMUM, "--unique", "1h").code == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--timeout", "soon"), "is no duration"),
+        (("--deadline", "2040-01-02"), "is no instant"),
+        (("--deadline", "tomorrow"), "is no instant"),
+        (("--retry", "many"), "invalid int value"),
+        (("--retry", "-1"), "max_retry must be a whole number from 0"),
+        (("--header", "trace"), "write headers as --header key=value"),
+        (("--payload-file", "f"), "say either --payload or --payload-file"),
+        (("--queue", "{q}"), "without braces"),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error(say: Say, words: tuple[str, ...], text: str) -> None:
+    told = say(*MINIMUM, *words)
+    assert (told.code, told.out) == (2, "")
+    assert text in told.err
+
+
+def test_a_task_needs_a_type_and_a_payload(say: Say) -> None:
+    assert say("task", "enqueue", "-l", "p").code == 2
+    assert say("task", "enqueue", "-t", "t").code == 2
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(say: Say) -> None:
+    told = say("task", "enqueue", "-t", "t", "--payload-file", "/no/such/file")
+    assert (told.code, "cannot be read" in told.err) == (2, True)

@@ -1,0 +1,96 @@
+"""What is printed can be read by people, and by programs."""
+
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from pyasynq import TaskInfo, TaskState
+from pyasynq.cli import output
+from pyasynq.cli.exits import ExitError
+
+NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.6, "1m0s"), (61, "1m1s"), (3600, "1h0m0s"), (360_000, "100h0m0s"), (-5, "-5s")],
+)
+def test_a_duration_is_written_as_go_writes_it(seconds: float, text: str) -> None:
+    assert output.span(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"text", "text"),
+        ("Grüße".encode(), "Grüße"),
+        (b"", "non-printable bytes"),
+        (None, "non-printable bytes"),
+        (b"  ", "non-printable bytes"),
+        (b"a\nb", "non-printable bytes"),
+        (b"\xff", "non-printable bytes"),
+    ],
+)
+def test_a_payload_is_shown_if_it_can_be_read(content: bytes | None, text: str) -> None:
+    assert output.payload(content) == text
+
+
+def test_instants_are_told_from_now() -> None:
+    assert output.until(NOON + timedelta(minutes=1), NOON) == "in 1m0s"
+    assert output.until(NOON, NOON) == "right now"
+    assert output.until(None, NOON) == "N/A"
+    assert output.ago(NOON - timedelta(hours=1), NOON) == "1h0m0s ago"
+    assert output.ago(None, NOON) == "N/A"
+
+
+def test_no_run_has_no_error_rate() -> None:
+    assert output.error_rate(0, 0) == "N/A"
+    assert output.error_rate(3, 1) == "33.33%"
+
+
+def test_json_has_seconds_instants_and_both_forms_of_bytes() -> None:
+    plain = output.plain(
+        {
+            "for": timedelta(seconds=1.5),
+            "at": NOON.astimezone(timezone(timedelta(hours=2))),
+            "day": date(2040, 1, 2),
+            "text": b"a",
+            "bytes": b"\xff",
+            "state": TaskState.RETRY,
+        }
+    )
+    assert plain == {
+        "for": 1.5,
+        "at": "2040-01-02T12:00:00Z",
+        "day": "2040-01-02",
+        "text": "a",
+        "text_base64": "YQ==",
+        "bytes": None,
+        "bytes_base64": "/w==",
+        "state": "retry",
+    }
+
+
+def test_json_has_every_member_of_a_value() -> None:
+    task = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
+    plain = output.plain([task])
+    assert isinstance(plain, list)
+    assert plain[0].keys() == {*TaskInfo.__dataclass_fields__, "payload_base64"}
+
+
+def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["ID"], [["[red]a[/red]"]])
+    assert capsys.readouterr().out.split() == ["ID", "[red]a[/red]"]
+
+
+def test_long_cells_are_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["ID", "Payload"], [["1", "x" * 500]])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["1", "x" * 500]
+
+
+def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ExitError, match=r"pip install 'pyasynq\[cli\]', or ask for JSON") as error:
+        output.table(["ID"], [])
+    assert error.value.code == 1

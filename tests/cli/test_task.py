@@ -1,0 +1,281 @@
+"""``pyasynq task`` shows tasks, moves and changes them."""
+
+import io
+import time
+from contextlib import closing
+from typing import cast
+
+import pytest
+
+from pyasynq import SyncClient
+from pyasynq.message import TaskMessage
+from tests.cli.making import one_of_each, put
+from tests.cli.saying import Say, Told
+from tests.servers import RedisServer
+
+STATES = ["pending", "aggregating", "scheduled", "retry", "archived", "completed"]
+
+
+@pytest.fixture(autouse=True)
+def filled(enqueuing: SyncClient, redis_server: RedisServer) -> None:
+    """Fill the queue ``q``."""
+    one_of_each(enqueuing, redis_server)
+
+
+def group_of(state: str) -> list[str]:
+    """Return the flag that aggregating tasks need."""
+    return ["-g", "g"] if state == "aggregating" else []
+
+
+def state_of(say: Say, task_id: str) -> str:
+    """Return the state of a task."""
+    return str(say("task", "inspect", "-q", "q", "-i", task_id, "-o", "json").json["state"])
+
+
+# -- look ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_tasks_are_listed_by_state(say: Say, state: str) -> None:
+    words = ("task", "list", "-q", "q", "-s", state, *group_of(state))
+    told = say(*words)
+    [headings, row] = told.lines
+    assert headings[:3] == ["ID", "Type", "Payload"]
+    assert row[:3] == [state, "t", "p"]
+    [task] = say(*words, "-o", "json").json
+    assert (task["id"], task["state"], task["payload"]) == (state, state, "p")
+
+
+@pytest.mark.parametrize(
+    ("state", "headings", "cells"),
+    [
+        ("scheduled", "Process In", ["in"]),
+        ("retry", "Next Retry Last Error Last Failed Retried Max Retry", ["no route", "3", "25"]),
+        ("archived", "Last Failed Last Error", ["1m", "s ago", "no route to host"]),
+        ("completed", "CompletedAt Result", ["1m", "s ago", "result"]),
+        ("aggregating", "Group", ["g"]),
+    ],
+)
+def test_each_state_has_columns_of_its_own(
+    say: Say, state: str, headings: str, cells: list[str]
+) -> None:
+    told = say("task", "ls", "--queue", "q", "--state", state, *group_of(state))
+    first, second = told.out.splitlines()
+    assert " ".join(first.split()) == f"ID Type Payload {headings}"
+    assert all(cell in second for cell in cells)
+
+
+def test_no_tasks_are_told(say: Say) -> None:
+    told = say("task", "list", "-q", "q", "-s", "active")
+    assert told == Told(0, "", 'No active tasks in "q" queue\n')
+    assert say("task", "list", "-q", "q", "-s", "active", "-o", "json").json == []
+
+
+def test_tasks_are_listed_page_by_page(say: Say, redis_server: RedisServer) -> None:
+    for n in range(5):
+        put(redis_server, "archived", n + 1, f"{n}")
+    words = ("task", "list", "-q", "q", "-s", "archived", "--size", "2", "-o", "json")
+    assert [task["id"] for task in say(*words, "--page", "2").json] == ["2", "3"]
+
+
+@pytest.mark.parametrize("words", [("--page", "0"), ("--size", "0"), ("--size", "x")])
+def test_a_page_that_is_none_is_a_usage_error(say: Say, words: tuple[str, str]) -> None:
+    assert say("task", "list", "-q", "q", "-s", "retry", *words).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-q", "q"),
+        ("-s", "pending"),
+        ("-q", "q", "-s", "lost"),
+        ("-q", "q", "-s", "aggregating"),
+        ("-q", "q", "-s", "pending", "-g", "g"),
+    ],
+    ids=" ".join,
+)
+def test_a_list_needs_a_queue_a_state_and_sometimes_a_group(
+    say: Say, words: tuple[str, ...]
+) -> None:
+    told = say("task", "list", *words)
+    assert (told.code, told.out) == (2, "")
+
+
+def test_a_queue_that_is_not_there_is_not_found(say: Say) -> None:
+    assert say("task", "list", "-q", "nothing", "-s", "pending").code == 3
+
+
+def test_one_task_is_shown(say: Say) -> None:
+    told = say("task", "inspect", "-q", "q", "-i", "retry")
+    assert told.code == 0
+    assert told.out.startswith("Queue: q\nID: retry\nType: t\nState: retry\n")
+    assert "Retried: 3/25\n" in told.out
+    assert "(in " in told.out
+    assert "Last Failure\n" in told.out
+    assert "Error message: no route to host\n" in told.out
+
+
+def test_a_pending_task_runs_now(say: Say) -> None:
+    told = say("task", "inspect", "--queue", "q", "--id", "pending")
+    assert "Next process time: now\n" in told.out
+    assert "Headers: trace=1\n" in told.out
+    assert "Last Failure" not in told.out
+
+
+def test_a_completed_task_never_runs(say: Say) -> None:
+    told = say("task", "inspect", "-q", "q", "-i", "completed")
+    assert "Next process time: n/a\n" in told.out
+    assert "Result: result\n" in told.out
+
+
+def test_a_task_that_is_not_there_is_not_found(say: Say) -> None:
+    told = say("task", "inspect", "-q", "q", "-i", "nothing")
+    assert (told.code, told.out) == (3, "")
+    assert told.err == "pyasynq: task not found: 'nothing' is not in 'q'\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("-s", "archived", "--error", "no route"), ["archived"]),
+        (("-s", "archived", "--error", "timeout"), []),
+        (("-s", "retry", "--payload", "p", "--type", "t"), ["retry"]),
+        (("-s", "retry", "-t", "other"), []),
+        (("-s", "retry", "--limit", "1"), ["retry"]),
+    ],
+)
+def test_tasks_are_found_by_what_they_say(
+    say: Say, words: tuple[str, ...], found: list[str]
+) -> None:
+    told = say("task", "find", "-q", "q", *words, "-o", "json")
+    assert [task["id"] for task in told.json] == found
+
+
+# -- move ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "aggregating"])
+def test_a_task_is_run(say: Say, state: str) -> None:
+    told = say("task", "run", "-q", "q", "-i", state)
+    assert told == Told(0, "", "task is now pending\n")
+    assert state_of(say, state) == "pending"
+
+
+def test_a_pending_task_cannot_be_run(say: Say) -> None:
+    told = say("task", "run", "-q", "q", "-i", "pending")
+    assert (told.code, "it is pending" in told.err) == (5, True)
+
+
+@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "aggregating"])
+def test_a_task_is_archived(say: Say, state: str) -> None:
+    told = say("task", "archive", "-q", "q", "-i", state)
+    assert told == Told(0, "", "task archived\n")
+    assert state_of(say, state) == "archived"
+
+
+@pytest.mark.parametrize("verb", ["delete", "remove", "rm"])
+def test_a_task_is_deleted(say: Say, verb: str) -> None:
+    told = say("task", verb, "-q", "q", "-i", "archived", "--yes")
+    assert told == Told(0, "", "task deleted\n")
+    assert say("task", "inspect", "-q", "q", "-i", "archived").code == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("delete", "-q", "q", "-i", "archived"), ("deleteall", "-q", "q", "-s", "archived")],
+    ids=["delete", "deleteall"],
+)
+def test_nothing_is_deleted_where_nobody_can_be_asked(
+    say: Say, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert say("task", *words).code == 2
+    assert state_of(say, "archived") == "archived"
+
+
+def test_a_cancelation_is_sent_for_each_task(say: Say, redis_server: RedisServer) -> None:
+    with closing(redis_server.client()) as client, client.pubsub() as heard:
+        heard.subscribe("asynq:cancel")
+        heard.get_message(timeout=5)
+        told = say("task", "cancel", "1", "2")
+        notes = [cast("dict[str, object]", heard.get_message(timeout=5)) for _ in range(2)]
+    assert [note["data"] for note in notes] == [b"1", b"2"]
+    assert (told.code, told.out) == (0, "")
+    assert told.err.startswith("Sent cancelation signal for task 1\n")
+
+
+@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "aggregating"])
+def test_all_tasks_in_a_state_are_run(say: Say, state: str) -> None:
+    told = say("task", "runall", "-q", "q", "-s", state, *group_of(state))
+    assert told == Told(0, "1 tasks are now pending\n", "")
+
+
+@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "aggregating"])
+def test_all_tasks_in_a_state_are_archived(say: Say, state: str) -> None:
+    told = say("task", "archiveall", "-q", "q", "-s", state, *group_of(state))
+    assert told == Told(0, "1 tasks archived\n", "")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_all_tasks_in_a_state_are_deleted(say: Say, state: str) -> None:
+    told = say("task", "deleteall", "-q", "q", "-s", state, *group_of(state), "-y")
+    assert told == Told(0, "1 tasks deleted\n", "")
+
+
+def test_the_count_can_be_json(say: Say) -> None:
+    assert say("task", "runall", "-q", "q", "-s", "retry", "-o", "json").json == {"count": 1}
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("runall", "pending"), ("archiveall", "archived"), ("deleteall", "active")]
+)
+def test_a_state_that_cannot_be_left_so_is_a_usage_error(say: Say, verb: str, state: str) -> None:
+    assert say("task", verb, "-q", "q", "-s", state).code == 2
+
+
+# -- change ----------------------------------------------------------------------------------------
+
+
+def test_a_task_is_changed(say: Say, redis_server: RedisServer) -> None:
+    told = say(
+        *("task", "update", "-q", "q", "-i", "scheduled", "-l", "new", "-H", "a=b"),
+        *("--retry", "1", "--timeout", "5s", "--retention", "1h"),
+        *("--deadline", "2040-01-02T03:04:05Z"),
+    )
+    assert told == Told(0, "", "task updated\n")
+    with closing(redis_server.client()) as client:
+        data = cast("bytes", client.hget("asynq:{q}:t:scheduled", "msg"))
+    message = TaskMessage.FromString(data)
+    assert (message.payload, message.retry, message.timeout) == (b"new", 1, 5)
+    assert (message.retention, message.deadline) == (3600, 2_209_086_245)
+    assert dict(message.headers) == {"a": "b"}
+
+
+def test_a_change_without_change_is_a_usage_error(say: Say) -> None:
+    assert say("task", "update", "-q", "q", "-i", "scheduled").code == 2
+
+
+def test_a_pending_task_cannot_be_changed(say: Say) -> None:
+    assert say("task", "update", "-q", "q", "-i", "pending", "-l", "new").code == 5
+
+
+def test_a_task_is_rescheduled_from_now(say: Say, redis_server: RedisServer) -> None:
+    assert say("task", "reschedule", "-q", "q", "-i", "scheduled", "--process-in", "5m").code == 0
+    with closing(redis_server.client()) as client:
+        due = cast("float", client.zscore("asynq:{q}:scheduled", "scheduled"))
+    assert 299 <= due - time.time() <= 302
+
+
+def test_a_task_is_rescheduled_to_an_instant(say: Say, redis_server: RedisServer) -> None:
+    words = ("--process_at", "2040-01-02T03:04:05Z")
+    told = say("task", "reschedule", "-q", "q", "-i", "retry", *words)
+    assert told == Told(0, "", "task runs Mon Jan  2 03:04:05 UTC 2040\n")
+    with closing(redis_server.client()) as client:
+        assert client.zscore("asynq:{q}:retry", "retry") == 2_209_086_245
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--process-in", "1m", "--process-at", "2040-01-02T03:04:05Z")], ids=["no", "two"]
+)
+def test_a_task_is_rescheduled_to_one_time(say: Say, words: tuple[str, ...]) -> None:
+    assert say("task", "reschedule", "-q", "q", "-i", "retry", *words).code == 2

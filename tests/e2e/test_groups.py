@@ -1,0 +1,80 @@
+"""Workers are killed while they combine groups: each task ends in one combined task still."""
+
+import signal
+from typing import cast
+
+from redis.asyncio import Redis
+
+from pyasynq import Client, Task
+from tests.cli.workers import worker
+from tests.e2e.recording import Recording
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+APP = "tests.e2e.apps.aggregating:app"
+
+
+async def add(client: Client, count: int, groups: int) -> list[str]:
+    """Add *count* tasks to so many groups; return their payloads, sorted."""
+    tasks = [Task("part", b"%d" % n, group=f"g{n % groups}") for n in range(count)]
+    await client.enqueue_many(tasks)
+    return sorted(str(n) for n in range(count))
+
+
+async def combined(queue: QueueView) -> list[str]:
+    """Return the payloads in all combined tasks, sorted."""
+    messages = [await queue.message(task_id) for task_id in await queue.ids("scheduled")]
+    return sorted(part for m in messages for part in m.payload.decode().split(","))
+
+
+async def give_up_sets(own_redis: RedisServer, queue: QueueView) -> None:
+    """Let the staged sets have been held for too long."""
+    async with Redis.from_url(own_redis.url) as r:
+        names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
+        if names:
+            await r.zadd(queue.key("aggregation_sets"), dict.fromkeys(names, 1))
+
+
+def environ(recording: Recording, *, seconds: float) -> dict[str, str]:
+    return {**recording.environ, "AGGREGATING_S": str(seconds)}
+
+
+async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_nothing(
+    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+) -> None:
+    parts = await add(client, 50, groups=5)
+    async with worker(APP, environ=environ(recording, seconds=3600)) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 5, 15)
+        first.send(signal.SIGKILL)
+        await first.ends()
+    assert await combined(queue) == []
+    assert len(await queue.ids("aggregation_sets")) == 5
+    await give_up_sets(own_redis, queue)
+    async with worker(APP, environ=environ(recording, seconds=0)):
+        await wait_until(lambda: _are(queue, parts), 15)
+
+
+async def kill_in_the_middle(recording: Recording, groups: int) -> None:
+    """Run a worker and kill it once it has begun on so many more sets."""
+    enough = len(recording.notes("began")) + groups
+    async with worker(APP, environ=environ(recording, seconds=0.05)) as victim:
+        await wait_until(lambda: len(recording.notes("began")) >= enough, 15)
+        victim.send(signal.SIGKILL)
+        await victim.ends()
+
+
+async def test_workers_killed_at_any_moment_lose_and_double_nothing(
+    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+) -> None:
+    parts = await add(client, 2000, groups=20)
+    for groups in (3, 11, 12, 17, 24):
+        await kill_in_the_middle(recording, groups)
+        await give_up_sets(own_redis, queue)
+    assert len(await combined(queue)) < len(parts)
+    async with worker(APP, environ=environ(recording, seconds=0)):
+        await wait_until(lambda: _are(queue, parts), 15)
+
+
+async def _are(queue: QueueView, parts: list[str]) -> bool:
+    return await combined(queue) == parts

@@ -1,0 +1,152 @@
+"""What stands in the queues is exported in the reference's words."""
+
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from redis.asyncio import Redis
+
+from pyasynq import Client, Clock, Inspector, QueueInfo, Task
+from pyasynq.metrics import QueueCollector
+
+
+@pytest.fixture
+async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
+    """Yield an inspector of an empty Redis."""
+    async with Inspector(redis_url) as inspector:
+        yield inspector
+
+
+async def scraped(collector: QueueCollector) -> dict[str, float]:
+    """Return the samples by their names and labels, as Prometheus reads them."""
+    await collector.read()
+    registry = CollectorRegistry()
+    registry.register(collector)
+    lines = generate_latest(registry).decode().splitlines()
+    samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _, value in samples}
+
+
+async def types(collector: QueueCollector) -> dict[str, str]:
+    """Return the type of each series."""
+    await collector.read()
+    registry = CollectorRegistry()
+    registry.register(collector)
+    lines = generate_latest(registry).decode().splitlines()
+    return dict(
+        line.removeprefix("# TYPE ").split() for line in lines if line.startswith("# TYPE ")
+    )
+
+
+async def test_the_series_have_the_references_names_and_types(inspector: Inspector) -> None:
+    assert await types(QueueCollector(inspector)) == {
+        "asynq_tasks_enqueued_total": "gauge",
+        "asynq_queue_size": "gauge",
+        "asynq_queue_latency_seconds": "gauge",
+        "asynq_queue_memory_usage_approx_bytes": "gauge",
+        "asynq_queue_paused_total": "gauge",
+        "asynq_tasks_processed_total": "counter",
+        "asynq_tasks_failed_total": "counter",
+        "asynq_queue_groups": "gauge",
+        "asynq_queue_readable": "gauge",
+    }
+
+
+async def test_the_numbers_are_those_of_the_queue(
+    inspector: Inspector, redis_url: str, r: Redis
+) -> None:
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t", queue="q"))
+        await client.enqueue(Task("t", queue="q", process_in=timedelta(hours=1)))
+        await client.enqueue(Task("t", queue="q", group="g"))
+    await inspector.pause("q")
+    await r.mset({"asynq:{q}:processed": 5, "asynq:{q}:failed": 2})
+    samples = await scraped(QueueCollector(inspector))
+    states = {
+        "active": 0,
+        "pending": 1,
+        "scheduled": 1,
+        "retry": 0,
+        "archived": 0,
+        "completed": 0,
+        "aggregating": 1,
+    }
+    tasks = {f'asynq_tasks_enqueued_total{{queue="q",state="{s}"}}': n for s, n in states.items()}
+    assert tasks.items() <= samples.items()
+    assert samples['asynq_queue_size{queue="q"}'] == 3
+    assert samples['asynq_queue_paused_total{queue="q"}'] == 1
+    assert samples['asynq_queue_groups{queue="q"}'] == 1
+    assert samples['asynq_tasks_processed_total{queue="q"}'] == 5
+    assert samples['asynq_tasks_failed_total{queue="q"}'] == 2
+    assert samples['asynq_queue_readable{queue="q"}'] == 1
+    assert samples['asynq_queue_memory_usage_approx_bytes{queue="q"}'] > 0
+    assert samples['asynq_queue_latency_seconds{queue="q"}'] >= 0
+
+
+async def test_a_queue_that_cannot_be_read_leaves_out_itself_alone(
+    inspector: Inspector, redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t", queue="sound"))
+    await r.sadd("asynq:queues", "broken")
+    await r.set("asynq:{broken}:pending", "text")
+    with caplog.at_level(logging.WARNING, "pyasynq.metrics"):
+        samples = await scraped(QueueCollector(inspector))
+    await r.delete("asynq:{broken}:pending")
+    assert samples['asynq_queue_size{queue="sound"}'] == 1
+    assert samples['asynq_queue_readable{queue="sound"}'] == 1
+    assert samples['asynq_queue_readable{queue="broken"}'] == 0
+    assert 'asynq_queue_size{queue="broken"}' not in samples
+    assert "queue 'broken' cannot be read" in caplog.text
+
+
+async def test_a_queue_that_is_removed_is_shown_no_more(
+    inspector: Inspector, redis_url: str
+) -> None:
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t", queue="q"))
+    collector = QueueCollector(inspector)
+    await collector.read()
+    await inspector.delete_queue("q", force=True)
+    assert await scraped(collector) == {}
+
+
+class SteeredClock(Clock):
+    """A clock that stands still until it is moved."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time it was moved to."""
+        return self.now_s
+
+
+class Sampled:
+    """An inspector of one queue that counts how often memory was sampled."""
+
+    samples = 0
+
+    async def queues(self) -> list[str]:
+        """Return the one queue."""
+        return ["q"]
+
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Count the sample and return it as the memory."""
+        self.samples += memory
+        zeros = dict.fromkeys(QueueInfo.__dataclass_fields__, 0)
+        given = {"queue": queue, "timestamp": datetime.now(UTC), "latency": timedelta(0)}
+        return QueueInfo(**zeros | given | {"memory_usage": self.samples if memory else 0})  # type: ignore[arg-type]
+
+
+async def test_memory_is_sampled_once_in_its_interval() -> None:
+    clock, inspector = SteeredClock(), Sampled()
+    collector = QueueCollector(inspector, memory_interval=timedelta(seconds=60), clock=clock)
+    memory = 'asynq_queue_memory_usage_approx_bytes{queue="q"}'
+    clock.now_s = 100
+    assert (await scraped(collector))[memory] == 1
+    clock.now_s = 159
+    assert (await scraped(collector))[memory] == 1
+    clock.now_s = 160
+    assert (await scraped(collector))[memory] == 2

@@ -1,0 +1,100 @@
+"""Runs of tasks are counted and timed by queue and type."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pyasynq import (
+    ActiveTask,
+    Client,
+    Mux,
+    RetryIn,
+    RevokeTask,
+    Server,
+    SkipRetry,
+    Snooze,
+    Task,
+)
+from pyasynq.metrics import TaskMetrics, tasks
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """Return an empty registry."""
+    return CollectorRegistry()
+
+
+async def work(redis_url: str, mux: Mux, *types: str) -> None:
+    """Run one task of each type with *mux*."""
+    async with Client(redis_url) as client:
+        await client.enqueue_many([Task(type, max_retry=0) for type in types])
+    await Server(redis_url, burst=True).run(mux)
+
+
+def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
+    """Return how many runs of *type* ended so."""
+    labels = {"queue": "default", "type": type, "outcome": outcome}
+    return registry.get_sample_value("pyasynq_tasks_total", labels)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, "succeeded"),
+        (ValueError("no"), "failed"),
+        (RetryIn(timedelta(hours=1)), "failed"),
+        (SkipRetry("no"), "archived"),
+        (RevokeTask("no"), "revoked"),
+        (Snooze(timedelta(hours=1)), "snoozed"),
+        (asyncio.CancelledError(), "stopped"),
+    ],
+    ids=lambda value: type(value).__name__ if value is not None else "None",
+)
+async def test_a_run_is_counted_by_its_outcome(
+    redis_url: str, registry: CollectorRegistry, error: BaseException | None, outcome: str
+) -> None:
+    mux = Mux()
+    mux.use(TaskMetrics(registry))
+
+    @mux.handle("t")
+    async def handle(_task: ActiveTask) -> None:
+        if error is not None:
+            raise error
+
+    await work(redis_url, mux, "t")
+    assert count(registry, "t", outcome) == 1
+
+
+async def test_runs_are_timed(redis_url: str, registry: CollectorRegistry) -> None:
+    mux = Mux()
+    mux.use(TaskMetrics(registry, buckets=(0.001, 60)))
+    seen: list[float | None] = []
+    labels = {"queue": "default", "type": "t"}
+
+    @mux.handle("t")
+    async def handle(_task: ActiveTask) -> None:
+        seen.append(registry.get_sample_value("pyasynq_tasks_running", labels))
+
+    await work(redis_url, mux, "t", "t")
+    buckets = {**labels, "le": "60.0"}
+    assert registry.get_sample_value("pyasynq_task_duration_seconds_bucket", buckets) == 2
+    assert registry.get_sample_value("pyasynq_task_duration_seconds_count", labels) == 2
+    assert max(value or 0 for value in seen) >= 1
+    assert registry.get_sample_value("pyasynq_tasks_running", labels) == 0
+
+
+async def test_types_without_end_do_not_make_series_without_end(
+    redis_url: str, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "MOST_KINDS", 2)
+    mux = Mux()
+    mux.use(TaskMetrics(registry))
+
+    @mux.handle("t")
+    async def handle(_task: ActiveTask) -> None:
+        pass
+
+    await work(redis_url, mux, "t1", "t2", "t3", "t4")
+    assert count(registry, "(other)", "succeeded") == 2

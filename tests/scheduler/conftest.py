@@ -1,0 +1,61 @@
+"""What the tests of schedulers ask for."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Unpack
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Scheduler
+from pyasynq.broker import Broker, connect
+from pyasynq.scheduler import SchedulerOptions
+from tests.scheduler.steering import SteeredClock
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+def clock() -> SteeredClock:
+    """Return a clock that stands at noon."""
+    return SteeredClock()
+
+
+@pytest.fixture
+async def make(redis_url: str, clock: SteeredClock) -> AsyncIterator[Callable[..., Scheduler]]:
+    """Yield what makes schedulers that go by the steered clock; none of them runs."""
+    made: list[Scheduler] = []
+
+    def scheduler(**options: Unpack[SchedulerOptions]) -> Scheduler:
+        made.append(Scheduler(redis_url, **{**options, "clock": clock}))
+        return made[-1]
+
+    yield scheduler
+    for one in made:
+        await one._broker.aclose()
+
+
+@pytest.fixture
+async def scheduler(make: Callable[..., Scheduler]) -> Scheduler:
+    """Return a scheduler that goes by the steered clock; a test takes its steps."""
+    return make()
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    """Yield a broker, to look at what a scheduler wrote."""
+    broker = connect(redis_url)
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+def queue(r: Redis) -> QueueView:
+    """Return a look at the queue ``default``."""
+    return QueueView(r)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Yield a Redis that a test may stop and start; it keeps what it was told."""
+    with RedisServer(appendonly="yes", appendfsync="always") as server:
+        yield server

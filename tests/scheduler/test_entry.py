@@ -1,0 +1,246 @@
+"""An entry knows what is due, and is the same thing in every process."""
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyasynq import OptionError, PeriodicTask, Task
+from pyasynq.compose import Pending
+from pyasynq.scheduler.entry import GRACE, CatchUp, Entry
+from tests.scheduler.steering import NOON
+
+MINUTE = timedelta(minutes=1)
+TASK = Task("t", b"p")
+
+
+def an_entry(
+    spec: str = "* * * * *",
+    task: Task = TASK,
+    *,
+    catch_up: CatchUp = "skip",
+    location: tzinfo = UTC,
+    **options: object,
+) -> Entry:
+    wanted = PeriodicTask(spec=spec, task=task, options=cast("Any", options))
+    return Entry(wanted, location=location, catch_up=catch_up)
+
+
+def begun(spec: str = "* * * * *", *, catch_up: CatchUp = "skip") -> Entry:
+    entry = an_entry(spec, catch_up=catch_up)
+    entry.begin(NOON)
+    return entry
+
+
+# -- ids -------------------------------------------------------------------------------------------
+
+
+def test_an_id_looks_like_a_uuid() -> None:
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", an_entry().id)
+
+
+def test_an_id_is_the_same_in_every_process() -> None:
+    assert an_entry("@every 1m", Task("foo", b"bar"), queue="low", max_retry=3).id == (
+        "fb220eef-6f52-1e0c-bc17-a35cb137ffae"
+    )
+
+
+def test_the_order_of_options_and_headers_does_not_count() -> None:
+    one = an_entry(task=Task("t", headers={"a": "1", "b": "2"}), queue="q", max_retry=1)
+    other = an_entry(task=Task("t", headers={"b": "2", "a": "1"}), max_retry=1, queue="q")
+    assert one.id == other.id
+
+
+DIFFERENT = {
+    "plain": an_entry(),
+    "spec": an_entry("*/2 * * * *"),
+    "location": an_entry(location=ZoneInfo("Asia/Tokyo")),
+    "type": an_entry(task=Task("u", b"p")),
+    "payload": an_entry(task=Task("t", b"q")),
+    "no payload": an_entry(task=Task("t")),
+    "empty payload": an_entry(task=Task("t", b"")),
+    "type and payload run together": an_entry(task=Task("tp", b"")),
+    "header": an_entry(task=Task("t", b"p", headers={"a": "1"})),
+    "option of the task": an_entry(task=Task("t", b"p", queue="low")),
+    "option of the entry": an_entry(queue="low"),
+    "header of the entry": an_entry(headers={"a": "1"}),
+    "two options": an_entry(queue="low", max_retry=3),
+}
+
+
+def test_everything_in_a_definition_counts() -> None:
+    assert len({entry.id for entry in DIFFERENT.values()}) == len(DIFFERENT)
+
+
+def test_how_to_catch_up_is_no_part_of_the_definition() -> None:
+    assert an_entry(catch_up="all").id == an_entry(catch_up="skip").id
+
+
+def test_a_tick_gives_its_task_the_same_id_in_every_process() -> None:
+    plans = [begun().plan(NOON + MINUTE, now) for now in (NOON + MINUTE, NOON + 2 * MINUTE)]
+    assert plans[0].message.id == plans[1].message.id
+
+
+def test_every_tick_gives_its_task_another_id() -> None:
+    ids = {begun().plan(NOON + n * MINUTE, NOON).message.id for n in range(10)}
+    assert len(ids) == 10
+
+
+def test_an_id_that_the_entry_names_is_used() -> None:
+    assert an_entry(task_id="mine").plan(NOON, NOON).message.id == "mine"
+
+
+def test_options_of_the_entry_win_over_those_of_the_task() -> None:
+    task = Task("t", b"p", queue="low", max_retry=1, headers={"a": "1"})
+    plan = an_entry(task=task, queue="high", headers={"b": "2"}).plan(NOON, NOON)
+    assert isinstance(plan, Pending)
+    message = plan.message
+    assert (message.queue, message.retry) == ("high", 1)
+    assert dict(message.headers) == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "error"),
+    [
+        ("60 * * * *", {}, OptionError),
+        ("", {}, OptionError),
+        ("* * * * *", {"max_retry": -1}, OptionError),
+        ("* * * * *", {"retries": 1}, TypeError),
+    ],
+)
+def test_a_definition_that_cannot_work_is_refused(
+    spec: str, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        an_entry(spec, **options)
+
+
+def test_an_unknown_way_to_catch_up_is_refused() -> None:
+    with pytest.raises(OptionError, match='"skip", "once" or "all"'):
+        an_entry(catch_up=cast("CatchUp", "some"))
+
+
+# -- what is due -----------------------------------------------------------------------------------
+
+
+def test_nothing_is_due_before_the_first_tick() -> None:
+    assert begun().due(NOON + MINUTE - timedelta(microseconds=1)) is None
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
+def test_a_tick_is_due_when_it_has_come(catch_up: CatchUp) -> None:
+    assert begun(catch_up=catch_up).due(NOON + MINUTE) == NOON + MINUTE
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
+def test_a_tick_is_due_once(catch_up: CatchUp) -> None:
+    entry = begun(catch_up=catch_up)
+    entry.move(NOON + MINUTE)
+    assert entry.due(NOON + 1.5 * MINUTE) is None
+
+
+def test_skip_drops_all_that_is_late() -> None:
+    assert begun("@hourly").due(NOON + timedelta(hours=3) + GRACE) is None
+
+
+def test_skip_does_not_drop_what_is_a_little_late() -> None:
+    now = NOON + timedelta(hours=3) + GRACE - timedelta(seconds=1)
+    assert begun("@hourly").due(now) == NOON + timedelta(hours=3)
+
+
+def test_skip_goes_on_with_the_next_tick() -> None:
+    entry = begun("@hourly")
+    entry.pass_over(NOON + 90 * MINUTE)
+    assert entry.upcoming == NOON + timedelta(hours=2)
+
+
+def test_once_takes_the_latest_however_late() -> None:
+    late = NOON + timedelta(days=100, minutes=59)
+    assert begun("@hourly", catch_up="once").due(late) == NOON + timedelta(days=100)
+
+
+def test_once_takes_the_tick_of_this_very_second() -> None:
+    entry = begun("@every 1s", catch_up="once")
+    assert entry.due(NOON + timedelta(seconds=2)) == NOON + timedelta(seconds=2)
+
+
+def test_all_takes_the_oldest_first() -> None:
+    entry = begun("@hourly", catch_up="all")
+    assert entry.due(NOON + timedelta(days=100)) == NOON + timedelta(hours=1)
+
+
+def test_every_is_relative_to_where_the_entry_began() -> None:
+    entry = begun("@every 7m", catch_up="once")
+    assert entry.due(NOON + timedelta(minutes=30)) == NOON + timedelta(minutes=28)
+
+
+def test_every_goes_on_in_the_step_of_whoever_moved_it() -> None:
+    entry = begun("@every 7m")
+    entry.move(NOON + MINUTE)
+    assert entry.upcoming == NOON + 8 * MINUTE
+
+
+@given(
+    spec=st.sampled_from(["* * * * *", "7 */5 * * *", "0 0 1 * *", "0 0 * * 1", "@every 97s"]),
+    ahead_s=st.integers(0, 10_000_000),
+)
+def test_the_latest_tick_is_the_last_before_the_next(spec: str, ahead_s: int) -> None:
+    entry, now = begun(spec, catch_up="once"), NOON + timedelta(seconds=ahead_s, microseconds=5)
+    latest = entry.due(now) or NOON
+    entry.move(latest)
+    assert latest <= now
+    assert entry.upcoming is not None
+    assert entry.upcoming > now
+
+
+def test_an_entry_that_never_comes_is_never_due() -> None:
+    entry = begun("0 0 30 2 *")
+    assert (entry.due(NOON + timedelta(days=3650)), entry.upcoming) == (None, None)
+
+
+# -- the record ------------------------------------------------------------------------------------
+
+
+def test_a_record_says_what_peers_read() -> None:
+    entry = an_entry("@hourly", Task("t", b"p", queue="low"), max_retry=3)
+    record = entry.record(NOON)
+    assert (record.id, record.spec, record.task_type) == (entry.id, "@hourly", "t")
+    assert record.task_payload == b"p"
+    assert list(record.enqueue_options) == ["MaxRetry(3)"]
+    assert record.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
+
+
+def test_an_entry_that_never_ran_says_so_in_gos_words() -> None:
+    assert begun().record(NOON).prev_enqueue_time.seconds == -62_135_596_800
+
+
+def test_an_entry_that_never_comes_says_so_in_gos_words() -> None:
+    assert begun("0 0 30 2 *").record(NOON).next_enqueue_time.seconds == -62_135_596_800
+
+
+def test_a_record_tells_the_last_tick() -> None:
+    entry = begun("@hourly")
+    entry.move(NOON + timedelta(hours=1))
+    record = entry.record(NOON)
+    assert record.prev_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
+    assert record.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=2)
+
+
+def test_a_last_tick_that_redis_knew_is_told() -> None:
+    entry = an_entry("@hourly")
+    entry.begin(NOON, known=True)
+    assert entry.record(NOON).prev_enqueue_time.ToDatetime(UTC) == NOON
+
+
+def test_where_an_entry_began_earlier_is_told_as_no_tick() -> None:
+    entry = an_entry("@hourly")
+    entry.begin(NOON + timedelta(seconds=1), known=True)
+    assert entry.record(NOON).prev_enqueue_time.seconds == -62_135_596_800
+
+
+def test_a_last_tick_is_remembered_beyond_the_next() -> None:
+    assert begun("@yearly").keep_s(datetime(2026, 1, 1, tzinfo=UTC)) == (365 + 90) * 86_400

@@ -1,0 +1,74 @@
+"""The entries of a scheduler are shown at once, and as long as it lives."""
+
+import os
+import socket
+from datetime import UTC, timedelta
+
+from redis.asyncio import Redis
+
+from pyasynq import Scheduler, Task
+from pyasynq.broker import Broker
+from tests.scheduler.steering import NOON, SteeredClock, heartbeater_of, later
+from tests.waiting import wait_until
+
+
+async def shown(broker: Broker) -> list[str]:
+    return sorted(entry.id for entry in await broker.scheduling.entries())
+
+
+async def test_entries_are_shown_as_they_are(
+    scheduler: Scheduler, clock: SteeredClock, broker: Broker
+) -> None:
+    entry_id = scheduler.register("@hourly", Task("t", b"p"), queue="low")
+    await later(scheduler, clock)
+    await later(scheduler, clock, hours=1)
+    await heartbeater_of(scheduler).step()
+    (entry,) = await broker.scheduling.entries()
+    assert (entry.id, entry.spec, entry.task_type) == (entry_id, "@hourly", "t")
+    assert list(entry.enqueue_options) == ['Queue("low")']
+    assert entry.prev_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
+    assert entry.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=2)
+
+
+async def test_a_scheduler_is_named_after_host_and_process(scheduler: Scheduler, r: Redis) -> None:
+    scheduler.register("@hourly", Task("t"))
+    await heartbeater_of(scheduler).step()
+    (key,) = await r.keys("asynq:schedulers:*")
+    assert str(key).startswith(f"b'asynq:schedulers:{{{socket.gethostname()}:{os.getpid()}:")
+
+
+async def test_entries_are_shown_for_two_intervals_rounded_up(redis_url: str, r: Redis) -> None:
+    scheduler = Scheduler(redis_url, heartbeat_interval=timedelta(seconds=20.2))
+    scheduler.register("@hourly", Task("t"))
+    assert await heartbeater_of(scheduler).step() == 20.2
+    (key,) = await r.keys("asynq:schedulers:*")
+    assert 39 < await r.ttl(key) <= 41
+    await scheduler._broker.aclose()
+
+
+async def test_entries_are_shown_at_once(redis_url: str, broker: Broker) -> None:
+    scheduler = Scheduler(redis_url)
+    entry_id = scheduler.register("@hourly", Task("t"))
+    async with scheduler.running():
+        await wait_until(lambda: _are_shown(broker, [entry_id]))
+
+
+async def test_what_comes_and_goes_later_is_shown_at_once(redis_url: str, broker: Broker) -> None:
+    scheduler = Scheduler(redis_url, heartbeat_interval=timedelta(hours=1))
+    async with scheduler.running():
+        entry_id = scheduler.register("@hourly", Task("t"))
+        await wait_until(lambda: _are_shown(broker, [entry_id]))
+        scheduler.unregister(entry_id)
+        await wait_until(lambda: _are_shown(broker, []))
+
+
+async def test_a_scheduler_that_has_ended_shows_nothing(redis_url: str, r: Redis) -> None:
+    scheduler = Scheduler(redis_url)
+    scheduler.register("@hourly", Task("t"))
+    async with scheduler.running():
+        await heartbeater_of(scheduler).passes.next()
+    assert await r.keys("asynq:schedulers*") == []
+
+
+async def _are_shown(broker: Broker, ids: list[str]) -> bool:
+    return await shown(broker) == ids

@@ -1,0 +1,205 @@
+"""A manager's entries are what its provider returns, now and later."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerStateError, Task
+from pyasynq.broker import Broker
+from tests.scheduler.steering import SteeredClock
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+Manage = Callable[[Any], PeriodicTaskManager]
+
+ONE = PeriodicTask(spec="@hourly", task=Task("one"))
+TWO = PeriodicTask(spec="@daily", task=Task("two"), options={"queue": "low"})
+BAD = PeriodicTask(spec="nonsense", task=Task("bad"))
+
+
+class Answers:
+    """Returns what a test says, or raises it."""
+
+    def __init__(self, *wanted: PeriodicTask) -> None:
+        self.answer: Any = wanted
+        self.asked = 0
+
+    def __call__(self) -> Sequence[PeriodicTask]:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def types(manager: PeriodicTaskManager) -> list[str]:
+    """Return the types of the tasks that are registered."""
+    return sorted(entry.task.type for entry in manager._scheduler._entries.values())
+
+
+async def asked_again(manager: PeriodicTaskManager) -> None:
+    await manager._syncer.step()
+    await manager._syncer.step()
+
+
+@pytest.fixture
+def manage(redis_url: str, clock: SteeredClock) -> Manage:
+    """Return what makes managers that go by the steered clock."""
+    return lambda provider: PeriodicTaskManager(redis_url, provider, clock=clock)
+
+
+async def test_what_the_provider_returns_is_registered(manage: Manage, broker: Broker) -> None:
+    async with manage(Answers(ONE, TWO)).running():
+        await wait_until(lambda: _shown(broker, 2))
+        entries = await broker.scheduling.entries()
+    assert {entry.task_type for entry in entries} == {"one", "two"}
+
+
+async def test_a_provider_may_be_async(manage: Manage) -> None:
+    async def provider() -> list[PeriodicTask]:
+        await asyncio.sleep(0)
+        return [ONE]
+
+    async with manage(provider).running() as manager:
+        assert types(manager) == ["one"]
+
+
+async def test_a_provider_that_blocks_is_called_in_a_thread(manage: Manage) -> None:
+    threads: list[threading.Thread] = []
+
+    def provider() -> list[PeriodicTask]:
+        threads.append(threading.current_thread())
+        return [ONE]
+
+    async with manage(provider).running():
+        assert threads[0] is not threading.main_thread()
+
+
+async def test_entries_come_and_go_with_the_provider(manage: Manage) -> None:
+    provider = Answers(ONE)
+    manager = manage(provider)
+    await manager._syncer.begin()
+    provider.answer = [TWO]
+    await asked_again(manager)
+    assert types(manager) == ["two"]
+
+
+async def test_entries_that_stay_are_not_touched(manage: Manage) -> None:
+    provider = Answers(ONE)
+    manager = manage(provider)
+    await manager._syncer.begin()
+    (before,) = manager._scheduler._entries.values()
+    provider.answer = [ONE, TWO]
+    await asked_again(manager)
+    assert before in manager._scheduler._entries.values()
+
+
+async def test_equal_tasks_count_once(manage: Manage) -> None:
+    provider = Answers(ONE, ONE)
+    manager = manage(provider)
+    await manager._syncer.begin()
+    assert types(manager) == ["one"]
+    provider.answer = []
+    await asked_again(manager)
+    assert types(manager) == []
+
+
+async def test_tasks_that_differ_in_their_own_options_are_two(manage: Manage) -> None:
+    other = PeriodicTask(spec="@hourly", task=Task("one", queue="low"))
+    manager = manage(Answers(ONE, other))
+    await manager._syncer.begin()
+    assert types(manager) == ["one", "one"]
+
+
+async def test_the_provider_is_asked_each_interval(manage: Manage, clock: SteeredClock) -> None:
+    provider = Answers(ONE)
+    async with manage(provider).running() as manager:
+        await wait_until(lambda: manager._syncer.passes.count == 1)
+        assert provider.asked == 1
+        clock.advance(minutes=3)
+        await wait_until(lambda: provider.asked == 2)
+
+
+async def test_a_provider_that_fails_changes_nothing(
+    manage: Manage, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = Answers(ONE)
+    manager = manage(provider)
+    await manager._syncer.begin()
+    provider.answer = ZeroDivisionError()
+    await asked_again(manager)
+    assert types(manager) == ["one"]
+    assert "the entries stay as they are" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "text",
+        PeriodicTask(spec="", task=Task("t")),
+        PeriodicTask(spec="@daily", task=cast("Task", None)),
+    ],
+)
+async def test_what_is_no_periodic_task_changes_nothing(wrong: object, manage: Manage) -> None:
+    provider = Answers(ONE)
+    manager = manage(provider)
+    await manager._syncer.begin()
+    provider.answer = [TWO, wrong]
+    await asked_again(manager)
+    assert types(manager) == ["one"]
+
+
+async def test_a_spec_that_is_none_is_reported_and_the_others_registered(
+    manage: Manage, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = manage(Answers(BAD, ONE))
+    await manager._syncer.begin()
+    assert types(manager) == ["one"]
+    assert "'nonsense' is not registered" in caplog.text
+
+
+async def test_a_provider_that_fails_at_the_start_ends_it(manage: Manage) -> None:
+    provider = Answers()
+    provider.answer = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await manage(provider).run()
+
+
+async def test_an_answer_that_is_wrong_at_the_start_ends_it(manage: Manage) -> None:
+    with pytest.raises(OptionError, match="provider must be"):
+        await manage(lambda: ["text"]).run()
+
+
+async def test_a_manager_runs_until_it_is_shut_down(manage: Manage) -> None:
+    manager = manage(Answers(ONE))
+    running = asyncio.create_task(manager.run())
+    await wait_until(lambda: manager._syncer.passes.count)
+    manager.shut_down()
+    await running
+    with pytest.raises(SchedulerStateError):
+        await manager.run()
+
+
+async def test_a_manager_enqueues(redis_url: str, queue: QueueView) -> None:
+    often = PeriodicTask(spec="@every 1s", task=Task("often"))
+    async with PeriodicTaskManager(redis_url, lambda: [often]).running():
+        await wait_until(lambda: queue.ids("pending"))
+
+
+@pytest.mark.parametrize("interval", [timedelta(0), timedelta(seconds=-1), 180])
+def test_an_interval_that_cannot_work_is_refused(interval: object) -> None:
+    with pytest.raises(OptionError, match="sync_interval must be"):
+        PeriodicTaskManager("localhost", list, sync_interval=cast("timedelta", interval))
+
+
+def test_what_is_no_provider_is_refused() -> None:
+    with pytest.raises(OptionError, match="provider must be"):
+        PeriodicTaskManager("localhost", cast("Any", [ONE]))
+
+
+async def _shown(broker: Broker, count: int) -> bool:
+    return len(await broker.scheduling.entries()) == count

@@ -1,0 +1,162 @@
+"""A scheduler starts, takes entries at any time, and ends in order."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    EntryNotFoundError,
+    OptionError,
+    PeriodicTask,
+    Scheduler,
+    SchedulerStateError,
+    Task,
+)
+from tests.scheduler.steering import SteeredClock, ticker_of
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+TASK = Task("t")
+
+
+async def test_a_running_scheduler_enqueues(redis_url: str, queue: QueueView) -> None:
+    scheduler = Scheduler(redis_url)
+    scheduler.register("@every 1s", TASK)
+    async with scheduler.running():
+        await wait_until(lambda: queue.ids("pending"))
+
+
+async def test_an_entry_may_come_while_the_scheduler_runs(redis_url: str, queue: QueueView) -> None:
+    async with Scheduler(redis_url).running() as scheduler:
+        await ticker_of(scheduler).passes.next()
+        scheduler.register("@every 1s", TASK)
+        await wait_until(lambda: queue.ids("pending"))
+
+
+async def test_equal_entries_count_once(scheduler: Scheduler) -> None:
+    assert scheduler.register("@hourly", TASK) == scheduler.register("@hourly", TASK)
+    scheduler.unregister(scheduler.register("@hourly", TASK))
+    assert scheduler._entries == {}
+
+
+async def test_the_last_word_on_catching_up_counts(scheduler: Scheduler) -> None:
+    scheduler.register("@hourly", TASK)
+    entry_id = scheduler.register("@hourly", TASK, catch_up="all")
+    assert scheduler._entries[entry_id].catch_up == "all"
+
+
+async def test_a_definition_can_be_added_as_a_value(scheduler: Scheduler) -> None:
+    wanted = PeriodicTask(spec="@hourly", task=TASK, options={"queue": "low"})
+    assert scheduler.add(wanted) == scheduler.register("@hourly", TASK, queue="low")
+
+
+async def test_the_location_counts_for_specs_without_a_zone(make: Callable[..., Scheduler]) -> None:
+    tokyo, utc = make(location=ZoneInfo("Asia/Tokyo")), make()
+    assert tokyo.register("0 9 * * *", TASK) != utc.register("0 9 * * *", TASK)
+
+
+async def test_an_unknown_entry_cannot_be_unregistered(scheduler: Scheduler) -> None:
+    with pytest.raises(EntryNotFoundError, match="no scheduler entry found: 'x'"):
+        scheduler.unregister("x")
+
+
+@pytest.mark.parametrize("spec", ["", "nonsense", "* * * * * *", "TZ=UTC"])
+async def test_a_spec_that_is_none_is_refused(spec: str, scheduler: Scheduler) -> None:
+    with pytest.raises(OptionError, match="spec must be"):
+        scheduler.register(spec, TASK)
+
+
+async def test_what_is_no_task_is_refused(scheduler: Scheduler) -> None:
+    with pytest.raises(OptionError, match="task must be a Task"):
+        scheduler.register("@hourly", cast("Task", "t"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("location", "Asia/Tokyo"),
+        ("catch_up", "some"),
+        ("heartbeat_interval", timedelta(0)),
+        ("heartbeat_interval", 10),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused(option: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"{option} must be"):
+        Scheduler("localhost", **cast("Any", {option: value}))
+
+
+async def test_a_scheduler_runs_once(redis_url: str) -> None:
+    scheduler = Scheduler(redis_url)
+    async with scheduler.running():
+        with pytest.raises(SchedulerStateError, match="this one is active"):
+            await scheduler.run()
+    with pytest.raises(SchedulerStateError, match="this one is closed"):
+        await scheduler.run()
+
+
+async def test_run_ends_at_a_signal(redis_url: str) -> None:
+    scheduler = Scheduler(redis_url)
+    running = asyncio.create_task(scheduler.run())
+    await wait_until(lambda: scheduler.state == "active")
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    assert scheduler.state == "closed"
+
+
+async def test_an_error_in_the_block_comes_out_as_it_is(redis_url: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with Scheduler(redis_url).running():
+            raise ZeroDivisionError
+
+
+async def test_a_tick_that_is_under_way_is_finished(redis_url: str, r: Redis) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_task: Task) -> None:
+        begun.set()
+        await go_on.wait()
+
+    scheduler = Scheduler(redis_url, pre_enqueue=hold)
+    entry_id = scheduler.register("@every 1s", TASK)
+    async with scheduler.running():
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+    assert await r.zcard(f"asynq:scheduler_history:{entry_id}") == 1
+
+
+async def test_histories_outlive_the_scheduler(redis_url: str, r: Redis) -> None:
+    scheduler = Scheduler(redis_url)
+    entry_id = scheduler.register("@every 1s", TASK)
+    async with scheduler.running():
+        await wait_until(lambda: r.exists(f"asynq:scheduler_history:{entry_id}"))
+    assert await r.exists(f"asynq:scheduler_history:{entry_id}") == 1
+
+
+async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) -> None:
+    own_redis.stop()
+    scheduler = Scheduler(own_redis.url)
+    scheduler.register("@every 1s", TASK)
+    async with scheduler.running():
+        await ticker_of(scheduler).passes.next()
+        own_redis.start()
+        async with Redis.from_url(own_redis.url) as r:
+            await wait_until(lambda: QueueView(r).ids("pending"), 10)
+
+
+async def test_a_steered_clock_steers_a_running_scheduler(
+    make: Callable[..., Scheduler], clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler = make()
+    scheduler.register("@daily", TASK)
+    async with scheduler.running():
+        await ticker_of(scheduler).passes.next()
+        clock.advance(hours=12)
+        await wait_until(lambda: queue.ids("pending"))

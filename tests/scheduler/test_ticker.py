@@ -1,0 +1,434 @@
+"""Each tick is enqueued once: on time, by whoever is first, and after a fault if so wanted."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    BrokerError,
+    BrokerUnavailableError,
+    DuplicateTaskError,
+    Scheduler,
+    Task,
+    TaskInfo,
+    TaskState,
+)
+from pyasynq.broker import Broker
+from pyasynq.scheduler.entry import CatchUp
+from pyasynq.scheduler.ticker import LONGEST_S
+from tests.scheduler.steering import NOON, SteeredClock, later, ticker_of
+from tests.server.queues import QueueView
+from tests.servers import RedisServer
+
+TASK = Task("t", b"p")
+MINUTELY = "* * * * *"
+
+Make = Callable[..., Scheduler]
+
+
+async def enqueued(queue: QueueView) -> int:
+    return len(await queue.ids("pending"))
+
+
+# -- one scheduler ---------------------------------------------------------------------------------
+
+
+async def test_nothing_is_enqueued_before_the_first_tick(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler.register(MINUTELY, TASK)
+    assert await later(scheduler, clock) == LONGEST_S
+    await later(scheduler, clock, seconds=59.9)
+    assert await enqueued(queue) == 0
+
+
+async def test_a_task_is_enqueued_when_its_tick_has_come(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler.register(MINUTELY, TASK, max_retry=7)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    (task_id,) = await queue.ids("pending")
+    message = await queue.message(task_id)
+    assert (message.type, message.payload, message.retry) == ("t", b"p", 7)
+
+
+async def test_the_ticker_sleeps_until_the_next_tick(
+    scheduler: Scheduler, clock: SteeredClock
+) -> None:
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    assert await later(scheduler, clock, seconds=57.5) == pytest.approx(2.5)
+
+
+async def test_every_tick_is_enqueued(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == 3
+
+
+async def test_a_tick_is_enqueued_once_however_often_it_is_looked_at(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, seconds=1)
+    assert await enqueued(queue) == 1
+
+
+async def test_entries_are_due_independently(
+    scheduler: Scheduler, clock: SteeredClock, r: Redis
+) -> None:
+    scheduler.register(MINUTELY, TASK, queue="one")
+    scheduler.register("*/2 * * * *", TASK, queue="two")
+    scheduler.register("0 0 30 2 *", TASK, queue="three")
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    counts = [await enqueued(QueueView(r, name)) for name in ("one", "two", "three")]
+    assert counts == [2, 1, 0]
+
+
+async def test_hundreds_of_entries_are_enqueued_at_one_tick(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    entries = [scheduler.register(MINUTELY, Task("t", b"%d" % n)) for n in range(500)]
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == len(set(entries)) == 500
+
+
+async def test_a_scheduler_without_entries_waits(scheduler: Scheduler, clock: SteeredClock) -> None:
+    assert await later(scheduler, clock) == LONGEST_S
+
+
+async def test_an_unregistered_entry_is_enqueued_no_more(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, broker: Broker
+) -> None:
+    entry_id = scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    scheduler.unregister(entry_id)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == 1
+    assert await broker.scheduling.events(entry_id, page=1, size=10) == []
+
+
+async def test_an_entry_that_came_back_at_once_keeps_its_history(
+    scheduler: Scheduler, clock: SteeredClock, broker: Broker
+) -> None:
+    entry_id = scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    scheduler.unregister(entry_id)
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    assert len(await broker.scheduling.events(entry_id, page=1, size=10)) == 1
+
+
+async def test_a_delayed_task_is_scheduled(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler.register(MINUTELY, TASK, process_in=timedelta(minutes=5))
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    (task_id,) = await queue.ids("scheduled")
+    due = NOON + timedelta(minutes=6)
+    assert await queue.score("scheduled", task_id) == due.timestamp()
+
+
+# -- several schedulers ----------------------------------------------------------------------------
+
+
+async def test_of_several_schedulers_one_enqueues_each_tick(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    schedulers = [make() for _ in range(5)]
+    ids = {scheduler.register(MINUTELY, TASK) for scheduler in schedulers}
+    assert len(ids) == 1
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    clock.advance(minutes=1)
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    clock.advance(minutes=1)
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    assert await enqueued(queue) == 2
+
+
+async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
+    make: Make, clock: SteeredClock, queue: QueueView, r: Redis
+) -> None:
+    first, second = make(), make()
+    first.register(MINUTELY, TASK)
+    second.register(MINUTELY, TASK)
+    await later(first, clock)
+    await later(second, clock)
+    await later(first, clock, minutes=1)
+    (task_id,) = await queue.ids("pending")
+    await r.delete(queue.key("pending"), queue.key(f"t:{task_id}"))
+    await later(second, clock)
+    assert await enqueued(queue) == 0
+
+
+async def test_schedulers_agree_on_ticks_that_are_relative(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    first, second = make(), make()
+    first.register("@every 1m", TASK)
+    second.register("@every 1m", TASK)
+    await later(first, clock)
+    await later(second, clock, seconds=30)
+    await later(first, clock, seconds=30)
+    await later(second, clock, seconds=30)
+    assert await enqueued(queue) == 1
+
+
+async def test_a_lost_last_tick_does_not_double_the_pace(
+    make: Make, clock: SteeredClock, queue: QueueView, r: Redis
+) -> None:
+    first, second = make(), make()
+    entry_id = first.register("@every 1m", TASK)
+    await later(first, clock)
+    clock.advance(seconds=30)
+    await r.delete(queue.key(f"scheduler_last:{entry_id}"))
+    second.register("@every 1m", TASK)
+    await later(second, clock)
+    await later(first, clock, seconds=30)
+    await later(second, clock, seconds=30)
+    await later(first, clock, seconds=30)
+    await later(second, clock, seconds=30)
+    assert await enqueued(queue) == 2
+
+
+async def test_only_who_enqueued_calls_post_enqueue(make: Make, clock: SteeredClock) -> None:
+    told: list[object] = []
+    schedulers = [make(post_enqueue=lambda _, outcome: told.append(outcome)) for _ in range(3)]
+    assert len({scheduler.register(MINUTELY, TASK) for scheduler in schedulers}) == 1
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    clock.advance(minutes=1)
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    assert len(told) == 1
+
+
+# -- missed ticks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("catch_up", "count"), [("skip", 0), ("once", 1), ("all", 10)])
+async def test_ticks_that_no_scheduler_saw_are_caught_up_as_wanted(
+    catch_up: CatchUp, count: int, make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    gone, back = make(catch_up=catch_up), make(catch_up=catch_up)
+    gone.register(MINUTELY, TASK)
+    await later(gone, clock)
+    back.register(MINUTELY, TASK)
+    await later(back, clock, minutes=10, seconds=45)
+    assert await enqueued(queue) == count
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
+async def test_after_missed_ticks_it_goes_on_as_before(
+    catch_up: CatchUp, make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    gone, back = make(), make()
+    gone.register(MINUTELY, TASK)
+    await later(gone, clock)
+    back.register(MINUTELY, TASK, catch_up=catch_up)
+    await later(back, clock, minutes=10, seconds=45)
+    before = await enqueued(queue)
+    await later(back, clock, seconds=15)
+    assert await enqueued(queue) == before + 1
+
+
+async def test_an_entry_catches_up_in_its_own_way(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    gone, back = make(), make(catch_up="skip")
+    gone.register(MINUTELY, TASK)
+    await later(gone, clock)
+    back.register(MINUTELY, TASK, catch_up="all")
+    await later(back, clock, minutes=10, seconds=45)
+    assert await enqueued(queue) == 10
+
+
+async def test_two_that_come_back_catch_up_once(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    gone, *back = [make(catch_up="all") for _ in range(4)]
+    gone.register(MINUTELY, TASK)
+    await later(gone, clock)
+    clock.advance(minutes=20, seconds=45)
+    assert len({scheduler.register(MINUTELY, TASK) for scheduler in back}) == 1
+    await asyncio.gather(*(later(scheduler, clock) for scheduler in back))
+    assert await enqueued(queue) == 20
+
+
+async def test_a_new_entry_has_missed_nothing(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    scheduler = make(catch_up="all")
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock, minutes=10)
+    assert await enqueued(queue) == 0
+
+
+async def test_missed_ticks_are_logged(
+    make: Make, clock: SteeredClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = make()
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=10, seconds=45)
+    assert "was missed since 2026-03-04 12:01:00" in caplog.text
+
+
+# -- refusals, hooks, history ----------------------------------------------------------------------
+
+
+async def test_a_refused_task_is_told_and_the_entry_goes_on(
+    make: Make, clock: SteeredClock, queue: QueueView, broker: Broker
+) -> None:
+    told: list[object] = []
+    scheduler = make(post_enqueue=lambda _, outcome: told.append(outcome))
+    entry_id = scheduler.register(MINUTELY, TASK, unique=timedelta(hours=1))
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    assert [type(outcome) for outcome in told] == [TaskInfo, DuplicateTaskError]
+    assert await enqueued(queue) == 1
+    assert len(await broker.scheduling.events(entry_id, page=1, size=10)) == 1
+
+
+async def test_a_task_id_of_the_entrys_own_is_taken_while_the_task_is_there(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
+) -> None:
+    scheduler.register(MINUTELY, TASK, task_id="mine")
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    assert await queue.ids("pending") == ["mine"]
+    await r.delete(queue.key("pending"), queue.key("t:mine"))
+    await later(scheduler, clock, minutes=1)
+    assert await queue.ids("pending") == ["mine"]
+
+
+async def test_hooks_are_called_before_and_after(make: Make, clock: SteeredClock) -> None:
+    calls: list[Any] = []
+
+    async def after(task: Task, outcome: object) -> None:
+        calls.append((task, outcome))
+
+    scheduler = make(pre_enqueue=calls.append, post_enqueue=after)
+    scheduler.register(MINUTELY, TASK, queue="low")
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert calls[0] is TASK
+    assert calls[1][0] is TASK
+    assert (calls[1][1].queue, calls[1][1].state) == ("low", TaskState.PENDING)
+
+
+async def test_a_hook_that_fails_stops_nothing(
+    make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    scheduler = make(pre_enqueue=fail, post_enqueue=fail)
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == 1
+    failed = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert [text.split()[0] for text in failed] == ["pre_enqueue", "post_enqueue"]
+
+
+async def test_what_was_enqueued_stands_in_the_history(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, broker: Broker
+) -> None:
+    entry_id = scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1, seconds=1)
+    (event,) = await broker.scheduling.events(entry_id, page=1, size=10)
+    assert [event.task_id] == await queue.ids("pending")
+    assert event.enqueue_time.seconds == (NOON + timedelta(seconds=61)).timestamp()
+
+
+# -- faults ----------------------------------------------------------------------------------------
+
+
+async def test_a_tick_is_made_up_when_redis_is_back(
+    clock: SteeredClock, own_redis: RedisServer
+) -> None:
+    scheduler = Scheduler(own_redis.url, clock=clock, catch_up="all")
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    own_redis.stop()
+    clock.advance(minutes=3)
+    with pytest.raises(BrokerUnavailableError):
+        await ticker_of(scheduler).step()
+    own_redis.start()
+    await later(scheduler, clock)
+    async with Redis.from_url(own_redis.url) as r:
+        assert await enqueued(QueueView(r)) == 3
+    await scheduler._broker.aclose()
+
+
+@pytest.mark.parametrize("when", ["at the start", "later"])
+async def test_a_broken_key_of_one_entry_does_not_stop_the_others(
+    when: str, make: Make, clock: SteeredClock, r: Redis
+) -> None:
+    scheduler = make(catch_up="all")
+    scheduler.register(MINUTELY, TASK, queue="two")
+    await later(scheduler, clock)
+    broken = scheduler.register(MINUTELY, TASK, queue="one")
+    key = f"asynq:{{one}}:scheduler_last:{broken}"
+    if when == "later":
+        await later(scheduler, clock)
+        await r.delete(key)
+    await r.hset(key, "a", "b")
+    clock.advance(minutes=3)
+    with pytest.raises(BrokerError, match="WRONGTYPE"):
+        await ticker_of(scheduler).step()
+    assert await enqueued(QueueView(r, "two")) == 3
+    await r.delete(key)
+
+
+async def test_events_that_redis_did_not_take_are_recorded_later(
+    clock: SteeredClock, own_redis: RedisServer
+) -> None:
+    scheduler = Scheduler(
+        own_redis.url, clock=clock, post_enqueue=lambda _task, _outcome: own_redis.stop()
+    )
+    entry_id = scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    clock.advance(minutes=1)
+    with pytest.raises(BrokerUnavailableError):
+        await ticker_of(scheduler).step()
+    own_redis.start()
+    await later(scheduler, clock)
+    async with Redis.from_url(own_redis.url) as r:
+        assert await r.zcard(f"asynq:scheduler_history:{entry_id}") == 1
+    await scheduler._broker.aclose()
+
+
+async def test_a_broken_history_stops_nothing(
+    scheduler: Scheduler, clock: SteeredClock, broker: Broker, r: Redis
+) -> None:
+    broken = scheduler.register(MINUTELY, TASK, queue="one")
+    sound = scheduler.register(MINUTELY, TASK, queue="two")
+    await later(scheduler, clock)
+    await r.set(f"asynq:scheduler_history:{broken}", "text")
+    await later(scheduler, clock, minutes=1)
+    await later(scheduler, clock, minutes=1)
+    assert len(await broker.scheduling.events(sound, page=1, size=10)) == 2
+    assert await enqueued(QueueView(r, "one")) == 2
+    await r.delete(f"asynq:scheduler_history:{broken}")

@@ -1,0 +1,115 @@
+"""What becomes of a staged set is decided without Redis."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pyasynq import Task
+from pyasynq.broker import Member, StagedSet
+from pyasynq.compose import Grouped, Pending, Scheduled
+from pyasynq.message import TaskMessage
+from pyasynq.server.combined import Setback, combined, readable, setback
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SET = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
+HOUR = timedelta(hours=1)
+
+
+def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> Member:
+    message = TaskMessage(id=task_id, type=type, queue="q", payload=b"p", headers={"k": "v"})
+    return Member(id=task_id, message=message, failures=failures)
+
+
+# -- the combined task -----------------------------------------------------------------------------
+
+
+def test_the_combined_task_has_the_id_of_its_set() -> None:
+    assert combined(Task("t"), SET, now=NOW).message.id == SET.id
+
+
+def test_the_combined_task_may_choose_its_id() -> None:
+    assert combined(Task("t", task_id="mine"), SET, now=NOW).message.id == "mine"
+
+
+def test_the_combined_task_stays_in_the_queue() -> None:
+    assert combined(Task("t", queue="other"), SET, now=NOW).message.queue == "q"
+
+
+def test_the_combined_task_keeps_its_own_options() -> None:
+    task = Task("t", b"p", headers={"k": "v"}, max_retry=3, retention=HOUR, unique=HOUR)
+    plan = combined(task, SET, now=NOW)
+    message = plan.message
+    assert type(plan) is Pending
+    assert (message.payload, dict(message.headers)) == (b"p", {"k": "v"})
+    assert (message.retry, message.retention) == (3, 3600)
+    assert plan.lock is not None
+
+
+def test_the_combined_task_may_be_delayed() -> None:
+    plan = combined(Task("t", process_in=HOUR), SET, now=NOW)
+    assert isinstance(plan, Scheduled)
+    assert plan.at_s == int((NOW + HOUR).timestamp())
+
+
+def test_the_combined_task_may_join_a_group() -> None:
+    plan = combined(Task("t", group="other"), SET, now=NOW)
+    assert isinstance(plan, Grouped)
+    assert plan.message.group_key == "other"
+
+
+@pytest.mark.parametrize("answer", [None, b"payload", [Task("t")]])
+def test_what_is_no_task_is_refused(answer: object) -> None:
+    with pytest.raises(TypeError, match="must return a Task, got"):
+        combined(answer, SET, now=NOW)
+
+
+# -- what the function sees ------------------------------------------------------------------------
+
+
+def test_the_function_sees_type_payload_and_headers() -> None:
+    [(member, task)], poison = readable([a_member()])
+    assert (task.type, task.payload, task.headers) == ("t", b"p", {"k": "v"})
+    assert (member.id, poison) == ("1", [])
+
+
+@pytest.mark.parametrize("type", ["", " ", "t" * 300], ids=["empty", "blank", "long"])
+def test_a_task_that_cannot_be_made_is_kept_as_it_is(type: str) -> None:
+    tasks, [poison] = readable([a_member(type=type)])
+    assert (tasks, poison.id, poison.message) == ([], "1", None)
+
+
+def test_a_task_that_cannot_be_read_hides_no_other() -> None:
+    unreadable = Member(id="2", message=None, failures=0)
+    tasks, poison = readable([a_member("1"), unreadable, a_member("3")])
+    assert [member.id for member, _ in tasks] == ["1", "3"]
+    assert poison == [unreadable]
+
+
+# -- setbacks --------------------------------------------------------------------------------------
+
+
+def fail(*members: Member, max_failures: int = 5) -> Setback:
+    error = ValueError("boom")
+    return setback(members, error, now=NOW, max_failures=max_failures, random=0)
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), [(0, 15), (1, 16), (2, 31), (3, 96)])
+def test_the_waits_grow_as_those_of_failed_tasks(failures: int, wait_s: int) -> None:
+    assert fail(a_member(failures=failures)).wait_s == wait_s
+
+
+def test_the_task_that_failed_most_often_says_how_long_the_wait_is() -> None:
+    assert fail(a_member("1"), a_member("2", failures=3)).wait_s == 96
+
+
+def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
+    back = fail(a_member("1", failures=4), a_member("2", failures=3))
+    [given_up] = back.given_up
+    assert given_up.id == "1"
+    assert given_up.message is not None
+    assert given_up.message.error_msg == "ValueError: boom"
+    assert given_up.message.last_failed_at == int(NOW.timestamp())
+
+
+def test_with_one_failure_allowed_the_first_is_the_last() -> None:
+    assert len(fail(a_member(), max_failures=1).given_up) == 1

@@ -1,0 +1,240 @@
+"""A semaphore limits holders on all machines, and outlives none of them for long."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    ActiveTask,
+    Client,
+    Clock,
+    NoTokenError,
+    OptionError,
+    Semaphore,
+    SemaphoreTimeoutError,
+    Server,
+    Task,
+)
+from tests.waiting import wait_until
+
+KEY = "asynq:sema:api"
+
+
+@pytest.fixture
+async def semaphore(redis_url: str) -> AsyncIterator[Semaphore]:
+    """Yield a semaphore with one token."""
+    semaphore = Semaphore(redis_url, "api", 1)
+    yield semaphore
+    await semaphore.aclose()
+
+
+@pytest.fixture
+async def other(redis_url: str) -> AsyncIterator[Semaphore]:
+    """Yield the same semaphore, as another process has it."""
+    semaphore = Semaphore(redis_url, "api", 1)
+    yield semaphore
+    await semaphore.aclose()
+
+
+async def tokens(r: Redis) -> dict[str, float]:
+    """Return the holders by the ends of their tokens."""
+    found = cast("list[tuple[bytes, float]]", await r.zrange(KEY, 0, -1, withscores=True))
+    return {holder.decode(): score for holder, score in found}
+
+
+async def test_a_token_that_is_taken_cannot_be_taken_elsewhere(
+    semaphore: Semaphore, other: Semaphore
+) -> None:
+    assert await semaphore.try_acquire()
+    assert not await other.try_acquire()
+
+
+async def test_a_token_that_was_released_can_be_taken_elsewhere(
+    semaphore: Semaphore, other: Semaphore
+) -> None:
+    async with semaphore:
+        assert not await other.try_acquire()
+    assert await other.try_acquire()
+
+
+async def test_outside_a_handler_each_acquisition_is_a_token(redis_url: str, r: Redis) -> None:
+    semaphore = Semaphore(redis_url, "api", 2)
+    assert [await semaphore.try_acquire() for _ in range(3)] == [True, True, False]
+    assert len(await tokens(r)) == 2
+    await semaphore.release()
+    await semaphore.release()
+    assert await tokens(r) == {}
+    await semaphore.aclose()
+
+
+async def test_who_waits_gets_the_token_that_is_released(
+    semaphore: Semaphore, other: Semaphore
+) -> None:
+    await other.acquire()
+    waiting = asyncio.create_task(semaphore.acquire())
+    await asyncio.sleep(0)
+    await other.release()
+    await asyncio.wait_for(waiting, 5)
+    assert not await other.try_acquire()
+
+
+async def test_who_waits_too_long_is_told(semaphore: Semaphore, other: Semaphore) -> None:
+    await other.acquire()
+    with pytest.raises(SemaphoreTimeoutError, match="all 1 tokens of semaphore 'api' are taken"):
+        await semaphore.acquire(timeout=timedelta(milliseconds=50))
+
+
+async def test_no_timeout_at_all_asks_once(semaphore: Semaphore, other: Semaphore) -> None:
+    await semaphore.acquire(timeout=timedelta(0))
+    with pytest.raises(TimeoutError):
+        await other.acquire(timeout=timedelta(0))
+
+
+async def test_what_is_not_held_cannot_be_released(semaphore: Semaphore) -> None:
+    with pytest.raises(NoTokenError, match="no token of semaphore 'api' is held here"):
+        await semaphore.release()
+
+
+async def test_a_closed_semaphore_leaves_no_token(redis_url: str, r: Redis) -> None:
+    semaphore = Semaphore(redis_url, "api", 3)
+    await semaphore.acquire()
+    await semaphore.acquire()
+    await semaphore.aclose()
+    assert await r.keys() == []
+
+
+class QuickClock(Clock):
+    """A clock on which a lease passes at once."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the others work, however many *seconds*."""
+        await asyncio.sleep(min(seconds, 0.01))
+
+
+async def test_a_token_is_renewed_while_it_is_held(redis_url: str, r: Redis) -> None:
+    semaphore = Semaphore(redis_url, "api", 1, lease=timedelta(seconds=3), clock=QuickClock())
+    await semaphore.acquire()
+    first = max((await tokens(r)).values())
+
+    async def ends_later() -> bool:
+        return max((await tokens(r)).values()) > first
+
+    await wait_until(ends_later)
+    await semaphore.aclose()
+
+
+async def test_the_token_of_a_dead_holder_is_free_after_its_lease(
+    redis_url: str, r: Redis, semaphore: Semaphore
+) -> None:
+    await r.zadd(KEY, {"dead": int(time.time())})
+    assert not await semaphore.try_acquire()
+    await semaphore.acquire(timeout=timedelta(seconds=4))
+
+
+async def test_a_lost_token_is_told(
+    redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    semaphore = Semaphore(redis_url, "api", 1, clock=QuickClock())
+    await semaphore.acquire()
+    await r.delete(KEY)
+    await wait_until(lambda: "lost its token of semaphore 'api'" in caplog.text)
+    await semaphore.release()
+    assert "was lost before it was released" in caplog.text
+    await semaphore.aclose()
+
+
+@pytest.mark.parametrize(
+    ("scope", "limit", "lease"),
+    [
+        ("", 1, timedelta(seconds=30)),
+        (" ", 1, timedelta(seconds=30)),
+        ("api", 0, timedelta(seconds=30)),
+        ("api", True, timedelta(seconds=30)),
+        ("api", 1, timedelta(seconds=1)),
+    ],
+)
+def test_what_cannot_work_is_refused(scope: str, limit: int, lease: timedelta) -> None:
+    with pytest.raises(OptionError):
+        Semaphore("redis://127.0.0.1:6379", scope, limit, lease=lease)
+
+
+# -- inside a handler ------------------------------------------------------------------------------
+
+
+async def run(redis_url: str, handler: object, *tasks: Task) -> None:
+    """Run *tasks* with *handler*."""
+    async with Client(redis_url) as client:
+        assert [o for o in await client.enqueue_many(tasks) if isinstance(o, Exception)] == []
+    queues = {str(task.options.queue or "default"): 1 for task in tasks}
+    server = Server(redis_url, burst=True, queues=queues, concurrency=10)
+    await server.run(handler)  # type: ignore[arg-type]
+
+
+async def test_the_holder_is_the_running_task(
+    redis_url: str, r: Redis, semaphore: Semaphore
+) -> None:
+    seen: list[dict[str, float]] = []
+
+    async def handle(_task: ActiveTask) -> None:
+        async with semaphore:
+            seen.append(await tokens(r))
+
+    await run(redis_url, handle, Task("t", task_id="1", queue="q", timeout=timedelta(seconds=5)))
+    [held] = seen
+    assert held.keys() == {"{q}:1"}
+    assert abs(held["{q}:1"] - time.time() - 5) < 2
+    assert await tokens(r) == {}
+
+
+async def test_a_task_that_asks_twice_holds_one_token(
+    redis_url: str, r: Redis, semaphore: Semaphore
+) -> None:
+    seen: list[int] = []
+
+    async def handle(_task: ActiveTask) -> None:
+        async with semaphore:
+            async with semaphore:
+                seen.append(len(await tokens(r)))
+            seen.append(len(await tokens(r)))
+
+    await run(redis_url, handle, Task("t"))
+    assert seen == [1, 1]
+    assert await tokens(r) == {}
+
+
+async def test_the_same_id_in_two_queues_is_two_holders(redis_url: str) -> None:
+    semaphore = Semaphore(redis_url, "api", 1)
+    both = asyncio.Barrier(2)
+    taken: list[bool] = []
+
+    async def handle(_task: ActiveTask) -> None:
+        taken.append(await semaphore.try_acquire())
+        await both.wait()
+
+    tasks = [Task("t", task_id="1", queue="a"), Task("t", task_id="1", queue="b")]
+    await run(redis_url, handle, *tasks)
+    assert sorted(taken) == [False, True]
+    await semaphore.aclose()
+
+
+async def test_many_tasks_never_hold_more_tokens_than_there_are(redis_url: str) -> None:
+    semaphore = Semaphore(redis_url, "api", 3)
+    running: list[int] = [0]
+    most: list[int] = []
+
+    async def handle(_task: ActiveTask) -> None:
+        async with semaphore:
+            running[0] += 1
+            most.append(running[0])
+            await asyncio.sleep(0)
+            running[0] -= 1
+
+    await run(redis_url, handle, *[Task("t")] * 60)
+    assert len(most) == 60
+    assert max(most) <= 3
+    await semaphore.aclose()
