@@ -33,7 +33,7 @@ Outcome: TypeAlias = bool | Refusal | BrokerError | PoisonError
 Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]
 
 MAX_ROWS: Final = 128
-MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_BYTES: Final = 1024 * 1024
 """Messages of one batch, unless a single one is larger."""
 
 KEPT: Final = timedelta(days=7)
