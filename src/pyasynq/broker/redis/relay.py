@@ -1,6 +1,7 @@
 """Bring in the tasks of an outbox, each once."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
@@ -68,7 +69,7 @@ def _relayed(rows: Sequence[Row], kept_s: int) -> Call:
     queue = rows[0][1].message.queue
     each: list[Each] = []
     for row, plan in rows:
-        each += (row, *created(plan)[:OF_EVERY_PLAN], *_place(plan))
+        each += (row, *islice(created(plan), OF_EVERY_PLAN), *_place(plan))
     return scripts.relay(
         each,
         pending=keys.container(queue, TaskState.PENDING),
