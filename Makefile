@@ -5,13 +5,16 @@ export PYTHON
 setup := @tools/setup
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the member service and watch a mail travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
 test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/test_servers.py -k kill")
 	$(setup) test pytest -n 2 $(ARGS)
+
+differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)
+	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
 
 lint: ## read the code with every tool: format, style, types, layers, dependencies
 	$(setup) check ruff format --check --quiet
@@ -49,4 +52,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test lint check cover fmt bench proto pins clean
+.PHONY: help demo test differential lint check cover fmt bench proto pins clean

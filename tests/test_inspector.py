@@ -602,6 +602,7 @@ async def test_an_empty_queue_is_deleted_with_all_its_keys(
     lease = await a_lease(broker)
     await settle(broker, lease, DONE)
     await r.sadd("asynq:{q}:groups", "stale")
+    await r.hset("asynq:{q}:group_search", "cursor", "0")
     await inspector.delete_queue("q")
     assert await r.keys("*") == []
 

@@ -162,10 +162,15 @@ def test_zero_is_a_delay_and_a_retention(option: str) -> None:
     assert getattr(checked({option: timedelta()}), option) == timedelta()
 
 
-@pytest.mark.parametrize("option", DURATIONS + DURATIONS_OR_ZERO)
+@pytest.mark.parametrize("option", [*DURATIONS, "retention"])
 def test_a_fraction_above_a_second_rounds_up(option: str) -> None:
     options = checked({option: timedelta(seconds=1, microseconds=1)})
     assert getattr(options, option) == timedelta(seconds=2)
+
+
+def test_a_delay_is_not_rounded_before_it_is_an_instant() -> None:
+    delay = timedelta(seconds=1, microseconds=1)
+    assert checked({"process_in": delay}).process_in == delay
 
 
 @pytest.mark.parametrize("option", DURATIONS + DURATIONS_OR_ZERO)

@@ -8,12 +8,11 @@ import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from pyasynq.broker import Broker, EnqueuePath, connect
 from pyasynq.clock import Clock
-from pyasynq.compose import Plan, compose, describe
+from pyasynq.compose import Plan, compose, describe, size_of
 from pyasynq.errors import (
     ClientClosedError,
     OptionError,
@@ -67,6 +66,11 @@ class Client:
         self._gathered = _Gathered(self._broker.enqueueing)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+
+    @property
+    def broker(self) -> Broker:
+        """What carries tasks, for the parts of pyasynq that share this client's connections."""
+        return self._broker
 
     async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; the options of the call win over the task's own.
@@ -193,7 +197,7 @@ class Client:
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
         merged = merge(task.options, options)
-        size = _size(task, merged)
+        size = size_of(task, merged)
         if size > self._max_payload:
             allowed = f"at most {self._max_payload} bytes with headers (max_payload)"
             raise OptionError("payload", size, allowed)
@@ -219,15 +223,6 @@ class Client:
             composed if isinstance(composed, OptionError) else next(answers) or composed.info()
             for composed in chunk
         ]
-
-
-def _size(task: Task, options: Options) -> int:
-    """Return the bytes of the task's payload and headers."""
-    size = 0 if task.payload is None else len(task.payload)
-    if task.headers or options.headers:
-        headers = {**task.headers, **options.headers}
-        size += sum(len(text.encode()) for text in chain(headers, headers.values()))
-    return size
 
 
 class _Composed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -145,6 +146,15 @@ def changed(message: TaskMessage, options: Options, *, payload: bytes | None = N
         copy.deadline = int(options.deadline.timestamp())
     copy.headers.update(options.headers)
     return copy
+
+
+def size_of(task: Task, options: Options) -> int:
+    """Return the bytes of the task's payload and headers."""
+    size = 0 if task.payload is None else len(task.payload)
+    if task.headers or options.headers:
+        headers = _headers(task, options)
+        size += sum(len(text.encode()) for text in chain(headers, headers.values()))
+    return size
 
 
 def _timeout_s(options: Options) -> int:

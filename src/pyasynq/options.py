@@ -225,17 +225,21 @@ def _max_retry(name: str, value: object) -> int:
 
 def _duration(name: str, value: object, *, zero: bool) -> timedelta:
     if isinstance(value, timedelta) and (SECOND <= value <= LONGEST or (zero and not value)):
-        return SECOND * whole_seconds(value)
+        return value
     allowed = "a timedelta of at least a second and at most a hundred years"
     raise OptionError(name, value, allowed + (", or zero" if zero else ""))
 
 
 def _some_time(name: str, value: object) -> timedelta:
-    return _duration(name, value, zero=False)
+    return SECOND * whole_seconds(_duration(name, value, zero=False))
 
 
 def _time_or_zero(name: str, value: object) -> timedelta:
-    return _duration(name, value, zero=True)
+    return SECOND * whole_seconds(_duration(name, value, zero=True))
+
+
+def _delay(name: str, value: object) -> timedelta:
+    return _duration(name, value, zero=True)  # the instant it leads to is rounded, and that once
 
 
 def _headers(_name: str, value: object) -> Mapping[str, str]:
@@ -257,7 +261,7 @@ _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "deadline": check_instant,
     "unique": _some_time,
     "process_at": check_instant,
-    "process_in": _time_or_zero,
+    "process_in": _delay,
     "retention": _time_or_zero,
     "group": _group,
     "headers": _headers,

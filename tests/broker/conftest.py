@@ -1,7 +1,7 @@
 """The brokers that the shared tests of their behaviour run against."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 import pytest
 
@@ -23,8 +23,14 @@ async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
 @pytest.fixture
 def cluster_url(redis_cluster: RedisCluster) -> Iterator[str]:
     """Yield the address of an empty cluster; afterwards refuse keys that asynq does not know."""
-    with ExitStack() as stack:
-        for node in redis_cluster.nodes:
-            stack.enter_context(closing(node.client())).flushall()
+    _flush(redis_cluster)
     yield redis_cluster.url
-    assert [strange_keys(node, keys.KINDS) for node in redis_cluster.nodes] == [{}, {}, {}]
+    strange = [strange_keys(node, keys.KINDS) for node in redis_cluster.nodes]
+    _flush(redis_cluster)  # other tests look at the same cluster
+    assert strange == [{}, {}, {}]
+
+
+def _flush(cluster: RedisCluster) -> None:
+    for node in cluster.nodes:
+        with closing(node.client()) as client:
+            client.flushall()

@@ -119,3 +119,20 @@ async def test_a_task_whose_time_has_come_waits_for_the_forwarder(broker: Broker
 
 async def test_an_empty_batch_is_answered_with_nothing(broker: Broker) -> None:
     assert await broker.enqueueing.enqueue([]) == []
+
+
+async def test_of_a_batch_the_first_with_an_id_is_accepted_whatever_its_kind(
+    broker: Broker,
+) -> None:
+    plans = [a_pending("1"), a_scheduled("2"), a_pending("2"), a_grouped("1")]
+    answers = await broker.enqueueing.enqueue(plans)
+    assert answers[:2] == [None, None]
+    assert [type(answer) for answer in answers[2:]] == [TaskIDConflictError, TaskIDConflictError]
+
+
+async def test_of_a_batch_the_first_with_a_lock_is_accepted_whatever_its_kind(
+    broker: Broker,
+) -> None:
+    plans = [a_pending("1"), a_grouped("2", lock=LOCK), a_pending("3", lock=LOCK)]
+    answers = await broker.enqueueing.enqueue(plans)
+    assert [type(answer) for answer in answers] == [type(None), type(None), DuplicateTaskError]

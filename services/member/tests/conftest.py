@@ -16,7 +16,7 @@ from member.store import database
 from member.store.database import Database
 from member.tokens import TokenMint
 from services.member.tests.doubles import FakeClock, MailFolder, TaskList
-from services.member.tests.postgres import PostgresServer
+from tests.postgres import PostgresServer
 from tests.servers import RedisServer
 
 # How long one example takes says more about the machine than about the code.

@@ -105,7 +105,7 @@ async def test_the_task_waits_in_redis_until_it_is_due(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:
     await create_alice(addresses.grpc)
-    assert tasks_in(redis, "scheduled") == 1
+    await wait_until(lambda: tasks_in(redis, "scheduled") == 1)
     assert sink[0].mails.empty()
 
 
@@ -139,20 +139,42 @@ async def test_a_task_that_can_never_succeed_is_archived_at_once(
     await wait_until(lambda: tasks_in(redis, "archived") == 1)
 
 
-async def test_without_redis_a_sign_up_fails_and_can_be_repeated(
+async def test_without_redis_people_sign_up_and_their_mails_follow(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:
     redis.stop()
-    async with stub_of(addresses.grpc) as stub:
+    await create_alice(addresses.grpc)
+    redis.start()
+    assert link_of(await sink[0].mails.get())
+
+
+async def test_a_task_that_waits_in_the_outbox_survives_the_program(
+    settings: Settings, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    async with running(settings) as found:
+        redis.stop()
+        await create_alice(found.grpc)
+    redis.start()
+    async with running(settings):
+        assert link_of(await sink[0].mails.get())
+
+
+async def test_queued_at_once_a_sign_up_without_redis_fails_and_can_be_repeated(
+    settings: Settings, redis: RedisServer, sink: tuple[SmtpSink, str]
+) -> None:
+    direct = settings.model_copy(update={"task_distributor": "redis"})
+    async with running(direct) as found, stub_of(found.grpc) as stub:
+        redis.stop()
         with pytest.raises(aio.AioRpcError) as caught:
             await stub.CreateMember(ALICE)
         redis.start()
         await stub.CreateMember(ALICE)
+        mail = await sink[0].mails.get()
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert (caught.value.details() or "").startswith(
         "failed to distribute task to send verify email: "
     )
-    assert link_of(await sink[0].mails.get())
+    assert link_of(mail)
 
 
 async def test_without_a_mail_server_mails_go_to_the_folder(
@@ -258,6 +280,12 @@ async def output_until(process: Process, text: bytes) -> bytes:
     pytest.fail(f"the program ended before it said {text!r}")
 
 
+async def output_of(process: Process) -> bytes:
+    """Return all that the program says until it ends."""
+    assert process.stdout is not None
+    return await process.stdout.read()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_program_in_order(
     variables: dict[str, str], tmp_path: Path, number: signal.Signals
@@ -286,10 +314,22 @@ async def test_an_address_that_is_taken_ends_the_start_by_its_name(
     _, taken = sink
     changed = {**variables, f"{face}_SERVER_ADDRESS": taken}
     async with program(changed, tmp_path) as process:
-        line = await output_until(process, b"member service failed")
+        said = await output_of(process)
         assert await process.wait() == 1
-    assert f"on {taken}".encode() in line
-    assert b"Traceback" not in line
+    line = said.splitlines()[-1]
+    assert b"member service failed" in line
+    assert f"on {taken}: Address already in use".encode() in line
+    assert not [line for line in said.splitlines() if not line.startswith(b"{")]
+
+
+async def test_a_database_of_another_kind_ends_the_start_in_one_line(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    async with program({**variables, "DB_SOURCE": "mysql://x"}, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() == 2
+    assert len(said.splitlines()) == 1
+    assert said.startswith(b"member: cannot start: DB_SOURCE: must be sqlite:///file or")
 
 
 async def test_a_missing_secret_ends_the_start_by_its_name(

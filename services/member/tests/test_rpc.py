@@ -86,6 +86,22 @@ async def test_all_violations_arrive_together(stub: MemberServiceStub) -> None:
     ]
 
 
+async def test_the_message_says_the_reasons_in_words(stub: MemberServiceStub) -> None:
+    request = pb.CreateMemberRequest(membername="a", full_name="A", email="a@b.de", password="x")
+    error = await refusal(stub.CreateMember(request))
+    assert error.details() == (
+        "membername: must be 3 to 32 characters of a-z, 0-9 and _; "
+        "password: must be 8 to 128 characters"
+    )
+
+
+async def test_bytes_that_are_no_message_are_the_callers_fault(channel: aio.Channel) -> None:
+    raw = cast("Any", channel).unary_unary("/member.v1.MemberService/CreateMember")
+    error = await refusal(raw(b"\xff\xff\xff"))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == "the request is no valid message"
+
+
 async def test_a_duplicate_names_its_field_and_shows_no_sql(stub: MemberServiceStub) -> None:
     await stub.CreateMember(ALICE)
     second = pb.CreateMemberRequest()

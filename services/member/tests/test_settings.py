@@ -20,7 +20,8 @@ PRODUCTION = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and an environment without our settings."""
     monkeypatch.chdir(tmp_path)
-    for name in (*PRODUCTION, "REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD"):
+    others = ("REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD", "DB_SOURCE")
+    for name in (*PRODUCTION, *others):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -77,10 +78,14 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
             "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network",
         ),
         ({"SMTP_ADDRESS": "nowhere"}, "SMTP_ADDRESS: must be host:port"),
-        ({"VERIFY_EMAIL_DELAY": "0s"}, "VERIFY_EMAIL_DELAY: Input should be greater than"),
+        ({"VERIFY_EMAIL_DELAY": "0s"}, "VERIFY_EMAIL_DELAY: must be 1s to 720h"),
+        ({"VERIFY_EMAIL_DELAY": "10"}, "VERIFY_EMAIL_DELAY: must be 1s to 720h, with a unit"),
+        ({"SHUTDOWN_TIMEOUT": "9" * 400 + "h"}, "SHUTDOWN_TIMEOUT: must be 0s to 24h"),
+        ({"DB_SOURCE": "mysql://x:secret@y/z"}, "DB_SOURCE: must be sqlite:///file or"),
+        ({"DB_SOURCE": "nowhere"}, "DB_SOURCE: must be sqlite:///file or postgresql://"),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
     ],
-    ids=["key", "password", "address", "delay", "number"],
+    ids=["key", "password", "address", "short", "unit", "long", "database", "no URL", "number"],
 )
 def test_a_setting_that_does_not_fit_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], problem: str
@@ -105,8 +110,15 @@ def test_durations_are_written_as_in_go(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "10 s", "s", "-1s", "10"])
-def test_what_is_no_duration_of_go_is_left_to_others(text: str) -> None:
-    assert duration(text) == text
+def test_what_is_no_duration_of_go_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no duration"):
+        duration(text)
+
+
+def test_a_short_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"ENVIRONMENT": "development", "TOKEN_SYMMETRIC_KEY": "short"}
+    (found,) = problems_with(monkeypatch, **changes)
+    assert found.startswith("TOKEN_SYMMETRIC_KEY must have at least 32 characters")
 
 
 def test_an_ipv6_host_stands_in_brackets() -> None:

@@ -48,7 +48,7 @@ def test_violations_travel_as_bad_request() -> None:
         ("email", "wrong"),
         ("password", "short"),
     ]
-    assert (status.code, status.message) == (3, "invalid email, password")
+    assert (status.code, status.message) == (3, "email: wrong; password: short")
 
 
 def test_each_field_that_is_taken_travels_as_error_info() -> None:

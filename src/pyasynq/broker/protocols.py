@@ -152,6 +152,25 @@ class EnqueuePath(Protocol):
         ...
 
 
+class RelayPath(Protocol):
+    """Bring in the tasks of an outbox, each once however often its row is sent."""
+
+    async def relay(
+        self, rows: Sequence[tuple[str, Plan]], *, kept_s: int
+    ) -> list[bool | Refusal | BrokerError]:
+        """Carry out the plans of *rows*, each with the id of its row.
+
+        Returns:
+            For each row, in order: True if its task was created now, False if by an earlier call,
+            which is known for *kept_s* seconds, or why not.
+        """
+        ...
+
+    async def shorten(self, rows: Sequence[tuple[str, str]], *, kept_s: int) -> None:
+        """Let the receipts of *rows*, queue and id, end *kept_s* seconds from now."""
+        ...
+
+
 class ProcessPath(Protocol):
     """Take tasks, keep them, and say what became of them."""
 
@@ -413,6 +432,11 @@ class Broker(Protocol):
     @property
     def enqueueing(self) -> EnqueuePath:
         """Bring tasks in."""
+        ...
+
+    @property
+    def relaying(self) -> RelayPath:
+        """Bring in the tasks of an outbox."""
         ...
 
     @property

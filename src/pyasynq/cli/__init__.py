@@ -14,6 +14,7 @@ from pyasynq.cli import (
     group,
     metrics,
     queue,
+    relay,
     scheduler,
     server,
     stats,
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pyasynq {__version__}")
     add_flags(parser)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for noun in (worker, scheduler, queue, task, group, server, cron, stats, metrics):
+    for noun in (worker, scheduler, relay, queue, task, group, server, cron, stats, metrics):
         noun.add_to(commands, os.environ)
     completion.add_to(commands)
     version = commands.add_parser("version", help="print the version")

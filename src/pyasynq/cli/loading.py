@@ -1,23 +1,26 @@
-"""Find the user's app."""
+"""Find the user's app, or relay."""
 
 import importlib
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyasynq.cli.exits import Exit, ExitError
 
 if TYPE_CHECKING:
     from pyasynq.app import App
+    from pyasynq.outbox import Relay
+
+T = TypeVar("T")
 
 _OURS: Final = (__file__, importlib.__file__, "<frozen importlib")
 """Files whose frames tell the user nothing."""
 
 
 class BrokenModuleError(ExitError):
-    """The module of the app is there, and has an error in it."""
+    """The module of the app, or relay, is there, and has an error in it."""
 
     def __init__(self, module: str, error: BaseException) -> None:
         """Show the traceback of *error* from the user's *module* down."""
@@ -33,43 +36,61 @@ def load_app(place: str) -> "App":
     Raises:
         ExitError: If there is no such module or name, or it is no App.
     """
+    from pyasynq.app import App
+
+    return _loaded(place, "app", App, "pyasynq.App")
+
+
+def load_relay(place: str) -> "Relay":
+    """Return the `Relay` at *place*, ``module:name``; the name is ``relay`` when left out.
+
+    Raises:
+        ExitError: If there is no such module or name, it is no Relay, or SQLAlchemy is missing.
+    """
+    try:
+        from pyasynq.outbox import Relay
+    except ModuleNotFoundError as error:
+        text = f"{error.name} is missing: pip install 'pyasynq[sqlalchemy]'"
+        raise ExitError(Exit.FAILED, text) from error
+
+    return _loaded(place, "relay", Relay, "pyasynq.outbox.Relay")
+
+
+def _loaded(place: str, noun: str, kind: type[T], called: str) -> T:
+    """Return what is at *place*, a *kind*; its name is *noun* when left out."""
     module_name, _, name = place.partition(":")
-    _check_module_name(place, module_name, name)
+    _check_module_name(place, noun)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    return _app_in(_imported(module_name), name or "app")
+    module = _imported(module_name, noun)
+    found = getattr(module, name or noun, None)
+    if isinstance(found, kind):
+        return found
+    others = [known for known, value in vars(module).items() if isinstance(value, kind)]
+    there = f"there is {', '.join(others)}" if others else "there is none at all"
+    text = f"{module_name!r} has no {called} called {name or noun!r}; {there}"
+    raise ExitError(Exit.NOT_FOUND, text)
 
 
-def _check_module_name(place: str, module: str, name: str) -> None:
+def _check_module_name(place: str, noun: str) -> None:
+    module, _, name = place.partition(":")
     if module and not module.startswith(".") and "/" not in module and not module.endswith(".py"):
         return
     likely = module.removesuffix(".py").strip("./").replace("/", ".")
-    hint = f"did you mean {likely}:{name or 'app'}?" if likely else "name it as module:app"
+    hint = f"did you mean {likely}:{name or noun}?" if likely else f"name it as module:{noun}"
     raise ExitError(Exit.USAGE, f"{place!r} names no module: {hint}")
 
 
-def _imported(name: str) -> ModuleType:
+def _imported(name: str, noun: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise BrokenModuleError(name, error) from None  # something it needs is not there
-        text = f"there is no module {name!r} here: name it as module:app"
+        text = f"there is no module {name!r} here: name it as module:{noun}"
         raise ExitError(Exit.NOT_FOUND, text) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code
         raise BrokenModuleError(name, error) from None
-
-
-def _app_in(module: ModuleType, name: str) -> "App":
-    from pyasynq.app import App
-
-    app = getattr(module, name, None)
-    if isinstance(app, App):
-        return app
-    apps = [known for known, value in vars(module).items() if isinstance(value, App)]
-    there = f"there is {', '.join(apps)}" if apps else "there is none at all"
-    text = f"{module.__name__!r} has no pyasynq.App called {name!r}; {there}"
-    raise ExitError(Exit.NOT_FOUND, text)
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:

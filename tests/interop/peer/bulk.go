@@ -10,7 +10,8 @@ import (
 type bulkCalls map[string]func(queue string) (int, error)
 
 // bulk obeys VERB QUEUE STATE [GROUP] and tells how many tasks were moved.
-func bulk(i call, calls bulkCalls) error {
+func bulk(i call, bound func(*asynq.Inspector, string) bulkCalls) error {
+	calls := bound(i.Inspector, i.name(3))
 	move := calls[i.name(2)]
 	if move == nil {
 		return fmt.Errorf("no state %q for this; states: %s", i.name(2), names(calls))
@@ -22,36 +23,36 @@ func bulk(i call, calls bulkCalls) error {
 	return emit(map[string]int{"count": count})
 }
 
-// ofGroup binds the group argument of a call that wants one.
-func (i call) ofGroup(move func(*asynq.Inspector, string, string) (int, error)) func(string) (int, error) {
-	return func(queue string) (int, error) { return move(i.Inspector, queue, i.name(3)) }
+// ofGroup binds the group of a call that wants one.
+func ofGroup(i *asynq.Inspector, group string, move func(*asynq.Inspector, string, string) (int, error)) func(string) (int, error) {
+	return func(queue string) (int, error) { return move(i, queue, group) }
 }
 
-func runners(i call) bulkCalls {
+func runners(i *asynq.Inspector, group string) bulkCalls {
 	return bulkCalls{
 		"scheduled":   i.RunAllScheduledTasks,
 		"retry":       i.RunAllRetryTasks,
 		"archived":    i.RunAllArchivedTasks,
-		"aggregating": i.ofGroup((*asynq.Inspector).RunAllAggregatingTasks),
+		"aggregating": ofGroup(i, group, (*asynq.Inspector).RunAllAggregatingTasks),
 	}
 }
 
-func archivers(i call) bulkCalls {
+func archivers(i *asynq.Inspector, group string) bulkCalls {
 	return bulkCalls{
 		"pending":     i.ArchiveAllPendingTasks,
 		"scheduled":   i.ArchiveAllScheduledTasks,
 		"retry":       i.ArchiveAllRetryTasks,
-		"aggregating": i.ofGroup((*asynq.Inspector).ArchiveAllAggregatingTasks),
+		"aggregating": ofGroup(i, group, (*asynq.Inspector).ArchiveAllAggregatingTasks),
 	}
 }
 
-func deleters(i call) bulkCalls {
+func deleters(i *asynq.Inspector, group string) bulkCalls {
 	return bulkCalls{
 		"pending":     i.DeleteAllPendingTasks,
 		"scheduled":   i.DeleteAllScheduledTasks,
 		"retry":       i.DeleteAllRetryTasks,
 		"archived":    i.DeleteAllArchivedTasks,
 		"completed":   i.DeleteAllCompletedTasks,
-		"aggregating": i.ofGroup((*asynq.Inspector).DeleteAllAggregatingTasks),
+		"aggregating": ofGroup(i, group, (*asynq.Inspector).DeleteAllAggregatingTasks),
 	}
 }

@@ -53,9 +53,9 @@ var verbs = map[string]func(call) error{
 	"unpause":        func(i call) error { return done(i.UnpauseQueue(i.name(1))) },
 	"deletequeue":    func(i call) error { return done(i.DeleteQueue(i.name(1), i.name(2) == "force")) },
 
-	"runall":     func(i call) error { return bulk(i, runners(i)) },
-	"archiveall": func(i call) error { return bulk(i, archivers(i)) },
-	"deleteall":  func(i call) error { return bulk(i, deleters(i)) },
+	"runall":     func(i call) error { return bulk(i, runners) },
+	"archiveall": func(i call) error { return bulk(i, archivers) },
+	"deleteall":  func(i call) error { return bulk(i, deleters) },
 }
 
 func showQueues(i call) error {
@@ -79,7 +79,17 @@ func showGroups(i call) error {
 // showTasks lists the tasks of a queue in a state; aggregating takes a group as well.
 func showTasks(i call) error {
 	queue, state, group := i.name(1), i.name(2), i.name(3)
-	list := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+	list := listers(i.Inspector, group)
+	if list[state] == nil {
+		return fmt.Errorf("no state %q; states: %s", state, names(list))
+	}
+	tasks, err := list[state](queue, i.page...)
+	return emitAll(tasks, err, newTaskRecord)
+}
+
+// listers maps a state to the call that lists a queue's tasks in that state.
+func listers(i *asynq.Inspector, group string) map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error) {
+	return map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 		"pending":   i.ListPendingTasks,
 		"active":    i.ListActiveTasks,
 		"scheduled": i.ListScheduledTasks,
@@ -90,11 +100,6 @@ func showTasks(i call) error {
 			return i.ListAggregatingTasks(queue, group, page...)
 		},
 	}
-	if list[state] == nil {
-		return fmt.Errorf("no state %q; states: %s", state, names(list))
-	}
-	tasks, err := list[state](queue, i.page...)
-	return emitAll(tasks, err, newTaskRecord)
 }
 
 func showTask(i call) error {

@@ -19,6 +19,7 @@ var commands = map[string]func(args []string) error{
 	"work":          work,
 	"schedule":      schedule,
 	"inspect":       inspect,
+	"drive":         drive,
 	"encode":        encode,
 	"decode":        decode,
 	"vectors":       vectors,

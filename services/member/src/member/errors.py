@@ -38,9 +38,8 @@ class InvalidInputError(MemberError):
     """Fields of a request break their rules."""
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
-        """Name every field of *violations*."""
-        names = ", ".join(violation.field for violation in violations)
-        super().__init__(f"invalid {names}")
+        """Say what is wrong with each field of *violations*."""
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
         self.violations = violations
 
 

@@ -18,12 +18,18 @@ from member.service import MemberService
 from member.settings import Settings, host_and_port
 from member.store import database
 from member.store.database import Database
+from member.store.tables import OUTBOX
 from member.tokens import TokenMint
 from member.web.pages import pages
 from member.web.server import PageServer, bound_address, listen
-from member.worker.distributor import RedisTaskDistributor
+from member.worker.distributor import (
+    OutboxTaskDistributor,
+    RedisTaskDistributor,
+    TaskDistributor,
+)
 from member.worker.processor import RedisTaskProcessor, TaskProcessor
 from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
+from pyasynq.outbox import Relay
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,6 +55,16 @@ class _TaskProcessorPart:
             await stop.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class _RelayPart:
+    relay: Relay
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        async with self.relay.running():
+            started("")
+            await stop.wait()
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[Addresses]:
     """Run everything until the end of the block, then drain.
@@ -59,7 +75,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
     with closing(listen(*host_and_port(settings.http_server_address))) as listener:
         http = bound_address(listener)
         public_url = settings.public_url or f"http://{http}"
-        async with _opened(settings, public_url) as (service, processor):
+        async with _opened(settings, public_url) as (service, processor, relay):
             grace = settings.shutdown_timeout
             page_server = PageServer(pages(service), listener, grace=grace)
             grpc_server = GrpcServer(service, settings.grpc_server_address, grace=grace)
@@ -67,6 +83,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
             async with asyncio.TaskGroup() as group:
                 # Who takes tasks comes first, who makes them last.
                 await start(group, _TaskProcessorPart(processor), stop)
+                await start(group, _RelayPart(relay), stop)
                 await start(group, page_server, stop)
                 grpc = await start(group, grpc_server, stop)
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
@@ -82,7 +99,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
 @asynccontextmanager
 async def _opened(
     settings: Settings, public_url: str
-) -> AsyncGenerator[tuple[MemberService, TaskProcessor]]:
+) -> AsyncGenerator[tuple[MemberService, TaskProcessor, Relay]]:
     redis = settings.redis_address.get_secret_value()
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened_database,
@@ -92,12 +109,22 @@ async def _opened(
             service = MemberService(
                 database=opened_database,
                 passwords=passwords,
-                distributor=RedisTaskDistributor(client),
+                distributor=_distributor(settings, opened_database, client),
                 verify_email_delay=settings.verify_email_delay,
                 max_wrong=settings.verify_email_max_wrong,
             )
             mailer = _mailer(settings, opened_database, public_url)
-            yield service, RedisTaskProcessor(client, _worker(settings), mailer)
+            processor = RedisTaskProcessor(client, _worker(settings), mailer)
+            # Also where tasks are queued at once: the outbox may hold some from before.
+            yield service, processor, Relay(OUTBOX, opened_database.engine, client)
+
+
+def _distributor(
+    settings: Settings, opened_database: Database, client: pyasynq.Client
+) -> TaskDistributor:
+    if settings.task_distributor == "redis":
+        return RedisTaskDistributor(client)
+    return OutboxTaskDistributor(OUTBOX, opened_database)
 
 
 def _worker(settings: Settings) -> pyasynq.Server:

@@ -71,9 +71,8 @@ class MemberService:
     async def create_member(self, sign_up: SignUp) -> Member:
         """Store a member and queue the verification mail; both or neither.
 
-        The task is queued inside the transaction: if Redis does not take it, the
-        member is not stored and the same sign-up can be tried again. If the commit
-        fails after that, the task finds nobody and ends.
+        The task is distributed inside the transaction: if it cannot be, the member is
+        not stored, and the same sign-up can be tried again.
 
         Raises:
             InvalidInputError: If fields break their rules.

@@ -8,20 +8,56 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.exc import ArgumentError
 
 from member.passwords import HashCost
+from member.store.database import url_of
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _KEY_CHARACTERS = 32
 
 
-def duration(value: object) -> object:
-    """Read a duration in Go's form, ``10s``, ``15m`` or ``1h30m``; leave others as they are."""
-    if not isinstance(value, str) or not re.fullmatch(rf"(?:{_DURATION.pattern})+", value):
+def duration(text: str) -> timedelta:
+    """Return the duration that *text* gives in Go's form: ``10s``, ``15m`` or ``1h30m``.
+
+    Raises:
+        ValueError: If it is in no such form, or longer than durations can be.
+    """
+    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
+        msg = f"no duration: {text!r}"
+        raise ValueError(msg)
+    parts = _DURATION.findall(text)
+    try:
+        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    except OverflowError as error:
+        msg = "too long for a duration"
+        raise ValueError(msg) from error
+
+
+def _between(least: str, most: str) -> BeforeValidator:
+    """Return what reads a duration and says how to write one, and which are allowed."""
+
+    def read(given: str | timedelta) -> timedelta:
+        msg = f"must be {least} to {most}, with a unit: write 10s, 15m or 1h30m"
+        try:
+            value = given if isinstance(given, timedelta) else duration(given)
+        except ValueError:
+            raise ValueError(msg) from None
+        if not duration(least) <= value <= duration(most):
+            raise ValueError(msg)
         return value
-    parts = _DURATION.findall(value)
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+    return BeforeValidator(read)
+
+
+def _db_source(value: SecretStr) -> SecretStr:
+    try:
+        url_of(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        msg = "must be sqlite:///file or postgresql://user:password@host/name"
+        raise ValueError(msg) from None  # the error may quote a password
+    return value
 
 
 def address(value: str) -> str:
@@ -42,7 +78,6 @@ def host_and_port(value: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
 Address = Annotated[str, AfterValidator(address)]
 
 
@@ -56,7 +91,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """What the service is told. Durations: ``10s``, ``15m``, ``1h30m``, or seconds.
+    """What the service is told. Durations: ``10s``, ``15m``, ``1h30m``.
 
     Attributes:
         environment: ``development`` has defaults for everything; ``production`` asks
@@ -73,10 +108,12 @@ class Settings(BaseSettings):
         smtp_address: ``host:port`` of the mail server; without it mails are files.
         smtp_security: ``none``, ``starttls``, or ``tls`` from the first byte.
         mailbox_dir: Folder for mails without a mail server.
-        verify_email_delay: Wait before the verification mail. At least one second: the
-            task is queued just before the member is committed, and must not find nobody.
+        verify_email_delay: Wait before the verification mail. At least one second: a task that
+            is queued at once is queued before its member is committed, and must not find nobody.
         verify_email_lifetime: How long a link verifies, counted from the last sending.
         verify_email_max_wrong: Wrong tokens after which a link is locked.
+        task_distributor: ``outbox`` writes tasks with the member and queues them after the
+            commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
         password_hash_time: Passes of argon2id over its memory.
         password_hash_memory_kib: Memory of one hash, KiB.
@@ -96,7 +133,7 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = "production"
-    db_source: SecretStr = SecretStr("sqlite:///member.db")
+    db_source: Annotated[SecretStr, AfterValidator(_db_source)] = SecretStr("sqlite:///member.db")
     redis_address: SecretStr = SecretStr("127.0.0.1:6379")
     grpc_server_address: Address = "127.0.0.1:9090"
     http_server_address: Address = "127.0.0.1:8080"
@@ -108,19 +145,22 @@ class Settings(BaseSettings):
     smtp_address: Annotated[str, AfterValidator(lambda v: v and address(v))] = ""
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
     mailbox_dir: Path = Path("mailbox")
-    verify_email_delay: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)
-    verify_email_lifetime: Duration = timedelta(minutes=15)
+    verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
+    verify_email_lifetime: Annotated[timedelta, _between("1s", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
+    task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
     password_hash_time: Annotated[int, Field(ge=1)] = 3
     password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536
     password_hash_threads: Annotated[int, Field(ge=1)] = 2
-    shutdown_timeout: Duration = timedelta(seconds=10)
+    shutdown_timeout: Annotated[timedelta, _between("0s", "24h")] = timedelta(seconds=10)
     log_format: Literal["auto", "console", "json"] = "auto"
 
     @_model_validator(mode="after")
     def _complete(self) -> Self:
-        problems = [*self._missing(), *self._weak()] if self.environment == "production" else []
+        problems = self._weak()
+        if self.environment == "production":
+            problems += [*self._missing(), *self._shown()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -136,16 +176,14 @@ class Settings(BaseSettings):
         return [f"{name} {hint}" for name, value in needed.items() if not value]
 
     def _weak(self) -> list[str]:
-        key = self.token_symmetric_key.get_secret_value()
-        weak = {
-            f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters": (
-                0 < len(key) < _KEY_CHARACTERS
-            ),
-            "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network": (
-                self.smtp_security == "none" and bool(self.email_sender_password.get_secret_value())
-            ),
-        }
-        return [problem for problem, holds in weak.items() if holds]
+        if not 0 < len(self.token_symmetric_key.get_secret_value()) < _KEY_CHARACTERS:
+            return []
+        return [f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters"]
+
+    def _shown(self) -> list[str]:
+        if self.smtp_security != "none" or not self.email_sender_password.get_secret_value():
+            return []
+        return ["SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network"]
 
     @property
     def token_key(self) -> bytes:

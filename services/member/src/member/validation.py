@@ -21,6 +21,10 @@ _PASSWORD_MIN, _PASSWORD_MAX = 8, 128
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+# Letters, numbers, punctuation and symbols can be seen, but for these: fillers and blanks.
+_SEEN = frozenset("LNPS")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U0001d159")
+
 
 @dataclass(frozen=True, slots=True)
 class _Field:
@@ -38,7 +42,9 @@ def validated(sign_up: SignUp) -> NewMember:
     """
     membername, email = _membername(sign_up.membername), _email(sign_up.email)
     full_name = _full_name(sign_up.full_name)
-    password = _password(sign_up.password, {sign_up.membername, email.value} - {""})
+    typed_email = sign_up.email.strip().casefold()
+    guessable = {sign_up.membername, email.value, typed_email} - {""}
+    password = _password(sign_up.password, guessable)
     locale = _locale(sign_up.locale)
     _refuse(
         membername=membername, full_name=full_name, email=email, password=password, locale=locale
@@ -70,16 +76,29 @@ def _full_name(text: str) -> _Field:
         return _Field("", f"must be 1 to {_FULL_NAME_MAX} characters")
     if any(unicodedata.category(c) in _UNSEEN or c in _TURNING for c in name):
         return _Field("", "must not contain control characters or line breaks")
+    if not _can_be_seen(name):
+        return _Field("", "must have a character that can be seen")
     return _Field(name)
 
 
+def _can_be_seen(text: str) -> bool:
+    return any(unicodedata.category(c)[0] in _SEEN and c not in _BLANK for c in text)
+
+
 def _email(text: str) -> _Field:
+    """Return the address in the one form that is stored and compared: ASCII, lower case.
+
+    The domain is that of IDNA 2008 (xn--...), and not case-folded: folding makes ``straße.de``
+    ``strasse.de``, which somebody else owns. The local part is ASCII anyway: not every mail
+    server takes others (SMTPUTF8).
+    """
     try:
-        # The local part stays ASCII: not every mail server takes others (SMTPUTF8).
-        found = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=False)
+        found = validate_email(
+            text.strip(), check_deliverability=False, allow_smtputf8=False, strict=True
+        )
     except EmailNotValidError as error:
         return _Field("", f"must be an e-mail address: {error}")
-    return _Field(found.normalized.casefold())
+    return _Field(f"{found.local_part}@{found.ascii_domain}".lower())
 
 
 def normalized_password(text: str) -> str:
@@ -95,6 +114,8 @@ def _password(text: str, guessable: set[str]) -> _Field:
     password = normalized_password(text)
     if not _PASSWORD_MIN <= len(password) <= _PASSWORD_MAX:
         return _Field("", f"must be {_PASSWORD_MIN} to {_PASSWORD_MAX} characters")
+    if not _can_be_seen(password):
+        return _Field("", "must have a character that can be seen")
     if password.casefold() in guessable:
         return _Field("", "must not be the member name or the e-mail address")
     if password.casefold() in _common_passwords():

@@ -7,6 +7,7 @@ from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.relay import RedisRelay
 from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.schedule import RedisSchedule
 from pyasynq.broker.redis.semaphore import RedisSemaphore
@@ -24,6 +25,7 @@ class RedisBroker:
         self._owned = owned
         self.registry = RedisRegistry(driver, clock)
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
+        self.relaying = RedisRelay(driver, self.registry.register)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
         self.grouping = RedisGroup(driver)

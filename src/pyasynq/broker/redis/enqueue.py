@@ -1,6 +1,6 @@
 """Bring tasks in."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Final, TypeAlias, cast
 
@@ -45,7 +45,7 @@ class RedisEnqueue:
             return answers
         made = [created(plan) for plan in plans]
         batches = scripts.batches(
-            ((type(plan), plan.message.queue) for plan in plans),
+            _paths(plans),
             (len(one[1]) for one in made),
         )
         try:
@@ -69,6 +69,32 @@ class RedisEnqueue:
         if due:
             await self._register_now(due)
             self._registered.update(dict.fromkeys(due, now + REGISTERED_S))
+
+
+def _paths(plans: Sequence[Plan]) -> Iterator[Hashable]:
+    """Yield for each plan what it shares with those that go out in the same call.
+
+    Of plans that claim the same id or lock the first is to have it; so one of another kind, which
+    is another call, has to wait for a later turn.
+    """
+    if len({type(plan) for plan in plans}) == 1:
+        yield from (plan.message.queue for plan in plans)
+        return
+    turn = 0
+    claimed: dict[tuple[str, ...], type[Plan]] = {}
+    for plan in plans:
+        kind, claims = type(plan), _claims(plan)
+        if any(claimed.get(claim, kind) is not kind for claim in claims):
+            turn, claimed = turn + 1, {}
+        claimed.update(dict.fromkeys(claims, kind))
+        yield turn, kind, plan.message.queue
+
+
+def _claims(plan: Plan) -> list[tuple[str, ...]]:
+    """Return what another plan may want as well."""
+    message = plan.message
+    task = (message.queue, message.id)
+    return [task] if plan.lock is None else [task, (message.queue, message.type, plan.lock.digest)]
 
 
 def _call(first: Plan, made: Sequence[Created]) -> Call:

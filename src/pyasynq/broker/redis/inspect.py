@@ -148,6 +148,7 @@ class RedisInspect(RedisLook, RedisOrder):
             aggregation_sets=keys.aggregation_sets(queue),
             lease=keys.lease(queue),
             paused=keys.paused(queue),
+            group_search=keys.group_search(queue),
             processed=keys.processed(queue),
             failed=keys.failed(queue),
         )

@@ -23,6 +23,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(lease|scheduled|retry|archived|completed)", "zset"),
         (r"asynq:\{.*\}:t:.+", "hash"),
         (r"asynq:\{.*\}:unique:.+", "string"),
+        (r"asynq:\{.*\}:relayed:.+", "string"),
         (r"asynq:\{.*\}:(paused|processed|failed)", "string"),
         (r"asynq:\{.*\}:(processed|failed):\d{4}-\d\d-\d\d", "string"),
         (r"asynq:\{.*\}:groups", "set"),
@@ -92,6 +93,15 @@ def failed(queue: str, day: str = "") -> str:
 def unique(queue: str, type: str, digest: str) -> str:
     """Return the key of a unique lock (string); *digest* is empty without payload."""
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
+
+
+def receipt(queue: str, row: str = "") -> str:
+    """Return the receipt of an outbox's row (string); without a row, their common start.
+
+    Differs:
+        asynq has no such key; it asks for keys by name and does not see this one.
+    """
+    return f"asynq:{{{queue}}}:relayed:{row}"
 
 
 def awaited(queue: str) -> str:

@@ -267,6 +267,8 @@ def _locals(table: str, names: Sequence[str]) -> str:
 enqueue = Script("enqueue")
 schedule = Script("schedule")
 group = Script("group")
+relay = Script("relay")
+shorten = Script("shorten")
 dequeue = Script("dequeue")
 done = Script("done")
 complete = Script("complete")

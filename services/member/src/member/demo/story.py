@@ -22,6 +22,7 @@ from member.demo.smtp import SmtpSink
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 
+_LOOK_S = 0.02
 _LINK = re.compile(r"http://\S+/verify-email\?token=\S+")
 _SIGN_UP = pb.CreateMemberRequest(
     membername="alice",
@@ -63,8 +64,10 @@ async def set_stage(folder: Path, log: ServiceLog, *, delay_s: int) -> AsyncGene
     """Start Redis, a mail server and the service; end them all with the block."""
     narrator = Narrator()
     sink = SmtpSink()
+    narrator.say("Starting Redis and a mail server")
     async with redis_server(folder) as redis, sink.running() as smtp:
         narrator.say("Redis and a mail server started", redis=redis, mail_server=smtp)
+        narrator.say("Starting the member service")
         async with member_service(folder, log, redis=redis, smtp=smtp, delay_s=delay_s) as pid:
             await log.wait("start task processor", within_s=PATIENCE_S)
             started = await log.wait("member service started", within_s=PATIENCE_S)
@@ -124,12 +127,12 @@ async def _enqueued(stage: Stage) -> Event:
     event = await stage.log.wait("enqueued task", within_s=PATIENCE_S)
     key, due = await _scheduled(stage, event)
     stage.narrator.say(
-        "Task enqueued in Redis",
+        "Task written with the member; enqueued in Redis after the commit",
         type=event["type"],
         payload=event["payload"],
         queue=event["queue"],
         max_retry=event["max_retry"],
-        delay=f"{stage.delay_s} s",
+        delay=f"{stage.delay_s} s, rounded up to a whole second, so that nothing is early",
         found_in=f"{key}, due at {due:%H:%M:%S} UTC; now {datetime.now(UTC):%H:%M:%S}",
     )
     return event
@@ -139,11 +142,12 @@ async def _scheduled(stage: Stage, event: Event) -> tuple[str, datetime]:
     """Look into Redis itself: the sorted set of delayed tasks, as every asynq peer reads it."""
     key = f"asynq:{{{event['queue']}}}:scheduled"
     async with Redis.from_url(f"redis://{stage.redis}") as redis:
-        score = await redis.zscore(key, event["task_id"])
-    if score is None:
-        msg = f"Redis holds no task {event['task_id']} in {key}"
-        raise DemoError(msg)
-    return key, datetime.fromtimestamp(float(score), UTC)
+        for _ in range(int(PATIENCE_S / _LOOK_S)):  # it comes a moment after the commit
+            if score := await redis.zscore(key, event["task_id"]):
+                return key, datetime.fromtimestamp(float(score), UTC)
+            await asyncio.sleep(_LOOK_S)
+    msg = f"Redis holds no task {event['task_id']} in {key}"
+    raise DemoError(msg)
 
 
 async def _picked_up(stage: Stage, enqueued: Event) -> None:
@@ -186,16 +190,16 @@ async def _open(stage: Stage, link: str) -> None:
     page = await asyncio.to_thread(_browse, link, "GET")
     _expect('<form method="post">' in page, f"the page has no Confirm button:\n{page}")
     _expect(_verified_at(stage) is None, "opening the link must not verify")
-    stage.narrator.say("Opened the link: a page with a Confirm button; nothing verified yet")
+    stage.narrator.say("Opened the link: a Confirm button; nothing verified yet")
 
 
 async def _confirm(stage: Stage, link: str) -> None:
     page = await asyncio.to_thread(_browse, link, "POST")
     _expect('data-scene="verified"' in page, f"the address was not verified:\n{page}")
-    stage.narrator.say("Pressed Confirm: the page says the address is verified")
+    stage.narrator.say("Pressed Confirm: verified")
     again = await asyncio.to_thread(_browse, link, "POST")
     _expect('data-scene="already"' in again, f"the second click was not recognized:\n{again}")
-    stage.narrator.say("Pressed it again: the page says it already was")
+    stage.narrator.say("Pressed it again: already verified")
 
 
 def _check_database(stage: Stage) -> None:

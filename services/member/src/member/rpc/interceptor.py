@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
@@ -16,6 +17,8 @@ from member.rpc.servicer import Context
 from member.statuses import status_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_MALFORMED = "the request is no valid message"
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -42,15 +45,34 @@ class RpcInterceptor(aio.ServerInterceptor):
             return handler
         return grpc.unary_unary_rpc_method_handler(
             _wrapped(handler.unary_unary, handler_call_details.method),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+
+class _Malformed:
+    """Stands for a request whose bytes are no message."""
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return *deserialize*, but for bytes that it refuses: gRPC would call them our fault."""
+
+    def read(data: bytes) -> object:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _Malformed()
+
+    return read
 
 
 def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:  # noqa: ANN401 - grpc's types know no async handler
     async def handle(request: object, context: Context) -> object:
         start = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=uuid4().hex, method=method):
+            if isinstance(request, _Malformed):
+                log.info("rpc refused", code="INVALID_ARGUMENT", reason=_MALFORMED)
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
             try:
                 response = await handler(request, context)
             except MemberError as error:

@@ -1,5 +1,6 @@
 """Serve gRPC, with health and reflection."""
 
+import socket
 from datetime import timedelta
 
 from grpc import aio
@@ -59,10 +60,18 @@ def _add_health(server: aio.Server) -> HealthServicer:
 
 
 def _bind(server: aio.Server, address: str) -> str:
+    host, _, port = address.rpartition(":")
     try:
-        port = server.add_insecure_port(address)
-    except RuntimeError as error:
-        msg = f"cannot serve gRPC on {address}: {error}"
+        _try(host.strip("[]"), int(port))
+        bound = server.add_insecure_port(address)
+    except (OSError, RuntimeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        msg = f"cannot serve gRPC on {address}: {reason}"
         raise OSError(msg) from error
-    host, _, _ = address.rpartition(":")
-    return f"{host}:{port}"
+    return f"{host}:{bound}"
+
+
+def _try(host: str, port: int) -> None:
+    """Bind once before gRPC does, which would tell a failure in many lines, and not why."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, port), family=family).close()

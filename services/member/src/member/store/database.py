@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from alembic import command
@@ -17,23 +18,43 @@ _DRIVERS = {
 _MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
 
 
+_transaction: ContextVar[AsyncSession] = ContextVar("transaction")
+
+
 class Database:
-    """Transactions on one database."""
+    """Transactions on one database.
+
+    Attributes:
+        engine: What connects to it.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         """Use *engine*; the caller disposes of it."""
-        self._engine = engine
+        self.engine = engine
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
         """Yield a transaction: committed at the end of the block, undone if it raises."""
-        async with AsyncSession(self._engine) as session, session.begin():
-            yield session
+        async with AsyncSession(self.engine) as session, session.begin():
+            outer = _transaction.set(session)
+            try:
+                yield session
+            finally:
+                _transaction.reset(outer)
+
+    @property
+    def transaction(self) -> AsyncSession:
+        """The block of `writing` that this is called in.
+
+        Raises:
+            LookupError: If it is called in none.
+        """
+        return _transaction.get()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
         """Yield a transaction that only reads, so it waits for no writer."""
-        reader = self._engine.execution_options(member_reads=True)
+        reader = self.engine.execution_options(member_reads=True)
         async with AsyncSession(reader) as session, session.begin():
             yield session
 
@@ -62,9 +83,18 @@ async def opened(source: str) -> AsyncGenerator[Database]:
 
 
 def url_of(source: str) -> URL:
-    """Return *source* with the driver that the service uses, and that driver's words."""
+    """Return *source* with the driver that the service uses, and that driver's words.
+
+    Raises:
+        ArgumentError: If *source* is no URL.
+        ValueError: If it is that of another kind of database, or has no sensible port.
+    """
     url = make_url(source)
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    driver = _DRIVERS.get(url.drivername, url.drivername)
+    if driver not in _DRIVERS.values():
+        msg = f"{url.drivername!r} is no database that the service knows"
+        raise ValueError(msg)
+    url = url.set(drivername=driver)
     if url.drivername.endswith("asyncpg") and "sslmode" in url.query:
         mode = url.query["sslmode"]
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})

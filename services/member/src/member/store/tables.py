@@ -6,6 +6,8 @@ from uuid import UUID
 from sqlalchemy import DateTime, Dialect, ForeignKey, Index, MetaData, TypeDecorator, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pyasynq.outbox import Outbox
+
 _NAMES = {
     "pk": "pk_%(table_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -37,6 +39,10 @@ class Table(DeclarativeBase):
 
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+OUTBOX = Outbox(Table.metadata)
+"""Tasks that wait for the end of their transaction, and for Redis."""
 
 
 class MemberRow(Table):

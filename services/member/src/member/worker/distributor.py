@@ -10,7 +10,9 @@ import structlog
 
 import pyasynq
 from member.errors import DistributeError
+from member.store.database import Database
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
+from pyasynq.outbox import Outbox
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -55,17 +57,53 @@ class RedisTaskDistributor:
         Raises:
             DistributeError: If Redis did not take it, or not within five seconds.
         """
-        task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
         async with _described("send verify email"):
+            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
             info = await self._client.enqueue(task)
         log.info(
             "enqueued task",
+            into="redis",
             task_id=info.id,
             type=info.type,
             payload=payload.to_json().decode(),
             queue=info.queue,
             max_retry=info.max_retry,
-            process_at=info.next_process_at and info.next_process_at.isoformat(),
+            delay=str(options.get("process_in", "")),
+        )
+
+
+class OutboxTaskDistributor:
+    """Writes tasks into the transaction that makes them necessary; a relay queues them after it."""
+
+    def __init__(self, outbox: Outbox, database: Database) -> None:
+        """Write into *outbox*, in the transaction of *database* that a task is distributed in."""
+        self._outbox = outbox
+        self._database = database
+
+    async def distribute_task_send_verify_email(
+        self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Write the task "send verify email".
+
+        Raises:
+            DistributeError: If an option is not allowed, or the database does not answer within
+                five seconds.
+            LookupError: Outside a transaction.
+            SQLAlchemyError: If the database did not take it.
+        """
+        transaction = self._database.transaction
+        async with _described("send verify email"):
+            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+            task_id = await self._outbox.enqueue(transaction, task)
+        log.info(
+            "enqueued task",
+            into="outbox",
+            task_id=task_id,
+            type=task.type,
+            payload=payload.to_json().decode(),
+            queue=options.get("queue"),
+            max_retry=options.get("max_retry"),
+            delay=str(options.get("process_in", "")),
         )
 
 

@@ -11,6 +11,7 @@
 --   aggregation_sets  zset
 --   lease             zset
 --   paused            string
+--   group_search      hash
 --   processed         string
 --   failed            string
 -- EACH
@@ -31,5 +32,5 @@ end
 if waiting > 0 then
   return 0
 end
-redis.call("UNLINK", lease, paused, processed, failed, unpack(each))
+redis.call("UNLINK", lease, paused, group_search, processed, failed, unpack(each))
 return 1

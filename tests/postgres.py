@@ -40,7 +40,7 @@ class PostgresServer:
     def new_database(self) -> str:
         """Return the address of an empty database."""
         self._databases += 1
-        name = f"member{self._databases}"
+        name = f"test{self._databases}"
         self._run("createdb", "-h", self.home, "-U", "postgres", name)
         return f"postgresql://postgres@/{name}?host={self.home}"
 

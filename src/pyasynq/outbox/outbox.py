@@ -1,0 +1,114 @@
+"""Write tasks into the database, in the transaction that makes them necessary."""
+
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final, Unpack
+
+from sqlalchemy import MetaData, Table, event, func, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
+
+from pyasynq.client import MAX_PAYLOAD
+from pyasynq.clock import Clock
+from pyasynq.compose import compose, size_of
+from pyasynq.errors import OptionError
+from pyasynq.options import EnqueueOptions, checked, merge
+from pyasynq.outbox.rows import make_table, values_of
+from pyasynq.task import Task
+
+TABLE: Final = "pyasynq_outbox"
+
+
+class Outbox:
+    """A table of tasks that wait for their way into Redis.
+
+    Attributes:
+        table: The table, for migrations, ``create_all``, and queries of your own.
+    """
+
+    def __init__(
+        self,
+        metadata: MetaData | None = None,
+        *,
+        table: str = TABLE,
+        notify: bool = True,
+        max_payload: int = MAX_PAYLOAD,
+        clock: Clock | None = None,
+    ) -> None:
+        """Declare the table in *metadata*.
+
+        Args:
+            metadata: That of your own tables, so that migrations see it; a new one when None.
+            table: Name of the table.
+            notify: Whether relays in other processes are woken, on PostgreSQL.
+            max_payload: Largest payload accepted, headers included, bytes.
+            clock: Tells the time; a test may bring its own.
+        """
+        self.table: Table = make_table(table, MetaData() if metadata is None else metadata)
+        self._notify = notify
+        self._max_payload = max_payload
+        self._clock = clock or Clock()
+        self._wakers: set[Callable[[], None]] = set()
+
+    @property
+    def channel(self) -> str:
+        """PostgreSQL channel on which written tasks are told."""
+        return self.table.name
+
+    async def enqueue(
+        self, session: AsyncSession, task: Task, **options: Unpack[EnqueueOptions]
+    ) -> str:
+        """Write *task* into the transaction of *session*; see `add`."""
+        return await session.run_sync(lambda inner: self.add(inner, task, **options))
+
+    def add(self, session: Session, task: Task, **options: Unpack[EnqueueOptions]) -> str:
+        """Write *task* into the transaction of *session*; return its task id.
+
+        The task is enqueued after the commit. *process_in* counts from now. A task whose *task_id*
+        the queue holds by then, or whose unique lock is held, counts as enqueued.
+
+        Raises:
+            OptionError: If an option or the payload is not allowed; nothing was written.
+            SQLAlchemyError: If the database did not take it.
+        """
+        merged = merge(task.options, checked(options))
+        self._check_size(size_of(task, merged))
+        row_id, now = str(uuid.uuid4()), self._clock.now()
+        plan = compose(task, merged, now=now, task_id=row_id)
+        connection = session.connection(bind_arguments={"clause": self.table})
+        statement = insert(self.table).values(values_of(plan, row_id=row_id, now=now))
+        if self._notify and connection.dialect.name == "postgresql":
+            # In the same statement, it costs no round trip; it is told when the commit is done.
+            connection.execute(statement.returning(func.pg_notify(self.channel, ""))).close()
+        else:
+            connection.execute(statement)
+        self._wake_after_commit(session)
+        return plan.message.id
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Generator[None]:
+        """Call *wake* after each commit in this process, from its thread, while the block runs."""
+        self._wakers.add(wake)
+        try:
+            yield
+        finally:
+            self._wakers.discard(wake)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_payload:
+            allowed = f"at most {self._max_payload} bytes (max_payload)"
+            raise OptionError("payload", f"{size} bytes", allowed)
+
+    def _wake_after_commit(self, session: Session) -> None:
+        # The end of the outermost transaction, not "after_commit", which savepoints have as well.
+        # A rollback wakes for nothing, which does no harm.
+        if self not in session.info:
+            event.listen(session, "after_transaction_end", self._wake)
+        session.info[self] = True
+
+    def _wake(self, session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None and session.info[self]:
+            session.info[self] = False
+            for wake in tuple(self._wakers):
+                wake()

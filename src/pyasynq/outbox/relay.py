@@ -1,0 +1,265 @@
+"""Move tasks from the database to their queues, each once.
+
+A relay may die at any point: between reading a row and enqueueing its task, between that and the
+deletion of the row, or before the deletion is committed. What is enqueued leaves a receipt in
+Redis, by the same script call, so the next relay learns that only the deletion is missing, even if
+the task is done by then.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final, Self, TypeAlias
+
+from sqlalchemy import ColumnElement, Executable, and_, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
+from pyasynq.broker import Refusal
+from pyasynq.client import Client
+from pyasynq.clock import Clock
+from pyasynq.errors import BrokerError, PoisonError
+from pyasynq.outbox.listener import listen
+from pyasynq.outbox.outbox import Outbox
+from pyasynq.outbox.rows import Row, row_of
+
+log = logging.getLogger("pyasynq.outbox")
+
+Outcome: TypeAlias = bool | Refusal | BrokerError | PoisonError
+Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]
+
+MAX_ROWS: Final = 128
+MAX_BYTES: Final = 1024 * 1024
+"""Messages of one batch, unless a single one is larger."""
+
+KEPT: Final = timedelta(days=7)
+"""Life of a receipt whose row may still be there."""
+
+SHORTENED: Final = timedelta(minutes=10)
+"""Life of a receipt whose row is gone; another relay may have read it before."""
+
+STALE_S: Final = SHORTENED.total_seconds() / 2
+"""A batch that was read longer ago is read again, in case others sent it meanwhile."""
+
+PATIENCE_S: Final = 5.0
+"""What a pass that has begun gets to end at a stop."""
+
+
+class StaleError(Exception):
+    """The process was frozen between reading a batch and sending it."""
+
+
+_AWAY: Final = (BrokerError, SQLAlchemyError, OSError, StaleError)
+
+
+class Relay:
+    """Moves the rows of an outbox to their queues.
+
+    Any number of relays may run on one outbox.
+
+    Attributes:
+        name: What it is called in logs.
+        passes: Signals each finished pass; tests await it instead of sleeping.
+    """
+
+    name = "relay"
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        engine: AsyncEngine,
+        client: Client,
+        *,
+        poll_interval: timedelta = timedelta(seconds=1),
+        clock: Clock | None = None,
+    ) -> None:
+        """Move the rows of *outbox* with *engine* and *client*, which stay yours to close.
+
+        Args:
+            outbox: Whose rows.
+            engine: The database. With asyncpg one connection of its pool is kept, to be woken by
+                other processes.
+            client: Where tasks go.
+            poll_interval: Longest time until rows are found that nobody told of.
+            clock: Tells the time; a test may bring its own.
+        """
+        self.passes = Passes()
+        self._outbox = outbox
+        self._engine = engine
+        self._client = client
+        self._path = client.broker.relaying
+        self._poll_s = poll_interval.total_seconds()
+        self._clock = clock or Clock()
+        self._failing = False
+        self._woken = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Relay while the block runs; leaving it lets a pass that has begun end."""
+        job = asyncio.create_task(kept(self), name=self.name)
+        try:
+            yield self
+        finally:
+            self._stopped.set()
+            self._woken.set()
+            await asyncio.wait([job], timeout=PATIENCE_S)
+            await dismiss([job])
+            self._stopped.clear()
+
+    async def run(self) -> None:
+        """Relay until cancelled, or until the block of `running` ends."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: there is nobody to be woken
+                loop.call_soon_threadsafe(self._woken.set)
+
+        listening = asyncio.create_task(listen(self._engine, self._outbox.channel, wake))
+        try:
+            with self._outbox.waking(wake):
+                await self._work()
+        finally:
+            await dismiss([listening])
+
+    async def aclose(self) -> None:
+        """Close the client and the engine, for a program that has them for this relay alone."""
+        await self._client.aclose()
+        await self._engine.dispose()
+
+    async def step(self) -> None:
+        """Move all rows that can be moved now.
+
+        Raises:
+            BrokerError: If a queue could not be reached; the rows of others were moved.
+            SQLAlchemyError, OSError: If the database could not be reached.
+        """
+        failed: dict[str, BrokerError] = {}
+        while (errors := await self._move(failed)) is not None:
+            failed |= errors
+        if failed:
+            raise next(iter(failed.values()))
+
+    async def _work(self) -> None:
+        backoff = Backoff()
+        while not self._stopped.is_set():
+            self._woken.clear()
+            try:
+                await self.step()
+            except _AWAY as error:
+                self._tell_failed(error)
+                self.passes.finish()
+                await _set_within(self._stopped, backoff.next_s())
+            else:
+                self._tell_worked()
+                backoff.reset()
+                self.passes.finish()
+                await _set_within(self._woken, self._poll_s * (1 - JITTER * random.random()))
+
+    async def _move(self, failed: Iterable[str]) -> dict[str, BrokerError] | None:
+        """Move a batch; return the queues it could not reach, or None if there was nothing."""
+        read_at = self._clock.monotonic()
+        async with self._engine.connect() as connection:
+            rows = await self._read(connection, failed)
+            if not rows:
+                return None
+            if self._clock.monotonic() - read_at > STALE_S:
+                raise StaleError
+            outcomes = await self._send(rows)
+            gone = await self._write(connection, outcomes)
+            await connection.commit()
+        await self._shorten(gone)
+        return {row.queue: error for row, error in outcomes if isinstance(error, BrokerError)}
+
+    async def _read(self, connection: AsyncConnection, failed: Iterable[str]) -> list[Row]:
+        """Return the rows of the next batch, oldest first, out of reach of other relays."""
+        found = (await connection.execute(self._waiting(failed))).mappings()
+        chosen = _within([(columns["seq"], columns["size"]) for columns in found])
+        table = self._outbox.table
+        query = select(table).where(table.c.seq.in_(chosen)).order_by(table.c.seq)
+        rows = [row_of(columns) for columns in (await connection.execute(query)).mappings()]
+        if connection.dialect.name == "sqlite":
+            # It locks whole databases, not rows, and nobody shall wait for Redis. Should another
+            # relay send the same rows, receipts tell one of the two.
+            await connection.rollback()
+        return rows
+
+    def _waiting(self, failed: Iterable[str]) -> Executable:
+        table = self._outbox.table
+        return (
+            select(table.c.seq, func.length(table.c.message).label("size"))
+            .where(table.c.error.is_(None), table.c.queue.not_in(list(failed)))
+            .order_by(table.c.seq)
+            .limit(MAX_ROWS)
+            .with_for_update(skip_locked=True)
+        )
+
+    async def _send(self, rows: Sequence[Row]) -> Outcomes:
+        """Enqueue the tasks of *rows*; return what became of each."""
+        sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
+        plans = [(row.id, plan) for row, plan in sound]
+        kept_s = int(KEPT.total_seconds())
+        answers = await self._path.relay(plans, kept_s=kept_s) if plans else []
+        poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
+        return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
+
+    async def _write(self, connection: AsyncConnection, outcomes: Outcomes) -> list[Row]:
+        """Delete the rows that need no more; keep what can never be sent, with its error."""
+        gone: list[Row] = []
+        for row, outcome in outcomes:
+            match outcome:
+                case BrokerError():
+                    pass
+                case PoisonError():
+                    log.error("row %s cannot be enqueued and is kept: %s", row.id, outcome)
+                    change = update(self._outbox.table).where(self._among([row]))
+                    await connection.execute(change.values(error=str(outcome)))
+                case _:
+                    log.debug("row %s is relayed: %s", row.id, outcome)
+                    gone.append(row)
+        await connection.execute(delete(self._outbox.table).where(self._among(gone)))
+        return gone
+
+    def _among(self, rows: Sequence[Row]) -> ColumnElement[bool]:
+        """Return what holds for *rows*; their ids, too, so that it never holds for another."""
+        table = self._outbox.table
+        seqs, ids = [row.seq for row in rows], [row.id for row in rows]
+        return and_(table.c.seq.in_(seqs), table.c.id.in_(ids))
+
+    async def _shorten(self, gone: Sequence[Row]) -> None:
+        """Let receipts end soon: they cost memory, and most will never be asked for."""
+        rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
+        with suppress(BrokerError):  # then they end later
+            await self._path.shorten(rows, kept_s=int(SHORTENED.total_seconds()))
+
+    def _tell_failed(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            log.warning("%s: %s; trying again until it works", type(error).__name__, error)
+
+    def _tell_worked(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("the relay works again")
+
+
+def _within(found: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the first of *found*, rows and sizes, that are not too large together."""
+    chosen: list[int] = []
+    total = 0
+    for seq, size in found:
+        total += size
+        if chosen and total > MAX_BYTES:
+            break
+        chosen.append(seq)
+    return chosen
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,79 @@
+"""What relaying leaves in Redis: the task as enqueueing leaves it, and a receipt."""
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.scripts import MAX_TASKS
+from pyasynq.compose import Plan
+from pyasynq.errors import BrokerError
+from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled, enqueue, many_pending
+from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, everything, fields
+
+RECEIPT = "asynq:{q}:relayed:row"
+TIMED = {b"asynq:{q}:g:g", b"asynq:{q}:t:1"}
+"""Hold the time of the call."""
+
+PLANS = [
+    a_pending("1", lock=LOCK),
+    a_scheduled("1", lock=LOCK),
+    a_scheduled("1", group_key="g"),
+    a_grouped("1", lock=LOCK),
+]
+every_plan = pytest.mark.parametrize(
+    "plan", PLANS, ids=["pending", "scheduled", "scheduled for a group", "grouped"]
+)
+
+
+async def timeless(r: Redis) -> list[object]:
+    """Return what is in Redis, but for the time of the call."""
+    found, task = await everything(r), await fields(r)
+    whole = {key: value for key, value in found.items() if key not in TIMED}
+    return [found.keys(), whole, task.keys(), task[b"msg"], task[b"state"], task.get(b"group")]
+
+
+@every_plan
+async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
+    plan: Plan, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, plan)
+    enqueued = await timeless(r)
+    await r.flushall()
+    await broker.relaying.relay([("row", plan)], kept_s=100)
+    assert await r.delete(RECEIPT) == 1
+    assert await timeless(r) == enqueued
+
+
+async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) -> None:
+    await broker.relaying.relay([("row", a_pending())], kept_s=100)
+    assert 99 <= await r.ttl(RECEIPT) <= 100
+
+
+async def test_a_receipt_can_be_shortened(broker: RedisBroker, r: Redis) -> None:
+    await broker.relaying.relay([("row", a_pending())], kept_s=100)
+    await broker.relaying.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
+    assert 9 <= await r.ttl(RECEIPT) <= 10
+
+
+async def test_the_queue_is_made_known(broker: RedisBroker, r: Redis) -> None:
+    await broker.relaying.relay([("row", a_pending())], kept_s=100)
+    assert await r.smembers("asynq:queues") == {b"q"}
+
+
+async def test_more_than_one_call_takes_are_all_relayed(broker: RedisBroker, r: Redis) -> None:
+    rows = [(plan.message.id, plan) for plan in many_pending(MAX_TASKS + 1)]
+    assert set(await broker.relaying.relay(rows, kept_s=100)) == {True}
+    assert await r.llen(PENDING) == MAX_TASKS + 1
+
+
+@pytest.mark.parametrize("key", [PENDING, SCHEDULED, GROUPS, GROUP])
+async def test_a_key_of_the_wrong_type_changes_nothing(
+    key: str, broker: RedisBroker, r: Redis
+) -> None:
+    await r.set(key, "x")
+    rows: list[tuple[str, Plan]] = [("a", a_pending("a")), ("b", a_grouped("b"))]
+    answers = await broker.relaying.relay(rows, kept_s=100)
+    left = await r.keys("*:t:*") + await r.keys("*:relayed:*")
+    await r.delete(key)
+    assert [type(answer) for answer in answers] == [BrokerError, BrokerError]
+    assert left == []

@@ -1,0 +1,104 @@
+"""Hold what Go did against what Python did, part by part."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tests.differential.answers import ESTIMATE, Estimate, parts
+from tests.differential.operations import Operation
+from tests.differential.sides import Answer
+from tests.differential.snapshot import Atom, Instant, Path, Snapshot
+
+CLOCK_S: Final = 0.02
+"""What two clocks may differ by, and what Redis' milliseconds hide."""
+
+
+class Nothing:
+    """Stands for what is not there."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING: Final = Nothing()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One part in which the two sides differ; of an answer the key is ``answer``."""
+
+    path: Path
+    go: Atom
+    python: Atom
+
+    @property
+    def key(self) -> str:
+        """The key in Redis."""
+        return self.path[0]
+
+    @property
+    def part(self) -> str:
+        """Which part of it."""
+        return self.path[1]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.part}: Go has {self.go!r}, Python {self.python!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One operation, from the same state on both sides.
+
+    Attributes:
+        operation: What was done.
+        before: What stood in both.
+        go: What stands in Go's Redis after it.
+        python: What stands in Python's.
+        go_answer: What Go answered.
+        python_answer: What Python answered.
+        started_s: When the first of them started, Unix seconds.
+        window_s: How long it took until the last had ended.
+    """
+
+    operation: Operation
+    before: Snapshot
+    go: Snapshot
+    python: Snapshot
+    go_answer: Answer
+    python_answer: Answer
+    started_s: float
+    window_s: float
+
+    def alike(self, go: Atom, python: Atom) -> bool:
+        """Tell whether two parts are the same; for what is written now the window is allowed."""
+        if isinstance(go, Instant) and isinstance(python, Instant):
+            return abs(go.at - python.at) <= self.slack_s(go)
+        if isinstance(go, Estimate) and isinstance(python, Estimate):
+            return abs(go.size - python.size) <= ESTIMATE * max(go.size, python.size)
+        return type(go) is type(python) and go == python
+
+    def slack_s(self, instant: Instant) -> float:
+        """Return by how much two instants of this kind may differ, seconds."""
+        window_s = self.window_s + CLOCK_S
+        return math.ceil(window_s) if instant.whole else window_s
+
+
+def differences(case: Case) -> list[Difference]:
+    """Return all parts in which the sides differ."""
+    return [*_between(case, case.go.atoms, case.python.atoms), *_answers(case)]
+
+
+def _answers(case: Case) -> Iterator[Difference]:
+    go = {("answer", part): atom for part, atom in parts(case.go_answer)}
+    python = {("answer", part): atom for part, atom in parts(case.python_answer)}
+    return _between(case, go, python)
+
+
+def _between(
+    case: Case, go: Mapping[Path, Atom], python: Mapping[Path, Atom]
+) -> Iterator[Difference]:
+    for path in sorted(go.keys() | python.keys()):
+        left, right = go.get(path, NOTHING), python.get(path, NOTHING)
+        if not case.alike(left, right):
+            yield Difference(path, left, right)

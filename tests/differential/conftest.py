@@ -1,0 +1,43 @@
+"""Go and Python, each with a Redis of its own, for as long as the tests run."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.differential.go_side import GoSide
+from tests.differential.pair import Pair
+from tests.differential.python_side import PythonSide
+from tests.interop.conftest import go_program, pytest_collection_finish
+from tests.servers import RedisServer
+
+__all__ = ["go_program", "pytest_collection_finish"]
+
+
+@pytest.fixture(scope="session")
+def go_redis() -> Iterator[RedisServer]:
+    """Yield the Redis that Go works on."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def go_side(go_program: Path, go_redis: RedisServer) -> Iterator[GoSide]:
+    """Yield the Go program, obeying."""
+    with closing(GoSide(go_program, go_redis.url)) as side:
+        yield side
+
+
+@pytest.fixture
+async def pair(
+    go_side: GoSide, go_redis: RedisServer, redis_server: RedisServer
+) -> AsyncIterator[Pair]:
+    """Yield both sides; Python's is the Redis that is looked through at the end."""
+    python = PythonSide(redis_server.url)
+    with closing(go_redis.client()) as go_client, closing(redis_server.client()) as python_client:
+        pair = Pair(go=go_side, python=python, go_redis=go_client, python_redis=python_client)
+        await pair.open()
+        yield pair
+        await pair.close()
+    await python.aclose()

@@ -1,0 +1,237 @@
+"""Where clients and servers depart from Go's on purpose.
+
+A rule looks at what both sides have, and at what stood there before, so that it accepts what its
+entry says and nothing else.
+"""
+
+import math
+
+from tests.differential import operations as ops
+from tests.differential.comparison import NOTHING, Case, Difference
+from tests.differential.evidence import (
+    OTHER_DELAY_S,
+    added_s,
+    enqueued,
+    errors,
+    holder,
+    is_now,
+    merged,
+    only_go,
+    only_python,
+    parsed,
+    rounded_up,
+    state,
+    task_of,
+)
+from tests.differential.operations import Choices, Enqueue
+from tests.differential.snapshot import EXPIRY, MEMBER, Instant
+
+
+def due_times_are_rounded_up(case: Case, difference: Difference) -> bool:
+    _, rest = parsed(difference.key)
+    is_score = rest in {"scheduled", "retry", "completed", "lease"}
+    is_told = difference.key == "answer" and difference.part.endswith("next_process_at.")
+    return (is_score or is_told) and rounded_up(case, difference, added_s(case, "process_in"))
+
+
+def the_id_is_checked_before_the_lock(case: Case, difference: Difference) -> bool:
+    return any(
+        _is_leaked_lock(case, difference, place, task) or _is_other_refusal(case, difference, place)
+        for place, task in enqueued(case)
+    )
+
+
+def _is_leaked_lock(case: Case, difference: Difference, place: str, task: Enqueue) -> bool:
+    options = merged(task)
+    of_queue, rest = parsed(difference.key)
+    return (
+        only_go(difference)
+        and errors(case, place) == ("conflict", "conflict")
+        and (of_queue, rest.startswith("unique:")) == (options.queue, True)
+        and difference.key not in case.before.keys
+        and case.go.keys[difference.key].value == (options.task_id or "").encode()
+    )
+
+
+def _is_other_refusal(case: Case, difference: Difference, place: str) -> bool:
+    refused = difference.key == "answer" and difference.part == f"{place}error"
+    return refused and errors(case, place) == ("duplicate", "conflict")
+
+
+def the_lock_of_a_grouped_task_is_stored(case: Case, difference: Difference) -> bool:
+    return (
+        difference.part == "unique_key"
+        and only_python(difference)
+        and any(True for _ in enqueued(case))
+        and state(case, difference) == b"aggregating"
+        and difference.python == case.python.message(difference.key).unique_key.encode()
+    )
+
+
+def locks_are_rounded_up(case: Case, difference: Difference) -> bool:
+    is_lock = parsed(difference.key)[1].startswith("unique:")
+    more_s = math.ceil(added_s(case, "unique") + added_s(case, "process_in"))
+    return is_lock and difference.part == EXPIRY and rounded_up(case, difference, more_s)
+
+
+def a_delayed_task_keeps_its_group(case: Case, difference: Difference) -> bool:
+    return (
+        difference.part == "group"
+        and only_python(difference)
+        and any(True for _ in enqueued(case))
+        and state(case, difference) == b"scheduled"
+        and difference.python == case.python.message(difference.key).group_key.encode()
+    )
+
+
+def forwarding_registers_the_group(case: Case, difference: Difference) -> bool:
+    queue, rest = parsed(difference.key)
+    return (
+        isinstance(case.operation, ops.Maintain)
+        and case.operation.what == "forward"
+        and rest == "groups"
+        and only_python(difference)
+        and bool(case.go.members(f"asynq:{{{queue}}}:g:{difference.part}"))
+    )
+
+
+def servers_note_how_far_they_have_searched(case: Case, difference: Difference) -> bool:
+    is_ours = parsed(difference.key)[1] == "group_search"
+    before = case.before.atoms.get(difference.path, NOTHING)
+    return is_ours and difference.part in {"cursor", "from_s", EXPIRY} and difference.go == before
+
+
+def reclaiming_registers_the_group(case: Case, difference: Difference) -> bool:
+    operation = case.operation
+    return (
+        isinstance(operation, ops.Maintain)
+        and operation.what == "reclaim"
+        and difference.path == (f"asynq:{{{operation.queue}}}:groups", operation.group)
+        and only_python(difference)
+    )
+
+
+def combining_releases_the_locks(case: Case, difference: Difference) -> bool:
+    operation = case.operation
+    if not isinstance(operation, ops.Aggregate) or not only_go(difference):
+        return False
+    members = case.before.members(f"asynq:{{{operation.queue}}}:g:{operation.group}")
+    is_lock = parsed(difference.key)[1].startswith("unique:")
+    return is_lock and holder(case, difference.key) in members
+
+
+def a_requeued_task_waits_since_now(case: Case, difference: Difference) -> bool:
+    return (
+        isinstance(case.operation, ops.End)
+        and case.operation.abort
+        and difference.part == "pending_since"
+        and only_python(difference)
+        and is_now(case, difference.python)
+    )
+
+
+def queues_are_registered_again(case: Case, difference: Difference) -> bool:
+    queues = {merged(task).queue for _, task in enqueued(case)}
+    if isinstance(case.operation, ops.Working):
+        queues = {case.operation.queue}
+    return (
+        difference.key == "asynq:queues"
+        and difference.part in queues
+        and (difference.go, difference.python) == (NOTHING, MEMBER)
+    )
+
+
+def a_stamp_says_who_holds_a_task(case: Case, difference: Difference) -> bool:
+    if difference.part != "owner" or task_of(difference) is None:
+        return False
+    left_over = case.before.field(difference.key, "owner")
+    is_ours = difference.python is NOTHING or _is_stamp(case, difference)
+    return is_ours and difference.go in (NOTHING, left_over)
+
+
+def _is_stamp(case: Case, difference: Difference) -> bool:
+    queue, task_id = parsed(difference.key)[0], task_of(difference)
+    lease = case.python.keys.get(f"asynq:{{{queue}}}:lease")
+    if lease is None or not isinstance(difference.python, bytes):
+        return False
+    ends = lease.value.get(task_id, math.nan)
+    return difference.python.endswith(f"@{ends:.0f}".encode())
+
+
+def a_recovered_task_runs_at_once(case: Case, difference: Difference) -> bool:
+    go, python = difference.go, difference.python
+    if not isinstance(case.operation, ops.Maintain) or case.operation.what != "recover":
+        return False
+    if not isinstance(go, Instant) or not isinstance(python, Instant):
+        return False
+    now_s, slack_s = case.started_s, 1 + case.slack_s(go)
+    return (
+        parsed(difference.key)[1] == "retry"
+        and abs(python.at - now_s) <= slack_s
+        and abs(go.at - now_s - OTHER_DELAY_S) <= slack_s
+    )
+
+
+def a_result_is_cleared_when_the_task_is_taken(case: Case, difference: Difference) -> bool:
+    if not isinstance(case.operation, ops.Working) or difference.part != "result":
+        return False
+    pending = case.before.members(f"asynq:{{{case.operation.queue}}}:pending")
+    return (
+        only_go(difference)
+        and task_of(difference) in pending[len(pending) - case.operation.count :]
+        and difference.go == case.before.field(difference.key, "result")
+    )
+
+
+def fractions_of_seconds_are_rounded_up(case: Case, difference: Difference) -> bool:
+    if difference.key == "answer":
+        return _is_told_duration(case, difference)
+    name = difference.part.removeprefix("msg.")
+    return any(
+        getattr(merged(task), name) is not None
+        and (difference.go, difference.python) == _cut_and_rounded(getattr(merged(task), name))
+        for _, task in enqueued(case)
+        if name in ("timeout", "retention") and merged(task).task_id == task_of(difference)
+    )
+
+
+def _is_told_duration(case: Case, difference: Difference) -> bool:
+    for place, task in enqueued(case):
+        for name in ("timeout", "retention"):
+            value = getattr(merged(task), name)
+            if difference.part == f"{place}{name}." and value is not None:
+                return (difference.go, difference.python) == _cut_and_rounded(value)
+    return False
+
+
+def _cut_and_rounded(seconds: float) -> tuple[int, int]:
+    return int(seconds), math.ceil(seconds)
+
+
+def options_that_cannot_work_are_refused(case: Case, difference: Difference) -> bool:
+    return any(
+        _cannot_work(merged(task)) and _is_refused_by_python_only(case, difference)
+        for _, task in enqueued(case)
+    )
+
+
+def braces_in_queue_names_are_refused(case: Case, difference: Difference) -> bool:
+    return any(
+        "{" in (merged(task).queue or "") and _is_refused_by_python_only(case, difference)
+        for _, task in enqueued(case)
+    )
+
+
+def _cannot_work(options: Choices) -> bool:
+    durations = (options.timeout, options.retention, options.process_in)
+    return (options.max_retry or 0) < 0 or any((value or 0) < 1 for value in durations if value)
+
+
+def _is_refused_by_python_only(case: Case, difference: Difference) -> bool:
+    """Tell whether Go tried what Python refused, which then left everything as it was."""
+    tried = case.go_answer.error in {None, "conflict", "duplicate"}
+    refused = tried and case.python_answer.error == "refused"
+    if difference.key == "answer":
+        return refused
+    before = case.before.atoms.get(difference.path, NOTHING)
+    return refused and case.alike(before, difference.python)

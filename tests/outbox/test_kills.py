@@ -1,0 +1,163 @@
+"""Wherever a relay is killed, and however many there are: one task for each row, none lost."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pyasynq import Task
+from pyasynq.broker import Broker
+from pyasynq.outbox import Outbox, Relay
+from tests.cli.workers import WorkerProcess, command
+from tests.outbox.writing import TASK, count, work_off, write_many
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+POINTS = [
+    "before read",
+    "before send",
+    "after send",
+    "before write",
+    "after write",
+    "before shorten",
+    "after shorten",
+]
+
+
+@pytest.fixture
+def die(database: str, redis_url: str) -> Callable[[str], Awaitable[None]]:
+    """Return what runs a relay until it is killed at a point."""
+
+    async def run(point: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.outbox.dying", database, redis_url, point, cwd=ROOT
+        )
+        assert await process.wait() == -signal.SIGKILL
+
+    return run
+
+
+async def finish(relay: Relay, outbox: Outbox, engine: AsyncEngine) -> None:
+    """Relay all that is left; the database may hold a dead relay's locks for a moment."""
+
+    async def is_empty() -> bool:
+        await relay.step()
+        return await count(outbox, engine) == 0
+
+    await wait_until(is_empty)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_killed_relay_neither_loses_nor_repeats_a_task(
+    point: str,
+    die: Callable[[str], Awaitable[None]],
+    outbox: Outbox,
+    engine: AsyncEngine,
+    relay: Relay,
+    broker: Broker,
+) -> None:
+    written = await write_many(outbox, engine, [TASK, TASK, Task("t", task_id="mine")])
+    await die(point)
+    done = await work_off(broker)
+    await finish(relay, outbox, engine)
+    assert done + await work_off(broker) == written
+
+
+async def test_a_row_is_enqueued_once_even_if_relay_after_relay_dies(
+    die: Callable[[str], Awaitable[None]],
+    outbox: Outbox,
+    engine: AsyncEngine,
+    relay: Relay,
+    broker: Broker,
+) -> None:
+    written = await write_many(outbox, engine, [TASK] * 3)
+    await die("after send")
+    done = await work_off(broker)
+    await die("after write")
+    await finish(relay, outbox, engine)
+    assert done + await work_off(broker) == written
+
+
+async def test_many_relays_enqueue_each_row_once(
+    outbox: Outbox, engine: AsyncEngine, make_relay: Callable[[], Relay], broker: Broker
+) -> None:
+    done: list[str] = []
+
+    async def all_are_relayed() -> bool:
+        done.extend(await work_off(broker))
+        return await count(outbox, engine) == 0
+
+    async with AsyncExitStack() as stack:
+        relays = [await stack.enter_async_context(make_relay().running()) for _ in range(4)]
+        written = [await write_many(outbox, engine, [TASK] * 50) for _ in range(8)]
+        await wait_until(all_are_relayed, 20)
+    done += await work_off(broker)
+    assert len(relays) == 4
+    assert sorted(done) == sorted(task_id for ids in written for task_id in ids)
+
+
+class Herd:
+    """Relays in processes of their own, of which one after another is killed."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._stack = AsyncExitStack()
+        self._relays: list[WorkerProcess] = []
+
+    async def __aenter__(self) -> Self:
+        for _ in range(3):
+            await self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def replace_one(self) -> None:
+        self._relays.pop(0).send(signal.SIGKILL)
+        await self._start()
+
+    async def _start(self) -> None:
+        relay = command("relay", "tests.cli.relays", environ=self._environ)
+        self._relays.append(await self._stack.enter_async_context(relay))
+
+
+async def test_relays_that_are_killed_at_work_enqueue_each_row_once(
+    database: str, redis_url: str, outbox: Outbox, engine: AsyncEngine, broker: Broker
+) -> None:
+    written: list[str] = []
+    done: list[str] = []
+
+    async def goes_on() -> bool:
+        done.extend(await work_off(broker))
+        return len(done) >= len(written) - 100
+
+    async def write_and_kill(herd: Herd) -> None:
+        written.extend(await write_many(outbox, engine, [TASK] * 200))
+        await wait_until(goes_on, 20)
+        await herd.replace_one()  # while a hundred are still on their way
+
+    async with Herd({"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}) as herd:
+        [await write_and_kill(herd) for _ in range(6)]
+        await wait_until(lambda: is_empty(outbox, engine), 20)
+    done += await work_off(broker)
+    assert sorted(done) == sorted(written)
+
+
+async def is_empty(outbox: Outbox, engine: AsyncEngine) -> bool:
+    return await count(outbox, engine) == 0
+
+
+async def test_relays_that_read_the_same_rows_enqueue_them_once(
+    outbox: Outbox, engine: AsyncEngine, make_relay: Callable[[], Relay], broker: Broker
+) -> None:
+    written = await write_many(outbox, engine, [TASK] * 300)
+    await asyncio.gather(*(make_relay().step() for _ in range(4)))
+    assert sorted(await work_off(broker)) == sorted(written)
+    assert await count(outbox, engine) == 0

@@ -1,0 +1,190 @@
+"""A task is written with the data that makes it necessary, and checked at once."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, create_engine, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+from pyasynq import Clock, OptionError, Task
+from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.errors import PoisonError
+from pyasynq.outbox import Outbox
+from pyasynq.outbox.rows import row_of
+from tests.outbox.writing import TASK, count, write, write_many
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class StoppedClock(Clock):
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox(clock=StoppedClock(), max_payload=100)
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
+    async with AsyncSession(engine) as session:
+        yield session
+
+
+async def plan(outbox: Outbox, engine: AsyncEngine) -> Plan | PoisonError:
+    """Return what becomes of the one task there is."""
+    async with engine.connect() as connection:
+        return row_of((await connection.execute(select(outbox.table))).mappings().one()).plan
+
+
+async def test_a_task_is_written_with_the_transaction(
+    outbox: Outbox, engine: AsyncEngine, session: AsyncSession
+) -> None:
+    await outbox.enqueue(session, TASK)
+    await session.commit()
+    assert await count(outbox, engine) == 1
+
+
+async def test_a_rollback_leaves_nothing(
+    outbox: Outbox, engine: AsyncEngine, session: AsyncSession
+) -> None:
+    await outbox.enqueue(session, TASK)
+    await session.rollback()
+    assert await count(outbox, engine) == 0
+
+
+async def test_a_savepoint_that_is_undone_leaves_nothing(
+    outbox: Outbox, engine: AsyncEngine, session: AsyncSession
+) -> None:
+    await outbox.enqueue(session, TASK)
+    savepoint = await session.begin_nested()
+    await outbox.enqueue(session, TASK)
+    await savepoint.rollback()
+    await session.commit()
+    assert await count(outbox, engine) == 1
+
+
+async def test_the_task_id_is_that_of_the_row(
+    outbox: Outbox, engine: AsyncEngine, session: AsyncSession
+) -> None:
+    task_id = await outbox.enqueue(session, TASK)
+    assert (await session.scalars(select(outbox.table.c.id))).all() == [task_id]
+
+
+async def test_a_task_id_of_the_users_own_is_kept(outbox: Outbox, engine: AsyncEngine) -> None:
+    assert await write(outbox, engine, task_id="mine") == "mine"
+    found = await plan(outbox, engine)
+    assert isinstance(found, Pending)
+    assert found.message.id == "mine"
+
+
+async def test_the_message_is_the_one_that_a_client_would_send(
+    outbox: Outbox, engine: AsyncEngine
+) -> None:
+    task = Task("t", b"p", headers={"a": "1"}, queue="low", max_retry=3)
+    await write(outbox, engine, task, headers={"b": "2"}, retention=timedelta(hours=1))
+    found = await plan(outbox, engine)
+    assert isinstance(found, Pending)
+    message = found.message
+    assert (message.type, message.payload, message.queue) == ("t", b"p", "low")
+    assert (message.retry, message.retention, dict(message.headers)) == (
+        3,
+        3600,
+        {"a": "1", "b": "2"},
+    )
+
+
+async def test_a_delay_counts_from_the_writing(outbox: Outbox, engine: AsyncEngine) -> None:
+    await write(outbox, engine, process_in=timedelta(seconds=10))
+    found = await plan(outbox, engine)
+    assert isinstance(found, Scheduled)
+    assert found.at_s == NOW.timestamp() + 10
+
+
+async def test_a_group_is_kept(outbox: Outbox, engine: AsyncEngine) -> None:
+    await write(outbox, engine, group="g")
+    found = await plan(outbox, engine)
+    assert isinstance(found, Grouped)
+    assert found.message.group_key == "g"
+
+
+@pytest.mark.parametrize("payload", [None, b"payload"])
+async def test_a_unique_lock_is_kept(
+    outbox: Outbox, engine: AsyncEngine, payload: bytes | None
+) -> None:
+    await write(outbox, engine, Task("t", payload), unique=timedelta(minutes=1))
+    found = await plan(outbox, engine)
+    assert isinstance(found, Pending)
+    assert isinstance(found.lock, Lock)
+    assert (found.lock.ttl_s, bool(found.lock.digest)) == (60, payload is not None)
+
+
+async def test_a_type_that_no_database_column_holds_is_written(
+    outbox: Outbox, engine: AsyncEngine
+) -> None:
+    await write(outbox, engine, Task("t\0\N{PILE OF POO}"), queue="q\0")
+    found = await plan(outbox, engine)
+    assert isinstance(found, Pending)
+    assert (found.message.type, found.message.queue) == ("t\0\N{PILE OF POO}", "q\0")
+
+
+@pytest.mark.parametrize(
+    ("options", "option"), [({"queue": "{"}, "queue"), ({"max_retry": -1}, "max_retry")]
+)
+async def test_an_option_that_is_not_allowed_writes_nothing(
+    outbox: Outbox, session: AsyncSession, options: dict[str, object], option: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        await outbox.enqueue(session, TASK, **options)  # type: ignore[arg-type]
+    assert caught.value.option == option
+    assert not session.in_transaction()
+
+
+async def test_a_payload_that_is_too_large_writes_nothing(
+    outbox: Outbox, session: AsyncSession
+) -> None:
+    with pytest.raises(OptionError, match="payload must be at most 100 bytes"):
+        await outbox.enqueue(session, Task("t", bytes(101)))
+    assert not session.in_transaction()
+
+
+async def test_tasks_of_one_transaction_are_in_order(outbox: Outbox, engine: AsyncEngine) -> None:
+    ids = await write_many(outbox, engine, [TASK] * 3)
+    async with engine.connect() as connection:
+        query = select(outbox.table.c.id).order_by(outbox.table.c.seq)
+        assert (await connection.execute(query)).scalars().all() == ids
+
+
+def test_a_plain_session_writes_too(tmp_path: Path) -> None:
+    outbox = Outbox()
+    engine = create_engine(f"sqlite:///{tmp_path}/test.db")
+    outbox.table.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        task_id = outbox.add(session, TASK)
+    with Session(engine) as session:
+        assert session.scalars(select(outbox.table.c.id)).all() == [task_id]
+    engine.dispose()
+
+
+def test_the_table_is_declared_among_the_users_own() -> None:
+    metadata = MetaData()
+    assert Outbox(metadata, table="tasks").table is metadata.tables["tasks"]
+
+
+async def test_a_commit_wakes_but_once(
+    outbox: Outbox, engine: AsyncEngine, session: AsyncSession
+) -> None:
+    woken: list[int] = []
+    with outbox.waking(lambda: woken.append(1)):
+        async with session.begin_nested():
+            await outbox.enqueue(session, TASK)
+        await outbox.enqueue(session, TASK)
+        assert woken == []
+        await session.commit()
+        assert woken == [1]
+        await session.commit()
+    assert woken == [1]

@@ -1,0 +1,248 @@
+"""Rows become tasks soon after their commit, and wait while something is away."""
+
+import logging
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pyasynq import Client, Clock, Task
+from pyasynq.broker import Broker
+from pyasynq.errors import BrokerError
+from pyasynq.outbox import Outbox, Relay
+from pyasynq.outbox.relay import MAX_BYTES, SHORTENED, StaleError, _within
+from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+NEVER = timedelta(hours=1)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+only_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+async def test_a_row_becomes_a_task_and_is_gone(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
+) -> None:
+    task_id = await write(outbox, engine)
+    await relay.step()
+    assert await work_off(broker) == [task_id]
+    assert await count(outbox, engine) == 0
+
+
+async def test_rows_are_relayed_in_their_order_however_many(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
+) -> None:
+    written = await write_many(outbox, engine, [TASK] * 300)
+    await relay.step()
+    assert await work_off(broker) == written
+
+
+async def test_a_commit_wakes_the_relay_in_the_same_process(
+    outbox: Outbox, engine: AsyncEngine, client: Client, broker: Broker
+) -> None:
+    relay = Relay(outbox, engine, client, poll_interval=NEVER)
+    async with relay.running():
+        await relay.passes.next()
+        task_id = await write(outbox, engine)
+        await wait_until(lambda: count_is(outbox, engine, 0))
+    assert await work_off(broker) == [task_id]
+
+
+@only_postgresql
+async def test_a_commit_elsewhere_wakes_the_relay_on_postgresql(
+    outbox: Outbox, engine: AsyncEngine, client: Client, broker: Broker
+) -> None:
+    relay = Relay(outbox, engine, client, poll_interval=NEVER)
+    async with relay.running():
+        await wait_until(lambda: listeners(engine, "ready"))
+        task_id = await write(Outbox(), engine)  # nobody in this process is told
+        await wait_until(lambda: count_is(outbox, engine, 0))
+    assert await work_off(broker) == [task_id]
+
+
+@only_postgresql
+async def test_a_relay_listens_again_after_its_connection_was_lost(
+    outbox: Outbox, engine: AsyncEngine, client: Client
+) -> None:
+    relay = Relay(outbox, engine, client, poll_interval=NEVER)
+    async with relay.running():
+        await wait_until(lambda: listeners(engine, "ready"))
+        await listeners(engine, "pg_terminate_backend(pid)")
+        await wait_until(lambda: listeners(engine, "ready"))
+        await write(Outbox(), engine)
+        await wait_until(lambda: count_is(outbox, engine, 0))
+
+
+async def test_a_row_that_nobody_tells_of_is_found(
+    outbox: Outbox, engine: AsyncEngine, client: Client
+) -> None:
+    relay = Relay(outbox, engine, client, poll_interval=timedelta(milliseconds=20))
+    async with relay.running():
+        await relay.passes.next()
+        await write(Outbox(notify=False), engine)
+        await wait_until(lambda: count_is(outbox, engine, 0))
+
+
+async def test_a_relay_runs_again_after_it_was_stopped(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay
+) -> None:
+    async with relay.running():
+        await relay.passes.next()
+    await write(outbox, engine)
+    async with relay.running():
+        await wait_until(lambda: count_is(outbox, engine, 0))
+
+
+async def test_an_id_that_the_queue_holds_counts_as_enqueued(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, client: Client, broker: Broker
+) -> None:
+    await client.enqueue(TASK, task_id="mine")
+    await write(outbox, engine, task_id="mine")
+    await relay.step()
+    assert await work_off(broker) == ["mine"]
+    assert await count(outbox, engine) == 0
+
+
+async def test_a_task_id_may_be_written_again_when_the_first_is_done(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
+) -> None:
+    await write(outbox, engine, task_id="mine")
+    await relay.step()
+    await work_off(broker)
+    await write(outbox, engine, task_id="mine")
+    await relay.step()
+    assert await work_off(broker) == ["mine"]
+
+
+async def test_a_held_unique_lock_counts_as_enqueued(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
+) -> None:
+    first = await write(outbox, engine, unique=timedelta(minutes=1))
+    await write(outbox, engine, unique=timedelta(minutes=1))
+    await relay.step()
+    assert await work_off(broker) == [first]
+    assert await count(outbox, engine) == 0
+
+
+async def test_bytes_that_are_no_task_are_kept_with_their_error(
+    outbox: Outbox,
+    engine: AsyncEngine,
+    relay: Relay,
+    broker: Broker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await write(outbox, engine)
+    async with engine.begin() as connection:
+        poison = {"id": "p", "queue": "q", "type": "t", "message": b"\xff", "created_at": NOW}
+        await connection.execute(insert(outbox.table).values(poison))
+    task_id = await write(outbox, engine)
+    await relay.step()
+    await relay.step()
+    assert task_id in await work_off(broker)
+    assert await errors(outbox, engine) == ["undecodable message of 1 bytes"]
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+
+
+async def test_a_queue_that_fails_does_not_hold_up_others(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker, r: Redis
+) -> None:
+    await r.set("asynq:{broken}:pending", "no list")
+    await write_many(outbox, engine, [Task("t", queue="broken")] * 200)
+    task_id = await write(outbox, engine)
+    with pytest.raises(BrokerError):
+        await relay.step()
+    assert await work_off(broker) == [task_id]
+    await r.delete("asynq:{broken}:pending")
+    await relay.step()
+    assert len(await work_off(broker, "broken")) == 200
+
+
+async def test_a_receipt_whose_row_is_gone_ends_soon(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, r: Redis
+) -> None:
+    row = await write(outbox, engine)
+    await relay.step()
+    assert 0 < await r.ttl(f"asynq:{{default}}:relayed:{row}") <= SHORTENED.total_seconds()
+
+
+@only_sqlite
+async def test_rows_wait_while_redis_is_away(
+    outbox: Outbox, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pyasynq.outbox")
+    with RedisServer() as redis:
+        async with Client(redis.url) as client:
+            relay = Relay(outbox, engine, client)
+            redis.stop()
+            async with relay.running():
+                await write_many(outbox, engine, [TASK] * 3)
+                await wait_until(lambda: "trying again until it works" in caplog.text, 10)
+                assert await count(outbox, engine) == 3
+                redis.start()
+                await wait_until(lambda: count_is(outbox, engine, 0), 10)
+                with closing(redis.client()) as r:
+                    assert r.llen("asynq:{default}:pending") == 3
+    said = [r.message for r in caplog.records if r.levelno >= logging.INFO]
+    assert (len(said), said[-1]) == (2, "the relay works again")
+
+
+async def test_a_relay_waits_for_its_table(
+    outbox: Outbox, engine: AsyncEngine, client: Client
+) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(outbox.table.metadata.drop_all)
+    relay = Relay(outbox, engine, client)
+    async with relay.running():
+        await relay.passes.next()
+        async with engine.begin() as connection:
+            await connection.run_sync(outbox.table.metadata.create_all)
+        await write(outbox, engine)
+        await wait_until(lambda: count_is(outbox, engine, 0))
+
+
+class LeapingClock(Clock):
+    """Leaps an hour whenever it is asked, as for a process that is frozen."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 3600
+        return self._now
+
+
+@only_sqlite
+async def test_a_batch_that_was_read_long_ago_is_not_sent(
+    outbox: Outbox, engine: AsyncEngine, client: Client, broker: Broker
+) -> None:
+    await write(outbox, engine)
+    with pytest.raises(StaleError):
+        await Relay(outbox, engine, client, clock=LeapingClock()).step()
+    assert await work_off(broker) == []
+    assert await count(outbox, engine) == 1
+
+
+def test_a_batch_is_bounded_by_its_bytes_but_never_empty() -> None:
+    assert _within([(1, 10), (2, MAX_BYTES - 10), (3, 1)]) == [1, 2]
+    assert _within([(1, 2 * MAX_BYTES), (2, 1)]) == [1]
+
+
+async def count_is(outbox: Outbox, engine: AsyncEngine, wanted: int) -> bool:
+    return await count(outbox, engine) == wanted
+
+
+async def listeners(engine: AsyncEngine, column: str) -> int:
+    """Ask for *column* of every connection that listens; return how many there are."""
+    query = f"""
+        SELECT {column} FROM (
+            SELECT pid, true AS ready FROM pg_stat_activity
+            WHERE query LIKE 'LISTEN%' AND datname = current_database()
+        ) AS listening
+    """
+    async with engine.connect() as connection:
+        return len((await connection.execute(text(query))).all())
