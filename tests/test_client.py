@@ -299,6 +299,15 @@ async def test_the_options_of_the_call_are_added_to_each_task(client: Client) ->
     ]
 
 
+async def test_the_headers_of_the_call_are_merged_into_those_of_each_task(client: Client) -> None:
+    tasks = [Task("t", headers={"a": "task", "b": "task"}), Task("t")]
+    outcomes = await client.enqueue_many(tasks, headers={"a": "call"})
+    assert [info.headers for info in cast("list[TaskInfo]", outcomes)] == [
+        {"a": "call", "b": "task"},
+        {"a": "call"},
+    ]
+
+
 async def test_the_same_id_twice_in_a_batch_is_a_conflict(client: Client) -> None:
     outcomes = await client.enqueue_many([Task("a", task_id="1"), Task("b", task_id="1")])
     assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError]

@@ -534,6 +534,15 @@ async def test_all_tasks_of_a_group_move(
     assert await r.exists("asynq:{q}:groups", "asynq:{q}:g:g") == 0
 
 
+@pytest.mark.parametrize("order", ["run", "archive"])
+async def test_all_completed_tasks_move(
+    order: str, inspector: Inspector, broker: RedisBroker
+) -> None:
+    await one_of_each(broker)
+    assert await getattr(inspector, f"{order}_all")("q", "completed") == 1
+    assert (await inspector.queue_info("q")).completed == 0
+
+
 async def test_what_is_archived_beyond_the_limit_is_deleted(
     inspector: Inspector, client: Client, r: Redis
 ) -> None:

@@ -175,6 +175,17 @@ async def test_of_a_go_server(go_peer: Peer, inspector: Inspector) -> None:
     assert (running.task_id, running.task_type, running.task_payload) == (info.id, "t", b"p")
 
 
+async def test_python_cancels_a_task_of_a_go_worker(
+    go_peer: Peer, inspector: Inspector, redis_url: str
+) -> None:
+    async with Client(redis_url) as client, go_peer.work(queues="q=1", sleep=HOUR) as worker:
+        info = await client.enqueue(Task("t", queue="q"))
+        await worker.wait_for("start")
+        await inspector.cancel(info.id)
+        await worker.wait_for("done", id=info.id, error="context canceled")
+    assert (await go_peer.task("q", info.id)).state is TaskState.RETRY
+
+
 # -- what they do ----------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
+from pyasynq.clock import Clock
 from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.settle import Verdict
 from tests.server.handlers import Handler, crew_of
@@ -44,6 +45,43 @@ async def test_a_lease_is_extended_while_its_task_runs(
         first = await queue.score("lease", info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
         handler.release()
+
+
+async def test_a_lease_is_extended_though_the_server_cannot_be_shown(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    async with Server(redis_url, lease=TEN_SECONDS).running(handler):
+        await handler.began()
+        await r.delete("asynq:servers")
+        await r.set("asynq:servers", "no sorted set")
+        first = await queue.score("lease", info.id)
+        await wait_until(lambda: _is_later(queue, info.id, first))
+        await r.delete("asynq:servers")
+        handler.release()
+
+
+class LateClock(Clock):
+    """The clock of a machine that is an hour late."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=1)
+
+
+async def test_a_server_with_a_wrong_clock_holds_leases_by_the_clock_of_redis(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    handler = Handler(held=True)
+    server = Server(redis_url, lease=TEN_SECONDS, clock=LateClock())
+    async with server.running(handler):
+        await handler.began()
+        first = await queue.score("lease", info.id)
+        await wait_until(lambda: _is_later(queue, info.id, first))
+        handler.release()
+    assert first is not None
+    assert abs(first - time.time() - 10) < 5
 
 
 async def test_the_same_id_in_two_queues_is_extended_in_both(

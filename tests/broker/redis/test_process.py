@@ -621,6 +621,18 @@ async def test_extending_changes_no_lease_of_another(broker: RedisBroker, r: Red
     assert await everything(r) == before
 
 
+async def test_a_task_that_runs_and_waits_for_its_retry_does_not_prolong_its_lock(
+    broker: RedisBroker, r: Redis
+) -> None:
+    """As in the reference."""
+    await enqueue(broker, a_pending(lock=LOCK))
+    await r.expire(LOCK_KEY, 10)
+    (lease,) = await take(broker)
+    await broker.processing.extend([lease], lease_s=LEASE_S)
+    await settle(broker, lease, retried(lease))
+    assert 0 < await r.ttl(LOCK_KEY) <= 10
+
+
 # -- results ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,66 @@
+"""Every row of the compatibility page is shown by a test that exists."""
+
+import ast
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/guides/compatibility.md").read_text()
+
+ENTRIES = {f"D{number}" for number in range(1, 66)}
+"""Of section 12 of the protocol."""
+
+DELIMITER = re.compile(r"\|(?:-+\|)+")
+TEST = re.compile(r"`((?:\w+/)*test_\w+\.py)(?:::(\w+))?`")
+
+
+def row_of(line: str) -> list[str]:
+    """Return the cells of a line of a table."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def tables() -> Iterable[list[list[str]]]:
+    """Return the rows of each table, without its head."""
+    for block in PAGE.split("\n\n"):
+        _, *rest = block.splitlines()
+        if rest and DELIMITER.fullmatch(rest[0]):
+            yield [row_of(line) for line in rest[1:]]
+
+
+TABLES = [[row for row in table if not row[0].startswith("**")] for table in tables()]
+"""All rows but those that head a part of a table."""
+
+FEATURES, *NUMBERED = TABLES
+ROWS = [row for table in TABLES for row in table]
+
+
+@cache
+def names_in(name: str) -> frozenset[str]:
+    """Return the names of the tests in a file."""
+    nodes = ast.walk(ast.parse((ROOT / "tests" / name).read_text()))
+    functions = (n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(n.name for n in functions if n.name.startswith("test_"))
+
+
+def test_every_entry_of_the_protocol_has_a_row() -> None:
+    assert {row[0] for table in NUMBERED for row in table} >= ENTRIES
+
+
+@pytest.mark.parametrize("row", FEATURES, ids=lambda row: row[0])
+def test_every_feature_is_the_same_or_better_or_different(row: list[str]) -> None:
+    assert row[1].startswith(("same", "better", "different"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_row_names_a_test(row: list[str]) -> None:
+    assert TEST.search(row[-1])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_test_that_a_row_names_exists(row: list[str]) -> None:
+    named: list[tuple[str, str]] = TEST.findall(row[-1])
+    assert [(file, name) for file, name in named if {name} - {""} - names_in(file)] == []
