@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pyasynq import Client, Clock, Task
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
+from pyasynq.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import MAX_BYTES, SHORTENED, StaleError, _within
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
@@ -127,6 +128,24 @@ async def test_a_held_unique_lock_counts_as_enqueued(
     await relay.step()
     assert await work_off(broker) == [first]
     assert await count(outbox, engine) == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"lock_digest": "0cc1", "lock_ttl_s": 0}, {"lock_digest": "0cc1", "lock_ttl_s": 2**62}],
+    ids=["no time", "too much time"],
+)
+async def test_a_row_that_nobody_could_have_written_holds_up_no_other(
+    odd: dict[str, object], outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
+) -> None:
+    message = encode(TaskMessage(id="p", queue="q", type="t"))
+    row = {"id": "p", "queue": "q", "type": "t", "message": message, "created_at": NOW}
+    async with engine.begin() as connection:
+        await connection.execute(insert(outbox.table).values(row | odd))
+    task_id = await write(outbox, engine)
+    await relay.step()
+    assert task_id in await work_off(broker)
+    assert await errors(outbox, engine) == [f"undecodable message of {len(message)} bytes"]
 
 
 async def test_bytes_that_are_no_task_are_kept_with_their_error(

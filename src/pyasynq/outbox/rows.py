@@ -24,12 +24,13 @@ from sqlalchemy import (
 )
 
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
-from pyasynq.errors import PoisonError
+from pyasynq.errors import OptionError, PoisonError
 from pyasynq.message import decode, encode
-from pyasynq.options import MAX_NAME
+from pyasynq.options import LONGEST, MAX_NAME, check_count, check_queue
 
 UUID_CHARACTERS: Final = 36
 MD5_CHARACTERS: Final = 32
+LONGEST_S: Final = int(LONGEST.total_seconds())
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +92,17 @@ def row_of(columns: RowMapping) -> Row:
         plan = _plan_of(columns)
     except PoisonError as error:
         plan = error
+    except OptionError:  # somebody wrote the row by hand
+        plan = PoisonError(len(columns["message"]))
     return Row(seq=columns["seq"], id=columns["id"], queue=columns["queue"], plan=plan)
 
 
 def _plan_of(columns: RowMapping) -> Plan:
     message = decode(columns["message"])
+    check_queue("queue", message.queue)
     lock = None
     if columns["lock_ttl_s"] is not None:
+        check_count("lock_ttl_s", columns["lock_ttl_s"], LONGEST_S)
         lock = Lock(digest=columns["lock_digest"], ttl_s=columns["lock_ttl_s"])
     if columns["at_s"] is not None:
         return Scheduled(message=message, lock=lock, at_s=columns["at_s"])
