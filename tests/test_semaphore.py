@@ -156,6 +156,7 @@ async def test_a_lost_token_is_told(
         ("api", 0, timedelta(seconds=30)),
         ("api", True, timedelta(seconds=30)),
         ("api", 1, timedelta(seconds=1)),
+        ("api", 1, timedelta.max),
     ],
 )
 def test_what_cannot_work_is_refused(scope: str, limit: int, lease: timedelta) -> None:

@@ -7,11 +7,12 @@ Source:
 import asyncio
 import logging
 import random
+import secrets
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from pyasynq.broker import Broker, Token, connect
+from pyasynq.broker import MARKS, Broker, Token, connect
 from pyasynq.clock import Clock
 from pyasynq.errors import (
     BrokerError,
@@ -19,9 +20,8 @@ from pyasynq.errors import (
     OptionError,
     PyasynqError,
     SemaphoreTimeoutError,
-    seconds,
 )
-from pyasynq.options import check_name
+from pyasynq.options import check_name, check_time
 from pyasynq.server import current_task
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class Semaphore:
         """
         self.scope = check_name("scope", scope)
         self.limit = _checked_limit(limit)
-        self._lease_s = _checked_lease(lease).total_seconds()
+        self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
         self._broker: Broker = connect(broker)
+        self._mark = 1 + secrets.randbelow(MARKS - 1)
         self._tokens: dict[str, Token] = {}
         self._renewing: asyncio.Task[None] | None = None
 
@@ -92,7 +93,7 @@ class Semaphore:
         Raises:
             BrokerError: If Redis did not answer; a token it may have given ends with its lease.
         """
-        return await self._take(_token(self.scope))
+        return await self._take(self._token())
 
     async def acquire(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - see `asyncio.Queue.get`
         """Take a token; wait until one is free.
@@ -105,7 +106,7 @@ class Semaphore:
             BrokerError: If Redis did not answer.
         """
         give_up = None if timeout is None else self._clock.monotonic() + timeout.total_seconds()
-        token = _token(self.scope)
+        token = self._token()
         wait_s = FIRST_WAIT_S
         while not await self._take(token):
             left_s = LONGEST_WAIT_S if give_up is None else give_up - self._clock.monotonic()
@@ -196,14 +197,17 @@ class Semaphore:
             self._renewing.cancel()
             self._renewing = None
 
-
-def _token(scope: str) -> Token:
-    """Return a token for the running task, or for a holder of its own."""
-    task = _running()
-    if task is None:
-        return Token(scope=scope, holder=str(uuid.uuid4()))
-    holder, deadline_s = task
-    return Token(scope=scope, holder=holder, deadline_s=deadline_s, task=True)
+    def _token(self) -> Token:
+        """Return a token for the running task, or for a holder of its own."""
+        running = _running()
+        holder, deadline_s = running or (str(uuid.uuid4()), 0)
+        return Token(
+            scope=self.scope,
+            holder=holder,
+            mark=self._mark,
+            deadline_s=deadline_s,
+            task=running is not None,
+        )
 
 
 def _running() -> tuple[str, int] | None:
@@ -222,9 +226,3 @@ def _checked_limit(limit: object) -> int:
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise OptionError("limit", limit, "a whole number from 1")
     return limit
-
-
-def _checked_lease(lease: object) -> timedelta:
-    if not isinstance(lease, timedelta) or lease < SHORTEST_LEASE:
-        raise OptionError("lease", lease, f"a timedelta of at least {seconds(SHORTEST_LEASE)}")
-    return lease
