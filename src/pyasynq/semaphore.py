@@ -43,9 +43,10 @@ class Semaphore:
     """Lets at most so many hold a token at once, on all machines together.
 
     Inside a handler the holder is the running task: asked twice it holds one token, which is free
-    when it was released twice. Elsewhere every acquisition is a token of its own. A token is
-    renewed while it is held; when its holder dies it is free within the lease. Safe to share
-    between the coroutines of one event loop.
+    when it was released twice. Elsewhere every acquisition is a token of its own, which the asyncio
+    task that took it gives back, or any other once that one has ended. A token is renewed while it
+    is held; when its holder dies it is free within the lease. Safe to share between the coroutines
+    of one event loop.
 
     Source:
         Protocol section 11.2 (asynq v0.26.0 ``x/rate`` ``Semaphore``).
@@ -85,6 +86,7 @@ class Semaphore:
         self._broker: Broker = connect(broker)
         self._mark = 1 + secrets.randbelow(MARKS - 1)
         self._tokens: dict[str, Token] = {}
+        self._takers: dict[str, asyncio.Task[object] | None] = {}
         self._renewing: asyncio.Task[None] | None = None
 
     async def try_acquire(self) -> bool:
@@ -127,6 +129,7 @@ class Semaphore:
         if token.times:
             return
         del self._tokens[token.holder]
+        self._takers.pop(token.holder, None)
         if not self._tokens:
             self._stop_renewing()
         if not await self._broker.semaphores.release(token):
@@ -136,6 +139,7 @@ class Semaphore:
         """Give all tokens back and close the connections that this semaphore opened."""
         self._stop_renewing()
         tokens, self._tokens = self._tokens, {}
+        self._takers.clear()
         try:
             for token in tokens.values():
                 await self._broker.semaphores.release(token)
@@ -160,22 +164,35 @@ class Semaphore:
             held = self._tokens.setdefault(token.holder, token)
             held.ends_s = token.ends_s  # another coroutine of this task may have been faster
         held.times += 1
+        if not held.task:
+            self._takers[held.holder] = asyncio.current_task()
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
         return True
 
     def _held(self) -> Token:
-        """Return the running task's token; outside a handler, the one taken last.
+        """Return the running task's token; outside a handler, the one taken last by who runs here.
+
+        Of several, one that was lost goes first: another may still be in use. What was taken in an
+        asyncio task that has ended, as by Python 3.11's `asyncio.wait_for`, is anybody's.
 
         Raises:
             NoTokenError: If there is none.
         """
         task = _running()
-        own = [token for token in self._tokens.values() if not token.task] if task is None else []
-        token = self._tokens.get(task[0]) if task is not None else own[-1] if own else None
+        holder = self._taken_here() if task is None else task[0]
+        token = self._tokens.get(holder)
         if token is None:
             raise NoTokenError(self.scope)
         return token
+
+    def _taken_here(self) -> str:
+        here = asyncio.current_task()
+        own = [holder for holder, taker in self._takers.items() if taker is here]
+        left = [holder for holder, taker in self._takers.items() if taker and taker.done()]
+        held = own or left
+        lost = [holder for holder in held if not self._tokens[holder].ends_s]
+        return next(reversed(lost or held), "")
 
     async def _renew(self) -> None:
         """Renew tokens while there are some."""
