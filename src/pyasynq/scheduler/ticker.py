@@ -73,11 +73,14 @@ class Ticker(Wakeable):
         await self._stepping.acquire()
 
     async def _forget(self) -> None:
-        while self._removed:
-            entry = self._removed[-1]
-            if entry.id not in self._entries:  # it may have come back
-                await self._path.forget(entry.id, entry.queue)
-            self._removed.remove(entry)
+        for entry in tuple(self._removed):
+            try:
+                if entry.id not in self._entries:  # it may have come back
+                    await self._path.forget(entry.id, entry.queue)
+            except BrokerError as error:
+                self._failed[entry.id] = error
+            else:
+                self._removed.remove(entry)
 
     async def _begin(self, entries: Sequence[Entry]) -> None:
         """Learn the last ticks of *entries*; those that nobody knew begin now."""
