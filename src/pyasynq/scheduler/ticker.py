@@ -63,6 +63,7 @@ class Ticker(Wakeable):
             await self._begin([entry for entry in self._entries.values() if entry.last is None])
             while due := self._due(self._clock.now()):
                 await self._enqueue(due)
+                await self._record()
             await self._record()
         for error in self._failed.values():
             raise error  # all others were dealt with; these are tried again
