@@ -204,13 +204,13 @@ def test_a_cancelation_is_sent_for_each_task(say: Say, redis_server: RedisServer
     assert told.err.startswith("Sent cancelation signal for task 1\n")
 
 
-@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "aggregating"])
+@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_run(say: Say, state: str) -> None:
     told = say("task", "runall", "-q", "q", "-s", state, *group_of(state))
     assert told == Told(0, "1 tasks are now pending\n", "")
 
 
-@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "aggregating"])
+@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_archived(say: Say, state: str) -> None:
     told = say("task", "archiveall", "-q", "q", "-s", state, *group_of(state))
     assert told == Told(0, "1 tasks archived\n", "")

@@ -11,6 +11,7 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
 from pyasynq.cli.values import duration, headers, instant, whole
+from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
     from pyasynq.info import TaskInfo
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
 
-RUNNABLE: Final = ("scheduled", "retry", "archived", "aggregating")
-ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
-DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
+RUNNABLE, ARCHIVABLE, DELETABLE = (
+    tuple(state.value for state in TaskState if state in ORDERS[order])
+    for order in (Order.RUN, Order.ARCHIVE, Order.DELETE)
+)
 
 _CELLS: Final[dict[str, Cell]] = {
     "ID": lambda task, _: task.id,
