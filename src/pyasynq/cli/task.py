@@ -10,7 +10,7 @@ from pyasynq.cli.asking import confirm
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
-from pyasynq.cli.values import duration, headers, instant, whole
+from pyasynq.cli.values import data, duration, headers, instant, whole
 from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def search(words: argparse.Namespace) -> int:
     if words.type is not None:
         criteria["type"] = words.type
     if words.payload is not None:
-        criteria["payload"] = words.payload.encode()
+        criteria["payload"] = data(words.payload)
     if words.error is not None:
         criteria["error"] = words.error
 
@@ -275,7 +275,7 @@ def change(words: argparse.Namespace) -> int:
 def _changes(words: argparse.Namespace) -> "TaskChanges":
     changes: TaskChanges = {}
     if words.payload is not None:
-        changes["payload"] = words.payload.encode()
+        changes["payload"] = data(words.payload)
     if words.header is not None:
         changes["headers"] = headers(words.header)
     if words.retry is not None:
