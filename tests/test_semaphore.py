@@ -156,11 +156,59 @@ async def test_a_lost_token_is_told(
         ("api", 0, timedelta(seconds=30)),
         ("api", True, timedelta(seconds=30)),
         ("api", 1, timedelta(seconds=1)),
+        ("api", 1, timedelta.max),
     ],
 )
 def test_what_cannot_work_is_refused(scope: str, limit: int, lease: timedelta) -> None:
     with pytest.raises(OptionError):
         Semaphore("redis://127.0.0.1:6379", scope, limit, lease=lease)
+
+
+async def test_a_live_token_is_not_given_back_by_who_lost_its_own(redis_url: str, r: Redis) -> None:
+    semaphore = Semaphore(redis_url, "api", 2)
+    await semaphore.acquire()
+    await r.delete(KEY)
+    taken, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        await semaphore.acquire()
+        taken.set()
+        await done.wait()
+        await semaphore.release()
+
+    holding = asyncio.create_task(hold())
+    await taken.wait()
+    await semaphore.release()
+    assert len(await tokens(r)) == 1
+    with pytest.raises(NoTokenError):
+        await semaphore.release()
+    done.set()
+    await holding
+    assert await tokens(r) == {}
+    await semaphore.aclose()
+
+
+async def test_of_several_tokens_one_that_was_lost_is_given_back_first(
+    redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    semaphore = Semaphore(redis_url, "api", 2, clock=QuickClock())
+    await semaphore.acquire()
+    await r.delete(KEY)
+    await wait_until(lambda: "lost its token of semaphore 'api'" in caplog.text)
+    await semaphore.acquire()
+    await semaphore.release()
+    assert len(await tokens(r)) == 1
+    await semaphore.release()
+    assert await tokens(r) == {}
+    await semaphore.aclose()
+
+
+async def test_a_token_taken_in_an_asyncio_task_that_has_ended_can_be_given_back(
+    semaphore: Semaphore, r: Redis
+) -> None:
+    await asyncio.create_task(semaphore.acquire())
+    await semaphore.release()
+    assert await tokens(r) == {}
 
 
 # -- inside a handler ------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Final, TypedDict, cast
 
 import msgspec
 
-from pyasynq.errors import OptionError
+from pyasynq.errors import OptionError, seconds
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_MAX_RETRY: Final = 25
@@ -131,6 +131,28 @@ def check_count(option: str, value: object, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise OptionError(option, value, f"a whole number from 1 to {most}")
     return value
+
+
+def check_time(name: str, value: object, least: timedelta, most: timedelta = LONGEST) -> timedelta:
+    """Return *value* if it is a time from *least* to *most*.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    if not isinstance(value, timedelta) or not least <= value <= most:
+        allowed = f"a timedelta of at least {seconds(least)} and at most {seconds(most)}"
+        raise OptionError(name, value, allowed)
+    return value
+
+
+def check_callback(name: str, value: object) -> None:
+    """Check that *value* can be called, or is None.
+
+    Raises:
+        OptionError: If it is neither.
+    """
+    if value is not None and not callable(value):
+        raise OptionError(name, value, "a function")
 
 
 def check_name(option: str, value: object) -> str:

@@ -7,11 +7,12 @@ Source:
 import asyncio
 import logging
 import random
+import secrets
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from pyasynq.broker import Broker, Token, connect
+from pyasynq.broker import MARKS, Broker, Token, connect
 from pyasynq.clock import Clock
 from pyasynq.errors import (
     BrokerError,
@@ -19,9 +20,8 @@ from pyasynq.errors import (
     OptionError,
     PyasynqError,
     SemaphoreTimeoutError,
-    seconds,
 )
-from pyasynq.options import check_name
+from pyasynq.options import check_name, check_time
 from pyasynq.server import current_task
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Semaphore:
     """Lets at most so many hold a token at once, on all machines together.
 
     Inside a handler the holder is the running task: asked twice it holds one token, which is free
-    when it was released twice. Elsewhere every acquisition is a token of its own. A token is
-    renewed while it is held; when its holder dies it is free within the lease. Safe to share
-    between the coroutines of one event loop.
+    when it was released twice. Elsewhere every acquisition is a token of its own, which the asyncio
+    task that took it gives back, or any other once that one has ended. A token is renewed while it
+    is held; when its holder dies it is free within the lease. Safe to share between the coroutines
+    of one event loop.
 
     Source:
         Protocol section 11.2 (asynq v0.26.0 ``x/rate`` ``Semaphore``).
@@ -80,10 +81,12 @@ class Semaphore:
         """
         self.scope = check_name("scope", scope)
         self.limit = _checked_limit(limit)
-        self._lease_s = _checked_lease(lease).total_seconds()
+        self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
         self._broker: Broker = connect(broker)
+        self._mark = 1 + secrets.randbelow(MARKS - 1)
         self._tokens: dict[str, Token] = {}
+        self._takers: dict[str, asyncio.Task[object] | None] = {}
         self._renewing: asyncio.Task[None] | None = None
 
     async def try_acquire(self) -> bool:
@@ -92,7 +95,7 @@ class Semaphore:
         Raises:
             BrokerError: If Redis did not answer; a token it may have given ends with its lease.
         """
-        return await self._take(_token(self.scope))
+        return await self._take(self._token())
 
     async def acquire(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - see `asyncio.Queue.get`
         """Take a token; wait until one is free.
@@ -105,7 +108,7 @@ class Semaphore:
             BrokerError: If Redis did not answer.
         """
         give_up = None if timeout is None else self._clock.monotonic() + timeout.total_seconds()
-        token = _token(self.scope)
+        token = self._token()
         wait_s = FIRST_WAIT_S
         while not await self._take(token):
             left_s = LONGEST_WAIT_S if give_up is None else give_up - self._clock.monotonic()
@@ -126,6 +129,7 @@ class Semaphore:
         if token.times:
             return
         del self._tokens[token.holder]
+        self._takers.pop(token.holder, None)
         if not self._tokens:
             self._stop_renewing()
         if not await self._broker.semaphores.release(token):
@@ -135,6 +139,7 @@ class Semaphore:
         """Give all tokens back and close the connections that this semaphore opened."""
         self._stop_renewing()
         tokens, self._tokens = self._tokens, {}
+        self._takers.clear()
         try:
             for token in tokens.values():
                 await self._broker.semaphores.release(token)
@@ -159,22 +164,35 @@ class Semaphore:
             held = self._tokens.setdefault(token.holder, token)
             held.ends_s = token.ends_s  # another coroutine of this task may have been faster
         held.times += 1
+        if not held.task:
+            self._takers[held.holder] = asyncio.current_task()
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
         return True
 
     def _held(self) -> Token:
-        """Return the running task's token; outside a handler, the one taken last.
+        """Return the running task's token; outside a handler, the one taken last by who runs here.
+
+        Of several, one that was lost goes first: another may still be in use. What was taken in an
+        asyncio task that has ended, as by Python 3.11's `asyncio.wait_for`, is anybody's.
 
         Raises:
             NoTokenError: If there is none.
         """
         task = _running()
-        own = [token for token in self._tokens.values() if not token.task] if task is None else []
-        token = self._tokens.get(task[0]) if task is not None else own[-1] if own else None
+        holder = self._taken_here() if task is None else task[0]
+        token = self._tokens.get(holder)
         if token is None:
             raise NoTokenError(self.scope)
         return token
+
+    def _taken_here(self) -> str:
+        here = asyncio.current_task()
+        own = [holder for holder, taker in self._takers.items() if taker is here]
+        left = [holder for holder, taker in self._takers.items() if taker and taker.done()]
+        held = own or left
+        lost = [holder for holder in held if not self._tokens[holder].ends_s]
+        return next(reversed(lost or held), "")
 
     async def _renew(self) -> None:
         """Renew tokens while there are some."""
@@ -196,14 +214,17 @@ class Semaphore:
             self._renewing.cancel()
             self._renewing = None
 
-
-def _token(scope: str) -> Token:
-    """Return a token for the running task, or for a holder of its own."""
-    task = _running()
-    if task is None:
-        return Token(scope=scope, holder=str(uuid.uuid4()))
-    holder, deadline_s = task
-    return Token(scope=scope, holder=holder, deadline_s=deadline_s, task=True)
+    def _token(self) -> Token:
+        """Return a token for the running task, or for a holder of its own."""
+        running = _running()
+        holder, deadline_s = running or (str(uuid.uuid4()), 0)
+        return Token(
+            scope=self.scope,
+            holder=holder,
+            mark=self._mark,
+            deadline_s=deadline_s,
+            task=running is not None,
+        )
 
 
 def _running() -> tuple[str, int] | None:
@@ -222,9 +243,3 @@ def _checked_limit(limit: object) -> int:
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise OptionError("limit", limit, "a whole number from 1")
     return limit
-
-
-def _checked_lease(lease: object) -> timedelta:
-    if not isinstance(lease, timedelta) or lease < SHORTEST_LEASE:
-        raise OptionError("lease", lease, f"a timedelta of at least {seconds(SHORTEST_LEASE)}")
-    return lease

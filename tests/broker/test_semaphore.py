@@ -4,7 +4,7 @@ from pyasynq.broker import Broker, Token
 
 
 async def test_a_token_goes_from_one_holder_to_the_next(broker: Broker) -> None:
-    mine, yours = Token(scope="s", holder="a"), Token(scope="s", holder="b")
+    mine, yours = Token(scope="s", holder="a", mark=1), Token(scope="s", holder="b", mark=1)
     assert await broker.semaphores.acquire(mine, limit=1, lease_s=30)
     assert not await broker.semaphores.acquire(yours, limit=1, lease_s=30)
     assert await broker.semaphores.renew([mine], lease_s=30) == []
@@ -14,4 +14,5 @@ async def test_a_token_goes_from_one_holder_to_the_next(broker: Broker) -> None:
 
 async def test_scopes_do_not_know_each_other(broker: Broker) -> None:
     for scope in ("a", "b", "{c}", "d e"):
-        assert await broker.semaphores.acquire(Token(scope=scope, holder="h"), limit=1, lease_s=30)
+        token = Token(scope=scope, holder="h", mark=1)
+        assert await broker.semaphores.acquire(token, limit=1, lease_s=30)

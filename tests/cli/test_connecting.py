@@ -41,6 +41,17 @@ def url(home: Path, *words: str, **environ: str) -> str:
             "--tls --insecure",
             "rediss://127.0.0.1:6379?ssl_cert_reqs=none&ssl_check_hostname=false",
         ),
+        ("-u unix:///tmp/r.sock -n 3", "unix:///tmp/r.sock?db=3"),
+        ("-u unix:///tmp/r.sock?db=1&x=y -n 3", "unix:///tmp/r.sock?x=y&db=3"),
+        ("-u unix:///tmp/r.sock -p secret", "unix://:secret@/tmp/r.sock"),
+        (
+            "-u redis-sentinel://:theirs@s:1/0?master=m -U me -p s@cret -n 2",
+            "redis-sentinel://:theirs@s:1/2?master=m&username=me&password=s%40cret",
+        ),
+        (
+            "-u redis-sentinel://s:1?password=old -p new --tls",
+            "rediss-sentinel://s:1?password=new",
+        ),
         ("--cluster --cluster_addrs a:1,b:2", "redis-cluster://a:1,b:2"),
         ("--cluster --cluster_addrs a:1 --tls", "rediss-cluster://a:1"),
         (

@@ -1,6 +1,7 @@
 """``/healthz`` says whether a worker works."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
@@ -8,9 +9,11 @@ import msgspec
 import pytest
 
 from pyasynq import Server
+from pyasynq.cli import http
 from pyasynq.cli.health import serving
 from tests.server.handlers import Handler
 from tests.servers import RedisServer, free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -89,3 +92,18 @@ async def test_a_probe_that_asks_for_the_head_gets_no_body(redis_url: str) -> No
     async with healthy(redis_url) as (_, port):
         answer = await ask(port, b"HEAD /healthz HTTP/1.1\r\n\r\n")
     assert answer == ("HTTP/1.1 200 OK", None)
+
+
+async def test_who_does_not_read_the_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "READING_S", 0.05)
+    asked = asyncio.Event()
+
+    async def page() -> http.Answer:
+        asked.set()
+        return http.Answer("200 OK", "text/plain", bytes(50_000_000))
+
+    port, before = free_port(), asyncio.all_tasks()
+    async with http.serving("127.0.0.1", port, {"/": page}):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            await wait_until(lambda: asked.is_set() and asyncio.all_tasks() == before)

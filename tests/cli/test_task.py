@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pyasynq import SyncClient
+from pyasynq import SyncClient, Task
 from pyasynq.message import TaskMessage
 from tests.cli.making import one_of_each, put
 from tests.cli.saying import Say, Told
@@ -151,6 +151,12 @@ def test_tasks_are_found_by_what_they_say(
     assert [task["id"] for task in told.json] == found
 
 
+def test_a_payload_that_is_no_utf8_is_found(say: Say, enqueuing: SyncClient) -> None:
+    enqueuing.enqueue(Task("t", b"a\xffb"), queue="q", task_id="bytes")
+    words = ("task", "find", "-q", "q", "-s", "pending", "--payload", "\udcff", "-o", "json")
+    assert [task["id"] for task in say(*words).json] == ["bytes"]
+
+
 # -- move ------------------------------------------------------------------------------------------
 
 
@@ -204,13 +210,13 @@ def test_a_cancelation_is_sent_for_each_task(say: Say, redis_server: RedisServer
     assert told.err.startswith("Sent cancelation signal for task 1\n")
 
 
-@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "aggregating"])
+@pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_run(say: Say, state: str) -> None:
     told = say("task", "runall", "-q", "q", "-s", state, *group_of(state))
     assert told == Told(0, "1 tasks are now pending\n", "")
 
 
-@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "aggregating"])
+@pytest.mark.parametrize("state", ["pending", "scheduled", "retry", "completed", "aggregating"])
 def test_all_tasks_in_a_state_are_archived(say: Say, state: str) -> None:
     told = say("task", "archiveall", "-q", "q", "-s", state, *group_of(state))
     assert told == Told(0, "1 tasks archived\n", "")
@@ -249,6 +255,13 @@ def test_a_task_is_changed(say: Say, redis_server: RedisServer) -> None:
     assert (message.payload, message.retry, message.timeout) == (b"new", 1, 5)
     assert (message.retention, message.deadline) == (3600, 2_209_086_245)
     assert dict(message.headers) == {"a": "b"}
+
+
+def test_a_payload_becomes_what_is_no_utf8(say: Say, redis_server: RedisServer) -> None:
+    assert say("task", "update", "-q", "q", "-i", "scheduled", "-l", "a\udcff").code == 0
+    with closing(redis_server.client()) as client:
+        data = cast("bytes", client.hget("asynq:{q}:t:scheduled", "msg"))
+    assert TaskMessage.FromString(data).payload == b"a\xff"
 
 
 def test_a_change_without_change_is_a_usage_error(say: Say) -> None:

@@ -98,3 +98,21 @@ async def test_types_without_end_do_not_make_series_without_end(
 
     await work(redis_url, mux, "t1", "t2", "t3", "t4")
     assert count(registry, "(other)", "succeeded") == 2
+
+
+async def test_a_run_of_a_type_beyond_the_limit_makes_no_series(
+    redis_url: str, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "MOST_KINDS", 0)
+    made: list[object] = []
+    series = tasks._Series
+    monkeypatch.setattr(tasks, "_Series", lambda *parts: made.append(parts) or series(*parts))
+    mux = Mux()
+    mux.use(TaskMetrics(registry))
+
+    @mux.handle("t")
+    async def handle(_task: ActiveTask) -> None:
+        pass
+
+    await work(redis_url, mux, "t1", "t2", "t3")
+    assert len(made) == 1

@@ -91,6 +91,10 @@ async def test_what_is_no_task_is_refused(scheduler: Scheduler) -> None:
         ("catch_up", "some"),
         ("heartbeat_interval", timedelta(0)),
         ("heartbeat_interval", 10),
+        ("heartbeat_interval", timedelta.max),
+        ("pre_enqueue", "no"),
+        ("post_enqueue", 1),
+        ("clock", 1),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(option: str, value: object) -> None:

@@ -402,6 +402,42 @@ async def test_a_broken_key_of_one_entry_does_not_stop_the_others(
     await r.delete(key)
 
 
+async def test_an_entry_that_cannot_be_forgotten_does_not_stop_the_others(
+    clock: SteeredClock, own_redis: RedisServer
+) -> None:
+    scheduler = Scheduler(own_redis.url, clock=clock)
+    gone = scheduler.register(MINUTELY, TASK, queue="gone")
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    scheduler.unregister(gone)
+    async with Redis.from_url(own_redis.url) as r:
+        await r.acl_setuser("default", enabled=True, commands=["-del"])
+        with pytest.raises(BrokerError):
+            await later(scheduler, clock, minutes=1)
+        assert await enqueued(QueueView(r)) == 2
+        await r.acl_setuser("default", enabled=True, commands=["+del"])
+        await later(scheduler, clock)
+        assert await r.exists(f"asynq:scheduler_history:{gone}") == 0
+    await scheduler._broker.aclose()
+
+
+async def test_what_was_made_up_stands_in_the_history_before_the_next_is(
+    make: Make, clock: SteeredClock, broker: Broker
+) -> None:
+    recorded: list[int] = []
+
+    async def look(_task: Task, _outcome: object) -> None:
+        recorded.append(len(await broker.scheduling.events(entry_id, page=1, size=10)))
+
+    gone, back = make(), make(catch_up="all", post_enqueue=look)
+    gone.register(MINUTELY, TASK)
+    await later(gone, clock)
+    entry_id = back.register(MINUTELY, TASK)
+    await later(back, clock, minutes=3)
+    assert recorded == [0, 1, 2]
+
+
 async def test_events_that_redis_did_not_take_are_recorded_later(
     clock: SteeredClock, own_redis: RedisServer
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
+    MARKS,
     Broker,
     EnqueuePath,
     Forwarded,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 __all__ = [
+    "MARKS",
     "Broker",
     "EnqueuePath",
     "Forwarded",

@@ -5,7 +5,7 @@ the broker's own clock; the worker's clock never enters them.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -390,12 +390,17 @@ class SchedulePath(Protocol):
         ...
 
 
+MARKS: Final = 2**20
+"""As many takers of one holder can be told apart: a score has room for them beside the second."""
+
+
 class Token(msgspec.Struct, kw_only=True):
     """One token of a semaphore.
 
     Attributes:
         scope: Name of the semaphore.
         holder: Who holds it.
+        mark: Tells who took it from others of the same holder, 1 to 2^20 - 1.
         deadline_s: Unix second after which the holder needs it no more; 0 for none.
         ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
         task: The holder is a running task.
@@ -404,6 +409,7 @@ class Token(msgspec.Struct, kw_only=True):
 
     scope: str
     holder: str
+    mark: int
     deadline_s: int = 0
     ends_s: int = 0
     task: bool = False

@@ -33,6 +33,8 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "tls_server": "",
     "insecure": False,
 }
+SENTINELS: Final = ("redis-sentinel", "rediss-sentinel")
+SOCKETS: Final = ("unix", "redis-socket")
 FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
 
 
@@ -99,22 +101,41 @@ def _with_tls(url: str, settings: Mapping[str, object]) -> str:
         query |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
     if settings["tls_server"]:
         query["ssl_server_name"] = str(settings["tls_server"])
-    joint = "&" if "?" in rest else "?"
-    return f"{scheme}://{rest}{joint + urlencode(query) if query else ''}"
+    return f"{scheme}://{_with_query(rest, query)}"
 
 
 def _with_login(url: str, settings: Mapping[str, object]) -> str:
-    """Return *url* with name, password and database, where they are given."""
+    """Return *url* with name, password and database, where they are given.
+
+    What stands before the ``@`` of sentinels is their own login, and what follows the ``/`` of a
+    socket is its path.
+    """
     scheme, rest = url.split("://", 1)
     address, mark, query = rest.partition("?")
     netloc, slash, path = address.partition("/")
     login, at, hosts = netloc.rpartition("@")
-    if settings["username"] or settings["password"]:
+    more: dict[str, object] = {}
+    given = {name: settings[name] for name in ("username", "password") if settings[name]}
+    if scheme in SENTINELS:
+        more |= given
+    elif given:
         user, password = (quote(str(settings[name]), safe="") for name in ("username", "password"))
         login, at = f"{user}:{password}", "@"
     if settings["db"] is not None and not settings["cluster"]:
-        slash, path = "/", str(settings["db"])
-    return f"{scheme}://{login}{at}{hosts}{slash}{path}{mark}{query}"
+        if scheme in SOCKETS:
+            more["db"] = settings["db"]
+        else:
+            slash, path = "/", str(settings["db"])
+    return f"{scheme}://{_with_query(f'{login}{at}{hosts}{slash}{path}{mark}{query}', more)}"
+
+
+def _with_query(rest: str, more: Mapping[str, object]) -> str:
+    """Return the end of a URL with *more* in its query, instead of what had these names."""
+    if not more:
+        return rest
+    address, _, query = rest.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in more]
+    return f"{address}?{'&'.join([*kept, urlencode(more)])}"
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, object]:

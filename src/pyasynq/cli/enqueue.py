@@ -11,7 +11,7 @@ from pyasynq.cli.connecting import redis_url
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import finish
-from pyasynq.cli.values import duration, headers, instant, whole
+from pyasynq.cli.values import data, duration, headers, instant, whole
 
 if TYPE_CHECKING:
     from pyasynq.options import EnqueueOptions
@@ -78,7 +78,7 @@ def _payload(words: argparse.Namespace) -> bytes:
     if (words.payload is None) == (words.payload_file is None):
         raise ExitError(Exit.USAGE, "say either --payload or --payload-file")
     if words.payload is not None:
-        return bytes(words.payload.encode(errors="surrogateescape"))
+        return data(words.payload)
     if words.payload_file == "-":
         return sys.stdin.buffer.read()
     try:

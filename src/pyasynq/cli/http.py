@@ -17,6 +17,9 @@ PATIENCE_S: Final = 2.0
 ANSWER_S: Final = 30.0
 """Longest wait for a page."""
 
+READING_S: Final = 30.0
+"""Longest wait until whoever asked has read the page."""
+
 
 class Answer(NamedTuple):
     """What is sent back."""
@@ -46,8 +49,8 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
         try:
             async with asyncio.timeout(PATIENCE_S):
                 request = await reader.readline()
-            writer.write(_written(await _answer(request, pages), head=request.startswith(b"HEAD")))
-            await writer.drain()
+            page = await _answer(request, pages)
+            await _send(writer, _written(page, head=request.startswith(b"HEAD")))
         except (TimeoutError, ConnectionError, ValueError):
             return  # whoever asked is gone, or does not speak HTTP
         finally:
@@ -61,6 +64,17 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
         raise ExitError(Exit.USAGE, f"cannot listen at {host}:{port}: {reason}") from error
     async with server:
         yield
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send *data*, all of it; hang up on who does not read it."""
+    writer.transport.set_write_buffer_limits(0)  # closing would wait for the rest without end
+    writer.write(data)
+    try:
+        async with asyncio.timeout(READING_S):
+            await writer.drain()
+    except TimeoutError:
+        writer.transport.abort()
 
 
 async def _answer(request: bytes, pages: Mapping[str, Page]) -> Answer:

@@ -10,7 +10,8 @@ from pyasynq.cli.asking import confirm
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
-from pyasynq.cli.values import duration, headers, instant, whole
+from pyasynq.cli.values import data, duration, headers, instant, whole
+from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
     from pyasynq.info import TaskInfo
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
 
-RUNNABLE: Final = ("scheduled", "retry", "archived", "aggregating")
-ARCHIVABLE: Final = ("pending", "scheduled", "retry", "aggregating")
-DELETABLE: Final = ("pending", "scheduled", "retry", "archived", "completed", "aggregating")
+RUNNABLE, ARCHIVABLE, DELETABLE = (
+    tuple(state.value for state in TaskState if state in ORDERS[order])
+    for order in (Order.RUN, Order.ARCHIVE, Order.DELETE)
+)
 
 _CELLS: Final[dict[str, Cell]] = {
     "ID": lambda task, _: task.id,
@@ -108,7 +110,7 @@ def search(words: argparse.Namespace) -> int:
     if words.type is not None:
         criteria["type"] = words.type
     if words.payload is not None:
-        criteria["payload"] = words.payload.encode()
+        criteria["payload"] = data(words.payload)
     if words.error is not None:
         criteria["error"] = words.error
 
@@ -273,7 +275,7 @@ def change(words: argparse.Namespace) -> int:
 def _changes(words: argparse.Namespace) -> "TaskChanges":
     changes: TaskChanges = {}
     if words.payload is not None:
-        changes["payload"] = words.payload.encode()
+        changes["payload"] = data(words.payload)
     if words.header is not None:
         changes["headers"] = headers(words.header)
     if words.retry is not None:

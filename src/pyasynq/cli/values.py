@@ -32,6 +32,11 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def data(text: str) -> bytes:
+    """Return the bytes that were given as the argument *text*, UTF-8 or not."""
+    return text.encode(errors="surrogateescape")
+
+
 def whole(text: str) -> int:
     """Return the whole number that *text* is.
 

@@ -34,14 +34,14 @@ from pyasynq.info import (
 )
 from pyasynq.inspector import schedules
 from pyasynq.inspector.questions import (
+    MAX_RANK,
     Criteria,
     TaskChanges,
-    check_number,
     checked_changes,
     meets,
     place,
 )
-from pyasynq.options import check_instant, check_name
+from pyasynq.options import check_count, check_instant, check_name
 from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Inspector:
             OptionError: If *days* is not from 1 to 3650.
             QueueNotFoundError: If there is no such queue.
         """
-        check_number("days", days, MAX_DAYS)
+        check_count("days", days, MAX_DAYS)
         await self._check(queue)
         return await self._path.history(queue, days)
 
@@ -223,8 +223,8 @@ class Inspector:
             OptionError: If an argument is not allowed (the reference takes page and size 0, D53).
             QueueNotFoundError: If there is no such queue.
         """
-        check_number("page", page)
-        check_number("size", size)
+        check_count("page", page, MAX_RANK)
+        check_count("size", size, MAX_RANK)
         where = place(queue, state, group)
         await self._check(queue)
         return await self._path.tasks(where, (page - 1) * size, size)
@@ -247,7 +247,7 @@ class Inspector:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        check_number("limit", limit)
+        check_count("limit", limit, MAX_RANK)
         where = place(queue, state, group)
         await self._check(queue)
         found: dict[str, TaskInfo] = {}
@@ -417,8 +417,8 @@ class Inspector:
             OptionError: If an argument is not allowed.
         """
         check_name("entry_id", entry_id)
-        check_number("page", page)
-        check_number("size", size)
+        check_count("page", page, MAX_RANK)
+        check_count("size", size, MAX_RANK)
         records = await self._broker.scheduling.events(entry_id, page=page, size=size)
         return [schedules.event(record) for record in records]
 

@@ -65,16 +65,6 @@ def place(queue: str, state: TaskState | str, group: str | None) -> Place:
     return Place(queue=queue, state=state)
 
 
-def check_number(option: str, value: object, most: int = MAX_RANK) -> None:
-    """Refuse what is no whole number from 1 to *most*.
-
-    Raises:
-        OptionError: If *value* is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise OptionError(option, value, f"a whole number from 1 to {most}")
-
-
 def meets(task: TaskInfo, type: str | None = None, payload: bytes = b"", error: str = "") -> bool:
     """Return whether *task* meets all of the criteria."""
     return (

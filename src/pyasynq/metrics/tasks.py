@@ -89,13 +89,16 @@ class TaskMetrics:
 
     def _new(self, task: ActiveTask) -> _Series:
         type = task.type if len(self._series) < MOST_KINDS else OTHER
+        if known := self._series.get((task.queue, type)):
+            return known
         series = _Series(
             task.queue,
             type,
             self._running.labels(task.queue, type),
             self._seconds.labels(task.queue, type),
         )
-        return self._series.setdefault((task.queue, type), series)
+        self._series[task.queue, type] = series
+        return series
 
 
 def _outcome(error: BaseException) -> str:

@@ -13,8 +13,9 @@ from typing import Final, TypeAlias, TypedDict
 import msgspec
 
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError, PyasynqError, seconds
+from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
+from pyasynq.options import check_callback, check_time
 from pyasynq.scheduler.entry import CatchUp, check_catch_up
 from pyasynq.task import Task
 
@@ -67,7 +68,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
         """
         check_catch_up(self.catch_up)
-        check_interval("heartbeat_interval", self.heartbeat_interval)
+        check_time("heartbeat_interval", self.heartbeat_interval, SHORTEST_INTERVAL)
+        check_callback("pre_enqueue", self.pre_enqueue)
+        check_callback("post_enqueue", self.post_enqueue)
+        if not isinstance(self.clock, Clock):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("clock", self.clock, "a Clock")
         if not isinstance(self.location, tzinfo):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("location", self.location, 'a tzinfo such as ZoneInfo("Asia/Tokyo")')
 
@@ -92,13 +97,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 await answer
         except Exception:
             log.exception("post_enqueue failed for %r", task)
-
-
-def check_interval(name: str, value: object) -> None:
-    """Check that *value* is a time that can lie between two rounds.
-
-    Raises:
-        OptionError: If it is not.
-    """
-    if not isinstance(value, timedelta) or value < SHORTEST_INTERVAL:
-        raise OptionError(name, value, f"a timedelta of at least {seconds(SHORTEST_INTERVAL)}")

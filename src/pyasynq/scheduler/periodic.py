@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
 from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
-from pyasynq.scheduler.config import SchedulerOptions, check_interval
+from pyasynq.options import check_time
+from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
@@ -122,7 +123,7 @@ class PeriodicTaskManager:
             OptionError: If the broker or an option cannot be used.
             TypeError: If an option is unknown.
         """
-        check_interval("sync_interval", sync_interval)
+        check_time("sync_interval", sync_interval, SHORTEST_INTERVAL)
         if not callable(provider):
             raise OptionError("provider", provider, "a function that returns periodic tasks")
         self._scheduler = Scheduler(broker, **options)

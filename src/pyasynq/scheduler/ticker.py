@@ -63,6 +63,7 @@ class Ticker(Wakeable):
             await self._begin([entry for entry in self._entries.values() if entry.last is None])
             while due := self._due(self._clock.now()):
                 await self._enqueue(due)
+                await self._record()
             await self._record()
         for error in self._failed.values():
             raise error  # all others were dealt with; these are tried again
@@ -73,11 +74,14 @@ class Ticker(Wakeable):
         await self._stepping.acquire()
 
     async def _forget(self) -> None:
-        while self._removed:
-            entry = self._removed[-1]
-            if entry.id not in self._entries:  # it may have come back
-                await self._path.forget(entry.id, entry.queue)
-            self._removed.remove(entry)
+        for entry in tuple(self._removed):
+            try:
+                if entry.id not in self._entries:  # it may have come back
+                    await self._path.forget(entry.id, entry.queue)
+            except BrokerError as error:
+                self._failed[entry.id] = error
+            else:
+                self._removed.remove(entry)
 
     async def _begin(self, entries: Sequence[Entry]) -> None:
         """Learn the last ticks of *entries*; those that nobody knew begin now."""

@@ -17,9 +17,16 @@ import msgspec
 
 from pyasynq.broker import GroupRules
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError, seconds
+from pyasynq.errors import OptionError
 from pyasynq.message import TaskMessage
-from pyasynq.options import LONGEST, check_count, check_name, check_queue, whole_seconds
+from pyasynq.options import (
+    check_callback,
+    check_count,
+    check_name,
+    check_queue,
+    check_time,
+    whole_seconds,
+)
 from pyasynq.retry import asynq_delay
 from pyasynq.server.context import ActiveTask
 from pyasynq.settle import RetryPolicy
@@ -165,12 +172,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_kinds()
 
     def _check_times(self) -> None:
-        _check_time("lease", self.lease, SHORTEST_LEASE)
+        check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
-            _check_time(name, getattr(self, name), SHORTEST_INTERVAL)
+            check_time(name, getattr(self, name), SHORTEST_INTERVAL)
         self._check_groups()
-        _check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
-        _check_time("blocked_warning", self.blocked_warning, timedelta(0))
+        check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
+        check_time("blocked_warning", self.blocked_warning, timedelta(0))
 
     def group_rules(self) -> GroupRules:
         """Return when a group is to be combined."""
@@ -185,9 +192,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(name, getattr(self, name), "True or False")
         for name in CALLBACKS:
-            callback = getattr(self, name)
-            if callback is not None and not callable(callback):
-                raise OptionError(name, callback, "a function")
+            check_callback(name, getattr(self, name))
         if self.lifespan is None:
             raise OptionError("lifespan", None, "a function that makes a context")
         if not isinstance(self.clock, Clock):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -198,11 +203,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
 
     def _check_groups(self) -> None:
-        if self.group_aggregator is not None and not callable(self.group_aggregator):
-            raise OptionError("group_aggregator", self.group_aggregator, "a function")
-        _check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
+        check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
         if self.group_max_delay is not None:
-            _check_time("group_max_delay", self.group_max_delay, SHORTEST_GRACE)
+            check_time("group_max_delay", self.group_max_delay, SHORTEST_GRACE)
         if self.group_max_size is not None:
             check_count("group_max_size", self.group_max_size, LARGEST_SET)
         check_count("group_max_failures", self.group_max_failures, MOST_FAILURES)
@@ -212,7 +215,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             task = Task(message.type, message.payload, headers=dict(message.headers))
             try:
                 delay = self.retry_delay(retried, error, task)
-                _check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
+                check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
             except Exception:
                 log.exception("retry_delay failed; the default delay is used")
             else:
@@ -226,12 +229,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             except Exception:
                 log.exception("is_failure failed; the run counts as a failure")
         return True
-
-
-def _check_time(name: str, value: object, least: timedelta, most: timedelta = LONGEST) -> None:
-    if not isinstance(value, timedelta) or not least <= value <= most:
-        allowed = f"a timedelta of at least {seconds(least)} and at most {seconds(most)}"
-        raise OptionError(name, value, allowed)
 
 
 def _check_queues(queues: object) -> None:

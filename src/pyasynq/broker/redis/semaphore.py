@@ -32,6 +32,7 @@ class RedisSemaphore:
             holder=token.holder,
             limit=limit,
             lease_s=lease_s,
+            mark=token.mark,
             deadline_s=token.deadline_s,
         )
         ends_s = cast("int", await scripts.run(self._driver, call))
@@ -46,7 +47,7 @@ class RedisSemaphore:
             batch = tokens[start : start + MAX_TASKS]
             each: list[Each] = []
             for token in batch:
-                each += (token.holder, token.ends_s, token.deadline_s)
+                each += (token.holder, token.mark, token.deadline_s)
             call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
             answers = cast("list[int]", await scripts.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
@@ -59,6 +60,6 @@ class RedisSemaphore:
     async def release(self, token: Token) -> bool:
         """Give *token* back; False if it is no longer held."""
         call = scripts.release(
-            semaphore=keys.semaphore(token.scope), holder=token.holder, ends_s=token.ends_s
+            semaphore=keys.semaphore(token.scope), holder=token.holder, mark=token.mark
         )
         return bool(await scripts.run(self._driver, call))

@@ -7,6 +7,7 @@
 --   holder      str    who takes it
 --   limit       int    tokens there are
 --   lease_s     float  length of the lease from now, seconds
+--   mark        int    of who takes it, 1 to 2^20 - 1
 --   deadline_s  int    Unix second after which the holder needs it no more; 0 for none
 -- RETURNS
 --   end of the token (Unix seconds), or 0 if all tokens are taken
@@ -26,5 +27,5 @@ if #over > 0 then
   redis.call("ZREM", semaphore, unpack(over))
 end
 local ends = token_ends(lease_s, tonumber(deadline_s))
-redis.call("ZADD", semaphore, ends, holder)
+redis.call("ZADD", semaphore, token_score(ends, tonumber(mark)), holder)
 return ends

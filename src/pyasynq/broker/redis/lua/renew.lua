@@ -7,7 +7,7 @@
 --   lease_s     float  length of the lease from now, seconds
 -- EACH
 --   holder      str    who holds the token
---   ends_s      int    its end, as it was last told; another end is another run's
+--   mark        int    of who took it; another mark is another run's
 --   deadline_s  int    Unix second after which the holder needs it no more; 0 for none
 -- RETURNS
 --   for each: end of the token (Unix seconds), or 0 if it is lost
@@ -24,9 +24,9 @@ redis.call("ZREM", semaphore, "")
 for n, holder in ipairs(holders) do
   local i = 1 + (n - 1) * stride
   answers[n] = 0
-  if scores[n] and tonumber(scores[n]) == each[i + 1] then
+  if token_is_of(scores[n] and tonumber(scores[n]), each[i + 1]) then
     answers[n] = token_ends(lease_s, each[i + 2])
-    redis.call("ZADD", semaphore, "XX", answers[n], holder)
+    redis.call("ZADD", semaphore, "XX", token_score(answers[n], each[i + 1]), holder)
   end
 end
 return answers
