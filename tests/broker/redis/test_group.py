@@ -10,6 +10,7 @@ from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.compose import Lock
 from tests.broker.making import (
     LOCK,
@@ -35,6 +36,7 @@ from tests.broker.redis.looking import (
     state,
     stored,
     task_key,
+    watched,
 )
 from tests.servers import RedisCluster
 
@@ -213,6 +215,39 @@ async def test_a_count_that_is_no_number_counts_as_none(broker: RedisBroker, r: 
     await r.hset(task_key("1"), "aggregation_failures", "many")
     assert await broker.grouping.postpone(staged, wait_s=0) is True
     assert [member.failures for member in await members_of(broker, staged)] == [0]
+
+
+# -- large tasks -----------------------------------------------------------------------------------
+
+
+async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
+    staged = await a_staged_set(broker, *large)
+    answers = watched(monkeypatch, "members")
+    assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
+    assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
+
+
+async def test_ids_without_a_task_among_large_ones_hide_none(broker: RedisBroker, r: Redis) -> None:
+    large = [a_grouped(f"{n:03}", payload=bytes(MAX_BYTES // 2)) for n in range(8)]
+    staged = await a_staged_set(broker, *large)
+    await r.delete(task_key("000"), task_key("003"))
+    read = member_ids(await members_of(broker, staged))
+    assert read == ["001", "002", "004", "005", "006", "007"]
+
+
+async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
+    staged = await a_staged_set(broker, *large)
+    members = await members_of(broker, staged)
+    calls = watched(monkeypatch, "archive_members")
+    assert await broker.grouping.archive(staged, members) == 5
+    assert [reply for _, reply in calls] == [2, 2, 1]
+    assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
 
 
 # -- reclaim ---------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ anybody may put them back. So nobody else combines them meanwhile, and none is l
 import re
 import uuid
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final, cast
 
 from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Call, Each, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import encode
@@ -91,15 +92,16 @@ class RedisGroup:
                 task_prefix=keys.task(staged.queue),
                 start=len(members),
                 limit=MAX_TASKS,
+                budget=MAX_BYTES,
             )
             reply = await scripts.run(self._driver, call)
             if reply is None:
                 return None
-            dropped, *fields = cast("list[bytes]", reply)
+            more, *fields = cast("list[bytes]", reply)
             members += [
                 _member(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
             ]
-            if cast("int", dropped) + len(fields) // 3 < MAX_TASKS:
+            if not more:
                 return members
 
     async def hold(self, staged: StagedSet) -> bool:
@@ -124,12 +126,12 @@ class RedisGroup:
 
     async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
         """Archive *members*, as their messages say; return how many were still in *staged*."""
+        messages = [b"" if m.message is None else encode(m.message) for m in members]
         archived = 0
-        for at in range(0, len(members), MAX_TASKS):
+        for places in scripts.batches(repeat(staged), map(len, messages)):
             each: list[Each] = []
-            for member in members[at : at + MAX_TASKS]:
-                message = member.message
-                each += (sent_id(member.id), "" if message is None else blob(encode(message)))
+            for place in places:
+                each += (sent_id(members[place].id), blob(messages[place]))
             call = scripts.archive_members(
                 each,
                 **_set(staged),
