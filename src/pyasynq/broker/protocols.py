@@ -265,7 +265,11 @@ class GroupPath(Protocol):
         ...
 
     async def reclaim(self, queue: str) -> int:
-        """Put back the sets of *queue* that nobody holds any more; return how many tasks."""
+        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+
+        Raises:
+            BrokerError: Also if a set cannot go back; all others are back by then.
+        """
         ...
 
     async def find(self, queue: str) -> tuple[int, float]:

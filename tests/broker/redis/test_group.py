@@ -10,8 +10,10 @@ from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.group import STUCK_S
 from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.compose import Lock
+from pyasynq.errors import BrokerError
 from tests.broker.making import (
     LOCK,
     PAST_S,
@@ -275,6 +277,22 @@ async def test_a_large_set_of_go_is_reclaimed_in_parts(broker: RedisBroker, r: R
     assert await broker.grouping.reclaim("q") == 2500
     assert await r.zcard(GROUP) == 2500
     assert await r.exists(SETS, key) == 0
+
+
+async def test_a_set_that_cannot_go_back_hides_no_other(broker: RedisBroker, r: Redis) -> None:
+    bad, good = f"{Q}g:bad:{SET_ID}", f"{GROUP}:{SET_ID}"
+    await r.set(f"{Q}g:bad", "wrong type")
+    _ = [await r.zadd(key, {"1": 1}) for key in (bad, good)]
+    await r.zadd(SETS, {bad: 1, good: 2})
+    with pytest.raises(BrokerError, match=SET_ID):
+        await broker.grouping.reclaim("q")
+    left = await scored(r, SETS)
+    assert await scored(r, GROUP) == {"1": 1}
+    assert await scored(r, bad) == {"1": 1}
+    assert await broker.grouping.reclaim("q") == 0
+    await r.delete(f"{Q}g:bad")
+    assert left.keys() == {bad}
+    assert left[bad] == pytest.approx(time.time() + STUCK_S, abs=3)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,15 @@ from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Call, Each, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import encode
 from pyasynq.states import TaskState
 
 HELD_S: Final = 120
 """Time until a staged set may be put back, if nobody extends it; Go's is the same."""
+
+STUCK_S: Final = 3600
+"""Time until a set is tried again that could not be put back."""
 
 MAX_SET: Final = 1000
 """Tasks in one set, so that no script holds Redis for long."""
@@ -155,19 +158,32 @@ class RedisGroup:
         """Put back the sets of *queue* that nobody holds any more; return how many tasks.
 
         A set that Go staged can be of any size, and goes back in parts.
+
+        Raises:
+            BrokerError: If a set cannot go back, because the key of its group is no sorted set; it
+                is tried again in an hour. All others are back by then.
         """
         reclaimed = 0
+        stuck: list[str] = []
         while True:
             call = scripts.reclaim(
                 groups=keys.groups(queue),
                 aggregation_sets=keys.aggregation_sets(queue),
                 group_prefix=keys.group(queue),
                 limit=MAX_SET,
+                rest_s=STUCK_S,
             )
-            count = cast("int", await scripts.run(self._driver, call))
-            if count < 0:
-                return reclaimed
-            reclaimed += count
+            reply = cast("int | bytes", await scripts.run(self._driver, call))
+            if isinstance(reply, bytes):
+                stuck.append(read_id(reply))
+            elif reply >= 0:
+                reclaimed += reply
+            else:
+                break
+        if stuck:
+            msg = f"Redis: WRONGTYPE: the groups of {stuck} are no sorted sets; their tasks wait"
+            raise BrokerError(msg)
+        return reclaimed
 
     async def find(self, queue: str) -> tuple[int, float]:
         """Look for unregistered groups in a part of Redis.
