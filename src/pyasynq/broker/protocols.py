@@ -4,7 +4,7 @@ A broker raises `BrokerError` only. Times that must agree between machines (leas
 the broker's own clock; the worker's clock never enters them.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -284,7 +284,7 @@ class GroupPath(Protocol):
 class RegistryPath(Protocol):
     """Who is there."""
 
-    async def register(self, queues: Sequence[str]) -> None:
+    async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors."""
         ...
 

@@ -1,16 +1,16 @@
 """Schedulers: their entries, the ticks of these, and what was enqueued."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
 from pyasynq.broker.protocols import Position, Tick, Ticked
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.enqueue import ACCEPTED, created, refusal
+from pyasynq.broker.redis.enqueue import ACCEPTED, Register, created, refusal
 from pyasynq.broker.redis.scripts import MAX_BULK, MAX_BYTES, MAX_TASKS, Call, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
@@ -18,7 +18,6 @@ from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, encode
 from pyasynq.states import TaskState
 
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
-Register: TypeAlias = Callable[[set[str]], Awaitable[None]]
 
 MOVED_BY_OTHER: Final = -2
 MAX_EVENTS: Final = 1000
