@@ -4,7 +4,6 @@ The tasks of a ripe group are set aside in a set of their own, with a UUID and a
 anybody may put them back. So nobody else combines them meanwhile, and none is lost if we die.
 """
 
-import re
 import uuid
 from collections.abc import Sequence
 from itertools import repeat
@@ -197,7 +196,7 @@ class RedisGroup:
             aggregation_sets=keys.aggregation_sets(queue),
             search=keys.group_search(queue),
             group_prefix=prefix,
-            pattern=re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*",
+            pattern=keys.pattern(prefix),
             count=SEARCHED,
             pause_s=SEARCH_PAUSE_S,
             rest_s=SEARCH_REST_S,
