@@ -162,13 +162,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             check_name("replaces", self.replaces)
         _check_queues(self.queues)
         self._check_times()
+        self._check_groups()
         self._check_kinds()
 
     def _check_times(self) -> None:
         _check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
             _check_time(name, getattr(self, name), SHORTEST_INTERVAL)
-        self._check_groups()
         _check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
         _check_time("blocked_warning", self.blocked_warning, timedelta(0))
 
@@ -198,8 +198,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
 
     def _check_groups(self) -> None:
-        if self.group_aggregator is not None and not callable(self.group_aggregator):
-            raise OptionError("group_aggregator", self.group_aggregator, "a function")
         _check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
         if self.group_max_delay is not None:
             _check_time("group_max_delay", self.group_max_delay, SHORTEST_GRACE)
