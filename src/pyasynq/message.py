@@ -8,7 +8,7 @@ Source:
 """
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -36,6 +36,7 @@ __all__ = [
     "safe_text",
     "timestamp",
     "unix_s",
+    "when",
 ]
 
 MAX_ERROR: Final = 8192
@@ -102,6 +103,16 @@ def safe_text(text: str) -> str:
 def instant(unix_s: float) -> datetime:
     """Return the instant of *unix_s*, or the nearest that our calendar has: peers write any."""
     return datetime.fromtimestamp(min(max(unix_s, 0), _LATEST_S), UTC)
+
+
+def when(stamp: Timestamp) -> datetime | None:
+    """Return the instant of *stamp*, or the nearest that our calendar has.
+
+    None, which means never, for Go's zero time and all that lies before 1970.
+    """
+    if stamp.seconds <= 0:
+        return None
+    return instant(stamp.seconds) + timedelta(microseconds=stamp.nanos // 1000)
 
 
 def unix_s(instant: datetime) -> int:

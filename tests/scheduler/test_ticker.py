@@ -87,6 +87,17 @@ async def test_a_tick_is_enqueued_once_however_often_it_is_looked_at(
     assert await enqueued(queue) == 1
 
 
+async def test_a_last_tick_that_no_calendar_has_stops_no_other_entry(
+    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
+) -> None:
+    strange = scheduler.register(MINUTELY, TASK)
+    scheduler.register(MINUTELY, Task("u"))
+    await r.set(queue.key(f"scheduler_last:{strange}"), 2**50)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == 1
+
+
 async def test_entries_are_due_independently(
     scheduler: Scheduler, clock: SteeredClock, r: Redis
 ) -> None:

@@ -382,6 +382,22 @@ async def test_a_group_nobody_registered_is_found_and_combined(
         await handler.began()
 
 
+async def test_a_set_that_cannot_go_back_is_told_and_keeps_no_group_from_being_found(
+    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "pyasynq.actor")
+    await add(client, b"a", b"b")
+    await r.delete(queue.key("groups"))
+    await r.set(queue.key("g:bad"), "wrong type")
+    await r.zadd(queue.key("g:bad:set"), {"1": 1})
+    await r.zadd(queue.key("aggregation_sets"), {queue.key("g:bad:set"): 1})
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler):
+        await handler.began()
+    await r.delete(queue.key("g:bad"), queue.key("g:bad:set"))
+    assert caplog.text.count("g:bad:set") == 1
+
+
 async def test_a_server_without_aggregator_puts_stale_sets_back(
     client: Client, redis_url: str, queue: QueueView, r: Redis
 ) -> None:

@@ -4,7 +4,7 @@ A broker raises `BrokerError` only. Times that must agree between machines (leas
 the broker's own clock; the worker's clock never enters them.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -265,7 +265,11 @@ class GroupPath(Protocol):
         ...
 
     async def reclaim(self, queue: str) -> int:
-        """Put back the sets of *queue* that nobody holds any more; return how many tasks."""
+        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+
+        Raises:
+            BrokerError: Also if a set cannot go back; all others are back by then.
+        """
         ...
 
     async def find(self, queue: str) -> tuple[int, float]:
@@ -280,7 +284,7 @@ class GroupPath(Protocol):
 class RegistryPath(Protocol):
     """Who is there."""
 
-    async def register(self, queues: Sequence[str]) -> None:
+    async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors."""
         ...
 

@@ -1,14 +1,11 @@
 """What users read of schedulers, from their records."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq import message as wire
 from pyasynq.errors import OptionError
 from pyasynq.info import SchedulerEntry, SchedulerEvent
-from pyasynq.message import instant
+from pyasynq.message import instant, when
 from pyasynq.option_texts import parsed
 from pyasynq.task import Task
 
@@ -25,19 +22,13 @@ def entries(records: Iterable[wire.SchedulerEntry]) -> Iterator[SchedulerEntry]:
             spec=record.spec,
             task=task,
             options=parsed(record.enqueue_options),
-            next=_instant(record.next_enqueue_time),
-            prev=_instant(record.prev_enqueue_time),
+            next=when(record.next_enqueue_time),
+            prev=when(record.prev_enqueue_time),
         )
 
 
 def event(record: wire.SchedulerEnqueueEvent) -> SchedulerEvent:
     """Return what *record* says."""
-    stamp = record.enqueue_time
     return SchedulerEvent(
-        task_id=record.task_id, enqueued_at=instant(stamp.seconds + stamp.nanos / 1e9)
+        task_id=record.task_id, enqueued_at=when(record.enqueue_time) or instant(0)
     )
-
-
-def _instant(stamp: Timestamp) -> datetime | None:
-    """Return what *stamp* says; Go's zero time, and what lies before 1970, is never."""
-    return stamp.ToDatetime(UTC) if stamp.seconds > 0 else None

@@ -177,11 +177,6 @@ def check_catch_up(value: object) -> None:
         raise OptionError("catch_up", value, '"skip", "once" or "all"')
 
 
-def from_unix(at_s: int) -> datetime:
-    """Return the instant of *at_s*, Unix seconds."""
-    return datetime.fromtimestamp(at_s, UTC)
-
-
 def _id(spec: str, task: Task, options: Options, location: tzinfo) -> str:
     """Return the id of a definition: all of it counts, and each part ends where it ends."""
     digest = hashlib.sha256()

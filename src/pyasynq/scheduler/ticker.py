@@ -18,9 +18,9 @@ from pyasynq.actor import Link, Wakeable
 from pyasynq.broker import Position, SchedulePath, Tick, Ticked
 from pyasynq.compose import Plan, describe
 from pyasynq.errors import BrokerError
-from pyasynq.message import SchedulerEnqueueEvent, timestamp
+from pyasynq.message import SchedulerEnqueueEvent, instant, timestamp
 from pyasynq.scheduler.config import Config
-from pyasynq.scheduler.entry import Entry, from_unix
+from pyasynq.scheduler.entry import Entry
 
 log = logging.getLogger("pyasynq.scheduler")
 
@@ -96,7 +96,7 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             else:
-                entry.begin(from_unix(answer), known=answer != begin_s)
+                entry.begin(instant(answer), known=answer != begin_s)
 
     def _due(self, now: datetime) -> list[tuple[Entry, datetime]]:
         due: list[tuple[Entry, datetime]] = []
@@ -122,7 +122,7 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
                 continue
-            entry.move(from_unix(answer.last_s))
+            entry.move(instant(answer.last_s))
             if answer.moved:
                 await self._tell(entry, tick.plan, answer, now)
 

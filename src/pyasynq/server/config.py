@@ -169,13 +169,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             check_name("replaces", self.replaces)
         _check_queues(self.queues)
         self._check_times()
+        self._check_groups()
         self._check_kinds()
 
     def _check_times(self) -> None:
         check_time("lease", self.lease, SHORTEST_LEASE)
         for name in ("health_check_interval", "janitor_interval", "delayed_task_check_interval"):
             check_time(name, getattr(self, name), SHORTEST_INTERVAL)
-        self._check_groups()
         check_time("shutdown_timeout", self.shutdown_timeout, timedelta(0))
         check_time("blocked_warning", self.blocked_warning, timedelta(0))
 

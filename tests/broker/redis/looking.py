@@ -1,10 +1,14 @@
 """Look at what stands in Redis."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
+import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker.redis import scripts
+from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.scripts import Call
 from pyasynq.message import TaskMessage
 
 Q = "asynq:{q}:"
@@ -73,3 +77,18 @@ async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
     await r.hset(task_key(task_id), mapping={"msg": message.SerializeToString(), "state": "active"})
     await r.lpush(ACTIVE, task_id)
     await r.zadd(LEASE, {task_id: lease_ends_s})
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]]:
+    """Return a list that gains each call of the script *name* from now on, and its reply."""
+    seen: list[tuple[Call, Any]] = []
+    run = scripts.run
+
+    async def watching(driver: Driver, call: Call) -> object:
+        reply = await run(driver, call)
+        if call.script.name == name:
+            seen.append((call, reply))
+        return reply
+
+    monkeypatch.setattr(scripts, "run", watching)
+    return seen

@@ -198,7 +198,7 @@ TOUCHED: dict[Act, list[str]] = {
     _postpone: [SETS, STALE],
     _archive_member: [SETS, STALE, ARCHIVED],
     _put_back: [GROUPS, GROUP, SETS],
-    _reclaim: [GROUPS, GROUP, SETS],
+    _reclaim: [GROUPS, SETS],
     _find: [GROUPS, SETS, f"{Q}group_search"],
 }
 PAIRS = [(act, key) for act, keys in TOUCHED.items() for key in keys]

@@ -10,7 +10,10 @@ from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.group import STUCK_S
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.compose import Lock
+from pyasynq.errors import BrokerError
 from tests.broker.making import (
     LOCK,
     PAST_S,
@@ -35,6 +38,7 @@ from tests.broker.redis.looking import (
     state,
     stored,
     task_key,
+    watched,
 )
 from tests.servers import RedisCluster
 
@@ -215,6 +219,39 @@ async def test_a_count_that_is_no_number_counts_as_none(broker: RedisBroker, r: 
     assert [member.failures for member in await members_of(broker, staged)] == [0]
 
 
+# -- large tasks -----------------------------------------------------------------------------------
+
+
+async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
+    staged = await a_staged_set(broker, *large)
+    answers = watched(monkeypatch, "members")
+    assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
+    assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
+
+
+async def test_ids_without_a_task_among_large_ones_hide_none(broker: RedisBroker, r: Redis) -> None:
+    large = [a_grouped(f"{n:03}", payload=bytes(MAX_BYTES // 2)) for n in range(8)]
+    staged = await a_staged_set(broker, *large)
+    await r.delete(task_key("000"), task_key("003"))
+    read = member_ids(await members_of(broker, staged))
+    assert read == ["001", "002", "004", "005", "006", "007"]
+
+
+async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
+    staged = await a_staged_set(broker, *large)
+    members = await members_of(broker, staged)
+    calls = watched(monkeypatch, "archive_members")
+    assert await broker.grouping.archive(staged, members) == 5
+    assert [reply for _, reply in calls] == [2, 2, 1]
+    assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
+
+
 # -- reclaim ---------------------------------------------------------------------------------------
 
 
@@ -240,6 +277,22 @@ async def test_a_large_set_of_go_is_reclaimed_in_parts(broker: RedisBroker, r: R
     assert await broker.grouping.reclaim("q") == 2500
     assert await r.zcard(GROUP) == 2500
     assert await r.exists(SETS, key) == 0
+
+
+async def test_a_set_that_cannot_go_back_hides_no_other(broker: RedisBroker, r: Redis) -> None:
+    bad, good = f"{Q}g:bad:{SET_ID}", f"{GROUP}:{SET_ID}"
+    await r.set(f"{Q}g:bad", "wrong type")
+    _ = [await r.zadd(key, {"1": 1}) for key in (bad, good)]
+    await r.zadd(SETS, {bad: 1, good: 2})
+    with pytest.raises(BrokerError, match=SET_ID):
+        await broker.grouping.reclaim("q")
+    left = await scored(r, SETS)
+    assert await scored(r, GROUP) == {"1": 1}
+    assert await scored(r, bad) == {"1": 1}
+    assert await broker.grouping.reclaim("q") == 0
+    await r.delete(f"{Q}g:bad")
+    assert left.keys() == {bad}
+    assert left[bad] == pytest.approx(time.time() + STUCK_S, abs=3)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Keys are spelled as asynq spells them, and every one has its kind."""
 
 import pytest
+from redis.asyncio import Redis
 
 from pyasynq.broker.redis import keys
 from pyasynq.states import TaskState
@@ -100,3 +101,13 @@ def test_what_is_no_key_of_asynq_has_no_kind(key: str) -> None:
 def test_all_keys_of_a_queue_share_its_slot() -> None:
     of_the_queue = {made for made in SPELLED.values() if ":{q}:" in made}
     assert {made[: len(keys.prefix("q"))] for made in of_the_queue} == {keys.prefix("q")}
+
+
+@pytest.mark.parametrize("start", ["*", "[^a]", "a?", "\\", "^", "asynq:{q}:"])
+async def test_a_pattern_fits_what_begins_with_its_text_and_nothing_else(
+    start: str, r: Redis
+) -> None:
+    await r.mset({f"{start}x": "", "bx": "", "abx": ""})
+    found = await r.keys(keys.pattern(start))
+    await r.flushall()
+    assert found == [f"{start}x".encode()]

@@ -39,6 +39,7 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     await enqueue(broker, plan)
     enqueued = await timeless(r)
     await r.flushall()
+    await broker.registry.register(["q"])
     await broker.relaying.relay([("row", plan)], kept_s=100)
     assert await r.delete(RECEIPT) == 1
     assert await timeless(r) == enqueued
@@ -58,6 +59,12 @@ async def test_a_receipt_can_be_shortened(broker: RedisBroker, r: Redis) -> None
 async def test_the_queue_is_made_known(broker: RedisBroker, r: Redis) -> None:
     await broker.relaying.relay([("row", a_pending())], kept_s=100)
     assert await r.smembers("asynq:queues") == {b"q"}
+
+
+async def test_the_queue_is_made_known_once_for_many_batches(broker: RedisBroker, r: Redis) -> None:
+    await r.config_resetstat()
+    _ = [await broker.relaying.relay([(f"{n}", a_pending(f"{n}"))], kept_s=9) for n in range(5)]
+    assert (await r.info("commandstats"))["cmdstat_sadd"]["calls"] == 1
 
 
 async def test_more_than_one_call_takes_are_all_relayed(broker: RedisBroker, r: Redis) -> None:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.schedule import HISTORY_S
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.errors import BrokerError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
 from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled
@@ -22,6 +23,7 @@ from tests.broker.redis.looking import (
     listed,
     scored,
     stored,
+    watched,
 )
 from tests.broker.test_schedule import (
     ENTRY,
@@ -36,6 +38,12 @@ from tests.broker.test_schedule import (
 LAST = "asynq:{q}:scheduler_last:e"
 ENTRIES = "asynq:schedulers:{h:1:s}"
 HISTORY = "asynq:scheduler_history:e"
+
+
+def large_entries(count: int) -> list[SchedulerEntry]:
+    """Return entries of which two fill a call."""
+    payload = bytes(MAX_BYTES // 2)
+    return [SchedulerEntry(id=str(n), task_payload=payload) for n in range(count)]
 
 
 async def test_the_last_tick_stands_with_the_queue_for_its_time(
@@ -141,6 +149,24 @@ async def test_thousands_of_entries_take_the_place_of_those_before(
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
     assert [SchedulerEntry.FromString(record) for record in reversed(records)] == entries
     assert 18 < await r.ttl(ENTRIES) <= 20
+
+
+async def test_large_entries_are_shown_in_bounded_calls(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = watched(monkeypatch, "entries")
+    await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
+    assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
+    assert await broker.scheduling.entries() == large_entries(5)[::-1]
+
+
+async def test_large_entries_are_read_in_bounded_answers(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
+    answers = watched(monkeypatch, "shown")
+    assert len(await broker.scheduling.entries()) == 5
+    assert [len(answer) for _, answer in answers] == [2, 2, 1, 0]
 
 
 async def test_what_a_dead_scheduler_had_gathered_is_not_shown(

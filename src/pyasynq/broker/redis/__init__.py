@@ -25,7 +25,7 @@ class RedisBroker:
         self._owned = owned
         self.registry = RedisRegistry(driver, clock)
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
-        self.relaying = RedisRelay(driver, self.registry.register)
+        self.relaying = RedisRelay(driver, self.enqueueing.register)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
         self.grouping = RedisGroup(driver)

@@ -1,6 +1,6 @@
 """Bring tasks in."""
 
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Final, TypeAlias, cast
 
@@ -19,7 +19,8 @@ from pyasynq.states import TaskState
 REGISTERED_S: Final = 60
 """A queue is registered again after this time, in case somebody removed it (D22)."""
 
-Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
+Register: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
+"""Makes queues known to inspectors."""
 
 ACCEPTED: Final = 1
 CONFLICT: Final = 0
@@ -62,7 +63,7 @@ class RedisEnqueue:
                 _place_refusals(answers, plans, places, cast("list[int]", reply))
         return answers
 
-    async def register(self, queues: set[str]) -> None:
+    async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors, unless that was done just now."""
         now = self._clock.monotonic()
         due = [queue for queue in queues if self._registered.get(queue, 0) < now]

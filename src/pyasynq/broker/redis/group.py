@@ -4,23 +4,26 @@ The tasks of a ripe group are set aside in a set of their own, with a UUID and a
 anybody may put them back. So nobody else combines them meanwhile, and none is lost if we die.
 """
 
-import re
 import uuid
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final, cast
 
 from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Call, Each, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import encode
 from pyasynq.states import TaskState
 
 HELD_S: Final = 120
 """Time until a staged set may be put back, if nobody extends it; Go's is the same."""
+
+STUCK_S: Final = 3600
+"""Time until a set is tried again that could not be put back."""
 
 MAX_SET: Final = 1000
 """Tasks in one set, so that no script holds Redis for long."""
@@ -91,15 +94,16 @@ class RedisGroup:
                 task_prefix=keys.task(staged.queue),
                 start=len(members),
                 limit=MAX_TASKS,
+                budget=MAX_BYTES,
             )
             reply = await scripts.run(self._driver, call)
             if reply is None:
                 return None
-            dropped, *fields = cast("list[bytes]", reply)
+            more, *fields = cast("list[bytes]", reply)
             members += [
                 _member(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
             ]
-            if cast("int", dropped) + len(fields) // 3 < MAX_TASKS:
+            if not more:
                 return members
 
     async def hold(self, staged: StagedSet) -> bool:
@@ -124,12 +128,12 @@ class RedisGroup:
 
     async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
         """Archive *members*, as their messages say; return how many were still in *staged*."""
+        messages = [b"" if m.message is None else encode(m.message) for m in members]
         archived = 0
-        for at in range(0, len(members), MAX_TASKS):
+        for places in scripts.batches(repeat(staged), map(len, messages)):
             each: list[Each] = []
-            for member in members[at : at + MAX_TASKS]:
-                message = member.message
-                each += (sent_id(member.id), "" if message is None else blob(encode(message)))
+            for place in places:
+                each += (sent_id(members[place].id), blob(messages[place]))
             call = scripts.archive_members(
                 each,
                 **_set(staged),
@@ -153,19 +157,32 @@ class RedisGroup:
         """Put back the sets of *queue* that nobody holds any more; return how many tasks.
 
         A set that Go staged can be of any size, and goes back in parts.
+
+        Raises:
+            BrokerError: If a set cannot go back, because the key of its group is no sorted set; it
+                is tried again in an hour. All others are back by then.
         """
         reclaimed = 0
+        stuck: list[str] = []
         while True:
             call = scripts.reclaim(
                 groups=keys.groups(queue),
                 aggregation_sets=keys.aggregation_sets(queue),
                 group_prefix=keys.group(queue),
                 limit=MAX_SET,
+                rest_s=STUCK_S,
             )
-            count = cast("int", await scripts.run(self._driver, call))
-            if count < 0:
-                return reclaimed
-            reclaimed += count
+            reply = cast("int | bytes", await scripts.run(self._driver, call))
+            if isinstance(reply, bytes):
+                stuck.append(read_id(reply))
+            elif reply >= 0:
+                reclaimed += reply
+            else:
+                break
+        if stuck:
+            msg = f"Redis: WRONGTYPE: the groups of {stuck} are no sorted sets; their tasks wait"
+            raise BrokerError(msg)
+        return reclaimed
 
     async def find(self, queue: str) -> tuple[int, float]:
         """Look for unregistered groups in a part of Redis.
@@ -179,7 +196,7 @@ class RedisGroup:
             aggregation_sets=keys.aggregation_sets(queue),
             search=keys.group_search(queue),
             group_prefix=prefix,
-            pattern=re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*",
+            pattern=keys.pattern(prefix),
             count=SEARCHED,
             pause_s=SEARCH_PAUSE_S,
             rest_s=SEARCH_REST_S,

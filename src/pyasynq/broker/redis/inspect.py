@@ -1,6 +1,5 @@
 """The inspect path: look at queues, move tasks by hand, remove queues."""
 
-import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -122,7 +121,7 @@ class RedisInspect(RedisLook, RedisOrder):
 
     async def _scan(self, queue: str) -> AsyncIterator[list[str]]:
         """Yield the keys of *queue*, as many at once as one step over all keys finds."""
-        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", keys.prefix(queue)) + "*"
+        pattern = keys.pattern(keys.prefix(queue))
         node: Any = self._driver
         if isinstance(node, RedisCluster):
             node = node.get_node_from_key(keys.paused(queue))

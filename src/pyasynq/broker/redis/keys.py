@@ -53,6 +53,11 @@ def prefix(queue: str) -> str:
     return f"asynq:{{{queue}}}:"
 
 
+def pattern(start: str) -> str:
+    """Return the pattern, as SCAN takes it, of keys that begin with *start*."""
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", start) + "*"
+
+
 def task(queue: str, task_id: str = "") -> str:
     """Return the key of one task (hash); without an id, what all of them start with."""
     return f"asynq:{{{queue}}}:t:{task_id}"

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
 from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
@@ -407,18 +406,14 @@ def _read(kind: type[Record], data: bytes | None) -> Record | None:
         return None
 
 
-def _instant(stamp: Timestamp) -> datetime | None:
-    return stamp.ToDatetime(UTC) if stamp.seconds > 0 else None
-
-
 def _worker_info(worker: wire.WorkerInfo) -> WorkerInfo:
     return WorkerInfo(
         task_id=worker.task_id,
         task_type=worker.task_type,
         task_payload=worker.task_payload,
         queue=worker.queue,
-        started=_instant(worker.start_time),
-        deadline=_instant(worker.deadline),
+        started=wire.when(worker.start_time),
+        deadline=wire.when(worker.deadline),
     )
 
 
@@ -430,7 +425,7 @@ def _server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serv
         concurrency=server.concurrency,
         queues=dict(server.queues),
         strict_priority=server.strict_priority,
-        started=_instant(server.start_time),
+        started=wire.when(server.start_time),
         status=server.status,
         active_workers=workers,
     )

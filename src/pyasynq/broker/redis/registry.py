@@ -1,6 +1,6 @@
 """Who is there: queues, servers, the tasks they run, and cancelations."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -24,7 +24,7 @@ class RedisRegistry:
         self._driver = driver
         self._clock = clock
 
-    async def register(self, queues: Sequence[str]) -> None:
+    async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors."""
         await execute(self._driver, "SADD", keys.QUEUES, *queues)
 

@@ -1,19 +1,18 @@
 """Bring in the tasks of an outbox, each once."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.enqueue import created, refusal
+from pyasynq.broker.redis.enqueue import Register, created, refusal
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
 from pyasynq.states import TaskState
 
-Register: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 Row: TypeAlias = tuple[str, Plan]
 
 OF_EVERY_PLAN: Final = 4
@@ -45,7 +44,7 @@ class RedisRelay:
         )
         answers: list[bool | Refusal | BrokerError] = [False] * len(rows)
         try:
-            await self._register([rows[places[0]][1].message.queue for places in batches])
+            await self._register({rows[places[0]][1].message.queue for places in batches})
         except BrokerError as error:
             return [error] * len(rows)
         calls = [

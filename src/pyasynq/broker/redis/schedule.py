@@ -1,29 +1,26 @@
 """Schedulers: their entries, the ticks of these, and what was enqueued."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain
-from typing import Final, TypeAlias, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Final, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
 from pyasynq.broker.protocols import Position, Tick, Ticked
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.enqueue import ACCEPTED, created, refusal
-from pyasynq.broker.redis.scripts import MAX_TASKS, Call, blob
+from pyasynq.broker.redis.enqueue import ACCEPTED, Register, created, refusal
+from pyasynq.broker.redis.scripts import MAX_BULK, MAX_BYTES, MAX_TASKS, Call, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, encode
 from pyasynq.states import TaskState
 
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
-Register: TypeAlias = Callable[[set[str]], Awaitable[None]]
 
 MOVED_BY_OTHER: Final = -2
 MAX_EVENTS: Final = 1000
-MAX_RECORDS: Final = 1000
-"""Entries that one call shows, so that Redis is never held for long."""
 HISTORY_S: Final = 90 * 86_400
 """Life of a history after its last event; as long as the archive."""
 FORGOTTEN_S: Final = 60
@@ -99,10 +96,11 @@ class RedisSchedule:
             Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
         """
         key, now_s = keys.scheduler(scheduler_id), int(time.time())
-        parts = [entries[at : at + MAX_RECORDS] for at in range(0, len(entries), MAX_RECORDS)]
+        records = [entry.SerializeToString() for entry in entries]
+        parts = scripts.batches(repeat(key), map(len, records), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
             call = scripts.entries(
-                [blob(entry.SerializeToString()) for entry in part],
+                [blob(records[place]) for place in part],
                 entries=key,
                 coming=keys.coming(scheduler_id),
                 ttl_s=ttl_s,
@@ -132,8 +130,7 @@ class RedisSchedule:
         """
         live = ("ZRANGEBYSCORE", keys.SCHEDULERS, int(time.time()), "+inf")
         found = cast("list[bytes]", await execute(self._driver, *live))
-        lists = [await execute(self._driver, "LRANGE", key, 0, -1) for key in found]
-        records = chain.from_iterable(cast("list[list[bytes]]", lists))
+        records = [record for key in found for record in await self._shown(key)]
         return _decoded(SchedulerEntry, records)
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
@@ -150,6 +147,16 @@ class RedisSchedule:
         return _decoded(
             SchedulerEnqueueEvent, cast("list[bytes]", await execute(self._driver, *words))
         )
+
+    async def _shown(self, key: bytes) -> list[bytes]:
+        """Return the records of one scheduler; it may show others while they are read."""
+        records: list[bytes] = []
+        while True:
+            call = scripts.shown(entries=key, start=len(records), limit=MAX_TASKS, budget=MAX_BYTES)
+            step = cast("list[bytes]", await scripts.run(self._driver, call))
+            if not step:
+                return records
+            records += step
 
     async def _run_all(self, calls: Sequence[Call]) -> list[object]:
         answers: list[object] = []

@@ -123,21 +123,24 @@ class _Batch:
         self.size = 0
 
 
-def batches(paths: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES) -> list[list[int]]:
+def batches(
+    paths: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES, *, most: int = MAX_TASKS
+) -> list[list[int]]:
     """Return the places of what goes out in one call each.
 
-    Those of one call have the same path, are at most `MAX_TASKS`, and no more once they have
+    Those of one call have the same path, are at most *most*, and no more once they have
     `MAX_BYTES`.
 
     Args:
         paths: The path of each task.
         sizes: The bytes of the message that goes out with each; none when not given.
+        most: How many one call handles.
     """
     made: list[_Batch] = []
     by_path: dict[Hashable, _Batch] = {}
     for place, (path, size) in enumerate(zip(paths, sizes, strict=False)):
         batch = by_path.get(path)
-        if batch is None or len(batch.places) == MAX_TASKS or batch.size >= MAX_BYTES:
+        if batch is None or len(batch.places) == most or batch.size >= MAX_BYTES:
             batch = by_path[path] = _Batch()
             made.append(batch)
         batch.places.append(place)
@@ -288,6 +291,7 @@ beat = Script("beat")
 tick = Script("tick")
 begin = Script("begin")
 entries = Script("entries")
+shown = Script("shown")
 event = Script("event")
 ripe_groups = Script("ripe_groups")
 stage = Script("stage")

@@ -7,9 +7,10 @@
 --   task_prefix       str  start of the keys of this queue's tasks
 --   start             int  rank to read from
 --   limit             int  most tasks to read
+--   budget            int  bytes of messages after which no more are read
 -- RETURNS
---   ids dropped because no task stood behind them, then for each task: id, message, failures; or
---   nil if the set was put back or combined
+--   1 if there may be more to read, else 0, then for each task: id, message, failures; or nil if the
+--   set was put back or combined. Ids without a task are dropped
 -- SOURCE
 --   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go readAggregationSetCmd); a task that cannot be
 --   read, which there fails the set for good, is left out (D27)
@@ -17,10 +18,17 @@
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return false
 end
-local answer, dropped = { 0 }, {}
-for _, id in ipairs(redis.call("ZRANGE", staged, start, start + limit - 1)) do
+local ids = redis.call("ZRANGE", staged, start, start + limit - 1)
+local answer, dropped = { #ids == tonumber(limit) and 1 or 0 }, {}
+local left = tonumber(budget)
+for _, id in ipairs(ids) do
+  if left <= 0 then
+    answer[1] = 1
+    break
+  end
   local task = redis.pcall("HMGET", task_prefix .. id, "msg", "aggregation_failures")
   if task[1] then
+    left = left - #task[1]
     answer[#answer + 1] = id
     answer[#answer + 1] = task[1]
     answer[#answer + 1] = task[2] or "0"
@@ -31,5 +39,4 @@ end
 if #dropped > 0 then
   redis.call("ZREM", staged, unpack(dropped))
 end
-answer[1] = #dropped
 return answer

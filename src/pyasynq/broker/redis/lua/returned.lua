@@ -1,7 +1,8 @@
 -- Put the tasks of staged sets back into their groups.
 
 -- Return up to most tasks of a set to its group with their scores, and register the group. A name
--- that stands for no set is dropped from aggregation_sets.
+-- that stands for no set is dropped from aggregation_sets. Returns how many, or Redis' error if the
+-- group's key is of a wrong type.
 local function give_back(set, most)
   local group = string.match(set, "^(.+):[^:]*$") or ""
   local name = string.sub(group, #group_prefix + 1)
@@ -11,7 +12,10 @@ local function give_back(set, most)
     redis.call("ZREM", aggregation_sets, set)
     return 0
   end
-  redis.call("ZCARD", group)
+  local there = redis.pcall("ZCARD", group)
+  if type(there) == "table" then
+    return there
+  end
   local count = move_lowest(set, group, most)
   redis.call("SADD", groups, name)
   if redis.call("EXISTS", set) == 0 then
