@@ -38,6 +38,7 @@ from tests.broker.redis.looking import (
 from tests.servers import RedisCluster
 
 WAITING = Place(queue="q", state=TaskState.PENDING)
+SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
 GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
@@ -150,6 +151,19 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
     assert 0 < await r.ttl(f"{Q}done:1") <= 60
     assert await r.exists(f"{Q}awaited") == 0
+
+
+async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending())
+    await broker.results.look("q", "1")
+    [lease] = await take(broker, 1)
+    await settle(broker, lease, archived(lease))
+    await broker.inspecting.order(Order.RUN, SHELVED, ["1"])
+    assert await r.exists(f"{Q}done:1") == 1
+    await broker.results.look("q", "1")
+    assert await r.exists(f"{Q}done:1") == 0
 
 
 async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:
