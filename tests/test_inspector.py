@@ -240,6 +240,14 @@ async def test_tasks_are_found_by_their_error(inspector: Inspector, broker: Redi
     assert await inspector.find_tasks("q", "archived", error="no") == []
 
 
+async def test_tasks_that_are_just_being_combined_are_found(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_grouped("1"), a_grouped("2"))
+    await stage(r, "1", "2")
+    assert ids(await inspector.find_tasks("q", "aggregating", group="g")) == ["1", "2"]
+
+
 async def test_no_more_tasks_are_found_than_asked_for(inspector: Inspector, client: Client) -> None:
     await client.enqueue_many([Task("t", queue="q")] * 600)
     assert len(await inspector.find_tasks("q", "pending", limit=2)) == 2

@@ -114,6 +114,10 @@ class LookPath(Protocol):
         """Return how many tasks are in *place*, without staged ones."""
         ...
 
+    async def length(self, place: Place) -> int:
+        """Return how many tasks `tasks` goes through, staged ones as well."""
+        ...
+
     async def ids(self, place: Place, limit: int) -> list[str]:
         """Return up to *limit* ids, the next to run first."""
         ...

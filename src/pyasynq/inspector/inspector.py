@@ -251,7 +251,7 @@ class Inspector:
         where = place(queue, state, group)
         await self._check(queue)
         found: dict[str, TaskInfo] = {}
-        left, start = await self._path.size(where), 0
+        left, start = await self._path.length(where), 0
         while start < left and len(found) < limit:
             tasks = await self._path.tasks(where, start, SCANNED)
             found |= {task.id: task for task in tasks if meets(task, **criteria)}

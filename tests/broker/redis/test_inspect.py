@@ -1,5 +1,6 @@
 """What operators order leaves Redis as asynq would, or better."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -38,6 +39,7 @@ from tests.broker.redis.looking import (
 from tests.servers import RedisCluster
 
 WAITING = Place(queue="q", state=TaskState.PENDING)
+SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
 GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
@@ -139,6 +141,92 @@ async def test_a_queue_that_is_filled_faster_than_emptied_stays_and_is_not_pause
     assert await r.exists(f"{Q}paused") == 0
 
 
+@pytest.fixture
+async def emptied(broker: RedisBroker) -> None:
+    """Let the queue be there, but without a task."""
+    await broker.registry.register(["q"])
+
+
+@pytest.mark.usefixtures("emptied")
+async def test_a_task_that_is_enqueued_while_its_queue_is_removed_is_kept(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = broker.inspecting._close
+
+    async def produce(queue: str, *, force: bool) -> Removed | None:
+        refused = await closing(queue, force=force)
+        await put(broker, a_pending("1"), a_grouped("2"))
+        return refused
+
+    monkeypatch.setattr(broker.inspecting, "_close", produce)
+    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert (await listed(r, PENDING), list(await scored(r, GROUP))) == (["1"], ["2"])
+    assert await r.exists(task_key("1"), task_key("2")) == 2
+    assert await r.exists(f"{Q}paused") == 0
+
+
+async def test_a_group_that_nobody_registered_keeps_its_queue(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_grouped())
+    await r.delete(GROUPS)
+    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert await state(r) == b"aggregating"
+    assert await r.smembers(GROUPS) == {b"g"}
+
+
+async def test_a_staged_set_that_nobody_registered_keeps_its_queue(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_grouped())
+    staged = f"{GROUP}:5cdce7f5-5221-494e-b2ea-262acf33b109"
+    await r.rename(GROUP, staged)
+    await r.delete(GROUPS)
+    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert list(await scored(r, f"{Q}aggregation_sets")) == [staged]
+    assert await r.exists(GROUPS) == 0
+
+
+@pytest.mark.usefixtures("emptied")
+async def test_without_force_what_belongs_to_no_task_goes_as_well(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.set(LOCK_KEY, "gone")
+    await r.hset(task_key("late"), "result", "r")
+    await r.sadd(GROUPS, "stale")
+    await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:stale": 1})
+    assert await broker.inspecting.remove("q", force=False) is Removed.DONE
+    assert await everything(r) == {}
+
+
+@pytest.mark.parametrize("failure", [BrokerError("away"), asyncio.CancelledError()])
+async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
+    failure: BaseException, broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_queue: str) -> None:
+        assert await r.exists(f"{Q}paused") == 1
+        raise failure
+
+    await put(broker, a_pending())
+    monkeypatch.setattr(broker.inspecting, "_empty", fail)
+    with pytest.raises(type(failure)):
+        await broker.inspecting.remove("q", force=True)
+    assert await r.exists(f"{Q}paused") == 0
+
+
+async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_queue: str) -> None:
+        raise BrokerError("away")
+
+    await broker.inspecting.pause("q")
+    monkeypatch.setattr(broker.inspecting, "_empty", fail)
+    with pytest.raises(BrokerError, match="away"):
+        await broker.inspecting.remove("q", force=True)
+    assert await r.exists(f"{Q}paused") == 1
+
+
 @pytest.mark.parametrize("end", [completed, archived])
 async def test_only_a_task_that_is_awaited_leaves_word(
     end: Callable[[Lease], Verdict], broker: RedisBroker, r: Redis
@@ -150,6 +238,19 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
     assert 0 < await r.ttl(f"{Q}done:1") <= 60
     assert await r.exists(f"{Q}awaited") == 0
+
+
+async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending())
+    await broker.results.look("q", "1")
+    [lease] = await take(broker, 1)
+    await settle(broker, lease, archived(lease))
+    await broker.inspecting.order(Order.RUN, SHELVED, ["1"])
+    assert await r.exists(f"{Q}done:1") == 1
+    await broker.results.look("q", "1")
+    assert await r.exists(f"{Q}done:1") == 0
 
 
 async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:

@@ -34,6 +34,7 @@ SHARED = {
     "leaving",
     "locks",
     "moved",
+    "registered",
     "returned",
     "ripe",
     "told",

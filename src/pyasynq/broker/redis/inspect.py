@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -14,6 +15,7 @@ from pyasynq.broker.redis.look import RedisLook
 from pyasynq.broker.redis.order import RedisOrder
 from pyasynq.broker.redis.records import read_id, sent_id
 from pyasynq.broker.redis.scripts import MAX_BULK, Each
+from pyasynq.errors import BrokerError
 from pyasynq.states import Order, TaskState
 
 DAYS: Final = 92
@@ -39,27 +41,39 @@ class RedisInspect(RedisLook, RedisOrder):
 
         Differs:
             Completed and aggregating tasks count, and every key of the queue goes, in bounded steps
-            (D23, D44). The queue is paused meanwhile. It is deregistered last, and registered again
-            if a producer has added a task until then: no task is out of sight.
+            (D23, D44). The queue is paused until it is gone, or it turns out that it stays. It is
+            deregistered last, and registered again if a producer has added a task until then: no
+            task is out of sight. Without *force* nothing is deleted that waits anywhere, even if it
+            came in meanwhile.
         """
         if not force and await self._aggregating(queue):
             return Removed.NOT_EMPTY
-        was_paused = await execute(self._driver, "EXISTS", keys.paused(queue))
-        if (refused := await self._close(queue, force=force)) is not None:
-            return refused
-        for _ in range(ROUNDS):
-            await self._empty(queue)
-            if (refused := await self._remove_rest(queue)) is None:
-                await self._deregister(queue)
-                return Removed.DONE
-        if not was_paused:
+        if await execute(self._driver, "EXISTS", keys.paused(queue)):
+            return await self._removed(queue, force=force)
+        try:
+            removed = await self._removed(queue, force=force)
+        except BaseException:
+            with suppress(BrokerError):  # what failed first is told
+                await self.unpause(queue)
+            raise
+        if removed is not Removed.DONE:
             await self.unpause(queue)
-        return refused or Removed.NOT_EMPTY
+        return removed
 
     async def _aggregating(self, queue: str) -> bool:
         return any(group.size for group in await self.groups(queue)) or any(
             [size async for _, size in self._staged(queue)]
         )
+
+    async def _removed(self, queue: str, *, force: bool) -> Removed:
+        if (refused := await self._close(queue, force=force)) is not None:
+            return refused
+        for _ in range(ROUNDS if force else 1):
+            await (self._empty(queue) if force else self._tidy(queue))
+            if (refused := await self._remove_rest(queue)) is None:
+                await self._deregister(queue)
+                return Removed.DONE
+        return refused or Removed.NOT_EMPTY
 
     async def _close(self, queue: str, *, force: bool) -> Removed | None:
         call = scripts.close(
@@ -81,11 +95,23 @@ class RedisInspect(RedisLook, RedisOrder):
         for key in [key async for key, _ in self._staged(queue)]:
             await self._empty_group(queue, key.removeprefix(keys.group(queue)))
             await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
-        await self._sweep(queue)
+        await self._sweep(queue, force=True)
+
+    async def _tidy(self, queue: str) -> None:
+        """Delete what belongs to no task of *queue*, and let no group be out of sight."""
+        for group in await self.groups(queue):
+            await self._forget_group(_group(queue, group.group))
+        for key in [key async for key, size in self._staged(queue) if size == 0]:
+            await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
+        await self._sweep(queue, force=False)
+
+    async def _forget_group(self, place: Place) -> None:
+        """Forget a group that is empty."""
+        await self.order(Order.DELETE, place, ())
 
     async def _empty_group(self, queue: str, name: str) -> None:
-        place = Place(queue=queue, state=TaskState.AGGREGATING, group=name)
-        await self.order(Order.DELETE, place, ())  # forgets a group that is empty
+        place = _group(queue, name)
+        await self._forget_group(place)
         await self._empty_place(place)
 
     async def _empty_place(self, place: Place) -> None:
@@ -94,20 +120,30 @@ class RedisInspect(RedisLook, RedisOrder):
             await self.order(Order.DELETE, place, ids)
             left -= len(ids)
 
-    async def _sweep(self, queue: str) -> None:
-        """Delete tasks and locks of *queue* that nothing names, and groups nobody registered."""
-        task, group = keys.task(queue), keys.group(queue)
+    async def _sweep(self, queue: str, *, force: bool) -> None:
+        """Delete tasks and locks of *queue* that nothing names.
+
+        Groups that nobody registered are emptied with *force*, and registered without.
+        """
+        group = keys.group(queue)
         async for found in self._scan(queue):
-            for name in (key.removeprefix(group) for key in found if key.startswith(group)):
-                await self._empty_group(queue, name)
-            each: list[Each] = []
-            for key in found:
-                if key.startswith(task):
-                    each += (sent_id(key), sent_id(key.removeprefix(task)))
-                elif key.startswith(keys.unique_locks(queue)):
-                    each += (sent_id(key), "")
-            if each:
+            names = [key.removeprefix(group) for key in found if key.startswith(group)]
+            if force:
+                for name in names:
+                    await self._empty_group(queue, name)
+            elif names:
+                await self._register_groups(queue, names)
+            if each := _tasks_and_locks(queue, found):
                 await self._delete_orphans(queue, each)
+
+    async def _register_groups(self, queue: str, names: Sequence[str]) -> None:
+        call = scripts.register_groups(
+            [sent_id(keys.group(queue, name)) for name in names],
+            groups=keys.groups(queue),
+            aggregation_sets=keys.aggregation_sets(queue),
+            group_prefix=keys.group(queue),
+        )
+        await scripts.run(self._driver, call)
 
     async def _delete_orphans(self, queue: str, each: Sequence[Each]) -> None:
         call = scripts.orphans(
@@ -159,3 +195,19 @@ class RedisInspect(RedisLook, RedisOrder):
         sizes, groups, *_ = await self._counts(queue, datetime.now(UTC))
         if any((*sizes, groups)):
             await execute(self._driver, "SADD", keys.QUEUES, queue)
+
+
+def _group(queue: str, name: str) -> Place:
+    return Place(queue=queue, state=TaskState.AGGREGATING, group=name)
+
+
+def _tasks_and_locks(queue: str, found: Sequence[str]) -> list[Each]:
+    """Return what `orphans` takes for the keys in *found* that are a task or a lock."""
+    task, lock = keys.task(queue), keys.unique_locks(queue)
+    each: list[Each] = []
+    for key in found:
+        if key.startswith(task):
+            each += (sent_id(key), sent_id(key.removeprefix(task)))
+        elif key.startswith(lock):
+            each += (sent_id(key), "")
+    return each

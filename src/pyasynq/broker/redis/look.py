@@ -13,6 +13,7 @@ from pyasynq.broker.inspecting import Found, Place, Spot
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.records import read_id, read_message
+from pyasynq.broker.redis.scripts import MAX_BYTES
 from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
     ClusterNode,
@@ -32,9 +33,6 @@ Fields: TypeAlias = Sequence[bytes | None]
 
 STEP: Final = 250
 """Tasks, groups or sets looked at in one call."""
-
-MOST_BYTES: Final = 4 * 1024 * 1024
-"""One call reads no further once messages and results are longer than this."""
 
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
@@ -226,6 +224,10 @@ class RedisLook:
         count = "LLEN" if place.state in keys.LISTS else "ZCARD"
         return cast("int", await execute(self._driver, count, keys.place(place)))
 
+    async def length(self, place: Place) -> int:
+        """Return how many tasks `tasks` goes through, staged ones as well."""
+        return sum([size async for _, size in self._containers(place)])
+
     async def ids(self, place: Place, limit: int) -> list[str]:
         """Return up to *limit* ids, the next to run first."""
         words = ("LRANGE", -limit, -1) if place.state in keys.LISTS else ("ZRANGE", 0, limit - 1)
@@ -305,7 +307,7 @@ class RedisLook:
             listed=int(place.state in keys.LISTS),
             start=start,
             limit=limit,
-            most_bytes=MOST_BYTES,
+            most_bytes=MAX_BYTES,
         )
         return cast("list[Fields]", await scripts.run(self._driver, call))
 

@@ -31,6 +31,7 @@ class RedisResult:
         call = scripts.await_result(
             task=keys.task(queue, task_id),
             awaited=keys.awaited(queue),
+            done=keys.done(queue, task_id),
             id=task_id,
             life_s=AWAITED_S,
         )

@@ -4,6 +4,7 @@
 -- KEYS
 --   task     hash
 --   awaited  zset
+--   done     list  word of an end, which may be that of an earlier run
 -- ARGV
 --   id       str  task id
 --   life_s   int  how long it is told, seconds
@@ -17,6 +18,7 @@ if not fields[1] then
   return false
 end
 if fields[2] ~= "completed" and fields[2] ~= "archived" then
+  redis.call("DEL", done)
   redis.call("ZREMRANGEBYSCORE", awaited, "-inf", now_s)
   redis.pcall("ZADD", awaited, now_s + life_s, id)  -- a full Redis may refuse
   redis.pcall("EXPIRE", awaited, life_s)

@@ -2,7 +2,7 @@
 --
 -- All servers share one place to look on, so that Redis has the work of one of them.
 --
--- USES clock
+-- USES clock registered
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
@@ -25,18 +25,11 @@ local wait_s = (tonumber(place[2]) or 0) - now_s
 if wait_s > 0 then
   return { 0, wait_s }
 end
-local uuid = ":%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 local found = 0
 local page = redis.call("SCAN", place[1] or "0", "MATCH", pattern, "COUNT", count, "TYPE", "zset")
 for _, key in ipairs(page[2]) do
-  local name = string.sub(key, #group_prefix + 1)
-  if redis.call("SISMEMBER", groups, name) == 0 and not redis.call("ZSCORE", aggregation_sets, key) then
+  if register(key) then
     found = found + 1
-    if string.find(name, uuid) then
-      redis.call("ZADD", aggregation_sets, now_s, key)  -- a staged set: to be put back
-    else
-      redis.call("SADD", groups, name)
-    end
   end
 end
 wait_s = page[1] == "0" and tonumber(rest_s) or tonumber(pause_s)
