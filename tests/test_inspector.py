@@ -675,6 +675,39 @@ async def test_a_queue_has_a_slot_and_without_cluster_no_nodes(inspector: Inspec
     assert await inspector.queue_nodes("default") == []
 
 
+# -- names that Go wrote and that are no UTF-8 -----------------------------------------------------
+
+
+async def test_a_queue_with_a_group_that_is_no_text_is_counted(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_grouped())
+    await r.sadd("asynq:{q}:groups", b"\xff")
+    await r.zadd(b"asynq:{q}:g:\xff", {b"\xfe": 1})
+    assert (await inspector.queue_info("q")).aggregating == 2
+    await inspector.delete_queue("q", force=True)
+    assert await r.keys("*") == []
+
+
+async def test_a_queue_whose_name_is_no_text_is_counted(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await r.sadd("asynq:queues", b"\xff")
+    await r.lpush(b"asynq:{\xff}:pending", "1")
+    [queue] = await inspector.queues()
+    assert (await broker.inspecting.queue_info(queue)).pending == 1
+
+
+async def test_one_pending_task_whose_id_is_no_text_is_deleted(
+    inspector: Inspector, broker: RedisBroker, r: Redis
+) -> None:
+    await broker.registry.register(["q"])
+    await r.lpush("asynq:{q}:pending", b"\xfe")
+    await r.hset(b"asynq:{q}:t:\xfe", "state", "pending")
+    assert await inspector.delete_all("q", "pending") == 1
+    assert await r.keys("asynq:{q}:*") == []
+
+
 # -- servers ---------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,13 @@ async def test_a_queue_is_counted(broker: Broker) -> None:
     assert (info.active, info.pending, info.scheduled, info.aggregating) == (1, 1, 1, 1)
 
 
+async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) -> None:
+    assert await broker.inspecting.pause("\udcff")
+    info = await broker.inspecting.queue_info("\udcff")
+    assert (info.size, info.paused) == (0, True)
+    assert await broker.inspecting.unpause("\udcff")
+
+
 async def test_many_groups_are_all_counted(broker: Broker) -> None:
     await enqueue(broker, *[a_grouped(str(n), group=f"g{n:04}") for n in range(700)])
     groups = await broker.inspecting.groups("q")
@@ -149,6 +156,14 @@ async def test_a_server_that_left_is_not_shown(broker: Broker) -> None:
     await broker.registry.write_server(SERVER, [WORKER], ttl_s=10)
     await broker.registry.clear_server(SERVER)
     assert await broker.inspecting.servers() == []
+
+
+async def test_many_servers_are_all_shown(broker: Broker) -> None:
+    servers = [ServerInfo(host="h", pid=1, server_id=f"{n:02}") for n in range(20)]
+    for server in servers:
+        await broker.registry.write_server(server, [], ttl_s=10)
+    shown = await broker.inspecting.servers()
+    assert sorted(server.id for server in shown) == [f"{n:02}" for n in range(20)]
 
 
 async def test_a_queue_has_a_slot(broker: Broker) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
@@ -168,6 +168,31 @@ async def execute(driver: Driver, *words: Word, patience_s: float = ANSWER_S) ->
             return cast("object", await driver.execute_command(*words))
     except FAILURES as error:
         raise translated(error) from error
+    except UnicodeEncodeError:  # not sent yet
+        return await execute(driver, *map(_escaped, words), patience_s=patience_s)
+
+
+async def execute_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[object]:
+    """Send *commands* in one round trip, on a cluster in one to each node; return their answers.
+
+    Raises:
+        BrokerError: If there is no answer, or one of them is an error.
+    """
+    pipeline = driver.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*map(_escaped, command))
+    async with answered():
+        return cast("list[object]", await pipeline.execute())
+
+
+def _escaped(word: Word) -> Word:
+    """Return the bytes of a name that Go wrote and that is no UTF-8, from what was read of it.
+
+    Such names are rare: they are looked for only when the driver cannot encode a command.
+    """
+    if isinstance(word, str) and not word.isascii():  # the driver looks at a command's name
+        return word.encode(errors="surrogateescape")
+    return word
 
 
 def open_driver(broker: str | Driver) -> Driver:

@@ -74,8 +74,8 @@ class RedisGroup:
         call = scripts.stage(
             **_set(staged),
             groups=keys.groups(queue),
-            group=_bytes(keys.group(queue, group)),
-            name=_bytes(group),
+            group=keys.group(queue, group),
+            name=group,
             limit=min(rules.max_size or MAX_SET, MAX_SET),
             ends_in_s=HELD_S,
             **_criteria(rules),
@@ -216,7 +216,7 @@ def _criteria(rules: GroupRules) -> dict[str, Word]:
 def _set(staged: StagedSet) -> dict[str, Word]:
     return {
         "aggregation_sets": keys.aggregation_sets(staged.queue),
-        "staged": _bytes(keys.staged(staged.queue, staged.group, staged.id)),
+        "staged": keys.staged(staged.queue, staged.group, staged.id),
     }
 
 
@@ -257,8 +257,3 @@ def _combine(staged: StagedSet, plan: Plan) -> Call:
         at_s=at_s,
         group=group,
     )
-
-
-def _bytes(text: str) -> bytes:
-    """Return what `read_id` was given, or the start of a key with it."""
-    return text.encode(errors="surrogateescape")

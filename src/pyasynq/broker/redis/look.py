@@ -11,9 +11,9 @@ from redis.crc import key_slot
 from pyasynq import message as wire
 from pyasynq.broker.inspecting import Found, Place, Spot
 from pyasynq.broker.redis import keys, scripts
-from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.records import read_id, read_message
-from pyasynq.broker.redis.scripts import MAX_BYTES
+from pyasynq.broker.redis.connection import Driver, execute, execute_all
+from pyasynq.broker.redis.records import read_id, read_message, written
+from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
 from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
     ClusterNode,
@@ -183,20 +183,21 @@ class RedisLook:
             Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
         """
         workers: dict[str, list[WorkerInfo]] = {}
-        for key in await self._living(keys.WORKERS):
-            for data in cast("list[bytes]", await execute(self._driver, "HVALS", key)):
+        for records in await self._each("HVALS", await self._living(keys.WORKERS)):
+            for data in cast("list[bytes]", records):
                 if (worker := _read(wire.WorkerInfo, data)) is not None:
                     workers.setdefault(worker.server_id, []).append(_worker_info(worker))
-        servers: list[ServerInfo] = []
-        for key in await self._living(keys.SERVERS):
-            record = cast("bytes | None", await execute(self._driver, "GET", key))
-            if (server := _read(wire.ServerInfo, record)) is not None:
-                servers.append(_server_info(server, workers.get(server.server_id, [])))
+        records = await self._each("GET", await self._living(keys.SERVERS))
+        servers = [
+            _server_info(server, workers.get(server.server_id, []))
+            for record in cast("list[bytes | None]", records)
+            if (server := _read(wire.ServerInfo, record)) is not None
+        ]
         return sorted(servers, key=lambda server: (server.started or datetime.now(UTC), server.id))
 
     async def slot(self, queue: str) -> int:
         """Return the cluster slot of *queue*."""
-        return key_slot(keys.container(queue, TaskState.PENDING).encode())
+        return key_slot(written(keys.container(queue, TaskState.PENDING)))
 
     async def nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
@@ -336,6 +337,14 @@ class RedisLook:
                 raise reply
         return cast("list[list[int]]", replies)
 
+    async def _each(self, command: str, names: Sequence[str]) -> list[object]:
+        """Return what *command* says of each of the keys *names*."""
+        answers: list[object] = []
+        for at in range(0, len(names), MAX_SHARES):
+            commands = [(command, name) for name in names[at : at + MAX_SHARES]]
+            answers += await execute_all(self._driver, commands)
+        return answers
+
     async def _living(self, index: str) -> list[str]:
         names = await scripts.run(self._driver, scripts.living(index=index))
         return [read_id(name) for name in cast("list[bytes]", names)]
@@ -366,7 +375,7 @@ def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
 def _sound(
     queue: str, task_id: str, data: bytes | None, word: bytes | None
 ) -> tuple[wire.TaskMessage, TaskState]:
-    message, sound = read_message(queue, task_id.encode(), data or b"")
+    message, sound = read_message(queue, written(task_id), data or b"")
     state = _STATES.get(word or b"")
     if not sound or state is None:
         raise PoisonError(len(data or b""))

@@ -26,6 +26,11 @@ def read_id(task_id: bytes) -> str:
     return task_id.decode(errors="surrogateescape")
 
 
+def written(text: str) -> bytes:
+    """Return what `read_id` was given, or a key with it."""
+    return text.encode(errors="surrogateescape")
+
+
 def sent_id(task_id: str) -> Each:
     """Return what gives Redis the same bytes again that `read_id` was given."""
-    return task_id if task_id.isascii() else blob(task_id.encode(errors="surrogateescape"))
+    return task_id if task_id.isascii() else blob(written(task_id))

@@ -234,6 +234,8 @@ async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
             answers = cast("list[object]", await pipeline.execute(raise_on_error=False))
     except BrokerError as error:
         return [error] * len(calls)
+    except UnicodeEncodeError:  # not sent yet; alone each goes as it is to
+        return [await _answer(driver, call) for call in calls]
     return [
         await _again(driver, call, answer) if isinstance(answer, Exception) else answer
         for call, answer in zip(calls, answers, strict=True)
