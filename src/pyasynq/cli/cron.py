@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "cron", "look at what schedulers enqueue")
+    noun = Noun(commands, "cron", "look at what schedulers enqueue")
     noun.verb("list", show, aliases=["ls"], help="list the entries of all schedulers")
     history = noun.verb("history", events, help="show what entries have enqueued")
     history.words("ids", help="ids of entries").page()
