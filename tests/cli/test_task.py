@@ -343,3 +343,9 @@ def test_a_task_is_rescheduled_to_an_instant(say: Say, redis_server: RedisServer
 )
 def test_a_task_is_rescheduled_to_one_time(say: Say, words: tuple[str, ...]) -> None:
     assert say("task", "reschedule", "-q", "q", "-i", "retry", *words).code == 2
+
+
+def test_a_task_that_is_rescheduled_to_the_past_runs_now(say: Say) -> None:
+    words = ("--process-at", "2001-01-01T00:00:00Z")
+    told = say("task", "reschedule", "-q", "q", "-i", "retry", *words)
+    assert told == Told(0, "", "task runs now\n")

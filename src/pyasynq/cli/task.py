@@ -310,6 +310,7 @@ def move(words: argparse.Namespace) -> int:
 
     async def job(inspector: "Inspector") -> None:
         await inspector.reschedule(words.queue, words.id, at)
-        output.message(f"task runs {output.instant(at)}")
+        now = at <= datetime.now(UTC)
+        output.message(f"task runs {'now' if now else output.instant(at)}")
 
     return inspect(words, job)
