@@ -662,3 +662,20 @@ def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
     info = sync_client.enqueue(Task("t", retention=MINUTE))
     with pytest.raises(TimeoutError):
         sync_client.result(info, timeout=timedelta(milliseconds=30))
+
+
+async def test_who_waits_too_long_for_a_result_is_told_for_which(client: Client) -> None:
+    info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
+    with pytest.raises(TimeoutError, match=r"task '1' of 'q' was not over in time"):
+        await client.result(info, timeout=timedelta(milliseconds=30))
+
+
+async def test_a_result_is_of_a_task_not_of_an_id(client: Client) -> None:
+    with pytest.raises(OptionError, match="info must be a TaskInfo"):
+        await client.result(cast("Any", "id"))
+
+
+async def test_a_wait_for_a_result_is_a_timedelta(client: Client) -> None:
+    info = await client.enqueue(Task("t", retention=MINUTE))
+    with pytest.raises(OptionError, match="timeout must be a timedelta"):
+        await client.result(info, timeout=cast("Any", 1))

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -286,3 +286,8 @@ async def test_many_tasks_never_hold_more_tokens_than_there_are(redis_url: str) 
     assert len(most) == 60
     assert max(most) <= 3
     await semaphore.aclose()
+
+
+async def test_a_wait_for_a_token_is_a_timedelta(semaphore: Semaphore) -> None:
+    with pytest.raises(OptionError, match="timeout must be a timedelta"):
+        await semaphore.acquire(timeout=cast("Any", 1))

@@ -21,7 +21,7 @@ from pyasynq.errors import (
     TaskFailedError,
 )
 from pyasynq.info import TaskInfo
-from pyasynq.options import EnqueueOptions, Options, check_count, checked, merge
+from pyasynq.options import EnqueueOptions, Options, check_count, check_timeout, checked, merge
 from pyasynq.states import TaskState
 from pyasynq.task import Task
 
@@ -137,9 +137,16 @@ class Client:
             TaskFailedError: If the task was archived: its retries are spent, or it was given up.
             ResultExpiredError: If the task is gone.
             TimeoutError: If it was not over in time.
+            OptionError: If there is something other than a task, or than a timedelta.
         """
-        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-            return await self._awaited(info.queue, info.id)
+        _check_info(info)
+        limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._awaited(info.queue, info.id)
+        except TimeoutError:
+            msg = f"task {info.id!r} of {info.queue!r} was not over in time"
+            raise TimeoutError(msg) from None
 
     async def ping(self) -> None:
         """Return when Redis answers.
@@ -380,6 +387,11 @@ class SyncClient:
 def _check_task(task: object) -> None:
     if not isinstance(task, Task):
         raise OptionError("task", task, "a Task (a typed task makes one: .task(…), or .enqueue(…))")
+
+
+def _check_info(info: object) -> None:
+    if not isinstance(info, TaskInfo):
+        raise OptionError("info", info, "a TaskInfo (what enqueue returned, not its id)")
 
 
 def _checked_tasks(tasks: object) -> list[Task]:

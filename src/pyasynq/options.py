@@ -122,6 +122,17 @@ def merge(first: Options, then: Options) -> Options:
     return msgspec.structs.replace(first, **changes)
 
 
+def check_timeout(timeout: object) -> timedelta:
+    """Return *timeout* if it can be the longest wait of a call.
+
+    Raises:
+        OptionError: If it is no timedelta.
+    """
+    if not isinstance(timeout, timedelta):
+        raise OptionError("timeout", timeout, "a timedelta: timedelta(seconds=1) for instance")
+    return timeout
+
+
 def check_count(option: str, value: object, most: int) -> int:
     """Return *value* if it is a number of things.
 

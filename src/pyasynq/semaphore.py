@@ -21,7 +21,7 @@ from pyasynq.errors import (
     PyasynqError,
     SemaphoreTimeoutError,
 )
-from pyasynq.options import check_name, check_time
+from pyasynq.options import check_name, check_time, check_timeout
 from pyasynq.server import current_task
 
 if TYPE_CHECKING:
@@ -105,9 +105,11 @@ class Semaphore:
 
         Raises:
             SemaphoreTimeoutError: If none was free in time.
+            OptionError: If the timeout is no timedelta.
             BrokerError: If Redis did not answer.
         """
-        give_up = None if timeout is None else self._clock.monotonic() + timeout.total_seconds()
+        limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
+        give_up = None if limit_s is None else self._clock.monotonic() + limit_s
         token = self._token()
         wait_s = FIRST_WAIT_S
         while not await self._take(token):

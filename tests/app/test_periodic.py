@@ -96,3 +96,18 @@ async def test_a_scheduler_may_be_given_another_redis_and_settings(redis_url: st
     app = App("redis://nowhere.invalid")
     async with app.scheduler(redis_url, heartbeat_interval=timedelta(seconds=5)).running() as made:
         await made.ping()
+
+
+async def test_how_a_task_that_needs_arguments_becomes_periodic_is_told(app: App) -> None:
+    with pytest.raises(TypeError, match=r"a default helps, or Scheduler\.register"):
+
+        @app.periodic("@daily")
+        def greet(name: str) -> None: ...
+
+
+async def test_a_task_below_which_the_schedule_stands_is_refused(app: App) -> None:
+    with pytest.raises(TypeError, match=r"@app\.periodic stands above @app\.task"):
+
+        @app.task("clean")
+        @app.periodic("@daily")
+        def clean_up() -> None: ...

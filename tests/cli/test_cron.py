@@ -53,3 +53,14 @@ def test_the_history_comes_page_by_page(say: Say, redis_server: RedisServer) -> 
 
 def test_a_history_needs_an_entry(say: Say) -> None:
     assert say("cron", "history").code == 2
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_entry_that_is_not_there_is_not_found(say: Say, form: str) -> None:
+    told = say("cron", "history", "nosuch", "-o", form)
+    assert (told.code, "nosuch" in told.err) == (3, True)
+
+
+def test_a_page_behind_the_last_is_empty(say: Say, redis_server: RedisServer) -> None:
+    an_entry(redis_server)
+    assert say("cron", "history", "e", "--page", "9", "-o", "json").json == {"e": []}

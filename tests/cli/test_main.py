@@ -76,6 +76,27 @@ def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
     assert text in line
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-n", "5", "worker", "m:app"], "worker takes -u URL, not -n"),
+        (["--password", "x", "worker", "m:app"], "worker takes -u URL, not -p"),
+        (["--tls", "scheduler", "m:app"], "scheduler takes -u URL, not --tls"),
+        (["-u", "127.0.0.1", "relay", "m:relay"], "relay takes no -u"),
+        (["-o", "json", "worker", "m:app"], "worker takes no -o"),
+        (["worker", "m:app", "-n", "5"], "unknown: -n 5"),
+    ],
+    ids=lambda it: " ".join(it) if isinstance(it, list) else "",
+)
+def test_an_option_that_a_command_would_ignore_is_refused(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(text)
+
+
 def test_the_level_of_log_lines_may_be_in_upper_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["worker", "tests.cli.apps:nothing", "--log-level", "INFO"]) == 3
     assert "has no pyasynq.App called 'nothing'; there is app" in capsys.readouterr().err
@@ -200,8 +221,10 @@ async def test_an_interrupted_command_ends_with_130() -> None:
     assert "Traceback" not in "\n".join(process.lines)
 
 
-def test_a_reader_that_has_enough_is_no_mistake(redis_url: str) -> None:
-    line = f"{sys.executable} -m pyasynq stats --json -u {redis_url} | true"
+@pytest.mark.parametrize("words", ["stats --json", "queue list -o json"])
+def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, words: str) -> None:
+    # The shell's status says when the reader is gone: a fast writer may be done before that.
+    line = f"exec 3> >(:); wait $!; {sys.executable} -m pyasynq -u {redis_url} {words} >&3 || true"
     done = subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
     )

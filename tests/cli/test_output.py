@@ -91,6 +91,8 @@ def test_long_cells_are_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
-    with pytest.raises(ExitError, match=r"pip install 'pyasynq\[cli\]', or ask for JSON") as error:
+    with pytest.raises(
+        ExitError, match=r"pip install 'pyasynq\[cli\]', or .* checkout\), or ask for JSON"
+    ) as error:
         output.table(["ID"], [])
     assert error.value.code == 1

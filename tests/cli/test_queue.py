@@ -24,6 +24,15 @@ def test_queues_are_listed_by_name(say: Say, enqueuing: SyncClient, verb: str) -
     assert say("queue", verb, "-o", "json").json == ["a", "b"]
 
 
+def test_the_form_of_the_output_may_stand_before_the_command(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert say("-o", "json", "queue", "list").json == []
+    assert say("-o", "json", "queue", "list", "-o", "table") == Told(0, "", "")
+    monkeypatch.setenv("PYASYNQ_OUTPUT", "json")
+    assert say("queue", "list").json == []
+
+
 def test_no_queues_are_an_empty_list(say: Say) -> None:
     assert say("queue", "list") == Told(0, "", "")
     assert say("queue", "list", "-o", "json").json == []

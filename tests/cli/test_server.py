@@ -1,6 +1,6 @@
 """``pyasynq server`` and ``pyasynq stats`` show who works, and all queues at one look."""
 
-from pyasynq import SyncClient
+from pyasynq import SyncClient, Task
 from tests.cli.making import a_server, one_of_each
 from tests.cli.saying import Say, Told
 from tests.servers import RedisServer
@@ -59,3 +59,10 @@ def test_the_statistics_have_the_json_of_asynqs_tool(
     assert (queue["Queue"], queue["Size"], queue["Archived"], queue["Paused"]) == ("q", 6, 1, False)
     assert isinstance(queue["Latency"], int)
     assert document["redis"]["redis_version"]
+
+
+def test_the_facts_about_redis_are_its_own_texts(say: Say, enqueuing: SyncClient) -> None:
+    enqueuing.enqueue(Task("t"))
+    redis = say("stats", "--json").json["redis"]
+    assert redis["db0"].startswith("keys=")
+    assert redis["redis_git_sha1"] == "00000000"

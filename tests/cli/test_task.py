@@ -199,6 +199,70 @@ def test_nothing_is_deleted_where_nobody_can_be_asked(
     assert state_of(say, "archived") == "archived"
 
 
+@pytest.mark.parametrize(("verb", "state"), [("run", "pending"), ("archive", "archived")])
+def test_an_order_is_for_every_id_that_is_given(say: Say, verb: str, state: str) -> None:
+    told = say("task", verb, "-q", "q", "-i", "scheduled", "--id", "retry")
+    assert (told.code, told.out) == (0, "")
+    assert [line.partition(":")[0] for line in told.err.splitlines()] == ["scheduled", "retry"]
+    assert [state_of(say, task_id) for task_id in ("scheduled", "retry")] == [state, state]
+
+
+def test_all_ids_that_are_given_are_deleted(say: Say) -> None:
+    told = say("task", "delete", "-q", "q", "-i", "scheduled", "-i", "retry", "-y")
+    assert told == Told(0, "", "scheduled: task deleted\nretry: task deleted\n")
+
+
+def test_an_id_that_is_not_there_does_not_save_the_others(say: Say) -> None:
+    told = say("task", "archive", "-q", "q", "-i", "nothing", "-i", "retry")
+    assert (told.code, state_of(say, "retry")) == (3, "archived")
+    assert told.err.splitlines() == [
+        "pyasynq: task not found: 'nothing' is not in 'q'",
+        "retry: task archived",
+    ]
+
+
+def test_several_tasks_are_shown(say: Say) -> None:
+    words = ("task", "inspect", "-q", "q", "-i", "retry", "-i", "pending")
+    assert say(*words).out.count("Queue: q\nID: ") == 2
+    assert [task["id"] for task in say(*words, "-o", "json").json] == ["retry", "pending"]
+
+
+@pytest.mark.parametrize("words", [("update", "-l", "new"), ("reschedule", "--process-in", "1m")])
+def test_a_change_is_of_one_task(say: Say, words: tuple[str, ...]) -> None:
+    told = say("task", *words, "-q", "q", "-i", "retry", "-i", "scheduled")
+    assert (told.code, "-i is given twice: this command takes one task" in told.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("PYASYNQ_YES", ("task", "delete", "-q", "q", "-i", "retry")),
+        ("PYASYNQ_YES", ("queue", "remove", "q", "--force")),
+        ("PYASYNQ_FORCE", ("queue", "remove", "q", "--yes")),
+    ],
+    ids=["task", "queue", "force"],
+)
+def test_no_variable_lets_a_command_destroy(
+    say: Say, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert say(*words).code != 0
+    assert state_of(say, "retry") == "retry"
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "-q", "q"), ("run", "-i", "retry"), ("runall", "-q", "q")], ids=" ".join
+)
+def test_no_variable_says_what_a_command_is_for(
+    say: Say, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PYASYNQ_QUEUE", "q")
+    monkeypatch.setenv("PYASYNQ_STATE", "retry")
+    monkeypatch.setenv("PYASYNQ_ID", "retry")
+    assert say("task", *words).code == 2
+
+
 def test_a_cancelation_is_sent_for_each_task(say: Say, redis_server: RedisServer) -> None:
     with closing(redis_server.client()) as client, client.pubsub() as heard:
         heard.subscribe("asynq:cancel")
@@ -292,3 +356,9 @@ def test_a_task_is_rescheduled_to_an_instant(say: Say, redis_server: RedisServer
 )
 def test_a_task_is_rescheduled_to_one_time(say: Say, words: tuple[str, ...]) -> None:
     assert say("task", "reschedule", "-q", "q", "-i", "retry", *words).code == 2
+
+
+def test_a_task_that_is_rescheduled_to_the_past_runs_now(say: Say) -> None:
+    words = ("--process-at", "2001-01-01T00:00:00Z")
+    told = say("task", "reschedule", "-q", "q", "-i", "retry", *words)
+    assert told == Told(0, "", "task runs now\n")

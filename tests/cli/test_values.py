@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq.cli.values import Options, address, duration, instant, weights, whole
+from pyasynq.cli.values import Flags, Options, address, duration, instant, weights, whole
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,13 @@ def operators(environ: dict[str, str], *words: str) -> argparse.Namespace:
     options.value("-o", "--output", choices=["table", "json"], default="table", help="")
     options.value("-H", "--header", action="append", help="")
     return parser.parse_args(words)
+
+
+def test_flags_alone_know_no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYASYNQ_YES", "1")
+    parser = argparse.ArgumentParser()
+    Flags(parser).switch("--yes", help="")
+    assert parser.parse_args([]).yes is False
 
 
 def test_a_variable_stands_for_an_option_that_is_needed() -> None:

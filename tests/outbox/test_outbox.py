@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import MetaData, create_engine, select
@@ -188,3 +189,13 @@ async def test_a_commit_wakes_but_once(
         assert woken == [1]
         await session.commit()
     assert woken == [1]
+
+
+async def test_a_session_of_asyncio_is_not_for_add(outbox: Outbox, session: AsyncSession) -> None:
+    with pytest.raises(TypeError, match=r"use await outbox\.enqueue"):
+        outbox.add(cast("Any", session), TASK)
+
+
+async def test_a_plain_session_is_for_add(outbox: Outbox) -> None:
+    with Session() as plain, pytest.raises(TypeError, match=r"call outbox\.add"):
+        await outbox.enqueue(cast("Any", plain), TASK)

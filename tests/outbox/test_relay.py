@@ -3,10 +3,11 @@
 import logging
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import insert, text
+from sqlalchemy import create_engine, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyasynq import Client, Clock, Task
@@ -265,3 +266,17 @@ async def listeners(engine: AsyncEngine, column: str) -> int:
     """
     async with engine.connect() as connection:
         return len((await connection.execute(text(query))).all())
+
+
+async def test_a_relay_needs_an_engine_of_asyncio(outbox: Outbox, client: Client) -> None:
+    with pytest.raises(TypeError, match="make it with create_async_engine"):
+        Relay(outbox, cast("Any", create_engine("sqlite://")), client)
+
+
+async def test_a_relay_without_its_table_says_what_helps(
+    engine: AsyncEngine, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = Relay(Outbox(table="elsewhere"), engine, client)
+    async with relay.running():
+        await relay.passes.next()
+    assert "make the table elsewhere by a migration" in caplog.text

@@ -161,3 +161,15 @@ async def test_a_folder_keeps_a_mail_that_is_sent_twice_once(tmp_path: Path) -> 
 def transport_to(address: str) -> SmtpTransport:
     host, _, port = address.partition(":")
     return SmtpTransport(host, int(port), security="none")
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-TW"])
+async def test_the_link_in_a_folder_stands_whole(
+    locale: Locale, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mail = LETTERS.written(replace(LETTER, locale=locale))
+    with caplog.at_level("INFO"):
+        await MailboxFolder(tmp_path / "mailbox").send(mail)
+    (kept,) = (tmp_path / "mailbox").iterdir()
+    assert link_of(mail) in kept.read_text("utf-8").splitlines()
+    assert str(kept) in caplog.text

@@ -204,6 +204,9 @@ class App:
         defaults = Task(type, **options).options  # refuses bad ones here, not at the first call
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
+            if isinstance(function, TypedTask):
+                msg = f"{function!r} is a task already: @app.periodic stands above @app.task"
+                raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
             task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
             self.mux.handle(type)(task.handle)
@@ -235,7 +238,8 @@ class App:
                 if isinstance(function, TypedTask)
                 else self.task(function.__name__)(function)
             )
-            wanted = PeriodicTask(spec=spec, task=task.task(), options=options, catch_up=catch_up)
+            call = _without_arguments(task)
+            wanted = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(wanted)
             self._periodic.append(wanted)
             return task
@@ -328,3 +332,11 @@ class App:
             )
         async with self, self._lifespan():
             yield
+
+
+def _without_arguments(task: TypedTask[..., Any]) -> Task:
+    try:
+        return task.task()
+    except TypeError as error:
+        msg = f"{error}; app.periodic gives none: a default helps, or Scheduler.register"
+        raise TypeError(msg) from None

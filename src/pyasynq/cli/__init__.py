@@ -1,6 +1,7 @@
 """The command line: one file per noun.
 
-Data goes to stdout, messages to stderr. Every option has a ``PYASYNQ_…`` variable; the option wins.
+Data goes to stdout, messages to stderr. Where Redis is, the form of the
+output, and what worker, scheduler and relay take have ``PYASYNQ_…`` variables; the option wins.
 """
 
 import argparse
@@ -21,10 +22,12 @@ from pyasynq.cli import (
     task,
     worker,
 )
-from pyasynq.cli.connecting import add_flags
+from pyasynq.cli.connecting import add_flags, check_taken
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.output import data
 from pyasynq.cli.parser import Parser
+from pyasynq.cli.parsing import add_output
+from pyasynq.cli.values import Options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     words = parser.parse_args(argv)
     try:
+        check_taken(parser, words)
         code: int = words.run(words)
+        sys.stdout.flush()
     except ExitError as error:
         if error.code == Exit.USAGE:
             words.parsed_by.error(str(error))
@@ -53,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="pyasynq", description="Task queues on Redis.")
     parser.add_argument("--version", action="version", version=f"pyasynq {__version__}")
     add_flags(parser)
+    add_output(Options(parser, os.environ))
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for noun in (worker, scheduler, relay, queue, task, group, server, cron, stats, metrics):
         noun.add_to(commands, os.environ)

@@ -47,7 +47,9 @@ _FISH: Final = "complete -c pyasynq -n %(condition)s -a %(words)s\n"
 def add_to(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the command to the command line."""
     parser = commands.add_parser(
-        "completion", help="print what makes a shell complete commands", description=__doc__
+        "completion",
+        help="print what makes a shell complete commands",
+        description="Print what makes a shell complete commands: source <(pyasynq completion bash)",
     )
     parser.add_argument("shell", choices=SHELLS)
     parser.set_defaults(run=run)

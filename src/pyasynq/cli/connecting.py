@@ -63,6 +63,27 @@ def add_uri(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--uri", default=argparse.SUPPRESS, help=text)
 
 
+def check_taken(parser: argparse.ArgumentParser, words: argparse.Namespace) -> None:
+    """Return if the command takes the options that stand before it.
+
+    Args:
+        parser: Has the options before the command.
+        words: What was given; *parsed_by* is the command's own parser.
+
+    Raises:
+        ExitError: If it would ignore one.
+    """
+    command = words.parsed_by
+    taken = {action.dest for action in command._actions}  # noqa: SLF001 - argparse shows them nowhere else
+    for action in parser._actions:  # noqa: SLF001
+        value = getattr(words, action.dest, parser.get_default(action.dest))
+        if action.dest in taken or value == parser.get_default(action.dest):
+            continue
+        name = command.prog.split(" ", 1)[-1]
+        instead = "-u URL, not" if "uri" in taken and action.dest in DEFAULTS else "no"
+        raise ExitError(Exit.USAGE, f"{name} takes {instead} {action.option_strings[0]}")
+
+
 def app_uri(words: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
     """Return what replaces the app's own Redis, if anything does."""
     uri: str | None = getattr(words, "uri", None)

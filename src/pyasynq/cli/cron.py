@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from pyasynq.cli import output
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
+from pyasynq.errors import EntryNotFoundError
 
 if TYPE_CHECKING:
     from pyasynq.info import SchedulerEntry, SchedulerEvent
     from pyasynq.inspector import Inspector
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "cron", "look at what schedulers enqueue")
+    noun = Noun(commands, "cron", "look at what schedulers enqueue")
     noun.verb("list", show, aliases=["ls"], help="list the entries of all schedulers")
     history = noun.verb("history", events, help="show what entries have enqueued")
     history.words("ids", help="ids of entries").page()
@@ -84,6 +85,8 @@ def events(words: argparse.Namespace) -> int:
 
         async def read(entry_id: str) -> None:
             page = await inspector.scheduler_events(entry_id, page=words.page, size=words.size)
+            if not page and not await _is_known(inspector, entry_id):
+                raise EntryNotFoundError(entry_id)
             found[entry_id] = page
 
         code = await each(words.ids, read)
@@ -94,6 +97,13 @@ def events(words: argparse.Namespace) -> int:
         return code
 
     return inspect(words, job)
+
+
+async def _is_known(inspector: "Inspector", entry_id: str) -> bool:
+    """Return whether an entry is listed, or has enqueued something: dead ones have histories."""
+    if any(entry.id == entry_id for entry in await inspector.scheduler_entries()):
+        return True
+    return bool(await inspector.scheduler_events(entry_id, size=1))
 
 
 def _show(found: "dict[str, list[SchedulerEvent]]") -> None:

@@ -16,5 +16,12 @@ def need(package: str, extra: str, purpose: str, instead: str = "") -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{package}.".startswith(f"{error.name}."):
             raise
-        text = f"{purpose}: pip install 'pyasynq[{extra}]'{instead and ', or ' + instead}"
+        text = f"{purpose}: {hint(extra)}{instead and ', or ' + instead}"
         raise ExitError(Exit.FAILED, text) from error
+
+
+def hint(extra: str) -> str:
+    """Return how *extra* is installed."""
+    return (
+        f"install the extra {extra} (pip install 'pyasynq[{extra}]', or '.[{extra}]' in a checkout)"
+    )

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "group", "look at groups of tasks")
+    noun = Noun(commands, "group", "look at groups of tasks")
     noun.verb("list", show, aliases=["ls"], help="list the groups of a queue").queue()
 
 

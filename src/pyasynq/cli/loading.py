@@ -8,6 +8,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyasynq.cli.exits import Exit, ExitError
+from pyasynq.cli.extras import hint
 
 if TYPE_CHECKING:
     from pyasynq.app import App
@@ -50,7 +51,7 @@ def load_relay(place: str) -> "Relay":
     try:
         from pyasynq.outbox import Relay
     except ModuleNotFoundError as error:
-        text = f"{error.name} is missing: pip install 'pyasynq[sqlalchemy]'"
+        text = f"{error.name} is missing: {hint('sqlalchemy')}"
         raise ExitError(Exit.FAILED, text) from error
 
     return _loaded(place, "relay", Relay, "pyasynq.outbox.Relay")

@@ -1,11 +1,11 @@
 """Nouns and verbs of the command line, and what all of them understand."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from pyasynq.cli.connecting import add_flags
-from pyasynq.cli.values import Options
+from pyasynq.cli.values import Flags
 
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -20,44 +20,48 @@ STATES: Final = (
 )
 
 
+def add_output(options: Flags, *, default: str = "table") -> None:
+    """Add ``-o``, which may stand before the command or after it."""
+    options.value(
+        "-o",
+        "--output",
+        choices=["table", "json"],
+        default=default,
+        help="for people or for programs",
+    )
+
+
 class Noun:
     """What commands are about, such as queues."""
 
     def __init__(
         self,
         commands: Any,  # noqa: ANN401 - argparse keeps the type to itself
-        environ: Mapping[str, str],
         name: str,
         help: str,
     ) -> None:
         """Add the noun to the command line."""
-        self._environ = environ
         parser = commands.add_parser(name, help=help, description=help)
         self._verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def verb(self, name: str, run: Run, *, help: str, aliases: Sequence[str] = ()) -> "Verb":
         """Add a verb, which *run* carries out."""
         parser = self._verbs.add_parser(name, help=help, description=help, aliases=list(aliases))
-        return Verb(parser, self._environ, run)
+        return Verb(parser, run)
 
 
-class Verb(Options):
-    """A command: where Redis is, what is printed, and options of its own."""
+class Verb(Flags):
+    """A command: where Redis is, what is printed, and options of its own.
 
-    def __init__(
-        self, parser: argparse.ArgumentParser, environ: Mapping[str, str], run: Run
-    ) -> None:
+    Those of its own have no variables: what is moved or destroyed is said where it is done.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, run: Run) -> None:
         """Let *run* carry the command out."""
-        super().__init__(parser, environ)
+        super().__init__(parser)
         self._parser.set_defaults(run=run)
         add_flags(parser)
-        self.value(
-            "-o",
-            "--output",
-            choices=["table", "json"],
-            default="table",
-            help="for people or for programs",
-        )
+        add_output(self, default=argparse.SUPPRESS)  # that of the option before the command
 
     def words(self, name: str, *, help: str) -> "Verb":
         """Add one or more arguments."""
@@ -76,7 +80,13 @@ class Verb(Options):
 
     def task(self) -> "Verb":
         """Add queue and id of one task."""
-        self.queue().value("-i", "--id", help="id of the task", required=True)
+        self.queue().value("-i", "--id", help="id of the task", required=True, action=_Once)
+        return self
+
+    def tasks(self) -> "Verb":
+        """Add queue and ids of tasks."""
+        text = "id of the task; repeatable"
+        self.queue().value("-i", "--id", help=text, required=True, action="append", dest="ids")
         return self
 
     def state(self, states: Sequence[str] = STATES) -> "Verb":
@@ -90,6 +100,19 @@ class Verb(Options):
         self.value("--page", type=_positive, default=1, help="which page")
         self.value("--size", type=_positive, default=30, help="how many on a page")
         return self
+
+
+class _Once(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        words: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(words, self.dest) is not None:
+            parser.error(f"{option_string} is given twice: this command takes one task")
+        setattr(words, self.dest, values)
 
 
 def _positive(text: str) -> int:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 LINE: Final = "=" * 49
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "queue", "look at queues, pause, resume and remove them")
+    noun = Noun(commands, "queue", "look at queues, pause, resume and remove them")
     noun.verb("list", show, aliases=["ls"], help="list all queues")
     noun.verb("inspect", look, help="show what queues hold").words("queues", help="their names")
     history = noun.verb("history", days, help="show what queues did day by day")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CODES: Final[tuple[tuple[type[errors.PyasynqError], Exit], ...]] = (
     (errors.QueueNotFoundError, Exit.NOT_FOUND),
     (errors.TaskNotFoundError, Exit.NOT_FOUND),
+    (errors.EntryNotFoundError, Exit.NOT_FOUND),
     (errors.QueueNotEmptyError, Exit.CONFLICT),
     (errors.QueuePausedError, Exit.CONFLICT),
     (errors.QueueNotPausedError, Exit.CONFLICT),

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "server", "look at running servers")
+    noun = Noun(commands, "server", "look at running servers")
     noun.verb("list", show, aliases=["ls"], help="list running servers")
 
 

@@ -32,10 +32,10 @@ _CLUSTER: Final = {
 _NANOSECOND: Final = timedelta(microseconds=1) / 1000
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the command to the command line."""
     text = "show all queues and Redis at one look"
-    verb = Verb(commands.add_parser("stats", help=text, description=text), environ, show)
+    verb = Verb(commands.add_parser("stats", help=text, description=text), show)
     verb.switch("--json", help="the same as -o json")
 
 

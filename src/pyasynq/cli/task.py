@@ -1,6 +1,7 @@
 """``pyasynq task``: look at tasks, move, change and enqueue them."""
 
 import argparse
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -50,16 +51,16 @@ _COLUMNS: Final[dict[str, Sequence[str]]] = {
 }
 
 
-def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+def add_to(commands: Any, _environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the noun to the command line."""
-    noun = Noun(commands, environ, "task", "look at tasks, move, change and enqueue them")
+    noun = Noun(commands, "task", "look at tasks, move, change and enqueue them")
     noun.verb("list", show, aliases=["ls"], help="list tasks in a state").state().page()
     find = noun.verb("find", search, help="list tasks in a state that look like this").state()
     find.value("-t", "--type", help="their type")
     find.value("--payload", help="text within their payload")
     find.value("--error", help="text within their last error")
     find.value("--limit", type=whole, default=30, help="how many at most")
-    noun.verb("inspect", look, help="show one task").task()
+    noun.verb("inspect", look, help="show tasks").tasks()
     noun.verb("cancel", cancel, help="stop running tasks").words("ids", help="their ids")
     _add_moves(noun)
     _add_changes(noun)
@@ -67,9 +68,9 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
 
 
 def _add_moves(noun: Noun) -> None:
-    noun.verb("run", run, help="make a task pending").task()
-    noun.verb("archive", archive, help="archive a task").task()
-    noun.verb("delete", delete, aliases=["remove", "rm"], help="delete a task").task().asks()
+    noun.verb("run", run, help="make tasks pending").tasks()
+    noun.verb("archive", archive, help="archive tasks").tasks()
+    noun.verb("delete", delete, aliases=["remove", "rm"], help="delete tasks").tasks().asks()
     noun.verb("runall", run_all, help="make all tasks in a state pending").state(RUNNABLE)
     noun.verb("archiveall", archive_all, help="archive all tasks in a state").state(ARCHIVABLE)
     noun.verb("deleteall", delete_all, help="delete all tasks in a state").state(DELETABLE).asks()
@@ -136,21 +137,36 @@ def _show(words: argparse.Namespace, tasks: "Sequence[TaskInfo]") -> None:
 
 
 def look(words: argparse.Namespace) -> int:
-    """Show one task."""
+    """Show tasks."""
 
-    async def job(inspector: "Inspector") -> None:
-        task = await inspector.task_info(words.queue, words.id)
+    async def job(inspector: "Inspector") -> int:
+        tasks: list[TaskInfo] = []
+
+        async def read(task_id: str) -> None:
+            tasks.append(await inspector.task_info(words.queue, task_id))
+
+        code = await each(words.ids, read)
         if output.is_json(words):
-            output.json(task)
-        else:
+            _print_json(words, tasks)
+            return code
+        for n, task in enumerate(tasks):
+            output.data("\n" * bool(n) + f"Queue: {task.queue}")
             _show_one(task)
+        return code
 
     return inspect(words, job)
 
 
+def _print_json(words: argparse.Namespace, tasks: "list[TaskInfo]") -> None:
+    """Print a list, if several tasks were asked for; else the task, if there is one."""
+    if len(words.ids) > 1:
+        output.json(tasks)
+    elif tasks:
+        output.json(tasks[0])
+
+
 def _show_one(task: "TaskInfo") -> None:
     facts = {
-        "Queue": task.queue,
         "ID": task.id,
         "Type": task.type,
         "State": task.state.value,
@@ -195,29 +211,31 @@ def cancel(words: argparse.Namespace) -> int:
 
 
 def run(words: argparse.Namespace) -> int:
-    """Make a task pending."""
-    return _one(words, lambda inspector: inspector.run_task, "task is now pending")
+    """Make tasks pending."""
+    return _each(words, lambda inspector: inspector.run_task, "task is now pending")
 
 
 def archive(words: argparse.Namespace) -> int:
-    """Archive a task."""
-    return _one(words, lambda inspector: inspector.archive_task, "task archived")
+    """Archive tasks."""
+    return _each(words, lambda inspector: inspector.archive_task, "task archived")
 
 
 def delete(words: argparse.Namespace) -> int:
-    """Delete a task, after a question."""
-    confirm(words, f'Delete task {words.id} of queue "{words.queue}"')
-    return _one(words, lambda inspector: inspector.delete_task, "task deleted")
+    """Delete tasks, after a question."""
+    confirm(words, f'Delete task {", ".join(words.ids)} of queue "{words.queue}"')
+    return _each(words, lambda inspector: inspector.delete_task, "task deleted")
 
 
-def _one(
+def _each(
     words: argparse.Namespace,
     order: "Callable[[Inspector], Callable[[str, str], Awaitable[None]]]",
     done: str,
 ) -> int:
-    async def job(inspector: "Inspector") -> None:
-        await order(inspector)(words.queue, words.id)
-        output.message(done)
+    """Give an *order* for each task; tell that it is *done*, and for which if there are several."""
+    text = done if len(words.ids) == 1 else f"{{}}: {done}"
+
+    async def job(inspector: "Inspector") -> int:
+        return await each(words.ids, functools.partial(order(inspector), words.queue), text)
 
     return inspect(words, job)
 
@@ -294,6 +312,7 @@ def move(words: argparse.Namespace) -> int:
 
     async def job(inspector: "Inspector") -> None:
         await inspector.reschedule(words.queue, words.id, at)
-        output.message(f"task runs {output.instant(at)}")
+        now = at <= datetime.now(UTC)
+        output.message(f"task runs {'now' if now else output.instant(at)}")
 
     return inspect(words, job)

@@ -163,13 +163,12 @@ class FromVariable(str):
         return default
 
 
-class Options:
-    """Adds options that also have an environment variable."""
+class Flags:
+    """Adds options that are given on the command line, or not at all."""
 
-    def __init__(self, parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
-        """Add to *parser*; look into *environ*."""
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        """Add to *parser*."""
         self._parser = parser
-        self._environ = environ
 
     def value(
         self,
@@ -194,14 +193,30 @@ class Options:
         type: Callable[[str], Any],
         settings: dict[str, Any],
     ) -> Self:
+        self._parser.add_argument(*flags, help=help, type=type, **settings)
+        return self
+
+
+class Options(Flags):
+    """Adds options that also have an environment variable."""
+
+    def __init__(self, parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+        """Add to *parser*; look into *environ*."""
+        super().__init__(parser)
+        self._environ = environ
+
+    def _add(
+        self,
+        flags: tuple[str, ...],
+        help: str,
+        type: Callable[[str], Any],
+        settings: dict[str, Any],
+    ) -> Self:
         variable = _variable(flags)
         given = FromVariable.read(variable, self._environ)
         if given is not None:
             settings |= _from_variable(given, settings)
-        self._parser.add_argument(
-            *flags, help=f"{help} [{variable}]", type=naming_variable(type), **settings
-        )
-        return self
+        return super()._add(flags, f"{help} [{variable}]", naming_variable(type), settings)
 
 
 def _from_variable(given: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Numbers for Prometheus: of queues, as the reference exports them, and of the tasks of a worker.
 
-Needs the extra ``metrics``: ``pip install 'pyasynq[metrics]'``.
+Needs the extra ``metrics``: ``pip install '.[metrics]'`` in a checkout.
 """
 
 from pyasynq.metrics.queues import QueueCollector

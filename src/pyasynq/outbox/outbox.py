@@ -60,6 +60,9 @@ class Outbox:
         self, session: AsyncSession, task: Task, **options: Unpack[EnqueueOptions]
     ) -> str:
         """Write *task* into the transaction of *session*; see `add`."""
+        if not isinstance(session, AsyncSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = "enqueue needs an AsyncSession: with a plain Session call outbox.add"
+            raise TypeError(msg)
         return await session.run_sync(lambda inner: self.add(inner, task, **options))
 
     def add(self, session: Session, task: Task, **options: Unpack[EnqueueOptions]) -> str:
@@ -71,7 +74,11 @@ class Outbox:
         Raises:
             OptionError: If an option or the payload is not allowed; nothing was written.
             SQLAlchemyError: If the database did not take it.
+            TypeError: If the session is an AsyncSession.
         """
+        if isinstance(session, AsyncSession):
+            msg = "add needs a plain Session: with an AsyncSession use await outbox.enqueue"
+            raise TypeError(msg)
         merged = merge(task.options, checked(options))
         self._check_size(size_of(task, merged))
         row_id, now = str(uuid.uuid4()), self._clock.now()

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final, Self, TypeAlias
 
 from sqlalchemy import ColumnElement, Executable, and_, delete, func, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
@@ -53,6 +53,7 @@ class StaleError(Exception):
     """The process was frozen between reading a batch and sending it."""
 
 
+_NO_TABLE: Final = ("no such table", "does not exist")
 _AWAY: Final = (BrokerError, SQLAlchemyError, OSError, StaleError)
 
 
@@ -86,7 +87,13 @@ class Relay:
             client: Where tasks go.
             poll_interval: Longest time until rows are found that nobody told of.
             clock: Tells the time; a test may bring its own.
+
+        Raises:
+            TypeError: If the engine is not one of asyncio.
         """
+        if not isinstance(engine, AsyncEngine):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = "a Relay needs an AsyncEngine: make it with create_async_engine"
+            raise TypeError(msg)
         self.passes = Passes()
         self._outbox = outbox
         self._engine = engine
@@ -239,12 +246,21 @@ class Relay:
     def _tell_failed(self, error: Exception) -> None:
         if not self._failing:
             self._failing = True
-            log.warning("%s: %s; trying again until it works", type(error).__name__, error)
+            name, hint = type(error).__name__, _hint(error, self._outbox.table.name)
+            log.warning("%s: %s; trying again until it works%s", name, error, hint)
 
     def _tell_worked(self) -> None:
         if self._failing:
             self._failing = False
             log.info("the relay works again")
+
+
+def _hint(error: Exception, table: str) -> str:
+    """Return what helps where the database says that it has no *table*."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else ""
+    if table in text and any(words in text for words in _NO_TABLE):
+        return f": make the table {table} by a migration, or outbox.table.metadata.create_all"
+    return ""
 
 
 def _within(found: Sequence[tuple[int, int]]) -> list[int]:

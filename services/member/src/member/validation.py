@@ -97,7 +97,7 @@ def _email(text: str) -> _Field:
             text.strip(), check_deliverability=False, allow_smtputf8=False, strict=True
         )
     except EmailNotValidError as error:
-        return _Field("", f"must be an e-mail address: {error}")
+        return _Field("", f"is not valid: {error}")
     return _Field(f"{found.local_part}@{found.ascii_domain}".lower())
 
 

@@ -216,9 +216,12 @@ class RedisLook:
 
     async def redis_info(self) -> dict[str, str]:
         """Return what Redis says of itself, or of the cluster."""
-        command = "CLUSTER INFO" if isinstance(self._driver, RedisCluster) else "INFO"
-        reply = cast("Mapping[str, object]", await execute(self._driver, command))
-        return {name: str(value) for name, value in reply.items()}
+        if isinstance(self._driver, RedisCluster):
+            return cast("dict[str, str]", await execute(self._driver, "CLUSTER INFO"))
+        # The driver parses the answer to "INFO" alone; the texts are wanted as they are.
+        reply = cast("bytes", await execute(self._driver, "INFO default"))
+        lines = reply.decode(errors="replace").splitlines()
+        return {name: value for name, colon, value in (x.partition(":") for x in lines) if colon}
 
     async def size(self, place: Place) -> int:
         """Return how many tasks are in *place*, without staged ones."""

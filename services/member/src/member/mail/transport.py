@@ -1,6 +1,8 @@
 """Hand mails to a mail server, or put them into a folder."""
 
 import asyncio
+import logging
+from copy import deepcopy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -8,6 +10,8 @@ from typing import Literal, Protocol, TypeAlias
 import aiosmtplib
 
 from member.errors import MailDelayedError, MailError, MailRefusedError
+
+log = logging.getLogger("member.mail")
 
 Security: TypeAlias = Literal["none", "starttls", "tls"]
 
@@ -101,5 +105,15 @@ class MailboxFolder:
         name = str(mail["Message-ID"]).strip("<>").replace("/", "_")
         whole = self._folder / f"{name}.eml"
         part = whole.with_suffix(".part")
-        part.write_bytes(mail.as_bytes())
+        part.write_bytes(_readable(mail).as_bytes())
         part.replace(whole)  # readers see the whole mail or none
+        log.info("a mail is in %s: open the link in it", whole)
+
+
+def _readable(mail: EmailMessage) -> EmailMessage:
+    """Return a copy whose texts stand as they are, so that a link can be copied whole."""
+    mail = deepcopy(mail)
+    for part in mail.walk():
+        if not part.is_multipart():
+            part.set_content(part.get_content(), subtype=part.get_content_subtype(), cte="8bit")
+    return mail
