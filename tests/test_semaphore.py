@@ -20,6 +20,7 @@ from pyasynq import (
     Server,
     Task,
 )
+from pyasynq.broker import Token
 from tests.waiting import wait_until
 
 KEY = "asynq:sema:api"
@@ -291,3 +292,22 @@ async def test_many_tasks_never_hold_more_tokens_than_there_are(redis_url: str) 
 async def test_a_wait_for_a_token_is_a_timedelta(semaphore: Semaphore) -> None:
     with pytest.raises(OptionError, match="timeout must be a timedelta"):
         await semaphore.acquire(timeout=cast("Any", 1))
+
+
+async def test_who_gives_up_while_redis_answers_leaves_no_token_behind(
+    semaphore: Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = semaphore._broker.semaphores
+    acquire = path.acquire
+
+    async def acquire_and_hang(token: Token, *, limit: int, lease_s: float) -> bool:
+        await acquire(token, limit=limit, lease_s=lease_s)
+        await asyncio.Event().wait()
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(path, "acquire", acquire_and_hang)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await semaphore.acquire()
+    await semaphore.acquire(timeout=timedelta(seconds=5))

@@ -9,6 +9,7 @@ import logging
 import random
 import secrets
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
@@ -88,6 +89,7 @@ class Semaphore:
         self._tokens: dict[str, Token] = {}
         self._takers: dict[str, asyncio.Task[object] | None] = {}
         self._renewing: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def try_acquire(self) -> bool:
         """Take a token if one is free; return whether one was.
@@ -145,6 +147,7 @@ class Semaphore:
         try:
             for token in tokens.values():
                 await self._broker.semaphores.release(token)
+            await asyncio.gather(*self._leaving)
         finally:
             await self._broker.aclose()
 
@@ -159,9 +162,14 @@ class Semaphore:
 
     async def _take(self, token: Token) -> bool:
         held = self._tokens.get(token.holder)
-        if held is None:
-            path = self._broker.semaphores
-            if not await path.acquire(token, limit=self.limit, lease_s=self._lease_s):
+        if held is None or not held.ends_s:  # what was lost is for Redis to give
+            try:
+                path = self._broker.semaphores
+                taken = await path.acquire(token, limit=self.limit, lease_s=self._lease_s)
+            except asyncio.CancelledError:
+                self._leave(token)
+                raise
+            if not taken:
                 return False
             held = self._tokens.setdefault(token.holder, token)
             held.ends_s = token.ends_s  # another coroutine of this task may have been faster
@@ -171,6 +179,17 @@ class Semaphore:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
         return True
+
+    def _leave(self, token: Token) -> None:
+        """Give *token* back, which Redis may have given out to a caller who is gone."""
+        leaving = asyncio.create_task(self._give_back(token), name="pyasynq semaphore")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _give_back(self, token: Token) -> None:
+        if token.holder not in self._tokens:  # another coroutine of this task may have it
+            with suppress(BrokerError):  # then it ends with its lease
+                await self._broker.semaphores.release(token)
 
     def _held(self) -> Token:
         """Return the running task's token; outside a handler, the one taken last by who runs here.
