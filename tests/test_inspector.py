@@ -777,3 +777,17 @@ async def test_what_an_entry_enqueued_is_listed_newest_first(
 async def test_page_0_of_events_is_refused(inspector: Inspector) -> None:
     with pytest.raises(OptionError, match="page"):
         await inspector.scheduler_events("id", page=0)
+
+
+# -- what others wrote -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("score", [1e18, float("inf")])
+async def test_a_time_that_no_calendar_has_hides_no_page(
+    score: float, client: Client, inspector: Inspector, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"), process_in=HOUR)
+    await r.zadd("asynq:{default}:scheduled", {info.id: score})
+    [listed] = await inspector.list_tasks("default", "scheduled")
+    assert listed.next_process_at is not None
+    assert listed.next_process_at.year == 9999

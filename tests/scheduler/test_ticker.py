@@ -87,15 +87,16 @@ async def test_a_tick_is_enqueued_once_however_often_it_is_looked_at(
     assert await enqueued(queue) == 1
 
 
-async def test_a_last_tick_that_no_calendar_has_stops_no_other_entry(
-    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
+@pytest.mark.parametrize("last", [str(2**50), "-1", "inf", "nan", "1.5", "garbage", ""])
+async def test_a_last_tick_that_is_no_instant_is_begun_anew(
+    last: str, scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
 ) -> None:
     strange = scheduler.register(MINUTELY, TASK)
     scheduler.register(MINUTELY, Task("u"))
-    await r.set(queue.key(f"scheduler_last:{strange}"), 2**50)
+    await r.set(queue.key(f"scheduler_last:{strange}"), last)
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 1
+    assert await enqueued(queue) == 2
 
 
 async def test_entries_are_due_independently(

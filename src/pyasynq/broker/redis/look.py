@@ -397,7 +397,7 @@ def _info(
     if state is TaskState.PENDING:
         next_process_at = datetime.now(UTC)
     elif state in {TaskState.SCHEDULED, TaskState.RETRY} and score is not None:
-        next_process_at = datetime.fromtimestamp(int(float(score)), UTC)
+        next_process_at = wire.instant(float(score))
     return described(
         message,
         state=state,

@@ -1,4 +1,4 @@
--- Ask for an entry's last tick; an entry that has none begins now.
+-- Ask for an entry's last tick; an entry that has none, or one that is no instant, begins now.
 --
 -- KEYS
 --   last     string  the entry's last tick, Unix seconds
@@ -13,5 +13,10 @@
 if redis.call("SET", last, begin_s, "NX", "EX", keep_s) then
   return tonumber(begin_s)
 end
+local known = tonumber(redis.call("GET", last))
+if not known or known ~= math.floor(known) or known < 0 or known > 200000000000 then
+  redis.call("SET", last, begin_s, "EX", keep_s)
+  return tonumber(begin_s)
+end
 redis.call("EXPIRE", last, keep_s)
-return tonumber(redis.call("GET", last))
+return known
