@@ -791,3 +791,9 @@ async def test_a_time_that_no_calendar_has_hides_no_page(
     [listed] = await inspector.list_tasks("default", "scheduled")
     assert listed.next_process_at is not None
     assert listed.next_process_at.year == 9999
+
+
+async def test_a_queue_whose_name_only_peers_allow_is_shown(inspector: Inspector, r: Redis) -> None:
+    name = "long" * 1000
+    await r.sadd("asynq:queues", name)
+    assert (await inspector.queue_info(name)).queue == name

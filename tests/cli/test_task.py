@@ -362,3 +362,10 @@ def test_a_task_that_is_rescheduled_to_the_past_runs_now(say: Say) -> None:
     words = ("--process-at", "2001-01-01T00:00:00Z")
     told = say("task", "reschedule", "-q", "q", "-i", "retry", *words)
     assert told == Told(0, "", "task runs now\n")
+
+
+def test_names_that_would_steer_a_terminal_are_shown(say: Say, enqueuing: SyncClient) -> None:
+    enqueuing.enqueue(Task("\x1b[31mred"), queue="escapes")
+    told = say("task", "list", "-q", "escapes", "-s", "pending")
+    assert "\x1b" not in told.out
+    assert "\\x1b[31mred" in told.out

@@ -20,14 +20,24 @@ def is_json(words: argparse.Namespace) -> bool:
     return bool(words.output == "json")
 
 
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+
+
 def data(text: str) -> None:
     """Print *text* to stdout."""
-    print(text)  # noqa: T201 - data of a command line
+    print(shown(text))  # noqa: T201 - data of a command line
 
 
 def message(text: str) -> None:
     """Print *text* to stderr."""
-    print(text, file=sys.stderr)  # noqa: T201 - messages of a command line
+    print(shown(text), file=sys.stderr)  # noqa: T201 - messages of a command line
+
+
+def shown(text: str) -> str:
+    """Return *text* without what would steer a terminal: producers choose names and errors."""
+    return text.translate(_CONTROLS)
 
 
 def json(value: object) -> None:
@@ -54,7 +64,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     for heading in headings:
         grid.add_column(Text(heading), overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(str(cell)) for cell in row))
+        grid.add_row(*(Text(shown(str(cell))) for cell in row))
     printer.print(grid)
 
 

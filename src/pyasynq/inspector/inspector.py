@@ -425,7 +425,9 @@ class Inspector:
     # -- steps -------------------------------------------------------------------------------------
 
     async def _check(self, queue: str) -> None:
-        if not await self._path.is_known(check_name("queue", queue)):
+        # Peers may have given a queue a name that is longer than we allow.
+        known = queue.strip() and await self._path.is_known(queue)
+        if not known:
             raise QueueNotFoundError(queue)
 
     async def _found(self, queue: str, task_id: str) -> Found:
