@@ -175,6 +175,7 @@ async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
         (job,) = [run.job for run in crew.processor.runs]
         assert job is not None
         job.add_done_callback(lambda _: ended.set())
+        server.stop()  # or it would take the task again
         crew.processor.abandon()
         leave.set()
         await ended.wait()
