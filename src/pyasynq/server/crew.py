@@ -54,38 +54,9 @@ class Crew:
             link=link,
         )
         # One for each queue: where one of them is broken the others go on.
-        self.recoverers = [
-            Recoverer(
-                broker.maintenance,
-                broker.processing,
-                queue,
-                dead_server=config.replaces,
-                clock=clock,
-                link=link,
-            )
-            for queue in config.queues
-        ]
-        self.forwarders = [
-            Forwarder(
-                broker.maintenance,
-                queue,
-                longest_s=config.delayed_task_check_interval.total_seconds(),
-                clock=clock,
-                link=link,
-            )
-            for queue in config.queues
-        ]
-        self.janitors = [
-            Janitor(
-                broker.maintenance,
-                queue,
-                period_s=config.janitor_interval.total_seconds(),
-                batch=config.janitor_batch_size,
-                clock=clock,
-                link=link,
-            )
-            for queue in config.queues
-        ]
+        self.recoverers = [self._recoverer(broker, queue) for queue in config.queues]
+        self.forwarders = [self._forwarder(broker, queue) for queue in config.queues]
+        self.janitors = [self._janitor(broker, queue) for queue in config.queues]
         self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
         self.reclaimers = [
             Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
@@ -104,6 +75,35 @@ class Crew:
             *self.processor.wakeups,
             self.processor,
         ]
+
+    def _recoverer(self, broker: Broker, queue: str) -> Recoverer:
+        return Recoverer(
+            broker.maintenance,
+            broker.processing,
+            queue,
+            dead_server=self._config.replaces,
+            clock=self._config.clock,
+            link=self._link,
+        )
+
+    def _forwarder(self, broker: Broker, queue: str) -> Forwarder:
+        return Forwarder(
+            broker.maintenance,
+            queue,
+            longest_s=self._config.delayed_task_check_interval.total_seconds(),
+            clock=self._config.clock,
+            link=self._link,
+        )
+
+    def _janitor(self, broker: Broker, queue: str) -> Janitor:
+        return Janitor(
+            broker.maintenance,
+            queue,
+            period_s=self._config.janitor_interval.total_seconds(),
+            batch=self._config.janitor_batch_size,
+            clock=self._config.clock,
+            link=self._link,
+        )
 
     def _aggregators(self, broker: Broker) -> list[Aggregator]:
         aggregate = self._config.group_aggregator
