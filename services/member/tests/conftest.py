@@ -11,11 +11,12 @@ from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
 from member.mailer import Mailer
 from member.passwords import HashCost, Passwords
-from member.service import MemberService
+from member.service import Foundation, MemberService, member_service
+from member.service.limits import Unlimited
 from member.store import database
 from member.store.database import Database
 from member.tokens import TokenMint
-from services.member.tests.doubles import FakeClock, MailFolder, TaskList
+from services.member.tests.doubles import RULES, FakeClock, MailFolder, TaskList
 from tests.postgres import PostgresServer
 from tests.servers import RedisServer
 
@@ -75,14 +76,10 @@ def passwords() -> Generator[Passwords]:
 
 @pytest.fixture
 def service(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> MemberService:
-    return MemberService(
-        database=db,
-        passwords=passwords,
-        distributor=tasks,
-        verify_email_delay=timedelta(seconds=10),
-        max_wrong=3,
-        clock=clock,
+    foundation = Foundation(
+        database=db, passwords=passwords, distributor=tasks, limits=Unlimited(), clock=clock
     )
+    return member_service(foundation, RULES)
 
 
 @pytest.fixture

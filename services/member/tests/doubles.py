@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Unpack
 
+from member.callers import Caller
 from member.members import SignUp
+from member.service import Rules
 from member.worker.distributor import DistributeOptions
 from member.worker.tasks import PayloadSendVerifyEmail
 
@@ -19,6 +21,14 @@ ALICE = SignUp(
     email="alice@example.com",
     password="curiouser and curiouser",
 )
+RULES = Rules(
+    token_key=b"key",
+    verify_email_delay=timedelta(seconds=10),
+    max_wrong=3,
+    access_lifetime=timedelta(minutes=15),
+    refresh_lifetime=timedelta(hours=24),
+)
+ANYBODY = Caller(address="203.0.113.7")
 BOB = replace(ALICE, membername="bob", email="bob@example.com")
 
 

@@ -13,7 +13,7 @@ from member.tokens import TOKEN_CHARACTERS
 from member.web.pages import pages
 from member.web.server import PageServer, listen
 from services.member.tests.browser import browse
-from services.member.tests.doubles import ALICE, FakeClock, MailFolder, token_of
+from services.member.tests.doubles import ALICE, ANYBODY, FakeClock, MailFolder, token_of
 
 # What differs between databases is tested below this face.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
@@ -32,7 +32,7 @@ async def site(service: MemberService) -> AsyncGenerator[str]:
 @pytest.fixture
 async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
     """The link that Alice was sent."""
-    await service.create_member(ALICE)
+    await service.sign_up.create_member(ANYBODY, ALICE)
     await mailer.send_verify_email("alice")
     return f"{site}/verify-email?token={token_of(outbox.mails[0])}"
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from member import store
 from member.errors import AlreadyExistsError
 from member.members import Member
-from member.store import database, queries
+from member.store import database
 from member.store.database import Database, url_of
 from member.store.tables import Table
 from member.verification import Verification
@@ -35,7 +36,7 @@ SECOND = replace(ALICE, id=UUID(int=2))
 
 async def insert(db: Database, member: Member) -> None:
     async with db.writing() as session:
-        await queries.insert_member(session, member, password_hash="#")
+        await store.members.insert(session, member, password_hash="#")
 
 
 def a_verification() -> Verification:
@@ -51,22 +52,22 @@ def a_verification() -> Verification:
 
 async def insert_verification(db: Database) -> None:
     async with db.writing() as session:
-        await queries.insert_verification(session, a_verification())
+        await store.verifications.insert(session, a_verification())
 
 
 async def test_a_member_comes_back_as_it_was_stored(db: Database) -> None:
     await insert(db, ALICE)
     async with db.reading() as session:
-        assert await queries.member_by_name(session, "alice") == ALICE
-        assert await queries.member_by_id(session, ALICE.id) == ALICE
-        assert await queries.member_by_name(session, "bob") is None
+        assert await store.members.by_name(session, "alice") == ALICE
+        assert await store.members.by_id(session, ALICE.id) == ALICE
+        assert await store.members.by_name(session, "bob") is None
 
 
 async def test_an_instant_is_utc_whatever_its_zone_was(db: Database) -> None:
     taipei = NOW.astimezone(timezone(timedelta(hours=8)))
     await insert(db, replace(ALICE, created_at=taipei))
     async with db.reading() as session:
-        member = await queries.member_by_name(session, "alice")
+        member = await store.members.by_name(session, "alice")
     assert member == ALICE
 
 
@@ -104,23 +105,23 @@ async def test_of_two_at_the_same_time_one_gets_the_name(db: Database) -> None:
 async def test_a_block_that_raises_is_undone(db: Database) -> None:
     async def fail_after_writing() -> None:
         async with db.writing() as session:
-            await queries.insert_member(session, ALICE, password_hash="#")
+            await store.members.insert(session, ALICE, password_hash="#")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_after_writing()
     async with db.reading() as session:
-        assert await queries.member_by_name(session, "alice") is None
+        assert await store.members.by_name(session, "alice") is None
 
 
 async def test_a_verification_comes_back_as_it_was_stored(db: Database) -> None:
     await insert(db, ALICE)
     made = a_verification()
     async with db.writing() as session:
-        await queries.insert_verification(session, made)
+        await store.verifications.insert(session, made)
     async with db.reading() as session:
-        assert await queries.verification_by_id(session, made.id) == made
-        assert await queries.current_verification(session, ALICE.id) == made
+        assert await store.verifications.by_id(session, made.id) == made
+        assert await store.verifications.current(session, ALICE.id) == made
 
 
 async def test_only_one_verification_of_a_member_counts(db: Database) -> None:
@@ -154,7 +155,7 @@ async def test_a_second_start_keeps_what_is_there(db_source: str) -> None:
     async with database.opened(db_source) as first:
         await insert(first, ALICE)
     async with database.opened(db_source) as second, second.reading() as session:
-        assert await queries.member_by_name(session, "alice") == ALICE
+        assert await store.members.by_name(session, "alice") == ALICE
 
 
 async def test_programs_that_start_together_migrate_once(db_source: str) -> None:
@@ -167,9 +168,9 @@ async def test_programs_that_start_together_migrate_once(db_source: str) -> None
 
 async def test_readers_do_not_wait_for_a_writer(db: Database) -> None:
     async with db.writing() as writer:
-        await queries.insert_member(writer, ALICE, password_hash="#")
+        await store.members.insert(writer, ALICE, password_hash="#")
         async with db.reading() as reader:
-            assert await queries.member_by_name(reader, "alice") is None
+            assert await store.members.by_name(reader, "alice") is None
 
 
 async def test_sqlite_writes_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -4,7 +4,15 @@
 
     MemberError
     ├── InvalidInputError         fields of a request break their rules
+    │   ├── RequestIdError        the id of a sign-up named another one
+    │   └── CurrentPasswordError  the current password is wrong
     ├── AlreadyExistsError        another member holds the name or the address
+    ├── UnauthenticatedError      the caller has not proved who it is
+    │   ├── WrongPasswordError    member name and password do not fit together
+    │   ├── AccessTokenError      the access token is missing, expired or none of ours
+    │   └── RefreshTokenError     the refresh token is, or its session has ended
+    ├── PermissionDeniedError     the caller may not do this
+    ├── MemberUnknownError        there is no such member
     ├── DistributeError           a background task could not be queued
     ├── LinkError                 a verification link cannot verify
     │   ├── LinkUnknownError      nobody was sent this link
@@ -43,6 +51,22 @@ class InvalidInputError(MemberError):
         self.violations = violations
 
 
+class RequestIdError(InvalidInputError):
+    """The id of a sign-up named another one."""
+
+    def __init__(self) -> None:
+        """Name the field."""
+        super().__init__((Violation("request_id", "was used for another sign-up"),))
+
+
+class CurrentPasswordError(InvalidInputError):
+    """The current password is wrong."""
+
+    def __init__(self) -> None:
+        """Name the field."""
+        super().__init__((Violation("current_password", "is wrong"),))
+
+
 class AlreadyExistsError(MemberError):
     """Another member holds one of these values."""
 
@@ -50,6 +74,50 @@ class AlreadyExistsError(MemberError):
         """Name the *fields* that are taken."""
         super().__init__(f"a member with this {' and this '.join(fields)} already exists")
         self.fields = fields
+
+
+class UnauthenticatedError(MemberError):
+    """The caller has not proved who it is."""
+
+
+class WrongPasswordError(UnauthenticatedError):
+    """Member name and password do not fit together."""
+
+    def __init__(self) -> None:
+        """Do not say which of them is wrong."""
+        super().__init__("the member name or the password is wrong")
+
+
+class AccessTokenError(UnauthenticatedError):
+    """The access token is missing, expired or none of ours, or its session has ended."""
+
+    def __init__(self) -> None:
+        """Say what is needed."""
+        super().__init__("a valid access token is needed")
+
+
+class RefreshTokenError(UnauthenticatedError):
+    """The refresh token is expired, spent or none of ours, or its session has ended."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("the refresh token is not valid; log in again")
+
+
+class PermissionDeniedError(MemberError):
+    """The caller may not do this."""
+
+    def __init__(self) -> None:
+        """Tell no more than that: the caller may be asking who exists."""
+        super().__init__("you may not do this")
+
+
+class MemberUnknownError(MemberError):
+    """There is no such member."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("there is no such member")
 
 
 class DistributeError(MemberError):

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from member import store
 from member.clock import Clock, utc_now
 from member.errors import MailPointlessError
 from member.mail.letters import Letter, Letters
 from member.mail.transport import MailTransport
 from member.members import Member
-from member.store import queries
 from member.store.database import Database
 from member.tokens import TokenMint, fingerprint
 from member.verification import Mail, Verification, mail_to_send
@@ -80,7 +80,7 @@ class Mailer:
 
     async def _unverified(self, session: AsyncSession, membername: str) -> Member:
         """Return the member, locked: a second task for the same one waits here."""
-        member = await queries.member_by_name(session, membername, lock=True)
+        member = await store.members.by_name(session, membername, lock=True)
         if member is None:
             raise MailPointlessError(membername, "there is no such member")
         if member.email_verified_at is not None:
@@ -88,21 +88,21 @@ class Mailer:
         return member
 
     async def _verification(self, session: AsyncSession, member: Member) -> Verification | None:
-        current = await queries.current_verification(session, member.id)
+        current = await store.verifications.current(session, member.id)
         made = current and fingerprint(self.mint.token(current.id, member.email))
         match mail_to_send(current, member.email, made):
             case Mail.NONE:
                 return None
             case Mail.SAME_AGAIN if current:
                 expires_at = self.clock() + self.lifetime
-                await queries.extend_verification(session, current.id, expires_at=expires_at)
+                await store.verifications.extend(session, current.id, expires_at=expires_at)
                 return current
             case _:
                 return await self._new_verification(session, member)
 
     async def _new_verification(self, session: AsyncSession, member: Member) -> Verification:
         now, verification_id = self.clock(), UUID(bytes=secrets.token_bytes(16))
-        await queries.replace_verifications(session, member.id, at=now)
+        await store.verifications.replace(session, member.id, at=now)
         verification = Verification(
             id=verification_id,
             member_id=member.id,
@@ -111,9 +111,9 @@ class Mailer:
             created_at=now,
             expires_at=now + self.lifetime,
         )
-        await queries.insert_verification(session, verification)
+        await store.verifications.insert(session, verification)
         return verification
 
     async def _mark_sent(self, verification_id: UUID) -> None:
         async with self.database.writing() as session:
-            await queries.mark_verification_sent(session, verification_id, at=self.clock())
+            await store.verifications.mark_sent(session, verification_id, at=self.clock())

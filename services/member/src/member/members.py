@@ -1,10 +1,13 @@
 """Who a member is, from the request to the stored record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from member.locales import Locale
+
+Role: TypeAlias = Literal["member", "admin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +17,17 @@ class SignUp:
     membername: str
     full_name: str
     email: str
-    password: str
+    password: str = field(repr=False)
     locale: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a member typed who wants to change something; None stays as it is."""
+
+    full_name: str | None = None
+    email: str | None = None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +37,7 @@ class NewMember:
     membername: str
     full_name: str
     email: str
-    password: str
+    password: str = field(repr=False)
     locale: Locale
 
 
@@ -43,4 +55,26 @@ class Member:
     email: str
     locale: Locale
     created_at: datetime
-    email_verified_at: datetime | None
+    email_verified_at: datetime | None = None
+    role: Role = "member"
+
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether the member may look at others, and delete them."""
+        return self.role == "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A member and what proves that a caller is that member."""
+
+    member: Member
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some members, and where the next ones begin; empty after the last."""
+
+    members: tuple[Member, ...]
+    next_token: str

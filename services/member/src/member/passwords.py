@@ -1,10 +1,15 @@
 """Hash passwords with argon2id, a few at a time, off the event loop."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +37,36 @@ class Passwords:
             time_cost=cost.time, memory_cost=cost.memory_kib, parallelism=1
         )
         self._pool = ThreadPoolExecutor(cost.threads, thread_name_prefix="password")
+        self._decoy = self._hasher.hash("")  # no password is empty
 
     async def hash(self, password: str) -> str:
         """Return the argon2id hash of *password*, with its parameters and salt."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._hasher.hash, password)
+        return await self._off_the_loop(lambda: self._hasher.hash(password))
+
+    async def fits(self, password: str, password_hash: str | None) -> bool:
+        """Tell whether *password* was hashed to *password_hash*.
+
+        None, for a member that is not there, takes as long as any other and never fits.
+        """
+        compared = password_hash or self._decoy
+        fits = await self._off_the_loop(lambda: _verified(self._hasher, compared, password))
+        return fits and password_hash is not None
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Tell whether *password_hash* was made at another cost than is set now."""
+        return self._hasher.check_needs_rehash(password_hash)
 
     def close(self) -> None:
         """Drop what waits for a thread; what runs ends in a moment by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _off_the_loop(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _verified(hasher: PasswordHasher, password_hash: str, password: str) -> bool:
+    try:
+        # Half a surrogate pair, which JSON can carry, is part of no password, and no error.
+        return hasher.verify(password_hash, password.encode(errors="surrogatepass"))
+    except (VerificationError, InvalidHashError):
+        return False

@@ -14,7 +14,8 @@ from member.mailer import Mailer
 from member.parts import Start, Stop, start
 from member.passwords import Passwords
 from member.rpc.server import GrpcServer
-from member.service import MemberService
+from member.service import Foundation, MemberService, Rules, member_service
+from member.service.limits import Unlimited
 from member.settings import Settings, host_and_port
 from member.store import database
 from member.store.database import Database
@@ -106,13 +107,14 @@ async def _opened(
         pyasynq.Client(redis) as client,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
-            service = MemberService(
+            distributor = _distributor(settings, opened_database, client)
+            foundation = Foundation(
                 database=opened_database,
                 passwords=passwords,
-                distributor=_distributor(settings, opened_database, client),
-                verify_email_delay=settings.verify_email_delay,
-                max_wrong=settings.verify_email_max_wrong,
+                distributor=distributor,
+                limits=Unlimited(),
             )
+            service = member_service(foundation, _rules(settings))
             mailer = _mailer(settings, opened_database, public_url)
             processor = RedisTaskProcessor(client, _worker(settings), mailer)
             # Also where tasks are queued at once: the outbox may hold some from before.
@@ -125,6 +127,16 @@ def _distributor(
     if settings.task_distributor == "redis":
         return RedisTaskDistributor(client)
     return OutboxTaskDistributor(OUTBOX, opened_database)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        token_key=settings.token_key,
+        verify_email_delay=settings.verify_email_delay,
+        max_wrong=settings.verify_email_max_wrong,
+        access_lifetime=settings.access_token_duration,
+        refresh_lifetime=settings.refresh_token_duration,
+    )
 
 
 def _worker(settings: Settings) -> pyasynq.Server:

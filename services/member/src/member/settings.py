@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
         http_server_address: Where the page server listens; port 0 takes a free one.
         public_url: How browsers reach the page server; links in mails start with it.
-        token_symmetric_key: Key of the tokens in links, at least 32 characters.
+        token_symmetric_key: Key of all tokens, at least 32 characters.
+        access_token_duration: How long an access token is good.
+        refresh_token_duration: How long a refresh token is, and a session that is not renewed.
         email_sender_name: Name that mails come from.
         email_sender_address: Address that mails come from, and the SMTP user.
         email_sender_password: Password of the SMTP user; without one, no log-in.
@@ -146,6 +148,8 @@ class Settings(BaseSettings):
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
     mailbox_dir: Path = Path("mailbox")
     verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
+    access_token_duration: Annotated[timedelta, _between("1s", "24h")] = timedelta(minutes=15)
+    refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
     verify_email_lifetime: Annotated[timedelta, _between("1s", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
     task_distributor: Literal["outbox", "redis"] = "outbox"

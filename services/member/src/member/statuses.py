@@ -16,6 +16,9 @@ from member.errors import (
     LinkUnknownError,
     MailError,
     MemberError,
+    MemberUnknownError,
+    PermissionDeniedError,
+    UnauthenticatedError,
 )
 
 
@@ -30,6 +33,9 @@ class Status:
 STATUSES: Mapping[type[MemberError], Status] = {
     InvalidInputError: Status(StatusCode.INVALID_ARGUMENT, HTTPStatus.UNPROCESSABLE_ENTITY),
     AlreadyExistsError: Status(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    UnauthenticatedError: Status(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    PermissionDeniedError: Status(StatusCode.PERMISSION_DENIED, HTTPStatus.FORBIDDEN),
+    MemberUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
     LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),

@@ -1,21 +1,35 @@
-"""Tokens of verification links: opaque, unguessable, made again for a retry but never stored.
+"""Tokens that members hold; the database alone gives away none of them.
 
-A token is the id of its verification (random, 128 bits) and an HMAC-SHA256 of id and
-address under the service's key. Whoever has the database has only its SHA-256, and
-whoever has no key cannot make one; a worker that repeats a task after a crash makes
-the same token again, so the second mail carries the link of the first.
+Links in mails
+    A token is the id of its verification (random, 128 bits) and an HMAC-SHA256 of id and
+    address under the service's key. Only its SHA-256 is stored. A worker that repeats a
+    task after a crash makes the same token again, so the second mail carries the link of
+    the first.
+Refresh tokens
+    The session's id, its generation, and an HMAC of both: nothing of it is stored, an old
+    one is recognized as ours, and a client that asks again gets the same one again.
+Access tokens
+    JSON Web Tokens (HS256) that name the member and the session.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-_PURPOSE = b"member.v1 verify email\0"
+import jwt
+
 _ID_BYTES = 16
+_GENERATION_BYTES = 4
+_REFRESH_SEAL_BYTES = 28  # with the claim it makes 64 characters without padding
 _TOKEN_BYTES = _ID_BYTES + hashlib.sha256().digest_size
 TOKEN_CHARACTERS = _TOKEN_BYTES * 4 // 3
+
+_ALGORITHM = "HS256"
+_AUDIENCE = "member.v1"
 
 
 class TokenMint:
@@ -23,12 +37,12 @@ class TokenMint:
 
     def __init__(self, key: bytes) -> None:
         """Derive the key for this purpose alone from the service's *key*."""
-        self._key = hmac.digest(key, _PURPOSE, "sha256")
+        self._key = _derived(key, b"verify email")
 
     def token(self, verification_id: UUID, email: str) -> str:
         """Return the token that verifies *email*, 64 characters that fit a URL."""
         seal = hmac.digest(self._key, verification_id.bytes + email.encode(), "sha256")
-        return base64.urlsafe_b64encode(verification_id.bytes + seal).decode()
+        return _text(verification_id.bytes + seal)
 
 
 def fingerprint(token: str) -> bytes:
@@ -38,9 +52,104 @@ def fingerprint(token: str) -> bytes:
 
 def verification_id(token: str) -> UUID | None:
     """Return which verification *token* claims to be of, or None for what is no token."""
+    raw = _bytes(token)
+    return None if raw is None else UUID(bytes=raw[:_ID_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClaim:
+    """What a genuine refresh token says."""
+
+    session_id: UUID
+    generation: int
+
+
+class RefreshMint:
+    """Makes the refresh token of a session's generation, always the same one."""
+
+    def __init__(self, key: bytes) -> None:
+        """Derive the key for this purpose alone from the service's *key*."""
+        self._key = _derived(key, b"refresh")
+
+    def token(self, claim: RefreshClaim) -> str:
+        """Return the token of *claim*, 64 characters."""
+        body = claim.session_id.bytes + claim.generation.to_bytes(_GENERATION_BYTES)
+        return _text(body + self._seal(body))
+
+    def read(self, token: str) -> RefreshClaim | None:
+        """Return what *token* says, or None if it is none of ours."""
+        raw = _bytes(token)
+        if raw is None:
+            return None
+        body, seal = raw[:-_REFRESH_SEAL_BYTES], raw[-_REFRESH_SEAL_BYTES:]
+        if not hmac.compare_digest(seal, self._seal(body)):
+            return None
+        return RefreshClaim(UUID(bytes=body[:_ID_BYTES]), int.from_bytes(body[_ID_BYTES:]))
+
+    def _seal(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:_REFRESH_SEAL_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaim:
+    """What a genuine access token says."""
+
+    member_id: UUID
+    session_id: UUID
+
+
+class AccessMint:
+    """Makes and reads access tokens."""
+
+    def __init__(self, key: bytes) -> None:
+        """Derive the key for this purpose alone from the service's *key*."""
+        self._key = _derived(key, b"access")
+
+    def token(self, claim: AccessClaim, *, now: datetime, expires_at: datetime) -> str:
+        """Return a token of *claim* that is good until *expires_at*."""
+        claims = {
+            "aud": _AUDIENCE,
+            "sub": str(claim.member_id),
+            "sid": str(claim.session_id),
+            "iat": now,
+            "exp": expires_at,
+        }
+        return jwt.encode(claims, self._key, _ALGORITHM)
+
+    def read(self, token: str, *, now: datetime) -> AccessClaim | None:
+        """Return what *token* says, or None if it is none of ours or expired."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                # By the clock of the service, below.
+                options={
+                    "require": ["exp", "sub", "sid"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            claim = AccessClaim(UUID(claims["sub"]), UUID(claims["sid"]))
+        except (jwt.InvalidTokenError, ValueError):
+            return None
+        return claim if now.timestamp() < claims["exp"] else None
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(key, b"member.v1 " + purpose + b"\0", "sha256")
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode()
+
+
+def _bytes(token: str) -> bytes | None:
+    """Return what *token* stands for, or None for what is no token of 64 characters."""
     if len(token) != TOKEN_CHARACTERS:
         return None
     try:
-        return UUID(bytes=base64.b64decode(token, altchars=b"-_", validate=True)[:_ID_BYTES])
+        return base64.b64decode(token, altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         return None

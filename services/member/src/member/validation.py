@@ -1,8 +1,8 @@
-"""Turn a sign-up into a new member, or say everything that is wrong with it. Pure."""
+"""Turn what somebody typed into what is stored, or say everything that is wrong with it. Pure."""
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -10,9 +10,10 @@ from email_validator import EmailNotValidError, validate_email
 
 from member import locales
 from member.errors import InvalidInputError, Violation
-from member.members import NewMember, SignUp
+from member.members import Changes, Member, NewMember, SignUp
 
 _MEMBERNAME = re.compile(r"[a-z0-9_]{3,32}")
+_REQUEST_ID = re.compile(r"[!-~]{0,64}")
 _FULL_NAME_MAX = 100
 _PASSWORD_MIN, _PASSWORD_MAX = 8, 128
 
@@ -58,6 +59,68 @@ def validated(sign_up: SignUp) -> NewMember:
     )
 
 
+def changed(member: Member, changes: Changes) -> Member:
+    """Return *member* with its *changes*; a new address is not verified.
+
+    Raises:
+        InvalidInputError: If any field breaks its rule; it holds all that do.
+    """
+    full_name = _full_name(_either(changes.full_name, member.full_name))
+    email = _Field(member.email) if changes.email is None else _email(changes.email)
+    locale = _locale(_either(changes.locale, member.locale))
+    _refuse(full_name=full_name, email=email, locale=locale)
+    same_email = email.value == member.email
+    return replace(
+        member,
+        full_name=full_name.value,
+        email=email.value,
+        locale=locales.nearest(locale.value),
+        email_verified_at=member.email_verified_at if same_email else None,
+    )
+
+
+def _either(change: str | None, present: str) -> str:
+    return present if change is None else change
+
+
+def validated_password(text: str, member: Member) -> str:
+    """Return the new password of *member* in the form that is hashed.
+
+    Raises:
+        InvalidInputError: If it breaks a rule.
+    """
+    password = _password(text, {member.membername, member.email})
+    _refuse(new_password=password)
+    return password.value
+
+
+def validated_email(text: str) -> str:
+    """Return an address in the form that is stored and compared.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    email = _email(text)
+    _refuse(email=email)
+    return email.value
+
+
+def validated_request_id(text: str) -> str:
+    """Return the id of a sign-up, or an empty text for none.
+
+    Raises:
+        InvalidInputError: If it is too long or has odd characters.
+    """
+    fits = _REQUEST_ID.fullmatch(text)
+    _refuse(request_id=_Field(text, "" if fits else "must be up to 64 visible ASCII characters"))
+    return text
+
+
+def is_membername(text: str) -> bool:
+    """Tell whether a member can have this name."""
+    return _MEMBERNAME.fullmatch(text) is not None
+
+
 def _refuse(**fields: _Field) -> None:
     violations = tuple(Violation(name, f.problem) for name, f in fields.items() if f.problem)
     if violations:
@@ -65,7 +128,7 @@ def _refuse(**fields: _Field) -> None:
 
 
 def _membername(text: str) -> _Field:
-    if not _MEMBERNAME.fullmatch(text):
+    if not is_membername(text):
         return _Field("", "must be 3 to 32 characters of a-z, 0-9 and _")
     return _Field(text)
 
@@ -114,6 +177,8 @@ def _password(text: str, guessable: set[str]) -> _Field:
     password = normalized_password(text)
     if not _PASSWORD_MIN <= len(password) <= _PASSWORD_MAX:
         return _Field("", f"must be {_PASSWORD_MIN} to {_PASSWORD_MAX} characters")
+    if any(unicodedata.category(c) == "Cs" for c in password):
+        return _Field("", "must not contain half of a surrogate pair")
     if not _can_be_seen(password):
         return _Field("", "must have a character that can be seen")
     if password.casefold() in guessable:

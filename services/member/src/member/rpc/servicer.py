@@ -1,12 +1,16 @@
-"""Answer the RPCs of ``member.v1.MemberService``."""
+"""Answer the RPCs of ``member.v1.MemberService``, by the names in the proto file."""
+# ruff: noqa: N802
 
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
-from member.members import Member, SignUp
+from member.callers import Caller, bearer_token
+from member.members import Changes, Member, SignUp
 from member.service import MemberService
+from member.sessions import SessionTokens
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceServicer
 
@@ -20,40 +24,146 @@ class MemberServicer(MemberServiceServicer):
         """Answer with what *service* says."""
         self._service = service
 
-    async def CreateMember(  # noqa: N802 - the name in the proto file
+    async def CreateMember(
         self, request: pb.CreateMemberRequest, context: Context
     ) -> pb.CreateMemberResponse:
         """Create a member."""
-        member = await self._service.create_member(
-            SignUp(
-                membername=request.membername,
-                full_name=request.full_name,
-                email=request.email,
-                password=request.password,
-                locale=request.locale,
-            )
+        sign_up = SignUp(
+            membername=request.membername,
+            full_name=request.full_name,
+            email=request.email,
+            password=request.password,
+            locale=request.locale,
+        )
+        member = await self._service.sign_up.create_member(
+            caller(context), sign_up, request.request_id
         )
         return pb.CreateMemberResponse(member=member_message(member))
 
-    async def VerifyEmail(  # noqa: N802 - the name in the proto file
+    async def GetMember(
+        self, request: pb.GetMemberRequest, context: Context
+    ) -> pb.GetMemberResponse:
+        """Tell about a member."""
+        member = await self._service.members.get(caller(context), request.membername)
+        return pb.GetMemberResponse(member=member_message(member))
+
+    async def UpdateMember(
+        self, request: pb.UpdateMemberRequest, context: Context
+    ) -> pb.UpdateMemberResponse:
+        """Change the fields that are set."""
+        changes = Changes(
+            full_name=request.full_name if request.HasField("full_name") else None,
+            email=request.email if request.HasField("email") else None,
+            locale=request.locale if request.HasField("locale") else None,
+        )
+        member = await self._service.members.update(caller(context), request.membername, changes)
+        return pb.UpdateMemberResponse(member=member_message(member))
+
+    async def ChangePassword(
+        self, request: pb.ChangePasswordRequest, context: Context
+    ) -> pb.ChangePasswordResponse:
+        """Set a new password."""
+        await self._service.members.change_password(
+            caller(context),
+            request.membername,
+            current=request.current_password,
+            new=request.new_password,
+        )
+        return pb.ChangePasswordResponse()
+
+    async def DeleteMember(
+        self, request: pb.DeleteMemberRequest, context: Context
+    ) -> pb.DeleteMemberResponse:
+        """Remove a member."""
+        await self._service.members.delete(caller(context), request.membername)
+        return pb.DeleteMemberResponse()
+
+    async def ListMembers(
+        self, request: pb.ListMembersRequest, context: Context
+    ) -> pb.ListMembersResponse:
+        """Tell about some members, by name."""
+        page = await self._service.members.list_page(
+            caller(context), size=request.page_size, token=request.page_token
+        )
+        return pb.ListMembersResponse(
+            members=[member_message(member) for member in page.members],
+            next_page_token=page.next_token,
+        )
+
+    async def LoginMember(
+        self, request: pb.LoginMemberRequest, context: Context
+    ) -> pb.LoginMemberResponse:
+        """Begin a session."""
+        logged_in = await self._service.sessions.log_in(
+            caller(context), request.membername, request.password
+        )
+        return pb.LoginMemberResponse(
+            session=session_message(logged_in.tokens), member=member_message(logged_in.member)
+        )
+
+    async def RenewAccessToken(
+        self, request: pb.RenewAccessTokenRequest, context: Context
+    ) -> pb.RenewAccessTokenResponse:
+        """Trade a refresh token for new tokens."""
+        tokens = await self._service.sessions.renew(caller(context), request.refresh_token)
+        return pb.RenewAccessTokenResponse(session=session_message(tokens))
+
+    async def LogoutMember(
+        self, request: pb.LogoutMemberRequest, context: Context
+    ) -> pb.LogoutMemberResponse:
+        """End a session."""
+        await self._service.sessions.log_out(caller(context), request.refresh_token)
+        return pb.LogoutMemberResponse()
+
+    async def VerifyEmail(
         self, request: pb.VerifyEmailRequest, context: Context
     ) -> pb.VerifyEmailResponse:
         """Verify an address."""
-        verified = await self._service.verify_email(request.token)
+        verified = await self._service.verifications.verify(caller(context), request.token)
         return pb.VerifyEmailResponse(
             member=member_message(verified.member), already_verified=verified.already
         )
 
+    async def ResendVerifyEmail(
+        self, request: pb.ResendVerifyEmailRequest, context: Context
+    ) -> pb.ResendVerifyEmailResponse:
+        """Queue a new verification mail."""
+        await self._service.verifications.resend(caller(context), request.email)
+        return pb.ResendVerifyEmailResponse()
+
+
+def caller(context: Context) -> Caller:
+    """Return who calls."""
+    metadata = dict(context.invocation_metadata() or ())
+    return Caller(
+        address=context.peer(), access_token=bearer_token(str(metadata.get("authorization", "")))
+    )
+
 
 def member_message(member: Member) -> pb.Member:
     """Return *member* as a message."""
-    created_at = Timestamp()
-    created_at.FromDatetime(member.created_at)
     return pb.Member(
         membername=member.membername,
         full_name=member.full_name,
         email=member.email,
         email_verified=member.email_verified_at is not None,
-        created_at=created_at,
+        created_at=_timestamp(member.created_at),
         locale=member.locale,
+        role=pb.ROLE_ADMIN if member.is_admin else pb.ROLE_MEMBER,
     )
+
+
+def session_message(tokens: SessionTokens) -> pb.Session:
+    """Return the *tokens* of a session as a message."""
+    return pb.Session(
+        access_token=tokens.access_token,
+        access_token_expires_at=_timestamp(tokens.access_token_expires_at),
+        refresh_token=tokens.refresh_token,
+        refresh_token_expires_at=_timestamp(tokens.refresh_token_expires_at),
+    )
+
+
+def _timestamp(instant: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(instant)
+    return timestamp

@@ -1,1 +1,8 @@
-"""Everything that knows SQL: SQLite out of the box, PostgreSQL by setting."""
+"""Everything that knows SQL: SQLite out of the box, PostgreSQL by setting.
+
+Statements stand by name in one module for each table: ``store.members.by_name(...)``.
+"""
+
+from member.store import members, sessions, sign_ups, verifications
+
+__all__ = ["members", "sessions", "sign_ups", "verifications"]

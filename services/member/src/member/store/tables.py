@@ -58,6 +58,7 @@ class MemberRow(Table):
     locale: Mapped[str]
     created_at: Mapped[datetime]
     email_verified_at: Mapped[datetime | None]
+    role: Mapped[str]
 
 
 class VerificationRow(Table):
@@ -86,3 +87,31 @@ class VerificationRow(Table):
     used_at: Mapped[datetime | None]
     replaced_at: Mapped[datetime | None]
     wrong_attempts: Mapped[int]
+
+
+class SessionRow(Table):
+    """One log-in that has not ended."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(
+        ForeignKey("members.id", ondelete="CASCADE"), index=True
+    )
+    generation: Mapped[int]
+    created_at: Mapped[datetime]
+    renewed_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignUpRow(Table):
+    """One sign-up that was answered, and can be answered again."""
+
+    __tablename__ = "sign_ups"
+
+    request_id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes]
+    member_id: Mapped[UUID] = mapped_column(
+        ForeignKey("members.id", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -25,23 +25,63 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16member/v1/member.proto\x12\tmember.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x01\n\x06Member\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x11\n\tfull_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06locale\x18\x06 \x01(\t\"m\n\x13\x43reateMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x11\n\tfull_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0e\n\x06locale\x18\x05 \x01(\t\"9\n\x14\x43reateMemberResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\"#\n\x12VerifyEmailRequest\x12\r\n\x05token\x18\x01 \x01(\t\"R\n\x13VerifyEmailResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\x12\x18\n\x10\x61lready_verified\x18\x02 \x01(\x08\x32\xae\x01\n\rMemberService\x12O\n\x0c\x43reateMember\x12\x1e.member.v1.CreateMemberRequest\x1a\x1f.member.v1.CreateMemberResponse\x12L\n\x0bVerifyEmail\x12\x1d.member.v1.VerifyEmailRequest\x1a\x1e.member.v1.VerifyEmailResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16member/v1/member.proto\x12\tmember.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x01\n\x06Member\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x11\n\tfull_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x1d\n\x04role\x18\x07 \x01(\x0e\x32\x0f.member.v1.Role\"\x81\x01\n\x13\x43reateMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x11\n\tfull_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"9\n\x14\x43reateMemberResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\"&\n\x10GetMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\"6\n\x11GetMemberResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\"\x8d\x01\n\x13UpdateMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x16\n\tfull_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06locale\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x0c\n\n_full_nameB\x08\n\x06_emailB\t\n\x07_locale\"9\n\x14UpdateMemberResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\"[\n\x15\x43hangePasswordRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x18\n\x10\x63urrent_password\x18\x02 \x01(\t\x12\x14\n\x0cnew_password\x18\x03 \x01(\t\"\x18\n\x16\x43hangePasswordResponse\")\n\x13\x44\x65leteMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteMemberResponse\";\n\x12ListMembersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListMembersResponse\x12\"\n\x07members\x18\x01 \x03(\x0b\x32\x11.member.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x07Session\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12;\n\x17\x61\x63\x63\x65ss_token_expires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12<\n\x18refresh_token_expires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x12LoginMemberRequest\x12\x12\n\nmembername\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"]\n\x13LoginMemberResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.member.v1.Session\x12!\n\x06member\x18\x02 \x01(\x0b\x32\x11.member.v1.Member\"0\n\x17RenewAccessTokenRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"?\n\x18RenewAccessTokenResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.member.v1.Session\",\n\x13LogoutMemberRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x16\n\x14LogoutMemberResponse\"#\n\x12VerifyEmailRequest\x12\r\n\x05token\x18\x01 \x01(\t\"R\n\x13VerifyEmailResponse\x12!\n\x06member\x18\x01 \x01(\x0b\x32\x11.member.v1.Member\x12\x18\n\x10\x61lready_verified\x18\x02 \x01(\x08\")\n\x18ResendVerifyEmailRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x1b\n\x19ResendVerifyEmailResponse*=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32\x99\x07\n\rMemberService\x12O\n\x0c\x43reateMember\x12\x1e.member.v1.CreateMemberRequest\x1a\x1f.member.v1.CreateMemberResponse\x12\x46\n\tGetMember\x12\x1b.member.v1.GetMemberRequest\x1a\x1c.member.v1.GetMemberResponse\x12O\n\x0cUpdateMember\x12\x1e.member.v1.UpdateMemberRequest\x1a\x1f.member.v1.UpdateMemberResponse\x12U\n\x0e\x43hangePassword\x12 .member.v1.ChangePasswordRequest\x1a!.member.v1.ChangePasswordResponse\x12O\n\x0c\x44\x65leteMember\x12\x1e.member.v1.DeleteMemberRequest\x1a\x1f.member.v1.DeleteMemberResponse\x12L\n\x0bListMembers\x12\x1d.member.v1.ListMembersRequest\x1a\x1e.member.v1.ListMembersResponse\x12L\n\x0bLoginMember\x12\x1d.member.v1.LoginMemberRequest\x1a\x1e.member.v1.LoginMemberResponse\x12[\n\x10RenewAccessToken\x12\".member.v1.RenewAccessTokenRequest\x1a#.member.v1.RenewAccessTokenResponse\x12O\n\x0cLogoutMember\x12\x1e.member.v1.LogoutMemberRequest\x1a\x1f.member.v1.LogoutMemberResponse\x12L\n\x0bVerifyEmail\x12\x1d.member.v1.VerifyEmailRequest\x1a\x1e.member.v1.VerifyEmailResponse\x12^\n\x11ResendVerifyEmail\x12#.member.v1.ResendVerifyEmailRequest\x1a$.member.v1.ResendVerifyEmailResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'member.v1.member_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ROLE']._serialized_start=1788
+  _globals['_ROLE']._serialized_end=1849
   _globals['_MEMBER']._serialized_start=71
-  _globals['_MEMBER']._serialized_end=221
-  _globals['_CREATEMEMBERREQUEST']._serialized_start=223
-  _globals['_CREATEMEMBERREQUEST']._serialized_end=332
-  _globals['_CREATEMEMBERRESPONSE']._serialized_start=334
-  _globals['_CREATEMEMBERRESPONSE']._serialized_end=391
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=393
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=428
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=430
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=512
-  _globals['_MEMBERSERVICE']._serialized_start=515
-  _globals['_MEMBERSERVICE']._serialized_end=689
+  _globals['_MEMBER']._serialized_end=252
+  _globals['_CREATEMEMBERREQUEST']._serialized_start=255
+  _globals['_CREATEMEMBERREQUEST']._serialized_end=384
+  _globals['_CREATEMEMBERRESPONSE']._serialized_start=386
+  _globals['_CREATEMEMBERRESPONSE']._serialized_end=443
+  _globals['_GETMEMBERREQUEST']._serialized_start=445
+  _globals['_GETMEMBERREQUEST']._serialized_end=483
+  _globals['_GETMEMBERRESPONSE']._serialized_start=485
+  _globals['_GETMEMBERRESPONSE']._serialized_end=539
+  _globals['_UPDATEMEMBERREQUEST']._serialized_start=542
+  _globals['_UPDATEMEMBERREQUEST']._serialized_end=683
+  _globals['_UPDATEMEMBERRESPONSE']._serialized_start=685
+  _globals['_UPDATEMEMBERRESPONSE']._serialized_end=742
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=744
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=835
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=837
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=861
+  _globals['_DELETEMEMBERREQUEST']._serialized_start=863
+  _globals['_DELETEMEMBERREQUEST']._serialized_end=904
+  _globals['_DELETEMEMBERRESPONSE']._serialized_start=906
+  _globals['_DELETEMEMBERRESPONSE']._serialized_end=928
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=930
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=989
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=991
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1073
+  _globals['_SESSION']._serialized_start=1076
+  _globals['_SESSION']._serialized_end=1253
+  _globals['_LOGINMEMBERREQUEST']._serialized_start=1255
+  _globals['_LOGINMEMBERREQUEST']._serialized_end=1313
+  _globals['_LOGINMEMBERRESPONSE']._serialized_start=1315
+  _globals['_LOGINMEMBERRESPONSE']._serialized_end=1408
+  _globals['_RENEWACCESSTOKENREQUEST']._serialized_start=1410
+  _globals['_RENEWACCESSTOKENREQUEST']._serialized_end=1458
+  _globals['_RENEWACCESSTOKENRESPONSE']._serialized_start=1460
+  _globals['_RENEWACCESSTOKENRESPONSE']._serialized_end=1523
+  _globals['_LOGOUTMEMBERREQUEST']._serialized_start=1525
+  _globals['_LOGOUTMEMBERREQUEST']._serialized_end=1569
+  _globals['_LOGOUTMEMBERRESPONSE']._serialized_start=1571
+  _globals['_LOGOUTMEMBERRESPONSE']._serialized_end=1593
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1595
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1630
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1632
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1714
+  _globals['_RESENDVERIFYEMAILREQUEST']._serialized_start=1716
+  _globals['_RESENDVERIFYEMAILREQUEST']._serialized_end=1757
+  _globals['_RESENDVERIFYEMAILRESPONSE']._serialized_start=1759
+  _globals['_RESENDVERIFYEMAILRESPONSE']._serialized_end=1786
+  _globals['_MEMBERSERVICE']._serialized_start=1852
+  _globals['_MEMBERSERVICE']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

@@ -26,10 +26,16 @@ if _version_not_supported:
 
 
 class MemberServiceStub(object):
-    """Members: sign-up and verification of their e-mail addresses.
+    """Members: sign-up, verified e-mail addresses, log-in, and what members do with
+    their accounts.
+
+    RPCs that ask who calls read the access token of LoginMember from the metadata
+    `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
     Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds.
+    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
+    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
+    and UNAVAILABLE (try again).
     """
 
     def __init__(self, channel):
@@ -43,18 +49,69 @@ class MemberServiceStub(object):
                 request_serializer=member_dot_v1_dot_member__pb2.CreateMemberRequest.SerializeToString,
                 response_deserializer=member_dot_v1_dot_member__pb2.CreateMemberResponse.FromString,
                 _registered_method=True)
+        self.GetMember = channel.unary_unary(
+                '/member.v1.MemberService/GetMember',
+                request_serializer=member_dot_v1_dot_member__pb2.GetMemberRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.GetMemberResponse.FromString,
+                _registered_method=True)
+        self.UpdateMember = channel.unary_unary(
+                '/member.v1.MemberService/UpdateMember',
+                request_serializer=member_dot_v1_dot_member__pb2.UpdateMemberRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.UpdateMemberResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/member.v1.MemberService/ChangePassword',
+                request_serializer=member_dot_v1_dot_member__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.DeleteMember = channel.unary_unary(
+                '/member.v1.MemberService/DeleteMember',
+                request_serializer=member_dot_v1_dot_member__pb2.DeleteMemberRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.DeleteMemberResponse.FromString,
+                _registered_method=True)
+        self.ListMembers = channel.unary_unary(
+                '/member.v1.MemberService/ListMembers',
+                request_serializer=member_dot_v1_dot_member__pb2.ListMembersRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.ListMembersResponse.FromString,
+                _registered_method=True)
+        self.LoginMember = channel.unary_unary(
+                '/member.v1.MemberService/LoginMember',
+                request_serializer=member_dot_v1_dot_member__pb2.LoginMemberRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.LoginMemberResponse.FromString,
+                _registered_method=True)
+        self.RenewAccessToken = channel.unary_unary(
+                '/member.v1.MemberService/RenewAccessToken',
+                request_serializer=member_dot_v1_dot_member__pb2.RenewAccessTokenRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.RenewAccessTokenResponse.FromString,
+                _registered_method=True)
+        self.LogoutMember = channel.unary_unary(
+                '/member.v1.MemberService/LogoutMember',
+                request_serializer=member_dot_v1_dot_member__pb2.LogoutMemberRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.LogoutMemberResponse.FromString,
+                _registered_method=True)
         self.VerifyEmail = channel.unary_unary(
                 '/member.v1.MemberService/VerifyEmail',
                 request_serializer=member_dot_v1_dot_member__pb2.VerifyEmailRequest.SerializeToString,
                 response_deserializer=member_dot_v1_dot_member__pb2.VerifyEmailResponse.FromString,
                 _registered_method=True)
+        self.ResendVerifyEmail = channel.unary_unary(
+                '/member.v1.MemberService/ResendVerifyEmail',
+                request_serializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer(object):
-    """Members: sign-up and verification of their e-mail addresses.
+    """Members: sign-up, verified e-mail addresses, log-in, and what members do with
+    their accounts.
+
+    RPCs that ask who calls read the access token of LoginMember from the metadata
+    `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
     Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds.
+    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
+    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
+    and UNAVAILABLE (try again).
     """
 
     def CreateMember(self, request, context):
@@ -64,6 +121,87 @@ class MemberServiceServicer(object):
         INVALID_ARGUMENT: some fields are wrong (BadRequest lists all of them).
         ALREADY_EXISTS: the member name or the address is taken (ErrorInfo, "field").
         INTERNAL: the mail could not be queued; no member was stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMember(self, request, context):
+        """GetMember tells about a member: oneself, or anyone to an administrator.
+
+        PERMISSION_DENIED: it is somebody else, whether there or not.
+        NOT_FOUND: there is no such member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMember(self, request, context):
+        """UpdateMember changes the fields that are set. A new address has to be
+        verified: a mail is queued, and links sent to the old address are void.
+
+        INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+        PERMISSION_DENIED: it is somebody else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """ChangePassword sets a new password and ends all other sessions.
+
+        INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
+        PERMISSION_DENIED: it is somebody else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMember(self, request, context):
+        """DeleteMember removes a member and everything about it: oneself, or anyone
+        to an administrator.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMembers(self, request, context):
+        """ListMembers tells an administrator about all members, by member name.
+
+        INVALID_ARGUMENT: the page is too big, or the page token is none.
+        PERMISSION_DENIED: the caller is no administrator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoginMember(self, request, context):
+        """LoginMember begins a session.
+
+        UNAUTHENTICATED: member name and password do not fit together; it does not
+        say which is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewAccessToken(self, request, context):
+        """RenewAccessToken trades a refresh token for a new access token and the next
+        refresh token. A token that was traded before, other than a moment ago, was
+        stolen from somebody: its session ends.
+
+        UNAUTHENTICATED: the token is none, or its session has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogoutMember(self, request, context):
+        """LogoutMember ends the session of a refresh token. Answers alike if it had
+        ended before, or never was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,6 +219,15 @@ class MemberServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResendVerifyEmail(self, request, context):
+        """ResendVerifyEmail queues a new verification mail and makes older links void,
+        if the address belongs to a member and is not verified. It answers alike
+        whether it does or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -89,10 +236,55 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=member_dot_v1_dot_member__pb2.CreateMemberRequest.FromString,
                     response_serializer=member_dot_v1_dot_member__pb2.CreateMemberResponse.SerializeToString,
             ),
+            'GetMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMember,
+                    request_deserializer=member_dot_v1_dot_member__pb2.GetMemberRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.GetMemberResponse.SerializeToString,
+            ),
+            'UpdateMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMember,
+                    request_deserializer=member_dot_v1_dot_member__pb2.UpdateMemberRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.UpdateMemberResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=member_dot_v1_dot_member__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'DeleteMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMember,
+                    request_deserializer=member_dot_v1_dot_member__pb2.DeleteMemberRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.DeleteMemberResponse.SerializeToString,
+            ),
+            'ListMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMembers,
+                    request_deserializer=member_dot_v1_dot_member__pb2.ListMembersRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.ListMembersResponse.SerializeToString,
+            ),
+            'LoginMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoginMember,
+                    request_deserializer=member_dot_v1_dot_member__pb2.LoginMemberRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.LoginMemberResponse.SerializeToString,
+            ),
+            'RenewAccessToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewAccessToken,
+                    request_deserializer=member_dot_v1_dot_member__pb2.RenewAccessTokenRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.RenewAccessTokenResponse.SerializeToString,
+            ),
+            'LogoutMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogoutMember,
+                    request_deserializer=member_dot_v1_dot_member__pb2.LogoutMemberRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.LogoutMemberResponse.SerializeToString,
+            ),
             'VerifyEmail': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyEmail,
                     request_deserializer=member_dot_v1_dot_member__pb2.VerifyEmailRequest.FromString,
                     response_serializer=member_dot_v1_dot_member__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'ResendVerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendVerifyEmail,
+                    request_deserializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -103,10 +295,16 @@ def add_MemberServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MemberService(object):
-    """Members: sign-up and verification of their e-mail addresses.
+    """Members: sign-up, verified e-mail addresses, log-in, and what members do with
+    their accounts.
+
+    RPCs that ask who calls read the access token of LoginMember from the metadata
+    `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
     Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds.
+    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
+    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
+    and UNAVAILABLE (try again).
     """
 
     @staticmethod
@@ -137,6 +335,222 @@ class MemberService(object):
             _registered_method=True)
 
     @staticmethod
+    def GetMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/GetMember',
+            member_dot_v1_dot_member__pb2.GetMemberRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.GetMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/UpdateMember',
+            member_dot_v1_dot_member__pb2.UpdateMemberRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.UpdateMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/ChangePassword',
+            member_dot_v1_dot_member__pb2.ChangePasswordRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/DeleteMember',
+            member_dot_v1_dot_member__pb2.DeleteMemberRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.DeleteMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/ListMembers',
+            member_dot_v1_dot_member__pb2.ListMembersRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoginMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/LoginMember',
+            member_dot_v1_dot_member__pb2.LoginMemberRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.LoginMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewAccessToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/RenewAccessToken',
+            member_dot_v1_dot_member__pb2.RenewAccessTokenRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.RenewAccessTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogoutMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/LogoutMember',
+            member_dot_v1_dot_member__pb2.LogoutMemberRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.LogoutMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def VerifyEmail(request,
             target,
             options=(),
@@ -153,6 +567,33 @@ class MemberService(object):
             '/member.v1.MemberService/VerifyEmail',
             member_dot_v1_dot_member__pb2.VerifyEmailRequest.SerializeToString,
             member_dot_v1_dot_member__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendVerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/ResendVerifyEmail',
+            member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,10 +16,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MemberServiceStub:
-    """Members: sign-up and verification of their e-mail addresses.
+    """Members: sign-up, verified e-mail addresses, log-in, and what members do with
+    their accounts.
+
+    RPCs that ask who calls read the access token of LoginMember from the metadata
+    `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
     Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds.
+    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
+    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
+    and UNAVAILABLE (try again).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -31,6 +37,55 @@ class MemberServiceStub:
     ALREADY_EXISTS: the member name or the address is taken (ErrorInfo, "field").
     INTERNAL: the mail could not be queued; no member was stored.
     """
+    GetMember: _aio.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]
+    """GetMember tells about a member: oneself, or anyone to an administrator.
+
+    PERMISSION_DENIED: it is somebody else, whether there or not.
+    NOT_FOUND: there is no such member.
+    """
+    UpdateMember: _aio.UnaryUnaryMultiCallable[_member_pb2.UpdateMemberRequest, _member_pb2.UpdateMemberResponse]
+    """UpdateMember changes the fields that are set. A new address has to be
+    verified: a mail is queued, and links sent to the old address are void.
+
+    INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+    PERMISSION_DENIED: it is somebody else.
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_member_pb2.ChangePasswordRequest, _member_pb2.ChangePasswordResponse]
+    """ChangePassword sets a new password and ends all other sessions.
+
+    INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
+    PERMISSION_DENIED: it is somebody else.
+    """
+    DeleteMember: _aio.UnaryUnaryMultiCallable[_member_pb2.DeleteMemberRequest, _member_pb2.DeleteMemberResponse]
+    """DeleteMember removes a member and everything about it: oneself, or anyone
+    to an administrator.
+
+    PERMISSION_DENIED: it is somebody else.
+    NOT_FOUND: there is no such member.
+    """
+    ListMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.ListMembersRequest, _member_pb2.ListMembersResponse]
+    """ListMembers tells an administrator about all members, by member name.
+
+    INVALID_ARGUMENT: the page is too big, or the page token is none.
+    PERMISSION_DENIED: the caller is no administrator.
+    """
+    LoginMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LoginMemberRequest, _member_pb2.LoginMemberResponse]
+    """LoginMember begins a session.
+
+    UNAUTHENTICATED: member name and password do not fit together; it does not
+    say which is wrong.
+    """
+    RenewAccessToken: _aio.UnaryUnaryMultiCallable[_member_pb2.RenewAccessTokenRequest, _member_pb2.RenewAccessTokenResponse]
+    """RenewAccessToken trades a refresh token for a new access token and the next
+    refresh token. A token that was traded before, other than a moment ago, was
+    stolen from somebody: its session ends.
+
+    UNAUTHENTICATED: the token is none, or its session has ended.
+    """
+    LogoutMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LogoutMemberRequest, _member_pb2.LogoutMemberResponse]
+    """LogoutMember ends the session of a refresh token. Answers alike if it had
+    ended before, or never was.
+    """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.VerifyEmailRequest, _member_pb2.VerifyEmailResponse]
     """VerifyEmail spends the token of a verification mail. A token that already
     verified this address is answered again, with `already_verified` set.
@@ -39,12 +94,23 @@ class MemberServiceStub:
     FAILED_PRECONDITION: the token expired, a newer mail replaced it, or too
     many wrong tokens were tried against it.
     """
+    ResendVerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.ResendVerifyEmailRequest, _member_pb2.ResendVerifyEmailResponse]
+    """ResendVerifyEmail queues a new verification mail and makes older links void,
+    if the address belongs to a member and is not verified. It answers alike
+    whether it does or not.
+    """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Members: sign-up and verification of their e-mail addresses.
+    """Members: sign-up, verified e-mail addresses, log-in, and what members do with
+    their accounts.
+
+    RPCs that ask who calls read the access token of LoginMember from the metadata
+    `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
     Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds.
+    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
+    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
+    and UNAVAILABLE (try again).
     """
 
     @_abc_1.abstractmethod
@@ -62,6 +128,103 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetMember(
+        self,
+        request: _member_pb2.GetMemberRequest,
+        context: _aio.ServicerContext[_member_pb2.GetMemberRequest, _abc.Awaitable[_member_pb2.GetMemberResponse]],
+    ) -> _abc.Awaitable[_member_pb2.GetMemberResponse]:
+        """GetMember tells about a member: oneself, or anyone to an administrator.
+
+        PERMISSION_DENIED: it is somebody else, whether there or not.
+        NOT_FOUND: there is no such member.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateMember(
+        self,
+        request: _member_pb2.UpdateMemberRequest,
+        context: _aio.ServicerContext[_member_pb2.UpdateMemberRequest, _abc.Awaitable[_member_pb2.UpdateMemberResponse]],
+    ) -> _abc.Awaitable[_member_pb2.UpdateMemberResponse]:
+        """UpdateMember changes the fields that are set. A new address has to be
+        verified: a mail is queued, and links sent to the old address are void.
+
+        INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+        PERMISSION_DENIED: it is somebody else.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _member_pb2.ChangePasswordRequest,
+        context: _aio.ServicerContext[_member_pb2.ChangePasswordRequest, _abc.Awaitable[_member_pb2.ChangePasswordResponse]],
+    ) -> _abc.Awaitable[_member_pb2.ChangePasswordResponse]:
+        """ChangePassword sets a new password and ends all other sessions.
+
+        INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
+        PERMISSION_DENIED: it is somebody else.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMember(
+        self,
+        request: _member_pb2.DeleteMemberRequest,
+        context: _aio.ServicerContext[_member_pb2.DeleteMemberRequest, _abc.Awaitable[_member_pb2.DeleteMemberResponse]],
+    ) -> _abc.Awaitable[_member_pb2.DeleteMemberResponse]:
+        """DeleteMember removes a member and everything about it: oneself, or anyone
+        to an administrator.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMembers(
+        self,
+        request: _member_pb2.ListMembersRequest,
+        context: _aio.ServicerContext[_member_pb2.ListMembersRequest, _abc.Awaitable[_member_pb2.ListMembersResponse]],
+    ) -> _abc.Awaitable[_member_pb2.ListMembersResponse]:
+        """ListMembers tells an administrator about all members, by member name.
+
+        INVALID_ARGUMENT: the page is too big, or the page token is none.
+        PERMISSION_DENIED: the caller is no administrator.
+        """
+
+    @_abc_1.abstractmethod
+    def LoginMember(
+        self,
+        request: _member_pb2.LoginMemberRequest,
+        context: _aio.ServicerContext[_member_pb2.LoginMemberRequest, _abc.Awaitable[_member_pb2.LoginMemberResponse]],
+    ) -> _abc.Awaitable[_member_pb2.LoginMemberResponse]:
+        """LoginMember begins a session.
+
+        UNAUTHENTICATED: member name and password do not fit together; it does not
+        say which is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewAccessToken(
+        self,
+        request: _member_pb2.RenewAccessTokenRequest,
+        context: _aio.ServicerContext[_member_pb2.RenewAccessTokenRequest, _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]],
+    ) -> _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]:
+        """RenewAccessToken trades a refresh token for a new access token and the next
+        refresh token. A token that was traded before, other than a moment ago, was
+        stolen from somebody: its session ends.
+
+        UNAUTHENTICATED: the token is none, or its session has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def LogoutMember(
+        self,
+        request: _member_pb2.LogoutMemberRequest,
+        context: _aio.ServicerContext[_member_pb2.LogoutMemberRequest, _abc.Awaitable[_member_pb2.LogoutMemberResponse]],
+    ) -> _abc.Awaitable[_member_pb2.LogoutMemberResponse]:
+        """LogoutMember ends the session of a refresh token. Answers alike if it had
+        ended before, or never was.
+        """
+
+    @_abc_1.abstractmethod
     def VerifyEmail(
         self,
         request: _member_pb2.VerifyEmailRequest,
@@ -73,6 +236,17 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: there is no such token.
         FAILED_PRECONDITION: the token expired, a newer mail replaced it, or too
         many wrong tokens were tried against it.
+        """
+
+    @_abc_1.abstractmethod
+    def ResendVerifyEmail(
+        self,
+        request: _member_pb2.ResendVerifyEmailRequest,
+        context: _aio.ServicerContext[_member_pb2.ResendVerifyEmailRequest, _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]],
+    ) -> _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]:
+        """ResendVerifyEmail queues a new verification mail and makes older links void,
+        if the address belongs to a member and is not verified. It answers alike
+        whether it does or not.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _aio.Server) -> None: ...

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from member import locales
+from member.callers import Caller
 from member.errors import LinkError
 from member.service import MemberService
 from member.statuses import status_of
@@ -44,11 +45,11 @@ def pages(service: MemberService) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
     async def look(request: Request, token: str = "") -> Response:
-        already = await service.look_at_link(token)
+        already = await service.verifications.look(_caller(request), token)
         return _page(request, "already" if already else "confirm")
 
     async def confirm(request: Request, token: str = "") -> Response:
-        verified = await service.verify_email(token)
+        verified = await service.verifications.verify(_caller(request), token)
         return _page(request, "already" if verified.already else "verified")
 
     app.get("/verify-email")(look)
@@ -56,6 +57,10 @@ def pages(service: MemberService) -> FastAPI:
     app.add_exception_handler(LinkError, _link_error)
     app.middleware("http")(_add_headers)
     return app
+
+
+def _caller(request: Request) -> Caller:
+    return Caller(address=request.client.host if request.client else "")
 
 
 async def _link_error(request: Request, error: Exception) -> Response:

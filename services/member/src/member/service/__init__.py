@@ -1,0 +1,96 @@
+"""What the service does, whoever asks: gRPC, REST or a page. Knows no transport."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from member.clock import Clock, utc_now
+from member.passwords import Passwords
+from member.service.limits import CallLimits
+from member.service.members import Members
+from member.service.sessions import Sessions
+from member.service.sign_up import SignUps
+from member.service.verifications import Verifications
+from member.service.verify_email_tasks import VerifyEmailTasks
+from member.store.database import Database
+from member.tokens import AccessMint, RefreshMint
+from member.worker.distributor import TaskDistributor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What whoever runs the service decides.
+
+    Attributes:
+        token_key: Key of all tokens.
+        verify_email_delay: Wait before a verification mail.
+        max_wrong: Wrong tokens after which a link is locked.
+        access_lifetime: How long an access token is good.
+        refresh_lifetime: How long a refresh token is, and a session that is not renewed.
+    """
+
+    token_key: bytes = field(repr=False)
+    verify_email_delay: timedelta
+    max_wrong: int
+    access_lifetime: timedelta
+    refresh_lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberService:
+    """Everything the service does; faces turn their calls into calls of this."""
+
+    sign_up: SignUps
+    members: Members
+    sessions: Sessions
+    verifications: Verifications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What the service stands on."""
+
+    database: Database
+    passwords: Passwords
+    distributor: TaskDistributor
+    limits: CallLimits
+    clock: Clock = utc_now
+
+
+def member_service(on: Foundation, rules: Rules) -> MemberService:
+    """Return the service, put together."""
+    tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
+    sessions = Sessions(
+        database=on.database,
+        passwords=on.passwords,
+        access=AccessMint(rules.token_key),
+        refresh=RefreshMint(rules.token_key),
+        limits=on.limits,
+        access_lifetime=rules.access_lifetime,
+        refresh_lifetime=rules.refresh_lifetime,
+        clock=on.clock,
+    )
+    return MemberService(
+        sign_up=SignUps(
+            database=on.database,
+            passwords=on.passwords,
+            tasks=tasks,
+            limits=on.limits,
+            clock=on.clock,
+        ),
+        members=Members(
+            database=on.database,
+            sessions=sessions,
+            passwords=on.passwords,
+            tasks=tasks,
+            limits=on.limits,
+            clock=on.clock,
+        ),
+        sessions=sessions,
+        verifications=Verifications(
+            database=on.database,
+            tasks=tasks,
+            limits=on.limits,
+            max_wrong=rules.max_wrong,
+            clock=on.clock,
+        ),
+    )

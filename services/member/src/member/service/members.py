@@ -1,0 +1,178 @@
+"""Look at members, change and delete them."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from member import store
+from member.callers import Caller
+from member.clock import Clock, utc_now
+from member.errors import (
+    CurrentPasswordError,
+    InvalidInputError,
+    MemberUnknownError,
+    PermissionDeniedError,
+    Violation,
+)
+from member.members import Changes, Member, Page
+from member.passwords import Passwords
+from member.service.limits import CallLimits
+from member.service.sessions import Sessions, Viewer
+from member.service.verify_email_tasks import VerifyEmailTasks
+from member.store.database import Database
+from member.validation import changed, is_membername, normalized_password, validated_password
+
+_PAGE, _PAGE_MAX = 50, 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """What members do with their accounts, and administrators with all."""
+
+    database: Database
+    sessions: Sessions
+    passwords: Passwords
+    tasks: VerifyEmailTasks
+    limits: CallLimits
+    clock: Clock = utc_now
+
+    async def get(self, caller: Caller, membername: str) -> Member:
+        """Return a member: the caller's own, or any to an administrator.
+
+        Raises:
+            AccessTokenError: If the caller shows no good access token.
+            PermissionDeniedError: If it is somebody else.
+            MemberUnknownError: If there is no such member.
+        """
+        viewer = await self.sessions.viewer(caller)
+        return await self._seen_by(viewer, membername)
+
+    async def list_page(self, caller: Caller, *, size: int = 0, token: str = "") -> Page:
+        """Return some members, by name, to an administrator.
+
+        Args:
+            caller: Who asks.
+            size: How many, 1 to 100; 0 for 50.
+            token: The `Page.next_token` of the page before; empty for the first.
+
+        Raises:
+            InvalidInputError: If *size* or *token* is none.
+            AccessTokenError: If the caller shows no good access token.
+            PermissionDeniedError: If the caller is no administrator.
+        """
+        viewer = await self.sessions.viewer(caller)
+        if not viewer.member.is_admin:
+            raise PermissionDeniedError
+        limit, after = _page_size(size), _name_in(token)
+        async with self.database.reading() as session:
+            found = await store.members.after(session, after, limit=limit + 1)
+        shown = tuple(found[:limit])
+        more = len(found) > limit
+        return Page(members=shown, next_token=_token_after(shown[-1]) if more else "")
+
+    async def update(self, caller: Caller, membername: str, changes: Changes) -> Member:
+        """Change the caller's own member; a new address is to be verified.
+
+        Raises:
+            AccessTokenError: If the caller shows no good access token.
+            PermissionDeniedError: If it is somebody else.
+            InvalidInputError: If fields break their rules.
+            AlreadyExistsError: If the address is taken.
+            DistributeError: If the mail could not be queued.
+        """
+        viewer = await self._oneself(caller, membername)
+        new_email = changes.email is not None
+        if new_email:
+            await self.limits.resend(caller.address, changes.email or "")
+        async with self.database.writing() as session:
+            present = await store.members.by_id(session, viewer.member.id, lock=True)
+            if present is None:
+                raise MemberUnknownError
+            member = changed(present, changes)
+            await store.members.change(session, member)
+            if member.email != present.email:
+                await store.verifications.replace(session, member.id, at=self.clock())
+                await self.tasks.queue(member)
+        return member
+
+    async def change_password(
+        self, caller: Caller, membername: str, *, current: str, new: str
+    ) -> None:
+        """Set a new password and end the caller's other sessions.
+
+        Raises:
+            AccessTokenError: If the caller shows no good access token.
+            PermissionDeniedError: If it is somebody else.
+            CurrentPasswordError: If the *current* password is wrong.
+            InvalidInputError: If the *new* one breaks a rule.
+            LimitedError: If there were too many attempts.
+        """
+        viewer = await self._oneself(caller, membername)
+        new = validated_password(new, viewer.member)
+        await self.limits.change_password(caller.address, membername)
+        async with self.database.reading() as session:
+            found = await store.members.credentials(session, membername)
+        old_hash = found and found.password_hash
+        if not await self.passwords.fits(normalized_password(current), old_hash):
+            raise CurrentPasswordError
+        await self._replace_password(viewer, old_hash or "", await self.passwords.hash(new))
+
+    async def _replace_password(self, viewer: Viewer, old: str, new: str) -> None:
+        async with self.database.writing() as session:
+            if not await store.members.replace_password_hash(
+                session, viewer.member.id, old=old, new=new
+            ):
+                raise CurrentPasswordError  # somebody changed it just now
+            await store.sessions.end_others(session, viewer.member.id, but=viewer.session_id)
+
+    async def delete(self, caller: Caller, membername: str) -> None:
+        """Remove a member and everything about it: the caller's own, or any for an administrator.
+
+        Raises:
+            AccessTokenError: If the caller shows no good access token.
+            PermissionDeniedError: If it is somebody else.
+            MemberUnknownError: If there is no such member.
+        """
+        viewer = await self.sessions.viewer(caller)
+        member = await self._seen_by(viewer, membername)
+        async with self.database.writing() as session:
+            await store.members.delete(session, member.id)
+
+    async def _seen_by(self, viewer: Viewer, membername: str) -> Member:
+        if membername == viewer.member.membername:
+            return viewer.member
+        if not viewer.member.is_admin:
+            raise PermissionDeniedError
+        async with self.database.reading() as session:
+            known = is_membername(membername)
+            member = await store.members.by_name(session, membername) if known else None
+        if member is None:
+            raise MemberUnknownError
+        return member
+
+    async def _oneself(self, caller: Caller, membername: str) -> Viewer:
+        viewer = await self.sessions.viewer(caller)
+        if membername != viewer.member.membername:
+            raise PermissionDeniedError
+        return viewer
+
+
+def _page_size(size: int) -> int:
+    if not 0 <= size <= _PAGE_MAX:
+        raise InvalidInputError((Violation("page_size", f"must be 1 to {_PAGE_MAX}"),))
+    return size or _PAGE
+
+
+def _token_after(member: Member) -> str:
+    return base64.urlsafe_b64encode(member.membername.encode()).decode()
+
+
+def _name_in(page_token: str) -> str:
+    """Return the member name that the last page ended with, or an empty text for the first."""
+    try:
+        name = base64.b64decode(page_token, altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        name = None
+    if name is None or (name and not is_membername(name)):
+        raise InvalidInputError((Violation("page_token", "is not that of a page before"),))
+    return name

@@ -1,0 +1,192 @@
+"""Log members in and out, and tell who calls."""
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from member import store
+from member.callers import Caller
+from member.clock import Clock, utc_now
+from member.errors import AccessTokenError, RefreshTokenError, WrongPasswordError
+from member.members import Credentials, Member
+from member.passwords import Passwords
+from member.service.limits import CallLimits
+from member.sessions import Renewal, Session, SessionTokens, renewal
+from member.store.database import Database
+from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
+from member.validation import is_membername, normalized_password
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """A session that began, and whose it is."""
+
+    member: Member
+    tokens: SessionTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who calls, and in which session."""
+
+    member: Member
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """Begins, renews and ends sessions.
+
+    Attributes:
+        access_lifetime: How long an access token is good.
+        refresh_lifetime: How long a refresh token is; a session that is not renewed
+            for that long has ended.
+    """
+
+    database: Database
+    passwords: Passwords
+    access: AccessMint
+    refresh: RefreshMint
+    limits: CallLimits
+    access_lifetime: timedelta
+    refresh_lifetime: timedelta
+    clock: Clock = utc_now
+
+    async def log_in(self, caller: Caller, membername: str, password: str) -> LoggedIn:
+        """Begin a session.
+
+        Whether the member is not there or the password wrong looks alike and takes alike long.
+
+        Raises:
+            WrongPasswordError: If the two do not fit together.
+            LimitedError: If there were too many attempts.
+        """
+        await self.limits.log_in(caller.address, membername)
+        password = normalized_password(password)
+        while True:
+            found = await self._checked(membername, password)
+            if session := await self._begin(found, password):
+                return LoggedIn(member=found.member, tokens=self._tokens(session))
+
+    async def _checked(self, membername: str, password: str) -> Credentials:
+        found = await self._credentials(membername)
+        fits = await self.passwords.fits(password, found and found.password_hash)
+        if found is None or not fits:
+            raise WrongPasswordError
+        return found
+
+    async def _credentials(self, membername: str) -> Credentials | None:
+        if not is_membername(membername):
+            return None
+        async with self.database.reading() as transaction:
+            return await store.members.credentials(transaction, membername)
+
+    async def _begin(self, found: Credentials, password: str) -> Session | None:
+        """Store a session, or nothing if the password has changed since it was checked."""
+        member, old = found.member, found.password_hash
+        # Made at the cost that is set now; only here is the password known.
+        new = await self.passwords.hash(password) if self.passwords.is_outdated(old) else old
+        session = self._begun(member)
+        async with self.database.writing() as transaction:
+            if not await store.members.replace_password_hash(
+                transaction, member.id, old=old, new=new
+            ):
+                return None
+            await store.sessions.insert(transaction, session)
+        return session
+
+    def _begun(self, member: Member) -> Session:
+        now = self.clock()
+        return Session(
+            id=UUID(bytes=secrets.token_bytes(16)),
+            member_id=member.id,
+            generation=0,
+            created_at=now,
+            renewed_at=now,
+            expires_at=now + self.refresh_lifetime,
+        )
+
+    async def renew(self, caller: Caller, refresh_token: str) -> SessionTokens:
+        """Trade a refresh token for new tokens.
+
+        A token that was traded before ends its session, for one of the two who had it
+        is a thief; but a moment later it is answered again, to a client whose answer was lost.
+
+        Raises:
+            RefreshTokenError: If the token is none, or its session has ended.
+            LimitedError: If there were too many attempts.
+        """
+        await self.limits.renew(caller.address)
+        claim = self.refresh.read(refresh_token)
+        if claim is None:
+            raise RefreshTokenError
+        async with self.database.writing() as transaction:
+            session = await store.sessions.by_id(transaction, claim.session_id, lock=True)
+            renewed = session and self._renewed(session, claim.generation)
+            if renewed is None:
+                await store.sessions.end(transaction, claim.session_id)
+            else:
+                await store.sessions.renew(transaction, renewed)
+        if renewed is None:  # only now, after the commit: the session must stay ended
+            raise RefreshTokenError
+        return self._tokens(renewed)
+
+    def _renewed(self, session: Session, generation: int) -> Session | None:
+        """Return the session as it goes on, or None if it ends."""
+        now = self.clock()
+        match renewal(session, generation, now=now):
+            case Renewal.NEXT:
+                expires_at = now + self.refresh_lifetime
+                return replace(
+                    session, generation=generation + 1, renewed_at=now, expires_at=expires_at
+                )
+            case Renewal.SAME_AGAIN:
+                return session
+            case Renewal.STOLEN:
+                log.warning("a spent refresh token was shown", member_id=str(session.member_id))
+                return None
+            case Renewal.EXPIRED:
+                return None
+
+    async def log_out(self, caller: Caller, refresh_token: str) -> None:
+        """End a session, if it is there.
+
+        Raises:
+            LimitedError: If there were too many attempts.
+        """
+        await self.limits.renew(caller.address)
+        if claim := self.refresh.read(refresh_token):
+            async with self.database.writing() as transaction:
+                await store.sessions.end(transaction, claim.session_id)
+
+    async def viewer(self, caller: Caller) -> Viewer:
+        """Return who calls.
+
+        Raises:
+            AccessTokenError: If the caller shows no good access token.
+        """
+        now = self.clock()
+        claim = self.access.read(caller.access_token, now=now)
+        if claim is None:
+            raise AccessTokenError
+        async with self.database.reading() as transaction:
+            member = await store.sessions.owner(transaction, claim.session_id)
+        if member is None or member.id != claim.member_id:
+            raise AccessTokenError
+        return Viewer(member=member, session_id=claim.session_id)
+
+    def _tokens(self, session: Session) -> SessionTokens:
+        now = self.clock()
+        access_expires_at = now + self.access_lifetime
+        access = AccessClaim(session.member_id, session.id)
+        return SessionTokens(
+            access_token=self.access.token(access, now=now, expires_at=access_expires_at),
+            access_token_expires_at=access_expires_at,
+            refresh_token=self.refresh.token(RefreshClaim(session.id, session.generation)),
+            refresh_token_expires_at=session.expires_at,
+        )

@@ -1,0 +1,94 @@
+"""Make members."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from member import store
+from member.callers import Caller
+from member.clock import Clock, utc_now
+from member.errors import AlreadyExistsError, RequestIdError
+from member.members import Member, NewMember, SignUp
+from member.passwords import Passwords
+from member.service.limits import CallLimits
+from member.service.verify_email_tasks import VerifyEmailTasks
+from member.signing_up import AnsweredSignUp, answered, digest
+from member.store.database import Database
+from member.validation import validated, validated_request_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUps:
+    """Stores members and queues their verification mails."""
+
+    database: Database
+    passwords: Passwords
+    tasks: VerifyEmailTasks
+    limits: CallLimits
+    clock: Clock = utc_now
+
+    async def create_member(self, caller: Caller, sign_up: SignUp, request_id: str = "") -> Member:
+        """Store a member and queue the verification mail; both or neither.
+
+        The task is distributed inside the transaction: if it cannot be, the member is
+        not stored, and the same sign-up can be tried again.
+
+        Args:
+            caller: Who asks.
+            sign_up: What was typed.
+            request_id: Names the sign-up: it is answered again as it was the first time.
+
+        Raises:
+            InvalidInputError: If fields break their rules.
+            RequestIdError: If *request_id* named another sign-up.
+            AlreadyExistsError: If the name or the address is taken.
+            DistributeError: If the mail could not be queued.
+            LimitedError: If there were too many sign-ups.
+        """
+        validated_request_id(request_id)
+        new = validated(sign_up)
+        await self.limits.create_member(caller.address, new.email)
+        if first := await self._first(request_id):
+            return await self._again(first, new)
+        try:
+            return await self._create(new, request_id)
+        except AlreadyExistsError:
+            if first := await self._first(request_id):  # its twin was quicker
+                return await self._again(first, new)
+            raise
+
+    async def _create(self, new: NewMember, request_id: str) -> Member:
+        password_hash = await self.passwords.hash(new.password)
+        member = _member(new, uuid4(), self.clock())
+        async with self.database.writing() as session:
+            await store.members.insert(session, member, password_hash=password_hash)
+            if request_id:
+                await store.sign_ups.insert(session, answered(request_id, new, member))
+            await self.tasks.queue(member)
+        return member
+
+    async def _first(self, request_id: str) -> AnsweredSignUp | None:
+        if not request_id:
+            return None
+        async with self.database.reading() as session:
+            return await store.sign_ups.by_request_id(session, request_id)
+
+    async def _again(self, first: AnsweredSignUp, new: NewMember) -> Member:
+        """Return what was answered *first*, to whoever asks for the same with the same password."""
+        async with self.database.reading() as session:
+            found = await store.members.credentials(session, new.membername)
+        fits = await self.passwords.fits(new.password, found and found.password_hash)
+        if not fits or first.digest != digest(new):
+            raise RequestIdError
+        return _member(new, first.member_id, first.created_at)
+
+
+def _member(new: NewMember, member_id: UUID, created_at: datetime) -> Member:
+    return Member(
+        id=member_id,
+        membername=new.membername,
+        full_name=new.full_name,
+        email=new.email,
+        locale=new.locale,
+        created_at=created_at,
+    )

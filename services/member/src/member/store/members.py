@@ -1,0 +1,159 @@
+"""Members. The caller owns the transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Select, Update, or_, select, update
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from member.errors import AlreadyExistsError
+from member.locales import nearest
+from member.members import Credentials, Member, Role
+from member.store.tables import MemberRow
+
+
+async def insert(session: AsyncSession, member: Member, *, password_hash: str) -> None:
+    """Store a new *member*.
+
+    Raises:
+        AlreadyExistsError: If another member holds the name or the address.
+    """
+    try:
+        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
+        async with session.begin_nested():
+            session.add(_row(member, password_hash))
+    except IntegrityError as error:
+        raise await _taken(session, member, error) from error
+
+
+async def change(session: AsyncSession, member: Member) -> None:
+    """Store what members may change: full name, address and language.
+
+    Raises:
+        AlreadyExistsError: If another member holds the address.
+    """
+    values = {
+        "full_name": member.full_name,
+        "email": member.email,
+        "locale": member.locale,
+        "email_verified_at": member.email_verified_at,
+    }
+    try:
+        async with session.begin_nested():
+            await session.execute(_of(member.id).values(values))
+    except IntegrityError as error:
+        raise await _taken(session, member, error) from error
+
+
+async def by_name(session: AsyncSession, membername: str, *, lock: bool = False) -> Member | None:
+    """Return a member, or None; *lock* it until the transaction ends."""
+    query = select(MemberRow).where(MemberRow.membername == membername)
+    return await _one(session, query.with_for_update() if lock else query)
+
+
+async def by_id(session: AsyncSession, member_id: UUID, *, lock: bool = False) -> Member | None:
+    """Return a member, or None; *lock* it until the transaction ends."""
+    query = select(MemberRow).where(MemberRow.id == member_id)
+    return await _one(session, query.with_for_update() if lock else query)
+
+
+async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> Member | None:
+    """Return the member with this address, or None; *lock* it until the transaction ends."""
+    query = select(MemberRow).where(MemberRow.email == email)
+    return await _one(session, query.with_for_update() if lock else query)
+
+
+async def after(session: AsyncSession, membername: str, *, limit: int) -> Sequence[Member]:
+    """Return the next *limit* members whose name comes after *membername*."""
+    query = select(MemberRow).where(MemberRow.membername > membername)
+    rows = await session.scalars(query.order_by(MemberRow.membername).limit(limit))
+    return [member_of(row) for row in rows]
+
+
+async def credentials(session: AsyncSession, membername: str) -> Credentials | None:
+    """Return a member and its password's hash, or None."""
+    query = select(MemberRow).where(MemberRow.membername == membername)
+    row = await session.scalar(query)
+    return row and Credentials(member=member_of(row), password_hash=row.password_hash)
+
+
+async def replace_password_hash(
+    session: AsyncSession, member_id: UUID, *, old: str, new: str
+) -> bool:
+    """Store a *new* hash where the *old* one still stands; tell whether it did."""
+    query = _of(member_id).where(MemberRow.password_hash == old)
+    return await _changes_a_row(session, query.values(password_hash=new))
+
+
+async def mark_email_verified(session: AsyncSession, member_id: UUID, *, at: datetime) -> None:
+    """Note that the member's address is verified."""
+    await session.execute(_of(member_id).values(email_verified_at=at))
+
+
+async def set_role(session: AsyncSession, membername: str, role: Role) -> bool:
+    """Let a member be of this *role*; tell whether there is such a member."""
+    query = update(MemberRow).where(MemberRow.membername == membername)
+    return await _changes_a_row(session, query.values(role=role))
+
+
+async def delete(session: AsyncSession, member_id: UUID) -> None:
+    """Remove a member, and with it everything that belongs to it."""
+    await session.execute(sql_delete(MemberRow).where(MemberRow.id == member_id))
+
+
+def _of(member_id: UUID) -> Update:
+    return update(MemberRow).where(MemberRow.id == member_id)
+
+
+async def _changes_a_row(session: AsyncSession, query: Update) -> bool:
+    return cast("CursorResult[None]", await session.execute(query)).rowcount > 0
+
+
+async def _one(session: AsyncSession, query: Select[MemberRow]) -> Member | None:
+    row = await session.scalar(query)
+    return row and member_of(row)
+
+
+async def _taken(session: AsyncSession, member: Member, error: IntegrityError) -> Exception:
+    """Ask the database which fields others hold; the driver's text differs by driver."""
+    columns = select(MemberRow.membername, MemberRow.email).where(MemberRow.id != member.id)
+    same = or_(MemberRow.membername == member.membername, MemberRow.email == member.email)
+    rows = (await session.execute(columns.where(same))).all()
+    taken = {
+        "membername": any(row.membername == member.membername for row in rows),
+        "email": any(row.email == member.email for row in rows),
+    }
+    fields = tuple(field for field, is_taken in taken.items() if is_taken)
+    return AlreadyExistsError(fields) if fields else error
+
+
+def _row(member: Member, password_hash: str) -> MemberRow:
+    return MemberRow(
+        id=member.id,
+        membername=member.membername,
+        full_name=member.full_name,
+        email=member.email,
+        password_hash=password_hash,
+        locale=member.locale,
+        created_at=member.created_at,
+        email_verified_at=member.email_verified_at,
+        role=member.role,
+    )
+
+
+def member_of(row: MemberRow) -> Member:
+    """Return what a row says."""
+    return Member(
+        id=row.id,
+        membername=row.membername,
+        full_name=row.full_name,
+        email=row.email,
+        locale=nearest(row.locale),
+        created_at=row.created_at,
+        email_verified_at=row.email_verified_at,
+        role="admin" if row.role == "admin" else "member",
+    )

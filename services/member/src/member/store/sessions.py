@@ -1,0 +1,72 @@
+"""Sessions of members. The caller owns the transaction."""
+
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from member.members import Member
+from member.sessions import Session
+from member.store.members import member_of
+from member.store.tables import MemberRow, SessionRow
+
+
+async def insert(session: AsyncSession, new: Session) -> None:
+    """Store a *new* session."""
+    session.add(SessionRow(**asdict(new)))
+    await session.flush()
+
+
+async def by_id(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> Session | None:
+    """Return a session, or None; *lock* it until the transaction ends."""
+    query = select(SessionRow).where(SessionRow.id == session_id)
+    row = await session.scalar(query.with_for_update() if lock else query)
+    return row and _session(row)
+
+
+async def owner(session: AsyncSession, session_id: UUID) -> Member | None:
+    """Return whose session this is, or None if it has ended."""
+    query = select(MemberRow).join(SessionRow, SessionRow.member_id == MemberRow.id)
+    row = await session.scalar(query.where(SessionRow.id == session_id))
+    return row and member_of(row)
+
+
+async def renew(session: AsyncSession, renewed: Session) -> None:
+    """Store the next generation of a session."""
+    query = update(SessionRow).where(SessionRow.id == renewed.id)
+    await session.execute(
+        query.values(
+            generation=renewed.generation,
+            renewed_at=renewed.renewed_at,
+            expires_at=renewed.expires_at,
+        )
+    )
+
+
+async def end(session: AsyncSession, session_id: UUID) -> None:
+    """End a session, if it is there."""
+    await session.execute(delete(SessionRow).where(SessionRow.id == session_id))
+
+
+async def end_others(session: AsyncSession, member_id: UUID, *, but: UUID) -> None:
+    """End all sessions of a member *but* one."""
+    query = delete(SessionRow).where(SessionRow.member_id == member_id)
+    await session.execute(query.where(SessionRow.id != but))
+
+
+async def end_expired(session: AsyncSession, *, now: datetime) -> None:
+    """End every session that cannot be renewed any more."""
+    await session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
+
+
+def _session(row: SessionRow) -> Session:
+    return Session(
+        id=row.id,
+        member_id=row.member_id,
+        generation=row.generation,
+        created_at=row.created_at,
+        renewed_at=row.renewed_at,
+        expires_at=row.expires_at,
+    )
