@@ -5,6 +5,7 @@
     MemberError
     ├── InvalidInputError         fields of a request break their rules
     ├── AlreadyExistsError        another member holds the name or the address
+    ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
     ├── LinkError                 a verification link cannot verify
     │   ├── LinkUnknownError      nobody was sent this link
@@ -19,7 +20,9 @@
 How each one looks over gRPC and HTTP is in `member.statuses`, and nowhere else.
 """
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 class MemberError(Exception):
@@ -50,6 +53,21 @@ class AlreadyExistsError(MemberError):
         """Name the *fields* that are taken."""
         super().__init__(f"a member with this {' and this '.join(fields)} already exists")
         self.fields = fields
+
+
+class LimitedError(MemberError):
+    """This was tried too often.
+
+    Attributes:
+        retry_after: Time after which it may be tried again.
+        retry_after_s: The same in whole seconds, rounded up.
+    """
+
+    def __init__(self, retry_after: timedelta) -> None:
+        """Say how long to wait, and not what was counted: that would help who guesses."""
+        self.retry_after = retry_after
+        self.retry_after_s = math.ceil(retry_after.total_seconds())
+        super().__init__(f"too many attempts: try again in {self.retry_after_s} s")
 
 
 class DistributeError(MemberError):

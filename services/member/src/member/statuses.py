@@ -10,6 +10,7 @@ from member.errors import (
     AlreadyExistsError,
     DistributeError,
     InvalidInputError,
+    LimitedError,
     LinkExpiredError,
     LinkLockedError,
     LinkReplacedError,
@@ -30,6 +31,7 @@ class Status:
 STATUSES: Mapping[type[MemberError], Status] = {
     InvalidInputError: Status(StatusCode.INVALID_ARGUMENT, HTTPStatus.UNPROCESSABLE_ENTITY),
     AlreadyExistsError: Status(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    LimitedError: Status(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
     LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
