@@ -12,11 +12,10 @@ from member.mail.letters import Letters
 from member.mailer import Mailer
 from member.passwords import HashCost, Passwords
 from member.service import Foundation, MemberService, member_service
-from member.service.limits import Unlimited
 from member.store import database
 from member.store.database import Database
 from member.tokens import TokenMint
-from services.member.tests.doubles import RULES, FakeClock, MailFolder, TaskList
+from services.member.tests.doubles import RULES, UNLIMITED, FakeClock, MailFolder, TaskList
 from tests.postgres import PostgresServer
 from tests.servers import RedisServer
 
@@ -77,7 +76,7 @@ def passwords() -> Generator[Passwords]:
 @pytest.fixture
 def service(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> MemberService:
     foundation = Foundation(
-        database=db, passwords=passwords, distributor=tasks, limits=Unlimited(), clock=clock
+        database=db, passwords=passwords, distributor=tasks, limits=UNLIMITED, clock=clock
     )
     return member_service(foundation, RULES)
 

@@ -8,6 +8,8 @@ from email.message import EmailMessage
 from typing import Unpack
 
 from member.callers import Caller
+from member.limits import Limits, Rates
+from member.limits.memory import MemoryLimiter
 from member.members import SignUp
 from member.service import Rules
 from member.worker.distributor import DistributeOptions
@@ -27,6 +29,9 @@ RULES = Rules(
     max_wrong=3,
     access_lifetime=timedelta(minutes=15),
     refresh_lifetime=timedelta(hours=24),
+)
+UNLIMITED = Limits(
+    MemoryLimiter(), Rates(create_member=None, log_in=None, verify_email=None, resend=None)
 )
 ANYBODY = Caller(address="203.0.113.7")
 BOB = replace(ALICE, membername="bob", email="bob@example.com")

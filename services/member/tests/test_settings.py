@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from member.settings import SettingsError, duration, host_and_port, load_settings
+from member.limits.rate import Rate
+from member.settings import SettingsError, host_and_port, load_settings
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -55,6 +56,16 @@ def test_settings_of_other_programs_in_the_file_are_ignored(folder: Path) -> Non
     assert load_settings().environment == "development"
 
 
+def test_limits_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("LIMIT_CREATE_MEMBER", "5/30s")
+    monkeypatch.setenv("LIMIT_LOGIN_MEMBER", "off")
+    rates = load_settings().rates
+    assert rates.create_member == Rate(burst=5, per=timedelta(seconds=30))
+    assert rates.log_in is None
+    assert rates.verify_email == Rate(burst=30, per=timedelta(minutes=1))
+
+
 @pytest.mark.parametrize(
     "name", ["TOKEN_SYMMETRIC_KEY", "EMAIL_SENDER_ADDRESS", "SMTP_ADDRESS", "PUBLIC_URL"]
 )
@@ -83,9 +94,21 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         ({"SHUTDOWN_TIMEOUT": "9" * 400 + "h"}, "SHUTDOWN_TIMEOUT: must be 0s to 24h"),
         ({"DB_SOURCE": "mysql://x:secret@y/z"}, "DB_SOURCE: must be sqlite:///file or"),
         ({"DB_SOURCE": "nowhere"}, "DB_SOURCE: must be sqlite:///file or postgresql://"),
+        ({"LIMIT_LOGIN_MEMBER": "many"}, "LIMIT_LOGIN_MEMBER: must be off, or how often in which"),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
     ],
-    ids=["key", "password", "address", "short", "unit", "long", "database", "no URL", "number"],
+    ids=[
+        "key",
+        "password",
+        "address",
+        "short",
+        "unit",
+        "long",
+        "database",
+        "no URL",
+        "limit",
+        "number",
+    ],
 )
 def test_a_setting_that_does_not_fit_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], problem: str
@@ -99,20 +122,6 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)
     assert PRODUCTION["TOKEN_SYMMETRIC_KEY"] not in repr(load_settings())
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("10s", 10), ("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)],
-)
-def test_durations_are_written_as_in_go(text: str, seconds: float) -> None:
-    assert duration(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "10 s", "s", "-1s", "10"])
-def test_what_is_no_duration_of_go_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no duration"):
-        duration(text)
 
 
 def test_a_short_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:

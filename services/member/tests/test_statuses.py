@@ -1,5 +1,7 @@
 """The error table, and what it turns into over gRPC."""
 
+from datetime import timedelta
+
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
@@ -19,6 +21,7 @@ LEAVES = [
     errors.RefreshTokenError(),
     errors.PermissionDeniedError(),
     errors.MemberUnknownError(),
+    errors.LimitedError(timedelta(seconds=7)),
     errors.DistributeError("send verify email", "Redis is away"),
     errors.LinkUnknownError(),
     errors.LinkExpiredError(),
@@ -63,6 +66,14 @@ def test_each_field_that_is_taken_travels_as_error_info() -> None:
     infos = [error_details_pb2.ErrorInfo() for _ in status.details]
     assert [d.Unpack(i) for d, i in zip(status.details, infos, strict=True)] == [True, True]
     assert [info.metadata["field"] for info in infos] == ["membername", "email"]
+
+
+def test_how_long_to_wait_travels_as_retry_info() -> None:
+    status = rich_status(errors.LimitedError(timedelta(milliseconds=6400)))
+    info = error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert info.retry_delay.ToTimedelta() == timedelta(milliseconds=6400)
+    assert status.message == "too many attempts: try again in 7 s"
 
 
 def test_a_task_that_was_not_queued_is_told_in_the_words_of_the_lesson() -> None:

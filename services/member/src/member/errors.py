@@ -13,6 +13,7 @@
     │   └── RefreshTokenError     the refresh token is, or its session has ended
     ├── PermissionDeniedError     the caller may not do this
     ├── MemberUnknownError        there is no such member
+    ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
     ├── LinkError                 a verification link cannot verify
     │   ├── LinkUnknownError      nobody was sent this link
@@ -27,7 +28,9 @@
 How each one looks over gRPC and HTTP is in `member.statuses`, and nowhere else.
 """
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 class MemberError(Exception):
@@ -118,6 +121,21 @@ class MemberUnknownError(MemberError):
     def __init__(self) -> None:
         """Say so."""
         super().__init__("there is no such member")
+
+
+class LimitedError(MemberError):
+    """This was tried too often.
+
+    Attributes:
+        retry_after: Time after which it may be tried again.
+        retry_after_s: The same in whole seconds, rounded up.
+    """
+
+    def __init__(self, retry_after: timedelta) -> None:
+        """Say how long to wait, and not what was counted: that would help who guesses."""
+        self.retry_after = retry_after
+        self.retry_after_s = math.ceil(retry_after.total_seconds())
+        super().__init__(f"too many attempts: try again in {self.retry_after_s} s")
 
 
 class DistributeError(MemberError):

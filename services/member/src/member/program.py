@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 import pyasynq
+from member import limits
 from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
@@ -15,7 +16,6 @@ from member.parts import Start, Stop, start
 from member.passwords import Passwords
 from member.rpc.server import GrpcServer
 from member.service import Foundation, MemberService, Rules, member_service
-from member.service.limits import Unlimited
 from member.settings import Settings, host_and_port
 from member.store import database
 from member.store.database import Database
@@ -105,6 +105,7 @@ async def _opened(
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened_database,
         pyasynq.Client(redis) as client,
+        limits.opened(redis, settings.rates) as call_limits,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
             distributor = _distributor(settings, opened_database, client)
@@ -112,7 +113,7 @@ async def _opened(
                 database=opened_database,
                 passwords=passwords,
                 distributor=distributor,
-                limits=Unlimited(),
+                limits=call_limits,
             )
             service = member_service(foundation, _rules(settings))
             mailer = _mailer(settings, opened_database, public_url)

@@ -7,32 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
+from member.durations import duration
+from member.limits import Rates
+from member.limits.rate import Rate, rate
 from member.passwords import HashCost
 from member.store.database import url_of
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _KEY_CHARACTERS = 32
-
-
-def duration(text: str) -> timedelta:
-    """Return the duration that *text* gives in Go's form: ``10s``, ``15m`` or ``1h30m``.
-
-    Raises:
-        ValueError: If it is in no such form, or longer than durations can be.
-    """
-    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
-        msg = f"no duration: {text!r}"
-        raise ValueError(msg)
-    parts = _DURATION.findall(text)
-    try:
-        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
-    except OverflowError as error:
-        msg = "too long for a duration"
-        raise ValueError(msg) from error
 
 
 def _between(least: str, most: str) -> BeforeValidator:
@@ -49,6 +33,10 @@ def _between(least: str, most: str) -> BeforeValidator:
         return value
 
     return BeforeValidator(read)
+
+
+def _rate(given: str | Rate | None) -> Rate | None:
+    return rate(given) if isinstance(given, str) else given
 
 
 def _db_source(value: SecretStr) -> SecretStr:
@@ -79,6 +67,7 @@ def host_and_port(value: str) -> tuple[str, int]:
 
 
 Address = Annotated[str, AfterValidator(address)]
+Limit = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 
 
 class SettingsError(Exception):
@@ -117,6 +106,12 @@ class Settings(BaseSettings):
         task_distributor: ``outbox`` writes tasks with the member and queues them after the
             commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
+        limit_create_member: Sign-ups from one address, ``20/1h``: twenty at once, and one more each
+            twentieth of an hour. ``off``: without limit, here and below.
+        limit_login_member: Log-ins to one account from one address; also changes of its password.
+            Ten times that from one address, renewed access tokens included.
+        limit_verify_email: Links tried from one address.
+        limit_resend_verify_email: Further mails to one address that is to be verified.
         password_hash_time: Passes of argon2id over its memory.
         password_hash_memory_kib: Memory of one hash, KiB.
         password_hash_threads: Hashes at once.
@@ -154,6 +149,10 @@ class Settings(BaseSettings):
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
     task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
+    limit_create_member: Limit = Rate(burst=20, per=timedelta(hours=1))
+    limit_login_member: Limit = Rate(burst=10, per=timedelta(minutes=1))
+    limit_verify_email: Limit = Rate(burst=30, per=timedelta(minutes=1))
+    limit_resend_verify_email: Limit = Rate(burst=3, per=timedelta(minutes=10))
     password_hash_time: Annotated[int, Field(ge=1)] = 3
     password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536
     password_hash_threads: Annotated[int, Field(ge=1)] = 2
@@ -206,6 +205,16 @@ class Settings(BaseSettings):
             time=self.password_hash_time,
             memory_kib=self.password_hash_memory_kib,
             threads=self.password_hash_threads,
+        )
+
+    @property
+    def rates(self) -> Rates:
+        """How often callers may do what is limited."""
+        return Rates(
+            create_member=self.limit_create_member,
+            log_in=self.limit_login_member,
+            verify_email=self.limit_verify_email,
+            resend=self.limit_resend_verify_email,
         )
 
     @property

@@ -1,9 +1,10 @@
 """Errors over gRPC: a status code, a sentence, and details that programs can read."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from member.errors import AlreadyExistsError, InvalidInputError, MemberError
+from member.errors import AlreadyExistsError, InvalidInputError, LimitedError, MemberError
 from member.statuses import status_of
 
 _DOMAIN = "member.v1"
@@ -24,6 +25,8 @@ def _details(error: MemberError) -> list[Message]:
             return [_bad_request(error)]
         case AlreadyExistsError():
             return [_taken(field) for field in error.fields]
+        case LimitedError():
+            return [_retry_info(error)]
         case _:
             return []
 
@@ -40,3 +43,9 @@ def _taken(field: str) -> error_details_pb2.ErrorInfo:
     return error_details_pb2.ErrorInfo(
         reason="ALREADY_EXISTS", domain=_DOMAIN, metadata={"field": field}
     )
+
+
+def _retry_info(error: LimitedError) -> error_details_pb2.RetryInfo:
+    delay = Duration()
+    delay.FromTimedelta(error.retry_after)
+    return error_details_pb2.RetryInfo(retry_delay=delay)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from member.clock import Clock, utc_now
+from member.limits import Limits
 from member.passwords import Passwords
-from member.service.limits import CallLimits
 from member.service.members import Members
 from member.service.sessions import Sessions
 from member.service.sign_up import SignUps
@@ -52,7 +52,7 @@ class Foundation:
     database: Database
     passwords: Passwords
     distributor: TaskDistributor
-    limits: CallLimits
+    limits: Limits
     clock: Clock = utc_now
 
 

@@ -14,9 +14,9 @@ from member.errors import (
     PermissionDeniedError,
     Violation,
 )
+from member.limits import Limits
 from member.members import Changes, Member, Page
 from member.passwords import Passwords
-from member.service.limits import CallLimits
 from member.service.sessions import Sessions, Viewer
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
@@ -33,7 +33,7 @@ class Members:
     sessions: Sessions
     passwords: Passwords
     tasks: VerifyEmailTasks
-    limits: CallLimits
+    limits: Limits
     clock: Clock = utc_now
 
     async def get(self, caller: Caller, membername: str) -> Member:

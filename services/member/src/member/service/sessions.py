@@ -11,9 +11,9 @@ from member import store
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import AccessTokenError, RefreshTokenError, WrongPasswordError
+from member.limits import Limits
 from member.members import Credentials, Member
 from member.passwords import Passwords
-from member.service.limits import CallLimits
 from member.sessions import Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
 from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
@@ -52,7 +52,7 @@ class Sessions:
     passwords: Passwords
     access: AccessMint
     refresh: RefreshMint
-    limits: CallLimits
+    limits: Limits
     access_lifetime: timedelta
     refresh_lifetime: timedelta
     clock: Clock = utc_now

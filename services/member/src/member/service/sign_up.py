@@ -8,9 +8,9 @@ from member import store
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import AlreadyExistsError, RequestIdError
+from member.limits import Limits
 from member.members import Member, NewMember, SignUp
 from member.passwords import Passwords
-from member.service.limits import CallLimits
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.signing_up import AnsweredSignUp, answered, digest
 from member.store.database import Database
@@ -24,7 +24,7 @@ class SignUps:
     database: Database
     passwords: Passwords
     tasks: VerifyEmailTasks
-    limits: CallLimits
+    limits: Limits
     clock: Clock = utc_now
 
     async def create_member(self, caller: Caller, sign_up: SignUp, request_id: str = "") -> Member:

@@ -20,8 +20,8 @@ from member.errors import (
     LinkReplacedError,
     LinkUnknownError,
 )
+from member.limits import Limits
 from member.members import Member
-from member.service.limits import CallLimits
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
 from member.tokens import fingerprint, verification_id
@@ -67,7 +67,7 @@ class Verifications:
 
     database: Database
     tasks: VerifyEmailTasks
-    limits: CallLimits
+    limits: Limits
     max_wrong: int
     clock: Clock = utc_now
 

@@ -1,0 +1,24 @@
+"""Durations as texts, in Go's form."""
+
+import re
+from datetime import timedelta
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration that *text* gives in Go's form: ``10s``, ``15m`` or ``1h30m``.
+
+    Raises:
+        ValueError: If it is in no such form, or longer than durations can be.
+    """
+    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
+        msg = f"no duration: {text!r}"
+        raise ValueError(msg)
+    parts = _DURATION.findall(text)
+    try:
+        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    except OverflowError as error:
+        msg = "too long for a duration"
+        raise ValueError(msg) from error

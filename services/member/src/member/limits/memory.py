@@ -1,0 +1,44 @@
+"""Tokens in the memory of this process: for one process alone, and while Redis is away."""
+
+from datetime import datetime
+
+from member.clock import Clock, utc_now
+from member.limits.buckets import Bucket, emptiness, taken
+
+MOST_BUCKETS = 10_000
+"""About 5 MB, whatever keys callers make up."""
+
+
+class MemoryLimiter:
+    """Counts in this process, in a bounded space."""
+
+    def __init__(self, *, most: int = MOST_BUCKETS, clock: Clock = utc_now) -> None:
+        """Keep at most so many buckets, at least 2."""
+        self._most = most
+        self._clock = clock
+        self._full_at: dict[Bucket, datetime] = {}
+
+    async def take(self, *buckets: Bucket) -> None:
+        """Take one token of each of *buckets*, or of none.
+
+        Raises:
+            LimitedError: If one of them is empty.
+        """
+        now = self._clock()
+        self._full_at |= taken({b: self._full_at.get(b, now) for b in buckets}, now)
+        if len(self._full_at) > self._most:
+            self._forget(now)
+
+    def _forget(self, now: datetime) -> None:
+        """Forget the fuller half: least is lost with it, and only once in so many calls.
+
+        Who wants an empty bucket forgotten has to empty as many others first.
+        """
+        emptiest_first = sorted(
+            self._full_at.items(), key=lambda item: emptiness(*item, now), reverse=True
+        )
+        self._full_at = dict(emptiest_first[: self._most // 2])
+
+    def __len__(self) -> int:
+        """Return how many buckets are kept."""
+        return len(self._full_at)

@@ -1,0 +1,118 @@
+"""Tokens in Redis: for all processes together."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib import resources
+from typing import Any, TypeAlias, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from member.errors import LimitedError
+from member.limits.buckets import Bucket
+
+Driver: TypeAlias = Redis | RedisCluster
+
+LUA = (resources.files("member.limits") / "take.lua").read_text("utf-8")
+
+# The braces put all buckets into one slot of a cluster. A script may touch no other slot, and one
+# script is what makes several buckets give their tokens together; what one node can do is plenty.
+_PREFIX = "member:{limits}:"
+
+_FAILURES = (RedisError, RedisClusterException, OSError)  # the second is no RedisError
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class LimiterAwayError(Exception):
+    """Redis did not decide; the text says why."""
+
+
+class RedisLimiter:
+    """Counts in Redis, by its clock. Buckets that are full again expire by themselves."""
+
+    def __init__(self, driver: Driver, *, patience: timedelta) -> None:
+        """Use *driver*, which the caller closes; wait for an answer as long as *patience*."""
+        self._patience_s = patience.total_seconds()
+        self._script = driver.register_script(LUA)
+
+    async def take(self, *buckets: Bucket) -> None:
+        """Take one token of each of *buckets*, or of none.
+
+        Raises:
+            LimitedError: If one of them is empty.
+            LimiterAwayError: If Redis does not answer, or with an error.
+        """
+        if not buckets:
+            return
+        keys = [f"{_PREFIX}{bucket.name}:{bucket.key}" for bucket in buckets]
+        times_us = [time // _MICROSECOND for bucket in buckets for time in _times(bucket)]
+        if wait_us := await self._run(keys, times_us):
+            raise LimitedError(wait_us * _MICROSECOND)
+
+    async def _run(self, keys: list[str], times_us: list[int]) -> int:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return cast("int", await self._script(keys, times_us))
+        except TimeoutError as error:
+            msg = f"no answer in {self._patience_s:g} s"
+            raise LimiterAwayError(msg) from error
+        except _FAILURES as error:
+            raise LimiterAwayError(str(error)) from error
+
+
+def _times(bucket: Bucket) -> Iterator[timedelta]:
+    yield bucket.rate.interval
+    yield bucket.rate.whole
+
+
+def open_driver(address: str) -> Driver:
+    """Return a client of the Redis at *address*; nothing is sent yet.
+
+    Args:
+        address: ``host:port``, or a ``redis://``, ``rediss://``, ``unix://`` or
+            ``redis-cluster://`` URL.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    scheme, _, rest = address.rpartition("://")
+    match scheme or "redis":
+        case "redis" | "rediss" as plain:
+            return _single(f"{plain}://{rest}")
+        case "unix" | "redis-socket":
+            return _single(f"unix://{rest}")
+        case "redis-cluster" | "rediss-cluster" as clustered:
+            return _cluster(f"{clustered.removesuffix('-cluster')}://{rest}")
+        case other:
+            msg = f"limits cannot be kept at {other}:// addresses"
+            raise ValueError(msg)
+
+
+def _single(url: str) -> Redis:
+    driver = Redis.from_url(url, **_settings())
+    pool = driver.connection_pool
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:  # it would come with each call
+        msg = f"the address of Redis says what connections for limits do not know: {error}"
+        raise ValueError(msg) from error
+    return driver
+
+
+def _cluster(url: str) -> RedisCluster:
+    return RedisCluster.from_url(url, **_settings())
+
+
+def _settings() -> dict[str, Any]:
+    # One more try, on a new connection: one that was kept may be dead, and a token that is taken
+    # twice does no harm. Time limits are those of `take`.
+    return {
+        "protocol": 2,
+        "max_connections": 2**31,
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
+        "retry": Retry(NoBackoff(), 1),
+    }

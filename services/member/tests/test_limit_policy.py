@@ -1,0 +1,128 @@
+"""Which calls are limited, and whom a limit spares."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from member.errors import LimitedError
+from member.limits.keys import typed_key
+from member.limits.memory import MemoryLimiter
+from member.limits.policy import ALLOWANCES, Limits, Rates, buckets
+from member.limits.rate import Rate
+from services.member.tests.doubles import FakeClock
+
+MINUTE = timedelta(minutes=1)
+RATE = Rate(burst=10, per=MINUTE)
+HOME, CAFE = "203.0.113.7", "198.51.100.1"
+ID = UUID(int=7)
+
+
+@pytest.fixture
+def limits(clock: FakeClock) -> Limits:
+    rates = Rates(create_member=RATE, log_in=RATE, verify_email=RATE, resend=RATE)
+    return Limits(MemoryLimiter(clock=clock), rates)
+
+
+async def given(call: Callable[[], Awaitable[None]]) -> int:
+    """Call until it is refused; return how often it was not."""
+    for done in count():
+        try:
+            await call()
+        except LimitedError:
+            return done
+    raise AssertionError
+
+
+async def log_ins(limits: Limits, address: str, membername: str = "alice") -> int:
+    return await given(lambda: limits.log_in(address, membername))
+
+
+@pytest.mark.parametrize(
+    ("call", "bursts"),
+    [
+        ("create", {"create:address": 10, "create:account": 30}),
+        ("login", {"login:address": 100, "login:account": 30, "login:pair": 10}),
+        ("password", {"password:address": 100, "password:account": 30, "password:pair": 10}),
+        ("renew", {"renew:address": 100}),
+        ("verify", {"verify:address": 10, "verify:account": 10}),
+        ("resend", {"resend:address": 100, "resend:account": 10}),
+    ],
+)
+def test_the_buckets_of_a_call_are_those_of_its_row(call: str, bursts: dict[str, int]) -> None:
+    taken = buckets(call, RATE, HOME, "alice")
+    assert {bucket.name: bucket.rate.burst for bucket in taken} == bursts
+    assert {bucket.rate.per for bucket in taken} == {MINUTE}
+
+
+def test_buckets_are_known_by_address_and_hashed_account() -> None:
+    alice = typed_key("alice")
+    keys = [bucket.key for bucket in buckets("login", RATE, "2001:db8::1", "alice")]
+    assert keys == ["2001:db8::/64", alice, f"2001:db8::/64:{alice}"]
+
+
+@pytest.mark.parametrize("call", ALLOWANCES)
+def test_a_call_without_rate_takes_nothing(call: str) -> None:
+    assert buckets(call, None, HOME, "alice") == ()
+
+
+@pytest.mark.parametrize("call", ALLOWANCES)
+def test_a_call_about_nobody_counts_by_address_alone(call: str) -> None:
+    assert [bucket.name for bucket in buckets(call, RATE, HOME)] == [f"{call}:address"]
+
+
+async def test_one_address_tries_one_account_as_often_as_the_setting_says(limits: Limits) -> None:
+    assert await log_ins(limits, HOME) == 10
+
+
+async def test_an_attack_from_one_address_locks_nobody_out(limits: Limits) -> None:
+    await log_ins(limits, CAFE)
+    await limits.log_in(HOME, "alice")
+
+
+async def test_an_attack_from_many_addresses_is_held_to_thrice_as_much(limits: Limits) -> None:
+    addresses = [f"198.51.100.{number}" for number in range(5)]
+    assert [await log_ins(limits, address) for address in addresses] == [10, 10, 10, 0, 0]
+
+
+async def test_while_log_ins_are_attacked_the_member_may_change_the_password(
+    limits: Limits,
+) -> None:
+    addresses = [f"198.51.100.{number}" for number in range(3)]
+    assert [await log_ins(limits, address) for address in addresses] == [10, 10, 10]
+    await limits.change_password(HOME, "alice")
+    await limits.renew(HOME)
+
+
+async def test_behind_one_address_ten_times_as_many_log_in(limits: Limits) -> None:
+    members = [f"member_{number}" for number in range(11)]
+    assert [await log_ins(limits, HOME, member) for member in members] == [10] * 10 + [0]
+
+
+async def test_one_inbox_gets_mails_as_the_setting_says(limits: Limits) -> None:
+    assert await given(lambda: limits.resend(CAFE, "alice@example.com")) == 10
+    assert await given(lambda: limits.resend(HOME, "ALICE@example.com")) == 0
+    assert await given(lambda: limits.resend(HOME, "bob@example.com")) == 10
+
+
+async def test_sign_ups_from_one_address_are_as_the_setting_says(limits: Limits) -> None:
+    emails = (f"{number}@example.com" for number in count())
+    assert await given(lambda: limits.create_member(HOME, next(emails))) == 10
+
+
+async def test_sign_ups_from_one_address_leave_an_email_to_its_owner(limits: Limits) -> None:
+    assert await given(lambda: limits.create_member(CAFE, "alice@example.com")) == 10
+    assert await given(lambda: limits.create_member(HOME, "alice@example.com")) == 10
+
+
+async def test_what_is_no_token_is_counted_by_its_address(limits: Limits) -> None:
+    assert await given(lambda: limits.verify_email(HOME, None)) == 10
+    assert await given(lambda: limits.verify_email(HOME, ID)) == 0
+    assert await given(lambda: limits.verify_email(CAFE, None)) == 10
+
+
+async def test_one_link_is_tried_as_often_from_all_addresses_as_from_one(limits: Limits) -> None:
+    assert await given(lambda: limits.verify_email(CAFE, ID)) == 10
+    assert await given(lambda: limits.verify_email(HOME, ID)) == 0
