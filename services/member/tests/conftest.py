@@ -12,6 +12,7 @@ from member.mail.letters import Letters
 from member.mailer import Mailer
 from member.passwords import HashCost, Passwords
 from member.service import Foundation, MemberService, member_service
+from member.settings import Settings
 from member.store import database
 from member.store.database import Database
 from member.tokens import TokenMint
@@ -103,6 +104,34 @@ async def sink() -> AsyncGenerator[tuple[SmtpSink, str]]:
     server = SmtpSink()
     async with server.running() as address:
         yield server, address
+
+
+@pytest.fixture
+def variables(redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path) -> dict[str, str]:
+    """What the program is told, with the shortest delay there is."""
+    _, smtp = sink
+    return {
+        "ENVIRONMENT": "development",
+        "DB_SOURCE": f"sqlite:///{tmp_path}/member.db",
+        "REDIS_ADDRESS": redis.url,
+        "GRPC_SERVER_ADDRESS": "127.0.0.1:0",
+        "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
+        "SMTP_ADDRESS": smtp,
+        "SMTP_SECURITY": "none",
+        "VERIFY_EMAIL_DELAY": "1s",
+        "PASSWORD_HASH_MEMORY_KIB": "64",
+        "LOG_FORMAT": "json",
+    }
+
+
+@pytest.fixture
+def settings(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Settings:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from member.parts import start
 from member.service import MemberService
 from member.tokens import TOKEN_CHARACTERS
 from member.web.pages import pages
-from member.web.server import PageServer, listen
+from member.web.server import HttpServer, listen
 from services.member.tests.browser import browse
 from services.member.tests.doubles import ALICE, ANYBODY, FakeClock, MailFolder, token_of
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 async def site(service: MemberService) -> AsyncGenerator[str]:
     """Where the pages are served."""
     stop = asyncio.Event()
-    server = PageServer(pages(service), listen("127.0.0.1", 0), grace=timedelta(seconds=1))
+    server = HttpServer(pages(service), listen("127.0.0.1", 0), grace=timedelta(seconds=1))
     async with asyncio.TaskGroup() as group:
         yield f"http://{await start(group, server, stop)}"
         stop.set()

@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -20,65 +18,25 @@ from member.demo.service import ServiceLog, member_service
 from member.demo.smtp import SmtpSink
 from member.program import Addresses, running
 from member.settings import Settings
-from member.v1 import member_pb2 as pb
-from member.v1.member_pb2_grpc import MemberServiceStub
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL
 from services.member.tests.browser import browse
 from services.member.tests.doubles import link_of
+from services.member.tests.programs import (
+    ALICE,
+    create_alice,
+    output_of,
+    output_until,
+    program,
+    stub_of,
+)
 from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
-
-ALICE = pb.CreateMemberRequest(
-    membername="alice",
-    full_name="Alice Liddell",
-    email="alice@example.com",
-    password="curiouser and curiouser",
-)
-
-
-@pytest.fixture
-def variables(redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path) -> dict[str, str]:
-    """What the program is told, with the shortest delay there is."""
-    _, smtp = sink
-    return {
-        "ENVIRONMENT": "development",
-        "DB_SOURCE": f"sqlite:///{tmp_path}/member.db",
-        "REDIS_ADDRESS": redis.url,
-        "GRPC_SERVER_ADDRESS": "127.0.0.1:0",
-        "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
-        "SMTP_ADDRESS": smtp,
-        "SMTP_SECURITY": "none",
-        "VERIFY_EMAIL_DELAY": "1s",
-        "PASSWORD_HASH_MEMORY_KIB": "64",
-        "LOG_FORMAT": "json",
-    }
-
-
-@pytest.fixture
-def settings(
-    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Settings:
-    monkeypatch.chdir(tmp_path)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    return Settings()
 
 
 @pytest.fixture
 async def addresses(settings: Settings) -> AsyncGenerator[Addresses]:
     async with running(settings) as found:
         yield found
-
-
-@asynccontextmanager
-async def stub_of(address: str) -> AsyncGenerator[MemberServiceStub]:
-    async with aio.insecure_channel(address) as channel:
-        yield MemberServiceStub(channel)
-
-
-async def create_alice(address: str) -> None:
-    async with stub_of(address) as stub:
-        await stub.CreateMember(ALICE)
 
 
 async def enqueue(redis: RedisServer, payload: bytes | None) -> None:
@@ -252,40 +210,6 @@ async def test_a_task_that_does_not_end_in_time_goes_back_into_the_queue(
         assert client.llen("asynq:{critical}:pending") == 1
 
 
-@asynccontextmanager
-async def program(variables: dict[str, str], folder: Path) -> AsyncGenerator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "member",
-        env={**os.environ, **variables},
-        cwd=folder,
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def output_until(process: Process, text: bytes) -> bytes:
-    """Return the first line with *text*."""
-    assert process.stdout is not None
-    async for line in process.stdout:
-        if text in line:
-            return line
-    pytest.fail(f"the program ended before it said {text!r}")
-
-
-async def output_of(process: Process) -> bytes:
-    """Return all that the program says until it ends."""
-    assert process.stdout is not None
-    return await process.stdout.read()
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_program_in_order(
     variables: dict[str, str], tmp_path: Path, number: signal.Signals
@@ -298,10 +222,10 @@ async def test_a_signal_stops_the_program_in_order(
 
 
 async def test_a_failed_start_of_the_task_processor_ends_the_program(
-    variables: dict[str, str], tmp_path: Path
+    variables: dict[str, str], tmp_path: Path, redis: RedisServer
 ) -> None:
-    nowhere = {**variables, "REDIS_ADDRESS": f"127.0.0.1:{free_port()}"}
-    async with program(nowhere, tmp_path) as process:
+    refused = {**variables, "REDIS_ADDRESS": f"{redis.url}?password=wrong"}
+    async with program(refused, tmp_path) as process:
         await output_until(process, b"start task processor")
         await output_until(process, b"failed to start task processor")
         assert await process.wait() == 1
@@ -338,3 +262,15 @@ async def test_a_missing_secret_ends_the_start_by_its_name(
     async with program({**variables, "ENVIRONMENT": "production"}, tmp_path) as process:
         await output_until(process, b"member: cannot start: TOKEN_SYMMETRIC_KEY is missing")
         assert await process.wait() == 2
+
+
+async def test_a_database_that_is_away_ends_the_start_with_the_reason(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = {**variables, "DB_SOURCE": f"postgresql://x:hunter2@127.0.0.1:{free_port()}/x"}
+    async with program(nowhere, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert b"member service failed" in said.splitlines()[-1]
+    assert b"Connect call failed" in said.splitlines()[-1]
+    assert b"hunter2" not in said

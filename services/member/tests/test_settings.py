@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from member.limits.rate import Rate
+from member.roles import ALL_ROLES, Role
 from member.settings import SettingsError, host_and_port, load_settings
 
 PRODUCTION = {
@@ -21,10 +22,16 @@ PRODUCTION = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and an environment without our settings."""
     monkeypatch.chdir(tmp_path)
-    others = ("REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD", "DB_SOURCE")
+    others = ("REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD", "DB_SOURCE", "ROLES")
     for name in (*PRODUCTION, *others):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+def set_production(monkeypatch: pytest.MonkeyPatch, *, without: str) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(without)
 
 
 def problems_with(monkeypatch: pytest.MonkeyPatch, without: str = "", **changes: str) -> list[str]:
@@ -88,6 +95,9 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
             {"SMTP_SECURITY": "none", "EMAIL_SENDER_PASSWORD": "secret"},
             "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network",
         ),
+        ({"REDIS_ADDRESS": "http://x:secret@y"}, "REDIS_ADDRESS: must be host:port, or a redis://"),
+        ({"REDIS_ADDRESS": "redis://:sec/ret@y"}, "REDIS_ADDRESS: must be host:port, or a redis:"),
+        ({"ROLES": "grpc,wrong"}, "ROLES: must be one or more of grpc,http,worker,relay"),
         ({"SMTP_ADDRESS": "nowhere"}, "SMTP_ADDRESS: must be host:port"),
         ({"VERIFY_EMAIL_DELAY": "0s"}, "VERIFY_EMAIL_DELAY: must be 1s to 720h"),
         ({"VERIFY_EMAIL_DELAY": "10"}, "VERIFY_EMAIL_DELAY: must be 1s to 720h, with a unit"),
@@ -100,6 +110,9 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     ids=[
         "key",
         "password",
+        "redis",
+        "slash",
+        "roles",
         "address",
         "short",
         "unit",
@@ -115,7 +128,7 @@ def test_a_setting_that_does_not_fit_is_named_without_its_value(
 ) -> None:
     (found,) = problems_with(monkeypatch, **changes)
     assert found.startswith(problem)
-    assert not {"short", "secret", "nowhere", "many"} & set(found.split())
+    assert not {"short", "secret", "nowhere", "many", "wrong", "sec"} & set(found.split())
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,3 +145,38 @@ def test_a_short_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPat
 
 def test_an_ipv6_host_stands_in_brackets() -> None:
     assert host_and_port("[::1]:8080") == ("::1", 8080)
+
+
+def test_a_process_has_all_roles_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    assert load_settings().roles == ALL_ROLES
+
+
+def test_the_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("ROLES", "worker")
+    assert load_settings(roles="grpc, http").roles == {Role.GRPC, Role.HTTP}
+
+
+@pytest.mark.parametrize(
+    ("roles", "name"),
+    [
+        ("grpc,http", "SMTP_ADDRESS"),
+        ("grpc,http", "EMAIL_SENDER_ADDRESS"),
+        ("grpc,http,relay", "PUBLIC_URL"),
+        ("relay", "TOKEN_SYMMETRIC_KEY"),
+    ],
+)
+def test_a_setting_that_no_role_uses_may_be_missing(
+    monkeypatch: pytest.MonkeyPatch, roles: str, name: str
+) -> None:
+    set_production(monkeypatch, without=name)
+    assert load_settings(roles=roles)
+
+
+@pytest.mark.parametrize("roles", ["grpc", "http", "worker"])
+def test_a_role_that_knows_tokens_needs_their_key(
+    monkeypatch: pytest.MonkeyPatch, roles: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, without="TOKEN_SYMMETRIC_KEY", ROLES=roles)
+    assert problem.startswith("TOKEN_SYMMETRIC_KEY is missing")

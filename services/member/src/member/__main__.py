@@ -1,9 +1,10 @@
 """Run the member service until SIGTERM or SIGINT; a second signal ends it at once."""
 
+import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import pyasynq
 from member.logs import set_up_logs
 from member.program import running
+from member.roles import Role, listed
 from member.settings import Settings, SettingsError, load_settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -18,7 +20,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 # To interrupt what did not end by itself, to write what became of it, and to close.
-_LEAVING_S = 8.0
+_LEAVING_S = 9.0
 
 
 class SlowStopError(Exception):
@@ -33,22 +35,35 @@ class SlowStopError(Exception):
 _NOT_OURS = (pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
 
 
-def main() -> int:
-    """Run the service; return the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the *arguments* say, those of the command line when None; return the exit code."""
+    words = _command_line().parse_args(arguments)
+    flags = {"roles": words.roles} if words.roles is not None else {}
     try:
-        settings = load_settings()
+        settings = load_settings(**flags)
     except SettingsError as error:
         sys.stderr.writelines(f"member: cannot start: {p}\n" for p in error.problems)
         return 2
     set_up_logs(json=settings.logs_json)
     try:
-        asyncio.run(_serve(settings))
+        asyncio.run(words.run(settings, words))
     except KeyboardInterrupt:  # the second one
         return 130
     except Exception as error:  # noqa: BLE001 - told, whatever it is
         _tell(error)
         return 1
     return 0
+
+
+def _command_line() -> argparse.ArgumentParser:
+    """Return what reads the arguments; a subcommand sets another ``run``."""
+    parser = argparse.ArgumentParser(prog="member", description=__doc__)
+    parser.set_defaults(run=_serve)
+    names = listed(Role)
+    parser.add_argument(
+        "--roles", metavar=names, help="what this process does; ROLES when not given, else all"
+    )
+    return parser
 
 
 def _tell(error: Exception) -> None:
@@ -70,7 +85,7 @@ def _leaves(error: Exception) -> Iterator[Exception]:
             yield error
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, _words: argparse.Namespace) -> None:
     stop, limit = _stop_signal(), asyncio.timeout(None)
     allowed_s = settings.shutdown_timeout.total_seconds() + _LEAVING_S
     try:

@@ -24,3 +24,13 @@ async def start(group: asyncio.TaskGroup, part: Part, stop: Stop) -> str:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     group.create_task(part.run(ready.set_result, stop))
     return await ready
+
+
+async def first(*events: asyncio.Event) -> None:
+    """Return once one of *events* is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()

@@ -1,74 +1,57 @@
-"""Put the parts together and run them side by side, in one program and one TaskGroup."""
+"""Put the parts together and run them side by side, in one program."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 import structlog
 
 import pyasynq
-from member import limits
-from member.mail.letters import Letters
-from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
-from member.mailer import Mailer
-from member.parts import Start, Stop, start
+from member import limits, wiring
+from member.parts import Part, start
 from member.passwords import Passwords
+from member.roles import Role, listed
 from member.rpc.server import GrpcServer
-from member.service import Foundation, MemberService, Rules, member_service
+from member.service import Foundation, MemberService, member_service
 from member.settings import Settings, host_and_port
 from member.store import database
 from member.store.database import Database
 from member.store.tables import OUTBOX
-from member.tokens import TokenMint
+from member.web.app import web_app
 from member.web.pages import pages
-from member.web.server import PageServer, bound_address, listen
-from member.worker.distributor import (
-    OutboxTaskDistributor,
-    RedisTaskDistributor,
-    TaskDistributor,
-)
-from member.worker.processor import RedisTaskProcessor, TaskProcessor
-from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
+from member.web.server import HttpServer, bound_address, listen
+from member.worker.parts import RedisPart, RelayPart, WorkerPart
 from pyasynq.outbox import Relay
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_QUEUES = {QUEUE_CRITICAL: 10, QUEUE_DEFAULT: 5}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where the program listens, and how links in mails start."""
+    """Where the program listens, and how links in mails start.
+
+    Attributes:
+        grpc: Empty without the role ``grpc``.
+    """
 
     grpc: str
     http: str
     public_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class _TaskProcessorPart:
-    processor: TaskProcessor
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """What the parts share."""
 
-    async def run(self, started: Start, stop: Stop) -> None:
-        async with self.processor.running():
-            started("")
-            await stop.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _RelayPart:
-    relay: Relay
-
-    async def run(self, started: Start, stop: Stop) -> None:
-        async with self.relay.running():
-            started("")
-            await stop.wait()
+    database: Database
+    client: pyasynq.Client
+    service: MemberService
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[Addresses]:
-    """Run everything until the end of the block, then drain.
+    """Run the roles of this process until the end of the block, then drain.
 
     Raises:
         ExceptionGroup: If a part fails, at the start or later; the others are stopped.
@@ -76,31 +59,28 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
     with closing(listen(*host_and_port(settings.http_server_address))) as listener:
         http = bound_address(listener)
         public_url = settings.public_url or f"http://{http}"
-        async with _opened(settings, public_url) as (service, processor, relay):
-            grace = settings.shutdown_timeout
-            page_server = PageServer(pages(service), listener, grace=grace)
-            grpc_server = GrpcServer(service, settings.grpc_server_address, grace=grace)
-            stop = asyncio.Event()
-            async with asyncio.TaskGroup() as group:
-                # Who takes tasks comes first, who makes them last.
-                await start(group, _TaskProcessorPart(processor), stop)
-                await start(group, _RelayPart(relay), stop)
-                await start(group, page_server, stop)
-                grpc = await start(group, grpc_server, stop)
+        async with _opened(settings) as opened:
+            app = web_app(pages(opened.service) if Role.HTTP in settings.roles else None)
+            http_server = HttpServer(app, listener, grace=settings.shutdown_timeout)
+            async with _side_by_side(http_server, _parts(settings, opened, public_url)) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
-                log.info("member service started", grpc=grpc, http=http, public_url=public_url)
+                roles = listed(settings.roles)
+                log.info(
+                    "member service started",
+                    roles=roles,
+                    grpc=grpc,
+                    http=http,
+                    public_url=public_url,
+                )
                 try:
                     yield addresses
                 finally:
                     log.info("member service stopping")
-                    stop.set()
     log.info("member service stopped")
 
 
 @asynccontextmanager
-async def _opened(
-    settings: Settings, public_url: str
-) -> AsyncGenerator[tuple[MemberService, TaskProcessor, Relay]]:
+async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
     redis = settings.redis_address.get_secret_value()
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened_database,
@@ -108,69 +88,55 @@ async def _opened(
         limits.opened(redis, settings.rates) as call_limits,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
-            distributor = _distributor(settings, opened_database, client)
             foundation = Foundation(
                 database=opened_database,
                 passwords=passwords,
-                distributor=distributor,
+                distributor=wiring.distributor(settings, opened_database, client),
                 limits=call_limits,
             )
-            service = member_service(foundation, _rules(settings))
-            mailer = _mailer(settings, opened_database, public_url)
-            processor = RedisTaskProcessor(client, _worker(settings), mailer)
-            # Also where tasks are queued at once: the outbox may hold some from before.
-            yield service, processor, Relay(OUTBOX, opened_database.engine, client)
+            service = member_service(foundation, wiring.rules(settings))
+            yield _Opened(database=opened_database, client=client, service=service)
 
 
-def _distributor(
-    settings: Settings, opened_database: Database, client: pyasynq.Client
-) -> TaskDistributor:
-    if settings.task_distributor == "redis":
-        return RedisTaskDistributor(client)
-    return OutboxTaskDistributor(OUTBOX, opened_database)
+def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Part]:
+    """Yield what the roles ask for: who takes tasks comes first, who makes them last."""
+    redis = RedisPart(opened.client, _user_of_redis(settings.roles))
+    yield redis
+    if Role.WORKER in settings.roles:
+        yield WorkerPart(wiring.processor(settings, opened.database, public_url), redis)
+    if Role.RELAY in settings.roles:
+        # Also where tasks are queued at once: the outbox may hold some from before.
+        yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
+    if Role.GRPC in settings.roles:
+        address, grace = settings.grpc_server_address, settings.shutdown_timeout
+        yield GrpcServer(opened.service, address, grace=grace)
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        token_key=settings.token_key,
-        verify_email_delay=settings.verify_email_delay,
-        max_wrong=settings.verify_email_max_wrong,
-        access_lifetime=settings.access_token_duration,
-        refresh_lifetime=settings.refresh_token_duration,
-    )
+def _user_of_redis(roles: frozenset[Role]) -> str:
+    """Return what the log says is started when Redis is asked for the first time."""
+    if Role.WORKER in roles:
+        return "task processor"
+    return "relay" if Role.RELAY in roles else "task distributor"
 
 
-def _worker(settings: Settings) -> pyasynq.Server:
-    return pyasynq.Server(
-        settings.redis_address.get_secret_value(),
-        concurrency=settings.worker_concurrency,
-        queues=_QUEUES,
-        shutdown_timeout=settings.shutdown_timeout,
-    )
+@asynccontextmanager
+async def _side_by_side(http_server: HttpServer, parts: Iterable[Part]) -> AsyncGenerator[str]:
+    """Run *parts* until the end of the block; yield the address of the last.
 
-
-def _mailer(settings: Settings, opened_database: Database, public_url: str) -> Mailer:
-    return Mailer(
-        database=opened_database,
-        mint=TokenMint(settings.token_key),
-        letters=Letters(
-            sender_name=settings.email_sender_name,
-            sender_address=settings.sender_address,
-            public_url=public_url,
-        ),
-        transport=_transport(settings),
-        lifetime=settings.verify_email_lifetime,
-    )
-
-
-def _transport(settings: Settings) -> MailTransport:
-    if not settings.smtp_address:
-        return MailboxFolder(settings.mailbox_dir)
-    host, port = host_and_port(settings.smtp_address)
-    return SmtpTransport(
-        host,
-        port,
-        security=settings.smtp_security,
-        username=settings.sender_address,
-        password=settings.email_sender_password.get_secret_value(),
-    )
+    The HTTP server, which tells how the others are, starts first and ends last.
+    """
+    stop, end = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as outer:
+        await start(outer, http_server, end)
+        try:
+            async with asyncio.TaskGroup() as group:
+                address = ""
+                for part in parts:
+                    address = await start(group, part, stop)
+                try:
+                    yield address
+                finally:
+                    http_server.drain()
+                    stop.set()
+        finally:
+            end.set()

@@ -10,10 +10,12 @@ from pydantic import model_validator as _model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
+import pyasynq
 from member.durations import duration
 from member.limits import Rates
 from member.limits.rate import Rate, rate
 from member.passwords import HashCost
+from member.roles import ALL_ROLES, FACES, Role, read_roles
 from member.store.database import url_of
 
 _KEY_CHARACTERS = 32
@@ -44,6 +46,18 @@ def _db_source(value: SecretStr) -> SecretStr:
         url_of(value.get_secret_value())
     except (ArgumentError, ValueError):
         msg = "must be sqlite:///file or postgresql://user:password@host/name"
+        raise ValueError(msg) from None  # the error may quote a password
+    return value
+
+
+def _redis_address(value: SecretStr) -> SecretStr:
+    try:
+        pyasynq.Client(value.get_secret_value())
+    except pyasynq.OptionError:
+        msg = (
+            "must be host:port, or a redis://, rediss://, unix://, redis-sentinel:// or "
+            "redis-cluster:// URL"
+        )
         raise ValueError(msg) from None  # the error may quote a password
     return value
 
@@ -85,6 +99,8 @@ class Settings(BaseSettings):
     Attributes:
         environment: ``development`` has defaults for everything; ``production`` asks
             for secrets and for addresses that others see.
+        roles: What this process does, ``grpc,http,worker,relay`` or some of them. In production
+            only the settings are needed that its roles use.
         db_source: URL of an SQLite file or a PostgreSQL database.
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
@@ -130,8 +146,11 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = "production"
+    roles: Annotated[frozenset[Role], NoDecode, BeforeValidator(read_roles)] = ALL_ROLES
     db_source: Annotated[SecretStr, AfterValidator(_db_source)] = SecretStr("sqlite:///member.db")
-    redis_address: SecretStr = SecretStr("127.0.0.1:6379")
+    redis_address: Annotated[SecretStr, AfterValidator(_redis_address)] = SecretStr(
+        "127.0.0.1:6379"
+    )
     grpc_server_address: Address = "127.0.0.1:9090"
     http_server_address: Address = "127.0.0.1:8080"
     public_url: str = ""
@@ -169,12 +188,13 @@ class Settings(BaseSettings):
         return self
 
     def _missing(self) -> list[str]:
-        needed = {
-            "TOKEN_SYMMETRIC_KEY": self.token_symmetric_key.get_secret_value(),
-            "EMAIL_SENDER_ADDRESS": self.email_sender_address,
-            "SMTP_ADDRESS": self.smtp_address,
-            "PUBLIC_URL": self.public_url,
-        }
+        needed: dict[str, str] = {}
+        if self.roles & {*FACES, Role.WORKER}:
+            needed["TOKEN_SYMMETRIC_KEY"] = self.token_symmetric_key.get_secret_value()
+        if Role.WORKER in self.roles:
+            needed["EMAIL_SENDER_ADDRESS"] = self.email_sender_address
+            needed["SMTP_ADDRESS"] = self.smtp_address
+            needed["PUBLIC_URL"] = self.public_url
         hint = "is missing (only ENVIRONMENT=development does without)"
         return [f"{name} {hint}" for name, value in needed.items() if not value]
 
@@ -224,14 +244,14 @@ class Settings(BaseSettings):
         return (by_environment if self.log_format == "auto" else self.log_format) == "json"
 
 
-def load_settings() -> Settings:
-    """Read ``app.env`` and the environment.
+def load_settings(**flags: str) -> Settings:
+    """Read ``app.env`` and the environment; *flags*, by the names of settings, win over both.
 
     Raises:
         SettingsError: If something is missing or does not fit; it names every such setting.
     """
     try:
-        return Settings()
+        return Settings.model_validate(flags)
     except ValidationError as error:
         raise SettingsError(_problems(error)) from None
 

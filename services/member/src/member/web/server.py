@@ -1,4 +1,4 @@
-"""Serve the pages."""
+"""Serve HTTP."""
 
 import asyncio
 import contextlib
@@ -8,19 +8,24 @@ from collections.abc import Callable, Generator
 from datetime import timedelta
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from member.parts import Start, Stop
 
 
-class PageServer:
-    """Serves the pages over HTTP."""
+class HttpServer:
+    """Serves one app over HTTP."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket, *, grace: timedelta) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, grace: timedelta) -> None:
         """Accept on *listener*; give requests *grace* to end when the program stops."""
         self._listener = listener
         self._grace = grace
         self._app = app
+        self._ends_at_s: float | None = None
+
+    def drain(self) -> None:
+        """Count the grace from now on, though the server goes on until it is stopped."""
+        self._ends_at_s = asyncio.get_running_loop().time() + self._grace.total_seconds()
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
@@ -28,7 +33,15 @@ class PageServer:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[self._listener]))
             await stop.wait()
+            server.config.timeout_graceful_shutdown = self._left_s()
             server.should_exit = True
+
+    def _left_s(self) -> int:
+        """Return what is left of the grace, whole seconds; at least one, to answer."""
+        grace_s = self._grace.total_seconds()
+        if self._ends_at_s is not None:
+            grace_s = self._ends_at_s - asyncio.get_running_loop().time()
+        return max(1, int(grace_s))
 
     def _config(self) -> uvicorn.Config:
         # It would show the token in the address of the page, whoever listens to it.
@@ -41,7 +54,6 @@ class PageServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=max(1, int(self._grace.total_seconds())),
         )
 
 

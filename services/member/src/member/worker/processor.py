@@ -1,7 +1,7 @@
 """Do background tasks."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import structlog
@@ -37,11 +37,8 @@ class VerifyEmailSender(Protocol):
 class RedisTaskProcessor:
     """Does the tasks that are queued in Redis."""
 
-    def __init__(
-        self, client: pyasynq.Client, server: pyasynq.Server, sender: VerifyEmailSender
-    ) -> None:
+    def __init__(self, server: pyasynq.Server, sender: VerifyEmailSender) -> None:
         """Register the handlers; nothing runs yet."""
-        self._client = client
         self._server = server
         self._sender = sender
         self._mux = pyasynq.Mux()
@@ -49,19 +46,8 @@ class RedisTaskProcessor:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Work until the end of the block; then let running tasks end.
-
-        Raises:
-            pyasynq.BrokerError: If Redis does not answer at the start; later it may be away.
-        """
-        log.info("start task processor")
-        async with AsyncExitStack() as stack:
-            try:
-                await self._client.ping()
-                await stack.enter_async_context(self._server.running(self._mux))
-            except pyasynq.PyasynqError as error:
-                log.critical("failed to start task processor", error=str(error))
-                raise
+        """Work until the end of the block; then let running tasks end."""
+        async with self._server.running(self._mux):
             yield
 
     async def process_task_send_verify_email(self, task: pyasynq.ActiveTask) -> None:

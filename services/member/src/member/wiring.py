@@ -1,0 +1,76 @@
+"""Make the parts from the settings."""
+
+import pyasynq
+from member.mail.letters import Letters
+from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
+from member.mailer import Mailer
+from member.service import Rules
+from member.settings import Settings, host_and_port
+from member.store.database import Database
+from member.store.tables import OUTBOX
+from member.tokens import TokenMint
+from member.worker.distributor import (
+    OutboxTaskDistributor,
+    RedisTaskDistributor,
+    TaskDistributor,
+)
+from member.worker.processor import RedisTaskProcessor
+from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
+
+_QUEUES = {QUEUE_CRITICAL: 10, QUEUE_DEFAULT: 5}
+
+
+def distributor(settings: Settings, database: Database, client: pyasynq.Client) -> TaskDistributor:
+    """Return what queues tasks, as TASK_DISTRIBUTOR says."""
+    if settings.task_distributor == "redis":
+        return RedisTaskDistributor(client)
+    return OutboxTaskDistributor(OUTBOX, database)
+
+
+def rules(settings: Settings) -> Rules:
+    """Return what the settings decide about tokens and mails."""
+    return Rules(
+        token_key=settings.token_key,
+        verify_email_delay=settings.verify_email_delay,
+        max_wrong=settings.verify_email_max_wrong,
+        access_lifetime=settings.access_token_duration,
+        refresh_lifetime=settings.refresh_token_duration,
+    )
+
+
+def processor(settings: Settings, database: Database, public_url: str) -> RedisTaskProcessor:
+    """Return what does tasks."""
+    server = pyasynq.Server(
+        settings.redis_address.get_secret_value(),
+        concurrency=settings.worker_concurrency,
+        queues=_QUEUES,
+        shutdown_timeout=settings.shutdown_timeout,
+    )
+    return RedisTaskProcessor(server, _mailer(settings, database, public_url))
+
+
+def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:
+    return Mailer(
+        database=database,
+        mint=TokenMint(settings.token_key),
+        letters=Letters(
+            sender_name=settings.email_sender_name,
+            sender_address=settings.sender_address,
+            public_url=public_url,
+        ),
+        transport=_transport(settings),
+        lifetime=settings.verify_email_lifetime,
+    )
+
+
+def _transport(settings: Settings) -> MailTransport:
+    if not settings.smtp_address:
+        return MailboxFolder(settings.mailbox_dir)
+    host, port = host_and_port(settings.smtp_address)
+    return SmtpTransport(
+        host,
+        port,
+        security=settings.smtp_security,
+        username=settings.sender_address,
+        password=settings.email_sender_password.get_secret_value(),
+    )

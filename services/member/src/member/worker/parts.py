@@ -1,0 +1,123 @@
+"""The parts that work on the queue, and begin when Redis answers.
+
+A Redis that refuses us, a wrong password for instance, ends the program; one that is away at the
+start does not, for people can sign up without it.
+"""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+import pyasynq
+from member.parts import Start, Stop, first
+from member.worker.processor import TaskProcessor
+from pyasynq.outbox import Relay
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_PATIENCE_S = 2.0
+_PAUSE_S = 0.5
+
+
+class RedisPart:
+    """Asks Redis until it answers once; what uses it bears with its absence from then on.
+
+    Attributes:
+        answered: Set once Redis has answered.
+    """
+
+    def __init__(self, client: pyasynq.Client, user: str) -> None:
+        """Ask with *client*; *user* is what needs Redis, in the words of the log."""
+        self.answered = asyncio.Event()
+        self._client = client
+        self._user = user
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        """Return when Redis has answered, or at *stop*; it may be away when the program starts.
+
+        Raises:
+            pyasynq.BrokerError: If Redis refuses us, for no waiting mends that.
+        """
+        start = f"start {self._user}"
+        log.info(start)
+        try:
+            await self._ask(started, stop)
+        except pyasynq.PyasynqError as error:
+            failed = f"failed to {start}"
+            log.critical(failed, error=str(error))
+            raise
+
+    async def _ask(self, started: Start, stop: Stop) -> None:
+        away = await self._problem()
+        started("")
+        if away:
+            log.warning("Redis is away; trying again until it answers", error=away)
+            while away and not stop.is_set():
+                await _set_within(stop, _PAUSE_S)
+                away = await self._problem()
+        if not away:
+            log.info("Redis answers")
+            self.answered.set()
+
+    async def _problem(self) -> str:
+        """Return why Redis does not answer, or nothing."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._client.ping()
+        except TimeoutError:
+            return "no answer in time"
+        except pyasynq.BrokerUnavailableError as error:
+            if _is_about_tls(error):
+                raise
+            return str(error)
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPart:
+    """Does tasks, once *redis* has answered."""
+
+    processor: TaskProcessor
+    redis: RedisPart
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        """Wait for Redis, then work until *stop*."""
+        started("")
+        await first(self.redis.answered, stop)
+        if self.redis.answered.is_set():
+            async with self.processor.running():
+                await stop.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPart:
+    """Moves tasks from the outbox to the queue, once *redis* has answered."""
+
+    relay: Relay
+    redis: RedisPart
+
+    async def run(self, started: Start, stop: Stop) -> None:
+        """Wait for Redis, then relay until *stop*."""
+        started("")
+        await first(self.redis.answered, stop)
+        if self.redis.answered.is_set():
+            async with self.relay.running():
+                await stop.wait()
+
+
+def _is_about_tls(error: BaseException | None) -> bool:
+    """Tell whether TLS failed, which only a change of settings mends."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,70 @@
+"""The whole program, as a process, and how tests call it."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from grpc import aio
+
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+
+ALICE = pb.CreateMemberRequest(
+    membername="alice",
+    full_name="Alice Liddell",
+    email="alice@example.com",
+    password="curiouser and curiouser",
+)
+
+
+@asynccontextmanager
+async def stub_of(address: str) -> AsyncGenerator[MemberServiceStub]:
+    async with aio.insecure_channel(address) as channel:
+        yield MemberServiceStub(channel)
+
+
+async def create_alice(address: str) -> None:
+    async with stub_of(address) as stub:
+        await stub.CreateMember(ALICE)
+
+
+@asynccontextmanager
+async def program(
+    variables: dict[str, str], folder: Path, *arguments: str
+) -> AsyncGenerator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "member",
+        *arguments,
+        env={**os.environ, **variables},
+        cwd=folder,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def output_until(process: Process, text: bytes) -> bytes:
+    """Return the first line with *text*."""
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if text in line:
+            return line
+    pytest.fail(f"the program ended before it said {text!r}")
+
+
+async def output_of(process: Process) -> bytes:
+    """Return all that the program says until it ends."""
+    assert process.stdout is not None
+    return await process.stdout.read()
