@@ -7,7 +7,7 @@ setup := @tools/setup
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
-demo: ## run the member service and watch a mail travel
+demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
 test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/test_servers.py -k kill")

@@ -3,35 +3,38 @@
 import asyncio
 import signal
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from member.demo.service import ServiceLog
-from member.demo.story import set_stage, tell
+from member.demo.stage import set_stage
+from member.demo.story import tell
 
 _TITLE = """\
-A member signs up and gets a verification mail.
+Two members sign up and get verification mails, though the service and Redis fail meanwhile.
 
-The service stores the member, queues the task "send verify email" in Redis with pyasynq,
-and answers at once. A background worker takes the task when it is due and sends the mail.
+The service stores a member together with the task "send verify email", and answers at once.
+A relay moves the task to Redis; a background worker takes it when it is due and sends the mail.
 Everything runs in a temporary folder and on loopback ports of its own.
 """
+
+_LEAST_DELAY_S = 3  # the acts happen while the first task waits
 
 
 def main() -> int:
     """Run the demo; return the exit code."""
     arguments = _arguments().parse_args()
-    log = ServiceLog()
+    lines: list[str] = []
     try:
-        asyncio.run(_demo(log, arguments.delay))
+        asyncio.run(_demo(lines, arguments.delay))
     except asyncio.CancelledError:
         _complain("interrupted; everything that was started is stopped")
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it was, tell it with the logs
-        _complain(f"the demo failed: {_reason(error)}", log)
+        _complain(f"the demo failed: {_reason(error)}", lines)
         return 1
-    print("\nDone: the member is verified, and nothing is left running.")  # noqa: T201
+    print("\nDone: both members are verified, and nothing is left running.")  # noqa: T201
     return 0
 
 
@@ -39,19 +42,27 @@ def _arguments() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m member.demo", description=_TITLE.partition("\n")[0])
     parser.add_argument(
         "--delay",
-        type=int,
+        type=_delay,
         default=10,
         metavar="SECONDS",
-        help="wait before the mail, at least 1; the lesson's 10 unless told",
+        help=f"wait before the mails, at least {_LEAST_DELAY_S}; the lesson's 10 unless told",
     )
     return parser
 
 
-async def _demo(log: ServiceLog, delay_s: int) -> None:
+def _delay(text: str) -> int:
+    """Return the delay that *text* gives, seconds."""
+    if int(text) < _LEAST_DELAY_S:
+        msg = f"must be at least {_LEAST_DELAY_S}"
+        raise ArgumentTypeError(msg)
+    return int(text)
+
+
+async def _demo(lines: list[str], delay_s: int) -> None:
     print(_TITLE, flush=True)  # noqa: T201
     _end_by_signal()
     with TemporaryDirectory(prefix="member-demo-", ignore_cleanup_errors=True) as folder:
-        async with set_stage(Path(folder), log, delay_s=delay_s) as stage:
+        async with set_stage(Path(folder), lines, delay_s=delay_s) as stage:
             await tell(stage)
 
 
@@ -79,11 +90,11 @@ def _reason(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
-def _complain(why: str, log: ServiceLog | None = None) -> None:
+def _complain(why: str, lines: Sequence[str] = ()) -> None:
     sys.stderr.write(f"\n{why}\n")
-    if log and log.lines:
+    if lines:
         sys.stderr.write("\nWhat the service logged:\n")
-        sys.stderr.writelines(f"  {line}\n" for line in log.lines[-60:])
+        sys.stderr.writelines(f"  {line}\n" for line in lines[-60:])
 
 
 if __name__ == "__main__":

