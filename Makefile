@@ -25,6 +25,8 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 	$(setup) check lint-imports
 	$(setup) check deptry src
 	$(setup) check env -C services/member deptry src
+	$(setup) check hadolint services/member/deploy/Dockerfile
+	$(setup) check check-jsonschema --builtin-schema vendor.compose-spec --quiet services/member/deploy/compose.yaml
 
 check: lint test ## all that CI does: lint and test
 
