@@ -13,6 +13,7 @@ LEAVES = [
     errors.InvalidInputError((Violation("email", "wrong"),)),
     errors.AlreadyExistsError(("email",)),
     errors.DistributeError("send verify email", "Redis is away"),
+    errors.StoreUnavailableError(),
     errors.LinkUnknownError(),
     errors.LinkExpiredError(),
     errors.LinkReplacedError(),

@@ -16,6 +16,7 @@ from member.errors import (
     LinkUnknownError,
     MailError,
     MemberError,
+    StoreUnavailableError,
 )
 
 
@@ -31,6 +32,7 @@ STATUSES: Mapping[type[MemberError], Status] = {
     InvalidInputError: Status(StatusCode.INVALID_ARGUMENT, HTTPStatus.UNPROCESSABLE_ENTITY),
     AlreadyExistsError: Status(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
     DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
+    StoreUnavailableError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
     LinkReplacedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),

@@ -1,14 +1,26 @@
 """Open the database, bring it up to date, and hand out transactions."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from member.errors import StoreUnavailableError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -16,6 +28,18 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
 }
 _MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
+
+_PATIENCE_S = 10.0
+"""Longest transaction, the wait for a connection included."""
+
+_LOCK_PATIENCE_MS = 8000
+"""Longest wait for SQLite's write lock; shorter, so that SQLite says itself what is wrong."""
+
+# Beside the parts of the program that keep one: enough for the RPCs that run at once.
+_CONNECTIONS = 20
+
+# Classes of SQLSTATE that pass: connection, rollback, resources, operator, system.
+_PASSING = ("08", "40", "53", "57", "58")
 
 
 _transaction: ContextVar[AsyncSession] = ContextVar("transaction")
@@ -34,8 +58,12 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction: committed at the end of the block, undone if it raises."""
-        async with AsyncSession(self.engine) as session, session.begin():
+        """Yield a transaction: committed at the end of the block, undone if it raises.
+
+        Raises:
+            StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
+        """
+        async with _available(), AsyncSession(self.engine) as session, session.begin():
             outer = _transaction.set(session)
             try:
                 yield session
@@ -53,10 +81,45 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction that only reads, so it waits for no writer."""
+        """Yield a transaction that only reads, so it waits for no writer.
+
+        Raises:
+            StoreUnavailableError: As for `writing`.
+        """
         reader = self.engine.execution_options(member_reads=True)
-        async with AsyncSession(reader) as session, session.begin():
+        async with _available(), AsyncSession(reader) as session, session.begin():
             yield session
+
+
+@asynccontextmanager
+async def _available() -> AsyncGenerator[None]:
+    """Tell a database that cannot answer now from one that was asked something wrong."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            yield
+    except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
+        if not passes(error):
+            raise
+        log.warning("database not available", reason=_reason(error))
+        raise StoreUnavailableError from error
+
+
+def passes(error: Exception) -> bool:
+    """Tell whether what *error* says of the database may be otherwise in a moment."""
+    match error:
+        case OSError():
+            return True
+        case OperationalError():  # only SQLite's: the file is locked, or the disk full
+            return True
+        case DBAPIError(orig=orig, connection_invalidated=lost):
+            return lost or str(getattr(orig, "sqlstate", None)).startswith(_PASSING)
+        case _:
+            return False
+
+
+def _reason(error: Exception) -> str:
+    orig = getattr(error, "orig", None) or error
+    return f"{type(orig).__name__}: {orig}"
 
 
 @asynccontextmanager
@@ -70,11 +133,14 @@ async def opened(source: str) -> AsyncGenerator[Database]:
         url_of(source),
         # The text of an error must not quote what members typed.
         hide_parameters=True,
-        pool_pre_ping=True,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine.sync_engine, "checkout", _refuse_lost)
     try:
         await _migrate(engine)
         yield Database(engine)
@@ -104,7 +170,8 @@ def url_of(source: str) -> URL:
 def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
     connection.isolation_level = None  # transactions begin where we say, not at a guess
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "busy_timeout = 15000"):
+    busy_timeout = f"busy_timeout = {_LOCK_PATIENCE_MS}"
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", busy_timeout):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -113,6 +180,12 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at the start: one taken later can fail instead of wait."""
     reads = connection.get_execution_options().get("member_reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
+    """Let the pool replace a connection that the server closed; to ask the server costs more."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 async def _migrate(engine: AsyncEngine) -> None:
