@@ -73,6 +73,11 @@ class Crowd:
         return True
 
 
+def people(count: int) -> list[str]:
+    """Return *count* names."""
+    return [f"m{number:04}" for number in range(count)]
+
+
 def sign_up(name: str) -> pb.CreateMemberRequest:
     """Return what *name* asks for."""
     return pb.CreateMemberRequest(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.member.tests.faults.crowd import Crowd
+from services.member.tests.faults.crowd import Crowd, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
@@ -66,7 +66,7 @@ class Trial:
         self._world = world
         self._callers = callers
         self._calls: list[asyncio.Task[None]] = []
-        self._names = [f"m{number:04}" for number in range(sign_ups)]
+        self._names = people(sign_ups)
         self.patient, self.hasty = Crowd(address), Crowd(address)
 
     async def live_and_die(self, number: int, deadly: tuple[str, ...]) -> None:

@@ -56,13 +56,17 @@ class World:
         async with database.opened(self.db_source) as db, db.reading() as session:
             return set(await session.scalars(select(MemberRow.membername)))
 
+    async def rows(self) -> int:
+        """Return how many tasks the outbox holds."""
+        async with database.opened(self.db_source) as db:
+            return await _rows(db)
+
     async def verified(self, address: str) -> set[str]:
         """Return whom the links in the mails verify; each is used once."""
         return set(await verified(address, self.boxes.tokens().values()))
 
 
 async def _rows(db: Database) -> int:
-    """Return how many tasks the outbox holds."""
     async with db.reading() as session:
         return await session.scalar(select(func.count()).select_from(OUTBOX.table)) or 0
 

@@ -1,26 +1,17 @@
 """Open the database, bring it up to date, and hand out transactions."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import structlog
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import (
-    DBAPIError,
-    DisconnectionError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from member.errors import StoreUnavailableError
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+from member.store.availability import available
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -29,18 +20,11 @@ _DRIVERS = {
 }
 _MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
 
-_PATIENCE_S = 10.0
-"""Longest transaction, the wait for a connection included."""
-
 _LOCK_PATIENCE_MS = 8000
-"""Longest wait for SQLite's write lock; shorter, so that SQLite says itself what is wrong."""
+"""Longest wait for SQLite's write lock; SQLite then says so, before the transaction is too long."""
 
-# Beside the parts of the program that keep one: enough for the RPCs that run at once.
 _CONNECTIONS = 20
-
-# Classes of SQLSTATE that pass: connection, rollback, resources, operator, system.
-_PASSING = ("08", "40", "53", "57", "58")
-
+"""Of one program. A relay keeps one, its listener another; what is left waits its turn."""
 
 _transaction: ContextVar[AsyncSession] = ContextVar("transaction")
 
@@ -63,7 +47,7 @@ class Database:
         Raises:
             StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
         """
-        async with _available(), AsyncSession(self.engine) as session, session.begin():
+        async with available(), AsyncSession(self.engine) as session, session.begin():
             outer = _transaction.set(session)
             try:
                 yield session
@@ -87,39 +71,8 @@ class Database:
             StoreUnavailableError: As for `writing`.
         """
         reader = self.engine.execution_options(member_reads=True)
-        async with _available(), AsyncSession(reader) as session, session.begin():
+        async with available(), AsyncSession(reader) as session, session.begin():
             yield session
-
-
-@asynccontextmanager
-async def _available() -> AsyncGenerator[None]:
-    """Tell a database that cannot answer now from one that was asked something wrong."""
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            yield
-    except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
-        if not passes(error):
-            raise
-        log.warning("database not available", reason=_reason(error))
-        raise StoreUnavailableError from error
-
-
-def passes(error: Exception) -> bool:
-    """Tell whether what *error* says of the database may be otherwise in a moment."""
-    match error:
-        case OSError():
-            return True
-        case OperationalError():  # only SQLite's: the file is locked, or the disk full
-            return True
-        case DBAPIError(orig=orig, connection_invalidated=lost):
-            return lost or str(getattr(orig, "sqlstate", None)).startswith(_PASSING)
-        case _:
-            return False
-
-
-def _reason(error: Exception) -> str:
-    orig = getattr(error, "orig", None) or error
-    return f"{type(orig).__name__}: {orig}"
 
 
 @asynccontextmanager
