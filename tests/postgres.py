@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 
 class MissingPostgresError(RuntimeError):
@@ -29,12 +29,20 @@ class PostgresServer:
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self.home, _other_user())
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Start the server, on what it holds."""
         options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
 
+    def halt(self, mode: Literal["fast", "immediate"]) -> None:
+        """End the server: in order, or without a word and with repairs at the next start."""
+        self._run("pg_ctl", "stop", "-D", self._data, "-m", mode)
+
     def stop(self) -> None:
         if (self._data / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
+            self.halt("immediate")
         shutil.rmtree(self.home)
 
     def new_database(self) -> str:

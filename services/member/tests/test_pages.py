@@ -9,6 +9,7 @@ import pytest
 from member.mailer import Mailer
 from member.parts import start
 from member.service import MemberService
+from member.store import availability
 from member.tokens import TOKEN_CHARACTERS
 from member.web.pages import pages
 from member.web.server import HttpServer, listen
@@ -91,3 +92,13 @@ async def test_a_token_is_not_logged(link: str, caplog: pytest.LogCaptureFixture
 async def test_what_somebody_typed_does_not_become_markup(site: str) -> None:
     page = await browse(f"{site}/verify-email?token=%3Cscript%3Ealert(1)%3C/script%3E")
     assert "<script>" not in page.text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_without_its_database_the_page_asks_to_try_again(
+    link: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(availability, "PATIENCE_S", 0)
+    page = await browse(link, method)
+    assert (page.status, page.scene) == (503, "StoreUnavailableError")
+    assert "Please try again in a moment." in page.text

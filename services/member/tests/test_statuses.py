@@ -23,6 +23,7 @@ LEAVES = [
     errors.MemberUnknownError(),
     errors.LimitedError(timedelta(seconds=7)),
     errors.DistributeError("send verify email", "Redis is away"),
+    errors.StoreUnavailableError(),
     errors.LinkUnknownError(),
     errors.LinkExpiredError(),
     errors.LinkReplacedError(),

@@ -15,6 +15,7 @@
     ├── MemberUnknownError        there is no such member
     ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
+    ├── StoreUnavailableError     the database cannot answer now
     ├── LinkError                 a verification link cannot verify
     │   ├── LinkUnknownError      nobody was sent this link
     │   ├── LinkExpiredError      it is too old
@@ -146,6 +147,14 @@ class DistributeError(MemberError):
         super().__init__(f"failed to distribute task to {task}: {reason}")
         self.task = task
         self.reason = reason
+
+
+class StoreUnavailableError(MemberError):
+    """The database cannot answer now; the same call may succeed in a moment."""
+
+    def __init__(self) -> None:
+        """Say no more than that: what the database said is for the log."""
+        super().__init__("the members' database is not available now: try again in a moment")
 
 
 class LinkError(MemberError):

@@ -19,6 +19,7 @@ from member.errors import (
     MemberError,
     MemberUnknownError,
     PermissionDeniedError,
+    StoreUnavailableError,
     UnauthenticatedError,
 )
 
@@ -39,6 +40,7 @@ STATUSES: Mapping[type[MemberError], Status] = {
     MemberUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LimitedError: Status(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
+    StoreUnavailableError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
     LinkReplacedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),

@@ -8,7 +8,10 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from member.store.availability import available
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -17,6 +20,11 @@ _DRIVERS = {
 }
 _MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
 
+_LOCK_PATIENCE_MS = 8000
+"""Longest wait for SQLite's write lock; SQLite then says so, before the transaction is too long."""
+
+_CONNECTIONS = 20
+"""Of one program. A relay keeps one, its listener another; what is left waits its turn."""
 
 _transaction: ContextVar[AsyncSession] = ContextVar("transaction")
 
@@ -34,8 +42,12 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction: committed at the end of the block, undone if it raises."""
-        async with AsyncSession(self.engine) as session, session.begin():
+        """Yield a transaction: committed at the end of the block, undone if it raises.
+
+        Raises:
+            StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
+        """
+        async with available(), AsyncSession(self.engine) as session, session.begin():
             outer = _transaction.set(session)
             try:
                 yield session
@@ -53,9 +65,13 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction that only reads, so it waits for no writer."""
+        """Yield a transaction that only reads, so it waits for no writer.
+
+        Raises:
+            StoreUnavailableError: As for `writing`.
+        """
         reader = self.engine.execution_options(member_reads=True)
-        async with AsyncSession(reader) as session, session.begin():
+        async with available(), AsyncSession(reader) as session, session.begin():
             yield session
 
 
@@ -70,11 +86,14 @@ async def opened(source: str) -> AsyncGenerator[Database]:
         url_of(source),
         # The text of an error must not quote what members typed.
         hide_parameters=True,
-        pool_pre_ping=True,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine.sync_engine, "checkout", _refuse_lost)
     try:
         await _migrate(engine)
         yield Database(engine)
@@ -104,7 +123,8 @@ def url_of(source: str) -> URL:
 def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
     connection.isolation_level = None  # transactions begin where we say, not at a guess
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "busy_timeout = 15000"):
+    busy_timeout = f"busy_timeout = {_LOCK_PATIENCE_MS}"
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", busy_timeout):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -113,6 +133,12 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at the start: one taken later can fail instead of wait."""
     reads = connection.get_execution_options().get("member_reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
+    """Let the pool replace a connection that the server closed; to ask the server costs more."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 async def _migrate(engine: AsyncEngine) -> None:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from member import locales
 from member.callers import Caller
-from member.errors import LinkError
+from member.errors import LinkError, MemberError, StoreUnavailableError
 from member.service import MemberService
 from member.statuses import status_of
 from member.web.texts import TEXTS
@@ -54,7 +54,8 @@ def pages(service: MemberService) -> FastAPI:
 
     app.get("/verify-email")(look)
     app.post("/verify-email")(confirm)
-    app.add_exception_handler(LinkError, _link_error)
+    for kind in (LinkError, StoreUnavailableError):
+        app.add_exception_handler(kind, _error_page)
     app.middleware("http")(_add_headers)
     return app
 
@@ -63,8 +64,8 @@ def _caller(request: Request) -> Caller:
     return Caller(address=request.client.host if request.client else "")
 
 
-async def _link_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, LinkError):
+async def _error_page(request: Request, error: Exception) -> Response:
+    if not isinstance(error, MemberError):
         raise error
     return _page(request, type(error).__name__, status_of(error).http)
 

@@ -57,7 +57,7 @@ class RedisTaskDistributor:
         Raises:
             DistributeError: If Redis did not take it, or not within five seconds.
         """
-        async with _described("send verify email"):
+        async with _described("send verify email"), asyncio.timeout(_PATIENCE_S):
             task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
             info = await self._client.enqueue(task)
         log.info(
@@ -86,8 +86,7 @@ class OutboxTaskDistributor:
         """Write the task "send verify email".
 
         Raises:
-            DistributeError: If an option is not allowed, or the database does not answer within
-                five seconds.
+            DistributeError: If an option is not allowed.
             LookupError: Outside a transaction.
             SQLAlchemyError: If the database did not take it.
         """
@@ -111,8 +110,7 @@ class OutboxTaskDistributor:
 async def _described(task: str) -> AsyncGenerator[None]:
     """Turn what the queue raises into the error of the service."""
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            yield
+        yield
     except pyasynq.PyasynqError as error:
         raise DistributeError(task, str(error)) from error
     except TimeoutError as error:

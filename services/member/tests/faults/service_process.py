@@ -1,0 +1,90 @@
+"""The program as a process of its own."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[4]
+PATIENCE_S = 20
+
+_NUMBERS = itertools.count(1)
+
+
+class ServiceProcess:
+    """A running member service, which writes its log into a file."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    async def address(self) -> str:
+        """Return where it serves gRPC, once it does."""
+        await wait_until(lambda: self.ended or self._events("member service started"), PATIENCE_S)
+        assert not self.ended, self.said
+        return str(self._events("member service started")[0]["grpc"])
+
+    async def ends(self) -> int:
+        """Return the exit code, once it has ended."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it at once, if it still runs."""
+        if not self.ended:
+            self._process.send_signal(signal.SIGKILL)
+        await self.ends()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.returncode is not None
+
+    @property
+    def said(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text()
+
+    def _events(self, name: str) -> list[dict[str, Any]]:
+        *whole, _cut_off = self.said.split("\n")
+        events = [json.loads(line) for line in whole if line.startswith("{")]
+        return [event for event in events if event["event"] == name]
+
+
+@asynccontextmanager
+async def service_process(
+    variables: Mapping[str, str], folder: Path, *, deadly: tuple[str, ...] = ()
+) -> AsyncGenerator[ServiceProcess]:
+    """Run the program in *folder* until the end of the block, then kill it.
+
+    Args:
+        variables: Its settings.
+        folder: Where it runs and writes its log.
+        deadly: Where it shall die by itself, as `services.member.tests.faults.dying` takes it.
+    """
+    module = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
+    log = folder / f"{next(_NUMBERS)}.log"
+    with log.open("wb") as written:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *module,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+            cwd=folder,
+            stdout=written,
+            stderr=written,
+        )
+    running = ServiceProcess(process, log)
+    try:
+        yield running
+    finally:
+        await running.kill()

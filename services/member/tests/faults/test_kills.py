@@ -1,0 +1,116 @@
+"""Wherever the program is killed on the way from sign-up to mail: one mail for each member."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.service_process import service_process
+from services.member.tests.faults.world import World
+
+SHARE = 60
+"""Sign-ups in each life of the program; a few more give up when they are refused."""
+
+GIVE_UP = 5
+
+DISTRIBUTOR = "member.worker.distributor"
+PROCESSOR = "member.worker.processor"
+QUERIES = "member.store.queries"
+RELAY = "pyasynq.outbox.relay"
+REDIS = "pyasynq.broker.redis.process"
+DISTRIBUTE = "OutboxTaskDistributor.distribute_task_send_verify_email"
+PROCESS = "RedisTaskProcessor.process_task_send_verify_email"
+
+# Where SIGKILL comes, in the order of the way, and at which call: late enough that others were
+# through before, early enough that others are not.
+DEATHS = [
+    # The member and its task are written, but not committed.
+    ("after", "30", DISTRIBUTOR, DISTRIBUTE),
+    # They are committed, but the caller has no answer.
+    ("after", "30", "member.rpc.servicer", "MemberServicer.CreateMember"),
+    # The relay has read the row, but Redis has no task.
+    ("before", "2", RELAY, "Relay._send"),
+    # Redis has the task, but the row is there.
+    ("before", "2", RELAY, "Relay._write"),
+    # The row is deleted, but that is not committed.
+    ("after", "2", RELAY, "Relay._write"),
+    # It is committed, but the receipt in Redis stays for long.
+    ("before", "2", RELAY, "Relay._shorten"),
+    # A worker has taken the task, and done nothing.
+    ("before", "20", PROCESSOR, PROCESS),
+    # It has read the member, but there is no verification.
+    ("before", "20", QUERIES, "insert_verification"),
+    # There is one, but it is not committed.
+    ("after", "20", QUERIES, "insert_verification"),
+    # It is committed, but the mail is not sent.
+    ("before", "20", "member.mail.transport", "SmtpTransport.send"),
+    # The mail is sent, but nobody has noted so: it is sent again.
+    ("after", "20", "member.mail.transport", "SmtpTransport.send"),
+    # It is noted, but not committed: the same.
+    ("after", "20", QUERIES, "mark_verification_sent"),
+    # It is committed, but the task is not done.
+    ("after", "20", PROCESSOR, PROCESS),
+    ("before", "2", REDIS, "RedisProcess.settle"),
+    # The task is done.
+    ("after", "2", REDIS, "RedisProcess.settle"),
+]
+
+
+class Trial:
+    """One program after the other, each but the last killed; the crowd goes on signing up."""
+
+    def __init__(self, world: World, callers: asyncio.TaskGroup, sign_ups: int) -> None:
+        address = world.variables["GRPC_SERVER_ADDRESS"]
+        self._world = world
+        self._callers = callers
+        self._calls: list[asyncio.Task[None]] = []
+        self._names = people(sign_ups)
+        self.patient, self.hasty = Crowd(address), Crowd(address)
+
+    async def live_and_die(self, number: int, deadly: tuple[str, ...]) -> None:
+        """Let some sign up at a program that dies."""
+        world, hasty = self._world, [f"h{number}_{caller}" for caller in range(GIVE_UP)]
+        async with service_process(world.variables, world.folder, deadly=deadly) as service:
+            await service.address()
+            for call in (self.patient.sign_up(self._next(SHARE)), self.hasty.try_once(hasty)):
+                self._calls.append(self._callers.create_task(call))
+            assert await service.ends() == -signal.SIGKILL
+        await world.end_leases()
+
+    async def finish(self) -> None:
+        """Let all others sign up, and wait for everybody's answer."""
+        await self.patient.sign_up(self._names)
+        await asyncio.wait(self._calls)
+
+    def _next(self, count: int) -> list[str]:
+        taken, self._names = self._names[:count], self._names[count:]
+        return taken
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("db_source", "sign_ups", "deaths"),
+    [("postgresql", 1000, DEATHS), ("sqlite", 400, DEATHS[::3])],
+    ids=["postgresql", "sqlite"],
+    indirect=["db_source"],
+)
+async def test_wherever_the_program_is_killed_each_member_gets_one_mail_whose_link_verifies(
+    world: World, sign_ups: int, deaths: Sequence[tuple[str, ...]]
+) -> None:
+    async with asyncio.TaskGroup() as callers:
+        trial = Trial(world, callers, sign_ups)
+        [await trial.live_and_die(number, deadly) for number, deadly in enumerate(deaths)]
+        async with service_process(world.variables, world.folder) as service:
+            address = await service.address()
+            await trial.finish()
+            members = await world.members()
+            await world.calm(members)
+            verified = await world.verified(address)
+    assert len(trial.patient.answered) == sign_ups
+    assert trial.patient.answered | trial.hasty.answered <= members
+    assert world.boxes.letters.keys() == members
+    # Who died between sending a mail and noting so sends it again: the same, byte for byte.
+    assert world.boxes.differing() == {}
+    assert verified == members

@@ -1,0 +1,33 @@
+"""Several programs on one database and one Redis do the work of one."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.service_process import service_process
+from services.member.tests.faults.world import World
+
+SIGN_UPS = 300
+PROGRAMS = 3
+
+
+@pytest.mark.parametrize("db_source", ["postgresql", "sqlite"], indirect=True)
+async def test_three_programs_send_each_member_one_mail(world: World) -> None:
+    names = people(SIGN_UPS)
+    free = {**world.variables, "GRPC_SERVER_ADDRESS": "127.0.0.1:0"}
+    async with AsyncExitStack() as stack:
+        services = [
+            await stack.enter_async_context(service_process(free, world.folder))
+            for _ in range(PROGRAMS)
+        ]
+        crowds = [Crowd(await service.address()) for service in services]
+        await asyncio.gather(
+            *(crowd.sign_up(names[place::PROGRAMS]) for place, crowd in enumerate(crowds))
+        )
+        await world.calm(names)
+        verified = await world.verified(await services[0].address())
+    assert [crowd.refusals for crowd in crowds] == [[]] * PROGRAMS
+    assert [len(letters) for letters in world.boxes.letters.values()] == [1] * SIGN_UPS
+    assert verified == set(names)

@@ -1,0 +1,45 @@
+"""Redis goes, or takes nothing more, while people sign up: nobody is refused, all mails follow."""
+
+import asyncio
+from contextlib import closing
+
+import pytest
+
+from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.service_process import service_process
+from services.member.tests.faults.world import World
+from tests.waiting import wait_until
+
+SIGN_UPS = 200
+
+# Redis is what breaks; databases differ below.
+pytestmark = pytest.mark.parametrize("db_source", ["postgresql"], indirect=True)
+
+
+async def test_while_redis_is_away_everybody_signs_up_and_the_mails_follow(world: World) -> None:
+    names = people(SIGN_UPS)
+    async with service_process(world.variables, world.folder) as service:
+        crowd = Crowd(await service.address())
+        async with asyncio.TaskGroup() as callers:
+            callers.create_task(crowd.sign_up(names))
+            await wait_until(lambda: len(crowd.answered) > SIGN_UPS / 4)
+            await asyncio.to_thread(world.redis.stop)
+        await crowd.sign_up(["late"])
+        await asyncio.to_thread(world.redis.start)
+        await world.calm([*names, "late"])
+    assert crowd.refusals == []
+    assert world.boxes.differing() == {}
+
+
+async def test_while_redis_is_full_everybody_signs_up_and_the_mails_follow(world: World) -> None:
+    names = people(SIGN_UPS)
+    async with service_process(world.variables, world.folder) as service:
+        crowd = Crowd(await service.address())
+        with closing(world.redis.client()) as redis:
+            redis.config_set("maxmemory", "1")  # noeviction: it refuses whatever needs memory
+            await crowd.sign_up(names)
+            assert await world.rows() == SIGN_UPS
+            redis.config_set("maxmemory", "0")
+        await world.calm(names)
+    assert crowd.refusals == []
+    assert world.boxes.differing() == {}
