@@ -38,4 +38,4 @@ def die_at(when: str, count: int, module: str, function: str) -> None:
 
 if __name__ == "__main__":
     die_at(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
-    sys.exit(main())
+    sys.exit(main([]))
