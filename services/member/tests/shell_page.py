@@ -17,6 +17,9 @@ from pathlib import Path
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 _END = "the block has ended with"
 
+PATIENCE_S = 45.0
+"""What one block may take."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellBlock:
@@ -77,15 +80,26 @@ async def bash(folder: Path, variables: Mapping[str, str]) -> AsyncGenerator[Pro
 async def run_block(shell: Process, block: ShellBlock) -> None:
     """Run *block*, and check what it prints."""
     assert shell.stdin is not None
-    assert shell.stdout is not None
     shell.stdin.write(f"{block.commands}echo {_END} $?\n".encode())
-    printed = ""
+    printed: list[str] = []
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            status = await _status(shell, printed)
+    except TimeoutError:
+        msg = f"line {block.line} did not end within {PATIENCE_S:g} s; it printed:\n"
+        raise AssertionError(msg + "".join(printed)) from None
+    block.check("".join(printed), status)
+
+
+async def _status(shell: Process, printed: list[str]) -> int:
+    """Gather what a block prints; return its exit status."""
+    assert shell.stdout is not None
     async for line in shell.stdout:
         text = line.decode()
         if text.startswith(_END):
-            return block.check(printed, int(text.removeprefix(_END)))
-        printed += text
-    raise AssertionError(f"line {block.line} ended the shell after it printed:\n{printed}")
+            return int(text.removeprefix(_END))
+        printed.append(text)
+    raise AssertionError("the shell ended after it printed:\n" + "".join(printed))
 
 
 async def run_shell_page(
