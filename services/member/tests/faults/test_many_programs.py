@@ -28,6 +28,5 @@ async def test_three_programs_send_each_member_one_mail(world: World) -> None:
         )
         await world.calm(names)
         verified = await world.verified(await services[0].address())
-    assert [crowd.refusals for crowd in crowds] == [[]] * PROGRAMS
     assert [len(letters) for letters in world.boxes.letters.values()] == [1] * SIGN_UPS
     assert verified == set(names)
