@@ -15,6 +15,7 @@ from member.parts import Start, Stop, start
 from member.passwords import Passwords
 from member.rpc.server import GrpcServer
 from member.service import Foundation, MemberService, Rules, member_service
+from member.service.housekeeping import Housekeeping
 from member.service.limits import Unlimited
 from member.settings import Settings, host_and_port
 from member.store import database
@@ -29,6 +30,7 @@ from member.worker.distributor import (
     TaskDistributor,
 )
 from member.worker.processor import RedisTaskProcessor, TaskProcessor
+from member.worker.schedule import periodic_tasks
 from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
 from pyasynq.outbox import Relay
 
@@ -49,9 +51,10 @@ class Addresses:
 @dataclass(frozen=True, slots=True)
 class _TaskProcessorPart:
     processor: TaskProcessor
+    scheduler: pyasynq.Scheduler
 
     async def run(self, started: Start, stop: Stop) -> None:
-        async with self.processor.running():
+        async with self.processor.running(), self.scheduler.running():
             started("")
             await stop.wait()
 
@@ -80,10 +83,11 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
             grace = settings.shutdown_timeout
             page_server = PageServer(pages(service), listener, grace=grace)
             grpc_server = GrpcServer(service, settings.grpc_server_address, grace=grace)
+            periodic = periodic_tasks(settings.redis_address.get_secret_value())
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 # Who takes tasks comes first, who makes them last.
-                await start(group, _TaskProcessorPart(processor), stop)
+                await start(group, _TaskProcessorPart(processor, periodic), stop)
                 await start(group, _RelayPart(relay), stop)
                 await start(group, page_server, stop)
                 grpc = await start(group, grpc_server, stop)
@@ -116,7 +120,9 @@ async def _opened(
             )
             service = member_service(foundation, _rules(settings))
             mailer = _mailer(settings, opened_database, public_url)
-            processor = RedisTaskProcessor(client, _worker(settings), mailer)
+            processor = RedisTaskProcessor(
+                client, _worker(settings), mailer, Housekeeping(database=opened_database)
+            )
             # Also where tasks are queued at once: the outbox may hold some from before.
             yield service, processor, Relay(OUTBOX, opened_database.engine, client)
 
