@@ -11,7 +11,7 @@ from member.callers import Caller
 from member.limits import Limits, Rates
 from member.limits.memory import MemoryLimiter
 from member.members import SignUp
-from member.service import Rules
+from member.service import MemberService, Rules
 from member.worker.distributor import DistributeOptions
 from member.worker.tasks import PayloadSendVerifyEmail
 
@@ -108,3 +108,9 @@ def link_of(mail: EmailMessage) -> str:
 def token_of(mail: EmailMessage) -> str:
     """Return the token in the link of *mail*."""
     return link_of(mail).partition("token=")[2]
+
+
+async def as_member(service: MemberService, sign_up: SignUp) -> Caller:
+    """Return a caller in a session of a member that signed up so."""
+    logged_in = await service.sessions.log_in(ANYBODY, sign_up.membername, sign_up.password)
+    return replace(ANYBODY, access_token=logged_in.tokens.access_token)

@@ -67,6 +67,16 @@ async def test_the_task_waits_in_redis_until_it_is_due(
     assert sink[0].mails.empty()
 
 
+async def test_the_program_schedules_its_housekeeping(
+    addresses: Addresses, redis: RedisServer
+) -> None:
+    assert addresses.grpc
+    async with pyasynq.Inspector(redis.url) as inspector:
+        await wait_until(inspector.scheduler_entries)
+        [entry] = await inspector.scheduler_entries()
+    assert (entry.spec, entry.task.type) == ("@hourly", "task:purge_expired")
+
+
 async def test_a_mail_that_is_refused_for_ever_is_not_tried_again(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:

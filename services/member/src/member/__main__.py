@@ -4,18 +4,23 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import pyasynq
+from member.administration import grant, revoke
+from member.errors import MemberUnknownError
 from member.logs import set_up_logs
 from member.program import running
 from member.roles import Role, listed
 from member.settings import Settings, SettingsError, load_settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+Change: TypeAlias = Callable[[Settings, str], Awaitable[None]]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -32,7 +37,7 @@ class SlowStopError(Exception):
 
 
 # Redis, the database or an address is not to be had, or something does not end.
-_NOT_OURS = (pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
+_NOT_OURS = (MemberUnknownError, pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +68,23 @@ def _command_line() -> argparse.ArgumentParser:
     parser.add_argument(
         "--roles", metavar=names, help="what this process does; ROLES when not given, else all"
     )
+    commands = parser.add_subparsers(title="administration")
+    _add_command(commands, "grant", grant, "make a member an administrator")
+    _add_command(commands, "revoke", revoke, "make an administrator an ordinary member again")
     return parser
+
+
+def _add_command(commands: Any, name: str, change: Change, help_text: str) -> None:  # noqa: ANN401 - argparse has no name for it
+    """Add a command that does something to one member."""
+
+    async def run(settings: Settings, words: argparse.Namespace) -> None:
+        await change(settings, words.membername)
+        log.info("done", command=name, membername=words.membername)
+
+    command = commands.add_parser(name, help=help_text, description=help_text)
+    command.add_argument("membername")
+    # It asks for the database alone, and so for no more settings than the relay.
+    command.set_defaults(run=run, roles=Role.RELAY.value)
 
 
 def _tell(error: Exception) -> None:

@@ -22,6 +22,7 @@ from member.web.app import web_app
 from member.web.pages import pages
 from member.web.server import HttpServer, bound_address, listen
 from member.worker.parts import RedisPart, RelayPart, WorkerPart
+from member.worker.schedule import periodic_tasks
 from pyasynq.outbox import Relay
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -103,7 +104,9 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
     redis = RedisPart(opened.client, _user_of_redis(settings.roles))
     yield redis
     if Role.WORKER in settings.roles:
-        yield WorkerPart(wiring.processor(settings, opened.database, public_url), redis)
+        processor = wiring.processor(settings, opened.database, public_url)
+        scheduler = periodic_tasks(settings.redis_address.get_secret_value())
+        yield WorkerPart(processor, scheduler, redis)
     if Role.RELAY in settings.roles:
         # Also where tasks are queued at once: the outbox may hold some from before.
         yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)

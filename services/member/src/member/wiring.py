@@ -5,6 +5,7 @@ from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
 from member.service import Rules
+from member.service.housekeeping import Housekeeping
 from member.settings import Settings, host_and_port
 from member.store.database import Database
 from member.store.tables import OUTBOX
@@ -46,7 +47,8 @@ def processor(settings: Settings, database: Database, public_url: str) -> RedisT
         queues=_QUEUES,
         shutdown_timeout=settings.shutdown_timeout,
     )
-    return RedisTaskProcessor(server, _mailer(settings, database, public_url))
+    mailer, housekeeping = _mailer(settings, database, public_url), Housekeeping(database=database)
+    return RedisTaskProcessor(server, mailer, housekeeping)
 
 
 def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:

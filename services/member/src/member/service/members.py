@@ -63,7 +63,7 @@ class Members:
         viewer = await self.sessions.viewer(caller)
         if not viewer.member.is_admin:
             raise PermissionDeniedError
-        limit, after = _page_size(size), _name_in(token)
+        limit, after = _page_size(size), page_position(token)
         async with self.database.reading() as session:
             found = await store.members.after(session, after, limit=limit + 1)
         shown = tuple(found[:limit])
@@ -167,8 +167,12 @@ def _token_after(member: Member) -> str:
     return base64.urlsafe_b64encode(member.membername.encode()).decode()
 
 
-def _name_in(page_token: str) -> str:
-    """Return the member name that the last page ended with, or an empty text for the first."""
+def page_position(page_token: str) -> str:
+    """Return the member name that the last page ended with, or an empty text for the first.
+
+    Raises:
+        InvalidInputError: If *page_token* is none.
+    """
     try:
         name = base64.b64decode(page_token, altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):

@@ -182,7 +182,8 @@ class Sessions:
 
     def _tokens(self, session: Session) -> SessionTokens:
         now = self.clock()
-        access_expires_at = now + self.access_lifetime
+        # A session that is not renewed ends, and with it what it gave out.
+        access_expires_at = min(now + self.access_lifetime, session.expires_at)
         access = AccessClaim(session.member_id, session.id)
         return SessionTokens(
             access_token=self.access.token(access, now=now, expires_at=access_expires_at),

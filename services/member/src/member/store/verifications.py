@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from member.store.tables import VerificationRow
+from member.store.tables import MemberRow, VerificationRow
 from member.verification import Verification
 
 
@@ -19,10 +19,19 @@ async def insert(session: AsyncSession, verification: Verification) -> None:
 async def by_id(
     session: AsyncSession, verification_id: UUID, *, lock: bool = False
 ) -> Verification | None:
-    """Return a verification, or None; *lock* it until the transaction ends."""
+    """Return a verification, or None; *lock* it and its member until the transaction ends."""
     query = select(VerificationRow).where(VerificationRow.id == verification_id)
+    if lock:
+        await _lock_member(session, verification_id)
     row = await session.scalar(query.with_for_update() if lock else query)
     return row and _verification(row)
+
+
+async def _lock_member(session: AsyncSession, verification_id: UUID) -> None:
+    """Lock the member first, as all do: who locks in another order waits for them for ever."""
+    query = select(MemberRow.id).join(VerificationRow, VerificationRow.member_id == MemberRow.id)
+    query = query.where(VerificationRow.id == verification_id)
+    await session.execute(query.with_for_update(of=MemberRow))
 
 
 async def current(session: AsyncSession, member_id: UUID) -> Verification | None:
@@ -64,6 +73,11 @@ async def count_wrong_attempt(session: AsyncSession, verification_id: UUID) -> N
     """Count a wrong token that named this verification."""
     more = VerificationRow.wrong_attempts + 1
     await session.execute(_change(verification_id).values(wrong_attempts=more))
+
+
+async def forget_replaced(session: AsyncSession, *, before: datetime) -> None:
+    """Forget verifications that a newer mail replaced *before* this."""
+    await session.execute(delete(VerificationRow).where(VerificationRow.replaced_at < before))
 
 
 def _change(verification_id: UUID) -> Update:

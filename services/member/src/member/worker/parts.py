@@ -78,9 +78,10 @@ class RedisPart:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPart:
-    """Does tasks, once *redis* has answered."""
+    """Does tasks and queues the periodic ones, once *redis* has answered."""
 
     processor: TaskProcessor
+    scheduler: pyasynq.Scheduler
     redis: RedisPart
 
     async def run(self, started: Start, stop: Stop) -> None:
@@ -88,7 +89,7 @@ class WorkerPart:
         started("")
         await first(self.redis.answered, stop)
         if self.redis.answered.is_set():
-            async with self.processor.running():
+            async with self.processor.running(), self.scheduler.running():
                 await stop.wait()
 
 

@@ -9,7 +9,12 @@ import structlog
 import pyasynq
 from member.errors import MailPointlessError, MailRefusedError
 from member.mailer import Delivery
-from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadError, PayloadSendVerifyEmail
+from member.worker.tasks import (
+    TASK_PURGE_EXPIRED,
+    TASK_SEND_VERIFY_EMAIL,
+    PayloadError,
+    PayloadSendVerifyEmail,
+)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -25,6 +30,10 @@ class TaskProcessor(Protocol):
         """Do one task "send verify email"."""
         ...
 
+    async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
+        """Do one task "purge expired"."""
+        ...
+
 
 class VerifyEmailSender(Protocol):
     """Sends verification mails."""
@@ -34,15 +43,25 @@ class VerifyEmailSender(Protocol):
         ...
 
 
+class Purger(Protocol):
+    """Removes what nobody can use any more."""
+
+    async def purge(self) -> None:
+        """Remove it; doing so again does no harm."""
+        ...
+
+
 class RedisTaskProcessor:
     """Does the tasks that are queued in Redis."""
 
-    def __init__(self, server: pyasynq.Server, sender: VerifyEmailSender) -> None:
+    def __init__(self, server: pyasynq.Server, sender: VerifyEmailSender, purger: Purger) -> None:
         """Register the handlers; nothing runs yet."""
         self._server = server
         self._sender = sender
+        self._purger = purger
         self._mux = pyasynq.Mux()
         self._mux.handle(TASK_SEND_VERIFY_EMAIL)(self.process_task_send_verify_email)
+        self._mux.handle(TASK_PURGE_EXPIRED)(self.process_task_purge_expired)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -70,3 +89,13 @@ class RedisTaskProcessor:
             payload=payload.to_json().decode(),
             delivery=delivery.name.lower(),
         )
+
+    async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
+        """Remove what nobody can use any more.
+
+        Raises:
+            SQLAlchemyError: If the database did not do it; a retry may.
+        """
+        log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
+        await self._purger.purge()
+        log.info("processed task", task_id=task.id, type=task.type)

@@ -1,4 +1,4 @@
-"""The task "send verify email", as the queue holds it. Names and JSON are the contract."""
+"""The tasks, as the queue holds them. Names and JSON are the contract."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,9 +7,11 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 TASK_SEND_VERIFY_EMAIL = "task:send_verify_email"
+TASK_PURGE_EXPIRED = "task:purge_expired"
 QUEUE_CRITICAL = "critical"
 QUEUE_DEFAULT = "default"
 SEND_VERIFY_EMAIL_MAX_RETRY = 10
+PURGE_EXPIRED_AT = "@hourly"
 
 
 class PayloadError(ValueError):

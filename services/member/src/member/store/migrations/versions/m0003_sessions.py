@@ -24,8 +24,8 @@ def downgrade() -> None:
     """Drop them, and with them who is an administrator."""
     op.drop_table("sign_ups")
     op.drop_table("sessions")
-    with op.batch_alter_table("members") as members:
-        members.drop_column("role")
+    # Not as a batch: on SQLite that drops the table, and with it what belongs to the members.
+    op.drop_column("members", "role")
 
 
 def _make_sessions() -> None:

@@ -1,0 +1,36 @@
+"""Make members administrators, and take it back; who runs the service does so by command."""
+
+from member import store
+from member.errors import MemberUnknownError
+from member.members import Role
+from member.settings import Settings
+from member.store import database
+
+
+async def grant(settings: Settings, membername: str) -> None:
+    """Make a member an administrator.
+
+    Raises:
+        MemberUnknownError: If there is no such member.
+        SQLAlchemyError: If the database does not answer.
+    """
+    await _set_role(settings, membername, "admin")
+
+
+async def revoke(settings: Settings, membername: str) -> None:
+    """Make an administrator an ordinary member again.
+
+    Raises:
+        MemberUnknownError: If there is no such member.
+        SQLAlchemyError: If the database does not answer.
+    """
+    await _set_role(settings, membername, "member")
+
+
+async def _set_role(settings: Settings, membername: str, role: Role) -> None:
+    async with (
+        database.opened(settings.db_source.get_secret_value()) as opened,
+        opened.writing() as session,
+    ):
+        if not await store.members.set_role(session, membername, role):
+            raise MemberUnknownError
