@@ -1,6 +1,7 @@
 """The languages that mails and pages exist in."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
 Locale: TypeAlias = Literal["en", "zh-TW"]
@@ -9,6 +10,10 @@ LOCALES: tuple[Locale, ...] = get_args(Locale)
 DEFAULT: Locale = "en"
 
 _TAG = re.compile(r"[A-Za-z]{1,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
+_ENTRY = re.compile(
+    r"(?P<tag>[A-Za-z0-9_*-]+)(?:\s*;\s*q=(?P<q>[01](?:\.\d{0,3})?))?", re.IGNORECASE
+)
+_BY_LANGUAGE: Mapping[str, Locale] = {"en": "en", "zh": "zh-TW", "*": DEFAULT}
 
 
 def is_tag(text: str) -> bool:
@@ -18,9 +23,23 @@ def is_tag(text: str) -> bool:
 
 def nearest(tag: str) -> Locale:
     """Return the language closest to *tag*: any Chinese reads ``zh-TW``, the rest English."""
-    return "zh-TW" if tag.lower().partition("-")[0].partition("_")[0] == "zh" else DEFAULT
+    return _spoken(tag) or DEFAULT
 
 
 def accepted(header: str) -> Locale:
-    """Return the language for an ``Accept-Language`` *header*: that of its first entry."""
-    return nearest(header.partition(",")[0].partition(";")[0].strip())
+    """Return the language that an ``Accept-Language`` *header* likes best of ours.
+
+    Entries are weighed by their ``q``; what is no entry, or in no language of ours, is passed over.
+    """
+    entries = [found for text in header.split(",") if (found := _ENTRY.fullmatch(text.strip()))]
+    wanted = [entry for entry in entries if _weight(entry) > 0 and _spoken(entry["tag"])]
+    best = max(wanted, key=_weight, default=None)
+    return nearest(best["tag"]) if best else DEFAULT
+
+
+def _weight(entry: re.Match[str]) -> float:
+    return float(entry["q"] or 1)
+
+
+def _spoken(tag: str) -> Locale | None:
+    return _BY_LANGUAGE.get(re.split("[-_]", tag.lower())[0])

@@ -1,0 +1,45 @@
+"""The language that a browser is answered in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from member.locales import LOCALES, Locale, accepted
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        ("en-US,en;q=0.9", "en"),
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-TW"),
+        ("zh-CN", "zh-TW"),
+        ("ZH-hant", "zh-TW"),
+        ("fr, zh-TW;q=0.8", "zh-TW"),
+        ("zh-TW;q=0.2, en ; q=0.7", "en"),
+        ("fr, de;q=0.9, *;q=0.1", "en"),
+    ],
+)
+def test_the_language_that_is_liked_best_is_taken(header: str, locale: Locale) -> None:
+    assert accepted(header) == locale
+
+
+def test_of_languages_liked_alike_the_first_is_taken() -> None:
+    assert (accepted("zh, en"), accepted("en, zh")) == ("zh-TW", "en")
+
+
+def test_a_language_of_no_weight_is_not_wanted() -> None:
+    assert accepted("zh;q=0, fr") == "en"
+
+
+@pytest.mark.parametrize("header", ["", "de", "fr-CA, de;q=0.5", ",;q=1,", "en;q=2", "*"])
+def test_who_reads_neither_language_reads_english(header: str) -> None:
+    assert accepted(header) == "en"
+
+
+def test_what_is_no_entry_is_passed_over() -> None:
+    assert accepted("en;q=nan, zh;q=0.1, en;level=1") == "zh-TW"
+
+
+@given(st.text())
+def test_no_header_breaks_the_choice(header: str) -> None:
+    assert accepted(header) in LOCALES
