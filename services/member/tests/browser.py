@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPResponse
@@ -21,9 +22,15 @@ class Page:
     headers: Message
 
 
-async def browse(link: str, method: str = "GET", language: str = "en") -> Page:
+async def browse(
+    link: str,
+    method: str = "GET",
+    language: str = "en",
+    headers: Mapping[str, str] | None = None,
+) -> Page:
     """Ask for *link* and return the page."""
-    request = Request(link, method=method, headers={"Accept-Language": language})
+    sent = {"Accept-Language": language, **(headers or {})}
+    request = Request(link, method=method, headers=sent)
     return await asyncio.to_thread(_ask, request)
 
 

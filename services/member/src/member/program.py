@@ -61,7 +61,12 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         public_url = settings.public_url or f"http://{http}"
         async with _opened(settings) as opened:
             app = web_app(pages(opened.service) if Role.HTTP in settings.roles else None)
-            http_server = HttpServer(app, listener, grace=settings.shutdown_timeout)
+            http_server = HttpServer(
+                app,
+                listener,
+                grace=settings.shutdown_timeout,
+                trusted_proxies=settings.trusted_proxies,
+            )
             async with _side_by_side(http_server, _parts(settings, opened, public_url)) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
                 roles = listed(settings.roles)
@@ -108,8 +113,12 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
         # Also where tasks are queued at once: the outbox may hold some from before.
         yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
     if Role.GRPC in settings.roles:
-        address, grace = settings.grpc_server_address, settings.shutdown_timeout
-        yield GrpcServer(opened.service, address, grace=grace)
+        yield GrpcServer(
+            opened.service,
+            settings.grpc_server_address,
+            grace=settings.shutdown_timeout,
+            trusted_proxies=settings.trusted_proxies,
+        )
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:

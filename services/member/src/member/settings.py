@@ -15,6 +15,7 @@ from member.durations import duration
 from member.limits import Rates
 from member.limits.rate import Rate, rate
 from member.passwords import HashCost
+from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, FACES, Role, read_roles
 from member.store.database import url_of
 
@@ -105,6 +106,7 @@ class Settings(BaseSettings):
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
         http_server_address: Where the page server listens; port 0 takes a free one.
+        trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is believed.
         public_url: How browsers reach the page server; links in mails start with it.
         token_symmetric_key: Key of all tokens, at least 32 characters.
         access_token_duration: How long an access token is good.
@@ -153,6 +155,7 @@ class Settings(BaseSettings):
     )
     grpc_server_address: Address = "127.0.0.1:9090"
     http_server_address: Address = "127.0.0.1:8080"
+    trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(read_networks)] = ()
     public_url: str = ""
     token_symmetric_key: SecretStr = SecretStr("")
     email_sender_name: str = "Member Service"

@@ -9,6 +9,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from member.parts import Start, Stop
+from member.proxies import Networks
 from member.rpc.interceptor import RpcInterceptor
 from member.rpc.servicer import MemberServicer
 from member.service import MemberService
@@ -23,11 +24,19 @@ _RPCS_AT_ONCE = 256
 class GrpcServer:
     """Serves the member service over gRPC."""
 
-    def __init__(self, service: MemberService, address: str, *, grace: timedelta) -> None:
+    def __init__(
+        self,
+        service: MemberService,
+        address: str,
+        *,
+        grace: timedelta,
+        trusted_proxies: Networks = (),
+    ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops."""
         self._service = service
         self._address = address
         self._grace = grace
+        self._trusted_proxies = trusted_proxies
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
@@ -47,7 +56,9 @@ class GrpcServer:
             options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
             maximum_concurrent_rpcs=_RPCS_AT_ONCE,
         )
-        add_MemberServiceServicer_to_server(MemberServicer(self._service), server)
+        add_MemberServiceServicer_to_server(
+            MemberServicer(self._service, self._trusted_proxies), server
+        )
         return server, _add_health(server)
 
 

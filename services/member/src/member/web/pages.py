@@ -4,6 +4,7 @@ Opening it changes nothing, so a mail scanner that fetches links verifies nobody
 button on it posts, and only that verifies.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeAlias
@@ -13,10 +14,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from member import locales
-from member.callers import Caller
-from member.errors import LinkError
+from member.errors import LimitedError, LinkError
 from member.service import MemberService
 from member.statuses import status_of
+from member.web.callers import caller_of
 from member.web.texts import TEXTS
 
 Next: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -45,28 +46,33 @@ def pages(service: MemberService) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
     async def look(request: Request, token: str = "") -> Response:
-        already = await service.verifications.look(_caller(request), token)
+        already = await service.verifications.look(caller_of(request), token)
         return _page(request, "already" if already else "confirm")
 
     async def confirm(request: Request, token: str = "") -> Response:
-        verified = await service.verifications.verify(_caller(request), token)
+        verified = await service.verifications.verify(caller_of(request), token)
         return _page(request, "already" if verified.already else "verified")
 
     app.get("/verify-email")(look)
     app.post("/verify-email")(confirm)
     app.add_exception_handler(LinkError, _link_error)
+    app.add_exception_handler(LimitedError, _limited_error)
     app.middleware("http")(_add_headers)
     return app
-
-
-def _caller(request: Request) -> Caller:
-    return Caller(address=request.client.host if request.client else "")
 
 
 async def _link_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, LinkError):
         raise error
     return _page(request, type(error).__name__, status_of(error).http)
+
+
+async def _limited_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LimitedError):
+        raise error
+    page = _page(request, type(error).__name__, status_of(error).http)
+    page.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+    return page
 
 
 async def _add_headers(request: Request, call_next: Next) -> Response:

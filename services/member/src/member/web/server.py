@@ -11,16 +11,25 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from member.parts import Start, Stop
+from member.proxies import Networks
+from member.web.callers import BehindProxies
 
 
 class HttpServer:
     """Serves one app over HTTP."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, grace: timedelta) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        grace: timedelta,
+        trusted_proxies: Networks = (),
+    ) -> None:
         """Accept on *listener*; give requests *grace* to end when the program stops."""
         self._listener = listener
         self._grace = grace
-        self._app = app
+        self._app = BehindProxies(app, trusted_proxies)
         self._ends_at_s: float | None = None
 
     def drain(self) -> None:
@@ -54,6 +63,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
         )
 
 

@@ -27,6 +27,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkExpiredError": "This link has expired",
             "LinkReplacedError": "A newer mail replaced this link",
             "LinkLockedError": "This link is locked",
+            "LimitedError": "Too many attempts",
         },
         bodies={
             "confirm": "Press the button to confirm that this address is yours.",
@@ -37,6 +38,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "Please open the link of the newest mail.",
             "LinkLockedError": "There were too many wrong attempts. "
             "Please ask for a new verification mail.",
+            "LimitedError": "Please wait a minute, and try again.",
         },
     ),
     "zh-TW": Text(
@@ -49,6 +51,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkExpiredError": "此連結已過期",
             "LinkReplacedError": "此連結已被較新的郵件取代",
             "LinkLockedError": "此連結已鎖定",
+            "LimitedError": "嘗試次數過多",
         },
         bodies={
             "confirm": "請按下按鈕，確認這個地址是您的。",
@@ -58,6 +61,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkExpiredError": "請重新索取驗證郵件。",
             "LinkReplacedError": "請開啟最新郵件中的連結。",
             "LinkLockedError": "錯誤嘗試次數過多。請重新索取驗證郵件。",
+            "LimitedError": "請稍候一分鐘，然後再試一次。",
         },
     ),
 }
