@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPResponse
@@ -21,16 +23,23 @@ class Page:
     headers: Message
 
 
-async def browse(link: str, method: str = "GET", language: str = "en") -> Page:
+async def browse(
+    link: str,
+    method: str = "GET",
+    language: str = "en",
+    headers: Mapping[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Page:
     """Ask for *link* and return the page."""
-    request = Request(link, method=method, headers={"Accept-Language": language})
-    return await asyncio.to_thread(_ask, request)
+    sent = {"Accept-Language": language, **(headers or {})}
+    request = Request(link, method=method, headers=sent)
+    return await asyncio.to_thread(_ask, request, context)
 
 
-def _ask(request: Request) -> Page:
+def _ask(request: Request, context: ssl.SSLContext | None) -> Page:
     try:
         response: HTTPResponse
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request, timeout=10, context=context) as response:
             return _page(response.status, response.read(), response.headers)
     except HTTPError as error:
         with error:

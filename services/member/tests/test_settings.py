@@ -105,6 +105,10 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         ({"DB_SOURCE": "mysql://x:secret@y/z"}, "DB_SOURCE: must be sqlite:///file or"),
         ({"DB_SOURCE": "nowhere"}, "DB_SOURCE: must be sqlite:///file or postgresql://"),
         ({"LIMIT_LOGIN_MEMBER": "many"}, "LIMIT_LOGIN_MEMBER: must be off, or how often in which"),
+        (
+            {"TRUSTED_PROXIES": "10.0.0.0/8,wrong"},
+            "TRUSTED_PROXIES: must be addresses and networks",
+        ),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
     ],
     ids=[
@@ -120,6 +124,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "database",
         "no URL",
         "limit",
+        "proxies",
         "number",
     ],
 )

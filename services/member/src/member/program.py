@@ -18,6 +18,7 @@ from member.settings import Settings, host_and_port
 from member.store import database
 from member.store.database import Database
 from member.store.tables import OUTBOX
+from member.tls import Certificate
 from member.web.app import web_app
 from member.web.pages import pages
 from member.web.server import HttpServer, bound_address, listen
@@ -48,6 +49,7 @@ class _Opened:
     database: Database
     client: pyasynq.Client
     service: MemberService
+    certificate: Certificate | None
 
 
 @asynccontextmanager
@@ -59,10 +61,17 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
     """
     with closing(listen(*host_and_port(settings.http_server_address))) as listener:
         http = bound_address(listener)
-        public_url = settings.public_url or f"http://{http}"
+        scheme = "https" if settings.certificate_files else "http"
+        public_url = settings.public_url or f"{scheme}://{http}"
         async with _opened(settings) as opened:
             app = web_app(pages(opened.service) if Role.HTTP in settings.roles else None)
-            http_server = HttpServer(app, listener, grace=settings.shutdown_timeout)
+            http_server = HttpServer(
+                app,
+                listener,
+                grace=settings.shutdown_timeout,
+                trusted_proxies=settings.trusted_proxies,
+                certificate=opened.certificate,
+            )
             async with _side_by_side(http_server, _parts(settings, opened, public_url)) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
                 roles = listed(settings.roles)
@@ -72,6 +81,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
                     grpc=grpc,
                     http=http,
                     public_url=public_url,
+                    tls=opened.certificate is not None,
                 )
                 try:
                     yield addresses
@@ -96,7 +106,12 @@ async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
                 limits=call_limits,
             )
             service = member_service(foundation, wiring.rules(settings))
-            yield _Opened(database=opened_database, client=client, service=service)
+            yield _Opened(
+                database=opened_database,
+                client=client,
+                service=service,
+                certificate=wiring.certificate(settings),
+            )
 
 
 def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Part]:
@@ -111,8 +126,13 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
         # Also where tasks are queued at once: the outbox may hold some from before.
         yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
     if Role.GRPC in settings.roles:
-        address, grace = settings.grpc_server_address, settings.shutdown_timeout
-        yield GrpcServer(opened.service, address, grace=grace)
+        yield GrpcServer(
+            opened.service,
+            settings.grpc_server_address,
+            grace=settings.shutdown_timeout,
+            trusted_proxies=settings.trusted_proxies,
+            certificate=opened.certificate,
+        )
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:

@@ -15,8 +15,10 @@ from member.durations import duration
 from member.limits import Rates
 from member.limits.rate import Rate, rate
 from member.passwords import HashCost
+from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, FACES, Role, read_roles
 from member.store.database import url_of
+from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
 
@@ -105,6 +107,9 @@ class Settings(BaseSettings):
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
         http_server_address: Where the page server listens; port 0 takes a free one.
+        trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is believed.
+        tls_cert_file: Certificate and its chain, PEM; with it both servers speak TLS alone.
+        tls_key_file: Its key, PEM, without password.
         public_url: How browsers reach the page server; links in mails start with it.
         token_symmetric_key: Key of all tokens, at least 32 characters.
         access_token_duration: How long an access token is good.
@@ -153,6 +158,9 @@ class Settings(BaseSettings):
     )
     grpc_server_address: Address = "127.0.0.1:9090"
     http_server_address: Address = "127.0.0.1:8080"
+    trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(read_networks)] = ()
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
     public_url: str = ""
     token_symmetric_key: SecretStr = SecretStr("")
     email_sender_name: str = "Member Service"
@@ -180,7 +188,7 @@ class Settings(BaseSettings):
 
     @_model_validator(mode="after")
     def _complete(self) -> Self:
-        problems = self._weak()
+        problems = [*self._weak(), *self._unfit()]
         if self.environment == "production":
             problems += [*self._missing(), *self._shown()]
         if problems:
@@ -203,10 +211,27 @@ class Settings(BaseSettings):
             return []
         return [f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters"]
 
+    def _unfit(self) -> list[str]:
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            return ["TLS_CERT_FILE and TLS_KEY_FILE need each other"]
+        try:
+            if self.certificate_files:
+                load(self.certificate_files)
+        except CertificateError as error:
+            return [f"{'TLS_KEY_FILE' if error.of_key else 'TLS_CERT_FILE'}: {error}"]
+        return []
+
     def _shown(self) -> list[str]:
         if self.smtp_security != "none" or not self.email_sender_password.get_secret_value():
             return []
         return ["SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network"]
+
+    @property
+    def certificate_files(self) -> CertificateFiles | None:
+        """What TLS needs; None without TLS."""
+        if self.tls_cert_file is None or self.tls_key_file is None:
+            return None
+        return CertificateFiles(self.tls_cert_file, self.tls_key_file)
 
     @property
     def token_key(self) -> bytes:

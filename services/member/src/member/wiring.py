@@ -9,6 +9,7 @@ from member.service.housekeeping import Housekeeping
 from member.settings import Settings, host_and_port
 from member.store.database import Database
 from member.store.tables import OUTBOX
+from member.tls import Certificate
 from member.tokens import TokenMint
 from member.worker.distributor import (
     OutboxTaskDistributor,
@@ -26,6 +27,12 @@ def distributor(settings: Settings, database: Database, client: pyasynq.Client) 
     if settings.task_distributor == "redis":
         return RedisTaskDistributor(client)
     return OutboxTaskDistributor(OUTBOX, database)
+
+
+def certificate(settings: Settings) -> Certificate | None:
+    """Return what the servers show; None without TLS."""
+    files = settings.certificate_files
+    return Certificate(files) if files else None
 
 
 def rules(settings: Settings) -> Rules:

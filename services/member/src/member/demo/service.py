@@ -74,6 +74,8 @@ async def member_service(
         "GRPC_SERVER_ADDRESS": "127.0.0.1:0",
         "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
         "PUBLIC_URL": "",
+        "TLS_CERT_FILE": "",
+        "TLS_KEY_FILE": "",
         "SMTP_ADDRESS": smtp,
         "SMTP_SECURITY": "none",
         "EMAIL_SENDER_ADDRESS": "welcome@example.com",

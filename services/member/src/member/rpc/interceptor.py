@@ -12,8 +12,8 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from member.errors import MemberError
+from member.rpc.callers import Context
 from member.rpc.errors import rich_status
-from member.rpc.servicer import Context
 from member.statuses import status_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -2,16 +2,20 @@
 
 import socket
 from datetime import timedelta
+from typing import Any
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from member.parts import Start, Stop
+from member.proxies import Networks
 from member.rpc.interceptor import RpcInterceptor
 from member.rpc.servicer import MemberServicer
 from member.service import MemberService
+from member.tls import Certificate, Loaded
 from member.v1 import member_pb2
 from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
@@ -23,16 +27,29 @@ _RPCS_AT_ONCE = 256
 class GrpcServer:
     """Serves the member service over gRPC."""
 
-    def __init__(self, service: MemberService, address: str, *, grace: timedelta) -> None:
-        """Listen on *address*; give RPCs *grace* to end when the program stops."""
+    def __init__(
+        self,
+        service: MemberService,
+        address: str,
+        *,
+        grace: timedelta,
+        trusted_proxies: Networks = (),
+        certificate: Certificate | None = None,
+    ) -> None:
+        """Listen on *address*; give RPCs *grace* to end when the program stops.
+
+        With a *certificate* it speaks TLS alone.
+        """
         self._service = service
         self._address = address
         self._grace = grace
+        self._trusted_proxies = trusted_proxies
+        self._certificate = certificate
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
         server, health = self._server()
-        address = _bind(server, self._address)
+        address = _bind(server, self._address, self._certificate)
         await server.start()
         started(address)
         try:
@@ -47,7 +64,9 @@ class GrpcServer:
             options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
             maximum_concurrent_rpcs=_RPCS_AT_ONCE,
         )
-        add_MemberServiceServicer_to_server(MemberServicer(self._service), server)
+        add_MemberServiceServicer_to_server(
+            MemberServicer(self._service, self._trusted_proxies), server
+        )
         return server, _add_health(server)
 
 
@@ -59,16 +78,35 @@ def _add_health(server: aio.Server) -> HealthServicer:
     return health
 
 
-def _bind(server: aio.Server, address: str) -> str:
+def _bind(server: aio.Server, address: str, certificate: Certificate | None) -> str:
     host, _, port = address.rpartition(":")
     try:
         _try(host.strip("[]"), int(port))
-        bound = server.add_insecure_port(address)
+        if certificate:
+            bound = server.add_secure_port(address, _credentials(certificate))
+        else:
+            bound = server.add_insecure_port(address)
     except (OSError, RuntimeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         msg = f"cannot serve gRPC on {address}: {reason}"
         raise OSError(msg) from error
     return f"{host}:{bound}"
+
+
+def _credentials(certificate: Certificate) -> grpc.ServerCredentials:
+    shown = certificate.current()
+
+    def newer() -> Any:  # noqa: ANN401 - grpc's types know no None
+        """Return what to show from now on, None for the same; asked at every connection."""
+        nonlocal shown
+        before, shown = shown, certificate.current()
+        return None if shown is before else _configuration(shown)
+
+    return grpc.dynamic_ssl_server_credentials(_configuration(shown), newer)
+
+
+def _configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(loaded.key, loaded.chain)])
 
 
 def _try(host: str, port: int) -> None:

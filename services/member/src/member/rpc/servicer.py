@@ -2,27 +2,26 @@
 # ruff: noqa: N802
 
 from datetime import datetime
-from typing import Any, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc import aio
 
-from member.callers import Caller, bearer_token
+from member.callers import Caller
 from member.members import Changes, Member, SignUp
+from member.proxies import Networks
+from member.rpc.callers import Context, caller_of
 from member.service import MemberService
 from member.sessions import SessionTokens
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceServicer
 
-Context: TypeAlias = aio.ServicerContext[Any, Any]
-
 
 class MemberServicer(MemberServiceServicer):
     """Turns messages into calls of the service, and what it returns into messages."""
 
-    def __init__(self, service: MemberService) -> None:
-        """Answer with what *service* says."""
+    def __init__(self, service: MemberService, trusted_proxies: Networks) -> None:
+        """Answer with what *service* says; believe *trusted_proxies* who calls."""
         self._service = service
+        self._trusted_proxies = trusted_proxies
 
     async def CreateMember(
         self, request: pb.CreateMemberRequest, context: Context
@@ -36,7 +35,7 @@ class MemberServicer(MemberServiceServicer):
             locale=request.locale,
         )
         member = await self._service.sign_up.create_member(
-            caller(context), sign_up, request.request_id
+            self._caller(context), sign_up, request.request_id
         )
         return pb.CreateMemberResponse(member=member_message(member))
 
@@ -44,7 +43,7 @@ class MemberServicer(MemberServiceServicer):
         self, request: pb.GetMemberRequest, context: Context
     ) -> pb.GetMemberResponse:
         """Tell about a member."""
-        member = await self._service.members.get(caller(context), request.membername)
+        member = await self._service.members.get(self._caller(context), request.membername)
         return pb.GetMemberResponse(member=member_message(member))
 
     async def UpdateMember(
@@ -56,7 +55,9 @@ class MemberServicer(MemberServiceServicer):
             email=request.email if request.HasField("email") else None,
             locale=request.locale if request.HasField("locale") else None,
         )
-        member = await self._service.members.update(caller(context), request.membername, changes)
+        member = await self._service.members.update(
+            self._caller(context), request.membername, changes
+        )
         return pb.UpdateMemberResponse(member=member_message(member))
 
     async def ChangePassword(
@@ -64,7 +65,7 @@ class MemberServicer(MemberServiceServicer):
     ) -> pb.ChangePasswordResponse:
         """Set a new password."""
         await self._service.members.change_password(
-            caller(context),
+            self._caller(context),
             request.membername,
             current=request.current_password,
             new=request.new_password,
@@ -75,7 +76,7 @@ class MemberServicer(MemberServiceServicer):
         self, request: pb.DeleteMemberRequest, context: Context
     ) -> pb.DeleteMemberResponse:
         """Remove a member."""
-        await self._service.members.delete(caller(context), request.membername)
+        await self._service.members.delete(self._caller(context), request.membername)
         return pb.DeleteMemberResponse()
 
     async def ListMembers(
@@ -83,7 +84,7 @@ class MemberServicer(MemberServiceServicer):
     ) -> pb.ListMembersResponse:
         """Tell about some members, by name."""
         page = await self._service.members.list_page(
-            caller(context), size=request.page_size, token=request.page_token
+            self._caller(context), size=request.page_size, token=request.page_token
         )
         return pb.ListMembersResponse(
             members=[member_message(member) for member in page.members],
@@ -95,7 +96,7 @@ class MemberServicer(MemberServiceServicer):
     ) -> pb.LoginMemberResponse:
         """Begin a session."""
         logged_in = await self._service.sessions.log_in(
-            caller(context), request.membername, request.password
+            self._caller(context), request.membername, request.password
         )
         return pb.LoginMemberResponse(
             session=session_message(logged_in.tokens), member=member_message(logged_in.member)
@@ -105,21 +106,21 @@ class MemberServicer(MemberServiceServicer):
         self, request: pb.RenewAccessTokenRequest, context: Context
     ) -> pb.RenewAccessTokenResponse:
         """Trade a refresh token for new tokens."""
-        tokens = await self._service.sessions.renew(caller(context), request.refresh_token)
+        tokens = await self._service.sessions.renew(self._caller(context), request.refresh_token)
         return pb.RenewAccessTokenResponse(session=session_message(tokens))
 
     async def LogoutMember(
         self, request: pb.LogoutMemberRequest, context: Context
     ) -> pb.LogoutMemberResponse:
         """End a session."""
-        await self._service.sessions.log_out(caller(context), request.refresh_token)
+        await self._service.sessions.log_out(self._caller(context), request.refresh_token)
         return pb.LogoutMemberResponse()
 
     async def VerifyEmail(
         self, request: pb.VerifyEmailRequest, context: Context
     ) -> pb.VerifyEmailResponse:
         """Verify an address."""
-        verified = await self._service.verifications.verify(caller(context), request.token)
+        verified = await self._service.verifications.verify(self._caller(context), request.token)
         return pb.VerifyEmailResponse(
             member=member_message(verified.member), already_verified=verified.already
         )
@@ -128,16 +129,11 @@ class MemberServicer(MemberServiceServicer):
         self, request: pb.ResendVerifyEmailRequest, context: Context
     ) -> pb.ResendVerifyEmailResponse:
         """Queue a new verification mail."""
-        await self._service.verifications.resend(caller(context), request.email)
+        await self._service.verifications.resend(self._caller(context), request.email)
         return pb.ResendVerifyEmailResponse()
 
-
-def caller(context: Context) -> Caller:
-    """Return who calls."""
-    metadata = dict(context.invocation_metadata() or ())
-    return Caller(
-        address=context.peer(), access_token=bearer_token(str(metadata.get("authorization", "")))
-    )
+    def _caller(self, context: Context) -> Caller:
+        return caller_of(context, self._trusted_proxies)
 
 
 def member_message(member: Member) -> pb.Member:

@@ -13,10 +13,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from member import locales
-from member.callers import Caller
-from member.errors import LinkError, MemberError, StoreUnavailableError
+from member.errors import LimitedError, LinkError, MemberError, StoreUnavailableError
 from member.service import MemberService
 from member.statuses import status_of
+from member.web.callers import caller_of
 from member.web.texts import TEXTS
 
 Next: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -45,29 +45,28 @@ def pages(service: MemberService) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
     async def look(request: Request, token: str = "") -> Response:
-        already = await service.verifications.look(_caller(request), token)
+        already = await service.verifications.look(caller_of(request), token)
         return _page(request, "already" if already else "confirm")
 
     async def confirm(request: Request, token: str = "") -> Response:
-        verified = await service.verifications.verify(_caller(request), token)
+        verified = await service.verifications.verify(caller_of(request), token)
         return _page(request, "already" if verified.already else "verified")
 
     app.get("/verify-email")(look)
     app.post("/verify-email")(confirm)
-    for kind in (LinkError, StoreUnavailableError):
+    for kind in (LinkError, LimitedError, StoreUnavailableError):
         app.add_exception_handler(kind, _error_page)
     app.middleware("http")(_add_headers)
     return app
 
 
-def _caller(request: Request) -> Caller:
-    return Caller(address=request.client.host if request.client else "")
-
-
 async def _error_page(request: Request, error: Exception) -> Response:
     if not isinstance(error, MemberError):
         raise error
-    return _page(request, type(error).__name__, status_of(error).http)
+    page = _page(request, type(error).__name__, status_of(error).http)
+    if isinstance(error, LimitedError):
+        page.headers["Retry-After"] = str(error.retry_after_s)
+    return page
 
 
 async def _add_headers(request: Request, call_next: Next) -> Response:

@@ -4,23 +4,40 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Generator
 from datetime import timedelta
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from member.parts import Start, Stop
+from member.proxies import Networks
+from member.tls import Certificate
+from member.web.callers import BehindProxies
 
 
 class HttpServer:
     """Serves one app over HTTP."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, grace: timedelta) -> None:
-        """Accept on *listener*; give requests *grace* to end when the program stops."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        grace: timedelta,
+        trusted_proxies: Networks = (),
+        certificate: Certificate | None = None,
+    ) -> None:
+        """Accept on *listener*; give requests *grace* to end when the program stops.
+
+        With a *certificate* it speaks TLS alone.
+        """
         self._listener = listener
         self._grace = grace
-        self._app = app
+        self._app = BehindProxies(app, trusted_proxies)
+        self._certificate = certificate
         self._ends_at_s: float | None = None
 
     def drain(self) -> None:
@@ -46,6 +63,7 @@ class HttpServer:
     def _config(self) -> uvicorn.Config:
         # It would show the token in the address of the page, whoever listens to it.
         logging.getLogger("uvicorn.access").disabled = True
+        certificate = self._certificate
         return uvicorn.Config(
             self._app,
             http="h11",
@@ -54,7 +72,20 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
+            ssl_context_factory=partial(_context, certificate) if certificate else None,
         )
+
+
+def _context(certificate: Certificate, *_: object) -> ssl.SSLContext:
+    """Return what shows at each connection what *certificate* is by then."""
+
+    def show(connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
+        connection.context = certificate.current().context
+
+    context = certificate.current().context
+    context.set_servername_callback(show)
+    return context
 
 
 class _Server(uvicorn.Server):

@@ -28,6 +28,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "A newer mail replaced this link",
             "LinkLockedError": "This link is locked",
             "StoreUnavailableError": "Not available now",
+            "LimitedError": "Too many attempts",
         },
         bodies={
             "confirm": "Press the button to confirm that this address is yours.",
@@ -39,6 +40,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkLockedError": "There were too many wrong attempts. "
             "Please ask for a new verification mail.",
             "StoreUnavailableError": "Please try again in a moment.",
+            "LimitedError": "Please wait a minute, and try again.",
         },
     ),
     "zh-TW": Text(
@@ -52,6 +54,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "此連結已被較新的郵件取代",
             "LinkLockedError": "此連結已鎖定",
             "StoreUnavailableError": "目前無法使用",
+            "LimitedError": "嘗試次數過多",
         },
         bodies={
             "confirm": "請按下按鈕，確認這個地址是您的。",
@@ -62,6 +65,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "請開啟最新郵件中的連結。",
             "LinkLockedError": "錯誤嘗試次數過多。請重新索取驗證郵件。",
             "StoreUnavailableError": "請稍後再試一次。",
+            "LimitedError": "請稍候一分鐘，然後再試一次。",
         },
     ),
 }

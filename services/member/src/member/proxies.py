@@ -1,0 +1,70 @@
+"""Which client is behind a proxy. Pure."""
+
+import re
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import TypeAlias
+
+Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
+"""Where proxies are that we believe."""
+
+# Some proxies add the port that the client called from: 192.0.2.1:4711, [2001:db8::1]:4711.
+_HOST = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
+
+
+def read_networks(given: str | Networks) -> Networks:
+    """Return the networks that a text such as ``10.0.0.0/8, 192.0.2.1`` lists.
+
+    Raises:
+        ValueError: If one of them is neither an address nor a network.
+    """
+    if not isinstance(given, str):
+        return given
+    try:
+        return tuple(ip_network(entry.strip()) for entry in given.split(","))
+    except ValueError:
+        msg = "must be addresses and networks with commas between, such as 10.0.0.0/8,2001:db8::1"
+        raise ValueError(msg) from None
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
+    """Return the IP address of the client that a call came from.
+
+    Each proxy adds whom it was called by at the right. So entries are read from there as long as
+    who wrote them is trusted; what stands further to the left anybody can have sent. An entry that
+    is no address ends the reading: whoever is known by then counts as the client.
+
+    Args:
+        peer: IP address of whoever is connected; anything else, such as a Unix socket, is nobody.
+        forwarded_for: The header ``X-Forwarded-For``, all of its lines joined by commas.
+        trusted: Networks of proxies.
+
+    Returns:
+        An address without port, an IPv4 one never in the form of IPv6; empty if there is none.
+    """
+    client = _parsed(peer)
+    for entry in reversed(forwarded_for.split(",")):
+        before = _parsed(entry)
+        if client is None or before is None or not _within(client, trusted):
+            break
+        client = before
+    return str(client or "")
+
+
+def _within(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    return any(address in network for network in networks)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    host = _HOST.fullmatch(text := text.strip())
+    try:
+        address = ip_address((host[1] or host[2]) if host else text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

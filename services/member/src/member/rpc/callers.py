@@ -1,0 +1,32 @@
+"""Who calls over gRPC."""
+
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from grpc import aio
+
+from member.callers import Caller, bearer_token
+from member.proxies import Networks, client_address
+
+Context: TypeAlias = aio.ServicerContext[Any, Any]
+
+
+def caller_of(context: Context, trusted: Networks) -> Caller:
+    """Return who calls; *trusted* proxies say it in the metadata ``x-forwarded-for``."""
+    metadata = context.invocation_metadata() or ()
+    forwarded = ",".join(str(value) for name, value in metadata if name == "x-forwarded-for")
+    authorization = str(dict(metadata).get("authorization", ""))
+    return Caller(
+        address=client_address(peer_ip(context.peer()), forwarded, trusted),
+        access_token=bearer_token(authorization),
+    )
+
+
+def peer_ip(peer: str) -> str:
+    """Return the IP address in gRPC's name of a *peer*, or an empty text.
+
+    Names are such as ``ipv4:127.0.0.1:4711``, ``ipv6:%5B::1%5D:4711`` and ``unix:/path``.
+    """
+    kind, _, address = unquote(peer).partition(":")
+    host, _, _port = address.rpartition(":")
+    return host.strip("[]") if kind in {"ipv4", "ipv6"} else ""

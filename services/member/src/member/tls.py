@@ -1,0 +1,124 @@
+"""The certificate that both servers show, read anew when its files change."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
+
+
+class CertificateError(Exception):
+    """The files hold no certificate that a server can show.
+
+    Attributes:
+        of_key: Whether the fault is the key's.
+    """
+
+    def __init__(self, reason: str, *, of_key: bool) -> None:
+        """Say the *reason*."""
+        super().__init__(reason)
+        self.of_key = of_key
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Where a certificate with its chain is, and its key; both PEM."""
+
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files held."""
+
+    chain: bytes
+    key: bytes = field(repr=False)
+    context: ssl.SSLContext
+
+
+class Certificate:
+    """A certificate that follows its files.
+
+    gRPC asks for it in a thread of its own.
+    """
+
+    def __init__(self, files: CertificateFiles) -> None:
+        """Read the *files*.
+
+        Raises:
+            CertificateError: If they hold no certificate with its key.
+        """
+        self._files = files
+        self._lock = Lock()
+        self._stamp = _stamp(files)
+        self._loaded = load(files)
+
+    def current(self) -> Loaded:
+        """Return what the files hold now, or what they held before they became unreadable."""
+        with self._lock:
+            if (stamp := _stamp(self._files)) != self._stamp:
+                self._stamp = stamp
+                self._renew()
+            return self._loaded
+
+    def _renew(self) -> None:
+        try:
+            self._loaded = load(self._files)
+        except CertificateError as error:  # perhaps only one of the files is there yet
+            log.warning("certificate is not renewed", reason=str(error))
+        else:
+            log.info("certificate is renewed")
+
+
+def load(files: CertificateFiles) -> Loaded:
+    """Read a certificate and its key.
+
+    Raises:
+        CertificateError: If a file cannot be read, or the two do not belong together.
+    """
+    chain, key = _read(files.chain, of_key=False), _read(files.key, of_key=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=files.chain)
+    except ssl.SSLError:
+        reason = "holds no certificate in PEM form"
+        raise CertificateError(reason, of_key=False) from None
+    try:
+        # Without a password OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(files.chain, files.key, password="")
+    except ssl.SSLError as error:
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        reason = (
+            "is not the key of the certificate" if mismatch else "holds no open key in PEM form"
+        )
+        raise CertificateError(reason, of_key=True) from None
+    return Loaded(chain, key, context)
+
+
+def _read(file: Path, *, of_key: bool) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise CertificateError(reason, of_key=of_key) from None
+
+
+def _stamp(files: CertificateFiles) -> _Stamp:
+    """Return what changes when a file does, even one that a link leads to."""
+    return tuple(_changed(file) for file in (files.chain, files.key))
+
+
+def _changed(file: Path) -> tuple[int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -1,0 +1,32 @@
+"""Who calls over HTTP."""
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from member.callers import Caller, bearer_token
+from member.proxies import Networks, client_address
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who calls; an app that is served behind proxies is wrapped in `BehindProxies`."""
+    return Caller(
+        address=request.client.host if request.client else "",
+        access_token=bearer_token(request.headers.get("Authorization", "")),
+    )
+
+
+class BehindProxies:
+    """Shows an app the client that trusted proxies name, instead of the proxy."""
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        """Believe proxies in the *trusted* networks."""
+        self._app = app
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        host, port = scope.get("client") or ("", 0)
+        forwarded = ",".join(Headers(scope=scope).getlist("X-Forwarded-For"))
+        client = client_address(host, forwarded, self._trusted)
+        await self._app({**scope, "client": (client, port)}, receive, send)

@@ -1,0 +1,110 @@
+"""Limits count clients over both faces, also through a proxy."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+from grpc import StatusCode, aio
+
+from member.limits import Limits, Rates
+from member.limits.memory import MemoryLimiter
+from member.limits.rate import Rate
+from member.parts import start
+from member.passwords import Passwords
+from member.proxies import Networks, read_networks
+from member.rpc.server import GrpcServer
+from member.service import Foundation, MemberService, member_service
+from member.store.database import Database
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+from member.web.pages import pages
+from member.web.server import HttpServer, listen
+from services.member.tests.browser import browse
+from services.member.tests.doubles import RULES, TaskList
+
+# What differs between databases is tested below these faces.
+pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+
+ONCE = Rates(
+    create_member=None,
+    log_in=None,
+    verify_email=Rate(burst=1, per=timedelta(hours=1)),
+    resend=None,
+)
+GRACE = timedelta(seconds=1)
+
+
+@pytest.fixture
+def service(db: Database, passwords: Passwords, tasks: TaskList) -> MemberService:
+    """A service where each address may try one link."""
+    foundation = Foundation(
+        database=db, passwords=passwords, distributor=tasks, limits=Limits(MemoryLimiter(), ONCE)
+    )
+    return member_service(foundation, RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Try a link over one face or the other."""
+
+    stub: MemberServiceStub
+    site: str
+
+    async def rpc(self, forwarded_for: str) -> StatusCode:
+        metadata = (("x-forwarded-for", forwarded_for),)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await self.stub.VerifyEmail(pb.VerifyEmailRequest(token="x"), metadata=metadata)
+        return caught.value.code()
+
+    async def post(self, forwarded_for: str) -> int:
+        headers = {"X-Forwarded-For": forwarded_for}
+        return (await browse(f"{self.site}/verify-email", "POST", headers=headers)).status
+
+
+@asynccontextmanager
+async def faces(service: MemberService, trusted: str) -> AsyncGenerator[Faces]:
+    stop = asyncio.Event()
+    proxies: Networks = read_networks(trusted)
+    grpc = GrpcServer(service, "127.0.0.1:0", grace=GRACE, trusted_proxies=proxies)
+    listener = listen("127.0.0.1", 0)
+    http = HttpServer(pages(service), listener, grace=GRACE, trusted_proxies=proxies)
+    async with asyncio.TaskGroup() as group:
+        address, site = await start(group, grpc, stop), await start(group, http, stop)
+        async with aio.insecure_channel(address) as channel:
+            yield Faces(MemberServiceStub(channel), f"http://{site}")
+        stop.set()
+
+
+async def test_clients_behind_a_trusted_proxy_are_counted_one_by_one(
+    service: MemberService,
+) -> None:
+    async with faces(service, "127.0.0.0/8") as found:
+        rpcs = [await found.rpc(f"198.51.100.{n}") for n in (1, 2, 1)]
+        posts = [await found.post(f"198.51.100.{n}") for n in (3, 4, 3)]
+    assert rpcs == [StatusCode.NOT_FOUND, StatusCode.NOT_FOUND, StatusCode.RESOURCE_EXHAUSTED]
+    assert posts == [404, 404, 429]
+
+
+async def test_both_faces_count_the_same_client(service: MemberService) -> None:
+    async with faces(service, "127.0.0.0/8") as found:
+        assert await found.rpc("198.51.100.1") is StatusCode.NOT_FOUND
+        assert await found.post("198.51.100.1") == HTTPStatus.TOO_MANY_REQUESTS
+
+
+async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_grpc(
+    service: MemberService,
+) -> None:
+    async with faces(service, "10.0.0.0/8") as found:
+        codes = [await found.rpc(f"198.51.100.{n}") for n in (1, 2)]
+    assert codes == [StatusCode.NOT_FOUND, StatusCode.RESOURCE_EXHAUSTED]
+
+
+async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_http(
+    service: MemberService,
+) -> None:
+    async with faces(service, "10.0.0.0/8") as found:
+        assert [await found.post(f"198.51.100.{n}") for n in (1, 2)] == [404, 429]

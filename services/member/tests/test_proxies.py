@@ -1,0 +1,93 @@
+"""Which client is behind a proxy."""
+
+import pytest
+from starlette.requests import Request
+
+from member.proxies import client_address, read_networks
+from member.rpc.callers import peer_ip
+from member.web.callers import caller_of
+
+TRUSTED = read_networks("127.0.0.1, 10.0.0.0/8,2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("203.0.113.1", "", "203.0.113.1"),
+        ("203.0.113.1", "198.51.100.7", "203.0.113.1"),
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "1.1.1.1, 198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "1.1.1.1,198.51.100.7 , 10.1.2.3", "198.51.100.7"),
+        ("127.0.0.1", "10.1.2.4, 10.1.2.3", "10.1.2.4"),
+        ("2001:db8::1", "2a00::1", "2a00::1"),
+        ("127.0.0.1", "198.51.100.7:4711", "198.51.100.7"),
+        ("127.0.0.1", "[2a00::1]:4711", "2a00::1"),
+        ("127.0.0.1", "[2a00::1]", "2a00::1"),
+    ],
+    ids=[
+        "no proxy",
+        "not trusted",
+        "one proxy",
+        "more than the proxy wrote",
+        "two proxies",
+        "all trusted",
+        "IPv6",
+        "port",
+        "IPv6 and port",
+        "brackets",
+    ],
+)
+def test_the_client_is_the_last_that_a_trusted_proxy_names(
+    peer: str, forwarded: str, client: str
+) -> None:
+    assert client_address(peer, forwarded, TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    "forwarded", ["", ",", "unknown", "1.1.1.1, unknown", "1.1.1.1,", "300.1.1.1", "\x00", "_x:1"]
+)
+def test_after_what_is_no_address_nothing_is_believed(forwarded: str) -> None:
+    assert client_address("127.0.0.1", forwarded, TRUSTED) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("peer", ["::ffff:127.0.0.1", "::FFFF:7f00:1"])
+def test_an_ipv4_address_in_the_form_of_ipv6_is_that_ipv4_address(peer: str) -> None:
+    assert client_address(peer, "", TRUSTED) == "127.0.0.1"
+    assert client_address(peer, "::ffff:198.51.100.7", TRUSTED) == "198.51.100.7"
+
+
+@pytest.mark.parametrize("peer", ["", "/run/member.sock"])
+def test_whoever_has_no_address_is_nobody_and_not_believed(peer: str) -> None:
+    assert client_address(peer, "198.51.100.7", TRUSTED) == ""
+
+
+@pytest.mark.parametrize(
+    ("peer", "ip"),
+    [
+        ("ipv4:127.0.0.1:4711", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:4711", "::1"),
+        ("ipv6:[::1]:4711", "::1"),
+        ("unix:/run/member.sock", ""),
+        ("unix:", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_of_a_peer_is_found_in_the_name_that_grpc_gives_it(peer: str, ip: str) -> None:
+    assert peer_ip(peer) == ip
+
+
+@pytest.mark.parametrize("text", ["proxy", "10.0.0.0/33", "127.0.0.1,", "10.0.0.1/8"])
+def test_a_network_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be addresses and networks"):
+        read_networks(text)
+
+
+def test_a_request_shows_its_bearer_token() -> None:
+    headers = [(b"authorization", b"Bearer secret")]
+    request = Request({"type": "http", "headers": headers, "client": ("198.51.100.1", 0)})
+    caller = caller_of(request)
+    assert (caller.address, caller.access_token) == ("198.51.100.1", "secret")
+
+
+def test_a_request_over_a_unix_socket_has_no_address() -> None:
+    assert caller_of(Request({"type": "http", "headers": [], "client": None})).address == ""
