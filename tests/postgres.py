@@ -29,12 +29,20 @@ class PostgresServer:
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self.home, _other_user())
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
+        self.resume()
+
+    def resume(self) -> None:
+        """Start on the data that is there."""
         options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
 
-    def stop(self) -> None:
+    def halt(self) -> None:
+        """End as in a crash, and keep the data."""
         if (self._data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
+
+    def stop(self) -> None:
+        self.halt()
         shutil.rmtree(self.home)
 
     def new_database(self) -> str:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 
 import structlog
 
 import pyasynq
 from member import limits, wiring
+from member.health import Health, Phase
 from member.parts import Part, start
 from member.passwords import Passwords
 from member.roles import Role, listed
@@ -47,6 +48,7 @@ class _Opened:
     database: Database
     client: pyasynq.Client
     service: MemberService
+    health: Health
 
 
 @asynccontextmanager
@@ -60,9 +62,11 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         http = bound_address(listener)
         public_url = settings.public_url or f"http://{http}"
         async with _opened(settings) as opened:
-            app = web_app(pages(opened.service) if Role.HTTP in settings.roles else None)
+            members_see = pages(opened.service) if Role.HTTP in settings.roles else None
+            app = web_app(opened.health, members_see)
             http_server = HttpServer(app, listener, grace=settings.shutdown_timeout)
-            async with _side_by_side(http_server, _parts(settings, opened, public_url)) as grpc:
+            parts = _parts(settings, opened, public_url)
+            async with _side_by_side(http_server, parts, opened.health) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
                 roles = listed(settings.roles)
                 log.info(
@@ -95,7 +99,10 @@ async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
                 limits=call_limits,
             )
             service = member_service(foundation, wiring.rules(settings))
-            yield _Opened(database=opened_database, client=client, service=service)
+            async with aclosing(wiring.health(settings, opened_database, client)) as health:
+                yield _Opened(
+                    database=opened_database, client=client, service=service, health=health
+                )
 
 
 def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Part]:
@@ -109,7 +116,7 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
         yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
     if Role.GRPC in settings.roles:
         address, grace = settings.grpc_server_address, settings.shutdown_timeout
-        yield GrpcServer(opened.service, address, grace=grace)
+        yield GrpcServer(opened.service, address, health=opened.health, grace=grace)
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:
@@ -120,7 +127,9 @@ def _user_of_redis(roles: frozenset[Role]) -> str:
 
 
 @asynccontextmanager
-async def _side_by_side(http_server: HttpServer, parts: Iterable[Part]) -> AsyncGenerator[str]:
+async def _side_by_side(
+    http_server: HttpServer, parts: Iterable[Part], health: Health
+) -> AsyncGenerator[str]:
     """Run *parts* until the end of the block; yield the address of the last.
 
     The HTTP server, which tells how the others are, starts first and ends last.
@@ -133,9 +142,11 @@ async def _side_by_side(http_server: HttpServer, parts: Iterable[Part]) -> Async
                 address = ""
                 for part in parts:
                     address = await start(group, part, stop)
+                health.enter(Phase.RUNNING)
                 try:
                     yield address
                 finally:
+                    health.enter(Phase.DRAINING)
                     http_server.drain()
                     stop.set()
         finally:

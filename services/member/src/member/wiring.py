@@ -1,9 +1,11 @@
 """Make the parts from the settings."""
 
 import pyasynq
+from member.health import Health, Probe
 from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
+from member.roles import FACES
 from member.service import Rules
 from member.settings import Settings, host_and_port
 from member.store.database import Database
@@ -25,6 +27,18 @@ def distributor(settings: Settings, database: Database, client: pyasynq.Client) 
     if settings.task_distributor == "redis":
         return RedisTaskDistributor(client)
     return OutboxTaskDistributor(OUTBOX, database)
+
+
+def health(settings: Settings, database: Database, client: pyasynq.Client) -> Health:
+    """Return what knows how the process is.
+
+    Without Redis its faces go on: members log in and verify, and sign up through the outbox. What
+    has no face does nothing without it.
+    """
+    return Health(
+        Probe("database", database.ping, essential=True),
+        Probe("redis", client.ping, essential=not settings.roles & FACES),
+    )
 
 
 def rules(settings: Settings) -> Rules:

@@ -1,5 +1,6 @@
 """Serve gRPC, with health and reflection."""
 
+import asyncio
 import socket
 from datetime import timedelta
 
@@ -8,7 +9,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from member.health import Health
 from member.parts import Start, Stop
+from member.rpc.health import follow, tell
 from member.rpc.interceptor import RpcInterceptor
 from member.rpc.servicer import MemberServicer
 from member.service import MemberService
@@ -16,6 +19,7 @@ from member.v1 import member_pb2
 from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
 _NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
+_WATCHED = ("", _NAME)
 _REQUEST_BYTES = 64 * 1024
 _RPCS_AT_ONCE = 256
 
@@ -23,9 +27,12 @@ _RPCS_AT_ONCE = 256
 class GrpcServer:
     """Serves the member service over gRPC."""
 
-    def __init__(self, service: MemberService, address: str, *, grace: timedelta) -> None:
+    def __init__(
+        self, service: MemberService, address: str, *, health: Health, grace: timedelta
+    ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops."""
         self._service = service
+        self._health = health
         self._address = address
         self._grace = grace
 
@@ -33,12 +40,15 @@ class GrpcServer:
         """Serve until *stop*; tell *started* the address."""
         server, health = self._server()
         address = _bind(server, self._address)
+        await tell(self._health, health, _WATCHED)
         await server.start()
         started(address)
+        following = asyncio.create_task(follow(self._health, health, _WATCHED))
         try:
             await stop.wait()
             await health.enter_graceful_shutdown()
         finally:
+            following.cancel()
             await server.stop(self._grace.total_seconds())
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:

@@ -4,10 +4,13 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
+from member.health import Health
+from member.web.health import health_routes
 
-def web_app(pages: ASGIApp | None) -> Starlette:
+
+def web_app(health: Health, pages: ASGIApp | None) -> Starlette:
     """Return the app; *pages* is what members see, None in a process without the role ``http``."""
-    routes: list[BaseRoute] = []
+    routes: list[BaseRoute] = [*health_routes(health)]
     if pages:
         routes.append(Mount("/", app=pages))
     return Starlette(routes=routes)
