@@ -10,9 +10,11 @@ from http import HTTPStatus
 import pytest
 from grpc import StatusCode, aio
 
+from member.health import Health
 from member.limits import Limits, Rates
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
+from member.metrics import Metrics
 from member.parts import start
 from member.passwords import Passwords
 from member.proxies import Networks, read_networks
@@ -69,7 +71,14 @@ class Faces:
 async def faces(service: MemberService, trusted: str) -> AsyncGenerator[Faces]:
     stop = asyncio.Event()
     proxies: Networks = read_networks(trusted)
-    grpc = GrpcServer(service, "127.0.0.1:0", grace=GRACE, trusted_proxies=proxies)
+    grpc = GrpcServer(
+        service,
+        "127.0.0.1:0",
+        health=Health(),
+        metrics=Metrics(),
+        grace=GRACE,
+        trusted_proxies=proxies,
+    )
     listener = listen("127.0.0.1", 0)
     http = HttpServer(pages(service), listener, grace=GRACE, trusted_proxies=proxies)
     async with asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 import pyasynq
 from member.errors import LinkReplacedError, LinkUnknownError
 from member.mailer import Mailer
+from member.metrics import Metrics
 from member.service import MemberService
 from member.service.housekeeping import Housekeeping
 from member.signing_up import ANSWERED_FOR
@@ -139,7 +140,7 @@ async def test_a_worker_does_the_task(
     async with pyasynq.Client(redis.url) as client:
         server = pyasynq.Server(redis.url, queues={QUEUE_DEFAULT: 1})
         await client.enqueue(pyasynq.Task(TASK_PURGE_EXPIRED, queue=QUEUE_DEFAULT))
-        async with RedisTaskProcessor(server, mailer, housekeeping).running():
+        async with RedisTaskProcessor(server, mailer, housekeeping, Metrics()).running():
             await wait_until(lambda: is_so(count(db, SessionRow.id), 0))
 
 

@@ -67,7 +67,7 @@ async def test_who_was_a_member_before_there_were_roles_is_an_ordinary_one(
     old: AsyncEngine,
 ) -> None:
     await migrate(old, "0003")
-    async with Database(old).reading() as session:
+    async with Database(old, old).reading() as session:
         member = await store.members.by_name(session, "alice")
     assert member is not None
     assert (member.role, member.full_name) == ("member", "愛麗絲")

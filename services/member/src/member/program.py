@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 
 import structlog
 
 import pyasynq
 from member import limits, wiring
+from member.health import Health, Phase
+from member.metrics import Metrics
 from member.parts import Part, start
 from member.passwords import Passwords
 from member.roles import Role, listed
 from member.rpc.server import GrpcServer
+from member.scrape import Scrape
 from member.service import Foundation, MemberService, member_service
 from member.settings import Settings, host_and_port
 from member.store import database
@@ -50,6 +53,9 @@ class _Opened:
     client: pyasynq.Client
     service: MemberService
     certificate: Certificate | None
+    health: Health
+    metrics: Metrics
+    scrape: Scrape
 
 
 @asynccontextmanager
@@ -64,7 +70,8 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         scheme = "https" if settings.certificate_files else "http"
         public_url = settings.public_url or f"{scheme}://{http}"
         async with _opened(settings) as opened:
-            app = web_app(pages(opened.service) if Role.HTTP in settings.roles else None)
+            members_see = pages(opened.service) if Role.HTTP in settings.roles else None
+            app = web_app(opened.health, opened.metrics, opened.scrape, members_see)
             http_server = HttpServer(
                 app,
                 listener,
@@ -72,7 +79,8 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
                 trusted_proxies=settings.trusted_proxies,
                 certificate=opened.certificate,
             )
-            async with _side_by_side(http_server, _parts(settings, opened, public_url)) as grpc:
+            parts = _parts(settings, opened, public_url)
+            async with _side_by_side(http_server, parts, opened.health) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
                 roles = listed(settings.roles)
                 log.info(
@@ -92,24 +100,31 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
-    redis = settings.redis_address.get_secret_value()
+    redis, metrics = settings.redis_address.get_secret_value(), Metrics()
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened_database,
         pyasynq.Client(redis) as client,
+        pyasynq.Inspector(redis) as inspector,
         limits.opened(redis, settings.rates) as call_limits,
+        aclosing(wiring.health(settings, opened_database, client)) as health,
+        aclosing(wiring.scrape(settings, metrics, opened_database, inspector)) as scrape,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
+            metrics.watch(passwords)
             foundation = Foundation(
                 database=opened_database,
                 passwords=passwords,
                 distributor=wiring.distributor(settings, opened_database, client),
                 limits=call_limits,
+                metrics=metrics,
             )
-            service = member_service(foundation, wiring.rules(settings))
             yield _Opened(
                 database=opened_database,
                 client=client,
-                service=service,
+                service=member_service(foundation, wiring.rules(settings)),
+                health=health,
+                metrics=metrics,
+                scrape=scrape,
                 certificate=wiring.certificate(settings),
             )
 
@@ -119,7 +134,7 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
     redis = RedisPart(opened.client, _user_of_redis(settings.roles))
     yield redis
     if Role.WORKER in settings.roles:
-        processor = wiring.processor(settings, opened.database, public_url)
+        processor = wiring.processor(settings, opened.database, public_url, opened.metrics)
         scheduler = periodic_tasks(settings.redis_address.get_secret_value())
         yield WorkerPart(processor, scheduler, redis)
     if Role.RELAY in settings.roles:
@@ -129,6 +144,8 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
         yield GrpcServer(
             opened.service,
             settings.grpc_server_address,
+            health=opened.health,
+            metrics=opened.metrics,
             grace=settings.shutdown_timeout,
             trusted_proxies=settings.trusted_proxies,
             certificate=opened.certificate,
@@ -143,7 +160,9 @@ def _user_of_redis(roles: frozenset[Role]) -> str:
 
 
 @asynccontextmanager
-async def _side_by_side(http_server: HttpServer, parts: Iterable[Part]) -> AsyncGenerator[str]:
+async def _side_by_side(
+    http_server: HttpServer, parts: Iterable[Part], health: Health
+) -> AsyncGenerator[str]:
     """Run *parts* until the end of the block; yield the address of the last.
 
     The HTTP server, which tells how the others are, starts first and ends last.
@@ -156,9 +175,11 @@ async def _side_by_side(http_server: HttpServer, parts: Iterable[Part]) -> Async
                 address = ""
                 for part in parts:
                     address = await start(group, part, stop)
+                health.enter(Phase.RUNNING)
                 try:
                     yield address
                 finally:
+                    health.enter(Phase.DRAINING)
                     http_server.drain()
                     stop.set()
         finally:

@@ -1,9 +1,13 @@
 """Make the parts from the settings."""
 
 import pyasynq
+from member.health import Health, Probe
 from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
+from member.metrics import Metrics
+from member.roles import FACES, Role
+from member.scrape import Scrape, Source, Waiting
 from member.service import Rules
 from member.service.housekeeping import Housekeeping
 from member.settings import Settings, host_and_port
@@ -18,6 +22,7 @@ from member.worker.distributor import (
 )
 from member.worker.processor import RedisTaskProcessor
 from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
+from pyasynq.metrics import QueueCollector
 
 _QUEUES = {QUEUE_CRITICAL: 10, QUEUE_DEFAULT: 5}
 
@@ -35,6 +40,30 @@ def certificate(settings: Settings) -> Certificate | None:
     return Certificate(files) if files else None
 
 
+def health(settings: Settings, database: Database, client: pyasynq.Client) -> Health:
+    """Return what knows how the process is.
+
+    Without Redis its faces go on: members log in and verify, and sign up through the outbox. What
+    has no face does nothing without it.
+    """
+    return Health(
+        Probe("database", database.ping, essential=True),
+        Probe("redis", client.ping, essential=not settings.roles & FACES),
+    )
+
+
+def scrape(
+    settings: Settings, metrics: Metrics, database: Database, inspector: pyasynq.Inspector
+) -> Scrape:
+    """Return what answers scrapes; who moves tasks tells what waits, not every process."""
+    sources: list[Source] = []
+    if Role.RELAY in settings.roles:
+        sources.append(Waiting(database))
+    if Role.WORKER in settings.roles:
+        sources.append(QueueCollector(inspector))
+    return Scrape(metrics.registry, *sources)
+
+
 def rules(settings: Settings) -> Rules:
     """Return what the settings decide about tokens and mails."""
     return Rules(
@@ -46,7 +75,9 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def processor(settings: Settings, database: Database, public_url: str) -> RedisTaskProcessor:
+def processor(
+    settings: Settings, database: Database, public_url: str, metrics: Metrics
+) -> RedisTaskProcessor:
     """Return what does tasks."""
     server = pyasynq.Server(
         settings.redis_address.get_secret_value(),
@@ -55,7 +86,7 @@ def processor(settings: Settings, database: Database, public_url: str) -> RedisT
         shutdown_timeout=settings.shutdown_timeout,
     )
     mailer, housekeeping = _mailer(settings, database, public_url), Housekeeping(database=database)
-    return RedisTaskProcessor(server, mailer, housekeeping)
+    return RedisTaskProcessor(server, mailer, housekeeping, metrics)
 
 
 def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:

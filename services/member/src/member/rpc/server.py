@@ -1,5 +1,6 @@
 """Serve gRPC, with health and reflection."""
 
+import asyncio
 import socket
 from datetime import timedelta
 from typing import Any
@@ -10,8 +11,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from member.health import Health
+from member.metrics import Metrics
 from member.parts import Start, Stop
 from member.proxies import Networks
+from member.rpc.health import follow, tell
 from member.rpc.interceptor import RpcInterceptor
 from member.rpc.servicer import MemberServicer
 from member.service import MemberService
@@ -20,6 +24,7 @@ from member.v1 import member_pb2
 from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
 _NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
+_WATCHED = ("", _NAME)
 _REQUEST_BYTES = 64 * 1024
 _RPCS_AT_ONCE = 256
 
@@ -27,11 +32,13 @@ _RPCS_AT_ONCE = 256
 class GrpcServer:
     """Serves the member service over gRPC."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a thing of its own
         self,
         service: MemberService,
         address: str,
         *,
+        health: Health,
+        metrics: Metrics,
         grace: timedelta,
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
@@ -41,6 +48,8 @@ class GrpcServer:
         With a *certificate* it speaks TLS alone.
         """
         self._service = service
+        self._health = health
+        self._metrics = metrics
         self._address = address
         self._grace = grace
         self._trusted_proxies = trusted_proxies
@@ -50,17 +59,20 @@ class GrpcServer:
         """Serve until *stop*; tell *started* the address."""
         server, health = self._server()
         address = _bind(server, self._address, self._certificate)
+        await tell(self._health, health, _WATCHED)
         await server.start()
         started(address)
+        following = asyncio.create_task(follow(self._health, health, _WATCHED))
         try:
             await stop.wait()
             await health.enter_graceful_shutdown()
         finally:
+            following.cancel()
             await server.stop(self._grace.total_seconds())
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
-            interceptors=[RpcInterceptor(_NAME)],
+            interceptors=[RpcInterceptor(_NAME, self._metrics)],
             options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
             maximum_concurrent_rpcs=_RPCS_AT_ONCE,
         )

@@ -36,9 +36,10 @@ class Database:
         engine: What connects to it.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use *engine*; the caller disposes of it."""
+    def __init__(self, engine: AsyncEngine, watch: AsyncEngine) -> None:
+        """Use *engine*, and *watch* to look after the database; the caller disposes of both."""
         self.engine = engine
+        self._watch = watch
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
@@ -70,9 +71,30 @@ class Database:
         Raises:
             StoreUnavailableError: As for `writing`.
         """
-        reader = self.engine.execution_options(member_reads=True)
-        async with available(), AsyncSession(reader) as session, session.begin():
+        async with available(), _reading(self.engine) as session:
             yield session
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[AsyncSession]:
+        """Yield the same on a connection kept for it: that all others are busy is no illness."""
+        async with _reading(self._watch) as session:
+            yield session
+
+    async def ping(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            SQLAlchemyError, OSError: If it does not.
+        """
+        async with self.watching() as session:
+            await session.execute(text("SELECT 1"))
+
+
+@asynccontextmanager
+async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
+    reader = engine.execution_options(member_reads=True)
+    async with AsyncSession(reader) as session, session.begin():
+        yield session
 
 
 @asynccontextmanager
@@ -82,11 +104,18 @@ async def opened(source: str) -> AsyncGenerator[Database]:
     Args:
         source: ``sqlite:///member.db`` or ``postgresql://user:password@host/name``.
     """
+    async with _engine(source, _CONNECTIONS) as engine, _engine(source, 2) as watch:
+        await _migrate(engine)
+        yield Database(engine, watch)
+
+
+@asynccontextmanager
+async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
     engine = create_async_engine(
         url_of(source),
         # The text of an error must not quote what members typed.
         hide_parameters=True,
-        pool_size=_CONNECTIONS,
+        pool_size=connections,
         max_overflow=0,
     )
     if engine.dialect.name == "sqlite":
@@ -95,8 +124,7 @@ async def opened(source: str) -> AsyncGenerator[Database]:
     else:
         event.listen(engine.sync_engine, "checkout", _refuse_lost)
     try:
-        await _migrate(engine)
-        yield Database(engine)
+        yield engine
     finally:
         await engine.dispose()
 

@@ -1,0 +1,239 @@
+"""How the process is, told over HTTP and gRPC."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from grpc import aio
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from member.demo.smtp import SmtpSink
+from member.health import LASTS_S, Health, Phase, Probe
+from member.program import Addresses, running
+from member.roles import Role
+from member.settings import Settings
+from services.member.tests.browser import Page, browse
+from services.member.tests.programs import create_alice
+from tests.postgres import PostgresServer
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+SERVICE = "member.v1.MemberService"
+
+
+@pytest.fixture
+def own_postgres() -> Generator[PostgresServer]:
+    """A PostgreSQL that a test may stop."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def on_postgres(
+    settings: Settings, own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Addresses]:
+    assert settings
+    monkeypatch.setenv("DB_SOURCE", own_postgres.new_database())
+    async with running(Settings()) as found:
+        yield found
+
+
+async def readiness(found: Addresses) -> Page:
+    return await browse(f"http://{found.http}/readyz")
+
+
+async def serving(found: Addresses, name: str) -> bool:
+    async with aio.insecure_channel(found.grpc) as channel:
+        stub: Any = HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def test_a_process_that_runs_is_ready_and_names_its_checks(settings: Settings) -> None:
+    async with running(settings) as found:
+        page = await readiness(found)
+    assert page.status == 200
+    assert json.loads(page.text) == {
+        "status": "ready",
+        "checks": {"database": "ok", "redis": "ok"},
+    }
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("role", list(Role))
+async def test_health_is_told_in_every_role_and_kept_by_no_cache(
+    settings: Settings, role: Role, path: str
+) -> None:
+    alone = settings.model_copy(update={"roles": frozenset({role})})
+    async with running(alone) as found:
+        page = await browse(f"http://{found.http}{path}")
+    assert page.status == 200
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+async def test_without_redis_a_process_with_a_face_is_degraded_but_ready(
+    settings: Settings, redis: RedisServer
+) -> None:
+    redis.stop()
+    async with running(settings) as found:
+        page = await readiness(found)
+        assert await serving(found, SERVICE)
+    assert page.status == 200
+    assert json.loads(page.text) == {
+        "status": "degraded",
+        "checks": {"database": "ok", "redis": "away"},
+    }
+
+
+@pytest.mark.parametrize("role", [Role.WORKER, Role.RELAY])
+async def test_without_redis_a_process_without_a_face_is_not_ready(
+    settings: Settings, redis: RedisServer, role: Role
+) -> None:
+    redis.stop()
+    async with running(settings.model_copy(update={"roles": frozenset({role})})) as found:
+        page = await readiness(found)
+    assert (page.status, json.loads(page.text)["status"]) == (503, "unavailable")
+
+
+async def test_without_the_database_it_is_alive_but_not_ready_until_it_is_back(
+    on_postgres: Addresses, own_postgres: PostgresServer
+) -> None:
+    async def ready() -> bool:
+        return (await readiness(on_postgres)).status == 200
+
+    async def unready() -> bool:
+        return not await ready()
+
+    assert await ready()
+    own_postgres.halt("immediate")
+    await wait_until(unready)
+    assert (await browse(f"http://{on_postgres.http}/healthz")).status == 200
+    own_postgres.go_on()
+    await wait_until(ready)
+
+
+@pytest.mark.parametrize("name", ["", SERVICE])
+async def test_grpc_health_follows_the_database(
+    on_postgres: Addresses, own_postgres: PostgresServer, name: str
+) -> None:
+    async def up() -> bool:
+        return await serving(on_postgres, name)
+
+    async def down() -> bool:
+        return not await up()
+
+    assert await up()
+    own_postgres.halt("immediate")
+    await wait_until(down)
+    own_postgres.go_on()
+    await wait_until(up)
+
+
+class SlowSink(SmtpSink):
+    """Takes a mail, and says so when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        answer = await super().handle_DATA(server, session, envelope)
+        await self.go_on.wait()
+        return answer
+
+
+async def test_a_process_that_drains_is_not_ready(settings: Settings) -> None:
+    sink = SlowSink()
+    async with sink.running() as smtp, asyncio.TaskGroup() as group:
+        stop = asyncio.Event()
+        started: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            slow = settings.model_copy(update={"smtp_address": smtp})
+            async with running(slow) as found:
+                started.set_result(found)
+                await stop.wait()
+
+        group.create_task(run())
+        found = await started
+        await create_alice(found.grpc)
+        await sink.mails.get()
+        stop.set()
+        await wait_until(lambda: is_draining(found))
+        assert (await browse(f"http://{found.http}/healthz")).status == 200
+        sink.go_on.set()
+
+
+async def is_draining(found: Addresses) -> bool:
+    page = await readiness(found)
+    return (page.status, json.loads(page.text)["status"]) == (503, "draining")
+
+
+class Asked:
+    """Counts how often it is asked; answers when its gate is open."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self) -> None:
+        self.times += 1
+        await self.gate.wait()
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def test_many_questions_cost_one() -> None:
+    asked, clock = Asked(), Hand()
+    health = Health(Probe("it", asked, essential=True), monotonic=clock)
+    await asyncio.gather(*(health.report() for _ in range(100)))
+    assert asked.times == 1
+    clock.now_s = LASTS_S
+    await health.report()
+    assert asked.times == 2
+
+
+async def test_what_hangs_is_away_in_time_and_back_when_it_answers() -> None:
+    asked, clock = Asked(), Hand()
+    asked.gate.clear()
+    health = Health(Probe("it", asked, essential=True), monotonic=clock)
+    health.enter(Phase.RUNNING)
+    assert (await health.report()).status == "unavailable"
+    asked.gate.set()
+    clock.now_s = LASTS_S
+    assert (await health.report()).status == "ready"
+
+
+async def test_an_error_of_any_kind_is_no_answer() -> None:
+    async def ask() -> None:
+        raise LookupError
+
+    assert (await Health(Probe("it", ask, essential=True)).report()).answers == {"it": False}
+
+
+async def test_a_process_is_not_ready_before_it_has_started() -> None:
+    health = Health()
+    assert (await health.report()).status == "starting"
+    assert not (await health.report()).ready
+
+
+async def test_draining_counts_at_once() -> None:
+    health = Health()
+    health.enter(Phase.RUNNING)
+    assert (await health.report()).ready
+    health.enter(Phase.DRAINING)
+    assert not (await health.report()).ready
