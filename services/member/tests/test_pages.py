@@ -43,6 +43,11 @@ async def test_opening_a_link_as_often_as_a_scanner_does_verifies_nobody(link: s
     assert scenes == ["confirm", "confirm", "verified"]
 
 
+async def test_scanners_that_fetch_a_link_together_verify_nobody(link: str) -> None:
+    await asyncio.gather(*(browse(link, method) for method in ("GET", "HEAD") * 5))
+    assert (await browse(link, "POST")).scene == "verified"
+
+
 async def test_a_second_click_says_already_verified(link: str) -> None:
     await browse(link, "POST")
     again, opened = await browse(link, "POST"), await browse(link)

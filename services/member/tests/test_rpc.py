@@ -1,9 +1,9 @@
 """The gRPC face, without a queue behind it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 import pytest
@@ -12,6 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from member import store
 from member.errors import DistributeError
 from member.health import Health
 from member.mailer import Mailer
@@ -19,9 +20,10 @@ from member.metrics import Metrics
 from member.parts import start
 from member.rpc.server import GrpcServer
 from member.service import MemberService
+from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from services.member.tests.doubles import MailFolder, TaskList, token_of
+from services.member.tests.doubles import FakeClock, MailFolder, TaskList, token_of
 
 ALICE = pb.CreateMemberRequest(
     membername="alice",
@@ -185,3 +187,179 @@ async def test_reflection_lists_the_services(channel: aio.Channel) -> None:
     answer = await anext(aiter(stub.ServerReflectionInfo(iter([ask]))))
     names = {service.name for service in answer.list_services_response.service}
     assert {"member.v1.MemberService", "grpc.health.v1.Health"} <= names
+
+
+NEW_PASSWORD = "through the looking-glass"
+CREDENTIALS = pb.LoginMemberRequest(membername=ALICE.membername, password=ALICE.password)
+BOB = pb.CreateMemberRequest(
+    membername="bob", full_name="Bob", email="bob@example.com", password=ALICE.password
+)
+
+
+@pytest.fixture
+async def alice(stub: MemberServiceStub) -> pb.Session:
+    """A session of Alice."""
+    await stub.CreateMember(ALICE)
+    return (await stub.LoginMember(CREDENTIALS)).session
+
+
+@pytest.fixture
+async def admin(stub: MemberServiceStub, db: Database) -> pb.Session:
+    """A session of Bob, who is an administrator."""
+    await stub.CreateMember(BOB)
+    async with db.writing() as session:
+        assert await store.members.set_role(session, "bob", "admin")
+    request = pb.LoginMemberRequest(membername="bob", password=BOB.password)
+    return (await stub.LoginMember(request)).session
+
+
+def bearer(session: pb.Session) -> aio.Metadata:
+    return aio.Metadata(("authorization", f"Bearer {session.access_token}"))
+
+
+Ask: TypeAlias = Callable[[MemberServiceStub, str, aio.Metadata], aio.UnaryUnaryCall[Any, Any]]
+
+PROTECTED: dict[str, Ask] = {
+    "get": lambda stub, name, shown: stub.GetMember(
+        pb.GetMemberRequest(membername=name), metadata=shown
+    ),
+    "update": lambda stub, name, shown: stub.UpdateMember(
+        pb.UpdateMemberRequest(membername=name, full_name="Mallory"), metadata=shown
+    ),
+    "change password": lambda stub, name, shown: stub.ChangePassword(
+        pb.ChangePasswordRequest(
+            membername=name, current_password=ALICE.password, new_password=NEW_PASSWORD
+        ),
+        metadata=shown,
+    ),
+    "delete": lambda stub, name, shown: stub.DeleteMember(
+        pb.DeleteMemberRequest(membername=name), metadata=shown
+    ),
+    "list": lambda stub, _, shown: stub.ListMembers(pb.ListMembersRequest(), metadata=shown),
+}
+protected = pytest.mark.parametrize("ask", PROTECTED.values(), ids=PROTECTED.keys())
+
+
+async def test_a_log_in_answers_with_a_session_and_whose_it_is(stub: MemberServiceStub) -> None:
+    await stub.CreateMember(ALICE)
+    answer = await stub.LoginMember(CREDENTIALS)
+    assert (answer.member.membername, answer.member.role) == ("alice", pb.ROLE_MEMBER)
+    assert answer.session.access_token_expires_at.seconds == 1767225600 + 15 * 60
+    assert answer.session.refresh_token_expires_at.seconds == 1767225600 + 24 * 3600
+
+
+async def test_a_wrong_log_in_does_not_say_what_is_wrong(stub: MemberServiceStub) -> None:
+    await stub.CreateMember(ALICE)
+    errors = [
+        await refusal(stub.LoginMember(pb.LoginMemberRequest(membername=name, password="wrong")))
+        for name in ("alice", "nobody")
+    ]
+    assert {error.code() for error in errors} == {grpc.StatusCode.UNAUTHENTICATED}
+    assert {error.details() for error in errors} == {"the member name or the password is wrong"}
+
+
+async def test_a_request_id_answers_again(stub: MemberServiceStub, tasks: TaskList) -> None:
+    named = pb.CreateMemberRequest(request_id="9b2d6f0e")
+    named.MergeFrom(ALICE)
+    assert await stub.CreateMember(named) == await stub.CreateMember(named)
+    assert len(tasks.tasks) == 1
+
+
+async def test_a_member_lives_from_log_in_to_delete(
+    stub: MemberServiceStub, alice: pb.Session
+) -> None:
+    shown = bearer(alice)
+    member = (await PROTECTED["get"](stub, "alice", shown)).member
+    assert (member.full_name, member.email) == ("Alice Liddell", "alice@example.com")
+    assert (await PROTECTED["update"](stub, "alice", shown)).member.full_name == "Mallory"
+    request = pb.RenewAccessTokenRequest(refresh_token=alice.refresh_token)
+    renewed = (await stub.RenewAccessToken(request)).session
+    await PROTECTED["change password"](stub, "alice", bearer(renewed))
+    await stub.LogoutMember(pb.LogoutMemberRequest(refresh_token=renewed.refresh_token))
+    gone = await refusal(PROTECTED["get"](stub, "alice", bearer(renewed)))
+    assert gone.code() is grpc.StatusCode.UNAUTHENTICATED
+    again = pb.LoginMemberRequest(membername="alice", password=NEW_PASSWORD)
+    await PROTECTED["delete"](stub, "alice", bearer((await stub.LoginMember(again)).session))
+    error = await refusal(stub.LoginMember(again))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_field_that_is_set_to_nothing_is_not_one_that_is_not_set(
+    stub: MemberServiceStub, alice: pb.Session
+) -> None:
+    empty = pb.UpdateMemberRequest(membername="alice", full_name="")
+    error = await refusal(stub.UpdateMember(empty, metadata=bearer(alice)))
+    assert error.details() == "full_name: must be 1 to 100 characters"
+    nothing = pb.UpdateMemberRequest(membername="alice")
+    assert (await stub.UpdateMember(nothing, metadata=bearer(alice))).member.email
+
+
+async def test_an_administrator_lists_members_page_by_page(
+    stub: MemberServiceStub, alice: pb.Session, admin: pb.Session
+) -> None:
+    first = await stub.ListMembers(pb.ListMembersRequest(page_size=1), metadata=bearer(admin))
+    request = pb.ListMembersRequest(page_size=1, page_token=first.next_page_token)
+    second = await stub.ListMembers(request, metadata=bearer(admin))
+    assert [m.membername for m in (*first.members, *second.members)] == ["alice", "bob"]
+    assert [m.role for m in (*first.members, *second.members)] == [pb.ROLE_MEMBER, pb.ROLE_ADMIN]
+    assert second.next_page_token == ""
+
+
+async def test_an_administrator_is_told_who_is_not_there(
+    stub: MemberServiceStub, admin: pb.Session
+) -> None:
+    error = await refusal(PROTECTED["get"](stub, "nobody", bearer(admin)))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+@protected
+@pytest.mark.parametrize(
+    "shown",
+    ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic YWxpY2U6eA==", "nonsense"],
+)
+async def test_who_proves_nothing_is_unauthenticated(
+    stub: MemberServiceStub, alice: pb.Session, ask: Ask, shown: str
+) -> None:
+    error = await refusal(ask(stub, "alice", aio.Metadata(("authorization", shown))))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert error.details() == "a valid access token is needed"
+
+
+@protected
+async def test_who_shows_nothing_is_unauthenticated(
+    stub: MemberServiceStub, alice: pb.Session, ask: Ask
+) -> None:
+    error = await refusal(ask(stub, "alice", aio.Metadata()))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@protected
+async def test_another_member_learns_nothing_about_who_is_there(
+    stub: MemberServiceStub, alice: pb.Session, admin: pb.Session, ask: Ask
+) -> None:
+    errors = [await refusal(ask(stub, name, bearer(alice))) for name in ("bob", "nobody", "?")]
+    assert {error.code() for error in errors} == {grpc.StatusCode.PERMISSION_DENIED}
+    assert {error.details() for error in errors} == {"you may not do this"}
+
+
+async def test_a_spent_refresh_token_is_unauthenticated(
+    stub: MemberServiceStub, alice: pb.Session, clock: FakeClock
+) -> None:
+    request = pb.RenewAccessTokenRequest(refresh_token=alice.refresh_token)
+    await stub.RenewAccessToken(request)
+    clock.turn(timedelta(minutes=1))
+    error = await refusal(stub.RenewAccessToken(request))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert error.details() == "the refresh token is not valid; log in again"
+
+
+async def test_a_resend_answers_alike(stub: MemberServiceStub, tasks: TaskList) -> None:
+    await stub.CreateMember(ALICE)
+    answers = await asyncio.gather(
+        *(
+            stub.ResendVerifyEmail(pb.ResendVerifyEmailRequest(email=email))
+            for email in ("ALICE@example.com", "nobody@example.com")
+        )
+    )
+    assert answers[0] == answers[1]
+    assert len(tasks.tasks) == 2

@@ -32,7 +32,7 @@ from member.verification import Standing, Verification, standing
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # Longer than the work takes that only an address in need of it makes.
-_RESEND_TAKES = timedelta(milliseconds=300)
+RESEND_TAKES = timedelta(milliseconds=300)
 
 _LINK_ERRORS: dict[Standing, type[LinkError]] = {
     Standing.WRONG: LinkUnknownError,
@@ -116,7 +116,7 @@ class Verifications:
         """
         address = validated_email(email)
         await self.limits.resend(caller.address, address)
-        async with taking_at_least(_RESEND_TAKES):
+        async with taking_at_least(RESEND_TAKES):
             await self._resend(address)
 
     async def _resend(self, email: str) -> None:

@@ -1,0 +1,292 @@
+"""What an attacker learns from time and answers, and what hurry and odd input break."""
+
+import asyncio
+import statistics
+import time
+import unicodedata
+from collections.abc import Awaitable, Generator
+from dataclasses import replace
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from html import unescape
+from typing import TypeAlias
+
+import pytest
+from argon2 import PasswordHasher
+
+from member import store
+from member.errors import (
+    AlreadyExistsError,
+    DistributeError,
+    InvalidInputError,
+    WrongPasswordError,
+)
+from member.mailer import Mailer
+from member.members import SignUp
+from member.passwords import HashCost, Passwords
+from member.service import Foundation, MemberService, member_service
+from member.service.limits import Unlimited
+from member.service.verifications import RESEND_TAKES
+from member.store.database import Database
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    BOB,
+    RULES,
+    FakeClock,
+    MailFolder,
+    TaskList,
+    as_member,
+    text_of,
+    token_of,
+)
+
+# What differs between databases is tested where it differs.
+one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+
+RESEND_S = RESEND_TAKES.total_seconds()
+SAME_ADDRESS = ("a@b.de", "A@b.de", "a@B.DE", " a@b.de ")
+
+Work: TypeAlias = tuple[str, str]
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """What argon2 did: whether it made or checked a hash, and at which cost."""
+    done = list[Work]()
+    make, check = PasswordHasher.hash, PasswordHasher.verify
+
+    def counted_hash(self: PasswordHasher, password: str | bytes) -> str:
+        made = make(self, password)
+        done.append(("hash", cost_of(made)))
+        return made
+
+    def counted_verify(self: PasswordHasher, known: str, password: str | bytes) -> bool:
+        done.append(("verify", cost_of(known)))
+        return check(self, known, password)
+
+    monkeypatch.setattr(PasswordHasher, "hash", counted_hash)
+    monkeypatch.setattr(PasswordHasher, "verify", counted_verify)
+    return done
+
+
+def cost_of(password_hash: str) -> str:
+    """Return what a hash says of its making: ``m=8,t=1,p=1``."""
+    return password_hash.split("$")[3]
+
+
+async def work_of(call: Awaitable[object], work: list[Work]) -> list[Work]:
+    """Return what argon2 does for a call that is refused or not."""
+    work.clear()
+    await asyncio.gather(call, return_exceptions=True)
+    return list(work)
+
+
+@one_database
+@pytest.mark.parametrize("membername", ["alice", "nobody", "No Name", ""])
+async def test_a_wrong_log_in_costs_one_check_whoever_is_there(
+    service: MemberService, work: list[Work], membername: str
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    log_in = service.sessions.log_in(ANYBODY, membername, "through the looking-glass")
+    assert await work_of(log_in, work) == [("verify", "m=8,t=1,p=1")]
+
+
+@one_database
+@pytest.mark.parametrize(
+    "wanted",
+    [BOB, ALICE, replace(BOB, membername="alice"), replace(BOB, email=ALICE.email)],
+    ids=["free", "both taken", "name taken", "address taken"],
+)
+async def test_a_sign_up_costs_one_hash_whatever_is_taken(
+    service: MemberService, work: list[Work], wanted: SignUp
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    sign_up = service.sign_up.create_member(ANYBODY, wanted)
+    assert await work_of(sign_up, work) == [("hash", "m=8,t=1,p=1")]
+
+
+@pytest.fixture
+def guarded(db: Database, tasks: TaskList, clock: FakeClock) -> Generator[MemberService]:
+    """The service with hashes that cost as much as hashes should."""
+    passwords = Passwords(HashCost(time=2, memory_kib=19456, threads=2))
+    foundation = Foundation(
+        database=db, passwords=passwords, distributor=tasks, limits=Unlimited(), clock=clock
+    )
+    yield member_service(foundation, RULES)
+    passwords.close()
+
+
+async def seconds_of_wrong_log_in(service: MemberService, membername: str) -> float:
+    start = time.process_time()  # of all threads; what else the machine does counts not
+    with pytest.raises(WrongPasswordError):
+        await service.sessions.log_in(ANYBODY, membername, "through the looking-glass")
+    return time.process_time() - start
+
+
+@one_database
+async def test_the_time_of_a_wrong_log_in_does_not_tell_who_is_a_member(
+    guarded: MemberService,
+) -> None:
+    await guarded.sign_up.create_member(ANYBODY, ALICE)
+    pairs = [
+        (
+            await seconds_of_wrong_log_in(guarded, "alice"),
+            await seconds_of_wrong_log_in(guarded, "nobody"),
+        )
+        for _ in range(21)
+    ]
+    there, not_there = (statistics.median(times) for times in zip(*pairs, strict=True))
+    assert not_there == pytest.approx(there, rel=0.2)
+
+
+async def seconds_of_resend(service: MemberService, email: str) -> float:
+    start = time.monotonic()
+    await service.verifications.resend(ANYBODY, email)
+    return time.monotonic() - start
+
+
+@pytest.fixture
+async def verified_bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> SignUp:
+    await service.sign_up.create_member(ANYBODY, BOB)
+    await mailer.send_verify_email("bob")
+    await service.verifications.verify(ANYBODY, token_of(outbox.mails.pop()))
+    return BOB
+
+
+@pytest.mark.parametrize("email", [ALICE.email, BOB.email, "nobody@example.com"])
+async def test_a_resend_takes_as_long_whoever_is_there(
+    service: MemberService, verified_bob: SignUp, email: str
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    assert await seconds_of_resend(service, email) >= RESEND_S
+
+
+@one_database
+async def test_a_resend_that_fails_looks_like_one_that_was_pointless(
+    service: MemberService, tasks: TaskList
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    tasks.error = DistributeError("send verify email", "Redis is away")
+    assert await seconds_of_resend(service, ALICE.email) >= RESEND_S
+
+
+async def test_a_resend_queues_a_mail_to_the_unverified_alone(
+    service: MemberService, verified_bob: SignUp, tasks: TaskList
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    tasks.tasks.clear()
+    emails = (ALICE.email, verified_bob.email, "nobody@example.com")
+    await asyncio.gather(*(service.verifications.resend(ANYBODY, email) for email in emails))
+    assert [payload.membername for payload, _ in tasks.tasks] == ["alice"]
+
+
+async def test_of_clicks_at_the_same_time_one_is_the_first(
+    service: MemberService, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    token = token_of(outbox.mails[0])
+    clicks = (service.verifications.verify(ANYBODY, token) for _ in range(10))
+    outcomes = await asyncio.gather(*clicks)
+    assert sorted(outcome.already for outcome in outcomes) == [False] + [True] * 9
+
+
+async def test_of_guesses_at_the_same_time_each_counts(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, db: Database
+) -> None:
+    member = await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    guess = token_of(outbox.mails[0])[:-4] + "AAAA"
+    guesses = (service.verifications.verify(ANYBODY, guess) for _ in range(10))
+    await asyncio.gather(*guesses, return_exceptions=True)
+    async with db.reading() as session:
+        verification = await store.verifications.current(session, member.id)
+    assert verification is not None
+    assert verification.wrong_attempts == 10
+
+
+@one_database
+@pytest.mark.parametrize("length", [73, 128])
+async def test_the_last_character_of_a_long_password_counts(
+    service: MemberService, length: int
+) -> None:
+    password = ("curiouser and " * 10)[: length - 1]
+    await service.sign_up.create_member(ANYBODY, replace(ALICE, password=password + "1"))
+    with pytest.raises(WrongPasswordError):
+        await as_member(service, replace(ALICE, password=password + "2"))
+    assert await as_member(service, replace(ALICE, password=password + "1"))
+
+
+@one_database
+async def test_a_longer_password_is_refused_and_not_cut(service: MemberService) -> None:
+    with pytest.raises(InvalidInputError, match="password: must be 8 to 128 characters"):
+        await service.sign_up.create_member(ANYBODY, replace(ALICE, password="x1" * 64 + "y"))
+
+
+@pytest.mark.parametrize(
+    "full_name",
+    [
+        "Zoë Müller-Łukaszewicz",
+        "Jose\u0301 with a combining accent",
+        "نجيب محفوظ",
+        "מרים Miriam",
+        "👩‍👩‍👧‍👦 of 🏴‍☠️",
+        "\U00020bb7田 \U0002a6d6\U00030000",
+        "தமிழ்",
+        "<script>alert('&')</script>",
+        "O'Hara; DROP TABLE members--",
+        "{{ 7 * 7 }} %s {0} \\n",
+    ],
+)
+async def test_a_name_of_any_script_survives_from_the_sign_up_to_the_mail(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, full_name: str
+) -> None:
+    named = replace(ALICE, full_name=full_name)
+    stored = unicodedata.normalize("NFC", full_name)
+    await service.sign_up.create_member(ANYBODY, named)
+    await mailer.send_verify_email("alice")
+    member = await service.members.get(await as_member(service, named), "alice")
+    assert member.full_name == stored
+    assert stored in text_of(sent(outbox))
+    page = text_of(sent(outbox), "html")
+    assert stored in unescape(page)
+    assert "<script" not in page
+
+
+def sent(outbox: MailFolder) -> EmailMessage:
+    """Return the mail as it arrives after it was bytes."""
+    arrived = message_from_bytes(outbox.mails[0].as_bytes(policy=SMTP), policy=default)
+    assert isinstance(arrived, EmailMessage)
+    return arrived
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("alice@example.com", "ALICE@EXAMPLE.COM"),
+        ("alice@example.com", " alice@example.com\n"),
+        ("alice@straße.example", "Alice@XN--STRAE-OQA.example"),
+        ("alice@例え.example", "alice@XN--R8JZ45G.example"),
+    ],
+)
+async def test_an_address_in_other_letters_is_the_same(
+    service: MemberService, first: str, second: str
+) -> None:
+    await service.sign_up.create_member(ANYBODY, replace(ALICE, email=first))
+    with pytest.raises(AlreadyExistsError) as caught:
+        await service.sign_up.create_member(ANYBODY, replace(BOB, email=second))
+    assert caught.value.fields == ("email",)
+
+
+async def test_of_addresses_in_other_letters_at_the_same_time_one_is_taken(
+    service: MemberService,
+) -> None:
+    twins = (replace(ALICE, membername=f"alice{n}", email=e) for n, e in enumerate(SAME_ADDRESS))
+    sign_ups = (service.sign_up.create_member(ANYBODY, twin) for twin in twins)
+    outcomes = await asyncio.gather(*sign_ups, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        *["AlreadyExistsError"] * 3,
+        "Member",
+    ]
