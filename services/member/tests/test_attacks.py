@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import pytest
 from argon2 import PasswordHasher
+from member.service.limits import Unlimited
 
 from member import store
 from member.errors import (
@@ -26,7 +27,6 @@ from member.mailer import Mailer
 from member.members import SignUp
 from member.passwords import HashCost, Passwords
 from member.service import Foundation, MemberService, member_service
-from member.service.limits import Unlimited
 from member.service.verifications import RESEND_TAKES
 from member.store.database import Database
 from services.member.tests.doubles import (

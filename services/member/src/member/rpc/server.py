@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from member.bounds import BOUNDS, Bounds
 from member.health import Health
 from member.metrics import Metrics
 from member.parts import Start, Stop
@@ -25,8 +26,14 @@ from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
 _NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
 _WATCHED = ("", _NAME)
-_REQUEST_BYTES = 64 * 1024
-_RPCS_AT_ONCE = 256
+
+# A connection ends now and then, between RPCs, so that clients find new servers; one that is
+# idle, or whose client is gone, ends sooner.
+_AGE = timedelta(minutes=30)
+_AGE_GRACE = timedelta(seconds=30)
+_IDLE = timedelta(minutes=5)
+_PING_EVERY = timedelta(minutes=1)
+_PING_TIMEOUT = timedelta(seconds=20)
 
 
 class GrpcServer:
@@ -42,6 +49,7 @@ class GrpcServer:
         grace: timedelta,
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops.
 
@@ -54,6 +62,7 @@ class GrpcServer:
         self._grace = grace
         self._trusted_proxies = trusted_proxies
         self._certificate = certificate
+        self._bounds = bounds
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
@@ -73,13 +82,33 @@ class GrpcServer:
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
             interceptors=[RpcInterceptor(_NAME, self._metrics)],
-            options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
-            maximum_concurrent_rpcs=_RPCS_AT_ONCE,
+            options=_options(self._bounds),
+            maximum_concurrent_rpcs=self._bounds.calls_at_once,
         )
         add_MemberServiceServicer_to_server(
             MemberServicer(self._service, self._trusted_proxies), server
         )
         return server, _add_health(server)
+
+
+def _options(bounds: Bounds) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", bounds.request_bytes),
+        ("grpc.max_metadata_size", bounds.header_bytes),
+        ("grpc.absolute_max_metadata_size", bounds.header_bytes),
+        ("grpc.max_concurrent_streams", bounds.calls_at_once),
+        ("grpc.server_handshake_timeout_ms", _ms(bounds.sending)),
+        ("grpc.max_connection_age_ms", _ms(_AGE)),
+        ("grpc.max_connection_age_grace_ms", _ms(_AGE_GRACE)),
+        ("grpc.max_connection_idle_ms", _ms(_IDLE)),
+        ("grpc.keepalive_time_ms", _ms(_PING_EVERY)),
+        ("grpc.keepalive_timeout_ms", _ms(_PING_TIMEOUT)),
+    ]
+
+
+def _ms(time: timedelta) -> int:
+    return int(time.total_seconds() * 1000)
 
 
 def _add_health(server: aio.Server) -> HealthServicer:

@@ -12,10 +12,13 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp
 
+from member.bounds import BOUNDS, Bounds
 from member.parts import Start, Stop
 from member.proxies import Networks
 from member.tls import Certificate
+from member.web.bounds import Bounded
 from member.web.callers import BehindProxies
+from member.web.protocol import PunctualProtocol
 
 
 class HttpServer:
@@ -29,6 +32,7 @@ class HttpServer:
         grace: timedelta,
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         """Accept on *listener*; give requests *grace* to end when the program stops.
 
@@ -36,8 +40,9 @@ class HttpServer:
         """
         self._listener = listener
         self._grace = grace
-        self._app = BehindProxies(app, trusted_proxies)
+        self._app = Bounded(BehindProxies(app, trusted_proxies), bounds)
         self._certificate = certificate
+        self._bounds = bounds
         self._ends_at_s: float | None = None
 
     def drain(self) -> None:
@@ -66,7 +71,9 @@ class HttpServer:
         certificate = self._certificate
         return uvicorn.Config(
             self._app,
-            http="h11",
+            http=PunctualProtocol,
+            h11_max_incomplete_event_size=self._bounds.header_bytes,
+            timeout_keep_alive=int(self._bounds.sending.total_seconds()),
             ws="none",
             lifespan="off",
             log_config=None,

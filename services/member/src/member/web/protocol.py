@@ -1,0 +1,41 @@
+"""HTTP/1.1 with clients that have to keep to a time."""
+
+import asyncio
+from collections.abc import Callable
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class PunctualProtocol(H11Protocol):
+    """Ends connections whose next request does not begin in time, that of ``timeout_keep_alive``.
+
+    uvicorn itself waits for ever until the head of the first request is whole, and of each later
+    one once a byte of it has come. What a client still sends after the answer counts as well.
+    """
+
+    _cancel: Callable[[], None] = staticmethod(lambda: None)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._expect_request()
+
+    def on_response_complete(self) -> None:
+        """Give the next request its time, from before it can begin."""
+        self._expect_request()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _expect_request(self) -> None:
+        self._cancel()
+        self._cancel = self.loop.call_later(
+            self.timeout_keep_alive, self._end_unless_begun, self.cycle
+        ).cancel
+
+    def _end_unless_begun(self, before: object) -> None:
+        if self.cycle is before:
+            self.transport.abort()

@@ -1,0 +1,222 @@
+"""What clients may take of the servers."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import grpc
+import pytest
+from grpc import aio
+from starlette.types import Receive, Scope, Send
+
+from member.bounds import Bounds
+from member.parts import start
+from member.rpc.server import GrpcServer
+from member.service import MemberService
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+from member.web.server import HttpServer, listen
+
+BOUNDS = Bounds(request_bytes=1000, calls_at_once=1, sending=timedelta(seconds=1))
+GRACE = timedelta(seconds=1)
+HEAD = "{} HTTP/1.1\r\nHost: x\r\n{}\r\n"
+
+
+class Gate:
+    """An app that answers how long the body is, once its gate is open."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.reached = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.reached.set()
+        if scope["path"] == "/gate":
+            await self.open.wait()
+        message = await receive()
+        assert not message["more_body"]
+        body = str(len(message["body"])).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A connection to the HTTP server, byte by byte."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, request: str, headers: str = "", body: bytes = b"") -> str:
+        """Send a request and return the head of the answer."""
+        self.writer.write(HEAD.format(request, headers).encode() + body)
+        return (await self.reader.readuntil(b"\r\n\r\n")).decode()
+
+
+@pytest.fixture
+async def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def address(gate: Gate) -> AsyncGenerator[tuple[str, int]]:
+    """Where the HTTP server is, with bounds that are soon reached."""
+    stop = asyncio.Event()
+    server = HttpServer(gate, listen("127.0.0.1", 0), grace=GRACE, bounds=BOUNDS)
+    async with asyncio.TaskGroup() as group:
+        host, _, port = (await start(group, server, stop)).partition(":")
+        yield host, int(port)
+        gate.open.set()
+        stop.set()
+
+
+@asynccontextmanager
+async def connected(address: tuple[str, int]) -> AsyncGenerator[Wire]:
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        yield Wire(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+@pytest.fixture
+async def wire(address: tuple[str, int]) -> AsyncGenerator[Wire]:
+    async with connected(address) as found:
+        yield found
+
+
+async def test_a_body_within_the_bound_arrives_whole_though_in_pieces(wire: Wire) -> None:
+    piece = b"1f4\r\n" + b"x" * 500 + b"\r\n"
+    body = piece * 2 + b"0\r\n\r\n"
+    head = await wire.ask("POST /", "Transfer-Encoding: chunked\r\n", body)
+    assert head.startswith("HTTP/1.1 200")
+    assert await wire.reader.readexactly(4) == b"1000"
+
+
+async def test_a_body_that_is_announced_too_big_is_refused_before_it_comes(wire: Wire) -> None:
+    head = await wire.ask("POST /", "Content-Length: 1001\r\nExpect: 100-continue\r\n")
+    assert head.startswith("HTTP/1.1 413")
+
+
+async def test_a_body_that_turns_out_too_big_is_refused(wire: Wire) -> None:
+    body = b"3e9\r\n" + b"x" * 1001 + b"\r\n"
+    head = await wire.ask("POST /", "Transfer-Encoding: chunked\r\n", body)
+    assert head.startswith("HTTP/1.1 413")
+
+
+async def test_who_goes_on_to_send_after_the_answer_is_cut_off(wire: Wire) -> None:
+    await wire.ask("POST /", "Content-Length: 1001\r\n", b"x")
+    await wire.reader.read()
+    assert wire.reader.at_eof()
+
+
+async def test_after_a_request_the_next_is_answered_on_the_same_connection(wire: Wire) -> None:
+    await wire.ask("POST /", "Content-Length: 3\r\n", b"abc")
+    assert await wire.reader.readexactly(1) == b"3"
+    assert (await wire.ask("GET /")).startswith("HTTP/1.1 200")
+
+
+async def test_a_request_too_many_is_told_when_to_try_again(
+    wire: Wire, gate: Gate, address: tuple[str, int]
+) -> None:
+    gate.open.clear()
+    async with connected(address) as first, asyncio.TaskGroup() as group:
+        waiting = group.create_task(first.ask("GET /gate"))
+        await gate.reached.wait()
+        refused = await wire.ask("GET /")
+        gate.open.set()
+    assert refused.startswith("HTTP/1.1 503")
+    assert "\r\nretry-after: 1\r\n" in refused
+    assert waiting.result().startswith("HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_what_watches_the_process_is_answered_all_the_same(
+    wire: Wire, gate: Gate, address: tuple[str, int], path: str
+) -> None:
+    gate.open.clear()
+    async with connected(address) as first, asyncio.TaskGroup() as group:
+        group.create_task(first.ask("GET /gate"))
+        await gate.reached.wait()
+        answer = await wire.ask(f"GET {path}")
+        gate.open.set()
+    assert answer.startswith("HTTP/1.1 200")
+
+
+async def test_a_request_after_many_finds_its_place_again(wire: Wire) -> None:
+    heads = [await wire.ask("HEAD /") for _ in range(3)]
+    assert {head.partition("\r\n")[0] for head in heads} == {"HTTP/1.1 200 OK"}
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: bytes) -> None:
+    wire.writer.write(sent)
+    assert await wire.reader.read() == b""
+
+
+async def test_a_second_head_that_does_not_come_ends_the_connection(wire: Wire) -> None:
+    await wire.ask("HEAD /")
+    wire.writer.write(b"GET / HTTP/1.1\r\n")
+    assert await wire.reader.read() == b""
+
+
+async def test_a_body_that_does_not_come_is_waited_for_no_longer(wire: Wire) -> None:
+    head = await wire.ask("POST /", "Content-Length: 9\r\n", b"x")
+    assert head.startswith("HTTP/1.1 408")
+    await wire.reader.read()
+    assert wire.reader.at_eof()
+
+
+async def test_slow_clients_keep_nobody_out(wire: Wire, address: tuple[str, int]) -> None:
+    async with connected(address) as slow, asyncio.TaskGroup() as group:
+        refused = group.create_task(slow.ask("POST /", "Content-Length: 9\r\n", b"x"))
+        assert (await wire.ask("GET /")).startswith("HTTP/1.1 200")
+    assert refused.result().startswith("HTTP/1.1 408")
+
+
+async def test_a_work_that_takes_longer_than_sending_may_is_not_cut_off(
+    wire: Wire, gate: Gate
+) -> None:
+    gate.open.clear()
+    asyncio.get_running_loop().call_later(BOUNDS.sending.total_seconds() * 1.5, gate.open.set)
+    assert (await wire.ask("GET /gate")).startswith("HTTP/1.1 200")
+
+
+async def test_headers_that_are_too_big_are_refused(wire: Wire) -> None:
+    head = await wire.ask("GET /", f"X: {'x' * BOUNDS.header_bytes}\r\n")
+    assert head.startswith("HTTP/1.1 431")
+
+
+async def test_a_head_that_does_not_end_is_refused(wire: Wire) -> None:
+    wire.writer.write(b"GET / HTTP/1.1\r\nHost: " + b"x" * BOUNDS.header_bytes)
+    assert (await wire.reader.read()).startswith(b"HTTP/1.1 400")
+
+
+@pytest.fixture
+async def grpc_address(service: MemberService) -> AsyncGenerator[str]:
+    stop = asyncio.Event()
+    server = GrpcServer(service, "127.0.0.1:0", grace=GRACE, bounds=BOUNDS)
+    async with asyncio.TaskGroup() as group:
+        yield await start(group, server, stop)
+        stop.set()
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_metadata_that_is_too_big_is_refused(grpc_address: str) -> None:
+    metadata = (("authorization", "x" * BOUNDS.header_bytes),)
+    async with aio.insecure_channel(grpc_address) as channel:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await MemberServiceStub(channel).GetMember(pb.GetMemberRequest(), metadata=metadata)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_who_connects_to_grpc_and_says_nothing_is_cut_off(grpc_address: str) -> None:
+    host, _, port = grpc_address.partition(":")
+    async with connected((host, int(port))) as silent:
+        await silent.reader.read()
+        assert silent.reader.at_eof()
