@@ -20,6 +20,7 @@ from member.store import database
 from member.store.database import Database
 from member.store.tables import OUTBOX
 from member.tokens import TokenMint
+from member.web.inbox import INBOX
 from member.web.pages import pages
 from member.web.server import PageServer, bound_address, listen
 from member.worker.distributor import (
@@ -77,7 +78,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         public_url = settings.public_url or f"http://{http}"
         async with _opened(settings, public_url) as (service, processor, relay):
             grace = settings.shutdown_timeout
-            page_server = PageServer(pages(service), listener, grace=grace)
+            page_server = PageServer(pages(service, settings.inbox_dir), listener, grace=grace)
             grpc_server = GrpcServer(service, settings.grpc_server_address, grace=grace)
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
@@ -145,14 +146,14 @@ def _mailer(settings: Settings, opened_database: Database, public_url: str) -> M
             sender_address=settings.sender_address,
             public_url=public_url,
         ),
-        transport=_transport(settings),
+        transport=_transport(settings, public_url),
         lifetime=settings.verify_email_lifetime,
     )
 
 
-def _transport(settings: Settings) -> MailTransport:
+def _transport(settings: Settings, public_url: str) -> MailTransport:
     if not settings.smtp_address:
-        return MailboxFolder(settings.mailbox_dir)
+        return MailboxFolder(settings.mailbox_dir, inbox=f"{public_url.rstrip('/')}{INBOX}")
     host, port = host_and_port(settings.smtp_address)
     return SmtpTransport(
         host,
