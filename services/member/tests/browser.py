@@ -26,12 +26,14 @@ class Page:
 async def browse(
     link: str,
     method: str = "GET",
+    *,
     language: str = "en",
+    accept: str = "text/html",
     headers: Mapping[str, str] | None = None,
     context: ssl.SSLContext | None = None,
 ) -> Page:
     """Ask for *link* and return the page."""
-    sent = {"Accept-Language": language, **(headers or {})}
+    sent = {"Accept-Language": language, "Accept": accept, **(headers or {})}
     request = Request(link, method=method, headers=sent)
     return await asyncio.to_thread(_ask, request, context)
 

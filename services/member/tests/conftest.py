@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from playwright.async_api import Browser
 
 from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
@@ -16,7 +17,19 @@ from member.settings import Settings
 from member.store import database
 from member.store.database import Database
 from member.tokens import TokenMint
-from services.member.tests.doubles import RULES, UNLIMITED, FakeClock, MailFolder, TaskList
+from member.web.pages import pages
+from services.member.tests.chromium import Visitor, chromium
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    RULES,
+    UNLIMITED,
+    FakeClock,
+    MailFolder,
+    TaskList,
+    token_of,
+)
+from services.member.tests.sites import served
 from tests.postgres import PostgresServer
 from tests.servers import RedisServer
 
@@ -132,6 +145,43 @@ def settings(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return Settings()
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Path:
+    """The folder that the development inbox shows; it does not exist yet."""
+    return tmp_path / "mailbox"
+
+
+@pytest.fixture
+async def site(service: MemberService, mailbox: Path) -> AsyncGenerator[str]:
+    """Where the pages are served."""
+    async with served(pages(service, mailbox)) as address:
+        yield address
+
+
+@pytest.fixture
+async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
+    """The link that Alice was sent."""
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    return f"{site}/verify-email?token={token_of(outbox.mails[0])}"
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    """One browser for all tests; each takes a context of its own."""
+    async with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+async def visitor(browser: Browser) -> AsyncGenerator[Visitor]:
+    """Who opens pages; on none of them may anything have gone wrong."""
+    visitor = Visitor(browser)
+    yield visitor
+    await visitor.leave()
+    assert visitor.faults == []
 
 
 @pytest.fixture(scope="session")

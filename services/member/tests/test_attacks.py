@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 import pytest
 from argon2 import PasswordHasher
-from member.service.limits import Unlimited
 
 from member import store
 from member.errors import (
@@ -34,6 +33,7 @@ from services.member.tests.doubles import (
     ANYBODY,
     BOB,
     RULES,
+    UNLIMITED,
     FakeClock,
     MailFolder,
     TaskList,
@@ -112,7 +112,7 @@ def guarded(db: Database, tasks: TaskList, clock: FakeClock) -> Generator[Member
     """The service with hashes that cost as much as hashes should."""
     passwords = Passwords(HashCost(time=2, memory_kib=19456, threads=2))
     foundation = Foundation(
-        database=db, passwords=passwords, distributor=tasks, limits=Unlimited(), clock=clock
+        database=db, passwords=passwords, distributor=tasks, limits=UNLIMITED, clock=clock
     )
     yield member_service(foundation, RULES)
     passwords.close()

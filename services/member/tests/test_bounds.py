@@ -12,6 +12,8 @@ from grpc import aio
 from starlette.types import Receive, Scope, Send
 
 from member.bounds import Bounds
+from member.health import Health
+from member.metrics import Metrics
 from member.parts import start
 from member.rpc.server import GrpcServer
 from member.service import MemberService
@@ -199,7 +201,9 @@ async def test_a_head_that_does_not_end_is_refused(wire: Wire) -> None:
 @pytest.fixture
 async def grpc_address(service: MemberService) -> AsyncGenerator[str]:
     stop = asyncio.Event()
-    server = GrpcServer(service, "127.0.0.1:0", grace=GRACE, bounds=BOUNDS)
+    server = GrpcServer(
+        service, "127.0.0.1:0", health=Health(), metrics=Metrics(), grace=GRACE, bounds=BOUNDS
+    )
     async with asyncio.TaskGroup() as group:
         yield await start(group, server, stop)
         stop.set()

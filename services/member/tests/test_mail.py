@@ -20,6 +20,7 @@ LETTERS = Letters(
     sender_address="service@example.com",
     public_url="https://m.example.com/",
 )
+INBOX = "http://127.0.0.1:8080/dev/inbox"
 LETTER = Letter(
     verification_id=UUID(int=7),
     written_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -150,7 +151,7 @@ async def test_a_server_without_starttls_gets_no_mail_in_the_clear(
 
 
 async def test_a_folder_keeps_a_mail_that_is_sent_twice_once(tmp_path: Path) -> None:
-    folder = MailboxFolder(tmp_path / "mailbox")
+    folder = MailboxFolder(tmp_path / "mailbox", inbox=INBOX)
     await folder.send(LETTERS.written(LETTER))
     await folder.send(LETTERS.written(LETTER))
     (kept,) = (tmp_path / "mailbox").iterdir()
@@ -169,7 +170,7 @@ async def test_the_link_in_a_folder_stands_whole(
 ) -> None:
     mail = LETTERS.written(replace(LETTER, locale=locale))
     with caplog.at_level("INFO"):
-        await MailboxFolder(tmp_path / "mailbox").send(mail)
+        await MailboxFolder(tmp_path / "mailbox", inbox=INBOX).send(mail)
     (kept,) = (tmp_path / "mailbox").iterdir()
     assert link_of(mail) in kept.read_text("utf-8").splitlines()
-    assert str(kept) in caplog.text
+    assert f"{kept}: open {INBOX}" in caplog.text

@@ -1,41 +1,30 @@
 """The page that a verification link opens, over HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import json
 from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from structlog.testing import capture_logs
 
-from member.mailer import Mailer
-from member.parts import start
 from member.service import MemberService
 from member.store import availability
+from member.store.database import Database
 from member.tokens import TOKEN_CHARACTERS
 from member.web.pages import pages
-from member.web.server import HttpServer, listen
+from member.web.texts import TEXTS
 from services.member.tests.browser import browse
-from services.member.tests.doubles import ALICE, ANYBODY, FakeClock, MailFolder, token_of
-
-# What differs between databases is tested below this face.
-pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+from services.member.tests.doubles import FakeClock
+from services.member.tests.sites import served
 
 
 @pytest.fixture
-async def site(service: MemberService) -> AsyncGenerator[str]:
-    """Where the pages are served."""
-    stop = asyncio.Event()
-    server = HttpServer(pages(service), listen("127.0.0.1", 0), grace=timedelta(seconds=1))
-    async with asyncio.TaskGroup() as group:
-        yield f"http://{await start(group, server, stop)}"
-        stop.set()
-
-
-@pytest.fixture
-async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
-    """The link that Alice was sent."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await mailer.send_verify_email("alice")
-    return f"{site}/verify-email?token={token_of(outbox.mails[0])}"
+def db_source(tmp_path: Path) -> str:
+    """One kind of database: what differs between them is tested below this face."""
+    return f"sqlite:///{tmp_path}/member.db"
 
 
 async def test_opening_a_link_as_often_as_a_scanner_does_verifies_nobody(link: str) -> None:
@@ -74,17 +63,95 @@ async def test_a_link_that_nobody_was_sent_is_not_found(site: str, method: str, 
     assert (page.status, page.scene) == (404, "LinkUnknownError")
 
 
-async def test_the_page_speaks_the_language_of_the_browser(link: str) -> None:
-    page = await browse(link, language="zh-TW,zh;q=0.9,en;q=0.8")
+@pytest.mark.parametrize("language", ["zh-TW,zh;q=0.9,en;q=0.8", "fr, zh-TW;q=0.8"])
+async def test_the_page_speaks_the_language_of_the_browser(link: str, language: str) -> None:
+    page = await browse(link, language=language)
     assert "確認您的電子郵件地址" in page.text
     assert '<html lang="zh-Hant-TW">' in page.text
 
 
-async def test_a_token_is_not_shown_to_others(link: str) -> None:
-    headers = (await browse(link)).headers
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+@pytest.mark.parametrize("path", ["verify-email", "verify-email/verified", "nowhere", "dev/inbox"])
+async def test_no_answer_is_cached_framed_indexed_or_told_to_others(
+    site: str, path: str, accept: str
+) -> None:
+    headers = (await browse(f"{site}/{path}", accept=accept)).headers
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Robots-Tag"] == "noindex"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+async def test_no_style_but_that_of_the_page_is_allowed(link: str) -> None:
+    policy = (await browse(link)).headers["Content-Security-Policy"]
+    assert "style-src 'sha256-" in policy
+    assert "unsafe" not in policy
+
+
+async def test_a_scanner_may_ask_for_the_head_alone(link: str) -> None:
+    page = await browse(link, "HEAD")
+    assert (page.status, page.text) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "titles"),
+    [
+        ("GET", "nowhere", 404, ("This page does not exist", "找不到此頁面")),
+        ("DELETE", "verify-email", 405, ("This page does not work that way", "無法以這種方式")),
+        ("GET", "number", 422, ("The request is not complete", "請求內容不完整")),
+        ("GET", "broken", 500, ("Something went wrong", "發生錯誤")),
+    ],
+)
+async def test_an_error_is_a_page_for_people_and_json_for_programs(
+    service: MemberService, method: str, path: str, status: int, titles: tuple[str, str]
+) -> None:
+    with capture_logs():
+        async with served(with_faults(pages(service))) as site:
+            address = f"{site}/{path}"
+            english, chinese = [await browse(address, method, language=tag) for tag in ("en", "zh")]
+            program = await browse(address, method, accept="application/json")
+    assert {english.status, chinese.status, program.status} == {status}
+    assert titles[0] in english.text
+    assert titles[1] in chinese.text
+    assert json.loads(program.text) == {"detail": HTTPStatus(status).phrase}
+
+
+def with_faults(app: FastAPI) -> FastAPI:
+    """Add a page that needs a number, and one that is broken."""
+
+    async def number(number: int) -> int:
+        return number
+
+    async def broken() -> None:
+        raise RuntimeError("nobody must see this")
+
+    app.add_api_route("/number", number)
+    app.add_api_route("/broken", broken)
+    return app
+
+
+async def test_what_is_allowed_is_told_with_what_is_not(site: str) -> None:
+    page = await browse(f"{site}/verify-email/verified", "DELETE")
+    assert set(page.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_a_broken_database_is_told_to_the_log_and_not_to_the_reader(
+    link: str, db: Database
+) -> None:
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql("DROP TABLE verifications")
+    with capture_logs() as events:
+        page = await browse(link, "POST")
+    assert (page.status, page.headers["Cache-Control"]) == (500, "no-store")
+    assert "verifications" not in page.text
+    assert [(event["event"], event["path"]) for event in events] == [
+        ("page failed", "/verify-email")
+    ]
+
+
+def test_every_language_has_every_text() -> None:
+    scenes = [set(part) for text in TEXTS.values() for part in (text.titles, text.bodies)]
+    assert scenes == [scenes[0]] * len(scenes)
 
 
 async def test_a_token_is_not_logged(link: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 
 import structlog
+from fastapi import FastAPI
 
 import pyasynq
 from member import limits, wiring
@@ -70,7 +71,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         scheme = "https" if settings.certificate_files else "http"
         public_url = settings.public_url or f"{scheme}://{http}"
         async with _opened(settings) as opened:
-            members_see = pages(opened.service) if Role.HTTP in settings.roles else None
+            members_see = _pages(settings, opened.service)
             app = web_app(opened.health, opened.metrics, opened.scrape, members_see)
             http_server = HttpServer(
                 app,
@@ -150,6 +151,10 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
             trusted_proxies=settings.trusted_proxies,
             certificate=opened.certificate,
         )
+
+
+def _pages(settings: Settings, service: MemberService) -> FastAPI | None:
+    return pages(service, settings.inbox_dir) if Role.HTTP in settings.roles else None
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:

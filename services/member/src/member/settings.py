@@ -244,6 +244,12 @@ class Settings(BaseSettings):
         return self.email_sender_address or "noreply@example.com"
 
     @property
+    def inbox_dir(self) -> Path | None:
+        """Folder that the development inbox shows; None where there is no such page."""
+        shown = self.environment == "development" and not self.smtp_address
+        return self.mailbox_dir if shown else None
+
+    @property
     def hash_cost(self) -> HashCost:
         """What one password hash costs."""
         return HashCost(

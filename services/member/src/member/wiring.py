@@ -15,6 +15,7 @@ from member.store.database import Database
 from member.store.tables import OUTBOX
 from member.tls import Certificate
 from member.tokens import TokenMint
+from member.web.inbox import INBOX
 from member.worker.distributor import (
     OutboxTaskDistributor,
     RedisTaskDistributor,
@@ -98,14 +99,14 @@ def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:
             sender_address=settings.sender_address,
             public_url=public_url,
         ),
-        transport=_transport(settings),
+        transport=_transport(settings, public_url),
         lifetime=settings.verify_email_lifetime,
     )
 
 
-def _transport(settings: Settings) -> MailTransport:
+def _transport(settings: Settings, public_url: str) -> MailTransport:
     if not settings.smtp_address:
-        return MailboxFolder(settings.mailbox_dir)
+        return MailboxFolder(settings.mailbox_dir, inbox=f"{public_url.rstrip('/')}{INBOX}")
     host, port = host_and_port(settings.smtp_address)
     return SmtpTransport(
         host,

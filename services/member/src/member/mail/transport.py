@@ -92,9 +92,15 @@ def _text(error: Exception) -> str:
 class MailboxFolder:
     """Puts mails into a folder, for development: one ``.eml`` file each."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder with the first mail; only its owner reads it, links are secrets."""
+    def __init__(self, folder: Path, *, inbox: str) -> None:
+        """Make the folder with the first mail; only its owner reads it, links are secrets.
+
+        Args:
+            folder: Where mails go.
+            inbox: Address of the page that shows them.
+        """
         self._folder = folder
+        self._inbox = inbox
 
     async def send(self, mail: EmailMessage) -> None:
         """Write one mail; a mail that is sent again takes the place of the first."""
@@ -107,7 +113,7 @@ class MailboxFolder:
         part = whole.with_suffix(".part")
         part.write_bytes(_readable(mail).as_bytes())
         part.replace(whole)  # readers see the whole mail or none
-        log.info("a mail is in %s: open the link in it", whole)
+        log.info("a mail is in %s: open %s", whole, self._inbox)
 
 
 def _readable(mail: EmailMessage) -> EmailMessage:

@@ -1,1 +1,1 @@
-"""The HTTP face: the page that a verification link opens."""
+"""The HTTP face: the page that a verification link opens, and the development inbox."""

@@ -1,48 +1,50 @@
 """The page that a verification link opens.
 
 Opening it changes nothing, so a mail scanner that fetches links verifies nobody; the
-button on it posts, and only that verifies.
+button on it posts, and only that verifies. The token in the link is all that is needed to
+post, so a page of another site that posts for a reader gains nothing by it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TypeAlias
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException
 
 from member import locales
-from member.errors import LimitedError, LinkError, MemberError, StoreUnavailableError
+from member.errors import LimitedError, MemberError
 from member.service import MemberService
 from member.statuses import status_of
 from member.web.callers import caller_of
+from member.web.html import HEADERS, page
+from member.web.inbox import inbox
 from member.web.texts import TEXTS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 Next: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("member.web"),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-)
 
-# The address of the page holds the token: it must not reach other sites, caches or frames.
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-
-
-def pages(service: MemberService) -> FastAPI:
-    """Return the pages of *service*."""
+def pages(service: MemberService, mailbox: Path | None = None) -> FastAPI:
+    """Return the pages of *service*, and the development inbox where mails go to *mailbox*."""
     app = FastAPI(openapi_url=None)
+    app.include_router(_verify_email(service))
+    if mailbox:
+        app.include_router(inbox(mailbox))
+    app.add_exception_handler(MemberError, _refused)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.middleware("http")(_guarded)
+    return app
+
+
+def _verify_email(service: MemberService) -> APIRouter:
+    router = APIRouter()
 
     async def look(request: Request, token: str = "") -> Response:
         already = await service.verifications.look(caller_of(request), token)
@@ -50,39 +52,72 @@ def pages(service: MemberService) -> FastAPI:
 
     async def confirm(request: Request, token: str = "") -> Response:
         verified = await service.verifications.verify(caller_of(request), token)
-        return _page(request, "already" if verified.already else "verified")
+        # Elsewhere, so that a reload posts nothing again; relative, for proxies with a prefix.
+        where = f"?{request.url.query}" if verified.already else "verify-email/verified"
+        return RedirectResponse(where, HTTPStatus.SEE_OTHER)
 
-    app.get("/verify-email")(look)
-    app.post("/verify-email")(confirm)
-    for kind in (LinkError, LimitedError, StoreUnavailableError):
-        app.add_exception_handler(kind, _error_page)
-    app.middleware("http")(_add_headers)
-    return app
+    async def verified(request: Request) -> Response:
+        return _page(request, "verified")
+
+    router.add_api_route("/verify-email", look, methods=["GET", "HEAD"])
+    router.add_api_route("/verify-email", confirm, methods=["POST"])
+    router.add_api_route("/verify-email/verified", verified, methods=["GET", "HEAD"])
+    return router
 
 
-async def _error_page(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, MemberError):
         raise error
-    page = _page(request, type(error).__name__, status_of(error).http)
+    response = _page(request, type(error).__name__, status_of(error).http)
     if isinstance(error, LimitedError):
-        page.headers["Retry-After"] = str(error.retry_after_s)
-    return page
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
-async def _add_headers(request: Request, call_next: Next) -> Response:
-    response = await call_next(request)
-    response.headers.update(_HEADERS)
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _failure(request, HTTPStatus(error.status_code), error.headers)
+
+
+async def _invalid(request: Request, _error: Exception) -> Response:
+    return _failure(request, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def _guarded(request: Request, call_next: Next) -> Response:
+    try:
+        response = await call_next(request)
+    except Exception:  # the last line before the reader, who must not see it
+        log.exception("page failed", path=request.url.path)
+        response = _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _failure(
+    request: Request, status: HTTPStatus, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return *status* as a page for people, as JSON for programs."""
+    if "text/html" in request.headers.get("Accept", ""):
+        response = _page(request, f"{status:d}", status)
+    else:
+        response = JSONResponse({"detail": status.phrase}, status)
+    response.headers.update(headers or {})
     return response
 
 
 def _page(request: Request, scene: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
     locale = locales.accepted(request.headers.get("Accept-Language", ""))
     text = TEXTS[locale]
-    html = _TEMPLATES.get_template("verify_email.html").render(
+    told = next(known for known in (scene, f"{status:d}", "500") if known in text.titles)
+    return page(
+        "verify_email.html",
+        status,
+        style="verify_email.css",
         lang="zh-Hant-TW" if locale == "zh-TW" else locale,
         scene=scene,
-        title=text.titles[scene],
-        body=text.bodies[scene],
+        title=text.titles[told],
+        body=text.bodies[told],
         button=text.button,
     )
-    return HTMLResponse(html, status)

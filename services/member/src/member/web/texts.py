@@ -9,7 +9,13 @@ from member.locales import Locale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """One language; titles and bodies by scene: what happened, or the error's class."""
+    """One language.
+
+    Attributes:
+        button: What the button says.
+        titles: By scene: what happened, the error's class, or the HTTP status.
+        bodies: What is said below the title.
+    """
 
     button: str
     titles: Mapping[str, str]
@@ -20,27 +26,37 @@ TEXTS: Mapping[Locale, Text] = {
     "en": Text(
         button="Confirm",
         titles={
-            "confirm": "Confirm your e-mail address",
-            "verified": "Your e-mail address is verified",
-            "already": "Your e-mail address is already verified",
+            "confirm": "Confirm your e\u2011mail address",
+            "verified": "Your e\u2011mail address is verified",
+            "already": "Your e\u2011mail address is already verified",
             "LinkUnknownError": "This link is not valid",
             "LinkExpiredError": "This link has expired",
             "LinkReplacedError": "A newer mail replaced this link",
             "LinkLockedError": "This link is locked",
             "StoreUnavailableError": "Not available now",
-            "LimitedError": "Too many attempts",
+            "404": "This page does not exist",
+            "405": "This page does not work that way",
+            "422": "The request is not complete",
+            "429": "Too many attempts",
+            "500": "Something went wrong",
         },
         bodies={
             "confirm": "Press the button to confirm that this address is yours.",
             "verified": "Thank you. You can close this page.",
             "already": "There is nothing left to do. You can close this page.",
-            "LinkUnknownError": "Please open the whole link from the mail.",
-            "LinkExpiredError": "Please ask for a new verification mail.",
+            "LinkUnknownError": "Please open the whole link from the mail. Part of it "
+            "may be missing.",
+            "LinkExpiredError": "It worked only for a short time. Please go back to where you "
+            "signed up, and ask for a new verification mail.",
             "LinkReplacedError": "Please open the link of the newest mail.",
-            "LinkLockedError": "There were too many wrong attempts. "
-            "Please ask for a new verification mail.",
             "StoreUnavailableError": "Please try again in a moment.",
-            "LimitedError": "Please wait a minute, and try again.",
+            "LinkLockedError": "There were too many wrong attempts. Please go back to where you "
+            "signed up, and ask for a new verification mail.",
+            "404": "Please check the address, or open the link from the mail.",
+            "405": "Please open the link from the mail in your browser.",
+            "422": "Please go back and try again.",
+            "429": "Please wait a few minutes, and try again.",
+            "500": "This is not your fault. Please try again in a few minutes.",
         },
     ),
     "zh-TW": Text(
@@ -54,18 +70,26 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "此連結已被較新的郵件取代",
             "LinkLockedError": "此連結已鎖定",
             "StoreUnavailableError": "目前無法使用",
-            "LimitedError": "嘗試次數過多",
+            "404": "找不到此頁面",
+            "405": "無法以這種方式使用此頁面",
+            "422": "請求內容不完整",
+            "429": "嘗試次數過多",
+            "500": "發生錯誤",
         },
         bodies={
             "confirm": "請按下按鈕，確認這個地址是您的。",
             "verified": "謝謝您。您可以關閉此頁面。",
             "already": "無需再做任何動作。您可以關閉此頁面。",
-            "LinkUnknownError": "請開啟郵件中的完整連結。",
-            "LinkExpiredError": "請重新索取驗證郵件。",
+            "LinkUnknownError": "請開啟郵件中的完整連結，連結可能缺少了一部分。",
+            "LinkExpiredError": "連結僅在短時間內有效。請回到您註冊的地方，重新索取驗證郵件。",
             "LinkReplacedError": "請開啟最新郵件中的連結。",
-            "LinkLockedError": "錯誤嘗試次數過多。請重新索取驗證郵件。",
             "StoreUnavailableError": "請稍後再試一次。",
-            "LimitedError": "請稍候一分鐘，然後再試一次。",
+            "LinkLockedError": "錯誤嘗試次數過多。請回到您註冊的地方，重新索取驗證郵件。",
+            "404": "請檢查網址，或開啟郵件中的連結。",
+            "405": "請在瀏覽器中開啟郵件裡的連結。",
+            "422": "請返回上一頁，然後再試一次。",
+            "429": "請稍候幾分鐘，然後再試一次。",
+            "500": "這不是您的問題。請稍候幾分鐘，然後再試一次。",
         },
     ),
 }

@@ -1,0 +1,59 @@
+"""HTML from templates, and the headers that keep it to its reader."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from http import HTTPStatus
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("member.web"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+
+
+_POLICY = (
+    "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+# The address of a page may hold a token: it must not reach other sites, caches or frames.
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+
+
+def page(
+    template: str,
+    status: HTTPStatus = HTTPStatus.OK,
+    *,
+    style: str,
+    policy: str = "",
+    **values: object,
+) -> Response:
+    """Return a page made of *template*.
+
+    Args:
+        template: Extends ``page.html``.
+        status: The answer's status.
+        style: The template of the only style sheet that the page may have.
+        policy: What the page may do besides, as directives of a content security policy.
+        values: What *template* asks for.
+    """
+    html = _TEMPLATES.get_template(template).render(style=style, **values)
+    whole = "; ".join(filter(None, (_POLICY, f"style-src {_hash_of(style)}", policy)))
+    return HTMLResponse(html, status, headers={"Content-Security-Policy": whole})
+
+
+def _hash_of(style: str) -> str:
+    digest = sha256(_TEMPLATES.get_template(style).render().encode()).digest()
+    return f"'sha256-{b64encode(digest).decode()}'"

@@ -1,0 +1,58 @@
+"""The development inbox: the mails that went to a folder instead of to a mail server.
+
+Mails are hostile until shown otherwise: their HTML runs no script, sends no form, loads
+nothing from anywhere, and moves no window but one that a click on a link opens.
+"""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Response
+
+from member.mail.mailbox import files_in, read
+from member.web.html import page
+
+INBOX = "/dev/inbox"
+
+_MOST_MAILS = 100
+
+
+def inbox(folder: Path) -> APIRouter:
+    """Return the pages that show the mails in *folder*."""
+    router = APIRouter()
+
+    def mails() -> Response:
+        try:
+            files, problem = files_in(folder), ""
+        except OSError as error:
+            files, problem = [], f"The folder cannot be read: {error.strerror}."
+        return page(
+            "inbox.html",
+            style="inbox.css",
+            lang="en",
+            title="Development inbox",
+            folder=folder,
+            problem=problem,
+            mails=[(file, read(file)) for file in files[:_MOST_MAILS]],
+            left_out=len(files[_MOST_MAILS:]),
+        )
+
+    def mail(key: str) -> Response:
+        found = next((file for file in files_in(folder) if file.key == key), None)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        kept = read(found)
+        return page(
+            "inbox_mail.html",
+            style="inbox.css",
+            lang="en",
+            title=kept.subject or "Mail without a subject",
+            file=found,
+            mail=kept,
+            # The mail's HTML is under the page's policy too, and styles its elements one by one.
+            policy="style-src-attr 'unsafe-inline'",
+        )
+
+    router.add_api_route(INBOX, mails, methods=["GET"])
+    router.add_api_route(f"{INBOX}/{{key}}", mail, methods=["GET"])
+    return router

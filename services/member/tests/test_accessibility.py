@@ -1,0 +1,123 @@
+"""Everybody can use the pages: by keyboard, enlarged, in either colour scheme, or by ear."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+from services.member.tests.chromium import Options, Visitor
+from services.member.tests.doubles import FakeClock
+
+Scheme: TypeAlias = Literal["light", "dark"]
+
+schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+languages = pytest.mark.parametrize("locale", ["en-US", "zh-TW"])
+
+_COLOURS = """(element, property) => {
+  const filled = (node) => {
+    const colour = getComputedStyle(node).backgroundColor
+    return colour === "rgba(0, 0, 0, 0)" ? filled(node.parentElement) : colour
+  }
+  const outside = property === "outlineColor" ? element.parentElement : element
+  return [getComputedStyle(element)[property], filled(outside)]
+}"""
+_IS_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def db_source(tmp_path: Path) -> str:
+    """One kind of database: what differs between them is tested below this face."""
+    return f"sqlite:///{tmp_path}/member.db"
+
+
+async def contrast(page: Page, selector: str, of: str = "color") -> float:
+    """Return the contrast, as WCAG defines it, between a colour and what it stands on."""
+    colours = await page.locator(selector).evaluate(_COLOURS, of)
+    darker, lighter = sorted(luminance(colour) for colour in colours)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(number) / 255 for number in re.findall(r"\d+", colour)]
+    linear = [((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in channels]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+async def complaints(page: Page) -> list[str]:
+    """Return what axe finds wrong with *page*; into the frame of a mail it cannot look."""
+    options: dict[str, Any] = {"resultTypes": ["violations"], "iframes": False}
+    results = await Axe().run(page, options=options)
+    return [str(line) for line in results.generate_snapshot().splitlines()]
+
+
+def test_the_contrast_of_black_on_white_is_21() -> None:
+    assert (luminance("rgb(255, 255, 255)") + 0.05) / (luminance("rgb(0, 0, 0)") + 0.05) == 21
+
+
+async def test_the_whole_way_can_be_gone_by_keyboard(link: str, visitor: Visitor) -> None:
+    page = await visitor.open(link)
+    await page.keyboard.press("Tab")
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
+    assert await page.get_by_role("heading").inner_text() == "Your e\u2011mail address is verified"
+
+
+@schemes
+async def test_the_focus_can_be_seen(link: str, visitor: Visitor, scheme: Scheme) -> None:
+    page = await visitor.open(link, color_scheme=scheme)
+    await page.keyboard.press("Tab")
+    ring = "el => [getComputedStyle(el).outlineStyle, getComputedStyle(el).outlineWidth]"
+    assert await page.locator("button:focus").evaluate(ring) == ["solid", "3px"]
+    assert await contrast(page, "button", "outlineColor") >= 3
+
+
+@schemes
+@pytest.mark.parametrize("selector", ["h1", "p", "button"])
+async def test_text_stands_out_from_its_ground(
+    link: str, visitor: Visitor, scheme: Scheme, selector: str
+) -> None:
+    page = await visitor.open(link, color_scheme=scheme)
+    assert await contrast(page, selector) >= 4.5
+
+
+@schemes
+@pytest.mark.parametrize("path", ["verify-email/verified", "verify-email", "nowhere", "dev/inbox"])
+async def test_a_checker_of_accessibility_finds_nothing_wrong(
+    site: str, visitor: Visitor, scheme: Scheme, path: str
+) -> None:
+    page = await visitor.open(f"{site}/{path}", color_scheme=scheme)
+    assert await complaints(page) == []
+
+
+@languages
+async def test_a_checker_of_accessibility_finds_nothing_wrong_with_the_question(
+    link: str, visitor: Visitor, locale: str
+) -> None:
+    assert await complaints(await visitor.open(link, locale=locale)) == []
+
+
+@languages
+async def test_the_page_has_a_title_one_heading_and_a_landmark(
+    link: str, visitor: Visitor, locale: str
+) -> None:
+    page = await visitor.open(link, locale=locale)
+    (heading,) = await page.locator("main :is(h1, h2, h3, h4, h5, h6)").all_inner_texts()
+    assert await page.title() == heading
+
+
+@languages
+@pytest.mark.parametrize("zoom", ["100%", "200%"])
+async def test_a_small_or_enlarged_page_is_never_wider_than_its_window(
+    link: str, visitor: Visitor, clock: FakeClock, locale: str, zoom: str
+) -> None:
+    options: Options = {"locale": locale, "viewport": {"width": 320, "height": 640}}
+    page = await visitor.open(link, **options)
+    clock.turn(timedelta(minutes=16))
+    expired = await visitor.open(link, **options)
+    larger = "zoom => document.documentElement.style.fontSize = zoom"
+    assert [await shown.evaluate(larger, zoom) for shown in (page, expired)] == [zoom, zoom]
+    assert [await shown.evaluate(_IS_WIDE) for shown in (page, expired)] == [False, False]
