@@ -7,12 +7,14 @@ import sys
 from collections.abc import AsyncGenerator
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 import pyasynq
-from member.service import MemberService
+from member.program import running
+from member.settings import Settings
 from member.store.database import Database
-from services.member.tests.doubles import ALICE
+from services.member.tests.clients import sign_up
 from services.member.tests.image import ROOT
 from tests.servers import RedisServer
 
@@ -52,10 +54,20 @@ async def test_a_command_of_the_guide_does_what_it_says(
     assert done.returncode in {NO_CONFLICT, CONFLICT}, done.stderr
 
 
-async def test_a_member_whose_mail_is_lost_is_found(db: Database, service: MemberService) -> None:
-    await service.create_member(ALICE)
+async def test_a_member_whose_mail_is_lost_is_found(
+    db: Database, db_source: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    settings = Settings(
+        db_source=SecretStr(db_source),
+        redis_address=SecretStr(redis.url),
+        grpc_server_address="127.0.0.1:0",
+        http_server_address="127.0.0.1:0",
+    )
+    async with running(settings) as addresses:
+        await sign_up(addresses, "alice")
     async with db.reading() as session:
-        assert list(await session.scalars(text(LOST_MAILS))) == [ALICE.membername]
+        assert list(await session.scalars(text(LOST_MAILS))) == ["alice"]
 
 
 async def test_rows_with_an_error_can_be_looked_for(db: Database) -> None:
