@@ -6,14 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from grpc import aio
 from pydantic import SecretStr
 
 from member.demo.smtp import SmtpSink
 from member.program import Addresses, running
 from member.settings import Settings
-from member.v1 import member_pb2 as pb
-from member.v1.member_pb2_grpc import MemberServiceStub
+from services.member.tests.clients import sign_up
 from services.member.tests.doubles import link_of
 from tests.servers import RedisCluster, RedisSentinel
 
@@ -52,17 +50,6 @@ def mails(sink: tuple[SmtpSink, str], monkeypatch: pytest.MonkeyPatch, tmp_path:
 def service_on(redis: str) -> AbstractAsyncContextManager[Addresses]:
     """Run the program with its tasks in the Redis at an address."""
     return running(Settings(redis_address=SecretStr(redis)))
-
-
-async def sign_up(addresses: Addresses, name: str) -> None:
-    request = pb.CreateMemberRequest(
-        membername=name,
-        full_name=name.title(),
-        email=f"{name}@example.com",
-        password="curiouser and curiouser",
-    )
-    async with aio.insecure_channel(addresses.grpc) as channel:
-        await MemberServiceStub(channel).CreateMember(request)
 
 
 async def test_a_sign_up_leads_to_a_mail_on_a_cluster(

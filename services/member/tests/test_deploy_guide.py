@@ -1,0 +1,75 @@
+"""What the guide to deployment tells an operator to type is understood."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+import pyasynq
+from member.program import running
+from member.settings import Settings
+from member.store.database import Database
+from services.member.tests.clients import sign_up
+from services.member.tests.image import ROOT
+from tests.servers import RedisServer
+
+GUIDE = (ROOT / "docs/guides/deploy.md").read_text()
+
+COMMANDS = sorted(
+    # Those that end by themselves, in blocks and in sentences.
+    {found for found in re.findall(r"(?:\$ |`)(pyasynq [^`\n]+)", GUIDE) if "metrics" not in found}
+)
+LOST_MAILS, BROKEN_ROWS = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+(TASK_ID,) = set(re.findall(r" -i (\S+)", GUIDE))
+NO_CONFLICT, CONFLICT = 0, 5
+
+
+@pytest.fixture
+async def archived(redis: RedisServer) -> AsyncGenerator[RedisServer]:
+    """A Redis whose queue has one task, which was given up."""
+    task = pyasynq.Task("task:send_verify_email", queue="critical", task_id=TASK_ID)
+    async with pyasynq.Client(redis.url) as client, pyasynq.Inspector(redis.url) as inspector:
+        await client.enqueue(task)
+        await inspector.archive_task("critical", TASK_ID)
+        yield redis
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_command_of_the_guide_does_what_it_says(
+    archived: RedisServer, command: str
+) -> None:
+    words = shlex.split(command)[1:]
+    answer = ["--yes"] if "deleteall" in words else []
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        [sys.executable, "-m", "pyasynq", *words, *answer, "-u", archived.url],
+        capture_output=True,
+        check=False,
+    )
+    # A queue that is not paused cannot be resumed.
+    assert done.returncode in {NO_CONFLICT, CONFLICT}, done.stderr
+
+
+async def test_a_member_whose_mail_is_lost_is_found(
+    db: Database, db_source: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    settings = Settings(
+        db_source=SecretStr(db_source),
+        redis_address=SecretStr(redis.url),
+        grpc_server_address="127.0.0.1:0",
+        http_server_address="127.0.0.1:0",
+    )
+    async with running(settings) as addresses:
+        await sign_up(addresses, "alice")
+    async with db.reading() as session:
+        assert list(await session.scalars(text(LOST_MAILS))) == ["alice"]
+
+
+async def test_rows_with_an_error_can_be_looked_for(db: Database) -> None:
+    async with db.reading() as session:
+        assert not list(await session.execute(text(BROKEN_ROWS)))
