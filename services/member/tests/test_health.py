@@ -218,6 +218,13 @@ async def test_what_hangs_is_away_in_time_and_back_when_it_answers() -> None:
     assert (await health.report()).status == "ready"
 
 
+async def test_an_error_of_any_kind_is_no_answer() -> None:
+    async def ask() -> None:
+        raise LookupError
+
+    assert (await Health(Probe("it", ask, essential=True)).report()).answers == {"it": False}
+
+
 async def test_a_process_is_not_ready_before_it_has_started() -> None:
     health = Health()
     assert (await health.report()).status == "starting"

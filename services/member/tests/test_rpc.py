@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from member.errors import DistributeError
 from member.health import Health
 from member.mailer import Mailer
+from member.metrics import Metrics
 from member.parts import start
 from member.rpc.server import GrpcServer
 from member.service import MemberService
@@ -42,7 +43,9 @@ def stop() -> asyncio.Event:
 
 @pytest.fixture
 async def channel(service: MemberService, stop: asyncio.Event) -> AsyncGenerator[aio.Channel]:
-    server = GrpcServer(service, "127.0.0.1:0", health=Health(), grace=timedelta(seconds=5))
+    server = GrpcServer(
+        service, "127.0.0.1:0", health=Health(), metrics=Metrics(), grace=timedelta(seconds=5)
+    )
     async with asyncio.TaskGroup() as group:
         async with aio.insecure_channel(await start(group, server, stop)) as opened:
             yield opened

@@ -8,19 +8,15 @@ from enum import StrEnum, auto
 from typing import TypeAlias
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-import pyasynq
+from member.questions import Question
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-PATIENCE_S = 1.0
 LASTS_S = 1.0
 """How long an answer counts; the next question after that asks again."""
 
 Ask: TypeAlias = Callable[[], Awaitable[object]]
-
-_AWAY = (SQLAlchemyError, pyasynq.PyasynqError, OSError)
 
 
 class Phase(StrEnum):
@@ -60,18 +56,17 @@ class Report:
 
 
 class Probe:
-    """Asks one thing whether it is there; a thing that hangs is asked once, not again and again."""
+    """Asks one thing whether it is there."""
 
     def __init__(self, name: str, ask: Ask, *, essential: bool) -> None:
         """Call *ask*, which raises if it is not; *essential* if nothing can be done without it."""
         self.name = name
         self.essential = essential
-        self._ask = ask
-        self._asking: asyncio.Task[str] | None = None
+        self._question = Question(ask)
         self._answered = True
 
     async def answers(self) -> bool:
-        """Tell whether it answers within `PATIENCE_S`; log when that changes, and why."""
+        """Tell whether it answers in time; log when that changes, and why."""
         problem = await self._problem()
         answered = not problem
         if answered != self._answered:
@@ -82,24 +77,12 @@ class Probe:
 
     async def aclose(self) -> None:
         """End what was asked last."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking}, timeout=PATIENCE_S)
+        await self._question.aclose()
 
     async def _problem(self) -> str:
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._asked())
-        # Not asyncio.timeout: to clean up after a connection that hangs can hang as well.
-        done, _ = await asyncio.wait({self._asking}, timeout=PATIENCE_S)
-        if not done or self._asking.cancelled():
-            self._asking.cancel()
-            return f"no answer in {PATIENCE_S:g} s"
-        return self._asking.result()
-
-    async def _asked(self) -> str:
         try:
-            await self._ask()
-        except _AWAY as error:
+            await self._question.answer()
+        except Exception as error:  # noqa: BLE001 - drivers raise their own, too; it is logged
             return str(error) or type(error).__name__
         return ""
 

@@ -37,6 +37,8 @@ class Passwords:
             time_cost=cost.time, memory_cost=cost.memory_kib, parallelism=1
         )
         self._pool = ThreadPoolExecutor(cost.threads, thread_name_prefix="password")
+        self._threads = cost.threads
+        self._asked = 0
         self._decoy = self._hasher.hash("")  # no password is empty
 
     async def hash(self, password: str) -> str:
@@ -56,12 +58,21 @@ class Passwords:
         """Tell whether *password_hash* was made at another cost than is set now."""
         return self._hasher.check_needs_rehash(password_hash)
 
+    @property
+    def waiting(self) -> int:
+        """How many hashes wait for a thread."""
+        return max(0, self._asked - self._threads)
+
     def close(self) -> None:
         """Drop what waits for a thread; what runs ends in a moment by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _off_the_loop(self, work: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        self._asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._asked -= 1
 
 
 def _verified(hasher: PasswordHasher, password_hash: str, password: str) -> bool:

@@ -10,10 +10,12 @@ import structlog
 import pyasynq
 from member import limits, wiring
 from member.health import Health, Phase
+from member.metrics import Metrics
 from member.parts import Part, start
 from member.passwords import Passwords
 from member.roles import Role, listed
 from member.rpc.server import GrpcServer
+from member.scrape import Scrape
 from member.service import Foundation, MemberService, member_service
 from member.settings import Settings, host_and_port
 from member.store import database
@@ -49,6 +51,8 @@ class _Opened:
     client: pyasynq.Client
     service: MemberService
     health: Health
+    metrics: Metrics
+    scrape: Scrape
 
 
 @asynccontextmanager
@@ -63,7 +67,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         public_url = settings.public_url or f"http://{http}"
         async with _opened(settings) as opened:
             members_see = pages(opened.service) if Role.HTTP in settings.roles else None
-            app = web_app(opened.health, members_see)
+            app = web_app(opened.health, opened.metrics, opened.scrape, members_see)
             http_server = HttpServer(app, listener, grace=settings.shutdown_timeout)
             parts = _parts(settings, opened, public_url)
             async with _side_by_side(http_server, parts, opened.health) as grpc:
@@ -85,24 +89,32 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
-    redis = settings.redis_address.get_secret_value()
+    redis, metrics = settings.redis_address.get_secret_value(), Metrics()
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened_database,
         pyasynq.Client(redis) as client,
+        pyasynq.Inspector(redis) as inspector,
         limits.opened(redis, settings.rates) as call_limits,
+        aclosing(wiring.health(settings, opened_database, client)) as health,
+        aclosing(wiring.scrape(settings, metrics, opened_database, inspector)) as scrape,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
+            metrics.watch(passwords)
             foundation = Foundation(
                 database=opened_database,
                 passwords=passwords,
                 distributor=wiring.distributor(settings, opened_database, client),
                 limits=call_limits,
+                metrics=metrics,
             )
-            service = member_service(foundation, wiring.rules(settings))
-            async with aclosing(wiring.health(settings, opened_database, client)) as health:
-                yield _Opened(
-                    database=opened_database, client=client, service=service, health=health
-                )
+            yield _Opened(
+                database=opened_database,
+                client=client,
+                service=member_service(foundation, wiring.rules(settings)),
+                health=health,
+                metrics=metrics,
+                scrape=scrape,
+            )
 
 
 def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Part]:
@@ -110,13 +122,17 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
     redis = RedisPart(opened.client, _user_of_redis(settings.roles))
     yield redis
     if Role.WORKER in settings.roles:
-        yield WorkerPart(wiring.processor(settings, opened.database, public_url), redis)
+        yield WorkerPart(
+            wiring.processor(settings, opened.database, public_url, opened.metrics), redis
+        )
     if Role.RELAY in settings.roles:
         # Also where tasks are queued at once: the outbox may hold some from before.
         yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
     if Role.GRPC in settings.roles:
         address, grace = settings.grpc_server_address, settings.shutdown_timeout
-        yield GrpcServer(opened.service, address, health=opened.health, grace=grace)
+        yield GrpcServer(
+            opened.service, address, health=opened.health, metrics=opened.metrics, grace=grace
+        )
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:

@@ -5,7 +5,9 @@ from member.health import Health, Probe
 from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
-from member.roles import FACES
+from member.metrics import Metrics
+from member.roles import FACES, Role
+from member.scrape import Scrape, Source, Waiting
 from member.service import Rules
 from member.settings import Settings, host_and_port
 from member.store.database import Database
@@ -18,6 +20,7 @@ from member.worker.distributor import (
 )
 from member.worker.processor import RedisTaskProcessor
 from member.worker.tasks import QUEUE_CRITICAL, QUEUE_DEFAULT
+from pyasynq.metrics import QueueCollector
 
 _QUEUES = {QUEUE_CRITICAL: 10, QUEUE_DEFAULT: 5}
 
@@ -41,6 +44,18 @@ def health(settings: Settings, database: Database, client: pyasynq.Client) -> He
     )
 
 
+def scrape(
+    settings: Settings, metrics: Metrics, database: Database, inspector: pyasynq.Inspector
+) -> Scrape:
+    """Return what answers scrapes; who moves tasks tells what waits, not every process."""
+    sources: list[Source] = []
+    if Role.RELAY in settings.roles:
+        sources.append(Waiting(database))
+    if Role.WORKER in settings.roles:
+        sources.append(QueueCollector(inspector))
+    return Scrape(metrics.registry, *sources)
+
+
 def rules(settings: Settings) -> Rules:
     """Return what the settings decide about tokens and mails."""
     return Rules(
@@ -52,7 +67,9 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def processor(settings: Settings, database: Database, public_url: str) -> RedisTaskProcessor:
+def processor(
+    settings: Settings, database: Database, public_url: str, metrics: Metrics
+) -> RedisTaskProcessor:
     """Return what does tasks."""
     server = pyasynq.Server(
         settings.redis_address.get_secret_value(),
@@ -60,7 +77,7 @@ def processor(settings: Settings, database: Database, public_url: str) -> RedisT
         queues=_QUEUES,
         shutdown_timeout=settings.shutdown_timeout,
     )
-    return RedisTaskProcessor(server, _mailer(settings, database, public_url))
+    return RedisTaskProcessor(server, _mailer(settings, database, public_url), metrics)
 
 
 def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:

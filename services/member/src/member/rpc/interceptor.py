@@ -12,7 +12,9 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from member.errors import MemberError
+from member.metrics import Metrics
 from member.rpc.errors import rich_status
+from member.rpc.metrics import measured
 from member.rpc.servicer import Context
 from member.statuses import status_of
 
@@ -30,9 +32,10 @@ if TYPE_CHECKING:  # generic for the type checker alone
 class RpcInterceptor(aio.ServerInterceptor):
     """Wraps the handlers of one service; health and reflection answer for themselves."""
 
-    def __init__(self, service_name: str) -> None:
-        """Wrap the RPCs of the service with this full name."""
+    def __init__(self, service_name: str, metrics: Metrics) -> None:
+        """Wrap the RPCs of the service with this full name, and count them in *metrics*."""
         self._prefix = f"/{service_name}/"
+        self._metrics = metrics
 
     async def intercept_service(
         self,
@@ -44,7 +47,11 @@ class RpcInterceptor(aio.ServerInterceptor):
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            _wrapped(handler.unary_unary, handler_call_details.method),
+            measured(
+                _wrapped(handler.unary_unary, handler_call_details.method),
+                handler_call_details.method.removeprefix(self._prefix),
+                self._metrics.rpcs,
+            ),
             request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )

@@ -10,6 +10,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from member.health import Health
+from member.metrics import Metrics
 from member.parts import Start, Stop
 from member.rpc.health import follow, tell
 from member.rpc.interceptor import RpcInterceptor
@@ -28,11 +29,18 @@ class GrpcServer:
     """Serves the member service over gRPC."""
 
     def __init__(
-        self, service: MemberService, address: str, *, health: Health, grace: timedelta
+        self,
+        service: MemberService,
+        address: str,
+        *,
+        health: Health,
+        metrics: Metrics,
+        grace: timedelta,
     ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops."""
         self._service = service
         self._health = health
+        self._metrics = metrics
         self._address = address
         self._grace = grace
 
@@ -43,17 +51,18 @@ class GrpcServer:
         await tell(self._health, health, _WATCHED)
         await server.start()
         started(address)
-        following = asyncio.create_task(follow(self._health, health, _WATCHED))
-        try:
-            await stop.wait()
-            await health.enter_graceful_shutdown()
-        finally:
-            following.cancel()
-            await server.stop(self._grace.total_seconds())
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(follow(self._health, health, _WATCHED))
+            try:
+                await stop.wait()
+                await health.enter_graceful_shutdown()
+            finally:
+                following.cancel()
+                await server.stop(self._grace.total_seconds())
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
-            interceptors=[RpcInterceptor(_NAME)],
+            interceptors=[RpcInterceptor(_NAME, self._metrics)],
             options=[("grpc.max_receive_message_length", _REQUEST_BYTES), ("grpc.so_reuseport", 0)],
             maximum_concurrent_rpcs=_RPCS_AT_ONCE,
         )

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from member.clock import Clock, utc_now
 from member.limits import Limits
+from member.metrics import Metrics
 from member.passwords import Passwords
 from member.service.members import Members
 from member.service.sessions import Sessions
@@ -53,6 +54,7 @@ class Foundation:
     passwords: Passwords
     distributor: TaskDistributor
     limits: Limits
+    metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = utc_now
 
 
@@ -67,6 +69,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         limits=on.limits,
         access_lifetime=rules.access_lifetime,
         refresh_lifetime=rules.refresh_lifetime,
+        outcomes=on.metrics.log_ins,
         clock=on.clock,
     )
     return MemberService(
@@ -75,6 +78,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
             passwords=on.passwords,
             tasks=tasks,
             limits=on.limits,
+            outcomes=on.metrics.sign_ups,
             clock=on.clock,
         ),
         members=Members(
@@ -91,6 +95,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
             tasks=tasks,
             limits=on.limits,
             max_wrong=rules.max_wrong,
+            outcomes=on.metrics.verifications,
             clock=on.clock,
         ),
     )

@@ -13,6 +13,7 @@ from member.clock import Clock, utc_now
 from member.errors import AccessTokenError, RefreshTokenError, WrongPasswordError
 from member.limits import Limits
 from member.members import Credentials, Member
+from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.sessions import Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
@@ -53,6 +54,7 @@ class Sessions:
     access: AccessMint
     refresh: RefreshMint
     limits: Limits
+    outcomes: Outcomes
     access_lifetime: timedelta
     refresh_lifetime: timedelta
     clock: Clock = utc_now
@@ -66,12 +68,13 @@ class Sessions:
             WrongPasswordError: If the two do not fit together.
             LimitedError: If there were too many attempts.
         """
-        await self.limits.log_in(caller.address, membername)
-        password = normalized_password(password)
-        while True:
-            found = await self._checked(membername, password)
-            if session := await self._begin(found, password):
-                return LoggedIn(member=found.member, tokens=self._tokens(session))
+        with self.outcomes.counting():
+            await self.limits.log_in(caller.address, membername)
+            password = normalized_password(password)
+            while True:
+                found = await self._checked(membername, password)
+                if session := await self._begin(found, password):
+                    return LoggedIn(member=found.member, tokens=self._tokens(session))
 
     async def _checked(self, membername: str, password: str) -> Credentials:
         found = await self._credentials(membername)

@@ -10,6 +10,7 @@ from member.clock import Clock, utc_now
 from member.errors import AlreadyExistsError, RequestIdError
 from member.limits import Limits
 from member.members import Member, NewMember, SignUp
+from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.signing_up import AnsweredSignUp, answered, digest
@@ -25,6 +26,7 @@ class SignUps:
     passwords: Passwords
     tasks: VerifyEmailTasks
     limits: Limits
+    outcomes: Outcomes
     clock: Clock = utc_now
 
     async def create_member(self, caller: Caller, sign_up: SignUp, request_id: str = "") -> Member:
@@ -45,17 +47,18 @@ class SignUps:
             DistributeError: If the mail could not be queued.
             LimitedError: If there were too many sign-ups.
         """
-        validated_request_id(request_id)
-        new = validated(sign_up)
-        await self.limits.create_member(caller.address, new.email)
-        if first := await self._first(request_id):
-            return await self._again(first, new)
-        try:
-            return await self._create(new, request_id)
-        except AlreadyExistsError:
-            if first := await self._first(request_id):  # its twin was quicker
+        with self.outcomes.counting():
+            validated_request_id(request_id)
+            new = validated(sign_up)
+            await self.limits.create_member(caller.address, new.email)
+            if first := await self._first(request_id):
                 return await self._again(first, new)
-            raise
+            try:
+                return await self._create(new, request_id)
+            except AlreadyExistsError:
+                if first := await self._first(request_id):  # its twin was quicker
+                    return await self._again(first, new)
+                raise
 
     async def _create(self, new: NewMember, request_id: str) -> Member:
         password_hash = await self.passwords.hash(new.password)

@@ -22,6 +22,7 @@ from member.errors import (
 )
 from member.limits import Limits
 from member.members import Member
+from member.metrics import Outcomes
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
 from member.tokens import fingerprint, verification_id
@@ -68,6 +69,7 @@ class Verifications:
     database: Database
     tasks: VerifyEmailTasks
     limits: Limits
+    outcomes: Outcomes
     max_wrong: int
     clock: Clock = utc_now
 
@@ -78,13 +80,17 @@ class Verifications:
             LinkError: If the token does not verify; its leaves say why.
             LimitedError: If there were too many attempts.
         """
-        await self.limits.verify_email(caller.address, verification_id(token))
-        async with self.database.writing() as session:
-            link = await self._link(session, token, lock=True)
-            await self._spend(session, link)
-            member = await self._owner(session, link)
-        # Only now, after the commit: a wrong attempt must stay counted.
-        return _verified(link, member)
+        with self.outcomes.counting() as ending:
+            await self.limits.verify_email(caller.address, verification_id(token))
+            async with self.database.writing() as session:
+                link = await self._link(session, token, lock=True)
+                await self._spend(session, link)
+                member = await self._owner(session, link)
+            # Only now, after the commit: a wrong attempt must stay counted.
+            verified = _verified(link, member)
+            if verified.already:
+                ending.word = "already"
+            return verified
 
     async def look(self, caller: Caller, token: str) -> bool:
         """Tell whether *token* has verified its address already; change nothing.

@@ -1,16 +1,20 @@
 """The one app that the HTTP server serves, put together from what the roles ask for."""
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
 from member.health import Health
+from member.metrics import Metrics
+from member.scrape import Scrape
 from member.web.health import health_routes
+from member.web.metrics import Measured, metrics_route
 
 
-def web_app(health: Health, pages: ASGIApp | None) -> Starlette:
+def web_app(health: Health, metrics: Metrics, scrape: Scrape, pages: ASGIApp | None) -> Starlette:
     """Return the app; *pages* is what members see, None in a process without the role ``http``."""
-    routes: list[BaseRoute] = [*health_routes(health)]
+    routes: list[BaseRoute] = [*health_routes(health), metrics_route(scrape)]
     if pages:
         routes.append(Mount("/", app=pages))
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, middleware=[Middleware(Measured, requests=metrics.requests)])

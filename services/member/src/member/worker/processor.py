@@ -9,7 +9,9 @@ import structlog
 import pyasynq
 from member.errors import MailPointlessError, MailRefusedError
 from member.mailer import Delivery
+from member.metrics import Metrics
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadError, PayloadSendVerifyEmail
+from pyasynq.metrics import TaskMetrics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -37,11 +39,13 @@ class VerifyEmailSender(Protocol):
 class RedisTaskProcessor:
     """Does the tasks that are queued in Redis."""
 
-    def __init__(self, server: pyasynq.Server, sender: VerifyEmailSender) -> None:
+    def __init__(self, server: pyasynq.Server, sender: VerifyEmailSender, metrics: Metrics) -> None:
         """Register the handlers; nothing runs yet."""
         self._server = server
         self._sender = sender
+        self._mails = metrics.mails
         self._mux = pyasynq.Mux()
+        self._mux.use(TaskMetrics(metrics.registry))
         self._mux.handle(TASK_SEND_VERIFY_EMAIL)(self.process_task_send_verify_email)
 
     @asynccontextmanager
@@ -60,7 +64,7 @@ class RedisTaskProcessor:
         log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
         try:
             payload = PayloadSendVerifyEmail.from_json(task.payload)
-            delivery = await self._sender.send_verify_email(payload.membername)
+            delivery = await self._send(payload.membername)
         except (PayloadError, MailPointlessError, MailRefusedError) as error:
             raise pyasynq.SkipRetry(str(error)) from error
         log.info(
@@ -70,3 +74,9 @@ class RedisTaskProcessor:
             payload=payload.to_json().decode(),
             delivery=delivery.name.lower(),
         )
+
+    async def _send(self, membername: str) -> Delivery:
+        with self._mails.counting() as ending:
+            delivery = await self._sender.send_verify_email(membername)
+            ending.word = delivery.name.lower()
+            return delivery

@@ -1,0 +1,125 @@
+"""The numbers of one process, for Prometheus."""
+
+import asyncio
+import re
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from member.errors import MemberError
+from member.passwords import Passwords
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Upper ends of the histograms' buckets, seconds."""
+
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+@dataclass(slots=True)
+class Ending:
+    """How something ended, in one word."""
+
+    word: str
+
+
+class Outcomes:
+    """Counts how one kind of thing ended."""
+
+    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
+        """Register the counter *name* in *registry*."""
+        self._counter = Counter(name, text, ("outcome",), registry=registry)
+
+    @contextmanager
+    def counting(self) -> Generator[Ending]:
+        """Count how the block ends; it may say so itself, in a word of a few."""
+        ending = Ending("succeeded")
+        try:
+            yield ending
+        except BaseException as error:
+            ending.word = _outcome(error)
+            raise
+        finally:
+            self._counter.labels(ending.word).inc()
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call: the values of its labels, and how it ended."""
+
+    code: str
+    what: tuple[str, ...] = ()
+
+
+class Calls:
+    """Counts and times calls from outside."""
+
+    def __init__(
+        self, name: str, text: str, labels: tuple[str, ...], registry: CollectorRegistry
+    ) -> None:
+        """Register series that begin with *name* in *registry*; *labels* say what is called."""
+        self._total = Counter(name, f"{text} that ended", (*labels, "code"), registry=registry)
+        self._seconds = Histogram(
+            f"{name}_duration_seconds",
+            "Time from start to end",
+            labels,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._running = Gauge(f"{name}_running", f"{text} under way", registry=registry)
+
+    @contextmanager
+    def timing(self, code: str) -> Generator[Call]:
+        """Time the block, which says what was called; *code* is how it ends unless it says so."""
+        call, start = Call(code=code), time.perf_counter()
+        self._running.inc()
+        try:
+            yield call
+        finally:
+            self._running.dec()
+            self._total.labels(*call.what, call.code).inc()
+            self._seconds.labels(*call.what).observe(time.perf_counter() - start)
+
+
+class Metrics:
+    """What the process counts; shares nothing with another one in the same interpreter.
+
+    Attributes:
+        registry: Holds all series.
+        rpcs: By method.
+        requests: Over HTTP, by method and template of the path.
+    """
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.rpcs = Calls("member_rpc", "RPCs", ("method",), registry)
+        self.requests = Calls("member_http_request", "HTTP requests", ("method", "route"), registry)
+        self.sign_ups = Outcomes("member_sign_ups", "Sign-ups", registry)
+        self.verifications = Outcomes("member_verifications", "Links that were tried", registry)
+        self.log_ins = Outcomes("member_log_ins", "Log-ins", registry)
+        self.mails = Outcomes("member_mails", "Verification mails", registry)
+
+    def watch(self, passwords: Passwords) -> None:
+        """Tell at each scrape how many hashes wait for a thread."""
+        gauge = Gauge(
+            "member_password_hashes_waiting",
+            "Password hashes that wait for a thread",
+            registry=self.registry,
+        )
+        gauge.set_function(lambda: passwords.waiting)
+
+
+def _outcome(error: BaseException) -> str:
+    """Return the word for *error*; its classes are few, so the words are."""
+    match error:
+        case MemberError():
+            words = _WORD.sub("_", type(error).__name__).lower().removesuffix("_error")
+            return words.removeprefix("mail_")
+        case asyncio.CancelledError():
+            return "canceled"
+        case _:
+            return "failed"
