@@ -71,13 +71,14 @@ class GrpcServer:
         await tell(self._health, health, _WATCHED)
         await server.start()
         started(address)
-        following = asyncio.create_task(follow(self._health, health, _WATCHED))
-        try:
-            await stop.wait()
-            await health.enter_graceful_shutdown()
-        finally:
-            following.cancel()
-            await server.stop(self._grace.total_seconds())
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(follow(self._health, health, _WATCHED))
+            try:
+                await stop.wait()
+                await health.enter_graceful_shutdown()
+            finally:
+                following.cancel()
+                await server.stop(self._grace.total_seconds())
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
