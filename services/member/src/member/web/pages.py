@@ -17,6 +17,7 @@ from member.callers import Caller
 from member.errors import LinkError
 from member.service import MemberService
 from member.statuses import status_of
+from member.web import rest
 from member.web.texts import TEXTS
 
 Next: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -56,6 +57,7 @@ def pages(service: MemberService) -> FastAPI:
     app.post("/verify-email")(confirm)
     app.add_exception_handler(LinkError, _link_error)
     app.middleware("http")(_add_headers)
+    rest.add_to(app, service)
     return app
 
 
@@ -71,7 +73,7 @@ async def _link_error(request: Request, error: Exception) -> Response:
 
 async def _add_headers(request: Request, call_next: Next) -> Response:
     response = await call_next(request)
-    response.headers.update(_HEADERS)
+    response.headers.update({**_HEADERS, **response.headers})
     return response
 
 
