@@ -41,7 +41,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "json_invalid": "must be JSON",
     "model_attributes_type": "must be a JSON object, of content type application/json",
     "string_type": "must be a text",
-    "string_unicode": "must not contain half of a surrogate pair",
+    "value_error": "must not contain half of a surrogate pair",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "is too big a number",
 }

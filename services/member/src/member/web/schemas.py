@@ -3,18 +3,14 @@
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from member import members, sessions
 from member.locales import Locale
 
 
 def _whole(text: str) -> str:
-    """Refuse what JSON can carry, but no store and no log."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("string_unicode", "half of a surrogate pair") from None
+    """Refuse half of a surrogate pair, which JSON can carry, but no store and no log."""
+    text.encode()
     return text
 
 
