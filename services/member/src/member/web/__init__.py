@@ -1,1 +1,1 @@
-"""The HTTP face: the page that a verification link opens."""
+"""The HTTP face: REST, what documents it, and the page that a verification link opens."""

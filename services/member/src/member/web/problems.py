@@ -72,7 +72,9 @@ class Problem(BaseModel):
         default=None, description="All fields that are wrong, for a request with wrong fields."
     )
     fields: list[str] | None = Field(
-        default=None, description="The fields whose values another member holds.", examples=[None]
+        default=None,
+        description="The fields whose values another member holds.",
+        examples=[["email"]],
     )
 
 

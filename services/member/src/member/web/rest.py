@@ -68,7 +68,7 @@ class _Rest:
         asked: schemas.CreateMemberRequest,
         response: Response,
         idempotency_key: Annotated[
-            str, Header(description="Does what the field request_id does.")
+            str, Header(alias="Idempotency-Key", description="Does what the field request_id does.")
         ] = "",
     ) -> schemas.MemberResponse:
         """Store a member and queue the mail that verifies the address."""
