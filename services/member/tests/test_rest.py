@@ -298,6 +298,11 @@ async def test_a_place_that_is_none_is_told_as_a_problem(
     assert (response.status_code, response.json()["status"]) == (status, status)
 
 
+async def test_a_wrong_method_is_told_which_are_right(rest: httpx.AsyncClient) -> None:
+    responses = [await rest.put("/v1/members"), await rest.put("/v1/members/alice")]
+    assert [r.headers["Allow"] for r in responses] == ["GET, POST", "DELETE, GET, PATCH"]
+
+
 async def test_what_nobody_foresaw_is_logged_once_and_not_shown(
     rest: httpx.AsyncClient, tasks: TaskList
 ) -> None:

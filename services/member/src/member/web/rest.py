@@ -1,9 +1,11 @@
 """The REST face: the RPCs of ``member.v1.MemberService`` as JSON under ``/v1/members``."""
 
+from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -33,15 +35,27 @@ def add_to(app: FastAPI, service: MemberService) -> None:
     app.include_router(docs.router(rest))
     app.mount(docs.ASSETS, docs.assets())
     app.router.redirect_slashes = False
-    app.add_exception_handler(HTTPException, _http_error)
 
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    if request.url.path.startswith(f"{_PREFIX}/"):
+    async def http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        if not request.url.path.startswith(f"{_PREFIX}/"):
+            return await http_exception_handler(request, error)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            error.headers = {"Allow": _methods_of(rest, request.url.path)}
         return problems.of_http(error)
-    return await http_exception_handler(request, error)
+
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _methods_of(routes: APIRouter, path: str) -> str:
+    """Return all methods of *path*; the framework names those of the first route alone."""
+    found = [
+        route.methods or set()
+        for route in routes.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+    ]
+    return ", ".join(sorted(set[str]().union(*found)))
 
 
 def caller(request: Request) -> Caller:
