@@ -1,15 +1,17 @@
-"""The error table, and what it turns into over gRPC."""
+"""The error table, and what it turns into over gRPC and over REST."""
 
+import json
 from datetime import timedelta
 
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from member import errors
 from member.errors import AlreadyExistsError, InvalidInputError, MemberError, Violation
 from member.rpc.errors import rich_status
 from member.statuses import status_of
+from member.web import problems
 
 LEAVES = [
     errors.InvalidInputError((Violation("email", "wrong"),)),
@@ -80,3 +82,20 @@ def test_how_long_to_wait_travels_as_retry_info() -> None:
 def test_a_task_that_was_not_queued_is_told_in_the_words_of_the_lesson() -> None:
     status = rich_status(errors.DistributeError("send verify email", "Redis is away"))
     assert status.message == "failed to distribute task to send verify email: Redis is away"
+
+
+@pytest.mark.parametrize("error", LEAVES, ids=lambda error: type(error).__name__)
+def test_both_faces_tell_the_same(error: MemberError) -> None:
+    response, status = problems.of_error(error), rich_status(error)
+    problem = json.loads(bytes(response.body))
+    assert problem["code"] == status_of(error).grpc.name
+    assert problem["detail"] == status.message
+    assert (problem.get("violations", []), problem.get("fields", [])) == _told_over_grpc(status)
+
+
+def _told_over_grpc(status: status_pb2.Status) -> tuple[list[dict[str, str]], list[str]]:
+    """Return the violations and the fields in the details of *status*."""
+    bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
+    found = [v for detail in status.details if detail.Unpack(bad) for v in bad.field_violations]
+    fields = [info.metadata["field"] for detail in status.details if detail.Unpack(info)]
+    return [{"field": v.field, "description": v.description} for v in found], fields

@@ -1,1 +1,1 @@
-"""The HTTP face: the page that a verification link opens, and the development inbox."""
+"""The HTTP face: REST and what documents it, pages that links open, the development inbox."""

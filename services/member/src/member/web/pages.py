@@ -20,6 +20,7 @@ from member import locales
 from member.errors import LimitedError, MemberError
 from member.service import MemberService
 from member.statuses import status_of
+from member.web import rest
 from member.web.callers import caller_of
 from member.web.html import HEADERS, page
 from member.web.inbox import inbox
@@ -36,6 +37,7 @@ def pages(service: MemberService, mailbox: Path | None = None) -> FastAPI:
     app.include_router(_verify_email(service))
     if mailbox:
         app.include_router(inbox(mailbox))
+    rest.add_to(app, service)
     app.add_exception_handler(MemberError, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,135 @@
+"""The REST face, described: ``/openapi.json``, and ``/docs`` to read it and try it out."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from importlib import metadata
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic.json_schema import models_json_schema
+
+from member.web import problems
+
+ASSETS = "/docs/assets"
+
+_DESCRIPTION = """\
+The RPCs of `member.v1.MemberService` as JSON. Fields are named as in the proto file, and instants
+are RFC 3339, UTC. Fields that are not known are refused.
+
+Errors are problem details (RFC 9457). `code` is the status code that the gRPC face answers;
+`violations` lists every field that is wrong, and `fields` those whose values another member holds.
+"""
+_TAGS = [
+    {"name": "members", "description": "What members do with their accounts."},
+    {"name": "sessions", "description": "Log in, go on, log out."},
+    {"name": "verification", "description": "Prove that an address is one's own."},
+]
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Member service</title>
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true})\n'
+
+# Nothing from elsewhere; the viewer sets styles and draws its pictures by itself.
+_POLICY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+}
+
+
+def assets() -> StaticFiles:
+    """Return the viewer's own files."""
+    return StaticFiles(packages=[("fastapi_swagger", "resources")])
+
+
+def router(described: APIRouter) -> APIRouter:
+    """Return the routes that show *described*."""
+    schema = openapi(described)
+    routes = APIRouter(include_in_schema=False)
+
+    async def show_schema() -> Response:
+        return JSONResponse(schema)
+
+    async def show_page() -> Response:
+        return HTMLResponse(_PAGE, headers=_POLICY)
+
+    async def start() -> Response:
+        return Response(_START, media_type="text/javascript")
+
+    routes.get("/openapi.json")(show_schema)
+    routes.get("/docs")(show_page)
+    routes.get("/docs/start.js")(start)
+    return routes
+
+
+def openapi(described: APIRouter) -> dict[str, Any]:
+    """Return the OpenAPI schema of *described*."""
+    schema = get_openapi(
+        title="Member service",
+        version=metadata.version("member"),
+        summary="Members, their sessions, and their verified e-mail addresses",
+        description=_DESCRIPTION,
+        routes=described.routes,
+        tags=_TAGS,
+    )
+    _, problem = models_json_schema(
+        [(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}"
+    )
+    schema["components"]["schemas"] |= problem["$defs"]
+    return schema
+
+
+def operation(rpc: str, tag: str, *refusals: int) -> dict[str, Any]:
+    """Return what describes a route.
+
+    Args:
+        rpc: Name of the RPC that it answers.
+        tag: Which kind of routes it belongs to.
+        refusals: HTTP statuses of the problems it answers, but for those that all routes may.
+    """
+    statuses = sorted({*refusals, *_ALWAYS})
+    return {
+        "operation_id": rpc,
+        "tags": [tag],
+        "responses": {status: _refusal(HTTPStatus(status)) for status in statuses},
+    }
+
+
+def header(description: str) -> dict[str, Any]:
+    """Return what describes the header of a response."""
+    return {"description": description, "schema": {"type": "string"}, "required": True}
+
+
+def _refusal(status: HTTPStatus) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{problems.Problem.__name__}"}
+    described = {"description": status.phrase, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+    return described | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
+
+
+_ALWAYS = (
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("Which proof is asked for: Bearer.")},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": header("Seconds to wait.")},
+}

@@ -1,0 +1,154 @@
+"""Errors over REST: problem details, and nothing that a caller should not see.
+
+Source:
+    RFC 9457.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+from fastapi import Response
+from fastapi.exceptions import RequestValidationError
+from grpc import StatusCode
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from member.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    LimitedError,
+    MemberError,
+    UnauthenticatedError,
+    Violation,
+)
+from member.statuses import status_of
+
+MEDIA_TYPE = "application/problem+json"
+
+# What HTTP itself refuses, in the words of gRPC.
+_CODES: Mapping[int, StatusCode] = {
+    HTTPStatus.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.NOT_FOUND: StatusCode.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: StatusCode.UNIMPLEMENTED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+}
+
+# pydantic's own words could quote what was sent, a password for one.
+_DESCRIPTIONS: Mapping[str, str] = {
+    "missing": "is required",
+    "extra_forbidden": "is not known",
+    "json_invalid": "must be JSON",
+    "model_attributes_type": "must be a JSON object, of content type application/json",
+    "string_type": "must be a text",
+    "value_error": "must not contain half of a surrogate pair",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "is too big a number",
+}
+_FIELD_CHARACTERS = 64
+
+
+class FieldViolation(BaseModel):
+    """One field and the rule it breaks."""
+
+    field: str = Field(examples=["password"])
+    description: str = Field(examples=["must be 8 to 128 characters"])
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str = Field(description="The HTTP status in words.", examples=["Conflict"])
+    status: int = Field(description="The HTTP status.", examples=[409])
+    detail: str = Field(
+        description="What is wrong, in a sentence.",
+        examples=["a member with this email already exists"],
+    )
+    code: str = Field(
+        description="The status code that the gRPC face answers.", examples=["ALREADY_EXISTS"]
+    )
+    violations: list[FieldViolation] | None = Field(
+        default=None, description="All fields that are wrong, for a request with wrong fields."
+    )
+    fields: list[str] | None = Field(
+        default=None,
+        description="The fields whose values another member holds.",
+        examples=[["email"]],
+    )
+
+
+def of_error(error: MemberError) -> Response:
+    """Return the answer to a request that the service refused."""
+    status = status_of(error)
+    return _response(
+        status.http, status.grpc, str(error), headers=_headers(error), **_members(error)
+    )
+
+
+def of_validation(error: RequestValidationError) -> Response:
+    """Return the answer to a request that has the wrong form."""
+    return of_error(InvalidInputError(tuple(_violations(error.errors()))))
+
+
+def of_http(error: HTTPException) -> Response:
+    """Return the answer to a request that HTTP itself refuses."""
+    status = HTTPStatus(error.status_code)
+    code = _CODES.get(status, StatusCode.UNKNOWN)
+    return _response(status, code, error.detail, headers=error.headers)
+
+
+def of_accident() -> Response:
+    """Return the answer where something failed that nobody foresaw."""
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, StatusCode.INTERNAL, "internal error")
+
+
+def _headers(error: MemberError) -> Mapping[str, str]:
+    match error:
+        case UnauthenticatedError():
+            return {"WWW-Authenticate": "Bearer"}  # RFC 9110, 11.6.1
+        case LimitedError():
+            return {"Retry-After": str(error.retry_after_s)}
+        case _:
+            return {}
+
+
+def _members(error: MemberError) -> dict[str, Any]:
+    """Return what a problem holds beyond what all hold."""
+    match error:
+        case InvalidInputError():
+            violations = [
+                FieldViolation(field=v.field, description=v.description) for v in error.violations
+            ]
+            return {"violations": violations}
+        case AlreadyExistsError():
+            return {"fields": list(error.fields)}
+        case _:
+            return {}
+
+
+def _violations(errors: Sequence[Any]) -> Iterable[Violation]:
+    for error in errors:
+        description = _DESCRIPTIONS.get(error["type"], "has the wrong form")
+        yield Violation(_field(error["loc"]), description)
+
+
+def _field(place: tuple[str | int, ...]) -> str:
+    """Return the field at *place*, in ASCII: the caller may have named it anyhow."""
+    part, *names = place
+    name = ".".join(name for name in names if isinstance(name, str)) or str(part)
+    return name.encode("ascii", "backslashreplace").decode()[:_FIELD_CHARACTERS]
+
+
+def _response(
+    status: HTTPStatus,
+    code: StatusCode,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,  # noqa: ANN401 - of several types
+) -> Response:
+    problem = Problem(title=status.phrase, status=status, detail=detail, code=code.name, **members)
+    body = json.dumps(problem.model_dump(exclude_none=True))
+    return Response(body, status, dict(headers or {}), media_type=MEDIA_TYPE)

@@ -1,0 +1,214 @@
+"""The REST face: the RPCs of ``member.v1.MemberService`` as JSON under ``/v1/members``."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+
+from member.callers import Caller
+from member.errors import InvalidInputError, Violation
+from member.members import Changes, SignUp
+from member.service import MemberService
+from member.web import docs, problems, schemas
+from member.web.answering import AnsweringRoute
+from member.web.callers import caller_of
+
+_PREFIX = "/v1"
+_SILENT: dict[str, Any] = {"status_code": 204, "response_class": Response}
+_ACCESS_TOKEN = Security(
+    HTTPBearer(
+        auto_error=False,
+        bearerFormat="JWT",
+        scheme_name="access_token",
+        description="The access token of LoginMember.",
+    )
+)
+
+
+def add_to(app: FastAPI, service: MemberService) -> None:
+    """Let *app* answer for *service* under ``/v1``, and show how to ask."""
+    rest = router(service)
+    app.include_router(rest)
+    app.include_router(docs.router(rest))
+    app.mount(docs.ASSETS, docs.assets())
+    app.router.redirect_slashes = False
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        if not request.url.path.startswith(f"{_PREFIX}/"):
+            return await http_exception_handler(request, error)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            error.headers = {"Allow": _methods_of(rest, request.url.path)}
+        return problems.of_http(error)
+
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _methods_of(routes: APIRouter, path: str) -> str:
+    """Return all methods of *path*; the framework names those of the first route alone."""
+    found = [
+        route.methods or set()
+        for route in routes.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+    ]
+    return ", ".join(sorted(set[str]().union(*found)))
+
+
+Whoever: TypeAlias = Annotated[Caller, Depends(caller_of)]
+Membername: TypeAlias = Annotated[str, Path(description="Whom it is about.", examples=["alice"])]
+
+
+class _Rest:
+    """Turns requests into calls of the service, and what it returns into responses."""
+
+    def __init__(self, service: MemberService) -> None:
+        self._service = service
+
+    async def create_member(
+        self,
+        who: Whoever,
+        asked: schemas.CreateMemberRequest,
+        response: Response,
+        idempotency_key: Annotated[
+            str, Header(alias="Idempotency-Key", description="Does what the field request_id does.")
+        ] = "",
+    ) -> schemas.MemberResponse:
+        """Store a member and queue the mail that verifies the address."""
+        sign_up = SignUp(**asked.model_dump(exclude={"request_id"}))
+        request_id = _one_of(asked.request_id, idempotency_key)
+        member = await self._service.sign_up.create_member(who, sign_up, request_id)
+        response.headers["Location"] = f"{_PREFIX}/members/{member.membername}"
+        return schemas.MemberResponse(member=schemas.Member.of(member))
+
+    async def get_member(self, who: Whoever, membername: Membername) -> schemas.MemberResponse:
+        """Tell about a member: oneself, or anyone to an administrator."""
+        member = await self._service.members.get(who, membername)
+        return schemas.MemberResponse(member=schemas.Member.of(member))
+
+    async def update_member(
+        self, who: Whoever, membername: Membername, asked: schemas.UpdateMemberRequest
+    ) -> schemas.MemberResponse:
+        """Change the fields that are set. A new address has to be verified."""
+        changes = Changes(**asked.model_dump())
+        member = await self._service.members.update(who, membername, changes)
+        return schemas.MemberResponse(member=schemas.Member.of(member))
+
+    async def change_password(
+        self, who: Whoever, membername: Membername, asked: schemas.ChangePasswordRequest
+    ) -> None:
+        """Set a new password and end all other sessions."""
+        await self._service.members.change_password(
+            who, membername, current=asked.current_password, new=asked.new_password
+        )
+
+    async def delete_member(self, who: Whoever, membername: Membername) -> None:
+        """Remove a member and everything about it: oneself, or anyone to an administrator."""
+        await self._service.members.delete(who, membername)
+
+    async def list_members(
+        self, who: Whoever, asked: Annotated[schemas.ListMembersRequest, Query()]
+    ) -> schemas.ListMembersResponse:
+        """Tell an administrator about all members, by member name."""
+        page = await self._service.members.list_page(
+            who, size=asked.page_size, token=asked.page_token
+        )
+        return schemas.ListMembersResponse(
+            members=[schemas.Member.of(member) for member in page.members],
+            next_page_token=page.next_token,
+        )
+
+    async def login_member(
+        self, who: Whoever, asked: schemas.LoginMemberRequest
+    ) -> schemas.LoginMemberResponse:
+        """Begin a session."""
+        begun = await self._service.sessions.log_in(who, asked.membername, asked.password)
+        return schemas.LoginMemberResponse(
+            session=schemas.Session.of(begun.tokens), member=schemas.Member.of(begun.member)
+        )
+
+    async def renew_access_token(
+        self, who: Whoever, asked: schemas.RenewAccessTokenRequest
+    ) -> schemas.RenewAccessTokenResponse:
+        """Trade a refresh token for a new access token and the next refresh token."""
+        tokens = await self._service.sessions.renew(who, asked.refresh_token)
+        return schemas.RenewAccessTokenResponse(session=schemas.Session.of(tokens))
+
+    async def logout_member(self, who: Whoever, asked: schemas.LogoutMemberRequest) -> None:
+        """End the session of a refresh token. Answers alike if it had ended before."""
+        await self._service.sessions.log_out(who, asked.refresh_token)
+
+    async def verify_email(
+        self, who: Whoever, asked: schemas.VerifyEmailRequest
+    ) -> schemas.VerifyEmailResponse:
+        """Spend the token of a verification mail."""
+        verified = await self._service.verifications.verify(who, asked.token)
+        return schemas.VerifyEmailResponse(
+            member=schemas.Member.of(verified.member), already_verified=verified.already
+        )
+
+    async def resend_verify_email(
+        self, who: Whoever, asked: schemas.ResendVerifyEmailRequest
+    ) -> None:
+        """Queue a new verification mail. Answers alike whether the address is known or not."""
+        await self._service.verifications.resend(who, asked.email)
+
+
+def _one_of(request_id: str, idempotency_key: str) -> str:
+    """Return what names a sign-up, in the one place or the other."""
+    if request_id and idempotency_key and request_id != idempotency_key:
+        violation = Violation("request_id", "must be the same as the header Idempotency-Key")
+        raise InvalidInputError((violation,))
+    return request_id or idempotency_key
+
+
+def router(service: MemberService) -> APIRouter:
+    """Return the routes of *service*, one for each RPC and named as it is."""
+    rest = _Rest(service)
+    routes = APIRouter(prefix=_PREFIX, route_class=AnsweringRoute)
+    _add_members(routes, rest)
+    _add_sessions(routes, rest)
+    _add_verifications(routes, rest)
+    return routes
+
+
+def _add_members(routes: APIRouter, rest: _Rest) -> None:
+    many, one = "/members", "/members/{membername}"
+    create = docs.operation("CreateMember", "members", 400, 409, 413)
+    create["responses"][201] = {"headers": {"Location": docs.header("Where the member is.")}}
+    change = _guarded("UpdateMember", 400, 404, 409, 413)
+    password = _guarded("ChangePassword", 400, 413)
+    routes.post(many, status_code=201, **create)(rest.create_member)
+    routes.get(many, **_guarded("ListMembers"))(rest.list_members)
+    routes.get(one, **_guarded("GetMember", 404))(rest.get_member)
+    routes.patch(one, **change)(rest.update_member)
+    routes.delete(one, **_SILENT, **_guarded("DeleteMember", 404))(rest.delete_member)
+    routes.put(f"{one}/password", **_SILENT, **password)(rest.change_password)
+
+
+def _add_sessions(routes: APIRouter, rest: _Rest) -> None:
+    login = docs.operation("LoginMember", "sessions", 400, 401, 413)
+    renew = docs.operation("RenewAccessToken", "sessions", 400, 401, 413)
+    logout = docs.operation("LogoutMember", "sessions", 400, 413)
+    routes.post("/members:login", **login)(rest.login_member)
+    routes.post("/members:renewAccessToken", **renew)(rest.renew_access_token)
+    routes.post("/members:logout", **_SILENT, **logout)(rest.logout_member)
+
+
+def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
+    verify = docs.operation("VerifyEmail", "verification", 400, 404, 410, 413)
+    resend = docs.operation("ResendVerifyEmail", "verification", 400, 413)
+    routes.post("/members:verifyEmail", **verify)(rest.verify_email)
+    routes.post("/members:resendVerifyEmail", status_code=202, response_class=Response, **resend)(
+        rest.resend_verify_email
+    )
+
+
+def _guarded(rpc: str, *refusals: int) -> dict[str, Any]:
+    """Return what describes a route that asks who calls."""
+    operation = docs.operation(rpc, "members", 401, 403, *refusals)
+    return operation | {"dependencies": [_ACCESS_TOKEN]}

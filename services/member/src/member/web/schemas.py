@@ -1,0 +1,201 @@
+"""What travels over REST: the messages of the proto file, as JSON."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from member import members, sessions
+from member.locales import Locale
+
+
+def _whole(text: str) -> str:
+    """Refuse half of a surrogate pair, which JSON can carry, but no store and no log."""
+    text.encode()
+    return text
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_whole)]
+
+_MEMBERNAME = Field(description="3 to 32 of a-z, 0-9 and _; unique.", examples=["alice"])
+_FULL_NAME = Field(
+    description="1 to 100 characters of any script.", examples=["Alice Liddell", "王小明"]
+)
+_EMAIL = Field(
+    description="Stored and compared in lower case.",
+    examples=["alice@example.com"],
+    json_schema_extra={"format": "email"},
+)
+_LOCALE = Field(
+    description="A BCP 47 tag; the nearest language that mails exist in is used.",
+    examples=["zh-TW"],
+)
+_PASSWORD = Field(
+    description="8 to 128 characters.",
+    examples=["curiouser and curiouser"],
+    json_schema_extra={"format": "password"},
+)
+_REFRESH_TOKEN = Field(description="Valid once; keep it secret.")
+
+Membername: TypeAlias = Annotated[Text, _MEMBERNAME]
+FullName: TypeAlias = Annotated[Text, _FULL_NAME]
+Email: TypeAlias = Annotated[Text, _EMAIL]
+Password: TypeAlias = Annotated[Text, _PASSWORD]
+RefreshToken: TypeAlias = Annotated[Text, _REFRESH_TOKEN]
+
+
+class _Request(BaseModel):
+    """What a caller sends: nothing is converted, nothing unknown is skipped."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class CreateMemberRequest(_Request):
+    """Who wants to be a member."""
+
+    membername: Membername
+    full_name: FullName
+    email: Email
+    password: Password
+    locale: Annotated[Text, _LOCALE] = ""
+    request_id: Text = Field(
+        default="",
+        description="Up to 64 characters that name this sign-up, such as a random UUID: it is "
+        "answered as it was the first time, for 24 hours. The header Idempotency-Key does the "
+        "same.",
+    )
+
+
+class UpdateMemberRequest(_Request):
+    """What to change; what is absent or null stays as it is."""
+
+    full_name: FullName | None = None
+    email: Email | None = None
+    locale: Annotated[Text, _LOCALE] | None = None
+
+
+class ChangePasswordRequest(_Request):
+    """The password as it is and as it shall be."""
+
+    current_password: Password
+    new_password: Password
+
+
+class ListMembersRequest(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page_size: int = Field(default=0, description="1 to 100; 0 asks for 50.")
+    page_token: str = Field(
+        default="", description="The `next_page_token` of the page before; empty: the first page."
+    )
+
+
+class LoginMemberRequest(_Request):
+    """What proves who somebody is."""
+
+    membername: Membername
+    password: Password
+
+
+class RenewAccessTokenRequest(_Request):
+    """What is traded for new tokens."""
+
+    refresh_token: RefreshToken
+
+
+class LogoutMemberRequest(_Request):
+    """Which session ends."""
+
+    refresh_token: RefreshToken
+
+
+class VerifyEmailRequest(_Request):
+    """What a verification mail held."""
+
+    token: Text = Field(description="The opaque token of the link in the mail.")
+
+
+class ResendVerifyEmailRequest(_Request):
+    """Where a new mail is to go."""
+
+    email: Email
+
+
+class Member(BaseModel):
+    """What the service tells about a member; never the password."""
+
+    membername: Membername
+    full_name: FullName
+    email: Email
+    email_verified: bool
+    created_at: AwareDatetime = Field(examples=["2026-01-01T00:00:00Z"])
+    locale: Locale = Field(description="Language of mails to this member.")
+    role: Literal["member", "admin"] = Field(
+        description="An admin may also look at and delete other members."
+    )
+
+    @classmethod
+    def of(cls, member: members.Member) -> "Member":
+        """Return *member* as it travels."""
+        return cls(
+            membername=member.membername,
+            full_name=member.full_name,
+            email=member.email,
+            email_verified=member.email_verified_at is not None,
+            created_at=member.created_at,
+            locale=member.locale,
+            role=member.role,
+        )
+
+
+class Session(BaseModel):
+    """What a member calls with. Keep both tokens secret."""
+
+    access_token: str = Field(description="For the header `Authorization: Bearer TOKEN`.")
+    access_token_expires_at: AwareDatetime
+    refresh_token: RefreshToken
+    refresh_token_expires_at: AwareDatetime
+
+    @classmethod
+    def of(cls, tokens: sessions.SessionTokens) -> "Session":
+        """Return the *tokens* of a session as they travel."""
+        return cls(
+            access_token=tokens.access_token,
+            access_token_expires_at=tokens.access_token_expires_at,
+            refresh_token=tokens.refresh_token,
+            refresh_token_expires_at=tokens.refresh_token_expires_at,
+        )
+
+
+class MemberResponse(BaseModel):
+    """A member."""
+
+    member: Member
+
+
+class ListMembersResponse(BaseModel):
+    """Some members, by name."""
+
+    members: list[Member]
+    next_page_token: str = Field(description="Empty: this is the last page.")
+
+
+class LoginMemberResponse(BaseModel):
+    """A session that began, and whose it is."""
+
+    session: Session
+    member: Member
+
+
+class RenewAccessTokenResponse(BaseModel):
+    """A session that goes on."""
+
+    session: Session
+
+
+class VerifyEmailResponse(BaseModel):
+    """Whose address is verified."""
+
+    member: Member
+    already_verified: bool = Field(description="The token had verified the address before.")

@@ -1,0 +1,45 @@
+"""Both faces of a service, served on the loopback."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from grpc import aio
+
+from member.health import Health
+from member.metrics import Metrics
+from member.parts import Part, start
+from member.rpc.server import GrpcServer
+from member.service import MemberService
+from member.web.pages import pages
+from member.web.server import HttpServer, listen
+
+_GRACE = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def http_site(service: MemberService) -> AsyncGenerator[str]:
+    """Serve HTTP until the end of the block; yield where."""
+    server = HttpServer(pages(service), listen("127.0.0.1", 0), grace=_GRACE)
+    async with _served(server) as address:
+        yield f"http://{address}"
+
+
+@asynccontextmanager
+async def grpc_channel(service: MemberService) -> AsyncGenerator[aio.Channel]:
+    """Serve gRPC until the end of the block; yield a way there."""
+    server = GrpcServer(service, "127.0.0.1:0", health=Health(), metrics=Metrics(), grace=_GRACE)
+    async with _served(server) as address:
+        async with aio.insecure_channel(address) as channel:
+            yield channel
+
+
+@asynccontextmanager
+async def _served(server: Part) -> AsyncGenerator[str]:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        try:
+            yield await start(group, server, stop)
+        finally:
+            stop.set()
