@@ -116,7 +116,7 @@ async def _opened(
             mailer = _mailer(settings, opened_database, public_url)
             processor = RedisTaskProcessor(client, _worker(settings), mailer)
             # Also where tasks are queued at once: the outbox may hold some from before.
-            yield service, processor, Relay(OUTBOX, opened_database.engine, client)
+            yield service, processor, Relay(OUTBOX, opened_database.looking, client)
 
 
 def _distributor(

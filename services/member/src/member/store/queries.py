@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Update, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from member.errors import AlreadyExistsError
@@ -13,6 +13,9 @@ from member.members import Member
 from member.store.tables import MemberRow, VerificationRow
 from member.verification import Verification
 
+# Both can pass over a row that is there already, each in its own words.
+_INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
 
 async def insert_member(session: AsyncSession, member: Member, *, password_hash: str) -> None:
     """Store a new *member*.
@@ -20,15 +23,14 @@ async def insert_member(session: AsyncSession, member: Member, *, password_hash:
     Raises:
         AlreadyExistsError: If another member holds the name or the address.
     """
-    try:
-        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
-        async with session.begin_nested():
-            session.add(_member_row(member, password_hash))
-    except IntegrityError as error:
-        taken = await _taken_fields(session, member)
-        if not taken:
-            raise
-        raise AlreadyExistsError(taken) from error
+    insert = _INSERTS[session.get_bind().dialect.name]
+    statement = insert(MemberRow).values(_member_values(member, password_hash))
+    # A statement that fails would end the whole transaction on PostgreSQL.
+    polite = statement.on_conflict_do_nothing().returning(MemberRow.id)
+    if await session.scalar(polite) is None:
+        if taken := await _taken_fields(session, member):
+            raise AlreadyExistsError(taken)
+        await session.execute(statement)  # who held it is gone by now
 
 
 async def member_by_name(
@@ -130,17 +132,17 @@ async def _taken_fields(session: AsyncSession, member: Member) -> tuple[str, ...
     return tuple(field for field, is_taken in taken.items() if is_taken)
 
 
-def _member_row(member: Member, password_hash: str) -> MemberRow:
-    return MemberRow(
-        id=member.id,
-        membername=member.membername,
-        full_name=member.full_name,
-        email=member.email,
-        password_hash=password_hash,
-        locale=member.locale,
-        created_at=member.created_at,
-        email_verified_at=member.email_verified_at,
-    )
+def _member_values(member: Member, password_hash: str) -> dict[str, object]:
+    return {
+        "id": member.id,
+        "membername": member.membername,
+        "full_name": member.full_name,
+        "email": member.email,
+        "password_hash": password_hash,
+        "locale": member.locale,
+        "created_at": member.created_at,
+        "email_verified_at": member.email_verified_at,
+    }
 
 
 def _member(row: MemberRow) -> Member:
