@@ -5,7 +5,7 @@ export PYTHON
 setup := @tools/setup
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
@@ -42,6 +42,9 @@ fmt: ## format the code and mend what can be mended
 bench: ## measure against the peers
 	$(setup) bench python -m benchmarks $(ARGS)
 
+bench-member: ## measure the member service (ARGS="--quick" for a minute)
+	$(setup) bench-member python -m benchmarks.member $(ARGS)
+
 proto: ## generate the code that speaks protobuf
 	$(setup) proto python -m grpc_tools.protoc -I src --python_out src --pyi_out src pyasynq/proto/asynq.proto
 	$(setup) proto env -C services/member python -m grpc_tools.protoc -I proto --python_out src --pyi_out src \
@@ -54,4 +57,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test differential lint check cover fmt bench proto pins clean
+.PHONY: help demo test differential lint check cover fmt bench bench-member proto pins clean

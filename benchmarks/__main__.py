@@ -5,20 +5,13 @@
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks import private_redis, table
-from benchmarks.goals import Goal, goals
+from benchmarks import results, table
+from benchmarks.goals import goals
 from benchmarks.installed import NotInstalledError, Run, prepared
 from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
 from benchmarks.programs import ProgramError
@@ -27,7 +20,6 @@ from benchmarks.sheet import Sheet
 
 Step: TypeAlias = tuple[Run, Measurement]
 
-RESULTS = Path(__file__).parent / "results"
 FILES_OPEN = 8_192
 QUICK = 0.1
 
@@ -39,20 +31,22 @@ def main() -> None:
     began = time.monotonic()
     runs, sheet = asyncio.run(_measured(options))
     reached = list(goals(sheet))
-    print(report := table.report(runs, sheet, reached, _machine(options, time.monotonic() - began)))
-    _write(report, _data(runs, sheet, reached))
+    machine = results.machine(_conditions(options), time.monotonic() - began)
+    print(report := table.report(runs, sheet, reached, machine))
+    versions = {run.peer.name: run.version for run in runs}
+    results.write("latest", report, {"versions": versions, **results.data(sheet, reached)})
 
 
 async def _measured(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
     sheet = Sheet()
     runs = await _runs(options, sheet)
     for run, measurement in _plan(runs, options):
-        _tell(f"{run.peer.name}: {measurement}")
+        results.tell(f"{run.peer.name}: {measurement}")
         try:
             await measurement(run, sheet)
         except ProgramError as error:
             sheet.notes.append(f"{run.peer.name}, {measurement}: {error}")
-            _tell(sheet.notes[-1])
+            results.tell(sheet.notes[-1])
     return runs, sheet
 
 
@@ -65,7 +59,7 @@ async def _runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
             runs.append(await prepared(small, uvloop=options.uvloop))
         except NotInstalledError as error:
             sheet.notes.append(f"{contender.name} is left out: {error}")
-            _tell(sheet.notes[-1])
+            results.tell(sheet.notes[-1])
     return runs
 
 
@@ -113,53 +107,14 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _machine(options: argparse.Namespace, seconds: float) -> str:
+def _conditions(options: argparse.Namespace) -> str:
     flags = f"{options.rounds} round(s) of pyasynq and Go in turn, one of the others"
-    flags += ", quick" * options.quick + ", uvloop" * options.uvloop
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({_processor()}), load "
-        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Redis {_redis_version()}; "
-        f"{flags}; {seconds:.0f} s."
-    )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.machine()
-
-
-def _redis_version() -> str:
-    async def asked() -> str:
-        async with private_redis.fresh() as redis:
-            return redis.version()
-
-    return asyncio.run(asked())
-
-
-def _write(report: str, data: dict[str, object]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.md").write_text(report)
-    (RESULTS / "latest.json").write_text(json.dumps(data, indent=2) + "\n")
-
-
-def _data(runs: Sequence[Run], sheet: Sheet, reached: Sequence[Goal]) -> dict[str, object]:
-    return {
-        "versions": {run.peer.name: run.version for run in runs},
-        "numbers": sheet.numbers,
-        "goals": [{**asdict(goal), "mark": goal.mark} for goal in reached],
-        "notes": sheet.notes,
-    }
+    return flags + ", quick" * options.quick + ", uvloop" * options.uvloop
 
 
 def _allow_many_connections() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES_OPEN, hard), hard))
-
-
-def _tell(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

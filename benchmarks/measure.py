@@ -106,7 +106,7 @@ class Pickup:
                 await asyncio.sleep(random.uniform(*PICKUP_GAP_S))
                 sender.poke()
                 delays.append((await worker.answer(PATIENCE_S))["delay_ms"])
-        return _percentiles(delays[PICKUP_WARM_UP:])
+        return percentiles(delays[PICKUP_WARM_UP:])
 
 
 class LongRun:
@@ -156,7 +156,7 @@ def _drain(run: Run, redis: str, n: int, slots: int, limit_s: float) -> list[str
     return run.command("drain", redis, *flags, *limit)
 
 
-def _percentiles(delays: list[float]) -> tuple[float, float]:
+def percentiles(delays: list[float]) -> tuple[float, float]:
     """Return the median, and the 99th percentile by the nearest rank."""
     rank = -(-99 * len(delays) // 100)
     return statistics.median(delays), sorted(delays)[rank - 1]

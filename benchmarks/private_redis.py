@@ -61,7 +61,7 @@ async def fresh() -> AsyncIterator[Server]:
     if program is None:
         raise RedisMissingError
     with tempfile.TemporaryDirectory(prefix="pyasynq-bench-") as home:
-        port = _free_port()
+        port = free_port()
         process = await asyncio.create_subprocess_exec(
             program,
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", home),
@@ -78,7 +78,8 @@ async def fresh() -> AsyncIterator[Server]:
             await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

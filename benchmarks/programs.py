@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -57,13 +57,15 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def running(command: Sequence[str]) -> AsyncIterator[Program]:
-    """Run *command* while the block runs, then end it at once."""
+async def running(
+    command: Sequence[str], variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Run *command*, with *variables* in its environment, while the block runs; then kill it."""
     with tempfile.TemporaryFile() as errors:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": _python_path()},
+            env={**os.environ, "PYTHONPATH": _python_path(), **(variables or {})},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

@@ -43,8 +43,8 @@ persistence, and every contender runs in processes of its own. Handlers do nothi
 def report(runs: Sequence[Run], sheet: Sheet, goals: Sequence[Goal], machine: str) -> str:
     """Return the whole report as Markdown."""
     parts = [
-        "\n".join(_grid(HEAD, (_row(run, sheet) for run in runs))),
-        "\n".join(_grid(("goal for pyasynq", "wanted", "measured", ""), map(_goal, goals))),
+        "\n".join(grid(HEAD, (_row(run, sheet) for run in runs))),
+        "\n".join(grid(("goal for pyasynq", "wanted", "measured", ""), map(goal_row, goals))),
         *_memory(sheet),
         METHOD,
         "\n".join(f"- **{run.peer.name}** {run.version}: {run.peer.settings}." for run in runs),
@@ -58,28 +58,29 @@ def _row(run: Run, sheet: Sheet) -> Iterator[str]:
     name = run.peer.name
     yield name
     for how in ("one", "flight", "many"):
-        yield _number(sheet.median(name, f"enqueue.{how}"))
+        yield number(sheet.median(name, f"enqueue.{how}"))
     for slots in SLOTS:
         yield _drained(run, sheet, slots)
-    yield _number(sheet.median(name, "pickup.p50"), decimals=1)
-    yield _number(sheet.median(name, "pickup.p99"), decimals=1)
+    yield number(sheet.median(name, "pickup.p50"), decimals=1)
+    yield number(sheet.median(name, "pickup.p99"), decimals=1)
     slots = min(100, run.peer.slots[-1])
-    yield _number(sheet.median(name, f"worker_us.{slots}"))
+    yield number(sheet.median(name, f"worker_us.{slots}"))
     whole, main = (sheet.median(name, f"{key}.{slots}") for key in ("redis_us", "redis_main_us"))
-    yield f"{_number(whole, decimals=1)} ({_number(main, decimals=1)})"
-    yield _number(sheet.median(name, "bytes"))
+    yield f"{number(whole, decimals=1)} ({number(main, decimals=1)})"
+    yield number(sheet.median(name, "bytes"))
 
 
 def _drained(run: Run, sheet: Sheet, slots: int) -> str:
     """Return the drain rate; one that has no such concurrency shows its own in the first column."""
     if slots in run.peer.slots:
-        return _number(sheet.median(run.peer.name, f"drain.{slots}"))
+        return number(sheet.median(run.peer.name, f"drain.{slots}"))
     own = run.peer.slots[0]
-    rate = _number(sheet.median(run.peer.name, f"drain.{own}"))
+    rate = number(sheet.median(run.peer.name, f"drain.{own}"))
     return f"(c={own}) {rate}" if slots == SLOTS[0] else "—"
 
 
-def _goal(goal: Goal) -> Iterator[str]:
+def goal_row(goal: Goal) -> Iterator[str]:
+    """Yield the cells of a goal: what it says, wants and got."""
     yield goal.text
     yield f"{'≥' if goal.is_floor else '≤'} {goal.bound:g}{goal.unit}"
     yield "—" if goal.value is None else f"{goal.value:.2f}{goal.unit}"
@@ -98,7 +99,7 @@ def _memory(sheet: Sheet) -> Iterator[str]:
         )
 
 
-def _grid(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def grid(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     """Yield the lines of a Markdown table with aligned columns."""
     cells = [list(head), *(list(row) for row in rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
@@ -114,5 +115,6 @@ def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join((texts[0].ljust(widths[0]), *numbers))} |"
 
 
-def _number(value: float | None, decimals: int = 0) -> str:
+def number(value: float | None, decimals: int = 0) -> str:
+    """Return *value* for people; a dash for None."""
     return "—" if value is None else f"{value:,.{decimals}f}"

@@ -20,7 +20,9 @@ class MissingPostgresError(RuntimeError):
 class PostgresServer:
     """One PostgreSQL in a folder of its own; as a context manager it is started and swept away."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """Wait for the disk at a commit only if *durable*."""
+        self._fsync = "on" if durable else "off"
         self.home = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self.home / "data"
         self._databases = 0
@@ -33,7 +35,9 @@ class PostgresServer:
 
     def go_on(self) -> None:
         """Start the server, on what it holds."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
+        options = (
+            f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync={self._fsync}"
+        )
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
 
     def halt(self, mode: Literal["fast", "immediate"]) -> None:

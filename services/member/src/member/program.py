@@ -140,7 +140,7 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
         yield WorkerPart(processor, scheduler, redis)
     if Role.RELAY in settings.roles:
         # Also where tasks are queued at once: the outbox may hold some from before.
-        yield RelayPart(Relay(OUTBOX, opened.database.engine, opened.client), redis)
+        yield RelayPart(Relay(OUTBOX, opened.database.looking, opened.client), redis)
     if Role.GRPC in settings.roles:
         yield GrpcServer(
             opened.service,

@@ -1,7 +1,8 @@
 """Open the database, bring it up to date, and hand out transactions."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,6 +24,9 @@ _MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
 _LOCK_PATIENCE_MS = 8000
 """Longest wait for SQLite's write lock; SQLite then says so, before the transaction is too long."""
 
+_LOCKS_LATE = "member_locks_late"
+"""Name of the execution option."""
+
 _CONNECTIONS = 20
 """Of one program. A relay keeps one, its listener another; what is left waits its turn."""
 
@@ -39,7 +43,14 @@ class Database:
     def __init__(self, engine: AsyncEngine, watch: AsyncEngine) -> None:
         """Use *engine*, and *watch* to look after the database; the caller disposes of both."""
         self.engine = engine
-        self._watch = watch
+        self._watch = watch.execution_options(**{_LOCKS_LATE: True})
+        # SQLite lets one write at a time, and who waits looks again now and then: faster in a row.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    @property
+    def looking(self) -> AsyncEngine:
+        """The engine for who mostly reads: SQLite's write lock is taken with the first write."""
+        return self.engine.execution_options(**{_LOCKS_LATE: True})
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
@@ -48,7 +59,7 @@ class Database:
         Raises:
             StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
         """
-        async with available(), AsyncSession(self.engine) as session, session.begin():
+        async with available(), self._turn, AsyncSession(self.engine) as session, session.begin():
             outer = _transaction.set(session)
             try:
                 yield session
@@ -71,7 +82,7 @@ class Database:
         Raises:
             StoreUnavailableError: As for `writing`.
         """
-        async with available(), _reading(self.engine) as session:
+        async with available(), _reading(self.looking) as session:
             yield session
 
     @asynccontextmanager
@@ -92,8 +103,7 @@ class Database:
 
 @asynccontextmanager
 async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
-    reader = engine.execution_options(member_reads=True)
-    async with AsyncSession(reader) as session, session.begin():
+    async with AsyncSession(engine) as session, session.begin():
         yield session
 
 
@@ -159,8 +169,8 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - 
 
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at the start: one taken later can fail instead of wait."""
-    reads = connection.get_execution_options().get("member_reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    late = connection.get_execution_options().get(_LOCKS_LATE, False)
+    connection.exec_driver_sql("BEGIN" if late else "BEGIN IMMEDIATE")
 
 
 def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import CursorResult, Select, Update, or_, select, update
 from sqlalchemy import delete as sql_delete
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +16,9 @@ from member.locales import nearest
 from member.members import Credentials, Member, Role
 from member.store.tables import MemberRow
 
+# Both can pass over a row that is there already, each in its own words.
+_INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
 
 async def insert(session: AsyncSession, member: Member, *, password_hash: str) -> None:
     """Store a new *member*.
@@ -22,12 +26,14 @@ async def insert(session: AsyncSession, member: Member, *, password_hash: str) -
     Raises:
         AlreadyExistsError: If another member holds the name or the address.
     """
-    try:
-        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
-        async with session.begin_nested():
-            session.add(_row(member, password_hash))
-    except IntegrityError as error:
-        raise await _taken(session, member, error) from error
+    insert_into = _INSERTS[session.get_bind().dialect.name]
+    statement = insert_into(MemberRow).values(_values(member, password_hash))
+    # A statement that fails would end the whole transaction on PostgreSQL.
+    polite = statement.on_conflict_do_nothing().returning(MemberRow.id)
+    if await session.scalar(polite) is None:
+        if taken := await _taken_fields(session, member):
+            raise AlreadyExistsError(taken)
+        await session.execute(statement)  # who held it is gone by now
 
 
 async def change(session: AsyncSession, member: Member) -> None:
@@ -43,10 +49,14 @@ async def change(session: AsyncSession, member: Member) -> None:
         "email_verified_at": member.email_verified_at,
     }
     try:
+        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
         async with session.begin_nested():
             await session.execute(_of(member.id).values(values))
     except IntegrityError as error:
-        raise await _taken(session, member, error) from error
+        taken = await _taken_fields(session, member)
+        if not taken:
+            raise
+        raise AlreadyExistsError(taken) from error
 
 
 async def by_name(session: AsyncSession, membername: str, *, lock: bool = False) -> Member | None:
@@ -118,7 +128,7 @@ async def _one(session: AsyncSession, query: Select[MemberRow]) -> Member | None
     return row and member_of(row)
 
 
-async def _taken(session: AsyncSession, member: Member, error: IntegrityError) -> Exception:
+async def _taken_fields(session: AsyncSession, member: Member) -> tuple[str, ...]:
     """Ask the database which fields others hold; the driver's text differs by driver."""
     columns = select(MemberRow.membername, MemberRow.email).where(MemberRow.id != member.id)
     same = or_(MemberRow.membername == member.membername, MemberRow.email == member.email)
@@ -127,22 +137,21 @@ async def _taken(session: AsyncSession, member: Member, error: IntegrityError) -
         "membername": any(row.membername == member.membername for row in rows),
         "email": any(row.email == member.email for row in rows),
     }
-    fields = tuple(field for field, is_taken in taken.items() if is_taken)
-    return AlreadyExistsError(fields) if fields else error
+    return tuple(field for field, is_taken in taken.items() if is_taken)
 
 
-def _row(member: Member, password_hash: str) -> MemberRow:
-    return MemberRow(
-        id=member.id,
-        membername=member.membername,
-        full_name=member.full_name,
-        email=member.email,
-        password_hash=password_hash,
-        locale=member.locale,
-        created_at=member.created_at,
-        email_verified_at=member.email_verified_at,
-        role=member.role,
-    )
+def _values(member: Member, password_hash: str) -> dict[str, object]:
+    return {
+        "id": member.id,
+        "membername": member.membername,
+        "full_name": member.full_name,
+        "email": member.email,
+        "password_hash": password_hash,
+        "locale": member.locale,
+        "created_at": member.created_at,
+        "email_verified_at": member.email_verified_at,
+        "role": member.role,
+    }
 
 
 def member_of(row: MemberRow) -> Member:

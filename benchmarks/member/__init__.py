@@ -1,0 +1,1 @@
+"""Measure the member service: ``make bench-member``."""

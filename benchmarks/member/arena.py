@@ -1,0 +1,93 @@
+"""What the service is measured with: servers of its own, and the program itself."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TypeAlias
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from benchmarks import private_redis, programs
+from member.demo.smtp import SmtpSink
+from tests.postgres import PostgresServer
+
+Distributor: TypeAlias = Literal["redis", "outbox"]
+Cost: TypeAlias = Literal["test", "default"]
+
+DISTRIBUTORS: tuple[Distributor, ...] = ("redis", "outbox")
+
+_HASHES: dict[Cost, dict[str, str]] = {
+    "test": {"PASSWORD_HASH_TIME": "1", "PASSWORD_HASH_MEMORY_KIB": "8"},
+    "default": {},
+}
+
+
+class Arrivals(SmtpSink):
+    """Keeps when a mail for each name came, s since the epoch."""
+
+    def __init__(self) -> None:
+        """Listen nowhere yet."""
+        super().__init__()
+        self.at: dict[str, float] = {}
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it by this name
+        """Take note of a mail."""
+        self.at[envelope.rcpt_tos[0].partition("@")[0]] = time.time()
+        return self.answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """A database server and a mail server; each program gets a Redis and a database of its own."""
+
+    postgres: PostgresServer
+    mails: Arrivals
+    smtp: str
+    folder: Path
+
+    @asynccontextmanager
+    async def service(
+        self, database: str, distributor: Distributor, cost: Cost
+    ) -> AsyncIterator[str]:
+        """Run the program while the block runs; yield where it serves gRPC."""
+        address = f"127.0.0.1:{private_redis.free_port()}"
+        async with private_redis.fresh() as redis:
+            variables = {
+                "ENVIRONMENT": "development",
+                "DB_SOURCE": self._new_database(database, address),
+                "REDIS_ADDRESS": redis.address,
+                "GRPC_SERVER_ADDRESS": address,
+                "HTTP_SERVER_ADDRESS": "127.0.0.1:0",
+                "SMTP_ADDRESS": self.smtp,
+                "SMTP_SECURITY": "none",
+                "EMAIL_SENDER_PASSWORD": "",
+                "VERIFY_EMAIL_DELAY": "1s",
+                "TASK_DISTRIBUTOR": distributor,
+                "LIMIT_CREATE_MEMBER": "off",
+                "LOG_FORMAT": "json",
+                **_HASHES[cost],
+            }
+            async with programs.running([sys.executable, "-m", "member"], variables):
+                yield address
+
+    def _new_database(self, kind: str, address: str) -> str:
+        if kind == "PostgreSQL":
+            return self.postgres.new_database()
+        return f"sqlite:///{self.folder}/{address.partition(':')[2]}.db"
+
+
+@asynccontextmanager
+async def arena() -> AsyncIterator[Arena]:
+    """Yield the servers, on loopback ports and sockets of their own."""
+    async with AsyncExitStack() as stack:
+        mails = Arrivals()
+        yield Arena(
+            postgres=stack.enter_context(PostgresServer(durable=True)),
+            mails=mails,
+            smtp=await stack.enter_async_context(mails.running()),
+            folder=Path(stack.enter_context(TemporaryDirectory(prefix="member-bench-"))),
+        )
