@@ -42,3 +42,16 @@ def test_what_libraries_log_looks_the_same(capsys: pytest.CaptureFixture[str]) -
     logging.getLogger("pyasynq").warning("Redis is %s", "away")
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["logger"], line["level"]) == ("Redis is away", "pyasynq", "warning")
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "console"])
+def test_a_trace_shows_no_values(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:  # noqa: FBT001
+    set_up_logs(json=as_json)
+    password = "hunter" + "2"
+    try:
+        {}[len(password)]
+    except KeyError:
+        structlog.get_logger("member").exception("sign-up failed")
+    said = capsys.readouterr().err
+    assert "KeyError" in said
+    assert "hunter2" not in said

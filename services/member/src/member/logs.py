@@ -38,12 +38,18 @@ def _formatter(*, json: bool) -> logging.Formatter:
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [_console()]
     )
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared(), processors=[remove_meta, *last]
     )
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    # By default a trace would show the values of variables, passwords and tokens among them.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
 
 
 def without_secrets(
