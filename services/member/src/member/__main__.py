@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.writelines(f"member: cannot start: {p}\n" for p in error.problems)
         return 2
-    set_up_logs(json=settings.logs_json)
+    set_up_logs(json=settings.logs_json, level=settings.log_level)
     try:
         asyncio.run(words.run(settings, words))
     except KeyboardInterrupt:  # the second one
