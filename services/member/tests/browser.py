@@ -21,9 +21,12 @@ class Page:
     headers: Message
 
 
-async def browse(link: str, method: str = "GET", language: str = "en") -> Page:
+async def browse(
+    link: str, method: str = "GET", language: str = "en", request_id: str = ""
+) -> Page:
     """Ask for *link* and return the page."""
-    request = Request(link, method=method, headers={"Accept-Language": language})
+    headers = {"Accept-Language": language, "X-Request-Id": request_id}
+    request = Request(link, method=method, headers=headers)
     return await asyncio.to_thread(_ask, request)
 
 

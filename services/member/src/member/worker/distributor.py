@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, Unpack
 import structlog
 
 import pyasynq
+from member import request_ids
 from member.errors import DistributeError
 from member.store.database import Database
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
@@ -58,7 +59,7 @@ class RedisTaskDistributor:
             DistributeError: If Redis did not take it, or not within five seconds.
         """
         async with _described("send verify email"), asyncio.timeout(_PATIENCE_S):
-            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+            task = _task(payload, options)
             info = await self._client.enqueue(task)
         log.info(
             "enqueued task",
@@ -92,7 +93,7 @@ class OutboxTaskDistributor:
         """
         transaction = self._database.transaction
         async with _described("send verify email"):
-            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+            task = _task(payload, options)
             task_id = await self._outbox.enqueue(transaction, task)
         log.info(
             "enqueued task",
@@ -104,6 +105,11 @@ class OutboxTaskDistributor:
             max_retry=options.get("max_retry"),
             delay=str(options.get("process_in", "")),
         )
+
+
+def _task(payload: PayloadSendVerifyEmail, options: DistributeOptions) -> pyasynq.Task:
+    headers = request_ids.to_headers()
+    return pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), headers=headers, **options)
 
 
 @asynccontextmanager
