@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import pyasynq
+from member import tracing
 from member.logs import set_up_logs
 from member.program import running
 from member.roles import Role, listed
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     set_up_logs(json=settings.logs_json, level=settings.log_level)
     try:
-        asyncio.run(words.run(settings, words))
+        with tracing.exporting():
+            asyncio.run(words.run(settings, words))
     except KeyboardInterrupt:  # the second one
         return 130
     except Exception as error:  # noqa: BLE001 - told, whatever it is

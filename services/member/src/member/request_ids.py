@@ -12,9 +12,9 @@ _NAME = "request_id"
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def request_id(given: str | bytes | None) -> str:
+def request_id(given: str | None) -> str:
     """Return the id that a caller has *given*, or a new one if it is none."""
-    return given if isinstance(given, str) and _SANE.fullmatch(given) else uuid4().hex
+    return given if given and _SANE.fullmatch(given) else uuid4().hex
 
 
 def bound(request_id: str, **values: str) -> AbstractContextManager[object]:

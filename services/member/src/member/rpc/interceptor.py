@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
-from member import request_ids
+from member import request_ids, tracing
 from member.errors import MemberError
 from member.rpc.errors import rich_status
 from member.rpc.servicer import Context
@@ -69,7 +69,7 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:  # noqa: ANN401 - grpc's types know no async handler
     async def handle(request: object, context: Context) -> object:
         start = time.perf_counter()
-        metadata = dict(context.invocation_metadata() or ())
+        metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         request_id = request_ids.request_id(metadata.get(request_ids.HEADER))
         # Not initial metadata: once a client has that, it may not try again by itself.
         context.set_trailing_metadata(((request_ids.HEADER, request_id),))
@@ -78,7 +78,8 @@ def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> 
                 log.info("rpc refused", code="INVALID_ARGUMENT", reason=_MALFORMED)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
             try:
-                response = await handler(request, context)
+                with tracing.span("server", method.removeprefix("/"), metadata):
+                    response = await handler(request, context)
             except MemberError as error:
                 await _refuse(context, error)
             except Exception:  # the last line before the caller, who must not see it

@@ -6,7 +6,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from member import request_ids
+from member import request_ids, tracing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -23,7 +23,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_ids.request_id(Headers(scope=scope).get(request_ids.HEADER))
+        headers, method = Headers(scope=scope), scope["method"]
+        request_id = request_ids.request_id(headers.get(request_ids.HEADER))
         start, status = time.perf_counter(), 0
 
         async def answering(message: Message) -> None:
@@ -35,12 +36,14 @@ class RequestLog:
 
         with request_ids.bound(request_id):
             try:
-                await self._app(scope, receive, answering)
+                with tracing.span("server", method, headers) as rename:
+                    await self._app(scope, receive, answering)
+                    rename(f"{method} {_template(scope)}".rstrip())
             except Exception:  # the caller has been told by now, and is not told what it was
                 log.exception("request failed")
             log.info(
                 "request answered",
-                method=scope["method"],
+                method=method,
                 route=_template(scope),
                 status=status,
                 ms=round((time.perf_counter() - start) * 1000, 1),

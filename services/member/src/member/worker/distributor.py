@@ -9,7 +9,7 @@ from typing import Protocol, TypedDict, Unpack
 import structlog
 
 import pyasynq
-from member import request_ids
+from member import request_ids, tracing
 from member.errors import DistributeError
 from member.store.database import Database
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
@@ -108,7 +108,7 @@ class OutboxTaskDistributor:
 
 
 def _task(payload: PayloadSendVerifyEmail, options: DistributeOptions) -> pyasynq.Task:
-    headers = request_ids.to_headers()
+    headers = request_ids.to_headers() | tracing.to_headers()
     return pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), headers=headers, **options)
 
 
@@ -116,7 +116,8 @@ def _task(payload: PayloadSendVerifyEmail, options: DistributeOptions) -> pyasyn
 async def _described(task: str) -> AsyncGenerator[None]:
     """Turn what the queue raises into the error of the service."""
     try:
-        yield
+        with tracing.span("producer", f"enqueue {task}"):
+            yield
     except pyasynq.PyasynqError as error:
         raise DistributeError(task, str(error)) from error
     except TimeoutError as error:

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 import pyasynq
-from member import request_ids
+from member import request_ids, tracing
 from member.errors import MailPointlessError, MailRefusedError
 from member.mailer import Delivery
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadError, PayloadSendVerifyEmail
@@ -58,7 +58,10 @@ class RedisTaskProcessor:
             pyasynq.SkipRetry: If no retry could ever send it.
             MailDelayedError: If a retry may.
         """
-        with request_ids.bound(request_ids.from_headers(task.headers)):
+        with (
+            request_ids.bound(request_ids.from_headers(task.headers)),
+            tracing.span("consumer", "process send verify email", task.headers),
+        ):
             await self._send_verify_email(task)
 
     async def _send_verify_email(self, task: pyasynq.ActiveTask) -> None:
