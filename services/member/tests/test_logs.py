@@ -17,6 +17,8 @@ def logging_as_before() -> Generator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in ("member", "pyasynq", "alembic"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
 
@@ -25,6 +27,25 @@ def test_a_line_for_machines_is_json(capsys: pytest.CaptureFixture[str]) -> None
     structlog.get_logger("member").info("enqueued task", queue="critical", max_retry=10)
     line = json.loads(capsys.readouterr().err)
     assert {"event": "enqueued task", "queue": "critical", "max_retry": 10}.items() <= line.items()
+
+
+def test_the_service_tells_more_when_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=True, level="debug")
+    structlog.get_logger("member").debug("a detail")
+    assert json.loads(capsys.readouterr().err)["event"] == "a detail"
+
+
+def test_other_packages_tell_no_more_then(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=True, level="debug")
+    logging.getLogger("aiosqlite").debug("INSERT … VALUES ('hunter2')")
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("logger", ["member", "pyasynq", "uvicorn.error"])
+def test_less_is_told_by_everybody(capsys: pytest.CaptureFixture[str], logger: str) -> None:
+    set_up_logs(json=True, level="error")
+    logging.getLogger(logger).warning("a warning")
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "console"])

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import pyasynq
+from member import tracing
 from member.administration import grant, revoke
 from member.errors import MemberUnknownError
 from member.logs import set_up_logs
@@ -49,9 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.writelines(f"member: cannot start: {p}\n" for p in error.problems)
         return 2
-    set_up_logs(json=settings.logs_json)
+    set_up_logs(json=settings.logs_json, level=settings.log_level)
     try:
-        asyncio.run(words.run(settings, words))
+        with tracing.exporting():
+            asyncio.run(words.run(settings, words))
     except KeyboardInterrupt:  # the second one
         return 130
     except Exception as error:  # noqa: BLE001 - told, whatever it is

@@ -8,10 +8,15 @@ from typing import Any
 import structlog
 
 _SECRETS = frozenset({"password", "password_hash", "token", "link", "authorization"})
+_OURS = ("member", "pyasynq")
 
 
-def set_up_logs(*, json: bool) -> None:
-    """Send everything that is logged, by structlog or the standard library, to stderr."""
+def set_up_logs(*, json: bool, level: str = "info") -> None:
+    """Send what is logged from *level* up, by structlog or the standard library, to stderr.
+
+    Of other packages nothing below ``info`` is shown, whatever the *level*: what drivers of
+    databases and mail servers tell then holds the values that they are given.
+    """
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -20,8 +25,12 @@ def set_up_logs(*, json: bool) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(json=json))
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    others = max(number, logging.INFO)
+    logging.basicConfig(handlers=[handler], level=others, force=True)
+    logging.getLogger("alembic").setLevel(max(number, logging.WARNING))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(number)
 
 
 def _shared() -> list[structlog.typing.Processor]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from member import store
+from member import store, tracing
 from member.clock import Clock, utc_now
 from member.errors import MailPointlessError
 from member.mail.letters import Letter, Letters
@@ -57,7 +57,8 @@ class Mailer:
         letter = await self._letter(membername)
         if letter is None:
             return Delivery.SENT_BEFORE
-        await self.transport.send(self.letters.written(letter))
+        with tracing.span("client", "send mail"):
+            await self.transport.send(self.letters.written(letter))
         await self._mark_sent(letter.verification_id)
         return Delivery.SENT
 

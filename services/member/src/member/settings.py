@@ -43,6 +43,10 @@ def _rate(given: str | Rate | None) -> Rate | None:
     return rate(given) if isinstance(given, str) else given
 
 
+def _lower(given: str) -> str:
+    return given.lower()
+
+
 def _db_source(value: SecretStr) -> SecretStr:
     try:
         url_of(value.get_secret_value())
@@ -138,6 +142,7 @@ class Settings(BaseSettings):
         password_hash_threads: Hashes at once.
         shutdown_timeout: What running RPCs and tasks get to end at a stop; then they are
             interrupted, and the tasks go back into the queue.
+        log_level: The least that is logged; of other packages never less than ``info``.
         log_format: ``console`` or ``json``; by default as the environment asks.
     """
 
@@ -184,6 +189,9 @@ class Settings(BaseSettings):
     password_hash_memory_kib: Annotated[int, Field(ge=8)] = 65536
     password_hash_threads: Annotated[int, Field(ge=1)] = 2
     shutdown_timeout: Annotated[timedelta, _between("0s", "24h")] = timedelta(seconds=10)
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+    ] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
 
     @_model_validator(mode="after")

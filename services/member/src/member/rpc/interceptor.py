@@ -3,7 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar
-from uuid import uuid4
 
 import grpc
 import structlog
@@ -11,6 +10,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_status import rpc_status
 
+from member import request_ids, tracing
 from member.errors import MemberError
 from member.metrics import Metrics
 from member.rpc.callers import Context
@@ -76,12 +76,17 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:  # noqa: ANN401 - grpc's types know no async handler
     async def handle(request: object, context: Context) -> object:
         start = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=uuid4().hex, method=method):
+        metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+        request_id = request_ids.request_id(metadata.get(request_ids.HEADER))
+        # Not initial metadata: once a client has that, it may not try again by itself.
+        context.set_trailing_metadata(((request_ids.HEADER, request_id),))
+        with request_ids.bound(request_id, method=method):
             if isinstance(request, _Malformed):
                 log.info("rpc refused", code="INVALID_ARGUMENT", reason=_MALFORMED)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
             try:
-                response = await handler(request, context)
+                with tracing.span("server", method.removeprefix("/"), metadata):
+                    response = await handler(request, context)
             except MemberError as error:
                 await _refuse(context, error)
             except Exception:  # the last line before the caller, who must not see it
@@ -98,4 +103,5 @@ async def _refuse(context: Context, error: MemberError) -> Never:
     tell = log.error if code is grpc.StatusCode.INTERNAL else log.info
     tell("rpc refused", code=code.name, reason=str(error))
     status = rpc_status.to_status(rich_status(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    metadata = (*context.trailing_metadata(), *status.trailing_metadata)
+    await context.abort(status.code, status.details, metadata)

@@ -10,11 +10,12 @@ from member.metrics import Metrics
 from member.scrape import Scrape
 from member.web.health import health_routes
 from member.web.metrics import Measured, metrics_route
+from member.web.requests import RequestLog
 
 
 def web_app(health: Health, metrics: Metrics, scrape: Scrape, pages: ASGIApp | None) -> Starlette:
     """Return the app; *pages* is what members see, None in a process without the role ``http``."""
     routes: list[BaseRoute] = [*health_routes(health), metrics_route(scrape)]
     if pages:
-        routes.append(Mount("/", app=pages))
+        routes.append(Mount("/", app=RequestLog(pages)))
     return Starlette(routes=routes, middleware=[Middleware(Measured, requests=metrics.requests)])

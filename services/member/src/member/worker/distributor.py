@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, Unpack
 import structlog
 
 import pyasynq
+from member import request_ids, tracing
 from member.errors import DistributeError
 from member.store.database import Database
 from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
@@ -58,7 +59,7 @@ class RedisTaskDistributor:
             DistributeError: If Redis did not take it, or not within five seconds.
         """
         async with _described("send verify email"), asyncio.timeout(_PATIENCE_S):
-            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+            task = _task(payload, options)
             info = await self._client.enqueue(task)
         log.info(
             "enqueued task",
@@ -92,7 +93,7 @@ class OutboxTaskDistributor:
         """
         transaction = self._database.transaction
         async with _described("send verify email"):
-            task = pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), **options)
+            task = _task(payload, options)
             task_id = await self._outbox.enqueue(transaction, task)
         log.info(
             "enqueued task",
@@ -106,11 +107,17 @@ class OutboxTaskDistributor:
         )
 
 
+def _task(payload: PayloadSendVerifyEmail, options: DistributeOptions) -> pyasynq.Task:
+    headers = request_ids.to_headers() | tracing.to_headers()
+    return pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), headers=headers, **options)
+
+
 @asynccontextmanager
 async def _described(task: str) -> AsyncGenerator[None]:
     """Turn what the queue raises into the error of the service."""
     try:
-        yield
+        with tracing.span("producer", f"enqueue {task}"):
+            yield
     except pyasynq.PyasynqError as error:
         raise DistributeError(task, str(error)) from error
     except TimeoutError as error:

@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 import pyasynq
+from member import request_ids, tracing
 from member.errors import MailPointlessError, MailRefusedError
 from member.mailer import Delivery
 from member.metrics import Metrics
@@ -82,6 +83,13 @@ class RedisTaskProcessor:
             pyasynq.SkipRetry: If no retry could ever send it.
             MailDelayedError: If a retry may.
         """
+        with (
+            request_ids.bound(request_ids.from_headers(task.headers)),
+            tracing.span("consumer", "process send verify email", task.headers),
+        ):
+            await self._send_verify_email(task)
+
+    async def _send_verify_email(self, task: pyasynq.ActiveTask) -> None:
         log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
         try:
             payload = PayloadSendVerifyEmail.from_json(task.payload)

@@ -1,0 +1,189 @@
+"""What the program writes, also where things fail, holds no secret in any form."""
+
+import asyncio
+import base64
+import signal
+import sqlite3
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from services.member.tests.programs import output_of, program, stub_of
+from services.member.tests.visitor import AskingSink, Visitor
+from tests.postgres import PostgresServer
+from tests.servers import RedisServer, free_port
+
+KEY = "a key/of 32+ characters, never shown"
+SMTP_PASSWORD = "smtp pass/word+1"
+URL_PASSWORD = "hunter2-hunter2"
+
+
+@pytest.fixture
+async def asking() -> AsyncGenerator[tuple[AskingSink, str]]:
+    """A mail server that asks for a password, and its address."""
+    sink = AskingSink()
+    async with sink.running() as address:
+        yield sink, address
+
+
+@pytest.fixture
+def talkative(variables: dict[str, str], asking: tuple[AskingSink, str]) -> dict[str, str]:
+    """Settings of a program that tells all it may tell, and knows secrets."""
+    return {
+        **variables,
+        "LOG_LEVEL": "debug",
+        "GRPC_SERVER_ADDRESS": f"127.0.0.1:{free_port()}",
+        "TOKEN_SYMMETRIC_KEY": KEY,
+        "SMTP_ADDRESS": asking[1],
+        "EMAIL_SENDER_ADDRESS": "service@example.com",
+        "EMAIL_SENDER_PASSWORD": SMTP_PASSWORD,
+    }
+
+
+class Ear:
+    """Hears what a program says, and keeps it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.heard = b""
+
+    async def wait(self, text: bytes) -> None:
+        """Return when the program has said *text*, from now on."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(20):
+            async for line in self._process.stdout:
+                self.heard += line
+                if text in line:
+                    return
+        pytest.fail(f"the program ended before it said {text!r}: {self.heard!r}")
+
+    async def hear_out(self) -> bytes:
+        """Stop the program; return all that it said."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.heard + await output_of(self._process)
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """Yield what *secret* may look like in a log."""
+    data = secret.encode()
+    yield from (data, quote(secret, safe="").encode(), data.hex().encode())
+    for before in range(3):  # where it begins in a longer text decides which form base64 has
+        encoded = base64.b64encode(b"." * before + data)[4 if before else 0 : -4]
+        yield from (encoded, encoded.translate(bytes.maketrans(b"+/", b"-_")))
+
+
+def leaked(said: bytes, secrets: Iterable[str]) -> list[str]:
+    """Return those *secrets* that stand in what was *said*."""
+    return [secret for secret in secrets if any(form in said for form in forms(secret))]
+
+
+def hashes(database: Path) -> list[str]:
+    """Return the hashes that the database holds, of passwords and of tokens."""
+    with closing(sqlite3.connect(database)) as connection:
+        passwords = [row[0] for row in connection.execute("SELECT password_hash FROM members")]
+        tokens = [
+            row[0].hex() for row in connection.execute("SELECT token_hash FROM verifications")
+        ]
+    return passwords + tokens
+
+
+def take_tables_away(database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.executescript(
+            "DROP TABLE verifications; DROP TABLE sessions; DROP TABLE members"
+        )
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_no_secret_is_logged(
+    talkative: dict[str, str],
+    asking: tuple[AskingSink, str],
+    redis: RedisServer,
+    tmp_path: Path,
+    log_format: str,
+) -> None:
+    database, (sink, _) = tmp_path / "member.db", asking
+    async with (
+        program({**talkative, "LOG_FORMAT": log_format}, tmp_path) as process,
+        stub_of(talkative["GRPC_SERVER_ADDRESS"]) as stub,
+    ):
+        ear, visitor = Ear(process), Visitor(stub)
+        await ear.wait(b"member service started")
+        await visitor.sign_up()
+        mail = await sink.mails.get()
+        await ear.wait(b"processed task")
+        await visitor.open_link(mail)
+        await visitor.log_in()
+        secrets = [KEY, SMTP_PASSWORD, *hashes(database)]
+        await visitor.use_session()
+        redis.stop()
+        await visitor.resend()
+        redis.start()
+        secrets += hashes(database)
+        take_tables_away(database)
+        await visitor.call_in_vain(mail)
+        said = await ear.hear_out()
+    assert sink.log_ins
+    assert b"no such table" in said
+    assert not leaked(said, [*visitor.secrets, *secrets])
+
+
+async def test_the_password_of_a_redis_that_refuses_us_is_not_logged(
+    talkative: dict[str, str], redis: RedisServer, tmp_path: Path
+) -> None:
+    refusing = {**talkative, "REDIS_ADDRESS": f"{redis.url}?password={URL_PASSWORD}"}
+    async with program(refusing, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert b"failed to start task processor" in said
+    assert not leaked(said, [URL_PASSWORD, KEY])
+
+
+async def test_the_password_of_a_redis_that_is_away_is_not_logged(
+    talkative: dict[str, str], tmp_path: Path
+) -> None:
+    away = {**talkative, "REDIS_ADDRESS": f"redis://me:{URL_PASSWORD}@127.0.0.1:{free_port()}"}
+    async with program(away, tmp_path) as process:
+        ear = Ear(process)
+        await ear.wait(b"Redis is away")
+        await ear.wait(b"member service started")
+        said = await ear.hear_out()
+    assert not leaked(said, [URL_PASSWORD, KEY])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DB_SOURCE", f"mysql://me:{URL_PASSWORD}@127.0.0.1/x"),
+        ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:port/x"),
+        ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:1/x"),
+        ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:1/x?nonsense=1"),
+        ("REDIS_ADDRESS", f"redis://me:{URL_PASSWORD}@127.0.0.1:port/0"),
+        ("REDIS_ADDRESS", f"http://me:{URL_PASSWORD}@127.0.0.1"),
+        ("REDIS_ADDRESS", f"redis-sentinel://me:{URL_PASSWORD}@"),
+    ],
+)
+async def test_the_password_in_an_address_that_is_no_use_is_not_logged(
+    talkative: dict[str, str], tmp_path: Path, name: str, value: str
+) -> None:
+    async with program({**talkative, name: value}, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() in {1, 2}
+    assert said
+    assert not leaked(said, [URL_PASSWORD, KEY])
+
+
+async def test_the_password_of_a_database_that_refuses_us_is_not_logged(
+    talkative: dict[str, str], postgres: PostgresServer, tmp_path: Path
+) -> None:
+    place = postgres.new_database().partition("@")[2]
+    refusing = {**talkative, "DB_SOURCE": f"postgresql://nobody:{URL_PASSWORD}@{place}"}
+    async with program(refusing, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert b"nobody" in said
+    assert not leaked(said, [URL_PASSWORD, KEY])
