@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import pyasynq
 from member import tracing
 from member.administration import grant, revoke
-from member.errors import MemberUnknownError
+from member.errors import MemberError
 from member.logs import set_up_logs
 from member.program import running
 from member.roles import Role, listed
@@ -38,7 +38,7 @@ class SlowStopError(Exception):
 
 
 # Redis, the database or an address is not to be had, or something does not end.
-_NOT_OURS = (MemberUnknownError, pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
+_NOT_OURS = (MemberError, pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,8 @@ async def grant(settings: Settings, membername: str) -> None:
 
     Raises:
         MemberUnknownError: If there is no such member.
-        SQLAlchemyError: If the database does not answer.
+        StoreUnavailableError: If the database does not answer now.
+        SQLAlchemyError: If it cannot be opened.
     """
     await _set_role(settings, membername, "admin")
 
@@ -22,7 +23,8 @@ async def revoke(settings: Settings, membername: str) -> None:
 
     Raises:
         MemberUnknownError: If there is no such member.
-        SQLAlchemyError: If the database does not answer.
+        StoreUnavailableError: If the database does not answer now.
+        SQLAlchemyError: If it cannot be opened.
     """
     await _set_role(settings, membername, "member")
 

@@ -201,7 +201,7 @@ class MailPointlessError(MailError):
     """There is nobody left to verify."""
 
     def __init__(self, membername: str, reason: str) -> None:
-        """Say *why* about whom."""
+        """Say the *reason*, and about whom."""
         super().__init__(f"no mail for member {membername}: {reason}")
         self.membername = membername
         self.reason = reason

@@ -7,7 +7,20 @@ from typing import Any
 
 import structlog
 
-_SECRETS = frozenset({"password", "password_hash", "token", "link", "authorization"})
+_SECRETS = frozenset(
+    {
+        "password",
+        "password_hash",
+        "token",
+        "access_token",
+        "refresh_token",
+        "current_password",
+        "new_password",
+        "token_key",
+        "link",
+        "authorization",
+    }
+)
 _OURS = ("member", "pyasynq")
 
 

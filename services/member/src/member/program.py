@@ -134,6 +134,8 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
     """Yield what the roles ask for: who takes tasks comes first, who makes them last."""
     redis = RedisPart(opened.client, _user_of_redis(settings.roles))
     yield redis
+    if Role.WORKER in settings.roles and not (Role.HTTP in settings.roles or settings.public_url):
+        log.warning("links in mails lead to this process, which has no pages: set PUBLIC_URL")
     if Role.WORKER in settings.roles:
         processor = wiring.processor(settings, opened.database, public_url, opened.metrics)
         scheduler = periodic_tasks(settings.redis_address.get_secret_value())

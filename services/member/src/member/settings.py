@@ -110,11 +110,11 @@ class Settings(BaseSettings):
         db_source: URL of an SQLite file or a PostgreSQL database.
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
-        http_server_address: Where the page server listens; port 0 takes a free one.
+        http_server_address: Where the HTTP server listens; port 0 takes a free one.
         trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is believed.
         tls_cert_file: Certificate and its chain, PEM; with it both servers speak TLS alone.
         tls_key_file: Its key, PEM, without password.
-        public_url: How browsers reach the page server; links in mails start with it.
+        public_url: How browsers reach the HTTP server; links in mails start with it.
         token_symmetric_key: Key of all tokens, at least 32 characters.
         access_token_duration: How long an access token is good.
         refresh_token_duration: How long a refresh token is, and a session that is not renewed.
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
     access_token_duration: Annotated[timedelta, _between("1s", "24h")] = timedelta(minutes=15)
     refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
-    verify_email_lifetime: Annotated[timedelta, _between("1s", "8760h")] = timedelta(minutes=15)
+    verify_email_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
     task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10

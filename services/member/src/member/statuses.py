@@ -31,6 +31,11 @@ class Status:
     grpc: StatusCode
     http: HTTPStatus
 
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether the fault is not the caller's."""
+        return self.http >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 STATUSES: Mapping[type[MemberError], Status] = {
     InvalidInputError: Status(StatusCode.INVALID_ARGUMENT, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -99,9 +99,9 @@ def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> 
 
 
 async def _refuse(context: Context, error: MemberError) -> Never:
-    code = status_of(error).grpc
-    tell = log.error if code is grpc.StatusCode.INTERNAL else log.info
-    tell("rpc refused", code=code.name, reason=str(error))
+    found = status_of(error)
+    tell = log.error if found.is_ours else log.info
+    tell("rpc refused", code=found.grpc.name, reason=str(error))
     status = rpc_status.to_status(rich_status(error))
     metadata = (*context.trailing_metadata(), *status.trailing_metadata)
     await context.abort(status.code, status.details, metadata)

@@ -7,7 +7,7 @@ from typing import Any
 from grpc import StatusCode, aio
 
 from member.metrics import Calls
-from member.rpc.servicer import Context
+from member.rpc.callers import Context
 
 
 def measured(handler: Callable[[Any, Context], Awaitable[Any]], method: str, rpcs: Calls) -> Any:  # noqa: ANN401 - grpc's types know no async handler

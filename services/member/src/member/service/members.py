@@ -79,11 +79,12 @@ class Members:
             InvalidInputError: If fields break their rules.
             AlreadyExistsError: If the address is taken.
             DistributeError: If the mail could not be queued.
+            LimitedError: If there were too many new addresses.
+            MemberUnknownError: If it was deleted just now.
         """
         viewer = await self._oneself(caller, membername)
-        new_email = changes.email is not None
-        if new_email:
-            await self.limits.resend(caller.address, changes.email or "")
+        if changes.email is not None:
+            await self.limits.resend(caller.address, changes.email)
         async with self.database.writing() as session:
             present = await store.members.by_id(session, viewer.member.id, lock=True)
             if present is None:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from member.bounds import Bounds
+from member.web import problems
 
 # What watches the process must learn how it is just when it has much to do.
 _WATCHERS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -21,7 +22,7 @@ class _RefusedError(Exception):
 
     def __init__(self, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status.phrase)
-        self.answer = PlainTextResponse(f"{status.phrase}\n", status, headers)
+        self.answer = problems.of_http(HTTPException(status, headers=headers))
 
 
 class Bounded:

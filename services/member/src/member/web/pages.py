@@ -17,10 +17,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from member import locales
-from member.errors import LimitedError, MemberError
+from member.errors import MemberError
 from member.service import MemberService
 from member.statuses import status_of
-from member.web import rest
+from member.web import problems, rest
 from member.web.callers import caller_of
 from member.web.html import HEADERS, page
 from member.web.inbox import inbox
@@ -37,9 +37,8 @@ def pages(service: MemberService, mailbox: Path | None = None) -> FastAPI:
     app.include_router(_verify_email(service))
     if mailbox:
         app.include_router(inbox(mailbox))
-    rest.add_to(app, service)
+    rest.add_to(app, service, otherwise=_http_error)
     app.add_exception_handler(MemberError, _refused)
-    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.middleware("http")(_guarded)
     return app
@@ -71,8 +70,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, MemberError):
         raise error
     response = _page(request, type(error).__name__, status_of(error).http)
-    if isinstance(error, LimitedError):
-        response.headers["Retry-After"] = str(error.retry_after_s)
+    response.headers.update(problems.headers_of(error))
     return response
 
 

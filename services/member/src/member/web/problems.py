@@ -32,7 +32,10 @@ _CODES: Mapping[int, StatusCode] = {
     HTTPStatus.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
     HTTPStatus.NOT_FOUND: StatusCode.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED: StatusCode.UNIMPLEMENTED,
+    HTTPStatus.REQUEST_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: StatusCode.RESOURCE_EXHAUSTED,
 }
 
 # pydantic's own words could quote what was sent, a password for one.
@@ -83,7 +86,7 @@ def of_error(error: MemberError) -> Response:
     """Return the answer to a request that the service refused."""
     status = status_of(error)
     return _response(
-        status.http, status.grpc, str(error), headers=_headers(error), **_members(error)
+        status.http, status.grpc, str(error), headers=headers_of(error), **_members(error)
     )
 
 
@@ -104,7 +107,8 @@ def of_accident() -> Response:
     return _response(HTTPStatus.INTERNAL_SERVER_ERROR, StatusCode.INTERNAL, "internal error")
 
 
-def _headers(error: MemberError) -> Mapping[str, str]:
+def headers_of(error: MemberError) -> Mapping[str, str]:
+    """Return the headers that belong to *error*."""
     match error:
         case UnauthenticatedError():
             return {"WWW-Authenticate": "Bearer"}  # RFC 9110, 11.6.1

@@ -1,10 +1,10 @@
 """The REST face: the RPCs of ``member.v1.MemberService`` as JSON under ``/v1/members``."""
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, Security
-from fastapi.exception_handlers import http_exception_handler
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -29,8 +29,14 @@ _ACCESS_TOKEN = Security(
 )
 
 
-def add_to(app: FastAPI, service: MemberService) -> None:
-    """Let *app* answer for *service* under ``/v1``, and show how to ask."""
+ErrorPage: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def add_to(app: FastAPI, service: MemberService, *, otherwise: ErrorPage) -> None:
+    """Let *app* answer for *service* under ``/v1``, and show how to ask.
+
+    What HTTP itself refuses in other places is told by *otherwise*.
+    """
     rest = router(service)
     app.include_router(rest)
     app.include_router(docs.router(rest))
@@ -41,7 +47,7 @@ def add_to(app: FastAPI, service: MemberService) -> None:
         if not isinstance(error, HTTPException):
             raise error
         if not request.url.path.startswith(f"{_PREFIX}/"):
-            return await http_exception_handler(request, error)
+            return await otherwise(request, error)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             error.headers = {"Allow": _methods_of(rest, request.url.path)}
         return problems.of_http(error)

@@ -108,7 +108,7 @@ class RedisTaskProcessor:
         """Remove what nobody can use any more.
 
         Raises:
-            SQLAlchemyError: If the database did not do it; a retry may.
+            StoreUnavailableError: If the database does not answer now; a retry may do it.
         """
         log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
         await self._purger.purge()
