@@ -7,10 +7,11 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 TASK_SEND_VERIFY_EMAIL = "task:send_verify_email"
-TASK_PURGE_EXPIRED = "task:purge_expired"
 QUEUE_CRITICAL = "critical"
 QUEUE_DEFAULT = "default"
 SEND_VERIFY_EMAIL_MAX_RETRY = 10
+
+TASK_PURGE_EXPIRED = "task:purge_expired"
 PURGE_EXPIRED_AT = "@hourly"
 
 
