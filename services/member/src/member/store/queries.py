@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, or_, select, update
+from sqlalchemy import Update, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,10 @@ from member.store.tables import MemberRow, VerificationRow
 from member.verification import Verification
 
 # Both can pass over a row that is there already, each in its own words.
-_INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_INSERT_MEMBER = {
+    dialect: insert(MemberRow).on_conflict_do_nothing().returning(MemberRow.id)
+    for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 async def insert_member(session: AsyncSession, member: Member, *, password_hash: str) -> None:
@@ -23,14 +26,13 @@ async def insert_member(session: AsyncSession, member: Member, *, password_hash:
     Raises:
         AlreadyExistsError: If another member holds the name or the address.
     """
-    insert = _INSERTS[session.get_bind().dialect.name]
-    statement = insert(MemberRow).values(_member_values(member, password_hash))
+    values = _member_values(member, password_hash)
     # A statement that fails would end the whole transaction on PostgreSQL.
-    polite = statement.on_conflict_do_nothing().returning(MemberRow.id)
-    if await session.scalar(polite) is None:
+    polite = _INSERT_MEMBER[session.get_bind().dialect.name]
+    if await session.scalar(polite, values) is None:
         if taken := await _taken_fields(session, member):
             raise AlreadyExistsError(taken)
-        await session.execute(statement)  # who held it is gone by now
+        await session.execute(insert(MemberRow), values)  # who held it is gone by now
 
 
 async def member_by_name(
