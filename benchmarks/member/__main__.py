@@ -25,8 +25,8 @@ HEAD = (
 
 METHOD = f"""\
 The real program on a Redis without persistence, a PostgreSQL that waits for the disk at each commit
-or an SQLite file, and a mail server; all on this machine. One client calls CreateMember with
-{IN_FLIGHT} calls in flight.
+or an SQLite file, and a mail server; all on this machine. One client calls CreateMember, with
+{IN_FLIGHT["test"]} calls in flight (test hash) or {IN_FLIGHT["default"]} (default hash).
 
 - **tasks into** *redis*: queued in Redis inside the transaction. *outbox*: written with the member,
   and moved to Redis by the relay in the same program. Both take turns; medians of the turns.
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 async def _measured(options: argparse.Namespace) -> Sheet:
-    sheet, size = Sheet(), 0.25 if options.quick else 1
+    sheet, size = Sheet(), 0.2 if options.quick else 1
     async with arena() as servers:
         for database in DATABASES:
             results.tell(f"{database}, test hash")
@@ -58,7 +58,7 @@ async def _measured(options: argparse.Namespace) -> Sheet:
             )
             results.tell(f"{database}, default hash")
             await Comparison(servers, sheet, database, "default").run(
-                rounds=max(1, options.rounds // 2), sign_ups=int(100 * size), slow_sign_ups=0
+                rounds=max(1, options.rounds // 2), sign_ups=int(80 * size), slow_sign_ups=0
             )
     return sheet
 
@@ -85,7 +85,7 @@ def _row(name: str, sheet: Sheet) -> Iterator[str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.member", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the members, two rounds")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the members, two rounds")
     parser.add_argument("--rounds", type=int, help="turns of each distributor (6; quick: 2)")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 6)

@@ -20,6 +20,7 @@ from member.errors import (
     AlreadyExistsError,
     DistributeError,
     InvalidInputError,
+    LimitedError,
     WrongPasswordError,
 )
 from member.mailer import Mailer
@@ -290,3 +291,25 @@ async def test_of_addresses_in_other_letters_at_the_same_time_one_is_taken(
         *["AlreadyExistsError"] * 3,
         "Member",
     ]
+
+
+MARKS = "".join(sorted(map(chr, range(0x300, 0x370)), key=unicodedata.combining, reverse=True))
+
+
+@pytest.mark.parametrize("field", ["full_name", "password"])
+async def test_marks_that_take_long_to_put_in_order_are_not_put_in_order(
+    service: MemberService, field: str
+) -> None:
+    sign_up = replace(ALICE, **{field: "a" + MARKS * 250})
+    start = time.process_time()
+    with pytest.raises(InvalidInputError):
+        await service.sign_up.create_member(ANYBODY, sign_up)
+    assert time.process_time() - start < 0.5
+
+
+async def test_more_hashes_than_can_wait_are_told_to_come_back() -> None:
+    slow = Passwords(HashCost(time=1, memory_kib=8, threads=1))
+    tries = (slow.fits("a password", None) for _ in range(60))
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    slow.close()
+    assert {type(outcome) for outcome in outcomes} == {bool, LimitedError}

@@ -97,7 +97,17 @@ async def test_a_mail_that_is_refused_for_now_is_tried_again(
 
 @pytest.mark.parametrize(
     "payload",
-    [None, b"", b"{", b"[]", b"{}", b'{"membername": 7}', b'{"membername": "nobody"}', b"\xff"],
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"membername": 7}',
+        b'{"membername": "nobody"}',
+        b'{"membername": "a\\u0000b"}',
+        b"\xff",
+    ],
 )
 async def test_a_task_that_can_never_succeed_is_archived_at_once(
     addresses: Addresses, redis: RedisServer, payload: bytes | None

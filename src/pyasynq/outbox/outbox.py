@@ -47,6 +47,9 @@ class Outbox:
         """
         self.table: Table = make_table(table, MetaData() if metadata is None else metadata)
         self._notify = notify
+        self._insert = insert(self.table)
+        # In the same statement, it costs no round trip; it is told when the commit is done.
+        self._insert_and_tell = self._insert.returning(func.pg_notify(table, ""))
         self._max_payload = max_payload
         self._clock = clock or Clock()
         self._wakers: set[Callable[[], None]] = set()
@@ -84,12 +87,9 @@ class Outbox:
         row_id, now = str(uuid.uuid4()), self._clock.now()
         plan = compose(task, merged, now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
-        statement = insert(self.table).values(values_of(plan, row_id=row_id, now=now))
-        if self._notify and connection.dialect.name == "postgresql":
-            # In the same statement, it costs no round trip; it is told when the commit is done.
-            connection.execute(statement.returning(func.pg_notify(self.channel, ""))).close()
-        else:
-            connection.execute(statement)
+        tells = self._notify and connection.dialect.name == "postgresql"
+        statement = self._insert_and_tell if tells else self._insert
+        connection.execute(statement, values_of(plan, row_id=row_id, now=now)).close()
         self._wake_after_commit(session)
         return plan.message.id
 

@@ -45,6 +45,9 @@ SHORTENED: Final = timedelta(minutes=10)
 STALE_S: Final = SHORTENED.total_seconds() / 2
 """A batch that was read longer ago is read again, in case others sent it meanwhile."""
 
+PACE_S: Final = 0.02
+"""Pause after a pass: while many commit, one pass moves the rows of several."""
+
 PATIENCE_S: Final = 5.0
 """What a pass that has begun gets to end at a stop."""
 
@@ -146,7 +149,9 @@ class Relay:
             SQLAlchemyError, OSError: If the database could not be reached.
         """
         failed: dict[str, BrokerError] = {}
-        while (errors := await self._move(failed)) is not None:
+        more = True
+        while more:
+            more, errors = await self._move(failed)
             failed |= errors
         if failed:
             raise next(iter(failed.values()))
@@ -165,35 +170,44 @@ class Relay:
                 self._tell_worked()
                 backoff.reset()
                 self.passes.finish()
+                await _set_within(self._stopped, PACE_S)
                 await _set_within(self._woken, self._poll_s * (1 - JITTER * random.random()))
 
-    async def _move(self, failed: Iterable[str]) -> dict[str, BrokerError] | None:
-        """Move a batch; return the queues it could not reach, or None if there was nothing."""
+    async def _move(self, failed: Iterable[str]) -> tuple[bool, dict[str, BrokerError]]:
+        """Move a batch; return whether there may be more, and the queues it could not reach."""
         read_at = self._clock.monotonic()
         async with self._engine.connect() as connection:
-            rows = await self._read(connection, failed)
+            rows, more = await self._read(connection, failed)
             if not rows:
-                return None
+                return False, {}
             if self._clock.monotonic() - read_at > STALE_S:
                 raise StaleError
             outcomes = await self._send(rows)
             gone = await self._write(connection, outcomes)
             await connection.commit()
         await self._shorten(gone)
-        return {row.queue: error for row, error in outcomes if isinstance(error, BrokerError)}
+        return more, {row.queue: error for row, error in outcomes if isinstance(error, BrokerError)}
 
-    async def _read(self, connection: AsyncConnection, failed: Iterable[str]) -> list[Row]:
-        """Return the rows of the next batch, oldest first, out of reach of other relays."""
-        found = (await connection.execute(self._waiting(failed))).mappings()
+    async def _read(
+        self, connection: AsyncConnection, failed: Iterable[str]
+    ) -> tuple[list[Row], bool]:
+        """Return the next batch, oldest first and out of reach of other relays; tell if it is full.
+
+        What is committed after it was read wakes the relay again.
+        """
+        found = (await connection.execute(self._waiting(failed))).mappings().all()
+        if not found:
+            return [], False
         chosen = _within([(columns["seq"], columns["size"]) for columns in found])
         table = self._outbox.table
+        is_full = len(found) == MAX_ROWS or len(chosen) < len(found)
         query = select(table).where(table.c.seq.in_(chosen)).order_by(table.c.seq)
         rows = [row_of(columns) for columns in (await connection.execute(query)).mappings()]
         if connection.dialect.name == "sqlite":
             # It locks whole databases, not rows, and nobody shall wait for Redis. Should another
             # relay send the same rows, receipts tell one of the two.
             await connection.rollback()
-        return rows
+        return rows, is_full
 
     def _waiting(self, failed: Iterable[str]) -> Executable:
         table = self._outbox.table

@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from member.errors import LimitedError
+
 Answer = TypeVar("Answer")
+
+# For each thread. More would wait for longer than their callers do, and keep out who comes later.
+_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +48,20 @@ class Passwords:
         self._decoy = self._hasher.hash("")  # no password is empty
 
     async def hash(self, password: str) -> str:
-        """Return the argon2id hash of *password*, with its parameters and salt."""
+        """Return the argon2id hash of *password*, with its parameters and salt.
+
+        Raises:
+            LimitedError: If too many wait for a thread.
+        """
         return await self._off_the_loop(lambda: self._hasher.hash(password))
 
     async def fits(self, password: str, password_hash: str | None) -> bool:
         """Tell whether *password* was hashed to *password_hash*.
 
         None, for a member that is not there, takes as long as any other and never fits.
+
+        Raises:
+            LimitedError: If too many wait for a thread.
         """
         compared = password_hash or self._decoy
         fits = await self._off_the_loop(lambda: _verified(self._hasher, compared, password))
@@ -68,6 +81,8 @@ class Passwords:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _off_the_loop(self, work: Callable[[], Answer]) -> Answer:
+        if self.waiting >= _WAITING * self._threads:
+            raise LimitedError(timedelta(seconds=1))
         self._asked += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

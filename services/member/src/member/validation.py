@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -15,12 +16,14 @@ from member.members import Changes, Member, NewMember, SignUp
 _MEMBERNAME = re.compile(r"[a-z0-9_]{3,32}")
 _REQUEST_ID = re.compile(r"[!-~]{0,64}")
 _FULL_NAME_MAX = 100
+_EMAIL_MAX = 254  # RFC 5321
 _PASSWORD_MIN, _PASSWORD_MAX = 8, 128
+_SHRINKING = 4  # characters that can become one at most, as people type them
 
 # Control characters, line and paragraph separators, surrogates, and the marks that
 # turn the direction of text around: none is part of a name, each could forge a mail.
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 # Letters, numbers, punctuation and symbols can be seen, but for these: fillers and blanks.
 _SEEN = frozenset("LNPS")
@@ -134,7 +137,7 @@ def _membername(text: str) -> _Field:
 
 
 def _full_name(text: str) -> _Field:
-    name = unicodedata.normalize("NFC", text).strip()
+    name = _normalized("NFC", text, _FULL_NAME_MAX).strip()
     if not 1 <= len(name) <= _FULL_NAME_MAX:
         return _Field("", f"must be 1 to {_FULL_NAME_MAX} characters")
     if any(unicodedata.category(c) in _UNSEEN or c in _TURNING for c in name):
@@ -142,6 +145,14 @@ def _full_name(text: str) -> _Field:
     if not _can_be_seen(name):
         return _Field("", "must have a character that can be seen")
     return _Field(name)
+
+
+def _normalized(form: Literal["NFC", "NFKC"], text: str, longest: int) -> str:
+    """Return *text* in a normal form, or as it is if it stays too long in any.
+
+    Normalizing takes the square of the number of marks in a row, seconds for what a request holds.
+    """
+    return text if len(text) > _SHRINKING * longest else unicodedata.normalize(form, text)
 
 
 def _can_be_seen(text: str) -> bool:
@@ -155,6 +166,8 @@ def _email(text: str) -> _Field:
     ``strasse.de``, which somebody else owns. The local part is ASCII anyway: not every mail
     server takes others (SMTPUTF8).
     """
+    if len(text) > _EMAIL_MAX:
+        return _Field("", "is not valid: it is too long")
     try:
         found = validate_email(
             text.strip(), check_deliverability=False, allow_smtputf8=False, strict=True
@@ -170,7 +183,7 @@ def normalized_password(text: str) -> str:
     Source:
         NIST SP 800-63B, 5.1.1.2: normalize Unicode with NFKC.
     """
-    return unicodedata.normalize("NFKC", text)
+    return _normalized("NFKC", text, _PASSWORD_MAX)
 
 
 def _password(text: str, guessable: set[str]) -> _Field:

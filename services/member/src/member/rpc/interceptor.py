@@ -21,6 +21,7 @@ from member.statuses import status_of
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MALFORMED = "the request is no valid message"
+_TOO_MANY = "too many calls at once: try again in a moment"
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -32,10 +33,16 @@ if TYPE_CHECKING:  # generic for the type checker alone
 class RpcInterceptor(aio.ServerInterceptor):
     """Wraps the handlers of one service; health and reflection answer for themselves."""
 
-    def __init__(self, service_name: str, metrics: Metrics) -> None:
-        """Wrap the RPCs of the service with this full name, and count them in *metrics*."""
+    def __init__(self, service_name: str, metrics: Metrics, calls_at_once: int) -> None:
+        """Wrap the RPCs of the service with this full name, and count them in *metrics*.
+
+        More than *calls_at_once* are refused. gRPC's own bound also counts calls of health and
+        reflection, which last as long as a client likes.
+        """
         self._prefix = f"/{service_name}/"
         self._metrics = metrics
+        self._calls_at_once = calls_at_once
+        self._running = 0
 
     async def intercept_service(
         self,
@@ -48,13 +55,25 @@ class RpcInterceptor(aio.ServerInterceptor):
             return handler
         return grpc.unary_unary_rpc_method_handler(
             measured(
-                _wrapped(handler.unary_unary, handler_call_details.method),
+                self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
                 handler_call_details.method.removeprefix(self._prefix),
                 self._metrics.rpcs,
             ),
             request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+    def _bounded(self, handler: Callable[[Any, Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as below
+        async def handle(request: object, context: Context) -> object:
+            if self._running >= self._calls_at_once:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MANY)
+            self._running += 1
+            try:
+                return await handler(request, context)
+            finally:
+                self._running -= 1
+
+        return handle
 
 
 class _Malformed:

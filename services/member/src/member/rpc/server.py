@@ -82,9 +82,8 @@ class GrpcServer:
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
-            interceptors=[RpcInterceptor(_NAME, self._metrics)],
+            interceptors=[RpcInterceptor(_NAME, self._metrics, self._bounds.calls_at_once)],
             options=_options(self._bounds),
-            maximum_concurrent_rpcs=self._bounds.calls_at_once,
         )
         add_MemberServiceServicer_to_server(
             MemberServicer(self._service, self._trusted_proxies), server
@@ -98,7 +97,7 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", bounds.request_bytes),
         ("grpc.max_metadata_size", bounds.header_bytes),
         ("grpc.absolute_max_metadata_size", bounds.header_bytes),
-        ("grpc.max_concurrent_streams", bounds.calls_at_once),
+        ("grpc.max_concurrent_streams", max(1, bounds.calls_at_once // 2)),
         ("grpc.server_handshake_timeout_ms", _ms(bounds.sending)),
         ("grpc.max_connection_age_ms", _ms(_AGE)),
         ("grpc.max_connection_age_grace_ms", _ms(_AGE_GRACE)),

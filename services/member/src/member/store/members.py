@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import CursorResult, Select, Update, or_, select, update
 from sqlalchemy import delete as sql_delete
+from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,10 @@ from member.members import Credentials, Member, Role
 from member.store.tables import MemberRow
 
 # Both can pass over a row that is there already, each in its own words.
-_INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_INSERT = {
+    dialect: insert_into(MemberRow).on_conflict_do_nothing().returning(MemberRow.id)
+    for dialect, insert_into in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 async def insert(session: AsyncSession, member: Member, *, password_hash: str) -> None:
@@ -26,14 +30,13 @@ async def insert(session: AsyncSession, member: Member, *, password_hash: str) -
     Raises:
         AlreadyExistsError: If another member holds the name or the address.
     """
-    insert_into = _INSERTS[session.get_bind().dialect.name]
-    statement = insert_into(MemberRow).values(_values(member, password_hash))
+    values = _values(member, password_hash)
     # A statement that fails would end the whole transaction on PostgreSQL.
-    polite = statement.on_conflict_do_nothing().returning(MemberRow.id)
-    if await session.scalar(polite) is None:
+    polite = _INSERT[session.get_bind().dialect.name]
+    if await session.scalar(polite, values) is None:
         if taken := await _taken_fields(session, member):
             raise AlreadyExistsError(taken)
-        await session.execute(statement)  # who held it is gone by now
+        await session.execute(sql_insert(MemberRow), values)  # who held it is gone by now
 
 
 async def change(session: AsyncSession, member: Member) -> None:

@@ -14,6 +14,7 @@ class PunctualProtocol(H11Protocol):
     """
 
     _cancel: Callable[[], None] = staticmethod(lambda: None)
+    _stop_waiting: Callable[[], None] = staticmethod(lambda: None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Give the first request its time."""
@@ -25,9 +26,22 @@ class PunctualProtocol(H11Protocol):
         self._expect_request()
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        """Give the client its time to read what is written."""
+        super().pause_writing()
+        self._stop_waiting = self.loop.call_later(
+            self.timeout_keep_alive, self.transport.abort
+        ).cancel
+
+    def resume_writing(self) -> None:
+        """Go on: it has read some."""
+        self._stop_waiting()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._cancel()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def _expect_request(self) -> None:

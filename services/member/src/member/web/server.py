@@ -78,6 +78,7 @@ class HttpServer:
             lifespan="off",
             log_config=None,
             access_log=False,
+            backlog=128,
             server_header=False,
             proxy_headers=False,
             ssl_context_factory=partial(_context, certificate) if certificate else None,

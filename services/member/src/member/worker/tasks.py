@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from member.validation import is_membername
+
 TASK_SEND_VERIFY_EMAIL = "task:send_verify_email"
 QUEUE_CRITICAL = "critical"
 QUEUE_DEFAULT = "default"
@@ -37,9 +39,13 @@ class PayloadSendVerifyEmail:
             PayloadError: If *payload* is not a JSON object with a ``membername``.
         """
         try:
-            return TypeAdapter(cls).validate_json(payload or b"", strict=True)
+            read = TypeAdapter(cls).validate_json(payload or b"", strict=True)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in found["loc"]) or "payload"
             msg = f"malformed payload: {place}: {found['msg']}"
             raise PayloadError(msg) from None
+        if not is_membername(read.membername):
+            msg = "malformed payload: membername: no member can have this name"
+            raise PayloadError(msg)
+        return read
