@@ -17,7 +17,10 @@ from services.member.tests.doubles import ALICE, ANYBODY
 from services.member.tests.faces import http_site
 
 # What differs between databases is tested below this face.
-pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.parametrize("db_source", ["sqlite"], indirect=True),
+]
 
 # The last one removes who calls.
 OPERATIONS = [

@@ -16,6 +16,9 @@ from services.member.tests.faults.world import World
 from tests.postgres import PostgresServer
 from tests.waiting import wait_until
 
+# Crowds take their time on a busy machine.
+pytestmark = pytest.mark.timeout(240)
+
 SIGN_UPS = 200
 REFUSED = "the members' database is not available now: try again in a moment"
 

@@ -89,7 +89,7 @@ class Trial:
         return taken
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("db_source", "sign_ups", "deaths"),
     [("postgresql", 1000, DEATHS), ("sqlite", 400, DEATHS[::3])],
