@@ -122,6 +122,7 @@ def test_every_rpc_is_called() -> None:
     assert sorted(DOCUMENTED) == sorted(SERVICE.methods_by_name)
 
 
+@pytest.mark.timeout(240)
 @EXAMPLES
 @given(call=CALLS)
 async def test_any_call_is_answered_as_the_proto_file_says(
