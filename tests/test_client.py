@@ -556,14 +556,18 @@ async def test_a_closed_client_says_that_it_is_closed(redis_url: str) -> None:
 
 
 FORKING = """
-import os, sys
+import gc, os, sys
 from pyasynq import SyncClient, Task
 with SyncClient(sys.argv[1]) as client:
     client.enqueue(Task("before"))
     child = os.fork()
-    client.enqueue(Task("child" if child == 0 else "parent"))
-    if child:
-        sys.exit(os.waitpid(child, 0)[1])
+    if child == 0:
+        client.enqueue(Task("child"))
+        gc.collect()  # what the child throws away must not be missed by its parent
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    client.enqueue(Task("parent"))
+    sys.exit(status)
 """
 
 

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import functools
 import os
+import selectors
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Sequence
@@ -366,7 +367,8 @@ class SyncClient:
         self._lock = threading.Lock()
         self._calls: set[concurrent.futures.Future[Any]] = set()
         self._client = self._make_client()
-        self._loop = asyncio.new_event_loop()
+        # An epoll would be shared with a child, whose cleaning up would deafen the parent.
+        self._loop = asyncio.SelectorEventLoop(selectors.PollSelector())
         self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
 
     def _wait(self, call: Coroutine[Any, Any, T]) -> T:
