@@ -51,9 +51,13 @@ class Arena:
 
     @asynccontextmanager
     async def service(
-        self, database: str, distributor: Distributor, cost: Cost
+        self, database: str, distributor: Distributor, cost: Cost, *, delay: str
     ) -> AsyncIterator[str]:
-        """Run the program while the block runs; yield where it serves gRPC."""
+        """Run the program while the block runs; mails wait for *delay*.
+
+        Yields:
+            Where it serves gRPC.
+        """
         address = f"127.0.0.1:{private_redis.free_port()}"
         async with private_redis.fresh() as redis:
             variables = {
@@ -65,7 +69,7 @@ class Arena:
                 "SMTP_ADDRESS": self.smtp,
                 "SMTP_SECURITY": "none",
                 "EMAIL_SENDER_PASSWORD": "",
-                "VERIFY_EMAIL_DELAY": "1s",
+                "VERIFY_EMAIL_DELAY": delay,
                 "TASK_DISTRIBUTOR": distributor,
                 "LIMIT_CREATE_MEMBER": "off",
                 "LOG_FORMAT": "json",

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import math
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from benchmarks import programs
 from benchmarks.measure import percentiles
@@ -23,75 +23,72 @@ _prefixes = (f"b{number}_" for number in itertools.count())
 
 
 class Comparison:
-    """Both distributors side by side on one kind of database, each with a program of its own.
+    """Both distributors side by side on one kind of database, each with a program of its own."""
 
-    They take turns, and each turn waits for its mails: the other one is disturbed by nothing.
-    """
-
-    def __init__(self, arena: Arena, sheet: Sheet, database: str, cost: Cost) -> None:
-        """Measure passwords that are hashed at *cost*."""
+    def __init__(self, arena: Arena, sheet: Sheet, database: str) -> None:
+        """Measure on a *database* of this kind."""
         self._arena = arena
         self._sheet = sheet
         self._database = database
-        self._cost: Cost = cost
 
-    async def run(self, *, rounds: int, sign_ups: int, slow_sign_ups: int) -> None:
-        """Measure.
+    async def rates(self, cost: Cost, *, turns: int, sign_ups: int) -> None:
+        """Measure how fast members sign up while no mail is due; the two take turns.
 
         Args:
-            rounds: Turns of each.
-            sign_ups: In each turn, as fast as they can.
-            slow_sign_ups: After that, one at a time, to see how soon their mails come.
+            cost: That of a password hash.
+            turns: Turns of each.
+            sign_ups: In each turn.
         """
-        async with AsyncExitStack() as stack:
-            addresses = {
-                distributor: await stack.enter_async_context(
-                    self._arena.service(self._database, distributor, self._cost)
-                )
-                for distributor in DISTRIBUTORS
-            }
+        async with self._services(cost, delay="24h") as addresses:
             for address in addresses.values():
-                await self._sign_ups(address, n=WARM_UP, flight=IN_FLIGHT[self._cost])
-            for _ in range(rounds):
+                await _sign_ups(address, next(_prefixes), n=WARM_UP, flight=IN_FLIGHT[cost])
+            for _ in range(turns):
                 for distributor, address in addresses.items():
-                    await self._turn(distributor, address, sign_ups)
-            if slow_sign_ups:
-                await self._all_slowly(addresses, slow_sign_ups)
+                    flags = {"n": sign_ups, "flight": IN_FLIGHT[cost]}
+                    record = await _sign_ups(address, next(_prefixes), **flags)
+                    for metric in ("rate", "p50", "p99"):
+                        self._add(distributor, f"{cost}.{metric}", record[metric])
 
-    async def _turn(self, distributor: Distributor, address: str, n: int) -> None:
-        record = await self._sign_ups(address, n=n, flight=IN_FLIGHT[self._cost])
-        for metric in ("rate", "p50", "p99"):
-            self._add(distributor, metric, record[metric])
-
-    async def _all_slowly(self, addresses: Mapping[Distributor, str], n: int) -> None:
-        async with asyncio.TaskGroup() as group:
+    async def mails(self, *, sign_ups: int) -> None:
+        """Measure how soon mails come when members sign up one at a time."""
+        async with (
+            self._services("test", delay=f"{DELAY_S}s") as addresses,
+            asyncio.TaskGroup() as group,
+        ):
             for distributor, address in addresses.items():
-                group.create_task(self._slowly(distributor, address, n))
+                group.create_task(self._mails(distributor, address, sign_ups))
 
-    async def _slowly(self, distributor: Distributor, address: str, n: int) -> None:
-        record = await self._sign_ups(address, n=n, gap=GAP_S)
-        late = [
-            (self._arena.mails.at[name] - _due_s(answered)) * 1000
+    async def _mails(self, distributor: Distributor, address: str, n: int) -> None:
+        arrived, prefix = self._arena.mails.at, next(_prefixes)
+        record = await _sign_ups(address, prefix, n=n, gap=GAP_S)
+        await wait_until(lambda: sum(name.startswith(prefix) for name in arrived) == n, PATIENCE_S)
+        late_ms = [
+            (arrived[name] - _due_s(answered)) * 1000
             for name, sent, answered in record["answered"]
             if math.ceil(sent) == math.ceil(answered)  # else nobody knows the second it is due
         ]
-        for metric, value in zip(("mail.p50", "mail.p99"), percentiles(late), strict=True):
+        for metric, value in zip(("mail.p50", "mail.p99"), percentiles(late_ms), strict=True):
             self._add(distributor, metric, value)
 
-    async def _sign_ups(self, address: str, **flags: float) -> programs.Record:
-        """Let members sign up and wait for their mails; return what the caller says."""
-        mails = self._arena.mails.at
-        prefix, wanted = next(_prefixes), flags["n"]
-        command = [sys.executable, "-m", "benchmarks.member.caller", address, prefix]
-        command += [f"--{name}={value}" for name, value in flags.items()]
-        record = await programs.answer(command, PATIENCE_S)
-        await wait_until(
-            lambda: sum(name.startswith(prefix) for name in mails) == wanted, PATIENCE_S
-        )
-        return record
+    @asynccontextmanager
+    async def _services(self, cost: Cost, delay: str) -> AsyncIterator[dict[Distributor, str]]:
+        async with AsyncExitStack() as stack:
+            yield {
+                distributor: await stack.enter_async_context(
+                    self._arena.service(self._database, distributor, cost, delay=delay)
+                )
+                for distributor in DISTRIBUTORS
+            }
 
     def _add(self, distributor: Distributor, metric: str, value: float) -> None:
-        self._sheet.add(f"{self._database}, {distributor}", f"{self._cost}.{metric}", value)
+        self._sheet.add(f"{self._database}, {distributor}", metric, value)
+
+
+async def _sign_ups(address: str, prefix: str, **flags: float) -> programs.Record:
+    """Let members sign up; return what the caller says."""
+    command = [sys.executable, "-m", "benchmarks.member.caller", address, prefix]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    return await programs.answer(command, PATIENCE_S)
 
 
 def _due_s(enqueued_s: float) -> int:
