@@ -134,9 +134,9 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
     """Yield what the roles ask for: who takes tasks comes first, who makes them last."""
     redis = RedisPart(opened.client, _user_of_redis(settings.roles))
     yield redis
-    if Role.WORKER in settings.roles and not (Role.HTTP in settings.roles or settings.public_url):
-        log.warning("links in mails lead to this process, which has no pages: set PUBLIC_URL")
     if Role.WORKER in settings.roles:
+        if Role.HTTP not in settings.roles and not settings.public_url:
+            log.warning("links in mails lead to this process, which has no pages: set PUBLIC_URL")
         processor = wiring.processor(settings, opened.database, public_url, opened.metrics)
         scheduler = periodic_tasks(settings.redis_address.get_secret_value())
         yield WorkerPart(processor, scheduler, redis)
@@ -170,7 +170,7 @@ def _user_of_redis(roles: frozenset[Role]) -> str:
 async def _side_by_side(
     http_server: HttpServer, parts: Iterable[Part], health: Health
 ) -> AsyncGenerator[str]:
-    """Run *parts* until the end of the block; yield the address of the last.
+    """Run *parts* until the end of the block; yield the address of the last, that of gRPC if any.
 
     The HTTP server, which tells how the others are, starts first and ends last.
     """
