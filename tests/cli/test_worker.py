@@ -170,6 +170,7 @@ async def test_a_changed_source_file_restarts_the_worker(
         await process.says("the first")
         source.write_text(_source(redis_url, "second version"))
         await process.says("reloading")
+        await process.says("has stopped")  # or the first version could take this one
         await client.enqueue(Task("t"))
         await process.says("the second version")
 

@@ -57,7 +57,8 @@ class PrivateRedis:
 
     async def due(self, queue: str, task_id: str) -> datetime | None:
         """Return when a task of the scheduled set is due; None if it is not there."""
-        async with Redis.from_url(f"redis://{self.address}") as redis:
+        # With a time limit redis-py waits in a way that can lose a cancellation (bpo-42130).
+        async with Redis.from_url(f"redis://{self.address}", socket_timeout=None) as redis:
             score = await redis.zscore(scheduled_set(queue), task_id)
         return None if score is None else datetime.fromtimestamp(float(score), UTC)
 
