@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from redis.asyncio import RedisCluster as ClusterClient
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.connection import execute, open_driver, translated
+from pyasynq.broker.redis.address import open_driver
+from pyasynq.broker.redis.connection import execute, translated
 from pyasynq.errors import (
     BrokerAuthError,
     BrokerError,

@@ -1,6 +1,7 @@
 """Everything that knows Redis."""
 
-from pyasynq.broker.redis.connection import Driver, close_driver, execute, open_driver
+from pyasynq.broker.redis.address import close_driver, open_driver
+from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.enqueue import RedisEnqueue
 from pyasynq.broker.redis.group import RedisGroup
 from pyasynq.broker.redis.inspect import RedisInspect
