@@ -1,0 +1,57 @@
+"""The wheel holds the whole library, and its types reach those who install it."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = Path(__file__).parent / "typing"
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of packages of an environment that has the wheel, and what it needs."""
+    wheels, environment = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("environment")
+    pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, ROOT)
+    venv.create(environment, symlinks=True)
+    python = environment / "bin" / "python"
+    pip("--python", python, "install", "--no-deps", "--no-index", "--no-compile", *wheels.iterdir())
+    (packages,) = environment.glob("lib/python*/site-packages")
+    # A path in a .pth file brings the packages that are there, but not what their own .pth files
+    # name, this project among them.
+    (packages / "needed.pth").write_text(sysconfig.get_path("purelib"))
+    return packages
+
+
+def pip(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def files_of(folder: Path) -> set[Path]:
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {file for file in found if "__pycache__" not in file.parts}
+
+
+def test_the_wheel_has_every_file_of_the_package(installed: Path) -> None:
+    files = files_of(installed / "pyasynq")
+    assert files == files_of(ROOT / "src" / "pyasynq")
+    assert {".py", ".pyi", ".lua", ".typed"} <= {file.suffix for file in files}
+
+
+@pytest.mark.timeout(300)  # the type checker has no cache
+def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
+    installed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(PROGRAMS, tmp_path / "programs")
+    python = installed.parents[2] / "bin" / "python"
+    command = [sys.executable, "-m", "mypy", "--strict", f"--python-executable={python}", "."]
+    found = subprocess.run(
+        command, cwd=tmp_path / "programs", capture_output=True, text=True, check=False
+    )
+    assert found.stdout.startswith("Success"), found.stdout + found.stderr

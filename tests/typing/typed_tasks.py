@@ -1,0 +1,43 @@
+"""What a type checker must say of typed tasks.
+
+It is read, not run: by pyright and mypy where the code is linted, and by mypy against the wheel.
+What is right must pass. Each mistake bears a comment with its error, and a comment that is not
+needed is an error itself.
+"""
+
+from datetime import timedelta
+from typing import assert_type
+
+from pyasynq import ActiveTask, App, Task, TaskInfo
+
+app = App("redis://127.0.0.1:6379")
+
+
+@app.task("mail", queue="low", timeout=timedelta(seconds=30))
+async def mail(address: str, copies: int = 1) -> str:
+    return address * copies
+
+
+@app.task("count")
+def count(task: ActiveTask, words: list[str]) -> int:
+    return len(words) + task.retried
+
+
+async def calls() -> None:
+    assert_type(await mail.enqueue("bob", copies=2), TaskInfo)
+    assert_type(mail.options(process_in=timedelta(seconds=1)).task(address="bob"), Task)
+    assert_type(await mail("bob"), str)
+    assert_type(count.task(["a"]), Task)
+    assert_type(count(["a"]), int)
+
+
+async def mistakes() -> None:
+    await mail.enqueue(7)  # type: ignore[arg-type]
+    await mail.enqueue()  # type: ignore[call-arg]
+    await mail.enqueue("bob", copys=2)  # type: ignore[call-arg]
+    mail.task("bob", copies="2")  # type: ignore[arg-type]
+    mail.options(process_in=1)  # type: ignore[arg-type]
+    mail.options(proces_in=timedelta(seconds=1))  # type: ignore[call-arg]
+    count.task([1])  # type: ignore[list-item]
+    app.task("late", retries=3)  # type: ignore[call-arg]
+    app.server(concurrency="10")  # type: ignore[arg-type]
