@@ -365,6 +365,43 @@ async def test_the_lifespan_may_enqueue(redis_url: str) -> None:
     assert ran == ["t"]
 
 
+# -- types -----------------------------------------------------------------------------------------
+
+
+async def test_a_task_of_a_longer_type_is_not_run(
+    app: App, client: Client, queue: QueueView
+) -> None:
+    ran: list[str] = []
+
+    @app.task("invoice")
+    async def send(invoice_id: int) -> None:
+        ran.append("invoice")
+
+    info = await client.enqueue(Task("invoice_void", b'{"invoice_id":7}'))
+    await work_off(app)
+    assert ran == []
+    assert (await queue.message(info.id)).error_msg == 'handler not found for task "invoice_void"'
+
+
+async def test_a_prefix_of_the_apps_mux_handles_what_no_typed_task_does(
+    app: App, client: Client
+) -> None:
+    ran: list[str] = []
+
+    @app.task("email:verify")
+    async def verify() -> None:
+        ran.append("typed")
+
+    @app.mux.handle("email:")
+    async def other(task: ActiveTask) -> None:
+        ran.append(task.type)
+
+    await client.enqueue(Task("email:verify:again"))
+    await verify.enqueue()
+    await work_off(app)
+    assert sorted(ran) == ["email:verify:again", "typed"]
+
+
 # -- servers ---------------------------------------------------------------------------------------
 
 

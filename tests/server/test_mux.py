@@ -46,6 +46,17 @@ async def test_the_longest_prefix_wins(client: Client, redis_url: str) -> None:
     assert [task.type for task in shorter.tasks] == ["email:send"]
 
 
+async def test_an_exact_pattern_handles_no_longer_types(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    mux, exact, prefix = Mux(), Handler(), Handler()
+    mux.handle("email:verify", exact=True)(exact)
+    mux.handle("email:")(prefix)
+    await run_all(client, redis_url, mux, "email:verify", "email:verifyx")
+    assert [task.type for task in exact.tasks] == ["email:verify"]
+    assert [task.type for task in prefix.tasks] == ["email:verifyx"]
+
+
 async def test_patterns_are_case_sensitive(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:

@@ -189,7 +189,7 @@ class App:
         """Return a decorator that makes a function the task of *type*.
 
         Args:
-            type: Task type; also the pattern under which workers find the function.
+            type: Task type. Workers run the function for tasks of exactly this type.
             **options: Defaults for every enqueueing; see `TaskOptions`.
 
         Raises:
@@ -209,7 +209,7 @@ class App:
                 raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
             task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
-            self.mux.handle(type)(task.handle)
+            self.mux.handle(type, exact=True)(task.handle)
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             return task
 

@@ -29,17 +29,22 @@ class Mux:
     """Patterns to handlers. A mux is itself a handler and can be nested.
 
     A pattern is a plain prefix, case-sensitive: the exact type wins, else the longest pattern that
-    the type begins with.
+    the type begins with. One that was registered as exact handles that type alone.
     """
 
     def __init__(self) -> None:
         """Begin without patterns."""
         self._handlers: dict[str, AsyncHandler] = {}
+        self._prefixes: set[str] = set()
         self._middleware: list[Middleware] = []
         self._found: dict[str, AsyncHandler] = {}
 
-    def handle(self, pattern: str) -> Callable[[H], H]:
+    def handle(self, pattern: str, *, exact: bool = False) -> Callable[[H], H]:
         """Return a decorator that makes a function the handler of *pattern*.
+
+        Args:
+            pattern: What the types begin with that the function handles.
+            exact: Handle the type *pattern* alone, and none that is longer.
 
         Raises:
             OptionError: If *pattern* is no text, is blank or has a handler.
@@ -54,6 +59,8 @@ class Mux:
 
         def register(handler: H) -> H:
             self._handlers[pattern] = as_async(handler)
+            if not exact:
+                self._prefixes.add(pattern)
             self._found.clear()
             return handler
 
@@ -97,7 +104,7 @@ class Mux:
         return handler
 
     def _by_prefix(self, kind: str) -> AsyncHandler:
-        matching = [pattern for pattern in self._handlers if kind.startswith(pattern)]
+        matching = [prefix for prefix in self._prefixes if kind.startswith(prefix)]
         return self._handlers[max(matching, key=len)] if matching else _not_found
 
 
