@@ -39,6 +39,7 @@ def letter(locale: Locale) -> EmailMessage:
         Letter(
             verification_id=UUID(int=len(locale)),
             written_at=datetime(2026, 1, 1, tzinfo=UTC),
+            membername="alice",
             full_name="Alice",
             email="alice@example.com",
             locale=locale,

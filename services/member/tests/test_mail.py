@@ -1,5 +1,8 @@
 """Verification mails: what they say, and how they leave."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,16 +17,20 @@ from member.locales import Locale
 from member.mail.letters import Letter, Letters
 from member.mail.transport import MailboxFolder, SmtpTransport, mail_error
 from services.member.tests.doubles import link_of, text_of
+from services.member.tests.pythons import PYTHONS
 
 LETTERS = Letters(
     sender_name="會員服務",
     sender_address="service@example.com",
     public_url="https://m.example.com/",
 )
+ROOT = Path(__file__).parents[3]
+OUR_PATHS = [path for path in sys.path if not path.startswith(sys.base_prefix)]
 INBOX = "http://127.0.0.1:8080/dev/inbox"
 LETTER = Letter(
     verification_id=UUID(int=7),
     written_at=datetime(2026, 1, 1, tzinfo=UTC),
+    membername="alice",
     full_name="Alice <script>alert(1)</script>",
     email="alice@example.com",
     locale="en",
@@ -74,11 +81,30 @@ def test_the_message_id_belongs_to_the_verification() -> None:
     assert mail["Message-ID"] == f"<verify.{UUID(int=7).hex}@example.com>"
 
 
-def test_names_and_domains_of_any_script_fit_the_header() -> None:
+def test_domains_of_any_script_fit_the_header() -> None:
     mail = LETTERS.written(replace(LETTER, full_name="王小明, 先生", email="wang@例え.jp"))
-    (to,) = mail["To"].addresses
-    assert (to.display_name, to.addr_spec) == ("王小明, 先生", "wang@xn--r8jz45g.jp")
+    assert mail["To"] == "wang@xn--r8jz45g.jp"
+    assert "王小明, 先生" in text_of(mail)
     assert mail.as_bytes().isascii()
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda python: Path(python).name)
+def test_no_name_reaches_a_header_on_any_python(python: str) -> None:
+    found = subprocess.run(  # noqa: PLW1510 - the answer says what failed
+        [python, "-m", "services.member.tests.hostile_mails"],
+        cwd=ROOT,
+        env={"PYTHONPATH": os.pathsep.join(OUR_PATHS)},
+        capture_output=True,
+        text=True,
+    )
+    assert (found.stdout, found.stderr) == ("To: alice@example.com\n", "")
+
+
+@pytest.mark.parametrize("name", ["a@example.org", "=?utf-8?q?Alice?=", "visit evil.example"])
+def test_who_has_a_name_that_is_refused_today_is_greeted_by_the_member_name(name: str) -> None:
+    mail = LETTERS.written(replace(LETTER, full_name=name))
+    assert "Hello alice," in text_of(mail)
+    assert name not in text_of(mail, "html")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,40 @@ def test_full_names_that_could_forge_a_mail_are_refused(name: str) -> None:
     assert wrong_fields(replace(ALICE, full_name=name)) == ["full_name"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=?utf-8?b?DQpSZXBseS1UbzogYUB4Lm9yZw0KWDo=?=",
+        "=?utf-8?q?Alice?=",
+        "alice@example.com",
+        "alice\uff20example.com",
+        "https://evil.example",
+        "go to evil.example now",
+        "evil。example",
+        "evil.\u200dexample",
+        "//evil",
+    ],
+)
+def test_full_names_that_would_be_a_link_or_header_in_a_mail_are_refused(name: str) -> None:
+    assert wrong_fields(replace(ALICE, full_name=name)) == ["full_name"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "J.R.R. Tolkien",
+        "Raj s/o Kumar",
+        "Sammy Davis Jr.",
+        "O'Neil-Smith, III",
+        "محمد",
+        "王小明",
+        "L.A.",
+    ],
+)
+def test_names_of_people_are_no_links(name: str) -> None:
+    assert validated(replace(ALICE, full_name=name)).full_name == name
+
+
 @pytest.mark.parametrize("text", BLANKS)
 def test_what_nobody_can_see_is_neither_name_nor_password(text: str) -> None:
     sign_up = replace(ALICE, full_name=text, password=text)
@@ -98,6 +132,7 @@ def test_an_address_is_stored_case_folded() -> None:
         "alice@localhost",
         "älice@example.com",
         f"{'a' * 65}@example.com",
+        "=?utf-8?q?a?=@example.com",
     ],
 )
 def test_what_is_no_address_is_refused(email: str) -> None:

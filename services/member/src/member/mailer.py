@@ -72,6 +72,7 @@ class Mailer:
         return Letter(
             verification_id=verification.id,
             written_at=verification.created_at,
+            membername=member.membername,
             full_name=member.full_name,
             email=member.email,
             locale=member.locale,

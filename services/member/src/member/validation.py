@@ -9,7 +9,7 @@ from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
 
-from member import locales
+from member import locales, names
 from member.errors import InvalidInputError, Violation
 from member.members import Changes, Member, NewMember, SignUp
 
@@ -19,15 +19,6 @@ _FULL_NAME_MAX = 100
 _EMAIL_MAX = 254  # RFC 5321
 _PASSWORD_MIN, _PASSWORD_MAX = 8, 128
 _SHRINKING = 4  # characters that can become one at most, as people type them
-
-# Control characters, line and paragraph separators, surrogates, and the marks that
-# turn the direction of text around: none is part of a name, each could forge a mail.
-_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-
-# Letters, numbers, punctuation and symbols can be seen, but for these: fillers and blanks.
-_SEEN = frozenset("LNPS")
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U0001d159")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +131,8 @@ def _full_name(text: str) -> _Field:
     name = _normalized("NFC", text, _FULL_NAME_MAX).strip()
     if not 1 <= len(name) <= _FULL_NAME_MAX:
         return _Field("", f"must be 1 to {_FULL_NAME_MAX} characters")
-    if any(unicodedata.category(c) in _UNSEEN or c in _TURNING for c in name):
-        return _Field("", "must not contain control characters or line breaks")
-    if not _can_be_seen(name):
-        return _Field("", "must have a character that can be seen")
-    return _Field(name)
+    problem = names.problem(name)
+    return _Field("" if problem else name, problem)
 
 
 def _normalized(form: Literal["NFC", "NFKC"], text: str, longest: int) -> str:
@@ -153,10 +141,6 @@ def _normalized(form: Literal["NFC", "NFKC"], text: str, longest: int) -> str:
     Normalizing takes the square of the number of marks in a row, seconds for what a request holds.
     """
     return text if len(text) > _SHRINKING * longest else unicodedata.normalize(form, text)
-
-
-def _can_be_seen(text: str) -> bool:
-    return any(unicodedata.category(c)[0] in _SEEN and c not in _BLANK for c in text)
 
 
 def _email(text: str) -> _Field:
@@ -174,6 +158,8 @@ def _email(text: str) -> _Field:
         )
     except EmailNotValidError as error:
         return _Field("", f"is not valid: {error}")
+    if names.ENCODED_WORD in found.local_part:
+        return _Field("", f"is not valid: it must not contain {names.ENCODED_WORD}")
     return _Field(f"{found.local_part}@{found.ascii_domain}".lower())
 
 
@@ -192,7 +178,7 @@ def _password(text: str, guessable: set[str]) -> _Field:
         return _Field("", f"must be {_PASSWORD_MIN} to {_PASSWORD_MAX} characters")
     if any(unicodedata.category(c) == "Cs" for c in password):
         return _Field("", "must not contain half of a surrogate pair")
-    if not _can_be_seen(password):
+    if not names.can_be_seen(password):
         return _Field("", "must have a character that can be seen")
     if password.casefold() in guessable:
         return _Field("", "must not be the member name or the e-mail address")

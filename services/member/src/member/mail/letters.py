@@ -10,6 +10,7 @@ from uuid import UUID
 from email_validator import validate_email
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from member import names
 from member.locales import Locale
 
 _SUBJECTS: dict[Locale, str] = {
@@ -29,6 +30,7 @@ class Letter:
 
     verification_id: UUID
     written_at: datetime
+    membername: str
     full_name: str
     email: str
     locale: Locale
@@ -41,7 +43,7 @@ class Letters:
 
     def __init__(self, *, sender_name: str, sender_address: str, public_url: str) -> None:
         """Links start with *public_url*."""
-        self._sender = _address(sender_name, sender_address)
+        self._sender = Address(sender_name, addr_spec=_ascii(sender_address))
         self._link = f"{public_url.rstrip('/')}/verify-email?token="
         self._templates = Environment(
             loader=PackageLoader("member.mail"),
@@ -55,7 +57,8 @@ class Letters:
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = _SUBJECTS[letter.locale]
         mail["From"] = self._sender
-        mail["To"] = _address(letter.full_name, letter.email)
+        # Without the name: the parser of headers decodes what strangers write there.
+        mail["To"] = Address(addr_spec=_ascii(letter.email))
         mail["Date"] = letter.written_at
         mail["Message-ID"] = f"<verify.{letter.verification_id.hex}@{self._sender.domain}>"
         mail["Auto-Submitted"] = "auto-generated"
@@ -68,13 +71,18 @@ class Letters:
     def _body(self, letter: Letter, kind: str) -> str:
         template = self._templates.get_template(f"verify_email.{letter.locale}.{kind}")
         return template.render(
-            full_name=letter.full_name,
+            name=_name_of(letter),
             link=f"{self._link}{letter.token}",
             minutes=int(letter.lifetime.total_seconds() // 60),
         )
 
 
-def _address(name: str, address: str) -> Address:
-    """Return a mailbox whose domain is in the ASCII form that mail servers speak."""
+def _name_of(letter: Letter) -> str:
+    """Return the name to greet by; not one that an older version took and today's rules refuse."""
+    return letter.membername if names.problem(letter.full_name) else letter.full_name
+
+
+def _ascii(address: str) -> str:
+    """Return *address* with its domain in the ASCII form that mail servers speak."""
     checked = validate_email(address, check_deliverability=False, test_environment=True)
-    return Address(display_name=name, addr_spec=checked.ascii_email or address)
+    return checked.ascii_email or address

@@ -1,0 +1,48 @@
+"""What may stand in the name of a person. Pure.
+
+A name is a stranger's text that goes into mails to somebody else. There it must be a name
+and nothing more: no header, no address, and no link that seems to come from us.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+ENCODED_WORD: Final = "=?"
+"""Begins a text that mail programs decode (RFC 2047), to line breaks and addresses, say."""
+
+# Control characters, line and paragraph separators, surrogates, and the marks that
+# turn the direction of text around: none is part of a name, each could forge a mail.
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+
+# Letters, numbers, punctuation and symbols can be seen, but for these: fillers and blanks.
+_SEEN = frozenset("LNPS")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U0001d159")
+
+# Mail programs make links of bare names of hosts, so a point may end a word (J. R. Smith)
+# but not stand inside one. The other points are those that IDNA reads as one.
+_LINK = re.compile(r"//|[.\u3002\uff0e\uff61]\w[^\s.,)]|[@\uff20\ufe6b]")
+
+
+def problem(name: str) -> str:
+    """Return the rule that *name* breaks; an empty text if it may stand in a mail."""
+    if any(unicodedata.category(c) in _UNSEEN or c in _TURNING for c in name):
+        return "must not contain control characters or line breaks"
+    if not can_be_seen(name):
+        return "must have a character that can be seen"
+    if ENCODED_WORD in name:
+        return f"must not contain {ENCODED_WORD}"
+    if _LINK.search(_without_unseen(name)):
+        return "must not contain an address or a link; behind a point leave a space"
+    return ""
+
+
+def can_be_seen(text: str) -> bool:
+    """Tell whether any character of *text* shows."""
+    return any(unicodedata.category(c)[0] in _SEEN and c not in _BLANK for c in text)
+
+
+def _without_unseen(name: str) -> str:
+    """Return *name* without characters that only change how others join (zero width joiners)."""
+    return "".join(c for c in name if unicodedata.category(c) != "Cf")
