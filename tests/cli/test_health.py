@@ -1,6 +1,8 @@
 """``/healthz`` says whether a worker works."""
 
 import asyncio
+import multiprocessing
+import signal
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -107,3 +109,15 @@ async def test_who_does_not_read_the_answer_is_hung_up_on(monkeypatch: pytest.Mo
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             await wait_until(lambda: asked.is_set() and asyncio.all_tasks() == before)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+async def test_a_forked_child_that_lives_on_does_not_keep_the_address(redis_url: str) -> None:
+    child = multiprocessing.get_context("fork").Process(target=signal.pause)
+    async with healthy(redis_url) as (_, port):
+        child.start()
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    finally:
+        child.kill()
+        child.join()

@@ -10,6 +10,7 @@ import msgspec
 
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.errors import BrokerError
+from pyasynq.forks import tell_of_forks
 
 PATIENCE_S: Final = 2.0
 """Longest wait for a request."""
@@ -62,8 +63,23 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
         # asyncio's own text repeats the address; names that are not known have a negative number.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ExitError(Exit.USAGE, f"cannot listen at {host}:{port}: {reason}") from error
+    listening = _Listening(server)
+    tell_of_forks(listening)
     async with server:
         yield
+
+
+class _Listening:
+    """The sockets of *server*: a forked child that lives on would keep the address taken."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    def forked(self) -> None:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for listener in self._server.sockets:  # they belong to objects, so their numbers stay taken
+            os.dup2(nothing, listener.fileno(), inheritable=False)
+        os.close(nothing)
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
