@@ -23,6 +23,7 @@ from pyasynq import (
     Clock,
     DuplicateTaskError,
     Inspector,
+    LoopError,
     OptionError,
     PyasynqError,
     ResultExpiredError,
@@ -441,10 +442,32 @@ def test_a_client_in_a_second_event_loop_says_what_is_wrong() -> None:
     client = Client("unix:///nowhere/redis")
     with pytest.raises(BrokerUnavailableError):
         asyncio.run(client.ping())
-    with pytest.raises(PyasynqError, match="one Client for each loop"):
+    with pytest.raises(LoopError, match=r"one Client, or the app, in each loop"):
         asyncio.run(client.ping())
     with pytest.raises(PyasynqError, match="or use a SyncClient"):
         asyncio.run(asyncio.wait_for(client.enqueue(Task("t")), 5))
+
+
+async def test_calls_from_other_event_loops_are_made_in_that_of_the_client(redis_url: str) -> None:
+    async def calls() -> list[str]:
+        await client.ping()
+        info = await client.enqueue(Task("t"))
+        outcomes = await client.enqueue_many(Task("t") for _ in range(2))
+        with pytest.raises(TimeoutError):
+            await client.result(info, timeout=timedelta(0))
+        return [info.type, *(outcome.type for outcome in outcomes if isinstance(outcome, TaskInfo))]
+
+    async with Client(redis_url) as client:
+        assert await asyncio.to_thread(lambda: asyncio.run(calls())) == ["t", "t", "t"]
+        assert await client.enqueue(Task("t"))
+
+
+async def test_a_client_closed_from_another_event_loop_is_closed(redis_url: str) -> None:
+    client = await Client(redis_url).__aenter__()
+    await client.enqueue(Task("t"))
+    await asyncio.to_thread(lambda: asyncio.run(client.aclose()))
+    with pytest.raises(ClientClosedError):
+        await client.enqueue(Task("t"))
 
 
 # -- without an event loop -------------------------------------------------------------------------

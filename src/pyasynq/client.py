@@ -22,6 +22,7 @@ from pyasynq.errors import (
     TaskFailedError,
 )
 from pyasynq.info import TaskInfo
+from pyasynq.loops import Home
 from pyasynq.options import EnqueueOptions, Options, check_count, check_timeout, checked, merge
 from pyasynq.states import TaskState
 from pyasynq.task import Task
@@ -45,7 +46,11 @@ LONGEST_PAUSE_S: Final = 1
 
 
 class Client:
-    """Puts tasks into queues; safe to share between the coroutines of one event loop."""
+    """Puts tasks into queues; coroutines may share it.
+
+    It belongs to the event loop in which it is opened (``async with``), else to that of its first
+    call. Calls from other loops, in other threads, are made there while that loop runs.
+    """
 
     def __init__(
         self, broker: "str | Driver", *, max_payload: int = MAX_PAYLOAD, clock: Clock | None = None
@@ -65,7 +70,7 @@ class Client:
         self._clock = clock or Clock()
         self._broker: Broker = connect(broker, self._clock)
         self._gathered = _Gathered(self._broker.enqueueing)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._home: Home | None = None
         self._closed = False
 
     @property
@@ -85,8 +90,10 @@ class Client:
             BrokerError: If Redis did not answer. The task may have been accepted: with a *task_id*
                 of your own, trying again is safe.
             ClientClosedError: After `aclose`.
+            LoopError: If the client's loop is another one, and cannot make the call.
         """
-        self._check_open()
+        if (home := self._elsewhere()) is not None:
+            return await home.call(functools.partial(self.enqueue, task, **options))
         _check_task(task)
         (task_id,) = _random_ids(1)
         composed = self._composed(task, checked(options), task_id, self._clock.now())
@@ -108,9 +115,11 @@ class Client:
                 tasks; nothing was written.
             ClientClosedError: After `aclose`.
         """
-        self._check_open()
+        home = self._elsewhere()
         shared = checked(options)
         waiting = _checked_tasks(tasks)
+        if home is not None:
+            return await home.call(functools.partial(self.enqueue_many, waiting, **options))
         outcomes: list[TaskInfo | PyasynqError] = []
         writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
         for start in range(0, len(waiting), CHUNK):
@@ -140,6 +149,8 @@ class Client:
             TimeoutError: If it was not over in time.
             OptionError: If there is something other than a task, or than a timedelta.
         """
+        if (home := self._elsewhere()) is not None:
+            return await home.call(functools.partial(self.result, info, timeout=timeout))
         _check_info(info)
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         try:
@@ -155,11 +166,14 @@ class Client:
         Raises:
             BrokerError: If it does not.
         """
-        self._check_loop()
-        await self._broker.ping()
+        home = self._elsewhere()
+        await (self._broker.ping() if home is None else home.call(self.ping))
 
     async def aclose(self) -> None:
         """Finish what is in flight and close the connections this client opened."""
+        if self._home is not None and self._home.loop is not asyncio.get_running_loop():
+            await self._home.call(self.aclose)
+            return
         self._closed = True
         try:
             await self._gathered.finished()
@@ -167,28 +181,21 @@ class Client:
             await self._broker.aclose()
 
     async def __aenter__(self) -> Self:
-        """Return the client."""
+        """Belong to this event loop, whoever makes the first call."""
+        self._home = self._home or Home()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         """Close the client."""
         await self.aclose()
 
-    def _check_open(self) -> None:
+    def _elsewhere(self) -> Home | None:
+        """Return the loop in which a call has to be made, if it is not this one."""
         if self._closed:
             raise ClientClosedError
-        self._check_loop()
-
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                msg = (
-                    "a Client works in one event loop, and this one began in another: make one "
-                    "Client for each loop (each asyncio.run), or use a SyncClient"
-                )
-                raise PyasynqError(msg)
-            self._loop = loop
+        if self._home is None:
+            self._home = Home()
+        return None if self._home.loop is asyncio.get_running_loop() else self._home
 
     async def _awaited(self, queue: str, task_id: str) -> bytes:
         pause_s = SHORTEST_PAUSE_S

@@ -11,6 +11,7 @@ PyasynqError
 │   └── BrokerFullError               out of memory (maxmemory)
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
+├── LoopError                         the event loop of the client cannot make the call
 ├── QueueNotFoundError                no queue has this name
 ├── QueueNotEmptyError                the queue to be deleted holds tasks
 │   └── QueueActiveError              some of them are running
@@ -129,6 +130,22 @@ class PoisonError(PyasynqError):
         """Say how many bytes did not parse."""
         self.size = size
         super().__init__(f"undecodable message of {size} bytes")
+
+
+class LoopError(PyasynqError):
+    """A call came from another event loop than the client's, which cannot make it.
+
+    Attributes:
+        reason: Why not, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        """Say what it is with the client's loop, and what to do."""
+        self.reason = reason
+        super().__init__(
+            f"the event loop to which this client belongs {reason}: open one Client, or the app, "
+            "in each loop (each asyncio.run), or use a SyncClient"
+        )
 
 
 class ClientClosedError(PyasynqError):

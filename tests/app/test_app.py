@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import multiprocessing
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
@@ -253,6 +254,103 @@ async def test_an_app_can_be_opened_again(redis_url: str) -> None:
         await app.client.ping()
     async with app:
         await app.client.ping()
+
+
+# -- other event loops -----------------------------------------------------------------------------
+
+
+async def test_a_plain_task_enqueues_in_a_loop_of_its_own_and_async_ones_go_on(app: App) -> None:
+    ran: list[str] = []
+
+    @app.task("leaf")
+    async def leaf(name: str) -> None:
+        ran.append(name)
+
+    @app.task("plain")
+    def plain() -> None:
+        asyncio.run(leaf.enqueue("from a plain task"))
+
+    @app.task("async")
+    async def asynchronous() -> None:
+        await leaf.enqueue("from an async task")
+
+    await plain.enqueue()
+    await work_off(app)
+    await asynchronous.enqueue()
+    await work_off(app)
+    assert ran == ["from a plain task", "from an async task"]
+
+
+async def test_the_first_call_from_another_loop_takes_the_client_from_nobody(
+    redis_url: str, queue: QueueView
+) -> None:
+    async with App(redis_url) as app:
+        task = app.task("t")(_nothing)
+        infos = [await asyncio.to_thread(lambda: asyncio.run(task.enqueue()))]
+        infos += [await asyncio.to_thread(lambda: asyncio.run(app.client.enqueue(task.task())))]
+        infos += [await task.enqueue()]
+        assert set(await queue.ids("pending")) == {info.id for info in infos}
+
+
+async def test_an_app_can_be_opened_in_two_loops_at_a_time(redis_url: str) -> None:
+    async def enqueue_there() -> Client:
+        async with app:
+            await task.enqueue()
+            return app.client
+
+    async with App(redis_url) as app:
+        task = app.task("t")(_nothing)
+        theirs = await asyncio.to_thread(lambda: asyncio.run(enqueue_there()))
+        assert theirs is not app.client
+        await task.enqueue()
+
+
+def test_an_app_can_be_opened_by_one_loop_after_another(redis_url: str) -> None:
+    app = App(redis_url)
+    task = app.task("t")(_nothing)
+
+    async def enqueue() -> TaskState:
+        async with app:
+            return (await task.enqueue()).state
+
+    assert [asyncio.run(enqueue()) for _ in range(3)] == [TaskState.PENDING] * 3
+
+
+def test_an_app_that_a_loop_never_left_says_so_and_opens_again(redis_url: str) -> None:
+    app = App(redis_url)
+    task = app.task("t")(_nothing)
+    asyncio.run(app.__aenter__())
+    with pytest.raises(PyasynqError, match="the one in which it was opened does not run"):
+        asyncio.run(task.enqueue())
+
+    async def enqueue() -> TaskState:
+        async with app:
+            return (await task.enqueue()).state
+
+    assert asyncio.run(enqueue()) is TaskState.PENDING
+
+
+async def test_an_app_is_left_in_the_loop_in_which_it_was_opened(app: App) -> None:
+    with pytest.raises(PyasynqError, match="left in another event loop"):
+        await asyncio.to_thread(lambda: asyncio.run(app.__aexit__()))
+    await app.client.ping()
+
+
+async def test_a_forked_child_says_that_the_app_was_opened_before(app: App) -> None:
+    task = app.task("t")(_nothing)
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+
+    def child() -> None:
+        try:
+            asyncio.run(task.enqueue())
+        except PyasynqError as error:
+            sender.send(str(error))
+
+    process = fork.Process(target=child)
+    process.start()
+    assert "the process that this one was forked from" in await asyncio.to_thread(receiver.recv)
+    await asyncio.to_thread(process.join)
 
 
 # -- results ---------------------------------------------------------------------------------------

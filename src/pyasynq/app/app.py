@@ -1,5 +1,6 @@
 """Typed tasks: functions that are declared once, enqueued by their arguments, run by workers."""
 
+import asyncio
 import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
@@ -144,6 +145,16 @@ class Periodic(Protocol):
     def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
 
 
+class _Opened:
+    """The client of one event loop, and how many have it open."""
+
+    __slots__ = ("client", "users")
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.users = 0
+
+
 class App:
     """Tasks, their client, their servers and their schedulers, declared in one place.
 
@@ -168,22 +179,34 @@ class App:
         self._broker = broker
         self._options = options
         self._periodic: list[PeriodicTask] = []
-        self._client: Client | None = None
-        self._users = 0
+        self._clients: dict[asyncio.AbstractEventLoop, _Opened] = {}
         self._queues: dict[str, set[str]] = {}
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
     def client(self) -> Client:
-        """The open client.
+        """The client that is open in this event loop, else one that is open in another thread's.
 
         Raises:
             PyasynqError: Outside ``async with app`` and outside this app's workers.
         """
-        if self._client is None:
+        opened = self._here() or self._elsewhere()
+        if opened is None:
             msg = "the app has no open client: enqueue inside `async with app:`"
+            if self._clients:
+                msg += ", opened in this event loop: the one in which it was opened does not run"
             raise PyasynqError(msg)
-        return self._client
+        return opened.client
+
+    def _here(self) -> "_Opened | None":
+        try:
+            return self._clients.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
+
+    def _elsewhere(self) -> "_Opened | None":
+        running = [it for loop, it in [*self._clients.items()] if loop.is_running()]
+        return running[-1] if running else None
 
     def task(self, type: str, **options: Unpack[TaskOptions]) -> Declare:
         """Return a decorator that makes a function the task of *type*.
@@ -310,17 +333,31 @@ class App:
         return scheduler
 
     async def __aenter__(self) -> Self:
-        """Open the client, unless a server of this app, say, has opened it."""
-        self._client = self._client or Client(self._broker)
-        self._users += 1
+        """Open the client of this event loop, unless a server of this app, say, has opened it."""
+        for loop in [loop for loop in [*self._clients] if loop.is_closed()]:
+            self._clients.pop(loop, None)  # nobody can leave there any more
+        loop = asyncio.get_running_loop()
+        opened = self._clients.get(loop)
+        if opened is None:
+            opened = self._clients[loop] = _Opened(await Client(self._broker).__aenter__())
+        opened.users += 1
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close the client, if nobody else uses it."""
-        self._users -= 1
-        if self._client is not None and not self._users:
-            client, self._client = self._client, None
-            await client.aclose()
+        """Close the client, if nobody else uses it in this event loop.
+
+        Raises:
+            PyasynqError: If the app was opened in another loop.
+        """
+        loop = asyncio.get_running_loop()
+        opened = self._clients.get(loop)
+        if opened is None:
+            msg = "the app is left in another event loop than the one it was opened in"
+            raise PyasynqError(msg)
+        opened.users -= 1
+        if not opened.users:
+            del self._clients[loop]
+            await opened.client.aclose()
 
     @asynccontextmanager
     async def _working(self, served: Set[str]) -> AsyncGenerator[None]:
