@@ -2,13 +2,14 @@
 
 import inspect
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pyasynq import errors
 from pyasynq.errors import (
     BrokerError,
+    DeadlinePassedError,
     DuplicateTaskError,
     HandlerNotFoundError,
     LeaseExpiredError,
@@ -150,6 +151,12 @@ def test_an_option_error_cuts_a_long_value() -> None:
             "failed to write task result: '7' is no longer ours",
         ),
         (TaskTimeoutError(), {}, "context deadline exceeded"),
+        (
+            DeadlinePassedError(datetime(2026, 11, 26, tzinfo=UTC)),
+            {"deadline": datetime(2026, 11, 26, tzinfo=UTC)},
+            "context deadline exceeded before the task began: it was to end by "
+            "2026-11-26 00:00:00 UTC",
+        ),
         (TaskCanceledError(), {}, "context canceled"),
         (LeaseExpiredError(), {}, "asynq: task lease expired"),
     ],
@@ -186,7 +193,8 @@ def test_a_signal_is_no_error_of_ours(signal: type[Exception]) -> None:
 
 @pytest.mark.parametrize("signal", [RetryIn, Snooze])
 def test_a_delay_that_is_no_timedelta_is_refused(signal: type[RetryIn] | type[Snooze]) -> None:
-    with pytest.raises(TypeError, match="must be a timedelta, got 5"):
+    text = r"must be a timedelta, timedelta\(seconds=5\) for instance, got 5"
+    with pytest.raises(TypeError, match=text):
         signal(5)  # type: ignore[arg-type]
 
 

@@ -151,6 +151,16 @@ def test_a_duration_that_is_no_timedelta_is_refused(option: str, value: object) 
         checked({option: value})
 
 
+@pytest.mark.parametrize(
+    ("value", "example"), [(30, "30"), (0.5, "0.5"), ("30s", "30"), (True, "30")]
+)
+def test_a_duration_that_is_no_timedelta_is_shown_as_it_should_be(
+    value: object, example: str
+) -> None:
+    with pytest.raises(OptionError, match=rf"timedelta\(seconds={example}\) for instance, got "):
+        checked({"timeout": value})
+
+
 @pytest.mark.parametrize("option", DURATIONS)
 def test_zero_is_no_timeout_and_no_lock_time(option: str) -> None:
     with pytest.raises(OptionError, match="must be a timedelta of at least a second"):

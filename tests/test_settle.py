@@ -132,8 +132,107 @@ def test_a_task_without_retries_is_archived_at_its_first_failure() -> None:
 
 @pytest.mark.parametrize("error", [SkipRetry("bad"), PayloadError("t", "bad")])
 def test_an_error_that_no_retry_can_mend_archives_at_once(error: Exception) -> None:
-    got = verdict(a_message(retry=25), error)
-    assert got == Archive(message=failed_message(str(error), retry=25))
+    message = a_message(retry=25)
+    message.type = "t"
+    got = verdict(message, error)
+    assert isinstance(got, Archive)
+    assert got.message is not None
+    assert (got.message.error_msg, got.message.retried) == (str(error), 0)
+
+
+def test_a_payload_that_does_not_fit_a_task_which_the_handler_makes_is_retried() -> None:
+    assert isinstance(verdict(a_message(), PayloadError("another", "bad")), Retry)
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+HOURS = timedelta(hours=3)
+
+
+def group(*errors: Exception, message: str = "unhandled errors in a TaskGroup") -> Exception:
+    return ExceptionGroup(message, errors)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([RevokeTask("r")], Done),
+        ([SkipRetry("s")], Archive),
+        ([group(SkipRetry("s"))], Archive),
+        ([ValueError("v"), SkipRetry("s")], Archive),
+        ([SkipRetry("s"), RevokeTask("r")], Done),
+        ([Snooze(MINUTE), SkipRetry("s")], Archive),
+        ([RetryIn(MINUTE), SkipRetry("s")], Archive),
+        ([PayloadError("another", "bad"), SkipRetry("s")], Archive),
+        ([PayloadError("another", "bad"), ValueError("v")], Retry),
+        ([ValueError("v"), KeyError("k")], Retry),
+    ],
+    ids=repr,
+)
+def test_of_a_group_the_strongest_error_decides(errors: list[Exception], expected: type) -> None:
+    assert isinstance(verdict(a_message(), group(*errors)), expected)
+
+
+def test_a_snooze_beside_a_failure_spends_a_retry() -> None:
+    got = verdict(a_message(), group(Snooze(HOURS), ValueError("v")))
+    assert isinstance(got, Retry)
+    assert (got.failed, got.message.retried, got.at) == (True, 1, NOW + MINUTE)
+
+
+def test_a_group_of_snoozes_waits_for_the_longest_and_spends_no_retry() -> None:
+    got = verdict(a_message(), group(Snooze(MINUTE), group(Snooze(HOURS)), Snooze(MINUTE)))
+    assert got == Retry(message=a_message(), at=NOW + HOURS, failed=False)
+
+
+def test_a_retry_in_of_a_group_chooses_the_delay_the_longest_of_several() -> None:
+    got = verdict(a_message(), group(RetryIn(MINUTE), ValueError("v"), RetryIn(HOURS)))
+    assert isinstance(got, Retry)
+    assert (got.failed, got.at) == (True, NOW + HOURS)
+
+
+def by_kind(_retried: int, error: Exception, _message: TaskMessage) -> timedelta:
+    return HOURS if isinstance(error, KeyError) else MINUTE
+
+
+POLITE = RetryPolicy(delay=by_kind, is_failure=lambda error: not isinstance(error, KeyError))
+
+
+def test_a_group_is_no_failure_if_none_of_its_errors_is_one() -> None:
+    got = verdict(a_message(), group(KeyError(1), Snooze(MINUTE), KeyError(2)), POLITE)
+    assert isinstance(got, Retry)
+    assert (got.failed, got.message.retried) == (False, 0)
+
+
+def test_a_group_is_a_failure_if_one_of_its_errors_is_one() -> None:
+    got = verdict(a_message(), group(KeyError(1), ValueError("v")), POLITE)
+    assert isinstance(got, Retry)
+    assert got.failed
+
+
+def test_the_delay_is_the_longest_that_an_error_of_a_group_asks_for() -> None:
+    got = verdict(a_message(), group(ValueError("v"), KeyError(1), ValueError("w")), POLITE)
+    assert isinstance(got, Retry)
+    assert got.at == NOW + HOURS
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (group(SkipRetry("550 no such address")), "550 no such address"),
+        (group(ValueError("v"), KeyError("k")), "2 errors: ValueError: v; KeyError: 'k'"),
+        (group(group(ValueError("v")), group(KeyError())), "2 errors: ValueError: v; KeyError"),
+        (group(*[ValueError("v")] * 50), "50 errors: ValueError: v"),
+        (group(ValueError("v"), message="import of shop 7"), "import of shop 7: ValueError: v"),
+    ],
+)  # fmt: skip
+def test_the_text_of_a_group_names_what_is_in_it(error: Exception, text: str) -> None:
+    assert error_text(error) == text
+
+
+def test_the_text_of_a_large_group_has_an_end() -> None:
+    text = error_text(group(*(ValueError("x" * 10_000 + str(n)) for n in range(100))))
+    assert text.endswith("; and 90 more")
+    assert len(text) < 6_000
 
 
 # -- signals ---------------------------------------------------------------------------------------

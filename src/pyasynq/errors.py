@@ -30,13 +30,14 @@ PyasynqError
 ├── SemaphoreTimeoutError (TimeoutError)  no token was free in time
 ├── NoTokenError                      a token that is not held was released
 ├── TaskTimeoutError                  the task's timeout or deadline has passed
+│   └── DeadlinePassedError           it had passed before the task was begun
 ├── TaskCanceledError                 an operator canceled the task
 └── LeaseExpiredError                 the worker lost the task's lease
 
 SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 _LONGEST_SHOWN: Final = 80
@@ -333,6 +334,8 @@ class HandlerNotFoundError(PyasynqError):
 class PayloadError(PyasynqError):
     """A payload does not fit the types of its handler; such a task is archived at once.
 
+    Raised for a task that a handler makes, it is a failure of that handler like any other.
+
     Attributes:
         type: Type of the task.
         reason: What does not fit, and at which field.
@@ -392,6 +395,21 @@ class TaskTimeoutError(PyasynqError):
     def __init__(self) -> None:
         """Use the reference's words, which operators search for."""
         super().__init__("context deadline exceeded")
+
+
+class DeadlinePassedError(TaskTimeoutError):
+    """The task's deadline had passed before it was begun; such a task is archived at once.
+
+    Attributes:
+        deadline: The task's deadline.
+    """
+
+    def __init__(self, deadline: datetime) -> None:
+        """Name the *deadline* that has passed."""
+        super().__init__()
+        self.deadline = deadline
+        by = f"{deadline:%Y-%m-%d %H:%M:%S %Z}"
+        self.args = (f"context deadline exceeded before the task began: it was to end by {by}",)
 
 
 class TaskCanceledError(PyasynqError):
@@ -457,9 +475,16 @@ def seconds(duration: timedelta) -> str:
     return f"{duration.total_seconds():.15g} s"
 
 
+def as_timedelta(value: object) -> str:
+    """Return how to write *value*, which is no `timedelta`, as one: 30 is meant as seconds."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 30
+    return f"timedelta(seconds={number})"
+
+
 def _checked_delay(delay: object) -> timedelta:
     if not isinstance(delay, timedelta):
-        msg = f"the delay must be a timedelta, got {_shown(delay)}"
+        right = f"a timedelta, {as_timedelta(delay)} for instance"
+        msg = f"the delay must be {right}, got {_shown(delay)}"
         raise TypeError(msg)
     return max(delay, timedelta(0))
 

@@ -17,7 +17,7 @@ from typing import Final, TypedDict, cast
 
 import msgspec
 
-from pyasynq.errors import OptionError, seconds
+from pyasynq.errors import OptionError, as_timedelta, seconds
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_MAX_RETRY: Final = 25
@@ -129,7 +129,7 @@ def check_timeout(timeout: object) -> timedelta:
         OptionError: If it is no timedelta.
     """
     if not isinstance(timeout, timedelta):
-        raise OptionError("timeout", timeout, "a timedelta: timedelta(seconds=1) for instance")
+        raise OptionError("timeout", timeout, f"a timedelta{_example(timeout)}")
     return timeout
 
 
@@ -152,7 +152,7 @@ def check_time(name: str, value: object, least: timedelta, most: timedelta = LON
     """
     if not isinstance(value, timedelta) or not least <= value <= most:
         allowed = f"a timedelta of at least {seconds(least)} and at most {seconds(most)}"
-        raise OptionError(name, value, allowed)
+        raise OptionError(name, value, allowed + _example(value))
     return value
 
 
@@ -260,7 +260,12 @@ def _duration(name: str, value: object, *, zero: bool) -> timedelta:
     if isinstance(value, timedelta) and (SECOND <= value <= LONGEST or (zero and not value)):
         return value
     allowed = "a timedelta of at least a second and at most a hundred years"
-    raise OptionError(name, value, allowed + (", or zero" if zero else ""))
+    raise OptionError(name, value, allowed + (", or zero" if zero else "") + _example(value))
+
+
+def _example(value: object) -> str:
+    """Return how to write *value* right if it is of the wrong type."""
+    return "" if isinstance(value, timedelta) else f", {as_timedelta(value)} for instance"
 
 
 def _some_time(name: str, value: object) -> timedelta:

@@ -3,13 +3,20 @@
 Pure: `settle` turns what happened into a `Verdict`; the broker has one script for each verdict.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
-from pyasynq.errors import PayloadError, RetryIn, RevokeTask, SkipRetry, Snooze
+from pyasynq.errors import (
+    DeadlinePassedError,
+    PayloadError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    Snooze,
+)
 from pyasynq.message import TaskMessage, revised
 from pyasynq.options import LATEST, LONGEST
 
@@ -51,6 +58,18 @@ ARCHIVE_AS_IT_IS = Archive(message=None)
 
 LONGEST_S = int(LONGEST.total_seconds())
 
+FINAL: Final = 1
+"""Rank of the errors after which a task is given up."""
+
+MOST_IN_GROUP: Final = 10
+"""Errors of a group that its text names."""
+
+LONGEST_IN_GROUP: Final = 500
+"""Characters of each of them."""
+
+SAYS_NOTHING: Final = ("unhandled errors in a TaskGroup", "Exceptions from Trio nursery")
+"""What groups say that asyncio, anyio and Trio made."""
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The two questions a user may answer.
@@ -79,13 +98,9 @@ def settle(
         Protocol section 6.5 (asynq v0.26.0 ``processor.handleSucceededMessage``,
         ``handleFailedMessage``). Exhaustion is tested before `RetryPolicy.is_failure`, as there.
     """
-    match error:
-        case None if message.retention <= 0:
-            return DONE
-        case None:
-            kept = timedelta(seconds=min(message.retention, LONGEST_S))
-            done = revised(message, completed_at=now)
-            return Complete(message=done, expires_at=_after(now, kept))
+    if error is None:
+        return _succeeded(message, now=now)
+    match decisive(message.type, error):
         case RevokeTask():
             return DONE
         case Snooze(delay=delay):
@@ -94,17 +109,26 @@ def settle(
             return _failed(message, error, now=now, policy=policy)
 
 
+def _succeeded(message: TaskMessage, *, now: datetime) -> Done | Complete:
+    if message.retention <= 0:
+        return DONE
+    kept = timedelta(seconds=min(message.retention, LONGEST_S))
+    return Complete(message=revised(message, completed_at=now), expires_at=_after(now, kept))
+
+
 def _failed(
     message: TaskMessage, error: Exception, *, now: datetime, policy: RetryPolicy
 ) -> Retry | Archive:
     text = error_text(error)
-    if isinstance(error, SkipRetry | PayloadError) or message.retried >= message.retry:
+    if is_final(message.type, error) or message.retried >= message.retry:
         return Archive(message=revised(message, error=text, failed_at=now))
-    failed = policy.is_failure(error)
+    failures = [one for one in errors_in(error) if not isinstance(one, Snooze)]
+    failed = any(policy.is_failure(one) for one in failures)
     retried = message.retried + 1 if failed else message.retried
+    delay = max(_delay(message, one, policy) for one in _strongest(message.type, failures))
     return Retry(
         message=revised(message, retried=retried, error=text, failed_at=now),
-        at=_after(now, _delay(message, error, policy)),
+        at=_after(now, delay),
         failed=failed,
     )
 
@@ -120,17 +144,90 @@ def _after(now: datetime, delay: timedelta) -> datetime:
     return now + min(delay, LATEST - now)
 
 
+def errors_in(error: Exception) -> Sequence[Exception]:
+    """Return the errors that *error* consists of: itself, or what a group and its groups hold."""
+    found: list[Exception] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, ExceptionGroup):
+            left += reversed(cast("ExceptionGroup[Exception]", one).exceptions)
+        else:
+            found.append(one)
+    return found
+
+
+def decisive(type: str, error: Exception) -> Exception:
+    """Return what decides about a task of *type*: *error*, or of a group the strongest error in it.
+
+    A signal in a group means what it means alone, as with Go's ``errors.Join``. `RevokeTask` comes
+    before `SkipRetry`, as there; a failure comes before `Snooze`, or a task that never works would
+    come back for ever. Of equals the first counts, or the one with the longest delay.
+    """
+    return max(_strongest(type, errors_in(error)), key=_chosen_delay)
+
+
+def is_final(type: str, error: Exception) -> bool:
+    """Return whether *error* says that no retry of a task of *type* can help."""
+    return _rank(type, decisive(type, error)) == FINAL
+
+
+def _strongest(type: str, errors: Sequence[Exception]) -> Sequence[Exception]:
+    first = min(_rank(type, error) for error in errors)
+    return [error for error in errors if _rank(type, error) == first]
+
+
+def _chosen_delay(error: Exception) -> timedelta:
+    return error.delay if isinstance(error, RetryIn | Snooze) else timedelta(0)
+
+
+def _rank(type: str, error: Exception) -> int:
+    """Return 0 for errors that decide before all others."""
+    match error:
+        case RevokeTask():
+            return 0
+        case SkipRetry() | DeadlinePassedError():
+            return FINAL
+        case PayloadError() if error.type == type:  # else it is about a task that this one makes
+            return FINAL
+        case RetryIn():
+            return 2
+        case Snooze():
+            return 4
+        case _:
+            return 3
+
+
 def error_text(error: BaseException) -> str:
     """Return what operators read as the task's last error.
+
+    Of a group, the texts of what is in it; equal ones once.
 
     Differs:
         Go's errors carry their context in their text; Python's often do not, so the type is named,
         except for our own errors and signals, whose text is complete.
     """
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the text is the user's code
-        text = "it cannot say what it is"
+    if isinstance(error, ExceptionGroup):
+        return _group_text(cast("ExceptionGroup[Exception]", error))
+    text = _text(error)
     if type(error).__module__ == "pyasynq.errors" and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _group_text(group: ExceptionGroup[Exception]) -> str:
+    texts = [error_text(error) for error in errors_in(group)]
+    shown = list(dict.fromkeys(texts))
+    lines = [text[:LONGEST_IN_GROUP] for text in shown[:MOST_IN_GROUP]]
+    if len(shown) > MOST_IN_GROUP:
+        lines.append(f"and {len(shown) - MOST_IN_GROUP} more")
+    about = "" if group.message in SAYS_NOTHING else f"{group.message[:LONGEST_IN_GROUP]}: "
+    count = f"{len(texts)} errors: " if len(texts) > 1 else ""
+    return f"{about}{count}{'; '.join(lines)}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the text is the user's code
+        return "it cannot say what it is"

@@ -10,6 +10,7 @@ from pyasynq import (
     ActiveTask,
     Client,
     Mux,
+    PayloadError,
     RetryIn,
     RevokeTask,
     Server,
@@ -48,9 +49,15 @@ def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
         (SkipRetry("no"), "archived"),
         (RevokeTask("no"), "revoked"),
         (Snooze(timedelta(hours=1)), "snoozed"),
-        (asyncio.CancelledError(), "stopped"),
+        (PayloadError("t", "no"), "archived"),
+        (PayloadError("another", "no"), "failed"),
+        (ExceptionGroup("", [ValueError("no"), SkipRetry("no")]), "archived"),
+        (ExceptionGroup("", [ValueError("no"), Snooze(timedelta(hours=1))]), "failed"),
+        (BaseExceptionGroup("", [RevokeTask("no"), KeyboardInterrupt()]), "revoked"),
+        (SystemExit(1), "failed"),
+        (asyncio.CancelledError(), "failed"),
     ],
-    ids=lambda value: type(value).__name__ if value is not None else "None",
+    ids=repr,
 )
 async def test_a_run_is_counted_by_its_outcome(
     redis_url: str, registry: CollectorRegistry, error: BaseException | None, outcome: str
@@ -65,6 +72,22 @@ async def test_a_run_is_counted_by_its_outcome(
 
     await work(redis_url, mux, "t")
     assert count(registry, "t", outcome) == 1
+
+
+async def test_a_run_that_was_told_to_stop_is_counted_as_stopped(
+    redis_url: str, registry: CollectorRegistry
+) -> None:
+    mux = Mux()
+    mux.use(TaskMetrics(registry))
+
+    @mux.handle("t")
+    async def handle(_task: ActiveTask) -> None:
+        await asyncio.Event().wait()
+
+    async with Client(redis_url) as client:
+        await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+    await Server(redis_url, burst=True).run(mux)
+    assert count(registry, "t", "stopped") == 1
 
 
 async def test_runs_are_timed(redis_url: str, registry: CollectorRegistry) -> None:

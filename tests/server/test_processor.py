@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections import Counter
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from pyasynq import (
     ActiveTask,
     BrokerUnavailableError,
     Client,
+    DeadlinePassedError,
     RetryIn,
     RevokeTask,
     Server,
@@ -21,6 +23,7 @@ from pyasynq import (
     Snooze,
     Task,
     TaskInfo,
+    TaskTimeoutError,
 )
 from pyasynq.broker import Taken
 from tests.server.handlers import Handler, crew_of, work_off
@@ -204,6 +207,82 @@ async def test_an_error_that_cannot_be_printed_is_a_failure_as_well(
 
 
 # -- signals ---------------------------------------------------------------------------------------
+
+
+async def test_a_signal_in_a_task_group_means_what_it_means_alone(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    async def give_up() -> None:
+        raise SkipRetry("550 no such address")
+
+    async def handle(_task: ActiveTask) -> None:
+        async with asyncio.TaskGroup() as outer:
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(give_up())
+            outer.create_task(asyncio.sleep(0))
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert await queue.ids("archived") == [info.id]
+    assert (await queue.message(info.id)).error_msg == "550 no such address"
+
+
+async def test_a_signal_beside_what_is_no_exception_is_seen(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    group = BaseExceptionGroup("all", [Odd("panic"), BaseExceptionGroup("b", [SkipRetry("no")])])
+    await work_off(Server(redis_url, burst=True), Handler(group))
+    assert await queue.ids("archived") == [info.id]
+    text = "all: 2 errors: RuntimeError: the handler raised Odd('panic'); no"
+    assert (await queue.message(info.id)).error_msg == text
+
+
+async def test_a_handler_that_cancels_what_it_awaits_has_failed_by_itself(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    async def handle(_task: ActiveTask) -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert await queue.ids("retry") == [info.id]
+    text = "RuntimeError: the handler raised CancelledError, though nobody stopped it"
+    assert (await queue.message(info.id)).error_msg == text
+
+
+async def test_a_cancelled_future_in_a_plain_handler_is_its_own_failure(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+
+    def handle(_task: ActiveTask) -> None:
+        future: Future[None] = Future()
+        future.cancel()
+        future.result()
+
+    await work_off(Server(redis_url, burst=True), handle)
+    text = "RuntimeError: the handler raised CancelledError, though nobody stopped it"
+    assert (await queue.message(info.id)).error_msg == text
+
+
+async def test_a_group_of_cancellations_is_a_stop_if_the_handler_was_told_to(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+
+    async def handle(_task: ActiveTask) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise BaseExceptionGroup("all", [error]) from None
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
 
 
 async def test_skip_retry_archives_at_once(
@@ -410,14 +489,39 @@ async def test_a_handler_sees_when_it_will_be_stopped(client: Client, redis_url:
     assert timedelta(minutes=59) < left <= HOUR
 
 
-async def test_a_task_past_its_deadline_fails_without_a_call_of_its_handler(
+async def test_a_task_past_its_deadline_is_archived_without_a_call_of_its_handler(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), deadline=datetime.now(UTC) - HOUR)
     handler = Handler()
     await work_off(Server(redis_url, burst=True), handler)
     assert handler.tasks == []
-    assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
+    assert await queue.ids("archived") == [info.id]
+    message = await queue.message(info.id)
+    assert message.retried == 0
+    assert message.error_msg.startswith("context deadline exceeded before the task began")
+
+
+async def test_a_deadline_that_passes_while_the_handler_runs_is_retried(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=1.5)
+    info = await client.enqueue(Task("t"), deadline=deadline)
+    await work_off(Server(redis_url, burst=True), Handler(held=True))
+    assert await queue.ids("retry") == [info.id]
+
+
+async def test_on_error_sees_a_deadline_that_has_passed_as_a_timeout(
+    client: Client, redis_url: str
+) -> None:
+    deadline = datetime.now(UTC).replace(microsecond=0) - HOUR
+    await client.enqueue(Task("t"), deadline=deadline)
+    seen: list[Exception] = []
+    server = Server(redis_url, burst=True, on_error=lambda _task, error: seen.append(error))
+    await work_off(server, Handler())
+    assert [type(error) for error in seen] == [DeadlinePassedError]
+    assert isinstance(seen[0], TaskTimeoutError)
+    assert getattr(seen[0], "deadline", None) == deadline
 
 
 async def test_a_result_is_preferred_over_a_late_stop(

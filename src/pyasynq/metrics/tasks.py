@@ -1,6 +1,5 @@
 """What a worker's tasks did, and how long they took."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -8,22 +7,16 @@ from typing import Final
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from pyasynq.errors import RetryIn, RevokeTask, SkipRetry, Snooze
+from pyasynq.errors import RevokeTask, Snooze
 from pyasynq.server import ActiveTask, AsyncHandler
+from pyasynq.server.failures import as_exception, is_cancellation
+from pyasynq.settle import decisive, is_final
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
 
 MOST_KINDS: Final = 1000
 OTHER: Final = "(other)"
-
-_OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (SkipRetry, "archived"),
-    (RevokeTask, "revoked"),
-    (Snooze, "snoozed"),
-    (RetryIn, "failed"),
-    (asyncio.CancelledError, "stopped"),
-)
 
 
 class _Series(msgspec.Struct):
@@ -41,8 +34,9 @@ class TaskMetrics:
 
     ``pyasynq_tasks_total`` (counter; queue, type, outcome), ``pyasynq_task_duration_seconds``
     (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type). Outcomes: succeeded,
-    failed, archived (`SkipRetry`), revoked, snoozed, and stopped (canceled, out of time, or
-    interrupted by a shutdown). Types beyond the first 1,000 are counted together.
+    failed, archived (`SkipRetry`, or a payload that does not fit), revoked, snoozed, and stopped
+    (canceled, out of time, or interrupted by a shutdown). Types beyond the first 1,000 are counted
+    together.
 
     Differs:
         The reference has no numbers of workers.
@@ -75,7 +69,7 @@ class TaskMetrics:
         try:
             return await call_next(task)
         except BaseException as error:
-            outcome = _outcome(error)
+            outcome = _outcome(task, error)
             raise
         finally:
             series.running.dec()
@@ -101,5 +95,16 @@ class TaskMetrics:
         return series
 
 
-def _outcome(error: BaseException) -> str:
-    return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "failed")
+def _outcome(task: ActiveTask, error: BaseException) -> str:
+    if task.cancelled and is_cancellation(error):
+        return "stopped"
+    failure = as_exception(error)
+    if is_final(task.type, failure):
+        return "archived"
+    match decisive(task.type, failure):
+        case RevokeTask():
+            return "revoked"
+        case Snooze():
+            return "snoozed"
+        case _:
+            return "failed"

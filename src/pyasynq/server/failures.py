@@ -1,5 +1,6 @@
 """Say which runs failed, and what becomes of their tasks."""
 
+import asyncio
 import logging
 from datetime import datetime
 from typing import Final
@@ -9,6 +10,32 @@ from pyasynq.errors import PyasynqError, RevokeTask, SkipRetry, Snooze
 from pyasynq.settle import Archive, Retry, Verdict, error_text
 
 log = logging.getLogger("pyasynq.server")
+
+
+def as_exception(error: BaseException) -> Exception:
+    """Return what a handler raised as something that a task can fail with."""
+    match error:
+        case Exception():
+            return error
+        case BaseExceptionGroup():
+            held = [as_exception(one) for one in error.exceptions]
+            return ExceptionGroup(error.message, held).with_traceback(error.__traceback__)
+        case SystemExit():
+            failure = RuntimeError(f"the handler called exit({error.code!r})")
+        case asyncio.CancelledError():
+            failure = RuntimeError("the handler raised CancelledError, though nobody stopped it")
+        case _:
+            failure = RuntimeError(f"the handler raised {error!r}")
+    failure.__cause__ = error
+    return failure
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Return whether *error* is a cancellation, or a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(asyncio.CancelledError)[1] is None
+    return isinstance(error, asyncio.CancelledError)
+
 
 LONGEST_SHOWN: Final = 500
 """Characters of an error's text that a log line shows; the task in Redis has all."""

@@ -16,16 +16,18 @@ from typing import Final, Protocol
 from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
 from pyasynq.errors import (
+    DeadlinePassedError,
     LeaseExpiredError,
     TaskCanceledError,
     TaskTimeoutError,
 )
+from pyasynq.message import instant
 from pyasynq.options import DEFAULT_TIMEOUT
 from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import log_failure
+from pyasynq.server.failures import as_exception, is_cancellation, log_failure
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
@@ -200,12 +202,14 @@ class Processor:
         run.started = True
         try:
             await self._handler(run.active)
-        except asyncio.CancelledError:
-            return _stop_error(run)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - exit() in a handler must not end the worker
-            return _as_exception(error)
+            if run.stop is None or not is_cancellation(error):
+                return as_exception(error)
+            stopped = _stop_error(run)
+            stopped.__cause__ = error  # its traceback shows where the handler was
+            return stopped
         return None
 
     async def _report(self, run: Run, error: Exception) -> None:
@@ -286,16 +290,10 @@ def _time_s(lease: Lease) -> float:
     return min(left_s, message.timeout) if message.timeout else left_s
 
 
-def _as_exception(error: BaseException) -> Exception:
-    if isinstance(error, Exception):
-        return error
-    if isinstance(error, SystemExit):
-        return RuntimeError(f"the handler called exit({error.code!r})")
-    return RuntimeError(f"the handler raised {error!r}")
-
-
 def _stop_error(run: Run) -> Exception:
     match run.stop:
+        case Stop.DEADLINE if 0 < run.lease.message.deadline <= run.lease.taken_at_s:
+            return DeadlinePassedError(instant(run.lease.message.deadline))
         case Stop.DEADLINE:
             return TaskTimeoutError()
         case Stop.LEASE_LOST:
