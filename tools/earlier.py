@@ -1,0 +1,115 @@
+"""Earlier versions of the library, out of this repository's history, each in an environment.
+
+The environment borrows the packages of the one that runs this; only the library in front of them
+is the earlier one, and those packages that it had pinned otherwise. So it is made in a second.
+"""
+
+import fcntl
+import importlib.metadata
+import io
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+VENVS = ROOT / ".venv"
+SOURCE = "src/pyasynq"
+CONSTRAINTS = "requirements/constraints.txt"
+PINS = ("requirements/core.txt", "requirements/extras.txt")
+
+
+class HistoryMissingError(Exception):
+    """A commit is not in this clone."""
+
+    def __init__(self, commit: str, *, is_shallow: bool) -> None:
+        self.commit = commit
+        remedy = "fetch the history with `git fetch --unshallow`" if is_shallow else "fetch it"
+        what = "this clone is shallow" if is_shallow else "this clone does not know it"
+        super().__init__(f"commit {commit} is needed, and {what}: {remedy}")
+
+
+def full_name(commit: str) -> str:
+    """Return the 40 digits of *commit*, which may be a branch or a short name.
+
+    Raises:
+        HistoryMissingError: If this clone does not have it.
+    """
+    try:
+        return _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").decode().strip()
+    except subprocess.CalledProcessError:
+        is_shallow = _git("rev-parse", "--is-shallow-repository").strip() == b"true"
+        raise HistoryMissingError(commit, is_shallow=is_shallow) from None
+
+
+def python_of(commit: str) -> Path:
+    """Return the Python that imports the library as it was at *commit*.
+
+    Its environment is made at the first call; processes side by side take turns.
+
+    Raises:
+        HistoryMissingError: If this clone does not have the commit.
+    """
+    name = full_name(commit)
+    home = VENVS / "{}.{}-at-{}".format(*sys.version_info[:2], name[:12])
+    made_for = f"{home} {sys.version} {sys.prefix}\n"
+    done = home / "made-for"
+    VENVS.mkdir(exist_ok=True)
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists() or done.read_text() != made_for:
+            shutil.rmtree(home, ignore_errors=True)
+            _make(home, name)
+            done.write_text(made_for)
+    return home / "bin" / "python"
+
+
+def _make(home: Path, commit: str) -> None:
+    venv.create(home, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, SOURCE))) as archive:
+        archive.extractall(home, filter="data")
+    (home / SOURCE).rename(packages / "pyasynq")
+    # A line of this file is a folder to import from, after this one; what makes the running
+    # library importable there is a file of the same kind, and those are not read from it.
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    if others := list(_pinned_otherwise(commit)):
+        (home / "constraints.txt").write_bytes(_git("show", f"{commit}:{CONSTRAINTS}"))
+        _install(home, "-c", str(home / "constraints.txt"), *others)
+
+
+def _pinned_otherwise(commit: str) -> Iterator[str]:
+    """Yield the pins of *commit* that the running environment does not meet."""
+    for file in PINS:
+        for line in _git("show", f"{commit}:{file}").decode().splitlines():
+            pin = line.partition("#")[0].strip()
+            name, _, version = pin.partition("==")
+            if pin and _version(name.partition("[")[0]) != version:
+                yield pin
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _install(home: Path, *words: str) -> None:
+    """Install packages into *home* with uv, where it is there, else with pip."""
+    python = str(home / "bin" / "python")
+    uv = shutil.which("uv")
+    if uv:
+        command = [uv, "pip", "install", "--quiet", "--python", python]
+    else:
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+        command = [*pip, "install", "--quiet"]
+    subprocess.run([*command, *words], check=True)
+
+
+def _git(*words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True).stdout
