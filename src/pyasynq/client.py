@@ -161,7 +161,7 @@ class Client:
             raise TimeoutError(msg) from None
 
     async def ping(self) -> None:
-        """Return when Redis answers.
+        """Return when Redis answers, and takes what is written: a replica does not.
 
         Raises:
             BrokerError: If it does not.

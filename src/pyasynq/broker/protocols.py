@@ -490,7 +490,7 @@ class Broker(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Return when Redis answers."""
+        """Return when Redis answers, and takes what is written."""
         ...
 
     async def aclose(self) -> None:

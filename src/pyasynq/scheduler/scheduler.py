@@ -165,7 +165,7 @@ class Scheduler:
             raise failure
 
     async def ping(self) -> None:
-        """Return when Redis answers.
+        """Return when Redis answers, and takes what is written: a replica does not.
 
         Raises:
             BrokerError: If it does not.

@@ -133,7 +133,7 @@ class Processor:
                 if taken.error is not None:
                     wakeup.failed(taken.error, taken.owner)
                 else:
-                    wakeup.answered()
+                    wakeup.answered(at_work=bool(taken.leases) or taken.paused)
                     self._accept(taken)
 
     def _accept(self, taken: Taken) -> None:

@@ -117,7 +117,7 @@ class Server:
         return self._config.shutdown_timeout + timedelta(seconds=INTERRUPTED_S + FLUSH_S)
 
     async def ping(self) -> None:
-        """Return when Redis answers.
+        """Return when Redis answers, and takes what is written: a replica does not.
 
         Raises:
             BrokerError: If it does not.

@@ -44,12 +44,18 @@ class Wakeup:
         self._doubtful: list[str] = []
         self._backoff = Backoff()
 
-    def answered(self) -> None:
-        """Note that the queue answers."""
-        if self.failing:
-            self.failing = False
-            self._backoff.reset()
-            self._link.worked(self.name)
+    def answered(self, *, at_work: bool) -> None:
+        """Note that the queue answers.
+
+        An empty one is believed to be well only once it can be waited on, too: a Redis that is full
+        refuses that, and would otherwise be asked, and said to be back, ten times a second.
+
+        Args:
+            at_work: It gave tasks, or is paused.
+        """
+        self.failing = False
+        if at_work:
+            self._works()
 
     def failed(self, error: BrokerError, owner: str) -> None:
         """Leave the queue alone for a while, then see whether *owner* took something after all."""
@@ -76,8 +82,10 @@ class Wakeup:
             except BrokerError as error:
                 self._link.failed(self.name, error)
                 self.failing = True
-            else:
-                self._link.worked(self.name)
+
+    def _works(self) -> None:
+        self._backoff.reset()
+        self._link.worked(self.name)
 
     def _fall_asleep(self, *, paused: bool) -> None:
         self.ready = False
@@ -105,7 +113,9 @@ class Wakeup:
         if self._misses > 1:
             longest_s = min(LONGEST_MISS_S, 0.001 * 2 ** min(self._misses, 10))
             await self._clock.sleep(random.uniform(0, longest_s))
-        if await self._path.wait(self.queue):
+        has_tasks = await self._path.wait(self.queue)
+        self._works()
+        if has_tasks:
             self._wake()
 
     def _wake(self) -> None:

@@ -13,6 +13,7 @@ from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.schedule import RedisSchedule
 from pyasynq.broker.redis.semaphore import RedisSemaphore
 from pyasynq.clock import Clock
+from pyasynq.errors import BrokerAuthError
 
 __all__ = ["Driver", "RedisBroker"]
 
@@ -45,12 +46,15 @@ class RedisBroker:
         return cls(open_driver(broker), clock or Clock(), owned=isinstance(broker, str))
 
     async def ping(self) -> None:
-        """Return when Redis answers.
+        """Return when Redis answers, and takes what is written; see `RedisRegistry.confirm`.
 
         Raises:
             BrokerError: If it does not.
         """
-        await execute(self._driver, "PING")
+        try:
+            await self.registry.confirm()
+        except BrokerAuthError:  # who may only read is content with an answer
+            await execute(self._driver, "PING")
 
     async def aclose(self) -> None:
         """Close the connections that this broker opened."""

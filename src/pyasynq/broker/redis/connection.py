@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from redis import exceptions as driver_errors
 from redis.asyncio import Redis, RedisCluster
@@ -54,6 +54,7 @@ _WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("NOREPLICAS ", BrokerUnavailableError),
     ("MISCONF ", BrokerUnavailableError),
     ("BUSY ", BrokerUnavailableError),
+    ("UNBLOCKED ", BrokerUnavailableError),
 )
 """Errors raised inside a script reach the driver as text only, those of a login as others."""
 
@@ -78,6 +79,38 @@ _CONNECTING: Final = re.compile(r"Error (-?\d+) connecting to (\S+)\. (.*)")
 
 FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
 """What the driver raises; the second is no `RedisError`."""
+
+
+_ELSEWHERE: Final = ("READONLY ", "MASTERDOWN ", "LOADING ", "UNBLOCKED ")
+"""What Redis says to those who are at the wrong server, with or without the driver's help."""
+
+_WRONG_SERVER: Final = (
+    driver_errors.ReadOnlyError,
+    driver_errors.MasterDownError,
+    driver_errors.BusyLoadingError,
+)
+
+
+async def failed(driver: Driver, error: Exception) -> BrokerError:
+    """Return our error for what *driver* raised or was answered.
+
+    A connection to a primary that was demoted stays open and never becomes right again, while the
+    name by which it was found may lead to the new primary. So all connections are given up.
+    """
+    if isinstance(error, _WRONG_SERVER) or any(words in str(error) for words in _ELSEWHERE):
+        await _leave(driver)
+    return translated(error)
+
+
+async def _leave(driver: Driver) -> None:
+    """Close the connections of *driver*, those in use once they are given back.
+
+    The nodes of a cluster say where a key is, and need none of this.
+    """
+    if isinstance(driver, Redis):
+        pool: Any = driver.connection_pool  # typed only in part
+        await pool.update_active_connections_for_reconnect()
+        await pool.disconnect(inuse_connections=False)
 
 
 def translated(error: Exception) -> BrokerError:
@@ -108,8 +141,8 @@ def _not_connected(found: re.Match[str]) -> str:
 
 
 @asynccontextmanager
-async def answered(patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
-    """Raise the driver's errors as ours, and `BrokerUnavailableError` when it takes too long.
+async def answered(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
+    """Raise the errors of *driver* as ours, and `BrokerUnavailableError` when it takes too long.
 
     The driver has time limits of its own, but on Python 3.11 they double the cost of a call.
     """
@@ -117,7 +150,7 @@ async def answered(patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
         async with asyncio.timeout(patience_s):
             yield
     except FAILURES as error:
-        raise translated(error) from error
+        raise await failed(driver, error) from error
 
 
 async def execute(driver: Driver, *words: Word, patience_s: float = ANSWER_S) -> object:
@@ -139,7 +172,7 @@ async def execute(driver: Driver, *words: Word, patience_s: float = ANSWER_S) ->
                 await driver.initialize()
             return cast("object", await driver.execute_command(*words))
     except FAILURES as error:
-        raise translated(error) from error
+        raise await failed(driver, error) from error
     except UnicodeEncodeError:  # not sent yet
         return await execute(driver, *map(_escaped, words), patience_s=patience_s)
 
@@ -153,7 +186,7 @@ async def execute_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> lis
     pipeline = driver.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*map(_escaped, command))
-    async with answered():
+    async with answered(driver):
         return cast("list[object]", await pipeline.execute())
 
 

@@ -163,7 +163,7 @@ class RedisInspect(RedisLook, RedisOrder):
             node = node.get_node_from_key(keys.paused(queue))
         cursor = 0
         while True:
-            async with answered():
+            async with answered(self._driver):
                 words = ("SCAN", cursor, "MATCH", pattern, "COUNT", MAX_BULK)
                 cursor, found = await node.execute_command(*words)
             yield [read_id(key) for key in found]

@@ -24,6 +24,16 @@ class RedisRegistry:
         self._driver = driver
         self._clock = clock
 
+    async def confirm(self) -> None:
+        """Return when Redis has taken a write, which changes nothing.
+
+        A replica answers a ``PING`` like any other, and managed services may refuse ``ROLE``.
+
+        Raises:
+            BrokerError: If there is no answer, or Redis takes no writes.
+        """
+        await execute(self._driver, "SREM", keys.QUEUES, "")
+
     async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors."""
         await execute(self._driver, "SADD", keys.QUEUES, *queues)
@@ -70,20 +80,24 @@ class RedisRegistry:
         """
         pubsub: Any = self._driver.pubsub()
         async with aclosing(pubsub):
-            async with answered():
+            async with answered(self._driver):
                 if isinstance(self._driver, RedisCluster):
                     await self._driver.initialize()  # learns which node to listen to
                 await pubsub.subscribe(keys.CANCEL)
             yield None
             while True:
-                async with answered(LISTEN_S + ANSWER_S):
+                async with answered(self._driver, LISTEN_S + ANSWER_S):
                     note = await pubsub.get_message(
                         ignore_subscribe_messages=True, timeout=LISTEN_S
                     )
                 yield None if note is None else note["data"].decode(errors="replace")
 
     async def cancel(self, task_id: str) -> None:
-        """Ask every server to cancel *task_id*."""
+        """Ask every server to cancel *task_id*.
+
+        A replica would take the call, and tell only who listens there.
+        """
+        await self.confirm()
         await execute(self._driver, "PUBLISH", keys.CANCEL, task_id)
 
 

@@ -21,7 +21,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pyasynq.broker.redis.connection import Driver, Word, answered, execute, translated
+from pyasynq.broker.redis.connection import Driver, Word, answered, execute, failed
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 
 Each: TypeAlias = str | int | msgspec.Raw
@@ -230,7 +230,7 @@ async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
     for call in calls:
         pipeline.execute_command("EVALSHA", call.script.sha, *call.arguments)
     try:
-        async with answered():
+        async with answered(driver):
             answers = cast("list[object]", await pipeline.execute(raise_on_error=False))
     except BrokerError as error:
         return [error] * len(calls)
@@ -245,7 +245,7 @@ async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
 async def _again(driver: Redis, call: Call, error: Exception) -> object:
     if isinstance(error, NoScriptError):
         return await _answer(driver, call)
-    return translated(error)
+    return await failed(driver, error)
 
 
 def _sections(text: str) -> dict[str, str]:

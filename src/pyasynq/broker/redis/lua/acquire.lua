@@ -14,14 +14,15 @@
 -- SOURCE
 --   protocol 11.2 (asynq x/rate acquireCmd); a holder may ask again when all are taken (D59)
 
+-- A replica refuses, which may know of tokens that were given back. And a script that has deleted
+-- may also add when Redis is full; tasks that need a token must end.
+redis.call("ZREM", semaphore, "")
 local taken = redis.call("ZCOUNT", semaphore, "(" .. now_s - 1, "+inf")
 local mine = redis.call("ZSCORE", semaphore, holder)
 local held = mine and tonumber(mine) > now_s - 1
 if not held and taken >= tonumber(limit) then
   return 0
 end
--- A script that has deleted may also add when Redis is full; tasks that need a token must end.
-redis.call("ZREM", semaphore, "")
 local over = redis.call("ZRANGEBYSCORE", semaphore, "-inf", now_s - 1, "LIMIT", 0, 1000)
 if #over > 0 then
   redis.call("ZREM", semaphore, unpack(over))

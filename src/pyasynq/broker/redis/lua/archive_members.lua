@@ -16,6 +16,7 @@
 --   improves on asynq v0.26.0, where one bad task keeps its group from being combined (D19, D27)
 
 redis.call("ZCARD", archived)
+redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

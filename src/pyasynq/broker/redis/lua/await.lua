@@ -15,6 +15,7 @@
 
 local fields = redis.call("HMGET", task, "msg", "state", "result")
 if not fields[1] then
+  redis.call("ZREM", awaited, "")  -- a replica refuses: it may not know the task yet
   return false
 end
 if fields[2] ~= "completed" and fields[2] ~= "archived" then

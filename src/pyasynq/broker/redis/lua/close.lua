@@ -17,6 +17,7 @@
 --   protocol 8.1 (asynq v0.26.0 internal/rdb/inspect.go removeQueueCmd, removeQueueForceCmd); looks
 --   at completed tasks, too (D23)
 
+redis.call("ZREM", scheduled, "")  -- a replica refuses: its numbers may be old
 local waiting = redis.call("LLEN", pending)
 for _, key in ipairs({ scheduled, retry, archived, completed }) do
   waiting = waiting + redis.call("ZCARD", key)

@@ -28,6 +28,7 @@ redis.call("ZCARD", scheduled)
 redis.call("SCARD", groups)
 redis.call("ZCARD", group_prefix .. group)
 local holder = lock ~= "" and redis.call("GET", lock)
+redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return -2
 end

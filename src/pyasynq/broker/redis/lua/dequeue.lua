@@ -20,10 +20,12 @@
 --   there block the queue for ever (D25), and an id that is there twice
 
 if redis.call("EXISTS", paused) == 1 then
+  redis.call("ZREM", lease, "")  -- a replica refuses: its queue may be paused no more
   return { 1, 0, 0 }
 end
 local ids = redis.call("LRANGE", pending, -count, -1)
 if #ids == 0 then
+  redis.call("ZREM", lease, "")  -- a replica refuses: nobody can wait there
   return { 0, 0, 0 }
 end
 redis.call("LLEN", active)

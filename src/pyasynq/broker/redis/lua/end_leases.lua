@@ -14,6 +14,8 @@
 --   ids looked at, leases ended
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
+-- A replica refuses; and a script that has deleted may also add when Redis is full.
+redis.call("ZREM", lease, "")
 if #ids == 0 then
   return { 0, 0 }
 end
@@ -25,7 +27,6 @@ end
 
 local ended = 0
 local ends = redis.call("ZMSCORE", lease, unpack(ids))
-redis.call("ZREM", lease, "")  -- a script that has deleted may also add when Redis is full
 for n, id in ipairs(ids) do
   local owner = ends[n] and redis.pcall("HGET", task_prefix .. id, "owner")
   if type(owner) == "string" and is_its(owner) then

@@ -29,4 +29,4 @@ end
 if #ready > 0 then
   redis.call("LPUSH", pending, unpack(ready))
 end
-return answers
+return answered(answers)

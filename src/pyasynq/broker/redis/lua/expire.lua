@@ -11,6 +11,7 @@
 -- SOURCE
 --   protocol 3.16 (asynq v0.26.0 internal/rdb/rdb.go deleteExpiredCompletedTasksCmd)
 
+redis.call("ZREM", completed, "")  -- a replica refuses: it may be behind
 local ids = redis.call("ZRANGEBYSCORE", completed, "-inf", now_s, "LIMIT", 0, limit)
 for _, id in ipairs(ids) do
   redis.call("ZREM", completed, id)

@@ -15,6 +15,7 @@
 --   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
 --   itself, so that a broken one hides no other (D27)
 
+redis.call("ZREM", lease, "")  -- a replica refuses: its leases may be old
 local reply, left = {}, tonumber(budget)
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do

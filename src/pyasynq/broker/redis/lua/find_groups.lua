@@ -23,6 +23,7 @@ redis.call("ZCARD", aggregation_sets)
 local place = redis.call("HMGET", search, "cursor", "from_s")
 local wait_s = (tonumber(place[2]) or 0) - now_s
 if wait_s > 0 then
+  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
   return { 0, wait_s }
 end
 local found = 0

@@ -17,6 +17,7 @@
 
 redis.call("LLEN", pending)
 redis.call("SCARD", groups)
+redis.call("ZREM", source, "")  -- a replica refuses: what is due there may be old
 local ids = redis.call("ZRANGEBYSCORE", source, "-inf", now_s, "LIMIT", 0, limit)
 local tasks = {}
 for n, id in ipairs(ids) do

@@ -32,4 +32,4 @@ for i = 1, #each, stride do
   end
   answers[#answers + 1] = answer
 end
-return answers
+return answered(answers)

@@ -19,7 +19,7 @@ local function is_held(id, owner, lease_end)
 end
 
 -- Return one answer for each task (1 held, 0 lost) and the ids that are held; one that is named
--- twice is held once. Reads only, so an error here leaves everything as it was.
+-- twice is held once. Changes nothing, so an error here leaves everything as it was.
 local function held()
   redis.call("LLEN", active)
   local ids = {}
@@ -35,6 +35,9 @@ local function held()
       mine[#mine + 1] = id
       named[id] = true
     end
+  end
+  if #mine == 0 then
+    redis.call("ZREM", lease, "")  -- a replica refuses, instead of calling lost what it does not know
   end
   return answers, mine
 end

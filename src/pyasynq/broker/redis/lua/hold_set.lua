@@ -11,9 +11,10 @@
 -- SOURCE
 --   improves on asynq v0.26.0, where a set is put back after 120 s whatever happens (D19)
 
+-- A replica refuses; and a script that has deleted may also add when Redis is full.
+redis.call("ZREM", aggregation_sets, "")
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end
-redis.call("ZREM", aggregation_sets, "")  -- a script that has deleted may also add when Redis is full
 redis.call("ZADD", aggregation_sets, "XX", now_s + ends_in_s, staged)
 return 1

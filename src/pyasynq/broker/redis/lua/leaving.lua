@@ -7,8 +7,8 @@ local function take_from_set(ids)
   for n, id in ipairs(ids) do
     found[id] = scores[n]
   end
-  if next(found) then
-    redis.call("ZREM", source, unpack(ids))
+  if #ids > 0 then
+    redis.call("ZREM", source, unpack(ids))  -- none of them there: a replica refuses all the same
   end
   if group ~= "" and redis.call("ZCARD", source) == 0 then
     redis.call("SREM", groups, group)

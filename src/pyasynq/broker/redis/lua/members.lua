@@ -16,6 +16,7 @@
 --   read, which there fails the set for good, is left out (D27)
 
 if not redis.call("ZSCORE", aggregation_sets, staged) then
+  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
   return false
 end
 local ids = redis.call("ZRANGE", staged, start, start + limit - 1)

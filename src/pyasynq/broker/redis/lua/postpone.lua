@@ -14,10 +14,11 @@
 -- SOURCE
 --   improves on asynq v0.26.0, which tries for ever (D19)
 
+-- A replica refuses; and a script that has deleted may also add when Redis is full.
+redis.call("ZREM", aggregation_sets, "")
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end
-redis.call("ZREM", aggregation_sets, "")  -- a script that has deleted may also add when Redis is full
 for _, id in ipairs(redis.call("ZRANGE", staged, 0, -1)) do
   if redis.pcall("HEXISTS", task_prefix .. id, "msg") == 1 then
     redis.pcall("HINCRBY", task_prefix .. id, "aggregation_failures", 1)

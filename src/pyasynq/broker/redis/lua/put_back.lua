@@ -14,6 +14,7 @@
 --   improves on asynq v0.26.0, which leaves that to time
 
 redis.call("SCARD", groups)
+redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

@@ -17,6 +17,7 @@
 redis.call("SCARD", groups)
 local set = redis.call("ZRANGEBYSCORE", aggregation_sets, "-inf", now_s, "LIMIT", 0, 1)[1]
 if not set then
+  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
   return -1
 end
 local count = give_back(set, limit)

@@ -21,4 +21,7 @@ for _, key in ipairs(each) do
     found = found + 1
   end
 end
+if found == 0 then
+  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
+end
 return found

@@ -75,4 +75,4 @@ for i = 1, #each, stride do
   end
   answers[#answers + 1] = answer
 end
-return answers
+return answered(answers)

@@ -13,6 +13,7 @@
 
 local score = redis.call("ZSCORE", semaphore, holder)
 if not token_is_of(score and tonumber(score), tonumber(mark)) then
+  redis.call("ZREM", semaphore, "")  -- a replica refuses: it may not know the token
   return 0
 end
 return redis.call("ZREM", semaphore, holder)

@@ -18,12 +18,13 @@
 --   improves on asynq v0.26.0, where such a task stays for ever (D24, D25)
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
+-- A replica refuses; and a script that has deleted may also add when Redis is full.
+redis.call("ZREM", lease, "")
 if #ids == 0 then
   return { 0, 0 }
 end
 local repaired = 0
 local ends = redis.call("ZMSCORE", lease, unpack(ids))
-redis.call("ZREM", lease, "")  -- a script that has deleted may also add when Redis is full
 for n, id in ipairs(ids) do
   if not ends[n] then
     repaired = repaired + 1

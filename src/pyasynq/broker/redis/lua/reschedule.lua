@@ -11,6 +11,7 @@
 --   asynq v0.26.0 has none
 
 if not redis.call("ZSCORE", source, id) then
+  redis.call("ZREM", source, "")  -- a replica refuses: it may not know the task yet
   return 0
 end
 redis.call("ZADD", source, at_s, id)

@@ -27,7 +27,7 @@
 
 local before = tonumber(redis.call("GET", last))
 if before and before ~= tonumber(known_s) then
-  return {-2, before}
+  return answered({-2, before})
 end
 
 local function grouped()

@@ -17,6 +17,7 @@
 
 local fields = redis.call("HMGET", task, "state", "msg")
 if fields[1] ~= state or fields[2] ~= message then
+  redis.call("HDEL", task, "")  -- a replica refuses: it may not know the change
   return 0
 end
 if lock ~= new_lock and redis.call("GET", lock) == id then
