@@ -1,11 +1,13 @@
 # One target for each thing a person does. Each sets up what it needs first.
 PYTHON ?= python3
+BASE ?= HEAD
+BAR ?= 5
 export PYTHON
 
 setup := @tools/setup
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
@@ -42,6 +44,9 @@ fmt: ## format the code and mend what can be mended
 bench: ## measure against the peers
 	$(setup) bench python -m benchmarks $(ARGS)
 
+bench-compare: ## compare the speed with an earlier commit (BASE=df3da0a; BAR=3 for 3 %; ARGS="--quick" for a minute)
+	$(setup) bench-compare python -m benchmarks.compare --base $(BASE) --bar $(BAR) $(ARGS)
+
 bench-member: ## measure the member service (ARGS="--quick" for a minute)
 	$(setup) bench-member python -m benchmarks.member $(ARGS)
 
@@ -57,4 +62,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test differential lint check cover fmt bench bench-member proto pins clean
+.PHONY: help demo test differential lint check cover fmt bench bench-compare bench-member proto pins clean

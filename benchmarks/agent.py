@@ -68,10 +68,9 @@ class _AsyncDriver:
         call = {"one": self._one, "flight": self._flight, "many": self._many}[how]
         async with self._peer.session():
             await call(warm)
-            begin = time.perf_counter()
+            watch = _Watch()
             await call(n)
-            seconds = time.perf_counter() - begin
-        return tally.say({"rate": n / seconds, "seconds": seconds})
+        return watch.tell(n)
 
     async def _one(self, n: int) -> None:
         for _ in range(n):
@@ -122,10 +121,9 @@ class _ThreadDriver:
             return tally.say({"rate": None})
         with ThreadPoolExecutor(IN_FLIGHT) as threads:
             self._enqueue(how, warm, threads)
-            begin = time.perf_counter()
+            watch = _Watch()
             self._enqueue(how, n, threads)
-            seconds = time.perf_counter() - begin
-        return tally.say({"rate": n / seconds, "seconds": seconds})
+        return watch.tell(n)
 
     def _enqueue(self, how: str, n: int, threads: ThreadPoolExecutor) -> None:
         match how:
@@ -144,6 +142,20 @@ class _ThreadDriver:
     def _call(self, numbers: Iterator[int]) -> None:
         for _ in numbers:
             self._peer.enqueue(PAYLOAD)
+
+
+class _Watch:
+    """Takes the time, and the CPU of this process, from now on."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._began_cpu_ns = time.process_time_ns()
+
+    def tell(self, n: int) -> None:
+        """Say what *n* tasks took."""
+        seconds = time.perf_counter() - self._began
+        cpu_us = (time.process_time_ns() - self._began_cpu_ns) / 1e3 / n
+        tally.say({"rate": n / seconds, "seconds": seconds, "cpu_us": cpu_us})
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -41,6 +42,11 @@ class Server:
         whole = float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
         main = float(cpu["used_cpu_user_main_thread"]) + float(cpu["used_cpu_sys_main_thread"])
         return whole * 1e6, main * 1e6
+
+    def commands(self) -> dict[str, int]:
+        """Return how often each command was called, by clients and by scripts."""
+        stats = cast("dict[str, dict[str, int]]", self._info("commandstats"))
+        return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
 
     def version(self) -> str:
         """Return its version."""
