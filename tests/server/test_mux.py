@@ -10,10 +10,19 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq import ActiveTask, Client, HandlerNotFoundError, Mux, OptionError, Server, Task
+from pyasynq import (
+    ActiveTask,
+    Client,
+    HandlerNotFoundError,
+    Mux,
+    OptionError,
+    Server,
+    SkipRetry,
+    Task,
+)
 from pyasynq import current_task as the_current_task
 from pyasynq.server import AsyncHandler
-from tests.server.handlers import Handler, until_cancelled, work_off
+from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.server.queues import QueueView
 
 SECOND = timedelta(seconds=1)
@@ -291,11 +300,41 @@ async def test_a_plain_function_can_write_a_result(
     assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
 
 
-async def test_a_plain_function_that_returns_although_it_was_told_to_stop_has_succeeded(
+async def test_a_plain_function_that_returns_after_its_timeout_has_failed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=SECOND)
     await work_off(Server(redis_url, burst=True), until_cancelled)
+    assert await queue.ids("retry") == [info.id]
+    assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
+
+
+async def test_a_plain_function_that_raises_after_its_timeout_says_itself_what_is_wrong(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=SECOND)
+
+    def half(task: ActiveTask) -> None:
+        until_cancelled(task)
+        raise SkipRetry("half done")
+
+    await work_off(Server(redis_url, burst=True), half)
+    assert (await queue.message(info.id)).error_msg == "half done"
+    assert await queue.ids("archived") == [info.id]
+
+
+async def test_a_plain_function_that_returns_although_it_was_canceled_has_succeeded(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    server = Server(redis_url, burst=True)
+    loop = asyncio.get_running_loop()
+
+    def wait(task: ActiveTask) -> None:
+        loop.call_soon_threadsafe(crew_of(server).processor.cancel, task.id)
+        until_cancelled(task)
+
+    await work_off(server, wait)
     assert not await queue.exists(info.id)
 
 

@@ -26,6 +26,7 @@ class _Series(msgspec.Struct):
     type: str
     running: Gauge
     seconds: Histogram
+    tasks: set[ActiveTask]
     outcomes: dict[str, Counter] = {}
 
 
@@ -33,10 +34,11 @@ class TaskMetrics:
     """Middleware that counts and times the runs of tasks, by queue and type.
 
     ``pyasynq_tasks_total`` (counter; queue, type, outcome), ``pyasynq_task_duration_seconds``
-    (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type). Outcomes: succeeded,
-    failed, archived (`SkipRetry`, or a payload that does not fit), revoked, snoozed, and stopped
-    (canceled, out of time, or interrupted by a shutdown). Types beyond the first 1,000 are counted
-    together.
+    (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type) and, of those, the runs
+    that hold their slot though their time is over: ``pyasynq_tasks_overdue`` (gauge; queue, type).
+    Outcomes: succeeded, failed, archived (`SkipRetry`, or a payload that does not fit), revoked,
+    snoozed, and stopped (canceled, out of time, or interrupted by a shutdown). Types beyond the
+    first 1,000 are counted together.
 
     Differs:
         The reference has no numbers of workers.
@@ -58,12 +60,19 @@ class TaskMetrics:
             registry=registry,
         )
         self._running = Gauge("pyasynq_tasks_running", "Runs under way", kinds, registry=registry)
+        self._overdue = Gauge(
+            "pyasynq_tasks_overdue",
+            "Runs that hold their slot though their time is over",
+            kinds,
+            registry=registry,
+        )
         self._series: dict[tuple[str, str], _Series] = {}
 
     async def __call__(self, task: ActiveTask, call_next: AsyncHandler) -> object:
         """Run *task* and count it."""
         series = self._series.get((task.queue, task.type)) or self._new(task)
         series.running.inc()
+        series.tasks.add(task)
         started = time.perf_counter()
         outcome = "succeeded"
         try:
@@ -73,6 +82,7 @@ class TaskMetrics:
             raise
         finally:
             series.running.dec()
+            series.tasks.discard(task)
             series.seconds.observe(time.perf_counter() - started)
             (series.outcomes.get(outcome) or self._ended(series, outcome)).inc()
 
@@ -90,7 +100,11 @@ class TaskMetrics:
             type,
             self._running.labels(task.queue, type),
             self._seconds.labels(task.queue, type),
+            running := set[ActiveTask](),
         )
+        # Of a copy, which is made in one go: a scrape may come from another thread.
+        overdue = self._overdue.labels(task.queue, type)
+        overdue.set_function(lambda: sum(it.overdue for it in list(running)))
         self._series[task.queue, type] = series
         return series
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import ContextVar
@@ -26,9 +28,20 @@ class ActiveTask:
 
     Attributes:
         cancelled: True once the handler is told to stop; a plain function may look at it.
+        overdue: True once its timeout or deadline has passed.
+        thread: Id of the thread that runs its plain function; None while none does.
     """
 
-    __slots__ = ("_ends_at_s", "_lease", "_loop", "_path", "_threads", "cancelled")
+    __slots__ = (
+        "_ends_at_s",
+        "_lease",
+        "_loop",
+        "_path",
+        "_threads",
+        "cancelled",
+        "overdue",
+        "thread",
+    )
 
     def __init__(
         self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float
@@ -40,6 +53,8 @@ class ActiveTask:
         self._threads = threads
         self._loop: asyncio.AbstractEventLoop
         self.cancelled = False
+        self.overdue = False
+        self.thread: int | None = None
 
     @property
     def id(self) -> str:
@@ -110,10 +125,11 @@ class ActiveTask:
         What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
 
         A thread cannot be stopped. The task is over only when the thread is: told to stop by
-        `cancelled`, it may return early; running on, it must not meet its own retry.
+        `cancelled`, it may end early; running on, it must not meet its own retry. What it returns
+        after its timeout or deadline comes too late.
         """
         self._loop = asyncio.get_running_loop()
-        running = submit(self._threads, call)
+        running = submit(self._threads, functools.partial(self._call, call))
         try:
             answer = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -123,8 +139,17 @@ class ActiveTask:
                 if inspect.iscoroutine(answer):
                     answer.close()
                 raise
+            if self.overdue:
+                raise
             return answer
         return await answer if inspect.isawaitable(answer) else answer
+
+    def _call(self, call: Callable[[], object]) -> object:
+        self.thread = threading.get_ident()
+        try:
+            return call()
+        finally:
+            self.thread = None
 
     def __repr__(self) -> str:
         """Show type, id and queue; payloads may hold secrets."""

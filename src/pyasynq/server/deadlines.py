@@ -1,24 +1,34 @@
-"""Stop runs whose time is over.
+"""Stop runs whose time is over, and name those that do not stop.
 
 One timer for all of them, set to the earliest end. Most runs end long before, so a timer of their
 own (1.5 µs each on the hot path) would almost always be thrown away.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Collection
+from typing import Final
 
 from pyasynq.clock import Clock
 from pyasynq.server.slots import Run, Stop
+from pyasynq.server.threads import stack_of
+
+log = logging.getLogger("pyasynq.server")
+
+TO_END_S: Final = 1.0
+"""Time that a handler has to end once its own is over, before it is named."""
 
 
 class Deadlines:
     """Tells runs to stop at their deadline, or when their lease is over."""
 
-    def __init__(self, runs: Collection[Run], clock: Clock) -> None:
-        """Watch *runs*, which change."""
+    def __init__(self, runs: Collection[Run], clock: Clock, *, slots: int) -> None:
+        """Watch *runs*, which change, and of which there can be as many as *slots*."""
         self._runs = runs
         self._clock = clock
+        self._slots = slots
+        self._hung: set[Run] = set()
         self._earliest = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -27,6 +37,13 @@ class Deadlines:
         earliest = self._earliest
         if run.deadline < earliest or run.lease.expires_at < earliest:
             self._set(run.ends_at)
+
+    def ended(self, run: Run) -> None:
+        """Note that *run*, which was told to stop, has ended."""
+        if run in self._hung:
+            self._hung.remove(run)
+            late_s = self._clock.monotonic() - run.deadline
+            log.warning("%s has ended, %.1f s after its time; %s", run, late_s, self._held())
 
     def close(self) -> None:
         """Set no timer any more."""
@@ -43,10 +60,39 @@ class Deadlines:
         now = self._clock.monotonic()
         for run in self._runs:
             if run.deadline <= now:
-                run.tell(Stop.DEADLINE)
+                self._end(run)
             elif run.lease.expires_at <= now:
                 run.tell(Stop.LEASE_LOST)
         self._earliest = math.inf
         left = [run.ends_at for run in self._runs if run.stop is None]
         if left:
             self._set(min(left))
+
+    def _end(self, run: Run) -> None:
+        if run.stop is None:
+            run.tell(Stop.DEADLINE)
+            asyncio.get_running_loop().call_later(TO_END_S, self._name, run)
+
+    def _name(self, run: Run) -> None:
+        """Say that *run* outlives its time, if it still does."""
+        if run not in self._runs:
+            return
+        self._hung.add(run)
+        thread = run.active.thread
+        why = (
+            "catches its cancellation" if thread is None else "runs on: a thread cannot be stopped"
+        )
+        log.log(
+            logging.ERROR if len(self._hung) >= self._slots else logging.WARNING,
+            "the time of %s is over, but its handler %s; the task has failed, and keeps its slot "
+            "until that ends; %s%s",
+            run,
+            why,
+            self._held(),
+            f"\n{stack_of(thread)}" if thread is not None else "",
+        )
+
+    def _held(self) -> str:
+        held = len(self._hung)
+        none_left = ", so no task is taken" if held >= self._slots else ""
+        return f"slots held so: {held} of {self._slots}{none_left}"

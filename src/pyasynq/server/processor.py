@@ -81,7 +81,7 @@ class Processor:
         self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
         self._policy = config.policy()
         self._slots = Slots(config.concurrency)
-        self._deadlines = Deadlines(self.runs, config.clock)
+        self._deadlines = Deadlines(self.runs, config.clock, slots=config.concurrency)
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix=HANDLER_THREAD)
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
@@ -187,6 +187,8 @@ class Processor:
         if error is not None:
             await self._report(run, error)
         self._slots.release()
+        if run.stop is not None:
+            self._deadlines.ended(run)
         if run not in self.runs:
             return  # given up at the stop: its task is back in the queue
         self.runs.discard(run)

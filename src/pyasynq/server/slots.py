@@ -69,6 +69,10 @@ class Run:
         self.started = False
         self.stop: Stop | None = None
 
+    def __str__(self) -> str:
+        """Name the task, for the log."""
+        return f"task {self.lease.id} ({self.lease.message.type} in {self.lease.queue!r})"
+
     @property
     def ends_at(self) -> float:
         """When the run must end by itself: its deadline or the end of its lease."""
@@ -79,5 +83,6 @@ class Run:
         if self.stop is None or (stop in LEAVING and self.stop not in LEAVING):
             self.stop = stop
             self.active.cancelled = True
+            self.active.overdue = stop is Stop.DEADLINE or self.active.overdue
             if self.started and self.job is not None:
                 self.job.cancel()

@@ -6,14 +6,13 @@ again; the person who wrote ``time.sleep`` in an ``async def`` wants to know bef
 
 import asyncio
 import logging
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Collection
 from typing import Final
 
 from pyasynq.server.slots import Run
+from pyasynq.server.threads import stack_of
 
 log = logging.getLogger("pyasynq.server")
 
@@ -59,13 +58,10 @@ class Watchdog:
         job = asyncio.current_task(loop)
         run = next((run for run in list(self._runs) if run.job is job), None)
         who = "something outside the handlers" if run is None else f"the handler of {run.active!r}"
-        # The only way to look at another thread.
-        frame = sys._current_frames().get(thread_id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        stack = "".join(traceback.format_stack(frame)[-3:]) if frame else ""
         log.warning(
             "%s has blocked the event loop for %.1f s; leases cannot be extended: use a plain def "
             "(it runs in a thread) or await\n%s",
             who,
             self._longest_s,
-            stack,
+            stack_of(thread_id),
         )

@@ -1,0 +1,130 @@
+"""A handler that outlives its time is named, with the slot it holds, and so is its late end."""
+
+import asyncio
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pyasynq import ActiveTask, Client, Mux, Server, Task
+from pyasynq.metrics import TaskMetrics
+from pyasynq.server import deadlines
+from tests.server.handlers import work_off
+from tests.server.queues import QueueView
+from tests.waiting import wait_until
+
+SECOND = timedelta(seconds=1)
+OVER = "the time of task hung (t in 'default') is over"
+
+
+class Hanging:
+    """A plain handler that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self._free = threading.Event()
+
+    def __call__(self, _task: ActiveTask) -> None:
+        """Wait far longer than any timeout here."""
+        self._free.wait(30)
+
+    def let_go(self) -> None:
+        """Let it end."""
+        self._free.set()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a handler as soon as its time is over."""
+    monkeypatch.setattr(deadlines, "TO_END_S", 0.1)
+
+
+async def test_a_thread_that_outlives_its_timeout_is_named_once_with_its_stack(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, concurrency=3).running(hanging):
+        await wait_until(lambda: OVER in caplog.text)
+        hanging.let_go()
+    assert caplog.text.count(OVER) == 1
+    assert "slots held so: 1 of 3\n" in caplog.text
+    assert 'threading.py", line' not in caplog.text.split("__call__")[0]
+    assert "self._free.wait(30)" in caplog.text
+
+
+async def test_a_worker_whose_last_slot_hangs_says_that_it_takes_no_task(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, concurrency=1).running(hanging):
+        await wait_until(lambda: OVER in caplog.text)
+        hanging.let_go()
+    [over] = [record for record in caplog.records if OVER in record.getMessage()]
+    assert over.levelno == logging.ERROR
+    assert "slots held so: 1 of 1, so no task is taken" in over.getMessage()
+
+
+async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, concurrency=1).running(hanging):
+        await wait_until(lambda: OVER in caplog.text)
+        hanging.let_go()
+        await wait_until(lambda: queue.ids("retry"))
+    assert "task hung (t in 'default') has ended, 0." in caplog.text
+    assert "after its time; slots held so: 0 of 1" in caplog.text
+    assert (await queue.message("hung")).error_msg == "context deadline exceeded"
+
+
+async def test_an_async_handler_that_catches_its_cancellation_is_named(
+    client: Client,
+    redis_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deadlines, "TO_END_S", 0)
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    free = asyncio.Event()
+
+    async def handle(_task: ActiveTask) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await free.wait()
+
+    async with Server(redis_url).running(handle):
+        await wait_until(lambda: OVER in caplog.text)
+        free.set()
+    assert f"{OVER}, but its handler catches its cancellation" in caplog.text
+
+
+async def test_a_handler_that_ends_when_it_is_told_to_is_not_named(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+
+    async def handle(_task: ActiveTask) -> None:
+        await asyncio.Event().wait()
+
+    await work_off(Server(redis_url, burst=True), handle)
+    assert OVER not in caplog.text
+
+
+async def test_slots_that_hang_can_be_seen_in_the_metrics(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry, hanging, mux = CollectorRegistry(), Hanging(), Mux()
+    mux.use(TaskMetrics(registry))
+    mux.handle("t")(hanging)
+    labels = {"queue": "default", "type": "t"}
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    async with Server(redis_url).running(mux):
+        await wait_until(lambda: OVER in caplog.text)
+        assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 1
+        hanging.let_go()
+    assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 0
