@@ -43,6 +43,8 @@ def url(home: Path, *words: str, **environ: str) -> str:
         ),
         ("-u unix:///tmp/r.sock -n 3", "unix:///tmp/r.sock?db=3"),
         ("-u unix:///tmp/r.sock?db=1&x=y -n 3", "unix:///tmp/r.sock?x=y&db=3"),
+        ("-u redis://h/1?db=2 -n 3", "redis://h/1?db=3"),
+        ("--cluster --cluster_addrs a:1 -n 0", "redis-cluster://a:1/0"),
         ("-u unix:///tmp/r.sock -p secret", "unix://:secret@/tmp/r.sock"),
         (
             "-u redis-sentinel://:theirs@s:1/0?master=m -U me -p s@cret -n 2",
@@ -143,6 +145,18 @@ def test_the_flags_may_stand_before_the_command(say: Say) -> None:
 
 def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
     assert say("queue", "list", "-u", "http://h").code == 2
+
+
+def test_a_database_of_a_cluster_is_a_usage_error(say: Say) -> None:
+    told = say("queue", "list", "--cluster", "-n", "3")
+    assert (told.code, "a cluster has database 0 alone" in told.err) == (2, True)
+
+
+def test_a_refused_address_shows_no_password(say: Say) -> None:
+    told = say("queue", "list", "-u", "redis://:sec/ret@h")
+    assert told.code == 2
+    assert "in their percent form" in told.err
+    assert "ret@" not in told.err
 
 
 def test_queues_of_a_cluster_are_listed_with_their_nodes(

@@ -91,5 +91,6 @@ def shown(broker: "str | Driver") -> str:
     """Return where *broker* is, without the passwords in it."""
     if not isinstance(broker, str):
         return "the program's own client"
-    scheme, _, rest = broker.rpartition("://")
-    return f"{scheme or 'redis'}://{rest.rpartition('@')[2].partition('?')[0]}"
+    from pyasynq.broker.redis import url  # imported late, as above
+
+    return url.shown(broker)

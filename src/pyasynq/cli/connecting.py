@@ -142,8 +142,8 @@ def _with_login(url: str, settings: Mapping[str, object]) -> str:
     elif given:
         user, password = (quote(str(settings[name]), safe="") for name in ("username", "password"))
         login, at = f"{user}:{password}", "@"
-    if settings["db"] is not None and not settings["cluster"]:
-        if scheme in SOCKETS:
+    if settings["db"] is not None:
+        if scheme in SOCKETS or "db=" in query:
             more["db"] = settings["db"]
         else:
             slash, path = "/", str(settings["db"])

@@ -1,41 +1,58 @@
-"""Addresses: what a user writes, to clients of the driver."""
+"""Addresses: what a user gives, to clients of the driver."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, Final
 
-from redis import exceptions as driver_errors
-from redis.asyncio import Redis, RedisCluster, SSLConnection
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import ConnectionPool, Redis, RedisCluster, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.dialing import (
+    PrimaryConnection,
+    TcpConnection,
+    TlsConnection,
+    TlsPrimaryConnection,
+)
+from pyasynq.broker.redis.discovery import Cluster, Sentinels
+from pyasynq.broker.redis.url import URLS, Address, Host, parse
 from pyasynq.errors import OptionError
 
-URLS: Final = (
-    "host:port, or a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL"
-)
 ALLOWED: Final = f"{URLS}, or a redis.asyncio client with decode_responses=False"
-OBJECTS: Final = frozenset(
+
+CONNECT_S: Final = 4
+"""Longest wait for a connection: shorter than that for an answer, so the text says which it was."""
+
+SETTINGS: Final[Mapping[str, Any]] = {
+    "protocol": 2,
+    "max_connections": 2**31,
+    "socket_connect_timeout": CONNECT_S,
+    "socket_timeout": None,  # see `answered`
+    "retry": Retry(NoBackoff(), 0),
+}
+"""What an address need not say.
+
+Retries are ours: an enqueue that is sent again by the driver would meet itself as a conflict.
+"""
+
+OF_REDIS: Final = frozenset({"username", "password", "db"})
+"""Settings that are not for the sentinels."""
+
+OF_A_CLUSTER: Final = frozenset(
     {
-        "command_packer",
-        "connection_class",
-        "connection_pool",
-        "credential_provider",
-        "decode_responses",
-        "encoder_class",
-        "event_dispatcher",
-        "parser_class",
-        "redis_connect_func",
+        "dynamic_startup_nodes",
+        "encoding",
+        "encoding_errors",
+        "legacy_responses",
+        "max_connections",
+        "protocol",
+        "require_full_coverage",
         "retry",
-        "retry_on_error",
     }
 )
-"""Settings of the driver that a program can give and a text cannot; the driver takes it unseen."""
-
-CONNECT_S: Final = 5
+"""Settings that the client of a cluster is given, which hands some on to its connections."""
 
 
 def open_driver(broker: str | Driver) -> Driver:
@@ -47,7 +64,7 @@ def open_driver(broker: str | Driver) -> Driver:
     if broker == "":
         raise OptionError("broker", broker, ALLOWED)
     if isinstance(broker, str):
-        return _from_url(broker if "://" in broker else f"redis://{broker}")
+        return _opened(parse(broker))
     if not isinstance(broker, Redis | RedisCluster):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("broker", broker, ALLOWED)
     if broker.get_encoder().decode_responses:
@@ -60,120 +77,59 @@ async def close_driver(driver: Driver) -> None:
     await driver.aclose()
     pool = driver.connection_pool if isinstance(driver, Redis) else None
     if isinstance(pool, SentinelConnectionPool):
-        for sentinel in cast("list[Redis]", pool.sentinel_manager.sentinels):
-            await sentinel.aclose()
+        await pool.sentinel_manager.aclose()
 
 
-def _from_url(url: str) -> Driver:
-    scheme = url.partition("://")[0]
-    try:
-        _check_query(url)
-        match scheme:
-            case "redis" | "rediss":
-                return _single(url)
-            case "unix" | "redis-socket":
-                return Redis.from_url(f"unix{url.removeprefix(scheme)}", **_settings())
-            case "redis-cluster" | "rediss-cluster":
-                return _cluster(url)
-            case "redis-sentinel" | "rediss-sentinel":
-                return _sentinel(url)
-            case _:
-                raise OptionError("broker", scheme + "://…", URLS)
-    except (ValueError, TypeError, driver_errors.RedisClusterException) as error:
-        if isinstance(error, OptionError):
-            raise
-        raise OptionError("broker", scheme + "://…", f"{URLS} ({error})") from error
+def _opened(address: Address) -> Driver:
+    network = TlsConnection if address.tls else TcpConnection
+    settings = {**SETTINGS, **address.settings}
+    match address.kind:
+        case "single":
+            (host,) = address.hosts
+            return _client(network, settings | _login(address) | _place(host))
+        case "socket":
+            where = {"path": address.path}
+            return _client(UnixDomainSocketConnection, settings | _login(address) | where)
+        case "cluster":
+            return _cluster(address, settings | _login(address), network)
+        case "sentinel":
+            return _sentinel(address, settings, network)
 
 
-def _check_query(url: str) -> None:
-    for name, _ in parse_qsl(urlsplit(url).query):
-        if name in OBJECTS:
-            msg = f"{name} cannot be given in a URL: make the client yourself"
-            raise ValueError(msg)
+def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:
+    return Redis.from_pool(ConnectionPool(kind, **settings))
 
 
-def _single(url: str) -> Redis:
-    database = urlsplit(url).path.strip("/")
-    if database and not database.isdigit():
-        msg = f"{database!r} is no database number"
-        raise ValueError(msg)
-    driver = Redis.from_url(url.rstrip("/"), **_settings(), socket_keepalive=True)
-    pool = driver.connection_pool
-    if "ssl_server_name" in pool.connection_kwargs:
-        pool.connection_class = _NamedConnection
-    pool.connection_class(**pool.connection_kwargs)  # refuses what no connection knows
-    return driver
+def _login(address: Address) -> dict[str, str]:
+    given = {"username": address.username, "password": address.password}
+    return {name: text for name, text in given.items() if text}
 
 
-class _NamedConnection(SSLConnection):
-    """A connection to a server whose certificate has another name than its address."""
-
-    def __init__(self, *, ssl_server_name: str, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
-        super().__init__(**settings)
-        self._server_name = ssl_server_name
-
-    def _connection_arguments(self) -> Mapping[str, Any]:
-        arguments = cast("Mapping[str, Any]", super()._connection_arguments())
-        return {**arguments, "server_hostname": self._server_name}
+def _place(host: Host) -> dict[str, Any]:
+    return dict(zip(("host", "port"), host, strict=True))
 
 
-def _settings() -> dict[str, Any]:
-    # Retries are ours: an enqueue that is sent again by the driver would meet itself as a conflict.
-    return {
-        "protocol": 2,
-        "max_connections": 2**31,
-        "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": None,  # see `answered`
-        "retry": Retry(NoBackoff(), 0),
-    }
-
-
-def _cluster(url: str) -> RedisCluster:
+def _cluster(address: Address, settings: Mapping[str, Any], network: type) -> RedisCluster:
     # A slot that moves is followed without these. Sent again by the driver, a dequeue whose answer
     # was lost would take other tasks; and its fifth redirection would close all connections, with
     # the answers under way on them.
-    settings = _settings() | {"socket_keepalive": True, "reinitialize_steps": 0}
-    parts = urlsplit(url.replace("-cluster", "", 1).rstrip("/"))
-    login, at, hosts = parts.netloc.rpartition("@")
-    first, *others = hosts.split(",")
-    settings["startup_nodes"] = [_node(host) for host in others]
-    return RedisCluster.from_url(parts._replace(netloc=login + at + first).geturl(), **settings)
+    client = {name: value for name, value in settings.items() if name in OF_A_CLUSTER}
+    connection = {name: value for name, value in settings.items() if name not in OF_A_CLUSTER}
+    connection["connection_class"] = network
+    return Cluster(address.hosts, connection=connection, reinitialize_steps=0, **client)
 
 
-def _node(address: str) -> ClusterNode:
-    host, _, port = address.rpartition(":")
-    return ClusterNode(host, int(port))
-
-
-def _sentinel(url: str) -> Redis:
+def _sentinel(address: Address, settings: Mapping[str, Any], network: type) -> Redis:
     """Return a client of the primary that the sentinels name.
 
     As in the reference's URIs, a password before the ``@`` is the sentinels'; the Redis user and
-    password are the query's ``username`` and ``password``. The primary's name is ``master``.
+    password are the query's ``username`` and ``password``. All else is for both, but for the
+    primary's name, ``master``, and the database.
     """
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    tls = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    login = _settings() | tls | _sentinel_login(credentials)
-    addresses = [_address(host) for host in hosts.split(",")]
-    settings = _settings() | tls | {"db": int(parts.path.strip("/") or 0)}
-    settings |= {name: query[name] for name in ("username", "password") if name in query}
-    make_sentinels: Any = Sentinel  # redis-py is typed only in part
-    sentinels = make_sentinels(addresses, sentinel_kwargs=login)
-    return cast("Redis", sentinels.master_for(query.get("master", "mymaster"), **settings))
-
-
-def _sentinel_login(credentials: str) -> dict[str, Any]:
-    if not credentials:
-        return {}
-    user, _, password = credentials.partition(":")
-    return {"password": unquote(password)} | ({"username": unquote(user)} if user else {})
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", "26379")
-    if not host:
-        msg = "no sentinel is named"
-        raise ValueError(msg)
-    return host, int(port)
+    ours = dict(settings)
+    name = ours.pop("master", None) or "mymaster"
+    theirs = {key: value for key, value in ours.items() if key not in OF_REDIS} | _login(address)
+    sentinels = Sentinels([_client(network, theirs | _place(host)) for host in address.hosts])
+    ours["connection_class"] = TlsPrimaryConnection if address.tls else PrimaryConnection
+    make_pool: Any = SentinelConnectionPool  # redis-py is typed only in part
+    return Redis.from_pool(make_pool(name, sentinels, **ours))

@@ -115,22 +115,22 @@ async def _leave(driver: Driver) -> None:
 
 def translated(error: Exception) -> BrokerError:
     """Return our error for the driver's *error*, which becomes its cause."""
-    text = str(error) or _NO_WORDS.get(type(error), type(error).__name__)
-    if isinstance(error, driver_errors.MovedError):
-        text = _MOVED  # the driver's text is the bare number of the slot
+    text = str(error)
     said = (ours for words, ours in _WORDS if words in text)
     meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
     kind = next(chain(said, meant), BrokerError)
-    ours = kind(f"Redis: {_plain(text)}")
+    remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if words in text), "")
+    ours = kind(f"Redis: {reason(error)}{remedy}")
     ours.__cause__ = error
     return ours
 
 
-def _plain(text: str) -> str:
-    """Return the driver's *text* without its repetitions, and with what to do about it."""
-    plain = _CONNECTING.sub(_not_connected, text).partition(" : <")[0].rstrip(". ")
-    remedy = next((remedy for words, remedy in _REMEDIES if words in text), "")
-    return f"{plain} ({remedy})" if remedy else plain
+def reason(error: Exception) -> str:
+    """Return what the driver's *error* says, without its repetitions."""
+    if isinstance(error, driver_errors.MovedError):
+        return _MOVED  # the driver's text is the bare number of the slot
+    text = str(error) or _NO_WORDS.get(type(error), type(error).__name__)
+    return _CONNECTING.sub(_not_connected, text).partition(" : <")[0].rstrip(". ")
 
 
 def _not_connected(found: re.Match[str]) -> str:

@@ -1,0 +1,264 @@
+"""Who answers is found among several, and looking a name up waits in no pool of others."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from pyasynq.broker import connect
+from pyasynq.broker.redis import dialing
+from pyasynq.broker.redis.dialing import dial, first_of, look_up
+from pyasynq.errors import BrokerUnavailableError
+from tests.servers import RedisServer, free_port
+from tests.waiting import wait_until
+
+SOON_S = 0.01
+NEVER_S = 3600.0
+NAME = "redis.example.org"
+
+
+class Attempts:
+    """Attempts by name, which end when a test says so."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+        self.ends = {name: asyncio.get_running_loop().create_future() for name in names}
+
+    def each(self) -> list[Callable[[], Any]]:
+        return [lambda name=name: self._attempt(name) for name in self.names]
+
+    async def _attempt(self, name: str) -> str:
+        self.begun.append(name)
+        try:
+            return await self.ends[name]
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+
+
+# -- the first of several --------------------------------------------------------------------------
+
+
+async def test_a_first_that_answers_is_asked_alone() -> None:
+    attempts = Attempts("a", "b")
+    attempts.ends["a"].set_result("here")
+    assert await first_of(attempts.each(), head_start_s=NEVER_S) == "here"
+    assert attempts.begun == ["a"]
+
+
+async def test_the_next_is_asked_at_once_when_one_fails() -> None:
+    attempts = Attempts("a", "b")
+    attempts.ends["a"].set_exception(OSError("no"))
+    attempts.ends["b"].set_result("here")
+    assert await first_of(attempts.each(), head_start_s=NEVER_S) == "here"
+
+
+async def test_the_next_is_asked_soon_when_one_hangs() -> None:
+    attempts = Attempts("a", "b", "c")
+    attempts.ends["c"].set_result("here")
+    assert await first_of(attempts.each(), head_start_s=SOON_S) == "here"
+    assert (attempts.begun, attempts.cancelled) == (["a", "b", "c"], ["a", "b"])
+
+
+async def test_one_that_is_slow_may_still_be_the_first() -> None:
+    attempts = Attempts("a", "b")
+    asked = asyncio.create_task(first_of(attempts.each(), head_start_s=SOON_S))
+    await wait_until(lambda: attempts.begun == ["a", "b"])
+    attempts.ends["a"].set_result("slow")
+    assert await asked == "slow"
+
+
+async def test_when_all_fail_it_is_told_why_each_did() -> None:
+    attempts = Attempts("a", "b", "c")
+    attempts.ends["b"].set_exception(no := OSError("no"))
+    attempts.ends["c"].cancel()
+    found: Any = await first_of(attempts.each(), head_start_s=SOON_S, patience_s=5 * SOON_S)
+    assert [type(error) for error in found] == [TimeoutError, OSError, TimeoutError]
+    assert found[1] is no
+
+
+async def test_what_succeeds_together_with_the_first_is_discarded() -> None:
+    attempts = Attempts("a", "b")
+    discarded: list[object] = []
+    asked = asyncio.create_task(
+        first_of(attempts.each(), head_start_s=SOON_S, discard=discarded.append)
+    )
+    await wait_until(lambda: attempts.begun == ["a", "b"])
+    attempts.ends["b"].set_result("b")
+    attempts.ends["a"].set_result("a")
+    assert (await asked, discarded) == ("a", ["b"])
+
+
+async def test_whoever_gives_up_leaves_nothing_under_way() -> None:
+    attempts = Attempts("a", "b")
+    asked = asyncio.create_task(first_of(attempts.each(), head_start_s=SOON_S))
+    await wait_until(lambda: attempts.begun == ["a", "b"])
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert (asked.cancelled(), sorted(attempts.cancelled)) == (True, ["a", "b"])
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+class Resolver:
+    """Stands for the system's, whose answers a test holds back."""
+
+    def __init__(self, places: list[tuple[Any, ...]]) -> None:
+        self.places = places
+        self.asked: list[str] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def getaddrinfo(self, host: str, *_: object, flags: int = 0, **__: object) -> object:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        self.asked.append(host)
+        self.may_answer.wait()
+        return self.places
+
+
+def place(port: int, *, family: int = socket.AF_INET, host: str = "127.0.0.1") -> tuple[Any, ...]:
+    """Return what the resolver says of an address."""
+    rest = () if family == socket.AF_INET else (0, 0)
+    return (family, socket.SOCK_STREAM, 0, "", (host, port, *rest))
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    """Yield what the names are looked up in; it knows none."""
+    resolver = Resolver([])
+    monkeypatch.setattr(dialing.socket, "getaddrinfo", resolver.getaddrinfo)
+    yield resolver
+    resolver.may_answer.set()
+
+
+@pytest.fixture(scope="module")
+def server_with_port() -> Iterator[RedisServer]:
+    with RedisServer(port=free_port()) as server:
+        yield server
+
+
+@contextmanager
+def full_pool() -> Generator[None]:
+    """Fill the event loop's own pool, as handlers do that call `asyncio.to_thread`."""
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(pool)
+        loop.run_in_executor(None, end.wait)
+        yield
+        end.set()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_redis_is_reached_while_handlers_fill_the_pool(
+    host: str, server_with_port: RedisServer
+) -> None:
+    broker = connect(f"redis://{host}:{server_with_port.port}")
+    with full_pool():
+        await broker.ping()
+    await broker.aclose()
+
+
+async def test_a_name_that_does_not_exist_is_told() -> None:
+    broker = connect("redis://no-such-host.invalid")
+    with pytest.raises(BrokerUnavailableError, match=r"at no-such-host\.invalid:6379"):
+        await broker.ping()
+    await broker.aclose()
+
+
+async def test_a_name_that_cannot_be_one_is_told() -> None:
+    broker = connect(f"redis://{'a' * 64}.example.org")
+    with pytest.raises(BrokerUnavailableError):
+        await broker.ping()
+    await broker.aclose()
+
+
+async def test_those_who_ask_for_a_name_together_share_the_answer(resolver: Resolver) -> None:
+    resolver.places = [place(1)]
+    resolver.may_answer.clear()
+    first, second = (asyncio.create_task(look_up(NAME, 1)) for _ in range(2))
+    await wait_until(lambda: resolver.asked)
+    first.cancel()
+    resolver.may_answer.set()
+    assert await second == [(socket.AF_INET, ("127.0.0.1", 1))]
+    assert resolver.asked == [NAME]
+
+
+async def test_a_name_is_looked_up_again_for_the_next_who_asks(resolver: Resolver) -> None:
+    resolver.places = [place(1)]
+    await look_up(NAME, 1)
+    resolver.places = [place(2)]
+    assert await look_up(NAME, 1) == [(socket.AF_INET, ("127.0.0.1", 2))]
+
+
+async def test_without_a_thread_to_look_it_up_a_name_is_unknown_for_now(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    resolver.places = [place(1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await look_up(NAME, 1)
+    assert await look_up(NAME, 1)
+
+
+# -- sockets ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def black_hole() -> Generator[tuple[str, int]]:
+    """Yield an address that answers nothing: nobody accepts, and no more may wait."""
+    with closing(socket.socket()) as listener, closing(socket.socket()) as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting.connect(address)
+        yield address
+
+
+async def test_the_next_address_of_a_name_is_tried_when_one_hangs(
+    resolver: Resolver, server_with_port: RedisServer
+) -> None:
+    with black_hole() as (_, port):
+        resolver.places = [place(port), place(server_with_port.port)]
+        with closing(await dial(NAME, 6379)) as connected:
+            assert connected.getpeername()[1] == server_with_port.port
+
+
+async def test_the_next_address_of_a_name_is_tried_when_one_refuses(
+    resolver: Resolver, server_with_port: RedisServer
+) -> None:
+    refusing = place(free_port(), family=socket.AF_INET6, host="::1")
+    resolver.places = [refusing, place(server_with_port.port)]
+    with closing(await dial(NAME, 6379)) as connected:
+        assert connected.getpeername()[1] == server_with_port.port
+
+
+async def test_a_name_whose_addresses_all_refuse_is_refused(resolver: Resolver) -> None:
+    resolver.places = [place(free_port()), place(free_port())]
+    with pytest.raises(ConnectionRefusedError):
+        await dial(NAME, 6379)
+
+
+def test_another_event_loop_reaches_redis_too(server_with_port: RedisServer) -> None:
+    async def ping() -> None:
+        broker = connect(f"redis://localhost:{server_with_port.port}")
+        await broker.ping()
+        await broker.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ping())
