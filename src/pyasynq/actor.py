@@ -4,6 +4,7 @@ Servers and schedulers are made of actors.
 """
 
 import asyncio
+import functools
 import logging
 import random
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from pyasynq.clock import Clock
+from pyasynq.endings import finish
 from pyasynq.errors import BrokerError
 
 log = logging.getLogger("pyasynq.actor")
@@ -175,7 +177,10 @@ async def dismiss(jobs: Iterable[asyncio.Task[None]]) -> None:
     Once may not be enough: on Python 3.11 ``wait_for``, which the driver uses, can swallow a
     cancellation that comes together with its result.
     """
-    left = set(jobs)
+    await finish(functools.partial(_dismiss, set(jobs)))
+
+
+async def _dismiss(left: set[asyncio.Task[None]]) -> None:
     while left:
         for job in left:
             job.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, 
 from pyasynq.broker import Broker, EnqueuePath, connect
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe, size_of
+from pyasynq.endings import finish
 from pyasynq.errors import (
     ClientClosedError,
     OptionError,
@@ -175,10 +176,7 @@ class Client:
             await self._home.call(self.aclose)
             return
         self._closed = True
-        try:
-            await self._gathered.finished()
-        finally:
-            await self._broker.aclose()
+        await finish(self._close)
 
     async def __aenter__(self) -> Self:
         """Belong to this event loop, whoever makes the first call."""
@@ -188,6 +186,12 @@ class Client:
     async def __aexit__(self, *_exc: object) -> None:
         """Close the client."""
         await self.aclose()
+
+    async def _close(self) -> None:
+        try:
+            await self._gathered.finished()
+        finally:
+            await self._broker.aclose()
 
     def _elsewhere(self) -> Home | None:
         """Return the loop in which a call has to be made, if it is not this one."""
@@ -275,7 +279,7 @@ class _Gathered:
 
     async def finished(self) -> None:
         if self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer])
 
     async def _write(self) -> None:
         try:

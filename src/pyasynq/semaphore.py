@@ -5,16 +5,19 @@ Source:
 """
 
 import asyncio
+import functools
 import logging
 import random
 import secrets
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from pyasynq.broker import MARKS, Broker, Token, connect
 from pyasynq.clock import Clock
+from pyasynq.endings import finish
 from pyasynq.errors import (
     BrokerError,
     NoTokenError,
@@ -136,7 +139,7 @@ class Semaphore:
         self._takers.pop(token.holder, None)
         if not self._tokens:
             self._stop_renewing()
-        if not await self._broker.semaphores.release(token):
+        if not await finish(functools.partial(self._broker.semaphores.release, token)):
             log.warning("a token of semaphore %r was lost before it was released", self.scope)
 
     async def aclose(self) -> None:
@@ -144,12 +147,7 @@ class Semaphore:
         self._stop_renewing()
         tokens, self._tokens = self._tokens, {}
         self._takers.clear()
-        try:
-            for token in tokens.values():
-                await self._broker.semaphores.release(token)
-            await asyncio.gather(*self._leaving)
-        finally:
-            await self._broker.aclose()
+        await finish(functools.partial(self._close, tokens.values()))
 
     async def __aenter__(self) -> Self:
         """Wait for a token."""
@@ -159,6 +157,16 @@ class Semaphore:
     async def __aexit__(self, *_exc: object) -> None:
         """Give the token back."""
         await self.release()
+
+    async def _close(self, tokens: Iterable[Token]) -> None:
+        given_back = (self._broker.semaphores.release(token) for token in tokens)
+        try:
+            answers = await asyncio.gather(*given_back, *self._leaving, return_exceptions=True)
+        finally:
+            await self._broker.aclose()
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def _take(self, token: Token) -> bool:
         held = self._tokens.get(token.holder)

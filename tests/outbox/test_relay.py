@@ -1,10 +1,12 @@
 """Rows become tasks soon after their commit, and wait while something is away."""
 
+import asyncio
 import logging
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import anyio
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import create_engine, insert, text
@@ -53,6 +55,30 @@ async def test_a_commit_wakes_the_relay_in_the_same_process(
         task_id = await write(outbox, engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
     assert await work_off(broker) == [task_id]
+
+
+@only_sqlite
+async def test_a_pass_that_has_begun_ends_though_the_scope_is_cancelled(
+    outbox: Outbox, engine: AsyncEngine, client: Client, broker: Broker, relay: Relay
+) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    send = relay._send
+
+    async def slow(rows: Any) -> Any:  # noqa: ANN401 - as the relay has it
+        begun.set()
+        await goes_on.wait()
+        return await send(rows)
+
+    cast("Any", relay)._send = slow
+    task_id = await write(outbox, engine)
+    with anyio.CancelScope() as scope:
+        async with relay.running():
+            await begun.wait()
+            asyncio.get_running_loop().call_later(0.05, goes_on.set)
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert await work_off(broker) == [task_id]
+    assert await count(outbox, engine) == 0
 
 
 @only_postgresql

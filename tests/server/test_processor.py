@@ -171,12 +171,13 @@ async def test_a_task_runs_once_more_than_its_retries(
     ("error", "text"),
     [
         (SystemExit(3), "RuntimeError: the handler called exit(3)"),
+        (GeneratorExit("x"), "RuntimeError: the handler raised GeneratorExit('x')"),
         (ValueError(), "ValueError"),
         (ValueError("\udcff"), "ValueError: ?"),
         (ValueError("x" * 100_000), "ValueError: " + "x" * 8180),
         (StopIteration(), "RuntimeError: coroutine raised StopIteration"),
     ],
-    ids=["exit", "no text", "no UTF-8", "too long", "stop"],
+    ids=["exit", "generator exit", "no text", "no UTF-8", "too long", "stop"],
 )
 async def test_whatever_a_handler_raises_is_written_as_text(
     error: BaseException, text: str, client: Client, redis_url: str, queue: QueueView

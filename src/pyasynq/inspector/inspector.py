@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack
 
 from pyasynq.broker import Broker, Found, Place, Removed, Spot, Updated, connect
 from pyasynq.compose import changed
+from pyasynq.endings import finish
 from pyasynq.errors import (
     DuplicateTaskError,
     OptionError,
@@ -94,7 +95,7 @@ class Inspector:
 
     async def aclose(self) -> None:
         """Close the connections this inspector opened."""
-        await self._broker.aclose()
+        await finish(self._broker.aclose)
 
     # -- queues ------------------------------------------------------------------------------------
 

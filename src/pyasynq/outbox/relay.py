@@ -7,6 +7,7 @@ the task is done by then.
 """
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -22,6 +23,7 @@ from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
 from pyasynq.broker import Refusal
 from pyasynq.client import Client
 from pyasynq.clock import Clock
+from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox
@@ -115,11 +117,7 @@ class Relay:
         try:
             yield self
         finally:
-            self._stopped.set()
-            self._woken.set()
-            await asyncio.wait([job], timeout=PATIENCE_S)
-            await dismiss([job])
-            self._stopped.clear()
+            await finish(functools.partial(self._end, job))
 
     async def run(self) -> None:
         """Relay until cancelled, or until the block of `running` ends."""
@@ -138,8 +136,10 @@ class Relay:
 
     async def aclose(self) -> None:
         """Close the client and the engine, for a program that has them for this relay alone."""
-        await self._client.aclose()
-        await self._engine.dispose()
+        try:
+            await self._client.aclose()
+        finally:
+            await finish(self._engine.dispose)
 
     async def step(self) -> None:
         """Move all rows that can be moved now.
@@ -155,6 +155,14 @@ class Relay:
             failed |= errors
         if failed:
             raise next(iter(failed.values()))
+
+    async def _end(self, job: asyncio.Task[None]) -> None:
+        """Let a pass that has begun end."""
+        self._stopped.set()
+        self._woken.set()
+        await asyncio.wait([job], timeout=PATIENCE_S)
+        await dismiss([job])
+        self._stopped.clear()
 
     async def _work(self) -> None:
         backoff = Backoff()

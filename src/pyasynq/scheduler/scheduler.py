@@ -1,14 +1,16 @@
 """The scheduler: entries, and the actors that enqueue and show them."""
 
 import asyncio
+import functools
 import logging
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import connect, shown
+from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, EntryNotFoundError, OptionError, SchedulerStateError
 from pyasynq.options import EnqueueOptions, check_known
 from pyasynq.scheduler.config import Config, SchedulerOptions
@@ -157,10 +159,9 @@ class Scheduler:
                 except BaseException as error:  # noqa: BLE001 - raised again once all is in order
                     failure = error  # inside the group it would come out as an ExceptionGroup
                 self.state = "closed"
-                await self._finish()
-                await dismiss(jobs)
+                await finish(functools.partial(self._end, jobs))
         finally:
-            await self._leave()
+            await finish(self._leave)
         if failure is not None:
             raise failure
 
@@ -176,12 +177,14 @@ class Scheduler:
         """Make `run` return."""
         self._stopped.set()
 
-    async def _finish(self) -> None:
+    async def _end(self, jobs: Iterable[asyncio.Task[None]]) -> None:
+        """Let a tick that is under way end; then dismiss all actors."""
         try:
             async with asyncio.timeout(FINISH_S):
                 await self._ticker.finish()
         except TimeoutError:
             log.warning("a tick that is under way is given up: nobody knows what became of it")
+        await dismiss(jobs)
 
     async def _leave(self) -> None:
         try:

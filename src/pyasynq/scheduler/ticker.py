@@ -49,6 +49,7 @@ class Ticker(Wakeable):
         self._failed: dict[str, BrokerError] = {}
         self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
         self._stepping = asyncio.Lock()
+        self._over = False
 
     def forget(self, entry: Entry) -> None:
         """Have Redis forget *entry*, which was taken away."""
@@ -71,7 +72,9 @@ class Ticker(Wakeable):
 
     async def finish(self) -> None:
         """Return when nothing is under way; nothing is begun any more."""
-        await self._stepping.acquire()
+        if not self._over:
+            await self._stepping.acquire()
+            self._over = True
 
     async def _forget(self) -> None:
         for entry in tuple(self._removed):

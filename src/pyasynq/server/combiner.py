@@ -21,6 +21,7 @@ from typing import Final
 from pyasynq.actor import Backoff, dismiss
 from pyasynq.broker import GroupPath, Member, Refusal, StagedSet
 from pyasynq.compose import Plan
+from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
@@ -60,7 +61,7 @@ class Combiner:
             async with self._held(staged):
                 return await self._attempt(staged)
         except asyncio.CancelledError:
-            await self._put_back(staged)
+            await finish(functools.partial(self._put_back, staged))
             raise
 
     async def _attempt(self, staged: StagedSet) -> bool:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from pyasynq.actor import Link, Running
+from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.server.aggregator import Aggregator
@@ -75,6 +75,7 @@ class Crew:
             *self.processor.wakeups,
             self.processor,
         ]
+        self._jobs: dict[Running, asyncio.Task[None]] = {}
 
     def _recoverer(self, broker: Broker, queue: str) -> Recoverer:
         return Recoverer(
@@ -133,6 +134,11 @@ class Crew:
             wanted.append(Watchdog(self.processor.runs, longest_s=longest_s))
         return wanted
 
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Have every actor work, in *group*."""
+        for actor in self.actors:
+            self._jobs[actor] = group.create_task(kept(actor), name=actor.name)
+
     def stop(self) -> None:
         """Take no more tasks; those that run go on."""
         self.heartbeater.status = "stopped"
@@ -143,27 +149,33 @@ class Crew:
         await self.processor.emptied()
         await self.ledger.written()
 
-    async def drain(self, hurry: asyncio.Event) -> None:
+    async def end(self, hurry: asyncio.Event) -> None:
+        """Let what runs end, or interrupt it; then dismiss all actors."""
+        await self._drain(hurry)
+        await dismiss(self._jobs.values())
+
+    async def _drain(self, hurry: asyncio.Event) -> None:
         """Let handlers and aggregations end, or interrupt them when time is up or *hurry* is set.
 
         Everything else goes on meanwhile: leases are extended and verdicts written.
         """
-        self.stop()
         self.heartbeater.status = "closed"
         finished = asyncio.ensure_future(self._finished())
         hurried = asyncio.ensure_future(hurry.wait())
-        await asyncio.wait(
-            {finished, hurried},
-            timeout=self._config.shutdown_timeout.total_seconds(),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        hurried.cancel()
-        if not finished.done():
-            log.info("running tasks told to stop: %d", len(self.processor.runs))
-            self._interrupt()
-            await asyncio.wait({finished}, timeout=INTERRUPTED_S)
+        try:
+            await asyncio.wait(
+                {finished, hurried},
+                timeout=self._config.shutdown_timeout.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not finished.done():
+                log.info("running tasks told to stop: %d", len(self.processor.runs))
+                self._interrupt()
+                await asyncio.wait({finished}, timeout=INTERRUPTED_S)
+        finally:
+            hurried.cancel()
             finished.cancel()
-            self.processor.abandon()
+        self.processor.abandon()
         await self._flush()
 
     async def _finished(self) -> None:
@@ -178,11 +190,22 @@ class Crew:
             aggregator.interrupt()
 
     async def _flush(self) -> None:
+        written = asyncio.ensure_future(self.ledger.written())
         try:
             async with asyncio.timeout(FLUSH_S):
-                await self.ledger.written()
+                while not written.done():
+                    waits = {written, self._writing()}
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             log.warning("outcomes that could not be written: %d", len(list(self.ledger.leases())))
+        finally:
+            written.cancel()
+
+    def _writing(self) -> asyncio.Task[None]:
+        """Return the ledger's job: another one if somebody has cancelled all tasks of the loop."""
+        if self._jobs[self.ledger].done():
+            self._jobs[self.ledger] = asyncio.create_task(kept(self.ledger), name=self.ledger.name)
+        return self._jobs[self.ledger]
 
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""

@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
@@ -95,16 +96,20 @@ class Processor:
 
     async def run(self) -> None:
         """Take tasks whenever there are free slots, until `stop`."""
-        while not self._stopping:
-            free = await self._slots.wait()
-            counts = self._draw(min(free, self._most))
-            if counts:
-                await self._take(counts)
-                self.passes.finish()
-            else:
-                if not self.wakeups.failing():
-                    self._emptied.set()
-                await self.wakeups.rung()
+        try:
+            while not self._stopping:
+                free = await self._slots.wait()
+                counts = self._draw(min(free, self._most))
+                if counts:
+                    await self._take(counts)
+                    self.passes.finish()
+                else:
+                    if not self.wakeups.failing():
+                        self._emptied.set()
+                    await self.wakeups.rung()
+        except asyncio.CancelledError:
+            self._stopping = True  # nobody begins again
+            raise
 
     def stop(self) -> None:
         """Take no more tasks; those that run go on."""
@@ -204,15 +209,30 @@ class Processor:
         run.started = True
         try:
             await self._handler(run.active)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:  # ends the loop
+            self._slots.release()
+            self.runs.discard(run)
+            self._ledger.add(run.lease, REQUEUE)
             raise
-        except BaseException as error:  # noqa: BLE001 - exit() in a handler must not end the worker
+        except BaseException as error:  # exit() in a handler must not end the worker
+            if isinstance(error, GeneratorExit) and not _runs(run):
+                raise  # the coroutine is closed, and may await nothing more
+            if is_cancellation(error):
+                await self._learn_why(run)
             if run.stop is None or not is_cancellation(error):
                 return as_exception(error)
             stopped = _stop_error(run)
             stopped.__cause__ = error  # its traceback shows where the handler was
             return stopped
         return None
+
+    async def _learn_why(self, run: Run) -> None:
+        """See whether the whole loop ends: then all its tasks are cancelled, that of `run`, too."""
+        if run.stop is None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            if self._stopping:
+                run.stop = Stop.SHUTDOWN
 
     async def _report(self, run: Run, error: Exception) -> None:
         """Call the user's ``on_error``; what it raises is logged (D40)."""
@@ -290,6 +310,14 @@ def _time_s(lease: Lease) -> float:
         return message.timeout or UNTOLD_S
     left_s = message.deadline - lease.taken_at_s
     return min(left_s, message.timeout) if message.timeout else left_s
+
+
+def _runs(run: Run) -> bool:
+    """Tell whether *run* is what the loop runs now."""
+    try:
+        return asyncio.current_task() is run.job
+    except RuntimeError:
+        return False
 
 
 def _stop_error(run: Run) -> Exception:

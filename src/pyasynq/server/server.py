@@ -1,6 +1,7 @@
 """The worker: all actors in one TaskGroup, started and stopped together."""
 
 import asyncio
+import functools
 import logging
 import signal
 from collections.abc import AsyncGenerator
@@ -8,8 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
-from pyasynq.actor import dismiss, kept
 from pyasynq.broker import connect, shown
+from pyasynq.endings import finish
 from pyasynq.errors import OptionError, ServerStateError, seconds
 from pyasynq.options import check_known
 from pyasynq.server.config import Config, ServerOptions
@@ -98,16 +99,16 @@ class Server:
         failure: BaseException | None = None
         try:
             async with self._config.lifespan(), asyncio.TaskGroup() as group:
-                jobs = [group.create_task(kept(actor), name=actor.name) for actor in crew.actors]
+                crew.start(group)
                 try:
                     yield self
                 except BaseException as error:  # noqa: BLE001 - raised again once all is in order
                     failure = error  # inside the group it would come out as an ExceptionGroup
                 self.state = "closed"
-                await crew.drain(self._hurry)
-                await dismiss(jobs)
+                crew.stop()
+                await finish(functools.partial(crew.end, self._hurry), hurry=self._hurry.set)
         finally:
-            await self._leave(crew)
+            await finish(functools.partial(self._leave, crew))
         if failure is not None:
             raise failure
 
