@@ -35,6 +35,7 @@ from pyasynq.errors import (
     TaskNotFoundError,
     TaskStateError,
     TaskTimeoutError,
+    WorkerCrashedError,
 )
 
 SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
@@ -159,6 +160,7 @@ def test_an_option_error_cuts_a_long_value() -> None:
         ),
         (TaskCanceledError(), {}, "context canceled"),
         (LeaseExpiredError(), {}, "asynq: task lease expired"),
+        (WorkerCrashedError(3), {"crashes": 3}, "crashed its worker 3 times in a row"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

@@ -26,6 +26,8 @@ from pyasynq.settle import (
     RetryPolicy,
     Verdict,
     error_text,
+    is_suspect,
+    recover,
     settle,
 )
 
@@ -233,6 +235,51 @@ def test_the_text_of_a_large_group_has_an_end() -> None:
     text = error_text(group(*(ValueError("x" * 10_000 + str(n)) for n in range(100))))
     assert text.endswith("; and 90 more")
     assert len(text) < 6_000
+
+
+# -- crashes ---------------------------------------------------------------------------------------
+
+LOST = "asynq: task lease expired"
+
+
+def recovered(message: TaskMessage, crashes: int, *, most: int = 3) -> Verdict:
+    return recover(message, crashes=crashes, most=most, now=NOW, policy=FAILS)
+
+
+def test_after_a_first_crash_a_task_runs_again_at_once_and_has_spent_a_retry() -> None:
+    assert recovered(a_message(), 1) == Retry(
+        message=failed_message(LOST, retried=1), at=NOW, failed=True, crashes=1
+    )
+
+
+def test_after_a_second_crash_in_a_row_a_task_waits_for_its_delay() -> None:
+    assert recovered(a_message(retried=1), 2) == Retry(
+        message=failed_message(LOST, retried=2), at=NOW + MINUTE, failed=True, crashes=2
+    )
+
+
+def test_a_task_that_crashed_as_often_as_it_may_is_given_up_and_says_so() -> None:
+    assert recovered(a_message(retry=25, retried=2), 3) == Archive(
+        message=failed_message("crashed its worker 3 times in a row", retry=25, retried=2)
+    )
+
+
+def test_a_crashed_task_without_retries_left_is_given_up_as_in_asynq() -> None:
+    assert recovered(a_message(retry=1, retried=1), 2) == Archive(
+        message=failed_message(LOST, retry=1, retried=1)
+    )
+
+
+@pytest.mark.parametrize(("retried", "crashes"), [(2, 2), (3, 1)])
+def test_a_crashed_task_that_the_next_crash_gives_up_is_a_suspect(
+    retried: int, crashes: int
+) -> None:
+    assert is_suspect(a_message(retry=3, retried=retried), crashes=crashes, most=3)
+
+
+@pytest.mark.parametrize(("retried", "crashes"), [(0, 0), (3, 0), (1, 1)])
+def test_another_task_is_no_suspect(retried: int, crashes: int) -> None:
+    assert not is_suspect(a_message(retry=3, retried=retried), crashes=crashes, most=3)
 
 
 # -- signals ---------------------------------------------------------------------------------------

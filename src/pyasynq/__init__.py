@@ -41,6 +41,7 @@ from pyasynq.errors import (
     TaskNotFoundError,
     TaskStateError,
     TaskTimeoutError,
+    WorkerCrashedError,
 )
 from pyasynq.info import (
     ClusterNode,
@@ -125,6 +126,7 @@ __all__ = [
     "TaskStateError",
     "TaskTimeoutError",
     "TypedTask",
+    "WorkerCrashedError",
     "WorkerInfo",
     "current_task",
 ]

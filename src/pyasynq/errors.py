@@ -32,7 +32,8 @@ PyasynqError
 ├── TaskTimeoutError                  the task's timeout or deadline has passed
 │   └── DeadlinePassedError           it had passed before the task was begun
 ├── TaskCanceledError                 an operator canceled the task
-└── LeaseExpiredError                 the worker lost the task's lease
+├── LeaseExpiredError                 the worker lost the task's lease
+└── WorkerCrashedError                workers died with the task again and again
 
 SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree
 """
@@ -426,6 +427,19 @@ class LeaseExpiredError(PyasynqError):
     def __init__(self) -> None:
         """Use the reference's words, which operators search for."""
         super().__init__("asynq: task lease expired")
+
+
+class WorkerCrashedError(PyasynqError):
+    """Workers died, or lost the task's lease, each time they ran the task.
+
+    Attributes:
+        crashes: How often in a row.
+    """
+
+    def __init__(self, crashes: int) -> None:
+        """Say how often."""
+        self.crashes = crashes
+        super().__init__(f"crashed its worker {crashes} time{'' if crashes == 1 else 's'} in a row")
 
 
 class SkipRetry(Exception):

@@ -11,11 +11,13 @@ import msgspec
 
 from pyasynq.errors import (
     DeadlinePassedError,
+    LeaseExpiredError,
     PayloadError,
     RetryIn,
     RevokeTask,
     SkipRetry,
     Snooze,
+    WorkerCrashedError,
 )
 from pyasynq.message import TaskMessage, revised
 from pyasynq.options import LATEST, LONGEST
@@ -33,11 +35,21 @@ class Complete(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """Try the task again at *at*; *failed* says whether it counts as a failure."""
+    """Try the task again at *at*.
+
+    Attributes:
+        message: The task.
+        at: When.
+        failed: Whether it counts as a failure.
+        crashes: Workers that died with the task, in a row; 0 once it has ended by itself.
+        unknown: No worker that took the task knew its type.
+    """
 
     message: TaskMessage
     at: datetime
     failed: bool
+    crashes: int = 0
+    unknown: bool = False
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +126,46 @@ def _succeeded(message: TaskMessage, *, now: datetime) -> Done | Complete:
         return DONE
     kept = timedelta(seconds=min(message.retention, LONGEST_S))
     return Complete(message=revised(message, completed_at=now), expires_at=_after(now, kept))
+
+
+def recover(
+    message: TaskMessage, *, crashes: int, most: int, now: datetime, policy: RetryPolicy
+) -> Retry | Archive:
+    """Return what becomes of *message*, whose worker is gone and has begun to run it.
+
+    Args:
+        message: The task that was running.
+        crashes: Workers that are gone with it, in a row; the delay keeps those apart that were
+            together in the second of them.
+        most: How many of them the task may have.
+        now: Current time, UTC.
+        policy: Delay from the second crash on; the first was the lease's end.
+
+    Source:
+        Protocol section 6.9 (asynq v0.26.0 ``recoverer.recoverLeaseExpiredTasks``).
+
+    Differs:
+        There a task may crash as many workers as it has retries, and takes others with it (D66).
+    """
+    lost = LeaseExpiredError()
+    given_up = crashes >= most
+    if given_up or message.retried >= message.retry:
+        error = WorkerCrashedError(crashes) if given_up else lost
+        return Archive(message=revised(message, error=error_text(error), failed_at=now))
+    delay = policy.delay(message.retried, lost, message) if crashes > 1 else timedelta(0)
+    return Retry(
+        message=revised(
+            message, retried=message.retried + 1, error=error_text(lost), failed_at=now
+        ),
+        at=_after(now, delay),
+        failed=True,
+        crashes=crashes,
+    )
+
+
+def is_suspect(message: TaskMessage, *, crashes: int, most: int) -> bool:
+    """Return whether one more crash gives *message* up, after *crashes* in a row."""
+    return crashes > 0 and (crashes >= most - 1 or message.retried >= message.retry)
 
 
 def _failed(

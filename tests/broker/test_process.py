@@ -1,12 +1,14 @@
 """Every broker lends a task to one worker at a time, and hears what became of it from that one."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from pyasynq.broker import Broker, Lease
+from pyasynq.broker import Broker, Lease, Place
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
-from pyasynq.settle import DONE, REQUEUE, Archive, Verdict
+from pyasynq.settle import DONE, REQUEUE, Archive, Retry, Verdict
+from pyasynq.states import Order, TaskState
 from tests.broker.making import (
     LEASE_S,
     OWNER,
@@ -25,6 +27,8 @@ from tests.broker.making import (
     take,
 )
 from tests.waiting import wait_until
+
+LONG_AGO = datetime(2001, 9, 9, tzinfo=UTC)
 
 # -- dequeue ---------------------------------------------------------------------------------------
 
@@ -183,6 +187,81 @@ async def test_a_refused_verdict_leaves_the_task_to_its_new_worker(broker: Broke
     (held,) = await take(broker, owner="server/2")
     await settle(broker, lost, DONE)
     assert await settle(broker, held, DONE) is True
+
+
+async def crash(broker: Broker, lease: Lease, crashes: int) -> None:
+    """Put the task of *lease* back as a recoverer does."""
+    verdict = Retry(message=lease.message, at=LONG_AGO, failed=True, crashes=crashes)
+    assert await settle(broker, lease, verdict)
+    await broker.maintenance.forward("q")
+
+
+async def test_the_next_worker_learns_how_often_a_task_has_crashed(broker: Broker) -> None:
+    await crash(broker, await a_lease(broker), 2)
+    await enqueue(broker, a_pending("2"))
+    leases = await take(broker, 2)
+    assert {lease.id: lease.crashes for lease in leases} == {"1": 2, "2": 0}
+
+
+async def test_a_recoverer_learns_how_often_a_task_has_crashed(broker: Broker) -> None:
+    await crash(broker, await a_lease(broker), 2)
+    (held,) = await take(broker, lease_s=-1)
+    await broker.processing.begin(held)
+    (lease,) = (await broker.maintenance.expired("q")).leases
+    assert (lease.crashes, lease.begun) == (2, True)
+
+
+async def test_a_recoverer_learns_that_a_crashed_task_was_not_begun(broker: Broker) -> None:
+    await crash(broker, await a_lease(broker), 2)
+    await take(broker, lease_s=-1)
+    (lease,) = (await broker.maintenance.expired("q")).leases
+    assert lease.begun is False
+
+
+async def test_the_begin_of_a_task_that_was_lost_is_refused(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, REQUEUE)
+    assert await broker.processing.begin(lease) is False
+
+
+async def test_a_task_that_fails_by_itself_has_crashed_nobody(broker: Broker) -> None:
+    await crash(broker, await a_lease(broker), 2)
+    (lease,) = await take(broker)
+    await settle(broker, lease, retried(lease, after=timedelta(seconds=-1)))
+    await broker.maintenance.forward("q")
+    (lease,) = await take(broker)
+    assert lease.crashes == 0
+
+
+async def test_a_task_that_goes_back_to_its_queue_has_crashed_as_often_as_before(
+    broker: Broker,
+) -> None:
+    await crash(broker, await a_lease(broker), 2)
+    (lease,) = await take(broker)
+    await settle(broker, lease, REQUEUE)
+    (lease,) = await take(broker)
+    assert lease.crashes == 2
+
+
+async def test_a_task_that_is_run_by_hand_begins_anew(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    verdict = Retry(message=lease.message, at=later, failed=True, crashes=2, unknown=True)
+    await settle(broker, lease, verdict)
+    await broker.inspecting.order(Order.RUN, Place(queue="q", state=TaskState.RETRY), ["1"])
+    (lease,) = await take(broker)
+    assert (lease.crashes, lease.unknown_s) == (0, None)
+
+
+async def test_the_next_worker_learns_for_how_long_nobody_has_known_a_task(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(
+        broker, lease, Retry(message=lease.message, at=LONG_AGO, failed=False, unknown=True)
+    )
+    await broker.maintenance.forward("q")
+    await enqueue(broker, a_pending("2"))
+    leases = await take(broker, 2)
+    assert {lease.id: lease.unknown_s for lease in leases} == {"1": 0, "2": None}
 
 
 async def test_a_requeued_task_is_the_next_to_run(broker: Broker) -> None:

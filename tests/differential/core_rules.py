@@ -172,6 +172,17 @@ def a_recovered_task_runs_at_once(case: Case, difference: Difference) -> bool:
     )
 
 
+def a_recovered_task_has_crashed_a_worker(case: Case, difference: Difference) -> bool:
+    if not isinstance(case.operation, ops.Maintain) or case.operation.what != "recover":
+        return False
+    return (
+        difference.part == "crashes"
+        and task_of(difference) in case.before.members(f"asynq:{{{case.operation.queue}}}:active")
+        and only_python(difference)
+        and difference.python == b"1"
+    )
+
+
 def a_result_is_cleared_when_the_task_is_taken(case: Case, difference: Difference) -> bool:
     if not isinstance(case.operation, ops.Working) or difference.part != "result":
         return False

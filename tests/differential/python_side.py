@@ -144,8 +144,7 @@ class PythonSide:
                     maintenance,
                     self._broker.processing,
                     queue,
-                    dead_server=None,
-                    clock=clock,
+                    config=Config(clock=clock),
                     link=link,
                 )
         await actor.step()

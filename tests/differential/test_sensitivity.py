@@ -188,6 +188,7 @@ async def test_what_an_entry_says_is_accepted(
         pytest.param(RUN_BY_HAND, lambda r: r.hset(TASK, "pending_since", 1), id="D18: long ago"),
         pytest.param(FORWARDED, lambda r: r.sadd(f"{A}groups", "h"), id="D15: another group"),
         pytest.param(RECOVERED, lambda r: r.zincrby(f"{A}retry", 9, "1"), id="D32: a delay"),
+        pytest.param(RECOVERED, lambda r: r.hset(TASK, "crashes", 2), id="D66: another count"),
         pytest.param(TAKEN_AGAIN, lambda r: r.hset(TASK, "result", "x"), id="D38: a new result"),
         pytest.param(TAKEN, lambda r: r.hset(TASK, "owner", "x@9"), id="D29: another lease"),
         pytest.param(EMPTIED, lambda r: r.set(f"{A}processed", 1), id="D23: a key that stays"),

@@ -11,9 +11,11 @@ from pyasynq import Client, Task, TaskInfo
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.queues import QueueView
+from tests.servers import RedisServer
 from tests.waiting import wait_until
 
 APP = "tests.e2e.apps.recording:app"
+CRASHING = "tests.e2e.apps.crashing:app"
 
 
 async def enqueue(client: Client, type: str, count: int, payload: bytes = b"{}") -> list[str]:
@@ -65,6 +67,19 @@ async def test_the_tasks_of_a_killed_child_run_again_within_three_seconds(
         await wait_until(lambda: set(recording.ids("ended")) == lost, 15)
     assert max(note.at for note in recording.notes("ended")) - killed_at < 3
     assert lost < set(ids)
+
+
+async def test_a_task_that_kills_its_workers_is_given_up_alone(
+    client: Client, queue: QueueView, own_redis: RedisServer
+) -> None:
+    await client.enqueue_many([Task("work", b"{}", max_retry=3) for _ in range(4)])
+    await client.enqueue(Task("kill", b"{}", max_retry=3), task_id="poison")
+    environ = {"CRASHING_REDIS": own_redis.url}
+    async with worker(CRASHING, "-p", "1", "-c", "5", environ=environ):
+        await wait_until(lambda: _only_archived(queue), 45)
+    assert await queue.ids("archived") == ["poison"]
+    message = await queue.message("poison")
+    assert (message.retried, message.error_msg) == (2, "crashed its worker 3 times in a row")
 
 
 async def test_a_worker_that_is_told_to_end_ends_its_tasks_first(
@@ -140,3 +155,8 @@ async def test_two_of_everything_do_each_task_once(
 
 async def _none(queue: QueueView, state: str) -> bool:
     return not await queue.ids(state)
+
+
+async def _only_archived(queue: QueueView) -> bool:
+    left = [await queue.ids(state) for state in ("pending", "active", "retry")]
+    return left == [[], [], []]

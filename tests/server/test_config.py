@@ -31,6 +31,8 @@ URL = "redis://127.0.0.1:6379"
         ("server_id", " "),
         ("server_id", "x" * 256),
         ("replaces", ""),
+        ("max_crashes", 0),
+        ("max_crashes", 1001),
         ("lease", timedelta(seconds=9)),
         ("shutdown_timeout", timedelta(seconds=-1)),
         ("health_check_interval", timedelta()),

@@ -49,6 +49,9 @@ class Path:
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         raise NotImplementedError
 
+    async def begin(self, lease: Lease) -> bool:
+        raise NotImplementedError
+
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         raise NotImplementedError
 

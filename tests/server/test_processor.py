@@ -25,7 +25,8 @@ from pyasynq import (
     TaskInfo,
     TaskTimeoutError,
 )
-from pyasynq.broker import Taken
+from pyasynq.broker import Lease, Taken, connect
+from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
@@ -734,6 +735,97 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
     assert handler.ids == [info.id]
     assert await queue.ids("active") == await queue.ids("pending") == []
     assert "dropped 1 ids in 'default'" in caplog.text
+
+
+# -- tasks that crashed their workers --------------------------------------------------------------
+
+
+async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> None:
+    """Enqueue tasks that have been through so many crashes."""
+    await client.enqueue_many([Task("t", task_id=task_id) for task_id in ids], max_retry=5)
+    broker = connect(redis_url)
+    [taken] = await broker.processing.dequeue({"default": len(ids)}, owner="dead/1", lease_s=30)
+    at = datetime(2001, 9, 9, tzinfo=UTC)
+    await broker.processing.settle(
+        [
+            (lease, Retry(message=lease.message, at=at, failed=False, crashes=crashes))
+            for lease in taken.leases
+        ]
+    )
+    await broker.maintenance.forward("default")
+    await broker.aclose()
+
+
+async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await crashed(client, redis_url, 2, "a", "b")
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=10).running(handler):
+        await handler.began()
+        await wait_until(lambda: queue.ids("retry"))
+        waiting = await queue.fields("b")
+        handler.release()
+        await handler.began(2)
+    assert waiting == {"state": "retry", "crashes": "2"}
+    assert (handler.ids, handler.most) == (["a", "b"], 1)
+    assert [task.retried for task in handler.tasks] == [0, 0]
+
+
+async def test_a_task_that_the_next_crash_gives_up_runs_beside_those_that_it_does_not(
+    client: Client, redis_url: str
+) -> None:
+    await crashed(client, redis_url, 2, "a")
+    await crashed(client, redis_url, 1, "b")
+    await client.enqueue(Task("t", task_id="c"))
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=10).running(handler):
+        await handler.began(3)
+        handler.release()
+    assert handler.most == 3
+
+
+async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
+    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crashed(client, redis_url, 1, "a")
+    server = Server(redis_url)
+    path = server._broker.processing
+    begin = path.begin
+
+    async def fail(_lease: Lease) -> bool:
+        monkeypatch.setattr(path, "begin", begin)
+        msg = "cut off"
+        raise BrokerUnavailableError(msg)
+
+    monkeypatch.setattr(path, "begin", fail)
+    handler = Handler(held=True)
+    async with server.running(handler):
+        [task] = await handler.began()
+        fields = await queue.fields("a")
+        handler.release()
+    assert (task.retried, fields["crashes"]) == (0, "1")
+
+
+async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
+    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch, r: Redis
+) -> None:
+    await crashed(client, redis_url, 1, "a")
+    server = Server(redis_url)
+    path = server._broker.processing
+    begin = path.begin
+
+    async def too_late(lease: Lease) -> bool:
+        await r.hset(queue.key("t:a"), "owner", "somebody else")
+        return await begin(lease)
+
+    monkeypatch.setattr(path, "begin", too_late)
+    handler = Handler()
+    async with server.running(handler):
+        await wait_until(lambda: queue.ids("active"))
+        await crew_of(server).processor.finished()
+    assert handler.tasks == []
+    assert (await queue.fields("a"))["state"] == "active"
 
 
 # -- two queues ------------------------------------------------------------------------------------

@@ -3,16 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Unpack
 
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Server, Task
+from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskInfo
 from pyasynq.broker import Broker, connect
+from pyasynq.server import ServerOptions
+from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
 
+HOUR = timedelta(hours=1)
 EXPIRED = "asynq: task lease expired"
 
 
@@ -118,6 +123,122 @@ async def test_a_crashed_task_without_retries_left_is_archived(
         await wait_until(lambda: queue.ids("archived"))
     assert (await queue.message(info.id)).error_msg == EXPIRED
     assert await queue.ids("active") == await queue.ids("lease") == []
+
+
+# -- again and again -------------------------------------------------------------------------------
+
+
+async def die_again(broker: Broker, crashes: int, *, begun: bool = True) -> None:
+    """Die with all tasks, which have been through so many crashes."""
+    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/1", lease_s=30)
+    at = datetime(2001, 9, 9, tzinfo=UTC)
+    back = [
+        (lease, Retry(message=lease.message, at=at, failed=False, crashes=crashes))
+        for lease in taken.leases
+    ]
+    await broker.processing.settle(back)
+    await broker.maintenance.forward("default")
+    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/2", lease_s=-1)
+    for lease in taken.leases if begun else ():
+        assert await broker.processing.begin(lease)
+
+
+async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
+    """Let a server find what is over; what runs again fails."""
+    async with Server(redis_url, **options).running(Handler(RetryIn(HOUR))) as server:
+        await crew_of(server).recoverers[0].step()
+
+
+async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=1)
+    await recover(redis_url, retry_delay=lambda *_: HOUR)
+    assert (await queue.score("retry", info.id) or 0) - time.time() > 3500
+    assert (await queue.fields(info.id))["crashes"] == "2"
+
+
+async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_another(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    infos = await client.enqueue_many([Task("t") for _ in range(30)])
+    await die_again(broker, crashes=1)
+    await recover(redis_url, retry_delay=lambda *_: HOUR)
+    ids = [info.id for info in infos if isinstance(info, TaskInfo)]
+    assert len({await queue.score("retry", task_id) for task_id in ids}) > 4
+
+
+async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_and_says_why(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2)
+    await recover(redis_url)
+    assert await queue.fields(info.id) == {"state": "archived"}
+    assert (await queue.message(info.id)).error_msg == "crashed its worker 3 times in a row"
+
+
+async def test_a_task_may_crash_as_many_workers_as_the_server_says(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2)
+    await recover(redis_url, max_crashes=4, retry_delay=lambda *_: HOUR)
+    assert (await queue.fields(info.id))["crashes"] == "3"
+
+
+async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        recoverer = crew_of(server).recoverers[0]
+        await recoverer.passes.next()
+        with monkeypatch.context() as away:
+            away.setattr(recoverer._maintenance, "repair", _away)
+            with pytest.raises(BrokerUnavailableError):
+                await recoverer.step()
+        server.stop()
+        info = await client.enqueue(Task("t"))
+        await die_again(broker, crashes=2)
+        await recoverer.step()
+    assert await queue.fields(info.id) == {"state": "retry", "crashes": "2"}
+
+
+async def test_a_crashed_task_that_a_dead_worker_had_not_begun_is_as_if_it_had_not_been_taken(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2, begun=False)
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+        fields = await queue.fields(info.id)
+        handler.release()
+    assert (task.retried, fields["crashes"]) == (0, "2")
+
+
+async def test_a_task_that_kills_every_worker_before_it_begins_is_given_up_too(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2, begun=False)
+    async with Server(redis_url).running(Handler()) as server:
+        server.stop()
+        recoverer = crew_of(server).recoverers[0]
+        await recoverer.step()
+        await broker.processing.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
+        await recoverer.step()
+    assert await queue.ids("archived") == [info.id]
+
+
+async def _away(_queue: str) -> int:
+    msg = "gone"
+    raise BrokerUnavailableError(msg)
 
 
 async def test_hundreds_of_crashed_tasks_are_recovered(

@@ -33,9 +33,24 @@ class Lease:
             recoverer, which holds the task as long as its lease is over.
         taken_at_s: Wall clock at the taking, Unix seconds.
         expires_at: End of the lease on the worker's monotonic clock, seconds; moves when extended.
+        crashes: Workers that died with it before, in a row.
+        unknown_s: Seconds since it first found a worker that does not know its type, if none of
+            them has; None if all did.
+        begun: Its handler may have been called. Seen by a recoverer alone, and only of a task that
+            has crashed workers before.
     """
 
-    __slots__ = ("expires_at", "id", "message", "owner", "queue", "taken_at_s")
+    __slots__ = (
+        "begun",
+        "crashes",
+        "expires_at",
+        "id",
+        "message",
+        "owner",
+        "queue",
+        "taken_at_s",
+        "unknown_s",
+    )
 
     def __init__(
         self, message: TaskMessage, task_id: str, owner: str, taken_at_s: float, expires_at: float
@@ -47,6 +62,9 @@ class Lease:
         self.owner = owner
         self.taken_at_s = taken_at_s
         self.expires_at = expires_at
+        self.crashes = 0
+        self.unknown_s: int | None = None
+        self.begun = True
 
 
 class Taken(msgspec.Struct, kw_only=True):
@@ -194,6 +212,10 @@ class ProcessPath(Protocol):
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         """Extend *leases*, in place too; each is answered as `settle` answers."""
+        ...
+
+    async def begin(self, lease: Lease) -> bool:
+        """Note that the handler of a task that has crashed workers is called; False if lost."""
         ...
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:

@@ -45,6 +45,7 @@ UNKNOWN_STOP_S: Final = 30.0
 FLAGS: Final = {
     "broker": ("uri", "--uri"),
     "concurrency": ("concurrency", "--concurrency"),
+    "max_crashes": ("max_crashes", "--max-crashes"),
     "queues": ("queues", "--queues"),
     "shutdown_timeout": ("shutdown_timeout", "--shutdown-timeout"),
 }
@@ -93,6 +94,12 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
         type=duration,
         metavar="TIME",
         help="time running tasks have to end at a stop, 1m30s; the app's when not given, else 8s",
+    )
+    options.value(
+        "--max-crashes",
+        type=whole,
+        metavar="N",
+        help="workers that may die with one task in a row; the app's when not given, else 3",
     )
     options.value(
         "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
@@ -152,7 +159,7 @@ def _check_metrics(words: argparse.Namespace) -> None:
 
 def _server(words: argparse.Namespace) -> "Server":
     given: ServerOptions = {}
-    for name in ("concurrency", "queues", "shutdown_timeout"):
+    for name in ("concurrency", "max_crashes", "queues", "shutdown_timeout"):
         if (value := getattr(words, name)) is not None:
             given[name] = value
     if words.strict:

@@ -45,6 +45,7 @@ GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
 
 MOST_SLOTS: Final = 100_000
 MOST_DELETED: Final = 1000
+MOST_CRASHES: Final = 1000
 HIGHEST_PRIORITY: Final = 1000
 SHORTEST_LEASE: Final = timedelta(seconds=10)
 SHORTEST_GRACE: Final = timedelta(seconds=1)
@@ -74,6 +75,8 @@ class ServerOptions(TypedDict, total=False):
         on_error: Called with the running task and the error of every failed run, before the
             outcome is written.
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
+        max_crashes: Workers that may die with one task in a row, 1 to 1,000, before it is archived;
+            3 when not given.
         lease: How long a silent worker keeps its tasks; 30 s when not given, at least 10 s. Go
             peers write 30 s.
         health_check: Called with None or the error of a ping.
@@ -109,6 +112,7 @@ class ServerOptions(TypedDict, total=False):
     is_failure: IsFailure
     on_error: OnError
     shutdown_timeout: timedelta
+    max_crashes: int
     lease: timedelta
     health_check: HealthCheck
     health_check_interval: timedelta
@@ -138,6 +142,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     is_failure: IsFailure | None = None
     on_error: OnError | None = None
     shutdown_timeout: timedelta = timedelta(seconds=8)
+    max_crashes: int = 3
     lease: timedelta = timedelta(seconds=30)
     health_check: HealthCheck | None = None
     health_check_interval: timedelta = timedelta(seconds=15)
@@ -163,6 +168,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
         """
         check_count("concurrency", self.concurrency, MOST_SLOTS)
+        check_count("max_crashes", self.max_crashes, MOST_CRASHES)
         check_count("janitor_batch_size", self.janitor_batch_size, MOST_DELETED)
         check_name("server_id", self.server_id)
         if self.replaces is not None:

@@ -82,8 +82,7 @@ class Crew:
             broker.maintenance,
             broker.processing,
             queue,
-            dead_server=self._config.replaces,
-            clock=self._config.clock,
+            config=self._config,
             link=self._link,
         )
 

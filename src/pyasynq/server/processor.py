@@ -12,11 +12,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
 from pyasynq.errors import (
+    BrokerError,
     DeadlinePassedError,
     LeaseExpiredError,
     TaskCanceledError,
@@ -32,7 +34,7 @@ from pyasynq.server.failures import as_exception, is_cancellation, log_failure
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
-from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Verdict, settle
+from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
 
 log = logging.getLogger("pyasynq.server")
 
@@ -41,6 +43,10 @@ UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
+
+SHORTEST_APART_S: Final = 0.5
+LONGEST_APART_S: Final = 60.0
+"""A task that may have crashed its workers waits for another as long as that has run, or so."""
 
 # The constructor and not create_task, which costs as much again; where Python can do that, a
 # handler starts at once, without a turn of the loop.
@@ -86,6 +92,7 @@ class Processor:
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix=HANDLER_THREAD)
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
+        self._suspect: Run | None = None
         self._stopping = False
         self._taken = 0
         self._accepted = 0
@@ -175,6 +182,9 @@ class Processor:
         loop = asyncio.get_running_loop()
         now = self._config.clock.monotonic()
         for lease in leases:
+            if lease.crashes and self._puts_off(lease):
+                self._slots.release()
+                continue
             time_s = _time_s(lease)
             ends_at_s = lease.taken_at_s + time_s
             active = ActiveTask(lease, self._path, self._threads, ends_at_s)
@@ -182,8 +192,31 @@ class Processor:
             if time_s <= 0:
                 run.tell(Stop.DEADLINE)
             self.runs.add(run)
+            if lease.crashes and self._is_suspect(lease):
+                self._suspect = run
             self._deadlines.watch(run)
             run.job = _Job(self._run(run), loop=loop)
+
+    def _is_suspect(self, lease: Lease) -> bool:
+        most = self._config.max_crashes
+        return is_suspect(lease.message, crashes=lease.crashes, most=most)
+
+    def _puts_off(self, lease: Lease) -> bool:
+        """Put *lease* back for a moment if the next crash could not be blamed on it alone.
+
+        Of the tasks that one more crash gives up, one runs at a time: with another beside it, the
+        innocent would be given up with the guilty.
+        """
+        suspect = self._suspect
+        if suspect is None or suspect not in self.runs or not self._is_suspect(lease):
+            return False
+        now = self._config.clock.now()
+        running_s = now.timestamp() - suspect.lease.taken_at_s
+        wait_s = min(max(running_s, SHORTEST_APART_S), LONGEST_APART_S) * random.uniform(1, 2)
+        at = now + timedelta(seconds=wait_s)
+        verdict = Retry(message=lease.message, at=at, failed=False, crashes=lease.crashes)
+        self._ledger.add(lease, verdict)
+        return True
 
     async def _run(self, run: Run) -> None:
         run.job = asyncio.current_task()  # an eager one begins before its constructor returns
@@ -208,6 +241,8 @@ class Processor:
             return _stop_error(run)
         run.started = True
         try:
+            if run.lease.crashes:
+                await self._begin(run)
             await self._handler(run.active)
         except KeyboardInterrupt:  # ends the loop
             self._slots.release()
@@ -233,6 +268,22 @@ class Processor:
                 await asyncio.sleep(0)
             if self._stopping:
                 run.stop = Stop.SHUTDOWN
+
+    async def _begin(self, run: Run) -> None:
+        """Note that the handler is called now: whoever dies before that was not killed by it.
+
+        Raises:
+            BrokerError: If Redis does not answer; the task goes back to its queue.
+            LeaseExpiredError: If the task is no longer ours.
+        """
+        try:
+            held = await self._path.begin(run.lease)
+        except BrokerError:
+            run.stop = Stop.SHUTDOWN
+            raise
+        if not held:
+            run.stop = Stop.LEASE_LOST
+            raise LeaseExpiredError
 
     async def _report(self, run: Run, error: Exception) -> None:
         """Call the user's ``on_error``; what it raises is logged (D40)."""

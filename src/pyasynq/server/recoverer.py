@@ -5,35 +5,33 @@ Source:
 
 Differs:
     Looks every 5 s by the Redis clock, in batches; a recovered task spends a retry, as there, but
-    runs again at once: its delay was the lease (D31, D32). Broken messages hide no others (D27).
+    runs again at once: its delay was the lease (D31, D32). A task that loses a second worker in a
+    row waits, so that it does not meet the same tasks again, and is given up after the third (D66).
+    Broken messages hide no others (D27).
 """
 
 import logging
+import math
+import random
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
-from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError, LeaseExpiredError
+from pyasynq.errors import BrokerError
 from pyasynq.message import TaskMessage
-from pyasynq.settle import ARCHIVE_AS_IT_IS, RetryPolicy, Verdict, settle
+from pyasynq.options import LONGEST
+from pyasynq.server.config import Config
+from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
 
 log = logging.getLogger("pyasynq.server")
 
 PERIOD_S: Final = 5.0
 
-
-def _no_delay(_retried: int, _error: Exception, _message: TaskMessage) -> timedelta:
-    return timedelta(0)
-
-
-def _always(_error: Exception) -> bool:
-    return True
-
-
-AT_ONCE: Final = RetryPolicy(delay=_no_delay, is_failure=_always)
+SHORTEST_SPREAD_S: Final = 1.0
+LONGEST_SPREAD_S: Final = 10.0
+"""Tasks that lost a second worker together come back over as long as their delay is, or so."""
 
 
 class Recoverer(Actor):
@@ -45,26 +43,37 @@ class Recoverer(Actor):
         processing: ProcessPath,
         queue: str,
         *,
-        dead_server: str | None,
-        clock: Clock,
+        config: Config,
         link: Link,
     ) -> None:
-        """Look after *queue*; do not wait for the leases of *dead_server* to end."""
-        super().__init__(clock=clock, link=link)
+        """Look after *queue*; do not wait for the leases of a server that is replaced to end."""
+        super().__init__(clock=config.clock, link=link)
         self.name = f"recoverer of {queue!r}"
-        self._dead_server = dead_server
+        self._dead_server = config.replaces
+        self._most_crashes = config.max_crashes
+        self._policy = _spread(config.policy())
+        self._lease_s = config.lease.total_seconds()
+        self._blind_until = -math.inf
         self._maintenance = maintenance
         self._processing = processing
         self._queue = queue
 
     async def step(self) -> float:
         """Recover the tasks of the queue."""
+        try:
+            await self._recover_all()
+        except BrokerError:
+            # Whoever could not reach Redis lost its leases, too: that says nothing of the tasks.
+            self._blind_until = self._clock.monotonic() + self._lease_s + 2 * PERIOD_S
+            raise
+        return PERIOD_S
+
+    async def _recover_all(self) -> None:
         await self._bury()
         await self._maintenance.repair(self._queue)
         while over := await self._expired():
             if not await self._recover(over):
                 break  # others were faster; what is left waits for the next pass
-        return PERIOD_S
 
     async def _bury(self) -> None:
         if self._dead_server is not None:
@@ -77,20 +86,44 @@ class Recoverer(Actor):
         now = self._clock.now()
         return [
             *((lease, ARCHIVE_AS_IT_IS) for lease in taken.poison),
-            *(
-                (lease, settle(lease.message, LeaseExpiredError(), now=now, policy=AT_ONCE))
-                for lease in taken.leases
-            ),
+            *((lease, self._verdict(lease, now)) for lease in taken.leases),
         ]
+
+    def _verdict(self, lease: Lease, now: datetime) -> Verdict:
+        if not lease.begun:
+            return REQUEUE
+        return recover(
+            lease.message,
+            crashes=lease.crashes + (self._clock.monotonic() >= self._blind_until),
+            most=self._most_crashes,
+            now=now,
+            policy=self._policy,
+        )
 
     async def _recover(self, over: Sequence[tuple[Lease, Verdict]]) -> int:
         """Settle *over*; return how many nobody else had settled."""
         answers = await self._processing.settle(over)
         recovered = 0
-        for (lease, _), answer in zip(over, answers, strict=True):
+        for (lease, verdict), answer in zip(over, answers, strict=True):
             if isinstance(answer, BrokerError):
                 raise answer
             if answer:
                 recovered += 1
-                log.warning("task %r in %r: its worker is gone; recovered", lease.id, lease.queue)
+                _log(lease, verdict)
         return recovered
+
+
+def _spread(policy: RetryPolicy) -> RetryPolicy:
+    """Return *policy* with delays that differ, whatever the user's own function says."""
+
+    def delay(retried: int, error: Exception, message: TaskMessage) -> timedelta:
+        wait = policy.delay(retried, error, message)
+        spread_s = min(max(wait.total_seconds(), SHORTEST_SPREAD_S), LONGEST_SPREAD_S)
+        return min(wait, LONGEST) + timedelta(seconds=random.uniform(0, spread_s))
+
+    return RetryPolicy(delay=delay, is_failure=policy.is_failure)
+
+
+def _log(lease: Lease, verdict: Verdict) -> None:
+    fate = "archived" if isinstance(verdict, Archive) else "recovered"
+    log.warning("task %r in %r: its worker is gone; %s", lease.id, lease.queue, fate)

@@ -298,6 +298,37 @@ async def test_a_batch_of_retries_counts_its_failures_alone(broker: RedisBroker,
 # -- archive ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["complete", "archive"])
+async def test_a_task_that_is_over_has_left_what_it_has_been_through(
+    kind: str, broker: RedisBroker, r: Redis
+) -> None:
+    lease = await a_lease(broker)
+    await r.hset(task_key(), mapping={"crashes": 2, "unknown_since": 1})
+    await settle(broker, lease, a_verdict(kind, lease))
+    assert (await fields(r)).keys() == {b"msg", b"state"}
+
+
+async def test_a_task_that_waits_for_a_worker_that_knows_it_keeps_since_when(
+    broker: RedisBroker, r: Redis
+) -> None:
+    lease = await a_lease(broker)
+    await r.hset(task_key(), "unknown_since", 7)
+    at = datetime.now(UTC)
+    await settle(broker, lease, Retry(message=lease.message, at=at, failed=False, unknown=True))
+    assert (await fields(r))[b"unknown_since"] == b"7"
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "nan", "inf", "1e300"])
+async def test_a_past_that_makes_no_sense_is_none(
+    value: str, broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await r.hset(task_key(), mapping={"crashes": value, "unknown_since": value})
+    (lease,) = await take(broker)
+    assert lease.crashes == 0
+    assert lease.unknown_s is not None
+
+
 async def test_an_archived_task_stands_at_the_second_it_was_archived(
     broker: RedisBroker, r: Redis
 ) -> None:

@@ -34,6 +34,7 @@ SHARED = {
     "leaving",
     "locks",
     "moved",
+    "past",
     "registered",
     "returned",
     "ripe",

@@ -63,9 +63,10 @@ class RedisMaintain:
         reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
         taken = Taken(queue=queue)
-        for task_id, data in zip(reply[::2], reply[1::2], strict=True):
+        for task_id, data, crashes in zip(reply[::3], reply[1::3], reply[2::3], strict=True):
             message, sound = read_message(queue, task_id, data)
             lease = Lease(message, read_id(task_id), RECOVERER, now_s, now)
+            lease.crashes, lease.begun = max(int(crashes), 0), int(crashes) >= 0
             (taken.leases if sound else taken.poison).append(lease)
         return taken
 

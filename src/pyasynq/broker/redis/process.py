@@ -115,6 +115,17 @@ class RedisProcess:
                 lease.expires_at = expires_at
         return answers
 
+    async def begin(self, lease: Lease) -> bool:
+        """Note that the handler of a task that has crashed workers is about to be called."""
+        queue = lease.queue
+        call = scripts.start(
+            (sent_id(lease.id), lease.owner),
+            active=keys.container(queue, TaskState.ACTIVE),
+            lease=keys.lease(queue),
+            task_prefix=keys.task(queue),
+        )
+        return await scripts.run(self._driver, call) == [1]
+
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
         queue = lease.queue
@@ -154,9 +165,12 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
-    for at in range(3, len(fields), 2):
+    past = _past(cast("Sequence[int]", reply[3])) if reply[3] else {}
+    for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
         lease = Lease(message, message.id or read_id(fields[at]), *taking)
+        if at in past:
+            lease.crashes, lease.unknown_s = past[at]
         (leases if sound else poison).append(lease)
     return Taken(
         queue=queue,
@@ -167,6 +181,14 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
         empty=found < asked,
         paused=bool(paused),
     )
+
+
+def _past(past: Sequence[int]) -> dict[int, tuple[int, int | None]]:
+    """Return what some tasks have been through, by where they stand in the reply."""
+    return {
+        4 + 2 * place: (crashes, None if unknown_s < 0 else unknown_s)
+        for place, crashes, unknown_s in zip(past[::3], past[1::3], past[2::3], strict=True)
+    }
 
 
 def _size(verdict: Verdict) -> int:
@@ -210,7 +232,8 @@ def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
         case Complete(message=message, expires_at=expires_at):
             return blob(encode(message)), unix_s(expires_at), message.unique_key
         case Retry(message=message, at=at, failed=failed):
-            return blob(encode(message)), unix_s(at), int(failed)
+            past = verdict.crashes, int(verdict.unknown)
+            return blob(encode(message)), unix_s(at), int(failed), *past
         case Archive(message=message):
             return ("" if message is None else blob(encode(message)),)
         case Requeue():

@@ -1,6 +1,6 @@
 -- Give tasks up and keep them for inspection.
 --
--- USES clock locks held counted trimmed told
+-- USES clock locks held past counted trimmed told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -38,7 +38,7 @@ for n, answer in ipairs(answers) do
     if each[i + 2] ~= "" then
       redis.call("HSET", key, "msg", each[i + 2])
     end
-    redis.call("HDEL", key, "owner")
+    forget(key)
     tell(each[i])
   end
 end

@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock locks held counted told
+-- USES clock locks held past counted told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -35,7 +35,7 @@ for n, answer in ipairs(answers) do
     local key = task_prefix .. each[i]
     redis.call("ZADD", completed, each[i + 3], each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
-    redis.call("HDEL", key, "owner")
+    forget(key)
     unlock(each[i + 4], each[i])
     tell(each[i])
   end

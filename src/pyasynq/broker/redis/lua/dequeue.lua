@@ -1,6 +1,6 @@
 -- Take tasks from a queue.
 --
--- USES clock held
+-- USES clock held past
 -- KEYS
 --   pending      list
 --   active       list
@@ -13,34 +13,43 @@
 --   owner        str    token of this taking
 --   lease_s      float  length of the lease, seconds
 -- RETURNS
---   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, then id and
---   message of each task taken, next to run first
+--   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, a list of
+--   place, crashes and seconds unknown for each task that has crashed its worker or found none that
+--   knows it, then id and message of each task taken, next to run first; the first of them is in
+--   place 0
 -- SOURCE
 --   protocol 3.6 (asynq v0.26.0 internal/rdb/rdb.go dequeueCmd); drops ids without a task, which
 --   there block the queue for ever (D25), and an id that is there twice
 
 if redis.call("EXISTS", paused) == 1 then
   redis.call("ZREM", lease, "")  -- a replica refuses: its queue may be paused no more
-  return { 1, 0, 0 }
+  return { 1, 0, 0, {} }
 end
 local ids = redis.call("LRANGE", pending, -count, -1)
 if #ids == 0 then
   redis.call("ZREM", lease, "")  -- a replica refuses: nobody can wait there
-  return { 0, 0, 0 }
+  return { 0, 0, 0, {} }
 end
 redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
-local reply, taken, members = { 0, #ids, 0 }, {}, {}
+local past = {}
+local reply, taken, members = { 0, #ids, 0, past }, {}, {}
 local left, seen, known = tonumber(budget), 0, {}
 for i = #ids, 1, -1 do
   if left <= 0 then
     break
   end
   local id = ids[i]
-  local message = redis.pcall("HGET", task_prefix .. id, "msg")
+  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "crashes", "unknown_since")
+  local message = fields[1]
   seen = seen + 1
-  if type(message) == "string" and not known[id] then
+  if message and not known[id] then
     known[id] = true
+    if fields[2] or fields[3] then
+      past[#past + 1] = #taken
+      past[#past + 1] = whole(fields[2])
+      past[#past + 1] = fields[3] and math.max(now_s - whole(fields[3]), 0) or -1
+    end
     left = left - #message
     taken[#taken + 1] = id
     members[#members + 1] = lease_ends
@@ -60,6 +69,11 @@ if #taken > 0 then
     local key = task_prefix .. id
     redis.call("HSET", key, "state", "active", "owner", holder)
     redis.call("HDEL", key, "pending_since", "result")
+  end
+  for n = 1, #past, 3 do
+    if past[n + 1] > 0 then
+      redis.call("HSETNX", task_prefix .. taken[past[n] + 1], "to_begin", owner)
+    end
   end
 end
 return reply

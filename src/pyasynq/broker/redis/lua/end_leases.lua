@@ -30,9 +30,11 @@ local ends = redis.call("ZMSCORE", lease, unpack(ids))
 for n, id in ipairs(ids) do
   local owner = ends[n] and redis.pcall("HGET", task_prefix .. id, "owner")
   if type(owner) == "string" and is_its(owner) then
-    if owner:sub(-#ends[n] - 1) == stamp("", ends[n]) then
+    local tail = stamp("", ends[n])
+    if owner:sub(-#tail) == tail then
       ended = ended + 1
       redis.call("ZADD", lease, "XX", now_s - ended_s, id)
+      redis.call("HSET", task_prefix .. id, "owner", stamp(owner:sub(1, -#tail - 1), now_s - ended_s))
     end
   end
 end

@@ -1,6 +1,6 @@
 -- List tasks whose lease is over, and drop leases without a task.
 --
--- USES clock held
+-- USES clock held past
 -- KEYS
 --   active       list
 --   lease        zset
@@ -10,7 +10,7 @@
 --   limit        int  most tasks to list
 --   budget       int  bytes of messages after which no more are listed
 -- RETURNS
---   id and message of each
+--   id and message of each, and its crashes so far, -1 if it has some and was not begun this time
 -- SOURCE
 --   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
 --   itself, so that a broken one hides no other (D27)
@@ -20,7 +20,7 @@ local reply, left = {}, tonumber(budget)
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do
   local id, lease_end = over[n], over[n + 1]
-  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "owner")
+  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "owner", "crashes", "to_begin")
   local ours = fields[2] and fields[2]:sub(-#lease_end - 1) == stamp("", lease_end)
   if not fields[1] then
     redis.call("LREM", active, 0, id)
@@ -28,9 +28,11 @@ for n = 1, #over, 2 do
   elseif ours or tonumber(lease_end) <= now_s - margin_s then
     reply[#reply + 1] = id
     reply[#reply + 1] = fields[1]
+    local begun = not fields[4] or fields[2] ~= stamp(fields[4], lease_end)
+    reply[#reply + 1] = begun and whole(fields[3]) or -1
     left = left - #fields[1]
   end
-  if #reply >= limit * 2 or left <= 0 then
+  if #reply >= limit * 3 or left <= 0 then
     break
   end
 end

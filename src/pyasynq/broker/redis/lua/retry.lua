@@ -1,6 +1,6 @@
 -- Let tasks run again later.
 --
--- USES clock held counted
+-- USES clock held past counted
 -- KEYS
 --   active         list
 --   lease          zset
@@ -18,6 +18,8 @@
 --   message        bytes  encoded TaskMessage with what went wrong
 --   at_s           int    when to run, Unix seconds
 --   failure        int    1 if it counts as a failure, else 0
+--   crashes        int    workers that died with it, in a row
+--   unknown        int    1 if no worker has known its type yet, else 0
 -- RETURNS
 --   for each: 1 waiting, 0 no longer held
 -- SOURCE
@@ -34,9 +36,16 @@ for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
   if answer == 1 then
     local key = task_prefix .. each[i]
+    local since = each[i + 6] == 1 and whole(redis.pcall("HGET", key, "unknown_since"))
     redis.call("ZADD", retry, each[i + 3], each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "retry")
-    redis.call("HDEL", key, "owner")
+    forget(key)
+    if each[i + 5] > 0 then
+      redis.call("HSET", key, "crashes", each[i + 5])
+    end
+    if since then
+      redis.call("HSET", key, "unknown_since", since > 0 and since or now_s)
+    end
     failures = failures + each[i + 4]
   end
 end

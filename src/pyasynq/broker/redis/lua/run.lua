@@ -15,7 +15,8 @@
 --   for each: 1 pending, 0 not there
 -- SOURCE
 --   protocol 8.4 and 8.5 (asynq v0.26.0 internal/rdb/inspect.go runTaskCmd, runAllCmd); sets
---   pending_since (D18), and forgets the group, which the task has left for good (D15)
+--   pending_since (D18), and forgets the group, which the task has left for good (D15), and what it
+--   has been through: it begins anew
 
 redis.call("LLEN", pending)
 redis.call("SCARD", groups)
@@ -28,7 +29,7 @@ for n, id in ipairs(each) do
     answers[n] = 1
     ready[#ready + 1] = id
     redis.call("HSET", key, "state", "pending", "pending_since", now_ns)
-    redis.call("HDEL", key, "group")
+    redis.call("HDEL", key, "group", "crashes", "unknown_since")
   end
 end
 if #ready > 0 then

@@ -1,0 +1,22 @@
+-- Note that the handlers of tasks that have crashed workers before are about to be called.
+--
+-- USES clock held
+-- KEYS
+--   active       list
+--   lease        zset
+-- ARGV
+--   task_prefix  str    start of the keys of this queue's tasks
+-- EACH
+--   id           str    task id
+--   owner        str    token of the taking
+-- RETURNS
+--   for each: 1 noted, 0 no longer held
+-- SOURCE
+--   none; asynq counts no crashes (D66)
+
+local answers, mine = held()
+redis.call("ZREM", lease, "")  -- a write, so that a replica refuses the call
+for _, id in ipairs(mine) do
+  redis.call("HDEL", task_prefix .. id, "to_begin")
+end
+return answers
