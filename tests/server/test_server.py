@@ -18,11 +18,8 @@ from pyasynq import (
     Client,
     Mux,
     OptionError,
-    RetryIn,
-    RevokeTask,
     Server,
     ServerStateError,
-    Snooze,
     Task,
 )
 from tests.server.handlers import Handler, crew_of
@@ -516,61 +513,3 @@ async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) ->
             pass
         send(signal.SIGTERM)
         await asyncio.wait_for(other, 5)
-
-
-# -- failures --------------------------------------------------------------------------------------
-
-
-async def failing(client: Client, redis_url: str, error: Exception, max_retry: int = 25) -> None:
-    """Run a task that fails with *error*."""
-    await client.enqueue(Task("t", b"secret"), task_id="id", max_retry=max_retry)
-    await asyncio.wait_for(Server(redis_url, burst=True).run(Handler(error)), 15)
-
-
-def failures(caplog: pytest.LogCaptureFixture) -> list[tuple[str, bool]]:
-    """Return the warnings, and whether they show a traceback."""
-    return [
-        (record.getMessage(), record.exc_info is not None)
-        for record in caplog.records
-        if record.levelno == logging.WARNING
-    ]
-
-
-async def test_a_failed_run_is_told_with_what_becomes_of_the_task(
-    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    await failing(client, redis_url, RetryIn(HOUR, "not\nyet"))
-    text = "task id (t in 'default'), retried 0 of 25: not yet; retry in 3600 s"
-    assert failures(caplog) == [(text, False)]
-
-
-async def test_a_task_that_is_given_up_is_told_with_the_traceback(
-    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    await failing(client, redis_url, KeyError("name"), max_retry=0)
-    text = "task id (t in 'default'), retried 0 of 0: KeyError: 'name'; archived"
-    assert failures(caplog) == [(text, True)]
-
-
-async def test_all_failures_show_their_traceback_to_those_who_debug(
-    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "pyasynq.server")
-    await failing(client, redis_url, KeyError("name"))
-    assert [traceback for _, traceback in failures(caplog)] == [True]
-
-
-@pytest.mark.parametrize("steer", [Snooze(HOUR), RevokeTask("over")], ids=["snooze", "revoke"])
-async def test_what_is_no_failure_is_not_told(
-    steer: Exception, client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    await failing(client, redis_url, steer)
-    assert failures(caplog) == []
-
-
-async def test_the_payload_of_a_failed_task_is_not_told(
-    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    await failing(client, redis_url, KeyError("name"), max_retry=0)
-    assert "secret" not in caplog.text

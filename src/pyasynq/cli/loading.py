@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from pyasynq.cli import logs
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import hint
 
@@ -64,6 +65,7 @@ def _loaded(place: str, noun: str, kind: type[T], called: str) -> T:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     module = _imported(module_name, noun)
+    logs.go_on()
     found = getattr(module, name or noun, None)
     if isinstance(found, kind):
         return found

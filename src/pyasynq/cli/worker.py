@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, chdir, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
@@ -143,7 +143,8 @@ def _patience_s(words: argparse.Namespace) -> float:
     With ``--reload`` a broken app is for the child to show; then its supervisor awaits a change.
     """
     try:
-        return _server(words).longest_stop.total_seconds()
+        with chdir("."):  # whatever the app makes of it, children begin where the command did
+            return _server(words).longest_stop.total_seconds()
     except BrokenModuleError:
         if words.reload:
             return UNKNOWN_STOP_S

@@ -25,6 +25,7 @@ from pyasynq.client import Client
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, PoisonError
+from pyasynq.loggers import enable_loggers
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
@@ -113,6 +114,7 @@ class Relay:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Relay while the block runs; leaving it lets a pass that has begun end."""
+        enable_loggers()
         job = asyncio.create_task(kept(self), name=self.name)
         try:
             yield self

@@ -12,6 +12,7 @@ from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import connect, shown
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, EntryNotFoundError, OptionError, SchedulerStateError
+from pyasynq.loggers import enable_loggers
 from pyasynq.options import EnqueueOptions, check_known
 from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
@@ -148,6 +149,7 @@ class Scheduler:
         if self.state != "new":
             raise SchedulerStateError(self.state)
         self.state = "active"
+        enable_loggers()
         log.info("the scheduler starts: %s, entries: %d", self._address, len(self._entries))
         failure: BaseException | None = None
         actors: Sequence[Running] = [self._ticker, self._heartbeater, *more]

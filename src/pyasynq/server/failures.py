@@ -1,15 +1,110 @@
-"""Say which runs failed, and what becomes of their tasks."""
+"""Say how runs ended, and what becomes of their tasks."""
 
 import asyncio
 import logging
 from datetime import datetime
+from types import TracebackType
 from typing import Final
 
-from pyasynq.broker import Lease
-from pyasynq.errors import PyasynqError, RevokeTask, SkipRetry, Snooze
-from pyasynq.settle import Archive, Retry, Verdict, error_text
+from pyasynq.clock import Clock
+from pyasynq.errors import (
+    HandlerNotFoundError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    Snooze,
+    TaskCanceledError,
+)
+from pyasynq.server.slots import Run
+from pyasynq.settle import Archive, Retry, Verdict, decisive, error_text
 
 log = logging.getLogger("pyasynq.server")
+
+LONGEST_SHOWN: Final = 500
+"""Characters of an error's text that a log line shows; the task in Redis has all."""
+
+NEW_FOR_S: Final = 3600.0
+"""A kind of failure that was shown with its traceback is new again after this time."""
+
+MOST_KINDS: Final = 1000
+"""Kinds of failures that are remembered."""
+
+
+class Endings:
+    """Logs how runs ended; payloads never.
+
+    Of many failures of one kind (task type, class of the error and line that raised it) the first
+    comes with its traceback and as an error, so that whoever collects those gets each kind once an
+    hour; the others are one line. Tasks that are given up are errors with a traceback, all of them,
+    and everything has one where DEBUG lines are shown.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with nothing shown."""
+        self._clock = clock
+        self._shown_at: dict[object, float] = {}
+
+    def succeeded(self, run: Run, *, took_s: float) -> None:
+        """Log that *run* went well."""
+        log.debug("%s succeeded after %.3f s", run, took_s)
+
+    def went_back(self, run: Run) -> None:
+        """Log that *run* was interrupted by the stop of the server."""
+        log.info("%s was interrupted; it is back in its queue", run)
+
+    def was_lost(self, run: Run) -> None:
+        """Log that *run* has ended without its lease."""
+        log.info("%s was stopped, for its lease is over; another worker runs it", run)
+
+    def failed(self, run: Run, error: Exception, verdict: Verdict, *, now: datetime) -> None:
+        """Log that *run* failed with *error*, and the *verdict* on its task."""
+        message = run.lease.message
+        level = self._level(message.type, error, verdict)
+        traced = level >= logging.ERROR or log.isEnabledFor(logging.DEBUG)
+        log.log(
+            level,
+            "%s, retried %d of %d: %s; %s",
+            run,
+            message.retried,
+            message.retry,
+            _shown(error),
+            _fate(verdict, now),
+            exc_info=error if traced else None,
+        )
+
+    def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
+        match decisive(type, error), verdict:
+            case (Snooze() | RevokeTask(), _):
+                return logging.DEBUG
+            case (SkipRetry() | RetryIn() | TaskCanceledError(), _) | (_, Retry(failed=False)):
+                return logging.WARNING  # somebody wanted it so
+            case (_, Archive()):
+                return logging.ERROR
+            case (HandlerNotFoundError(), _):
+                return logging.WARNING  # nothing was called that could be traced
+            case (meant, _):
+                return logging.ERROR if self._is_new(type, meant) else logging.WARNING
+
+    def _is_new(self, type: str, error: Exception) -> bool:
+        """Return whether no failure of this kind was shown lately; from now on one was."""
+        kind, now_s = (type, error.__class__, _line(error)), self._clock.monotonic()
+        if now_s - self._shown_at.get(kind, -NEW_FOR_S) < NEW_FOR_S:
+            return False
+        self._shown_at.pop(kind, None)
+        if len(self._shown_at) >= MOST_KINDS:
+            del self._shown_at[next(iter(self._shown_at))]  # the oldest
+        self._shown_at[kind] = now_s
+        return True
+
+
+def _line(error: BaseException) -> tuple[str, int] | None:
+    """Return file and line in which *error* was raised, or that which led to it."""
+    frames: TracebackType | None = error.__traceback__
+    if frames is None:
+        return _line(error.__cause__) if error.__cause__ is not None else None
+    while frames.tb_next is not None:
+        frames = frames.tb_next
+    return frames.tb_frame.f_code.co_filename, frames.tb_lineno
 
 
 def as_exception(error: BaseException) -> Exception:
@@ -37,31 +132,6 @@ def is_cancellation(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError)
 
 
-LONGEST_SHOWN: Final = 500
-"""Characters of an error's text that a log line shows; the task in Redis has all."""
-
-
-def log_failure(lease: Lease, error: Exception, verdict: Verdict, *, now: datetime) -> None:
-    """Log that the task of *lease* failed with *error*, and its *verdict*; never its payload.
-
-    The traceback comes with tasks that are given up, and with all where DEBUG lines are shown.
-    """
-    message = lease.message
-    level = logging.DEBUG if isinstance(error, Snooze | RevokeTask) else logging.WARNING
-    log.log(
-        level,
-        "task %s (%s in %r), retried %d of %d: %s; %s",
-        lease.id,
-        message.type,
-        lease.queue,
-        message.retried,
-        message.retry,
-        _shown(error),
-        _fate(verdict, now),
-        exc_info=error if _wants_traceback(error, verdict) else None,
-    )
-
-
 def _shown(error: Exception) -> str:
     line = " ".join(error_text(error).split())[:LONGEST_SHOWN]
     return line.encode(errors="backslashreplace").decode()
@@ -76,10 +146,3 @@ def _fate(verdict: Verdict, now: datetime) -> str:
             return "archived"
         case _:
             return "dropped"
-
-
-def _wants_traceback(error: Exception, verdict: Verdict) -> bool:
-    """Return whether to show where *error* comes from; the text of our own errors says it all."""
-    if log.isEnabledFor(logging.DEBUG):
-        return True
-    return isinstance(verdict, Archive) and not isinstance(error, SkipRetry | PyasynqError)

@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
 from pyasynq.errors import BrokerError
+from pyasynq.loggers import enable_loggers
 from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.server.config import Config
 from pyasynq.server.slots import Run
@@ -82,6 +83,7 @@ class Heartbeater(Actor):
 
     async def step(self) -> float:
         """Extend all leases, then write the server's state."""
+        enable_loggers()  # a lifespan, or a thread, may have configured logging meanwhile
         failure = await self._extend()
         await self._registry.register(self._queues)
         self._info.status = self.status

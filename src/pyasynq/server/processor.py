@@ -24,13 +24,14 @@ from pyasynq.errors import (
     TaskCanceledError,
     TaskTimeoutError,
 )
+from pyasynq.loggers import enable_loggers
 from pyasynq.message import instant
 from pyasynq.options import DEFAULT_TIMEOUT
 from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import as_exception, is_cancellation, log_failure
+from pyasynq.server.failures import Endings, as_exception, is_cancellation
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.wakeup import Wakeups
@@ -87,6 +88,7 @@ class Processor:
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
         self._policy = config.policy()
+        self._endings = Endings(config.clock)
         self._slots = Slots(config.concurrency)
         self._deadlines = Deadlines(self.runs, config.clock, slots=config.concurrency)
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix=HANDLER_THREAD)
@@ -222,6 +224,8 @@ class Processor:
         run.job = asyncio.current_task()  # an eager one begins before its constructor returns
         set_current_task(run.active)
         error = await self._outcome(run)
+        if log.disabled:  # by a configuration of logging that the handler made
+            enable_loggers()
         if error is not None:
             await self._report(run, error)
         self._slots.release()
@@ -232,8 +236,11 @@ class Processor:
         self.runs.discard(run)
         if error is not None and run.stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
-        elif error is None or run.stop is not Stop.LEASE_LOST:
-            self._settle(run.lease, error)
+            self._endings.went_back(run)
+        elif error is not None and run.stop is Stop.LEASE_LOST:
+            self._endings.was_lost(run)
+        else:
+            self._settle(run, error)
 
     async def _outcome(self, run: Run) -> Exception | None:
         """Run the handler; return what it failed with. A result wins over a late order to stop."""
@@ -298,12 +305,15 @@ class Processor:
         except BaseException:
             log.exception("on_error failed for task %s", run.lease.id)
 
-    def _settle(self, lease: Lease, error: Exception | None) -> None:
-        now = self._config.clock.now()
+    def _settle(self, run: Run, error: Exception | None) -> None:
+        lease, now = run.lease, self._config.clock.now()
         verdict = settle(lease.message, error, now=now, policy=self._policy)
         self._ledger.add(lease, verdict)
         if error is not None:
-            log_failure(lease, error, verdict, now=now)
+            self._endings.failed(run, error, verdict, now=now)
+        elif log.isEnabledFor(logging.DEBUG):
+            took_s = self._config.clock.monotonic() - run.deadline + _time_s(lease)
+            self._endings.succeeded(run, took_s=took_s)
 
     # -- stopping ----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 from pyasynq.broker import connect, shown
 from pyasynq.endings import finish
 from pyasynq.errors import OptionError, ServerStateError, seconds
+from pyasynq.loggers import enable_loggers
 from pyasynq.options import check_known
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
@@ -171,6 +172,7 @@ class Server:
         self.shut_down()
 
     def _log_start(self, handler: Handler) -> None:
+        enable_loggers()
         config = self._config
         queues = " ".join(f"{queue}={weight}" for queue, weight in config.queues.items())
         types = f", task types: {len(handler.patterns)}" if isinstance(handler, Mux) else ""

@@ -1,0 +1,60 @@
+"""What the lines of a handler say about its task.
+
+Every line that is logged while a handler runs can name the task, also from its threads and from the
+asyncio tasks it starts: add `TaskFields` to the handlers of your logging configuration.
+"""
+
+import logging
+from typing import Final, TypedDict
+
+from pyasynq.errors import PyasynqError
+from pyasynq.server import current_task
+
+FIELDS: Final = ("task_id", "task_type", "task_queue", "task_try")
+
+
+class Fields(TypedDict, total=False):
+    """What names a task.
+
+    Keys:
+        task_id: Its id.
+        task_type: Its type.
+        task_queue: The queue it was taken from.
+        task_try: Which try it is; 1 for the first.
+    """
+
+    task_id: str
+    task_type: str
+    task_queue: str
+    task_try: int
+
+
+def task_fields() -> Fields:
+    """Return what names the running task; nothing outside a handler."""
+    try:
+        task = current_task()
+    except PyasynqError:
+        return {}
+    return {
+        "task_id": task.id,
+        "task_type": task.type,
+        "task_queue": task.queue,
+        "task_try": task.retried + 1,
+    }
+
+
+class TaskFields(logging.Filter):
+    """Lets every record pass, and names the running task in it.
+
+    Formats can then show ``%(task_id)s``, ``%(task_type)s``, ``%(task_queue)s`` and
+    ``%(task_try)s``, which are empty outside a handler. Add it to handlers: filters of a logger do
+    not see the records of other loggers. With a `logging.handlers.QueueHandler`, add it to that:
+    the listener is in another thread.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Name the task in *record*, unless another filter has."""
+        if not hasattr(record, "task_id"):
+            vars(record).update(dict.fromkeys(FIELDS, ""))
+            vars(record).update(task_fields())
+        return True
