@@ -1,6 +1,7 @@
 """What the pages tell their readers to write does run."""
 
 import builtins
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,16 @@ def redis_address(readers_redis: RedisServer) -> str:
     return f"127.0.0.1:{readers_redis.port}"
 
 
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Leave logging as it was, whatever a page configures."""
+    handlers, level = [*logging.root.handlers], logging.root.level
+    yield
+    logging.root.handlers = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_the_page_runs(
     page: str, redis_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
