@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from pyasynq.broker import Broker, EnqueuePath, connect
+from pyasynq.calls import must_await
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe, size_of
 from pyasynq.endings import finish
@@ -103,6 +104,7 @@ class Client:
             raise answer
         return composed.info()
 
+    @must_await
     async def enqueue_many(
         self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
     ) -> list[TaskInfo | PyasynqError]:
@@ -133,6 +135,7 @@ class Client:
             outcomes += await writing
         return outcomes
 
+    @must_await
     async def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:  # noqa: ASYNC109
         """Wait until a task is completed and return its result; empty if its handler wrote none.
 

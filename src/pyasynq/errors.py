@@ -26,6 +26,7 @@ PyasynqError
 ├── EntryNotFoundError                a scheduler has no such entry
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
+├── NotAwaitedError                   a call of an async function did nothing: await is missing
 ├── ResultError                       a result could not be written
 ├── SemaphoreTimeoutError (TimeoutError)  no token was free in time
 ├── NoTokenError                      a token that is not held was released
@@ -347,6 +348,27 @@ class PayloadError(PyasynqError):
         self.type = type
         self.reason = reason
         super().__init__(f"payload of {type!r} does not fit: {reason}")
+
+
+class NotAwaitedError(PyasynqError):
+    """A call of an async function was never awaited, so it has done nothing.
+
+    Attributes:
+        call: What was called.
+        place: Where: file and line.
+        type: Type of the task it was called with, or an empty text.
+    """
+
+    def __init__(self, call: str, place: str, type: str = "") -> None:
+        """Say which *call* was not awaited, and what to do at *place*."""
+        self.call = call
+        self.place = place
+        self.type = type
+        named = f"{call}() of {type!r}" if type else f"{call}()"
+        super().__init__(
+            f"{named} was never awaited at {place}: it did nothing; put await before it, or, in a "
+            "plain def, asyncio.run(…) around it"
+        )
 
 
 class ResultError(PyasynqError):

@@ -38,6 +38,13 @@ class Home:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
 
+    def is_here(self) -> bool:
+        """Return whether this is called in the loop."""
+        try:
+            return self.loop is asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+
     async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call *make* in this loop, await there what it returns, and return its answer here.
 

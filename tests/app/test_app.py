@@ -256,6 +256,59 @@ async def test_an_app_can_be_opened_again(redis_url: str) -> None:
         await app.client.ping()
 
 
+# -- calls that nobody awaits ----------------------------------------------------------------------
+
+
+async def test_a_plain_task_whose_call_is_never_awaited_fails_and_says_where(
+    app: App, queue: QueueView
+) -> None:
+    leaf = app.task("leaf")(_nothing)
+
+    @app.task("plain")
+    def plain() -> None:
+        leaf.enqueue()  # type: ignore[unused-coroutine]
+
+    info = await plain.enqueue()
+    await work_off(app)
+    error = (await queue.message(info.id)).error_msg
+    assert error.startswith(f"enqueue() of 'leaf' was never awaited at {__file__}:")
+
+
+async def test_an_async_task_whose_call_is_never_awaited_fails_alone(
+    app: App, queue: QueueView
+) -> None:
+    leaf = app.task("leaf")(_nothing)
+
+    @app.task("async")
+    async def forget(*, properly: bool) -> None:
+        call = leaf.enqueue()
+        if properly:
+            await call
+
+    forgetful = await forget.enqueue(properly=False)
+    await forget.enqueue(properly=True)
+    await work_off(app)
+    assert await queue.ids("retry") == [forgetful.id]
+
+
+async def test_a_result_that_is_never_awaited_fails_the_task(app: App, queue: QueueView) -> None:
+    @app.task("plain", retention=HOUR)
+    def plain(task: ActiveTask) -> None:
+        task.write_result(b"lost")  # type: ignore[unused-coroutine]
+
+    info = await plain.enqueue()
+    await work_off(app)
+    assert "write_result() was never awaited" in (await queue.message(info.id)).error_msg
+
+
+async def test_arguments_are_checked_when_the_call_is_made(app: App) -> None:
+    @app.task("t")
+    async def note(name: str) -> None: ...
+
+    with pytest.raises(PayloadError):
+        note.enqueue(1)  # type: ignore[arg-type]
+
+
 # -- other event loops -----------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
@@ -180,6 +181,58 @@ async def test_middleware_may_answer_in_the_place_of_the_handler(
     assert handler.tasks == []
 
 
+async def test_middleware_that_does_not_await_the_handler_fails_its_task(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    mux, handler = Mux(), Handler()
+
+    @mux.use
+    async def forget(task: ActiveTask, call_next: AsyncHandler) -> None:
+        call_next(task).close()  # type: ignore[attr-defined]  # what Python does, with a warning
+
+    mux.handle("t")(handler)
+    await run_all(client, redis_url, mux, "t")
+    assert len(await queue.ids("retry")) == 1
+    assert re.search(r"call_next\(\) was never awaited at the middleware .*forget: it", caplog.text)
+
+
+async def test_middleware_that_returns_the_call_of_the_handler_fails_its_task(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    mux, handler = Mux(), Handler()
+
+    @mux.use
+    async def pass_on(task: ActiveTask, call_next: AsyncHandler) -> object:
+        return call_next(task)
+
+    mux.handle("t")(handler)
+    await run_all(client, redis_url, mux, "t")
+    assert (handler.tasks, len(await queue.ids("retry"))) == ([], 1)
+
+
+async def test_middleware_may_call_the_handler_again(client: Client, redis_url: str) -> None:
+    mux, handler = Mux(), Handler()
+
+    @mux.use
+    async def twice(task: ActiveTask, call_next: AsyncHandler) -> None:
+        await call_next(task)
+        await asyncio.create_task(call_next(task))  # type: ignore[arg-type]
+
+    mux.handle("t")(handler)
+    await run_all(client, redis_url, mux, "t")
+    assert len(handler.tasks) == 2
+
+
+async def test_plain_middleware_that_awaits_nothing_is_told(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mux = Mux()
+    mux.use(lambda _task, _call_next: None)  # type: ignore[arg-type, return-value]
+    mux.handle("t")(Handler())
+    await run_all(client, redis_url, mux, "t")
+    assert "must be an async def, and await call_next" in caplog.text
+
+
 # -- plain functions -------------------------------------------------------------------------------
 
 
@@ -298,6 +351,26 @@ async def test_a_plain_function_can_write_a_result(
     info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
     await work_off(Server(redis_url, burst=True), lambda task: task.write_result_sync(b"sent"))
     assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
+
+
+async def test_a_plain_function_can_write_a_result_in_a_loop_of_its_own(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
+    server = Server(redis_url, burst=True)
+    await work_off(server, lambda task: asyncio.run(task.write_result(b"sent")))
+    assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
+
+
+async def test_an_async_handler_that_would_block_the_loop_for_a_result_is_told(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(task: ActiveTask) -> None:
+        task.write_result_sync(b"never")
+
+    await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), handle)
+    assert "write_result_sync blocks the event loop: await write_result" in caplog.text
 
 
 async def test_a_plain_function_that_returns_after_its_timeout_has_failed(

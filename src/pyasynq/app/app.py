@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
     TYPE_CHECKING,
@@ -20,6 +20,7 @@ from typing import (
 )
 
 from pyasynq.app.payload import Signature, encode_result
+from pyasynq.calls import Call, marked
 from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
@@ -101,13 +102,19 @@ class TypedTask(Generic[P, R]):
         """
         return self._signature.arguments(task.payload or b"")
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskInfo:
-        """Enqueue the call with the app's client; see `Client.enqueue` for its errors.
+    @marked
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, TaskInfo]:
+        """Enqueue the call with the app's client, to be awaited; see `Client.enqueue` for errors.
+
+        A call that nobody awaits is told in the log, and fails the run of the task that made it.
 
         Raises:
-            PayloadError: If an argument is not of its type.
+            PayloadError: If an argument is not of its type, at once.
         """
-        return await self._app.client.enqueue(self.task(*args, **kwargs))
+        return Call(self._enqueue(self.task(*args, **kwargs)), "enqueue", self.type)
+
+    async def _enqueue(self, task: Task) -> TaskInfo:
+        return await self._app.client.enqueue(task)
 
     def options(self, **options: Unpack[EnqueueOptions]) -> "TypedTask[P, R]":
         """Return this task with *options* on top of its own."""

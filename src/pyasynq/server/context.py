@@ -8,19 +8,19 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from pyasynq.errors import PyasynqError, ResultError
+from pyasynq import calls
+from pyasynq.calls import must_await
+from pyasynq.errors import NotAwaitedError, PyasynqError, ResultError
 from pyasynq.message import instant
 from pyasynq.options import LONGEST
 from pyasynq.server.threads import submit
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, ProcessPath
-
-_current: ContextVar[ActiveTask] = ContextVar("pyasynq_current_task")
+    from pyasynq.loops import Home
 
 
 class ActiveTask:
@@ -30,31 +30,43 @@ class ActiveTask:
         cancelled: True once the handler is told to stop; a plain function may look at it.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
+        forgotten: A call in the handler that nobody awaited, which fails the run; None if there is
+            none.
     """
 
     __slots__ = (
         "_ends_at_s",
+        "_home",
         "_lease",
-        "_loop",
         "_path",
         "_threads",
         "cancelled",
+        "forgotten",
         "overdue",
         "thread",
     )
 
     def __init__(
-        self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float
+        self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float, home: Home
     ) -> None:
-        """Show the task of *lease*, which ends at *ends_at_s*; write results to *path*."""
+        """Show the task of *lease*, which ends at *ends_at_s*.
+
+        Args:
+            lease: The task, and the right to run it.
+            path: Takes results.
+            threads: Where plain functions run.
+            ends_at_s: When it must have ended, seconds since 1970.
+            home: The loop in which results are written.
+        """
         self._lease = lease
         self._path = path
         self._ends_at_s = ends_at_s
         self._threads = threads
-        self._loop: asyncio.AbstractEventLoop
+        self._home = home
         self.cancelled = False
         self.overdue = False
         self.thread: int | None = None
+        self.forgotten: NotAwaitedError | None = None
 
     @property
     def id(self) -> str:
@@ -103,6 +115,7 @@ class ActiveTask:
         longest_s = int(LONGEST.total_seconds())
         return timedelta(seconds=min(kept_s, longest_s)) if kept_s > 0 else None
 
+    @must_await
     async def write_result(self, result: bytes) -> None:
         """Store *result* beside the task; a second one replaces the first.
 
@@ -112,12 +125,21 @@ class ActiveTask:
             ResultError: If another worker runs the task by now.
             BrokerError: If Redis did not answer.
         """
-        if not await self._path.write_result(self._lease, result):
+        if not self._home.is_here():
+            await self._home.call(functools.partial(self.write_result, result))
+        elif not await self._path.write_result(self._lease, result):
             raise ResultError(self.id)
 
     def write_result_sync(self, result: bytes) -> None:
-        """Store *result* from a plain function, which runs in a thread; see `write_result`."""
-        asyncio.run_coroutine_threadsafe(self.write_result(result), self._loop).result()
+        """Store *result* from a plain function, which runs in a thread; see `write_result`.
+
+        Raises:
+            PyasynqError: In the event loop, which it would block.
+        """
+        if self._home.is_here():
+            msg = "write_result_sync blocks the event loop: await write_result in an async def"
+            raise PyasynqError(msg)
+        asyncio.run_coroutine_threadsafe(self.write_result(result), self._home.loop).result()
 
     async def in_thread(self, call: Callable[[], object]) -> object:
         """Make *call* in one of the server's threads and return what it returns.
@@ -128,7 +150,6 @@ class ActiveTask:
         `cancelled`, it may end early; running on, it must not meet its own retry. What it returns
         after its timeout or deadline comes too late.
         """
-        self._loop = asyncio.get_running_loop()
         running = submit(self._threads, functools.partial(self._call, call))
         try:
             answer = await asyncio.shield(running)
@@ -163,7 +184,7 @@ def current_task() -> ActiveTask:
         PyasynqError: Outside a handler.
     """
     try:
-        return _current.get()
+        return cast("ActiveTask", calls.current.get())
     except LookupError:
         msg = "no task is running here: current_task() works inside a handler"
         raise PyasynqError(msg) from None
@@ -171,4 +192,4 @@ def current_task() -> ActiveTask:
 
 def set_current_task(task: ActiveTask) -> None:
     """Make *task* current in this asyncio task and those it starts."""
-    _current.set(task)
+    calls.current.set(task)

@@ -7,9 +7,9 @@ Source:
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
-from pyasynq.errors import HandlerNotFoundError, OptionError
+from pyasynq.errors import HandlerNotFoundError, NotAwaitedError, OptionError
 from pyasynq.server.context import ActiveTask
 
 AsyncHandler: TypeAlias = Callable[[ActiveTask], Awaitable[object]]
@@ -136,7 +136,7 @@ def check_function(function: object, role: str, takes: str, count: int | None = 
     Raises:
         TypeError: If it cannot be called so, or is a generator, whose body would never run.
     """
-    name = getattr(function, "__qualname__", None) or repr(function)
+    name = _name(function)
     if not callable(function):
         msg = f"{role} must be a function {takes}, got {name}"
         raise TypeError(msg)
@@ -146,6 +146,10 @@ def check_function(function: object, role: str, takes: str, count: int | None = 
     if count is not None and not _takes(function, count):
         msg = f"{role} is called with {takes}, {name} takes {inspect.signature(function)}"
         raise TypeError(msg)
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
 
 
 def _is_generator(function: object) -> bool:
@@ -170,8 +174,24 @@ def is_async(function: Callable[..., object]) -> bool:
 
 
 def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
-    def call(task: ActiveTask) -> Awaitable[Any]:
-        return middleware(task, handler)
+    forgotten = NotAwaitedError("call_next", f"the middleware {_name(middleware)}")
+
+    def call_next(task: ActiveTask) -> Awaitable[object]:
+        if task.forgotten is None:
+            task.forgotten = forgotten  # until it begins
+        return begun(task)
+
+    async def begun(task: ActiveTask) -> object:
+        if task.forgotten is forgotten:
+            task.forgotten = None
+        return await handler(task)
+
+    def call(task: ActiveTask) -> Awaitable[object]:
+        answer = middleware(task, call_next)
+        if answer is None:  # pyright: ignore[reportUnnecessaryComparison] - a plain def
+            msg = f"the middleware {_name(middleware)} must be an async def, and await call_next"
+            raise TypeError(msg)
+        return answer
 
     return call
 

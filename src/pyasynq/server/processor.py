@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
+from pyasynq.calls import check_finished
 from pyasynq.errors import (
     BrokerError,
     DeadlinePassedError,
@@ -25,6 +26,7 @@ from pyasynq.errors import (
     TaskTimeoutError,
 )
 from pyasynq.loggers import enable_loggers
+from pyasynq.loops import Home
 from pyasynq.message import instant
 from pyasynq.options import DEFAULT_TIMEOUT
 from pyasynq.priority import by_rank, weighted
@@ -100,6 +102,7 @@ class Processor:
         self._accepted = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
+        self._home: Home | None = None
 
     # -- taking ------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class Processor:
     # -- running -----------------------------------------------------------------------------------
 
     def _start(self, leases: Sequence[Lease]) -> None:
-        loop = asyncio.get_running_loop()
+        home = self._home = self._home or Home()
         now = self._config.clock.monotonic()
         for lease in leases:
             if lease.crashes and self._puts_off(lease):
@@ -189,7 +192,7 @@ class Processor:
                 continue
             time_s = _time_s(lease)
             ends_at_s = lease.taken_at_s + time_s
-            active = ActiveTask(lease, self._path, self._threads, ends_at_s)
+            active = ActiveTask(lease, self._path, self._threads, ends_at_s, home)
             run = Run(lease, active, now + time_s)
             if time_s <= 0:
                 run.tell(Stop.DEADLINE)
@@ -197,7 +200,7 @@ class Processor:
             if lease.crashes and self._is_suspect(lease):
                 self._suspect = run
             self._deadlines.watch(run)
-            run.job = _Job(self._run(run), loop=loop)
+            run.job = _Job(self._run(run), loop=home.loop)
 
     def _is_suspect(self, lease: Lease) -> bool:
         most = self._config.max_crashes
@@ -250,7 +253,7 @@ class Processor:
         try:
             if run.lease.crashes:
                 await self._begin(run)
-            await self._handler(run.active)
+            check_finished(await self._handler(run.active))
         except KeyboardInterrupt:  # ends the loop
             self._slots.release()
             self.runs.discard(run)
@@ -266,7 +269,7 @@ class Processor:
             stopped = _stop_error(run)
             stopped.__cause__ = error  # its traceback shows where the handler was
             return stopped
-        return None
+        return run.active.forgotten
 
     async def _learn_why(self, run: Run) -> None:
         """See whether the whole loop ends: then all its tasks are cancelled, that of `run`, too."""

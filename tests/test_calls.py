@@ -1,0 +1,159 @@
+"""A call that was never awaited is told; in every other way it is a coroutine."""
+
+import asyncio
+import gc
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeAlias
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import pytest
+
+from pyasynq import NotAwaitedError, calls
+from pyasynq.calls import check_finished, must_await
+
+
+class Run:
+    """A task that is being run."""
+
+    forgotten: NotAwaitedError | None = None
+
+
+@must_await
+async def double(n: int) -> int:
+    """Return *n* twice."""
+    await asyncio.sleep(0)
+    return 2 * n
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Yield a run that is current."""
+    run = Run()
+    token = calls.current.set(run)
+    yield run
+    calls.current.reset(token)
+
+
+def test_a_call_that_is_never_awaited_is_told_with_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    double(1)  # type: ignore[unused-coroutine]
+    line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+    assert f"double() was never awaited at {__file__}:{line}: it did nothing;" in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_it_fails_the_run_in_which_it_was_made(run: Run) -> None:
+    made = double(1)
+    calls.current.set(Run())
+    del made
+    assert "double() was never awaited" in str(run.forgotten)
+
+
+def _alone() -> Coroutine[Any, Any, int]:
+    return double(4)
+
+
+async def _awaited() -> int:
+    return await double(4)
+
+
+async def _in_a_group() -> int:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(double(4))
+    return task.result()
+
+
+async def _in_a_group_of_anyio() -> int:
+    answers: list[int] = []
+
+    @must_await
+    async def note(n: int) -> None:
+        answers.append(await double(n))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(note, 4)
+    return answers[0]
+
+
+async def _gathered() -> int:
+    return sum(await asyncio.gather(double(2), double(2)))
+
+
+async def _in_a_task() -> int:
+    return await asyncio.create_task(double(4))
+
+
+async def _in_time() -> int:
+    return await asyncio.wait_for(double(4), 10)
+
+
+async def _from_a_thread() -> int:
+    loop = asyncio.get_running_loop()
+    return await asyncio.to_thread(
+        lambda: asyncio.run_coroutine_threadsafe(double(4), loop).result()
+    )
+
+
+async def _from_a_thread_of_anyio() -> int:
+    return await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(double, 4))
+
+
+Way: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        _alone,
+        _awaited,
+        _in_a_group,
+        _in_a_group_of_anyio,
+        _gathered,
+        _in_a_task,
+        _in_time,
+        _from_a_thread,
+        _from_a_thread_of_anyio,
+    ],
+)
+def test_it_can_be_awaited_as_every_coroutine_can(
+    way: Way, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (asyncio.run(way()), run.forgotten, caplog.records) == (8, None, [])
+
+
+async def test_one_that_was_cancelled_before_it_began_is_not_told(run: Run) -> None:
+    task = asyncio.create_task(double(1))
+    task.cancel()
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    assert run.forgotten is None
+
+
+def test_one_that_was_closed_is_not_told(run: Run) -> None:
+    double(1).close()
+    assert run.forgotten is None
+
+
+def test_it_passes_for_a_coroutine() -> None:
+    call = double(1)
+    assert (inspect.iscoroutine(call), asyncio.iscoroutine(call)) == (True, True)
+    assert (inspect.isawaitable(call), inspect.getcoroutinestate(call)) == (True, "CORO_CREATED")
+    call.close()
+
+
+def test_what_makes_it_passes_for_an_async_function() -> None:
+    assert asyncio.iscoroutinefunction(double)  # pyright: ignore[reportDeprecated] - for 3.11
+
+
+def test_a_handler_that_returns_work_instead_of_doing_it_is_refused() -> None:
+    async def send() -> None: ...
+
+    with pytest.raises(NotAwaitedError, match=r"send\(\) was never awaited at the end of"):
+        check_finished(send())
+    check_finished(4)
