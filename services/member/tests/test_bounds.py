@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
 from starlette.types import Receive, Scope, Send
 
-from member.bounds import Bounds
+from member.bounds import Bounds, within_files
 from member.health import Health
 from member.metrics import Metrics
 from member.parts import start
@@ -21,8 +22,11 @@ from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from member.web.server import HttpServer, listen
 
-BOUNDS = Bounds(request_bytes=1000, calls_at_once=1, sending=timedelta(seconds=1))
+BOUNDS = Bounds(
+    request_bytes=1000, calls_at_once=1, calls_of_one=4, connections=4, sending=timedelta(seconds=1)
+)
 GRACE = timedelta(seconds=1)
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 HEAD = "{} HTTP/1.1\r\nHost: x\r\n{}\r\n"
 
 
@@ -154,6 +158,27 @@ async def test_a_request_after_many_finds_its_place_again(wire: Wire) -> None:
     assert {head.partition("\r\n")[0] for head in heads} == {"HTTP/1.1 200 OK"}
 
 
+async def test_who_only_connects_makes_room_for_who_comes_later(address: tuple[str, int]) -> None:
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(address)) for _ in range(9)]
+        assert [await it.reader.read() for it in silent[:6]] == [b""] * 6
+        late = await stack.enter_async_context(connected(address))
+        assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
+
+
+async def test_who_waits_for_an_answer_is_not_ended_for_others(
+    wire: Wire, gate: Gate, address: tuple[str, int]
+) -> None:
+    gate.open.clear()
+    waiting = asyncio.ensure_future(wire.ask("GET /gate"))
+    await gate.reached.wait()
+    async with AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(address)) for _ in range(9)]
+        assert await silent[0].reader.read() == b""
+        gate.open.set()
+        assert (await waiting).startswith("HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: bytes) -> None:
     wire.writer.write(sent)
@@ -224,3 +249,45 @@ async def test_who_connects_to_grpc_and_says_nothing_is_cut_off(grpc_address: st
     async with connected((host, int(port))) as silent:
         await silent.reader.read()
         assert silent.reader.at_eof()
+
+
+def unfinished(channel: aio.Channel) -> Any:  # noqa: ANN401 - typed only in part
+    """Return a call whose request is not sent yet."""
+    return channel.stream_unary("/member.v1.MemberService/GetMember")()  # pyright: ignore[reportUnknownVariableType]
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_request_to_grpc_that_does_not_come_ends_its_call(grpc_address: str) -> None:
+    async with aio.insecure_channel(grpc_address) as channel:
+        call = unfinished(channel)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await call
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_call_of_grpc_without_a_request_is_refused(grpc_address: str) -> None:
+    async with aio.insecure_channel(grpc_address) as channel:
+        call = unfinished(channel)
+        await call.done_writing()
+        with pytest.raises(aio.AioRpcError) as caught:
+            await call
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_connection_too_many_to_grpc_is_ended_at_once(grpc_address: str) -> None:
+    host, _, port = grpc_address.partition(":")
+    async with AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(connected((host, int(port)))) for _ in range(4)]
+        for wire in wires:
+            wire.writer.write(HTTP2_PREFACE)
+            await wire.reader.readexactly(9)  # the server's settings: the connection stands
+        one_more = await stack.enter_async_context(connected((host, int(port))))
+        one_more.writer.write(HTTP2_PREFACE)
+        assert await one_more.reader.read() == b""
+
+
+@pytest.mark.parametrize(("files", "connections"), [(256, 80), (1024, 256), (64, 1)])
+def test_connections_leave_files_for_everything_else(files: int, connections: int) -> None:
+    assert within_files(Bounds(), files).connections == connections

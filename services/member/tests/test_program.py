@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import resource
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import closing
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from grpc import aio
@@ -249,6 +252,35 @@ async def test_a_failed_start_of_the_task_processor_ends_the_program(
         await output_until(process, b"start task processor")
         await output_until(process, b"failed to start task processor")
         assert await process.wait() == 1
+
+
+@contextmanager
+def few_files() -> Generator[None]:
+    """Let processes that start in the block open 256 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_strangers_who_only_connect_neither_deafen_the_program_nor_fill_its_log(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    quick = {**variables, "SHUTDOWN_TIMEOUT": "1s"}
+    async with AsyncExitStack() as stack:
+        with few_files():
+            process = await stack.enter_async_context(program(quick, tmp_path))
+        started = json.loads(await output_until(process, b"member service started"))
+        for address in (started["grpc"], started["http"]):
+            host, _, port = address.partition(":")
+            for _ in range(400):
+                stack.enter_context(closing(socket.create_connection((host, int(port)))))
+        async with httpx.AsyncClient(base_url=f"http://{started['http']}") as client:
+            answer = await client.get("/healthz")
+        process.send_signal(signal.SIGTERM)
+        said = await output_of(process)
+    assert answer.status_code == 200
+    assert len(said.splitlines()) < 20
 
 
 @pytest.mark.parametrize("face", ["GRPC", "HTTP"])

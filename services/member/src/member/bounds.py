@@ -1,24 +1,51 @@
 """What callers may take of a server; both faces hold to it."""
 
-from dataclasses import dataclass
+import resource
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
+
+_OTHER_FILES: Final = 96
+"""Open files that are no caller's connection: databases, Redis, the mail server, logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What one call, one connection and all calls together may take.
 
+    What strangers can have a server keep is at most the product: connections times calls of each
+    times the bytes of a request, 192 MiB.
+
     Attributes:
         request_bytes: Body of a request.
         header_bytes: Its headers, or metadata.
         calls_at_once: Calls that are worked on; more are told to try again.
+        calls_of_one: Calls of one connection of gRPC, sent whole or not.
+        connections: Of one server.
         sending: Time for the head of a request, and as much again for its body. At least a second.
     """
 
-    request_bytes: int = 64 * 1024
-    header_bytes: int = 16 * 1024
+    request_bytes: int = 16 * 1024
+    header_bytes: int = 8 * 1024
     calls_at_once: int = 256
+    calls_of_one: int = 32
+    connections: int = 256
     sending: timedelta = timedelta(seconds=10)
 
 
 BOUNDS = Bounds()
+
+
+def allowed_here() -> Bounds:
+    """Return the bounds of each of the two servers of this process."""
+    may_be_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return BOUNDS if may_be_open == resource.RLIM_INFINITY else within_files(BOUNDS, may_be_open)
+
+
+def within_files(bounds: Bounds, may_be_open: int) -> Bounds:
+    """Return *bounds* for each of two servers of a process in which so many files may be open.
+
+    A server that is out of files cannot accept, tries again at once and fills the log.
+    """
+    left = max(2, may_be_open - _OTHER_FILES)
+    return replace(bounds, connections=min(bounds.connections, left // 2))

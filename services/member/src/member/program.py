@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 import pyasynq
 from member import limits, wiring
+from member.bounds import allowed_here
 from member.health import Health, Phase
 from member.metrics import Metrics
 from member.parts import Part, start
@@ -79,6 +80,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
                 grace=settings.shutdown_timeout,
                 trusted_proxies=settings.trusted_proxies,
                 certificate=opened.certificate,
+                bounds=allowed_here(),
             )
             parts = _parts(settings, opened, public_url)
             async with _side_by_side(http_server, parts, opened.health) as grpc:
@@ -152,6 +154,7 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
             grace=settings.shutdown_timeout,
             trusted_proxies=settings.trusted_proxies,
             certificate=opened.certificate,
+            bounds=allowed_here(),
         )
 
 

@@ -1,7 +1,8 @@
 """What every RPC goes through: an id for its log lines, and errors in the form callers expect."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar
 
 import grpc
@@ -11,6 +12,7 @@ from grpc import aio
 from grpc_status import rpc_status
 
 from member import request_ids, tracing
+from member.bounds import Bounds
 from member.errors import MemberError
 from member.metrics import Metrics
 from member.rpc.callers import Context
@@ -21,6 +23,7 @@ from member.statuses import status_of
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MALFORMED = "the request is no valid message"
+_TOO_SLOW = "the request did not come in time"
 _TOO_MANY = "too many calls at once: try again in a moment"
 
 Request = TypeVar("Request")
@@ -33,15 +36,15 @@ if TYPE_CHECKING:  # generic for the type checker alone
 class RpcInterceptor(aio.ServerInterceptor):
     """Wraps the handlers of one service; health and reflection answer for themselves."""
 
-    def __init__(self, service_name: str, metrics: Metrics, calls_at_once: int) -> None:
+    def __init__(self, service_name: str, metrics: Metrics, bounds: Bounds) -> None:
         """Wrap the RPCs of the service with this full name, and count them in *metrics*.
 
-        More than *calls_at_once* are refused. gRPC's own bound also counts calls of health and
-        reflection, which last as long as a client likes.
+        More calls at once than *bounds* says are refused. gRPC's own bound also counts calls of
+        health and reflection, which last as long as a client likes.
         """
         self._prefix = f"/{service_name}/"
         self._metrics = metrics
-        self._calls_at_once = calls_at_once
+        self._bounds = bounds
         self._running = 0
 
     async def intercept_service(
@@ -53,19 +56,22 @@ class RpcInterceptor(aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler
-        return grpc.unary_unary_rpc_method_handler(
-            measured(
-                self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
-                handler_call_details.method.removeprefix(self._prefix),
-                self._metrics.rpcs,
-            ),
+        call = measured(
+            self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
+            handler_call_details.method.removeprefix(self._prefix),
+            self._metrics.rpcs,
+        )
+        # On the wire both are the same; but this one begins before its request is there, and
+        # can end if that does not come.
+        return grpc.stream_unary_rpc_method_handler(
+            _punctual(call, self._bounds.sending.total_seconds()),
             request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
     def _bounded(self, handler: Callable[[Any, Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as below
         async def handle(request: object, context: Context) -> object:
-            if self._running >= self._calls_at_once:
+            if self._running >= self._bounds.calls_at_once:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MANY)
             self._running += 1
             try:
@@ -74,6 +80,22 @@ class RpcInterceptor(aio.ServerInterceptor):
                 self._running -= 1
 
         return handle
+
+
+def _punctual(handler: Callable[[Any, Context], Awaitable[Any]], patience_s: float) -> Any:  # noqa: ANN401 - as below
+    """Return what gives *handler* the request that comes within *patience_s* seconds."""
+
+    async def handle(requests: AsyncIterator[object], context: Context) -> object:
+        try:
+            async with asyncio.timeout(patience_s):
+                request = await anext(requests)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_SLOW)
+        except StopAsyncIteration:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
+        return await handler(request, context)
+
+    return handle
 
 
 class _Malformed:

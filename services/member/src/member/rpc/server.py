@@ -31,7 +31,7 @@ _WATCHED = ("", _NAME)
 # idle, or whose client is gone, ends sooner.
 _AGE = timedelta(minutes=30)
 _AGE_GRACE = timedelta(seconds=30)
-_IDLE = timedelta(minutes=5)
+_IDLE = timedelta(minutes=1)
 _PING_EVERY = timedelta(minutes=1)
 _PING_TIMEOUT = timedelta(seconds=20)
 
@@ -82,7 +82,7 @@ class GrpcServer:
 
     def _server(self) -> tuple[aio.Server, HealthServicer]:
         server = aio.server(
-            interceptors=[RpcInterceptor(_NAME, self._metrics, self._bounds.calls_at_once)],
+            interceptors=[RpcInterceptor(_NAME, self._metrics, self._bounds)],
             options=_options(self._bounds),
         )
         add_MemberServiceServicer_to_server(
@@ -97,7 +97,8 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", bounds.request_bytes),
         ("grpc.max_metadata_size", bounds.header_bytes),
         ("grpc.absolute_max_metadata_size", bounds.header_bytes),
-        ("grpc.max_concurrent_streams", max(1, bounds.calls_at_once // 2)),
+        ("grpc.max_allowed_incoming_connections", bounds.connections),
+        ("grpc.max_concurrent_streams", bounds.calls_of_one),
         ("grpc.server_handshake_timeout_ms", _ms(bounds.sending)),
         ("grpc.max_connection_age_ms", _ms(_AGE)),
         ("grpc.max_connection_age_grace_ms", _ms(_AGE_GRACE)),

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 
 class PunctualProtocol(H11Protocol):
@@ -15,6 +16,12 @@ class PunctualProtocol(H11Protocol):
 
     _cancel: Callable[[], None] = staticmethod(lambda: None)
     _stop_waiting: Callable[[], None] = staticmethod(lambda: None)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a request has begun and is not answered yet."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first
+        return cycle is not None and not cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Give the first request its time."""

@@ -18,6 +18,7 @@ from member.proxies import Networks
 from member.tls import Certificate
 from member.web.bounds import Bounded
 from member.web.callers import BehindProxies
+from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
 
 
@@ -27,7 +28,7 @@ class HttpServer:
     def __init__(
         self,
         app: ASGIApp,
-        listener: socket.socket,
+        listener: Listener,
         *,
         grace: timedelta,
         trusted_proxies: Networks = (),
@@ -52,6 +53,7 @@ class HttpServer:
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
         server = _Server(self._config(), lambda: started(bound_address(self._listener)))
+        self._listener.bound(self._bounds.connections, server.busy)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[self._listener]))
             await stop.wait()
@@ -108,15 +110,40 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen as uvicorn does, but wait no minute for TLS to begin."""
+        config, loop = self.config, asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._protocol,
+                sock=listener,
+                ssl=config.ssl,
+                ssl_handshake_timeout=config.timeout_keep_alive if config.ssl else None,
+                backlog=config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         self._tell()
 
+    def busy(self) -> set[int]:
+        """Return the descriptors of connections with a request that is not answered yet."""
+        return {
+            connection.transport.get_extra_info("socket").fileno()
+            for connection in self.server_state.connections
+            if isinstance(connection, PunctualProtocol) and connection.is_busy
+        }
 
-def listen(host: str, port: int) -> socket.socket:
+    def _protocol(self) -> asyncio.Protocol:
+        return PunctualProtocol(
+            self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def listen(host: str, port: int) -> Listener:
     """Return a socket that accepts on an address; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        return Listener(socket.create_server((host, port), family=family))
     except OSError as error:
         msg = f"cannot serve HTTP on {host}:{port}: {error.strerror}"
         raise OSError(msg) from error
