@@ -8,9 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, Server, SkipRetry, Task
+from tests.proxy import Proxy
 from tests.server.handlers import Handler, crew_of, until_cancelled
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
 
 CANCEL = "asynq:cancel"
@@ -117,3 +118,28 @@ async def test_cancelations_are_heard_again_after_redis_was_away(own_redis: Redi
             await wait_until(lambda: listening(r))
             await r.publish(CANCEL, info.id)
             assert await handler.was_cancelled() == [info.id]
+
+
+async def test_a_server_whose_subscription_went_dead_listens_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pyasynq.broker.redis.registry.LISTEN_S", 0.02)
+    handler = Handler(held=True)
+    with RedisServer(port=free_port()) as redis:
+        async with Proxy(redis.port) as proxy, Client(proxy.url) as client:
+            async with Server(proxy.url).running(handler), Redis.from_url(redis.url) as r:
+                info = await client.enqueue(Task("t"))
+                await handler.began()
+                await wait_until(lambda: listening(r))
+                monkeypatch.setattr("pyasynq.broker.redis.registry.ANSWER_S", 0.2)
+                proxy.freeze(b"SUBSCRIBE")
+                await wait_until(lambda: proxy.count(b"SUBSCRIBE") > 1)
+                await wait_until(lambda: canceled(r, info.id, handler))
+    told = [record for record in caplog.records if "no sign of life" in record.message]
+    assert len(told) == 1
+
+
+async def canceled(r: Redis, task_id: str, handler: Handler) -> bool:
+    """Cancel a task; tell whether its handler has noticed."""
+    await r.publish(CANCEL, task_id)
+    return handler.cancelled == [task_id]

@@ -1,7 +1,7 @@
 """Servers and queues stand in Redis as Go's tools look for them."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -13,7 +13,8 @@ from pyasynq.broker.redis import RedisBroker
 from pyasynq.errors import BrokerUnavailableError
 from pyasynq.message import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored
-from tests.servers import RedisServer
+from tests.proxy import Proxy
+from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
 
 SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 1})
@@ -139,6 +140,46 @@ async def test_who_stops_listening_is_subscribed_no_more(broker: RedisBroker, r:
 
 async def _nobody_listens(r: Redis) -> bool:
     return await listeners(r) == 0
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into a silence sooner than servers do."""
+    monkeypatch.setattr("pyasynq.broker.redis.registry.LISTEN_S", 0.02)
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
+    broker = RedisBroker.connect(f"{redis_url}?protocol={protocol}")
+    async with listening(broker) as cancelations:
+        assert [await anext(cancelations) for _ in range(5)] == [None] * 5
+        await broker.registry.cancel("1")
+        heard = [note async for note in _until(cancelations, "1")]
+        assert {*heard} <= {None, "1"}
+    await broker.aclose()
+
+
+async def _until(notes: AsyncIterator[str | None], last: str) -> AsyncIterator[str | None]:
+    async for note in notes:
+        yield note
+        if note == last:
+            return
+
+
+@pytest.mark.usefixtures("brisk")
+async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with RedisServer(port=free_port()) as server:
+        async with Proxy(server.port) as proxy:
+            broker = RedisBroker.connect(proxy.url)
+            async with listening(broker) as cancelations:
+                monkeypatch.setattr("pyasynq.broker.redis.registry.ANSWER_S", 0.1)
+                proxy.freeze(b"SUBSCRIBE")
+                with pytest.raises(BrokerUnavailableError, match="no sign of life"):
+                    _ = [note async for note in cancelations]
+            await broker.aclose()
 
 
 async def test_listening_ends_with_an_error_when_redis_goes_away() -> None:

@@ -1,8 +1,8 @@
 """Who is there: queues, servers, the tasks they run, and cancelations."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import RedisCluster
 
@@ -13,7 +13,7 @@ from pyasynq.clock import Clock
 from pyasynq.message import ServerInfo, WorkerInfo
 
 LISTEN_S = 2
-"""How long one wait for a message may last."""
+"""Longest silence of a subscription that is not looked into."""
 
 
 class RedisRegistry:
@@ -73,7 +73,9 @@ class RedisRegistry:
     async def cancelations(self) -> AsyncIterator[str | None]:
         """Yield the ids of tasks an operator cancels, until the connection breaks.
 
-        None comes first and after every 2 s without a cancelation: still listening.
+        None comes first, and after every 2 s without a cancelation: still listening. A connection
+        that only listens would not notice that nothing comes through any more, so silence is
+        answered with a ping.
 
         Raises:
             BrokerError: If Redis cannot be listened to.
@@ -85,12 +87,18 @@ class RedisRegistry:
                     await self._driver.initialize()  # learns which node to listen to
                 await pubsub.subscribe(keys.CANCEL)
             yield None
+            pinged = False
             while True:
-                async with answered(self._driver, LISTEN_S + ANSWER_S):
-                    note = await pubsub.get_message(
-                        ignore_subscribe_messages=True, timeout=LISTEN_S
-                    )
-                yield None if note is None else note["data"].decode(errors="replace")
+                patience_s = ANSWER_S if pinged else LISTEN_S
+                async with answered(self._driver, patience_s + ANSWER_S):
+                    note = await pubsub.get_message(timeout=patience_s)
+                    if note is None and pinged:
+                        msg = "no sign of life where cancelations are heard"
+                        raise TimeoutError(msg)
+                    if note is None:
+                        await pubsub.ping()
+                pinged = note is None
+                yield _canceled(note)
 
     async def cancel(self, task_id: str) -> None:
         """Ask every server to cancel *task_id*.
@@ -104,3 +112,10 @@ class RedisRegistry:
 def _keys(server: ServerInfo) -> tuple[str, str]:
     who = (server.host, server.pid, server.server_id)
     return keys.server(*who), keys.workers(*who)
+
+
+def _canceled(note: Mapping[str, Any] | None) -> str | None:
+    """Return the id in what was heard, if it is a cancelation."""
+    if note is None or note["type"] != "message":
+        return None
+    return cast("bytes", note["data"]).decode(errors="replace")
