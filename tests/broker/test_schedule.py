@@ -1,10 +1,13 @@
 """Every broker enqueues a tick once, and shows the entries and events of schedulers."""
 
+import time
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
-from pyasynq.broker import Broker, Position, Tick, Ticked
+from pyasynq.broker import EARLY_S, Begun, Broker, Position, Tick, Ticked
+from pyasynq.broker.redis import keys
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
@@ -30,8 +33,8 @@ def a_tick(
 
 async def begin(broker: Broker, begin_s: int = START_S) -> int | BrokerError:
     position = Position(entry_id="e", queue="q", begin_s=begin_s, keep_s=KEEP_S)
-    (last_s,) = await broker.scheduling.begin([position])
-    return last_s
+    (begun,) = await broker.scheduling.begin([position])
+    return begun if isinstance(begun, BrokerError) else begun.last_s
 
 
 async def tick(broker: Broker, one: Tick) -> Ticked | BrokerError:
@@ -110,6 +113,72 @@ async def test_a_task_whose_lock_is_held_is_refused(broker: Broker) -> None:
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("y", lock=LOCK)))
     assert isinstance(ticked, Ticked)
     assert isinstance(ticked.refusal, DuplicateTaskError)
+
+
+# -- clocks that are fast --------------------------------------------------------------------------
+
+DAY_S = 86_400
+
+
+def now_s() -> int:
+    return int(time.time())
+
+
+async def test_a_tick_that_is_still_to_come_is_not_enqueued(broker: Broker) -> None:
+    await begin(broker)
+    ticked = await tick(broker, a_tick(now_s() + DAY_S))
+    assert isinstance(ticked, Ticked)
+    assert (ticked.moved, ticked.last_s) == (False, START_S)
+    assert ticked.clock_s == pytest.approx(time.time(), abs=5)
+    assert ids(await take(broker)) == []
+    assert await begin(broker) == START_S
+
+
+async def test_a_tick_may_be_a_little_early(broker: Broker) -> None:
+    await begin(broker)
+    at_s = now_s() + EARLY_S - 1
+    assert await tick(broker, a_tick(at_s)) == Ticked(last_s=at_s, moved=True)
+
+
+async def test_an_entry_does_not_begin_in_time_to_come(broker: Broker) -> None:
+    assert await begin(broker, now_s() + DAY_S) == pytest.approx(now_s(), abs=5)
+
+
+async def leave(broker: Broker, last_s: int) -> None:
+    """Leave a last tick, as a version that believed every clock did."""
+    driver: Any = cast("Any", broker)._driver
+    await driver.set(keys.last_tick("q", "e"), last_s, ex=KEEP_S)
+
+
+async def test_a_last_tick_far_ahead_is_not_believed_at_the_start(broker: Broker) -> None:
+    await leave(broker, far_s := now_s() + DAY_S)
+    position = Position(entry_id="e", queue="q", begin_s=START_S, keep_s=KEEP_S)
+    answers = [
+        *await broker.scheduling.begin([position]),
+        *await broker.scheduling.begin([position]),
+    ]
+    assert answers == [
+        Begun(last_s=START_S, known=False, disbelieved_s=far_s),
+        Begun(last_s=START_S, known=True),
+    ]
+
+
+async def test_a_last_tick_far_ahead_stops_no_scheduler_that_runs(broker: Broker) -> None:
+    await begin(broker)
+    await leave(broker, far_s := now_s() + DAY_S)
+    ticked = await tick(broker, a_tick(START_S + 60, a_pending("x")))
+    assert ticked == Ticked(last_s=START_S + 60, moved=True, disbelieved_s=far_s)
+    assert ids(await take(broker)) == ["x"]
+
+
+async def test_a_last_tick_a_little_ahead_is_obeyed(broker: Broker) -> None:
+    await leave(broker, near_s := now_s() + 60)
+    assert await begin(broker, START_S) == near_s
+    assert await tick(broker, a_tick(START_S)) == Ticked(last_s=near_s, moved=False)
+
+
+async def test_the_brokers_clock_is_told(broker: Broker) -> None:
+    assert await broker.scheduling.clock_s() == pytest.approx(time.time(), abs=5)
 
 
 async def test_hundreds_of_ticks_are_answered_one_by_one(broker: Broker) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from pyasynq import (
     BrokerError,
     BrokerUnavailableError,
+    Clock,
     DuplicateTaskError,
     Scheduler,
     Task,
@@ -24,6 +25,7 @@ from pyasynq.scheduler.ticker import LONGEST_S
 from tests.scheduler.steering import NOON, SteeredClock, later, ticker_of
 from tests.server.queues import QueueView
 from tests.servers import RedisServer
+from tests.waiting import wait_until
 
 TASK = Task("t", b"p")
 MINUTELY = "* * * * *"
@@ -230,6 +232,98 @@ async def test_only_who_enqueued_calls_post_enqueue(make: Make, clock: SteeredCl
     clock.advance(minutes=1)
     await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
     assert len(told) == 1
+
+
+# -- clocks that are fast --------------------------------------------------------------------------
+
+SECONDLY = "@every 1s"
+
+
+class Offset(Clock):
+    """The machine's clock, but for what a test puts it forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@pytest.fixture
+async def beside(redis_url: str) -> AsyncIterator[Callable[[Clock], Scheduler]]:
+    """Yield what makes schedulers that go by a clock of their own, and have one entry."""
+    made: list[Scheduler] = []
+
+    def scheduler(clock: Clock) -> Scheduler:
+        made.append(Scheduler(redis_url, clock=clock))
+        made[-1].register(SECONDLY, TASK)
+        return made[-1]
+
+    yield scheduler
+    for one in made:
+        await one._broker.aclose()
+
+
+async def steps_until(count: int, scheduler: Scheduler, queue: QueueView) -> None:
+    """Let the scheduler take steps until *count* tasks wait."""
+
+    async def enough() -> bool:
+        await ticker_of(scheduler).step()
+        return await enqueued(queue) >= count
+
+    await wait_until(enough)
+
+
+async def test_a_scheduler_whose_clock_is_fast_silences_no_other(
+    beside: Callable[[Clock], Scheduler], queue: QueueView
+) -> None:
+    fast, good = Offset(), beside(Clock())
+    fast.ahead = timedelta(days=1)
+    await ticker_of(good).step()
+    bad = beside(fast)
+    await steps_until(1, bad, queue)
+    await steps_until(2, good, queue)
+
+
+async def test_a_clock_that_is_fast_from_the_start_begins_now(
+    beside: Callable[[Clock], Scheduler], queue: QueueView
+) -> None:
+    fast = Offset()
+    fast.ahead = timedelta(days=1)
+    await ticker_of(beside(fast)).step()
+    await steps_until(1, beside(Clock()), queue)
+
+
+async def test_a_clock_that_is_put_forward_and_back_is_told_once_each(
+    beside: Callable[[Clock], Scheduler], queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pyasynq.scheduler")
+    clock = Offset()
+    scheduler = beside(clock)
+    await ticker_of(scheduler).step()
+    clock.ahead = timedelta(days=1)
+    await steps_until(2, scheduler, queue)
+    clock.ahead = timedelta(0)
+    await steps_until(3, scheduler, queue)
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if "clock" in text] == [
+        "this machine's clock is 86400 s ahead of that of Redis;"
+        " until they agree, ticks go by that of Redis",
+        "this machine's clock agrees with that of Redis again",
+    ]
+
+
+async def test_a_last_tick_that_a_fast_clock_left_is_told_and_ignored(
+    beside: Callable[[Clock], Scheduler],
+    queue: QueueView,
+    r: Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scheduler = beside(Clock())
+    (entry_id,) = scheduler._entries
+    await r.set(queue.key(f"scheduler_last:{entry_id}"), "4000000000", ex=100)
+    await steps_until(1, scheduler, queue)
+    assert "a scheduler whose clock was fast has left 2096-10-02 07:06:40" in caplog.text
 
 
 # -- missed ticks ----------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
 from pyasynq.broker.protocols import (
+    EARLY_S,
     MARKS,
+    Begun,
     Broker,
     EnqueuePath,
     Forwarded,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 __all__ = [
+    "EARLY_S",
     "MARKS",
+    "Begun",
     "Broker",
     "EnqueuePath",
     "Forwarded",

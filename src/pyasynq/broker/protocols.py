@@ -347,19 +347,28 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     keep_s: int
 
 
+EARLY_S: Final = 5
+"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
+
+
 class Ticked(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a tick.
 
     Attributes:
         last_s: The entry's last tick now, Unix seconds.
-        moved: It is this one. If not, another scheduler has moved the entry on, and nothing was
-            enqueued.
+        moved: It is this one. If not, nothing was enqueued: another scheduler has moved the entry
+            on, or the tick is still to come.
         refusal: Why its task was refused, if it was.
+        clock_s: If the tick is still to come, the broker's clock, Unix seconds.
+        disbelieved_s: What stood there as last tick and is not believed, if anything did: it lies
+            too far ahead of the broker's clock.
     """
 
     last_s: int
     moved: bool
     refusal: Refusal | None = None
+    clock_s: float | None = None
+    disbelieved_s: int | None = None
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -378,11 +387,29 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     keep_s: int
 
 
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an entry begins.
+
+    Attributes:
+        last_s: The entry's last tick, Unix seconds.
+        known: Whether a scheduler has known it.
+        disbelieved_s: As in `Ticked`.
+    """
+
+    last_s: int
+    known: bool
+    disbelieved_s: int | None = None
+
+
 class SchedulePath(Protocol):
     """Enqueue at ticks, and show who does."""
 
-    async def begin(self, positions: Sequence[Position]) -> list[int | BrokerError]:
-        """Return each entry's last tick, Unix seconds; an unknown one begins where it says."""
+    async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
+        """Return each entry's last tick; an unknown one begins where it says, or now."""
+        ...
+
+    async def clock_s(self) -> float:
+        """Return the broker's clock, which all machines share, Unix seconds."""
         ...
 
     async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:

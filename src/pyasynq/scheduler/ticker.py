@@ -5,17 +5,18 @@ Source:
 
 Differs:
     Of several schedulers one enqueues each tick (D47). While Redis is away a tick is tried again,
-    and then dealt with as the entry catches up (D48).
+    and then dealt with as the entry catches up (D48). No tick comes before its time by the clock of
+    Redis.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.actor import Link, Wakeable
-from pyasynq.broker import Position, SchedulePath, Tick, Ticked
+from pyasynq.broker import EARLY_S, Position, SchedulePath, Tick, Ticked
 from pyasynq.compose import Plan, describe
 from pyasynq.errors import BrokerError
 from pyasynq.message import SchedulerEnqueueEvent, instant, timestamp
@@ -26,6 +27,8 @@ log = logging.getLogger("pyasynq.scheduler")
 
 LONGEST_S: Final = 10.0
 """Longest sleep: the machine's clock may be set meanwhile."""
+
+EARLY: Final = timedelta(seconds=EARLY_S)
 
 MOST_EVENTS: Final = 1000
 """Events recorded in one go."""
@@ -50,6 +53,7 @@ class Ticker(Wakeable):
         self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
         self._stepping = asyncio.Lock()
         self._over = False
+        self._ahead = timedelta(0)
 
     def forget(self, entry: Entry) -> None:
         """Have Redis forget *entry*, which was taken away."""
@@ -60,9 +64,11 @@ class Ticker(Wakeable):
         """Enqueue what is due; return the seconds until something else is."""
         async with self._stepping:
             self._failed.clear()
+            if self._ahead:
+                self._compare(await self._path.clock_s())
             await self._forget()
             await self._begin([entry for entry in self._entries.values() if entry.last is None])
-            while due := self._due(self._clock.now()):
+            while due := self._due(self._now()):
                 await self._enqueue(due)
                 await self._record()
             await self._record()
@@ -88,7 +94,7 @@ class Ticker(Wakeable):
 
     async def _begin(self, entries: Sequence[Entry]) -> None:
         """Learn the last ticks of *entries*; those that nobody knew begin now."""
-        now = self._clock.now().replace(microsecond=0)
+        now = self._now().replace(microsecond=0)
         begin_s = int(now.timestamp())
         positions = [
             Position(entry_id=e.id, queue=e.queue, begin_s=begin_s, keep_s=e.keep_s(now))
@@ -99,7 +105,8 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             else:
-                entry.begin(instant(answer), known=answer != begin_s)
+                _warn_of(entry, answer.disbelieved_s)
+                entry.begin(instant(answer.last_s), known=answer.known)
 
     def _due(self, now: datetime) -> list[tuple[Entry, datetime]]:
         due: list[tuple[Entry, datetime]] = []
@@ -118,13 +125,17 @@ class Ticker(Wakeable):
         """Enqueue at ticks that are due, one for each entry."""
         for entry, _ in due:
             await self._config.before(entry.task)
-        now = self._clock.now()
+        now = self._now()
         ticks = [_tick(entry, tick, now) for entry, tick in due]
         answers = await self._path.tick(ticks)
         for (entry, _), tick, answer in zip(due, ticks, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
                 continue
+            if answer.clock_s is not None:
+                self._compare(answer.clock_s)  # by which the tick is due no more
+                continue
+            _warn_of(entry, answer.disbelieved_s)
             entry.move(instant(answer.last_s))
             if answer.moved:
                 await self._tell(entry, tick.plan, answer, now)
@@ -153,12 +164,40 @@ class Ticker(Wakeable):
                 log.warning("what was enqueued is missing in a history: %s", error)
             del self._events[: len(events)]
 
+    def _now(self) -> datetime:
+        """Return the instant to go by: this machine's, unless its clock is too far ahead."""
+        return self._clock.now() - self._ahead
+
+    def _compare(self, clock_s: float) -> None:
+        """Go by the clock of Redis, which says *clock_s*, while this machine's is ahead of it."""
+        ahead = self._clock.now() - instant(clock_s)
+        ahead = ahead if ahead > EARLY else timedelta(0)
+        if ahead and abs(ahead - self._ahead) > EARLY:
+            log.warning(
+                "this machine's clock is %.0f s ahead of that of Redis;"
+                " until they agree, ticks go by that of Redis",
+                ahead.total_seconds(),
+            )
+        elif self._ahead and not ahead:
+            log.info("this machine's clock agrees with that of Redis again")
+        self._ahead = ahead
+
     def _wait_s(self) -> float:
         upcoming = [entry.upcoming for entry in self._entries.values() if entry.upcoming]
         if not upcoming:
             return LONGEST_S
-        wait = min(upcoming) - self._clock.now()
+        wait = min(upcoming) - self._now()
         return min(max(wait.total_seconds(), 0), LONGEST_S)
+
+
+def _warn_of(entry: Entry, disbelieved_s: int | None) -> None:
+    if disbelieved_s is not None:
+        log.warning(
+            "%s at %r: a scheduler whose clock was fast has left %s as last tick; it is ignored",
+            entry.task,
+            entry.spec,
+            instant(disbelieved_s),
+        )
 
 
 def _tick(entry: Entry, at: datetime, now: datetime) -> Tick:

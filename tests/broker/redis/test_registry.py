@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.clock import Clock
 from pyasynq.errors import BrokerUnavailableError
 from pyasynq.message import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored
@@ -78,6 +80,26 @@ async def test_names_of_dead_servers_are_dropped(broker: RedisBroker, r: Redis) 
     await broker.registry.write_server(SERVER, [], ttl_s=10)
     assert (await scored(r, "asynq:servers")).keys() == {SERVER_KEY}
     assert (await scored(r, "asynq:workers")).keys() == {WORKERS_KEY}
+
+
+async def test_a_machine_whose_clock_is_fast_shows_no_other_as_dead(
+    redis_url: str, r: Redis
+) -> None:
+    soon_s = int(time.time()) + 10
+    await r.zadd("asynq:servers", {"asynq:servers:{other:1:s}": soon_s})
+    fast = RedisBroker.connect(redis_url, Tomorrow())
+    await fast.registry.write_server(SERVER, [], ttl_s=10)
+    await fast.aclose()
+    servers = await scored(r, "asynq:servers")
+    assert servers["asynq:servers:{other:1:s}"] == soon_s
+    assert abs(servers[SERVER_KEY] - time.time() - 10) < 2
+
+
+class Tomorrow(Clock):
+    """A clock that is a day ahead."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=1)
 
 
 async def test_a_cleared_server_leaves_nothing(broker: RedisBroker, r: Redis) -> None:

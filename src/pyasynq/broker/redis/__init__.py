@@ -25,7 +25,7 @@ class RedisBroker:
         """Use *driver* and *clock*; *owned* says whether closing is up to us."""
         self._driver = driver
         self._owned = owned
-        self.registry = RedisRegistry(driver, clock)
+        self.registry = RedisRegistry(driver)
         self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
         self.relaying = RedisRelay(driver, self.enqueueing.register)
         self.processing = RedisProcess(driver, clock)

@@ -9,7 +9,6 @@ from redis.asyncio import RedisCluster
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.clock import Clock
 from pyasynq.message import ServerInfo, WorkerInfo
 
 LISTEN_S = 2
@@ -19,10 +18,9 @@ LISTEN_S = 2
 class RedisRegistry:
     """The registry path."""
 
-    def __init__(self, driver: Driver, clock: Clock) -> None:
-        """Send to *driver*; *clock* says how long a server is shown."""
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
         self._driver = driver
-        self._clock = clock
 
     async def confirm(self) -> None:
         """Return when Redis has taken a write, which changes nothing.
@@ -47,10 +45,10 @@ class RedisRegistry:
             Protocol section 3.18 (asynq v0.26.0 ``RDB.WriteServerState``).
 
         Differs:
-            Names of servers that died are dropped here and not only when somebody lists (D57).
+            Names of servers that died are dropped here and not only when somebody lists (D57). How
+            long a server is listed goes by the clock of Redis.
         """
         server_key, workers_key = _keys(server)
-        now_s = int(self._clock.now().timestamp())
         each: list[Each] = []
         for worker in workers:
             each += (worker.task_id, blob(worker.SerializeToString()))
@@ -60,8 +58,7 @@ class RedisRegistry:
             scripts.beat(each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record),
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
-            await execute(self._driver, "ZADD", index, now_s + ttl_s, name)
-            await execute(self._driver, "ZREMRANGEBYSCORE", index, "-inf", now_s - 1)
+            await scripts.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
 
     async def clear_server(self, server: ServerInfo) -> None:
         """Stop showing *server*."""

@@ -1,13 +1,12 @@
 """Schedulers: their entries, the ticks of these, and what was enqueued."""
 
-import time
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Final, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
-from pyasynq.broker.protocols import Position, Tick, Ticked
+from pyasynq.broker.protocols import EARLY_S, Begun, Position, Tick, Ticked
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.enqueue import ACCEPTED, Register, created, refusal
@@ -20,6 +19,7 @@ from pyasynq.states import TaskState
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
 
 MOVED_BY_OTHER: Final = -2
+STILL_TO_COME: Final = -3
 MAX_EVENTS: Final = 1000
 HISTORY_S: Final = 90 * 86_400
 """Life of a history after its last event; as long as the archive."""
@@ -27,6 +27,11 @@ FORGOTTEN_S: Final = 60
 """Life of the last tick of an entry that was taken away.
 
 Schedulers that still have the entry, and are that late, do not repeat its last tick.
+"""
+CREDIBLE_S: Final = 300
+"""A last tick further ahead of the clock of Redis counts as none.
+
+More than `EARLY_S`: if a failover sets that clock back a little, no tick is repeated.
 """
 
 
@@ -38,19 +43,29 @@ class RedisSchedule:
         self._driver = driver
         self._register = register
 
-    async def begin(self, positions: Sequence[Position]) -> list[int | BrokerError]:
-        """Return each entry's last tick, Unix seconds; an unknown one begins where it says."""
+    async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
+        """Return each entry's last tick; an unknown one begins where it says, or now."""
         answers = await self._run_all(
             [
                 scripts.begin(
                     last=keys.last_tick(position.queue, position.entry_id),
                     begin_s=position.begin_s,
                     keep_s=position.keep_s,
+                    early_s=EARLY_S,
+                    credible_s=CREDIBLE_S,
                 )
                 for position in positions
             ]
         )
-        return cast("list[int | BrokerError]", answers)
+        return [
+            answer if isinstance(answer, BrokerError) else _begun(cast("list[int]", answer))
+            for answer in answers
+        ]
+
+    async def clock_s(self) -> float:
+        """Return the clock of Redis, Unix seconds."""
+        seconds, micros = cast("tuple[int, int]", await execute(self._driver, "TIME"))
+        return seconds + micros / 1_000_000
 
     async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
         """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
@@ -95,7 +110,7 @@ class RedisSchedule:
         Differs:
             Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
         """
-        key, now_s = keys.scheduler(scheduler_id), int(time.time())
+        key = keys.scheduler(scheduler_id)
         records = [entry.SerializeToString() for entry in entries]
         parts = scripts.batches(repeat(key), map(len, records), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
@@ -108,8 +123,8 @@ class RedisSchedule:
                 final=int(number >= len(parts)),
             )
             await scripts.run(self._driver, call)
-        await execute(self._driver, "ZADD", keys.SCHEDULERS, now_s + ttl_s, key)
-        await execute(self._driver, "ZREMRANGEBYSCORE", keys.SCHEDULERS, "-inf", now_s - 1)
+        present = scripts.present(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        await scripts.run(self._driver, present)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Stop showing a scheduler."""
@@ -128,8 +143,8 @@ class RedisSchedule:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        live = ("ZRANGEBYSCORE", keys.SCHEDULERS, int(time.time()), "+inf")
-        found = cast("list[bytes]", await execute(self._driver, *live))
+        living = scripts.living(index=keys.SCHEDULERS)
+        found = cast("list[bytes]", await scripts.run(self._driver, living))
         records = [record for key in found for record in await self._shown(key)]
         return _decoded(SchedulerEntry, records)
 
@@ -177,6 +192,8 @@ def _tick(tick: Tick) -> Call:
         known_s=tick.known_s,
         tick_s=tick.at_s,
         keep_s=tick.keep_s,
+        early_s=EARLY_S,
+        credible_s=CREDIBLE_S,
         state=state.value,
         id=plan.message.id,
         message=encode(plan.message),
@@ -198,12 +215,26 @@ def _container(plan: Plan) -> tuple[str, TaskState]:
             return keys.groups(queue), TaskState.AGGREGATING
 
 
+def _begun(answer: Sequence[int]) -> Begun:
+    last_s, known, disbelieved_s = answer
+    return Begun(last_s=last_s, known=known == 1, disbelieved_s=_instant(disbelieved_s))
+
+
 def _ticked(tick: Tick, answer: Sequence[int]) -> Ticked:
-    reply, last_s = answer
-    if reply == MOVED_BY_OTHER:
-        return Ticked(last_s=last_s, moved=False)
-    why = None if reply == ACCEPTED else refusal(tick.plan.message, reply)
-    return Ticked(last_s=last_s, moved=True, refusal=why)
+    reply, last_s, clock_ms, disbelieved_s = answer
+    if reply in {MOVED_BY_OTHER, STILL_TO_COME}:
+        clock_s = clock_ms / 1000 if reply == STILL_TO_COME else None
+        return Ticked(last_s=last_s, moved=False, clock_s=clock_s)
+    return Ticked(
+        last_s=last_s,
+        moved=True,
+        refusal=None if reply == ACCEPTED else refusal(tick.plan.message, reply),
+        disbelieved_s=_instant(disbelieved_s),
+    )
+
+
+def _instant(reply: int) -> int | None:
+    return None if reply < 0 else reply
 
 
 def _decoded(kind: type[Record], records: Iterable[bytes]) -> list[Record]:

@@ -1,6 +1,8 @@
 -- Enqueue the task of one tick of a scheduler's entry, and move the entry on to this tick.
 --
 -- Both or neither: so a tick is enqueued once, however many schedulers try, and wherever they die.
+-- A scheduler whose clock is fast enqueues nothing, and what one has left is not believed: all other
+-- schedulers would wait until then.
 --
 -- USES clock created
 -- KEYS
@@ -12,6 +14,8 @@
 --   known_s       int    the last tick that the caller knows of, Unix seconds
 --   tick_s        int    this tick, Unix seconds
 --   keep_s        int    life of the last tick, seconds
+--   early_s       int    a tick may come so much before its time by the Redis clock, seconds
+--   credible_s    int    a last tick that is further ahead counts as none, seconds
 --   state         str    pending, scheduled or aggregating
 --   id            str    task id
 --   message       bytes  encoded TaskMessage
@@ -20,14 +24,23 @@
 --   at_s          int    when a scheduled task is to run, Unix seconds
 --   group         str    group to join, or empty
 -- RETURNS
---   the answer, and the entry's last tick: 1 enqueued, 0 the id is taken, -1 the lock is held,
---   -2 another scheduler has moved the entry on
+--   the answer, the entry's last tick, the Redis clock (Unix milliseconds), and the last tick that
+--   is not believed, or -1: 1 enqueued, 0 the id is taken, -1 the lock is held, -2 another scheduler
+--   has moved the entry on, -3 the tick is still to come
 -- SOURCE
 --   protocol 3.3 to 3.5 and 7.2; with asynq every scheduler enqueues every tick (D47)
 
+local now_ms = now_s * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local before = tonumber(redis.call("GET", last))
+local disbelieved = -1
+if before and before > now_s + tonumber(credible_s) then
+  before, disbelieved = nil, before
+end
 if before and before ~= tonumber(known_s) then
-  return answered({-2, before})
+  return answered({-2, before, now_ms, disbelieved})
+end
+if tonumber(tick_s) > now_s + tonumber(early_s) then
+  return answered({-3, tonumber(known_s), now_ms, disbelieved})
 end
 
 local function grouped()
@@ -57,4 +70,4 @@ else
   end
 end
 redis.call("SET", last, tick_s, "EX", keep_s)
-return {answer, tonumber(tick_s)}
+return {answer, tonumber(tick_s), now_ms, disbelieved}
