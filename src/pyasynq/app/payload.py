@@ -1,20 +1,26 @@
 """A function's parameters as a payload, and back.
 
 Parameters become the keys of a JSON object; a single positional-only parameter takes the whole
-payload. Types are checked on both sides: nothing goes out that could not come in again.
+payload. Types are checked on both sides: nothing goes out that could not come in again, as it was.
+Equal arguments are equal payloads, in every process.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol, cast, get_type_hints
+from typing import Any, Final, Protocol, TypeVar, cast, get_type_hints
 
 import msgspec
 import msgspec.inspect
 
+from pyasynq.app.models import check, dump
+from pyasynq.app.stand_ins import StandIn, adapted, load, normal
+from pyasynq.app.values import changed, ordered, same
 from pyasynq.errors import PayloadError, SkipRetry
 from pyasynq.server import ActiveTask
 from pyasynq.settle import error_text
+
+T = TypeVar("T")
 
 _NO_DEFAULT: Final = inspect.Parameter.empty
 
@@ -48,9 +54,15 @@ class Signature:
         self.active = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
         self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self._names = [p.name for p in sent if p.kind is not p.POSITIONAL_ONLY]
+        self._places = [p.name for p in sent if p.kind is not p.KEYWORD_ONLY]
+        self._required = {p.name for p in sent if p.default is _NO_DEFAULT}
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._takes = f"({', '.join(p.name for p in sent)})"
-        self._codec = _codec(type, sent, hints)
+        types = {p.name: _carried(type, p, hints.get(p.name, Any)) for p in sent}
+        self._may_hold_sets = any(map(_may_hold_sets, types.values()))
+        self._normal = {p.name: normal(hints.get(p.name, Any)) for p in sent}
+        self._codec = _codec(type, sent, types)
 
     def payload(self, *args: object, **kwargs: object) -> bytes:
         """Return the payload of a call with these arguments.
@@ -60,17 +72,39 @@ class Signature:
             PayloadError: If one is not of its type, or cannot be sent; its cause may be an error
                 of a model's own.
         """
+        arguments = self._named(args, kwargs)
         try:
-            arguments = self._sent.bind(*args, **kwargs).arguments
+            sent = _ordered(arguments) if self._may_hold_sets else arguments
+            payload = self._codec.encode(sent)
+            back = self._codec.decode(payload)
+            return payload if same(arguments, back) else self._compared(arguments, back)
+        except Exception as error:
+            raise PayloadError(self._type, _reason(error)) from error
+
+    def _named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return the arguments by name, in the order of the parameters."""
+        named = dict(zip(self._places, args, strict=False))
+        named |= {name: kwargs[name] for name in self._names if name in kwargs}
+        if len(named) == len(args) + len(kwargs) and self._required <= named.keys():
+            return named
+        try:  # it takes longer, but says what is wrong
+            return self._sent.bind(*args, **kwargs).arguments
         except TypeError as error:
             msg = f"the task {self._type!r} takes {self._takes}: {error}"
             raise TypeError(msg) from None
-        try:
-            payload = self._codec.encode(arguments)
-            self._codec.decode(payload)
-        except Exception as error:
-            raise PayloadError(self._type, _reason(error)) from error
-        return payload
+
+    def _compared(self, arguments: Mapping[str, object], back: Mapping[str, object]) -> bytes:
+        """Return the payload of *arguments*, of which some came *back* as other ones.
+
+        Raises:
+            ValueError: If something was lost.
+        """
+        for name, value in arguments.items():
+            reason = _changed(self._normal[name](value), back[name], name)
+            if reason:
+                raise ValueError(reason)
+        # What came back as another type, as a list, say, may have been a set.
+        return self._codec.encode(_ordered(arguments))
 
     def arguments(self, payload: bytes) -> dict[str, object]:
         """Return the arguments by name that *payload* holds.
@@ -102,7 +136,7 @@ def encode_result(type: str, value: object) -> bytes:
         SkipRetry: If it has none; the work is done, so the task must not run again.
     """
     try:
-        return msgspec.json.encode(value, enc_hook=_to_json)
+        return _json(_ordered(value))
     except Exception as error:
         reason = f"{type!r} is done, but its result cannot be stored: {_reason(error)}"
         raise SkipRetry(reason) from error
@@ -116,12 +150,7 @@ def _hints(type: str, function: Callable[..., object]) -> dict[str, Any]:
         raise TypeError(msg) from error
 
 
-def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -> Codec:
-    for parameter in sent:
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            msg = f"the task {type!r} takes {parameter}: name its parameters, they become JSON keys"
-            raise TypeError(msg)
-        _check_carried(type, parameter, hints.get(parameter.name, Any))
+def _codec(type: str, sent: list[inspect.Parameter], types: Mapping[str, Any]) -> Codec:
     whole = [p for p in sent if p.kind is p.POSITIONAL_ONLY]
     if whole and len(sent) > 1:
         msg = (
@@ -131,52 +160,90 @@ def _codec(type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -
         raise TypeError(msg)
     if whole:
         name = sent[0].name
-        return _Whole(name, hints.get(name, Any), sent[0].default)
-    return _Fields(type, sent, hints)
+        return _Whole(name, types[name], sent[0].default)
+    return _Fields(type, sent, types)
 
 
-def _check_carried(type: str, parameter: inspect.Parameter, hint: Any) -> None:  # noqa: ANN401 - any type
+def _carried(type: str, parameter: inspect.Parameter, hint: Any) -> Any:  # noqa: ANN401 - any type
+    """Return the type as which msgspec reads *parameter*.
+
+    Raises:
+        TypeError: If JSON cannot carry it.
+    """
+    if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+        msg = f"the task {type!r} takes {parameter}: name its parameters, they become JSON keys"
+        raise TypeError(msg)
     try:
-        info = msgspec.inspect.type_info(hint)
+        known = adapted(hint)
+        for node in _types(known, set()):
+            if isinstance(node, msgspec.inspect.CustomType):
+                _check_carried(node.cls)
     except TypeError as error:
         msg = f"the task {type!r} takes {parameter}: {error}"
         raise TypeError(msg) from error
-    for foreign in _foreign(info, set()):
-        if not hasattr(foreign, "model_validate"):
-            msg = (
-                f"the task {type!r} takes {parameter}: JSON cannot carry a {foreign.__qualname__}; "
-                "use a dataclass, a msgspec.Struct or a pydantic model"
-            )
-            raise TypeError(msg)
+    return known
 
 
-def _foreign(node: object, seen: set[int]) -> Iterator[type]:
-    """Yield the classes within *node*, a type or a part of one, that msgspec does not know."""
-    if isinstance(node, msgspec.inspect.CustomType):
-        yield node.cls
-    elif isinstance(node, tuple):
+def _check_carried(foreign: type) -> None:
+    if _is_stand_in(foreign, but=set()):
+        return
+    if not hasattr(foreign, "model_validate"):
+        msg = (
+            f"JSON cannot carry a {foreign.__qualname__}; "
+            "use a dataclass, a msgspec.Struct or a pydantic model"
+        )
+        raise TypeError(msg)
+    check(foreign)
+
+
+def _may_hold_sets(hint: Any) -> bool:  # noqa: ANN401 - any type
+    """Tell whether *hint* says so; where it says nothing, a set does not come back as one."""
+    kinds = msgspec.inspect.SetType | msgspec.inspect.FrozenSetType
+    return any(isinstance(node, kinds) for node in _types(hint, set()))
+
+
+def _types(hint: Any, stand_ins: set[type]) -> Iterator[msgspec.inspect.Type]:  # noqa: ANN401 - any type
+    """Yield the types within *hint*, those behind stand-ins, too."""
+    info = msgspec.inspect.type_info(hint)
+    for node in _nodes(info, set()):
+        yield node
+        if isinstance(node, msgspec.inspect.CustomType) and _is_stand_in(node.cls, but=stand_ins):
+            stand_ins.add(node.cls)
+            for part in cast("type[StandIn]", node.cls).parts:
+                yield from _types(part, stand_ins)
+
+
+def _is_stand_in(kind: object, *, but: set[type]) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StandIn) and kind not in but
+
+
+def _nodes(node: object, seen: set[int]) -> Iterator[msgspec.inspect.Type]:
+    """Yield the types within *node*, a type or a part of one."""
+    if isinstance(node, tuple):
         for part in cast("tuple[object, ...]", node):
-            yield from _foreign(part, seen)
+            yield from _nodes(part, seen)
     elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field) and id(node) not in seen:
         seen.add(id(node))
+        if isinstance(node, msgspec.inspect.Type):
+            yield node
         for name in node.__struct_fields__:
-            yield from _foreign(getattr(node, name), seen)
+            yield from _nodes(getattr(node, name), seen)
 
 
 class _Fields:
     """Parameters as the keys of a JSON object."""
 
-    def __init__(self, type: str, sent: list[inspect.Parameter], hints: Mapping[str, Any]) -> None:
+    def __init__(self, type: str, sent: list[inspect.Parameter], types: Mapping[str, Any]) -> None:
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-            (p.name, hints.get(p.name, Any))
+            (p.name, types[p.name])
             if p.default is _NO_DEFAULT
-            else (p.name, hints.get(p.name, Any), msgspec.field(default_factory=_always(p.default)))
+            else (p.name, types[p.name], msgspec.field(default_factory=_always(p.default)))
             for p in sent
         ]
         name = "".join(c if c.isalnum() else "_" for c in type)
         self._names = [p.name for p in sent]
         self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct(f"Payload_{name}", fields, kw_only=True), dec_hook=_from_json
+            msgspec.defstruct(f"Payload_{name}", fields, kw_only=True), dec_hook=load
         )
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
@@ -194,9 +261,7 @@ class _Whole:
         self._name = name
         self._default = default
         self._raw = type is bytes
-        self._decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder(
-            type, dec_hook=_from_json
-        )
+        self._decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder(type, dec_hook=load)
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
         value = arguments.get(self._name, self._default)
@@ -216,15 +281,33 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, TypeError | ValueError) else error_text(error)
 
 
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=dump)
+
+
+def _ordered(value: T) -> T:
+    try:
+        return cast("T", ordered(value, _json))
+    except RecursionError:
+        return value  # if it never ends, msgspec says so; if it is only deep, it is sent as it is
+
+
+def _changed(given: object, back: object, name: str) -> str | None:
+    try:
+        return changed(given, back, f"$.{name}")
+    except RecursionError:
+        return None  # nobody knows
+
+
 def _finite_json(value: object) -> bytes:
     """Return the JSON of *value*.
 
     Raises:
         ValueError: If a float in it is infinite or not a number, for which JSON has ``null`` alone.
     """
-    data = msgspec.json.encode(value, enc_hook=_to_json)
+    data = _json(value)
     if b"null" in data:
-        _check_finite(msgspec.to_builtins(value, enc_hook=_to_json))
+        _check_finite(msgspec.to_builtins(value, enc_hook=dump))
     return data
 
 
@@ -246,21 +329,3 @@ def _check_finite(value: object) -> None:
 def _always(value: object) -> Callable[[], object]:
     """Return a factory of *value*; msgspec refuses mutable defaults, a function shares its own."""
     return lambda: value
-
-
-def _to_json(value: object) -> object:
-    """Return what stands for *value* in JSON, if it is a pydantic model."""
-    dump = getattr(value, "model_dump", None)
-    if dump is None:
-        msg = f"{type(value).__name__} cannot be sent as JSON"
-        raise TypeError(msg)
-    return cast("object", dump(mode="json"))
-
-
-def _from_json(kind: type, value: object) -> object:
-    """Return *value* as a *kind*, if that is a pydantic model."""
-    validate = getattr(kind, "model_validate", None)
-    if validate is None:
-        msg = f"{kind.__name__} cannot come from JSON"
-        raise TypeError(msg)
-    return cast("object", validate(value))
