@@ -71,6 +71,16 @@ class Proxy:
         for link in self._which(said):
             link.reset()
 
+    def forget(self) -> None:
+        """Reset the open connections once their clients send something, which goes nowhere."""
+        for link in self._links:
+            link.forgets = True
+
+    def lose_answers(self) -> None:
+        """Pass what clients send on the open connections, and reset these instead of answering."""
+        for link in self._links:
+            link.loses_answers = True
+
     def _which(self, said: bytes) -> Sequence["_Link"]:
         return [link for link in self._links if said in link.said]
 
@@ -92,6 +102,8 @@ class _Link:
         self._reader = reader
         self._writers = [writer]
         self._frozen = False
+        self.forgets = False
+        self.loses_answers = False
         self._end = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -126,6 +138,9 @@ class _Link:
             while data := await reader.read(65_536):
                 if reader is self._reader:
                     self.said += data
+                if self.forgets if reader is self._reader else self.loses_answers:
+                    self.reset()
+                    return
                 if writer is not None and not self._frozen:
                     writer.write(data)
                     await writer.drain()

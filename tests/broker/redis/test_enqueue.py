@@ -186,21 +186,24 @@ async def test_a_removed_queue_is_registered_again_after_a_minute(redis_url: str
     assert await r.smembers("asynq:queues") == {b"q"}
 
 
-async def test_what_cannot_be_registered_is_not_enqueued(broker: RedisBroker, r: Redis) -> None:
+async def test_what_cannot_be_registered_is_enqueued_all_the_same(
+    broker: RedisBroker, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     await r.set("asynq:queues", "wrong type")
-    (answer,) = await broker.enqueueing.enqueue([a_pending()])
-    assert isinstance(answer, BrokerError)
-    assert await r.keys() == [b"asynq:queues"]
+    await enqueue(broker, a_pending("1"))
+    await enqueue(broker, a_pending("2"))
     await r.delete("asynq:queues")
+    assert await r.lrange("asynq:{q}:pending", 0, -1) == [b"2", b"1"]
+    assert len(caplog.messages) == 1
 
 
 async def test_a_registration_that_failed_is_made_good_by_the_next_call(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.set("asynq:queues", "wrong type")
-    await broker.enqueueing.enqueue([a_pending()])
+    await enqueue(broker, a_pending("1"))
     await r.delete("asynq:queues")
-    await enqueue(broker, a_pending())
+    await enqueue(broker, a_pending("2"))
     assert await r.smembers("asynq:queues") == {b"q"}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster, UnixDomainSocketConnection
+from redis.asyncio import Redis, RedisCluster, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -17,6 +17,7 @@ from pyasynq.broker.redis.dialing import (
     TlsPrimaryConnection,
 )
 from pyasynq.broker.redis.discovery import Cluster, Sentinels
+from pyasynq.broker.redis.pool import Pool, SentinelPool, watch
 from pyasynq.broker.redis.url import URLS, Address, Host, parse
 from pyasynq.errors import OptionError
 
@@ -97,7 +98,7 @@ def _opened(address: Address) -> Driver:
 
 
 def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:
-    return Redis.from_pool(ConnectionPool(kind, **settings))
+    return Redis.from_pool(Pool(kind, **settings))
 
 
 def _login(address: Address) -> dict[str, str]:
@@ -116,7 +117,7 @@ def _cluster(address: Address, settings: Mapping[str, Any], network: type) -> Re
     client = {name: value for name, value in settings.items() if name in OF_A_CLUSTER}
     connection = {name: value for name, value in settings.items() if name not in OF_A_CLUSTER}
     connection["connection_class"] = network
-    return Cluster(address.hosts, connection=connection, reinitialize_steps=0, **client)
+    return watch(Cluster(address.hosts, connection=connection, reinitialize_steps=0, **client))
 
 
 def _sentinel(address: Address, settings: Mapping[str, Any], network: type) -> Redis:
@@ -131,5 +132,4 @@ def _sentinel(address: Address, settings: Mapping[str, Any], network: type) -> R
     theirs = {key: value for key, value in ours.items() if key not in OF_REDIS} | _login(address)
     sentinels = Sentinels([_client(network, theirs | _place(host)) for host in address.hosts])
     ours["connection_class"] = TlsPrimaryConnection if address.tls else PrimaryConnection
-    make_pool: Any = SentinelConnectionPool  # redis-py is typed only in part
-    return Redis.from_pool(make_pool(name, sentinels, **ours))
+    return Redis.from_pool(SentinelPool(name, sentinels, **ours))

@@ -91,25 +91,52 @@ _WRONG_SERVER: Final = (
 )
 
 
+_BROKE: Final = (
+    "Connection closed by server",
+    "Error while reading from",
+    "while writing to socket",
+    "The previous master is now a slave",
+)
+"""How the driver says that a connection broke, and not that there was none."""
+
+
 async def failed(driver: Driver, error: Exception) -> BrokerError:
     """Return our error for what *driver* raised or was answered.
 
     A connection to a primary that was demoted stays open and never becomes right again, while the
-    name by which it was found may lead to the new primary. So all connections are given up.
+    name by which it was found may lead to the new primary. So all connections are given up. Where
+    one broke that had been idle, others may have, too.
     """
     if isinstance(error, _WRONG_SERVER) or any(words in str(error) for words in _ELSEWHERE):
+        await _leave(driver, those_in_use=True)
+    elif _broke(error):
         await _leave(driver)
     return translated(error)
 
 
-async def _leave(driver: Driver) -> None:
-    """Close the connections of *driver*, those in use once they are given back.
+def is_broken(error: object) -> bool:
+    """Tell whether *error* is that of a connection that broke while a call was under way.
 
-    The nodes of a cluster say where a key is, and need none of this.
+    Nobody knows then whether Redis has run the call.
+    """
+    return isinstance(error, BrokerUnavailableError) and _broke(error.__cause__)
+
+
+def _broke(error: BaseException | None) -> bool:
+    return isinstance(error, driver_errors.ConnectionError) and any(
+        words in str(error) for words in _BROKE
+    )
+
+
+async def _leave(driver: Driver, *, those_in_use: bool = False) -> None:
+    """Close the idle connections of *driver*, and *those_in_use* once they are given back.
+
+    The nodes of a cluster say where a key is, and their driver drops what breaks.
     """
     if isinstance(driver, Redis):
         pool: Any = driver.connection_pool  # typed only in part
-        await pool.update_active_connections_for_reconnect()
+        if those_in_use:
+            await pool.update_active_connections_for_reconnect()
         await pool.disconnect(inuse_connections=False)
 
 
@@ -153,36 +180,63 @@ async def answered(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerat
         raise await failed(driver, error) from error
 
 
-async def execute(driver: Driver, *words: Word, patience_s: float = ANSWER_S) -> object:
+async def execute(
+    driver: Driver, *words: Word, patience_s: float = ANSWER_S, once: bool = False
+) -> object:
     """Send one command and return its answer.
+
+    If the connection breaks meanwhile, as those do that were idle for too long, it is sent again.
 
     Args:
         driver: The client.
         *words: The command.
         patience_s: Longest wait for the answer, seconds.
+        once: It is not to be sent again: it would do or answer something else.
 
     Raises:
         BrokerError: If there is no answer, or it is an error.
     """
     try:
         async with asyncio.timeout(patience_s):
-            if isinstance(driver, RedisCluster):
-                # A client that does not know the slots yet sends to any node; told that the key is
-                # elsewhere, it closes every connection, with what is under way on them.
-                await driver.initialize()
-            return cast("object", await driver.execute_command(*words))
+            try:
+                return await _send(driver, words)
+            except driver_errors.ConnectionError as error:
+                if once or not _broke(error):
+                    raise
+                await _leave(driver)
+                return await _send(driver, words)
     except FAILURES as error:
         raise await failed(driver, error) from error
     except UnicodeEncodeError:  # not sent yet
-        return await execute(driver, *map(_escaped, words), patience_s=patience_s)
+        escaped = map(_escaped, words)
+        return await execute(driver, *escaped, patience_s=patience_s, once=once)
+
+
+async def _send(driver: Driver, words: Sequence[Word]) -> object:
+    if isinstance(driver, RedisCluster):
+        # A client that does not know the slots yet sends to any node; told that the key is
+        # elsewhere, it closes every connection, with what is under way on them.
+        await driver.initialize()
+    return cast("object", await driver.execute_command(*words))
 
 
 async def execute_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[object]:
     """Send *commands* in one round trip, on a cluster in one to each node; return their answers.
 
+    They are to change nothing: if the connection breaks meanwhile, they are sent again.
+
     Raises:
         BrokerError: If there is no answer, or one of them is an error.
     """
+    try:
+        return await _send_all(driver, commands)
+    except BrokerError as error:
+        if not is_broken(error):
+            raise
+        return await _send_all(driver, commands)
+
+
+async def _send_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[object]:
     pipeline = driver.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*map(_escaped, command))

@@ -1,23 +1,42 @@
 """Bring tasks in."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Final, TypeAlias, cast
 
 from msgspec import Raw
+from redis.asyncio import Redis
 
 from pyasynq.broker.protocols import Refusal
 from pyasynq.broker.redis import keys, scripts
-from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.connection import Driver, execute, is_broken
+from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.clock import Clock
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.errors import (
+    BrokerError,
+    BrokerFullError,
+    BrokerReadOnlyError,
+    BrokerUnavailableError,
+    DuplicateTaskError,
+    TaskIDConflictError,
+)
 from pyasynq.message import TaskMessage, encode
 from pyasynq.states import TaskState
 
+log = logging.getLogger("pyasynq.broker")
+
+UNREGISTERED_S: Final = 5
+"""A queue that could not be registered, because a node is away, is not tried before this time."""
+
 REGISTERED_S: Final = 60
 """A queue is registered again after this time, in case somebody removed it (D22)."""
+
+OUT_OF_ORDER: Final = (BrokerUnavailableError, BrokerReadOnlyError, BrokerFullError)
+"""Errors that concern every call alike."""
 
 Register: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
 """Makes queues known to inspectors."""
@@ -38,6 +57,7 @@ class RedisEnqueue:
         self._clock = clock
         self._register_now = register
         self._registered: dict[str, float] = {}
+        self._unregistered: set[str] = set()
 
     async def enqueue(self, plans: Sequence[Plan]) -> list[Refusal | BrokerError | None]:
         """Carry out *plans*; answer each, in order, with None or why not."""
@@ -49,12 +69,11 @@ class RedisEnqueue:
             _paths(plans),
             (len(one[1]) for one in made),
         )
-        try:
-            await self.register({plans[places[0]].message.queue for places in batches})
-        except BrokerError as error:
-            return [error] * len(plans)
         calls = [_call(plans[places[0]], [made[place] for place in places]) for places in batches]
-        replies = await scripts.run_all(self._driver, calls)
+        queues = {plans[places[0]].message.queue for places in batches}
+        replies = await self._run_all(queues, calls)
+        if any(map(is_broken, replies)):
+            replies = await self._again(plans, batches, calls, replies)
         for places, reply in zip(batches, replies, strict=True):
             if isinstance(reply, BrokerError):
                 for place in places:
@@ -64,12 +83,80 @@ class RedisEnqueue:
         return answers
 
     async def register(self, queues: Collection[str]) -> None:
-        """Make *queues* known to inspectors, unless that was done just now."""
+        """Make *queues* known to inspectors, unless that was done just now.
+
+        What fails is logged once and tried again: it is no reason to refuse a task.
+
+        Raises:
+            BrokerError: If the whole of Redis is out of order, and not these names.
+        """
         now = self._clock.monotonic()
-        due = [queue for queue in queues if self._registered.get(queue, 0) < now]
-        if due:
+        due = {queue for queue in queues if self._registered.get(queue, 0) < now}
+        if not due:
+            return
+        try:
             await self._register_now(due)
+        except OUT_OF_ORDER:
+            if isinstance(self._driver, Redis):
+                raise
+            # On a cluster the names are on another node than the tasks: it is not waited for again
+            # and again.
+            self._registered.update(dict.fromkeys(due, self._clock.monotonic() + UNREGISTERED_S))
+        except BrokerError as error:
+            if due - self._unregistered:
+                log.warning("inspectors do not see queues %s: %s", sorted(due), error)
+            self._unregistered |= due
+        else:
             self._registered.update(dict.fromkeys(due, now + REGISTERED_S))
+            self._unregistered -= due
+
+    async def _run_all(self, queues: Collection[str], calls: Sequence[Call]) -> list[object]:
+        """Run *calls*, once *queues* are known to inspectors; on a cluster meanwhile."""
+        if isinstance(self._driver, Redis):
+            try:
+                await self.register(queues)
+            except BrokerError as error:
+                return [error] * len(calls)
+            return await scripts.run_all(self._driver, calls)
+        _, replies = await asyncio.gather(
+            self.register(queues), scripts.run_all(self._driver, calls)
+        )
+        return replies
+
+    async def _again(
+        self,
+        plans: Sequence[Plan],
+        batches: Sequence[Sequence[int]],
+        calls: Sequence[Call],
+        replies: Sequence[object],
+    ) -> list[object]:
+        """Send the calls again whose connection broke: ids keep a task from being created twice.
+
+        An id that is taken by the very task was taken at the first try.
+        """
+        doubtful = [n for n, reply in enumerate(replies) if is_broken(reply)]
+        told = list(replies)
+        second = await scripts.run_all(self._driver, [calls[n] for n in doubtful])
+        for n, reply in zip(doubtful, second, strict=True):
+            told[n] = reply
+            if not isinstance(reply, BrokerError):
+                answers = zip(batches[n], cast("list[int]", reply), strict=True)
+                told[n] = [await self._settled(plans[place], one) for place, one in answers]
+        return told
+
+    async def _settled(self, plan: Plan, reply: int) -> int:
+        """Return what became of *plan*, whose second try was answered *reply*."""
+        if reply != CONFLICT:
+            return reply
+        ours = plan.message
+        key = keys.task(ours.queue, ours.id)
+        try:
+            data = await execute(self._driver, "HGET", key, "msg")
+        except BrokerError:
+            return reply
+        there, sound = read_message(ours.queue, ours.id.encode(), cast("bytes | None", data) or b"")
+        same = sound and (there.type, there.payload) == (ours.type, ours.payload)
+        return ACCEPTED if same else CONFLICT
 
 
 def _paths(plans: Sequence[Plan]) -> Iterator[Hashable]:

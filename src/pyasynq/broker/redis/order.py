@@ -26,11 +26,11 @@ class RedisOrder:
     async def pause(self, queue: str) -> bool:
         """Let no task of *queue* be taken; False if that is so already."""
         words = ("SET", keys.paused(queue), int(time.time()), "NX")
-        return await execute(self._driver, *words) is not None
+        return await execute(self._driver, *words, once=True) is not None
 
     async def unpause(self, queue: str) -> bool:
         """Let tasks of *queue* be taken again; False if they are."""
-        return bool(await execute(self._driver, "DEL", keys.paused(queue)))
+        return bool(await execute(self._driver, "DEL", keys.paused(queue), once=True))
 
     async def order(self, order: Order, place: Place, ids: Sequence[str]) -> list[bool]:
         """Run, archive or delete up to 1,000 tasks of *place*; False for one that is not there."""

@@ -21,7 +21,14 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pyasynq.broker.redis.connection import Driver, Word, answered, execute, failed
+from pyasynq.broker.redis.connection import (
+    Driver,
+    Word,
+    answered,
+    execute,
+    failed,
+    is_broken,
+)
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 
 Each: TypeAlias = str | int | msgspec.Raw
@@ -77,11 +84,18 @@ class Call:
 class Script:
     """A Lua script called by the names in its header."""
 
-    def __init__(self, name: str) -> None:
-        """Load ``<name>.lua`` from the ``lua`` folder."""
+    def __init__(self, name: str, *, repeatable: bool = False) -> None:
+        """Load ``<name>.lua`` from the ``lua`` folder.
+
+        Args:
+            name: The file.
+            repeatable: Run twice, it changes and answers the same; so it is sent again when a
+                connection breaks. Who calls any other decides what to do.
+        """
         text = (_FOLDER / f"{name}.lua").read_text("utf-8")
         sections = _sections(text)
         self.name = name
+        self.repeatable = repeatable
         self.keys = _NAME.findall(sections.get("KEYS", ""))
         self.args = _NAME.findall(sections.get("ARGV", ""))
         self.each = _NAME.findall(sections.get("EACH", ""))
@@ -155,10 +169,11 @@ async def run(driver: Driver, call: Call) -> object:
         BrokerError: If Redis did not run it to the end.
     """
     try:
-        return await execute(driver, "EVALSHA", call.script.sha, *call.arguments)
+        once = not call.script.repeatable
+        return await execute(driver, "EVALSHA", call.script.sha, *call.arguments, once=once)
     except BrokerError as error:
         if isinstance(error.__cause__, NoScriptError):
-            return await execute(driver, "EVAL", call.script.lua, *call.arguments)
+            return await execute(driver, "EVAL", call.script.lua, *call.arguments, once=True)
         raise
 
 
@@ -192,7 +207,10 @@ async def _run_together(driver: Driver, calls: Sequence[Call]) -> list[object]:
         return [await _answer(driver, calls[0])]
     if not isinstance(driver, Redis):
         return await _by_queue(driver, calls)
-    return await _pipelined(driver, calls)
+    answers = await _pipelined(driver, calls)
+    if is_broken(answers[0]) and all(call.script.repeatable for call in calls):
+        return await _pipelined(driver, calls)
+    return answers
 
 
 async def _answer(driver: Driver, call: Call) -> object:
@@ -272,35 +290,35 @@ def _locals(table: str, names: Sequence[str]) -> str:
 enqueue = Script("enqueue")
 schedule = Script("schedule")
 group = Script("group")
-relay = Script("relay")
-shorten = Script("shorten")
+relay = Script("relay", repeatable=True)
+shorten = Script("shorten", repeatable=True)
 dequeue = Script("dequeue")
 done = Script("done")
 complete = Script("complete")
 retry = Script("retry")
 archive = Script("archive")
 requeue = Script("requeue")
-give_back = Script("give_back")
-start = Script("start")
-extend = Script("extend")
-result = Script("result")
+give_back = Script("give_back", repeatable=True)
+start = Script("start", repeatable=True)
+extend = Script("extend", repeatable=True)
+result = Script("result", repeatable=True)
 forward = Script("forward")
-expired = Script("expired")
-repair = Script("repair")
-end_leases = Script("end_leases")
+expired = Script("expired", repeatable=True)
+repair = Script("repair", repeatable=True)
+end_leases = Script("end_leases", repeatable=True)
 expire = Script("expire")
 trim = Script("trim")
-beat = Script("beat")
+beat = Script("beat", repeatable=True)
 present = Script("present")
 tick = Script("tick")
-begin = Script("begin")
+begin = Script("begin", repeatable=True)
 entries = Script("entries")
-shown = Script("shown")
+shown = Script("shown", repeatable=True)
 event = Script("event")
-ripe_groups = Script("ripe_groups")
+ripe_groups = Script("ripe_groups", repeatable=True)
 stage = Script("stage")
-members = Script("members")
-hold_set = Script("hold_set")
+members = Script("members", repeatable=True)
+hold_set = Script("hold_set", repeatable=True)
 combine = Script("combine")
 postpone = Script("postpone")
 archive_members = Script("archive_members")
@@ -308,22 +326,22 @@ put_back = Script("put_back")
 reclaim = Script("reclaim")
 find_groups = Script("find_groups")
 register_groups = Script("register_groups")
-look = Script("look")
-groups = Script("groups")
-staged = Script("staged")
-memory = Script("memory")
-page = Script("page")
-task = Script("task")
+look = Script("look", repeatable=True)
+groups = Script("groups", repeatable=True)
+staged = Script("staged", repeatable=True)
+memory = Script("memory", repeatable=True)
+page = Script("page", repeatable=True)
+task = Script("task", repeatable=True)
 run_tasks = Script("run")
 shelve = Script("shelve")
 delete = Script("delete")
 update = Script("update")
 reschedule = Script("reschedule")
-living = Script("living")
+living = Script("living", repeatable=True)
 close = Script("close")
 orphans = Script("orphans")
 remove = Script("remove")
-await_result = Script("await")
-acquire = Script("acquire")
-renew = Script("renew")
+await_result = Script("await", repeatable=True)
+acquire = Script("acquire", repeatable=True)
+renew = Script("renew", repeatable=True)
 release = Script("release")

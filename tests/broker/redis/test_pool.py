@@ -1,0 +1,245 @@
+"""Connections that died while nobody used them, or under a call, and those that are too many."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import Inspector
+from pyasynq.broker.protocols import Token
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.pool import Pool, is_gone
+from pyasynq.compose import Plan
+from pyasynq.errors import BrokerUnavailableError, TaskIDConflictError
+from tests.broker.making import (
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    ask,
+    enqueue,
+    retried,
+    settle,
+    take,
+)
+from tests.proxy import Proxy
+from tests.servers import RedisCluster, RedisServer, free_port
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """Yield a Redis on a port, which a proxy can lead to."""
+    with RedisServer(port=free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
+    async with Proxy(redis_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def broker(proxy: Proxy) -> AsyncIterator[RedisBroker]:
+    """Yield a broker with idle connections, which knows its queue."""
+    broker = RedisBroker.connect(proxy.url)
+    await enqueue(broker, a_pending("before"))
+    await asyncio.gather(*(broker.ping() for _ in range(3)))
+    yield broker
+    await broker.aclose()
+
+
+@pytest.fixture
+async def r(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+EVERY_END: list[Callable[[Proxy], None]] = [
+    Proxy.hang_up,
+    Proxy.reset,
+    Proxy.forget,
+    Proxy.lose_answers,
+]
+every_end = pytest.mark.parametrize("end", EVERY_END, ids=lambda end: end.__name__)
+
+
+# -- a connection that died ------------------------------------------------------------------------
+
+
+@every_end
+@pytest.mark.parametrize("plan", [a_pending(), a_scheduled(), a_grouped()])
+async def test_a_task_is_enqueued_once_though_connections_died(
+    plan: Plan, end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
+) -> None:
+    end(proxy)
+    await enqueue(broker, plan)
+    (again,) = await broker.enqueueing.enqueue([plan])
+    assert isinstance(again, TaskIDConflictError)
+
+
+@every_end
+async def test_many_tasks_are_enqueued_once_though_connections_died(
+    end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker, r: Redis
+) -> None:
+    end(proxy)
+    await enqueue(broker, a_pending("1"), a_scheduled("2"), a_pending("3"))
+    assert await r.lrange("asynq:{q}:pending", 0, -1) == [b"3", b"1", b"before"]
+    assert await r.zrange("asynq:{q}:scheduled", 0, -1) == [b"2"]
+
+
+@every_end
+async def test_an_id_that_another_task_has_is_a_conflict_though_connections_died(
+    end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
+) -> None:
+    await enqueue(broker, a_pending(payload=b"another"))
+    end(proxy)
+    (refused,) = await broker.enqueueing.enqueue([a_pending()])
+    assert isinstance(refused, TaskIDConflictError)
+
+
+@every_end
+async def test_what_changes_nothing_is_asked_again(
+    end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
+) -> None:
+    async with Inspector(proxy.url) as inspector:
+        await asyncio.gather(*(inspector.queues() for _ in range(3)))
+        end(proxy)
+        await broker.ping()
+        assert await inspector.queues() == ["q"]
+        end(proxy)
+        assert (await inspector.task_info("q", "before")).id == "before"
+        end(proxy)
+        assert (await inspector.queue_info("q")).pending == 1
+
+
+@every_end
+async def test_a_lease_is_extended_though_connections_died(
+    end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
+) -> None:
+    leases = await take(broker)
+    end(proxy)
+    assert await broker.processing.extend(leases, lease_s=30) == [True]
+
+
+@every_end
+async def test_a_token_is_taken_and_renewed_though_connections_died(
+    end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
+) -> None:
+    token = Token(scope="s", holder="1", mark=1, deadline_s=0)
+    end(proxy)
+    assert await broker.semaphores.acquire(token, limit=1, lease_s=30)
+    end(proxy)
+    assert await broker.semaphores.renew([token], lease_s=30) == []
+
+
+async def test_tasks_are_not_asked_for_twice(proxy: Proxy, broker: RedisBroker) -> None:
+    proxy.lose_answers()
+    (taken,) = await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    assert isinstance(taken.error, BrokerUnavailableError)
+    assert await broker.processing.give_back("q", taken.owner) == 1
+
+
+async def test_an_outcome_is_not_written_twice_without_its_owner_knowing(
+    proxy: Proxy, broker: RedisBroker
+) -> None:
+    (lease,) = await take(broker)
+    proxy.lose_answers()
+    assert isinstance(await settle(broker, lease, retried(lease)), BrokerUnavailableError)
+
+
+async def test_after_one_dead_connection_no_other_is_met(proxy: Proxy, broker: RedisBroker) -> None:
+    proxy.forget()
+    await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    assert len(await ask(broker, {"q": 1}, owner="server/2")) == 1
+
+
+@pytest.fixture
+async def of_cluster(redis_cluster: RedisCluster) -> AsyncIterator[RedisBroker]:
+    """Yield a broker that has idle connections to every node of a cluster."""
+    broker = RedisBroker.connect(redis_cluster.url)
+    await enqueue(broker, *(a_pending(queue=f"q{n}") for n in range(20)))
+    yield broker
+    await broker.aclose()
+    for node in redis_cluster.nodes:
+        with closing(node.client()) as client:
+            client.flushall()
+
+
+def node_connections(broker: RedisBroker) -> list[Any]:
+    nodes = cast("Any", broker._driver).get_nodes()
+    return [connection for node in nodes for connection in node._connections]
+
+
+async def test_a_node_that_closed_its_idle_connections_is_asked_on_a_new_one(
+    of_cluster: RedisBroker, redis_cluster: RedisCluster
+) -> None:
+    for node in redis_cluster.nodes:
+        with closing(node.client()) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+    await wait_until(lambda: all(map(is_gone, node_connections(of_cluster))))
+    answers = await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
+    assert [len(taken.leases) for taken in answers] == [1] * 5
+
+
+# -- connections that are too many -----------------------------------------------------------------
+
+
+@pytest.fixture
+def pool(broker: RedisBroker) -> Pool:
+    """Return the pool of the broker, whose count of the spare ones begins now."""
+    pool = cast("Pool", cast("Any", broker._driver).connection_pool)
+    pool.sweep()
+    return pool
+
+
+async def test_connections_that_nobody_needed_are_closed(
+    pool: Pool, proxy: Proxy, broker: RedisBroker
+) -> None:
+    before = proxy.count()
+    await broker.ping()
+    assert pool.sweep()
+    await wait_until(lambda: proxy.count() == 1 < before)
+    await broker.ping()
+    assert proxy.count() == 1
+
+
+async def test_the_last_connection_is_closed_when_nobody_needs_it(
+    pool: Pool, proxy: Proxy, broker: RedisBroker
+) -> None:
+    assert not pool.sweep()
+    await wait_until(lambda: proxy.count() == 0)
+    await broker.ping()
+
+
+async def test_connections_that_were_needed_at_once_stay(
+    pool: Pool, proxy: Proxy, broker: RedisBroker
+) -> None:
+    await asyncio.gather(broker.ping(), broker.ping())
+    assert pool.sweep()
+    await wait_until(lambda: proxy.count() == 2)
+
+
+async def test_sweeping_begins_and_ends_by_itself(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
+    broker = RedisBroker.connect(proxy.url)
+    await broker.ping()
+    await wait_until(lambda: proxy.count() == 0)
+    await broker.ping()
+    await wait_until(lambda: proxy.count() == 0)
+    await broker.aclose()
+
+
+async def test_of_a_nodes_connections_half_are_closed_each_time(
+    monkeypatch: pytest.MonkeyPatch, of_cluster: RedisBroker
+) -> None:
+    cast("Any", of_cluster._driver).connection_kwargs["sweeping"].end()
+    monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
+    await asyncio.gather(*(of_cluster.processing.give_back(f"q{n}", "1") for n in range(20)))
+    await wait_until(lambda: len(node_connections(of_cluster)) == 3)
+    await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
