@@ -9,11 +9,13 @@ import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError
+from pyasynq.turns import Turns
 
 log = logging.getLogger("pyasynq.actor")
 
@@ -91,10 +93,12 @@ class Actor(ABC):
         name: What the job is called in logs.
         passes: Signals each finished pass.
         jitter: Part of a wait that is random.
+        turns: What it shares with others that do the same for other queues; None if with nobody.
     """
 
     name: str
     jitter = JITTER
+    turns: Turns | None = None
 
     def __init__(self, *, clock: Clock, link: Link) -> None:
         """Sleep by *clock* and report Redis' health to *link*."""
@@ -111,7 +115,7 @@ class Actor(ABC):
         backoff = Backoff()
         while True:
             try:
-                wait_s = await self.step()
+                wait_s = await self._next_step()
             except BrokerError as error:
                 self._link.failed(self.name, error)
                 wait_s = backoff.next_s()
@@ -120,6 +124,13 @@ class Actor(ABC):
                 backoff.reset()
             self.passes.finish()
             await self._rest(wait_s * (1 - self.jitter * random.random()))
+
+    async def _next_step(self) -> float:
+        async with self._turn():
+            return await self.step()
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self.turns is None else self.turns.turn()
 
     async def _rest(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

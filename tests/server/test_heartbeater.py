@@ -1,7 +1,8 @@
 """Leases are kept, lost ones end their handlers, and the server can be seen."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -60,6 +61,38 @@ async def test_a_lease_is_extended_though_the_server_cannot_be_shown(
         await wait_until(lambda: _is_later(queue, info.id, first))
         await r.delete("asynq:servers")
         handler.release()
+
+
+async def test_a_server_is_shown_though_its_queues_cannot_be_registered(
+    redis_url: str, r: Redis
+) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        await r.delete("asynq:queues", "asynq:servers")
+        await r.set("asynq:queues", "no set")
+        with pytest.raises(BrokerError):
+            await crew_of(server).heartbeater.step()
+        await r.delete("asynq:queues")
+        assert await r.zcard("asynq:servers") == 1
+
+
+class HangingPath:
+    """A registry path on a node that does not answer."""
+
+    async def register(self, _queues: Collection[str]) -> None:
+        await asyncio.Future[None]()
+
+
+async def test_the_next_extension_does_not_wait_for_a_server_to_be_shown(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        heartbeater = crew_of(server).heartbeater
+        await heartbeater.passes.next()
+        monkeypatch.setattr("pyasynq.server.heartbeater.BEAT_S", 0.01)
+        with monkeypatch.context() as patched:
+            patched.setattr(heartbeater, "_registry", HangingPath())
+            with pytest.raises(BrokerUnavailableError):
+                await heartbeater.step()
 
 
 class LateClock(Clock):

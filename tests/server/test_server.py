@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 
 import pytest
@@ -513,3 +513,19 @@ async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) ->
             pass
         send(signal.SIGTERM)
         await asyncio.wait_for(other, 5)
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyasynq.turns.LONGEST_S", 60)  # on a slow machine all takes long
+    queues = {f"q{n}": 1 for n in range(30)}
+    with RedisServer() as own_redis, closing(own_redis.client()) as client:
+        server = Server(own_redis.url, queues=queues)
+        async with server.running(Handler()):
+            await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
+            await asyncio.gather(*(actor.passes.next() for actor in crew_of(server).forwarders))
+            assert client.info("clients")["connected_clients"] <= len(queues) + 10

@@ -75,13 +75,17 @@ class Aggregator(Actor):
 
         A look at very many groups is followed by a longer pause.
         """
-        begun = self._clock.monotonic()
-        ripe = await self._path.ripe(self._queue, self._rules)
-        took_s = self._clock.monotonic() - begun
+        async with self._turn():
+            begun = self._clock.monotonic()
+            ripe = await self._path.ripe(self._queue, self._rules)
+            took_s = self._clock.monotonic() - begun
         for group in ripe.names:
             await self._start(group)
         next_in_s = LONGEST_S if ripe.next_in_s is None else min(ripe.next_in_s, LONGEST_S)
         return max(next_in_s, took_s * PAUSE)
+
+    async def _next_step(self) -> float:
+        return await self.step()  # takes its turn for the look, and not to start on groups
 
     async def finished(self) -> None:
         """Start on no more groups; return when those begun are over."""

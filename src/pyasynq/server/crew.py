@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from pyasynq.actor import Link, Running, dismiss, kept
+from pyasynq.actor import Actor, Link, Running, dismiss, kept
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.server.aggregator import Aggregator
@@ -21,11 +21,17 @@ from pyasynq.server.reclaimer import Reclaimer
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
+from pyasynq.turns import Turns
 
 log = logging.getLogger("pyasynq.server")
 
 INTERRUPTED_S: Final = 2.0
 """Time handlers have to end once they are told to stop."""
+
+QUEUES_EACH: Final = 16
+"""Actors that keep a queue in order act two at a time, and one more for each so many queues: as
+many connections are enough for all of them.
+"""
 
 FLUSH_S: Final = 5.0
 """Time the last verdicts have to be written."""
@@ -62,20 +68,29 @@ class Crew:
             Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
         ]
         self.aggregators = self._aggregators(broker)
+        turns = Turns(2 + len(config.queues) // QUEUES_EACH)
+        for actor in self._keepers():
+            actor.turns = turns
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
-            *self.recoverers,
-            *self.forwarders,
-            *self.janitors,
+            *self._keepers(),
             self.subscriber,
-            *self.reclaimers,
-            *self.aggregators,
             *self._wanted(broker),
             *self.processor.wakeups,
             self.processor,
         ]
         self._jobs: dict[Running, asyncio.Task[None]] = {}
+
+    def _keepers(self) -> list[Actor]:
+        """Return the actors that keep one queue in order each."""
+        return [
+            *self.recoverers,
+            *self.forwarders,
+            *self.janitors,
+            *self.reclaimers,
+            *self.aggregators,
+        ]
 
     def _recoverer(self, broker: Broker, queue: str) -> Recoverer:
         return Recoverer(

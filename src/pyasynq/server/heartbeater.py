@@ -8,6 +8,7 @@ Differs:
     at once (D30).
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, ProcessPath, RegistryPath
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.loggers import enable_loggers
 from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.server.config import Config
@@ -82,16 +83,22 @@ class Heartbeater(Actor):
         self._info.start_time.FromDatetime(config.clock.now())
 
     async def step(self) -> float:
-        """Extend all leases, then write the server's state."""
+        """Extend all leases, then write the server's state.
+
+        That is for people to look at, so it may fail, and take no longer than a pause.
+        """
         enable_loggers()  # a lifespan, or a thread, may have configured logging meanwhile
-        failure = await self._extend()
-        await self._registry.register(self._queues)
-        self._info.status = self.status
-        self._info.active_worker_count = len(self._runner.runs)
-        await self._registry.write_server(self._info, self._workers(), ttl_s=TTL_S)
-        if failure is not None:
-            raise failure
-        return min(BEAT_S, self._config.lease.total_seconds() / 6)
+        period_s = min(BEAT_S, self._config.lease.total_seconds() / 6)
+        failures = [await self._extend()]
+        try:
+            async with asyncio.timeout(period_s):
+                failures += [await self._register(), await self._show()]
+        except TimeoutError:
+            failures.append(BrokerUnavailableError("Redis: no answer in time"))
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        return period_s
 
     async def clear(self) -> None:
         """Stop showing the server."""
@@ -105,6 +112,22 @@ class Heartbeater(Actor):
         extended = zip(leases, answers, strict=True)
         self._runner.lose(lease for lease, answer in extended if answer is False)
         return next((answer for answer in answers if isinstance(answer, BrokerError)), None)
+
+    async def _register(self) -> BrokerError | None:
+        try:
+            await self._registry.register(self._queues)
+        except BrokerError as error:
+            return error
+        return None
+
+    async def _show(self) -> BrokerError | None:
+        self._info.status = self.status
+        self._info.active_worker_count = len(self._runner.runs)
+        try:
+            await self._registry.write_server(self._info, self._workers(), ttl_s=TTL_S)
+        except BrokerError as error:
+            return error
+        return None
 
     def _workers(self) -> Sequence[WorkerInfo]:
         return [self._worker(run) for run in self._runner.runs]

@@ -6,11 +6,12 @@ from contextlib import closing
 from typing import Any, cast
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 
 from pyasynq import Inspector
 from pyasynq.broker.protocols import Token
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerUnavailableError, TaskIDConflictError
@@ -243,3 +244,38 @@ async def test_of_a_nodes_connections_half_are_closed_each_time(
     await asyncio.gather(*(of_cluster.processing.give_back(f"q{n}", "1") for n in range(20)))
     await wait_until(lambda: len(node_connections(of_cluster)) == 3)
     await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+async def test_the_limit_of_redis_is_told_as_such() -> None:
+    with RedisServer(maxclients="1") as server, closing(server.client()) as client:
+        client.ping()
+        broker = RedisBroker.connect(server.url)
+        with pytest.raises(BrokerUnavailableError, match="the limit is its own, maxclients"):
+            await broker.ping()
+        await broker.aclose()
+
+
+@pytest.mark.parametrize("kind", [ConnectionPool, BlockingConnectionPool])
+async def test_the_limit_of_ones_own_pool_is_told_as_such(
+    kind: type[ConnectionPool], redis_server: RedisServer
+) -> None:
+    pool = kind.from_url(redis_server.url, max_connections=1)
+    async with Redis.from_pool(pool) as redis:
+        await redis.ping()
+        held = await pool.get_connection()
+        with pytest.raises(BrokerUnavailableError, match="max_connections of the client's pool"):
+            await execute(redis, "PING", patience_s=0.05)
+        await pool.release(held)
+
+
+async def test_the_limit_of_a_nodes_pool_is_told_as_such(redis_cluster: RedisCluster) -> None:
+    broker = RedisBroker.connect(f"{redis_cluster.url}?max_connections=1")
+    await broker.ping()
+    answers = await asyncio.gather(
+        *(broker.processing.give_back("q", "1") for _ in range(2)), return_exceptions=True
+    )
+    await broker.aclose()
+    assert "max_connections of the client's pool" in str(answers)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 
 from redis import exceptions as driver_errors
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 
 from pyasynq.errors import (
     BrokerAuthError,
@@ -58,11 +58,26 @@ _WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
 )
 """Errors raised inside a script reach the driver as text only, those of a login as others."""
 
+CLOSED_AT_ONCE: Final = "the connection was closed as soon as it was opened"
+"""What a Redis that is full leaves of its answer when it is quick."""
+
+_MAXCLIENTS: Final = (
+    "the limit is its own, maxclients: raise it, or start fewer processes or queues; a server "
+    "needs a connection for each queue, and about eight"
+)
+
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("Protocol error, got", "is this Redis? What answers there speaks something else"),
     ("'SENTINEL'", "this Redis is no sentinel: use a redis:// URL"),
     ("Cluster mode is not enabled", "this Redis is no cluster: use a redis:// URL"),
     ("No master found", "check the sentinels' addresses and the name in ?master="),
+    ("max number of clients reached", _MAXCLIENTS),
+    (CLOSED_AT_ONCE, f"if Redis is full, {_MAXCLIENTS}"),
+    (
+        "Too many connections",
+        "the limit is max_connections of the client's pool: raise it, or leave it out; a server "
+        "needs a connection for each queue, and about eight",
+    ),
     ("Authentication required", "put user and password into the URL, redis://user:password@host"),
 )
 """Mistakes that waiting does not mend, and what to do about them."""
@@ -70,6 +85,7 @@ _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
 _NO_WORDS: Final[dict[type[Exception], str]] = {
     TimeoutError: "no answer in time",
     driver_errors.TimeoutError: "no answer in time",
+    driver_errors.MaxConnectionsError: "Too many connections",
 }
 """What errors mean that come without words."""
 
@@ -109,9 +125,17 @@ async def failed(driver: Driver, error: Exception) -> BrokerError:
     """
     if isinstance(error, _WRONG_SERVER) or any(words in str(error) for words in _ELSEWHERE):
         await _leave(driver, those_in_use=True)
-    elif _broke(error):
+    elif broke(error):
         await _leave(driver)
+    elif isinstance(error, TimeoutError) and _is_exhausted(driver):
+        return translated(driver_errors.MaxConnectionsError())
     return translated(error)
+
+
+def _is_exhausted(driver: Driver) -> bool:
+    """Tell whether a call waits for a connection of the user's own pool, and not for Redis."""
+    pool: Any = driver.connection_pool if isinstance(driver, Redis) else None
+    return isinstance(pool, BlockingConnectionPool) and not pool.can_get_connection()
 
 
 def is_broken(error: object) -> bool:
@@ -119,11 +143,12 @@ def is_broken(error: object) -> bool:
 
     Nobody knows then whether Redis has run the call.
     """
-    return isinstance(error, BrokerUnavailableError) and _broke(error.__cause__)
+    return isinstance(error, BrokerUnavailableError) and broke(error.__cause__)
 
 
-def _broke(error: BaseException | None) -> bool:
-    return isinstance(error, driver_errors.ConnectionError) and any(
+def broke(error: BaseException | None) -> bool:
+    """Tell whether the driver's *error* is that of a connection that broke."""
+    return type(error) is driver_errors.ConnectionError and any(
         words in str(error) for words in _BROKE
     )
 
@@ -146,8 +171,9 @@ def translated(error: Exception) -> BrokerError:
     said = (ours for words, ours in _WORDS if words in text)
     meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
     kind = next(chain(said, meant), BrokerError)
-    remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if words in text), "")
-    ours = kind(f"Redis: {reason(error)}{remedy}")
+    why = reason(error)
+    remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if words in why), "")
+    ours = kind(f"Redis: {why}{remedy}")
     ours.__cause__ = error
     return ours
 
@@ -201,7 +227,7 @@ async def execute(
             try:
                 return await _send(driver, words)
             except driver_errors.ConnectionError as error:
-                if once or not _broke(error):
+                if once or not broke(error):
                     raise
                 await _leave(driver)
                 return await _send(driver, words)

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from redis import exceptions as driver_errors
 from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from pyasynq.broker.redis.connection import CLOSED_AT_ONCE, broke
 from pyasynq.broker.redis.dialing import TcpConnection, TlsConnection
 
 IDLE_S: Final = 30.0
@@ -62,7 +64,12 @@ class _Thrifty(ConnectionPool):
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         if is_gone(connection):
             await connection.disconnect(nowait=True)
-        await super().ensure_connection(connection)
+        try:
+            await super().ensure_connection(connection)
+        except driver_errors.ConnectionError as error:
+            if broke(error):
+                raise driver_errors.ConnectionError(CLOSED_AT_ONCE) from error
+            raise
 
     async def release(self, connection: AbstractConnection) -> None:
         await super().release(connection)

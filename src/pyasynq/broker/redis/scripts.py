@@ -30,6 +30,7 @@ from pyasynq.broker.redis.connection import (
     is_broken,
 )
 from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.turns import Turns
 
 Each: TypeAlias = str | int | msgspec.Raw
 
@@ -50,6 +51,9 @@ MAX_SHARES: Final = 8
 """Calls of one round trip that share `MAX_BYTES` when messages come back: each brings one task at
 least, however large.
 """
+
+SIDE_BY_SIDE: Final = 16
+"""Queues of a cluster that are asked at a time: each has a connection of its own meanwhile."""
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
@@ -226,13 +230,15 @@ async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
     Queues live on different nodes of a cluster, and every call has a connection of its own.
     """
     answers: list[object] = [None] * len(calls)
+    turns = Turns(SIDE_BY_SIDE)
     by_queue: defaultdict[str, list[int]] = defaultdict(list)
     for place, call in enumerate(calls):
         by_queue[_hash_tag(call)].append(place)
 
     async def run_in_order(places: Sequence[int]) -> None:
-        for place in places:
-            answers[place] = await _answer(driver, calls[place])
+        async with turns.turn():
+            for place in places:
+                answers[place] = await _answer(driver, calls[place])
 
     await asyncio.gather(*(run_in_order(places) for places in by_queue.values()))
     return answers
@@ -309,7 +315,7 @@ end_leases = Script("end_leases", repeatable=True)
 expire = Script("expire")
 trim = Script("trim")
 beat = Script("beat", repeatable=True)
-present = Script("present")
+present = Script("present", repeatable=True)
 tick = Script("tick")
 begin = Script("begin", repeatable=True)
 entries = Script("entries")
