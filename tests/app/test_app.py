@@ -553,6 +553,50 @@ async def test_a_prefix_of_the_apps_mux_handles_what_no_typed_task_does(
     assert sorted(ran) == ["email:verify:again", "typed"]
 
 
+# -- where Redis is --------------------------------------------------------------------------------
+
+
+async def test_an_app_without_an_address_enqueues_and_works_where_the_variable_says(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setenv("PYASYNQ_URI", redis_url)
+    app = App(burst=True)
+    ran: list[str] = []
+
+    @app.task("leaf")
+    async def leaf() -> None:
+        ran.append("leaf")
+
+    @app.task("root")
+    async def root() -> None:
+        await leaf.enqueue()
+
+    await client.enqueue(root.task())
+    await work_off(app)
+    assert ran == ["leaf"]
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "used"),
+    [
+        (None, "", "redis://127.0.0.1:6379 (as neither the app nor PYASYNQ_URI names one)"),
+        (None, "redis://h:1", "redis://h:1 (named by PYASYNQ_URI)"),
+        ("redis://u:p@h:2/3", "redis://h:1", "redis://h:2/3 (named by the app)"),
+    ],
+    ids=["neither", "variable", "both"],
+)
+def test_an_address_in_the_code_wins_over_the_variable(
+    given: str | None, variable: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYASYNQ_URI", variable)
+    assert str(App(given).address) == used
+
+
+async def test_an_empty_address_is_no_address() -> None:
+    with pytest.raises(OptionError, match="broker must be"):
+        App("").server()
+
+
 # -- servers ---------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import os
 
 from pyasynq import ActiveTask, App
 
-app = App(os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379"), concurrency=3)
+app = App(os.environ.get("TEST_REDIS_URL"), concurrency=3)
 no_app = "something else"
 
 

@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
+from pyasynq.broker import shown
 from pyasynq.message import ServerInfo
 from tests.cli.workers import worker
 from tests.servers import free_port
@@ -67,6 +68,39 @@ async def test_what_the_app_says_holds_where_the_command_says_nothing(
         await wait_until(lambda: servers(r), 15)
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (3, {"default": 1})
+
+
+async def test_an_address_in_the_code_wins_over_the_variable_and_says_so(
+    redis_url: str, r: Redis
+) -> None:
+    environ = {"TEST_REDIS_URL": redis_url, "PYASYNQ_URI": "redis://:secret@elsewhere"}
+    async with worker(APP, environ=environ) as process:
+        await process.says(f"Redis: {shown(redis_url)} (named by the app)")
+        await process.says("PYASYNQ_URI is not used: an address in the code of the app wins")
+        await wait_until(lambda: servers(r), 15)
+    assert "secret" not in str(process.lines)
+
+
+async def test_an_option_wins_over_the_address_in_the_code_and_says_so(
+    redis_url: str, r: Redis
+) -> None:
+    environ = {"TEST_REDIS_URL": "redis://:secret@elsewhere"}
+    async with worker(APP, "-u", redis_url, environ=environ) as process:
+        await process.says(f"Redis: {shown(redis_url)} (named by --uri)")
+        await process.says("--uri stands for this process alone: elsewhere the app uses redis://e")
+        await wait_until(lambda: servers(r), 15)
+    assert "secret" not in str(process.lines)
+
+
+async def test_an_app_without_an_address_has_that_of_the_variable(redis_url: str) -> None:
+    async with worker(APP, environ={"PYASYNQ_URI": redis_url}) as process:
+        await process.says(f"Redis: {shown(redis_url)} (named by PYASYNQ_URI)")
+
+
+async def test_a_variable_that_holds_no_address_is_named() -> None:
+    async with worker(APP, environ={"PYASYNQ_URI": "http://x"}) as process:
+        await process.says("PYASYNQ_URI must be host:port, or a redis://")
+        assert await process.ends() == 2
 
 
 @pytest.mark.parametrize(

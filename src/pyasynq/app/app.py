@@ -19,6 +19,7 @@ from typing import (
     overload,
 )
 
+from pyasynq.app.address import Address, address_of
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.calls import Call, marked
 from pyasynq.client import Client
@@ -170,11 +171,15 @@ class App:
         state: What the lifespan yielded.
     """
 
-    def __init__(self, broker: "str | Driver", **options: Unpack[ServerOptions]) -> None:
+    def __init__(
+        self, broker: "str | Driver | None" = None, **options: Unpack[ServerOptions]
+    ) -> None:
         """Use *broker* for clients, servers and schedulers.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client; None for what the
+                environment variable ``PYASYNQ_URI`` names when it is needed, else
+                ``redis://127.0.0.1:6379``.
             **options: Defaults for the servers this app makes; see `ServerOptions`.
 
         Raises:
@@ -189,6 +194,11 @@ class App:
         self._clients: dict[asyncio.AbstractEventLoop, _Opened] = {}
         self._queues: dict[str, set[str]] = {}
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+
+    @property
+    def address(self) -> Address:
+        """Where Redis is, and who says so."""
+        return address_of(self._broker)
 
     @property
     def client(self) -> Client:
@@ -319,11 +329,11 @@ class App:
             broker: Used from now on instead of the app's own, by client and server.
             **options: See `ServerOptions`.
         """
-        self._broker = broker or self._broker
+        self._broker = self._broker if broker is None else broker
         merged: ServerOptions = {**self._options, **options}
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         merged["lifespan"] = functools.partial(self._working, served)
-        return Server(self._broker, handler=self.mux, **merged)
+        return Server(self.address.broker, handler=self.mux, **merged)
 
     def scheduler(
         self, broker: "str | Driver | None" = None, **options: Unpack[SchedulerOptions]
@@ -334,7 +344,7 @@ class App:
             broker: Used instead of the app's own.
             **options: See `SchedulerOptions`.
         """
-        scheduler = Scheduler(broker or self._broker, **options)
+        scheduler = Scheduler(self.address.broker if broker is None else broker, **options)
         for wanted in self._periodic:
             scheduler.add(wanted)
         return scheduler
@@ -346,7 +356,7 @@ class App:
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
-            opened = self._clients[loop] = _Opened(await Client(self._broker).__aenter__())
+            opened = self._clients[loop] = _Opened(await Client(self.address.broker).__aenter__())
         opened.users += 1
         return self
 

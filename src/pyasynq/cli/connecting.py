@@ -11,16 +11,25 @@ Differs:
 """
 
 import argparse
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from pyasynq.app.address import VARIABLE
+from pyasynq.broker import shown
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.values import FromVariable, naming_variable, on, whole
+from pyasynq.errors import OptionError
+
+if TYPE_CHECKING:
+    from pyasynq.app.address import Address
+    from pyasynq.broker.redis import Driver
 
 DEFAULTS: Final[Mapping[str, object]] = {
     "uri": "127.0.0.1:6379",
@@ -59,7 +68,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_uri(parser: argparse.ArgumentParser) -> None:
     """Add ``-u`` to a command that runs an app, which has a Redis of its own."""
-    text = "host:port or URL of Redis, instead of the app's [PYASYNQ_URI]"
+    text = f"host:port or URL of Redis, instead of the app's; {VARIABLE} is for apps without one"
     parser.add_argument("-u", "--uri", default=argparse.SUPPRESS, help=text)
 
 
@@ -84,10 +93,40 @@ def check_taken(parser: argparse.ArgumentParser, words: argparse.Namespace) -> N
         raise ExitError(Exit.USAGE, f"{name} takes {instead} {action.option_strings[0]}")
 
 
-def app_uri(words: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+def app_uri(words: argparse.Namespace) -> str | None:
     """Return what replaces the app's own Redis, if anything does."""
-    uri: str | None = getattr(words, "uri", None)
-    return uri or environ.get("PYASYNQ_URI")
+    return getattr(words, "uri", None) or None
+
+
+def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
+    """Say which Redis is used, and who is surprised by that.
+
+    Args:
+        log: Where to say it.
+        own: That of the app.
+        uri: What replaces it, if anything does.
+    """
+    log.info("Redis: %s", f"{shown(uri)} (named by --uri)" if uri else own)
+    if uri and not _same(uri, own.broker):
+        log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
+    elif not uri and not _same(os.environ.get(VARIABLE) or own.broker, own.broker):
+        log.warning("%s is not used: an address in the code of the app wins", VARIABLE)
+
+
+def naming_source(own: "Address", error: OptionError) -> OptionError:
+    """Return *error*; if it is about an address from a variable, it names the variable."""
+    if error.option == "broker" and own.broker == os.environ.get(VARIABLE):
+        return OptionError(VARIABLE, error.value, error.allowed)
+    return error
+
+
+def _same(*brokers: "str | Driver") -> bool:
+    """Return whether these are the same, however short they are written."""
+    return len({_short(it) if isinstance(it, str) else it for it in brokers}) == 1
+
+
+def _short(uri: str) -> str:
+    return uri.removeprefix("redis://").removesuffix("/0")
 
 
 def redis_url(words: argparse.Namespace, environ: Mapping[str, str]) -> str:

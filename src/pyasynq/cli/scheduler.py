@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from pyasynq.cli import logs
-from pyasynq.cli.connecting import add_uri, app_uri
+from pyasynq.cli.connecting import add_uri, app_uri, log_address, naming_source
 from pyasynq.cli.ending import ended_soon
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
@@ -52,8 +52,10 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
 def run(words: argparse.Namespace) -> int:
     """Run the scheduler."""
     logs.set_up(words.log_format, words.log_level)
+    own = load_app(words.app).address
     scheduler = _scheduler(words)
     log.info("pid %d runs %s", os.getpid(), words.app)
+    log_address(log, own, app_uri(words))
     asyncio.run(_run(scheduler))
     return Exit.OK
 
@@ -81,9 +83,9 @@ def _scheduler(words: argparse.Namespace) -> "Scheduler":
     for name in ("location", "catch_up", "heartbeat_interval"):
         if (value := getattr(words, name)) is not None:
             given[name] = value
-    app, uri = load_app(words.app), app_uri(words, os.environ)
+    app, uri = load_app(words.app), app_uri(words)
     try:
         return app.scheduler(uri, **given)
     except OptionError as error:
-        text = in_words_of({**vars(words), "uri": uri}, FLAGS, error)
+        text = in_words_of({**vars(words), "uri": uri}, FLAGS, naming_source(app.address, error))
         raise ExitError(Exit.USAGE, text) from error

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, chdir, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
-from pyasynq.cli.connecting import add_uri, app_uri
+from pyasynq.cli.connecting import add_uri, app_uri, log_address, naming_source
 from pyasynq.cli.ending import GRACE_S, end_now, ended_soon
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
@@ -119,8 +119,10 @@ def run(words: argparse.Namespace) -> int:
             reload=words.reload,
             burst=words.burst,
         )
+    own = load_app(words.app).address
     server = _server(words)
     log.info("pid %d runs %s", os.getpid(), words.app)
+    log_address(log, own, app_uri(words))
     asyncio.run(_work(server, words))
     return Exit.OK
 
@@ -171,11 +173,11 @@ def _server(words: argparse.Namespace) -> "Server":
         given["server_id"] = server_id
     if dead_server := os.environ.get(DEAD_SERVER):
         given["replaces"] = dead_server
-    app, uri = load_app(words.app), app_uri(words, os.environ)
+    app, uri = load_app(words.app), app_uri(words)
     try:
         return app.server(uri, **given)
     except OptionError as error:
-        text = in_words_of({**vars(words), "uri": uri}, FLAGS, error)
+        text = in_words_of({**vars(words), "uri": uri}, FLAGS, naming_source(app.address, error))
         raise ExitError(Exit.USAGE, text) from error
 
 

@@ -1,0 +1,39 @@
+"""Where an app's Redis is: in its code, else in ``PYASYNQ_URI``, else on this machine."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pyasynq.broker import shown
+
+if TYPE_CHECKING:
+    from pyasynq.broker.redis import Driver
+
+VARIABLE: Final = "PYASYNQ_URI"
+HERE: Final = "redis://127.0.0.1:6379"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where an app's Redis is, and who says so.
+
+    Attributes:
+        broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
+        source: Who says so, in words.
+    """
+
+    broker: "str | Driver"
+    source: str
+
+    def __str__(self) -> str:
+        """Show both, without the passwords."""
+        return f"{shown(self.broker)} ({self.source})"
+
+
+def address_of(given: "str | Driver | None") -> Address:
+    """Return where the Redis of an app is that was *given* an address, or none."""
+    if given is not None:
+        return Address(broker=given, source="named by the app")
+    if uri := os.environ.get(VARIABLE):
+        return Address(broker=uri, source=f"named by {VARIABLE}")
+    return Address(broker=HERE, source=f"as neither the app nor {VARIABLE} names one")
