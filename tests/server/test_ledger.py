@@ -1,6 +1,7 @@
 """Verdicts are written in the end, or given up when the lease is over."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
 from pyasynq.actor import Link
 from pyasynq.broker import Lease, Taken
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, BrokerReadOnlyError
 from pyasynq.message import TaskMessage
 from pyasynq.server.ledger import Ledger
 from pyasynq.settle import DONE, Verdict
@@ -119,6 +120,29 @@ async def test_a_verdict_is_given_up_when_its_lease_is_over(
         ledger.add(a_lease("1", left_s=-1), DONE)
         await ledger.written()
     assert path.asked == [["1"]]
+    assert "ended before done was written; the task will run again" in caplog.text
+
+
+async def test_a_verdict_that_an_earlier_try_may_have_written_is_not_called_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pyasynq.server")
+    replica = BrokerReadOnlyError("a replica")
+    path = Path(BrokerUnavailableError("no answer"), replica, False)
+    async with writing(path) as ledger:
+        ledger.add(a_lease("1"), DONE)
+        await ledger.written()
+    assert "task 1 (t in 'default') is held no more: done was written, though" in caplog.text
+    assert "ended before done was written" not in caplog.text
+
+
+async def test_a_verdict_that_no_earlier_try_can_have_written_is_called_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = Path(BrokerReadOnlyError("a replica"), False)
+    async with writing(path) as ledger:
+        ledger.add(a_lease("1"), DONE)
+        await ledger.written()
     assert "ended before done was written; the task will run again" in caplog.text
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, ProcessPath
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.settle import Verdict
 
 log = logging.getLogger("pyasynq.server")
@@ -36,6 +36,7 @@ class Ledger:
         self._entries: list[tuple[Lease, Verdict]] = []
         self._writing: Sequence[tuple[Lease, Verdict]] = ()
         self._put_off: list[tuple[Lease, Verdict]] = []
+        self._doubtful: set[Lease] = set()
         self._again_at = 0.0
         self._added = asyncio.Event()
 
@@ -94,11 +95,29 @@ class Ledger:
                     error = answer
                     failed.append(entry)
                 elif not answer:
-                    _log_lost(*entry)
+                    self._lost(*entry)
         finally:
             self._writing = ()
             self._keep(failed)
+            if isinstance(error, BrokerUnavailableError):
+                self._doubtful.update(lease for lease, _ in failed)
+            if self._doubtful:
+                self._doubtful.intersection_update(lease for lease, _ in self._put_off)
         return error
+
+    def _lost(self, lease: Lease, verdict: Verdict) -> None:
+        """Tell that the lease is gone; a try before, whose answer was lost, may have ended it."""
+        if lease in self._doubtful:
+            log.info(
+                "task %s (%s in %r) is held no more: %s was written, though no answer came, or its "
+                "lease ended before, and it will run again",
+                lease.id,
+                lease.message.type,
+                lease.queue,
+                _name(verdict),
+            )
+        else:
+            _log_lost(lease, verdict)
 
     def _keep(self, failed: Sequence[tuple[Lease, Verdict]]) -> None:
         """Put *failed* off, but for those whose lease is over: they belong to a recoverer."""
@@ -116,5 +135,9 @@ def _log_lost(lease: Lease, verdict: Verdict) -> None:
         lease.id,
         lease.message.type,
         lease.queue,
-        type(verdict).__name__.lower(),
+        _name(verdict),
     )
+
+
+def _name(verdict: Verdict) -> str:
+    return type(verdict).__name__.lower()

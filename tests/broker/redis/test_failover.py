@@ -227,6 +227,14 @@ async def test_a_server_that_is_led_to_a_replica_is_not_well(pair: Pair) -> None
             await server.ping()
 
 
+async def test_who_waits_for_a_result_follows_the_name(pair: Pair, broker: RedisBroker) -> None:
+    waiting = asyncio.ensure_future(broker.results.wait("q", "1", longest_s=0.1))
+    await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)
+    pair.promote_b()
+    await waiting
+    assert await broker.results.look("q", "1") is None
+
+
 async def test_an_inspector_follows_the_name(pair: Pair) -> None:
     async with Inspector(pair.url) as inspector:
         with closing(pair.a.client()) as a:

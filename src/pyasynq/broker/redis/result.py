@@ -1,10 +1,12 @@
 """Wait for the results of tasks."""
 
+import asyncio
 from typing import Final, cast
 
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, execute
 from pyasynq.broker.redis.look import read_task
+from pyasynq.errors import BrokerError
 from pyasynq.info import TaskInfo
 
 AWAITED_S: Final = 60
@@ -42,7 +44,14 @@ class RedisResult:
         return read_task(queue, task_id, (data, state, result))
 
     async def wait(self, queue: str, task_id: str, *, longest_s: float) -> None:
-        """Return when the task is over, or *longest_s* seconds have passed."""
+        """Return when the task is over, or *longest_s* seconds have passed.
+
+        Who cannot be told, because Redis is full or has just become a replica, waits as long: the
+        next look says what is wrong, if it is wrong still.
+        """
         key = keys.done(queue, task_id)
         words = ("BLMOVE", key, key, "RIGHT", "RIGHT", longest_s)
-        await execute(self._driver, *words, patience_s=longest_s + ANSWER_S)
+        try:
+            await execute(self._driver, *words, patience_s=longest_s + ANSWER_S)
+        except BrokerError:
+            await asyncio.sleep(longest_s)
