@@ -29,6 +29,7 @@ from pyasynq.settle import (
     is_suspect,
     recover,
     settle,
+    unknown,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -280,6 +281,56 @@ def test_a_crashed_task_that_the_next_crash_gives_up_is_a_suspect(
 @pytest.mark.parametrize(("retried", "crashes"), [(0, 0), (3, 0), (1, 1)])
 def test_another_task_is_no_suspect(retried: int, crashes: int) -> None:
     assert not is_suspect(a_message(retry=3, retried=retried), crashes=crashes, most=3)
+
+
+# -- types without a handler -----------------------------------------------------------------------
+
+NOT_FOUND = HandlerNotFoundError("t")
+UNKNOWN = 'handler not found for task "t"'
+
+
+def not_found(message: TaskMessage, unknown_s: int, *, lot: float = 0) -> Verdict:
+    return unknown(message, NOT_FOUND, unknown_s, now=NOW, lot=lot)
+
+
+def test_a_task_without_handler_waits_and_spends_no_retry() -> None:
+    assert not_found(a_message(retry=0), 0) == Retry(
+        message=failed_message(UNKNOWN, retry=0),
+        at=NOW + timedelta(seconds=5),
+        failed=False,
+        unknown=True,
+    )
+
+
+@pytest.mark.parametrize(("unknown_s", "wait_s"), [(4, 5), (7, 7), (200, 200), (301, 300)])
+def test_a_task_without_handler_waits_as_long_again_but_five_minutes_at_most(
+    unknown_s: int, wait_s: int
+) -> None:
+    got = not_found(a_message(), unknown_s)
+    assert isinstance(got, Retry)
+    assert got.at == NOW + timedelta(seconds=wait_s)
+
+
+def test_tasks_without_handler_do_not_all_wait_alike() -> None:
+    assert not_found(a_message(), 100, lot=0) != not_found(a_message(), 100, lot=1)
+
+
+def test_a_task_that_had_no_handler_for_a_day_is_archived() -> None:
+    assert not_found(a_message(), 86_400) == Archive(message=failed_message(UNKNOWN))
+
+
+def test_a_task_without_handler_waits_no_longer_than_its_deadline() -> None:
+    message = a_message()
+    message.deadline = NOW_S + 3
+    got = not_found(message, 100)
+    assert isinstance(got, Retry)
+    assert got.at == NOW + timedelta(seconds=3)
+
+
+def test_a_task_that_had_no_handler_until_its_deadline_is_archived() -> None:
+    message = a_message()
+    message.deadline = NOW_S
+    assert isinstance(not_found(message, 100), Archive)
 
 
 # -- signals ---------------------------------------------------------------------------------------

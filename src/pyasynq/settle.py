@@ -3,6 +3,7 @@
 Pure: `settle` turns what happened into a `Verdict`; the broker has one script for each verdict.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
@@ -69,6 +70,13 @@ REQUEUE = Requeue()
 ARCHIVE_AS_IT_IS = Archive(message=None)
 
 LONGEST_S = int(LONGEST.total_seconds())
+
+FIRST_UNKNOWN_S: Final = 5
+MOST_UNKNOWN_S: Final = 5 * 60
+"""Shortest and longest wait of a task whose type has no handler; it doubles."""
+
+LONGEST_UNKNOWN_S: Final = 24 * 60 * 60
+"""How long such a task is kept for a worker that knows it."""
 
 FINAL: Final = 1
 """Rank of the errors after which a task is given up."""
@@ -161,6 +169,27 @@ def recover(
         failed=True,
         crashes=crashes,
     )
+
+
+def unknown(
+    message: TaskMessage, error: Exception, unknown_s: int, *, now: datetime, lot: float
+) -> Retry | Archive:
+    """Return what becomes of *message*, whose type has no handler where it was taken.
+
+    Args:
+        message: The task.
+        error: What operators read.
+        unknown_s: Seconds since it first found such a worker, and no other has run it since.
+        now: Current time, UTC.
+        lot: From 0 to 1; keeps tasks apart that were put back together.
+    """
+    now_s, deadline_s = now.timestamp(), message.deadline or math.inf
+    message = revised(message, error=error_text(error), failed_at=now)
+    if unknown_s >= LONGEST_UNKNOWN_S or deadline_s <= now_s:
+        return Archive(message=message)
+    wait_s = min(max(unknown_s, FIRST_UNKNOWN_S), MOST_UNKNOWN_S) * (1 - lot / 5)
+    at = now + timedelta(seconds=min(wait_s, deadline_s - now_s))
+    return Retry(message=message, at=at, failed=False, unknown=True)
 
 
 def is_suspect(message: TaskMessage, *, crashes: int, most: int) -> bool:

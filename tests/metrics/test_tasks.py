@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from pyasynq import (
     ActiveTask,
     Client,
+    HandlerNotFoundError,
     Mux,
     PayloadError,
     RetryIn,
@@ -54,6 +55,8 @@ def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
         (ExceptionGroup("", [ValueError("no"), SkipRetry("no")]), "archived"),
         (ExceptionGroup("", [ValueError("no"), Snooze(timedelta(hours=1))]), "failed"),
         (BaseExceptionGroup("", [RevokeTask("no"), KeyboardInterrupt()]), "revoked"),
+        (HandlerNotFoundError("t"), "unknown"),
+        (HandlerNotFoundError("another"), "failed"),
         (SystemExit(1), "failed"),
         (asyncio.CancelledError(), "failed"),
     ],

@@ -33,6 +33,7 @@ URL = "redis://127.0.0.1:6379"
         ("replaces", ""),
         ("max_crashes", 0),
         ("max_crashes", 1001),
+        ("unknown", "archive"),
         ("lease", timedelta(seconds=9)),
         ("shutdown_timeout", timedelta(seconds=-1)),
         ("health_check_interval", timedelta()),

@@ -330,7 +330,7 @@ class App:
             **options: See `ServerOptions`.
         """
         self._broker = self._broker if broker is None else broker
-        merged: ServerOptions = {**self._options, **options}
+        merged: ServerOptions = {"unknown": "wait", **self._options, **options}
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         merged["lifespan"] = functools.partial(self._working, served)
         return Server(self.address.broker, handler=self.mux, **merged)

@@ -102,6 +102,11 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
         help="workers that may die with one task in a row; the app's when not given, else 3",
     )
     options.value(
+        "--unknown",
+        choices=["retry", "wait"],
+        help="what becomes of tasks of types that the app has not; the app's, else wait",
+    )
+    options.value(
         "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
     )
     options.switch("--metrics", help="serve /metrics there, too")
@@ -162,7 +167,7 @@ def _check_metrics(words: argparse.Namespace) -> None:
 
 def _server(words: argparse.Namespace) -> "Server":
     given: ServerOptions = {}
-    for name in ("concurrency", "max_crashes", "queues", "shutdown_timeout"):
+    for name in ("concurrency", "max_crashes", "unknown", "queues", "shutdown_timeout"):
         if (value := getattr(words, name)) is not None:
             given[name] = value
     if words.strict:

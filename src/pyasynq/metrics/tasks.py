@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from pyasynq.errors import RevokeTask, Snooze
+from pyasynq.errors import HandlerNotFoundError, RevokeTask, Snooze
 from pyasynq.server import ActiveTask, AsyncHandler
 from pyasynq.server.failures import as_exception, is_cancellation
 from pyasynq.settle import decisive, is_final
@@ -37,8 +37,8 @@ class TaskMetrics:
     (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type) and, of those, the runs
     that hold their slot though their time is over: ``pyasynq_tasks_overdue`` (gauge; queue, type).
     Outcomes: succeeded, failed, archived (`SkipRetry`, or a payload that does not fit), revoked,
-    snoozed, and stopped (canceled, out of time, or interrupted by a shutdown). Types beyond the
-    first 1,000 are counted together.
+    snoozed, unknown (the type has no handler), and stopped (canceled, out of time, or interrupted
+    by a shutdown). Types beyond the first 1,000 are counted together.
 
     Differs:
         The reference has no numbers of workers.
@@ -120,5 +120,7 @@ def _outcome(task: ActiveTask, error: BaseException) -> str:
             return "revoked"
         case Snooze():
             return "snoozed"
+        case HandlerNotFoundError(type=task.type):
+            return "unknown"
         case _:
             return "failed"

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
-from typing import Final, TypeAlias, TypedDict, cast
+from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
@@ -39,6 +39,8 @@ IsFailure: TypeAlias = Callable[[Exception], bool]
 OnError: TypeAlias = Callable[[ActiveTask, Exception], Awaitable[None] | None]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
+
+Unknown: TypeAlias = Literal["retry", "wait"]
 
 GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
 """Combines the tasks of a group, oldest first, into one; ``async def``, or ``def`` in a thread."""
@@ -77,6 +79,9 @@ class ServerOptions(TypedDict, total=False):
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
         max_crashes: Workers that may die with one task in a row, 1 to 1,000, before it is archived;
             3 when not given.
+        unknown: What becomes of tasks whose type has no handler: ``retry`` spends their retries, as
+            asynq does; ``wait`` puts them back, up to 24 h, for a worker that has one. When not
+            given ``wait`` for the servers of an `App`, else ``retry``.
         lease: How long a silent worker keeps its tasks; 30 s when not given, at least 10 s. Go
             peers write 30 s.
         health_check: Called with None or the error of a ping.
@@ -113,6 +118,7 @@ class ServerOptions(TypedDict, total=False):
     on_error: OnError
     shutdown_timeout: timedelta
     max_crashes: int
+    unknown: Unknown
     lease: timedelta
     health_check: HealthCheck
     health_check_interval: timedelta
@@ -143,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     on_error: OnError | None = None
     shutdown_timeout: timedelta = timedelta(seconds=8)
     max_crashes: int = 3
+    unknown: Unknown = "retry"
     lease: timedelta = timedelta(seconds=30)
     health_check: HealthCheck | None = None
     health_check_interval: timedelta = timedelta(seconds=15)
@@ -197,6 +204,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("strict_priority", "burst"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(name, getattr(self, name), "True or False")
+        if self.unknown not in get_args(Unknown):
+            raise OptionError("unknown", self.unknown, "'retry' or 'wait'")
         for name in CALLBACKS:
             check_callback(name, getattr(self, name))
         if self.lifespan is None:

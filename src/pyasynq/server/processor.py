@@ -21,6 +21,7 @@ from pyasynq.calls import check_finished
 from pyasynq.errors import (
     BrokerError,
     DeadlinePassedError,
+    HandlerNotFoundError,
     LeaseExpiredError,
     TaskCanceledError,
     TaskTimeoutError,
@@ -36,6 +37,7 @@ from pyasynq.server.deadlines import Deadlines
 from pyasynq.server.failures import Endings, as_exception, is_cancellation
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
+from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
 
@@ -97,6 +99,7 @@ class Processor:
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
         self._suspect: Run | None = None
+        self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
         self._taken = 0
         self._accepted = 0
@@ -229,7 +232,8 @@ class Processor:
         error = await self._outcome(run)
         if log.disabled:  # by a configuration of logging that the handler made
             enable_loggers()
-        if error is not None:
+        verdict = self._unknown_type(run.lease, error)
+        if error is not None and not isinstance(verdict, Retry):
             await self._report(run, error)
         self._slots.release()
         if run.stop is not None:
@@ -243,7 +247,7 @@ class Processor:
         elif error is not None and run.stop is Stop.LEASE_LOST:
             self._endings.was_lost(run)
         else:
-            self._settle(run, error)
+            self._settle(run, error, verdict)
 
     async def _outcome(self, run: Run) -> Exception | None:
         """Run the handler; return what it failed with. A result wins over a late order to stop."""
@@ -308,9 +312,20 @@ class Processor:
         except BaseException:
             log.exception("on_error failed for task %s", run.lease.id)
 
-    def _settle(self, run: Run, error: Exception | None) -> None:
+    def _unknown_type(self, lease: Lease, error: Exception | None) -> Verdict | None:
+        """Return what becomes of a task whose type has no handler; None of all others."""
+        if error is None:
+            return None
+        return self._unknown.verdict(lease, error, now=self._config.clock.now())
+
+    def _settle(self, run: Run, error: Exception | None, verdict: Verdict | None) -> None:
+        """Hand over *verdict*, or what follows from *error*."""
         lease, now = run.lease, self._config.clock.now()
-        verdict = settle(lease.message, error, now=now, policy=self._policy)
+        if isinstance(verdict, Retry):
+            self._unknown.tell(lease)
+            self._ledger.add(lease, verdict)
+            return
+        verdict = verdict or settle(lease.message, error, now=now, policy=self._policy)
         self._ledger.add(lease, verdict)
         if error is not None:
             self._endings.failed(run, error, verdict, now=now)
@@ -386,6 +401,8 @@ def _runs(run: Run) -> bool:
 
 def _stop_error(run: Run) -> Exception:
     match run.stop:
+        case Stop.DEADLINE if run.lease.unknown_s is not None and not run.started:
+            return HandlerNotFoundError(run.lease.message.type)
         case Stop.DEADLINE if 0 < run.lease.message.deadline <= run.lease.taken_at_s:
             return DeadlinePassedError(instant(run.lease.message.deadline))
         case Stop.DEADLINE:
