@@ -1,6 +1,6 @@
 """pyasynq: a distributed task queue that shares Redis with Go's asynq."""
 
-from pyasynq.app import App, TypedTask
+from pyasynq.app import App, PlainTask, TypedTask
 from pyasynq.client import Client, SyncClient
 from pyasynq.clock import Clock
 from pyasynq.errors import (
@@ -94,6 +94,7 @@ __all__ = [
     "PayloadError",
     "PeriodicTask",
     "PeriodicTaskManager",
+    "PlainTask",
     "PoisonError",
     "PyasynqError",
     "QueueActiveError",

@@ -212,6 +212,18 @@ async def test_options_leave_the_task_they_are_taken_from_as_it_is(app: App) -> 
     assert (await nothing.enqueue()).queue == "default"
 
 
+def test_options_do_not_read_the_function_again() -> None:
+    @App(URL).task("t")
+    async def take(name: str) -> None: ...
+
+    assert take.options(queue="low")._signature is take._signature
+
+
+def test_options_keep_the_kind_of_a_task() -> None:
+    plain = App(URL).task("t")(lambda: 7)
+    assert plain.options(queue="low")() == 7
+
+
 async def test_headers_merge(app: App) -> None:
     @app.task("t")
     async def nothing() -> None: ...

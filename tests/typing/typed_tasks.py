@@ -8,7 +8,7 @@ needed is an error itself.
 from datetime import timedelta
 from typing import assert_type
 
-from pyasynq import ActiveTask, App, Task, TaskInfo
+from pyasynq import ActiveTask, App, PlainTask, Task, TaskInfo, TypedTask
 
 app = App("redis://127.0.0.1:6379")
 
@@ -23,12 +23,46 @@ def count(task: ActiveTask, words: list[str]) -> int:
     return len(words) + task.retried
 
 
+@app.periodic("@daily")
+async def clean() -> None: ...
+
+
+@app.periodic("@daily")
+async def report(task: ActiveTask, days: int = 7) -> str:
+    return f"{task.id}: {days}"
+
+
+@app.periodic("@daily")
+def rotate(task: ActiveTask) -> None: ...
+
+
+@app.periodic("@daily", queue="low")
+@app.periodic("@weekly")
+@app.task("count:all")
+def count_all() -> int:
+    return 0
+
+
+async def kinds() -> None:
+    assert_type(clean, TypedTask[[], None])
+    assert_type(clean.options(queue="low"), TypedTask[[], None])
+    assert_type(rotate, PlainTask[[], None])
+    assert_type(count_all, PlainTask[[], int])
+    with_days: TypedTask[[int], str] = report
+    with_words: TypedTask[[list[str]], int] = count
+    assert_type(await with_days.enqueue(1), TaskInfo)
+    assert_type(with_words.task([]), Task)
+
+
 async def calls() -> None:
     assert_type(await mail.enqueue("bob", copies=2), TaskInfo)
     assert_type(mail.options(process_in=timedelta(seconds=1)).task(address="bob"), Task)
     assert_type(await mail("bob"), str)
     assert_type(count.task(["a"]), Task)
     assert_type(count(["a"]), int)
+    assert_type(await clean(), None)
+    assert_type(await report(7), str)
+    assert_type(count_all(), int)
 
 
 async def mistakes() -> None:
@@ -39,5 +73,8 @@ async def mistakes() -> None:
     mail.options(process_in=1)  # type: ignore[arg-type]
     mail.options(proces_in=timedelta(seconds=1))  # type: ignore[call-arg]
     count.task([1])  # type: ignore[list-item]
+    clean.task(1)  # type: ignore[call-arg]
+    report.task(days="7")  # type: ignore[arg-type]
+    app.periodic("@daily", que="low")  # type: ignore[call-arg]
     app.task("late", retries=3)  # type: ignore[call-arg]
     app.server(concurrency="10")  # type: ignore[arg-type]

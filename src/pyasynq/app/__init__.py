@@ -1,5 +1,5 @@
 """Typed tasks over client and server."""
 
-from pyasynq.app.app import App, TypedTask
+from pyasynq.app.app import App, PlainTask, TypedTask
 
-__all__ = ["App", "TypedTask"]
+__all__ = ["App", "PlainTask", "TypedTask"]

@@ -1,6 +1,7 @@
 """Typed tasks: functions that are declared once, enqueued by their arguments, run by workers."""
 
 import asyncio
+import copy
 import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Set
@@ -54,18 +55,25 @@ log = logging.getLogger("pyasynq.server")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D", bound="TypedTask[..., Any]")
 G = TypeVar("G", bound=GroupAggregator)
+Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
 Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
 
 
 class TypedTask(Generic[P, R]):
     """A task function. Calling it runs it here; `enqueue` has a worker run it.
 
+    ``P`` are its parameters, but for the `ActiveTask`, and ``R`` is what it returns, when it has
+    been awaited: this is what an ``async def`` becomes, and a ``def`` becomes a `PlainTask`.
+
     Attributes:
         type: Task type.
     """
 
-    def __init__(self, app: "App", type: str, function: Callable[..., R], options: Options) -> None:
+    def __init__(
+        self, app: "App", type: str, function: Callable[..., object], options: Options
+    ) -> None:
         """Declare *function* as what handles *type*."""
         functools.update_wrapper(self, function)
         self.type = type
@@ -73,13 +81,17 @@ class TypedTask(Generic[P, R]):
         self._function = function
         self._options = options
         self._signature = Signature(type, function)
+        self._is_async = is_async(function)
 
     def __repr__(self) -> str:
         """Show the type."""
         return f"<TypedTask {self.type!r}>"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
+        return cast("Coroutine[Any, Any, R]", self._call(*args, **kwargs))
+
+    def _call(self, *args: object, **kwargs: object) -> object:
         given: dict[str, Any] = dict(kwargs)
         missing = [name for name in self._signature.active if name not in given]
         if missing and not any(isinstance(arg, ActiveTask) for arg in args):
@@ -117,15 +129,16 @@ class TypedTask(Generic[P, R]):
     async def _enqueue(self, task: Task) -> TaskInfo:
         return await self._app.client.enqueue(task)
 
-    def options(self, **options: Unpack[EnqueueOptions]) -> "TypedTask[P, R]":
+    def options(self, **options: Unpack[EnqueueOptions]) -> Self:
         """Return this task with *options* on top of its own."""
-        merged = merge(self._options, checked(options))
-        return TypedTask(self._app, self.type, self._function, merged)
+        twin = copy.copy(self)
+        vars(twin)["_options"] = merge(self._options, checked(options))
+        return twin
 
     async def handle(self, task: ActiveTask) -> None:
         """Run *task*; store what the function returns if the task has a retention."""
         args, kwargs = self._signature.call(task)
-        if is_async(self._function):
+        if self._is_async:
             value = await cast("Awaitable[object]", self._function(*args, **kwargs))
         else:
             value = await task.in_thread(functools.partial(self._function, *args, **kwargs))
@@ -133,24 +146,45 @@ class TypedTask(Generic[P, R]):
             await task.write_result(encode_result(self.type, value))
 
 
+class PlainTask(TypedTask[P, R]):
+    """A task function that is a plain ``def``: a call returns at once what it returns."""
+
+    # Nobody can tell from a TypedTask[P, R] alone which of the two calling it gives.
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
+        return cast("R", self._call(*args, **kwargs))
+
+
 class Declare(Protocol):
     """Makes a function a task; a first parameter for the `ActiveTask` is not enqueued."""
 
     @overload
-    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> TypedTask[P, R]: ...
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - async functions are callables, too
+        self, function: Callable[Concatenate[ActiveTask, P], Coroutine[Any, Any, R]], /
+    ) -> TypedTask[P, R]: ...
     @overload
-    def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> TypedTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> PlainTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
 
 
 class Periodic(Protocol):
     """Has a task enqueued periodically; a function that is no task yet becomes one."""
 
     @overload
-    def __call__(self, task: TypedTask[P, R], /) -> TypedTask[P, R]: ...
+    def __call__(self, task: D, /) -> D: ...
     @overload
-    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> TypedTask[P, R]: ...
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - async functions are callables, too
+        self, function: Callable[Concatenate[ActiveTask, P], Coroutine[Any, Any, R]], /
+    ) -> TypedTask[P, R]: ...
     @overload
-    def __call__(self, function: Callable[P, R], /) -> TypedTask[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> TypedTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ActiveTask, P], R], /) -> PlainTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
 
 
 class _Opened:
@@ -248,7 +282,8 @@ class App:
                 msg = f"{function!r} is a task already: @app.periodic stands above @app.task"
                 raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
-            task: TypedTask[..., Any] = TypedTask(self, type, function, defaults)
+            make = cast("Make", TypedTask if is_async(function) else PlainTask)
+            task = make(self, type, function, defaults)
             self.mux.handle(type, exact=True)(task.handle)
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             return task
