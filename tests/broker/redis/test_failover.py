@@ -24,6 +24,9 @@ from tests.waiting import wait_until
 READS = {"groups", "look", "memory", "page", "shown", "staged", "task"}
 """What only shows people how things stand, or stood a moment ago."""
 
+WITHOUT_FILES = {"repl_diskless_sync": "yes", "repl_diskless_sync_delay": "0"}
+"""How a primary feeds its replica, at once, and with no process that outlives it."""
+
 WRITERS = [
     value
     for value in vars(scripts).values()
@@ -57,8 +60,7 @@ class Pair:
 def servers() -> Iterator[tuple[RedisServer, RedisServer]]:
     with ExitStack() as stack:
         a, b = (
-            stack.enter_context(RedisServer(port=free_port(), repl_diskless_sync_delay="0"))
-            for _ in range(2)
+            stack.enter_context(RedisServer(port=free_port(), **WITHOUT_FILES)) for _ in range(2)
         )
         yield a, b
 
