@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, cast
 
@@ -65,6 +67,25 @@ async def test_a_provider_may_be_async(manage: Manage) -> None:
 
     async with manage(provider).running() as manager:
         assert types(manager) == ["one"]
+
+
+async def test_a_provider_waits_for_no_other_work_in_threads(manage: Manage) -> None:
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(pool)
+        loop.run_in_executor(None, end.wait)
+        async with manage(Answers(ONE)).running() as manager:
+            assert types(manager) == ["one"]
+        end.set()
+
+
+async def test_a_provider_is_called_in_the_context_of_its_manager(manage: Manage) -> None:
+    seen: list[str] = []
+    tenant: ContextVar[str] = ContextVar("tenant")
+    tenant.set("mine")
+    async with manage(lambda: seen.append(tenant.get()) or []).running():
+        assert seen == ["mine"]
 
 
 async def test_a_provider_that_blocks_is_called_in_a_thread(manage: Manage) -> None:

@@ -11,8 +11,11 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
 
 from pyasynq.actor import Actor, Link
@@ -50,6 +53,8 @@ class Syncer(Actor):
         self._interval_s = interval_s
         self._known: frozenset[str] = frozenset()
         self._asked = False
+        # The event loop's own pool may be full of other work.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pyasynq-provider")
 
     async def begin(self) -> None:
         """Ask for the first time; whatever the provider raises comes out.
@@ -74,7 +79,8 @@ class Syncer(Actor):
         return self._interval_s
 
     async def _ask(self) -> list[PeriodicTask]:
-        answer = await asyncio.to_thread(self._provider)
+        call = partial(copy_context().run, self._provider)
+        answer = await asyncio.get_running_loop().run_in_executor(self._thread, call)
         wanted = list(await answer if inspect.isawaitable(answer) else answer)
         for one in wanted:
             _check(one)

@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.clock import Clock
 from pyasynq.message import TaskMessage, encode
-from pyasynq.settle import DONE, REQUEUE, Archive, Retry, Verdict
+from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,
@@ -708,3 +709,35 @@ async def test_a_time_beyond_a_whole_second_is_rounded_up(broker: RedisBroker, r
     late = at + timedelta(milliseconds=1)
     await settle(broker, lease, Retry(message=lease.message, at=late, failed=True))
     assert await scored(r, RETRY) == {"1": at.timestamp() + 1}
+
+
+# -- clocks that are wrong -------------------------------------------------------------------------
+
+
+class Wrong(Clock):
+    """A clock that is an hour ahead, or behind."""
+
+    def __init__(self, hours: int) -> None:
+        self._off = timedelta(hours=hours)
+
+    def now(self) -> datetime:
+        return super().now() + self._off
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("container", [RETRY, COMPLETED])
+async def test_a_worker_whose_clock_is_wrong_lets_tasks_wait_as_long_as_any(
+    hours: int, container: str, redis_url: str, r: Redis
+) -> None:
+    clock = Wrong(hours)
+    broker = RedisBroker.connect(redis_url, clock)
+    lease = await a_lease(broker)
+    in_a_minute = clock.now() + timedelta(minutes=1)
+    verdicts: dict[str, Verdict] = {
+        RETRY: Retry(message=lease.message, at=in_a_minute, failed=True),
+        COMPLETED: Complete(message=lease.message, expires_at=in_a_minute),
+    }
+    await settle(broker, lease, verdicts[container])
+    await broker.aclose()
+    ((_, at_s),) = (await scored(r, container)).items()
+    assert at_s == pytest.approx(time.time() + 60, abs=5)

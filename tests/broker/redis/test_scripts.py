@@ -38,6 +38,7 @@ SHARED = {
     "registered",
     "returned",
     "ripe",
+    "skew",
     "told",
     "tokens",
     "trimmed",

@@ -100,8 +100,8 @@ class RedisProcess:
             ((type(verdict), lease.queue) for lease, verdict in settled),
             (_size(verdict) for _, verdict in settled),
         )
-        today = self._clock.now()
-        calls = [_settle([settled[place] for place in places], today) for places in batches]
+        now = self._clock.now()
+        calls = [_settle([settled[place] for place in places], now) for places in batches]
         return _answers(len(settled), batches, await scripts.run_all(self._driver, calls))
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
@@ -198,7 +198,7 @@ def _size(verdict: Verdict) -> int:
     return verdict.message.ByteSize()
 
 
-def _settle(settled: Sequence[tuple[Lease, Verdict]], today: datetime) -> Call:
+def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
     lease, verdict = settled[0]
     each: list[Each] = []
     for held, decided in settled:
@@ -209,16 +209,19 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], today: datetime) -> Call:
     if isinstance(verdict, Requeue):
         pending = keys.container(queue, TaskState.PENDING)
         return scripts.requeue(each, **held_keys, pending=pending, task_prefix=prefix)
-    counted = _counters(queue, today) | {"task_prefix": prefix}
+    counted = _counters(queue, now) | {"task_prefix": prefix}
+    sent_s = int(now.timestamp())
     match verdict:
         case Done():
             return scripts.done(each, **held_keys, **counted)
         case Complete():
             completed = keys.container(queue, TaskState.COMPLETED)
-            return scripts.complete(each, **held_keys, completed=completed, **counted)
+            return scripts.complete(
+                each, **held_keys, completed=completed, sent_s=sent_s, **counted
+            )
         case Retry():
             retry = keys.container(queue, TaskState.RETRY)
-            return scripts.retry(each, **held_keys, retry=retry, **counted)
+            return scripts.retry(each, **held_keys, retry=retry, sent_s=sent_s, **counted)
         case Archive():
             archived = keys.container(queue, TaskState.ARCHIVED)
             return scripts.archive(each, **held_keys, archived=archived, **counted)
@@ -240,14 +243,14 @@ def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
             return ()
 
 
-def _counters(queue: str, today: datetime) -> dict[str, Word]:
-    day = today.strftime("%Y-%m-%d")
+def _counters(queue: str, now: datetime) -> dict[str, Word]:
+    day = now.strftime("%Y-%m-%d")
     return {
         "processed": keys.processed(queue),
         "failed": keys.failed(queue),
         "processed_day": keys.processed(queue, day),
         "failed_day": keys.failed(queue, day),
-        "day_ends_s": int(today.timestamp()) + STATISTICS_S,
+        "day_ends_s": int(now.timestamp()) + STATISTICS_S,
     }
 
 

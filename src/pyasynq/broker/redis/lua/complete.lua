@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock locks held past counted told
+-- USES clock skew locks held past counted told
 -- KEYS
 --   active         list
 --   lease          zset
@@ -12,16 +12,17 @@
 -- ARGV
 --   task_prefix    str    start of the keys of this queue's tasks
 --   day_ends_s     int    when the counters of the day end, Unix seconds
+--   sent_s         int    the caller's clock, Unix seconds
 -- EACH
 --   id             str    task id
 --   owner          str    token of the taking; empty if a recoverer holds it
 --   message        bytes  encoded TaskMessage with its completion time
---   expires_s      int    end of the retention, Unix seconds
+--   expires_s      int    end of the retention, Unix seconds of the caller's clock
 --   lock           str    key of the task's unique lock, or empty
 -- RETURNS
 --   for each: 1 completed, 0 no longer held
 -- SOURCE
---   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd)
+--   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd); there the worker's own clock counts (D68)
 
 redis.call("ZCARD", completed)
 local answers, mine = held()
@@ -33,7 +34,7 @@ for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
   if answer == 1 then
     local key = task_prefix .. each[i]
-    redis.call("ZADD", completed, each[i + 3], each[i])
+    redis.call("ZADD", completed, by_this_clock(each[i + 3]), each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
     forget(key)
     unlock(each[i + 4], each[i])
