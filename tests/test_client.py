@@ -675,8 +675,41 @@ async def test_a_task_that_is_gone_has_no_result(client: Client, redis_url: str)
     info = await client.enqueue(Task("t"), queue="q")
     async with Inspector(redis_url) as inspector:
         await inspector.delete_task("q", info.id)
-    with pytest.raises(ResultExpiredError, match="is gone from 'q'"):
+    with pytest.raises(ResultExpiredError, match="not, or no longer, in 'q'"):
         await client.result(info)
+
+
+@pytest.mark.parametrize("queue", [None, "q"])
+async def test_a_result_is_awaited_by_the_id_of_its_task(
+    client: Client, redis_url: str, queue: str | None
+) -> None:
+    async def handler(task: ActiveTask) -> None:
+        await task.write_result(b"sent")
+
+    async with Server(redis_url, queues={"default": 1, "q": 1}).running(handler):
+        info = await client.enqueue(Task("t", retention=MINUTE), queue=queue or "default")
+        assert await client.result(info.id, queue=queue, timeout=MINUTE) == b"sent"
+
+
+@pytest.mark.parametrize(
+    ("named", "queue", "text"),
+    [
+        (7, None, "a TaskInfo .* or the id of a task, got 7"),
+        (" ", None, "info must be non-blank text"),
+        ("id", "", "queue must be non-blank text"),
+    ],
+)
+async def test_what_names_no_task_has_no_result(
+    client: Client, named: str, queue: str | None, text: str
+) -> None:
+    with pytest.raises(OptionError, match=text):
+        await client.result(named, queue=queue)
+
+
+async def test_a_task_that_names_its_queue_is_not_looked_for_in_another(client: Client) -> None:
+    info = await client.enqueue(Task("t"))
+    with pytest.raises(OptionError, match="queue must be left out, or 'default' as the task says"):
+        await client.result(info, queue="q")
 
 
 async def test_a_result_is_not_awaited_for_ever(client: Client) -> None:
@@ -695,11 +728,6 @@ async def test_who_waits_too_long_for_a_result_is_told_for_which(client: Client)
     info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
     with pytest.raises(TimeoutError, match=r"task '1' of 'q' was not over in time"):
         await client.result(info, timeout=timedelta(milliseconds=30))
-
-
-async def test_a_result_is_of_a_task_not_of_an_id(client: Client) -> None:
-    with pytest.raises(OptionError, match="info must be a TaskInfo"):
-        await client.result(cast("Any", "id"))
 
 
 async def test_a_wait_for_a_result_is_a_timedelta(client: Client) -> None:

@@ -134,7 +134,7 @@ def test_an_option_error_cuts_a_long_value() -> None:
         (
             ResultExpiredError("q", "7"),
             {"queue": "q", "task_id": "7"},
-            "no result: '7' is gone from 'q'; retention keeps it longer",
+            "no result: '7' is not, or no longer, in 'q'; retention keeps it longer",
         ),
         (
             TaskStateError("q", "7", "active", "delete"),

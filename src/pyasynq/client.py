@@ -25,7 +25,16 @@ from pyasynq.errors import (
 )
 from pyasynq.info import TaskInfo
 from pyasynq.loops import Home
-from pyasynq.options import EnqueueOptions, Options, check_count, check_timeout, checked, merge
+from pyasynq.options import (
+    DEFAULT_QUEUE,
+    EnqueueOptions,
+    Options,
+    check_count,
+    check_name,
+    check_timeout,
+    checked,
+    merge,
+)
 from pyasynq.states import TaskState
 from pyasynq.task import Task
 
@@ -136,7 +145,13 @@ class Client:
         return outcomes
 
     @must_await
-    async def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:  # noqa: ASYNC109
+    async def result(
+        self,
+        info: TaskInfo | str,
+        *,
+        queue: str | None = None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109
+    ) -> bytes:
         """Wait until a task is completed and return its result; empty if its handler wrote none.
 
         What a Python worker completes is told at once; what a Go worker completes is found after a
@@ -144,24 +159,26 @@ class Client:
         call that waits takes a connection of its own.
 
         Args:
-            info: The task, as `enqueue` returned it; only queue and id are looked at.
+            info: The task, as `enqueue` returned it; only queue and id are looked at. Or its id.
+            queue: The queue of a task that is named by its id; ``default`` when not given.
             timeout: Longest wait; None waits as long as it takes.
 
         Raises:
             TaskFailedError: If the task was archived: its retries are spent, or it was given up.
             ResultExpiredError: If the task is gone.
             TimeoutError: If it was not over in time.
-            OptionError: If there is something other than a task, or than a timedelta.
+            OptionError: If there is something other than a task or an id, or than a timedelta.
         """
         if (home := self._elsewhere()) is not None:
-            return await home.call(functools.partial(self.result, info, timeout=timeout))
-        _check_info(info)
+            ask = functools.partial(self.result, info, queue=queue, timeout=timeout)
+            return await home.call(ask)
+        queue, task_id = _queue_and_id(info, queue)
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         try:
             async with asyncio.timeout(limit_s):
-                return await self._awaited(info.queue, info.id)
+                return await self._awaited(queue, task_id)
         except TimeoutError:
-            msg = f"task {info.id!r} of {info.queue!r} was not over in time"
+            msg = f"task {task_id!r} of {queue!r} was not over in time"
             raise TimeoutError(msg) from None
 
     async def ping(self) -> None:
@@ -343,9 +360,15 @@ class SyncClient:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
         return self._wait(self._client.enqueue_many(tasks, **options))
 
-    def result(self, info: TaskInfo, *, timeout: timedelta | None = None) -> bytes:
+    def result(
+        self,
+        info: TaskInfo | str,
+        *,
+        queue: str | None = None,
+        timeout: timedelta | None = None,
+    ) -> bytes:
         """Wait for the result of a task; see `Client.result`."""
-        return self._wait(self._client.result(info, timeout=timeout))
+        return self._wait(self._client.result(info, queue=queue, timeout=timeout))
 
     def ping(self) -> None:
         """Return when Redis answers; see `Client.ping`."""
@@ -405,9 +428,15 @@ def _check_task(task: object) -> None:
         raise OptionError("task", task, "a Task (a typed task makes one: .task(…), or .enqueue(…))")
 
 
-def _check_info(info: object) -> None:
-    if not isinstance(info, TaskInfo):
-        raise OptionError("info", info, "a TaskInfo (what enqueue returned, not its id)")
+def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
+    if isinstance(info, TaskInfo):
+        if queue not in {None, info.queue}:
+            raise OptionError("queue", queue, f"left out, or {info.queue!r} as the task says")
+        return info.queue, info.id
+    if not isinstance(info, str):
+        raise OptionError("info", info, "a TaskInfo (what enqueue returned), or the id of a task")
+    queue = DEFAULT_QUEUE if queue is None else queue
+    return check_name("queue", queue), check_name("info", info)
 
 
 def _checked_tasks(tasks: object) -> list[Task]:

@@ -241,7 +241,9 @@ class ResultExpiredError(TaskNotFoundError):
     def __init__(self, queue: str, task_id: str) -> None:
         """Name the task that is gone."""
         super().__init__(queue, task_id)
-        self.args = (f"no result: {task_id!r} is gone from {queue!r}; retention keeps it longer",)
+        self.args = (
+            f"no result: {task_id!r} is not, or no longer, in {queue!r}; retention keeps it longer",
+        )
 
 
 class TaskStateError(PyasynqError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyasynq import SyncClient, Task
 from pyasynq.message import ServerInfo, TaskMessage
-from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
 from tests.servers import RedisServer
 
 if TYPE_CHECKING:
@@ -72,6 +72,28 @@ def a_server(server: RedisServer, host: str = "h", pid: int = 1) -> None:
     with closing(server.client()) as client:
         client.set(key, info.SerializeToString(), ex=10)
         client.zadd("asynq:servers", {key: int(time.time()) + 10})
+
+
+def running(server: RedisServer, task_id: str) -> None:
+    """Put a task into ``active`` of the queue ``q``, as if a worker ran it."""
+    message = TaskMessage(id=task_id, type="t", payload=b"p", queue="q", timeout=1800)
+    with closing(server.client()) as client:
+        fields: dict[FieldT, EncodableT] = {"msg": message.SerializeToString(), "state": "active"}
+        client.hset(f"asynq:{{q}}:t:{task_id}", mapping=fields)
+        client.rpush("asynq:{q}:active", task_id)
+        client.zadd("asynq:{q}:lease", {task_id: int(time.time()) + 30})
+        client.sadd("asynq:queues", "q")
+
+
+def works_on(server: RedisServer, task_id: str) -> None:
+    """Show a server that runs a task."""
+    a_server(server)
+    key = "asynq:workers:{h:1:s}"
+    info = WorkerInfo(host="h", pid=1, server_id="s", task_id=task_id, task_type="t", queue="q")
+    with closing(server.client()) as client:
+        client.hset(key, task_id, info.SerializeToString())
+        client.expire(key, 10)
+        client.zadd("asynq:workers", {key: int(time.time()) + 10})
 
 
 def an_entry(server: RedisServer, entry_id: str = "e", spec: str = "@every 1h") -> None:

@@ -1,5 +1,6 @@
 """What is printed can be read by people, and by programs."""
 
+import io
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -96,3 +97,54 @@ def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPat
     ) as error:
         output.table(["ID"], [])
     assert error.value.code == 1
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+ID = "5cdce7f5-5221-494e-b2ea-262acf33b109"
+
+
+class Terminal(io.StringIO):
+    """What somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Say that somebody is there."""
+        return True
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str], row: list[str]
+) -> list[str]:
+    """Return the lines of a table at a terminal of so many columns."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("TERM", "dumb")  # nothing in bold
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "25")
+    output.table(headings, [row])
+    return terminal.getvalue().splitlines()
+
+
+def test_an_id_stays_whole_while_other_columns_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(monkeypatch, 80, ["ID", "Type", "Payload"], [ID, "email:verify", "p" * 100])
+    assert lines[1].startswith(f"{ID}  email:verify  pppp")
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("heading", ["ID", "EntryID", "TaskID"])
+def test_a_row_too_wide_for_a_whole_id_becomes_a_block(
+    heading: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = printed(monkeypatch, 40, [heading, "Type", "Payload"], [ID, "email:verify", "p" * 100])
+    assert lines == [f"{heading}: {ID}", "Type: email:verify", f"Payload: {'p' * 100}"]
+
+
+def test_a_table_without_ids_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(monkeypatch, 20, ["Queue", "Size"], ["q" * 100, "1"])
+    assert lines[0].split() == ["Queue", "Size"]
+
+
+def test_a_pipe_gets_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["ID", "Payload"], [[ID, "p" * 500]] * 2)
+    assert len(capsys.readouterr().out.splitlines()) == 3

@@ -9,7 +9,7 @@ import pytest
 
 from pyasynq import SyncClient, Task
 from pyasynq.message import TaskMessage
-from tests.cli.making import one_of_each, put
+from tests.cli.making import one_of_each, put, running, works_on
 from tests.cli.saying import Say, Told
 from tests.servers import RedisServer
 
@@ -263,15 +263,33 @@ def test_no_variable_says_what_a_command_is_for(
     assert say("task", *words).code == 2
 
 
-def test_a_cancelation_is_sent_for_each_task(say: Say, redis_server: RedisServer) -> None:
+def test_a_cancelation_is_sent_for_each_task_that_runs(say: Say, redis_server: RedisServer) -> None:
+    running(redis_server, "1")
+    works_on(redis_server, "2")
     with closing(redis_server.client()) as client, client.pubsub() as heard:
         heard.subscribe("asynq:cancel")
         heard.get_message(timeout=5)
-        told = say("task", "cancel", "1", "2")
+        told = say("task", "cancel", "1", "nonsense", "2")
         notes = [cast("dict[str, object]", heard.get_message(timeout=5)) for _ in range(2)]
     assert [note["data"] for note in notes] == [b"1", b"2"]
-    assert (told.code, told.out) == (0, "")
     assert told.err.startswith("Sent cancelation signal for task 1\n")
+    assert (told.code, told.out) == (3, "")
+
+
+def test_a_task_that_runs_is_canceled(say: Say, redis_server: RedisServer) -> None:
+    running(redis_server, "1")
+    assert say("task", "cancel", "1") == Told(0, "", "Sent cancelation signal for task 1\n")
+
+
+@pytest.mark.parametrize(
+    ("task_id", "code", "why"),
+    [("nonsense", 3, "no queue has it"), ("scheduled", 5, "it is scheduled")],
+)
+def test_a_task_that_does_not_run_is_not_canceled(
+    say: Say, task_id: str, code: int, why: str
+) -> None:
+    text = f"pyasynq: task {task_id} is not running: {why}\n"
+    assert say("task", "cancel", task_id) == Told(code, "", text)
 
 
 @pytest.mark.parametrize("state", ["scheduled", "retry", "archived", "completed", "aggregating"])

@@ -5,13 +5,22 @@ import base64
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from pyasynq.cli.extras import need
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 NEVER: Final = "N/A"
+IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
+"""Headings of what people copy, so that it must stand in one piece."""
+
+LEAST_CELLS: Final = 8
+"""Narrowest column for what may be broken."""
+
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -47,25 +56,56 @@ def json(value: object) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """Print *rows* under *headings*.
+    """Print *rows* under *headings*; where ids would be broken, each row as a block of lines.
 
     Raises:
         ExitError: If rich is not installed.
     """
     need("rich", "cli", "tables need rich", "ask for JSON: -o json")
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     # A pipe has no width: nothing is to be cut or broken there.
     wide = None if sys.stdout.isatty() else 1_000_000
     printer = Console(file=sys.stdout, width=wide, highlight=False)
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    if _fits(headings, cells, printer.width):
+        _print_grid(printer, headings, cells, title)
+    else:
+        _print_blocks(headings, cells, title)
+
+
+def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Return whether a table of *width* can show ids whole and leaves the rest room enough."""
+    from rich.cells import cell_len
+
+    if IDS.isdisjoint(headings):
+        return True
+    natural = (max(map(cell_len, column)) for column in zip(headings, *rows, strict=True))
+    least = (
+        cells if heading in IDS else min(cells, LEAST_CELLS)
+        for heading, cells in zip(headings, natural, strict=True)
+    )
+    return sum(least) + 2 * (len(headings) - 1) <= width
+
+
+def _print_grid(
+    printer: "Console", headings: Sequence[str], rows: Sequence[Sequence[str]], title: str
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table(box=None, title=title or None, title_justify="left", pad_edge=False)
     for heading in headings:
-        grid.add_column(Text(heading), overflow="fold")
+        grid.add_column(Text(heading), overflow="fold", no_wrap=heading in IDS)
     for row in rows:
-        grid.add_row(*(Text(shown(str(cell))) for cell in row))
+        grid.add_row(*map(Text, row))
     printer.print(grid)
+
+
+def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print a line for each cell; the terminal breaks long ones, and copies them whole."""
+    blocks = ("\n".join(map("{}: {}".format, headings, row)) for row in rows)
+    data("\n\n".join([*([title] if title else []), *blocks]))
 
 
 def plain(value: object) -> object:

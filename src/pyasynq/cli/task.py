@@ -3,6 +3,7 @@
 import argparse
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -12,6 +13,7 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
 from pyasynq.cli.values import data, duration, headers, instant, whole
+from pyasynq.errors import QueueNotFoundError, TaskNotFoundError
 from pyasynq.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
@@ -205,9 +207,36 @@ def cancel(words: argparse.Namespace) -> int:
     """Stop running tasks."""
 
     async def job(inspector: "Inspector") -> int:
-        return await each(words.ids, inspector.cancel, "Sent cancelation signal for task {}")
+        codes = [await _cancel(inspector, task_id) for task_id in words.ids]
+        return next(filter(None, codes), Exit.OK)
 
     return inspect(words, job)
+
+
+async def _cancel(inspector: "Inspector", task_id: str) -> Exit:
+    """Stop a task if it is running; tell what was done."""
+    state = await _state(inspector, task_id)
+    if state == TaskState.ACTIVE:
+        await inspector.cancel(task_id)
+        output.message(f"Sent cancelation signal for task {task_id}")
+        return Exit.OK
+    if state is None:
+        output.message(f"pyasynq: task {task_id} is not running: no queue has it")
+        return Exit.NOT_FOUND
+    output.message(f"pyasynq: task {task_id} is not running: it is {state}")
+    return Exit.CONFLICT
+
+
+async def _state(inspector: "Inspector", task_id: str) -> TaskState | None:
+    """Return the state of a task whose queue is not known; active if any server runs it."""
+    for server in await inspector.servers():  # also one that has lost the task and runs on
+        if any(worker.task_id == task_id for worker in server.active_workers):
+            return TaskState.ACTIVE
+    states: set[TaskState] = set()
+    for queue in await inspector.queues():
+        with suppress(TaskNotFoundError, QueueNotFoundError):
+            states.add((await inspector.task_info(queue, task_id)).state)
+    return TaskState.ACTIVE if TaskState.ACTIVE in states else min(states, default=None)
 
 
 def run(words: argparse.Namespace) -> int:
