@@ -1,14 +1,20 @@
 """A task is written with the data that makes it necessary, and checked at once."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import MetaData, create_engine, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy import MetaData, create_engine, select, text
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+)
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pyasynq import Clock, OptionError, Task
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
@@ -169,6 +175,105 @@ def test_a_plain_session_writes_too(tmp_path: Path) -> None:
     with Session(engine) as session:
         assert session.scalars(select(outbox.table.c.id)).all() == [task_id]
     engine.dispose()
+
+
+class RequestSession(Session):
+    """A session as that of Flask-SQLAlchemy: one for each request, of a database for each table."""
+
+    def get_bind(self, mapper: Any = None, *, clause: Any = None, **more: Any) -> Any:  # noqa: ANN401
+        return self.info["engines"].get(clause, self.info["engines"][None])
+
+
+class Pages:
+    """An application whose sessions belong to the request that runs."""
+
+    def __init__(self, outbox: Outbox, folder: Path) -> None:
+        self.outbox = outbox
+        self.request = object()
+        self.engines = {
+            table: create_engine(f"sqlite:///{folder}/{name}.db")
+            for table, name in ((None, "pages"), (outbox.table, "tasks"))
+        }
+        outbox.table.metadata.create_all(self.engines[outbox.table])
+        self.session = scoped_session(
+            sessionmaker(class_=RequestSession, info={"engines": self.engines}),
+            scopefunc=lambda: id(self.request),
+        )
+
+    def write(self) -> str:
+        """Answer a request that enqueues."""
+        self.request = object()
+        task_id = self.outbox.add(self.session, TASK)
+        self.session.commit()
+        self.session.remove()
+        return task_id
+
+    def read(self) -> None:
+        """Answer a request that only reads."""
+        self.request = object()
+        self.session.execute(text("select 1"))
+        self.session.remove()
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Generator[Pages]:
+    pages = Pages(Outbox(), tmp_path)
+    yield pages
+    for engine in pages.engines.values():
+        engine.dispose()
+
+
+def test_a_session_that_belongs_to_a_request_writes(pages: Pages) -> None:
+    written = [pages.write(), pages.write()]
+    with pages.engines[pages.outbox.table].connect() as connection:
+        assert [*connection.scalars(select(pages.outbox.table.c.id))] == written
+
+
+def test_a_request_that_only_reads_is_none_of_an_outbox_that_others_used(pages: Pages) -> None:
+    woken: list[int] = []
+    with pages.outbox.waking(lambda: woken.append(1)):
+        pages.write()
+        pages.read()
+        pages.write()
+    assert woken == [1, 1]
+
+
+def test_sessions_of_later_requests_have_no_listeners_of_earlier_ones(pages: Pages) -> None:
+    pages.write()
+    later = pages.session()
+    assert not [*later.dispatch.after_transaction_end]
+    pages.session.remove()
+
+
+def test_a_session_whose_info_was_cleared_wakes_but_once(tmp_path: Path) -> None:
+    outbox = Outbox()
+    engine = create_engine(f"sqlite:///{tmp_path}/test.db")
+    outbox.table.metadata.create_all(engine)
+    woken: list[int] = []
+    with Session(engine) as session, outbox.waking(lambda: woken.append(1)):
+        outbox.add(session, TASK)
+        session.info.clear()
+        session.rollback()
+        outbox.add(session, TASK)
+        session.commit()
+    engine.dispose()
+    assert woken == [1]
+
+
+async def test_a_session_of_asyncio_that_belongs_to_a_scope_writes(
+    outbox: Outbox, engine: AsyncEngine
+) -> None:
+    scoped = async_scoped_session(async_sessionmaker(engine), scopefunc=asyncio.current_task)
+    task_id = await outbox.enqueue(scoped, TASK)
+    await scoped.commit()
+    assert [*await scoped.scalars(select(outbox.table.c.id))] == [task_id]
+    await scoped.remove()
+
+
+async def test_a_scope_of_asyncio_is_not_for_add(outbox: Outbox, engine: AsyncEngine) -> None:
+    scoped = async_scoped_session(async_sessionmaker(engine), scopefunc=asyncio.current_task)
+    with pytest.raises(TypeError, match=r"use await outbox\.enqueue"):
+        outbox.add(cast("Any", scoped), TASK)
 
 
 def test_the_table_is_declared_among_the_users_own() -> None:

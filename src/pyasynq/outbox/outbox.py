@@ -3,11 +3,11 @@
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from sqlalchemy import MetaData, Table, event, func, insert
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from pyasynq.client import MAX_PAYLOAD
 from pyasynq.clock import Clock
@@ -60,15 +60,24 @@ class Outbox:
         return self.table.name
 
     async def enqueue(
-        self, session: AsyncSession, task: Task, **options: Unpack[EnqueueOptions]
+        self,
+        session: AsyncSession | async_scoped_session[Any],
+        task: Task,
+        **options: Unpack[EnqueueOptions],
     ) -> str:
         """Write *task* into the transaction of *session*; see `add`."""
-        if not isinstance(session, AsyncSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+        own = session() if isinstance(session, async_scoped_session) else session
+        if not isinstance(own, AsyncSession):
             msg = "enqueue needs an AsyncSession: with a plain Session call outbox.add"
             raise TypeError(msg)
-        return await session.run_sync(lambda inner: self.add(inner, task, **options))
+        return await own.run_sync(lambda inner: self.add(inner, task, **options))
 
-    def add(self, session: Session, task: Task, **options: Unpack[EnqueueOptions]) -> str:
+    def add(
+        self,
+        session: Session | scoped_session[Any],
+        task: Task,
+        **options: Unpack[EnqueueOptions],
+    ) -> str:
         """Write *task* into the transaction of *session*; return its task id.
 
         The task is enqueued after the commit. *process_in* counts from now. A task whose *task_id*
@@ -79,18 +88,20 @@ class Outbox:
             SQLAlchemyError: If the database did not take it.
             TypeError: If the session is an AsyncSession.
         """
-        if isinstance(session, AsyncSession):
+        if isinstance(session, AsyncSession | async_scoped_session):
             msg = "add needs a plain Session: with an AsyncSession use await outbox.enqueue"
             raise TypeError(msg)
+        # The session of this thread or request: a listener on all of them would hear of others.
+        own: Session = session() if isinstance(session, scoped_session) else session
         merged = merge(task.options, checked(options))
         self._check_size(size_of(task, merged))
         row_id, now = str(uuid.uuid4()), self._clock.now()
         plan = compose(task, merged, now=now, task_id=row_id)
-        connection = session.connection(bind_arguments={"clause": self.table})
+        connection = own.connection(bind_arguments={"clause": self.table})
         tells = self._notify and connection.dialect.name == "postgresql"
         statement = self._insert_and_tell if tells else self._insert
         connection.execute(statement, values_of(plan, row_id=row_id, now=now)).close()
-        self._wake_after_commit(session)
+        self._wake_after_commit(own)
         return plan.message.id
 
     @contextmanager
@@ -115,7 +126,7 @@ class Outbox:
         session.info[self] = True
 
     def _wake(self, session: Session, transaction: SessionTransaction) -> None:
-        if transaction.parent is None and session.info[self]:
+        if transaction.parent is None and session.info.get(self):
             session.info[self] = False
             for wake in tuple(self._wakers):
                 wake()
