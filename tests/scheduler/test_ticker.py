@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -440,6 +441,34 @@ async def test_hooks_are_called_before_and_after(make: Make, clock: SteeredClock
     assert calls[0] is TASK
     assert calls[1][0] is TASK
     assert (calls[1][1].queue, calls[1][1].state) == ("low", TaskState.PENDING)
+
+
+async def test_a_plain_hook_is_called_in_a_thread_and_holds_up_no_loop(
+    make: Make, clock: SteeredClock
+) -> None:
+    threads: list[threading.Thread] = []
+    scheduler = make(
+        pre_enqueue=lambda _: threads.append(threading.current_thread()),
+        post_enqueue=lambda *_: threads.append(threading.current_thread()),
+    )
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
+
+
+async def test_a_hook_that_cancels_what_it_awaits_stops_nothing(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    async def fail(_task: Task) -> None:
+        raise asyncio.CancelledError
+
+    scheduler = make(pre_enqueue=fail)
+    scheduler.register(MINUTELY, TASK)
+    await later(scheduler, clock)
+    await later(scheduler, clock, minutes=1)
+    assert await enqueued(queue) == 1
 
 
 async def test_a_hook_that_fails_stops_nothing(

@@ -11,6 +11,10 @@ from pyasynq import OptionError, Server
 URL = "redis://127.0.0.1:6379"
 
 
+async def never(*_: object) -> None:
+    """Play a callback that would have to be awaited."""
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -70,6 +74,8 @@ def test_a_setting_that_cannot_work_is_refused(option: str, value: object) -> No
         ("burst", 1),
         ("retry_delay", timedelta(seconds=1)),
         ("is_failure", True),
+        ("retry_delay", never),
+        ("is_failure", never),
         ("on_error", "print"),
         ("health_check", 5),
         ("lifespan", nullcontext()),

@@ -1,6 +1,7 @@
 """The user's function is told whether Redis answers."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -17,9 +18,12 @@ class Told:
 
     def __init__(self) -> None:
         self.news: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.threads: set[threading.Thread] = set()
+        self._loop = asyncio.get_running_loop()
 
     def __call__(self, error: Exception | None) -> None:
-        self.news.put_nowait(error)
+        self.threads.add(threading.current_thread())
+        self._loop.call_soon_threadsafe(self.news.put_nowait, error)
 
 
 async def test_the_function_is_told_that_all_is_well(redis_url: str) -> None:
@@ -39,6 +43,14 @@ async def test_the_function_is_told_what_is_wrong_and_that_it_is_over(
         assert isinstance(await told.news.get(), BrokerUnavailableError)
         own_redis.start()
         assert await asyncio.wait_for(_first_none(told), 5) is None
+
+
+async def test_a_plain_function_is_called_in_a_thread(redis_url: str) -> None:
+    told = Told()
+    server = Server(redis_url, health_check=told, health_check_interval=OFTEN)
+    async with server.running(Handler()):
+        await told.news.get()
+    assert threading.current_thread() not in told.threads
 
 
 async def test_the_function_may_be_async(redis_url: str) -> None:

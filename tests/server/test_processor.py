@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from pyasynq import (
     BrokerUnavailableError,
     Client,
     DeadlinePassedError,
+    Mux,
     RetryIn,
     RevokeTask,
     Server,
@@ -24,6 +26,7 @@ from pyasynq import (
     Task,
     TaskInfo,
     TaskTimeoutError,
+    current_task,
 )
 from pyasynq.broker import Lease, Taken, connect
 from pyasynq.settle import Retry
@@ -456,7 +459,56 @@ async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
 
     await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert await queue.ids("retry") == [info.id]
-    assert f"on_error failed for task {info.id}" in caplog.text
+    assert f"on_error failed for <ActiveTask 't' {info.id} in 'default'>" in caplog.text
+
+
+async def test_a_plain_on_error_sees_its_task_and_holds_up_no_other_handler(
+    client: Client, redis_url: str
+) -> None:
+    await client.enqueue_many([Task("fails"), Task("goes on")])
+    went_on = threading.Event()
+    told: list[tuple[object, bool]] = []
+
+    def on_error(task: ActiveTask, _error: Exception) -> None:
+        told.append((current_task(), went_on.wait(10)))
+
+    async def handle(task: ActiveTask) -> None:
+        if task.type == "fails":
+            raise ValueError
+        went_on.set()
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error, concurrency=2), handle)
+    assert [(repr(task)[:20], on) for task, on in told] == [("<ActiveTask 'fails' ", True)]
+
+
+async def test_handlers_that_hold_all_threads_do_not_hold_up_on_error(
+    client: Client, redis_url: str
+) -> None:
+    await client.enqueue_many([Task("holds"), Task("fails")])
+    told, held = threading.Event(), list[bool]()
+
+    async def fail(_task: ActiveTask) -> None:
+        raise ValueError
+
+    mux = Mux()
+    mux.handle("holds")(lambda _task: held.append(told.wait(10)))
+    mux.handle("fails")(fail)
+    server = Server(redis_url, burst=True, concurrency=2, on_error=lambda *_: told.set())
+    await work_off(server, mux)
+    assert held == [True]
+
+
+async def test_an_on_error_that_outlives_the_time_of_its_task_is_named(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+
+    async def on_error(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert f"on_error has not ended in time for task {info.id}" in caplog.text
+    assert (await queue.message(info.id)).error_msg == "ValueError: boom"
 
 
 # -- time limits -----------------------------------------------------------------------------------

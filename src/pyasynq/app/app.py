@@ -45,8 +45,9 @@ from pyasynq.server import (
     ServerOptions,
     current_task,
 )
-from pyasynq.server.mux import check_function, is_async
+from pyasynq.server.mux import check_function
 from pyasynq.task import Task
+from pyasynq.threads import is_async
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver

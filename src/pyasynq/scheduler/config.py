@@ -1,11 +1,9 @@
-"""The settings of a scheduler, checked, and the user's callbacks, guarded.
+"""The settings of a scheduler, checked.
 
 Source:
     Protocol section 7.2 (asynq v0.26.0 ``SchedulerOpts``).
 """
 
-import inspect
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta, tzinfo
 from typing import Final, TypeAlias, TypedDict
@@ -18,8 +16,6 @@ from pyasynq.info import TaskInfo
 from pyasynq.options import check_callback, check_time
 from pyasynq.scheduler.entry import CatchUp, check_catch_up
 from pyasynq.task import Task
-
-log = logging.getLogger("pyasynq.scheduler")
 
 PreEnqueue: TypeAlias = Callable[[Task], Awaitable[None] | None]
 PostEnqueue: TypeAlias = Callable[[Task, TaskInfo | PyasynqError], Awaitable[None] | None]
@@ -37,9 +33,10 @@ class SchedulerOptions(TypedDict, total=False):
             enqueues every one, oldest first. ``"skip"`` when not given.
         heartbeat_interval: Time between two listings of the entries, which are shown for twice as
             long; 10 s when not given.
-        pre_enqueue: Called with the task before each try to enqueue it. Ticks wait while a hook
-            runs.
-        post_enqueue: Called with the task and its info, or the error for which it was refused.
+        pre_enqueue: Called with the task before each try to enqueue it; ``async def``, or ``def``
+            in a thread. Ticks wait while a hook runs.
+        post_enqueue: Called with the task and its info, or the error for which it was refused;
+            ``async def``, or ``def`` in a thread.
         clock: Tells the time; a test may bring its own.
     """
 
@@ -75,25 +72,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise OptionError("clock", self.clock, "a Clock")
         if not isinstance(self.location, tzinfo):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("location", self.location, 'a tzinfo such as ZoneInfo("Asia/Tokyo")')
-
-    async def before(self, task: Task) -> None:
-        """Call the user's ``pre_enqueue``; what it raises is logged (D40)."""
-        if self.pre_enqueue is None:
-            return
-        try:
-            answer = self.pre_enqueue(task)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:
-            log.exception("pre_enqueue failed for %r", task)
-
-    async def after(self, task: Task, outcome: TaskInfo | PyasynqError) -> None:
-        """Call the user's ``post_enqueue``; what it raises is logged (D40)."""
-        if self.post_enqueue is None:
-            return
-        try:
-            answer = self.post_enqueue(task, outcome)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:
-            log.exception("post_enqueue failed for %r", task)

@@ -189,6 +189,7 @@ class Scheduler:
         await dismiss(jobs)
 
     async def _leave(self) -> None:
+        self._ticker.close()
         try:
             await self._heartbeater.clear()
         except BrokerError as error:

@@ -17,8 +17,10 @@ from typing import Final
 
 from pyasynq.actor import Link, Wakeable
 from pyasynq.broker import EARLY_S, Position, SchedulePath, Tick, Ticked
+from pyasynq.callbacks import Callbacks
 from pyasynq.compose import Plan, describe
-from pyasynq.errors import BrokerError
+from pyasynq.errors import BrokerError, PyasynqError
+from pyasynq.info import TaskInfo
 from pyasynq.message import SchedulerEnqueueEvent, instant, timestamp
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
@@ -48,6 +50,7 @@ class Ticker(Wakeable):
         self._path = path
         self._entries = entries
         self._config = config
+        self._hooks = Callbacks(1)
         self._removed: list[Entry] = []
         self._failed: dict[str, BrokerError] = {}
         self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
@@ -81,6 +84,10 @@ class Ticker(Wakeable):
         if not self._over:
             await self._stepping.acquire()
             self._over = True
+
+    def close(self) -> None:
+        """Let go of the thread of the hooks."""
+        self._hooks.close()
 
     async def _forget(self) -> None:
         for entry in tuple(self._removed):
@@ -124,7 +131,7 @@ class Ticker(Wakeable):
     async def _enqueue(self, due: Sequence[tuple[Entry, datetime]]) -> None:
         """Enqueue at ticks that are due, one for each entry."""
         for entry, _ in due:
-            await self._config.before(entry.task)
+            await self._hooks.tell("pre_enqueue", self._config.pre_enqueue, entry.task)
         now = self._now()
         ticks = [_tick(entry, tick, now) for entry, tick in due]
         answers = await self._path.tick(ticks)
@@ -144,12 +151,15 @@ class Ticker(Wakeable):
         """Tell the user, and history, what became of a tick."""
         if ticked.refusal is not None:
             log.warning("%r was due and is left out: %s", entry.spec, ticked.refusal)
-            await self._config.after(entry.task, ticked.refusal)
+            await self._after(entry, ticked.refusal)
             return
         event = SchedulerEnqueueEvent(task_id=plan.message.id, enqueue_time=timestamp(now))
         self._events.append((entry.id, event))
         info = describe(plan, entry.task, entry.merged, now=now)
-        await self._config.after(entry.task, info)
+        await self._after(entry, info)
+
+    async def _after(self, entry: Entry, outcome: TaskInfo | PyasynqError) -> None:
+        await self._hooks.tell("post_enqueue", self._config.post_enqueue, entry.task, outcome)
 
     async def _record(self) -> None:
         """Record what was enqueued; what a failing Redis does not take is tried again."""

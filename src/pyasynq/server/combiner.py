@@ -10,7 +10,6 @@ Differs:
 
 import asyncio
 import functools
-import inspect
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,14 +19,14 @@ from typing import Final
 
 from pyasynq.actor import Backoff, dismiss
 from pyasynq.broker import GroupPath, Member, Refusal, StagedSet
+from pyasynq.callbacks import calls
 from pyasynq.compose import Plan
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.mux import is_async
-from pyasynq.server.threads import submit
 from pyasynq.task import Task
+from pyasynq.threads import called, is_interrupted
 
 log = logging.getLogger("pyasynq.server")
 
@@ -90,21 +89,19 @@ class Combiner:
             log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
         return tasks
 
+    @calls("the group aggregator")
     async def _call(self, group: str, tasks: list[Task]) -> object:
         """Return what the user's function makes of *tasks*.
 
         Raises:
             Exception: What it raised; a RuntimeError for what would end more than this call.
         """
-        call = functools.partial(self._aggregate, group, tasks)
         try:
-            plain = not is_async(self._aggregate)
-            answer: object = await submit(self._threads, call) if plain else call()
-            return await answer if inspect.isawaitable(answer) else answer
+            return await called(self._threads, self._aggregate, group, tasks)
         except (Exception, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
-            if _is_interrupted():
+            if is_interrupted():
                 raise
             msg = f"the group aggregator raised {error!r}"
             raise RuntimeError(msg) from error
@@ -162,12 +159,6 @@ class Combiner:
             await self._path.put_back(staged)
         except BrokerError as error:
             log.info("%s goes back once it is no longer held: %s", _name(staged), error)
-
-
-def _is_interrupted() -> bool:
-    """Tell whether a cancellation is ours, and not one that the user's function made."""
-    job = asyncio.current_task()
-    return job is not None and job.cancelling() > 0
 
 
 def _name(staged: StagedSet) -> str:

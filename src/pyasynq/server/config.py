@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 import msgspec
 
 from pyasynq.broker import GroupRules
+from pyasynq.callbacks import calls
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
 from pyasynq.message import TaskMessage
@@ -31,6 +32,7 @@ from pyasynq.retry import asynq_delay
 from pyasynq.server.context import ActiveTask
 from pyasynq.settle import RetryPolicy
 from pyasynq.task import Task
+from pyasynq.threads import is_async
 
 log = logging.getLogger("pyasynq.server")
 
@@ -72,10 +74,11 @@ class ServerOptions(TypedDict, total=False):
         queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Wait before the next try, from the retries already spent, the error and the
-            task.
-        is_failure: False for errors that must not spend a retry; all do when not given.
+            task. Called on the event loop, so it must not wait for anything.
+        is_failure: False for errors that must not spend a retry; all do when not given. Called on
+            the event loop, too.
         on_error: Called with the running task and the error of every failed run, before the
-            outcome is written.
+            outcome is written; ``async def``, or ``def`` in a thread.
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
         max_crashes: Workers that may die with one task in a row, 1 to 1,000, before it is archived;
             3 when not given.
@@ -84,7 +87,8 @@ class ServerOptions(TypedDict, total=False):
             given ``wait`` for the servers of an `App`, else ``retry``.
         lease: How long a silent worker keeps its tasks; 30 s when not given, at least 10 s. Go
             peers write 30 s.
-        health_check: Called with None or the error of a ping.
+        health_check: Called with None or the error of a ping; ``async def``, or ``def`` in a
+            thread.
         health_check_interval: Time between pings; 15 s when not given.
         janitor_interval: Time between clean-ups; 8 s when not given.
         janitor_batch_size: Completed tasks deleted in one script, at most 1,000; 100 when not
@@ -200,14 +204,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             max_size=self.group_max_size or 0,
         )
 
+    def _check_callbacks(self) -> None:
+        for name in CALLBACKS:
+            check_callback(name, getattr(self, name))
+        for name in ("retry_delay", "is_failure"):
+            if is_async(getattr(self, name)):
+                raise OptionError(name, getattr(self, name), "a plain function: it is not awaited")
+
     def _check_kinds(self) -> None:
         for name in ("strict_priority", "burst"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(name, getattr(self, name), "True or False")
         if self.unknown not in get_args(Unknown):
             raise OptionError("unknown", self.unknown, "'retry' or 'wait'")
-        for name in CALLBACKS:
-            check_callback(name, getattr(self, name))
+        self._check_callbacks()
         if self.lifespan is None:
             raise OptionError("lifespan", None, "a function that makes a context")
         if not isinstance(self.clock, Clock):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -225,23 +235,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             check_count("group_max_size", self.group_max_size, LARGEST_SET)
         check_count("group_max_failures", self.group_max_failures, MOST_FAILURES)
 
+    @calls("retry_delay")
     def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
         if self.retry_delay is not None:
             task = Task(message.type, message.payload, headers=dict(message.headers))
             try:
                 delay = self.retry_delay(retried, error, task)
                 check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # exit() must not end the worker
                 log.exception("retry_delay failed; the default delay is used")
             else:
                 return delay
         return asynq_delay(retried, random.random())
 
+    @calls("is_failure")
     def _is_failure(self, error: Exception) -> bool:
         if self.is_failure is not None:
             try:
                 return self.is_failure(error)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # exit() must not end the worker
                 log.exception("is_failure failed; the run counts as a failure")
         return True
 

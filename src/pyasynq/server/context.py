@@ -16,7 +16,7 @@ from pyasynq.calls import must_await
 from pyasynq.errors import NotAwaitedError, PyasynqError, ResultError
 from pyasynq.message import instant
 from pyasynq.options import LONGEST
-from pyasynq.server.threads import submit
+from pyasynq.threads import submit
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, ProcessPath

@@ -71,12 +71,14 @@ class Crew:
         turns = Turns(2 + len(config.queues) // QUEUES_EACH)
         for actor in self._keepers():
             actor.turns = turns
+        self.health_checkers = self._health_checkers(broker)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,
             *self._keepers(),
             self.subscriber,
-            *self._wanted(broker),
+            *self.health_checkers,
+            *self._watchdogs(),
             *self.processor.wakeups,
             self.processor,
         ]
@@ -129,24 +131,23 @@ class Crew:
             for queue in self._config.queues
         ]
 
-    def _wanted(self, broker: Broker) -> list[Running]:
-        """Return the actors that not every server has."""
+    def _health_checkers(self, broker: Broker) -> list[HealthChecker]:
         config = self._config
-        wanted: list[Running] = []
-        if config.health_check is not None:
-            wanted.append(
-                HealthChecker(
-                    broker.ping,
-                    config.health_check,
-                    period_s=config.health_check_interval.total_seconds(),
-                    clock=config.clock,
-                    link=self._link,
-                )
+        if config.health_check is None:
+            return []
+        return [
+            HealthChecker(
+                broker.ping,
+                config.health_check,
+                period_s=config.health_check_interval.total_seconds(),
+                clock=config.clock,
+                link=self._link,
             )
-        if config.blocked_warning:
-            longest_s = config.blocked_warning.total_seconds()
-            wanted.append(Watchdog(self.processor.runs, longest_s=longest_s))
-        return wanted
+        ]
+
+    def _watchdogs(self) -> list[Watchdog]:
+        longest_s = self._config.blocked_warning.total_seconds()
+        return [Watchdog(self.processor.runs, longest_s=longest_s)] if longest_s else []
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Have every actor work, in *group*."""
@@ -226,6 +227,8 @@ class Crew:
         self.processor.close()
         for aggregator in self.aggregators:
             aggregator.close()
+        for checker in self.health_checkers:
+            checker.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pyasynq.clock import Clock
 from pyasynq.server.slots import Run, Stop
-from pyasynq.server.threads import stack_of
+from pyasynq.threads import stack_of
 
 log = logging.getLogger("pyasynq.server")
 
@@ -39,7 +39,8 @@ class Deadlines:
             self._set(run.ends_at)
 
     def ended(self, run: Run) -> None:
-        """Note that *run*, which was told to stop, has ended."""
+        """Note that the handler of *run*, which was told to stop, has ended."""
+        run.ended = True
         if run in self._hung:
             self._hung.remove(run)
             late_s = self._clock.monotonic() - run.deadline
@@ -75,7 +76,7 @@ class Deadlines:
 
     def _name(self, run: Run) -> None:
         """Say that *run* outlives its time, if it still does."""
-        if run not in self._runs:
+        if run.ended or run not in self._runs:
             return
         self._hung.add(run)
         thread = run.active.thread

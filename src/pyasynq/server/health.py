@@ -4,16 +4,13 @@ Source:
     Protocol section 6.10 (asynq v0.26.0 ``healthcheck.go``).
 """
 
-import inspect
-import logging
 from collections.abc import Awaitable, Callable
 
 from pyasynq.actor import Actor, Link
+from pyasynq.callbacks import Callbacks
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
 from pyasynq.server.config import HealthCheck
-
-log = logging.getLogger("pyasynq.server")
 
 
 class HealthChecker(Actor):
@@ -35,6 +32,7 @@ class HealthChecker(Actor):
         self._ping = ping
         self._check = check
         self._period_s = period_s
+        self._callbacks = Callbacks(1)
 
     async def step(self) -> float:
         """Ping and tell."""
@@ -43,10 +41,9 @@ class HealthChecker(Actor):
             await self._ping()
         except BrokerError as failure:
             error = failure
-        try:
-            answer = self._check(error)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:
-            log.exception("health_check failed")
+        await self._callbacks.tell("health_check", self._check, error)
         return self._period_s
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._callbacks.close()

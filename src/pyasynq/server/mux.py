@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 from pyasynq.errors import HandlerNotFoundError, NotAwaitedError, OptionError
 from pyasynq.server.context import ActiveTask
+from pyasynq.threads import is_async
 
 AsyncHandler: TypeAlias = Callable[[ActiveTask], Awaitable[object]]
 Handler: TypeAlias = Callable[[ActiveTask], object]
@@ -164,13 +165,6 @@ def _takes(function: Callable[..., object], count: int) -> bool:
     except TypeError:
         return False
     return True
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Return whether calling *function* gives something to await, as an ``async def`` does."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - a Mux is awaited through it
-    )
 
 
 def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:

@@ -5,7 +5,6 @@ slots → leases → runs → outcome → verdict → ledger
 
 import asyncio
 import functools
-import inspect
 import logging
 import random
 import sys
@@ -17,6 +16,7 @@ from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, ProcessPath, Taken
+from pyasynq.callbacks import Callbacks
 from pyasynq.calls import check_finished
 from pyasynq.errors import (
     BrokerError,
@@ -45,6 +45,9 @@ log = logging.getLogger("pyasynq.server")
 
 UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 """Longest run of a task that has neither timeout nor deadline, as in the reference."""
+
+CALLBACKS_AT_ONCE: Final = 8
+"""Calls of a plain ``on_error`` at once."""
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
@@ -96,6 +99,7 @@ class Processor:
         self._slots = Slots(config.concurrency)
         self._deadlines = Deadlines(self.runs, config.clock, slots=config.concurrency)
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix=HANDLER_THREAD)
+        self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
         self._suspect: Run | None = None
@@ -232,12 +236,12 @@ class Processor:
         error = await self._outcome(run)
         if log.disabled:  # by a configuration of logging that the handler made
             enable_loggers()
+        if run.stop is not None:
+            self._deadlines.ended(run)
         verdict = self._unknown_type(run.lease, error)
         if error is not None and not isinstance(verdict, Retry):
             await self._report(run, error)
         self._slots.release()
-        if run.stop is not None:
-            self._deadlines.ended(run)
         if run not in self.runs:
             return  # given up at the stop: its task is back in the queue
         self.runs.discard(run)
@@ -304,13 +308,9 @@ class Processor:
         if self._config.on_error is None or run.stop is Stop.SHUTDOWN:
             return
         try:
-            answer = self._config.on_error(run.active, error)
-            if inspect.isawaitable(answer):
-                await answer
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            log.exception("on_error failed for task %s", run.lease.id)
+            await self._callbacks.tell("on_error", self._config.on_error, run.active, error)
+        except asyncio.CancelledError:
+            log.warning("on_error has not ended in time for %r", run)
 
     def _unknown_type(self, lease: Lease, error: Exception | None) -> Verdict | None:
         """Return what becomes of a task whose type has no handler; None of all others."""
@@ -376,6 +376,7 @@ class Processor:
         """Let go of timers and threads; a thread that does not return ends with the process."""
         self._deadlines.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._callbacks.close()
 
 
 def _time_s(lease: Lease) -> float:

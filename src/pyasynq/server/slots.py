@@ -55,10 +55,11 @@ class Run:
         deadline: End of its time, on the monotonic clock.
         job: The asyncio task of its handler.
         started: Its handler was called. A job cancelled before that would not even clean up.
+        ended: Its handler has ended after it was told to stop.
         stop: Why it was told to stop, or None.
     """
 
-    __slots__ = ("active", "deadline", "job", "lease", "started", "stop")
+    __slots__ = ("active", "deadline", "ended", "job", "lease", "started", "stop")
 
     def __init__(self, lease: Lease, active: ActiveTask, deadline: float) -> None:
         """Run the task of *lease* until *deadline*."""
@@ -67,9 +68,10 @@ class Run:
         self.deadline = deadline
         self.job: asyncio.Task[None] | None = None
         self.started = False
+        self.ended = False
         self.stop: Stop | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Name the task, for the log."""
         return f"task {self.lease.id} ({self.lease.message.type} in {self.lease.queue!r})"
 

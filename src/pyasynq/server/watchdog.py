@@ -11,13 +11,17 @@ import time
 from collections.abc import Collection
 from typing import Final
 
+from pyasynq.callbacks import role_in
 from pyasynq.server.slots import Run
-from pyasynq.server.threads import stack_of
+from pyasynq.threads import frame_of, stack_of
 
 log = logging.getLogger("pyasynq.server")
 
 BEATS: Final = 4
 """Signs of life from the loop in the time after which it counts as blocked."""
+
+ON_THE_LOOP: Final = ("retry_delay", "is_failure")
+"""Functions that are called there even if they are plain."""
 
 
 class Watchdog:
@@ -57,11 +61,14 @@ class Watchdog:
     def _warn(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
         job = asyncio.current_task(loop)
         run = next((run for run in list(self._runs) if run.job is job), None)
-        who = "something outside the handlers" if run is None else f"the handler of {run.active!r}"
+        role = role_in(frame_of(thread_id))
+        advice = "use a plain def (it runs in a thread) or await"
+        who = role or ("something outside the handlers" if run is None else "the handler")
         log.warning(
-            "%s has blocked the event loop for %.1f s; leases cannot be extended: use a plain def "
-            "(it runs in a thread) or await\n%s",
+            "%s%s has blocked the event loop for %.1f s; leases cannot be extended: %s\n%s",
             who,
+            "" if run is None else f" of {run.active!r}",
             self._longest_s,
+            "let it decide without waiting" if role in ON_THE_LOOP else advice,
             stack_of(thread_id),
         )

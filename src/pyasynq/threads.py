@@ -2,14 +2,37 @@
 
 import asyncio
 import contextvars
+import functools
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
+from types import FrameType
 from typing import Final
 
 FRAMES: Final = 12
 """Innermost frames of a stack that are shown."""
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Return whether calling *function* gives something to await, as an ``async def`` does."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - a Mux is awaited through it
+    )
+
+
+async def called(threads: Executor, function: Callable[..., object], *args: object) -> object:
+    """Return what *function* returns; a plain one is called in one of *threads*."""
+    call = functools.partial(function, *args)
+    answer: object = call() if is_async(function) else await submit(threads, call)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def is_interrupted() -> bool:
+    """Tell whether a cancellation is ours, and not one that the user's function made."""
+    job = asyncio.current_task()
+    return job is not None and job.cancelling() > 0
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:
@@ -28,10 +51,15 @@ def _without_stop(call: Callable[[], object]) -> object:
         raise RuntimeError(msg) from error
 
 
+def frame_of(thread: int) -> FrameType | None:
+    """Return what *thread* does; None if it is gone."""
+    # The only way to look at another thread.
+    return sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
 def stack_of(thread: int) -> str:
     """Return where *thread* stands, for the log; nothing if it is gone."""
-    # The only way to look at another thread.
-    frame = sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    frame = frame_of(thread)
     if frame is None:
         return ""
     frames = traceback.extract_stack(frame)

@@ -1,0 +1,70 @@
+"""Call the functions that a user hands over, and know which of them runs."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import CodeType, FrameType
+from typing import Final, TypeVar
+
+from pyasynq.loggers import enable_loggers
+from pyasynq.threads import called, is_interrupted
+
+log = logging.getLogger("pyasynq.callbacks")
+
+F = TypeVar("F", bound=Callable[..., object])
+
+CALLBACK_THREAD: Final = "pyasynq-callback"
+"""Start of the names of the threads that run plain callbacks."""
+
+_roles: dict[CodeType, str] = {}
+
+
+class Callbacks:
+    """Calls functions that are told something: nothing is asked of them.
+
+    Plain ones run in threads of their own: they may wait, and handlers that hang in all of theirs
+    do not keep them from running.
+    """
+
+    def __init__(self, threads: int) -> None:
+        """Call so many plain functions at once."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=CALLBACK_THREAD)
+
+    async def tell(self, role: str, function: Callable[..., object] | None, *told: object) -> None:
+        """Call *function*, the user's *role*, if there is one; what it raises is logged (D40)."""
+        if function is None:
+            return
+        try:
+            await called(self._threads, function, *told)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException:
+            if is_interrupted():
+                raise
+            enable_loggers()  # it may have configured logging, too
+            log.exception("%s failed for %r", role, told[0])
+
+    def close(self) -> None:
+        """Let go of the threads; one that does not return ends with the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def calls(role: str) -> Callable[[F], F]:
+    """Return a decorator that marks a function as the one that calls the user's *role*."""
+
+    def mark(function: F) -> F:
+        _roles[function.__code__] = role
+        return function
+
+    return mark
+
+
+def role_in(frame: FrameType | None) -> str | None:
+    """Return which of the user's functions *frame* is in; None if in none that is known here."""
+    while frame is not None:
+        if frame.f_code is Callbacks.tell.__code__:
+            return str(frame.f_locals["role"])
+        if frame.f_code in _roles:
+            return _roles[frame.f_code]
+        frame = frame.f_back
+    return None

@@ -1,0 +1,103 @@
+"""Functions that are told something harm nobody, and whatever they raise is logged."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from pyasynq.callbacks import CALLBACK_THREAD, Callbacks
+
+
+class Odd(BaseException):
+    """What a library may raise that is no `Exception`."""
+
+
+@pytest.fixture
+async def callbacks() -> AsyncIterator[Callbacks]:
+    """Yield what calls one plain function at a time."""
+    callbacks = Callbacks(1)
+    yield callbacks
+    callbacks.close()
+
+
+async def test_a_plain_function_is_called_in_a_thread(callbacks: Callbacks) -> None:
+    names: list[str] = []
+    await callbacks.tell("hook", lambda _: names.append(threading.current_thread().name), 1)
+    assert names[0].startswith(CALLBACK_THREAD)
+
+
+async def test_an_async_function_is_called_on_the_loop(callbacks: Callbacks) -> None:
+    threads: list[threading.Thread] = []
+
+    async def hook(_: object) -> None:
+        threads.append(threading.current_thread())
+
+    await callbacks.tell("hook", hook, 1)
+    assert threads == [threading.current_thread()]
+
+
+async def test_a_coroutine_that_a_plain_function_returns_is_awaited(callbacks: Callbacks) -> None:
+    told: list[object] = []
+
+    async def hook(value: object) -> None:
+        told.append(value)
+
+    await callbacks.tell("hook", lambda value: hook(value), 1)  # noqa: PLW0108 - not async
+    assert told == [1]
+
+
+async def test_no_function_is_told_nothing(callbacks: Callbacks) -> None:
+    await callbacks.tell("hook", None, 1)
+
+
+def fails_plainly(error: BaseException) -> None:
+    raise error
+
+
+async def fails(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("function", [fails, fails_plainly])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(), SystemExit(1), asyncio.CancelledError(), Odd(), StopIteration()],
+    ids=repr,
+)
+async def test_what_a_function_raises_is_logged_and_ends_nothing(
+    function: Callable[[BaseException], object],
+    error: BaseException,
+    callbacks: Callbacks,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await callbacks.tell("hook", function, error)
+    assert caplog.records[0].getMessage() == f"hook failed for {error!r}"
+    assert caplog.records[0].exc_info
+
+
+async def test_a_cancellation_of_the_caller_is_none_of_the_function(callbacks: Callbacks) -> None:
+    began, free = threading.Event(), threading.Event()
+
+    def hook(_: object) -> None:
+        began.set()
+        free.wait(30)
+
+    job = asyncio.create_task(callbacks.tell("hook", hook, 1))
+    await asyncio.to_thread(began.wait, 30)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    free.set()
+
+
+async def test_a_configuration_of_logging_in_a_function_does_not_silence_its_failure(
+    callbacks: Callbacks, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(_: object) -> None:
+        logging.getLogger("pyasynq.callbacks").disabled = True
+        raise ValueError
+
+    await callbacks.tell("hook", hook, 1)
+    assert "hook failed for 1" in caplog.text
