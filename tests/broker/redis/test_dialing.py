@@ -78,11 +78,18 @@ async def test_one_that_is_slow_may_still_be_the_first() -> None:
 
 async def test_when_all_fail_it_is_told_why_each_did() -> None:
     attempts = Attempts("a", "b", "c")
-    attempts.ends["b"].set_exception(no := OSError("no"))
-    attempts.ends["c"].cancel()
-    found: Any = await first_of(attempts.each(), head_start_s=SOON_S, patience_s=5 * SOON_S)
-    assert [type(error) for error in found] == [TimeoutError, OSError, TimeoutError]
-    assert found[1] is no
+    attempts.ends["a"].set_exception(no := OSError("no"))
+    attempts.ends["b"].cancel()
+    attempts.ends["c"].set_exception(never := OSError("never"))
+    found: Any = await first_of(attempts.each(), head_start_s=NEVER_S)
+    assert (found[0], type(found[1]), found[2]) == (no, TimeoutError, never)
+
+
+@pytest.mark.parametrize("patience_s", [0, SOON_S])
+async def test_who_hangs_or_was_not_asked_in_time_is_told_to_be_late(patience_s: float) -> None:
+    attempts = Attempts("a", "b", "c")
+    found: Any = await first_of(attempts.each(), head_start_s=NEVER_S, patience_s=patience_s)
+    assert [type(error) for error in found] == [TimeoutError] * 3
 
 
 async def test_what_succeeds_together_with_the_first_is_discarded() -> None:

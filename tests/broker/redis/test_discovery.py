@@ -216,6 +216,21 @@ async def test_a_node_that_hangs_keeps_nobody_from_the_others(
             assert await execute(driver, "GET", key) is None
 
 
+async def test_a_node_that_is_gone_without_a_word_has_the_cluster_asked_who_took_over(
+    redis_cluster: RedisCluster,
+) -> None:
+    async with opened(redis_cluster.url) as driver:
+        key, other = (key_on(redis_cluster, number) for number in (1, 0))
+        await execute(driver, "GET", key)
+        nodes = cast("Any", driver).nodes_manager
+        with hanging(redis_cluster.nodes[1]):
+            with pytest.raises(BrokerUnavailableError, match="no answer in time"):
+                await execute(driver, "GET", key, patience_s=0.1)
+            known = nodes.slots_cache
+            await execute(driver, "GET", other)
+            assert nodes.slots_cache is not known
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_when_no_node_answers_it_is_told_why_each_does_not(
     redis_cluster: RedisCluster,

@@ -129,6 +129,11 @@ async def failed(driver: Driver, error: Exception) -> BrokerError:
         await _leave(driver)
     elif isinstance(error, TimeoutError) and _is_exhausted(driver):
         return translated(driver_errors.MaxConnectionsError())
+    elif isinstance(error, TimeoutError) and isinstance(driver, RedisCluster):
+        # The node may be gone without a word, and a replica in its place. The driver asks anew who
+        # has which slots only for errors that it sees, and it saw no more than a call given up.
+        client: Any = driver
+        client._initialize = True  # noqa: SLF001 - there is no other way to say so
     return translated(error)
 
 

@@ -50,12 +50,15 @@ async def first_of(
 
     Args:
         attempts: At least one.
-        head_start_s: Seconds between two beginnings.
+        head_start_s: Seconds between two beginnings; less if not all could begin in time.
         patience_s: Longest wait for all of them, seconds; None for no end.
         discard: Gets the results that came together with the first.
     """
     loop = asyncio.get_running_loop()
-    over = None if patience_s is None else loop.time() + patience_s
+    over = None
+    if patience_s is not None:
+        over = loop.time() + patience_s
+        head_start_s = min(head_start_s, patience_s / (len(attempts) + 1))
     waiting = list(attempts)
     tasks: list[asyncio.Task[T]] = []
     try:
@@ -77,7 +80,7 @@ async def first_of(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return [_failure(task) for task in tasks]
+    return [*map(_failure, tasks), *(TimeoutError() for _ in waiting)]
 
 
 def _has_succeeded(task: asyncio.Task[Any]) -> bool:
