@@ -1,6 +1,7 @@
 """What is printed can be read by people, and by programs."""
 
 import io
+import json
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -71,6 +72,16 @@ def test_json_has_seconds_instants_and_both_forms_of_bytes() -> None:
         "bytes_base64": "/w==",
         "state": "retry",
     }
+
+
+def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "".join(map(chr, range(160)))
+    output.json({"name": name})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"name": name}
+    assert printed.replace("\n", "").isprintable()
 
 
 def test_json_has_every_member_of_a_value() -> None:

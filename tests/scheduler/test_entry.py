@@ -49,6 +49,27 @@ def test_an_id_is_the_same_in_every_process() -> None:
     )
 
 
+class Nameless(tzinfo):
+    """A zone that does not say how it is called."""
+
+    def utcoffset(self, _at: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def dst(self, _at: datetime | None) -> timedelta:
+        return timedelta(0)
+
+
+def test_a_zone_without_a_name_is_the_same_in_every_process() -> None:
+    one, other = Nameless(), Nameless()
+    assert str(one) != str(other)
+    assert an_entry(location=one).id == an_entry(location=other).id
+
+
+def test_a_spec_that_is_no_text_is_refused_as_others_are() -> None:
+    with pytest.raises(OptionError, match="spec"):
+        an_entry("\ud800")
+
+
 def test_the_order_of_options_and_headers_does_not_count() -> None:
     one = an_entry(task=Task("t", headers={"a": "1", "b": "2"}), queue="q", max_retry=1)
     other = an_entry(task=Task("t", headers={"b": "2", "a": "1"}), max_retry=1, queue="q")
@@ -67,6 +88,9 @@ DIFFERENT = {
     "header": an_entry(task=Task("t", b"p", headers={"a": "1"})),
     "option of the task": an_entry(task=Task("t", b"p", queue="low")),
     "option of the entry": an_entry(queue="low"),
+    "name of a header": an_entry(task=Task("t", b"p", headers={"a=b": "c"})),
+    "value of a header": an_entry(task=Task("t", b"p", headers={"a": "b=c"})),
+    "end of a header's name": an_entry(task=Task("t", b"p", headers={"a\\": "b=c"})),
     "header of the entry": an_entry(headers={"a": "1"}),
     "two options": an_entry(queue="low", max_retry=3),
 }

@@ -33,6 +33,9 @@ _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
+_JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
+"""Those that JSON may have as they are; it has no escape like the above."""
+
 
 def data(text: str) -> None:
     """Print *text* to stdout."""
@@ -52,7 +55,8 @@ def shown(text: str) -> str:
 def json(value: object) -> None:
     """Print *value* as one JSON document."""
     document = msgspec.json.encode(plain(value))
-    data(msgspec.json.format(document, indent=2).decode())
+    text = msgspec.json.format(document, indent=2).decode()
+    print(text.translate(_JSON_CONTROLS))  # noqa: T201 - data of a command line
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:

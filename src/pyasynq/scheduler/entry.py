@@ -79,13 +79,13 @@ class Entry:
         self.spec = wanted.spec
         self.task = wanted.task
         self.options = checked(cast("dict[str, object]", wanted.options))
-        self.id = _id(self.spec, self.task, self.options, location)
         self.last: datetime | None = None
         self.ran: datetime | None = None
         self.upcoming: datetime | None = None
         self.merged = merge(self.task.options, self.options)
         self.queue = self.merged.queue or DEFAULT_QUEUE
         self._schedule = cron.parse(self.spec, location=location)
+        self.id = _id(self.spec, self.task, self.options, location)
         self.catch_up = wanted.catch_up or catch_up
 
     def begin(self, last: datetime, *, known: bool = False) -> None:
@@ -180,10 +180,10 @@ def check_catch_up(value: object) -> None:
 def _id(spec: str, task: Task, options: Options, location: tzinfo) -> str:
     """Return the id of a definition: all of it counts, and each part ends where it ends."""
     digest = hashlib.sha256()
-    parts = [spec.encode(), str(location).encode(), task.type.encode()]
+    parts = [spec.encode(), _name(location).encode(), task.type.encode()]
     parts.append(b"" if task.payload is None else b"=" + task.payload)
     for texts in (
-        sorted(f"{name}={value}" for name, value in task.headers.items()),
+        sorted(f"{_escaped(name)}={value}" for name, value in task.headers.items()),
         sorted(option_texts.written(task.options)),
         sorted(option_texts.written(options)),
     ):
@@ -191,6 +191,17 @@ def _id(spec: str, task: Task, options: Options, location: tzinfo) -> str:
     for part in parts:
         digest.update(struct.pack(">Q", len(part)) + part)
     return _uuid_form(digest.hexdigest())
+
+
+def _name(location: tzinfo) -> str:
+    """Return the zone's name; a class that names no zone would name its place in memory."""
+    kind = type(location)
+    named = kind.__str__ is not object.__str__ or kind.__repr__ is not object.__repr__
+    return str(location) if named else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", r"\\").replace("=", r"\=")
 
 
 def _uuid_form(digits: str) -> str:
