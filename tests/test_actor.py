@@ -87,8 +87,9 @@ def test_waits_after_failures_grow_to_two_seconds() -> None:
     assert 1 <= waits[-1] <= 2
 
 
+@pytest.mark.parametrize("error", [ValueError(), asyncio.CancelledError()], ids=repr)
 async def test_a_crash_is_logged_and_the_actor_starts_again(
-    caplog: pytest.LogCaptureFixture,
+    error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Fragile:
         name = "fragile one"
@@ -98,7 +99,8 @@ async def test_a_crash_is_logged_and_the_actor_starts_again(
 
         async def run(self) -> None:
             self.starts += 1
-            assert self.starts > 1, "the first start crashes"
+            if self.starts == 1:
+                raise error
 
     fragile = Fragile()
     await kept(fragile)

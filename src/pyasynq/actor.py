@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError
+from pyasynq.threads import is_interrupted
 from pyasynq.turns import Turns
 
 log = logging.getLogger("pyasynq.actor")
@@ -172,12 +173,17 @@ class Running(Protocol):
 
 
 async def kept(actor: Running) -> None:
-    """Run *actor*; a crash is logged, and it starts again."""
+    """Run *actor*; a crash is logged, and it starts again.
+
+    So is a cancellation that nobody ordered: it would end the actor alone, and without a word.
+    """
     backoff = Backoff()
     while True:
         try:
             return await actor.run()
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_interrupted():
+                raise
             log.exception("the %s crashed; it starts again", actor.name)
             await asyncio.sleep(backoff.next_s())
 

@@ -32,7 +32,7 @@ class Answers:
 
     def __call__(self) -> Sequence[PeriodicTask]:
         self.asked += 1
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -144,13 +144,16 @@ async def test_the_provider_is_asked_each_interval(manage: Manage, clock: Steere
         await wait_until(lambda: provider.asked == 2)
 
 
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), SystemExit(1), asyncio.CancelledError()], ids=repr
+)
 async def test_a_provider_that_fails_changes_nothing(
-    manage: Manage, caplog: pytest.LogCaptureFixture
+    error: BaseException, manage: Manage, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider = Answers(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
-    provider.answer = ZeroDivisionError()
+    provider.answer = error
     await asked_again(manager)
     assert types(manager) == ["one"]
     assert "the entries stay as they are" in caplog.text

@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
 from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
+from pyasynq.loggers import enable_loggers
 from pyasynq.options import check_time
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
+from pyasynq.threads import is_interrupted
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -72,7 +74,12 @@ class Syncer(Actor):
             return self._interval_s
         try:
             wanted = await self._ask()
-        except Exception:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException:
+            if is_interrupted():
+                raise
+            enable_loggers()  # it may have configured logging, too
             log.exception("the provider of periodic tasks failed; the entries stay as they are")
         else:
             self._apply(wanted)
