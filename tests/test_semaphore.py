@@ -311,3 +311,10 @@ async def test_who_gives_up_while_redis_answers_leaves_no_token_behind(
             async with asyncio.timeout(0.1):
                 await semaphore.acquire()
     await semaphore.acquire(timeout=timedelta(seconds=5))
+
+
+async def test_a_token_that_nobody_waits_for_is_told(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Semaphore(redis_url, "s", 1).acquire()  # type: ignore[unused-coroutine]
+    assert "Semaphore.acquire() was never awaited" in caplog.text

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from pyasynq.broker import MARKS, Broker, Token, connect
+from pyasynq.calls import must_await
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import (
@@ -94,6 +95,7 @@ class Semaphore:
         self._renewing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
+    @must_await
     async def try_acquire(self) -> bool:
         """Take a token if one is free; return whether one was.
 
@@ -102,6 +104,7 @@ class Semaphore:
         """
         return await self._take(self._token())
 
+    @must_await
     async def acquire(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - see `asyncio.Queue.get`
         """Take a token; wait until one is free.
 
@@ -124,6 +127,7 @@ class Semaphore:
             await self._clock.sleep(min(left_s, random.uniform(wait_s / 2, wait_s)))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
+    @must_await
     async def release(self) -> None:
         """Give the token back.
 

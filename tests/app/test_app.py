@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -313,6 +313,20 @@ async def test_a_result_that_is_never_awaited_fails_the_task(app: App, queue: Qu
     assert "write_result() was never awaited" in (await queue.message(info.id)).error_msg
 
 
+async def test_a_task_that_is_called_and_not_awaited_fails_the_one_that_called_it(
+    app: App, queue: QueueView
+) -> None:
+    leaf = app.task("leaf")(_nothing)
+
+    @app.task("async")
+    async def forget() -> None:
+        leaf()  # type: ignore[unused-coroutine]
+
+    info = await forget.enqueue()
+    await work_off(app)
+    assert (await queue.message(info.id)).error_msg.startswith("_nothing() of 'leaf' was never")
+
+
 async def test_arguments_are_checked_when_the_call_is_made(app: App) -> None:
     @app.task("t")
     async def note(name: str) -> None: ...
@@ -609,6 +623,28 @@ async def test_an_empty_address_is_no_address() -> None:
         App("").server()
 
 
+def _plain_lifespan(_app: App) -> Iterator[None]:
+    yield
+
+
+async def _lifespan_without_yield(_app: App) -> None: ...
+
+
+@pytest.mark.parametrize("lifespan", [_plain_lifespan, _lifespan_without_yield, None])
+def test_a_lifespan_that_could_not_be_entered_is_refused(lifespan: object) -> None:
+    with pytest.raises(TypeError, match="an async def that takes the app and yields, got"):
+        App().lifespan(cast("Any", lifespan))
+
+
+async def test_a_lifespan_that_yields_no_mapping_says_what_it_may_yield(app: App) -> None:
+    @app.lifespan
+    async def lifespan(_app: App) -> AsyncGenerator[Any]:
+        yield 5
+
+    with pytest.raises(TypeError, match="must yield a mapping, or nothing, got 5"):
+        await work_off(app)
+
+
 # -- servers ---------------------------------------------------------------------------------------
 
 
@@ -747,6 +783,28 @@ async def test_a_queue_that_other_workers_of_the_app_listen_to_is_not_told(
     app.task("crit", queue="critical")(lambda: None)
     await asyncio.wait_for(app.server(queues={"default": 1}).run(), 15)
     assert "go to the queue" not in caplog.text
+
+
+async def test_an_app_without_tasks_says_so(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    await work_off(app)
+    assert "the app has no tasks: its module must import those that" in caplog.text
+
+
+async def test_a_worker_without_aggregator_names_the_tasks_that_wait_for_one(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.task("digest", group="g")(lambda: None)
+    await work_off(app)
+    assert "tasks of digest wait in groups for a worker with an aggregator" in caplog.text
+
+
+async def test_a_worker_says_who_enqueues_periodic_tasks(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.periodic("@hourly")(_nothing)
+    with caplog.at_level("INFO"):
+        await work_off(app)
+    assert "periodic tasks: 1; a scheduler enqueues them" in caplog.text
 
 
 # -- groups ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import os
 
-from pyasynq import ActiveTask, App
+from pyasynq import ActiveTask, App, Task
 
 app = App(os.environ.get("TEST_REDIS_URL"), concurrency=3)
 no_app = "something else"
@@ -18,3 +18,9 @@ async def show(task: ActiveTask) -> None:
 @app.task("often")
 async def often() -> None:
     """Be enqueued every second."""
+
+
+@app.task("forget")
+async def forget() -> None:
+    """Forget to await, as handlers sometimes do."""
+    app.client.enqueue(Task("print"))  # type: ignore[unused-coroutine]

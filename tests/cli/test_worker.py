@@ -92,6 +92,15 @@ async def test_an_option_wins_over_the_address_in_the_code_and_says_so(
     assert "secret" not in str(process.lines)
 
 
+async def test_each_call_that_a_handler_forgets_to_await_is_logged(
+    client: Client, redis_url: str
+) -> None:
+    await client.enqueue_many([Task("forget"), Task("forget")])
+    async with worker(APP, "-u", redis_url, "--log-format", "json") as process:
+        line = await process.says("coroutine 'Client.enqueue' was never awaited", times=2)
+    assert line.startswith("{")
+
+
 async def test_an_app_without_an_address_has_that_of_the_variable(redis_url: str) -> None:
     async with worker(APP, environ={"PYASYNQ_URI": redis_url}) as process:
         await process.says(f"Redis: {shown(redis_url)} (named by PYASYNQ_URI)")

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import functools
+import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -90,7 +91,8 @@ class TypedTask(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
-        return cast("Coroutine[Any, Any, R]", self._call(*args, **kwargs))
+        coroutine = cast("Coroutine[Any, Any, R]", self._call(*args, **kwargs))
+        return Call(coroutine, getattr(self, "__name__", "call"), self.type)
 
     def _call(self, *args: object, **kwargs: object) -> object:
         given: dict[str, Any] = dict(kwargs)
@@ -228,6 +230,7 @@ class App:
         self._periodic: list[PeriodicTask] = []
         self._clients: dict[asyncio.AbstractEventLoop, _Opened] = {}
         self._queues: dict[str, set[str]] = {}
+        self._grouped: set[str] = set()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
@@ -287,6 +290,8 @@ class App:
             task = make(self, type, function, defaults)
             self.mux.handle(type, exact=True)(task.handle)
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
+            if defaults.group:
+                self._grouped.add(type)
             return task
 
         return cast("Declare", declare)
@@ -342,13 +347,19 @@ class App:
 
         It is entered when a server starts and left when it has drained. A mapping that it yields
         updates `state`.
+
+        Raises:
+            TypeError: If it is no such function.
         """
+        if not callable(lifespan) or _never_yields(lifespan):
+            msg = f"a lifespan must be an async def that takes the app and yields, got {lifespan!r}"
+            raise TypeError(msg)
         context = asynccontextmanager(lifespan)
 
         @asynccontextmanager
         async def entered() -> AsyncGenerator[None]:
             async with context(self) as state:
-                self.state |= state or {}
+                self.state |= _checked_state(state)
                 yield
 
         self._lifespan = entered
@@ -368,7 +379,8 @@ class App:
         self._broker = self._broker if broker is None else broker
         merged: ServerOptions = {"unknown": "wait", **self._options, **options}
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
-        merged["lifespan"] = functools.partial(self._working, served)
+        combines = merged.get("group_aggregator") is not None
+        merged["lifespan"] = functools.partial(self._working, served, combines=combines)
         return Server(self.address.broker, handler=self.mux, **merged)
 
     def scheduler(
@@ -413,15 +425,40 @@ class App:
             await opened.client.aclose()
 
     @asynccontextmanager
-    async def _working(self, served: Set[str]) -> AsyncGenerator[None]:
+    async def _working(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:
+        self._log_gaps(served, combines=combines)
+        async with self, self._lifespan():
+            yield
+
+    def _log_gaps(self, served: Set[str], *, combines: bool) -> None:
+        """Log which tasks need somebody else, or will not run at all."""
+        if not self.mux.patterns:
+            log.warning("the app has no tasks: its module must import those that declare them")
         for queue in self._queues.keys() - served:
             log.warning(
                 "tasks of %s go to the queue %r, which neither the app nor this worker listens to",
                 ", ".join(sorted(self._queues[queue])),
                 queue,
             )
-        async with self, self._lifespan():
-            yield
+        if self._grouped and not combines:
+            types = ", ".join(sorted(self._grouped))
+            log.warning("tasks of %s wait in groups for a worker with an aggregator", types)
+        if self._periodic:
+            count = len(self._periodic)
+            log.info("periodic tasks: %d; a scheduler enqueues them (pyasynq scheduler)", count)
+
+
+def _never_yields(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
+
+
+def _checked_state(state: object) -> Mapping[str, Any]:
+    if state is None:
+        return {}
+    if not isinstance(state, Mapping):
+        msg = f"a lifespan must yield a mapping, or nothing, got {state!r}"
+        raise TypeError(msg)
+    return cast("Mapping[str, Any]", state)
 
 
 def _without_arguments(task: TypedTask[..., Any]) -> Task:

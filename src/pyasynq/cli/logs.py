@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ log = logging.getLogger("pyasynq.worker")
 FORMAT: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s"
 DEFAULT_FORMAT: Final = "console"
 DEFAULT_LEVEL: Final = "info"
+NEVER_AWAITED: Final = "coroutine .* was never awaited"
 
 
 class _Console(logging.Formatter):
@@ -119,6 +121,9 @@ def set_up(form: str | None, level: str | None) -> None:
     global _logs  # noqa: PLW0603 - so is what it sets up, for the whole process
     _logs = Logs(form, level)
     _logs.begin()
+    logging.captureWarnings(True)
+    # Python shows a warning once for each place; here each stands for something that was not done.
+    warnings.filterwarnings("always", NEVER_AWAITED, RuntimeWarning)
 
 
 def go_on() -> None:

@@ -3,7 +3,11 @@
 Needs the extra ``metrics``: ``pip install '.[metrics]'`` in a checkout.
 """
 
-from pyasynq.metrics.queues import QueueCollector
-from pyasynq.metrics.tasks import TaskMetrics
+try:
+    from pyasynq.metrics.queues import QueueCollector
+    from pyasynq.metrics.tasks import TaskMetrics
+except ModuleNotFoundError as error:
+    error.add_note("install the extra metrics: pip install 'pyasynq[metrics]'")
+    raise
 
 __all__ = ["QueueCollector", "TaskMetrics"]

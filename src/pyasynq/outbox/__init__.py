@@ -3,7 +3,11 @@
 Needs SQLAlchemy: the extra ``sqlalchemy``.
 """
 
-from pyasynq.outbox.outbox import Outbox
-from pyasynq.outbox.relay import Relay
+try:
+    from pyasynq.outbox.outbox import Outbox
+    from pyasynq.outbox.relay import Relay
+except ModuleNotFoundError as error:
+    error.add_note("install the extra sqlalchemy: pip install 'pyasynq[sqlalchemy]'")
+    raise
 
 __all__ = ["Outbox", "Relay"]
