@@ -7,7 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from types import FrameType
 from typing import Final
 
@@ -33,6 +33,50 @@ def is_interrupted() -> bool:
     """Tell whether a cancellation is ours, and not one that the user's function made."""
     job = asyncio.current_task()
     return job is not None and job.cancelling() > 0
+
+
+class Threads:
+    """Threads for plain functions. Who finds none free waits in the loop, in turn."""
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        name: str,
+        now: Callable[[], float],
+        watch: Callable[[float], None],
+    ) -> None:
+        """Have *count* threads whose names begin with *name*.
+
+        Args:
+            count: How many.
+            name: Start of their names.
+            now: Tells the time, seconds on the monotonic clock.
+            watch: Told when the time of a task that has waited ends, on the monotonic clock.
+        """
+        self.now = now
+        self.watch = watch
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._free = asyncio.Semaphore(count)
+
+    @property
+    def busy(self) -> bool:
+        """Whether all threads are taken."""
+        return self._free.locked()
+
+    async def acquire(self) -> None:
+        """Take a thread, once one is free; `call` gives it back."""
+        await self._free.acquire()
+
+    def call(self, call: Callable[[], object]) -> asyncio.Future[object]:
+        """Have *call* made in the thread that was acquired, which is free once it returns."""
+        running = submit(self._executor, call)
+        running.add_done_callback(lambda _: self._free.release())
+        return running
+
+    def close(self) -> None:
+        """Let go of the threads; one that does not return ends with the process."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:

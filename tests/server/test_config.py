@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from pyasynq import OptionError, Server
+from pyasynq.server import ServerOptions
+from pyasynq.server.config import usual_threads
 
 URL = "redis://127.0.0.1:6379"
 
@@ -22,6 +24,8 @@ async def never(*_: object) -> None:
         ("concurrency", -1),
         ("concurrency", 2.5),
         ("concurrency", "10"),
+        ("threads", 0),
+        ("threads", 100_001),
         ("queues", {}),
         ("queues", {"": 1}),
         ("queues", {"a{b}": 1}),
@@ -107,3 +111,28 @@ def test_a_broker_that_cannot_be_is_refused() -> None:
 async def test_a_server_without_handler_does_not_start() -> None:
     with pytest.raises(OptionError, match="a Mux or a function"):
         await Server(URL).run()
+
+
+@pytest.mark.parametrize(
+    ("given", "concurrency", "threads"),
+    [
+        ({}, 100, usual_threads()),
+        ({"concurrency": 7}, 7, 7),
+        ({"threads": 7}, 100, 7),
+        ({"concurrency": 7, "threads": 3}, 7, 3),
+    ],
+)
+def test_there_are_as_many_threads_as_tasks_are_wanted_at_once_unless_told(
+    given: ServerOptions, concurrency: int, threads: int
+) -> None:
+    config = Server(URL, **given)._config
+    assert (config.concurrency, config.threads) == (concurrency, threads)
+
+
+def test_without_a_word_there_are_a_few_more_threads_than_cpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert usual_threads() == 6
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert usual_threads() == 32

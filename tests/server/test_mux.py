@@ -118,6 +118,21 @@ async def test_a_mux_can_be_nested(client: Client, redis_url: str) -> None:
     assert len(handler.tasks) == 1
 
 
+async def test_a_mux_within_a_middleware_finds_what_is_added_later(
+    client: Client, redis_url: str
+) -> None:
+    mux, handler, types = Mux(), Handler(), list[str]()
+
+    async def note(task: ActiveTask, call_next: AsyncHandler) -> None:
+        types.append(task.type)
+        await call_next(task)
+
+    outer = mux.within(note)
+    mux.handle("t")(handler)
+    await run_all(client, redis_url, outer, "t")
+    assert types == [task.type for task in handler.tasks] == list(outer.patterns) == ["t"]
+
+
 # -- middleware ------------------------------------------------------------------------------------
 
 

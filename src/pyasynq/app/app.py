@@ -46,7 +46,7 @@ from pyasynq.server import (
     ServerOptions,
     current_task,
 )
-from pyasynq.server.mux import check_function
+from pyasynq.server.mux import check_function, is_plain
 from pyasynq.task import Task
 from pyasynq.threads import is_async
 
@@ -288,7 +288,7 @@ class App:
             check_function(function, f"the task {type!r}", "(its parameters)")
             make = cast("Make", TypedTask if is_async(function) else PlainTask)
             task = make(self, type, function, defaults)
-            self.mux.handle(type, exact=True)(task.handle)
+            self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
                 self._grouped.add(type)

@@ -24,7 +24,7 @@ from pyasynq.errors import BrokerError, OptionError
 
 if TYPE_CHECKING:
     from pyasynq.cli.http import Page
-    from pyasynq.server import ActiveTask, Handler, Server, ServerOptions
+    from pyasynq.server import Handler, Server, ServerOptions
 
 log = logging.getLogger("pyasynq.worker")
 
@@ -45,6 +45,7 @@ UNKNOWN_STOP_S: Final = 30.0
 FLAGS: Final = {
     "broker": ("uri", "--uri"),
     "concurrency": ("concurrency", "--concurrency"),
+    "threads": ("threads", "--threads"),
     "max_crashes": ("max_crashes", "--max-crashes"),
     "queues": ("queues", "--queues"),
     "shutdown_timeout": ("shutdown_timeout", "--shutdown-timeout"),
@@ -71,7 +72,14 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
         "--concurrency",
         type=whole,
         metavar="N",
-        help="tasks run at once; the app's when not given, else the number of CPUs",
+        help="tasks run at once; the app's when not given, else 100",
+    )
+    options.value(
+        "--threads",
+        type=whole,
+        metavar="N",
+        help="threads for plain functions; the app's when not given, else as many as -c says, "
+        "else 4 more than CPUs, 32 at most",
     )
     options.value(
         "-Q",
@@ -167,7 +175,7 @@ def _check_metrics(words: argparse.Namespace) -> None:
 
 def _server(words: argparse.Namespace) -> "Server":
     given: ServerOptions = {}
-    for name in ("concurrency", "max_crashes", "unknown", "queues", "shutdown_timeout"):
+    for name in ("concurrency", "threads", "max_crashes", "unknown", "queues", "shutdown_timeout"):
         if (value := getattr(words, name)) is not None:
             given[name] = value
     if words.strict:
@@ -214,12 +222,8 @@ def _measured(words: argparse.Namespace) -> "tuple[Handler | None, Mapping[str, 
     from pyasynq.cli.metrics import page
     from pyasynq.metrics import TaskMetrics
 
-    measured, handler = TaskMetrics(REGISTRY), load_app(words.app).mux
-
-    async def handle(task: "ActiveTask") -> object:
-        return await measured(task, handler)
-
-    return handle, {"/metrics": page(REGISTRY)}
+    handler = load_app(words.app).mux.within(TaskMetrics(REGISTRY))
+    return handler, {"/metrics": page(REGISTRY)}
 
 
 async def _check_redis(server: "Server") -> None:

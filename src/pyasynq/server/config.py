@@ -48,6 +48,8 @@ GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
 """Combines the tasks of a group, oldest first, into one; ``async def``, or ``def`` in a thread."""
 
 MOST_SLOTS: Final = 100_000
+MOST_USUAL_THREADS: Final = 32
+PLAIN_PER_THREAD: Final = 2
 MOST_DELETED: Final = 1000
 MOST_CRASHES: Final = 1000
 HIGHEST_PRIORITY: Final = 1000
@@ -70,7 +72,10 @@ class ServerOptions(TypedDict, total=False):
     """Keywords of `Server`.
 
     Keys:
-        concurrency: Tasks run at once, at most 100,000; the number of CPUs when not given.
+        concurrency: Tasks run at once, at most 100,000; 100 when not given.
+        threads: Threads for plain functions, at most 100,000; `concurrency` if that is given, else
+            4 more than there are CPUs, 32 at most. Where all handlers are plain, at most twice as
+            many tasks are taken.
         queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Wait before the next try, from the retries already spent, the error and the
@@ -115,6 +120,7 @@ class ServerOptions(TypedDict, total=False):
     """
 
     concurrency: int
+    threads: int
     queues: Mapping[str, int]
     strict_priority: bool
     retry_delay: RetryDelay
@@ -142,10 +148,16 @@ class ServerOptions(TypedDict, total=False):
     clock: Clock
 
 
+def usual_threads() -> int:
+    """Return how many threads there are when nobody says."""
+    return min(MOST_USUAL_THREADS, (os.cpu_count() or 1) + 4)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Checked settings; see `ServerOptions`."""
 
-    concurrency: int = msgspec.field(default_factory=lambda: os.cpu_count() or 1)
+    concurrency: int = 100
+    threads: int = msgspec.field(default_factory=usual_threads)
     queues: Mapping[str, int] = msgspec.field(default_factory=lambda: {"default": 1})
     strict_priority: bool = False
     retry_delay: RetryDelay | None = None
@@ -179,6 +191,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
         """
         check_count("concurrency", self.concurrency, MOST_SLOTS)
+        check_count("threads", self.threads, MOST_SLOTS)
         check_count("max_crashes", self.max_crashes, MOST_CRASHES)
         check_count("janitor_batch_size", self.janitor_batch_size, MOST_DELETED)
         check_name("server_id", self.server_id)
@@ -188,6 +201,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._check_times()
         self._check_groups()
         self._check_kinds()
+
+    @classmethod
+    def of(cls, options: ServerOptions) -> "Config":
+        """Return the settings that *options* give.
+
+        Raises:
+            OptionError: If a setting cannot work.
+        """
+        if "concurrency" in options and "threads" not in options:
+            options = {**options, "threads": options["concurrency"]}
+        return cls(**options)
+
+    def for_plain(self) -> "Config":
+        """Return the settings of a server whose handlers are plain functions, all of them.
+
+        It takes as many tasks as its threads run, and as many that wait for these: what waits
+        longer is better left to other servers.
+        """
+        return msgspec.structs.replace(
+            self, concurrency=min(self.concurrency, PLAIN_PER_THREAD * self.threads)
+        )
 
     def _check_times(self) -> None:
         check_time("lease", self.lease, SHORTEST_LEASE)

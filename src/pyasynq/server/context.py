@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -16,11 +16,11 @@ from pyasynq.calls import must_await
 from pyasynq.errors import NotAwaitedError, PyasynqError, ResultError
 from pyasynq.message import instant
 from pyasynq.options import LONGEST
-from pyasynq.threads import submit
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, ProcessPath
     from pyasynq.loops import Home
+    from pyasynq.threads import Threads
 
 
 class ActiveTask:
@@ -28,6 +28,7 @@ class ActiveTask:
 
     Attributes:
         cancelled: True once the handler is told to stop; a plain function may look at it.
+        ends_at: End of its time on the monotonic clock, seconds; later if it waits for a thread.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
         forgotten: A call in the handler that nobody awaited, which fails the run; None if there is
@@ -41,13 +42,14 @@ class ActiveTask:
         "_path",
         "_threads",
         "cancelled",
+        "ends_at",
         "forgotten",
         "overdue",
         "thread",
     )
 
     def __init__(
-        self, lease: Lease, path: ProcessPath, threads: Executor, ends_at_s: float, home: Home
+        self, lease: Lease, path: ProcessPath, threads: Threads, ends_at_s: float, home: Home
     ) -> None:
         """Show the task of *lease*, which ends at *ends_at_s*.
 
@@ -62,6 +64,7 @@ class ActiveTask:
         self._path = path
         self._ends_at_s = ends_at_s
         self._threads = threads
+        self.ends_at = math.inf
         self._home = home
         self.cancelled = False
         self.overdue = False
@@ -146,11 +149,17 @@ class ActiveTask:
 
         What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
 
+        Where all of them are taken it waits for one, and its timeout begins when it has one.
+
         A thread cannot be stopped. The task is over only when the thread is: told to stop by
         `cancelled`, it may end early; running on, it must not meet its own retry. What it returns
         after its timeout or deadline comes too late.
         """
-        running = submit(self._threads, functools.partial(self._call, call))
+        if self._threads.busy:
+            await self._wait_for_thread()
+        else:
+            await self._threads.acquire()
+        running = self._threads.call(functools.partial(self._call, call))
         try:
             answer = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -164,6 +173,19 @@ class ActiveTask:
                 raise
             return answer
         return await answer if inspect.isawaitable(answer) else answer
+
+    async def _wait_for_thread(self) -> None:
+        """Take a thread once one is free; meanwhile the timeout stands still, not a deadline."""
+        before, left_s = self.ends_at, self.ends_at - self._threads.now()
+        deadline_s = self._lease.message.deadline
+        limit = before + deadline_s - self._ends_at_s if deadline_s else math.inf
+        self.ends_at = limit
+        try:
+            await self._threads.acquire()
+        finally:
+            self.ends_at = min(self._threads.now() + left_s, limit)
+            self._ends_at_s += self.ends_at - before
+            self._threads.watch(self.ends_at)
 
     def _call(self, call: Callable[[], object]) -> object:
         self.thread = threading.get_ident()

@@ -38,6 +38,11 @@ class Deadlines:
         if run.deadline < earliest or run.lease.expires_at < earliest:
             self._set(run.ends_at)
 
+    def watch_until(self, at: float) -> None:
+        """See to it that a run whose time has become longer ends *at* its new end."""
+        if at < self._earliest:
+            self._set(at)
+
     def ended(self, run: Run) -> None:
         """Note that the handler of *run*, which was told to stop, has ended."""
         run.ended = True

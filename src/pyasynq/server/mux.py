@@ -37,6 +37,8 @@ class Mux:
         """Begin without patterns."""
         self._handlers: dict[str, AsyncHandler] = {}
         self._prefixes: set[str] = set()
+        self._plain: set[str] = set()
+        self._inner: Mux | None = None
         self._middleware: list[Middleware] = []
         self._found: dict[str, AsyncHandler] = {}
 
@@ -51,21 +53,49 @@ class Mux:
             OptionError: If *pattern* is no text, is blank or has a handler.
             TypeError: From the decorator, if the function cannot handle a task.
         """
-        if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        self._check(pattern)
+
+        def register(handler: H) -> H:
+            self.add(pattern, handler, exact=exact, plain=is_plain(handler))
+            return handler
+
+        return register
+
+    def add(self, pattern: str, handler: "Handler", *, exact: bool, plain: bool) -> None:
+        """Make *handler* that of *pattern*; see `handle`.
+
+        Args:
+            pattern: What the types begin with that it handles.
+            handler: What `handle` decorates.
+            exact: Handle the type *pattern* alone.
+            plain: Its work is done in a thread.
+
+        Raises:
+            OptionError: If *pattern* is no text, is blank or has a handler.
+            TypeError: If the function cannot handle a task.
+        """
+        self._check(pattern)
+        self._handlers[pattern] = as_async(handler)
+        if not exact:
+            self._prefixes.add(pattern)
+        if plain:
+            self._plain.add(pattern)
+        self._found.clear()
+
+    def _check(self, pattern: object) -> None:
+        if not isinstance(pattern, str):
             raise OptionError("pattern", pattern, 'text: write @mux.handle("email:verify")')
         if not pattern.strip():
             raise OptionError("pattern", pattern, "non-blank text")
         if pattern in self._handlers:
             raise OptionError("pattern", pattern, "one that has no handler yet")
 
-        def register(handler: H) -> H:
-            self._handlers[pattern] = as_async(handler)
-            if not exact:
-                self._prefixes.add(pattern)
-            self._found.clear()
-            return handler
-
-        return register
+    def within(self, middleware: Middleware) -> "Mux":
+        """Return a mux with these handlers and *middleware* around all of theirs."""
+        outer = Mux()
+        outer._handlers, outer._plain, outer._inner = self._handlers, self._plain, self
+        outer.use(middleware)
+        return outer
 
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; the first added is outermost.
@@ -86,6 +116,11 @@ class Mux:
         """The patterns that have a handler."""
         return self._handlers.keys()
 
+    @property
+    def plain(self) -> bool:
+        """Whether the work of all handlers is done in threads, so far."""
+        return len(self._plain) == len(self._handlers) > 0
+
     async def __call__(self, task: ActiveTask) -> object:
         """Handle *task*.
 
@@ -96,7 +131,7 @@ class Mux:
         return await (self._found.get(kind) or self._find(kind))(task)
 
     def _find(self, kind: str) -> AsyncHandler:
-        handler = self._handlers.get(kind) or self._by_prefix(kind)
+        handler = self._inner or self._handlers.get(kind) or self._by_prefix(kind)
         for middleware in reversed(self._middleware):
             handler = _wrapped(middleware, handler)
         if len(self._found) >= REMEMBERED:
@@ -165,6 +200,16 @@ def _takes(function: Callable[..., object], count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def is_plain(handler: object) -> bool:
+    """Return whether the work of *handler*, as it stands, is done in a thread."""
+    if isinstance(handler, Mux):
+        return handler.plain
+    if not callable(handler):
+        return False
+    # A plain decorator around an ``async def`` only takes a thread to make the coroutine.
+    return not is_async(handler) and not is_async(inspect.unwrap(handler))
 
 
 def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:

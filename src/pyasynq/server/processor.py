@@ -9,7 +9,6 @@ import logging
 import random
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
@@ -40,6 +39,7 @@ from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
+from pyasynq.threads import Threads
 
 log = logging.getLogger("pyasynq.server")
 
@@ -98,7 +98,12 @@ class Processor:
         self._endings = Endings(config.clock)
         self._slots = Slots(config.concurrency)
         self._deadlines = Deadlines(self.runs, config.clock, slots=config.concurrency)
-        self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix=HANDLER_THREAD)
+        self._threads = Threads(
+            config.threads,
+            name=HANDLER_THREAD,
+            now=config.clock.monotonic,
+            watch=self._deadlines.watch_until,
+        )
         self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
@@ -375,7 +380,7 @@ class Processor:
     def close(self) -> None:
         """Let go of timers and threads; a thread that does not return ends with the process."""
         self._deadlines.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._callbacks.close()
 
 

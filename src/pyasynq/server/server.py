@@ -16,7 +16,7 @@ from pyasynq.loggers import enable_loggers
 from pyasynq.options import check_known
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
-from pyasynq.server.mux import Handler, Mux, as_async
+from pyasynq.server.mux import Handler, Mux, as_async, is_plain
 from pyasynq.signals import heard
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Server:
         check_known(options, ServerOptions.__annotations__)
         self.state = "new"
         self._handler = handler
-        self._config = Config(**options)
+        self._config = Config.of(options)
         self.id = self._config.server_id
         self._broker = connect(broker, self._config.clock)
         self._address = shown(broker)
@@ -95,8 +95,7 @@ class Server:
         if self.state != "new":
             raise ServerStateError(self.state)
         self.state = "active"
-        self._crew = crew = Crew(self._broker, as_async(handler), self._config)
-        self._log_start(handler)
+        self._crew = crew = self._hire(handler)
         failure: BaseException | None = None
         try:
             async with self._config.lifespan(), asyncio.TaskGroup() as group:
@@ -112,6 +111,12 @@ class Server:
             await finish(functools.partial(self._leave, crew))
         if failure is not None:
             raise failure
+
+    def _hire(self, handler: Handler) -> Crew:
+        config = self._config.for_plain() if is_plain(handler) else self._config
+        crew = Crew(self._broker, as_async(handler), config)
+        self._log_start(handler, config)
+        return crew
 
     @property
     def longest_stop(self) -> timedelta:
@@ -171,9 +176,8 @@ class Server:
             log.info("%s: shutting down server %s; running tasks have %s", name, self.id, time)
         self.shut_down()
 
-    def _log_start(self, handler: Handler) -> None:
+    def _log_start(self, handler: Handler, config: Config) -> None:
         enable_loggers()
-        config = self._config
         queues = " ".join(f"{queue}={weight}" for queue, weight in config.queues.items())
         types = f", task types: {len(handler.patterns)}" if isinstance(handler, Mux) else ""
         log.info(

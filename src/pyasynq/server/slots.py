@@ -52,20 +52,19 @@ class Run:
     Attributes:
         lease: The right to run it.
         active: What its handler sees.
-        deadline: End of its time, on the monotonic clock.
         job: The asyncio task of its handler.
         started: Its handler was called. A job cancelled before that would not even clean up.
         ended: Its handler has ended after it was told to stop.
         stop: Why it was told to stop, or None.
     """
 
-    __slots__ = ("active", "deadline", "ended", "job", "lease", "started", "stop")
+    __slots__ = ("active", "ended", "job", "lease", "started", "stop")
 
     def __init__(self, lease: Lease, active: ActiveTask, deadline: float) -> None:
         """Run the task of *lease* until *deadline*."""
         self.lease = lease
         self.active = active
-        self.deadline = deadline
+        active.ends_at = deadline
         self.job: asyncio.Task[None] | None = None
         self.started = False
         self.ended = False
@@ -74,6 +73,11 @@ class Run:
     def __repr__(self) -> str:
         """Name the task, for the log."""
         return f"task {self.lease.id} ({self.lease.message.type} in {self.lease.queue!r})"
+
+    @property
+    def deadline(self) -> float:
+        """End of its time, on the monotonic clock."""
+        return self.active.ends_at
 
     @property
     def ends_at(self) -> float:
