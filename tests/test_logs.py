@@ -5,15 +5,26 @@ import logging
 import logging.handlers
 import queue
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pyasynq import ActiveTask, App, Client, Scheduler, Server, Task
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.logs import TaskFields, task_fields
 from tests.server.handlers import crew_of
 
 log = logging.getLogger("shop")
+
+SOURCES = sorted((Path(__file__).parents[1] / "src/pyasynq").rglob("*.py"))
+
+
+class OddError(Exception):
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise ValueError
 
 
 class Lines(logging.Handler):
@@ -167,3 +178,32 @@ def test_a_logger_of_another_library_stays_as_it_is() -> None:
     other.disabled = True
     enable_loggers()
     assert other.disabled
+
+
+def test_a_line_of_ours_holds_nothing_that_a_file_cannot(lines: list[str]) -> None:
+    error = ValueError("caf\udce9")
+    get_logger("pyasynq.server").error("failed: %s", error, exc_info=error)
+    assert lines == ["failed: caf\\udce9||||\nValueError: caf\\udce9"]
+
+
+def test_what_a_line_of_ours_is_about_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    error = ValueError("caf\udce9")
+    get_logger("pyasynq.server").error("%s failed", "café", exc_info=error)
+    [record] = caplog.records
+    assert record.args == ("café",)
+    assert record.exc_info == (ValueError, error, None)
+
+
+def test_an_error_that_cannot_be_shown_ends_no_actor_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+    get_logger("pyasynq.server").error("failed: %s", OddError())
+
+
+def test_every_logger_of_ours_writes_so() -> None:
+    assert [
+        path.name
+        for path in SOURCES
+        if "logging.getLogger(" in path.read_text() and path.name != "loggers.py"
+    ] == []

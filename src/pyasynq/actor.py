@@ -5,7 +5,6 @@ Servers and schedulers are made of actors.
 
 import asyncio
 import functools
-import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -15,10 +14,11 @@ from typing import Final, Protocol
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError
+from pyasynq.loggers import get_logger
 from pyasynq.threads import is_interrupted
 from pyasynq.turns import Turns
 
-log = logging.getLogger("pyasynq.actor")
+log = get_logger("pyasynq.actor")
 
 JITTER: Final = 0.1
 """Part of a wait that is random, so that servers started together do not act together."""

@@ -1,15 +1,14 @@
 """Call the functions that a user hands over, and know which of them runs."""
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType
 from typing import Final, TypeVar
 
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.threads import called, is_interrupted
 
-log = logging.getLogger("pyasynq.callbacks")
+log = get_logger("pyasynq.callbacks")
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -6,7 +6,6 @@ Without that a call of an ``async def`` in a plain function does nothing at all,
 import asyncio
 import functools
 import inspect
-import logging
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -14,8 +13,9 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from pyasynq.errors import NotAwaitedError
+from pyasynq.loggers import get_logger
 
-log = logging.getLogger("pyasynq.client")
+log = get_logger("pyasynq.client")
 
 P = ParamSpec("P")
 T = TypeVar("T")

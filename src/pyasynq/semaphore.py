@@ -6,7 +6,6 @@ Source:
 
 import asyncio
 import functools
-import logging
 import random
 import secrets
 import uuid
@@ -26,13 +25,14 @@ from pyasynq.errors import (
     PyasynqError,
     SemaphoreTimeoutError,
 )
+from pyasynq.loggers import get_logger
 from pyasynq.options import check_name, check_time, check_timeout
 from pyasynq.server import current_task
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
-log = logging.getLogger("pyasynq.semaphore")
+log = get_logger("pyasynq.semaphore")
 
 LEASE: Final = timedelta(seconds=30)
 SHORTEST_LEASE: Final = timedelta(seconds=3)

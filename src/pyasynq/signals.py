@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import os
 import signal
 import threading
@@ -11,7 +10,9 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
-log = logging.getLogger("pyasynq.signals")
+from pyasynq.loggers import get_logger
+
+log = get_logger("pyasynq.signals")
 
 Handle: TypeAlias = Callable[[int], None]
 

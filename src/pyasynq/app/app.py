@@ -4,7 +4,6 @@ import asyncio
 import copy
 import functools
 import inspect
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
@@ -27,6 +26,7 @@ from pyasynq.calls import Call, marked
 from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
 from pyasynq.info import TaskInfo
+from pyasynq.loggers import get_logger
 from pyasynq.options import (
     DEFAULT_QUEUE,
     EnqueueOptions,
@@ -53,7 +53,7 @@ from pyasynq.threads import is_async
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from pyasynq.cli.values import Options
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.logs import FIELDS, TaskFields
 
-log = logging.getLogger("pyasynq.worker")
+log = get_logger("pyasynq.worker")
 
 FORMAT: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s"
 DEFAULT_FORMAT: Final = "console"

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 from collections.abc import Mapping
@@ -13,12 +12,13 @@ from pyasynq.cli.ending import ended_soon
 from pyasynq.cli.exits import Exit
 from pyasynq.cli.loading import load_relay
 from pyasynq.cli.values import Options
+from pyasynq.loggers import get_logger
 from pyasynq.signals import heard
 
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay
 
-log = logging.getLogger("pyasynq.outbox")
+log = get_logger("pyasynq.outbox")
 
 
 def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 from collections.abc import Mapping
 from datetime import tzinfo
@@ -16,11 +15,12 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
 from pyasynq.cli.values import Options, duration, in_words_of
 from pyasynq.errors import OptionError
+from pyasynq.loggers import get_logger
 
 if TYPE_CHECKING:
     from pyasynq.scheduler import Scheduler, SchedulerOptions
 
-log = logging.getLogger("pyasynq.scheduler")
+log = get_logger("pyasynq.scheduler")
 
 FLAGS: Final = {
     "broker": ("uri", "--uri"),

@@ -6,7 +6,6 @@ that its supervisor holds; when the supervisor is gone, however it went, the chi
 """
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from pyasynq.cli.exits import Exit
+from pyasynq.loggers import get_logger
 
-log = logging.getLogger("pyasynq.supervisor")
+log = get_logger("pyasynq.supervisor")
 
 CHILD: Final = "PYASYNQ_SUPERVISED"
 SERVER_ID: Final = "PYASYNQ_SERVER_ID"

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -21,12 +20,13 @@ from pyasynq.cli.metrics import EXTRA
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
 from pyasynq.cli.values import Options, address, duration, in_words_of, weights, whole
 from pyasynq.errors import BrokerError, OptionError
+from pyasynq.loggers import get_logger
 
 if TYPE_CHECKING:
     from pyasynq.cli.http import Page
     from pyasynq.server import Handler, Server, ServerOptions
 
-log = logging.getLogger("pyasynq.worker")
+log = get_logger("pyasynq.worker")
 
 DESCRIPTION: Final = """\
 Run the tasks of a pyasynq.App. It is named as module:app, looked for in the current folder first;

@@ -5,7 +5,6 @@ Source:
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
@@ -15,9 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from pyasynq.clock import Clock
 from pyasynq.errors import PyasynqError
 from pyasynq.info import QueueInfo
+from pyasynq.loggers import get_logger
 from pyasynq.states import TaskState
 
-log = logging.getLogger("pyasynq.metrics")
+log = get_logger("pyasynq.metrics")
 
 MEMORY_INTERVAL: Final = timedelta(minutes=1)
 AT_ONCE: Final = 16

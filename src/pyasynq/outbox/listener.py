@@ -1,15 +1,15 @@
 """Hear from PostgreSQL that another process has written tasks."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyasynq.actor import Backoff
+from pyasynq.loggers import get_logger
 
-log = logging.getLogger("pyasynq.outbox")
+log = get_logger("pyasynq.outbox")
 
 
 async def listen(engine: AsyncEngine, channel: str, wake: Callable[[], None]) -> None:

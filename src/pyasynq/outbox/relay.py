@@ -8,7 +8,6 @@ the task is done by then.
 
 import asyncio
 import functools
-import logging
 import random
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,12 +24,12 @@ from pyasynq.client import Client
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, PoisonError
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
 
-log = logging.getLogger("pyasynq.outbox")
+log = get_logger("pyasynq.outbox")
 
 Outcome: TypeAlias = bool | Refusal | BrokerError | PoisonError
 Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]

@@ -9,7 +9,6 @@ Differs:
 
 import asyncio
 import inspect
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
 from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.options import check_time
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
@@ -32,7 +31,7 @@ from pyasynq.threads import is_interrupted
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
-log = logging.getLogger("pyasynq.scheduler")
+log = get_logger("pyasynq.scheduler")
 
 Wanted: TypeAlias = Iterable[PeriodicTask]
 Provider: TypeAlias = Callable[[], Wanted | Awaitable[Wanted]]

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import signal
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import connect, shown
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, EntryNotFoundError, OptionError, SchedulerStateError
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.options import EnqueueOptions, check_known
 from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
@@ -24,7 +23,7 @@ from pyasynq.task import Task
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
-log = logging.getLogger("pyasynq.scheduler")
+log = get_logger("pyasynq.scheduler")
 
 SIGNALS: Final = ("SIGTERM", "SIGINT")
 

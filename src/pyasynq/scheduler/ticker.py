@@ -10,7 +10,6 @@ Differs:
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,11 +20,12 @@ from pyasynq.callbacks import Callbacks
 from pyasynq.compose import Plan, describe
 from pyasynq.errors import BrokerError, PyasynqError
 from pyasynq.info import TaskInfo
+from pyasynq.loggers import get_logger
 from pyasynq.message import SchedulerEnqueueEvent, instant, timestamp
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 
-log = logging.getLogger("pyasynq.scheduler")
+log = get_logger("pyasynq.scheduler")
 
 LONGEST_S: Final = 10.0
 """Longest sleep: the machine's clock may be set meanwhile."""

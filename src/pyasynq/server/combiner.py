@@ -10,7 +10,6 @@ Differs:
 
 import asyncio
 import functools
-import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
@@ -23,12 +22,13 @@ from pyasynq.callbacks import calls
 from pyasynq.compose import Plan
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.loggers import get_logger
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.task import Task
 from pyasynq.threads import called, is_interrupted
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 HOLD_S: Final = 30.0
 """Time between two extensions of a set, a quarter of what it is held for."""

@@ -4,7 +4,6 @@ Source:
     Protocol section 6.1 (asynq v0.26.0 ``Config``).
 """
 
-import logging
 import os
 import random
 import uuid
@@ -19,6 +18,7 @@ from pyasynq.broker import GroupRules
 from pyasynq.callbacks import calls
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError
+from pyasynq.loggers import get_logger
 from pyasynq.message import TaskMessage
 from pyasynq.options import (
     check_callback,
@@ -34,7 +34,7 @@ from pyasynq.settle import RetryPolicy
 from pyasynq.task import Task
 from pyasynq.threads import is_async
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 RetryDelay: TypeAlias = Callable[[int, Exception, Task], timedelta]
 IsFailure: TypeAlias = Callable[[Exception], bool]

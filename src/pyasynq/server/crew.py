@@ -1,13 +1,13 @@
 """The actors of one server: made together, drained in order."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from pyasynq.actor import Actor, Link, Running, dismiss, kept
 from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
+from pyasynq.loggers import get_logger
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
@@ -23,7 +23,7 @@ from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
 from pyasynq.turns import Turns
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 INTERRUPTED_S: Final = 2.0
 """Time handlers have to end once they are told to stop."""

@@ -11,10 +11,11 @@ from collections.abc import Collection
 from typing import Final
 
 from pyasynq.clock import Clock
+from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run, Stop
 from pyasynq.threads import stack_of
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 TO_END_S: Final = 1.0
 """Time that a handler has to end once its own is over, before it is named."""

@@ -15,10 +15,11 @@ from pyasynq.errors import (
     Snooze,
     TaskCanceledError,
 )
+from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
 from pyasynq.settle import Archive, Retry, Verdict, decisive, error_text
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 LONGEST_SHOWN: Final = 500
 """Characters of an error's text that a log line shows; the task in Redis has all."""
@@ -133,8 +134,7 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def _shown(error: Exception) -> str:
-    line = " ".join(error_text(error).split())[:LONGEST_SHOWN]
-    return line.encode(errors="backslashreplace").decode()
+    return " ".join(error_text(error).split())[:LONGEST_SHOWN]
 
 
 def _fate(verdict: Verdict, now: datetime) -> str:

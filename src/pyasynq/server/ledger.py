@@ -1,7 +1,6 @@
 """Write what became of tasks, and try again until it is written or the lease is over."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -10,9 +9,10 @@ from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, ProcessPath
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.loggers import get_logger
 from pyasynq.settle import Verdict
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 
 class Ledger:

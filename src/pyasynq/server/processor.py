@@ -25,7 +25,7 @@ from pyasynq.errors import (
     TaskCanceledError,
     TaskTimeoutError,
 )
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.loops import Home
 from pyasynq.message import instant
 from pyasynq.options import DEFAULT_TIMEOUT
@@ -41,7 +41,7 @@ from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
 from pyasynq.threads import Threads
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 """Longest run of a task that has neither timeout nor deadline, as in the reference."""

@@ -7,14 +7,14 @@ Differs:
     Registers the groups (D16), also those that a Go peer has left unregistered (D15).
 """
 
-import logging
 from typing import Final
 
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import GroupPath
 from pyasynq.clock import Clock
+from pyasynq.loggers import get_logger
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 PERIOD_S: Final = 5.0
 

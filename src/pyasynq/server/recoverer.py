@@ -10,7 +10,6 @@ Differs:
     Broken messages hide no others (D27).
 """
 
-import logging
 import math
 import random
 from collections.abc import Sequence
@@ -20,12 +19,13 @@ from typing import Final
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, MaintainPath, ProcessPath
 from pyasynq.errors import BrokerError
+from pyasynq.loggers import get_logger
 from pyasynq.message import TaskMessage
 from pyasynq.options import LONGEST
 from pyasynq.server.config import Config
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 PERIOD_S: Final = 5.0
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 from pyasynq.broker import connect, shown
 from pyasynq.endings import finish
 from pyasynq.errors import OptionError, ServerStateError, seconds
-from pyasynq.loggers import enable_loggers
+from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.options import check_known
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
@@ -22,7 +21,7 @@ from pyasynq.signals import heard
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGTSTP")
 

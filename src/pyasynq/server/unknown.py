@@ -5,16 +5,16 @@ Differs:
     is meant for others. Here so does a mux, but not the server of an `App` (D67).
 """
 
-import logging
 import random
 from datetime import datetime
 from typing import Final
 
 from pyasynq.broker import Lease
 from pyasynq.errors import HandlerNotFoundError
+from pyasynq.loggers import get_logger
 from pyasynq.settle import Archive, Retry, decisive, unknown
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 MOST_NAMED: Final = 1000
 """Types that are named in a warning of their own."""

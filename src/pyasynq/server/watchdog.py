@@ -5,17 +5,17 @@ again; the person who wrote ``time.sleep`` in an ``async def`` wants to know bef
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Collection
 from typing import Final
 
 from pyasynq.callbacks import role_in
+from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
 from pyasynq.threads import frame_of, stack_of
 
-log = logging.getLogger("pyasynq.server")
+log = get_logger("pyasynq.server")
 
 BEATS: Final = 4
 """Signs of life from the loop in the time after which it counts as blocked."""

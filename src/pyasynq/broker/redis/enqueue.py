@@ -1,7 +1,6 @@
 """Bring tasks in."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Final, TypeAlias, cast
@@ -24,10 +23,11 @@ from pyasynq.errors import (
     DuplicateTaskError,
     TaskIDConflictError,
 )
+from pyasynq.loggers import get_logger
 from pyasynq.message import TaskMessage, encode
 from pyasynq.states import TaskState
 
-log = logging.getLogger("pyasynq.broker")
+log = get_logger("pyasynq.broker")
 
 UNREGISTERED_S: Final = 5
 """A queue that could not be registered, because a node is away, is not tried before this time."""
