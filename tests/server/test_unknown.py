@@ -38,9 +38,12 @@ async def test_an_app_puts_a_task_back_that_it_does_not_know(
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
 
 
-async def test_a_worker_that_knows_the_task_runs_it(client: Client, redis_url: str) -> None:
-    await client.enqueue(Task("t"), max_retry=0, task_id="x")
+async def test_a_worker_that_knows_the_task_runs_it(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
     await work(redis_url)
+    await taken_again(queue, r, info.id, unknown_s=10)
     newer, ran = App(redis_url), list[int]()
 
     @newer.task("t")
