@@ -1,21 +1,18 @@
 """Every row of the compatibility page is shown by a test that exists."""
 
-import ast
 import re
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.named import ROOT, TEST, missing
+
 PAGE = (ROOT / "docs/guides/compatibility.md").read_text()
 
 ENTRIES = {f"D{number}" for number in range(1, 66)}
 """Of section 12 of the protocol."""
 
 DELIMITER = re.compile(r"\|(?:-+\|)+")
-TEST = re.compile(r"`((?:\w+/)*test_\w+\.py)(?:::(\w+))?`")
 
 
 def row_of(line: str) -> list[str]:
@@ -38,14 +35,6 @@ FEATURES, *NUMBERED = TABLES
 ROWS = [row for table in TABLES for row in table]
 
 
-@cache
-def names_in(name: str) -> frozenset[str]:
-    """Return the names of the tests in a file."""
-    nodes = ast.walk(ast.parse((ROOT / "tests" / name).read_text()))
-    functions = (n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-    return frozenset(n.name for n in functions if n.name.startswith("test_"))
-
-
 def test_every_entry_of_the_protocol_has_a_row() -> None:
     assert {row[0] for table in NUMBERED for row in table} >= ENTRIES
 
@@ -62,5 +51,4 @@ def test_every_row_names_a_test(row: list[str]) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_every_test_that_a_row_names_exists(row: list[str]) -> None:
-    named: list[tuple[str, str]] = TEST.findall(row[-1])
-    assert [(file, name) for file, name in named if {name} - {""} - names_in(file)] == []
+    assert missing(row[-1]) == []
