@@ -106,6 +106,11 @@ async def test_hundreds_of_tasks_are_read_in_order(broker: Broker) -> None:
     assert read == [f"{n:03}" for n in range(300)]
 
 
+async def test_tasks_of_one_second_are_read_in_the_order_of_their_ids(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("b"), a_grouped("c"), a_grouped("a"))
+    assert member_ids(await members_of(broker, staged)) == ["a", "b", "c"]
+
+
 # -- combine ---------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,14 @@
 """``pyasynq scheduler`` enqueues an app's periodic tasks until it is told to stop."""
 
 import signal
+from datetime import UTC, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
+from pyasynq.cli import _parser
+from pyasynq.cli.scheduler import _scheduler
 from tests.cli.workers import command
 from tests.waiting import wait_until
 
@@ -34,6 +38,19 @@ async def test_settings_may_come_from_the_environment(redis_url: str, r: Redis) 
         await wait_until(lambda: r.keys("asynq:schedulers:*"), 15)
         (key,) = await r.keys("asynq:schedulers:*")
         assert 190 < await r.ttl(key) <= 200
+
+
+def test_every_option_of_a_scheduler_is_passed_on(redis_url: str) -> None:
+    words = ["--location", "Asia/Tokyo", "--catch-up", "all", "--heartbeat-interval", "1m"]
+    config = _scheduler(_parser().parse_args(["scheduler", APP, "-u", redis_url, *words]))._config
+    assert (config.location, config.catch_up) == (ZoneInfo("Asia/Tokyo"), "all")
+    assert config.heartbeat_interval == timedelta(minutes=1)
+
+
+def test_what_a_scheduler_is_not_told_is_what_the_guide_says(redis_url: str) -> None:
+    config = _scheduler(_parser().parse_args(["scheduler", APP, "-u", redis_url]))._config
+    assert (config.location, config.catch_up) == (UTC, "skip")
+    assert config.heartbeat_interval == timedelta(seconds=10)
 
 
 async def test_an_interval_that_cannot_work_is_a_usage_error(redis_url: str) -> None:

@@ -1,11 +1,13 @@
 """``pyasynq worker`` runs an app, alone or supervised."""
 
+import itertools
 import json
 import os
 import signal
 import socket
 import urllib.request
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +17,9 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from pyasynq.broker import shown
+from pyasynq.cli import _parser
+from pyasynq.cli.supervisor import longer
+from pyasynq.cli.worker import _server
 from pyasynq.message import ServerInfo
 from tests.cli.workers import worker
 from tests.servers import free_port
@@ -51,6 +56,23 @@ async def test_the_options_reach_the_server(redis_url: str, r: Redis) -> None:
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (7, {"high": 6, "low": 1})
     assert server.strict_priority
+
+
+def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
+    words = [
+        "--threads",
+        "5",
+        "--max-crashes",
+        "9",
+        "--unknown",
+        "retry",
+        "--shutdown-timeout",
+        "1m30s",
+        "--burst",
+    ]
+    config = _server(_parser().parse_args(["worker", APP, "-u", redis_url, *words]))._config
+    assert (config.threads, config.max_crashes, config.unknown) == (5, 9, "retry")
+    assert (config.shutdown_timeout, config.burst) == (timedelta(seconds=90), True)
 
 
 async def test_variables_stand_for_options(redis_url: str, r: Redis) -> None:
@@ -179,6 +201,11 @@ async def test_a_killed_child_is_replaced(redis_url: str, r: Redis) -> None:
         await wait_until(lambda: _is_there(r, not_id=first.server_id), 15)
         process.send(signal.SIGTERM)
         assert await process.ends() == 0
+
+
+def test_a_child_that_keeps_ending_is_replaced_after_growing_waits() -> None:
+    waits = list(itertools.accumulate(range(6), lambda wait_s, _: longer(wait_s), initial=0.0))
+    assert waits == [0, 0.5, 1, 2, 4, 8, 10]
 
 
 async def test_a_burst_of_several_processes_ends(client: Client, redis_url: str) -> None:

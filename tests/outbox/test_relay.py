@@ -17,7 +17,7 @@ from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
-from pyasynq.outbox.relay import MAX_BYTES, SHORTENED, StaleError, _within
+from pyasynq.outbox.relay import KEPT, MAX_BYTES, SHORTENED, StaleError, _within
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
 from tests.servers import RedisServer
 from tests.waiting import wait_until
@@ -214,6 +214,39 @@ async def test_a_receipt_whose_row_is_gone_ends_soon(
     row = await write(outbox, engine)
     await relay.step()
     assert 0 < await r.ttl(f"asynq:{{default}}:relayed:{row}") <= SHORTENED.total_seconds()
+
+
+@only_sqlite
+async def test_a_receipt_whose_row_may_be_there_stays_for_a_week(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay, r: Redis
+) -> None:
+    row = await write(outbox, engine)
+    async with engine.connect() as connection:
+        rows, _ = await relay._read(connection, [])
+    await relay._send(rows)  # and dies before it deletes them
+    assert timedelta(days=7) == KEPT
+    assert await r.ttl(f"asynq:{{default}}:relayed:{row}") > KEPT.total_seconds() - 60
+
+
+@only_postgresql
+async def test_rows_that_one_relay_moves_are_passed_over_by_others(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay
+) -> None:
+    await write(outbox, engine)
+    async with engine.connect() as first, engine.connect() as second:
+        assert len((await relay._read(first, []))[0]) == 1
+        assert await relay._read(second, []) == ([], False)
+
+
+@only_sqlite
+async def test_sqlite_can_be_written_while_redis_is_asked(
+    outbox: Outbox, engine: AsyncEngine, relay: Relay
+) -> None:
+    await write(outbox, engine)
+    async with engine.connect() as connection:
+        await relay._read(connection, [])
+        await write(outbox, engine)
+    assert await count(outbox, engine) == 2
 
 
 @only_sqlite

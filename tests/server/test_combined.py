@@ -6,6 +6,7 @@ import pytest
 
 from pyasynq import Task
 from pyasynq.broker import Member, StagedSet
+from pyasynq.client import MAX_PAYLOAD
 from pyasynq.compose import Grouped, Pending, Scheduled
 from pyasynq.message import TaskMessage
 from pyasynq.server.combined import Setback, combined, readable, setback
@@ -43,6 +44,11 @@ def test_the_combined_task_keeps_its_own_options() -> None:
     assert (message.payload, dict(message.headers)) == (b"p", {"k": "v"})
     assert (message.retry, message.retention) == (3, 3600)
     assert plan.lock is not None
+
+
+def test_the_combined_task_may_be_larger_than_those_of_clients() -> None:
+    plan = combined(Task("t", bytes(MAX_PAYLOAD + 1)), SET, now=NOW)
+    assert len(plan.message.payload) == MAX_PAYLOAD + 1
 
 
 def test_the_combined_task_may_be_delayed() -> None:

@@ -136,3 +136,14 @@ def test_without_a_word_there_are_a_few_more_threads_than_cpus(
     assert usual_threads() == 6
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     assert usual_threads() == 32
+
+
+def test_what_is_not_given_is_what_the_guides_say() -> None:
+    config = Server(URL)._config
+    assert config.queues == {"default": 1}
+    assert (config.lease, config.max_crashes) == (timedelta(seconds=30), 3)
+    assert config.shutdown_timeout == timedelta(seconds=8)
+    assert config.health_check_interval == timedelta(seconds=15)
+    assert config.group_grace_period == timedelta(minutes=1)
+    assert (config.group_max_delay, config.group_max_size) == (None, None)
+    assert config.group_max_failures == 5

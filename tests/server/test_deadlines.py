@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pyasynq import ActiveTask, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
 from pyasynq.server import deadlines
-from tests.server.handlers import work_off
+from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
 
@@ -128,3 +128,18 @@ async def test_slots_that_hang_can_be_seen_in_the_metrics(
         assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 1
         hanging.let_go()
     assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 0
+
+
+async def test_a_handler_is_stopped_at_the_end_of_its_lease_by_the_workers_own_clock(
+    client: Client, redis_url: str
+) -> None:
+    await client.enqueue(Task("t"), task_id="lost")
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began()
+        processor = crew_of(server).processor
+        [run] = processor.runs
+        run.lease.expires_at = 0.0
+        processor._deadlines.watch(run)
+        assert await handler.was_cancelled() == ["lost"]
+        handler.release()

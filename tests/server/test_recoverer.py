@@ -73,6 +73,26 @@ async def test_a_recovered_task_says_why_and_counts_as_failed(
     assert await queue.count("failed") == 1
 
 
+async def test_on_error_is_not_called_for_a_recovered_task(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue(Task("t"), max_retry=0)
+    await die(broker)
+    await queue.end_leases()
+    told: list[str] = []
+    server = Server(redis_url, on_error=lambda task, _error: told.append(task.id))
+    async with server.running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    assert told == []
+
+
+async def test_leases_are_looked_at_and_extended_every_five_seconds(redis_url: str) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        crew = crew_of(server)
+        assert await crew.recoverers[0].step() == 5
+        assert await crew.heartbeater.step() == 5
+
+
 async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
     client: Client, redis_url: str, queue: QueueView, broker: Broker
 ) -> None:

@@ -107,7 +107,7 @@ class _Supervisor:
                     "worker %s ended with %s; it is replaced", child.server_id, _words(code)
                 )
                 await self._first(asyncio.sleep(wait_s))
-                wait_s = min(max(wait_s * 2, 0.5), LONGEST_WAIT_S)
+                wait_s = longer(wait_s)
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
@@ -181,6 +181,11 @@ class _Child:
         if process.returncode is None:
             log.warning("worker %s does not end: it is killed", self.server_id)
             process.kill()
+
+
+def longer(wait_s: float) -> float:
+    """Return the wait that follows one of *wait_s* seconds."""
+    return min(max(wait_s * 2, 0.5), LONGEST_WAIT_S)
 
 
 def _words(code: int) -> str:
