@@ -130,6 +130,6 @@ def check_finished(value: object) -> None:
     Raises:
         NotAwaitedError: If it is a coroutine.
     """
-    if inspect.iscoroutine(value):
+    if value is not None and inspect.iscoroutine(value):  # most return None, and wait for this
         value.close()
         raise NotAwaitedError(value.__qualname__, "the end of the handler")
