@@ -42,6 +42,7 @@ from pyasynq.errors import (
     TaskNotFoundError,
     TaskStateError,
     TaskTimeoutError,
+    ThreadError,
     WorkerCrashedError,
 )
 from pyasynq.info import (
@@ -128,6 +129,7 @@ __all__ = [
     "TaskState",
     "TaskStateError",
     "TaskTimeoutError",
+    "ThreadError",
     "TypedTask",
     "WorkerCrashedError",
     "WorkerInfo",

@@ -1,13 +1,11 @@
 """Put tasks into queues."""
 
 import asyncio
-import concurrent.futures
 import functools
 import os
-import selectors
 import threading
 import weakref
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
@@ -23,7 +21,9 @@ from pyasynq.errors import (
     ResultExpiredError,
     TaskFailedError,
 )
+from pyasynq.forks import tell_of_forks
 from pyasynq.info import TaskInfo
+from pyasynq.loop_thread import LoopThread, check_threads
 from pyasynq.loops import Home
 from pyasynq.options import (
     DEFAULT_QUEUE,
@@ -329,8 +329,9 @@ class _Gathered:
 class SyncClient:
     """The client for code without an event loop: scripts, Django, Flask.
 
-    A thin face: an asyncio `Client` on a loop in a thread of its own. Threads may share it, and a
-    process that forks may go on using it on both sides.
+    A thin face: an asyncio `Client` on a loop in a thread of its own, which the first call starts.
+    Threads may share it, and so may greenlets of gevent. A process that forks may go on using it on
+    both sides; what it has in flight is its parent's.
     """
 
     def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
@@ -342,23 +343,25 @@ class SyncClient:
 
         Raises:
             OptionError: If the URL cannot be used.
+            ThreadError: Under eventlet, which has no real threads.
         """
+        check_threads()
         self._make_client = functools.partial(Client, broker, max_payload=max_payload)
+        self._client = self._make_client()
+        self._thread: LoopThread | None = None
+        self._lock = threading.Lock()
         self._closed = False
-        self._begin()
-        begin = weakref.WeakMethod(self._begin)
-        # A thread does not outlive a fork, and a connection must not be shared.
-        os.register_at_fork(after_in_child=lambda: (it := begin()) and it())
+        tell_of_forks(self)
 
     def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; see `Client.enqueue`."""
-        return self._wait(self._client.enqueue(task, **options))
+        return self._call(lambda client: client.enqueue(task, **options))
 
     def enqueue_many(
         self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
     ) -> list[TaskInfo | PyasynqError]:
         """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
-        return self._wait(self._client.enqueue_many(tasks, **options))
+        return self._call(lambda client: client.enqueue_many(tasks, **options))
 
     def result(
         self,
@@ -368,11 +371,11 @@ class SyncClient:
         timeout: timedelta | None = None,
     ) -> bytes:
         """Wait for the result of a task; see `Client.result`."""
-        return self._wait(self._client.result(info, queue=queue, timeout=timeout))
+        return self._call(lambda client: client.result(info, queue=queue, timeout=timeout))
 
     def ping(self) -> None:
         """Return when Redis answers; see `Client.ping`."""
-        self._wait(self._client.ping())
+        self._call(lambda client: client.ping())
 
     def close(self) -> None:
         """Close the connections and end the thread, once other threads' calls are answered.
@@ -381,14 +384,8 @@ class SyncClient:
         """
         with self._lock:
             closed, self._closed = self._closed, True
-        if closed:
-            return
-        if self._thread.is_alive():
-            concurrent.futures.wait(self._calls.copy())
-            asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        if not closed and self._thread is not None:
+            self._thread.close(self._client.aclose)
 
     aclose = close
 
@@ -400,27 +397,26 @@ class SyncClient:
         """Close the client."""
         self.close()
 
-    def _begin(self) -> None:
+    def forked(self) -> None:
+        """Begin anew in a child: a thread does not come along, and a connection is not shared."""
         self._lock = threading.Lock()
-        self._calls: set[concurrent.futures.Future[Any]] = set()
-        self._client = self._make_client()
-        # An epoll would be shared with a child, whose cleaning up would deafen the parent.
-        self._loop = asyncio.SelectorEventLoop(selectors.PollSelector())
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pyasynq", daemon=True)
 
-    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
+    def _call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         with self._lock:
             if self._closed:
-                call.close()
                 raise ClientClosedError
-            if not self._thread.is_alive():
-                self._thread.start()
-            answer = asyncio.run_coroutine_threadsafe(call, self._loop)
-            self._calls.add(answer)  # `close` waits for what was accepted before it
-        try:
-            return answer.result()
-        finally:
-            self._calls.discard(answer)
+            thread = self._living()
+            answer = thread.send(make(self._client))
+        return thread.wait(answer)
+
+    def _living(self) -> LoopThread:
+        """Return the thread, another one if it has died; what one had opened is of no use then."""
+        if self._thread is None or not self._thread.alive:
+            if self._thread is not None:
+                self._client = self._make_client()
+            self._thread = LoopThread()
+            weakref.finalize(self, self._thread.stop).atexit = False
+        return self._thread
 
 
 def _check_task(task: object) -> None:

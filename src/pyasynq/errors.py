@@ -12,6 +12,7 @@ PyasynqError
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
 ├── LoopError                         the event loop of the client cannot make the call
+├── ThreadError                       the thread of a sync client cannot answer
 ├── QueueNotFoundError                no queue has this name
 ├── QueueNotEmptyError                the queue to be deleted holds tasks
 │   └── QueueActiveError              some of them are running
@@ -149,6 +150,19 @@ class LoopError(PyasynqError):
             f"the event loop to which this client belongs {reason}: open one Client, or the app, "
             "in each loop (each asyncio.run), or use a SyncClient"
         )
+
+
+class ThreadError(PyasynqError):
+    """The thread of a `SyncClient` cannot answer.
+
+    Attributes:
+        reason: Why not, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        """Say what it is with the thread."""
+        self.reason = reason
+        super().__init__(f"the thread of this SyncClient {reason}")
 
 
 class ClientClosedError(PyasynqError):
