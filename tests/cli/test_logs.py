@@ -1,12 +1,14 @@
 """Worker, scheduler and relay speak, and the app's own configuration of logging wins."""
 
 import json
+import logging
 import signal
 from pathlib import Path
 
 import pytest
 
 from pyasynq import Client, Task
+from pyasynq.cli import logs
 from tests.cli.workers import WorkerProcess, command, worker
 
 APP = """
@@ -119,6 +121,18 @@ async def test_lines_are_shown_while_the_app_is_loaded(app: Apps) -> None:
     async with worker(name, "--burst", cwd=app.folder) as process:
         lines = await ended(process)
     assert [line[12:] for line in lines if "loading" in line] == [" INFO    loading"]
+
+
+def test_the_least_important_level_is_what_the_option_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = logging.RootLogger(logging.NOTSET)
+    monkeypatch.setattr(logging, "root", root)
+    monkeypatch.setattr(logging, "lastResort", None)
+    logs.Logs(None, "warning").begin()
+    assert root.level == logging.WARNING
+    logs.Logs(None, None).begin()
+    assert root.level == logging.INFO
 
 
 async def test_json_lines_name_the_task(app: Apps) -> None:

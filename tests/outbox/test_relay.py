@@ -9,7 +9,7 @@ from typing import Any, cast
 import anyio
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyasynq import Client, Clock, Task
@@ -91,6 +91,18 @@ async def test_a_commit_elsewhere_wakes_the_relay_on_postgresql(
         task_id = await write(Outbox(), engine)  # nobody in this process is told
         await wait_until(lambda: count_is(outbox, engine, 0))
     assert await work_off(broker) == [task_id]
+
+
+@only_postgresql
+async def test_an_outbox_that_shall_not_notify_does_not(engine: AsyncEngine) -> None:
+    sent: list[str] = []
+    event.listen(
+        engine.sync_engine, "before_cursor_execute", lambda *words: sent.append(str(words[2]))
+    )
+    await write(Outbox(notify=False), engine)
+    assert [words for words in sent if "pg_notify" in words] == []
+    await write(Outbox(), engine)
+    assert len([words for words in sent if "pg_notify" in words]) == 1
 
 
 @only_postgresql

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from pyasynq import (
@@ -529,3 +530,16 @@ async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
             await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
             await asyncio.gather(*(actor.passes.next() for actor in crew_of(server).forwarders))
             assert client.info("clients")["connected_clients"] <= len(queues) + 10
+
+
+def test_a_server_runs_on_uvloop(redis_url: str) -> None:
+    handler = Handler()
+
+    async def work() -> None:
+        async with Client(redis_url) as client:
+            await client.enqueue(Task("t"))
+        await Server(redis_url, burst=True).run(handler)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
+    assert len(handler.tasks) == 1
