@@ -7,7 +7,7 @@ export PYTHON
 setup := @tools/setup
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
@@ -47,6 +47,9 @@ bench: ## measure against the peers
 bench-compare: ## compare the speed with an earlier commit (BASE=df3da0a; BAR=3 for 3 %; ARGS="--quick" for a minute)
 	$(setup) bench-compare python -m benchmarks.compare --base $(BASE) --bar $(BAR) $(ARGS)
 
+bench-inspector: ## measure how long an inspector holds Redis, with a million tasks in a queue
+	$(setup) bench-compare python -m benchmarks.inspector
+
 bench-member: ## measure the member service (ARGS="--quick" for a minute)
 	$(setup) bench-member python -m benchmarks.member $(ARGS)
 
@@ -62,4 +65,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test differential lint check cover fmt bench bench-compare bench-member proto pins clean
+.PHONY: help demo test differential lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
