@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from pyasynq.broker.redis import keys
 from tests.audit import strange_keys
 from tests.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
+from tests.waiting import Lapse
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)
@@ -20,6 +21,12 @@ hypothesis.settings.load_profile("pyasynq")
 def anyio_backend() -> str:
     """Run async tests on asyncio, the only loop there is for Redis."""
     return "asyncio"
+
+
+@pytest.fixture
+def lapse() -> Lapse:
+    """Return the time since the test began."""
+    return Lapse()
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ async def test_a_pass_can_be_awaited() -> None:
     waiting = asyncio.ensure_future(passes.next())
     await asyncio.sleep(0)
     passes.finish()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 20)
 
 
 def test_waits_after_failures_grow_to_two_seconds() -> None:

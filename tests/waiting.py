@@ -7,11 +7,33 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 LONGEST_PAUSE_S = 0.05
+PATIENCE_S = 20.0
+"""Seconds after which what has not happened will not happen, however busy the machine is."""
+
+
+class Lapse:
+    """The time since this was made, in Unix seconds: ``score in lapse``.
+
+    It says of an instant that it was chosen meanwhile, however long that was. Whole seconds are in
+    it, too, which were rounded up, by the client and by the script.
+    """
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._began_s = time.time()
+
+    def __contains__(self, at_s: float) -> bool:
+        """Tell whether *at_s* was between the beginning and now."""
+        return self._began_s - 1 < at_s < time.time() + 2
+
+    def __repr__(self) -> str:
+        """Show both ends."""
+        return f"<Lapse from {self._began_s:.1f} to {time.time():.1f}>"
 
 
 async def wait_until(
     predicate: Callable[[], object | Awaitable[object]],
-    timeout: float = 5,  # noqa: ASYNC109  # it says what it waited for, which a cancel scope cannot
+    timeout: float = PATIENCE_S,  # noqa: ASYNC109  # it says what it waited for, which a cancel scope cannot
 ) -> None:
     """Return once *predicate* holds; look often at first, then less and less.
 

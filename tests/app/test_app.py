@@ -680,7 +680,7 @@ async def test_two_servers_of_one_app_share_its_tasks(redis_url: str, client: Cl
 
     async with app.server().running() as first, app.server().running():
         await client.enqueue(Task("t", b'{"n":1}'))
-        await asyncio.wait_for(both.wait(), 5)
+        await asyncio.wait_for(both.wait(), 20)
     assert (first.state, ran) == ("closed", {1})
 
 

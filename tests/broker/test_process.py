@@ -295,8 +295,9 @@ async def test_a_lease_that_is_settled_twice_in_one_call_is_settled_once(broker:
 
 async def test_an_extended_lease_ends_later(broker: Broker) -> None:
     lease = await a_lease(broker, lease_s=5)
+    before = time.monotonic()
     assert await broker.processing.extend([lease], lease_s=LEASE_S) == [True]
-    assert lease.expires_at > time.monotonic() + LEASE_S - 5
+    assert lease.expires_at >= before + LEASE_S
 
 
 async def test_a_lease_that_is_lost_is_told(broker: Broker) -> None:
@@ -376,7 +377,5 @@ async def test_waiting_ends_when_a_task_comes(broker: Broker) -> None:
     assert woken == [True]
 
 
-async def test_waiting_in_vain_ends_after_two_seconds(broker: Broker) -> None:
-    before = time.monotonic()
+async def test_waiting_in_vain_ends(broker: Broker) -> None:
     assert await broker.processing.wait("q") is False
-    assert 1.5 < time.monotonic() - before < 4

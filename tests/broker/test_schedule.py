@@ -12,6 +12,7 @@ from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
 from tests.broker.making import LOCK, PAST_S, a_grouped, a_pending, a_scheduled, enqueue, ids, take
+from tests.waiting import Lapse
 
 START_S = 1_700_000_000
 KEEP_S = 1000
@@ -124,12 +125,12 @@ def now_s() -> int:
     return int(time.time())
 
 
-async def test_a_tick_that_is_still_to_come_is_not_enqueued(broker: Broker) -> None:
+async def test_a_tick_that_is_still_to_come_is_not_enqueued(broker: Broker, lapse: Lapse) -> None:
     await begin(broker)
     ticked = await tick(broker, a_tick(now_s() + DAY_S))
     assert isinstance(ticked, Ticked)
     assert (ticked.moved, ticked.last_s) == (False, START_S)
-    assert ticked.clock_s == pytest.approx(time.time(), abs=5)
+    assert (ticked.clock_s or 0) in lapse
     assert ids(await take(broker)) == []
     assert await begin(broker) == START_S
 
@@ -177,8 +178,8 @@ async def test_a_last_tick_a_little_ahead_is_obeyed(broker: Broker) -> None:
     assert await tick(broker, a_tick(START_S)) == Ticked(last_s=near_s, moved=False)
 
 
-async def test_the_brokers_clock_is_told(broker: Broker) -> None:
-    assert await broker.scheduling.clock_s() == pytest.approx(time.time(), abs=5)
+async def test_the_brokers_clock_is_told(broker: Broker, lapse: Lapse) -> None:
+    assert await broker.scheduling.clock_s() in lapse
 
 
 async def test_hundreds_of_ticks_are_answered_one_by_one(broker: Broker) -> None:

@@ -38,7 +38,7 @@ async def ask(port: int, request: bytes = b"GET /healthz HTTP/1.1\r\n\r\n") -> t
     """Return status and body of the answer to *request*."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 20)
     writer.close()
     await writer.wait_closed()
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -67,11 +67,10 @@ async def test_a_worker_without_redis_is_not_healthy(own_redis: RedisServer) -> 
     assert status == "HTTP/1.1 503 Service Unavailable"
 
 
-async def test_a_worker_whose_redis_hangs_says_so_within_seconds(own_redis: RedisServer) -> None:
-    async with healthy(own_redis.url) as (_, port):
+async def test_a_worker_whose_redis_hangs_does_not_hang_with_it(own_redis: RedisServer) -> None:
+    async with healthy(f"{own_redis.url}?socket_timeout=600") as (_, port):
         own_redis.pause()
-        async with asyncio.timeout(4):
-            status, body = await ask(port)
+        status, body = await ask(port)
         own_redis.resume()
     assert status == "HTTP/1.1 503 Service Unavailable"
     assert body == {"server": "me", "state": "active", "problem": "Redis does not answer"}

@@ -203,18 +203,20 @@ def test_the_error_of_a_module_is_shown_from_the_module_down(
 
 
 async def test_an_interrupted_command_ends_with_130() -> None:
-    connected, gone = asyncio.Event(), asyncio.Event()
+    waiting, gone = asyncio.Event(), asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connected.set()
+        await reader.readexactly(1)  # of the first command: from now on it waits for the answer
+        waiting.set()
         await reader.read()
         writer.close()
         gone.set()
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with command("queue", "list", "-u", f"127.0.0.1:{port}") as process:
-            await asyncio.wait_for(connected.wait(), 15)
+        url = f"redis://127.0.0.1:{port}?socket_timeout=60"  # it shall not give up by itself
+        async with command("queue", "list", "-u", url) as process:
+            await asyncio.wait_for(waiting.wait(), 20)
             process.send(signal.SIGINT)
             assert await process.ends() == 130
         await asyncio.wait_for(gone.wait(), 15)

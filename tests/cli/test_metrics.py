@@ -68,7 +68,7 @@ async def test_a_worker_serves_the_numbers_of_its_tasks(client: Client, redis_ur
         async def is_counted() -> bool:
             return told in await page(address)
 
-        await wait_until(is_counted, 15)
+        await wait_until(is_counted)
 
 
 def test_metrics_of_a_worker_need_an_address(say: Say) -> None:

@@ -42,7 +42,7 @@ async def test_a_relay_moves_tasks_until_it_is_told_to_stop(
     async with command("relay", RELAY, environ=environ) as process:
         async with AsyncSession(engine) as session, session.begin():
             await Outbox().enqueue(session, Task("t"))
-        await wait_until(lambda: r.llen("asynq:{default}:pending"), 15)
+        await wait_until(lambda: r.llen("asynq:{default}:pending"))
         process.send(number)
         await process.says(f"{number.name}: shutting down")
         await process.says("the relay has stopped")

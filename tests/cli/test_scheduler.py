@@ -18,7 +18,7 @@ PENDING = "asynq:{default}:pending"
 
 async def test_periodic_tasks_are_enqueued(redis_url: str, r: Redis) -> None:
     async with command("scheduler", APP, "-u", redis_url) as process:
-        await wait_until(lambda: r.llen(PENDING), 15)
+        await wait_until(lambda: r.llen(PENDING))
         process.send(signal.SIGTERM)
         await process.says("the scheduler starts: unix://")
         await process.says("SIGTERM: shutting down")
@@ -35,7 +35,7 @@ async def test_settings_may_come_from_the_environment(redis_url: str, r: Redis) 
         "PYASYNQ_HEARTBEAT_INTERVAL": "100s",
     }
     async with command("scheduler", APP, environ=environ):
-        await wait_until(lambda: r.keys("asynq:schedulers:*"), 15)
+        await wait_until(lambda: r.keys("asynq:schedulers:*"))
         (key,) = await r.keys("asynq:schedulers:*")
         assert 190 < await r.ttl(key) <= 200
 

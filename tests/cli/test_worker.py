@@ -52,7 +52,7 @@ async def test_a_burst_runs_what_is_there_and_ends(client: Client, redis_url: st
 async def test_the_options_reach_the_server(redis_url: str, r: Redis) -> None:
     words = ("-c", "7", "-Q", "high=6,low=1", "--strict", "-u", redis_url)
     async with worker(APP, *words):
-        await wait_until(lambda: servers(r), 15)
+        await wait_until(lambda: servers(r))
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (7, {"high": 6, "low": 1})
     assert server.strict_priority
@@ -78,7 +78,7 @@ def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
 async def test_variables_stand_for_options(redis_url: str, r: Redis) -> None:
     environ = {"PYASYNQ_CONCURRENCY": "9", "PYASYNQ_URI": redis_url, "PYASYNQ_QUEUES": "a"}
     async with worker(APP, environ=environ):
-        await wait_until(lambda: servers(r), 15)
+        await wait_until(lambda: servers(r))
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (9, {"a": 1})
 
@@ -87,7 +87,7 @@ async def test_what_the_app_says_holds_where_the_command_says_nothing(
     redis_url: str, r: Redis
 ) -> None:
     async with worker(APP, environ={"TEST_REDIS_URL": redis_url}):
-        await wait_until(lambda: servers(r), 15)
+        await wait_until(lambda: servers(r))
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (3, {"default": 1})
 
@@ -99,7 +99,7 @@ async def test_an_address_in_the_code_wins_over_the_variable_and_says_so(
     async with worker(APP, environ=environ) as process:
         await process.says(f"Redis: {shown(redis_url)} (named by the app)")
         await process.says("PYASYNQ_URI is not used: an address in the code of the app wins")
-        await wait_until(lambda: servers(r), 15)
+        await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
 
 
@@ -110,7 +110,7 @@ async def test_an_option_wins_over_the_address_in_the_code_and_says_so(
     async with worker(APP, "-u", redis_url, environ=environ) as process:
         await process.says(f"Redis: {shown(redis_url)} (named by --uri)")
         await process.says("--uri stands for this process alone: elsewhere the app uses redis://e")
-        await wait_until(lambda: servers(r), 15)
+        await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
 
 
@@ -175,7 +175,7 @@ async def test_log_lines_can_be_json(client: Client, redis_url: str) -> None:
 async def test_health_can_be_asked_for(redis_url: str) -> None:
     address = f"127.0.0.1:{free_port()}"
     async with worker(APP, "-u", redis_url, "--health-addr", address):
-        await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
+        await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address))
 
 
 # -- supervised ------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ async def test_health_can_be_asked_for(redis_url: str) -> None:
 
 async def test_as_many_processes_run_as_asked_for(redis_url: str, r: Redis) -> None:
     async with worker(APP, "-p", "2", "-u", redis_url) as process:
-        await wait_until(lambda: _count(r, 2), 15)
+        await wait_until(lambda: _count(r, 2))
         pids = {server.pid for server in await servers(r)}
         process.send(signal.SIGTERM)
         assert await process.ends() == 0
@@ -194,11 +194,11 @@ async def test_as_many_processes_run_as_asked_for(redis_url: str, r: Redis) -> N
 
 async def test_a_killed_child_is_replaced(redis_url: str, r: Redis) -> None:
     async with worker(APP, "-p", "1", "-u", redis_url) as process:
-        await wait_until(lambda: _count(r, 1), 15)
+        await wait_until(lambda: _count(r, 1))
         [first] = await servers(r)
         os.kill(first.pid, signal.SIGKILL)
         await process.says(f"worker {first.server_id} ended with signal SIGKILL; it is replaced")
-        await wait_until(lambda: _is_there(r, not_id=first.server_id), 15)
+        await wait_until(lambda: _is_there(r, not_id=first.server_id))
         process.send(signal.SIGTERM)
         assert await process.ends() == 0
 
@@ -218,14 +218,14 @@ async def test_a_burst_of_several_processes_ends(client: Client, redis_url: str)
 
 async def test_children_end_when_their_supervisor_is_killed(redis_url: str, r: Redis) -> None:
     async with worker(APP, "-p", "2", "-u", redis_url) as process:
-        await wait_until(lambda: _count(r, 2), 15)
+        await wait_until(lambda: _count(r, 2))
         process.send(signal.SIGKILL)
-        await wait_until(lambda: _count(r, 0), 15)
+        await wait_until(lambda: _count(r, 0))
 
 
 async def test_sigtstp_reaches_the_children(redis_url: str, r: Redis) -> None:
     async with worker(APP, "-p", "1", "-u", redis_url) as process:
-        await wait_until(lambda: _count(r, 1), 15)
+        await wait_until(lambda: _count(r, 1))
         process.send(signal.SIGTSTP)
         await process.says("taking no more tasks")
 

@@ -45,21 +45,21 @@ async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_n
 ) -> None:
     parts = await add(client, 50, groups=5)
     async with worker(APP, environ=environ(recording, seconds=3600)) as first:
-        await wait_until(lambda: len(recording.notes("began")) == 5, 15)
+        await wait_until(lambda: len(recording.notes("began")) == 5)
         first.send(signal.SIGKILL)
         await first.ends()
     assert await combined(queue) == []
     assert len(await queue.ids("aggregation_sets")) == 5
     await give_up_sets(own_redis, queue)
     async with worker(APP, environ=environ(recording, seconds=0)):
-        await wait_until(lambda: _are(queue, parts), 15)
+        await wait_until(lambda: _are(queue, parts))
 
 
 async def kill_in_the_middle(recording: Recording, groups: int) -> None:
     """Run a worker and kill it once it has begun on so many more sets."""
     enough = len(recording.notes("began")) + groups
     async with worker(APP, environ=environ(recording, seconds=0.05)) as victim:
-        await wait_until(lambda: len(recording.notes("began")) >= enough, 15)
+        await wait_until(lambda: len(recording.notes("began")) >= enough)
         victim.send(signal.SIGKILL)
         await victim.ends()
 
@@ -73,7 +73,7 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
         await give_up_sets(own_redis, queue)
     assert len(await combined(queue)) < len(parts)
     async with worker(APP, environ=environ(recording, seconds=0)):
-        await wait_until(lambda: _are(queue, parts), 15)
+        await wait_until(lambda: _are(queue, parts))
 
 
 async def _are(queue: QueueView, parts: list[str]) -> bool:

@@ -76,23 +76,23 @@ async def test_no_accepted_task_is_lost_when_redis_is_killed_under_load(
     assert len(accepted) == 1500
 
 
-async def test_a_task_that_runs_while_redis_hangs_for_ten_seconds_runs_once(
+async def test_a_task_that_runs_while_redis_hangs_runs_once(
     own_redis: RedisServer, client: Client, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
-    async with Server(own_redis.url).running(handler) as server:
+    async with Server(f"{own_redis.url}?socket_timeout=1").running(handler) as server:
         await handler.began()
         heartbeater = crew_of(server).heartbeater
         own_redis.pause()
-        await heartbeater.passes.next()  # each gives up after five seconds
+        await heartbeater.passes.next()  # each gives up after a second
         await heartbeater.passes.next()
         own_redis.resume()
         await heartbeater.passes.next()
         handler.release()
-        await wait_until(lambda: _is_gone(queue, info.id), 10)
+        await wait_until(lambda: _is_gone(queue, info.id))
         await client.enqueue(Task("t"), task_id="next")
-        await wait_until(lambda: "next" in handler.ids, 10)
+        await wait_until(lambda: "next" in handler.ids)
     assert handler.ids == [info.id, "next"]
     assert handler.cancelled == []
 
@@ -246,7 +246,7 @@ async def test_a_task_on_a_cluster_can_be_canceled(redis_cluster: RedisCluster) 
         async with Server(redis_cluster.url, queues=QUEUES).running(handler) as server:
             await handler.began()
             registry = server._broker.registry  # who does not listen yet hears nothing: ask again
-            await wait_until(lambda: _canceled(registry, info.id, handler), 15)
+            await wait_until(lambda: _canceled(registry, info.id, handler))
     assert handler.cancelled == [info.id]
 
 

@@ -27,7 +27,7 @@ class Ticks:
 
     async def begin(self) -> None:
         """Note where the entry begins."""
-        await wait_until(lambda: self._r.keys(LAST), 15)
+        await wait_until(lambda: self._r.keys(LAST))
         last_s, count = await self._look()
         self.began_s = last_s - count
 
@@ -74,12 +74,12 @@ async def test_a_killed_and_restarted_scheduler_misses_and_doubles_nothing(
     async with ticks_of(own_redis) as ticks:
         async with scheduler(own_redis) as first:
             await ticks.begin()
-            await ticks.reach(2)
+            await ticks.reach(1)
             first.send(signal.SIGKILL)
             await first.ends()
-        await seconds_pass(3)
+        await seconds_pass(2)
         async with scheduler(own_redis):
-            await ticks.reach(6)
+            await ticks.reach(4)
         assert await ticks.missed() == 0
 
 
@@ -89,12 +89,12 @@ async def test_schedulers_that_are_killed_by_turns_miss_and_double_nothing(
     async with ticks_of(own_redis) as ticks, scheduler(own_redis) as one:
         await ticks.begin()
         async with scheduler(own_redis) as two:
-            await ticks.reach(2)
+            await ticks.reach(1)
             one.send(signal.SIGKILL)
             async with scheduler(own_redis) as three:
-                await ticks.reach(5)
+                await ticks.reach(3)
                 two.send(signal.SIGKILL)
-                await ticks.reach(7)
+                await ticks.reach(4)
                 three.send(signal.SIGTERM)
                 await three.ends()
         assert await ticks.missed() == 0
@@ -106,12 +106,12 @@ async def test_a_scheduler_that_was_frozen_doubles_nothing(own_redis: RedisServe
         async with scheduler(own_redis) as other:
             await ticks.reach(1)
             frozen.send(signal.SIGSTOP)
-            await ticks.reach(4)
+            await ticks.reach(3)
             frozen.send(signal.SIGCONT)
-            await ticks.reach(6)
+            await ticks.reach(4)
             other.send(signal.SIGTERM)
             await other.ends()
-        await ticks.reach(8)
+        await ticks.reach(5)
         assert await ticks.missed() == 0
 
 

@@ -29,43 +29,43 @@ async def test_every_task_of_a_killed_worker_is_done_by_another(
 ) -> None:
     ids = await enqueue(client, "hang once", 100)
     async with worker(APP, "-c", "100", environ=recording.environ) as first:
-        await wait_until(lambda: len(recording.notes("began")) == 100, 15)
+        await wait_until(lambda: len(recording.notes("began")) == 100)
         first.send(signal.SIGKILL)
         await first.ends()
     await queue.end_leases()
     async with worker(APP, "-c", "100", environ=recording.environ):
-        await wait_until(lambda: recording.ids("ended") == ids, 15)
+        await wait_until(lambda: recording.ids("ended") == ids)
         await wait_until(lambda: _none(queue, "active"))
 
 
-async def test_the_tasks_of_a_killed_worker_run_again_after_25_to_36_seconds(
+async def test_the_tasks_of_a_killed_worker_run_again_once_their_leases_are_over(
     client: Client, recording: Recording
 ) -> None:
+    enqueued_s = time.time()
     ids = await enqueue(client, "hang once", 10)
-    async with worker(APP, "-c", "10", environ=recording.environ) as first:
-        await wait_until(lambda: len(recording.notes("began")) == 10, 15)
-        async with worker(APP, "-c", "10", environ=recording.environ) as second:
+    environ = {**recording.environ, "RECORDING_LEASE_S": "10"}
+    async with worker(APP, "-c", "10", environ=environ) as first:
+        await wait_until(lambda: len(recording.notes("began")) == 10)
+        async with worker(APP, "-c", "10", environ=environ) as second:
             first.send(signal.SIGKILL)
-            killed_at = time.time()
             await wait_until(lambda: recording.ids("ended") == ids, 45)
     again = recording.notes("ended")
     assert {note.pid for note in again} == {second.pid}
-    assert min(note.at for note in again) - killed_at > 24
-    assert max(note.at for note in again) - killed_at < 37
+    assert min(note.at for note in again) > enqueued_s + 10
 
 
-async def test_the_tasks_of_a_killed_child_run_again_within_three_seconds(
+async def test_the_tasks_of_a_killed_child_run_again_before_their_leases_are_over(
     client: Client, recording: Recording
 ) -> None:
     ids = await enqueue(client, "hang once", 6)
-    async with worker(APP, "-p", "2", "-c", "3", environ=recording.environ):
-        await wait_until(lambda: len(recording.notes("began")) == 6, 15)
+    async with worker(
+        APP, "-p", "2", "-c", "3", environ={**recording.environ, "RECORDING_LEASE_S": "300"}
+    ):
+        await wait_until(lambda: len(recording.notes("began")) == 6)
         victim = recording.notes("began")[0].pid
         lost = {note.task_id for note in recording.notes("began") if note.pid == victim}
         os.kill(victim, signal.SIGKILL)
-        killed_at = time.time()
-        await wait_until(lambda: set(recording.ids("ended")) == lost, 15)
-    assert max(note.at for note in recording.notes("ended")) - killed_at < 3
+        await wait_until(lambda: set(recording.ids("ended")) == lost)
     assert lost < set(ids)
 
 
@@ -87,7 +87,7 @@ async def test_a_worker_that_is_told_to_end_ends_its_tasks_first(
 ) -> None:
     ids = await enqueue(client, "work", 10, b'{"seconds":1}')
     async with worker(APP, "-c", "5", environ=recording.environ) as process:
-        await wait_until(lambda: len(recording.notes("began")) == 5, 15)
+        await wait_until(lambda: len(recording.notes("began")) == 5)
         process.send(signal.SIGTERM)
         assert await process.ends() == 0
     assert (
@@ -104,7 +104,7 @@ async def test_tasks_that_do_not_end_in_time_go_to_the_next_worker(
     ids = await enqueue(client, "work", 10, b'{"seconds":2}')
     words = (APP, "-c", "10", "--shutdown-timeout", "100ms")
     async with worker(*words, environ=recording.environ) as first:
-        await wait_until(lambda: len(recording.notes("began")) == 10, 15)
+        await wait_until(lambda: len(recording.notes("began")) == 10)
         first.send(signal.SIGTERM)
         assert await first.ends() == 0
     assert sorted(await queue.ids("pending")) == ids
@@ -119,7 +119,7 @@ async def test_a_second_signal_ends_even_a_worker_whose_thread_hangs(
 ) -> None:
     ids = await enqueue(client, "hang in thread", 1)
     async with worker(APP, *words, environ=recording.environ) as process:
-        await wait_until(lambda: recording.notes("began"), 15)
+        await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
         await process.says("SIGTERM: shutting down")
         process.send(signal.SIGTERM)
@@ -133,7 +133,7 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
     ids = await enqueue(client, "hang in thread", 1)
     words = (APP, "--shutdown-timeout", "100ms")
     async with worker(*words, environ=recording.environ) as process:
-        await wait_until(lambda: recording.notes("began"), 15)
+        await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
         await process.ends()
     assert await queue.ids("pending") == ids

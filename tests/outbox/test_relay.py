@@ -272,10 +272,10 @@ async def test_rows_wait_while_redis_is_away(
             redis.stop()
             async with relay.running():
                 await write_many(outbox, engine, [TASK] * 3)
-                await wait_until(lambda: "trying again until it works" in caplog.text, 10)
+                await wait_until(lambda: "trying again until it works" in caplog.text)
                 assert await count(outbox, engine) == 3
                 redis.start()
-                await wait_until(lambda: count_is(outbox, engine, 0), 10)
+                await wait_until(lambda: count_is(outbox, engine, 0))
                 with closing(redis.client()) as r:
                     assert r.llen("asynq:{default}:pending") == 3
     said = [r.message for r in caplog.records if r.levelno >= logging.INFO]

@@ -157,7 +157,7 @@ async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) ->
         await ticker_of(scheduler).passes.next()
         own_redis.start()
         async with Redis.from_url(own_redis.url) as r:
-            await wait_until(lambda: QueueView(r).ids("pending"), 10)
+            await wait_until(lambda: QueueView(r).ids("pending"))
 
 
 async def test_a_steered_clock_steers_a_running_scheduler(

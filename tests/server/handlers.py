@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyasynq import ActiveTask, Server
 from pyasynq.server.crew import Crew
 
-PATIENCE_S = 15.0
+PATIENCE_S = 20.0
 
 
 class Handler:

@@ -96,7 +96,7 @@ async def test_nothing_of_a_combined_group_is_left(
     assert [key for key in keys if b":t:" in key or b":g:" in key or b":unique:" in key] == []
 
 
-async def test_a_quiet_group_is_combined_soon_after_its_grace_period(
+async def test_a_quiet_group_is_combined_after_its_grace_period(
     client: Client, redis_url: str
 ) -> None:
     aggregate = Joined()
@@ -105,8 +105,7 @@ async def test_a_quiet_group_is_combined_soon_after_its_grace_period(
         await add(client, b"a")
         added_at = time.time()
         await aggregate.called()
-    # Scores are whole seconds, so up to 1 s more than the period; then 0.3 s for the way.
-    assert 1 <= time.time() - added_at < 2.3
+    assert time.time() - added_at >= 1
 
 
 async def test_a_group_that_is_never_quiet_is_combined_after_its_longest_delay(
@@ -116,9 +115,7 @@ async def test_a_group_that_is_never_quiet_is_combined_after_its_longest_delay(
     server = Server(redis_url, group_aggregator=aggregate, group_max_delay=SECOND)
     async with server.running(Handler()):
         await add(client, b"a")
-        added_at = time.time()
-        await aggregate.called()
-    assert time.time() - added_at < 1.5
+        await aggregate.called()  # though the grace period is a minute
 
 
 async def test_a_group_that_is_not_ripe_is_left_alone(
@@ -285,13 +282,14 @@ async def test_what_can_never_be_combined_is_archived_and_says_why(
 async def test_a_failure_is_counted_and_the_set_waits(
     client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
+    began_s = time.time()
     async with a_server(redis_url, Joined(ValueError("boom"))).running(Handler()) as server:
         ids = await add(client, b"a", b"b")
         await aggregator_of(server).combinings.next()
     assert [await failures(queue, task_id) for task_id in ids] == [1, 1]
     [key] = await staged(r, queue)
-    wait_s = (await queue.score("aggregation_sets", key) or 0) - time.time()
-    assert 10 < wait_s <= 45
+    again_at_s = await queue.score("aggregation_sets", key) or 0
+    assert began_s + 10 < again_at_s <= time.time() + 45
     assert "group 'g' in 'default' could not be combined" in caplog.text
     assert "ValueError: boom" in caplog.text
 

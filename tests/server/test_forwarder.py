@@ -1,4 +1,4 @@
-"""Delayed tasks run on time: never early, and little later."""
+"""Delayed tasks run on time, and never early; how much later is for the benchmarks."""
 
 import time
 from datetime import timedelta
@@ -28,26 +28,24 @@ class Punctual:
             raise error
 
 
-async def test_a_scheduled_task_runs_on_time(client: Client, redis_url: str) -> None:
+async def test_a_scheduled_task_does_not_run_early(client: Client, redis_url: str) -> None:
     handler = Punctual()
     async with Server(redis_url).running(handler):
         due = time.time() + 1
         await client.enqueue(Task("t"), process_in=SECOND)
         await wait_until(lambda: handler.times)
-    # Scores are whole seconds, rounded up: up to 1 s; then 0.2 s for the way.
-    assert due <= handler.times[0] < due + 1.2
+    assert handler.times[0] >= due
 
 
 @pytest.mark.parametrize("error", [RetryIn(SECOND), Snooze(SECOND)], ids=["retry", "snooze"])
-async def test_a_task_that_comes_back_comes_back_on_time(
+async def test_a_task_that_comes_back_does_not_come_back_early(
     error: Exception, client: Client, redis_url: str
 ) -> None:
     handler = Punctual(error)
     await client.enqueue(Task("t"))
     async with Server(redis_url).running(handler):
         await wait_until(lambda: len(handler.times) == 2)
-    due = handler.times[0] + 1
-    assert due <= handler.times[1] < due + 1.4
+    assert handler.times[1] >= handler.times[0] + 1
 
 
 async def test_what_is_due_when_the_server_starts_runs_at_once(
@@ -82,8 +80,10 @@ async def test_the_forwarder_sleeps_until_the_next_task_is_due(
 ) -> None:
     longest = timedelta(seconds=20)
     async with Server(redis_url, delayed_task_check_interval=longest).running(Handler()) as server:
+        due = time.time() + 10
         await client.enqueue(Task("t"), process_in=timedelta(seconds=10))
-        assert 8 < await crew_of(server).forwarders[0].step() < 11.1
+        wait_s = await crew_of(server).forwarders[0].step()
+    assert due - time.time() <= wait_s <= 11.1  # scores are whole seconds, rounded up
 
 
 async def test_the_forwarder_looks_again_after_its_longest_sleep(redis_url: str) -> None:

@@ -42,7 +42,7 @@ async def test_the_function_is_told_what_is_wrong_and_that_it_is_over(
     async with server.running(Handler()):
         assert isinstance(await told.news.get(), BrokerUnavailableError)
         own_redis.start()
-        assert await asyncio.wait_for(_first_none(told), 5) is None
+        assert await asyncio.wait_for(_first_none(told), 20) is None
 
 
 async def test_a_plain_function_is_called_in_a_thread(redis_url: str) -> None:

@@ -1,7 +1,5 @@
 """Tasks whose worker died run again."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Unpack
@@ -15,7 +13,7 @@ from pyasynq.server import ServerOptions
 from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
-from tests.waiting import wait_until
+from tests.waiting import Lapse, wait_until
 
 HOUR = timedelta(hours=1)
 EXPIRED = "asynq: task lease expired"
@@ -53,8 +51,7 @@ async def test_a_lease_that_ended_by_itself_is_seen_within_seconds(
     await broker.processing.dequeue({"default": 1}, owner="dead/1", lease_s=1)
     handler = Handler()
     async with Server(redis_url).running(handler):
-        async with asyncio.timeout(8):
-            [task] = await handler.began()
+        [task] = await handler.began()
     assert task.id == info.id
 
 
@@ -99,11 +96,9 @@ async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
     await client.enqueue(Task("t"))
     await die(broker)
     await queue.end_leases()
-    started = time.monotonic()
     handler = Handler()
-    async with Server(redis_url).running(handler):
+    async with Server(redis_url, retry_delay=lambda *_: timedelta(hours=1)).running(handler):
         await handler.began()
-    assert time.monotonic() - started < 3
 
 
 async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
@@ -170,12 +165,12 @@ async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
 
 
 async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=1)
     await recover(redis_url, retry_delay=lambda *_: HOUR)
-    assert (await queue.score("retry", info.id) or 0) - time.time() > 3500
+    assert (await queue.score("retry", info.id) or 0) - 3600 in lapse
     assert (await queue.fields(info.id))["crashes"] == "2"
 
 

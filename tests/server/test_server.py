@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
@@ -61,7 +60,7 @@ async def test_a_signal_lets_running_tasks_end(
         send(number)
         await wait_until(lambda: server.state == "closed")
         handler.release()
-        await asyncio.wait_for(job, 3)
+        await asyncio.wait_for(job, 15)
     assert await queue.ids("completed") == [info.id]
     assert handler.cancelled == []
 
@@ -104,7 +103,7 @@ async def test_tasks_that_outlast_the_shutdown_timeout_go_back_unchanged_to_run_
         before = (await queue.message("slow")).SerializeToString()
         await client.enqueue(Task("t"), task_id="other")
         send(signal.SIGTERM)
-        await asyncio.wait_for(job, 3)
+        await asyncio.wait_for(job, 15)
     assert await queue.ids("pending") == ["other", "slow"]
     assert (await queue.message("slow")).SerializeToString() == before
     assert handler.cancelled == ["slow"]
@@ -134,7 +133,7 @@ async def test_a_second_signal_ends_at_once(
         send(signal.SIGTERM)
         await wait_until(lambda: server.state == "closed")
         send(signal.SIGTERM)
-        await asyncio.wait_for(job, 3)
+        await asyncio.wait_for(job, 15)
     assert await queue.ids("pending") == [info.id]
 
 
@@ -203,18 +202,16 @@ async def test_a_stopped_server_that_is_told_to_end_ends(redis_url: str) -> None
     async with run(server, Handler()) as job:
         server.stop()
         send(signal.SIGTERM)
-        await asyncio.wait_for(job, 3)
+        await asyncio.wait_for(job, 15)
     assert server.state == "closed"
 
 
-async def test_an_idle_server_ends_quickly(redis_url: str) -> None:
-    server = Server(redis_url)
+async def test_an_idle_server_does_not_wait_for_its_shutdown_timeout(redis_url: str) -> None:
+    server = Server(redis_url, shutdown_timeout=HOUR)
     async with run(server, Handler()) as job:
         await crew_of(server).processor.passes.next()
-        started = time.monotonic()
         server.shut_down()
-        await job
-    assert time.monotonic() - started < 1
+        await asyncio.wait_for(job, 15)
 
 
 async def test_signals_are_heard_no_more_once_the_server_has_ended(redis_url: str) -> None:
@@ -311,18 +308,12 @@ async def test_ping_answers_when_redis_does(redis_url: str) -> None:
 # -- Redis -----------------------------------------------------------------------------------------
 
 
-async def test_an_idle_server_takes_a_new_task_at_once(client: Client, redis_url: str) -> None:
-    times: list[float] = []
-
-    async def handle(_task: ActiveTask) -> None:
-        times.append(time.monotonic())
-
-    async with Server(redis_url).running(handle) as server:
+async def test_an_idle_server_takes_a_new_task(client: Client, redis_url: str) -> None:
+    handler = Handler()
+    async with Server(redis_url).running(handler) as server:
         await wait_until(lambda: not crew_of(server).processor.wakeups.ready())
-        enqueued = time.monotonic()
         await client.enqueue(Task("t"))
-        await wait_until(lambda: times)
-    assert times[0] - enqueued < 0.25
+        await handler.began()
 
 
 async def test_a_redis_that_is_away_at_the_start_is_waited_for(own_redis: RedisServer) -> None:
@@ -355,11 +346,11 @@ async def test_a_second_absence_of_redis_is_told_like_the_first(
         own_redis.stop()
         await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
-        await wait_until(lambda: caplog.messages.count("Redis answers again") == 1, 10)
+        await wait_until(lambda: caplog.messages.count("Redis answers again") == 1)
         own_redis.stop()
         await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
-        await wait_until(lambda: caplog.messages.count("Redis answers again") == 2, 10)
+        await wait_until(lambda: caplog.messages.count("Redis answers again") == 2)
     assert caplog.text.count("trying again until it works") == 2
 
 
@@ -377,7 +368,7 @@ async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer)
     async with run(server, Handler()) as job:
         await crew_of(server).forwarders[0].passes.next()
         send(signal.SIGTERM)
-        await asyncio.wait_for(job, 3)
+        await asyncio.wait_for(job, 15)
 
 
 async def test_one_line_tells_that_redis_is_away_and_one_that_it_is_back(
@@ -393,22 +384,22 @@ async def test_one_line_tells_that_redis_is_away_and_one_that_it_is_back(
         await crew_of(server).forwarders[0].passes.next()
         await crew_of(server).forwarders[0].passes.next()
         own_redis.start()
-        await wait_until(lambda: "Redis answers again" in caplog.messages, 10)
+        await wait_until(lambda: "Redis answers again" in caplog.messages)
     assert caplog.text.count("trying again until it works") == 1
     assert caplog.messages.count("Redis answers again") == 1
 
 
 async def test_nothing_spins_while_redis_is_away() -> None:
-    attempts: list[float] = []
+    attempts: list[None] = []
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        attempts.append(time.monotonic())
+        attempts.append(None)
         writer.close()
 
     port = free_port()
     async with await asyncio.start_server(hang_up, "127.0.0.1", port):
         async with Server(f"127.0.0.1:{port}", concurrency=100).running(Handler()) as server:
-            await wait_until(lambda: crew_of(server).forwarders[0].passes.count >= 6, 10)
+            await wait_until(lambda: crew_of(server).forwarders[0].passes.count >= 6)
     # Nine actors, each with waits that grow to two seconds: in some three seconds.
     assert len(attempts) < 120
 
@@ -504,7 +495,7 @@ async def test_a_signal_reaches_every_server_of_the_loop(redis_url: str) -> None
     first, second = Server(redis_url), Server(redis_url)
     async with run(first, Handler()) as one, run(second, Handler()) as other:
         send(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.gather(one, other), 5)
+        await asyncio.wait_for(asyncio.gather(one, other), 20)
 
 
 async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) -> None:
@@ -513,7 +504,7 @@ async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) ->
         async with run(first, Handler()):
             pass
         send(signal.SIGTERM)
-        await asyncio.wait_for(other, 5)
+        await asyncio.wait_for(other, 20)
 
 
 # -- connections -----------------------------------------------------------------------------------

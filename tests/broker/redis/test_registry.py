@@ -17,7 +17,7 @@ from pyasynq.message import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored
 from tests.proxy import Proxy
 from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.waiting import Lapse, wait_until
 
 SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 1})
 SERVER_KEY = "asynq:servers:{h:1:s}"
@@ -37,16 +37,18 @@ async def test_queues_are_registered_once(broker: RedisBroker, r: Redis) -> None
 async def test_a_server_is_shown_for_its_time(broker: RedisBroker, r: Redis) -> None:
     await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
     assert ServerInfo.FromString(cast("bytes", await r.get(SERVER_KEY))) == SERVER
-    assert 8 < await r.ttl(SERVER_KEY) <= 10
-    assert 8 < await r.ttl(WORKERS_KEY) <= 10
+    assert 0 < await r.ttl(SERVER_KEY) <= 10
+    assert 0 < await r.ttl(WORKERS_KEY) <= 10
 
 
-async def test_a_server_is_listed_by_the_second_it_ends(broker: RedisBroker, r: Redis) -> None:
+async def test_a_server_is_listed_by_the_second_it_ends(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
     await broker.registry.write_server(SERVER, [], ttl_s=10)
     servers, workers = await scored(r, "asynq:servers"), await scored(r, "asynq:workers")
     assert (servers.keys(), workers.keys()) == ({SERVER_KEY}, {WORKERS_KEY})
     assert servers[SERVER_KEY] == int(servers[SERVER_KEY])
-    assert abs(servers[SERVER_KEY] - time.time() - 10) < 2
+    assert servers[SERVER_KEY] - 10 in lapse
 
 
 async def test_workers_stand_under_the_ids_of_their_tasks(broker: RedisBroker, r: Redis) -> None:
@@ -83,7 +85,7 @@ async def test_names_of_dead_servers_are_dropped(broker: RedisBroker, r: Redis) 
 
 
 async def test_a_machine_whose_clock_is_fast_shows_no_other_as_dead(
-    redis_url: str, r: Redis
+    redis_url: str, r: Redis, lapse: Lapse
 ) -> None:
     soon_s = int(time.time()) + 10
     await r.zadd("asynq:servers", {"asynq:servers:{other:1:s}": soon_s})
@@ -92,7 +94,7 @@ async def test_a_machine_whose_clock_is_fast_shows_no_other_as_dead(
     await fast.aclose()
     servers = await scored(r, "asynq:servers")
     assert servers["asynq:servers:{other:1:s}"] == soon_s
-    assert abs(servers[SERVER_KEY] - time.time() - 10) < 2
+    assert servers[SERVER_KEY] - 10 in lapse
 
 
 class Tomorrow(Clock):
@@ -122,7 +124,7 @@ async def test_clearing_a_server_leaves_the_others(broker: RedisBroker, r: Redis
 @asynccontextmanager
 async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
     """Yield the cancelations that come once this has been entered."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:
             assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
             yield cancelations

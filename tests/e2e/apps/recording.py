@@ -1,15 +1,20 @@
 """Tasks that write down when they begin and end, for workers in processes of their own.
 
-``RECORDING_REDIS`` names the Redis and ``RECORDING_FILE`` the file, to which each process appends.
+``RECORDING_REDIS`` names the Redis and ``RECORDING_FILE`` the file, to which each process appends;
+``RECORDING_LEASE_S`` is the lease, 30 s unless told.
 """
 
 import asyncio
 import os
 import time
+from datetime import timedelta
 
 from pyasynq import ActiveTask, App
 
-app = App(os.environ["RECORDING_REDIS"])
+app = App(
+    os.environ["RECORDING_REDIS"],
+    lease=timedelta(seconds=int(os.environ.get("RECORDING_LEASE_S", "30"))),
+)
 
 
 def note(event: str, task: ActiveTask) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pyasynq import ActiveTask, Client, Server, Task
 
 ROUNDS = 20
-TASKS = 5000
+TASKS = 2000
 WARM = 5
 
 
