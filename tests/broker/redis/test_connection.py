@@ -15,7 +15,7 @@ from redis.asyncio import RedisCluster as ClusterClient
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.address import open_driver
-from pyasynq.broker.redis.connection import execute, translated
+from pyasynq.broker.redis.connection import blocked_s, execute, translated
 from pyasynq.errors import (
     BrokerAuthError,
     BrokerError,
@@ -363,6 +363,20 @@ async def test_a_redis_that_hangs_is_told_in_time(
             await broker.ping()
         breakable.resume()
         await broker.ping()
+
+
+async def test_a_short_limit_for_answers_breaks_no_call_that_waits_for_a_task(
+    redis_url: str,
+) -> None:
+    async with connected(f"{redis_url}?socket_timeout=0.4") as broker:
+        assert await broker.processing.wait("q") is False
+
+
+def test_a_call_blocks_less_than_its_driver_waits() -> None:
+    assert blocked_s(Redis(socket_timeout=1), 2) == 0.5
+    assert blocked_s(Redis(socket_timeout=None), 2) == 2
+    assert blocked_s(open_driver("redis-sentinel://h?socket_timeout=5"), 2) == 2
+    assert blocked_s(open_driver("redis-cluster://h?socket_timeout=1"), 2) == 0.5
 
 
 async def test_an_answer_that_comes_too_late_is_given_to_no_other_call(

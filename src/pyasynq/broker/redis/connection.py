@@ -211,6 +211,16 @@ async def answered(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerat
         raise await failed(driver, error) from error
 
 
+def blocked_s(driver: Driver, longest_s: float) -> float:
+    """Return how long Redis may hold a call back: *longest_s*, or less for a hasty *driver*.
+
+    Its ``socket_timeout`` counts for calls that block, too, and would break each of them.
+    """
+    settings = driver.connection_pool if isinstance(driver, Redis) else driver
+    limit_s: float | None = settings.connection_kwargs.get("socket_timeout")
+    return longest_s if limit_s is None else min(longest_s, limit_s / 2)
+
+
 async def execute(
     driver: Driver, *words: Word, patience_s: float = ANSWER_S, once: bool = False
 ) -> object:

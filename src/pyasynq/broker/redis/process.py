@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from pyasynq.broker.protocols import Lease, Taken
 from pyasynq.broker.redis import keys, scripts
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, execute
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES, MAX_TASKS, Call, Each, blob
 from pyasynq.clock import Clock
@@ -91,8 +91,9 @@ class RedisProcess:
         while the list is empty.
         """
         pending = keys.container(queue, TaskState.PENDING)
-        command = ("BLMOVE", pending, pending, "RIGHT", "RIGHT", WAIT_S)
-        return await execute(self._driver, *command, patience_s=WAIT_S + ANSWER_S) is not None
+        wait_s = blocked_s(self._driver, WAIT_S)
+        command = ("BLMOVE", pending, pending, "RIGHT", "RIGHT", wait_s)
+        return await execute(self._driver, *command, patience_s=wait_s + ANSWER_S) is not None
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""

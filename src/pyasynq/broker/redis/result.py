@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, cast
 
 from pyasynq.broker.redis import keys, scripts
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, execute
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, blocked_s, execute
 from pyasynq.broker.redis.look import read_task
 from pyasynq.errors import BrokerError
 from pyasynq.info import TaskInfo
@@ -50,8 +50,9 @@ class RedisResult:
         next look says what is wrong, if it is wrong still.
         """
         key = keys.done(queue, task_id)
-        words = ("BLMOVE", key, key, "RIGHT", "RIGHT", longest_s)
+        wait_s = blocked_s(self._driver, longest_s)
+        words = ("BLMOVE", key, key, "RIGHT", "RIGHT", wait_s)
         try:
-            await execute(self._driver, *words, patience_s=longest_s + ANSWER_S)
+            await execute(self._driver, *words, patience_s=wait_s + ANSWER_S)
         except BrokerError:
             await asyncio.sleep(longest_s)
