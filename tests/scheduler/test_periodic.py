@@ -145,7 +145,9 @@ async def test_the_provider_is_asked_each_interval(manage: Manage, clock: Steere
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError(), SystemExit(1), asyncio.CancelledError()], ids=repr
+    "error",
+    [ZeroDivisionError(), StopIteration(), SystemExit(1), asyncio.CancelledError()],
+    ids=repr,
 )
 async def test_a_provider_that_fails_changes_nothing(
     error: BaseException, manage: Manage, caplog: pytest.LogCaptureFixture

@@ -7,15 +7,11 @@ Differs:
     All of a definition is its identity, and equal ones count once (D51).
 """
 
-import asyncio
-import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from contextvars import copy_context
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack, cast
 
 from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
@@ -26,7 +22,7 @@ from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
-from pyasynq.threads import is_interrupted
+from pyasynq.threads import called, is_interrupted
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -85,9 +81,7 @@ class Syncer(Actor):
         return self._interval_s
 
     async def _ask(self) -> list[PeriodicTask]:
-        call = partial(copy_context().run, self._provider)
-        answer = await asyncio.get_running_loop().run_in_executor(self._thread, call)
-        wanted = list(await answer if inspect.isawaitable(answer) else answer)
+        wanted = list(cast("Wanted", await called(self._thread, self._provider)))
         for one in wanted:
             _check(one)
         return wanted
