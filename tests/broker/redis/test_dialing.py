@@ -113,6 +113,20 @@ async def test_whoever_gives_up_leaves_nothing_under_way() -> None:
     assert (asked.cancelled(), sorted(attempts.cancelled)) == (True, ["a", "b"])
 
 
+async def test_what_succeeds_as_its_caller_gives_up_is_discarded() -> None:
+    attempts = Attempts("a", "b")
+    discarded: list[object] = []
+    asked = asyncio.create_task(
+        first_of(attempts.each(), head_start_s=SOON_S, discard=discarded.append)
+    )
+    await wait_until(lambda: attempts.begun == ["a", "b"])
+    attempts.ends["a"].set_result("a")
+    await asyncio.sleep(0)  # the attempt has ended; nobody has been told
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert (asked.cancelled(), discarded) == (True, ["a"])
+
+
 # -- names -----------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ async def first_of(
         attempts: At least one.
         head_start_s: Seconds between two beginnings; less if not all could begin in time.
         patience_s: Longest wait for all of them, seconds; None for no end.
-        discard: Gets the results that came together with the first.
+        discard: Gets the results that are not returned.
     """
     loop = asyncio.get_running_loop()
     over = None
@@ -61,6 +61,7 @@ async def first_of(
         head_start_s = min(head_start_s, patience_s / (len(attempts) + 1))
     waiting = list(attempts)
     tasks: list[asyncio.Task[T]] = []
+    first: asyncio.Task[T] | None = None
     try:
         while (over is None or loop.time() < over) and (waiting or not _all_failed(tasks)):
             if waiting:
@@ -72,14 +73,16 @@ async def first_of(
                 timeout=min(limits, default=None),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if succeeded := [task.result() for task in tasks if _has_succeeded(task)]:
-                for result in succeeded[1:]:
-                    discard(result)
-                return succeeded[0]
+            first = next(filter(_has_succeeded, tasks), None)
+            if first is not None:
+                return first.result()
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for task in filter(_has_succeeded, tasks):
+            if task is not first:
+                discard(task.result())
     return [*map(_failure, tasks), *(TimeoutError() for _ in waiting)]
 
 
