@@ -943,6 +943,23 @@ async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
     await r.delete(QueueView(r, "bad").key(key))
 
 
+async def test_a_cancellation_that_nobody_ordered_does_not_end_the_taking(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.enqueue(Task("t"))
+    handler, server = Handler(), Server(redis_url)
+    path = server._broker.processing
+    dequeue = path.dequeue
+
+    async def be_cancelled(_counts: object, **_: object) -> list[Taken]:
+        monkeypatch.setattr(path, "dequeue", dequeue)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(path, "dequeue", be_cancelled)
+    async with server.running(handler):
+        await handler.began()
+
+
 async def test_what_a_lost_answer_took_runs_without_spending_a_retry(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

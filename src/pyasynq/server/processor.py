@@ -39,7 +39,7 @@ from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
-from pyasynq.threads import Threads
+from pyasynq.threads import Threads, is_interrupted
 
 log = get_logger("pyasynq.server")
 
@@ -132,7 +132,8 @@ class Processor:
                         self._emptied.set()
                     await self.wakeups.rung()
         except asyncio.CancelledError:
-            self._stopping = True  # nobody begins again
+            if is_interrupted():  # else it is a crash, after which `kept` has us go on
+                self._stopping = True
             raise
 
     def stop(self) -> None:
