@@ -95,11 +95,11 @@ class Peer:
 
         return await asyncio.to_thread(enqueue)
 
-    async def call(self, number: int, words: list[str], at: str = "noon", **options: object) -> str:
+    async def call(self, *arguments: Any, **options: object) -> str:  # noqa: ANN401 - of any type
         """Enqueue a call of the typed task, and return its id."""
         async with self._app:
             task = self._typed.options(**_timed(options))
-            return (await task.enqueue(number, words=words, at=at)).id
+            return (await task.enqueue(*arguments)).id
 
     async def result(self, task_id: str) -> str:
         """Wait for the result of a task."""
@@ -200,7 +200,9 @@ class Peer:
     async def schedule(self) -> str:
         """Start a scheduler with a tick each second, and return the id of its entry."""
         scheduler = Scheduler(self._url, catch_up="all")
-        entry_id = scheduler.register("@every 1s", Task("tick"))
+        task = Task("tick", b"payload", headers={"b": "1", "a": "2"})
+        options = _timed({"queue": "default", "max_retry": 3, "timeout": 60, "retention": 0})
+        entry_id = scheduler.register("@every 1s", task, **options)
         await self._start(scheduler.running())
         return entry_id
 
@@ -268,9 +270,12 @@ class Peer:
         self._ended.append(task.id)
         self._texts.append(task.payload.decode())
 
-    async def _handle_typed(self, number: int, *, words: list[str], at: str = "noon") -> str:
-        self._texts.append(f"{number} {'-'.join(words)} {at}")
-        return f"{number} at {at}"
+    async def _handle_typed(
+        self, number: int, words: list[str], more: dict[str, Any], at: str | None = None
+    ) -> dict[str, Any]:
+        call = {"number": number, "words": words, "more": more, "at": at}
+        self._texts.append(json.dumps(call))
+        return call
 
     async def _combine(self, group: str, tasks: list[Task]) -> Task:
         self._began.append(group)

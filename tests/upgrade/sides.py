@@ -110,4 +110,7 @@ class Sides:
             side.kill()
 
 
+CALL = (7, ["a", "é"], {"b": 1.5, "a": [None, True, {"ß": "ü"}], "": 10**15})
+"""Arguments for the typed task, of each kind that JSON has; the keys are not in order."""
+
 TODAY = Path(sys.executable)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.servers import wait_for
 from tests.upgrade.queue import Queue
-from tests.upgrade.sides import RefusedError, Side
+from tests.upgrade.sides import CALL, RefusedError, Side
 
 HOUR_S = 3600
 
@@ -16,9 +16,9 @@ def test_a_lock_holds_against_the_other_version(before: Side, after: Side) -> No
 
 
 def test_a_lock_of_a_typed_call_holds_against_the_other_version(before: Side, after: Side) -> None:
-    before.call(7, words=["a", "é"], at="night", unique=HOUR_S)
+    before.call(*CALL, unique=HOUR_S)
     with pytest.raises(RefusedError, match="DuplicateTaskError"):
-        after.call(7, words=["a", "é"], at="night", unique=HOUR_S)
+        after.call(*CALL, unique=HOUR_S)
 
 
 def test_a_lock_of_a_row_that_was_relayed_holds_against_the_other_version(

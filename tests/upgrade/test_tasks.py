@@ -1,8 +1,10 @@
 """What one version enqueues or began, the other goes on with."""
 
+import json
+
 from tests.servers import wait_for
 from tests.upgrade.queue import Queue
-from tests.upgrade.sides import Side
+from tests.upgrade.sides import CALL, Side
 
 HOUR_S = 3600
 
@@ -79,16 +81,17 @@ def test_a_task_of_a_type_that_one_version_does_not_know_is_done_by_the_other(
 
 
 def test_a_typed_call_is_done_by_the_other_version(before: Side, after: Side) -> None:
-    task_id = before.call(7, words=["a", "b"])
+    task_id = before.call(*CALL)
     after.work_typed()
     wait_for(lambda: after.ids("completed") == [task_id], "the task to be done")
-    assert after.texts() == ["7 a-b noon"]
+    [text] = after.texts()
+    assert json.loads(text) == {"number": 7, "words": CALL[1], "more": CALL[2], "at": None}
 
 
 def test_a_result_is_read_by_the_other_version(before: Side, after: Side) -> None:
-    task_id = before.call(7, words=["a", "b"], at="night")
+    task_id = before.call(*CALL, "night")
     before.work_typed()
-    assert after.result(task_id) == '"7 at night"'
+    assert json.loads(after.result(task_id)) == json.loads(before.texts()[0])
 
 
 def test_a_waiting_result_is_told_by_the_other_version(before: Side, after: Side) -> None:
