@@ -67,6 +67,19 @@ async def test_a_worker_whose_last_slot_hangs_says_that_it_takes_no_task(
     assert "slots held so: 1 of 1, so no task is taken" in over.getMessage()
 
 
+async def test_a_worker_whose_last_thread_hangs_says_that_it_calls_no_plain_function(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, threads=1).running(hanging):
+        await wait_until(lambda: OVER in caplog.text)
+        hanging.let_go()
+    [over] = [record for record in caplog.records if OVER in record.getMessage()]
+    assert over.levelno == logging.ERROR
+    assert "slots held so: 1 of 2, so no plain function is called" in over.getMessage()
+
+
 async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture, queue: QueueView
 ) -> None:

@@ -13,6 +13,7 @@ from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
 from pyasynq.clock import Clock
 from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.server import heartbeater
 from pyasynq.settle import Verdict
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
@@ -268,6 +269,39 @@ async def test_a_running_task_is_shown_with_its_worker(
     assert (worker.task_id, worker.task_type, worker.queue) == (info.id, "t", "default")
     assert (worker.server_id, worker.task_payload) == ("me", b"p" * 4096)
     assert worker.deadline.ToDatetime(task.deadline.tzinfo) == task.deadline
+
+
+async def test_of_many_running_tasks_the_oldest_are_shown_and_all_are_counted(
+    client: Client, redis_url: str, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeater, "MOST_SHOWN", 2)
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        for number in (1, 2, 3):
+            await client.enqueue(Task("t", task_id=str(number)))
+            await handler.began(number)
+        await crew_of(server).heartbeater.step()
+        [workers] = await records(r, "asynq:workers:*")
+        [shown] = await records(r, "asynq:servers:*")
+        assert sorted(await r.hkeys(workers)) == [b"1", b"2"]
+        info = ServerInfo.FromString(cast("bytes", await r.get(shown)))
+        handler.release()
+    assert info.active_worker_count == 3
+
+
+async def test_of_the_payloads_of_many_running_tasks_less_is_shown(
+    client: Client, redis_url: str, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeater, "SHOWN_PAYLOADS", 100)
+    await client.enqueue_many([Task("t", b"p" * 5000, task_id="1"), Task("t", task_id="2")])
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.began(2)
+        await crew_of(server).heartbeater.step()
+        [key] = await records(r, "asynq:workers:*")
+        worker = WorkerInfo.FromString(cast("bytes", await r.hget(key, "1")))
+        handler.release()
+    assert worker.task_payload == b"p" * 50
 
 
 async def test_a_finished_task_is_shown_no_more(client: Client, redis_url: str, r: Redis) -> None:

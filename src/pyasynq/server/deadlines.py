@@ -24,11 +24,12 @@ TO_END_S: Final = 1.0
 class Deadlines:
     """Tells runs to stop at their deadline, or when their lease is over."""
 
-    def __init__(self, runs: Collection[Run], clock: Clock, *, slots: int) -> None:
-        """Watch *runs*, which change, and of which there can be as many as *slots*."""
+    def __init__(self, runs: Collection[Run], clock: Clock, *, slots: int, threads: int) -> None:
+        """Watch *runs*: *slots* at once at most, and of plain functions as many as *threads*."""
         self._runs = runs
         self._clock = clock
         self._slots = slots
+        self._threads = threads
         self._hung: set[Run] = set()
         self._earliest = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +91,7 @@ class Deadlines:
             "catches its cancellation" if thread is None else "runs on: a thread cannot be stopped"
         )
         log.log(
-            logging.ERROR if len(self._hung) >= self._slots else logging.WARNING,
+            logging.ERROR if self._none_left() else logging.WARNING,
             "the time of %s is over, but its handler %s; the task has failed, and keeps its slot "
             "until that ends; %s%s",
             run,
@@ -99,7 +100,12 @@ class Deadlines:
             f"\n{stack_of(thread)}" if thread is not None else "",
         )
 
+    def _none_left(self) -> str:
+        """Say what cannot go on, for want of slots or threads; nothing if there are some."""
+        if len(self._hung) >= self._slots:
+            return ", so no task is taken"
+        in_threads = sum(run.active.thread is not None for run in self._hung)
+        return ", so no plain function is called" if in_threads >= self._threads else ""
+
     def _held(self) -> str:
-        held = len(self._hung)
-        none_left = ", so no task is taken" if held >= self._slots else ""
-        return f"slots held so: {held} of {self._slots}{none_left}"
+        return f"slots held so: {len(self._hung)} of {self._slots}{self._none_left()}"

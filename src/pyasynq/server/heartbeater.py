@@ -11,7 +11,8 @@ Differs:
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from heapq import nsmallest
 from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,7 +28,13 @@ from pyasynq.server.slots import Run
 BEAT_S: Final = 5.0
 TTL_S: Final = 10
 SHOWN_PAYLOAD: Final = 4096
-"""Bytes of a running task's payload that inspectors see here; the task itself has all (D57)."""
+SHOWN_PAYLOADS: Final = 1024 * 1024
+"""Bytes of a running task's payload that inspectors see here, and of all of them together; the task
+itself has all (D57).
+"""
+
+MOST_SHOWN: Final = 1000
+"""Running tasks that inspectors see here, those that have run longest; all are counted."""
 
 
 class Holder(Protocol):
@@ -130,9 +137,13 @@ class Heartbeater(Actor):
         return None
 
     def _workers(self) -> Sequence[WorkerInfo]:
-        return [self._worker(run) for run in self._runner.runs]
+        runs: Collection[Run] = self._runner.runs
+        if len(runs) > MOST_SHOWN:
+            runs = nsmallest(MOST_SHOWN, runs, key=lambda run: run.lease.taken_at_s)
+        most = min(SHOWN_PAYLOAD, SHOWN_PAYLOADS // max(len(runs), 1))
+        return [self._worker(run, most) for run in runs]
 
-    def _worker(self, run: Run) -> WorkerInfo:
+    def _worker(self, run: Run, most: int) -> WorkerInfo:
         message = run.lease.message
         worker = WorkerInfo(
             host=self._info.host,
@@ -140,7 +151,7 @@ class Heartbeater(Actor):
             server_id=self._info.server_id,
             task_id=run.lease.id,
             task_type=message.type,
-            task_payload=message.payload[:SHOWN_PAYLOAD],
+            task_payload=message.payload[:most],
             queue=run.lease.queue,
             start_time=Timestamp(seconds=int(run.lease.taken_at_s)),
         )

@@ -97,7 +97,9 @@ class Processor:
         self._policy = config.policy()
         self._endings = Endings(config.clock)
         self._slots = Slots(config.concurrency)
-        self._deadlines = Deadlines(self.runs, config.clock, slots=config.concurrency)
+        self._deadlines = Deadlines(
+            self.runs, config.clock, slots=config.concurrency, threads=config.threads
+        )
         self._threads = Threads(
             config.threads,
             name=HANDLER_THREAD,

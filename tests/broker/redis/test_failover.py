@@ -21,7 +21,7 @@ from tests.server.handlers import Handler
 from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
 
-READS = {"groups", "look", "memory", "page", "shown", "staged", "task"}
+READS = {"groups", "look", "memory", "page", "shown", "staged", "task", "workers"}
 """What only shows people how things stand, or stood a moment ago."""
 
 WITHOUT_FILES = {"repl_diskless_sync": "yes", "repl_diskless_sync_delay": "0"}

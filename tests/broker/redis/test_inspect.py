@@ -7,8 +7,11 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import Lease, Place, Removed
-from pyasynq.broker.redis import RedisBroker, inspect
+from pyasynq.broker.redis import RedisBroker, inspect, scripts
+from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.scripts import MAX_BYTES, Call
 from pyasynq.errors import BrokerError
+from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.settle import Verdict
 from pyasynq.states import Order, TaskState
 from tests.broker.making import (
@@ -264,3 +267,35 @@ async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) 
 
 async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
     assert await broker.inspecting.nodes("q") == []
+
+
+async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ServerInfo(host="h", pid=1, server_id="s")
+    workers = [
+        WorkerInfo(server_id="s", task_id=str(n), task_payload=bytes(MAX_BYTES // 2))
+        for n in range(5)
+    ]
+    await broker.registry.write_server(server, workers, ttl_s=10)
+    calls: list[Call] = []
+    run = scripts.run
+
+    async def counted(driver: Driver, call: Call) -> object:
+        calls.append(call)
+        return await run(driver, call)
+
+    monkeypatch.setattr(scripts, "run", counted)
+    (info,) = await broker.inspecting.servers()
+    assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
+    assert sum(call.script is scripts.workers for call in calls) == 3
+
+
+async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(
+    broker: RedisBroker, r: Redis
+) -> None:
+    server = ServerInfo(host="h", pid=1, server_id="s")
+    await broker.registry.write_server(server, [WorkerInfo(server_id="s", task_id="1")], ttl_s=10)
+    await r.hset("asynq:workers:{h:1:s}", "bad", b"\xff")
+    (info,) = await broker.inspecting.servers()
+    assert [worker.task_id for worker in info.active_workers] == ["1"]

@@ -204,6 +204,13 @@ def test_a_call_carries_a_bounded_number_of_tasks() -> None:
     assert [len(places) for places in scripts.batches(many)] == [MAX_TASKS, MAX_TASKS, 1]
 
 
+def test_a_call_without_a_batch_carries_its_message() -> None:
+    call = scripts.update(
+        task="t", id="1", state="retry", message=b"12345", revised=b"678", lock="", new_lock=""
+    )
+    assert call.size == 8
+
+
 def test_a_call_carries_bounded_bytes_and_one_task_at_least() -> None:
     sizes = [MAX_BYTES - 1, 1, 3 * MAX_BYTES, 1]
     assert scripts.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]

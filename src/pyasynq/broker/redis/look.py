@@ -12,7 +12,7 @@ from pyasynq import message as wire
 from pyasynq.broker.inspecting import Found, Place, Spot
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
-from pyasynq.broker.redis.records import read_id, read_message, written
+from pyasynq.broker.redis.records import read_id, read_message, sent_id, written
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
 from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
@@ -183,10 +183,9 @@ class RedisLook:
             Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
         """
         workers: dict[str, list[WorkerInfo]] = {}
-        for records in await self._each("HVALS", await self._living(keys.WORKERS)):
-            for data in cast("list[bytes]", records):
-                if (worker := _read(wire.WorkerInfo, data)) is not None:
-                    workers.setdefault(worker.server_id, []).append(_worker_info(worker))
+        for key in await self._living(keys.WORKERS):
+            for worker in await self._workers(key):
+                workers.setdefault(worker.server_id, []).append(_worker_info(worker))
         records = await self._each("GET", await self._living(keys.SERVERS))
         servers = [
             _server_info(server, workers.get(server.server_id, []))
@@ -347,6 +346,19 @@ class RedisLook:
             commands = [(command, name) for name in names[at : at + MAX_SHARES]]
             answers += await execute_all(self._driver, commands)
         return answers
+
+    async def _workers(self, key: str) -> list[wire.WorkerInfo]:
+        """Return what runs on one server, read in steps; what ends meanwhile is left out."""
+        ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
+        found: list[wire.WorkerInfo] = []
+        while ids:
+            each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
+            call = scripts.workers(each, workers=key, budget=MAX_BYTES)
+            records = cast("list[bytes | None]", await scripts.run(self._driver, call))
+            workers = [_read(wire.WorkerInfo, record) for record in records]
+            found += [worker for worker in workers if worker is not None]
+            ids = ids[len(records) :]
+        return found
 
     async def _living(self, index: str) -> list[str]:
         names = await scripts.run(self._driver, scripts.living(index=index))

@@ -125,7 +125,8 @@ class Script:
         arguments: list[Word] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
         if not self.each:
-            return Call(self, arguments, cast("int", values.get("budget", 0)))
+            carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
+            return Call(self, arguments, cast("int", values.get("budget", carried)))
         packed = _pack(each)
         arguments.append(packed)
         return Call(self, arguments, len(packed))
@@ -343,6 +344,7 @@ shelve = Script("shelve")
 delete = Script("delete")
 update = Script("update")
 reschedule = Script("reschedule")
+workers = Script("workers", repeatable=True)
 living = Script("living", repeatable=True)
 close = Script("close")
 orphans = Script("orphans")

@@ -16,13 +16,14 @@
 --   itself, so that a broken one hides no other (D27)
 
 redis.call("ZREM", lease, "")  -- a replica refuses: its leases may be old
-local reply, left = {}, tonumber(budget)
+local reply, left, ghosts = {}, tonumber(budget), 0
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do
   local id, lease_end = over[n], over[n + 1]
   local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "owner", "crashes", "to_begin")
   local ours = fields[2] and fields[2]:sub(-#lease_end - 1) == stamp("", lease_end)
   if not fields[1] then
+    ghosts = ghosts + 1  -- few in one call: each is looked for in all of active
     redis.call("LREM", active, 0, id)
     redis.call("ZREM", lease, id)
   elseif ours or tonumber(lease_end) <= now_s - margin_s then
@@ -32,7 +33,7 @@ for n = 1, #over, 2 do
     reply[#reply + 1] = begun and whole(fields[3]) or -1
     left = left - #fields[1]
   end
-  if #reply >= limit * 3 or left <= 0 then
+  if #reply >= limit * 3 or left <= 0 or ghosts >= tonumber(limit) then
     break
   end
 end
