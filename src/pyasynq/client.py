@@ -385,7 +385,7 @@ class SyncClient:
         with self._lock:
             closed, self._closed = self._closed, True
         if not closed and self._thread is not None:
-            self._thread.close(self._client.aclose)
+            self._thread.close()
 
     aclose = close
 
@@ -414,7 +414,7 @@ class SyncClient:
         if self._thread is None or not self._thread.alive:
             if self._thread is not None:
                 self._client = self._make_client()
-            self._thread = LoopThread()
+            self._thread = LoopThread(self._client.aclose)
             weakref.finalize(self, self._thread.stop).atexit = False
         return self._thread
 

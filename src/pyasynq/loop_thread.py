@@ -45,14 +45,15 @@ _at_exit: "WeakSet[LoopThread]" = WeakSet()
 class LoopThread:
     """Runs an event loop until it is closed. It does not come along into a forked child."""
 
-    def __init__(self) -> None:
-        """Begin.
+    def __init__(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin; what *last* returns is awaited in the end, however the thread ends.
 
         Raises:
             ThreadError: If there are no threads here.
         """
         self._pid = os.getpid()
         self._runs = True
+        self._last = last
         self._calls: set[concurrent.futures.Future[Any]] = set()
         self._made: concurrent.futures.Future[asyncio.AbstractEventLoop] = (
             concurrent.futures.Future()
@@ -98,18 +99,15 @@ class LoopThread:
         finally:
             self._calls.discard(answer)
 
-    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """End once all calls are answered, and what *last* returns was awaited."""
+    def close(self) -> None:
+        """End once all calls are answered."""
         if not self.alive or sys.is_finalizing():
             return
         for call in self._calls.copy():
             while not call.done() and self.alive:
                 concurrent.futures.wait([call], LOOK_S)
-        try:
-            self.wait(self.send(last()))
-        finally:
-            self.stop()
-            self._thread.join()
+        self.stop()
+        self._thread.join()
 
     def stop(self) -> None:
         """End soon."""
@@ -141,17 +139,18 @@ class LoopThread:
             loop.run_forever()
         finally:
             self._runs = False
-            _cancel_all(loop)
+            loop.run_until_complete(_over(self._last()))
             loop.close()
 
 
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left in *loop*, so that who waits for it is told."""
-    left = asyncio.all_tasks(loop)
+async def _over(last: Coroutine[Any, Any, None]) -> None:
+    """Cancel what is left in the loop, so that who waits for it is told; then await *last*."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
     for job in left:
         job.cancel()
     if left:
-        loop.run_until_complete(asyncio.wait(left, timeout=LOOK_S))
+        await asyncio.wait(left, timeout=LOOK_S)
+    await last
 
 
 def check_threads() -> None:
