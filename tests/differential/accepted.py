@@ -82,6 +82,7 @@ ACCEPTED: Final = (
     ),
     Accepted(number="D56", rules=[inspector.unknown_queues_cannot_be_paused]),
     Accepted(number="D66", rules=[core.a_recovered_task_has_crashed_a_worker], keeps="go"),
+    Accepted(number="D70", rules=[core.a_task_past_its_deadline_is_archived]),
 )
 
 

@@ -24,7 +24,7 @@ from tests.differential.evidence import (
     task_of,
 )
 from tests.differential.operations import Choices, Enqueue
-from tests.differential.snapshot import EXPIRY, MEMBER, Instant
+from tests.differential.snapshot import EXPIRY, MEMBER, Atom, Instant
 
 
 def due_times_are_rounded_up(case: Case, difference: Difference) -> bool:
@@ -192,6 +192,36 @@ def a_result_is_cleared_when_the_task_is_taken(case: Case, difference: Differenc
         and task_of(difference) in pending[len(pending) - case.operation.count :]
         and difference.go == case.before.field(difference.key, "result")
     )
+
+
+def a_task_past_its_deadline_is_archived(case: Case, difference: Difference) -> bool:
+    if not isinstance(case.operation, ops.Working):
+        return False
+    go, python = difference.go, difference.python
+    queue, container = parsed(difference.key)
+    part = difference.part.removeprefix("msg.")
+    if container in {"retry", "archived"}:
+        is_its = only_go(difference) if container == "retry" else only_python(difference)
+        return is_its and _is_past_its_deadline(case, f"asynq:{{{queue}}}:t:{part}")
+    if difference.key == "answer":
+        return part.startswith("failed.") and _is_passed(go, python)
+    if task_of(difference) is None or not _is_past_its_deadline(case, difference.key):
+        return False
+    retried = case.before.message(difference.key).retried
+    return (
+        (part == "state" and (go, python) == (b"retry", b"archived"))
+        or (part == "retried" and (go, python) == (retried + 1, retried or NOTHING))
+        or (part == "error_msg" and _is_passed(go, python))
+    )
+
+
+def _is_past_its_deadline(case: Case, key: str) -> bool:
+    return key in case.before.keys and 0 < case.before.message(key).deadline <= case.started_s
+
+
+def _is_passed(go: Atom, python: Atom) -> bool:
+    passed = f"{go} before the task began: it was to end by "
+    return go == "context deadline exceeded" and str(python).startswith(passed)
 
 
 def fractions_of_seconds_are_rounded_up(case: Case, difference: Difference) -> bool:

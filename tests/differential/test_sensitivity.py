@@ -154,6 +154,7 @@ TAKEN_AGAIN = [
     ops.Crash(queue="a", count=1, concurrency=1),
 ]
 EMPTIED = [*COMPLETED, ops.DeleteQueue(queue="a", force=True)]
+PASSED = [an_enqueue(max_retry=3, deadline=1), a_run("ok")]
 CHANGED = [
     an_enqueue(unique=HOUR_S, process_in=HOUR_S),
     ops.UpdatePayload(queue="a", id="1", payload=b"y"),
@@ -170,6 +171,7 @@ CHANGED = [
         RECOVERED,
         TAKEN_AGAIN,
         EMPTIED,
+        PASSED,
         CHANGED,
     ],
 )
@@ -192,6 +194,8 @@ async def test_what_an_entry_says_is_accepted(
         pytest.param(TAKEN_AGAIN, lambda r: r.hset(TASK, "result", "x"), id="D38: a new result"),
         pytest.param(TAKEN, lambda r: r.hset(TASK, "owner", "x@9"), id="D29: another lease"),
         pytest.param(EMPTIED, lambda r: r.set(f"{A}processed", 1), id="D23: a key that stays"),
+        pytest.param(PASSED, lambda r: r.zadd(f"{A}archived", {"2": 1}), id="D70: another task"),
+        pytest.param(PASSED, lambda r: r.hset(TASK, "state", "completed"), id="D70: another state"),
         pytest.param(CHANGED, lambda r: r.set(LOCK, "1"), id="D54: the old lock stays"),
         pytest.param(LATER, lambda r: r.zincrby(f"{A}scheduled", 3, "1"), id="D2: too late"),
         pytest.param(UNIQUE, lambda r: r.expire(LOCK, HOUR_S + 2), id="D13: too long"),
