@@ -15,7 +15,7 @@ from pyasynq.clock import Clock
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError
 from pyasynq.loggers import get_logger
-from pyasynq.threads import is_interrupted
+from pyasynq.threads import is_ordered
 from pyasynq.turns import Turns
 
 log = get_logger("pyasynq.actor")
@@ -182,7 +182,7 @@ async def kept(actor: Running) -> None:
         try:
             return await actor.run()
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_interrupted():
+            if is_ordered(error):
                 raise
             log.exception("the %s crashed; it starts again", actor.name)
             await asyncio.sleep(backoff.next_s())

@@ -6,7 +6,7 @@ from types import CodeType, FrameType
 from typing import Final, TypeVar
 
 from pyasynq.loggers import enable_loggers, get_logger
-from pyasynq.threads import called, is_interrupted
+from pyasynq.threads import called, is_ordered
 
 log = get_logger("pyasynq.callbacks")
 
@@ -37,8 +37,8 @@ class Callbacks:
             await called(self._threads, function, *told)
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException:
-            if is_interrupted():
+        except BaseException as error:
+            if is_ordered(error):
                 raise
             enable_loggers()  # it may have configured logging, too
             log.exception("%s failed for %r", role, told[0])

@@ -29,10 +29,10 @@ async def called(threads: Executor, function: Callable[..., object], *args: obje
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def is_interrupted() -> bool:
-    """Tell whether a cancellation is ours, and not one that the user's function made."""
+def is_ordered(error: BaseException) -> bool:
+    """Tell whether *error* is a cancellation of who runs here, and not one that a function made."""
     job = asyncio.current_task()
-    return job is not None and job.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and job is not None and job.cancelling() > 0
 
 
 class Threads:

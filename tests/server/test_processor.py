@@ -465,6 +465,33 @@ async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
     assert f"on_error failed for <ActiveTask 't' {info.id} in 'default'>" in caplog.text
 
 
+async def test_an_on_error_that_raises_after_a_timeout_frees_its_slot(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1), max_retry=0)
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        raise ValueError
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(held=True))
+    assert await queue.ids("archived") == [info.id]
+
+
+async def test_an_on_error_that_raises_when_it_is_told_to_stop_frees_its_slot(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1), max_retry=0)
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert await queue.ids("archived") == [info.id]
+
+
 async def test_a_plain_on_error_sees_its_task_and_holds_up_no_other_handler(
     client: Client, redis_url: str
 ) -> None:

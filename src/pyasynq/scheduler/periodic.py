@@ -22,7 +22,7 @@ from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
-from pyasynq.threads import called, is_interrupted
+from pyasynq.threads import called, is_ordered
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -71,8 +71,8 @@ class Syncer(Actor):
             wanted = await self._ask()
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException:
-            if is_interrupted():
+        except BaseException as error:
+            if is_ordered(error):
                 raise
             enable_loggers()  # it may have configured logging, too
             log.exception("the provider of periodic tasks failed; the entries stay as they are")

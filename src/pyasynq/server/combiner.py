@@ -26,7 +26,7 @@ from pyasynq.loggers import get_logger
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.task import Task
-from pyasynq.threads import called, is_interrupted
+from pyasynq.threads import called, is_ordered
 
 log = get_logger("pyasynq.server")
 
@@ -101,7 +101,7 @@ class Combiner:
         except (Exception, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
-            if is_interrupted():
+            if is_ordered(error):
                 raise
             msg = f"the group aggregator raised {error!r}"
             raise RuntimeError(msg) from error

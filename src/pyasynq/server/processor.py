@@ -39,7 +39,7 @@ from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
-from pyasynq.threads import Threads, is_interrupted
+from pyasynq.threads import Threads, is_ordered
 
 log = get_logger("pyasynq.server")
 
@@ -133,8 +133,8 @@ class Processor:
                     if not self.wakeups.failing():
                         self._emptied.set()
                     await self.wakeups.rung()
-        except asyncio.CancelledError:
-            if is_interrupted():  # else it is a crash, after which `kept` has us go on
+        except asyncio.CancelledError as error:
+            if is_ordered(error):  # else it is a crash, after which `kept` has us go on
                 self._stopping = True
             raise
 
