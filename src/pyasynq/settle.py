@@ -6,7 +6,7 @@ Pure: `settle` turns what happened into a `Verdict`; the broker has one script f
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,8 @@ from pyasynq.errors import (
 )
 from pyasynq.message import TaskMessage, revised
 from pyasynq.options import LATEST, LONGEST
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -225,14 +227,14 @@ def _after(now: datetime, delay: timedelta) -> datetime:
     return now + min(delay, LATEST - now)
 
 
-def errors_in(error: Exception) -> Sequence[Exception]:
+def errors_in(error: E) -> Sequence[E]:
     """Return the errors that *error* consists of: itself, or what a group and its groups hold."""
-    found: list[Exception] = []
+    found: list[E] = []
     left = [error]
     while left:
         one = left.pop()
-        if isinstance(one, ExceptionGroup):
-            left += reversed(cast("ExceptionGroup[Exception]", one).exceptions)
+        if isinstance(one, BaseExceptionGroup):
+            left += reversed(cast("Sequence[E]", one.exceptions))
         else:
             found.append(one)
     return found
@@ -310,5 +312,5 @@ def _group_text(group: ExceptionGroup[Exception]) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the text is the user's code
+    except BaseException:  # noqa: BLE001 - the user's code, and exit() must not end the worker
         return "it cannot say what it is"

@@ -48,6 +48,17 @@ class UnprintableError(Exception):
         raise RuntimeError(msg)
 
 
+class Unspeakable(BaseException):
+    def __repr__(self) -> str:
+        msg = "no text"
+        raise RuntimeError(msg)
+
+
+class ExitingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
 # -- success ---------------------------------------------------------------------------------------
 
 
@@ -210,6 +221,45 @@ async def test_an_error_that_cannot_be_printed_is_a_failure_as_well(
     info = await client.enqueue(Task("t"))
     await work_off(Server(redis_url, burst=True), Handler(UnprintableError()))
     assert await queue.ids("retry") == [info.id]
+
+
+class Bare(RetryIn):
+    """A signal whose author forgot to call the base class."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def nested(error: BaseException, levels: int) -> BaseException:
+    """Return *error* in so many groups."""
+    for _ in range(levels):
+        error = BaseExceptionGroup("g", [error])
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (nested(ValueError("leaf"), 3000), "g: ValueError: leaf"),
+        (nested(Odd("panic"), 3000), "g: RuntimeError: the handler raised Odd('panic')"),
+        (Unspeakable(), "RuntimeError: the handler raised a Unspeakable"),
+        (SystemExit(Unspeakable()), "RuntimeError: the handler called exit(a Unspeakable)"),
+        (ExitingError(), "ExitingError: it cannot say what it is"),
+        (
+            Bare(),
+            "RuntimeError: the handler raised a Bare that cannot be used: "
+            "AttributeError: 'Bare' object has no attribute 'delay'",
+        ),
+    ],
+    ids=["deep", "deep and odd", "no repr", "no code", "exits", "no delay"],
+)
+async def test_an_error_that_cannot_be_dealt_with_holds_no_slot(
+    error: BaseException, text: str, client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True, concurrency=1), Handler(error))
+    assert await queue.ids("retry") == [info.id]
+    assert (await queue.message(info.id)).error_msg == text
 
 
 # -- signals ---------------------------------------------------------------------------------------

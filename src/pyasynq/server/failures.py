@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final
+from typing import Final, cast
 
 from pyasynq.clock import Clock
 from pyasynq.errors import (
@@ -17,9 +17,11 @@ from pyasynq.errors import (
 )
 from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
-from pyasynq.settle import Archive, Retry, Verdict, decisive, error_text
+from pyasynq.settle import Archive, Retry, Verdict, decisive, error_text, errors_in
 
 log = get_logger("pyasynq.server")
+
+FAILED: Final = "%s, retried %d of %d: %s; %s"
 
 LONGEST_SHOWN: Final = 500
 """Characters of an error's text that a log line shows; the task in Redis has all."""
@@ -62,16 +64,11 @@ class Endings:
         message = run.lease.message
         level = self._level(message.type, error, verdict)
         traced = level >= logging.ERROR or log.isEnabledFor(logging.DEBUG)
-        log.log(
-            level,
-            "%s, retried %d of %d: %s; %s",
-            run,
-            message.retried,
-            message.retry,
-            _shown(error),
-            _fate(verdict, now),
-            exc_info=error if traced else None,
-        )
+        told = (run, message.retried, message.retry, _shown(error), _fate(verdict, now))
+        try:
+            log.log(level, FAILED, *told, exc_info=error if traced else None)
+        except RecursionError:  # Python cannot show a group of so many levels
+            log.log(level, FAILED, *told, exc_info=decisive(message.type, error))
 
     def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
         match decisive(type, error), verdict:
@@ -110,27 +107,59 @@ def _line(error: BaseException) -> tuple[str, int] | None:
 
 def as_exception(error: BaseException) -> Exception:
     """Return what a handler raised as something that a task can fail with."""
+    if isinstance(error, Exception):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        held = [_as_exception(one) for one in errors_in(group)]
+        return ExceptionGroup(group.message, held).with_traceback(error.__traceback__)
+    return _as_exception(error)
+
+
+def _as_exception(error: BaseException) -> Exception:
     match error:
         case Exception():
             return error
-        case BaseExceptionGroup():
-            held = [as_exception(one) for one in error.exceptions]
-            return ExceptionGroup(error.message, held).with_traceback(error.__traceback__)
         case SystemExit():
-            failure = RuntimeError(f"the handler called exit({error.code!r})")
+            failure = RuntimeError(f"the handler called exit({_repr(error.code)})")
         case asyncio.CancelledError():
             failure = RuntimeError("the handler raised CancelledError, though nobody stopped it")
         case _:
-            failure = RuntimeError(f"the handler raised {error!r}")
+            failure = RuntimeError(f"the handler raised {_repr(error)}")
     failure.__cause__ = error
     return failure
 
 
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except BaseException:  # noqa: BLE001 - the user's code, and exit() must not end the worker
+        return f"a {type(value).__name__}"
+
+
+def checked(type: str, error: Exception) -> Exception:
+    """Return *error*, or another if that has no answer to what a task of *type* is settled by.
+
+    A class of the user's may lack what its base has, the delay of a `RetryIn` for instance.
+    """
+    try:
+        for one in errors_in(error):
+            if isinstance(one, RetryIn | Snooze):
+                _ = one.delay + timedelta(0)
+        decisive(type, error)
+    except Exception as broken:  # noqa: BLE001 - whatever the user's code raises
+        failure = RuntimeError(
+            f"the handler raised a {error.__class__.__name__} that cannot be used: "
+            f"{error_text(broken)}"
+        )
+        failure.__cause__ = broken
+        return failure
+    return error
+
+
 def is_cancellation(error: BaseException) -> bool:
     """Return whether *error* is a cancellation, or a group of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(asyncio.CancelledError)[1] is None
-    return isinstance(error, asyncio.CancelledError)
+    return all(isinstance(one, asyncio.CancelledError) for one in errors_in(error))
 
 
 def _shown(error: Exception) -> str:

@@ -33,7 +33,7 @@ from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import Endings, as_exception, is_cancellation
+from pyasynq.server.failures import Endings, as_exception, checked, is_cancellation
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
@@ -281,7 +281,7 @@ class Processor:
             if is_cancellation(error):
                 await self._learn_why(run)
             if run.stop is None or not is_cancellation(error):
-                return as_exception(error)
+                return checked(run.lease.message.type, as_exception(error))
             stopped = _stop_error(run)
             stopped.__cause__ = error  # its traceback shows where the handler was
             return stopped
