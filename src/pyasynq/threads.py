@@ -70,7 +70,11 @@ class Threads:
 
     def call(self, call: Callable[[], object]) -> asyncio.Future[object]:
         """Have *call* made in the thread that was acquired, which is free once it returns."""
-        running = submit(self._executor, call)
+        try:
+            running = submit(self._executor, call)
+        except BaseException:
+            self._free.release()
+            raise
         running.add_done_callback(lambda _: self._free.release())
         return running
 
@@ -80,10 +84,27 @@ class Threads:
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:
-    """Have *call* made in one of *threads*, with the context variables that hold here."""
-    context = contextvars.copy_context()
-    loop = asyncio.get_running_loop()
-    return loop.run_in_executor(threads, lambda: context.run(_without_stop, call))
+    """Have *call* made in one of *threads*, with the context variables that hold here.
+
+    Raises:
+        RuntimeError: If the system gives no more threads; *call* is not made then.
+    """
+    work = _Work(call)
+    try:
+        return asyncio.get_running_loop().run_in_executor(threads, work)
+    except BaseException:
+        work.wanted = False  # it waits in the executor all the same, for the next thread
+        raise
+
+
+class _Work:
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.wanted = True
+        self._call = call
+        self._context = contextvars.copy_context()
+
+    def __call__(self) -> object:
+        return self._context.run(_without_stop, self._call) if self.wanted else None
 
 
 def _without_stop(call: Callable[[], object]) -> object:

@@ -172,5 +172,28 @@ async def test_a_thread_is_free_again_after_a_plain_function_has_failed(
     assert len(ran) == 5
 
 
+async def test_a_thread_that_the_system_refuses_costs_its_task_one_try_and_no_other(
+    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    start = threading.Thread.start
+    refusals = iter(range(2))
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("pyasynq-handler") and next(refusals, None) is not None:
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    def handle(task: ActiveTask) -> None:
+        ran.append(task.id)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    await client.enqueue_many([Task("t", task_id=f"{number}") for number in range(5)])
+    await work_off(Server(redis_url, threads=1, burst=True), handle)
+    assert len(ran) == 3
+    assert {*ran, *await queue.ids("retry")} == {"0", "1", "2", "3", "4"}
+
+
 async def _has(queue: QueueView, task_id: str) -> bool:
     return await queue.ids("retry") == [task_id] or await queue.ids("archived") == [task_id]
