@@ -136,7 +136,8 @@ def encode_result(type: str, value: object) -> bytes:
         SkipRetry: If it has none; the work is done, so the task must not run again.
     """
     try:
-        return _json(_ordered(value))
+        data = _json(value)
+        return data if _is_plain(value, data) else _json(_ordered(value))
     except Exception as error:
         reason = f"{type!r} is done, but its result cannot be stored: {_reason(error)}"
         raise SkipRetry(reason) from error
@@ -283,6 +284,17 @@ def _reason(error: Exception) -> str:
 
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value, enc_hook=dump)
+
+
+def _is_plain(value: object, data: bytes) -> bool:
+    """Tell whether *value*, which is *data* in JSON, is of JSON's own types, and so holds no set.
+
+    To read it again costs much less than to look at each of its parts.
+    """
+    try:
+        return same({"": value}, {"": msgspec.json.decode(data)})
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _ordered(value: T) -> T:
