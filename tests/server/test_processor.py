@@ -29,6 +29,7 @@ from pyasynq import (
     current_task,
 )
 from pyasynq.broker import Lease, Taken, connect
+from pyasynq.server import deadlines
 from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
@@ -513,6 +514,25 @@ async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
     await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert await queue.ids("retry") == [info.id]
     assert f"on_error failed for <ActiveTask 't' {info.id} in 'default'>" in caplog.text
+
+
+async def test_an_on_error_that_is_slow_to_stop_is_not_taken_for_its_handler(
+    client: Client,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(deadlines, "TO_END_S", 0.0)
+    await client.enqueue(Task("t"), timeout=timedelta(seconds=1), max_retry=0)
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+
+    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert "slots held so" not in caplog.text
 
 
 async def test_an_on_error_that_raises_after_a_timeout_frees_its_slot(

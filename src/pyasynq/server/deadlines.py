@@ -46,7 +46,7 @@ class Deadlines:
             self._set(at)
 
     def ended(self, run: Run) -> None:
-        """Note that the handler of *run*, which was told to stop, has ended."""
+        """Note that the handler of *run* has ended; what follows is not held against it."""
         run.ended = True
         if run in self._hung:
             self._hung.remove(run)

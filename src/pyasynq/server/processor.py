@@ -244,7 +244,7 @@ class Processor:
         error = await self._outcome(run)
         if log.disabled:  # by a configuration of logging that the handler made
             enable_loggers()
-        if run.stop is not None:
+        if run.stop is not None or error is not None:
             self._deadlines.ended(run)
         verdict = self._unknown_type(run.lease, error)
         if error is not None and not isinstance(verdict, Retry):

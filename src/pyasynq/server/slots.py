@@ -54,7 +54,7 @@ class Run:
         active: What its handler sees.
         job: The asyncio task of its handler.
         started: Its handler was called. A job cancelled before that would not even clean up.
-        ended: Its handler has ended after it was told to stop.
+        ended: Its handler has ended; not noted of one that did well in its time.
         stop: Why it was told to stop, or None.
     """
 
