@@ -474,6 +474,20 @@ async def test_an_is_failure_that_raises_is_logged_and_means_yes(
     assert "is_failure failed" in caplog.text
 
 
+async def test_an_is_failure_that_says_neither_yes_nor_no_is_logged_and_means_yes(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unsure:
+        def __bool__(self) -> bool:
+            raise ValueError
+
+    await client.enqueue(Task("t"))
+    server = Server(redis_url, burst=True, is_failure=lambda _error: Unsure())  # type: ignore[arg-type, return-value]
+    await work_off(server, Handler(ValueError("boom")))
+    assert await queue.count("failed") == 1
+    assert "is_failure failed" in caplog.text
+
+
 async def test_on_error_is_called_before_the_outcome_is_written(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:

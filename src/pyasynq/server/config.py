@@ -288,7 +288,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def _is_failure(self, error: Exception) -> bool:
         if self.is_failure is not None:
             try:
-                return self.is_failure(error)
+                return bool(self.is_failure(error))
             except KeyboardInterrupt:
                 raise
             except BaseException:  # exit() must not end the worker
