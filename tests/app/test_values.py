@@ -265,6 +265,14 @@ def test_what_json_has_another_type_for_may_be_sent(
     assert take.arguments(take.task(value)) == {"it": back}
 
 
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("day", [datetime(2026, 3, 29), datetime(2026, 10, 25)])  # noqa: DTZ001
+def test_a_time_of_the_night_in_which_a_zone_changes_may_be_sent(day: datetime, fold: int) -> None:
+    at = day.replace(hour=2, minute=30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin"))
+    take = taking(list[datetime])
+    assert take.arguments(take.task([at])) == {"it": [at.astimezone(UTC)]}
+
+
 def test_what_cannot_be_compared_may_be_sent() -> None:
     take = taking(Incomparable)
     back = take.arguments(take.task(Incomparable(1, (2, Decimal("NaN")))))["it"]

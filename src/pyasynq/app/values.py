@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, TypeGuard, TypeVar, cast, get_args
 
@@ -139,9 +140,21 @@ def _is_lost(given: object, back: object, *, typed: bool) -> bool:
 
 def _equal(one: object, other: object) -> bool:
     try:
-        return bool(one == other)
+        return bool(one == other) or _same_instant(one, other)
     except Exception:  # noqa: BLE001 - the users' own __eq__
         return False
+
+
+def _same_instant(one: object, other: object) -> bool:
+    """Tell whether both are one instant.
+
+    In the hour that a zone has twice, times of that zone equal those of no other.
+    """
+    if not isinstance(one, datetime) or not isinstance(other, datetime):
+        return False
+    if one.tzinfo is None or other.tzinfo is None:
+        return False
+    return one.astimezone(UTC) == other.astimezone(UTC)
 
 
 def _fields(value: object) -> dict[str, bool]:
