@@ -176,10 +176,9 @@ def a_recovered_task_has_crashed_a_worker(case: Case, difference: Difference) ->
     if not isinstance(case.operation, ops.Maintain) or case.operation.what != "recover":
         return False
     return (
-        difference.part == "crashes"
+        (difference.part, difference.python) in {("crashes", b"1"), ("owner", b"")}
         and task_of(difference) in case.before.members(f"asynq:{{{case.operation.queue}}}:active")
-        and only_python(difference)
-        and difference.python == b"1"
+        and (difference.part == "owner" or only_python(difference))
     )
 
 

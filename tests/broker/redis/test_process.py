@@ -325,7 +325,7 @@ async def test_a_past_that_makes_no_sense_is_none(
     value: str, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
-    await r.hset(task_key(), mapping={"crashes": value, "unknown_since": value})
+    await r.hset(task_key(), mapping={"owner": "", "crashes": value, "unknown_since": value})
     (lease,) = await take(broker)
     assert lease.crashes == 0
     assert lease.unknown_s is not None

@@ -40,16 +40,10 @@ for i = #ids, 1, -1 do
     break
   end
   local id = ids[i]
-  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "crashes", "unknown_since")
-  local message = fields[1]
+  local message = redis.pcall("HGET", task_prefix .. id, "msg")
   seen = seen + 1
-  if message and not known[id] then
+  if type(message) == "string" and not known[id] then
     known[id] = true
-    if fields[2] or fields[3] then
-      past[#past + 1] = #taken
-      past[#past + 1] = whole(fields[2])
-      past[#past + 1] = fields[3] and math.max(now_s - whole(fields[3]), 0) or -1
-    end
     left = left - #message
     taken[#taken + 1] = id
     members[#members + 1] = lease_ends
@@ -65,15 +59,12 @@ if #taken > 0 then
   redis.call("LPUSH", active, unpack(taken))
   redis.call("ZADD", lease, unpack(members))
   local holder = stamp(owner, lease_ends)
-  for _, id in ipairs(taken) do
+  for n, id in ipairs(taken) do
     local key = task_prefix .. id
-    redis.call("HSET", key, "state", "active", "owner", holder)
-    redis.call("HDEL", key, "pending_since", "result")
-  end
-  for n = 1, #past, 3 do
-    if past[n + 1] > 0 then
-      redis.call("HSETNX", task_prefix .. taken[past[n] + 1], "to_begin", owner)
+    if redis.call("HSET", key, "state", "active", "owner", holder) == 0 then
+      recall(past, n - 1, key, owner)
     end
+    redis.call("HDEL", key, "pending_since", "result")
   end
 end
 return reply

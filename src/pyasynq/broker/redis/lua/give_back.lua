@@ -1,6 +1,6 @@
 -- Put back what one taking took, because its answer was lost.
 --
--- USES clock held
+-- USES clock held past
 -- KEYS
 --   pending      list
 --   active       list
@@ -33,6 +33,6 @@ for _, id in ipairs(mine) do  -- the last to be put back is the first that was t
   redis.call("ZREM", lease, id)
   redis.call("RPUSH", pending, id)
   redis.call("HSET", task_prefix .. id, "state", "pending", "pending_since", now_ns)
-  redis.call("HDEL", task_prefix .. id, "owner")
+  leave(task_prefix .. id)
 end
 return { #ids, #mine }

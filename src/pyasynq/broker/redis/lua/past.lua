@@ -4,10 +4,37 @@
 -- that has crashed, until its handler is called: who died before that was not killed by it. That of
 -- a dead taking stays, so that a task is excused once, and what kills all who take it is given up.
 
+-- A task with a past keeps the field `owner`, empty while nobody holds it. So whoever takes the task
+-- learns without asking whether there is something to ask for.
+
 -- Return a field as a whole number, 0 if it is none that makes sense.
 local function whole(field)
   local number = tonumber(field or 0)
   return number and number > 0 and number < 1e12 and math.floor(number) or 0
+end
+
+-- Let go of a task, with all that it has been through.
+local function leave(key)
+  if redis.call("HEXISTS", key, "crashes") + redis.call("HEXISTS", key, "unknown_since") > 0 then
+    redis.call("HSET", key, "owner", "")
+  else
+    redis.call("HDEL", key, "owner")
+  end
+end
+
+-- Add to past what the task in this place has been through, if it has: its place, crashes, and
+-- seconds unknown or -1. Its handler has yet to begin.
+local function recall(past, place, key, owner)
+  local fields = redis.call("HMGET", key, "crashes", "unknown_since")
+  local crashes = whole(fields[1])
+  if crashes > 0 then
+    redis.call("HSETNX", key, "to_begin", owner)
+  end
+  if fields[1] or fields[2] then
+    past[#past + 1] = place
+    past[#past + 1] = crashes
+    past[#past + 1] = fields[2] and math.max(now_s - whole(fields[2]), 0) or -1
+  end
 end
 
 -- Forget all of it: the task has come to an end of its own.

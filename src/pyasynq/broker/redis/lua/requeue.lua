@@ -1,6 +1,6 @@
 -- Put tasks back at the head of their queue, as if they had not been taken.
 --
--- USES clock held
+-- USES clock held past
 -- KEYS
 --   active         list
 --   lease          zset
@@ -26,6 +26,6 @@ for n = #mine, 1, -1 do  -- the first of them is to run first
   local id = mine[n]
   redis.call("RPUSH", pending, id)
   redis.call("HSET", task_prefix .. id, "state", "pending", "pending_since", now_ns)
-  redis.call("HDEL", task_prefix .. id, "owner")
+  leave(task_prefix .. id)
 end
 return answers

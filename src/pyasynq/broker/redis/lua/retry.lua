@@ -42,10 +42,10 @@ for n, answer in ipairs(answers) do
     redis.call("HSET", key, "msg", each[i + 2], "state", "retry")
     forget(key)
     if each[i + 5] > 0 then
-      redis.call("HSET", key, "crashes", each[i + 5])
+      redis.call("HSET", key, "crashes", each[i + 5], "owner", "")
     end
     if since then
-      redis.call("HSET", key, "unknown_since", since > 0 and since or now_s)
+      redis.call("HSET", key, "unknown_since", since > 0 and since or now_s, "owner", "")
     end
     failures = failures + each[i + 4]
   end
