@@ -1,5 +1,7 @@
 """What every test can ask for: a Redis, empty at the start and looked through at the end."""
 
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 
@@ -11,6 +13,11 @@ from pyasynq.broker.redis import keys
 from tests.audit import strange_keys
 from tests.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
 from tests.waiting import Lapse
+
+# Many tests start programs of ours. Without a cache of compiled code, which some machines forbid,
+# half of such a start is compiling.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)

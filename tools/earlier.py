@@ -4,6 +4,7 @@ The environment borrows the packages of the one that runs this; only the library
 is the earlier one, and those packages that it had pinned otherwise. So it is made in a second.
 """
 
+import compileall
 import fcntl
 import importlib.metadata
 import io
@@ -74,6 +75,7 @@ def _make(home: Path, commit: str) -> None:
     with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, SOURCE))) as archive:
         archive.extractall(home, filter="data")
     (home / SOURCE).rename(packages / "pyasynq")
+    compileall.compile_dir(packages / "pyasynq", quiet=1)
     # A line of this file is a folder to import from, after this one; what makes the running
     # library importable there is a file of the same kind, and those are not read from it.
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")

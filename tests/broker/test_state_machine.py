@@ -514,5 +514,5 @@ def _state_of(container: str) -> str:
 def test_no_task_is_lost_and_none_is_in_two_places(redis_server: RedisServer) -> None:
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: Tasks(redis_server)),
-        settings=settings(max_examples=40, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
     )

@@ -1,5 +1,7 @@
 """What the tests share: servers, databases, and a service with doubles around it."""
 
+import os
+import sys
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +34,10 @@ from services.member.tests.doubles import (
 from services.member.tests.sites import served
 from tests.postgres import PostgresServer
 from tests.servers import RedisServer
+
+# As in tests/conftest.py: programs of ours start faster when their compiled code is kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("member", deadline=None)
