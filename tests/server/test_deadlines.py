@@ -94,6 +94,21 @@ async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
     assert (await queue.message("hung")).error_msg == "context deadline exceeded"
 
 
+async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, concurrency=1).running(hanging) as server:
+        await wait_until(lambda: OVER in caplog.text)
+        processor = crew_of(server).processor
+        processor.lose([*processor.leases()])
+        ended, _ = await asyncio.wait([run.job for run in processor.runs if run.job], timeout=0.1)
+        assert (ended, processor._slots.free) == (set(), 0)
+        hanging.let_go()
+        await wait_until(lambda: processor._slots.free)
+
+
 async def test_an_async_handler_that_catches_its_cancellation_is_named(
     client: Client,
     redis_url: str,

@@ -86,9 +86,12 @@ class Run:
 
     def tell(self, stop: Stop) -> None:
         """Tell the handler to stop; once, but again for a reason that leaves the task to others."""
-        if self.stop is None or (stop in LEAVING and self.stop not in LEAVING):
+        told = self.stop is not None
+        if not told or (stop in LEAVING and self.stop not in LEAVING):
             self.stop = stop
             self.active.cancelled = True
             self.active.overdue = stop is Stop.DEADLINE or self.active.overdue
-            if self.started and self.job is not None:
+            # Told again, it would no longer wait for the end of its thread.
+            waits_for_thread = told and self.active.thread is not None
+            if self.started and self.job is not None and not waits_for_thread:
                 self.job.cancel()
