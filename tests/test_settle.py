@@ -290,7 +290,7 @@ UNKNOWN = 'handler not found for task "t"'
 
 
 def not_found(message: TaskMessage, unknown_s: int, *, lot: float = 0) -> Verdict:
-    return unknown(message, NOT_FOUND, unknown_s, now=NOW, lot=lot)
+    return unknown(message, NOT_FOUND, unknown_s, crashes=0, now=NOW, lot=lot)
 
 
 def test_a_task_without_handler_waits_and_spends_no_retry() -> None:

@@ -174,7 +174,13 @@ def recover(
 
 
 def unknown(
-    message: TaskMessage, error: Exception, unknown_s: int, *, now: datetime, lot: float
+    message: TaskMessage,
+    error: Exception,
+    unknown_s: int,
+    *,
+    crashes: int,
+    now: datetime,
+    lot: float,
 ) -> Retry | Archive:
     """Return what becomes of *message*, whose type has no handler where it was taken.
 
@@ -182,6 +188,7 @@ def unknown(
         message: The task.
         error: What operators read.
         unknown_s: Seconds since it first found such a worker, and no other has run it since.
+        crashes: Workers that died with it, in a row; nothing has run it now that could end that.
         now: Current time, UTC.
         lot: From 0 to 1; keeps tasks apart that were put back together.
     """
@@ -191,7 +198,7 @@ def unknown(
         return Archive(message=message)
     wait_s = min(max(unknown_s, FIRST_UNKNOWN_S), MOST_UNKNOWN_S) * (1 - lot / 5)
     at = now + timedelta(seconds=min(wait_s, deadline_s - now_s))
-    return Retry(message=message, at=at, failed=False, unknown=True)
+    return Retry(message=message, at=at, failed=False, crashes=crashes, unknown=True)
 
 
 def is_suspect(message: TaskMessage, *, crashes: int, most: int) -> bool:

@@ -41,6 +41,13 @@ def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
     return registry.get_sample_value("pyasynq_tasks_total", labels)
 
 
+class Bare(RetryIn):
+    """A signal whose author forgot to call the base class."""
+
+    def __init__(self) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -50,6 +57,7 @@ def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
         (SkipRetry("no"), "archived"),
         (RevokeTask("no"), "revoked"),
         (Snooze(timedelta(hours=1)), "snoozed"),
+        (Bare(), "failed"),
         (PayloadError("t", "no"), "archived"),
         (PayloadError("another", "no"), "failed"),
         (ExceptionGroup("", [ValueError("no"), SkipRetry("no")]), "archived"),

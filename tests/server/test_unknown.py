@@ -70,6 +70,15 @@ async def test_since_when_a_task_is_unknown_is_kept_and_its_wait_grows(
     assert before + 230 < again_at < time.time() + 310
 
 
+async def test_crashes_are_remembered_where_nobody_knows_the_task(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await r.hset(queue.key(f"t:{info.id}"), mapping={"crashes": "2", "owner": ""})
+    await work(redis_url)
+    assert (await queue.fields(info.id))["crashes"] == "2"
+
+
 async def test_a_task_that_nobody_knew_for_a_day_is_archived_and_on_error_is_told(
     client: Client, redis_url: str, queue: QueueView, r: Redis
 ) -> None:

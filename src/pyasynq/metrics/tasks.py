@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from pyasynq.errors import HandlerNotFoundError, RevokeTask, Snooze
 from pyasynq.server import ActiveTask, AsyncHandler
-from pyasynq.server.failures import as_exception, is_cancellation
+from pyasynq.server.failures import as_exception, checked, is_cancellation
 from pyasynq.settle import decisive, is_final
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -112,7 +112,7 @@ class TaskMetrics:
 def _outcome(task: ActiveTask, error: BaseException) -> str:
     if task.cancelled and is_cancellation(error):
         return "stopped"
-    failure = as_exception(error)
+    failure = checked(task.type, as_exception(error))
     if is_final(task.type, failure):
         return "archived"
     match decisive(task.type, failure):

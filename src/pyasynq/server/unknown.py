@@ -35,8 +35,14 @@ class UnknownTypes:
         message = lease.message
         match decisive(message.type, error):
             case HandlerNotFoundError(type=message.type):
-                seconds = lease.unknown_s or 0
-                return unknown(message, error, seconds, now=now, lot=random.random())
+                return unknown(
+                    message,
+                    error,
+                    lease.unknown_s or 0,
+                    crashes=lease.crashes,
+                    now=now,
+                    lot=random.random(),
+                )
             case _:  # also of another type: of a task that the handler ran itself
                 return None
 
