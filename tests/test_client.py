@@ -238,7 +238,7 @@ async def test_the_text_of_a_refused_payload_shows_its_size_alone(redis_url: str
 
 
 async def test_what_is_no_task_is_refused(client: Client) -> None:
-    with pytest.raises(OptionError, match=r"^task must be a Task .*, got 'email'"):
+    with pytest.raises(OptionError, match=r"^task must be a Task \(.*: \.task\(…\)\), got 'email'"):
         await client.enqueue(cast("Task", "email"))
 
 

@@ -36,7 +36,7 @@ from pyasynq.options import (
     merge,
 )
 from pyasynq.states import TaskState
-from pyasynq.task import Task
+from pyasynq.task import Task, check_task
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -105,7 +105,7 @@ class Client:
         """
         if (home := self._elsewhere()) is not None:
             return await home.call(functools.partial(self.enqueue, task, **options))
-        _check_task(task)
+        check_task(task)
         (task_id,) = _random_ids(1)
         composed = self._composed(task, checked(options), task_id, self._clock.now())
         answer = await self._gathered.enqueue(composed.plan)
@@ -419,11 +419,6 @@ class SyncClient:
         return self._thread
 
 
-def _check_task(task: object) -> None:
-    if not isinstance(task, Task):
-        raise OptionError("task", task, "a Task (a typed task makes one: .task(…), or .enqueue(…))")
-
-
 def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
     if isinstance(info, TaskInfo):
         if queue not in {None, info.queue}:
@@ -440,7 +435,7 @@ def _checked_tasks(tasks: object) -> list[Task]:
         raise OptionError("tasks", tasks, "a list of Tasks (for one there is enqueue)")
     waiting = list(cast("Iterable[Task]", tasks))
     for task in waiting:
-        _check_task(task)
+        check_task(task)
     return waiting
 
 

@@ -57,6 +57,16 @@ class Task:
         return f"<Task {self.type!r}, {size}>"
 
 
+def check_task(task: object) -> None:
+    """Return if *task* is one.
+
+    Raises:
+        OptionError: If it is something else.
+    """
+    if not isinstance(task, Task):
+        raise OptionError("task", task, "a Task (a typed task makes one: .task(…))")
+
+
 def _checked_payload(payload: object) -> bytes | None:
     if payload is None or isinstance(payload, bytes):
         return payload

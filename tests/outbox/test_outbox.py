@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from pyasynq import Clock, OptionError, Task
+from pyasynq import App, Clock, OptionError, Task
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.errors import PoisonError
 from pyasynq.outbox import Outbox
@@ -299,6 +299,23 @@ async def test_a_commit_wakes_but_once(
 async def test_a_session_of_asyncio_is_not_for_add(outbox: Outbox, session: AsyncSession) -> None:
     with pytest.raises(TypeError, match=r"use await outbox\.enqueue"):
         outbox.add(cast("Any", session), TASK)
+
+
+def test_what_is_no_session_is_refused(outbox: Outbox, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/tasks.db")
+    with pytest.raises(TypeError, match=r"^add needs a Session, .*, got Engine"):
+        outbox.add(cast("Any", engine), TASK)
+    engine.dispose()
+
+
+async def test_a_typed_task_is_refused_and_told_how_it_makes_a_task(
+    outbox: Outbox, session: AsyncSession
+) -> None:
+    @App().task("email")
+    def email(to: str) -> None: ...
+
+    with pytest.raises(OptionError, match=r"^task must be a Task \(.*\.task\(…\)\), got <Typed"):
+        await outbox.enqueue(session, cast("Task", email))
 
 
 async def test_a_plain_session_is_for_add(outbox: Outbox) -> None:

@@ -15,7 +15,7 @@ from pyasynq.compose import compose, size_of
 from pyasynq.errors import OptionError
 from pyasynq.options import EnqueueOptions, checked, merge
 from pyasynq.outbox.rows import make_table, values_of
-from pyasynq.task import Task
+from pyasynq.task import Task, check_task
 
 TABLE: Final = "pyasynq_outbox"
 
@@ -84,15 +84,20 @@ class Outbox:
         the queue holds by then, or whose unique lock is held, counts as enqueued.
 
         Raises:
-            OptionError: If an option or the payload is not allowed; nothing was written.
+            OptionError: If an option or the payload is not allowed, or *task* is no Task; nothing
+                was written.
             SQLAlchemyError: If the database did not take it.
-            TypeError: If the session is an AsyncSession.
+            TypeError: If the session is an AsyncSession, or none.
         """
         if isinstance(session, AsyncSession | async_scoped_session):
             msg = "add needs a plain Session: with an AsyncSession use await outbox.enqueue"
             raise TypeError(msg)
         # The session of this thread or request: a listener on all of them would hear of others.
-        own: Session = session() if isinstance(session, scoped_session) else session
+        own: object = session() if isinstance(session, scoped_session) else session
+        if not isinstance(own, Session):
+            msg = f"add needs a Session, whose transaction the task is part of, got {own!r}"
+            raise TypeError(msg)
+        check_task(task)
         merged = merge(task.options, checked(options))
         self._check_size(size_of(task, merged))
         row_id, now = str(uuid.uuid4()), self._clock.now()

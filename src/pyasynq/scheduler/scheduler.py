@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import connect, shown
 from pyasynq.endings import finish
-from pyasynq.errors import BrokerError, EntryNotFoundError, OptionError, SchedulerStateError
+from pyasynq.errors import BrokerError, EntryNotFoundError, SchedulerStateError
 from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.options import EnqueueOptions, check_known
 from pyasynq.scheduler.config import Config, SchedulerOptions
@@ -18,7 +18,7 @@ from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
 from pyasynq.scheduler.ticker import Ticker
 from pyasynq.signals import heard
-from pyasynq.task import Task
+from pyasynq.task import Task, check_task
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -98,8 +98,7 @@ class Scheduler:
 
     def add(self, wanted: PeriodicTask) -> str:
         """Register *wanted*; see `register`."""
-        if not isinstance(wanted.task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError("task", wanted.task, "a Task")
+        check_task(wanted.task)
         entry = Entry(wanted, location=self._config.location, catch_up=self._config.catch_up)
         known = self._entries.get(entry.id)
         if known is not None:
