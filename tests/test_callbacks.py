@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,14 @@ async def fails(error: BaseException) -> None:
 @pytest.mark.parametrize("function", [fails, fails_plainly])
 @pytest.mark.parametrize(
     "error",
-    [ValueError(), SystemExit(1), asyncio.CancelledError(), Odd(), StopIteration()],
+    [
+        ValueError(),
+        SystemExit(1),
+        asyncio.CancelledError(),
+        GeneratorExit(),
+        Odd(),
+        StopIteration(),
+    ],
     ids=repr,
 )
 async def test_what_a_function_raises_is_logged_and_ends_nothing(
@@ -90,6 +98,26 @@ async def test_a_cancellation_of_the_caller_is_none_of_the_function(callbacks: C
     with pytest.raises(asyncio.CancelledError):
         await job
     free.set()
+
+
+def test_a_call_that_is_closed_after_its_loop_ends_in_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    callbacks = Callbacks(1)
+    telling = callbacks.tell("hook", lambda _: asyncio.Event().wait(), 1)
+
+    async def begin() -> asyncio.Task[None]:
+        job = asyncio.create_task(telling)
+        await asyncio.sleep(0.001)
+        return job
+
+    loop = asyncio.new_event_loop()
+    job: Any = loop.run_until_complete(begin())
+    loop.close()
+    telling.close()
+    job._log_destroy_pending = False
+    callbacks.close()
+    assert caplog.records == []
 
 
 async def test_a_configuration_of_logging_in_a_function_does_not_silence_its_failure(

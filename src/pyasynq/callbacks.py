@@ -1,12 +1,13 @@
 """Call the functions that a user hands over, and know which of them runs."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType
 from typing import Final, TypeVar
 
 from pyasynq.loggers import enable_loggers, get_logger
-from pyasynq.threads import called, is_ordered
+from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.callbacks")
 
@@ -33,12 +34,13 @@ class Callbacks:
         """Call *function*, the user's *role*, if there is one; what it raises is logged (D40)."""
         if function is None:
             return
+        job = asyncio.current_task()
         try:
             await called(self._threads, function, *told)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if is_ordered(error):
+            if is_ordered(error) or is_closed(error, job):
                 raise
             enable_loggers()  # it may have configured logging, too
             log.exception("%s failed for %r", role, told[0])

@@ -31,8 +31,20 @@ async def called(threads: Executor, function: Callable[..., object], *args: obje
 
 def is_ordered(error: BaseException) -> bool:
     """Tell whether *error* is a cancellation of who runs here, and not one that a function made."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
     job = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and job is not None and job.cancelling() > 0
+    return job is not None and job.cancelling() > 0
+
+
+def is_closed(error: BaseException, job: object) -> bool:
+    """Tell whether *error* ends a coroutine of *job* that is closed, and may await nothing more."""
+    if not isinstance(error, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is not job
+    except RuntimeError:
+        return True
 
 
 class Threads:
@@ -108,11 +120,14 @@ class _Work:
 
 
 def _without_stop(call: Callable[[], object]) -> object:
-    """Make *call*; a future, which carries its errors to the loop, cannot hold this one."""
+    """Make *call*; a future, which carries its errors to the loop, cannot hold these two.
+
+    One it refuses, and with the other it would close the coroutine that waits for it.
+    """
     try:
         return call()
-    except StopIteration as error:
-        msg = "the function raised StopIteration"
+    except (StopIteration, GeneratorExit) as error:
+        msg = f"the function raised {type(error).__name__}"
         raise RuntimeError(msg) from error
 
 

@@ -146,7 +146,13 @@ async def test_the_provider_is_asked_each_interval(manage: Manage, clock: Steere
 
 @pytest.mark.parametrize(
     "error",
-    [ZeroDivisionError(), StopIteration(), SystemExit(1), asyncio.CancelledError()],
+    [
+        ZeroDivisionError(),
+        StopIteration(),
+        SystemExit(1),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+    ],
     ids=repr,
 )
 async def test_a_provider_that_fails_changes_nothing(

@@ -576,6 +576,64 @@ async def test_an_on_error_that_raises_when_it_is_told_to_stop_frees_its_slot(
     assert await queue.ids("archived") == [info.id]
 
 
+async def test_a_failure_whose_on_error_is_stopped_with_the_server_is_told_once_and_counts(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    info = await client.enqueue(Task("t"))
+    told = asyncio.Event()
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    server = Server(redis_url, shutdown_timeout=timedelta(), on_error=on_error)
+    async with server.running(Handler(ValueError("boom"))):
+        await told.wait()
+    assert await queue.ids("retry") == [info.id]
+    assert (await queue.message(info.id)).retried == 1
+
+
+async def test_a_failure_whose_lease_is_lost_during_on_error_is_left_to_others(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"))
+    told = asyncio.Event()
+
+    async def on_error(_task: ActiveTask, _error: Exception) -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    server = Server(redis_url, on_error=on_error)
+    async with server.running(Handler(ValueError("boom"))):
+        await told.wait()
+        processor = crew_of(server).processor
+        processor.lose(list(processor.leases()))
+        await processor.finished()
+    assert await queue.ids("retry") == []
+
+
+async def test_what_escapes_from_a_run_is_logged_and_holds_no_slot(
+    client: Client,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def escape(*_: object) -> None:
+        raise GeneratorExit
+
+    server = Server(redis_url, concurrency=1)
+    handler = Handler(ValueError("boom"), held=True)
+    async with server.running(handler):
+        processor = crew_of(server).processor
+        monkeypatch.setattr(processor, "_report", escape)
+        info = await client.enqueue(Task("t"))
+        await handler.began()
+        handler.release()
+        await processor.finished()
+        assert processor._slots.free == 1
+    assert f"task {info.id} (t in 'default') is dropped until its lease ends" in caplog.text
+
+
 async def test_a_plain_on_error_sees_its_task_and_holds_up_no_other_handler(
     client: Client, redis_url: str
 ) -> None:
@@ -934,6 +992,20 @@ async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
     assert waiting == {"state": "retry", "owner": "", "crashes": "2"}
     assert (handler.ids, handler.most) == (["a", "b"], 1)
     assert [task.retried for task in handler.tasks] == [0, 0]
+
+
+async def test_a_task_that_is_put_off_keeps_since_when_nobody_knew_its_type(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await crashed(client, redis_url, 2, "a", "b")
+    await r.hset(queue.key("t:b"), "unknown_since", "1000000000")
+    handler = Handler(held=True)
+    async with Server(redis_url, concurrency=10).running(handler):
+        await handler.began()
+        await wait_until(lambda: queue.ids("retry"))
+        waiting = await queue.fields("b")
+        handler.release()
+    assert waiting["unknown_since"] == "1000000000"
 
 
 async def test_a_task_that_the_next_crash_gives_up_runs_beside_those_that_it_does_not(

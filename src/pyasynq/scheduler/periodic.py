@@ -7,6 +7,7 @@ Differs:
     All of a definition is its identity, and equal ones count once (D51).
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
-from pyasynq.threads import called, is_ordered
+from pyasynq.threads import called, is_closed, is_ordered
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -67,12 +68,13 @@ class Syncer(Actor):
         if self._asked:
             self._asked = False
             return self._interval_s
+        job = asyncio.current_task()
         try:
             wanted = await self._ask()
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if is_ordered(error):
+            if is_ordered(error) or is_closed(error, job):
                 raise
             enable_loggers()  # it may have configured logging, too
             log.exception("the provider of periodic tasks failed; the entries stay as they are")

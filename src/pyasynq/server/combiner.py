@@ -26,7 +26,7 @@ from pyasynq.loggers import get_logger
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.task import Task
-from pyasynq.threads import called, is_ordered
+from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")
 
@@ -96,12 +96,13 @@ class Combiner:
         Raises:
             Exception: What it raised; a RuntimeError for what would end more than this call.
         """
+        job = asyncio.current_task()
         try:
             return await called(self._threads, self._aggregate, group, tasks)
-        except (Exception, KeyboardInterrupt, GeneratorExit):
+        except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if is_ordered(error):
+            if is_ordered(error) or is_closed(error, job):
                 raise
             msg = f"the group aggregator raised {error!r}"
             raise RuntimeError(msg) from error

@@ -39,7 +39,7 @@ from pyasynq.server.slots import Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
-from pyasynq.threads import Threads, is_ordered
+from pyasynq.threads import Threads, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")
 
@@ -76,7 +76,7 @@ class Processor:
     """Fills free slots with tasks and hands what became of them to the ledger.
 
     Its asyncio tasks are kept in `runs` and not in a TaskGroup, which would cost 2 µs of the 15 µs
-    that a task takes here; nothing escapes from `_run`, and `finished` waits for all.
+    that a task takes here; `_run` lets nothing out, and `finished` waits for all.
     """
 
     name = "processor"
@@ -234,32 +234,65 @@ class Processor:
         running_s = now.timestamp() - suspect.lease.taken_at_s
         wait_s = min(max(running_s, SHORTEST_APART_S), LONGEST_APART_S) * random.uniform(1, 2)
         at = now + timedelta(seconds=wait_s)
-        verdict = Retry(message=lease.message, at=at, failed=False, crashes=lease.crashes)
-        self._ledger.add(lease, verdict)
+        unknown = lease.unknown_s is not None
+        self._ledger.add(
+            lease,
+            Retry(
+                message=lease.message,
+                at=at,
+                failed=False,
+                crashes=lease.crashes,
+                unknown=unknown,
+            ),
+        )
         return True
 
     async def _run(self, run: Run) -> None:
         run.job = asyncio.current_task()  # an eager one begins before its constructor returns
         set_current_task(run.active)
-        error = await self._outcome(run)
-        if log.disabled:  # by a configuration of logging that the handler made
-            enable_loggers()
-        if run.stop is not None or error is not None:
-            self._deadlines.ended(run)
-        verdict = self._unknown_type(run.lease, error)
-        if error is not None and not isinstance(verdict, Retry):
-            await self._report(run, error)
+        try:
+            error = await self._outcome(run)
+            stop = run.stop  # what comes while on_error runs is not why the handler ended
+            if log.disabled:  # by a configuration of logging that the handler made
+                enable_loggers()
+            if stop is not None or error is not None:
+                self._deadlines.ended(run)
+            verdict = self._unknown_type(run.lease, error)
+            if error is not None and not isinstance(verdict, Retry):
+                await self._report(run, error)
+            self._end(run, stop, error, verdict)
+        except BaseException as escaped:
+            if is_closed(escaped, run.job):
+                raise
+            self._drop(run, escaped)
+            if isinstance(escaped, KeyboardInterrupt):
+                raise  # ends the loop
+
+    def _end(
+        self, run: Run, stop: Stop | None, error: Exception | None, verdict: Verdict | None
+    ) -> None:
+        """Settle the task of *run*, unless it is left to others."""
         self._slots.release()
         if run not in self.runs:
             return  # given up at the stop: its task is back in the queue
         self.runs.discard(run)
-        if error is not None and run.stop is Stop.SHUTDOWN:
+        if error is not None and stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
             self._endings.went_back(run)
         elif error is not None and run.stop is Stop.LEASE_LOST:
             self._endings.was_lost(run)
         else:
             self._settle(run, error, verdict)
+
+    def _drop(self, run: Run, escaped: BaseException) -> None:
+        """Let go of *run*, out of which came what never should: no slot is lost to that."""
+        if run in self.runs:
+            self._slots.release()
+            self.runs.discard(run)
+            if isinstance(escaped, KeyboardInterrupt):
+                self._ledger.add(run.lease, REQUEUE)
+        if not isinstance(escaped, KeyboardInterrupt):
+            log.critical("%r is dropped until its lease ends", run, exc_info=escaped)
 
     async def _outcome(self, run: Run) -> Exception | None:
         """Run the handler; return what it failed with. A result wins over a late order to stop."""
@@ -270,14 +303,11 @@ class Processor:
             if run.lease.crashes:
                 await self._begin(run)
             check_finished(await self._handler(run.active))
-        except KeyboardInterrupt:  # ends the loop
-            self._slots.release()
-            self.runs.discard(run)
-            self._ledger.add(run.lease, REQUEUE)
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # exit() in a handler must not end the worker
-            if isinstance(error, GeneratorExit) and not _runs(run):
-                raise  # the coroutine is closed, and may await nothing more
+            if is_closed(error, run.job):
+                raise
             if is_cancellation(error):
                 await self._learn_why(run)
             if run.stop is None or not is_cancellation(error):
@@ -398,14 +428,6 @@ def _time_s(lease: Lease) -> float:
         return message.timeout or UNTOLD_S
     left_s = message.deadline - lease.taken_at_s
     return min(left_s, message.timeout) if message.timeout else left_s
-
-
-def _runs(run: Run) -> bool:
-    """Tell whether *run* is what the loop runs now."""
-    try:
-        return asyncio.current_task() is run.job
-    except RuntimeError:
-        return False
 
 
 def _stop_error(run: Run) -> Exception:
