@@ -9,7 +9,6 @@ import pytest
 from pyasynq import (
     ActiveTask,
     Client,
-    Clock,
     PayloadError,
     RetryIn,
     RevokeTask,
@@ -19,21 +18,11 @@ from pyasynq import (
     Task,
 )
 from pyasynq.server import failures
+from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.waiting import wait_until
 
 HOUR = timedelta(hours=1)
-
-
-class Adjustable(Clock):
-    """A clock that a test sets forward."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time, ahead of the machine's."""
-        return super().monotonic() + self.ahead_s
 
 
 async def failing(client: Client, redis_url: str, error: Exception, max_retry: int = 25) -> None:

@@ -3,18 +3,21 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from pyasynq.server import AsyncHandler
+from pyasynq.server.slots import Stop
+from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 
 class Plain:
@@ -35,6 +38,13 @@ class Plain:
     def end(self, count: int = 1) -> None:
         """Let so many runs end."""
         self._end.release(count)
+
+
+def block_until(condition: Callable[[], bool]) -> None:
+    """Hold the loop until *condition* is true."""
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.001)
 
 
 @pytest.fixture
@@ -120,6 +130,23 @@ async def test_a_timeout_begins_when_a_thread_is_there(
         plain.end()
         await wait_until(lambda: not running(server))
     assert await queue.ids("retry") == []
+
+
+async def test_a_plain_function_that_ended_in_time_succeeds_though_the_loop_learns_it_late(
+    client: Client, redis_url: str, plain: Plain, queue: QueueView
+) -> None:
+    clock = Adjustable()
+    await client.enqueue(Task("t", task_id="quick"), timeout=HOUR, retention=HOUR)
+    async with Server(redis_url, clock=clock, lease=5 * HOUR).running(plain) as server:
+        await wait_until(lambda: plain.began)
+        [run] = crew_of(server).processor.runs
+        plain.end()
+        block_until(lambda: run.active.thread is None)
+        clock.ahead_s = 2 * HOUR.total_seconds()
+        crew_of(server).processor._deadlines._ring()
+        assert run.stop is Stop.DEADLINE
+        await wait_until(lambda: not running(server))
+    assert await queue.ids("completed") == ["quick"]
 
 
 async def test_a_deadline_passes_while_a_task_waits_for_a_thread(

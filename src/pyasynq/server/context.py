@@ -36,6 +36,7 @@ class ActiveTask:
     """
 
     __slots__ = (
+        "_ended_at",
         "_ends_at_s",
         "_home",
         "_lease",
@@ -64,6 +65,7 @@ class ActiveTask:
         self._path = path
         self._ends_at_s = ends_at_s
         self._threads = threads
+        self._ended_at = math.inf
         self.ends_at = math.inf
         self._home = home
         self.cancelled = False
@@ -153,7 +155,8 @@ class ActiveTask:
 
         A thread cannot be stopped. The task is over only when the thread is: told to stop by
         `cancelled`, it may end early; running on, it must not meet its own retry. What it returns
-        after its timeout or deadline comes too late.
+        after its timeout or deadline comes too late: when the thread ended decides, and not when
+        the loop, which may have been blocked, learned of it.
         """
         if self._threads.busy:
             await self._wait_for_thread()
@@ -169,7 +172,7 @@ class ActiveTask:
                 if inspect.iscoroutine(answer):
                     answer.close()
                 raise
-            if self.overdue:
+            if self.overdue and self._ended_at > self.ends_at:
                 raise
             return answer
         return await answer if inspect.isawaitable(answer) else answer
@@ -192,6 +195,7 @@ class ActiveTask:
         try:
             return call()
         finally:
+            self._ended_at = self._threads.now()
             self.thread = None
 
     def __repr__(self) -> str:
