@@ -16,6 +16,9 @@ log = get_logger("pyasynq.signals")
 
 Handle: TypeAlias = Callable[[int], None]
 
+STOPPING: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+"""What tells a process to end: an order, Ctrl-C, a terminal that is gone, Ctrl-Break of Windows."""
+
 COURTEOUS: Final = "SIGHUP"
 """A signal that is left to whoever has given it a meaning: ``nohup`` ignores it, and many programs
 read their settings again."""

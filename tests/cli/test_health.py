@@ -12,7 +12,7 @@ import pytest
 
 from pyasynq import Server
 from pyasynq.cli import http
-from pyasynq.cli.health import serving
+from pyasynq.cli.health import pages
 from tests.server.handlers import Handler
 from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
@@ -30,7 +30,7 @@ async def healthy(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
     """Yield a running server and the port at which it can be asked."""
     port = free_port()
     async with Server(redis_url, server_id="me").running(Handler()) as server:
-        async with serving(server, "127.0.0.1", port):
+        async with http.serving("127.0.0.1", port, pages(server)):
             yield server, port
 
 

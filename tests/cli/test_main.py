@@ -59,8 +59,6 @@ def test_a_command_line_that_cannot_be_read_is_a_usage_error(
         (["--shutdown-timeout", "-5s"], "-5s is negative: write 0 or more"),
         (["--conc", "3"], "unknown: --conc 3"),
         (["-p", "0"], "--processes must be at least 1, got 0"),
-        (["-p", "2", "--health-addr", ":8081"], "--health-addr does not go together with"),
-        (["--reload", "--health-addr", ":8081"], "--health-addr does not go together with"),
         (["--health-addr", ":70000"], "the port must be from 1 to 65535"),
     ],
     ids=lambda it: " ".join(it) if isinstance(it, list) else "",

@@ -1,12 +1,16 @@
 """``pyasynq worker`` runs an app, alone or supervised."""
 
+import asyncio
 import itertools
 import json
 import os
+import pty
 import signal
 import socket
+import sys
+import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -178,7 +182,101 @@ async def test_health_can_be_asked_for(redis_url: str) -> None:
         await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address))
 
 
+async def test_a_hangup_ends_the_worker_well(client: Client, redis_url: str) -> None:
+    await client.enqueue(Task("print"))
+    async with worker(APP, "-u", redis_url) as process:
+        await process.says("ran")
+        process.send(signal.SIGHUP)
+        await process.says("SIGHUP: shutting down server")
+        assert await process.ends() == 0
+
+
 # -- supervised ------------------------------------------------------------------------------------
+
+
+async def test_a_hangup_replaces_the_workers_and_reaches_none_of_them(
+    redis_url: str, r: Redis
+) -> None:
+    async with worker(APP, "-p", "2", "-u", redis_url) as process:
+        await wait_until(lambda: _count(r, 2), 15)
+        before = {server.pid for server in await servers(r)}
+        _ = [os.kill(pid, signal.SIGHUP) for pid in before]
+        process.send(signal.SIGHUP)
+        await wait_until(lambda: _are_others(r, before), 15)
+        process.send(signal.SIGTERM)
+        assert await process.ends() == 0
+    assert "SIGHUP: shutting down" not in "\n".join(process.lines)
+
+
+async def test_the_next_worker_is_replaced_once_the_one_before_it_is_healthy(
+    redis_url: str, tmp_path: Path, r: Redis
+) -> None:
+    source = tmp_path / "breaking.py"
+    source.write_text(_source(redis_url, "first"))
+    async with worker("breaking:app", "-p", "2", cwd=tmp_path) as process:
+        await wait_until(lambda: _count(r, 2), 15)
+        source.write_text("1 / 0\n")
+        process.send(signal.SIGHUP)
+        await process.says("is not healthy: the others are kept")
+        assert len([line for line in process.lines if "has stopped" in line]) == 1
+
+
+async def test_a_hangup_of_the_terminal_ends_the_workers(redis_url: str, r: Redis) -> None:
+    controller, terminal = pty.openpty()
+    async with worker(APP, "-p", "1", "-u", redis_url, stdin=terminal) as process:
+        await wait_until(lambda: _count(r, 1), 15)
+        process.send(signal.SIGHUP)
+        assert await process.ends() == 0
+    _ = [os.close(end) for end in (controller, terminal)]
+
+
+async def test_the_health_of_all_processes_is_served_in_one_place(redis_url: str, r: Redis) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(APP, "-p", "2", "-u", redis_url, "--health-addr", address) as process:
+        await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
+        os.kill((await servers(r))[0].pid, signal.SIGTSTP)
+        await process.says("taking no more tasks")
+        await wait_until(lambda: anyio.to_thread.run_sync(_is_unwell, address), 5)
+        status, body = _answer(address, "/healthz")
+    assert status == 503
+    assert json.loads(body)["problem"] == "the server is stopped"
+    assert len(json.loads(body)["workers"]) == 2
+
+
+async def test_the_numbers_of_all_processes_are_added_up(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    words = ("-p", "2", "-c", "1", "-u", redis_url, "--health-addr", address, "--metrics")
+    async with worker(APP, *words) as process:
+        await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
+        await client.enqueue_many([Task("print")] * 20)
+        total = 'pyasynq_tasks_total{outcome="succeeded",queue="default",type="print"} 20.0'
+        await wait_until(lambda: anyio.to_thread.run_sync(_shows, address, total), 15)
+        _ = [os.kill(server.pid, signal.SIGKILL) for server in await servers(r)]
+        await process.says("ended with signal SIGKILL; it is replaced", times=2)
+        assert _shows(address, total)
+        assert not _shows(address, "pid=")
+
+
+STARTING = """
+import sys
+from pyasynq.cli import main
+sys.exit(main(["worker", "tests.cli.apps:app", "-p", "1", "--burst", "-u", sys.argv[1]]))
+"""
+
+
+async def test_another_programs_workers_are_what_it_asked_for(
+    client: Client, redis_url: str
+) -> None:
+    info = await client.enqueue(Task("print"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STARTING, redis_url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await process.communicate()
+    assert (process.returncode, said.decode()) == (0, f"ran {info.id}\n")
 
 
 async def test_as_many_processes_run_as_asked_for(redis_url: str, r: Redis) -> None:
@@ -256,16 +354,36 @@ async def say() -> None:
 """
 
 
+def _answer(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 def _is_healthy(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{address}/healthz", timeout=2) as answer:
-            return answer.status == 200
+        return _answer(address, "/healthz")[0] == 200
     except OSError:
         return False
 
 
+def _is_unwell(address: str) -> bool:
+    return _answer(address, "/healthz")[0] == 503
+
+
+def _shows(address: str, text: str) -> bool:
+    return text in _answer(address, "/metrics")[1]
+
+
 async def _count(r: Redis, count: int) -> bool:
     return len(await servers(r)) == count
+
+
+async def _are_others(r: Redis, before: Collection[int]) -> bool:
+    pids = {server.pid for server in await servers(r)}
+    return len(pids) == len(before) and pids.isdisjoint(before)
 
 
 async def _is_there(r: Redis, *, not_id: str) -> bool:

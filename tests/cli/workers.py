@@ -56,15 +56,21 @@ class WorkerProcess:
 
 
 def worker(
-    *words: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
+    *words: str,
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    stdin: int | None = None,
 ) -> AbstractAsyncContextManager[WorkerProcess]:
     """Yield ``pyasynq worker`` with *words*; it is killed in the end."""
-    return command("worker", *words, cwd=cwd, environ=environ)
+    return command("worker", *words, cwd=cwd, environ=environ, stdin=stdin)
 
 
 @asynccontextmanager
 async def command(
-    *words: str, cwd: Path = ROOT, environ: Mapping[str, str] | None = None
+    *words: str,
+    cwd: Path = ROOT,
+    environ: Mapping[str, str] | None = None,
+    stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
     """Yield ``pyasynq`` with *words*; it is killed in the end."""
     process = await asyncio.create_subprocess_exec(
@@ -72,6 +78,7 @@ async def command(
         "-m",
         "pyasynq",
         *words,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=cwd,

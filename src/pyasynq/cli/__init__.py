@@ -33,7 +33,9 @@ from pyasynq.cli.values import Options
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv* (the process's own when None); return the exit code."""
     parser = _parser()
-    words = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = parser.parse_args(given)
+    words.given = [*given]
     try:
         check_taken(parser, words)
         code: int = words.run(words)

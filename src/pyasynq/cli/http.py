@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -31,9 +32,10 @@ class Answer(NamedTuple):
 
 
 Page: TypeAlias = Callable[[], Awaitable[Answer]]
+_Answering: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def json(status: str, body: Mapping[str, str | None]) -> Answer:
+def json(status: str, body: Mapping[str, object]) -> Answer:
     """Return *body* as JSON."""
     return Answer(status, "application/json", msgspec.json.encode(body))
 
@@ -45,7 +47,49 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
     Raises:
         ExitError: If nobody can listen there.
     """
+    try:
+        server = await asyncio.start_server(_answering(pages), host, port)
+    except OSError as error:
+        # asyncio's own text repeats the address; names that are not known have a negative number.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ExitError(Exit.USAGE, f"cannot listen at {host}:{port}: {reason}") from error
+    async with _open(server):
+        yield
 
+
+@asynccontextmanager
+async def serving_in(file: Path, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
+    """Serve *pages*, by their paths, in the Unix socket *file* while the block runs."""
+    async with _open(await asyncio.start_unix_server(_answering(pages), file)):
+        yield
+
+
+async def ask(file: Path, path: str) -> tuple[int, bytes]:
+    """Return status and body of the page *path* that is served in the Unix socket *file*.
+
+    Raises:
+        OSError: If nobody answers, a TimeoutError for instance.
+        ValueError: If the answer is none.
+    """
+    async with asyncio.timeout(2 * PATIENCE_S):
+        reader, writer = await asyncio.open_unix_connection(file)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+    return int(head.split(b" ", 2)[1] if b" " in head else b""), body
+
+
+@asynccontextmanager
+async def _open(server: asyncio.Server) -> AsyncGenerator[None]:
+    listening = _Listening(server)
+    tell_of_forks(listening)
+    async with server:
+        yield
+
+
+def _answering(pages: Mapping[str, Page]) -> _Answering:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -57,16 +101,7 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
         finally:
             writer.close()
 
-    try:
-        server = await asyncio.start_server(answer, host, port)
-    except OSError as error:
-        # asyncio's own text repeats the address; names that are not known have a negative number.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ExitError(Exit.USAGE, f"cannot listen at {host}:{port}: {reason}") from error
-    listening = _Listening(server)
-    tell_of_forks(listening)
-    async with server:
-        yield
+    return answer
 
 
 class _Listening:

@@ -3,7 +3,8 @@
 import argparse
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyasynq.cli import http, output
@@ -12,13 +13,14 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.extras import need
 from pyasynq.cli.running import finish
 from pyasynq.cli.values import Options, address, duration
-from pyasynq.signals import heard
+from pyasynq.signals import STOPPING, heard
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from pyasynq.metrics import QueueCollector
+    from pyasynq.metrics import QueueCollector, TaskMetrics
 
+PATH = "/metrics"
 EXTRA = ("prometheus_client", "metrics", "metrics need prometheus-client")
 
 
@@ -54,7 +56,7 @@ async def _serve(words: argparse.Namespace) -> int:
         collector = QueueCollector(inspector, memory_interval=words.memory_interval)
         registry = CollectorRegistry()
         registry.register(collector)
-        async with http.serving(host, port, {"/metrics": page(registry, collector)}):
+        async with http.serving(host, port, {PATH: page(registry, collector)}):
             output.message(f"metrics at http://{host}:{port}/metrics")
             await _told_to_stop()
     return Exit.OK
@@ -72,7 +74,42 @@ def page(registry: "CollectorRegistry", collector: "QueueCollector | None" = Non
     return metrics
 
 
+def page_of_child(measured: "TaskMetrics") -> http.Page:
+    """Return the page at which a supervisor has a child write down its numbers."""
+
+    async def refresh() -> http.Answer:
+        measured.refresh()
+        return http.Answer("200 OK", "text/plain", b"")
+
+    return refresh
+
+
+def page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.Page:
+    """Return the page that shows the numbers in *folder*, of children who serve in *files*."""
+    from prometheus_client import CollectorRegistry, multiprocess
+
+    registry = CollectorRegistry()
+    untyped: Any = multiprocess
+    untyped.MultiProcessCollector(registry, str(folder))
+    shown = page(registry)
+
+    async def metrics() -> http.Answer:
+        refreshing = (http.ask(file, PATH) for file in files())
+        await asyncio.gather(*refreshing, return_exceptions=True)  # who is away has no number
+        return await shown()
+
+    return metrics
+
+
+def forget(folder: Path, pid: int) -> None:
+    """Count no more what the process *pid*, which has ended, did at its end."""
+    from prometheus_client import multiprocess
+
+    untyped: Any = multiprocess
+    untyped.mark_process_dead(pid, str(folder))
+
+
 async def _told_to_stop() -> None:
     stopped = asyncio.Event()
-    with heard(("SIGTERM", "SIGINT"), lambda _: stopped.set()):
+    with heard(STOPPING, lambda _: stopped.set()):
         await stopped.wait()

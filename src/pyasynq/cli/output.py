@@ -188,7 +188,10 @@ def span(duration: timedelta) -> str:
 
 def instant(at: datetime | None) -> str:
     """Return *at* in local time."""
-    return NEVER if at is None else at.astimezone().strftime("%a %b %e %H:%M:%S %Z %Y")
+    if at is None:
+        return NEVER
+    local = at.astimezone()
+    return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # not %e, which Windows has not
 
 
 def ago(at: datetime | None, now: datetime) -> str:

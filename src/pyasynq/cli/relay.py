@@ -13,7 +13,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.loading import load_relay
 from pyasynq.cli.values import Options
 from pyasynq.loggers import get_logger
-from pyasynq.signals import heard
+from pyasynq.signals import STOPPING, heard
 
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay
@@ -36,7 +36,7 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
 
 
 def run(words: argparse.Namespace) -> int:
-    """Relay until SIGTERM or SIGINT."""
+    """Relay until told to stop."""
     logs.set_up(words.log_format, words.log_level)
     relay = load_relay(words.relay)
     log.info("pid %d runs %s", os.getpid(), words.relay)
@@ -51,7 +51,7 @@ async def _relay(relay: "Relay") -> None:
         log.info("%s: shutting down", signal.Signals(number).name)
         stop.set()
 
-    with ended_soon(), heard(("SIGTERM", "SIGINT"), told):
+    with ended_soon(), heard(STOPPING, told):
         try:
             async with relay.running():
                 await stop.wait()

@@ -5,24 +5,31 @@ their tasks run again within seconds and not when the leases are over. A child r
 that its supervisor holds; when the supervisor is gone, however it went, the child shuts down.
 """
 
+import argparse
 import asyncio
 import os
 import signal
 import sys
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
+from pyasynq.cli import health, http, metrics
 from pyasynq.cli.exits import Exit
 from pyasynq.loggers import get_logger
+from pyasynq.signals import STOPPING, heard
 
 log = get_logger("pyasynq.supervisor")
 
 CHILD: Final = "PYASYNQ_SUPERVISED"
 SERVER_ID: Final = "PYASYNQ_SERVER_ID"
 DEAD_SERVER: Final = "PYASYNQ_DEAD_SERVER"
+SOCKET: Final = "PYASYNQ_HEALTH_SOCKET"
+NUMBERS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 HEALTHY_S: Final = 10.0
 """A child that lived this long is replaced at once; younger ones with growing waits."""
@@ -37,42 +44,81 @@ HOPELESS: Final = frozenset({Exit.USAGE, Exit.NOT_FOUND})
 """Exit codes of children that another child would end with, too."""
 
 
-def supervise(count: int, *, patience_s: float, reload: bool, burst: bool) -> int:
-    """Run *count* children of this command until told to stop; return the exit code.
+READY_S: Final = 30.0
+"""Time a child that takes the place of another has to become healthy."""
+
+LOOK_S: Final = 0.1
+
+
+def supervise(words: argparse.Namespace, *, patience_s: float) -> int:
+    """Run children of the worker's command until told to stop; return the exit code.
 
     Args:
-        count: How many.
+        words: The command.
         patience_s: Longest time a child that is told to stop takes.
-        reload: Replace the children when a source file changes.
-        burst: Children end by themselves.
     """
+    count = words.processes or 1
     log.info("pid %d supervises %d worker%s", os.getpid(), count, "" if count == 1 else "s")
-    supervisor = _Supervisor(count, patience_s=patience_s, reload=reload, burst=burst)
-    return asyncio.run(supervisor.run())
+    with TemporaryDirectory(prefix="pyasynq-", ignore_cleanup_errors=True) as name:
+        numbers = Path(os.environ.get(NUMBERS, name)) if words.metrics else None
+        patience_s += GRACE_S
+        children = [
+            _Child(words.given, Path(name, str(place)), patience_s, numbers)
+            for place in range(count)
+        ]
+        supervisor = _Supervisor(children, reload=words.reload, burst=words.burst)
+        return asyncio.run(supervisor.run(words.health_addr, numbers))
 
 
 class _Supervisor:
-    def __init__(self, count: int, *, patience_s: float, reload: bool, burst: bool) -> None:
-        self._children = [_Child(patience_s + GRACE_S) for _ in range(count)]
+    def __init__(self, children: "Sequence[_Child]", *, reload: bool, burst: bool) -> None:
+        self._children = children
         self._reload = reload
         self._burst = burst
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._code: int = Exit.OK
 
-    async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGTSTP, self._pass_on, signal.SIGTSTP)
-        async with asyncio.TaskGroup() as group:
-            keepers = [group.create_task(self._keep(child)) for child in self._children]
-            watcher = group.create_task(self._watch_files()) if self._reload else None
-            await asyncio.wait(keepers)
-            if watcher is not None:
-                watcher.cancel()
+    async def run(self, address: tuple[str, int] | None, numbers: Path | None) -> int:
+        with (
+            heard(STOPPING, self._hear),
+            heard(["SIGTSTP"], self._pass_on),
+        ):
+            async with self._serving(address, numbers):
+                await self._keep_all()
         log.info("all workers have ended")
         return self._code
+
+    def _serving(
+        self, address: tuple[str, int] | None, numbers: Path | None
+    ) -> AbstractAsyncContextManager[None]:
+        if address is None:
+            return nullcontext()
+        pages = {health.PATH: health.page_of_all(self._files)}
+        if numbers is not None:
+            pages[metrics.PATH] = metrics.page_of_all(numbers, self._files)
+        return http.serving(*address, pages)
+
+    def _files(self) -> list[Path]:
+        return [child.file for child in self._children if not child.over]
+
+    async def _keep_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            keepers = [group.create_task(self._keep(child)) for child in self._children]
+            others = [group.create_task(self._replace_all())]
+            if self._reload:
+                others.append(group.create_task(self._watch_files()))
+            await asyncio.wait(keepers)
+            for other in others:
+                other.cancel()
+
+    def _hear(self, number: int) -> None:
+        if number == getattr(signal, "SIGHUP", None) and not _in_terminal():
+            log.info("SIGHUP: the workers are replaced, one after another")
+            self._hung_up.set()
+        else:
+            self._stop(number)
 
     def _stop(self, number: int) -> None:
         again = self._stopping.is_set()
@@ -100,7 +146,7 @@ class _Supervisor:
                 await self._first(self._changed.wait())
             elif code in HOPELESS or (self._burst and code >= 0):
                 self._code = max(self._code, code)
-                return
+                break
             else:
                 wait_s = 0.0 if time.monotonic() - started > HEALTHY_S else wait_s
                 log.warning(
@@ -108,6 +154,7 @@ class _Supervisor:
                 )
                 await self._first(asyncio.sleep(wait_s))
                 wait_s = longer(wait_s)
+        child.over = True
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
@@ -115,6 +162,29 @@ class _Supervisor:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for left in waits:
             left.cancel()
+
+    async def _replace_all(self) -> None:
+        """Whenever told to, replace the children, each once the one before it is healthy."""
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            for child in self._children:
+                if child.over:
+                    continue
+                if not await self._replaced(child):
+                    log.error("worker %s is not healthy: the others are kept", child.server_id)
+                    break
+
+    async def _replaced(self, child: "_Child") -> bool:
+        """Replace *child*; return whether another has become healthy in its place."""
+        child.reload()
+        await self._first(child.begun.wait())
+        until = time.monotonic() + READY_S
+        while child.begun.is_set() and time.monotonic() < until:
+            if (await health.of_worker(child.file)).problem is None:
+                return True
+            await asyncio.sleep(LOOK_S)
+        return child.over
 
     async def _watch_files(self) -> None:
         seen = _sources()
@@ -130,13 +200,31 @@ class _Supervisor:
 
 
 class _Child:
-    """One worker process after another, each with a server id of its own."""
+    """One worker process after another, each with a server id of its own.
 
-    def __init__(self, patience_s: float) -> None:
-        """Kill a process that has not ended *patience_s* after it was told to."""
+    Attributes:
+        server_id: Id of the present one.
+        file: The Unix socket in which it serves its health.
+        reloading: It was told to end, to be replaced.
+        over: There will be no more.
+        begun: A process runs that was not told to end.
+    """
+
+    def __init__(
+        self, command: Sequence[str], file: Path, patience_s: float, numbers: Path | None
+    ) -> None:
+        """Run *command*; kill what has not ended *patience_s* after it was told to.
+
+        Processes keep the numbers of their tasks in the folder *numbers*, if there is one.
+        """
         self.server_id = ""
+        self.file = file
         self.reloading = False
+        self.over = False
+        self.begun = asyncio.Event()
+        self._command = command
         self._patience_s = patience_s
+        self._numbers = numbers
         self._ending = False
         self._process: asyncio.subprocess.Process | None = None
 
@@ -145,19 +233,27 @@ class _Child:
         dead, self.server_id = self.server_id, str(uuid.uuid4())
         self.reloading = False
         self._process = None
-        environ = os.environ | {CHILD: "1", SERVER_ID: self.server_id, DEAD_SERVER: dead}
+        own = {CHILD: "1", SERVER_ID: self.server_id, DEAD_SERVER: dead, SOCKET: str(self.file)}
+        if self._numbers is not None:
+            own[NUMBERS] = str(self._numbers)
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "pyasynq",
-            *sys.argv[1:],
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
-            env=environ,
+            env=os.environ | own,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on
         )
-        if self._ending:  # told while the process was being made
-            self.end()
-        return await process.wait()
+        if self._ending or self.reloading:  # told while the process was being made
+            self._tell(self._patience_s)
+        else:
+            self.begun.set()
+        code = await process.wait()
+        self.begun.clear()
+        if self._numbers is not None:
+            metrics.forget(self._numbers, process.pid)
+        return code
 
     def send(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -169,7 +265,9 @@ class _Child:
         self._tell(GRACE_S if hurry else self._patience_s)
 
     def reload(self) -> None:
+        """Have the process end, and another take its place."""
         self.reloading = True
+        self.begun.clear()
         self._tell(self._patience_s)
 
     def _tell(self, wait_s: float) -> None:
@@ -186,6 +284,11 @@ class _Child:
 def longer(wait_s: float) -> float:
     """Return the wait that follows one of *wait_s* seconds."""
     return min(max(wait_s * 2, 0.5), LONGEST_WAIT_S)
+
+
+def _in_terminal() -> bool:
+    """Tell whether this was started from a terminal, which hangs up when it is closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _words(code: int) -> str:

@@ -3,11 +3,14 @@
 import argparse
 import asyncio
 import os
+import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, chdir, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
@@ -17,7 +20,7 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.loading import BrokenModuleError, load_app
 from pyasynq.cli.metrics import EXTRA
-from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, supervise
+from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
 from pyasynq.cli.values import Options, address, duration, in_words_of, weights, whole
 from pyasynq.errors import BrokerError, OptionError
 from pyasynq.loggers import get_logger
@@ -30,8 +33,8 @@ log = get_logger("pyasynq.worker")
 
 DESCRIPTION: Final = """\
 Run the tasks of a pyasynq.App. It is named as module:app, looked for in the current folder first;
-"module" alone means "module:app". SIGTERM and Ctrl-C stop the worker once running tasks have ended,
-a second one at once."""
+"module" alone means "module:app". SIGTERM, SIGHUP and Ctrl-C stop the worker once running tasks
+have ended, a second one at once. With -p, SIGHUP replaces the processes, one after another."""
 
 EPILOG: Final = """\
 [NAME] is the environment variable that stands for an option; the option wins.
@@ -115,7 +118,10 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
         help="what becomes of tasks of types that the app has not; the app's, else wait",
     )
     options.value(
-        "--health-addr", type=address, metavar="HOST:PORT", help="serve /healthz; not with -p 2"
+        "--health-addr",
+        type=address,
+        metavar="HOST:PORT",
+        help="serve /healthz; with -p for all processes",
     )
     options.switch("--metrics", help="serve /metrics there, too")
     logs.add_to(options)
@@ -126,29 +132,28 @@ def run(words: argparse.Namespace) -> int:
     logs.set_up(words.log_format, words.log_level)
     _check(words)
     if (words.processes or words.reload) and CHILD not in os.environ:
-        return supervise(
-            words.processes or 1,
-            patience_s=_patience_s(words),
-            reload=words.reload,
-            burst=words.burst,
-        )
+        return supervise(words, patience_s=_patience_s(words))
     own = load_app(words.app).address
     server = _server(words)
     log.info("pid %d runs %s", os.getpid(), words.app)
     log_address(log, own, app_uri(words))
+    if CHILD in os.environ:
+        # Its supervisor's signal; not SIG_IGN, which programs that handlers start would inherit.
+        signal.signal(signal.SIGHUP, _leave)
     asyncio.run(_work(server, words))
     return Exit.OK
+
+
+def _leave(*_signal: object) -> None:
+    """Do nothing about a signal."""
 
 
 def _check(words: argparse.Namespace) -> None:
     _check_metrics(words)
     if words.processes is not None and words.processes < 1:
         raise ExitError(Exit.USAGE, f"--processes must be at least 1, got {words.processes}")
-    if words.health_addr and ((words.processes or 1) > 1 or words.reload):
-        text = (
-            "--health-addr does not go together with --processes above 1 or --reload: each "
-            "process would need an address of its own"
-        )
+    if (words.processes or words.reload) and not hasattr(socket, "AF_UNIX"):
+        text = "--processes and --reload need a Unix system: start several workers instead"
         raise ExitError(Exit.USAGE, text)
 
 
@@ -199,18 +204,25 @@ async def _work(server: "Server", words: argparse.Namespace) -> None:
         _watch_supervisor(server)
     handler, pages = _measured(words)
     with ended_soon():
-        async with _serving(server, words.health_addr, pages):
+        async with _serving(server, words, pages):
             if words.burst:
                 await _check_redis(server)
             await server.run(handler)
 
 
 def _serving(
-    server: "Server", place: tuple[str, int] | None, pages: "Mapping[str, Page]"
+    server: "Server", words: argparse.Namespace, more: "Mapping[str, Page]"
 ) -> AbstractAsyncContextManager[None]:
-    from pyasynq.cli.health import serving
+    """Serve the health of *server*, and *more*, where it is wanted: a child to its supervisor."""
+    from pyasynq.cli import http
+    from pyasynq.cli.health import pages
 
-    return nullcontext() if place is None else serving(server, *place, pages)
+    if file := os.environ.get(SOCKET):
+        return http.serving_in(Path(file), pages(server, more))
+    if words.health_addr is not None:
+        host, port = words.health_addr
+        return http.serving(host, port, pages(server, more))
+    return nullcontext()
 
 
 def _measured(words: argparse.Namespace) -> "tuple[Handler | None, Mapping[str, Page]]":
@@ -219,11 +231,12 @@ def _measured(words: argparse.Namespace) -> "tuple[Handler | None, Mapping[str, 
         return None, {}
     from prometheus_client import REGISTRY
 
-    from pyasynq.cli.metrics import page
+    from pyasynq.cli.metrics import PATH, page, page_of_child
     from pyasynq.metrics import TaskMetrics
 
-    handler = load_app(words.app).mux.within(TaskMetrics(REGISTRY))
-    return handler, {"/metrics": page(REGISTRY)}
+    measured = TaskMetrics(REGISTRY)
+    shown = page_of_child(measured) if SOCKET in os.environ else page(REGISTRY)
+    return load_app(words.app).mux.within(measured), {PATH: shown}
 
 
 async def _check_redis(server: "Server") -> None:

@@ -1,7 +1,8 @@
 """What a worker's tasks did, and how long they took."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +15,9 @@ from pyasynq.settle import decisive, is_final
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
+
+MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that has prometheus-client keep its numbers in files of this folder."""
 
 MOST_KINDS: Final = 1000
 OTHER: Final = "(other)"
@@ -59,12 +63,19 @@ class TaskMetrics:
             buckets=buckets,
             registry=registry,
         )
-        self._running = Gauge("pyasynq_tasks_running", "Runs under way", kinds, registry=registry)
+        self._running = Gauge(
+            "pyasynq_tasks_running",
+            "Runs under way",
+            kinds,
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._overdue = Gauge(
             "pyasynq_tasks_overdue",
             "Runs that hold their slot though their time is over",
             kinds,
             registry=registry,
+            multiprocess_mode="livesum",
         )
         self._series: dict[tuple[str, str], _Series] = {}
 
@@ -86,6 +97,11 @@ class TaskMetrics:
             series.seconds.observe(time.perf_counter() - started)
             (series.outcomes.get(outcome) or self._ended(series, outcome)).inc()
 
+    def refresh(self) -> None:
+        """Write down, for other processes, what is otherwise counted when somebody looks."""
+        for series in self._series.values():
+            self._overdue.labels(series.queue, series.type).set(_overdue(series.tasks))
+
     def _ended(self, series: _Series, outcome: str) -> Counter:
         # Remembered: finding a series by its labels costs as much as all the rest.
         counter = self._total.labels(series.queue, series.type, outcome)
@@ -102,11 +118,16 @@ class TaskMetrics:
             self._seconds.labels(task.queue, type),
             running := set[ActiveTask](),
         )
-        # Of a copy, which is made in one go: a scrape may come from another thread.
-        overdue = self._overdue.labels(task.queue, type)
-        overdue.set_function(lambda: sum(it.overdue for it in list(running)))
+        if MULTIPROCESS not in os.environ:  # there it is a file that others read, see `refresh`
+            overdue = self._overdue.labels(task.queue, type)
+            overdue.set_function(lambda: _overdue(running))
         self._series[task.queue, type] = series
         return series
+
+
+def _overdue(running: Collection[ActiveTask]) -> int:
+    # Of a copy, which is made in one go: a scrape may come from another thread.
+    return sum(task.overdue for task in list(running))
 
 
 def _outcome(task: ActiveTask, error: BaseException) -> str:

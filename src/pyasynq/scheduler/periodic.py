@@ -143,7 +143,7 @@ class PeriodicTaskManager:
         )
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT; raises what the provider raises when first asked.
+        """Work until SIGTERM, SIGINT or SIGHUP; raises what the provider raises when first asked.
 
         Raises:
             OptionError: If what the provider returned are not periodic tasks.

@@ -17,15 +17,13 @@ from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
 from pyasynq.scheduler.ticker import Ticker
-from pyasynq.signals import heard
+from pyasynq.signals import STOPPING, heard
 from pyasynq.task import Task, check_task
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.scheduler")
-
-SIGNALS: Final = ("SIGTERM", "SIGINT")
 
 FINISH_S: Final = 5.0
 """Time that ticks under way have to end."""
@@ -122,7 +120,7 @@ class Scheduler:
         self._heartbeater.wake()
 
     async def run(self, *more: Running) -> None:
-        """Work until SIGTERM or SIGINT.
+        """Work until SIGTERM, SIGINT or SIGHUP.
 
         Args:
             *more: What else is to be kept running meanwhile.
@@ -130,7 +128,7 @@ class Scheduler:
         Raises:
             SchedulerStateError: If the scheduler has run before.
         """
-        with heard(SIGNALS, self._on_signal):
+        with heard(STOPPING, self._on_signal):
             async with self.running(*more):
                 await self._stopped.wait()
 

@@ -16,14 +16,14 @@ from pyasynq.options import check_known
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
-from pyasynq.signals import heard
+from pyasynq.signals import STOPPING, heard
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.server")
 
-SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGTSTP")
+SIGNALS: Final = (*STOPPING, "SIGTSTP")
 
 
 class Server:
@@ -64,7 +64,7 @@ class Server:
         self._crew: Crew | None = None
 
     async def run(self, handler: Handler | None = None) -> None:
-        """Work until SIGTERM or SIGINT; a second one ends at once; SIGTSTP takes no more tasks.
+        """Work until SIGTERM, SIGINT or SIGHUP; a second one ends at once; SIGTSTP takes no more.
 
         Args:
             handler: A `Mux`, or one handler for all types. A server that an `App` made has one.
