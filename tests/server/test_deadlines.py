@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from pyasynq import ActiveTask, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
-from pyasynq.server import deadlines
+from pyasynq.server import crew, deadlines
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
@@ -92,6 +92,43 @@ async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
     assert "task hung (t in 'default') has ended, 0." in caplog.text
     assert "after its time; slots held so: 0 of 1" in caplog.text
     assert (await queue.message("hung")).error_msg == "context deadline exceeded"
+
+
+async def test_a_task_whose_time_is_over_has_failed_though_the_server_stops_before_its_thread(
+    client: Client,
+    redis_url: str,
+    caplog: pytest.LogCaptureFixture,
+    queue: QueueView,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crew, "INTERRUPTED_S", 0.1)
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+    hanging = Hanging()
+    async with Server(redis_url, shutdown_timeout=timedelta()).running(hanging) as server:
+        await wait_until(lambda: OVER in caplog.text)
+        [job] = [run.job for run in crew_of(server).processor.runs if run.job]
+    assert (await queue.ids("retry"), await queue.ids("pending")) == (["hung"], [])
+    assert (await queue.message("hung")).retried == 1
+    job.cancel()  # as the end of the loop does
+    await asyncio.wait([job])
+    assert "has ended" not in caplog.text
+    hanging.let_go()
+
+
+async def test_an_async_handler_that_a_stop_ends_after_its_time_has_failed(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
+
+    async def handle(_task: ActiveTask) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async with Server(redis_url, shutdown_timeout=timedelta()).running(handle):
+        await wait_until(lambda: OVER in caplog.text)
+    assert (await queue.ids("retry"), await queue.ids("pending")) == (["hung"], [])
 
 
 async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(

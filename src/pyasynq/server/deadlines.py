@@ -48,7 +48,7 @@ class Deadlines:
     def ended(self, run: Run) -> None:
         """Note that the handler of *run* has ended; what follows is not held against it."""
         run.ended = True
-        if run in self._hung:
+        if run in self._hung and run.active.thread is None:  # else nobody waits for it any more
             self._hung.remove(run)
             late_s = self._clock.monotonic() - run.deadline
             log.warning("%s has ended, %.1f s after its time; %s", run, late_s, self._held())

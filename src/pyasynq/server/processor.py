@@ -35,7 +35,7 @@ from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
 from pyasynq.server.failures import Endings, as_exception, checked, is_cancellation
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
-from pyasynq.server.slots import Run, Slots, Stop
+from pyasynq.server.slots import FAILING, Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
@@ -274,7 +274,7 @@ class Processor:
         """Settle the task of *run*, unless it is left to others."""
         self._slots.release()
         if run not in self.runs:
-            return  # given up at the stop: its task is back in the queue
+            return  # given up at the stop: its task is settled, or back in the queue
         self.runs.discard(run)
         if error is not None and stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
@@ -343,7 +343,7 @@ class Processor:
 
     async def _report(self, run: Run, error: Exception) -> None:
         """Call the user's ``on_error``; what it raises is logged (D40)."""
-        if self._config.on_error is None or run.stop is Stop.SHUTDOWN:
+        if self._config.on_error is None or run.stop is Stop.SHUTDOWN or run not in self.runs:
             return
         try:
             await self._callbacks.tell("on_error", self._config.on_error, run.active, error)
@@ -404,10 +404,17 @@ class Processor:
             await asyncio.wait([run.job for run in self.runs if run.job is not None])
 
     def abandon(self) -> None:
-        """Put the tasks of handlers that do not stop back into their queues."""
+        """Put the tasks of handlers that do not stop back into their queues.
+
+        Those that should have stopped before the server did have failed, and spend a retry.
+        """
         for run in self.runs:
-            log.error("the handler of task %s does not stop; the task runs again", run.lease.id)
-            self._ledger.add(run.lease, REQUEUE)
+            if run.stop in FAILING:
+                log.error("the handler of %s does not stop; the task has failed", run)
+                self._settle(run, _stop_error(run), None)
+            else:
+                log.error("the handler of %s does not stop; the task runs again", run)
+                self._ledger.add(run.lease, REQUEUE)
         self.runs.clear()
 
     def close(self) -> None:

@@ -46,6 +46,10 @@ LEAVING: Final = (Stop.LEASE_LOST, Stop.SHUTDOWN)
 """Reasons after which another server runs the task."""
 
 
+FAILING: Final = (Stop.DEADLINE, Stop.CANCELED)
+"""Reasons after which the task has failed, unless its handler succeeds all the same."""
+
+
 class Run:
     """One task being run.
 
@@ -85,10 +89,15 @@ class Run:
         return min(self.deadline, self.lease.expires_at)
 
     def tell(self, stop: Stop) -> None:
-        """Tell the handler to stop; once, but again for a reason that leaves the task to others."""
+        """Tell the handler to stop; once, but again for a reason that leaves the task to others.
+
+        A run whose time was over, or that was canceled, before the server stops has failed: its
+        task does not go back as if it had never run.
+        """
         told = self.stop is not None
         if not told or (stop in LEAVING and self.stop not in LEAVING):
-            self.stop = stop
+            if not told or stop is not Stop.SHUTDOWN:
+                self.stop = stop
             self.active.cancelled = True
             self.active.overdue = stop is Stop.DEADLINE or self.active.overdue
             # Told again, it would no longer wait for the end of its thread.
