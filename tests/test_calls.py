@@ -135,6 +135,13 @@ async def test_one_that_was_cancelled_before_it_began_is_not_told(run: Run) -> N
     assert run.forgotten is None
 
 
+def test_one_that_was_never_finished_has_no_attributes() -> None:
+    unfinished = calls.Call.__new__(calls.Call)
+    unfinished._taken = True
+    with pytest.raises(AttributeError):
+        _ = unfinished.cr_frame
+
+
 def test_one_that_was_closed_is_not_told(run: Run) -> None:
     double(1).close()
     assert run.forgotten is None

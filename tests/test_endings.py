@@ -76,6 +76,21 @@ async def test_a_cancellation_is_raised_when_the_work_is_done(work: Work) -> Non
     assert work.done
 
 
+async def test_what_the_work_raises_does_not_hide_that_it_was_cancelled() -> None:
+    async def fail() -> None:
+        begun.set()
+        await goes_on.wait()
+        raise ValueError
+
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    job = asyncio.create_task(finish(fail, hurry=goes_on.set))
+    await begun.wait()
+    job.cancel("enough")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - it has no text
+        await job
+    assert isinstance(caught.value.__context__, asyncio.CancelledError)
+
+
 async def test_a_scope_that_cancels_all_the_time_is_left_when_the_work_is_done(work: Work) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()

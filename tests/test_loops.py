@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -104,6 +105,65 @@ async def test_a_loop_that_waits_for_the_call_itself_is_told_and_nothing_is_done
     thread.join()  # blocks this loop
     await asyncio.sleep(0)
     assert (made, "is blocked" in str(errors)) == ([], True)
+
+
+async def test_a_call_that_cancels_itself_is_cancelled_where_it_came_from() -> None:
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    home = Home()
+    with pytest.raises(asyncio.CancelledError):
+        await in_another_loop(lambda: home.call(give_up))
+
+
+class ClosingLoop(asyncio.SelectorEventLoop):
+    """A loop that is closed as soon as it was looked at."""
+
+    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:  # noqa: ANN401 - passed on
+        self.close()
+        return super().call_soon_threadsafe(*args, **kwargs)
+
+
+def test_a_loop_that_is_closed_while_a_call_is_given_up_hides_nothing() -> None:
+    call = loops._Call(this_loop, ClosingLoop())
+    call.answer.set_running_or_notify_cancel()
+    call.give_up()
+    assert not call.answer.done()
+
+
+async def test_a_thread_without_a_loop_has_its_call_made_in_the_loop() -> None:
+    home = Home()
+    assert await asyncio.to_thread(home.call_sync, this_loop) is asyncio.get_running_loop()
+
+
+async def test_what_a_call_from_a_thread_raises_is_raised_there() -> None:
+    async def fail() -> None:
+        raise TimeoutError
+
+    home = Home()
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(home.call_sync, fail)
+
+
+def test_a_thread_does_not_wait_for_a_loop_that_is_stopped_before_it_has_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loops, "LOOK_S", 0.01)
+    loop = asyncio.new_event_loop()
+    home = loop.run_until_complete(home_of_here())
+
+    async def stop() -> None:
+        loop.stop()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[None]] = []
+        loop.call_soon(lambda: waiting.append(pool.submit(home.call_sync, stop)))
+        loop.run_forever()
+        with pytest.raises(LoopError, match="the call may have been made"):
+            waiting[0].result(10)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
 
 
 def test_a_loop_that_is_over_is_told() -> None:

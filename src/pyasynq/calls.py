@@ -53,14 +53,15 @@ class Call(Coroutine[Any, Any, T]):
             name: What was called, for the message.
             type: Type of the task it was called with, if there is one.
         """
-        caller = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        self._taken = False
+        self._taken = True  # until all is known that is to be told
         self._coroutine = coroutine
+        caller = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self._name = name
         self._type = type
         self._code = caller.f_code
         self._line = caller.f_lineno
         self._run = current.get(None)
+        self._taken = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Await the coroutine itself."""
@@ -91,6 +92,8 @@ class Call(Coroutine[Any, Any, T]):
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - cr_frame and its like
         """Show the state, as native coroutines do."""
+        if name in Call.__slots__:  # of one that is being copied, or was never finished
+            raise AttributeError(name)
         return getattr(self._coroutine, name)
 
     def __del__(self) -> None:

@@ -35,7 +35,9 @@ async def finish(
         if not job.cancelled() or not job.cancelling():
             break
         hurry()
-    result = job.result()
-    if cancelled is not None:
+    if cancelled is None:
+        return job.result()
+    try:
         raise cancelled
-    return result
+    finally:
+        job.result()  # what the work has raised comes first, with the cancellation as its context

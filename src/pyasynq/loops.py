@@ -5,6 +5,7 @@ import concurrent.futures
 import contextvars
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from pyasynq.errors import LoopError
@@ -62,6 +63,24 @@ class Home:
             call.give_up()
         return answer.result()
 
+    def call_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do as `call` does, for a thread without a loop; it waits as long as this loop runs.
+
+        Raises:
+            LoopError: If the loop does not run, or ends before it has answered.
+        """
+        self._check()
+        call = _Call(make, self.loop)
+        try:
+            self._send(call)
+            while not concurrent.futures.wait([call.answer], timeout=LOOK_S).done:
+                if not self.loop.is_running():
+                    call.answer.cancel()
+                    raise LoopError(ENDED)
+        finally:
+            call.give_up()
+        return call.answer.result()
+
     def _check(self) -> None:
         if self._pid != os.getpid():
             raise LoopError(FORKED)
@@ -108,8 +127,9 @@ class _Call(Generic[T]):
 
     def give_up(self) -> None:
         """Cancel the call if it has no answer yet."""
-        if not self.answer.cancel() and not self.answer.done() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
+        if not self.answer.cancel() and not self.answer.done():
+            with suppress(RuntimeError):  # the loop is closed, and has cancelled it
+                self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         if self._job is not None:
@@ -117,7 +137,8 @@ class _Call(Generic[T]):
 
     def _tell(self, job: "asyncio.Task[T]") -> None:
         if job.cancelled():
-            self.answer.set_exception(LoopError(ENDED))
+            ended = job.cancelling()  # else it has cancelled itself
+            self.answer.set_exception(LoopError(ENDED) if ended else asyncio.CancelledError())
         elif (error := job.exception()) is not None:
             self.answer.set_exception(error)
         else:

@@ -139,12 +139,13 @@ class ActiveTask:
         """Store *result* from a plain function, which runs in a thread; see `write_result`.
 
         Raises:
+            LoopError: If the event loop ends before it has answered.
             PyasynqError: In the event loop, which it would block.
         """
         if self._home.is_here():
             msg = "write_result_sync blocks the event loop: await write_result in an async def"
             raise PyasynqError(msg)
-        asyncio.run_coroutine_threadsafe(self.write_result(result), self._home.loop).result()
+        self._home.call_sync(functools.partial(self.write_result, result))
 
     async def in_thread(self, call: Callable[[], object]) -> object:
         """Make *call* in one of the server's threads and return what it returns.
