@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
@@ -37,6 +38,7 @@ from pyasynq.options import (
 )
 from pyasynq.states import TaskState
 from pyasynq.task import Task, check_task
+from pyasynq.turns import Turns
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
@@ -50,6 +52,11 @@ LARGEST_PAYLOAD: Final = 256 * MAX_PAYLOAD
 
 CHUNK: Final = 256
 """Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
+
+ALL_QUEUES: Final = ""
+
+QUEUES_AT_ONCE: Final = 16
+"""Queues that are written to side by side where they live apart; more if some take long."""
 
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
@@ -283,31 +290,38 @@ class _Gathered:
     """Lets calls that are in flight together share a round trip.
 
     Whatever has gathered goes out as soon as the previous write has returned: no timer, no delay.
+    Where queues live apart each has a write of its own, so that one whose machine is away keeps no
+    other waiting.
     """
 
     def __init__(self, path: EnqueuePath) -> None:
         self._path = path
-        self._waiting: list[tuple[Plan, asyncio.Future[Answer]]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._waiting: dict[str, list[tuple[Plan, asyncio.Future[Answer]]]] = {}
+        self._writers: dict[str, asyncio.Task[None]] = {}
+        self._turn = Turns(QUEUES_AT_ONCE).turn if path.apart else nullcontext
 
     async def enqueue(self, plan: Plan) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((plan, answer))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="pyasynq enqueue")
+        queue = plan.message.queue if self._path.apart else ALL_QUEUES
+        self._waiting.setdefault(queue, []).append((plan, answer))
+        if queue not in self._writers:
+            self._writers[queue] = asyncio.create_task(self._write(queue), name="pyasynq enqueue")
         return await answer
 
     async def finished(self) -> None:
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        if self._writers:
+            await asyncio.wait(self._writers.values())
 
-    async def _write(self) -> None:
+    async def _write(self, queue: str) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._write_batch(batch)
+            while self._waiting[queue]:
+                async with self._turn():
+                    batch, self._waiting[queue] = self._waiting[queue], []
+                    await self._write_batch(batch)
         finally:
-            self._writer = None
+            del self._writers[queue]
+            if not self._waiting[queue]:
+                del self._waiting[queue]
 
     async def _write_batch(self, batch: Sequence[tuple[Plan, "asyncio.Future[Answer]"]]) -> None:
         try:

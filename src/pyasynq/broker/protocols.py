@@ -163,7 +163,14 @@ Refusal = DuplicateTaskError | TaskIDConflictError
 
 
 class EnqueuePath(Protocol):
-    """Bring tasks in."""
+    """Bring tasks in.
+
+    Attributes:
+        apart: Queues may live on different machines, of which one can be away and others not.
+    """
+
+    @property
+    def apart(self) -> bool: ...  # noqa: D102 - see above
 
     async def enqueue(self, plans: Sequence[Plan]) -> list[Refusal | BrokerError | None]:
         """Carry out *plans*; answer each, in order, with None or why not."""

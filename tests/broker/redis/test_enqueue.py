@@ -1,11 +1,13 @@
 """What a new task is in Redis, byte for byte and key for key."""
 
+import asyncio
 import time
 from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq import Client, Inspector, Task
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.enqueue import REGISTERED_S
 from pyasynq.clock import Clock
@@ -22,6 +24,7 @@ from tests.broker.making import (
     many_pending,
 )
 from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
+from tests.servers import RedisCluster
 from tests.waiting import Lapse
 
 UNIQUE = [a_pending(lock=LOCK), a_scheduled(lock=LOCK), a_grouped(lock=LOCK)]
@@ -221,3 +224,24 @@ async def test_a_queue_that_cannot_be_written_leaves_the_others_their_answers(
     assert (first, third) == (None, None)
     assert isinstance(second, BrokerError)
     await r.delete("asynq:{r}:pending")
+
+
+async def test_a_queue_whose_node_hangs_keeps_no_call_for_another_waiting(
+    cluster_url: str, redis_cluster: RedisCluster
+) -> None:
+    async with Client(cluster_url) as client:
+        homes: dict[str, str] = {}
+        async with Inspector(cluster_url) as inspector:
+            for queue in ("a", "b"):
+                await client.enqueue(Task("t"), queue=queue)
+                homes[queue] = str(await inspector.queue_nodes(queue))
+        assert homes["a"] != homes["b"]
+        node = next(it for it in redis_cluster.nodes if str(it.port) in homes["a"])
+        node.pause()
+        try:
+            late = asyncio.create_task(client.enqueue(Task("t"), queue="a"))
+            await asyncio.gather(*(client.enqueue(Task("t"), queue="b") for _ in range(3)))
+            assert not late.done()
+        finally:
+            node.resume()
+        await late

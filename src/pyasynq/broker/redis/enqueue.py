@@ -53,6 +53,7 @@ class RedisEnqueue:
 
     def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
         """Send to *driver*; *register* makes queues known to inspectors."""
+        self.apart = not isinstance(driver, Redis)
         self._driver = driver
         self._clock = clock
         self._register_now = register
