@@ -92,8 +92,7 @@ class Deadlines:
         )
         log.log(
             logging.ERROR if self._none_left() else logging.WARNING,
-            "the time of %s is over, but its handler %s; the task has failed, and keeps its slot "
-            "until that ends; %s%s",
+            "the time of %s is over, but its handler %s; it keeps its slot until it ends; %s%s",
             run,
             why,
             self._held(),
