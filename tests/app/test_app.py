@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import multiprocessing
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
@@ -618,9 +620,28 @@ def test_an_address_in_the_code_wins_over_the_variable(
     assert str(App(given).address) == used
 
 
-async def test_an_empty_address_is_no_address() -> None:
-    with pytest.raises(OptionError, match="broker must be"):
-        App("").server()
+@pytest.mark.parametrize("address", ["", "http://h", "redis://h?retry=3", "h:port", 7])
+def test_an_address_that_is_none_is_refused_at_the_declaration(address: object) -> None:
+    with pytest.raises(OptionError, match=r"^broker must be"):
+        App(cast("str", address))
+
+
+async def test_an_address_that_is_none_is_told_with_the_variable_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYASYNQ_URI", "http://h")
+    app = App()
+    with pytest.raises(OptionError, match=r"^PYASYNQ_URI must be host:port"):
+        app.server()
+    with pytest.raises(OptionError, match=r"^PYASYNQ_URI must be host:port"):
+        app.scheduler()
+    with pytest.raises(OptionError, match=r"^PYASYNQ_URI must be host:port"):
+        await app.__aenter__()
+
+
+def test_declaring_an_app_does_not_load_the_driver() -> None:
+    code = "import sys, pyasynq; pyasynq.App('redis://h', threads=3); print('redis' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 def _plain_lifespan(_app: App) -> Iterator[None]:
@@ -734,6 +755,17 @@ def test_an_unknown_option_of_an_app_is_refused_at_once() -> None:
         App(URL, concurency=3)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("threads", 0), ("queues", ["a"]), ("unknown", "drop"), ("lease", 30), ("on_error", "log")],
+)
+def test_an_option_of_an_app_that_cannot_work_is_refused_at_the_declaration(
+    option: str, value: object
+) -> None:
+    with pytest.raises(OptionError, match=rf"^{option} must be"):
+        App(URL, **cast("Any", {option: value}))
+
+
 def test_an_unknown_option_of_a_server_is_refused() -> None:
     with pytest.raises(TypeError, match="did you mean 'queues'"):
         App(URL).server(queue={"a": 1})  # type: ignore[call-arg]
@@ -764,7 +796,7 @@ def test_a_typed_task_shows_its_type() -> None:
 
 async def test_a_typed_task_is_no_task_and_says_what_is(app: App) -> None:
     task = app.task("t")(lambda: None)
-    with pytest.raises(OptionError, match=r"\.task\(…\), or \.enqueue\(…\)\), got <TypedTask 't'>"):
+    with pytest.raises(OptionError, match=r"\.task\(…\)\), got <TypedTask 't'>"):
         await app.client.enqueue(task)  # type: ignore[arg-type]
 
 

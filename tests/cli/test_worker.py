@@ -158,6 +158,18 @@ async def test_a_mistake_ends_the_command_with_its_code(
     assert "Traceback" not in "\n".join(process.lines)
 
 
+async def test_an_option_of_the_app_that_cannot_work_is_shown_where_it_stands(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mistaken.py").write_text("from pyasynq import App\napp = App(threads=0)\n")
+    async with worker("mistaken:app", cwd=tmp_path) as process:
+        assert await process.ends() == 1
+    text = "\n".join(process.lines)
+    assert 'mistaken.py", line 2' in text
+    assert "threads must be a whole number from 1" in text
+    assert "usage:" not in text
+
+
 async def test_a_signal_ends_the_worker_well(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("print"))
     async with worker(APP, "-u", redis_url) as process:

@@ -4,12 +4,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pyasynq.broker import shown
+from pyasynq.broker import check_broker, shown
+from pyasynq.errors import OptionError
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 VARIABLE: Final = "PYASYNQ_URI"
+FROM_VARIABLE: Final = f"named by {VARIABLE}"
 HERE: Final = "redis://127.0.0.1:6379"
 
 
@@ -25,6 +27,20 @@ class Address:
     broker: "str | Driver"
     source: str
 
+    def checked(self) -> "str | Driver":
+        """Return the broker.
+
+        Raises:
+            OptionError: If it is in no form that there is; one from the variable names that.
+        """
+        try:
+            check_broker(self.broker)
+        except OptionError as error:
+            if self.source == FROM_VARIABLE:
+                raise OptionError(VARIABLE, error.value, error.allowed) from None
+            raise
+        return self.broker
+
     def __str__(self) -> str:
         """Show both, without the passwords."""
         return f"{shown(self.broker)} ({self.source})"
@@ -35,5 +51,5 @@ def address_of(given: "str | Driver | None") -> Address:
     if given is not None:
         return Address(broker=given, source="named by the app")
     if uri := os.environ.get(VARIABLE):
-        return Address(broker=uri, source=f"named by {VARIABLE}")
+        return Address(broker=uri, source=FROM_VARIABLE)
     return Address(broker=HERE, source=f"as neither the app nor {VARIABLE} names one")

@@ -22,6 +22,7 @@ from typing import (
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.payload import Signature, encode_result
+from pyasynq.broker import check_broker
 from pyasynq.calls import Call, marked
 from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
@@ -46,6 +47,7 @@ from pyasynq.server import (
     ServerOptions,
     current_task,
 )
+from pyasynq.server.config import Config
 from pyasynq.server.mux import check_function, is_plain
 from pyasynq.task import Task
 from pyasynq.threads import is_async
@@ -220,9 +222,13 @@ class App:
             **options: Defaults for the servers this app makes; see `ServerOptions`.
 
         Raises:
+            OptionError: If *broker* is in no form that there is, or an option cannot work.
             TypeError: If an option is unknown.
         """
         check_known(options, ServerOptions.__annotations__)
+        Config.of(options)  # refuses bad ones here, not when a server is made
+        if broker is not None:
+            check_broker(broker)
         self.mux = Mux()
         self.state: dict[str, Any] = {}
         self._broker = broker
@@ -381,7 +387,7 @@ class App:
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
         merged["lifespan"] = functools.partial(self._working, served, combines=combines)
-        return Server(self.address.broker, handler=self.mux, **merged)
+        return Server(self.address.checked(), handler=self.mux, **merged)
 
     def scheduler(
         self, broker: "str | Driver | None" = None, **options: Unpack[SchedulerOptions]
@@ -392,7 +398,7 @@ class App:
             broker: Used instead of the app's own.
             **options: See `SchedulerOptions`.
         """
-        scheduler = Scheduler(self.address.broker if broker is None else broker, **options)
+        scheduler = Scheduler(self.address.checked() if broker is None else broker, **options)
         for wanted in self._periodic:
             scheduler.add(wanted)
         return scheduler
@@ -404,7 +410,8 @@ class App:
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
-            opened = self._clients[loop] = _Opened(await Client(self.address.broker).__aenter__())
+            client = await Client(self.address.checked()).__aenter__()
+            opened = self._clients[loop] = _Opened(client)
         opened.users += 1
         return self
 

@@ -32,6 +32,8 @@ from pyasynq.broker.protocols import (
     Ticked,
     Token,
 )
+from pyasynq.broker.url import parse
+from pyasynq.broker.url import shown as _shown
 from pyasynq.clock import Clock
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ __all__ = [
     "Ticked",
     "Token",
     "Updated",
+    "check_broker",
     "connect",
     "shown",
 ]
@@ -91,10 +94,24 @@ def connect(broker: "str | Driver", clock: Clock | None = None) -> Broker:
     return RedisBroker.connect(broker, clock)
 
 
+def check_broker(broker: "str | Driver") -> None:
+    """Return if `connect` takes *broker*; the form of a text is read without loading the driver.
+
+    Raises:
+        OptionError: If the URL or the client cannot be used.
+    """
+    if broker and isinstance(broker, str):
+        parse(broker)
+        return
+    from pyasynq.broker.redis.address import (
+        open_driver,
+    )  # whoever made a client has loaded the driver
+
+    open_driver(broker)
+
+
 def shown(broker: "str | Driver") -> str:
     """Return where *broker* is, without the passwords in it."""
     if not isinstance(broker, str):
         return "the program's own client"
-    from pyasynq.broker.redis import url  # imported late, as above
-
-    return url.shown(broker)
+    return _shown(broker)

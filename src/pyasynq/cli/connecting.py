@@ -25,7 +25,6 @@ from pyasynq.broker import shown
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.values import FromVariable, naming_variable, on, whole
-from pyasynq.errors import OptionError
 
 if TYPE_CHECKING:
     from pyasynq.app.address import Address
@@ -111,13 +110,6 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
         log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
     elif not uri and not _same(os.environ.get(VARIABLE) or own.broker, own.broker):
         log.warning("%s is not used: an address in the code of the app wins", VARIABLE)
-
-
-def naming_source(own: "Address", error: OptionError) -> OptionError:
-    """Return *error*; if it is about an address from a variable, it names the variable."""
-    if error.option == "broker" and own.broker == os.environ.get(VARIABLE):
-        return OptionError(VARIABLE, error.value, error.allowed)
-    return error
 
 
 def _same(*brokers: "str | Driver") -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from pyasynq.cli import logs
-from pyasynq.cli.connecting import add_uri, app_uri, log_address, naming_source
+from pyasynq.cli.connecting import add_uri, app_uri, log_address
 from pyasynq.cli.ending import ended_soon
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
@@ -87,5 +87,5 @@ def _scheduler(words: argparse.Namespace) -> "Scheduler":
     try:
         return app.scheduler(uri, **given)
     except OptionError as error:
-        text = in_words_of({**vars(words), "uri": uri}, FLAGS, naming_source(app.address, error))
+        text = in_words_of({**vars(words), "uri": uri}, FLAGS, error)
         raise ExitError(Exit.USAGE, text) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
-from pyasynq.cli.connecting import add_uri, app_uri, log_address, naming_source
+from pyasynq.cli.connecting import add_uri, app_uri, log_address
 from pyasynq.cli.ending import GRACE_S, end_now, ended_soon
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
@@ -195,7 +195,7 @@ def _server(words: argparse.Namespace) -> "Server":
     try:
         return app.server(uri, **given)
     except OptionError as error:
-        text = in_words_of({**vars(words), "uri": uri}, FLAGS, naming_source(app.address, error))
+        text = in_words_of({**vars(words), "uri": uri}, FLAGS, error)
         raise ExitError(Exit.USAGE, text) from error
 
 

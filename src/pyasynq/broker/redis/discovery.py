@@ -19,7 +19,7 @@ from redis.cluster import PRIMARY
 
 from pyasynq.broker.redis.connection import ANSWER_S, reason, translated
 from pyasynq.broker.redis.dialing import first_of
-from pyasynq.broker.redis.url import Host
+from pyasynq.broker.url import Host
 from pyasynq.errors import BrokerAuthError
 
 HEAD_START_S: Final = 0.5

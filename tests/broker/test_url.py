@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq.broker import shown
-from pyasynq.broker.redis.url import KINDS, parse
+from pyasynq.broker.url import KINDS, parse
 from pyasynq.errors import OptionError
 
 SCHEMES = sorted(KINDS)
