@@ -222,9 +222,10 @@ def test_the_delay_is_the_longest_that_an_error_of_a_group_asks_for() -> None:
     ("error", "text"),
     [
         (group(SkipRetry("550 no such address")), "550 no such address"),
-        (group(ValueError("v"), KeyError("k")), "2 errors: ValueError: v; KeyError: 'k'"),
-        (group(group(ValueError("v")), group(KeyError())), "2 errors: ValueError: v; KeyError"),
-        (group(*[ValueError("v")] * 50), "50 errors: ValueError: v"),
+        (group(ValueError("v"), KeyError("k")), "2 errors: (ValueError: v), (KeyError: 'k')"),
+        (group(group(ValueError("v")), group(KeyError())), "2 errors: (ValueError: v), (KeyError)"),
+        (group(KeyError(), SkipRetry("no; it")), "2 errors: (KeyError), (SkipRetry: no; it)"),
+        (group(*[ValueError("v")] * 50), "50 errors: (ValueError: v)"),
         (group(ValueError("v"), message="import of shop 7"), "import of shop 7: ValueError: v"),
     ],
 )  # fmt: skip
@@ -234,7 +235,7 @@ def test_the_text_of_a_group_names_what_is_in_it(error: Exception, text: str) ->
 
 def test_the_text_of_a_large_group_has_an_end() -> None:
     text = error_text(group(*(ValueError("x" * 10_000 + str(n)) for n in range(100))))
-    assert text.endswith("; and 90 more")
+    assert text.endswith("), and 90 more")
     assert len(text) < 6_000
 
 

@@ -291,7 +291,7 @@ def _rank(type: str, error: Exception) -> int:
 def error_text(error: BaseException) -> str:
     """Return what operators read as the task's last error.
 
-    Of a group, the texts of what is in it; equal ones once.
+    Of a group, what is in it, each with its type and in brackets; equal ones once.
 
     Differs:
         Go's errors carry their context in their text; Python's often do not, so the type is named,
@@ -299,21 +299,26 @@ def error_text(error: BaseException) -> str:
     """
     if isinstance(error, ExceptionGroup):
         return _group_text(cast("ExceptionGroup[Exception]", error))
-    text = _text(error)
-    if type(error).__module__ == "pyasynq.errors" and text:
+    if type(error).__module__ == "pyasynq.errors" and (text := _text(error)):
         return text
+    return _named(error)
+
+
+def _named(error: BaseException) -> str:
+    text = _text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _group_text(group: ExceptionGroup[Exception]) -> str:
-    texts = [error_text(error) for error in errors_in(group)]
-    shown = list(dict.fromkeys(texts))
-    lines = [text[:LONGEST_IN_GROUP] for text in shown[:MOST_IN_GROUP]]
-    if len(shown) > MOST_IN_GROUP:
-        lines.append(f"and {len(shown) - MOST_IN_GROUP} more")
+    errors = errors_in(group)
     about = "" if group.message in SAYS_NOTHING else f"{group.message[:LONGEST_IN_GROUP]}: "
-    count = f"{len(texts)} errors: " if len(texts) > 1 else ""
-    return f"{about}{count}{'; '.join(lines)}"
+    if len(errors) == 1:
+        return f"{about}{error_text(errors[0])[:LONGEST_IN_GROUP]}"
+    texts = list(dict.fromkeys(_named(error) for error in errors))
+    shown = [f"({text[:LONGEST_IN_GROUP]})" for text in texts[:MOST_IN_GROUP]]
+    if len(texts) > MOST_IN_GROUP:
+        shown.append(f"and {len(texts) - MOST_IN_GROUP} more")
+    return f"{about}{len(errors)} errors: {', '.join(shown)}"
 
 
 def _text(error: BaseException) -> str:

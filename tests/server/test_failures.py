@@ -60,7 +60,7 @@ async def test_a_task_that_is_given_up_is_an_error_with_its_traceback(
     ("error", "level"),
     [
         (SkipRetry("no such address"), "WARNING"),
-        (ExceptionGroup("", [SkipRetry("no"), ValueError("v")]), "WARNING"),
+        (ExceptionGroup("", [SkipRetry("no"), Snooze(HOUR)]), "WARNING"),
         (PayloadError("t", "no"), "ERROR"),
     ],
     ids=repr,
@@ -70,6 +70,18 @@ async def test_an_end_that_the_handler_chose_is_no_error(
 ) -> None:
     await failing(client, redis_url, error)
     assert [(shown, traced) for shown, _, traced in told(caplog)] == [(level, level == "ERROR")]
+
+
+@pytest.mark.parametrize(
+    "signal", [SkipRetry("no"), RevokeTask("no"), RetryIn(HOUR, "no"), Snooze(HOUR)], ids=repr
+)
+async def test_a_failure_beside_a_signal_is_an_error_with_its_traceback(
+    signal: Exception, client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await failing(client, redis_url, ExceptionGroup("", [signal, ValueError("a real bug")]))
+    [(level, text, traced)] = told(caplog)
+    assert (level, traced) == ("ERROR", True)
+    assert f"2 errors: ({type(signal).__name__}: {signal}), (ValueError: a real bug); " in text
 
 
 @pytest.mark.parametrize("steer", [Snooze(HOUR), RevokeTask("over")], ids=["snooze", "revoke"])

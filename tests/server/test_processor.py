@@ -292,7 +292,7 @@ async def test_a_signal_beside_what_is_no_exception_is_seen(
     group = BaseExceptionGroup("all", [Odd("panic"), BaseExceptionGroup("b", [SkipRetry("no")])])
     await work_off(Server(redis_url, burst=True), Handler(group))
     assert await queue.ids("archived") == [info.id]
-    text = "all: 2 errors: RuntimeError: the handler raised Odd('panic'); no"
+    text = "all: 2 errors: (RuntimeError: the handler raised Odd('panic')), (SkipRetry: no)"
     assert (await queue.message(info.id)).error_msg == text
 
 

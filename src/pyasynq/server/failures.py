@@ -17,7 +17,7 @@ from pyasynq.errors import (
 )
 from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
-from pyasynq.settle import Archive, Retry, Verdict, decisive, error_text, errors_in
+from pyasynq.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 
 log = get_logger("pyasynq.server")
 
@@ -31,6 +31,10 @@ NEW_FOR_S: Final = 3600.0
 
 MOST_KINDS: Final = 1000
 """Kinds of failures that are remembered."""
+
+
+WANTED: Final = (RevokeTask, SkipRetry, RetryIn, Snooze, TaskCanceledError)
+"""Errors by which somebody says what is to become of a task."""
 
 
 class Endings:
@@ -71,12 +75,12 @@ class Endings:
             log.log(level, FAILED, *told, exc_info=decisive(message.type, error))
 
     def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
-        match decisive(type, error), verdict:
+        match _telling(type, error), verdict:
             case (Snooze() | RevokeTask(), _):
                 return logging.DEBUG
             case (SkipRetry() | RetryIn() | TaskCanceledError(), _) | (_, Retry(failed=False)):
                 return logging.WARNING  # somebody wanted it so
-            case (_, Archive()):
+            case (_, Archive() | Done()):
                 return logging.ERROR
             case (HandlerNotFoundError(), _):
                 return logging.WARNING  # nothing was called that could be traced
@@ -93,6 +97,15 @@ class Endings:
             del self._shown_at[next(iter(self._shown_at))]  # the oldest
         self._shown_at[kind] = now_s
         return True
+
+
+def _telling(type: str, error: Exception) -> Exception:
+    """Return what is to be known of *error*: of a group the failure in it that nobody wanted.
+
+    Beside it, a signal that decides about the task says nothing of what is wrong.
+    """
+    failures = [one for one in errors_in(error) if not isinstance(one, WANTED)]
+    return failures[0] if failures else decisive(type, error)
 
 
 def _line(error: BaseException) -> tuple[str, int] | None:
