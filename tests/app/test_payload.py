@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from pyasynq import ActiveTask, App, Client, PayloadError, Task
+from pyasynq.app import payload
 from tests.server.queues import QueueView
 
 URL = "redis://127.0.0.1:6379"
@@ -403,3 +404,22 @@ def test_a_type_that_is_not_there_at_run_time_is_refused() -> None:
 
     with pytest.raises(TypeError, match="the task 't': name 'Missing' is not defined; import"):
         App(URL).task("t")(take)
+
+
+def test_only_arguments_that_may_hold_sets_are_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(URL)
+
+    @app.task("t")
+    def tag(tags: set[str], rows: list[dict[str, int]]) -> None: ...
+
+    walked: list[object] = []
+    ordered = payload.ordered
+
+    def walk(value: object, encode: Callable[[object], bytes]) -> object:
+        walked.append(value)
+        return ordered(value, encode)
+
+    monkeypatch.setattr(payload, "ordered", walk)
+    tag.task({"b"}, [{"n": 1}])
+    assert walked[0] == {"b"}
+    assert [{"n": 1}] not in walked

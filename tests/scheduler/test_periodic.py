@@ -216,6 +216,21 @@ async def test_a_manager_runs_until_it_is_shut_down(manage: Manage) -> None:
         await manager.run()
 
 
+async def test_a_manager_that_has_ended_lets_go_of_the_thread_of_its_provider(
+    manage: Manage,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def provider() -> list[PeriodicTask]:
+        threads.append(threading.current_thread())
+        return [ONE]
+
+    async with manage(provider).running():
+        assert threads[0].is_alive()
+    await asyncio.to_thread(threads[0].join, 10)
+    assert not threads[0].is_alive()
+
+
 async def test_a_manager_enqueues(redis_url: str, queue: QueueView) -> None:
     often = PeriodicTask(spec="@every 1s", task=Task("often"))
     async with PeriodicTaskManager(redis_url, lambda: [often]).running():

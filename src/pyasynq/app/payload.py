@@ -60,7 +60,7 @@ class Signature:
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._takes = f"({', '.join(p.name for p in sent)})"
         types = {p.name: _carried(type, p, hints.get(p.name, Any)) for p in sent}
-        self._may_hold_sets = any(map(_may_hold_sets, types.values()))
+        self._with_sets = [name for name, known in types.items() if _may_hold_sets(known)]
         self._normal = {p.name: normal(hints.get(p.name, Any)) for p in sent}
         self._codec = _codec(type, sent, types)
 
@@ -74,7 +74,7 @@ class Signature:
         """
         arguments = self._named(args, kwargs)
         try:
-            sent = _ordered(arguments) if self._may_hold_sets else arguments
+            sent = self._in_order(arguments) if self._with_sets else arguments
             payload = self._codec.encode(sent)
             back = self._codec.decode(payload)
             return payload if same(arguments, back) else self._compared(arguments, back)
@@ -92,6 +92,11 @@ class Signature:
         except TypeError as error:
             msg = f"the task {self._type!r} takes {self._takes}: {error}"
             raise TypeError(msg) from None
+
+    def _in_order(self, arguments: dict[str, object]) -> dict[str, object]:
+        """Return *arguments* with their sets in order; what can hold none is not walked."""
+        sets = [name for name in self._with_sets if name in arguments]
+        return arguments | {name: _ordered(arguments[name]) for name in sets}
 
     def _compared(self, arguments: Mapping[str, object], back: Mapping[str, object]) -> bytes:
         """Return the payload of *arguments*, of which some came *back* as other ones.

@@ -10,13 +10,13 @@ Differs:
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack, cast
 
 from pyasynq.actor import Actor, Link
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError
+from pyasynq.errors import OptionError, SchedulerStateError
 from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.options import check_time
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
@@ -81,6 +81,10 @@ class Syncer(Actor):
         else:
             self._apply(wanted)
         return self._interval_s
+
+    def close(self) -> None:
+        """Let go of the thread; one that does not return ends with the process."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self) -> list[PeriodicTask]:
         wanted = list(cast("Wanted", await called(self._thread, self._provider)))
@@ -149,8 +153,9 @@ class PeriodicTaskManager:
             OptionError: If what the provider returned are not periodic tasks.
             SchedulerStateError: If the manager has run before.
         """
-        await self._syncer.begin()
-        await self._scheduler.run(self._syncer)
+        await self._begin()
+        with closing(self._syncer):
+            await self._scheduler.run(self._syncer)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
@@ -160,13 +165,23 @@ class PeriodicTaskManager:
             OptionError: If what the provider returned are not periodic tasks.
             SchedulerStateError: If the manager has run before.
         """
-        await self._syncer.begin()
-        async with self._scheduler.running(self._syncer):
-            yield self
+        await self._begin()
+        with closing(self._syncer):
+            async with self._scheduler.running(self._syncer):
+                yield self
 
     def shut_down(self) -> None:
         """Make `run` return."""
         self._scheduler.shut_down()
+
+    async def _begin(self) -> None:
+        self._check_new()
+        await self._syncer.begin()
+        self._check_new()  # another may have begun meanwhile, whose thread is not ours to close
+
+    def _check_new(self) -> None:
+        if self._scheduler.state != "new":
+            raise SchedulerStateError(self._scheduler.state)
 
 
 def _check(one: object) -> None:

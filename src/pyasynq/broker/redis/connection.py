@@ -63,7 +63,7 @@ CLOSED_AT_ONCE: Final = "the connection was closed as soon as it was opened"
 
 _MAXCLIENTS: Final = (
     "the limit is its own, maxclients: raise it, or start fewer processes or queues; a server "
-    "needs a connection for each queue, and about eight"
+    "needs a connection for each queue, and four to eight more"
 )
 
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
@@ -76,7 +76,7 @@ _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     (
         "Too many connections",
         "the limit is max_connections of the client's pool: raise it, or leave it out; a server "
-        "needs a connection for each queue, and about eight",
+        "needs a connection for each queue, and four to eight more",
     ),
     ("Authentication required", "put user and password into the URL, redis://user:password@host"),
 )
