@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyasynq.cron import Schedule, parse
@@ -111,6 +111,7 @@ cases = st.lists(
 )
 
 
+@settings(max_examples=40)  # of ten to fifty cases each
 @given(cases)
 def test_any_text_in_any_zone_is_due_when_go_says(
     go_program: Path, cases: list[dict[str, Any]]
