@@ -114,6 +114,25 @@ def test_equal_sets_are_equal_payloads() -> None:
     assert take.task(ONE_WAY).payload == take.task(OTHER_WAY).payload
 
 
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (set[int], [3, 1, 3, 2], b"[1,2,3]"),
+        (frozenset[int], (2, 1), b"[1,2]"),
+        (list[set[int]], [[2, 1], {1}], b"[[1,2],[1]]"),
+        (dict[str, set[int]], {"b": [2, 1], "a": [1]}, b'{"b":[1,2],"a":[1]}'),
+        (dict[int, set[int]], {2: [2, 1]}, b'{"2":[1,2]}'),
+        (tuple[set[int], list[int]], ([2, 1], [2, 1]), b"[[1,2],[2,1]]"),
+        (set[int] | None, [2, 1], b"[1,2]"),
+        (set[frozenset[int]], [[2, 1], [1]], b"[[1,2],[1]]"),
+    ],
+)
+def test_a_list_given_for_a_set_is_sent_as_one(
+    hint: object, value: object, expected: bytes
+) -> None:
+    assert it(taking(hint).task(value)) == expected
+
+
 def test_an_argument_that_holds_sets_is_left_as_it_is() -> None:
     value = Tagged(frozenset(WORDS))
     taking(Tagged).task(value)

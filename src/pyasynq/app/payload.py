@@ -15,7 +15,7 @@ import msgspec.inspect
 
 from pyasynq.app.models import check, dump
 from pyasynq.app.stand_ins import StandIn, adapted, load, normal
-from pyasynq.app.values import changed, ordered, same
+from pyasynq.app.values import changed, declared_sets, ordered, same
 from pyasynq.errors import PayloadError, SkipRetry
 from pyasynq.server import ActiveTask
 from pyasynq.settle import error_text
@@ -108,8 +108,10 @@ class Signature:
             reason = _changed(self._normal[name](value), back[name], name)
             if reason:
                 raise ValueError(reason)
-        # What came back as another type, as a list, say, may have been a set.
-        return self._codec.encode(_ordered(arguments))
+        # What came back as another type, as a list, say, may have been a set, or the reverse.
+        sets = [name for name in self._with_sets if name in arguments]
+        declared = {name: _declared_sets(arguments[name], back[name]) for name in sets}
+        return self._codec.encode(_ordered({**arguments, **declared}))
 
     def arguments(self, payload: bytes) -> dict[str, object]:
         """Return the arguments by name that *payload* holds.
@@ -300,6 +302,13 @@ def _is_plain(value: object, data: bytes) -> bool:
         return same({"": value}, {"": msgspec.json.decode(data)})
     except (msgspec.DecodeError, RecursionError):
         return False
+
+
+def _declared_sets(given: T, back: object) -> T:
+    try:
+        return cast("T", declared_sets(given, back))
+    except RecursionError:
+        return given  # as for `_ordered`
 
 
 def _ordered(value: T) -> T:

@@ -51,6 +51,20 @@ def _with_ordered_fields(value: object, encode: Callable[[object], bytes]) -> ob
     return twin
 
 
+def declared_sets(given: object, back: object) -> object:
+    """Return *given* with the set that came *back* in place of each list that was given for one."""
+    if _is_list(given):
+        if isinstance(back, set | frozenset):
+            return cast("object", back)
+        if _is_list(back) and len(given) == len(back):
+            new = [declared_sets(a, b) for a, b in zip(given, back, strict=True)]
+            return new if _differ(given, new) else given
+    if _is_dict(given) and _is_dict(back):
+        new = [declared_sets(value, back.get(name)) for name, value in given.items()]
+        return dict(zip(given, new, strict=True)) if _differ(given.values(), new) else given
+    return given
+
+
 def _differ(old: Any, new: Any) -> bool:  # noqa: ANN401 - two collections of one length
     return any(a is not b for a, b in zip(old, new, strict=True))
 

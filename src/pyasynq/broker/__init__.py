@@ -103,9 +103,8 @@ def check_broker(broker: "str | Driver") -> None:
     if broker and isinstance(broker, str):
         parse(broker)
         return
-    from pyasynq.broker.redis.address import (
-        open_driver,
-    )  # whoever made a client has loaded the driver
+    # Whoever has made a client has loaded the driver.
+    from pyasynq.broker.redis.address import open_driver
 
     open_driver(broker)
 
