@@ -362,7 +362,30 @@ async def test_a_recovered_task_is_named_in_the_log(
     handler = Handler()
     async with Server(redis_url).running(handler):
         await handler.began()
-    assert caplog.text.replace("'", "").count("task x in default: its worker is gone") == 1
+    text = "task x (t in 'default'): its worker is gone; recovered"
+    assert told(caplog, "task x") == [("WARNING", text)]
+
+
+async def test_a_task_that_is_given_up_for_its_crashes_is_an_error_that_says_so(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await client.enqueue(Task("t"), task_id="x", max_retry=3)
+    await die(broker)
+    await queue.end_leases()
+    async with Server(redis_url, max_crashes=1).running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    text = "task x (t in 'default'), retried 0 of 3: crashed its worker 1 time in a row; archived"
+    assert told(caplog, "task x") == [("ERROR", text)]
+
+
+def told(caplog: pytest.LogCaptureFixture, start: str) -> list[tuple[str, str]]:
+    """Return level and text of the lines that begin with *start*."""
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    return [(level, text) for level, text in lines if text.startswith(start)]
 
 
 async def _none(queue: QueueView, state: str) -> bool:

@@ -66,6 +66,10 @@ class Lease:
         self.unknown_s: int | None = None
         self.begun = True
 
+    def __repr__(self) -> str:
+        """Name the task, for the log."""
+        return f"task {self.id} ({self.message.type} in {self.queue!r})"
+
 
 class Taken(msgspec.Struct, kw_only=True):
     """What one queue gave.

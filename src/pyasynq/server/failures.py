@@ -22,6 +22,7 @@ from pyasynq.settle import Archive, Done, Retry, Verdict, decisive, error_text, 
 log = get_logger("pyasynq.server")
 
 FAILED: Final = "%s, retried %d of %d: %s; %s"
+UNREADABLE: Final = "task %s in %r is not readable; archived as it is"
 
 LONGEST_SHOWN: Final = 500
 """Characters of an error's text that a log line shows; the task in Redis has all."""

@@ -109,11 +109,9 @@ class Ledger:
         """Tell that the lease is gone; a try before, whose answer was lost, may have ended it."""
         if lease in self._doubtful:
             log.info(
-                "task %s (%s in %r) is held no more: %s was written, though no answer came, or its "
-                "lease ended before, and it will run again",
-                lease.id,
-                lease.message.type,
-                lease.queue,
+                "%r is held no more: %s was written, though no answer came, or its lease ended "
+                "before, and it will run again",
+                lease,
                 _name(verdict),
             )
         else:
@@ -131,10 +129,8 @@ class Ledger:
 
 def _log_lost(lease: Lease, verdict: Verdict) -> None:
     log.warning(
-        "the lease of task %s (%s in %r) ended before %s was written; the task will run again",
-        lease.id,
-        lease.message.type,
-        lease.queue,
+        "the lease of %r ended before %s was written; the task will run again",
+        lease,
         _name(verdict),
     )
 

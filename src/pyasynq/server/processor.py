@@ -33,7 +33,7 @@ from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import Endings, as_exception, checked, is_cancellation
+from pyasynq.server.failures import UNREADABLE, Endings, as_exception, checked, is_cancellation
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import FAILING, Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
@@ -177,7 +177,7 @@ class Processor:
             self._slots.take(len(taken.leases))
             self._start(taken.leases)
         for lease in taken.poison:
-            log.error("task %r in %r is not readable; archived as it is", lease.id, lease.queue)
+            log.error(UNREADABLE, lease.id, lease.queue)
             self._ledger.add(lease, ARCHIVE_AS_IT_IS)
         if taken.ghosts:
             log.error("dropped %d ids in %r that have no task", taken.ghosts, taken.queue)
@@ -382,7 +382,7 @@ class Processor:
         lost = set(leases)
         for run in self.runs:
             if run.lease in lost:
-                log.warning("task %s: the lease was lost, its handler is stopped", run.lease.id)
+                log.warning("%r: the lease was lost, its handler is stopped", run)
                 run.tell(Stop.LEASE_LOST)
 
     def cancel(self, task_id: str) -> None:

@@ -23,6 +23,7 @@ from pyasynq.loggers import get_logger
 from pyasynq.message import TaskMessage
 from pyasynq.options import LONGEST
 from pyasynq.server.config import Config
+from pyasynq.server.failures import FAILED, UNREADABLE
 from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
 
 log = get_logger("pyasynq.server")
@@ -125,5 +126,10 @@ def _spread(policy: RetryPolicy) -> RetryPolicy:
 
 
 def _log(lease: Lease, verdict: Verdict) -> None:
-    fate = "archived" if isinstance(verdict, Archive) else "recovered"
-    log.warning("task %r in %r: its worker is gone; %s", lease.id, lease.queue, fate)
+    match verdict:
+        case Archive(message=TaskMessage() as it):
+            log.error(FAILED, lease, it.retried, it.retry, it.error_msg, "archived")
+        case Archive():
+            log.error(UNREADABLE, lease.id, lease.queue)
+        case _:
+            log.warning("%r: its worker is gone; recovered", lease)

@@ -76,7 +76,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Name the task, for the log."""
-        return f"task {self.lease.id} ({self.lease.message.type} in {self.lease.queue!r})"
+        return repr(self.lease)
 
     @property
     def deadline(self) -> float:
