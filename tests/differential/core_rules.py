@@ -176,7 +176,10 @@ def a_recovered_task_has_crashed_a_worker(case: Case, difference: Difference) ->
     if not isinstance(case.operation, ops.Maintain) or case.operation.what != "recover":
         return False
     return (
-        (difference.part, difference.python) in {("crashes", b"1"), ("owner", b"")}
+        (
+            (difference.part, difference.python) in {("crashes", b"1"), ("owner", b"")}
+            or difference.part == "past_retried"
+        )
         and task_of(difference) in case.before.members(f"asynq:{{{case.operation.queue}}}:active")
         and (difference.part == "owner" or only_python(difference))
     )

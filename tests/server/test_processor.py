@@ -989,7 +989,7 @@ async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
         waiting = await queue.fields("b")
         handler.release()
         await handler.began(2)
-    assert waiting == {"state": "retry", "owner": "", "crashes": "2"}
+    assert waiting == {"state": "retry", "owner": "", "crashes": "2", "past_retried": "0"}
     assert (handler.ids, handler.most) == (["a", "b"], 1)
     assert [task.retried for task in handler.tasks] == [0, 0]
 

@@ -33,7 +33,7 @@ async def test_an_app_puts_a_task_back_that_it_does_not_know(
     await work(redis_url)
     message, fields = await queue.message(info.id), await queue.fields(info.id)
     assert (message.retried, message.error_msg) == (0, NOT_FOUND)
-    assert fields.keys() == {"state", "owner", "unknown_since"}
+    assert fields.keys() == {"state", "owner", "unknown_since", "past_retried"}
     assert await queue.ids("retry") == [info.id]
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
 

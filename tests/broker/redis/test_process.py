@@ -331,6 +331,29 @@ async def test_a_past_that_makes_no_sense_is_none(
     assert lease.unknown_s is not None
 
 
+async def test_a_past_is_over_once_a_worker_that_knows_nothing_of_it_has_spent_a_retry(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    past = {"owner": "", "crashes": 2, "unknown_since": 1, "past_retried": 3}
+    await r.hset(task_key(), mapping=past)
+    (lease,) = await take(broker, lease_s=-1)
+    await broker.processing.begin(lease)
+    (lost,) = (await broker.maintenance.expired("q")).leases
+    assert (lease.crashes, lease.unknown_s, lost.crashes) == (0, None, 0)
+
+
+async def test_a_past_counts_while_no_other_retry_has_been_spent(
+    broker: RedisBroker, r: Redis
+) -> None:
+    lease = await a_lease(broker)
+    at = datetime(2001, 9, 9, tzinfo=UTC)
+    await settle(broker, lease, Retry(message=lease.message, at=at, failed=True, crashes=2))
+    await broker.maintenance.forward("q")
+    (lease,) = await take(broker)
+    assert (lease.crashes, (await fields(r))[b"past_retried"]) == (2, b"0")
+
+
 async def test_an_archived_task_stands_at_the_second_it_was_archived(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:

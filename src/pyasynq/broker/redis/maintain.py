@@ -6,7 +6,7 @@ from typing import Final, cast
 from pyasynq.broker.protocols import Forwarded, Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import Driver, Word
-from pyasynq.broker.redis.records import read_id, read_message
+from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Script
 from pyasynq.clock import Clock
 from pyasynq.states import TaskState
@@ -63,10 +63,11 @@ class RedisMaintain:
         reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
         taken = Taken(queue=queue)
-        for task_id, data, crashes in zip(reply[::3], reply[1::3], reply[2::3], strict=True):
+        for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
             message, sound = read_message(queue, task_id, data)
             lease = Lease(message, read_id(task_id), RECOVERER, now_s, now)
-            lease.crashes, lease.begun = max(int(crashes), 0), int(crashes) >= 0
+            lease.begun = int(crashes) >= 0
+            recall(lease, max(int(crashes), 0), None, int(retried))
             (taken.leases if sound else taken.poison).append(lease)
         return taken
 

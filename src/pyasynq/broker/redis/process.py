@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, cast
 from pyasynq.broker.protocols import Lease, Taken
 from pyasynq.broker.redis import keys, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
-from pyasynq.broker.redis.records import read_id, read_message, sent_id
+from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES, MAX_TASKS, Call, Each, blob
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
@@ -171,7 +171,7 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
         message, sound = read_message(queue, fields[at], fields[at + 1])
         lease = Lease(message, message.id or read_id(fields[at]), *taking)
         if at in past:
-            lease.crashes, lease.unknown_s = past[at]
+            recall(lease, *past[at])
         (leases if sound else poison).append(lease)
     return Taken(
         queue=queue,
@@ -184,11 +184,11 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     )
 
 
-def _past(past: Sequence[int]) -> dict[int, tuple[int, int | None]]:
+def _past(past: Sequence[int]) -> dict[int, tuple[int, int | None, int]]:
     """Return what some tasks have been through, by where they stand in the reply."""
     return {
-        4 + 2 * place: (crashes, None if unknown_s < 0 else unknown_s)
-        for place, crashes, unknown_s in zip(past[::3], past[1::3], past[2::3], strict=True)
+        4 + 2 * place: (crashes, None if unknown_s < 0 else unknown_s, retried)
+        for place, crashes, unknown_s, retried in zip(*[iter(past)] * 4, strict=True)
     }
 
 
@@ -236,7 +236,7 @@ def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
         case Complete(message=message, expires_at=expires_at):
             return blob(encode(message)), unix_s(expires_at), message.unique_key
         case Retry(message=message, at=at, failed=failed):
-            past = verdict.crashes, int(verdict.unknown)
+            past = verdict.crashes, int(verdict.unknown), message.retried
             return blob(encode(message)), unix_s(at), int(failed), *past
         case Archive(message=message):
             return ("" if message is None else blob(encode(message)),)

@@ -1,5 +1,6 @@
 """Task ids and messages as Redis holds them, whoever wrote them."""
 
+from pyasynq.broker.protocols import Lease
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.errors import PoisonError
 from pyasynq.message import TaskMessage, decode
@@ -34,3 +35,12 @@ def written(text: str) -> bytes:
 def sent_id(task_id: str) -> Each:
     """Return what gives Redis the same bytes again that `read_id` was given."""
     return task_id if task_id.isascii() else blob(written(task_id))
+
+
+def recall(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:
+    """Note what the task of *lease* had been through when it had spent *retried* retries, or -1.
+
+    If it has spent others by now, a worker that knows nothing of all this has run it since.
+    """
+    if retried in (-1, lease.message.retried):
+        lease.crashes, lease.unknown_s = crashes, unknown_s

@@ -14,9 +14,9 @@
 --   lease_s      float  length of the lease, seconds
 -- RETURNS
 --   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, a list of
---   place, crashes and seconds unknown for each task that has crashed its worker or found none that
---   knows it, then id and message of each task taken, next to run first; the first of them is in
---   place 0
+--   place, crashes, seconds unknown and retries by then for each task that has crashed its worker or
+--   found none that knows it, then id and message of each task taken, next to run first; the first of
+--   them is in place 0
 -- SOURCE
 --   protocol 3.6 (asynq v0.26.0 internal/rdb/rdb.go dequeueCmd); drops ids without a task, which
 --   there block the queue for ever (D25), and an id that is there twice

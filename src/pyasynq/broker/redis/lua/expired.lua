@@ -10,7 +10,8 @@
 --   limit        int  most tasks to list
 --   budget       int  bytes of messages after which no more are listed
 -- RETURNS
---   id and message of each, and its crashes so far, -1 if it has some and was not begun this time
+--   id and message of each, its crashes so far, -1 if it has some and was not begun this time, and
+--   retries spent by the last of them or -1
 -- SOURCE
 --   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
 --   itself, so that a broken one hides no other (D27)
@@ -20,7 +21,8 @@ local reply, left, ghosts = {}, tonumber(budget), 0
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do
   local id, lease_end = over[n], over[n + 1]
-  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "owner", "crashes", "to_begin")
+  local key = task_prefix .. id
+  local fields = redis.pcall("HMGET", key, "msg", "owner", "crashes", "to_begin", "past_retried")
   local ours = fields[2] and fields[2]:sub(-#lease_end - 1) == stamp("", lease_end)
   if not fields[1] then
     ghosts = ghosts + 1  -- few in one call: each is looked for in all of active
@@ -31,9 +33,10 @@ for n = 1, #over, 2 do
     reply[#reply + 1] = fields[1]
     local begun = not fields[4] or fields[2] ~= stamp(fields[4], lease_end)
     reply[#reply + 1] = begun and whole(fields[3]) or -1
+    reply[#reply + 1] = fields[5] and whole(fields[5]) or -1
     left = left - #fields[1]
   end
-  if #reply >= limit * 3 or left <= 0 or ghosts >= tonumber(limit) then
+  if #reply >= limit * 4 or left <= 0 or ghosts >= tonumber(limit) then
     break
   end
 end

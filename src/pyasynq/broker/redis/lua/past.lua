@@ -3,6 +3,8 @@
 -- worker that does not know its type, Unix seconds; `to_begin` is the token of a taking of a task
 -- that has crashed, until its handler is called: who died before that was not killed by it. That of
 -- a dead taking stays, so that a task is excused once, and what kills all who take it is given up.
+-- `past_retried` is how many retries were spent when the past was written: a worker that knows nothing
+-- of it, one of asynq's for instance, has failed a task since if that has spent others.
 
 -- A task with a past keeps the field `owner`, empty while nobody holds it. So whoever takes the task
 -- learns without asking whether there is something to ask for.
@@ -22,10 +24,10 @@ local function leave(key)
   end
 end
 
--- Add to past what the task in this place has been through, if it has: its place, crashes, and
--- seconds unknown or -1. Its handler has yet to begin.
+-- Add to past what the task in this place has been through, if it has: its place, crashes, seconds
+-- unknown or -1, and retries spent by then or -1. Its handler has yet to begin.
 local function recall(past, place, key, owner)
-  local fields = redis.call("HMGET", key, "crashes", "unknown_since")
+  local fields = redis.call("HMGET", key, "crashes", "unknown_since", "past_retried")
   local crashes = whole(fields[1])
   if crashes > 0 then
     redis.call("HSETNX", key, "to_begin", owner)
@@ -34,10 +36,11 @@ local function recall(past, place, key, owner)
     past[#past + 1] = place
     past[#past + 1] = crashes
     past[#past + 1] = fields[2] and math.max(now_s - whole(fields[2]), 0) or -1
+    past[#past + 1] = fields[3] and whole(fields[3]) or -1
   end
 end
 
 -- Forget all of it: the task has come to an end of its own.
 local function forget(key)
-  redis.call("HDEL", key, "owner", "crashes", "unknown_since", "to_begin")
+  redis.call("HDEL", key, "owner", "crashes", "unknown_since", "past_retried", "to_begin")
 end

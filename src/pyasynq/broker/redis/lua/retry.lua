@@ -21,6 +21,7 @@
 --   failure        int    1 if it counts as a failure, else 0
 --   crashes        int    workers that died with it, in a row
 --   unknown        int    1 if no worker has known its type yet, else 0
+--   retried        int    retries that the message has spent
 -- RETURNS
 --   for each: 1 waiting, 0 no longer held
 -- SOURCE
@@ -46,6 +47,9 @@ for n, answer in ipairs(answers) do
     end
     if since then
       redis.call("HSET", key, "unknown_since", since > 0 and since or now_s, "owner", "")
+    end
+    if since or each[i + 5] > 0 then
+      redis.call("HSET", key, "past_retried", each[i + 7])
     end
     failures = failures + each[i + 4]
   end

@@ -29,7 +29,7 @@ for n, id in ipairs(each) do
     answers[n] = 1
     ready[#ready + 1] = id
     redis.call("HSET", key, "state", "pending", "pending_since", now_ns)
-    redis.call("HDEL", key, "group", "owner", "crashes", "unknown_since", "to_begin")
+    redis.call("HDEL", key, "group", "owner", "crashes", "unknown_since", "past_retried", "to_begin")
   end
 end
 if #ready > 0 then
