@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+import traceback
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pyasynq import (
     ActiveTask,
+    App,
     Client,
+    DeadlinePassedError,
     PayloadError,
     RetryIn,
     RevokeTask,
@@ -19,7 +22,7 @@ from pyasynq import (
 )
 from pyasynq.server import failures
 from tests.server.clocks import Adjustable
-from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -69,7 +72,7 @@ async def test_an_end_that_the_handler_chose_is_no_error(
     error: Exception, level: str, client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await failing(client, redis_url, error)
-    assert [(shown, traced) for shown, _, traced in told(caplog)] == [(level, level == "ERROR")]
+    assert [(shown, traced) for shown, _, traced in told(caplog)] == [(level, False)]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +213,87 @@ async def test_an_error_in_a_group_shows_where_it_was_raised(
     await work_off(Server(redis_url, burst=True), handle)
     assert [level for level, *_ in told(caplog)] == ["ERROR", "WARNING"]
     assert 'raise ValueError("in a child")' in caplog.text
+
+
+def frames(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the functions of the traceback that was told, outermost first."""
+    [record] = [record for record in caplog.records if record.exc_info]
+    assert record.exc_info is not None
+    return [frame.name for frame in traceback.extract_tb(record.exc_info[2])]
+
+
+async def test_a_traceback_begins_where_the_users_code_does(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = []
+
+    async def handle(_task: ActiveTask) -> None:
+        fail()
+
+    server = Server(redis_url, burst=True, on_error=lambda _, error: errors.append(error))
+    await client.enqueue(Task("t"))
+    await work_off(server, handle)
+    assert frames(caplog) == ["handle", "fail"]
+    assert len(traceback.extract_tb(errors[0].__traceback__)) > 2
+
+
+async def test_a_traceback_of_a_plain_function_begins_where_it_does(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(_task: ActiveTask) -> None:
+        fail()
+
+    await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), handle)
+    assert frames(caplog) == ["handle", "fail"]
+
+
+async def test_a_traceback_of_a_typed_task_begins_where_its_function_does(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App(redis_url)
+
+    @app.task("t")
+    async def handle() -> None:
+        fail()
+
+    async with app:
+        await handle.enqueue()
+        await app.server(burst=True).run()
+    assert frames(caplog) == ["handle", "fail"]
+
+
+async def test_a_timeout_of_a_plain_function_has_no_traceback(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
+    await work_off(Server(redis_url, burst=True), until_cancelled)
+    assert [(level, traced) for level, _, traced in told(caplog)] == [("ERROR", False)]
+
+
+async def test_a_call_that_nobody_awaited_is_told_in_one_line(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None: ...
+
+    async def handle(_task: ActiveTask) -> object:
+        return work()
+
+    await client.enqueue(Task("t"))
+    await work_off(Server(redis_url, burst=True), handle)
+    assert [(level, traced) for level, _, traced in told(caplog)] == [("ERROR", False)]
+
+
+async def test_a_task_whose_deadline_had_passed_is_told_in_one_line(
+    client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await failing(client, redis_url, DeadlinePassedError(datetime.now(UTC)))
+    assert [(level, traced) for level, _, traced in told(caplog)] == [("ERROR", False)]
+
+
+def fail() -> None:
+    """Raise an error."""
+    raise ValueError("no")
 
 
 # -- other ends ------------------------------------------------------------------------------------

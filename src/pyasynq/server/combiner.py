@@ -25,6 +25,7 @@ from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.loggers import get_logger
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
+from pyasynq.server.traces import shown
 from pyasynq.task import Task
 from pyasynq.threads import called, is_closed, is_ordered
 
@@ -131,7 +132,7 @@ class Combiner:
             max_failures=self._max_failures,
             random=random.random(),
         )
-        log.error("%s could not be combined", _name(staged), exc_info=error)
+        log.error("%s could not be combined", _name(staged), exc_info=shown(error))
         await self._path.postpone(staged, wait_s=back.wait_s)
         if back.given_up:
             count = await self._path.archive(staged, back.given_up)

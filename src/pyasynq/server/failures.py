@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Final, cast
 
 from pyasynq.clock import Clock
 from pyasynq.errors import (
+    DeadlinePassedError,
     HandlerNotFoundError,
+    NotAwaitedError,
+    PayloadError,
     RetryIn,
     RevokeTask,
     SkipRetry,
@@ -17,6 +19,7 @@ from pyasynq.errors import (
 )
 from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
+from pyasynq.server.traces import ExcInfo, shown
 from pyasynq.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 
 log = get_logger("pyasynq.server")
@@ -44,7 +47,8 @@ class Endings:
     Of many failures of one kind (task type, class of the error and line that raised it) the first
     comes with its traceback and as an error, so that whoever collects those gets each kind once an
     hour; the others are one line. Tasks that are given up are errors with a traceback, all of them,
-    and everything has one where DEBUG lines are shown.
+    and everything has one where DEBUG lines are shown. A traceback begins where the user's code
+    does; there is none of an error whose text says all.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -71,9 +75,9 @@ class Endings:
         traced = level >= logging.ERROR or log.isEnabledFor(logging.DEBUG)
         told = (run, message.retried, message.retry, _shown(error), _fate(verdict, now))
         try:
-            log.log(level, FAILED, *told, exc_info=error if traced else None)
+            log.log(level, FAILED, *told, exc_info=_trace(message.type, error) if traced else None)
         except RecursionError:  # Python cannot show a group of so many levels
-            log.log(level, FAILED, *told, exc_info=decisive(message.type, error))
+            log.log(level, FAILED, *told, exc_info=shown(decisive(message.type, error)))
 
     def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
         match _telling(type, error), verdict:
@@ -100,6 +104,17 @@ class Endings:
         return True
 
 
+def _trace(type: str, error: Exception) -> ExcInfo | None:
+    """Return what the log shows of *error*; None if its text says all."""
+    match error:
+        case DeadlinePassedError() | NotAwaitedError():
+            return None
+        case PayloadError() if error.type == type:
+            return None
+        case _:
+            return shown(error)
+
+
 def _telling(type: str, error: Exception) -> Exception:
     """Return what is to be known of *error*: of a group the failure in it that nobody wanted.
 
@@ -111,7 +126,7 @@ def _telling(type: str, error: Exception) -> Exception:
 
 def _line(error: BaseException) -> tuple[str, int] | None:
     """Return file and line in which *error* was raised, or that which led to it."""
-    frames: TracebackType | None = error.__traceback__
+    frames = error.__traceback__
     if frames is None:
         return _line(error.__cause__) if error.__cause__ is not None else None
     while frames.tb_next is not None:

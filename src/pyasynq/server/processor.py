@@ -312,8 +312,9 @@ class Processor:
                 await self._learn_why(run)
             if run.stop is None or not is_cancellation(error):
                 return checked(run.lease.message.type, as_exception(error))
-            stopped = _stop_error(run)
-            stopped.__cause__ = error  # its traceback shows where the handler was
+            # Its traceback shows where the handler was.
+            stopped = _stop_error(run).with_traceback(error.__traceback__)
+            stopped.__cause__ = error.__cause__
             return stopped
         return run.active.forgotten
 
