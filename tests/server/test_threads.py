@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from pyasynq import ActiveTask, App, Client, Mux, Server, Task
+from pyasynq.metrics import TaskMetrics
 from pyasynq.server import AsyncHandler
 from pyasynq.server.slots import Stop
 from tests.server.clocks import Adjustable
-from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until
 
@@ -171,6 +173,49 @@ async def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(
         await wait_until(lambda: _has(queue, "second"))
         assert plain.began == ["first"]
         plain.end()
+
+
+async def test_a_plain_function_that_is_canceled_stops_by_raising_a_cancellation(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry, mux, began = CollectorRegistry(), Mux(), threading.Event()
+    mux.use(TaskMetrics(registry))
+
+    @mux.handle("t")
+    def handle(task: ActiveTask) -> None:
+        began.set()
+        until_cancelled(task)
+        raise asyncio.CancelledError
+
+    await client.enqueue(Task("t"), task_id="id")
+    async with Server(redis_url).running(mux) as server:
+        await wait_until(began.is_set)
+        crew_of(server).processor.cancel("id")
+        await wait_until(lambda: _has(queue, "id"))
+    [line] = [it for it in caplog.records if it.getMessage().startswith("task id")]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert (await queue.message("id")).error_msg == "context canceled"
+    labels = {"queue": "default", "type": "t", "outcome": "stopped"}
+    assert registry.get_sample_value("pyasynq_tasks_total", labels) == 1
+
+
+async def test_an_error_of_a_plain_function_that_is_told_to_stop_is_shown_without_the_stop(
+    client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = threading.Event()
+
+    def handle(task: ActiveTask) -> None:
+        began.set()
+        until_cancelled(task)
+        raise ValueError("while it cleaned up")
+
+    await client.enqueue(Task("t"), task_id="id")
+    async with Server(redis_url).running(handle) as server:
+        await wait_until(began.is_set)
+        crew_of(server).processor.cancel("id")
+        await wait_until(lambda: _has(queue, "id"))
+    assert "while it cleaned up" in caplog.text
+    assert "CancelledError" not in caplog.text
 
 
 async def test_a_task_that_waits_for_a_thread_goes_back_when_the_server_stops(

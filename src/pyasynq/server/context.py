@@ -164,19 +164,20 @@ class ActiveTask:
         else:
             await self._threads.acquire()
         running = self._threads.call(functools.partial(self._call, call))
+        stopped = False
         try:
-            answer = await asyncio.shield(running)
+            await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
-            answer = running.result()
-            if inspect.isawaitable(answer):  # the work itself, which has not begun
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise
-            if self.overdue and self._ended_at > self.ends_at:
-                raise
-            return answer
-        return await answer if inspect.isawaitable(answer) else answer
+            stopped = True
+        answer = running.result()  # out here: an error of the function is none of the stop's
+        if not stopped:
+            return await answer if inspect.isawaitable(answer) else answer
+        if inspect.iscoroutine(answer):
+            answer.close()  # the work itself, which has not begun
+        if inspect.isawaitable(answer) or (self.overdue and self._ended_at > self.ends_at):
+            raise asyncio.CancelledError
+        return answer
 
     async def _wait_for_thread(self) -> None:
         """Take a thread once one is free; meanwhile the timeout stands still, not a deadline."""

@@ -155,8 +155,15 @@ def _as_exception(error: BaseException) -> Exception:
             failure = RuntimeError("the handler raised CancelledError, though nobody stopped it")
         case _:
             failure = RuntimeError(f"the handler raised {_repr(error)}")
-    failure.__cause__ = error
-    return failure
+    return instead_of(error, failure)
+
+
+def instead_of(error: BaseException, failure: Exception) -> Exception:
+    """Return *failure* with what *error* shows: where it was raised, and what led to it."""
+    failure.__cause__ = error.__cause__
+    failure.__context__ = error.__context__
+    failure.__suppress_context__ = error.__suppress_context__
+    return failure.with_traceback(error.__traceback__)
 
 
 def _repr(value: object) -> str:

@@ -33,7 +33,14 @@ from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import UNREADABLE, Endings, as_exception, checked, is_cancellation
+from pyasynq.server.failures import (
+    UNREADABLE,
+    Endings,
+    as_exception,
+    checked,
+    instead_of,
+    is_cancellation,
+)
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import FAILING, Run, Slots, Stop
 from pyasynq.server.unknown import UnknownTypes
@@ -312,10 +319,7 @@ class Processor:
                 await self._learn_why(run)
             if run.stop is None or not is_cancellation(error):
                 return checked(run.lease.message.type, as_exception(error))
-            # Its traceback shows where the handler was.
-            stopped = _stop_error(run).with_traceback(error.__traceback__)
-            stopped.__cause__ = error.__cause__
-            return stopped
+            return instead_of(error, _stop_error(run))  # its traceback shows where the handler was
         return run.active.forgotten
 
     async def _learn_why(self, run: Run) -> None:
