@@ -161,6 +161,12 @@ def test_a_duration_that_is_no_timedelta_is_shown_as_it_should_be(
         checked({"timeout": value})
 
 
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan")])
+def test_a_number_that_is_no_duration_is_no_example_of_one(value: float) -> None:
+    with pytest.raises(OptionError, match="a hundred years, or zero, got "):
+        checked({"process_in": value})
+
+
 @pytest.mark.parametrize("option", DURATIONS)
 def test_zero_is_no_timeout_and_no_lock_time(option: str) -> None:
     with pytest.raises(OptionError, match="must be a timedelta of at least a second"):

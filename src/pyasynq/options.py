@@ -264,8 +264,10 @@ def _duration(name: str, value: object, *, zero: bool) -> timedelta:
 
 
 def _example(value: object) -> str:
-    """Return how to write *value* right if it is of the wrong type."""
-    return "" if isinstance(value, timedelta) else f", {as_timedelta(value)} for instance"
+    """Return how to write *value* right if its type alone is wrong."""
+    if isinstance(value, timedelta) or (isinstance(value, int | float) and not value >= 0):
+        return ""
+    return f", {as_timedelta(value)} for instance"
 
 
 def _some_time(name: str, value: object) -> timedelta:

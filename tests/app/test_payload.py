@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import UUID
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from pyasynq import ActiveTask, App, Client, PayloadError, Task
 from pyasynq.app import payload
@@ -382,6 +384,23 @@ def test_a_parameter_that_json_cannot_carry_is_refused(hint: object) -> None:
 
     take.__annotations__["it"] = hint
     with pytest.raises(TypeError, match=r"the task 't' takes it.*: JSON cannot carry a C"):
+        App(URL).task("t")(take)
+
+
+@pytest.mark.parametrize(
+    ("hint", "instead"),
+    [
+        (object, "an object; write Any"),
+        (Path, "a Path; write str"),
+        (SecretStr, "a SecretStr; what is in Redis is no secret"),
+        (Connection, "a Connection; use a dataclass"),
+    ],
+)
+def test_a_parameter_that_json_cannot_carry_is_told_what_to_take(hint: type, instead: str) -> None:
+    def take(it: object) -> None: ...
+
+    take.__annotations__["it"] = hint
+    with pytest.raises(TypeError, match=f"JSON cannot carry {instead}"):
         App(URL).task("t")(take)
 
 

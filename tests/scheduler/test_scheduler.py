@@ -41,6 +41,23 @@ async def test_an_entry_may_come_while_the_scheduler_runs(redis_url: str, queue:
         await wait_until(lambda: queue.ids("pending"))
 
 
+async def test_a_scheduler_without_entries_warns(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Scheduler(redis_url).running():
+        assert "nothing is registered, so nothing will be enqueued" in caplog.text
+
+
+async def test_a_spec_that_never_comes_is_told_when_it_is_registered(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler.register("0 0 30 2 *", TASK)
+    scheduler.register("0 0 29 2 *", TASK)
+    assert [record.getMessage() for record in caplog.records] == [
+        "'0 0 30 2 *' never comes: t will not be enqueued"
+    ]
+
+
 async def test_equal_entries_count_once(scheduler: Scheduler) -> None:
     assert scheduler.register("@hourly", TASK) == scheduler.register("@hourly", TASK)
     scheduler.unregister(scheduler.register("@hourly", TASK))

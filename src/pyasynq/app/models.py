@@ -108,8 +108,14 @@ def check(kind: type) -> None:
     """
     refusal = way_of(kind).refusal if is_model(kind) else None
     if refusal:
-        msg = f"JSON cannot carry a {kind.__qualname__}: {refusal}"
+        msg = f"JSON cannot carry {one(kind)}: {refusal}"
         raise TypeError(msg)
+
+
+def one(kind: type) -> str:
+    """Return the name of *kind* with its article."""
+    name = kind.__qualname__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def refusal_of(nodes: list[Node], schema: Node) -> str | None:

@@ -8,12 +8,13 @@ Equal arguments are equal payloads, in every process.
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any, Final, Protocol, TypeVar, cast, get_type_hints
 
 import msgspec
 import msgspec.inspect
 
-from pyasynq.app.models import check, dump
+from pyasynq.app.models import check, dump, one
 from pyasynq.app.stand_ins import StandIn, adapted, load, normal
 from pyasynq.app.values import changed, declared_sets, ordered, same
 from pyasynq.errors import PayloadError, SkipRetry
@@ -196,12 +197,19 @@ def _check_carried(foreign: type) -> None:
     if _is_stand_in(foreign, but=set()):
         return
     if not hasattr(foreign, "model_validate"):
-        msg = (
-            f"JSON cannot carry a {foreign.__qualname__}; "
-            "use a dataclass, a msgspec.Struct or a pydantic model"
-        )
+        msg = f"JSON cannot carry {one(foreign)}; {_instead_of(foreign)}"
         raise TypeError(msg)
     check(foreign)
+
+
+def _instead_of(foreign: type) -> str:
+    if foreign is object:
+        return "write Any"
+    if hasattr(foreign, "get_secret_value"):  # pydantic's
+        return "what is in Redis is no secret: send what the handler finds it by"
+    if issubclass(foreign, PurePath):
+        return "write str"
+    return "use a dataclass, a msgspec.Struct or a pydantic model"
 
 
 def _may_hold_sets(hint: Any) -> bool:  # noqa: ANN401 - any type

@@ -88,6 +88,10 @@ class Entry:
         self.id = _id(self.spec, self.task, self.options, location)
         self.catch_up = wanted.catch_up or catch_up
 
+    def ticks_after(self, now: datetime) -> bool:
+        """Return whether a tick comes within the next years."""
+        return self._schedule.next(now) is not None
+
     def begin(self, last: datetime, *, known: bool = False) -> None:
         """Go on after *last*: a tick that Redis knew if it is *known*, else where we begin."""
         if known and self._schedule.next(last - SECOND) == last:

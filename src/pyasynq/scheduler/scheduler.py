@@ -103,6 +103,8 @@ class Scheduler:
             known.catch_up = entry.catch_up
             return entry.id
         self._entries[entry.id] = entry
+        if not entry.ticks_after(self._config.clock.now()):
+            log.warning("%r never comes: %s will not be enqueued", entry.spec, entry.task.type)
         self._ticker.wake()
         self._heartbeater.wake()
         return entry.id
@@ -147,6 +149,11 @@ class Scheduler:
         self.state = "active"
         enable_loggers()
         log.info("the scheduler starts: %s, entries: %d", self._address, len(self._entries))
+        if not self._entries and not more:
+            log.warning(
+                "nothing is registered, so nothing will be enqueued: the module of an app must "
+                "import what declares its periodic tasks"
+            )
         failure: BaseException | None = None
         actors: Sequence[Running] = [self._ticker, self._heartbeater, *more]
         try:
