@@ -75,6 +75,32 @@ def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
 
 
 @pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        ("queue", "usage: pyasynq queue [options] COMMAND ..."),
+        ("task archive -q low", "usage: pyasynq task archive [options] -q QUEUE -i IDS"),
+        ("stats -x", "usage: pyasynq stats [options]"),
+        ("no-such-command", "usage: pyasynq [options] COMMAND ..."),
+    ],
+)
+def test_the_usage_of_a_command_is_one_line_of_what_must_be_given(
+    words: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert capsys.readouterr().err.splitlines()[0] == usage
+
+
+def test_a_command_line_without_a_command_shows_what_there_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    assert "enqueue the periodic tasks of an app" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "text"),
     [
         (["-n", "5", "worker", "m:app"], "worker takes -u URL, not -n"),

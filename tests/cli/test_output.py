@@ -101,6 +101,11 @@ def test_long_cells_are_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.splitlines()[1].split() == ["1", "x" * 500]
 
 
+def test_a_title_is_one_line_however_narrow_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["low"], [["7"]], title="Task Count by Queue")
+    assert capsys.readouterr().out.splitlines()[0] == "Task Count by Queue"
+
+
 def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(

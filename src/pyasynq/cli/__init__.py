@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv* (the process's own when None); return the exit code."""
     parser = _parser()
     given = sys.argv[1:] if argv is None else argv
+    if not given:
+        parser.exit(Exit.USAGE, parser.format_help())
     words = parser.parse_args(given)
     words.given = [*given]
     try:

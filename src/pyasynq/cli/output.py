@@ -98,7 +98,9 @@ def _print_grid(
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, title=title or None, title_justify="left", pad_edge=False)
+    if title:  # not the grid's own, which is broken where the columns are narrower
+        printer.print(Text(title, style="table.title"), soft_wrap=True)
+    grid = Table(box=None, pad_edge=False)
     for heading in headings:
         grid.add_column(Text(heading), overflow="fold", no_wrap=heading in IDS)
     for row in rows:

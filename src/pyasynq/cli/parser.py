@@ -3,7 +3,10 @@
 import argparse
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+_ONE_LINE: Final = 10_000
+"""So many columns that argparse breaks no usage."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,4 +32,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong on stderr and end with the exit code for that."""
-        self.exit(2, f"{self.format_usage()}{self.prog}: {message}\n")
+        self.exit(2, f"{self._short_usage()}{self.prog}: {message}\n")
+
+    def _short_usage(self) -> str:
+        """Return the usage in one line: what must be given; ``-h`` shows the rest."""
+        if self.usage:
+            return self.format_usage()
+        formatter = argparse.HelpFormatter(f"{self.prog} [options]", width=_ONE_LINE)
+        formatter.add_usage(None, [action for action in self._actions if action.required], [])
+        return f"{formatter.format_help().strip()}\n"
