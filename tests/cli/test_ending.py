@@ -1,7 +1,9 @@
 """A worker that is told to stop ends, whatever its handlers do."""
 
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,3 +136,24 @@ async def test_a_child_that_ends_well_without_being_told_to_is_replaced(
 def _runs(pid: int) -> bool:
     status = Path(f"/proc/{pid}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+CALLING = """
+import sys, threading
+from pyasynq.cli import main
+code = main(["worker", "bad:app", "--burst"])
+print(code, [it for it in threading.enumerate() if isinstance(it, threading.Timer)])
+"""
+
+
+async def test_a_program_that_has_called_the_command_goes_on(
+    client: Client, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", CALLING),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    said, _ = await process.communicate()
+    assert said.decode().splitlines()[0] == "0 []"

@@ -31,13 +31,17 @@ from pyasynq.cli.values import Options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in *argv* (the process's own when None); return the exit code."""
+    """Run the command in *argv* (the process's own when None); return the exit code.
+
+    One of the process's own may end it, should something be left that hangs.
+    """
     parser = _parser()
     given = sys.argv[1:] if argv is None else argv
     if not given:
         parser.exit(Exit.USAGE, parser.format_help())
     words = parser.parse_args(given)
     words.given = [*given]
+    words.is_process = argv is None
     try:
         check_taken(parser, words)
         code: int = words.run(words)

@@ -4,6 +4,7 @@ Python waits at its end for threads and for coroutines that swallow their cancel
 they never end. What counts is written by then, so the process ends all the same.
 """
 
+import argparse
 import logging
 import os
 import sys
@@ -22,8 +23,11 @@ FLUSH_S: Final = 1.0
 
 
 @contextmanager
-def ended_soon() -> Generator[None]:
-    """End the process soon after the block, with the exit code that its end means."""
+def ended_soon(words: argparse.Namespace) -> Generator[None]:
+    """End the process soon after the block, with the exit code that its end means.
+
+    A program that has called the command goes on.
+    """
     code = Exit.FAILED
     try:
         yield
@@ -32,7 +36,8 @@ def ended_soon() -> Generator[None]:
         code = error.code
         raise
     finally:
-        end_after(GRACE_S, code)  # all is written; what is left may hang
+        if words.is_process:
+            end_after(GRACE_S, code)  # all is written; what is left may hang
 
 
 def end_after(wait_s: float, code: int) -> None:

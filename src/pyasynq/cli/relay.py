@@ -40,18 +40,18 @@ def run(words: argparse.Namespace) -> int:
     logs.set_up(words.log_format, words.log_level)
     relay = load_relay(words.relay)
     log.info("pid %d runs %s", os.getpid(), words.relay)
-    asyncio.run(_relay(relay))
+    asyncio.run(_relay(relay, words))
     return Exit.OK
 
 
-async def _relay(relay: "Relay") -> None:
+async def _relay(relay: "Relay", words: argparse.Namespace) -> None:
     stop = asyncio.Event()
 
     def told(number: int) -> None:
         log.info("%s: shutting down", signal.Signals(number).name)
         stop.set()
 
-    with ended_soon(), heard(STOPPING, told):
+    with ended_soon(words), heard(STOPPING, told):
         try:
             async with relay.running():
                 await stop.wait()

@@ -56,12 +56,12 @@ def run(words: argparse.Namespace) -> int:
     scheduler = _scheduler(words)
     log.info("pid %d runs %s", os.getpid(), words.app)
     log_address(log, own, app_uri(words))
-    asyncio.run(_run(scheduler))
+    asyncio.run(_run(scheduler, words))
     return Exit.OK
 
 
-async def _run(scheduler: "Scheduler") -> None:
-    with ended_soon():
+async def _run(scheduler: "Scheduler", words: argparse.Namespace) -> None:
+    with ended_soon(words):
         await scheduler.run()
 
 

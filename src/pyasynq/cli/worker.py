@@ -203,7 +203,7 @@ async def _work(server: "Server", words: argparse.Namespace) -> None:
     if CHILD in os.environ:
         _watch_supervisor(server)
     handler, pages = _measured(words)
-    with ended_soon():
+    with ended_soon(words):
         async with _serving(server, words, pages):
             if words.burst:
                 await _check_redis(server)
