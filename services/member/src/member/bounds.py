@@ -13,23 +13,26 @@ _OTHER_FILES: Final = 96
 class Bounds:
     """What one call, one connection and all calls together may take.
 
-    What strangers can have a server keep is at most the product: connections times calls of each
-    times the bytes of a request, 192 MiB.
+    What strangers can have gRPC keep is at most the product: its connections times the calls of
+    each times the bytes of a request with its headers, 235 MiB.
 
     Attributes:
         request_bytes: Body of a request.
         header_bytes: Its headers, or metadata.
         calls_at_once: Calls that are worked on; more are told to try again.
-        calls_of_one: Calls of one connection of gRPC, sent whole or not.
-        connections: Of one server.
+        calls_of_one: Calls of one connection of gRPC, sent whole or not. Calls that have just
+            ended count as well, so this is a few times what a client has under way.
+        rpc_connections: Connections of gRPC.
+        connections: Of HTTP, each with one request at a time.
         sending: Time for the head of a request, and as much again for its body. At least a second.
     """
 
     request_bytes: int = 16 * 1024
     header_bytes: int = 8 * 1024
     calls_at_once: int = 256
-    calls_of_one: int = 32
-    connections: int = 256
+    calls_of_one: int = 128
+    rpc_connections: int = 80
+    connections: int = 512
     sending: timedelta = timedelta(seconds=10)
 
 
@@ -47,5 +50,9 @@ def within_files(bounds: Bounds, may_be_open: int) -> Bounds:
 
     A server that is out of files cannot accept, tries again at once and fills the log.
     """
-    left = max(2, may_be_open - _OTHER_FILES)
-    return replace(bounds, connections=min(bounds.connections, left // 2))
+    half = max(2, may_be_open - _OTHER_FILES) // 2
+    return replace(
+        bounds,
+        connections=min(bounds.connections, half),
+        rpc_connections=min(bounds.rpc_connections, half),
+    )

@@ -15,7 +15,7 @@ from typing import Any
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[4]
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 _NUMBERS = itertools.count(1)
 

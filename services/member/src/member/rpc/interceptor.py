@@ -1,8 +1,7 @@
 """What every RPC goes through: an id for its log lines, and errors in the form callers expect."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar
 
 import grpc
@@ -23,7 +22,6 @@ from member.statuses import status_of
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MALFORMED = "the request is no valid message"
-_TOO_SLOW = "the request did not come in time"
 _TOO_MANY = "too many calls at once: try again in a moment"
 
 Request = TypeVar("Request")
@@ -56,15 +54,12 @@ class RpcInterceptor(aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler
-        call = measured(
-            self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
-            handler_call_details.method.removeprefix(self._prefix),
-            self._metrics.rpcs,
-        )
-        # On the wire both are the same; but this one begins before its request is there, and
-        # can end if that does not come.
-        return grpc.stream_unary_rpc_method_handler(
-            _punctual(call, self._bounds.sending.total_seconds()),
+        return grpc.unary_unary_rpc_method_handler(
+            measured(
+                self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
+                handler_call_details.method.removeprefix(self._prefix),
+                self._metrics.rpcs,
+            ),
             request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
@@ -80,22 +75,6 @@ class RpcInterceptor(aio.ServerInterceptor):
                 self._running -= 1
 
         return handle
-
-
-def _punctual(handler: Callable[[Any, Context], Awaitable[Any]], patience_s: float) -> Any:  # noqa: ANN401 - as below
-    """Return what gives *handler* the request that comes within *patience_s* seconds."""
-
-    async def handle(requests: AsyncIterator[object], context: Context) -> object:
-        try:
-            async with asyncio.timeout(patience_s):
-                request = await anext(requests)
-        except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_SLOW)
-        except StopAsyncIteration:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
-        return await handler(request, context)
-
-    return handle
 
 
 class _Malformed:

@@ -97,7 +97,7 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", bounds.request_bytes),
         ("grpc.max_metadata_size", bounds.header_bytes),
         ("grpc.absolute_max_metadata_size", bounds.header_bytes),
-        ("grpc.max_allowed_incoming_connections", bounds.connections),
+        ("grpc.max_allowed_incoming_connections", bounds.rpc_connections),
         ("grpc.max_concurrent_streams", bounds.calls_of_one),
         ("grpc.server_handshake_timeout_ms", _ms(bounds.sending)),
         ("grpc.max_connection_age_ms", _ms(_AGE)),
