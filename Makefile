@@ -18,6 +18,9 @@ test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tes
 differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
 
+campaign: ## kill the member service everywhere on its way, on each database; the tests do a part of it
+	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults $(ARGS)
+
 lint: ## read the code with every tool: format, style, types, layers, dependencies
 	$(setup) check ruff format --check --quiet
 	$(setup) check ruff check --quiet
@@ -65,4 +68,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test differential lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help demo test differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
