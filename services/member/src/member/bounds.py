@@ -14,7 +14,7 @@ class Bounds:
     """What one call, one connection and all calls together may take.
 
     What strangers can have gRPC keep is at most the product: its connections times the calls of
-    each times the bytes of a request with its headers, 235 MiB.
+    each times the bytes of a request with its headers, 240 MiB.
 
     Attributes:
         request_bytes: Body of a request.
