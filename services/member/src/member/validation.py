@@ -3,13 +3,11 @@
 import re
 import unicodedata
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
 from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
 
-from member import locales, names
+from member import guessing, locales, names
 from member.errors import InvalidInputError, Violation
 from member.members import Changes, Member, NewMember, SignUp
 
@@ -37,9 +35,9 @@ def validated(sign_up: SignUp) -> NewMember:
     """
     membername, email = _membername(sign_up.membername), _email(sign_up.email)
     full_name = _full_name(sign_up.full_name)
-    typed_email = sign_up.email.strip().casefold()
-    guessable = {sign_up.membername, email.value, typed_email} - {""}
-    password = _password(sign_up.password, guessable)
+    typed_email = sign_up.email.strip()
+    own = _own(sign_up.membername, full_name.value, typed_email) | _own("", "", email.value)
+    password = _password(sign_up.password, own)
     locale = _locale(sign_up.locale)
     _refuse(
         membername=membername, full_name=full_name, email=email, password=password, locale=locale
@@ -83,7 +81,7 @@ def validated_password(text: str, member: Member) -> str:
     Raises:
         InvalidInputError: If it breaks a rule.
     """
-    password = _password(text, {member.membername, member.email})
+    password = _password(text, _own(member.membername, member.full_name, member.email))
     _refuse(new_password=password)
     return password.value
 
@@ -172,7 +170,13 @@ def normalized_password(text: str) -> str:
     return _normalized("NFKC", text, _PASSWORD_MAX)
 
 
-def _password(text: str, guessable: set[str]) -> _Field:
+def _own(membername: str, full_name: str, email: str) -> set[str]:
+    """Return what is guessed first of this member."""
+    words = full_name.split()
+    return {membername, email, email.partition("@")[0], "".join(words), *words} - {""}
+
+
+def _password(text: str, own: set[str]) -> _Field:
     password = normalized_password(text)
     if not _PASSWORD_MIN <= len(password) <= _PASSWORD_MAX:
         return _Field("", f"must be {_PASSWORD_MIN} to {_PASSWORD_MAX} characters")
@@ -180,10 +184,10 @@ def _password(text: str, guessable: set[str]) -> _Field:
         return _Field("", "must not contain half of a surrogate pair")
     if not names.can_be_seen(password):
         return _Field("", "must have a character that can be seen")
-    if password.casefold() in guessable:
-        return _Field("", "must not be the member name or the e-mail address")
-    if password.casefold() in _common_passwords():
-        return _Field("", "is one of the most common passwords; choose another")
+    if guessing.is_made_of(password, own):
+        return _Field("", "must not be made of your name or your e-mail address")
+    if guessing.is_common(password):
+        return _Field("", "is made of a common password, word or name; choose another")
     return _Field(password)
 
 
@@ -192,9 +196,3 @@ def _locale(text: str) -> _Field:
     if not locales.is_tag(tag):
         return _Field("", "must be a language tag such as en or zh-TW")
     return _Field(tag)
-
-
-@cache
-def _common_passwords() -> frozenset[str]:
-    text = (resources.files("member") / "common_passwords.txt").read_text("utf-8")
-    return frozenset(line for line in text.splitlines() if not line.startswith("#"))

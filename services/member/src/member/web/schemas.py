@@ -30,7 +30,7 @@ _LOCALE = Field(
     examples=["zh-TW"],
 )
 _PASSWORD = Field(
-    description="8 to 128 characters.",
+    description="8 to 128 characters, and not made of a common password, word or name.",
     examples=["curiouser and curiouser"],
     json_schema_extra={"format": "password"},
 )

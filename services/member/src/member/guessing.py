@@ -1,0 +1,52 @@
+"""Recognize passwords that are guessed first. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+
+_LONGEST_TAIL = 5
+_SHORTEST_STEM = 4
+_REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
+_LOOKALIKES = str.maketrans("@4310$5!7", "aaeiossit")
+
+
+def is_common(password: str) -> bool:
+    """Tell whether everybody guesses *password* early.
+
+    That is a common password, a word or a name; or one of them in other case, repeated, with some
+    digits or signs behind it, or with signs for letters, as in ``P@ssw0rd2026!``.
+    """
+    return any(
+        core in _common_passwords() or len(core) < _SHORTEST_STEM for core in _cores(password)
+    )
+
+
+def is_made_of(password: str, names: Iterable[str]) -> bool:
+    """Tell whether *password* is one of *names*, as it is or changed in such a way."""
+    folded = {name.casefold() for name in names}
+    return any(core in folded for core in _cores(password))
+
+
+def _cores(password: str) -> Iterator[str]:
+    """Yield what *password* may have been made of."""
+    for stem in _stems(password.casefold()):
+        whole = _REPEATED.fullmatch(stem)
+        core = whole[1] if whole else stem
+        yield from (stem, core, core.translate(_LOOKALIKES))
+
+
+def _stems(text: str) -> Iterator[str]:
+    """Yield *text* without the last digits and signs, from none of them to five."""
+    yield text
+    for _ in range(_LONGEST_TAIL):
+        if text[-1:].isalpha() or len(text) <= _SHORTEST_STEM:
+            return
+        text = text[:-1]
+        yield text
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    text = (resources.files("member") / "common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
