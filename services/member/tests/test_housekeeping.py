@@ -1,6 +1,7 @@
 """What nobody can use any more is removed, every hour."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,20 +9,27 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
 import pyasynq
-from member.errors import LinkReplacedError, LinkUnknownError
+from member import store
+from member.errors import (
+    AlreadyExistsError,
+    LinkReplacedError,
+    LinkUnknownError,
+    MailPointlessError,
+)
 from member.mailer import Mailer
 from member.metrics import Metrics
 from member.service import MemberService
 from member.service.housekeeping import Housekeeping
 from member.signing_up import ANSWERED_FOR
 from member.store.database import Database
-from member.store.tables import MemberRow, SessionRow, SignUpRow
+from member.store.tables import MemberRow, SessionRow, SignUpRow, VerificationRow
 from member.worker.processor import RedisTaskProcessor
 from member.worker.schedule import periodic_tasks
 from member.worker.tasks import QUEUE_DEFAULT, TASK_PURGE_EXPIRED
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
+    BOB,
     RULES,
     FakeClock,
     MailFolder,
@@ -33,11 +41,12 @@ from tests.servers import RedisServer
 from tests.waiting import wait_until
 
 MOMENT = timedelta(microseconds=1)
+WEEK = timedelta(days=7)
 
 
 @pytest.fixture
 def housekeeping(db: Database, clock: FakeClock) -> Housekeeping:
-    return Housekeeping(database=db, clock=clock)
+    return Housekeeping(database=db, unverified_lifetime=WEEK, clock=clock)
 
 
 async def count(db: Database, key: InstrumentedAttribute[object]) -> int:
@@ -80,6 +89,8 @@ async def test_a_replaced_link_says_so_for_a_month(
     await service.sign_up.create_member(ANYBODY, ALICE)
     await mailer.send_verify_email("alice")
     await service.verifications.resend(ANYBODY, ALICE.email)
+    await mailer.send_verify_email("alice")
+    await service.verifications.verify(ANYBODY, token_of(outbox.mails[1]))
     clock.turn(timedelta(days=30))
     await housekeeping.purge()
     with pytest.raises(LinkReplacedError):
@@ -104,6 +115,68 @@ async def test_a_link_that_verified_is_kept(
     clock.turn(timedelta(days=1000))
     await housekeeping.purge()
     assert (await service.verifications.verify(ANYBODY, token)).already
+
+
+async def test_who_does_not_verify_keeps_an_address_for_a_week(
+    service: MemberService, housekeeping: Housekeeping, clock: FakeClock
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    owner = replace(BOB, email=ALICE.email)
+    clock.turn(WEEK)
+    await housekeeping.purge()
+    with pytest.raises(AlreadyExistsError):
+        await service.sign_up.create_member(ANYBODY, owner)
+    clock.turn(MOMENT)
+    await housekeeping.purge()
+    assert (await service.sign_up.create_member(ANYBODY, owner)).email == ALICE.email
+
+
+async def test_what_a_removed_member_left_goes_too_and_its_link_leads_nowhere(
+    service: MemberService,
+    mailer: Mailer,
+    outbox: MailFolder,
+    housekeeping: Housekeeping,
+    db: Database,
+    clock: FakeClock,
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE, "id")
+    await as_member(service, ALICE)
+    await mailer.send_verify_email("alice")
+    clock.turn(WEEK + MOMENT)
+    await housekeeping.purge()
+    keys = (MemberRow.id, SessionRow.id, SignUpRow.request_id, VerificationRow.id)
+    assert [await count(db, key) for key in keys] == [0, 0, 0, 0]
+    with pytest.raises(LinkUnknownError):
+        await service.verifications.verify(ANYBODY, token_of(outbox.mails[0]))
+    with pytest.raises(MailPointlessError):
+        await mailer.send_verify_email("alice")
+
+
+async def test_who_verified_is_not_removed(
+    service: MemberService,
+    mailer: Mailer,
+    outbox: MailFolder,
+    housekeeping: Housekeeping,
+    db: Database,
+    clock: FakeClock,
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    await service.verifications.verify(ANYBODY, token_of(outbox.mails[0]))
+    clock.turn(timedelta(days=1000))
+    await housekeeping.purge()
+    assert await count(db, MemberRow.id) == 1
+
+
+async def test_an_administrator_is_not_removed(
+    service: MemberService, housekeeping: Housekeeping, db: Database, clock: FakeClock
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    async with db.writing() as session:
+        await store.members.set_role(session, "alice", "admin")
+    clock.turn(timedelta(days=1000))
+    await housekeeping.purge()
+    assert await count(db, MemberRow.id) == 1
 
 
 async def test_nothing_to_remove_is_no_error(housekeeping: Housekeeping) -> None:

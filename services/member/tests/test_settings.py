@@ -109,6 +109,10 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
             {"TRUSTED_PROXIES": "10.0.0.0/8,wrong"},
             "TRUSTED_PROXIES: must be addresses and networks",
         ),
+        (
+            {"UNVERIFIED_MEMBER_LIFETIME": "1h", "VERIFY_EMAIL_DELAY": "1h"},
+            "UNVERIFIED_MEMBER_LIFETIME must leave the mail its time",
+        ),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
     ],
     ids=[
@@ -125,6 +129,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "no URL",
         "limit",
         "proxies",
+        "lifetime",
         "number",
     ],
 )

@@ -128,6 +128,8 @@ class Settings(BaseSettings):
             is queued at once is queued before its member is committed, and must not find nobody.
         verify_email_lifetime: How long a link verifies, counted from the last sending.
         verify_email_max_wrong: Wrong tokens after which a link is locked.
+        unverified_member_lifetime: How long a member may be without a verified address, and keep it
+            from its owner; then the member is removed.
         task_distributor: ``outbox`` writes tasks with the member and queues them after the
             commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
@@ -179,6 +181,7 @@ class Settings(BaseSettings):
     refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
     verify_email_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
+    unverified_member_lifetime: Annotated[timedelta, _between("1h", "87600h")] = timedelta(days=7)
     task_distributor: Literal["outbox", "redis"] = "outbox"
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
     limit_create_member: Limit = Rate(burst=20, per=timedelta(hours=1))
@@ -222,6 +225,8 @@ class Settings(BaseSettings):
     def _unfit(self) -> list[str]:
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             return ["TLS_CERT_FILE and TLS_KEY_FILE need each other"]
+        if self.unverified_member_lifetime < self.verify_email_delay + self.verify_email_lifetime:
+            return ["UNVERIFIED_MEMBER_LIFETIME must leave the mail its time, and the link"]
         try:
             if self.certificate_files:
                 load(self.certificate_files)

@@ -86,7 +86,10 @@ def processor(
         queues=_QUEUES,
         shutdown_timeout=settings.shutdown_timeout,
     )
-    mailer, housekeeping = _mailer(settings, database, public_url), Housekeeping(database=database)
+    housekeeping = Housekeeping(
+        database=database, unverified_lifetime=settings.unverified_member_lifetime
+    )
+    mailer = _mailer(settings, database, public_url)
     return RedisTaskProcessor(server, mailer, housekeeping, metrics)
 
 

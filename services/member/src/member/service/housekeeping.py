@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from member import store
 from member.clock import Clock, utc_now
 from member.signing_up import ANSWERED_FOR
 from member.store.database import Database
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # Until then a link still says that a newer mail replaced it.
 _REPLACED_KEPT = timedelta(days=30)
@@ -14,15 +18,25 @@ _REPLACED_KEPT = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """Keeps the tables from growing without end."""
+    """Keeps the tables from growing without end.
+
+    Attributes:
+        unverified_lifetime: How long a member may be without a verified address. Then the address
+            is free again: whoever signed up with that of somebody else does not keep it.
+    """
 
     database: Database
+    unverified_lifetime: timedelta
     clock: Clock = utc_now
 
     async def purge(self) -> None:
-        """Remove expired sessions, sign-ups that are not answered again, and old void links."""
+        """Remove what has expired: sessions, sign-ups, void links, members who never verified."""
         now = self.clock()
         async with self.database.writing() as session:
             await store.sessions.end_expired(session, now=now)
             await store.sign_ups.forget(session, before=now - ANSWERED_FOR)
             await store.verifications.forget_replaced(session, before=now - _REPLACED_KEPT)
+            unverified = await store.members.delete_unverified(
+                session, before=now - self.unverified_lifetime
+            )
+        log.info("purged what has expired", unverified_members=unverified)

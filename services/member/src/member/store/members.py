@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, Update, or_, select, update
+from sqlalchemy import CursorResult, Select, Update, exists, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from member.errors import AlreadyExistsError
 from member.locales import nearest
 from member.members import Credentials, Member, Role
-from member.store.tables import MemberRow
+from member.store.tables import MemberRow, VerificationRow
 
 # Both can pass over a row that is there already, each in its own words.
 _INSERT = {
@@ -116,6 +116,22 @@ async def set_role(session: AsyncSession, membername: str, role: Role) -> bool:
 async def delete(session: AsyncSession, member_id: UUID) -> None:
     """Remove a member, and with it everything that belongs to it."""
     await session.execute(sql_delete(MemberRow).where(MemberRow.id == member_id))
+
+
+async def delete_unverified(session: AsyncSession, *, before: datetime) -> int:
+    """Remove members who signed up *before* this and never verified an address; return how many.
+
+    Who verified one and changed it since is none of them, nor is an administrator.
+    """
+    query = sql_delete(MemberRow).where(
+        MemberRow.created_at < before,
+        MemberRow.email_verified_at.is_(None),
+        MemberRow.role == "member",
+        ~exists().where(
+            VerificationRow.member_id == MemberRow.id, VerificationRow.used_at.is_not(None)
+        ),
+    )
+    return cast("CursorResult[None]", await session.execute(query)).rowcount
 
 
 def _of(member_id: UUID) -> Update:
