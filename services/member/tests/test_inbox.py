@@ -198,7 +198,7 @@ def test_the_inbox_is_there_in_development_without_a_mail_server(
 def test_there_is_no_inbox_in_production() -> None:
     told = Settings(
         environment="production",
-        token_symmetric_key=SecretStr("k" * 32),
+        token_symmetric_key=SecretStr("b1d2e4b6c0f94a7893d5b7f2a8c61e30"),
         email_sender_address="service@example.com",
         smtp_address="mail.example.com:587",
         public_url="https://members.example.com",

@@ -183,6 +183,7 @@ async def test_a_folder_keeps_a_mail_that_is_sent_twice_once(tmp_path: Path) -> 
     (kept,) = (tmp_path / "mailbox").iterdir()
     assert kept.suffix == ".eml"
     assert kept.parent.stat().st_mode & 0o077 == 0
+    assert kept.stat().st_mode & 0o077 == 0
 
 
 def transport_to(address: str) -> SmtpTransport:

@@ -82,6 +82,29 @@ def test_a_network_that_is_none_is_refused(text: str) -> None:
         read_networks(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1",
+        "0.0.0.0/1,128.0.0.0/1",
+        "10.0.0.0/8,11.0.0.0/8",
+        "2000::/3",
+        "fc00::/6",
+        "127.0.0.1,8000::/1",
+    ],
+)
+def test_a_network_with_strangers_in_it_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="trusts strangers"):
+        read_networks(text)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "fc00::/7", "172.16.0.0/12,192.168.0.0/16"])
+def test_a_network_of_private_use_may_be_trusted(text: str) -> None:
+    assert len(read_networks(text)) == len(text.split(","))
+
+
 def test_a_request_shows_its_bearer_token() -> None:
     headers = [(b"authorization", b"Bearer secret")]
     request = Request({"type": "http", "headers": headers, "client": ("198.51.100.1", 0)})

@@ -1,5 +1,6 @@
 """Settings from ``app.env`` and the environment."""
 
+import secrets
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from member.limits.rate import Rate
 from member.roles import ALL_ROLES, Role
 from member.settings import SettingsError, host_and_port, load_settings
+from member.strength import is_guessable
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
-    "TOKEN_SYMMETRIC_KEY": "k" * 32,
+    "TOKEN_SYMMETRIC_KEY": "b1d2e4b6c0f94a7893d5b7f2a8c61e30",
     "EMAIL_SENDER_ADDRESS": "service@example.com",
     "SMTP_ADDRESS": "mail.example.com:587",
     "PUBLIC_URL": "https://members.example.com",
@@ -58,9 +60,98 @@ def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().verify_email_delay == timedelta(seconds=10)
 
 
-def test_settings_of_other_programs_in_the_file_are_ignored(folder: Path) -> None:
-    (folder / "app.env").write_text("ENVIRONMENT=development\nMIGRATION_URL=file://db\n")
-    assert load_settings().environment == "development"
+def test_every_unknown_name_in_the_file_is_refused(folder: Path) -> None:
+    (folder / "app.env").write_text("ENVIRONMENT=development\nMIGRATION_URL=x\nSMTP_ADRESS=y\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert caught.value.problems == [
+        "MIGRATION_URL in app.env is no setting",
+        "SMTP_ADRESS in app.env is no setting: is SMTP_ADDRESS meant?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LIMIT_LOGIN_MEMBERS", "LIMIT_LOGIN_MEMBER"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("smtp_adress", "SMTP_ADDRESS"),
+    ],
+)
+def test_an_unknown_name_in_the_environment_that_is_almost_a_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, **{name: "x"})
+    assert problem == f"{name} is no setting: is {meant} meant?"
+
+
+def test_variables_of_other_programs_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = ("PATH", "REDIS_PORT", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MEMBER_VERSION")
+    for name in others:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    assert load_settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "ftp://members.example.com",
+        "members.example.com",
+        "https://",
+        "https://user:secret@members.example.com",
+        "https://members.example.com?a=b",
+        "https://members.example.com#x",
+        "https://members.example.com/\nBcc: x@example.com",
+        'https://members.example.com/"><script>',
+        "https://members.example.com\\@example.org",
+    ],
+)
+def test_a_public_url_that_links_must_not_start_with_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, PUBLIC_URL=url)
+    assert problem.startswith("PUBLIC_URL: must be http:// or https:// with a host")
+
+
+def test_in_production_links_are_never_open_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_with(monkeypatch, PUBLIC_URL="http://members.example.com")
+    assert problem == "PUBLIC_URL must begin with https://: links in mails are secrets"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8080", "https://[::1]:8443/", "https://members.example.com/a/b/"],
+)
+def test_a_public_url_may_have_a_port_and_a_path(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("PUBLIC_URL", url)
+    assert load_settings().public_url == url
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "k" * 64,
+        "ab" * 32,
+        "12345678901234567890123456789012",
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "please-change-me-before-you-go-live-1",
+        "this is the secret of our members, 42",
+    ],
+)
+def test_a_key_that_was_not_drawn_is_refused_in_production(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, TOKEN_SYMMETRIC_KEY=key)
+    assert problem.startswith("TOKEN_SYMMETRIC_KEY could be guessed")
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_a_key_that_was_drawn_is_taken(size: int) -> None:
+    drawn = [secrets.token_hex(size) for _ in range(100)]
+    assert [key for key in drawn if is_guessable(key)] == []
 
 
 def test_limits_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +204,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
             {"UNVERIFIED_MEMBER_LIFETIME": "1h", "VERIFY_EMAIL_DELAY": "1h"},
             "UNVERIFIED_MEMBER_LIFETIME must leave the mail its time",
         ),
+        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES: trusts strangers"),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
     ],
     ids=[
@@ -130,6 +222,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         "limit",
         "proxies",
         "lifetime",
+        "whole world",
         "number",
     ],
 )

@@ -1,8 +1,11 @@
 """The database, on SQLite and on PostgreSQL."""
 
 import asyncio
+import os
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -53,6 +56,30 @@ def a_verification() -> Verification:
 async def insert_verification(db: Database) -> None:
     async with db.writing() as session:
         await store.verifications.insert(session, a_verification())
+
+
+@pytest.fixture
+def open_umask() -> Generator[None]:
+    """Let everybody read and write new files, unless their makers say something else."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("before", ["", "member.db"], ids=["new", "there"])
+async def test_nobody_but_its_owner_reads_the_file_of_sqlite(
+    tmp_path: Path, open_umask: None, before: str
+) -> None:
+    file = tmp_path / "member.db"
+    (tmp_path / before).touch(mode=0o666)
+    async with database.opened(f"sqlite:///{file}") as db:
+        await insert(db, ALICE)
+        modes = modes_in(tmp_path)
+    assert modes == dict.fromkeys(("member.db", "member.db-shm", "member.db-wal"), 0o600)
 
 
 async def test_a_member_comes_back_as_it_was_stored(db: Database) -> None:

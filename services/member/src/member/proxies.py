@@ -1,11 +1,13 @@
 """Which client is behind a proxy. Pure."""
 
 import re
+from collections.abc import Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Network,
     IPv6Address,
     IPv6Network,
+    collapse_addresses,
     ip_address,
     ip_network,
 )
@@ -13,6 +15,10 @@ from typing import TypeAlias
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 """Where proxies are that we believe."""
+
+# Whatever is wider has strangers in it; those of private use as a whole have none.
+_WIDEST = {4: 8, 6: 16}
+_PRIVATE = IPv6Network("fc00::/7")
 
 # Some proxies add the port that the client called from: 192.0.2.1:4711, [2001:db8::1]:4711.
 _HOST = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
@@ -22,15 +28,35 @@ def read_networks(given: str | Networks) -> Networks:
     """Return the networks that a text such as ``10.0.0.0/8, 192.0.2.1`` lists.
 
     Raises:
-        ValueError: If one of them is neither an address nor a network.
+        ValueError: If one of them is neither an address nor a network, or if together they are
+            so wide that a stranger could be a proxy, and anybody.
     """
     if not isinstance(given, str):
         return given
     try:
-        return tuple(ip_network(entry.strip()) for entry in given.split(","))
+        networks = tuple(ip_network(entry.strip()) for entry in given.split(","))
     except ValueError:
         msg = "must be addresses and networks with commas between, such as 10.0.0.0/8,2001:db8::1"
         raise ValueError(msg) from None
+    if any(_is_too_wide(network) for network in _merged(networks)):
+        msg = (
+            "trusts strangers, who could then call as anybody: name the addresses of your proxies, "
+            "or networks of at most a /8, or a /16 of IPv6"
+        )
+        raise ValueError(msg)
+    return networks
+
+
+def _merged(networks: Networks) -> Iterator[IPv4Network | IPv6Network]:
+    """Yield *networks*, neighbours as one: two halves of the world are the whole."""
+    yield from collapse_addresses(it for it in networks if isinstance(it, IPv4Network))
+    yield from collapse_addresses(it for it in networks if isinstance(it, IPv6Network))
+
+
+def _is_too_wide(network: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv6Network) and network.subnet_of(_PRIVATE):
+        return False
+    return network.prefixlen < _WIDEST[network.version]
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:

@@ -1,7 +1,10 @@
 """Settings: ``app.env`` in the working folder, then the environment, which wins."""
 
+import os
 import re
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,9 +21,18 @@ from member.passwords import HashCost
 from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, FACES, Role, read_roles
 from member.store.database import url_of
+from member.strength import is_guessable
 from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
+
+# Nothing else: the links in mails are put together from it.
+_PUBLIC_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]*)?"
+)
+
+_MISSPELT = 0.85
+"""How alike two names are if one is taken for the other: ``TRUSTED_PROXY``."""
 
 
 def _between(least: str, most: str) -> BeforeValidator:
@@ -65,6 +77,13 @@ def _redis_address(value: SecretStr) -> SecretStr:
             "redis-cluster:// URL"
         )
         raise ValueError(msg) from None  # the error may quote a password
+    return value
+
+
+def _public_url(value: str) -> str:
+    if value and not _PUBLIC_URL.fullmatch(value):
+        msg = "must be http:// or https:// with a host, and perhaps a port and a path"
+        raise ValueError(msg)
     return value
 
 
@@ -152,7 +171,7 @@ class Settings(BaseSettings):
         env_file="app.env",
         env_file_encoding="utf-8",
         env_ignore_empty=True,
-        extra="ignore",
+        extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
     )
@@ -168,7 +187,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(read_networks)] = ()
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
-    public_url: str = ""
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
     token_symmetric_key: SecretStr = SecretStr("")
     email_sender_name: str = "Member Service"
     email_sender_address: str = ""
@@ -201,7 +220,7 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         problems = [*self._weak(), *self._unfit()]
         if self.environment == "production":
-            problems += [*self._missing(), *self._shown()]
+            problems += [*self._missing(), *self._guessable(), *self._shown()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -234,10 +253,17 @@ class Settings(BaseSettings):
             return [f"{'TLS_KEY_FILE' if error.of_key else 'TLS_CERT_FILE'}: {error}"]
         return []
 
-    def _shown(self) -> list[str]:
-        if self.smtp_security != "none" or not self.email_sender_password.get_secret_value():
+    def _guessable(self) -> list[str]:
+        key = self.token_symmetric_key.get_secret_value()
+        if len(key) < _KEY_CHARACTERS or not is_guessable(key):
             return []
-        return ["SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network"]
+        return ["TOKEN_SYMMETRIC_KEY could be guessed: take what openssl rand -hex 32 prints"]
+
+    def _shown(self) -> Iterator[str]:
+        if self.smtp_security == "none" and self.email_sender_password.get_secret_value():
+            yield "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network"
+        if self.public_url.startswith("http:"):
+            yield "PUBLIC_URL must begin with https://: links in mails are secrets"
 
     @property
     def certificate_files(self) -> CertificateFiles | None:
@@ -294,10 +320,14 @@ def load_settings(**flags: str) -> Settings:
     Raises:
         SettingsError: If something is missing or does not fit; it names every such setting.
     """
+    misspelt = list(_misspelt(name for name, value in os.environ.items() if value))
     try:
-        return Settings.model_validate(flags)
+        settings = Settings.model_validate(flags)
     except ValidationError as error:
-        raise SettingsError(_problems(error)) from None
+        raise SettingsError([*misspelt, *_problems(error)]) from None
+    if misspelt:
+        raise SettingsError(misspelt)
+    return settings
 
 
 def _problems(error: ValidationError) -> list[str]:
@@ -305,5 +335,23 @@ def _problems(error: ValidationError) -> list[str]:
     for found in error.errors(include_url=False, include_input=False):
         name = "_".join(str(part) for part in found["loc"]).upper()
         text = found["msg"].removeprefix("Value error, ")
-        problems += [f"{name}: {text}"] if name else text.split("\n")
+        if found["type"] == "extra_forbidden":
+            problems.append(f"{name} in app.env is no setting{_meant(name)}")
+        else:
+            problems += [f"{name}: {text}"] if name else text.split("\n")
     return problems
+
+
+def _misspelt(names: Iterable[str]) -> Iterator[str]:
+    """Yield a problem for each of *names* that is almost a setting's.
+
+    Other variables are those of other programs: the environment is everybody's.
+    """
+    for name in names:
+        if name.lower() not in Settings.model_fields and (meant := _meant(name)):
+            yield f"{name} is no setting{meant}"
+
+
+def _meant(name: str) -> str:
+    near = get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=_MISSPELT)
+    return f": is {near[0].upper()} meant?" if near else ""

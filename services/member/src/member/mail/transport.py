@@ -111,6 +111,7 @@ class MailboxFolder:
         name = str(mail["Message-ID"]).strip("<>").replace("/", "_")
         whole = self._folder / f"{name}.eml"
         part = whole.with_suffix(".part")
+        part.touch(mode=0o600)
         part.write_bytes(_readable(mail).as_bytes())
         part.replace(whole)  # readers see the whole mail or none
         log.info("a mail is in %s: open %s", whole, self._inbox)

@@ -1,9 +1,11 @@
 """Open the database, bring it up to date, and hand out transactions."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -29,6 +31,8 @@ _LOCKS_LATE = "member_locks_late"
 
 _CONNECTIONS = 20
 """Of one program. A relay keeps one, its listener another; what is left waits its turn."""
+
+_OWNER_ONLY = 0o600
 
 _transaction: ContextVar[AsyncSession] = ContextVar("transaction")
 
@@ -114,6 +118,7 @@ async def opened(source: str) -> AsyncGenerator[Database]:
     Args:
         source: ``sqlite:///member.db`` or ``postgresql://user:password@host/name``.
     """
+    _keep_private(url_of(source))
     async with _engine(source, _CONNECTIONS) as engine, _engine(source, 2) as watch:
         await _migrate(engine)
         yield Database(engine, watch)
@@ -137,6 +142,21 @@ async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+def _keep_private(url: URL) -> None:
+    """Let nobody but its owner read an SQLite file, whatever the umask and whoever made it.
+
+    SQLite gives the files beside it, for what is not in it yet, the mode that it has.
+    """
+    file = url.database
+    if url.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
+        return
+    with suppress(OSError):  # SQLite says in its own words why it cannot open it
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
+    for path in (file, f"{file}-wal", f"{file}-shm"):
+        with suppress(FileNotFoundError, PermissionError):  # not there, or not ours
+            Path(path).chmod(_OWNER_ONLY)
 
 
 def url_of(source: str) -> URL:
