@@ -13,6 +13,7 @@ from member.parts import Part, start
 from member.rpc.server import GrpcServer
 from member.service import MemberService
 from member.web.pages import pages
+from member.web.requests import RequestLog
 from member.web.server import HttpServer, listen
 
 _GRACE = timedelta(seconds=1)
@@ -21,7 +22,7 @@ _GRACE = timedelta(seconds=1)
 @asynccontextmanager
 async def http_site(service: MemberService) -> AsyncGenerator[str]:
     """Serve HTTP until the end of the block; yield where."""
-    server = HttpServer(pages(service), listen("127.0.0.1", 0), grace=_GRACE)
+    server = HttpServer(RequestLog(pages(service)), listen("127.0.0.1", 0), grace=_GRACE)
     async with _served(server) as address:
         yield f"http://{address}"
 

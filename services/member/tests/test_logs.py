@@ -7,6 +7,7 @@ from collections.abc import Generator
 import pytest
 import structlog
 
+from member import audit
 from member.logs import set_up_logs
 
 
@@ -17,7 +18,7 @@ def logging_as_before() -> Generator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("member", "pyasynq", "alembic"):
+    for name in ("member", "member.audit", "pyasynq", "alembic"):
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
@@ -76,3 +77,39 @@ def test_a_trace_shows_no_values(capsys: pytest.CaptureFixture[str], as_json: bo
     said = capsys.readouterr().err
     assert "KeyError" in said
     assert "hunter2" not in said
+
+
+FORGED = "text\r\n2026-01-01T00:00:00Z [info     ] forged\x1b[2K\x85\u2028\u202e\ud800 end"
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.split("\n") if line]
+
+
+def test_nobody_forges_a_line_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=False)
+    structlog.get_logger("member").info("refused", reason=FORGED, others=[FORGED])
+    logging.getLogger("pyasynq").warning("refused: %s", FORGED)
+    structlog.get_logger("member").error("failed", exc_info=ValueError(FORGED))
+    lines = lines_of(capsys)
+    assert all(line.isprintable() for line in lines)
+    begun = [line for line in lines if not line.startswith("    ")]
+    assert [line.partition("] ")[2][:7] for line in begun] == ["refused", "refused", "failed "]
+
+
+def test_nobody_forges_a_line_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(json=True)
+    structlog.get_logger("member").info("refused", reason=FORGED)
+    (line,) = lines_of(capsys)
+    assert line.isprintable()
+    assert json.loads(line)["reason"] == FORGED
+
+
+@pytest.mark.parametrize("level", ["warning", "critical"])
+def test_the_audit_trail_is_written_whatever_the_level(
+    capsys: pytest.CaptureFixture[str], level: str
+) -> None:
+    set_up_logs(json=True, level=level)
+    structlog.get_logger(audit.LOGGER).info("DeleteMember")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["logger"], line["event"]) == ("member.audit", "DeleteMember")

@@ -1,6 +1,6 @@
 """Make members administrators, and take it back; who runs the service does so by command."""
 
-from member import store
+from member import audit, store
 from member.errors import MemberUnknownError
 from member.members import Role
 from member.settings import Settings
@@ -15,7 +15,8 @@ async def grant(settings: Settings, membername: str) -> None:
         StoreUnavailableError: If the database does not answer now.
         SQLAlchemyError: If it cannot be opened.
     """
-    await _set_role(settings, membername, "admin")
+    with audit.recording("GrantAdmin"):
+        await _set_role(settings, membername, "admin")
 
 
 async def revoke(settings: Settings, membername: str) -> None:
@@ -26,10 +27,13 @@ async def revoke(settings: Settings, membername: str) -> None:
         StoreUnavailableError: If the database does not answer now.
         SQLAlchemyError: If it cannot be opened.
     """
-    await _set_role(settings, membername, "member")
+    with audit.recording("RevokeAdmin"):
+        await _set_role(settings, membername, "member")
 
 
 async def _set_role(settings: Settings, membername: str, role: Role) -> None:
+    audit.tell(operator=audit.operator())
+    audit.tell_name(membername)
     async with (
         database.opened(settings.db_source.get_secret_value()) as opened,
         opened.writing() as session,

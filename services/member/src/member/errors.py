@@ -30,12 +30,20 @@ How each one looks over gRPC and HTTP is in `member.statuses`, and nowhere else.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class MemberError(Exception):
     """Root of the tree; its text may be shown to callers and holds no secret."""
+
+
+def word_of(error: MemberError) -> str:
+    """Return the kind of *error* in a word for metrics and records, such as ``link_expired``."""
+    return _WORD.sub("_", type(error).__name__).lower().removesuffix("_error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,18 @@
-"""Structured logs: lines for people in development, JSON for machines; never a secret."""
+"""Structured logs: lines for people in development, JSON for machines; never a secret.
+
+Nobody forges a line: JSON escapes what does not show, and so do we on the console, where every
+line of a text but the first is indented.
+"""
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+
+from member import audit
 
 _SECRETS = frozenset(
     {
@@ -22,13 +29,15 @@ _SECRETS = frozenset(
     }
 )
 _OURS = ("member", "pyasynq")
+_INDENT = "    "
 
 
 def set_up_logs(*, json: bool, level: str = "info") -> None:
     """Send what is logged from *level* up, by structlog or the standard library, to stderr.
 
     Of other packages nothing below ``info`` is shown, whatever the *level*: what drivers of
-    databases and mail servers tell then holds the values that they are given.
+    databases and mail servers tell then holds the values that they are given. Of the audit trail
+    everything is.
     """
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -44,6 +53,7 @@ def set_up_logs(*, json: bool, level: str = "info") -> None:
     logging.getLogger("alembic").setLevel(max(number, logging.WARNING))
     for name in _OURS:
         logging.getLogger(name).setLevel(number)
+    logging.getLogger(audit.LOGGER).setLevel(logging.INFO)
 
 
 def _shared() -> list[structlog.typing.Processor]:
@@ -60,7 +70,7 @@ def _formatter(*, json: bool) -> logging.Formatter:
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json
-        else [_console()]
+        else [_escaped, _console()]
     )
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(
@@ -69,9 +79,33 @@ def _formatter(*, json: bool) -> logging.Formatter:
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
-    # By default a trace would show the values of variables, passwords and tokens among them.
-    plain = structlog.dev.plain_traceback
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_trace)
+
+
+def _trace(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Write a traceback; not structlog's own, which shows the values of variables."""
+    text = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    stream.write(f"\n{_INDENT}{_visible(text)}")
+
+
+def _escaped(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Escape what does not show in texts; of other values the console shows what `repr` does."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _visible(value)
+    return event
+
+
+def _visible(text: str) -> str:
+    """Return *text* with what does not show escaped, and each line but the first indented."""
+    seen = (c if c.isprintable() or c == "\n" else _escape(c) for c in text)
+    return "".join(seen).replace("\n", f"\n{_INDENT}")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def without_secrets(

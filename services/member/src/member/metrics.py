@@ -1,7 +1,6 @@
 """The numbers of one process, for Prometheus."""
 
 import asyncio
-import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,13 +8,11 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from member.errors import MemberError
+from member.errors import MemberError, word_of
 from member.passwords import Passwords
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Upper ends of the histograms' buckets, seconds."""
-
-_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(slots=True)
@@ -117,8 +114,7 @@ def _outcome(error: BaseException) -> str:
     """Return the word for *error*; its classes are few, so the words are."""
     match error:
         case MemberError():
-            words = _WORD.sub("_", type(error).__name__).lower().removesuffix("_error")
-            return words.removeprefix("mail_")
+            return word_of(error).removeprefix("mail_")
         case asyncio.CancelledError():
             return "canceled"
         case _:

@@ -4,7 +4,8 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from member import store
+from member import audit, store
+from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import (
@@ -36,6 +37,7 @@ class Members:
     limits: Limits
     clock: Clock = utc_now
 
+    @audited("GetMember", changes=False)
     async def get(self, caller: Caller, membername: str) -> Member:
         """Return a member: the caller's own, or any to an administrator.
 
@@ -47,6 +49,7 @@ class Members:
         viewer = await self.sessions.viewer(caller)
         return await self._seen_by(viewer, membername)
 
+    @audited("ListMembers", changes=False)
     async def list_page(self, caller: Caller, *, size: int = 0, token: str = "") -> Page:
         """Return some members, by name, to an administrator.
 
@@ -70,6 +73,7 @@ class Members:
         more = len(found) > limit
         return Page(members=shown, next_token=_token_after(shown[-1]) if more else "")
 
+    @audited("UpdateMember")
     async def update(self, caller: Caller, membername: str, changes: Changes) -> Member:
         """Change the caller's own member; a new address is to be verified.
 
@@ -90,12 +94,14 @@ class Members:
             if present is None:
                 raise MemberUnknownError
             member = changed(present, changes)
+            audit.tell(changed=_changed_fields(present, member))
             await store.members.change(session, member)
             if member.email != present.email:
                 await store.verifications.replace(session, member.id, at=self.clock())
                 await self.tasks.queue(member)
         return member
 
+    @audited("ChangePassword")
     async def change_password(
         self, caller: Caller, membername: str, *, current: str, new: str
     ) -> None:
@@ -126,6 +132,7 @@ class Members:
                 raise CurrentPasswordError  # somebody changed it just now
             await store.sessions.end_others(session, viewer.member.id, but=viewer.session_id)
 
+    @audited("DeleteMember")
     async def delete(self, caller: Caller, membername: str) -> None:
         """Remove a member and everything about it: the caller's own, or any for an administrator.
 
@@ -136,10 +143,12 @@ class Members:
         """
         viewer = await self.sessions.viewer(caller)
         member = await self._seen_by(viewer, membername)
+        audit.tell_member(member)
         async with self.database.writing() as session:
             await store.members.delete(session, member.id)
 
     async def _seen_by(self, viewer: Viewer, membername: str) -> Member:
+        audit.tell_name(membername)
         if membername == viewer.member.membername:
             return viewer.member
         if not viewer.member.is_admin:
@@ -153,9 +162,16 @@ class Members:
 
     async def _oneself(self, caller: Caller, membername: str) -> Viewer:
         viewer = await self.sessions.viewer(caller)
+        audit.tell_name(membername)
         if membername != viewer.member.membername:
             raise PermissionDeniedError
+        audit.tell_member(viewer.member)
         return viewer
+
+
+def _changed_fields(before: Member, after: Member) -> list[str]:
+    fields = ("full_name", "email", "locale")
+    return [name for name in fields if getattr(before, name) != getattr(after, name)]
 
 
 def _page_size(size: int) -> int:

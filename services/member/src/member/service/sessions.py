@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
-from member import store
+from member import audit, store
+from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import AccessTokenError, RefreshTokenError, WrongPasswordError
@@ -19,8 +18,6 @@ from member.sessions import Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
 from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
 from member.validation import is_membername, normalized_password
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +56,7 @@ class Sessions:
     refresh_lifetime: timedelta
     clock: Clock = utc_now
 
+    @audited("LoginMember")
     async def log_in(self, caller: Caller, membername: str, password: str) -> LoggedIn:
         """Begin a session.
 
@@ -74,10 +72,13 @@ class Sessions:
             while True:
                 found = await self._checked(membername, password)
                 if session := await self._begin(found, password):
+                    _tell_session(session)
                     return LoggedIn(member=found.member, tokens=self._tokens(session))
 
     async def _checked(self, membername: str, password: str) -> Credentials:
         found = await self._credentials(membername)
+        if found:
+            audit.tell_member(found.member)  # never what was typed: it may be a password
         fits = await self.passwords.fits(password, found and found.password_hash)
         if found is None or not fits:
             raise WrongPasswordError
@@ -114,6 +115,7 @@ class Sessions:
             expires_at=now + self.refresh_lifetime,
         )
 
+    @audited("RenewAccessToken")
     async def renew(self, caller: Caller, refresh_token: str) -> SessionTokens:
         """Trade a refresh token for new tokens.
 
@@ -130,6 +132,8 @@ class Sessions:
             raise RefreshTokenError
         async with self.database.writing() as transaction:
             session = await store.sessions.by_id(transaction, claim.session_id, lock=True)
+            if session:
+                _tell_session(session)
             renewed = session and self._renewed(session, claim.generation)
             if renewed is None:
                 await store.sessions.end(transaction, claim.session_id)
@@ -149,13 +153,16 @@ class Sessions:
                     session, generation=generation + 1, renewed_at=now, expires_at=expires_at
                 )
             case Renewal.SAME_AGAIN:
+                audit.tell(reason="answered_again")
                 return session
             case Renewal.STOLEN:
-                log.warning("a spent refresh token was shown", member_id=str(session.member_id))
+                audit.tell(reason="spent_refresh_token")
                 return None
             case Renewal.EXPIRED:
+                audit.tell(reason="expired")
                 return None
 
+    @audited("LogoutMember")
     async def log_out(self, caller: Caller, refresh_token: str) -> None:
         """End a session, if it is there.
 
@@ -163,9 +170,19 @@ class Sessions:
             LimitedError: If there were too many attempts.
         """
         await self.limits.renew(caller.address)
-        if claim := self.refresh.read(refresh_token):
-            async with self.database.writing() as transaction:
-                await store.sessions.end(transaction, claim.session_id)
+        claim = self.refresh.read(refresh_token)
+        ended = claim and await self._end(claim.session_id)
+        if ended:
+            _tell_session(ended)
+        else:
+            audit.tell(reason="no_session")
+
+    async def _end(self, session_id: UUID) -> Session | None:
+        """End a session; return it, or None if there is none."""
+        async with self.database.writing() as transaction:
+            session = await store.sessions.by_id(transaction, session_id, lock=True)
+            await store.sessions.end(transaction, session_id)
+        return session
 
     async def viewer(self, caller: Caller) -> Viewer:
         """Return who calls.
@@ -181,6 +198,7 @@ class Sessions:
             member = await store.sessions.owner(transaction, claim.session_id)
         if member is None or member.id != claim.member_id:
             raise AccessTokenError
+        audit.tell_actor(member, claim.session_id)
         return Viewer(member=member, session_id=claim.session_id)
 
     def _tokens(self, session: Session) -> SessionTokens:
@@ -194,3 +212,7 @@ class Sessions:
             refresh_token=self.refresh.token(RefreshClaim(session.id, session.generation)),
             refresh_token_expires_at=session.expires_at,
         )
+
+
+def _tell_session(session: Session) -> None:
+    audit.tell(member_id=str(session.member_id), session_id=str(session.id))

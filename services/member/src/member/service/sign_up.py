@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from member import store
+from member import audit, store
+from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import AlreadyExistsError, RequestIdError
@@ -29,6 +30,7 @@ class SignUps:
     outcomes: Outcomes
     clock: Clock = utc_now
 
+    @audited("CreateMember")
     async def create_member(self, caller: Caller, sign_up: SignUp, request_id: str = "") -> Member:
         """Store a member and queue the verification mail; both or neither.
 
@@ -68,6 +70,7 @@ class SignUps:
             if request_id:
                 await store.sign_ups.insert(session, answered(request_id, new, member))
             await self.tasks.queue(member)
+        audit.tell_member(member)
         return member
 
     async def _first(self, request_id: str) -> AnsweredSignUp | None:
@@ -83,7 +86,10 @@ class SignUps:
         fits = await self.passwords.fits(new.password, found and found.password_hash)
         if not fits or first.digest != digest(new):
             raise RequestIdError
-        return _member(new, first.member_id, first.created_at)
+        member = _member(new, first.member_id, first.created_at)
+        audit.tell_member(member)
+        audit.tell(reason="answered_again")
+        return member
 
 
 def _member(new: NewMember, member_id: UUID, created_at: datetime) -> Member:

@@ -9,7 +9,8 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from member import store
+from member import audit, store
+from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import (
@@ -73,6 +74,7 @@ class Verifications:
     max_wrong: int
     clock: Clock = utc_now
 
+    @audited("VerifyEmail")
     async def verify(self, caller: Caller, token: str) -> Verified:
         """Verify the address that *token* was sent to.
 
@@ -90,8 +92,10 @@ class Verifications:
             verified = _verified(link, member)
             if verified.already:
                 ending.word = "already"
+                audit.tell(reason="already")
             return verified
 
+    @audited("VerifyEmail", changes=False)
     async def look(self, caller: Caller, token: str) -> bool:
         """Tell whether *token* has verified its address already; change nothing.
 
@@ -114,20 +118,23 @@ class Verifications:
             InvalidInputError: If *email* is no address.
             LimitedError: If there were too many attempts.
         """
-        address = validated_email(email)
-        await self.limits.resend(caller.address, address)
-        async with taking_at_least(RESEND_TAKES):
-            await self._resend(address)
-
-    async def _resend(self, email: str) -> None:
         try:
-            async with self.database.writing() as session:
-                member = await store.members.by_email(session, email, lock=True)
-                if member and member.email_verified_at is None:
-                    await store.verifications.replace(session, member.id, at=self.clock())
-                    await self.tasks.queue(member)
+            await self._resend(caller, email)
         except DistributeError as error:  # told, it would tell that there is such a member
             log.exception("a verification mail was not queued again", reason=error.reason)
+
+    @audited("ResendVerifyEmail")
+    async def _resend(self, caller: Caller, email: str) -> None:
+        address = validated_email(email)
+        await self.limits.resend(caller.address, address)
+        async with taking_at_least(RESEND_TAKES), self.database.writing() as session:
+            member = await store.members.by_email(session, address, lock=True)
+            if member and member.email_verified_at is None:
+                audit.tell_member(member)
+                await store.verifications.replace(session, member.id, at=self.clock())
+                await self.tasks.queue(member)
+            else:
+                audit.tell(reason="not_needed")
 
     async def _link(self, session: AsyncSession, token: str, *, lock: bool = False) -> _Link:
         claimed = verification_id(token)
@@ -151,7 +158,10 @@ class Verifications:
     async def _owner(self, session: AsyncSession, link: _Link) -> Member | None:
         if link.verification is None:
             return None
-        return await store.members.by_id(session, link.verification.member_id)
+        member = await store.members.by_id(session, link.verification.member_id)
+        if member:
+            audit.tell_member(member)
+        return member
 
 
 def _verified(link: _Link, member: Member | None) -> Verified:
