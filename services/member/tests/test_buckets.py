@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from member.errors import LimitedError
-from member.limits.buckets import Bucket, Limiter, emptiness
+from member.limits.buckets import Bucket, emptiness
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.limits.redis import LUA, RedisLimiter, open_driver
@@ -44,6 +44,12 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 )
 
 
+class Taker(Protocol):
+    """Gives out tokens, and takes none back."""
+
+    async def take(self, *buckets: Bucket) -> None: ...
+
+
 class CountingLimiter:
     """Counts tokens and parts of tokens, exactly and as slowly as can be."""
 
@@ -72,12 +78,12 @@ def interval_us(bucket: Bucket) -> int:
     return bucket.rate.interval // MICROSECOND
 
 
-async def answers(limiter: Limiter, clock: FakeClock, steps: list[Step]) -> list[timedelta | None]:
+async def answers(limiter: Taker, clock: FakeClock, steps: list[Step]) -> list[timedelta | None]:
     """Return how each step was answered: with a wait, or None where the tokens were taken."""
     return [await answer(limiter, clock, step) for step in steps]
 
 
-async def answer(limiter: Limiter, clock: FakeClock, step: Step) -> timedelta | None:
+async def answer(limiter: Taker, clock: FakeClock, step: Step) -> timedelta | None:
     passed, buckets = step
     clock.turn(passed)
     try:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from member.guessing import _common_passwords, is_common, is_made_of
+from member.guessing import common_passwords, is_common, is_made_of
 from member.validation import normalized_password, validated
 from services.member.tests.doubles import ALICE
 from services.member.tests.test_validation import wrong_fields
@@ -83,11 +83,11 @@ STRONG = [
 
 
 def test_the_list_holds_more_than_ten_thousand_passwords() -> None:
-    assert sum(len(password) >= 8 for password in _common_passwords()) > 10_000
+    assert sum(len(password) >= 8 for password in common_passwords()) > 10_000
 
 
 def test_the_list_holds_what_a_password_is_compared_as() -> None:
-    listed = _common_passwords()
+    listed = common_passwords()
     assert {normalized_password(word).casefold() for word in listed} == listed
 
 

@@ -10,7 +10,7 @@ import pytest
 from member.errors import LimitedError
 from member.limits.keys import typed_key
 from member.limits.memory import MemoryLimiter
-from member.limits.policy import ALLOWANCES, Limits, Rates, buckets
+from member.limits.policy import ALLOWANCES, Guesser, Limits, Rates, buckets
 from member.limits.rate import Rate
 from services.member.tests.doubles import FakeClock
 
@@ -22,7 +22,7 @@ ID = UUID(int=7)
 
 @pytest.fixture
 def limits(clock: FakeClock) -> Limits:
-    rates = Rates(create_member=RATE, log_in=RATE, verify_email=RATE, resend=RATE)
+    rates = Rates(create_member=RATE, log_in=RATE, verify_email=RATE, resend=RATE, guess=RATE)
     return Limits(MemoryLimiter(clock=clock), rates)
 
 
@@ -40,12 +40,32 @@ async def log_ins(limits: Limits, address: str, membername: str = "alice") -> in
     return await given(lambda: limits.log_in(address, membername))
 
 
+async def guesses(limits: Limits, by: Guesser, address: str) -> int:
+    async def guess() -> None:
+        await limits.guess(by, address, "alice")
+
+    return await given(guess)
+
+
+async def right_guess(limits: Limits) -> None:
+    await limits.was_no_guess(await limits.guess("stranger", HOME, "alice"))
+
+
+async def wait_for_a_guess(limits: Limits, clock: FakeClock) -> timedelta:
+    """Guess until it is refused, wait as long as that says, and return how long it was."""
+    await guesses(limits, "stranger", HOME)
+    with pytest.raises(LimitedError) as caught:
+        await limits.guess("stranger", HOME, "alice")
+    clock.turn(caught.value.retry_after)
+    return caught.value.retry_after
+
+
 @pytest.mark.parametrize(
     ("call", "bursts"),
     [
         ("create", {"create:address": 10, "create:account": 30}),
-        ("login", {"login:address": 100, "login:account": 30, "login:pair": 10}),
-        ("password", {"password:address": 100, "password:account": 30, "password:pair": 10}),
+        ("login", {"login:address": 100, "login:pair": 10}),
+        ("password", {"password:address": 100, "password:pair": 10}),
         ("renew", {"renew:address": 100}),
         ("verify", {"verify:address": 10, "verify:account": 10}),
         ("resend", {"resend:address": 100, "resend:account": 10}),
@@ -60,7 +80,7 @@ def test_the_buckets_of_a_call_are_those_of_its_row(call: str, bursts: dict[str,
 def test_buckets_are_known_by_address_and_hashed_account() -> None:
     alice = typed_key("alice")
     keys = [bucket.key for bucket in buckets("login", RATE, "2001:db8::1", "alice")]
-    assert keys == ["2001:db8::/64", alice, f"2001:db8::/64:{alice}"]
+    assert keys == ["2001:db8::/64", f"2001:db8::/64:{alice}"]
 
 
 @pytest.mark.parametrize("call", ALLOWANCES)
@@ -82,18 +102,28 @@ async def test_an_attack_from_one_address_locks_nobody_out(limits: Limits) -> No
     await limits.log_in(HOME, "alice")
 
 
-async def test_an_attack_from_many_addresses_is_held_to_thrice_as_much(limits: Limits) -> None:
-    addresses = [f"198.51.100.{number}" for number in range(5)]
-    assert [await log_ins(limits, address) for address in addresses] == [10, 10, 10, 0, 0]
-
-
-async def test_while_log_ins_are_attacked_the_member_may_change_the_password(
-    limits: Limits,
+@pytest.mark.parametrize(("by", "elsewhere"), [("stranger", 0), ("known", 10), ("inside", 0)])
+async def test_guesses_of_strangers_are_counted_from_all_addresses_together(
+    limits: Limits, by: Guesser, elsewhere: int
 ) -> None:
-    addresses = [f"198.51.100.{number}" for number in range(3)]
-    assert [await log_ins(limits, address) for address in addresses] == [10, 10, 10]
-    await limits.change_password(HOME, "alice")
-    await limits.renew(HOME)
+    assert await guesses(limits, by, CAFE) == 10
+    assert await guesses(limits, by, HOME) == elsewhere
+
+
+async def test_each_guesser_is_counted_apart(limits: Limits) -> None:
+    guessers: list[Guesser] = ["stranger", "known", "inside"]
+    assert [await guesses(limits, by, HOME) for by in guessers] == [10, 10, 10]
+
+
+async def test_the_wait_between_guesses_grows(limits: Limits, clock: FakeClock) -> None:
+    waits = [await wait_for_a_guess(limits, clock) for _ in range(60)]
+    assert (min(waits), max(waits)) == (MINUTE / 10, MINUTE * 24 / 50)
+
+
+async def test_what_was_no_guess_costs_nothing(limits: Limits) -> None:
+    taken = [await right_guess(limits) for _ in range(99)]
+    assert len(taken) == 99
+    assert await guesses(limits, "stranger", HOME) == 10
 
 
 async def test_behind_one_address_ten_times_as_many_log_in(limits: Limits) -> None:

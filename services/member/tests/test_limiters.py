@@ -107,6 +107,25 @@ async def test_the_longest_wait_is_told(limiter: Limiter) -> None:
     assert await wait_of(limiter, ALICE, day) > timedelta(hours=23)
 
 
+async def test_a_token_can_be_given_back(limiter: Limiter) -> None:
+    await limiter.take(ALICE, HOME)
+    await limiter.take(ALICE, HOME)
+    await limiter.give_back(ALICE)
+    await limiter.take(ALICE, HOME)
+    await wait_of(limiter, ALICE)
+    await wait_of(limiter, HOME)
+
+
+async def test_a_full_bucket_takes_no_token_back(limiter: Limiter) -> None:
+    await limiter.give_back(ALICE)
+    await limiter.take(ALICE)
+    await limiter.give_back(ALICE)
+    await limiter.give_back(ALICE)
+    await limiter.take(ALICE)
+    await limiter.take(ALICE)
+    await wait_of(limiter, ALICE)
+
+
 async def test_no_bucket_is_no_limit(limiter: Limiter) -> None:
     await limiter.take()
 
@@ -248,6 +267,9 @@ class Fickle:
         if self.away:
             raise LimiterAwayError("nobody is here")
 
+    async def give_back(self, *buckets: Bucket) -> None:
+        await self.take(*buckets)
+
 
 @pytest.fixture
 def fickle() -> Fickle:
@@ -268,6 +290,25 @@ async def test_memory_decides_while_redis_is_away(fallback: FallbackLimiter) -> 
     await fallback.take(ALICE)
     await fallback.take(ALICE)
     await wait_of(fallback, ALICE)
+
+
+async def test_memory_takes_back_while_redis_is_away(fallback: FallbackLimiter) -> None:
+    await fallback.take(ALICE)
+    await fallback.take(ALICE)
+    await fallback.give_back(ALICE)
+    await fallback.take(ALICE)
+    await wait_of(fallback, ALICE)
+
+
+async def test_what_redis_does_not_take_back_is_no_error(
+    fallback: FallbackLimiter, fickle: Fickle
+) -> None:
+    fickle.away = False
+    await fallback.take(ALICE)
+    await fallback.give_back(ALICE)
+    fickle.away = True
+    await fallback.give_back(ALICE)
+    assert fickle.asked == 3
 
 
 async def test_redis_that_is_away_is_asked_once_a_second(

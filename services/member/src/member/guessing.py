@@ -18,7 +18,7 @@ def is_common(password: str) -> bool:
     digits or signs behind it, or with signs for letters, as in ``P@ssw0rd2026!``.
     """
     return any(
-        core in _common_passwords() or len(core) < _SHORTEST_STEM for core in _cores(password)
+        core in common_passwords() or len(core) < _SHORTEST_STEM for core in _cores(password)
     )
 
 
@@ -47,6 +47,7 @@ def _stems(text: str) -> Iterator[str]:
 
 
 @cache
-def _common_passwords() -> frozenset[str]:
+def common_passwords() -> frozenset[str]:
+    """Return the list, each in the form that passwords are compared in."""
     text = (resources.files("member") / "common_passwords.txt").read_text("utf-8")
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))

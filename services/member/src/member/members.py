@@ -66,10 +66,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """A member and what proves that a caller is that member."""
+    """A member and what proves that a caller is that member.
+
+    Attributes:
+        is_at_known_place: Whether the member has logged in before where the caller is.
+    """
 
     member: Member
     password_hash: str = field(repr=False)
+    is_at_known_place: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,8 @@ class Settings(BaseSettings):
             twentieth of an hour. ``off``: without limit, here and below.
         limit_login_member: Log-ins to one account from one address; also changes of its password.
             Ten times that from one address, renewed access tokens included.
+        limit_password_guesses: Wrong passwords for one account, from all addresses together but for
+            those the member has logged in from, each of which has as many.
         limit_verify_email: Links tried from one address.
         limit_resend_verify_email: Further mails to one address that is to be verified.
         password_hash_time: Passes of argon2id over its memory.
@@ -205,6 +207,7 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1)] = 10
     limit_create_member: Limit = Rate(burst=20, per=timedelta(hours=1))
     limit_login_member: Limit = Rate(burst=10, per=timedelta(minutes=1))
+    limit_password_guesses: Limit = Rate(burst=20, per=timedelta(hours=1))
     limit_verify_email: Limit = Rate(burst=30, per=timedelta(minutes=1))
     limit_resend_verify_email: Limit = Rate(burst=3, per=timedelta(minutes=10))
     password_hash_time: Annotated[int, Field(ge=1)] = 3
@@ -305,6 +308,7 @@ class Settings(BaseSettings):
             log_in=self.limit_login_member,
             verify_email=self.limit_verify_email,
             resend=self.limit_resend_verify_email,
+            guess=self.limit_password_guesses,
         )
 
     @property

@@ -8,10 +8,10 @@ import structlog
 
 from member.limits.fallback import FallbackLimiter
 from member.limits.memory import MemoryLimiter
-from member.limits.policy import Limits, Rates
+from member.limits.policy import Guesser, Limits, Rates
 from member.limits.redis import Driver, RedisLimiter, open_driver
 
-__all__ = ["Limits", "Rates", "opened"]
+__all__ = ["Guesser", "Limits", "Rates", "opened"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

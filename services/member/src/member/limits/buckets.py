@@ -36,6 +36,10 @@ class Limiter(Protocol):
         """
         ...
 
+    async def give_back(self, *buckets: Bucket) -> None:
+        """Put one token into each of *buckets* that is not full."""
+        ...
+
 
 def taken(full_at: Mapping[Bucket, datetime], now: datetime) -> dict[Bucket, datetime]:
     """Return when each bucket is full again, one token of each taken *now*.
@@ -57,6 +61,11 @@ def taken(full_at: Mapping[Bucket, datetime], now: datetime) -> dict[Bucket, dat
     if wait > _NOTHING:
         raise LimitedError(wait)
     return after
+
+
+def given_back(bucket: Bucket, full_at: datetime) -> datetime:
+    """Return when *bucket* is full again with one more token in it. ``give.lua`` does the same."""
+    return full_at - bucket.rate.interval
 
 
 def _missing(rate: Rate, until_full: timedelta) -> timedelta:

@@ -42,6 +42,16 @@ class FallbackLimiter:
             return
         await self._memory.take(*buckets)
 
+    async def give_back(self, *buckets: Bucket) -> None:
+        """Put one token into each of *buckets* that is not full, where they were taken last."""
+        if self._away:
+            await self._memory.give_back(*buckets)
+            return
+        try:
+            await self._redis.give_back(*buckets)
+        except LimiterAwayError as error:
+            self._lose(error)
+
     def _is_time_to_ask(self) -> bool:
         if not self._away:
             return True

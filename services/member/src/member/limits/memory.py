@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from member.clock import Clock, utc_now
-from member.limits.buckets import Bucket, emptiness, taken
+from member.limits.buckets import Bucket, emptiness, given_back, taken
 
 MOST_BUCKETS = 10_000
 """About 5 MB, whatever keys callers make up."""
@@ -28,6 +28,12 @@ class MemoryLimiter:
         self._full_at |= taken({b: self._full_at.get(b, now) for b in buckets}, now)
         if len(self._full_at) > self._most:
             self._forget(now)
+
+    async def give_back(self, *buckets: Bucket) -> None:
+        """Put one token into each of *buckets* that is not full."""
+        for bucket in buckets:
+            if full_at := self._full_at.pop(bucket, None):
+                self._full_at[bucket] = given_back(bucket, full_at)
 
     def _forget(self, now: datetime) -> None:
         """Forget the fuller half: least is lost with it, and only once in so many calls.

@@ -6,13 +6,14 @@ address, by account, or by both, and each of these alone is wrong for somebody:
 - Behind one address may be a school. So what is counted by address alone, of calls that a whole
   school makes in a morning, is ten times the setting. Sign-ups are counted as the setting says:
   a school that signs up together needs a higher one.
-- A dictionary attack tries one account from many addresses. So all addresses together may try an
-  account three times as often as one. That slows the attack down and does not stop it; rules for
-  passwords must.
-- Whoever empties the bucket of an account locks its member out. So one address runs out of tokens
-  for an account (``pair``) when two thirds of the account's are left for others. Three addresses
-  can still hold up new log-ins of a member; sessions that are open stay open, because renewing
-  and changing a password take other tokens.
+- A dictionary attack tries one account from many addresses. So wrong passwords of an account are
+  counted from all addresses together, tens an hour (``guess:stranger``), and fewer after a while.
+- Whoever empties that bucket would lock the member out. So an address from which the member has
+  logged in before has a bucket of its own for this account (``guess:known``), and so has who is
+  logged in and is asked for the password (``guess:inside``). From anywhere else a member whose
+  account is attacked gets in by a link in a mail, and the address is known from then on. Renewing
+  takes no such tokens, so sessions that are open stay open.
+- A password that was right was no guess: its tokens are given back.
 
 A mail to verify an address is counted as the setting says by that address, from wherever it is
 asked for: its owner has had that many mails, and must be spared more.
@@ -21,6 +22,7 @@ asked for: its owner has had that many mails, and must be spared more.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from member.limits.buckets import Bucket, Limiter
@@ -29,6 +31,9 @@ from member.limits.rate import Rate
 
 _SHARED = 10
 _ATTACKED = 3
+
+Guesser: TypeAlias = Literal["stranger", "known", "inside"]
+"""Who says a password: anybody, somebody at a place of the member's, somebody who is logged in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Rates:
     log_in: Rate | None
     verify_email: Rate | None
     resend: Rate | None
+    guess: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +65,8 @@ class Allowance:
 ALLOWANCES: Mapping[str, Allowance] = MappingProxyType(
     {
         "create": Allowance(address=1, account=_ATTACKED),
-        "login": Allowance(address=_SHARED, account=_ATTACKED, pair=1),
-        "password": Allowance(address=_SHARED, account=_ATTACKED, pair=1),
+        "login": Allowance(address=_SHARED, pair=1),
+        "password": Allowance(address=_SHARED, pair=1),
         "renew": Allowance(address=_SHARED),
         "verify": Allowance(address=1, account=1),
         "resend": Allowance(address=_SHARED, account=1),
@@ -90,6 +96,24 @@ def buckets(call: str, rate: Rate | None, address: str, account: str = "") -> tu
     )
 
 
+def guess_buckets(
+    by: Guesser, rate: Rate | None, address: str, membername: str
+) -> tuple[Bucket, ...]:
+    """Return the buckets that a guess takes a token of; none without a *rate*.
+
+    Two for each guesser, so that waits grow: one every few minutes after the first guesses, and
+    one every quarter of an hour after those of a day, where the rate is 20/1h.
+    """
+    if rate is None:
+        return ()
+    who = typed_key(membername)
+    key = f"{address_key(address)}:{who}" if by == "known" else who
+    return (
+        Bucket(name=f"guess:{by}", key=key, rate=rate),
+        Bucket(name=f"guess:{by}:long", key=key, rate=rate.in_the_long_run()),
+    )
+
+
 class Limits:
     """Asks a limiter before each call that is limited.
 
@@ -106,12 +130,22 @@ class Limits:
         await self._take("create", self._rates.create_member, address, email)
 
     async def log_in(self, address: str, membername: str) -> None:
-        """Take what a log-in costs, whether its password is right or wrong."""
+        """Take what a log-in costs, whether its password is right or wrong; see also `guess`."""
         await self._take("login", self._rates.log_in, address, membername)
 
     async def change_password(self, address: str, membername: str) -> None:
-        """Take what a change of password costs: it could try old passwords as a log-in could."""
+        """Take what a change of password costs; see also `guess`."""
         await self._take("password", self._rates.log_in, address, membername)
+
+    async def guess(self, by: Guesser, address: str, membername: str) -> tuple[Bucket, ...]:
+        """Take what a wrong password costs; return what was taken, for `was_no_guess`."""
+        taken = guess_buckets(by, self._rates.guess, address, membername)
+        await self._limiter.take(*taken)
+        return taken
+
+    async def was_no_guess(self, taken: tuple[Bucket, ...]) -> None:
+        """Give back what `guess` took: the password was right, or not looked at."""
+        await self._limiter.give_back(*taken)
 
     async def renew(self, address: str) -> None:
         """Take what a new access token costs."""

@@ -1,7 +1,7 @@
 """Tokens in Redis: for all processes together."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib import resources
 from typing import Any, TypeAlias, cast
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisClusterException, RedisError
 
 from member.errors import LimitedError
@@ -16,7 +17,9 @@ from member.limits.buckets import Bucket
 
 Driver: TypeAlias = Redis | RedisCluster
 
-LUA = (resources.files("member.limits") / "take.lua").read_text("utf-8")
+_FOLDER = resources.files("member.limits")
+LUA = (_FOLDER / "take.lua").read_text("utf-8")
+_GIVE_LUA = (_FOLDER / "give.lua").read_text("utf-8")
 
 # The braces put all buckets into one slot of a cluster. A script may touch no other slot, and one
 # script is what makes several buckets give their tokens together; what one node can do is plenty.
@@ -36,7 +39,8 @@ class RedisLimiter:
     def __init__(self, driver: Driver, *, patience: timedelta) -> None:
         """Use *driver*, which the caller closes; wait for an answer as long as *patience*."""
         self._patience_s = patience.total_seconds()
-        self._script = driver.register_script(LUA)
+        self._take = driver.register_script(LUA)
+        self._give = driver.register_script(_GIVE_LUA)
 
     async def take(self, *buckets: Bucket) -> None:
         """Take one token of each of *buckets*, or of none.
@@ -47,15 +51,27 @@ class RedisLimiter:
         """
         if not buckets:
             return
-        keys = [f"{_PREFIX}{bucket.name}:{bucket.key}" for bucket in buckets]
         times_us = [time // _MICROSECOND for bucket in buckets for time in _times(bucket)]
-        if wait_us := await self._run(keys, times_us):
+        if wait_us := await self._run(self._take, buckets, times_us):
             raise LimitedError(wait_us * _MICROSECOND)
 
-    async def _run(self, keys: list[str], times_us: list[int]) -> int:
+    async def give_back(self, *buckets: Bucket) -> None:
+        """Put one token into each of *buckets* that is not full.
+
+        Raises:
+            LimiterAwayError: If Redis does not answer, or with an error.
+        """
+        if buckets:
+            intervals_us = [bucket.rate.interval // _MICROSECOND for bucket in buckets]
+            await self._run(self._give, buckets, intervals_us)
+
+    async def _run(
+        self, script: AsyncScript, buckets: Sequence[Bucket], times_us: list[int]
+    ) -> int:
+        keys = [f"{_PREFIX}{bucket.name}:{bucket.key}" for bucket in buckets]
         try:
             async with asyncio.timeout(self._patience_s):
-                return cast("int", await self._script(keys, times_us))
+                return cast("int", await script(keys, times_us))
         except TimeoutError as error:
             msg = f"no answer in {self._patience_s:g} s"
             raise LimiterAwayError(msg) from error

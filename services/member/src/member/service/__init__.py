@@ -8,6 +8,7 @@ from member.limits import Limits
 from member.metrics import Metrics
 from member.passwords import Passwords
 from member.service.members import Members
+from member.service.password_checks import PasswordChecks
 from member.service.sessions import Sessions
 from member.service.sign_up import SignUps
 from member.service.verifications import Verifications
@@ -61,9 +62,11 @@ class Foundation:
 def member_service(on: Foundation, rules: Rules) -> MemberService:
     """Return the service, put together."""
     tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
+    checks = PasswordChecks(database=on.database, passwords=on.passwords, limits=on.limits)
     sessions = Sessions(
         database=on.database,
         passwords=on.passwords,
+        checks=checks,
         access=AccessMint(rules.token_key),
         refresh=RefreshMint(rules.token_key),
         limits=on.limits,
@@ -76,6 +79,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         sign_up=SignUps(
             database=on.database,
             passwords=on.passwords,
+            checks=checks,
             tasks=tasks,
             limits=on.limits,
             outcomes=on.metrics.sign_ups,
@@ -85,6 +89,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
             database=on.database,
             sessions=sessions,
             passwords=on.passwords,
+            checks=checks,
             tasks=tasks,
             limits=on.limits,
             clock=on.clock,

@@ -15,6 +15,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # Until then a link still says that a newer mail replaced it.
 _REPLACED_KEPT = timedelta(days=30)
 
+_PLACES_KEPT = timedelta(days=90)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
@@ -30,12 +32,13 @@ class Housekeeping:
     clock: Clock = utc_now
 
     async def purge(self) -> None:
-        """Remove what has expired: sessions, sign-ups, void links, members who never verified."""
+        """Remove what has expired: sessions, sign-ups, void links, places, members unverified."""
         now = self.clock()
         async with self.database.writing() as session:
             await store.sessions.end_expired(session, now=now)
             await store.sign_ups.forget(session, before=now - ANSWERED_FOR)
             await store.verifications.forget_replaced(session, before=now - _REPLACED_KEPT)
+            await store.places.forget(session, before=now - _PLACES_KEPT)
             unverified = await store.members.delete_unverified(
                 session, before=now - self.unverified_lifetime
             )

@@ -18,10 +18,11 @@ from member.errors import (
 from member.limits import Limits
 from member.members import Changes, Member, Page
 from member.passwords import Passwords
+from member.service.password_checks import PasswordChecks
 from member.service.sessions import Sessions, Viewer
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
-from member.validation import changed, is_membername, normalized_password, validated_password
+from member.validation import changed, is_membername, validated_password
 
 _PAGE, _PAGE_MAX = 50, 100
 
@@ -33,6 +34,7 @@ class Members:
     database: Database
     sessions: Sessions
     passwords: Passwords
+    checks: PasswordChecks
     tasks: VerifyEmailTasks
     limits: Limits
     clock: Clock = utc_now
@@ -117,12 +119,10 @@ class Members:
         viewer = await self._oneself(caller, membername)
         new = validated_password(new, viewer.member)
         await self.limits.change_password(caller.address, membername)
-        async with self.database.reading() as session:
-            found = await store.members.credentials(session, membername)
-        old_hash = found and found.password_hash
-        if not await self.passwords.fits(normalized_password(current), old_hash):
+        found = await self.checks.from_inside(caller, membername, current)
+        if found is None:
             raise CurrentPasswordError
-        await self._replace_password(viewer, old_hash or "", await self.passwords.hash(new))
+        await self._replace_password(viewer, found.password_hash, await self.passwords.hash(new))
 
     async def _replace_password(self, viewer: Viewer, old: str, new: str) -> None:
         async with self.database.writing() as session:

@@ -11,13 +11,15 @@ from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import AccessTokenError, RefreshTokenError, WrongPasswordError
 from member.limits import Limits
+from member.limits.keys import address_key
 from member.members import Credentials, Member
 from member.metrics import Outcomes
 from member.passwords import Passwords
+from member.service.password_checks import PasswordChecks
 from member.sessions import Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
 from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
-from member.validation import is_membername, normalized_password
+from member.validation import normalized_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Sessions:
 
     database: Database
     passwords: Passwords
+    checks: PasswordChecks
     access: AccessMint
     refresh: RefreshMint
     limits: Limits
@@ -68,29 +71,15 @@ class Sessions:
         """
         with self.outcomes.counting():
             await self.limits.log_in(caller.address, membername)
-            password = normalized_password(password)
             while True:
-                found = await self._checked(membername, password)
-                if session := await self._begin(found, password):
+                found = await self.checks.from_outside(caller, membername, password)
+                if found is None:
+                    raise WrongPasswordError
+                if session := await self._begin(caller, found, normalized_password(password)):
                     _tell_session(session)
                     return LoggedIn(member=found.member, tokens=self._tokens(session))
 
-    async def _checked(self, membername: str, password: str) -> Credentials:
-        found = await self._credentials(membername)
-        if found:
-            audit.tell_member(found.member)  # never what was typed: it may be a password
-        fits = await self.passwords.fits(password, found and found.password_hash)
-        if found is None or not fits:
-            raise WrongPasswordError
-        return found
-
-    async def _credentials(self, membername: str) -> Credentials | None:
-        if not is_membername(membername):
-            return None
-        async with self.database.reading() as transaction:
-            return await store.members.credentials(transaction, membername)
-
-    async def _begin(self, found: Credentials, password: str) -> Session | None:
+    async def _begin(self, caller: Caller, found: Credentials, password: str) -> Session | None:
         """Store a session, or nothing if the password has changed since it was checked."""
         member, old = found.member, found.password_hash
         # Made at the cost that is set now; only here is the password known.
@@ -102,6 +91,8 @@ class Sessions:
             ):
                 return None
             await store.sessions.insert(transaction, session)
+            place = address_key(caller.address)
+            await store.places.note(transaction, member.id, place, at=session.created_at)
         return session
 
     def _begun(self, member: Member) -> Session:

@@ -13,6 +13,7 @@ from member.limits import Limits
 from member.members import Member, NewMember, SignUp
 from member.metrics import Outcomes
 from member.passwords import Passwords
+from member.service.password_checks import PasswordChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.signing_up import AnsweredSignUp, answered, digest
 from member.store.database import Database
@@ -25,6 +26,7 @@ class SignUps:
 
     database: Database
     passwords: Passwords
+    checks: PasswordChecks
     tasks: VerifyEmailTasks
     limits: Limits
     outcomes: Outcomes
@@ -54,12 +56,12 @@ class SignUps:
             new = validated(sign_up)
             await self.limits.create_member(caller.address, new.email)
             if first := await self._first(request_id):
-                return await self._again(first, new)
+                return await self._again(caller, first, new)
             try:
                 return await self._create(new, request_id)
             except AlreadyExistsError:
                 if first := await self._first(request_id):  # its twin was quicker
-                    return await self._again(first, new)
+                    return await self._again(caller, first, new)
                 raise
 
     async def _create(self, new: NewMember, request_id: str) -> Member:
@@ -79,12 +81,10 @@ class SignUps:
         async with self.database.reading() as session:
             return await store.sign_ups.by_request_id(session, request_id)
 
-    async def _again(self, first: AnsweredSignUp, new: NewMember) -> Member:
+    async def _again(self, caller: Caller, first: AnsweredSignUp, new: NewMember) -> Member:
         """Return what was answered *first*, to whoever asks for the same with the same password."""
-        async with self.database.reading() as session:
-            found = await store.members.credentials(session, new.membername)
-        fits = await self.passwords.fits(new.password, found and found.password_hash)
-        if not fits or first.digest != digest(new):
+        found = await self.checks.from_outside(caller, new.membername, new.password)
+        if found is None or first.digest != digest(new):
             raise RequestIdError
         member = _member(new, first.member_id, first.created_at)
         audit.tell_member(member)

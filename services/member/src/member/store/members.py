@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from member.errors import AlreadyExistsError
 from member.locales import nearest
 from member.members import Credentials, Member, Role
-from member.store.tables import MemberRow, VerificationRow
+from member.store.tables import KnownPlaceRow, MemberRow, VerificationRow
 
 # Both can pass over a row that is there already, each in its own words.
 _INSERT = {
@@ -87,11 +87,24 @@ async def after(session: AsyncSession, membername: str, *, limit: int) -> Sequen
     return [member_of(row) for row in rows]
 
 
-async def credentials(session: AsyncSession, membername: str) -> Credentials | None:
-    """Return a member and its password's hash, or None."""
-    query = select(MemberRow).where(MemberRow.membername == membername)
-    row = await session.scalar(query)
-    return row and Credentials(member=member_of(row), password_hash=row.password_hash)
+async def credentials(
+    session: AsyncSession, membername: str, *, place: str = ""
+) -> Credentials | None:
+    """Return a member and its password's hash, or None.
+
+    In one statement, whether *place* is known or not: how long it takes must not tell.
+    """
+    here = (KnownPlaceRow.member_id == MemberRow.id) & (KnownPlaceRow.place == place)
+    query = select(MemberRow, KnownPlaceRow.place.is_not(None)).outerjoin(KnownPlaceRow, here)
+    found = (await session.execute(query.where(MemberRow.membername == membername))).one_or_none()
+    if found is None:
+        return None
+    row, is_known = found
+    return Credentials(
+        member=member_of(row),
+        password_hash=row.password_hash,
+        is_at_known_place=is_known,
+    )
 
 
 async def replace_password_hash(

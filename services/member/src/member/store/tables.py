@@ -104,6 +104,18 @@ class SessionRow(Table):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class KnownPlaceRow(Table):
+    """One place where a member has logged in: an IP address, or the network of an IPv6 one."""
+
+    __tablename__ = "known_places"
+
+    member_id: Mapped[UUID] = mapped_column(
+        ForeignKey("members.id", ondelete="CASCADE"), primary_key=True
+    )
+    place: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class SignUpRow(Table):
     """One sign-up that was answered, and can be answered again."""
 

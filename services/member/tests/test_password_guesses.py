@@ -1,0 +1,200 @@
+"""Passwords are guessed tens of times an hour at most, and no owner is locked out by it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from member import limits
+from member.callers import Caller
+from member.errors import (
+    CurrentPasswordError,
+    LimitedError,
+    MemberError,
+    RequestIdError,
+    WrongPasswordError,
+)
+from member.limits import Limits, Rates
+from member.limits.memory import MemoryLimiter
+from member.limits.rate import Rate
+from member.passwords import Passwords
+from member.service import Foundation, MemberService, member_service
+from member.service.housekeeping import Housekeeping
+from member.store.database import Database
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    RULES,
+    FakeClock,
+    TaskList,
+    as_member,
+)
+from tests.servers import RedisServer
+
+RATES = Rates(
+    create_member=None,
+    log_in=None,
+    verify_email=None,
+    resend=None,
+    guess=Rate(burst=5, per=timedelta(hours=1)),
+)
+HOME, NEW_PLACE = Caller(address="192.0.2.1"), Caller(address="192.0.2.2")
+NEW_PASSWORD = "through the looking-glass"
+
+
+@pytest.fixture
+async def in_memory(clock: FakeClock) -> Limits:
+    return Limits(MemoryLimiter(clock=clock), RATES)
+
+
+@pytest.fixture
+async def in_redis(redis: RedisServer) -> AsyncGenerator[Limits]:
+    async with limits.opened(redis.url, RATES) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["in_memory", "in_redis"])
+def guess_limits(request: pytest.FixtureRequest) -> Limits:
+    """Limits of each kind."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def service(
+    db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock, guess_limits: Limits
+) -> MemberService:
+    """The service, with Alice who has logged in at home."""
+    foundation = Foundation(
+        database=db, passwords=passwords, distributor=tasks, limits=guess_limits, clock=clock
+    )
+    service = member_service(foundation, RULES)
+    await service.sign_up.create_member(ANYBODY, ALICE, "id")
+    await log_in(service, HOME)
+    return service
+
+
+async def log_in(service: MemberService, caller: Caller, password: str = ALICE.password) -> None:
+    await service.sessions.log_in(caller, "alice", password)
+
+
+async def endings(calls: Iterable[Awaitable[object]]) -> list[type[MemberError] | None]:
+    """Return how each of *calls* ended, None for well."""
+    return [await ending(call) for call in calls]
+
+
+async def ending(call: Awaitable[object]) -> type[MemberError] | None:
+    try:
+        await call
+    except MemberError as error:
+        return type(error)
+    return None
+
+
+async def attack(service: MemberService, membername: str = "alice") -> list[object]:
+    """Try a wrong password from eight addresses, and return how each try ended."""
+    callers = (Caller(address=f"198.51.100.{number}") for number in range(8))
+    return [*await endings(service.sessions.log_in(c, membername, "wrong") for c in callers)]
+
+
+@pytest.mark.parametrize("membername", ["alice", "nobody"])
+async def test_all_addresses_together_guess_so_often_and_no_more(
+    service: MemberService, membername: str
+) -> None:
+    expected = [WrongPasswordError] * 5 + [LimitedError] * 3
+    assert await attack(service, membername) == expected
+
+
+async def test_a_right_guess_after_too_many_wrong_ones_is_not_looked_at(
+    service: MemberService,
+) -> None:
+    await attack(service)
+    with pytest.raises(LimitedError):
+        await log_in(service, NEW_PLACE)
+
+
+async def test_an_attack_locks_nobody_out_where_the_member_has_logged_in_before(
+    service: MemberService,
+) -> None:
+    await attack(service)
+    await log_in(service, HOME)
+
+
+async def test_where_the_member_has_logged_in_guesses_are_counted_too(
+    service: MemberService,
+) -> None:
+    guesses = (log_in(service, HOME, "wrong") for _ in range(5))
+    assert await endings(guesses) == [WrongPasswordError] * 5
+    with pytest.raises(LimitedError):
+        await log_in(service, HOME)
+
+
+async def test_right_passwords_cost_nothing(service: MemberService) -> None:
+    assert await endings(log_in(service, NEW_PLACE) for _ in range(20)) == [None] * 20
+    assert await attack(service) == [WrongPasswordError] * 5 + [LimitedError] * 3
+
+
+async def test_of_another_member_nothing_is_known_there(service: MemberService) -> None:
+    bob = replace(ALICE, membername="bob", email="bob@example.com")
+    await service.sign_up.create_member(ANYBODY, bob)
+    await attack(service, "bob")
+    with pytest.raises(LimitedError):
+        await service.sessions.log_in(HOME, "bob", bob.password)
+
+
+async def test_a_place_is_forgotten_after_90_days(
+    service: MemberService, db: Database, clock: FakeClock
+) -> None:
+    housekeeping = Housekeeping(database=db, unverified_lifetime=timedelta(days=1000), clock=clock)
+    clock.turn(timedelta(days=80))
+    await log_in(service, HOME)
+    clock.turn(timedelta(days=80))
+    await housekeeping.purge()
+    await attack(service)
+    await log_in(service, HOME)
+    clock.turn(timedelta(days=91))
+    await housekeeping.purge()
+    await attack(service)
+    with pytest.raises(LimitedError):
+        await log_in(service, HOME)
+
+
+async def change_password(service: MemberService, caller: Caller, current: str) -> None:
+    await service.members.change_password(caller, "alice", current=current, new=NEW_PASSWORD)
+
+
+async def test_the_current_password_is_guessed_so_often_and_no_more(
+    service: MemberService,
+) -> None:
+    alice = await as_member(service, ALICE)
+    callers = (replace(alice, address=f"192.0.2.{number}") for number in range(5))
+    guesses = (change_password(service, caller, "wrong") for caller in callers)
+    assert await endings(guesses) == [CurrentPasswordError] * 5
+    with pytest.raises(LimitedError):
+        await change_password(service, alice, ALICE.password)
+
+
+async def test_while_log_ins_are_attacked_the_member_may_change_the_password(
+    service: MemberService,
+) -> None:
+    alice = await as_member(service, ALICE)
+    await attack(service)
+    await change_password(service, alice, ALICE.password)
+
+
+async def test_a_sign_up_that_is_tried_again_is_no_way_to_guess(service: MemberService) -> None:
+    wrong = replace(ALICE, password=NEW_PASSWORD)
+    guesses = (service.sign_up.create_member(NEW_PLACE, wrong, "id") for _ in range(5))
+    assert await endings(guesses) == [RequestIdError] * 5
+    with pytest.raises(LimitedError):
+        await service.sign_up.create_member(NEW_PLACE, ALICE, "id")
+
+
+async def test_a_password_that_nobody_had_time_to_look_at_is_no_guess(
+    service: MemberService, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr("member.passwords._WAITING", 0)
+        tries = (log_in(service, NEW_PLACE) for _ in range(20))
+        assert await endings(tries) == [LimitedError] * 20
+    await log_in(service, NEW_PLACE)
