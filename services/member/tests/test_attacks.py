@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Generator
 from dataclasses import replace
+from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
@@ -21,6 +22,7 @@ from member.errors import (
     DistributeError,
     InvalidInputError,
     LimitedError,
+    MailDelayedError,
     WrongPasswordError,
 )
 from member.mailer import Mailer
@@ -47,6 +49,7 @@ from services.member.tests.doubles import (
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 RESEND_S = RESEND_TAKES.total_seconds()
+LATER = RULES.verify_email_delay + timedelta(minutes=2)
 SAME_ADDRESS = ("a@b.de", "A@b.de", "a@B.DE", " a@b.de ")
 
 Work: TypeAlias = tuple[str, str]
@@ -174,13 +177,45 @@ async def test_a_resend_that_fails_looks_like_one_that_was_pointless(
 
 
 async def test_a_resend_queues_a_mail_to_the_unverified_alone(
-    service: MemberService, verified_bob: SignUp, tasks: TaskList
+    service: MemberService, verified_bob: SignUp, tasks: TaskList, clock: FakeClock
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
     tasks.tasks.clear()
+    clock.turn(LATER)
     emails = (ALICE.email, verified_bob.email, "nobody@example.com")
     await asyncio.gather(*(service.verifications.resend(ANYBODY, email) for email in emails))
     assert [payload.membername for payload, _ in tasks.tasks] == ["alice"]
+
+
+async def test_quick_resends_queue_one_mail(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, tasks: TaskList, clock: FakeClock
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await resend_thrice(service)
+    assert len(tasks.tasks) == 1
+    clock.turn(RULES.verify_email_delay)
+    await mailer.send_verify_email("alice")
+    await resend_thrice(service)
+    assert len(tasks.tasks) == 2
+    clock.turn(RULES.verify_email_delay)
+    await mailer.send_verify_email("alice")
+    assert len(outbox.mails) == 2
+
+
+async def resend_thrice(service: MemberService) -> None:
+    await asyncio.gather(*(service.verifications.resend(ANYBODY, ALICE.email) for _ in range(3)))
+
+
+async def test_a_mail_that_does_not_come_can_be_asked_for_again(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, tasks: TaskList, clock: FakeClock
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    outbox.error = MailDelayedError("no")
+    with pytest.raises(MailDelayedError):
+        await mailer.send_verify_email("alice")
+    clock.turn(LATER)
+    await resend_thrice(service)
+    assert len(tasks.tasks) == 2
 
 
 async def test_of_clicks_at_the_same_time_one_is_the_first(

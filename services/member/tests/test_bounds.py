@@ -228,6 +228,37 @@ async def test_a_head_that_does_not_end_is_refused(wire: Wire) -> None:
     assert (await wire.reader.read()).startswith(b"HTTP/1.1 400")
 
 
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "X: y\r\n Transfer-Encoding: chunked\r\n",
+        "X: y\nTransfer-Encoding: chunked\r\n",
+    ],
+    ids=["both", "two lengths", "folded", "bare LF"],
+)
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_request_that_a_proxy_could_read_in_another_way_ends_the_connection(
+    wire: Wire, framing: str, before: int
+) -> None:
+    heads = [await wire.ask("HEAD /") for _ in range(before)]
+    head = await wire.ask("POST /", framing, b"0\r\n\r\n" + SMUGGLED)
+    assert head.startswith("HTTP/1.1 400")
+    assert b"HTTP/1.1" not in await wire.reader.read()
+    assert len(heads) == before
+
+
+async def test_a_request_in_one_piece_with_the_one_before_is_looked_at_too(wire: Wire) -> None:
+    second = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n"
+    wire.writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + second)
+    assert (await wire.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    assert (await wire.reader.read()).startswith(b"HTTP/1.1 400")
+
+
 @pytest.fixture
 async def grpc_address(service: MemberService) -> AsyncGenerator[str]:
     stop = asyncio.Event()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
+import structlog
 from grpc import StatusCode, aio
 
 from member.health import Health
@@ -117,3 +118,15 @@ async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_http(
 ) -> None:
     async with faces(service, "10.0.0.0/8") as found:
         assert [await found.post(f"198.51.100.{n}") for n in (1, 2)] == [404, 429]
+
+
+async def test_both_faces_tell_of_a_proxy_that_may_have_been_forgotten(
+    service: MemberService,
+) -> None:
+    with structlog.testing.capture_logs() as said:
+        async with faces(service, "10.0.0.0/8") as found:
+            await found.rpc("198.51.100.1")
+            await found.post("198.51.100.1")
+            await found.post("198.51.100.1")
+    told = [line["peer"] for line in said if "TRUSTED_PROXIES" in line["event"]]
+    assert told == ["127.0.0.1"] * 2

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
+from member.proxies import client_address
 from member.settings import Settings, duration, load_settings
 from services.member.tests.deployment import DEPLOY, EXAMPLE, LEAVING, example, values_of
 from tests.servers import wait_for
@@ -93,6 +94,17 @@ def test_a_container_lets_the_program_start(given: pytest.MonkeyPatch, name: str
     settings = give(given, environment(OURS[name]))
     assert settings.db_source.get_secret_value().endswith("@postgres/member")
     assert settings.redis_address.get_secret_value().endswith("@redis:6379")
+
+
+def test_the_proxy_in_front_of_the_containers_is_trusted(given: pytest.MonkeyPatch) -> None:
+    (network,) = COMPOSE["networks"]["outside"]["ipam"]["config"]
+    trusted = give(given, environment(OURS["service"])).trusted_proxies
+    assert [str(it) for it in trusted] == [network["subnet"]]
+
+
+def test_the_proxy_in_front_of_the_units_is_trusted(given: pytest.MonkeyPatch) -> None:
+    trusted = give(given, example(elsewhere=True)).trusted_proxies
+    assert client_address("127.0.0.1", "198.51.100.7", trusted) == "198.51.100.7"
 
 
 @pytest.mark.parametrize("name", OURS)

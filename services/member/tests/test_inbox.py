@@ -187,11 +187,44 @@ async def test_without_a_folder_for_mails_there_is_no_inbox(service: MemberServi
         assert (await browse(f"{site}/dev/inbox")).status == 404
 
 
-@pytest.mark.parametrize(("smtp", "shown"), [("", Path("mailbox")), ("127.0.0.1:25", None)])
-def test_the_inbox_is_there_in_development_without_a_mail_server(
-    smtp: str, shown: Path | None
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "members.test"])
+async def test_who_asks_for_the_inbox_by_its_own_name_sees_it(
+    service: MemberService, mailbox: Path, host: str
 ) -> None:
-    told = Settings(environment="development", smtp_address=smtp, mailbox_dir=Path("mailbox"))
+    async with served(pages(service, mailbox, public_url="http://members.test:80")) as site:
+        page = await browse(f"{site}/dev/inbox", headers={"Host": host})
+    assert page.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "localhost.attacker.example", "10.0.0.1", "[x"]
+)
+@pytest.mark.parametrize("path", ["/dev/inbox", "/dev/inbox/key"])
+async def test_a_page_whose_name_was_turned_to_the_loopback_sees_no_inbox(
+    site: str, host: str, path: str
+) -> None:
+    page = await browse(f"{site}{path}", headers={"Host": host})
+    assert page.status == 421
+
+
+@pytest.mark.parametrize(
+    ("smtp", "http", "shown"),
+    [
+        ("", "127.0.0.1:0", Path("mailbox")),
+        ("", "[::1]:0", Path("mailbox")),
+        ("127.0.0.1:25", "127.0.0.1:0", None),
+        ("", "0.0.0.0:0", None),
+    ],
+)
+def test_the_inbox_is_there_in_development_on_the_loopback_without_a_mail_server(
+    smtp: str, http: str, shown: Path | None
+) -> None:
+    told = Settings(
+        environment="development",
+        smtp_address=smtp,
+        http_server_address=http,
+        mailbox_dir=Path("mailbox"),
+    )
     assert told.inbox_dir == shown
 
 

@@ -1,9 +1,13 @@
 """Which client is behind a proxy."""
 
+from collections.abc import Generator, MutableMapping
+from typing import Any
+
 import pytest
+import structlog
 from starlette.requests import Request
 
-from member.proxies import client_address, read_networks
+from member.proxies import Proxies, client_address, read_networks
 from member.rpc.callers import peer_ip
 from member.web.callers import caller_of
 
@@ -103,6 +107,57 @@ def test_a_network_with_strangers_in_it_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "fc00::/7", "172.16.0.0/12,192.168.0.0/16"])
 def test_a_network_of_private_use_may_be_trusted(text: str) -> None:
     assert len(read_networks(text)) == len(text.split(","))
+
+
+@pytest.fixture
+def said() -> Generator[list[MutableMapping[str, Any]]]:
+    """What is logged."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_a_proxy_that_may_have_been_forgotten_is_told(
+    said: list[MutableMapping[str, Any]], header: str
+) -> None:
+    Proxies(TRUSTED).client("192.168.0.9", [(header, "198.51.100.7")])
+    (line,) = said
+    assert (line["log_level"], line["peer"]) == ("warning", "192.168.0.9")
+    assert "TRUSTED_PROXIES" in line["event"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        ("8.8.4.7", "8.8.4.0/24"),
+        ("2a00:1:2:3:4::5", "2a00:1:2:3::/64"),
+        ("", "a Unix socket"),
+    ],
+)
+def test_of_a_stranger_no_more_than_its_network_is_told(
+    said: list[MutableMapping[str, Any]], peer: str, shown: str
+) -> None:
+    Proxies(TRUSTED).client(peer, [("x-forwarded-for", "198.51.100.7")])
+    assert [line["peer"] for line in said] == [shown]
+
+
+def test_it_is_told_once_in_ten_minutes(said: list[MutableMapping[str, Any]]) -> None:
+    times_s, forwarded = [0.0], [("forwarded", "for=198.51.100.7")]
+    proxies = Proxies(TRUSTED, monotonic=lambda: times_s[-1])
+    proxies.client("8.8.4.7", forwarded)
+    times_s.append(599.0)
+    proxies.client("8.8.8.8", forwarded)
+    assert len(said) == 1
+    times_s.append(600.0)
+    proxies.client("8.8.8.8", forwarded)
+    proxies.client("8.8.4.7", forwarded)
+    assert len(said) == 2
+
+
+def test_of_what_is_as_it_should_be_nothing_is_told(said: list[MutableMapping[str, Any]]) -> None:
+    Proxies(TRUSTED).client("127.0.0.1", [("x-forwarded-for", "198.51.100.7")])
+    Proxies(TRUSTED).client("8.8.8.8", [("accept", "text/html")])
+    assert said == []
 
 
 def test_a_request_shows_its_bearer_token() -> None:

@@ -1,9 +1,11 @@
 """Each role runs alone, and together they do the whole."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from grpc import aio
+from grpc import StatusCode, aio
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from member.demo.smtp import SmtpSink
 from member.program import running
@@ -12,6 +14,8 @@ from member.settings import Settings
 from services.member.tests.browser import browse
 from services.member.tests.doubles import link_of
 from services.member.tests.programs import create_alice, output_of, output_until, program
+
+ASK = reflection_pb2.ServerReflectionRequest(list_services="")
 
 
 def with_roles(settings: Settings, *roles: Role) -> Settings:
@@ -54,6 +58,19 @@ async def test_the_grpc_role_has_no_pages(settings: Settings) -> None:
             await channel.channel_ready()
         page = await browse(f"http://{found.http}/verify-email?token=x")
     assert page.status == 404
+
+
+async def test_what_is_switched_off_is_not_there(settings: Settings) -> None:
+    off = dict.fromkeys(("metrics", "api_docs", "grpc_reflection"), "off")
+    async with running(settings.model_copy(update=off)) as found:
+        paths = ("/metrics", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json")
+        pages = [await browse(f"http://{found.http}{path}") for path in paths]
+        async with aio.insecure_channel(found.grpc) as channel:
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
+            with pytest.raises(aio.AioRpcError) as caught:
+                await anext(aiter(stub.ServerReflectionInfo(iter([ASK]))))
+    assert [page.status for page in pages] == [404] * 4
+    assert caught.value.code() is StatusCode.UNIMPLEMENTED
 
 
 async def test_in_production_a_relay_needs_neither_key_nor_mail_server(

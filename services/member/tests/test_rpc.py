@@ -353,8 +353,11 @@ async def test_a_spent_refresh_token_is_unauthenticated(
     assert error.details() == "the refresh token is not valid; log in again"
 
 
-async def test_a_resend_answers_alike(stub: MemberServiceStub, tasks: TaskList) -> None:
+async def test_a_resend_answers_alike(
+    stub: MemberServiceStub, tasks: TaskList, clock: FakeClock
+) -> None:
     await stub.CreateMember(ALICE)
+    clock.turn(timedelta(minutes=5))
     answers = await asyncio.gather(
         *(
             stub.ResendVerifyEmail(pb.ResendVerifyEmailRequest(email=email))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from member.addresses import host_and_port, is_loopback
 from member.limits.rate import Rate
 from member.roles import ALL_ROLES, Role
-from member.settings import SettingsError, host_and_port, load_settings
+from member.settings import SettingsError, load_settings
 from member.strength import is_guessable
 
 PRODUCTION = {
@@ -248,6 +249,38 @@ def test_a_short_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPat
 
 def test_an_ipv6_host_stands_in_brackets() -> None:
     assert host_and_port("[::1]:8080") == ("::1", 8080)
+
+
+def test_the_loopback_has_a_few_names() -> None:
+    hosts = ("localhost", "127.1.2.3", "::1", "0.0.0.0", "x.org")
+    assert [is_loopback(host) for host in hosts] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("environment", "roles", "shown"),
+    [
+        ("development", "grpc,http,worker,relay", (True, True, True)),
+        ("production", "grpc,http,worker,relay", (False, False, False)),
+        ("production", "worker,relay", (True, False, False)),
+    ],
+)
+def test_production_tells_strangers_neither_numbers_nor_operations(
+    monkeypatch: pytest.MonkeyPatch, environment: str, roles: str, shown: tuple[bool, ...]
+) -> None:
+    set_production(monkeypatch, without="ENVIRONMENT")
+    told = load_settings(environment=environment, roles=roles)
+    assert (told.shows_metrics, told.shows_api_docs, told.has_reflection) == shown
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_who_runs_the_service_may_decide_it_otherwise(
+    monkeypatch: pytest.MonkeyPatch, environment: str, switch: str
+) -> None:
+    set_production(monkeypatch, without="ENVIRONMENT")
+    names = ("metrics", "api_docs", "grpc_reflection")
+    told = load_settings(environment=environment, **dict.fromkeys(names, switch))
+    assert {told.shows_metrics, told.shows_api_docs, told.has_reflection} == {switch == "on"}
 
 
 def test_a_process_has_all_roles_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

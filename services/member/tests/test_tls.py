@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from member.demo.smtp import SmtpSink
 from member.program import Addresses, running
+from member.roles import Role
 from member.settings import Settings, SettingsError, load_settings
 from member.tls import Certificate, CertificateFiles
 from member.v1.member_pb2_grpc import MemberServiceStub
@@ -86,6 +87,26 @@ async def test_a_sign_up_over_tls_leads_to_a_page_over_https(
     link = link_of(await sink[0].mails.get())
     assert link.startswith(f"https://{addresses.http}/")
     assert (await browse(link, "POST", context=trusting)).scene == "verified"
+
+
+async def test_browsers_are_told_to_keep_to_tls(
+    addresses: Addresses, trusting: ssl.SSLContext
+) -> None:
+    page = await browse(f"https://{addresses.http}/verify-email/verified", context=trusting)
+    assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "told"),
+    [("https://members.example.com", "max-age=31536000"), ("http://127.0.0.1:8080", None)],
+)
+async def test_browsers_are_told_so_behind_a_proxy_that_speaks_tls(
+    settings: Settings, public_url: str, told: str | None
+) -> None:
+    changes = {"public_url": public_url, "roles": frozenset({Role.HTTP})}
+    async with running(settings.model_copy(update=changes)) as found:
+        page = await browse(f"http://{found.http}/nowhere")
+    assert (page.status, page.headers["Strict-Transport-Security"]) == (404, told)
 
 
 async def test_a_client_without_tls_is_refused_over_grpc(addresses: Addresses) -> None:

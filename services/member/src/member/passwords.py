@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from member.errors import LimitedError
+from member.limits.keys import address_key
+from member.turns import Turns
 
 Answer = TypeVar("Answer")
 
@@ -43,20 +43,23 @@ class Passwords:
             time_cost=cost.time, memory_cost=cost.memory_kib, parallelism=1
         )
         self._pool = ThreadPoolExecutor(cost.threads, thread_name_prefix="password")
-        self._threads = cost.threads
-        self._asked = 0
+        self._turns = Turns(cost.threads, _WAITING * cost.threads)
         self._decoy = self._hasher.hash("")  # no password is empty
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, address: str = "") -> str:
         """Return the argon2id hash of *password*, with its parameters and salt.
+
+        Args:
+            password: What somebody at *address* gave.
+            address: IP address; all have the same right to a thread.
 
         Raises:
             LimitedError: If too many wait for a thread.
         """
-        return await self._off_the_loop(lambda: self._hasher.hash(password))
+        return await self._off_the_loop(address, lambda: self._hasher.hash(password))
 
-    async def fits(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether *password* was hashed to *password_hash*.
+    async def fits(self, password: str, password_hash: str | None, address: str = "") -> bool:
+        """Tell whether *password*, given by somebody at *address*, was hashed to *password_hash*.
 
         None, for a member that is not there, takes as long as any other and never fits.
 
@@ -64,7 +67,9 @@ class Passwords:
             LimitedError: If too many wait for a thread.
         """
         compared = password_hash or self._decoy
-        fits = await self._off_the_loop(lambda: _verified(self._hasher, compared, password))
+        fits = await self._off_the_loop(
+            address, lambda: _verified(self._hasher, compared, password)
+        )
         return fits and password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
@@ -74,20 +79,18 @@ class Passwords:
     @property
     def waiting(self) -> int:
         """How many hashes wait for a thread."""
-        return max(0, self._asked - self._threads)
+        return self._turns.waiting
 
     def close(self) -> None:
         """Drop what waits for a thread; what runs ends in a moment by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _off_the_loop(self, work: Callable[[], Answer]) -> Answer:
-        if self.waiting >= _WAITING * self._threads:
-            raise LimitedError(timedelta(seconds=1))
-        self._asked += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._asked -= 1
+    async def _off_the_loop(self, address: str, work: Callable[[], Answer]) -> Answer:
+        await self._turns.take(address_key(address))
+        job = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        # Also if the caller is gone by then: its thread is not free before.
+        job.add_done_callback(lambda _: self._turns.give_back())
+        return await asyncio.shield(job)
 
 
 def _verified(hasher: PasswordHasher, password_hash: str, password: str) -> bool:

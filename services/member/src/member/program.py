@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 import pyasynq
 from member import limits, wiring
+from member.addresses import host_and_port
 from member.bounds import allowed_here
 from member.health import Health, Phase
 from member.metrics import Metrics
@@ -19,7 +20,7 @@ from member.roles import Role, listed
 from member.rpc.server import GrpcServer
 from member.scrape import Scrape
 from member.service import Foundation, MemberService, member_service
-from member.settings import Settings, host_and_port
+from member.settings import Settings
 from member.store import database
 from member.store.database import Database
 from member.store.tables import OUTBOX
@@ -72,8 +73,9 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         scheme = "https" if settings.certificate_files else "http"
         public_url = settings.public_url or f"{scheme}://{http}"
         async with _opened(settings) as opened:
-            members_see = _pages(settings, opened.service)
-            app = web_app(opened.health, opened.metrics, opened.scrape, members_see)
+            members_see = _pages(settings, opened.service, public_url)
+            scrape = opened.scrape if settings.shows_metrics else None
+            app = web_app(opened.health, opened.metrics, scrape, members_see)
             http_server = HttpServer(
                 app,
                 listener,
@@ -81,6 +83,7 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
                 trusted_proxies=settings.trusted_proxies,
                 certificate=opened.certificate,
                 bounds=allowed_here(),
+                always_tls=public_url.startswith("https:"),
             )
             parts = _parts(settings, opened, public_url)
             async with _side_by_side(http_server, parts, opened.health) as grpc:
@@ -155,11 +158,15 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
             trusted_proxies=settings.trusted_proxies,
             certificate=opened.certificate,
             bounds=allowed_here(),
+            reflects=settings.has_reflection,
         )
 
 
-def _pages(settings: Settings, service: MemberService) -> FastAPI | None:
-    return pages(service, settings.inbox_dir) if Role.HTTP in settings.roles else None
+def _pages(settings: Settings, service: MemberService, public_url: str) -> FastAPI | None:
+    if Role.HTTP not in settings.roles:
+        return None
+    documented = settings.shows_api_docs
+    return pages(service, settings.inbox_dir, public_url=public_url, documented=documented)
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:

@@ -1,7 +1,8 @@
-"""Which client is behind a proxy. Pure."""
+"""Which client is behind a proxy."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -11,13 +12,24 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 """Where proxies are that we believe."""
 
+FORWARDED_FOR: Final = "x-forwarded-for"
+_OF_PROXIES = frozenset({FORWARDED_FOR, "forwarded", "x-real-ip"})
+
+_QUIET_S = 600.0
+"""Time for which a warning is not repeated: strangers may send such headers all the time."""
+
 # Whatever is wider has strangers in it; those of private use as a whole have none.
 _WIDEST = {4: 8, 6: 16}
+_SITE = {4: 24, 6: 64}
 _PRIVATE = IPv6Network("fc00::/7")
 
 # Some proxies add the port that the client called from: 192.0.2.1:4711, [2001:db8::1]:4711.
@@ -94,3 +106,47 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+class Proxies:
+    """Tells who calls through proxies, and warns that one may have been forgotten."""
+
+    def __init__(
+        self, trusted: Networks, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Believe those in the *trusted* networks."""
+        self._trusted = trusted
+        self._monotonic = monotonic
+        self._quiet_until_s = float("-inf")
+
+    def client(self, peer: str, headers: Iterable[tuple[str, str]]) -> str:
+        """Return the IP address of the client that a call came from, as `client_address` does.
+
+        Args:
+            peer: IP address of whoever is connected.
+            headers: Those of the call, or its metadata; names in small letters.
+        """
+        told = [(name, value) for name, value in headers if name in _OF_PROXIES]
+        if told:
+            self._look_at(peer)
+        forwarded_for = ",".join(value for name, value in told if name == FORWARDED_FOR)
+        return client_address(peer, forwarded_for, self._trusted)
+
+    def _look_at(self, peer: str) -> None:
+        address = _parsed(peer)
+        believed = address is not None and _within(address, self._trusted)
+        if believed or self._monotonic() < self._quiet_until_s:
+            return
+        self._quiet_until_s = self._monotonic() + _QUIET_S
+        log.warning(
+            "a caller that is no trusted proxy tells whom it calls for: if it is your proxy, name "
+            "it in TRUSTED_PROXIES, for all who call through it are limited as one until then",
+            peer=_shown(address),
+        )
+
+
+def _shown(address: IPv4Address | IPv6Address | None) -> str:
+    """Return *address*, or if it is a stranger's only the network it is in."""
+    if address is None or address.is_private:
+        return str(address or "a Unix socket")
+    return str(ip_network((address, _SITE[address.version]), strict=False))

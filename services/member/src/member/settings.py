@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
 import pyasynq
+from member.addresses import host_and_port, is_loopback
 from member.durations import duration
 from member.limits import Rates
 from member.limits.rate import Rate, rate
@@ -99,14 +100,13 @@ def address(value: str) -> str:
     return value
 
 
-def host_and_port(value: str) -> tuple[str, int]:
-    """Split an address; an IPv6 host stands in brackets."""
-    host, _, port = value.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
+Switch: TypeAlias = Literal["auto", "on", "off"]
 Address = Annotated[str, AfterValidator(address)]
 Limit = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
+
+
+def _switched(switch: Switch, *, auto: bool) -> bool:
+    return auto if switch == "auto" else switch == "on"
 
 
 class SettingsError(Exception):
@@ -167,6 +167,10 @@ class Settings(BaseSettings):
             interrupted, and the tasks go back into the queue.
         log_level: The least that is logged; of other packages never less than ``info``.
         log_format: ``console`` or ``json``; by default as the environment asks.
+        metrics: ``on`` or ``off``, whether ``/metrics`` is there; by default it is in development,
+            and in production in a process without the role ``http``, which strangers do not reach.
+        api_docs: The same of ``/docs`` and ``/openapi.json``; by default in development alone.
+        grpc_reflection: The same of gRPC's reflection.
     """
 
     model_config = SettingsConfigDict(
@@ -218,11 +222,14 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
     ] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    metrics: Annotated[Switch, BeforeValidator(_lower)] = "auto"
+    api_docs: Annotated[Switch, BeforeValidator(_lower)] = "auto"
+    grpc_reflection: Annotated[Switch, BeforeValidator(_lower)] = "auto"
 
     @_model_validator(mode="after")
     def _complete(self) -> Self:
         problems = [*self._weak(), *self._unfit()]
-        if self.environment == "production":
+        if not self.is_development:
             problems += [*self._missing(), *self._guessable(), *self._shown()]
         if problems:
             raise ValueError("\n".join(problems))
@@ -288,8 +295,29 @@ class Settings(BaseSettings):
     @property
     def inbox_dir(self) -> Path | None:
         """Folder that the development inbox shows; None where there is no such page."""
-        shown = self.environment == "development" and not self.smtp_address
+        host, _ = host_and_port(self.http_server_address)
+        shown = self.is_development and not self.smtp_address and is_loopback(host)
         return self.mailbox_dir if shown else None
+
+    @property
+    def is_development(self) -> bool:
+        """Tell whether nobody depends on this process."""
+        return self.environment == "development"
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Tell whether the HTTP server tells metrics: by itself not where strangers reach it."""
+        return _switched(self.metrics, auto=self.is_development or Role.HTTP not in self.roles)
+
+    @property
+    def shows_api_docs(self) -> bool:
+        """Tell whether the HTTP server explains its operations."""
+        return _switched(self.api_docs, auto=self.is_development)
+
+    @property
+    def has_reflection(self) -> bool:
+        """Tell whether the gRPC server explains its RPCs."""
+        return _switched(self.grpc_reflection, auto=self.is_development)
 
     @property
     def hash_cost(self) -> HashCost:

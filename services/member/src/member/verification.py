@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from uuid import UUID
 
@@ -65,6 +65,20 @@ def standing(
         (verification.expires_at <= now, Standing.EXPIRED),
     )
     return next((worth for holds, worth in checks if holds), Standing.FRESH)
+
+
+def is_under_way(
+    current: Verification | None, asked_at: datetime, now: datetime, takes: timedelta
+) -> bool:
+    """Tell whether a mail is about to be sent, so that another task would send it twice.
+
+    Args:
+        current: The member's verification that counts, or None.
+        asked_at: When a mail was last asked for, or begun.
+        now: Current time, UTC.
+        takes: Time in which a mail is sent, if nothing goes wrong; after it a task may be lost.
+    """
+    return (current is None or current.sent_at is None) and now < asked_at + takes
 
 
 class Mail(Enum):

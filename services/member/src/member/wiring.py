@@ -1,6 +1,7 @@
 """Make the parts from the settings."""
 
 import pyasynq
+from member.addresses import host_and_port
 from member.health import Health, Probe
 from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
@@ -10,7 +11,7 @@ from member.roles import FACES, Role
 from member.scrape import Scrape, Source, Waiting
 from member.service import Rules
 from member.service.housekeeping import Housekeeping
-from member.settings import Settings, host_and_port
+from member.settings import Settings
 from member.store.database import Database
 from member.store.tables import OUTBOX
 from member.tls import Certificate
@@ -109,7 +110,8 @@ def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:
 
 def _transport(settings: Settings, public_url: str) -> MailTransport:
     if not settings.smtp_address:
-        return MailboxFolder(settings.mailbox_dir, inbox=f"{public_url.rstrip('/')}{INBOX}")
+        inbox = f"{public_url.rstrip('/')}{INBOX}" if settings.inbox_dir else ""
+        return MailboxFolder(settings.mailbox_dir, inbox=inbox)
     host, port = host_and_port(settings.smtp_address)
     return SmtpTransport(
         host,

@@ -97,10 +97,10 @@ class MailboxFolder:
 
         Args:
             folder: Where mails go.
-            inbox: Address of the page that shows them.
+            inbox: Address of the page that shows them; empty if there is none.
         """
         self._folder = folder
-        self._inbox = inbox
+        self._how = f": open {inbox}" if inbox else ""
 
     async def send(self, mail: EmailMessage) -> None:
         """Write one mail; a mail that is sent again takes the place of the first."""
@@ -114,7 +114,7 @@ class MailboxFolder:
         part.touch(mode=0o600)
         part.write_bytes(_readable(mail).as_bytes())
         part.replace(whole)  # readers see the whole mail or none
-        log.info("a mail is in %s: open %s", whole, self._inbox)
+        log.info("a mail is in %s%s", whole, self._how)
 
 
 def _readable(mail: EmailMessage) -> EmailMessage:

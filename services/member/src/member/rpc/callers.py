@@ -6,18 +6,17 @@ from urllib.parse import unquote
 from grpc import aio
 
 from member.callers import Caller, bearer_token
-from member.proxies import Networks, client_address
+from member.proxies import Proxies
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
 
-def caller_of(context: Context, trusted: Networks) -> Caller:
-    """Return who calls; *trusted* proxies say it in the metadata ``x-forwarded-for``."""
-    metadata = context.invocation_metadata() or ()
-    forwarded = ",".join(str(value) for name, value in metadata if name == "x-forwarded-for")
-    authorization = str(dict(metadata).get("authorization", ""))
+def caller_of(context: Context, proxies: Proxies) -> Caller:
+    """Return who calls; trusted *proxies* say it in the metadata ``x-forwarded-for``."""
+    metadata = [(name, str(value)) for name, value in context.invocation_metadata() or ()]
+    authorization = dict(metadata).get("authorization", "")
     return Caller(
-        address=client_address(peer_ip(context.peer()), forwarded, trusted),
+        address=proxies.client(peer_ip(context.peer()), metadata),
         access_token=bearer_token(authorization),
     )
 

@@ -25,7 +25,9 @@ from member.v1 import member_pb2
 from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
 _NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _WATCHED = ("", _NAME)
+_REFLECTED = (_NAME, _HEALTH, reflection.SERVICE_NAME)
 
 # A connection ends now and then, between RPCs, so that clients find new servers; one that is
 # idle, or whose client is gone, ends sooner.
@@ -50,10 +52,11 @@ class GrpcServer:
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
         bounds: Bounds = BOUNDS,
+        reflects: bool = True,
     ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops.
 
-        With a *certificate* it speaks TLS alone.
+        With a *certificate* it speaks TLS alone; if it *reflects*, it tells which RPCs there are.
         """
         self._service = service
         self._health = health
@@ -63,6 +66,7 @@ class GrpcServer:
         self._trusted_proxies = trusted_proxies
         self._certificate = certificate
         self._bounds = bounds
+        self._reflects = reflects
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
@@ -88,6 +92,8 @@ class GrpcServer:
         add_MemberServiceServicer_to_server(
             MemberServicer(self._service, self._trusted_proxies), server
         )
+        if self._reflects:
+            reflection.enable_server_reflection(_REFLECTED, server)
         return server, _add_health(server)
 
 
@@ -115,8 +121,6 @@ def _ms(time: timedelta) -> int:
 def _add_health(server: aio.Server) -> HealthServicer:
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    names = (_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     return health
 
 

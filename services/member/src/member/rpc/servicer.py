@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from member.callers import Caller
 from member.members import Changes, Member, SignUp
-from member.proxies import Networks
+from member.proxies import Networks, Proxies
 from member.rpc.callers import Context, caller_of
 from member.service import MemberService
 from member.sessions import SessionTokens
@@ -21,7 +21,7 @@ class MemberServicer(MemberServiceServicer):
     def __init__(self, service: MemberService, trusted_proxies: Networks) -> None:
         """Answer with what *service* says; believe *trusted_proxies* who calls."""
         self._service = service
-        self._trusted_proxies = trusted_proxies
+        self._proxies = Proxies(trusted_proxies)
 
     async def CreateMember(
         self, request: pb.CreateMemberRequest, context: Context
@@ -133,7 +133,7 @@ class MemberServicer(MemberServiceServicer):
         return pb.ResendVerifyEmailResponse()
 
     def _caller(self, context: Context) -> Caller:
-        return caller_of(context, self._trusted_proxies)
+        return caller_of(context, self._proxies)
 
 
 def member_message(member: Member) -> pb.Member:

@@ -28,9 +28,12 @@ from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
 from member.tokens import fingerprint, verification_id
 from member.validation import validated_email
-from member.verification import Standing, Verification, standing
+from member.verification import Standing, Verification, is_under_way, standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+# From when it is due: to be taken up, and to be sent.
+_MAIL_TAKES = timedelta(minutes=1)
 
 # Longer than the work takes that only an address in need of it makes.
 RESEND_TAKES = timedelta(milliseconds=300)
@@ -112,7 +115,8 @@ class Verifications:
     async def resend(self, caller: Caller, email: str) -> None:
         """Queue a new mail, and make older links void, if the address is to be verified.
 
-        Whether it is looks alike and takes alike long.
+        Not while a mail is under way: that is the new one. Whatever it does, it looks alike and
+        takes alike long.
 
         Raises:
             InvalidInputError: If *email* is no address.
@@ -129,12 +133,21 @@ class Verifications:
         await self.limits.resend(caller.address, address)
         async with taking_at_least(RESEND_TAKES), self.database.writing() as session:
             member = await store.members.by_email(session, address, lock=True)
-            if member and member.email_verified_at is None:
+            if member and await self._needs_mail(session, member):
                 audit.tell_member(member)
                 await store.verifications.replace(session, member.id, at=self.clock())
                 await self.tasks.queue(member)
             else:
                 audit.tell(reason="not_needed")
+
+    async def _needs_mail(self, session: AsyncSession, member: Member) -> bool:
+        if member.email_verified_at is not None:
+            return False
+        current = await store.verifications.current(session, member.id)
+        changed_at = await store.verifications.last_change(session, member.id)
+        asked_at = changed_at or member.created_at
+        takes = self.tasks.delay + _MAIL_TAKES
+        return not is_under_way(current, asked_at, self.clock(), takes)
 
     async def _link(self, session: AsyncSession, token: str, *, lock: bool = False) -> _Link:
         claimed = verification_id(token)

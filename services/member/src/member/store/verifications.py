@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, delete, select, update
+from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from member.store.tables import MemberRow, VerificationRow
@@ -42,6 +42,13 @@ async def current(session: AsyncSession, member_id: UUID) -> Verification | None
         .where(VerificationRow.replaced_at.is_(None))
     )
     return row and _verification(row)
+
+
+async def last_change(session: AsyncSession, member_id: UUID) -> datetime | None:
+    """Return when a verification of the member was last made or made void; None if it has none."""
+    query = select(func.max(VerificationRow.created_at), func.max(VerificationRow.replaced_at))
+    row = await session.execute(query.where(VerificationRow.member_id == member_id))
+    return max(filter(None, row.one()), default=None)
 
 
 async def replace(session: AsyncSession, member_id: UUID, *, at: datetime) -> None:

@@ -13,9 +13,20 @@ from member.web.metrics import Measured, metrics_route
 from member.web.requests import RequestLog
 
 
-def web_app(health: Health, metrics: Metrics, scrape: Scrape, pages: ASGIApp | None) -> Starlette:
-    """Return the app; *pages* is what members see, None in a process without the role ``http``."""
-    routes: list[BaseRoute] = [*health_routes(health), metrics_route(scrape)]
+def web_app(
+    health: Health, metrics: Metrics, scrape: Scrape | None, pages: ASGIApp | None
+) -> Starlette:
+    """Return the app.
+
+    Args:
+        health: Knows how the process is.
+        metrics: Counts requests.
+        scrape: What ``/metrics`` tells; None if that is told to nobody.
+        pages: What members see; None in a process without the role ``http``.
+    """
+    routes: list[BaseRoute] = [*health_routes(health)]
+    if scrape:
+        routes.append(metrics_route(scrape))
     if pages:
         routes.append(Mount("/", app=RequestLog(pages)))
     return Starlette(routes=routes, middleware=[Middleware(Measured, requests=metrics.requests)])

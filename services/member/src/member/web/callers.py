@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from member.callers import Caller, bearer_token
-from member.proxies import Networks, client_address
+from member.proxies import Networks, Proxies
 
 
 def caller_of(request: Request) -> Caller:
@@ -22,11 +22,10 @@ class BehindProxies:
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
         """Believe proxies in the *trusted* networks."""
         self._app = app
-        self._trusted = trusted
+        self._proxies = Proxies(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         host, port = scope.get("client") or ("", 0)
-        forwarded = ",".join(Headers(scope=scope).getlist("X-Forwarded-For"))
-        client = client_address(host, forwarded, self._trusted)
+        client = self._proxies.client(host, Headers(scope=scope).items())
         await self._app({**scope, "client": (client, port)}, receive, send)

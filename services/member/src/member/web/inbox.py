@@ -1,14 +1,19 @@
 """The development inbox: the mails that went to a folder instead of to a mail server.
 
+The mails hold secrets, so only who asks for the page by its own name is shown it: a page of another
+site, whose name leads to the loopback from one moment to the next, asks by that name.
+
 Mails are hostile until shown otherwise: their HTML runs no script, sends no form, loads
 nothing from anywhere, and moves no window but one that a click on a link opens.
 """
 
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from member.addresses import is_loopback
 from member.mail.mailbox import files_in, read
 from member.web.html import page
 
@@ -17,9 +22,19 @@ INBOX = "/dev/inbox"
 _MOST_MAILS = 100
 
 
-def inbox(folder: Path) -> APIRouter:
-    """Return the pages that show the mails in *folder*."""
-    router = APIRouter()
+def inbox(folder: Path, public_url: str = "") -> APIRouter:
+    """Return the pages that show the mails in *folder*, to who asks for the loopback by name.
+
+    Or for the host in *public_url*.
+    """
+    own = urlsplit(public_url).hostname
+
+    def check_host(request: Request) -> None:
+        host = _host_of(request)
+        if host != own and not is_loopback(host):
+            raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST)
+
+    router = APIRouter(dependencies=[Depends(check_host)])
 
     def mails() -> Response:
         try:
@@ -56,3 +71,11 @@ def inbox(folder: Path) -> APIRouter:
     router.add_api_route(INBOX, mails, methods=["GET"])
     router.add_api_route(f"{INBOX}/{{key}}", mail, methods=["GET"])
     return router
+
+
+def _host_of(request: Request) -> str:
+    """Return the host that *request* names, without its port; empty for what is none."""
+    try:
+        return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return ""

@@ -31,13 +31,26 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Next: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def pages(service: MemberService, mailbox: Path | None = None) -> FastAPI:
-    """Return the pages of *service*, and the development inbox where mails go to *mailbox*."""
+def pages(
+    service: MemberService,
+    mailbox: Path | None = None,
+    *,
+    public_url: str = "",
+    documented: bool = True,
+) -> FastAPI:
+    """Return the pages of *service*.
+
+    Args:
+        service: What they show.
+        mailbox: What the development inbox shows; None where there is no such page.
+        public_url: How browsers reach the pages.
+        documented: Whether the REST face is explained.
+    """
     app = FastAPI(openapi_url=None)
     app.include_router(_verify_email(service))
     if mailbox:
-        app.include_router(inbox(mailbox))
-    rest.add_to(app, service, otherwise=_http_error)
+        app.include_router(inbox(mailbox, public_url))
+    rest.add_to(app, service, documented=documented, otherwise=_http_error)
     app.add_exception_handler(MemberError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.middleware("http")(_guarded)

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from member.web.heads import is_ambiguous
 
 
 class PunctualProtocol(H11Protocol):
@@ -27,6 +30,16 @@ class PunctualProtocol(H11Protocol):
         """Give the first request its time."""
         super().connection_made(transport)
         self._expect_request()
+
+    def handle_events(self) -> None:
+        """Refuse a request that a proxy before us may have read in another way, and what follows.
+
+        h11 reads such heads in one of the ways.
+        """
+        if self.conn.their_state is h11.IDLE and is_ambiguous(self.conn.trailing_data[0]):
+            self.send_400_response("Invalid HTTP request received.")
+        else:
+            super().handle_events()
 
     def on_response_complete(self) -> None:
         """Give the next request its time, from before it can begin."""

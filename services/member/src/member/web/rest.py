@@ -32,15 +32,16 @@ _ACCESS_TOKEN = Security(
 ErrorPage: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def add_to(app: FastAPI, service: MemberService, *, otherwise: ErrorPage) -> None:
-    """Let *app* answer for *service* under ``/v1``, and show how to ask.
+def add_to(app: FastAPI, service: MemberService, *, documented: bool, otherwise: ErrorPage) -> None:
+    """Let *app* answer for *service* under ``/v1``, and show how to ask if it is *documented*.
 
     What HTTP itself refuses in other places is told by *otherwise*.
     """
     rest = router(service)
     app.include_router(rest)
-    app.include_router(docs.router(rest))
-    app.mount(docs.ASSETS, docs.assets())
+    if documented:
+        app.include_router(docs.router(rest))
+        app.mount(docs.ASSETS, docs.assets())
     app.router.redirect_slashes = False
 
     async def http_error(request: Request, error: Exception) -> Response:

@@ -21,11 +21,14 @@ from member.web.callers import BehindProxies
 from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
 
+# For a year. Not for subdomains: what they are, whoever runs the service knows.
+_STRICT = ("Strict-Transport-Security", "max-age=31536000")
+
 
 class HttpServer:
     """Serves one app over HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a thing of its own
         self,
         app: ASGIApp,
         listener: Listener,
@@ -34,16 +37,19 @@ class HttpServer:
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
         bounds: Bounds = BOUNDS,
+        always_tls: bool = False,
     ) -> None:
         """Accept on *listener*; give requests *grace* to end when the program stops.
 
-        With a *certificate* it speaks TLS alone.
+        With a *certificate* it speaks TLS alone. Browsers are told to keep to TLS with one, and
+        with *always_tls*, where a proxy speaks it.
         """
         self._listener = listener
         self._grace = grace
         self._app = Bounded(BehindProxies(app, trusted_proxies), bounds)
         self._certificate = certificate
         self._bounds = bounds
+        self._headers = [_STRICT] if certificate or always_tls else []
         self._ends_at_s: float | None = None
 
     def drain(self) -> None:
@@ -82,6 +88,7 @@ class HttpServer:
             access_log=False,
             backlog=128,
             server_header=False,
+            headers=self._headers,
             proxy_headers=False,
             ssl_context_factory=partial(_context, certificate) if certificate else None,
         )

@@ -119,6 +119,8 @@ async def _described(task: str) -> AsyncGenerator[None]:
         with tracing.span("producer", f"enqueue {task}"):
             yield
     except pyasynq.PyasynqError as error:
-        raise DistributeError(task, str(error)) from error
+        # Where the queue is and what it said is for the log: callers see the other text.
+        log.warning("a task is not queued", task=task, reason=str(error))
+        raise DistributeError(task, "the queue did not take it") from error
     except TimeoutError as error:
         raise DistributeError(task, f"no answer in {_PATIENCE_S:g} s") from error

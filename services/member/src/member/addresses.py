@@ -1,0 +1,17 @@
+"""Addresses of servers. Pure."""
+
+from ipaddress import ip_address
+
+
+def host_and_port(value: str) -> tuple[str, int]:
+    """Split an address; an IPv6 host stands in brackets."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* leads nowhere but to this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,88 @@
+"""Share work that only a few can do at once between those who ask for it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TypeAlias
+
+from member.errors import LimitedError
+
+_Turn: TypeAlias = asyncio.Future[None]
+
+_RETRY_AFTER = timedelta(seconds=1)
+
+
+class Turns:
+    """Turns at something; who asks has a name, and all names have the same right to them.
+
+    Names take turns one after the other, however many one name waits for. There is place for so
+    many to wait; when it is full, the name that holds most of it gives up the last of its places
+    to one that holds less. So however much a few ask for, others wait for a turn of each of them
+    at most, and are not refused.
+    """
+
+    def __init__(self, at_once: int, most_waiting: int) -> None:
+        """Give *at_once* turns at once, and let *most_waiting* wait for one."""
+        self._free = at_once
+        self._most = most_waiting
+        self._queues: dict[str, deque[_Turn]] = {}  # none is empty; the next to go is the first
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return sum(map(len, self._queues.values()))
+
+    async def take(self, name: str) -> None:
+        """Wait for a turn, which the caller gives back.
+
+        Raises:
+            LimitedError: If *name* has as many places as any, and others need them.
+        """
+        if self._free:
+            self._free -= 1
+            return
+        self._make_room(name)
+        turn = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(name, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had come
+                self.give_back()
+            elif turn in self._queues.get(name, ()):
+                self._leave(name, turn)
+            raise
+
+    def give_back(self) -> None:
+        """Let the next one have its turn."""
+        for turn in self._in_order():
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def _in_order(self) -> Iterator[_Turn]:
+        while self._queues:
+            name = next(iter(self._queues))
+            queue = self._queues.pop(name)
+            turn = queue.popleft()
+            if queue:
+                self._queues[name] = queue  # behind all others
+            yield turn
+
+    def _make_room(self, name: str) -> None:
+        if self.waiting < self._most:
+            return
+        greediest = max(self._queues, key=lambda it: len(self._queues[it]))
+        if len(self._queues[greediest]) <= len(self._queues.get(name, ())) + 1:
+            raise LimitedError(_RETRY_AFTER)
+        last = self._queues[greediest][-1]
+        self._leave(greediest, last)
+        if not last.done():
+            last.set_exception(LimitedError(_RETRY_AFTER))
+
+    def _leave(self, name: str, turn: _Turn) -> None:
+        self._queues[name].remove(turn)
+        if not self._queues[name]:
+            del self._queues[name]

@@ -1,0 +1,47 @@
+"""Heads of requests that two servers could read in two ways."""
+
+import pytest
+
+from member.web.heads import is_ambiguous
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+END = b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked" + END,
+        POST + b"transfer-encoding: chunked\r\ncontent-length: 4" + END,
+        POST + b"Content-Length: 4\r\nContent-Length: 5" + END,
+        POST + b"Content-Length: 4\r\nContent-Length: 4" + END,
+        POST + b"Content-Length: 4, 4" + END,
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity" + END,
+        POST + b"X: a\r\n Content-Length: 4" + END,
+        POST + b"X: a\r\n\tb" + END,
+        POST + b"X: a\nContent-Length: 4" + END,
+        POST + b"X: a\rContent-Length: 4" + END,
+        POST + b"X: a\n\n",
+        POST + b"X: a\r\n\n",
+        POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked" + END,
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked" + END,
+    ],
+)
+def test_what_a_proxy_could_read_in_another_way_is_told(head: bytes) -> None:
+    assert is_ambiguous(head)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        POST + b"Content-Length: 4" + END,
+        POST + b"Transfer-Encoding: chunked" + END,
+        POST + b"Accept: a, b\r\nX-Content-Length: 4\r\nContent-Length: 4" + END,
+        POST + b"Content-Length: 4" + END + b"x\ny\r\nContent-Length: 5\r\n\r\n",
+        POST + b"X: a\nb",
+        b"",
+    ],
+    ids=["length", "chunks", "others", "body", "not whole", "nothing"],
+)
+def test_what_all_read_alike_is_not(head: bytes) -> None:
+    assert not is_ambiguous(head)
