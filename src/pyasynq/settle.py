@@ -121,7 +121,10 @@ def settle(
         ``handleFailedMessage``). Exhaustion is tested before `RetryPolicy.is_failure`, as there.
     """
     if error is None:
-        return _succeeded(message, now=now)
+        if message.retention <= 0:
+            return DONE
+        kept = timedelta(seconds=min(message.retention, LONGEST_S))
+        return Complete(message=revised(message, completed_at=now), expires_at=_after(now, kept))
     match decisive(message.type, error):
         case RevokeTask():
             return DONE
@@ -129,13 +132,6 @@ def settle(
             return Retry(message=message, at=_after(now, delay), failed=False)
         case _:
             return _failed(message, error, now=now, policy=policy)
-
-
-def _succeeded(message: TaskMessage, *, now: datetime) -> Done | Complete:
-    if message.retention <= 0:
-        return DONE
-    kept = timedelta(seconds=min(message.retention, LONGEST_S))
-    return Complete(message=revised(message, completed_at=now), expires_at=_after(now, kept))
 
 
 def recover(

@@ -65,7 +65,7 @@ class ActiveTask:
         self._path = path
         self._ends_at_s = ends_at_s
         self._threads = threads
-        self._ended_at = math.inf
+        self._ended_at: float  # of the thread
         self.ends_at = math.inf
         self._home = home
         self.cancelled = False

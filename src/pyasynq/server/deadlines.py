@@ -37,7 +37,7 @@ class Deadlines:
     def watch(self, run: Run) -> None:
         """See to it that *run* ends in time."""
         earliest = self._earliest
-        if run.deadline < earliest or run.lease.expires_at < earliest:
+        if run.active.ends_at < earliest or run.lease.expires_at < earliest:
             self._set(run.ends_at)
 
     def watch_until(self, at: float) -> None:

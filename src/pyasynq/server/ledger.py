@@ -42,8 +42,9 @@ class Ledger:
 
     def add(self, lease: Lease, verdict: Verdict) -> None:
         """Take over *lease*; its *verdict* goes out with the next write."""
+        if not self._entries:  # else it is set
+            self._added.set()
         self._entries.append((lease, verdict))
-        self._added.set()
 
     def leases(self) -> Iterable[Lease]:
         """Return the leases whose verdict is not written yet."""

@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
@@ -43,9 +43,10 @@ from pyasynq.server.failures import (
 )
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.slots import FAILING, Run, Slots, Stop
+from pyasynq.server.suspects import Suspects
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
-from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, is_suspect, settle
+from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
 from pyasynq.threads import Threads, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")
@@ -58,10 +59,6 @@ CALLBACKS_AT_ONCE: Final = 8
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
-
-SHORTEST_APART_S: Final = 0.5
-LONGEST_APART_S: Final = 60.0
-"""A task that may have crashed its workers waits for another as long as that has run, or so."""
 
 # The constructor and not create_task, which costs as much again; where Python can do that, a
 # handler starts at once, without a turn of the loop.
@@ -116,14 +113,14 @@ class Processor:
         self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
         # Half of the slots at most: while Redis hands out one half, the other is run.
         self._most = max(config.concurrency // 2, SMALL_BATCH)
-        self._suspect: Run | None = None
+        self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
-        self._taken = 0
-        self._accepted = 0
+        self._taken = self._accepted = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
         self._home: Home | None = None
+        self._tells_successes = False
 
     # -- taking ------------------------------------------------------------------------------------
 
@@ -206,11 +203,15 @@ class Processor:
     # -- running -----------------------------------------------------------------------------------
 
     def _start(self, leases: Sequence[Lease]) -> None:
+        # What is asked for each batch need not be asked for each task, which would be slower.
         home = self._home = self._home or Home()
+        if log.disabled:  # by a configuration of logging that a handler made
+            enable_loggers()
+        self._tells_successes = log.isEnabledFor(logging.DEBUG)
         now = self._config.clock.monotonic()
         for lease in leases:
-            if lease.crashes and self._puts_off(lease):
-                self._slots.release()
+            if lease.crashes and (at := self._suspects.put_off(lease)):
+                self._put_back(lease, at)
                 continue
             time_s = _time_s(lease)
             ends_at_s = lease.taken_at_s + time_s
@@ -219,55 +220,31 @@ class Processor:
             if time_s <= 0:
                 run.tell(Stop.DEADLINE)
             self.runs.add(run)
-            if lease.crashes and self._is_suspect(lease):
-                self._suspect = run
+            if lease.crashes:
+                self._suspects.note(run)
             self._deadlines.watch(run)
             run.job = _Job(self._run(run), loop=home.loop)
 
-    def _is_suspect(self, lease: Lease) -> bool:
-        most = self._config.max_crashes
-        return is_suspect(lease.message, crashes=lease.crashes, most=most)
-
-    def _puts_off(self, lease: Lease) -> bool:
-        """Put *lease* back for a moment if the next crash could not be blamed on it alone.
-
-        Of the tasks that one more crash gives up, one runs at a time: with another beside it, the
-        innocent would be given up with the guilty.
-        """
-        suspect = self._suspect
-        if suspect is None or suspect not in self.runs or not self._is_suspect(lease):
-            return False
-        now = self._config.clock.now()
-        running_s = now.timestamp() - suspect.lease.taken_at_s
-        wait_s = min(max(running_s, SHORTEST_APART_S), LONGEST_APART_S) * random.uniform(1, 2)
-        at = now + timedelta(seconds=wait_s)
+    def _put_back(self, lease: Lease, at: datetime) -> None:
+        self._slots.release()
         unknown = lease.unknown_s is not None
         self._ledger.add(
             lease,
             Retry(
-                message=lease.message,
-                at=at,
-                failed=False,
-                crashes=lease.crashes,
-                unknown=unknown,
+                message=lease.message, at=at, failed=False, crashes=lease.crashes, unknown=unknown
             ),
         )
-        return True
 
     async def _run(self, run: Run) -> None:
-        run.job = asyncio.current_task()  # an eager one begins before its constructor returns
+        if run.job is None:  # an eager one begins before its constructor returns
+            run.job = asyncio.current_task()
         set_current_task(run.active)
         try:
             error = await self._outcome(run)
-            stop = run.stop  # what comes while on_error runs is not why the handler ended
-            if log.disabled:  # by a configuration of logging that the handler made
-                enable_loggers()
-            if stop is not None or error is not None:
-                self._deadlines.ended(run)
-            verdict = self._unknown_type(run.lease, error)
-            if error is not None and not isinstance(verdict, Retry):
-                await self._report(run, error)
-            self._end(run, stop, error, verdict)
+            if error is None:
+                self._succeeded(run)
+            else:
+                await self._failed(run, error)
         except BaseException as escaped:
             if is_closed(escaped, run.job):
                 raise
@@ -275,27 +252,58 @@ class Processor:
             if isinstance(escaped, KeyboardInterrupt):
                 raise  # ends the loop
 
-    def _end(
-        self, run: Run, stop: Stop | None, error: Exception | None, verdict: Verdict | None
-    ) -> None:
-        """Settle the task of *run*, unless it is left to others."""
-        self._slots.release()
-        if run not in self.runs:
-            return  # given up at the stop: its task is settled, or back in the queue
-        self.runs.discard(run)
-        if error is not None and stop is Stop.SHUTDOWN:
+    def _succeeded(self, run: Run) -> None:
+        if run.stop is not None:
+            self._deadlines.ended(run)
+        if not self._let_go(run):
+            return
+        lease, now = run.lease, self._config.clock.now()
+        self._ledger.add(lease, settle(lease.message, None, now=now, policy=self._policy))
+        if self._tells_successes:
+            began_at = run.deadline - _time_s(lease)
+            self._endings.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
+
+    async def _failed(self, run: Run, error: Exception) -> None:
+        """Settle the task of *run*, whose handler failed with *error*, or leave it to others."""
+        if log.disabled:
+            enable_loggers()
+        stop = run.stop  # what comes while on_error runs is not why the handler ended
+        self._deadlines.ended(run)
+        unknown = self._unknown.verdict(run.lease, error, now=self._config.clock.now())
+        if not isinstance(unknown, Retry):
+            await self._report(run, error)
+        if not self._let_go(run):
+            return
+        if stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
             self._endings.went_back(run)
-        elif error is not None and run.stop is Stop.LEASE_LOST:
+        elif run.stop is Stop.LEASE_LOST:
             self._endings.was_lost(run)
+        elif isinstance(unknown, Retry):
+            self._unknown.tell(run.lease)
+            self._ledger.add(run.lease, unknown)
         else:
-            self._settle(run, error, verdict)
+            self._settle(run, error, unknown)
+
+    def _settle(self, run: Run, error: Exception, verdict: Verdict | None = None) -> None:
+        """Hand over *verdict*, or what follows from *error*."""
+        lease, now = run.lease, self._config.clock.now()
+        verdict = verdict or settle(lease.message, error, now=now, policy=self._policy)
+        self._ledger.add(lease, verdict)
+        self._endings.failed(run, error, verdict, now=now)
+
+    def _let_go(self, run: Run) -> bool:
+        """Free the slot of *run*; False if it was given up at the stop, and its task with it."""
+        self._slots.release()
+        if run not in self.runs:
+            return False
+        self.runs.discard(run)
+        return True
 
     def _drop(self, run: Run, escaped: BaseException) -> None:
         """Let go of *run*, out of which came what never should: no slot is lost to that."""
         if run in self.runs:
-            self._slots.release()
-            self.runs.discard(run)
+            self._let_go(run)
             if isinstance(escaped, KeyboardInterrupt):
                 self._ledger.add(run.lease, REQUEUE)
         if not isinstance(escaped, KeyboardInterrupt):
@@ -309,18 +317,22 @@ class Processor:
         try:
             if run.lease.crashes:
                 await self._begin(run)
-            check_finished(await self._handler(run.active))
-        except KeyboardInterrupt:
-            raise
+            answer = await self._handler(run.active)
+            if answer is not None:
+                check_finished(answer)
         except BaseException as error:  # exit() in a handler must not end the worker
-            if is_closed(error, run.job):
+            if isinstance(error, KeyboardInterrupt) or is_closed(error, run.job):
                 raise
-            if is_cancellation(error):
-                await self._learn_why(run)
-            if run.stop is None or not is_cancellation(error):
-                return checked(run.lease.message.type, as_exception(error))
-            return instead_of(error, _stop_error(run))  # its traceback shows where the handler was
+            return await self._failure(run, error)
         return run.active.forgotten
+
+    async def _failure(self, run: Run, error: BaseException) -> Exception:
+        """Return what the task failed with: *error*, or why its handler was stopped."""
+        if is_cancellation(error):
+            await self._learn_why(run)
+        if run.stop is None or not is_cancellation(error):
+            return checked(run.lease.message.type, as_exception(error))
+        return instead_of(error, _stop_error(run))  # its traceback shows where the handler was
 
     async def _learn_why(self, run: Run) -> None:
         """See whether the whole loop ends: then all its tasks are cancelled, that of `run`, too."""
@@ -354,27 +366,6 @@ class Processor:
             await self._callbacks.tell("on_error", self._config.on_error, run.active, error)
         except asyncio.CancelledError:
             log.warning("on_error has not ended in time for %r", run)
-
-    def _unknown_type(self, lease: Lease, error: Exception | None) -> Verdict | None:
-        """Return what becomes of a task whose type has no handler; None of all others."""
-        if error is None:
-            return None
-        return self._unknown.verdict(lease, error, now=self._config.clock.now())
-
-    def _settle(self, run: Run, error: Exception | None, verdict: Verdict | None) -> None:
-        """Hand over *verdict*, or what follows from *error*."""
-        lease, now = run.lease, self._config.clock.now()
-        if isinstance(verdict, Retry):
-            self._unknown.tell(lease)
-            self._ledger.add(lease, verdict)
-            return
-        verdict = verdict or settle(lease.message, error, now=now, policy=self._policy)
-        self._ledger.add(lease, verdict)
-        if error is not None:
-            self._endings.failed(run, error, verdict, now=now)
-        elif log.isEnabledFor(logging.DEBUG):
-            took_s = self._config.clock.monotonic() - run.deadline + _time_s(lease)
-            self._endings.succeeded(run, took_s=took_s)
 
     # -- stopping ----------------------------------------------------------------------------------
 
@@ -416,7 +407,7 @@ class Processor:
         for run in self.runs:
             if run.stop in FAILING:
                 log.error("the handler of %s does not stop; the task has failed", run)
-                self._settle(run, _stop_error(run), None)
+                self._settle(run, _stop_error(run))
             else:
                 log.error("the handler of %s does not stop; the task runs again", run)
                 self._ledger.add(run.lease, REQUEUE)

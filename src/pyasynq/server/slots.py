@@ -29,8 +29,9 @@ class Slots:
 
     def release(self) -> None:
         """Free one slot."""
+        if not self.free:  # else nobody waits
+            self._freed.set()
         self.free += 1
-        self._freed.set()
 
 
 class Stop(Enum):

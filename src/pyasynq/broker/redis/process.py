@@ -24,6 +24,9 @@ SCAN: Final = 500
 WAIT_S: Final = 2
 """Longest block on an idle queue; an existing client may not wait longer for an answer."""
 
+BARE: Final = (Done, Requeue)
+"""Verdicts that carry no message."""
+
 
 class RedisProcess:
     """The process path: one script call for each queue, or queue and kind of verdict."""
@@ -166,11 +169,11 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
-    past = _past(cast("Sequence[int]", reply[3])) if reply[3] else {}
+    past = _past(cast("Sequence[int]", reply[3])) if reply[3] else None
     for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
         lease = Lease(message, message.id or read_id(fields[at]), *taking)
-        if at in past:
+        if past and at in past:
             recall(lease, *past[at])
         (leases if sound else poison).append(lease)
     return Taken(
@@ -194,7 +197,7 @@ def _past(past: Sequence[int]) -> dict[int, tuple[int, int | None, int]]:
 
 def _size(verdict: Verdict) -> int:
     """Return the bytes of the message that *verdict* carries."""
-    if isinstance(verdict, Done | Requeue) or verdict.message is None:
+    if isinstance(verdict, BARE) or verdict.message is None:
         return 0
     return verdict.message.ByteSize()
 
