@@ -29,6 +29,7 @@ RULES = Rules(
     max_wrong=3,
     access_lifetime=timedelta(minutes=15),
     refresh_lifetime=timedelta(hours=24),
+    session_lifetime=timedelta(days=30),
 )
 UNLIMITED = Limits(
     MemoryLimiter(), Rates(create_member=None, log_in=None, verify_email=None, resend=None)

@@ -26,6 +26,7 @@ from member.limits.rate import rate
 from member.mailer import Mailer
 from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
+from member.service.housekeeping import Housekeeping
 from member.settings import Settings
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
@@ -47,13 +48,14 @@ from services.member.tests.faces import grpc_channel, http_site
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
-READS = {"GetMember", "ListMembers"}
+READS = {"GetMember", "ListMembers", "ListSessions"}
+ENDINGS = {"EndSession", "EndAllSessions"}
 REQUEST_ID = "a-request-of-a-test"
 NEW_PASSWORD = "a new pass/word+3"
 
 RPCS = sorted(SERVICE.methods_by_name)
 CHANGES = sorted(set(RPCS) - READS)
-GUARDED = ["ChangePassword", "DeleteMember", "GetMember", "ListMembers", "UpdateMember"]
+GUARDED = sorted({*READS, "UpdateMember", "ChangePassword", "DeleteMember", *ENDINGS})
 
 Fields: TypeAlias = Mapping[str, Any]
 Call: TypeAlias = Callable[[str, Fields, str], Awaitable[bool]]
@@ -94,6 +96,7 @@ class World:
     alice: Caller
     refresh_token: str
     link_token: str
+    other_session_id: str
 
     def fields(self, rpc: str) -> Fields:
         """Return what an RPC is asked, such that it succeeds."""
@@ -116,6 +119,9 @@ class World:
             "LoginMember": {"membername": "alice", "password": ALICE.password},
             "RenewAccessToken": {"refresh_token": self.refresh_token},
             "LogoutMember": {"refresh_token": self.refresh_token},
+            "ListSessions": {"membername": "alice"},
+            "EndSession": {"membername": "alice", "session_id": self.other_session_id},
+            "EndAllSessions": {"membername": "alice"},
             "VerifyEmail": {"token": self.link_token},
             "ResendVerifyEmail": {"email": ALICE.email},
         }[rpc]
@@ -139,12 +145,15 @@ async def world(
     await mailer.send_verify_email("alice")
     async with db.writing() as session:
         await store.members.set_role(session, "alice", "admin")
+    await service.sessions.log_in(ANYBODY, "alice", ALICE.password)
+    other = trail.records[-1]["session_id"]
     begun = await service.sessions.log_in(ANYBODY, "alice", ALICE.password)
     trail.entries.clear()
     return World(
         alice=replace(ANYBODY, access_token=begun.tokens.access_token),
         refresh_token=begun.tokens.refresh_token,
         link_token=token_of(outbox.mails[0]),
+        other_session_id=other,
     )
 
 
@@ -426,3 +435,13 @@ async def test_no_record_holds_a_secret_or_an_address_of_mail(
     told = " ".join(str(value) for record in trail.records for value in record.values())
     assert {record["event"] for record in trail.records} == set(RPCS)
     assert [secret for secret in world.secrets if secret in told] == []
+
+
+async def test_a_member_that_is_purged_leaves_a_record(
+    service: MemberService, world: World, db: Database, clock: FakeClock, trail: Trail
+) -> None:
+    week = timedelta(days=7)
+    clock.turn(week + timedelta(seconds=1))
+    await Housekeeping(database=db, unverified_lifetime=week, clock=clock).purge()
+    (record,) = trail.records
+    assert (record["event"], record["member"], record["committed"]) == ("PurgeMember", "bob", True)

@@ -35,6 +35,9 @@ DOCUMENTED = {
     "LoginMember": {*BAD, StatusCode.UNAUTHENTICATED},
     "RenewAccessToken": {*BAD, StatusCode.UNAUTHENTICATED},
     "LogoutMember": BAD,
+    "ListSessions": {*GUARDED, StatusCode.NOT_FOUND},
+    "EndSession": {*GUARDED, StatusCode.NOT_FOUND},
+    "EndAllSessions": {*GUARDED, StatusCode.NOT_FOUND},
     "VerifyEmail": {*BAD, StatusCode.NOT_FOUND, StatusCode.FAILED_PRECONDITION},
     "ResendVerifyEmail": BAD,
 }
@@ -59,9 +62,12 @@ FITTING: dict[str, SearchStrategy[Any]] = {
     "page_token": strategies.just(""),
     "token": TOKENS,
     "refresh_token": TOKENS,
+    "session_id": strategies.uuids().map(str),
+    "keep_current": strategies.just(value=True),
 }
 ANY: dict[int, SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_STRING: strategies.text(max_size=200) | strategies.sampled_from("\0';"),
+    FieldDescriptor.TYPE_BOOL: strategies.just(value=True),
     FieldDescriptor.TYPE_INT32: strategies.integers(-(2**31), 2**31 - 1),
 }
 EXAMPLES = settings(
@@ -90,11 +96,12 @@ def _bytes(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-# Who calls must stay: nobody deletes Alice.
+# Who calls must stay: nobody deletes Alice, nor ends her session.
+ENDS = {"DeleteMember", "EndAllSessions"}
 CALLS = (
     strategies.sampled_from(sorted(DOCUMENTED))
     .flatmap(calls_of)
-    .filter(lambda call: call[0] != "DeleteMember" or ALICE.membername.encode() not in call[1])
+    .filter(lambda call: call[0] not in ENDS or ALICE.membername.encode() not in call[1])
 )
 
 

@@ -1,10 +1,12 @@
 """The migrations, step by step, with members in the tables."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from uuid import UUID
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, inspect, text
+from alembic.config import Config
+from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from member import store
@@ -26,22 +28,26 @@ VALUES ('00000000000000000000000000000002', '00000000000000000000000000000001', 
 async def old(db_source: str) -> AsyncGenerator[AsyncEngine]:
     """The tables before there were sessions, with a member in them."""
     async with opened(db_source) as database:
-        await migrate(database.engine, "0002")
+        await downgrade(database.engine, "0002")
         async with database.engine.begin() as connection:
             await connection.execute(text(ALICE))
             await connection.execute(text(VERIFICATION))
         yield database.engine
 
 
-async def migrate(engine: AsyncEngine, revision: str) -> None:
-    """Bring the tables to *revision*, be it newer or older."""
+async def upgrade(engine: AsyncEngine, revision: str) -> None:
+    """Bring the tables forward to *revision*."""
+    await _move(engine, command.upgrade, revision)
 
-    def step(connection: Connection) -> None:
-        move = command.upgrade if revision == "0003" else command.downgrade
-        move(migrations_config(connection), revision)
 
+async def downgrade(engine: AsyncEngine, revision: str) -> None:
+    """Bring the tables back to *revision*."""
+    await _move(engine, command.downgrade, revision)
+
+
+async def _move(engine: AsyncEngine, move: Callable[[Config, str], None], revision: str) -> None:
     async with engine.begin() as connection:
-        await connection.run_sync(step)
+        await connection.run_sync(lambda c: move(migrations_config(c), revision))
 
 
 async def tables_of(engine: AsyncEngine) -> set[str]:
@@ -66,7 +72,7 @@ async def rows(engine: AsyncEngine) -> list[tuple[str, int]]:
 async def test_who_was_a_member_before_there_were_roles_is_an_ordinary_one(
     old: AsyncEngine,
 ) -> None:
-    await migrate(old, "0003")
+    await upgrade(old, "0003")
     async with Database(old, old).reading() as session:
         member = await store.members.by_name(session, "alice")
     assert member is not None
@@ -74,27 +80,56 @@ async def test_who_was_a_member_before_there_were_roles_is_an_ordinary_one(
 
 
 async def test_the_step_to_sessions_keeps_members_and_their_links(old: AsyncEngine) -> None:
-    await migrate(old, "0003")
+    await upgrade(old, "0003")
     assert await rows(old) == [("alice", 2)]
     assert {"sessions", "sign_ups"} <= await tables_of(old)
 
 
 async def test_the_step_back_keeps_members_and_their_links(old: AsyncEngine) -> None:
-    await migrate(old, "0003")
-    await migrate(old, "0002")
+    await upgrade(old, "0003")
+    await downgrade(old, "0002")
     assert await rows(old) == [("alice", 2)]
     assert not {"sessions", "sign_ups"} & await tables_of(old)
     assert "role" not in await members_columns(old)
 
 
 async def test_the_step_back_can_be_taken_again(old: AsyncEngine) -> None:
-    await migrate(old, "0003")
-    await migrate(old, "0002")
-    await migrate(old, "0003")
+    await upgrade(old, "0003")
+    await downgrade(old, "0002")
+    await upgrade(old, "0003")
     assert await rows(old) == [("alice", 2)]
     assert "role" in await members_columns(old)
 
 
+SESSION = """
+INSERT INTO sessions (id, member_id, generation, created_at, renewed_at, expires_at)
+VALUES ('00000000000000000000000000000003', '00000000000000000000000000000001', 4,
+        '2026-01-01 12:00:00', '2026-01-01 13:00:00', '2026-01-02 13:00:00')
+"""
+
+
+async def test_a_session_from_before_goes_on_and_nobody_knows_where_it_began(
+    old: AsyncEngine,
+) -> None:
+    await upgrade(old, "0003")
+    async with old.begin() as connection:
+        await connection.execute(text(SESSION))
+    await upgrade(old, "head")
+    async with Database(old, old).reading() as session:
+        (found,) = await store.sessions.of_member(session, UUID(int=1))
+    assert (found.generation, found.address, found.user_agent) == (4, "", "")
+
+
+async def test_the_step_back_keeps_sessions(old: AsyncEngine) -> None:
+    await upgrade(old, "head")
+    await downgrade(old, "0003")
+    async with old.begin() as connection:
+        await connection.execute(text(SESSION))
+    await upgrade(old, "head")
+    async with Database(old, old).reading() as session:
+        assert len(await store.sessions.of_member(session, UUID(int=1))) == 1
+
+
 async def test_all_steps_back_leave_nothing(db: Database) -> None:
-    await migrate(db.engine, "base")
+    await downgrade(db.engine, "base")
     assert await tables_of(db.engine) == {"alembic_version"}

@@ -34,6 +34,9 @@ OPERATIONS = [
     "LogoutMember",
     "VerifyEmail",
     "ResendVerifyEmail",
+    "ListSessions",
+    "EndSession",
+    "EndAllSessions",
     "DeleteMember",
 ]
 
@@ -102,6 +105,8 @@ def _ask(operation: Any, headers: dict[str, str]) -> None:  # noqa: ANN401 - typ
     def answers_as_described(case: Any, oneself: bool) -> None:  # noqa: ANN401, FBT001 - as above
         if oneself and case.path_parameters:
             case.path_parameters["membername"] = ALICE.membername
+            if case.operation.definition.raw["operationId"] == "EndAllSessions":
+                case.query = {"keep_current": "true"}
         case.call_and_validate(headers=headers, excluded_checks=UNTOLD)
 
     answers_as_described()

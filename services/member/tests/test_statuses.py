@@ -23,6 +23,7 @@ LEAVES = [
     errors.RefreshTokenError(),
     errors.PermissionDeniedError(),
     errors.MemberUnknownError(),
+    errors.SessionUnknownError(),
     errors.LimitedError(timedelta(seconds=7)),
     errors.DistributeError("send verify email", "Redis is away"),
     errors.StoreUnavailableError(),

@@ -13,6 +13,7 @@
     │   └── RefreshTokenError     the refresh token is, or its session has ended
     ├── PermissionDeniedError     the caller may not do this
     ├── MemberUnknownError        there is no such member
+    ├── SessionUnknownError       the member has no such session
     ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
     ├── StoreUnavailableError     the database cannot answer now
@@ -130,6 +131,14 @@ class MemberUnknownError(MemberError):
     def __init__(self) -> None:
         """Say so."""
         super().__init__("there is no such member")
+
+
+class SessionUnknownError(MemberError):
+    """The member has no such session."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("there is no such session")
 
 
 class LimitedError(MemberError):

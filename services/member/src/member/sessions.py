@@ -13,6 +13,9 @@ from uuid import UUID
 # thief who is quick share the session without being noticed.
 RENEW_AGAIN = timedelta(seconds=10)
 
+MAX_SESSIONS = 100
+"""Of one member; a new one ends the one that was not renewed for the longest time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -22,6 +25,8 @@ class Session:
         generation: How often it was renewed.
         renewed_at: When it was renewed last, or began.
         expires_at: When its refresh token expires.
+        address: IP address it was begun from; empty where there is none.
+        user_agent: What the program said it was that began it; empty if it said nothing.
     """
 
     id: UUID
@@ -30,6 +35,22 @@ class Session:
     created_at: datetime
     renewed_at: datetime
     expires_at: datetime
+    address: str = ""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSession:
+    """A session as its member sees it.
+
+    Attributes:
+        ends_at: When it ends, however often it is renewed.
+        is_current: Whether it is the one that asks.
+    """
+
+    session: Session
+    ends_at: datetime
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

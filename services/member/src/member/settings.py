@@ -137,6 +137,7 @@ class Settings(BaseSettings):
         token_symmetric_key: Key of all tokens, at least 32 characters.
         access_token_duration: How long an access token is good.
         refresh_token_duration: How long a refresh token is, and a session that is not renewed.
+        session_lifetime: How long a session lives, however often it is renewed.
         email_sender_name: Name that mails come from.
         email_sender_address: Address that mails come from, and the SMTP user.
         email_sender_password: Password of the SMTP user; without one, no log-in.
@@ -204,6 +205,7 @@ class Settings(BaseSettings):
     verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)
     access_token_duration: Annotated[timedelta, _between("1s", "24h")] = timedelta(minutes=15)
     refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
+    session_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(days=30)
     verify_email_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
     unverified_member_lifetime: Annotated[timedelta, _between("1h", "87600h")] = timedelta(days=7)

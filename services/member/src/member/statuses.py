@@ -19,6 +19,7 @@ from member.errors import (
     MemberError,
     MemberUnknownError,
     PermissionDeniedError,
+    SessionUnknownError,
     StoreUnavailableError,
     UnauthenticatedError,
 )
@@ -43,6 +44,7 @@ STATUSES: Mapping[type[MemberError], Status] = {
     UnauthenticatedError: Status(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
     PermissionDeniedError: Status(StatusCode.PERMISSION_DENIED, HTTPStatus.FORBIDDEN),
     MemberUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    SessionUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LimitedError: Status(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     DistributeError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
     StoreUnavailableError: Status(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),

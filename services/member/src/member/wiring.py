@@ -74,6 +74,7 @@ def rules(settings: Settings) -> Rules:
         max_wrong=settings.verify_email_max_wrong,
         access_lifetime=settings.access_token_duration,
         refresh_lifetime=settings.refresh_token_duration,
+        session_lifetime=settings.session_lifetime,
     )
 
 

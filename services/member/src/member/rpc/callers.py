@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from grpc import aio
 
-from member.callers import Caller, bearer_token
+from member.callers import Caller, bearer_token, shown
 from member.proxies import Proxies
 
 Context: TypeAlias = aio.ServicerContext[Any, Any]
@@ -14,10 +14,11 @@ Context: TypeAlias = aio.ServicerContext[Any, Any]
 def caller_of(context: Context, proxies: Proxies) -> Caller:
     """Return who calls; trusted *proxies* say it in the metadata ``x-forwarded-for``."""
     metadata = [(name, str(value)) for name, value in context.invocation_metadata() or ()]
-    authorization = dict(metadata).get("authorization", "")
+    said = dict(metadata)
     return Caller(
         address=proxies.client(peer_ip(context.peer()), metadata),
-        access_token=bearer_token(authorization),
+        access_token=bearer_token(said.get("authorization", "")),
+        user_agent=shown(said.get("user-agent", "")),
     )
 
 

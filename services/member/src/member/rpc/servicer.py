@@ -10,7 +10,7 @@ from member.members import Changes, Member, SignUp
 from member.proxies import Networks, Proxies
 from member.rpc.callers import Context, caller_of
 from member.service import MemberService
-from member.sessions import SessionTokens
+from member.sessions import LiveSession, SessionTokens
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceServicer
 
@@ -116,6 +116,31 @@ class MemberServicer(MemberServiceServicer):
         await self._service.sessions.log_out(self._caller(context), request.refresh_token)
         return pb.LogoutMemberResponse()
 
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        """Tell where a member is logged in."""
+        live = await self._service.live_sessions.list_all(self._caller(context), request.membername)
+        return pb.ListSessionsResponse(sessions=map(live_session_message, live))
+
+    async def EndSession(
+        self, request: pb.EndSessionRequest, context: Context
+    ) -> pb.EndSessionResponse:
+        """End a session of a member."""
+        await self._service.live_sessions.end(
+            self._caller(context), request.membername, request.session_id
+        )
+        return pb.EndSessionResponse()
+
+    async def EndAllSessions(
+        self, request: pb.EndAllSessionsRequest, context: Context
+    ) -> pb.EndAllSessionsResponse:
+        """End all sessions of a member."""
+        await self._service.live_sessions.end_all(
+            self._caller(context), request.membername, keep_current=request.keep_current
+        )
+        return pb.EndAllSessionsResponse()
+
     async def VerifyEmail(
         self, request: pb.VerifyEmailRequest, context: Context
     ) -> pb.VerifyEmailResponse:
@@ -156,6 +181,20 @@ def session_message(tokens: SessionTokens) -> pb.Session:
         access_token_expires_at=_timestamp(tokens.access_token_expires_at),
         refresh_token=tokens.refresh_token,
         refresh_token_expires_at=_timestamp(tokens.refresh_token_expires_at),
+    )
+
+
+def live_session_message(live: LiveSession) -> pb.LiveSession:
+    """Return a session as a message."""
+    return pb.LiveSession(
+        session_id=str(live.session.id),
+        created_at=_timestamp(live.session.created_at),
+        renewed_at=_timestamp(live.session.renewed_at),
+        expires_at=_timestamp(live.session.expires_at),
+        ends_at=_timestamp(live.ends_at),
+        address=live.session.address,
+        user_agent=live.session.user_agent,
+        current=live.is_current,
     )
 
 

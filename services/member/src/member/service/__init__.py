@@ -7,6 +7,7 @@ from member.clock import Clock, utc_now
 from member.limits import Limits
 from member.metrics import Metrics
 from member.passwords import Passwords
+from member.service.live_sessions import LiveSessions
 from member.service.members import Members
 from member.service.password_checks import PasswordChecks
 from member.service.sessions import Sessions
@@ -28,6 +29,7 @@ class Rules:
         max_wrong: Wrong tokens after which a link is locked.
         access_lifetime: How long an access token is good.
         refresh_lifetime: How long a refresh token is, and a session that is not renewed.
+        session_lifetime: How long a session lives, however often it is renewed.
     """
 
     token_key: bytes = field(repr=False)
@@ -35,6 +37,7 @@ class Rules:
     max_wrong: int
     access_lifetime: timedelta
     refresh_lifetime: timedelta
+    session_lifetime: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class MemberService:
     sign_up: SignUps
     members: Members
     sessions: Sessions
+    live_sessions: LiveSessions
     verifications: Verifications
 
 
@@ -72,7 +76,17 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         limits=on.limits,
         access_lifetime=rules.access_lifetime,
         refresh_lifetime=rules.refresh_lifetime,
+        session_lifetime=rules.session_lifetime,
         outcomes=on.metrics.log_ins,
+        clock=on.clock,
+    )
+    members = Members(
+        database=on.database,
+        sessions=sessions,
+        passwords=on.passwords,
+        checks=checks,
+        tasks=tasks,
+        limits=on.limits,
         clock=on.clock,
     )
     return MemberService(
@@ -85,16 +99,11 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
             outcomes=on.metrics.sign_ups,
             clock=on.clock,
         ),
-        members=Members(
-            database=on.database,
-            sessions=sessions,
-            passwords=on.passwords,
-            checks=checks,
-            tasks=tasks,
-            limits=on.limits,
-            clock=on.clock,
-        ),
+        members=members,
         sessions=sessions,
+        live_sessions=LiveSessions(
+            database=on.database, sessions=sessions, members=members, clock=on.clock
+        ),
         verifications=Verifications(
             database=on.database,
             tasks=tasks,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from member import store
+from member import audit, store
 from member.clock import Clock, utc_now
 from member.signing_up import ANSWERED_FOR
 from member.store.database import Database
@@ -42,4 +42,7 @@ class Housekeeping:
             unverified = await store.members.delete_unverified(
                 session, before=now - self.unverified_lifetime
             )
-        log.info("purged what has expired", unverified_members=unverified)
+        for member in unverified:
+            with audit.recording("PurgeMember"):
+                audit.tell_member(member)
+        log.info("purged what has expired", unverified_members=len(unverified))

@@ -49,7 +49,7 @@ class Members:
             MemberUnknownError: If there is no such member.
         """
         viewer = await self.sessions.viewer(caller)
-        return await self._seen_by(viewer, membername)
+        return await self.seen_by(viewer, membername)
 
     @audited("ListMembers", changes=False)
     async def list_page(self, caller: Caller, *, size: int = 0, token: str = "") -> Page:
@@ -130,7 +130,8 @@ class Members:
                 session, viewer.member.id, old=old, new=new
             ):
                 raise CurrentPasswordError  # somebody changed it just now
-            await store.sessions.end_others(session, viewer.member.id, but=viewer.session_id)
+            ended = await store.sessions.end_all(session, viewer.member.id, but=viewer.session_id)
+        audit.tell(sessions_ended=ended)
 
     @audited("DeleteMember")
     async def delete(self, caller: Caller, membername: str) -> None:
@@ -142,12 +143,18 @@ class Members:
             MemberUnknownError: If there is no such member.
         """
         viewer = await self.sessions.viewer(caller)
-        member = await self._seen_by(viewer, membername)
+        member = await self.seen_by(viewer, membername)
         audit.tell_member(member)
         async with self.database.writing() as session:
             await store.members.delete(session, member.id)
 
-    async def _seen_by(self, viewer: Viewer, membername: str) -> Member:
+    async def seen_by(self, viewer: Viewer, membername: str) -> Member:
+        """Return a member whom *viewer* may look after: itself, or any if it is an administrator.
+
+        Raises:
+            PermissionDeniedError: If it is somebody else.
+            MemberUnknownError: If there is no such member.
+        """
         audit.tell_name(membername)
         if membername == viewer.member.membername:
             return viewer.member

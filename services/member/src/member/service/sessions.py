@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from member import audit, store
@@ -16,7 +16,7 @@ from member.members import Credentials, Member
 from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.service.password_checks import PasswordChecks
-from member.sessions import Renewal, Session, SessionTokens, renewal
+from member.sessions import MAX_SESSIONS, Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
 from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
 from member.validation import normalized_password
@@ -46,6 +46,7 @@ class Sessions:
         access_lifetime: How long an access token is good.
         refresh_lifetime: How long a refresh token is; a session that is not renewed
             for that long has ended.
+        session_lifetime: How long a session lives, however often it is renewed.
     """
 
     database: Database
@@ -57,6 +58,7 @@ class Sessions:
     outcomes: Outcomes
     access_lifetime: timedelta
     refresh_lifetime: timedelta
+    session_lifetime: timedelta
     clock: Clock = utc_now
 
     @audited("LoginMember")
@@ -84,7 +86,7 @@ class Sessions:
         member, old = found.member, found.password_hash
         # Made at the cost that is set now; only here is the password known.
         new = await self.passwords.hash(password) if self.passwords.is_outdated(old) else old
-        session = self._begun(member)
+        session = self._begun(caller, member)
         async with self.database.writing() as transaction:
             if not await store.members.replace_password_hash(
                 transaction, member.id, old=old, new=new
@@ -93,9 +95,12 @@ class Sessions:
             await store.sessions.insert(transaction, session)
             place = address_key(caller.address)
             await store.places.note(transaction, member.id, place, at=session.created_at)
+            ended = await store.sessions.end_oldest(transaction, member.id, keep=MAX_SESSIONS)
+        if ended:
+            audit.tell(sessions_ended=ended)
         return session
 
-    def _begun(self, member: Member) -> Session:
+    def _begun(self, caller: Caller, member: Member) -> Session:
         now = self.clock()
         return Session(
             id=UUID(bytes=secrets.token_bytes(16)),
@@ -103,8 +108,18 @@ class Sessions:
             generation=0,
             created_at=now,
             renewed_at=now,
-            expires_at=now + self.refresh_lifetime,
+            expires_at=self._expires_at(now, now),
+            address=caller.address,
+            user_agent=caller.user_agent,
         )
+
+    def ends_at(self, created_at: datetime) -> datetime:
+        """Return when a session ends that began at *created_at*, however often it is renewed."""
+        return created_at + self.session_lifetime
+
+    def _expires_at(self, created_at: datetime, now: datetime) -> datetime:
+        """Return when a session expires that is renewed *now*."""
+        return min(now + self.refresh_lifetime, self.ends_at(created_at))
 
     @audited("RenewAccessToken")
     async def renew(self, caller: Caller, refresh_token: str) -> SessionTokens:
@@ -137,9 +152,12 @@ class Sessions:
     def _renewed(self, session: Session, generation: int) -> Session | None:
         """Return the session as it goes on, or None if it ends."""
         now = self.clock()
+        # Also what an earlier setting allowed ends as it is set now.
+        until = min(session.expires_at, self.ends_at(session.created_at))
+        session = replace(session, expires_at=until)
         match renewal(session, generation, now=now):
             case Renewal.NEXT:
-                expires_at = now + self.refresh_lifetime
+                expires_at = self._expires_at(session.created_at, now)
                 return replace(
                     session, generation=generation + 1, renewed_at=now, expires_at=expires_at
                 )

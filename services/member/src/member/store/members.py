@@ -131,8 +131,8 @@ async def delete(session: AsyncSession, member_id: UUID) -> None:
     await session.execute(sql_delete(MemberRow).where(MemberRow.id == member_id))
 
 
-async def delete_unverified(session: AsyncSession, *, before: datetime) -> int:
-    """Remove members who signed up *before* this and never verified an address; return how many.
+async def delete_unverified(session: AsyncSession, *, before: datetime) -> list[Member]:
+    """Remove members who signed up *before* this and never verified an address; return them.
 
     Who verified one and changed it since is none of them, nor is an administrator.
     """
@@ -144,7 +144,7 @@ async def delete_unverified(session: AsyncSession, *, before: datetime) -> int:
             VerificationRow.member_id == MemberRow.id, VerificationRow.used_at.is_not(None)
         ),
     )
-    return cast("CursorResult[None]", await session.execute(query)).rowcount
+    return [member_of(row) for row in await session.scalars(query.returning(MemberRow))]
 
 
 def _of(member_id: UUID) -> Update:

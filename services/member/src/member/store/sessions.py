@@ -2,9 +2,10 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from member.members import Member
@@ -24,6 +25,13 @@ async def by_id(session: AsyncSession, session_id: UUID, *, lock: bool = False) 
     query = select(SessionRow).where(SessionRow.id == session_id)
     row = await session.scalar(query.with_for_update() if lock else query)
     return row and _session(row)
+
+
+async def of_member(session: AsyncSession, member_id: UUID) -> list[Session]:
+    """Return the sessions of a member, those that were renewed last first."""
+    query = select(SessionRow).where(SessionRow.member_id == member_id)
+    rows = await session.scalars(query.order_by(SessionRow.renewed_at.desc(), SessionRow.id))
+    return [_session(row) for row in rows]
 
 
 async def owner(session: AsyncSession, session_id: UUID) -> Member | None:
@@ -50,15 +58,34 @@ async def end(session: AsyncSession, session_id: UUID) -> None:
     await session.execute(delete(SessionRow).where(SessionRow.id == session_id))
 
 
-async def end_others(session: AsyncSession, member_id: UUID, *, but: UUID) -> None:
-    """End all sessions of a member *but* one."""
-    query = delete(SessionRow).where(SessionRow.member_id == member_id)
-    await session.execute(query.where(SessionRow.id != but))
+async def end_one(session: AsyncSession, member_id: UUID, session_id: UUID) -> bool:
+    """End a session of a member; tell whether there was one."""
+    return (
+        await _delete(session, SessionRow.member_id == member_id, SessionRow.id == session_id) > 0
+    )
+
+
+async def end_all(session: AsyncSession, member_id: UUID, *, but: UUID | None = None) -> int:
+    """End all sessions of a member, *but* one if it is named; return how many."""
+    return await _delete(session, SessionRow.member_id == member_id, SessionRow.id != but)
+
+
+async def end_oldest(session: AsyncSession, member_id: UUID, *, keep: int) -> int:
+    """End all sessions of a member but those renewed last; return how many."""
+    of_member = SessionRow.member_id == member_id
+    renewed_last = select(SessionRow.id).where(of_member).order_by(SessionRow.renewed_at.desc())
+    kept = SessionRow.id.in_(renewed_last.limit(keep))
+    return await _delete(session, of_member, ~kept)
 
 
 async def end_expired(session: AsyncSession, *, now: datetime) -> None:
     """End every session that cannot be renewed any more."""
     await session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
+
+
+async def _delete(session: AsyncSession, *which: ColumnElement[bool]) -> int:
+    query = delete(SessionRow).where(*which)
+    return cast("CursorResult[None]", await session.execute(query)).rowcount
 
 
 def _session(row: SessionRow) -> Session:
@@ -69,4 +96,6 @@ def _session(row: SessionRow) -> Session:
         created_at=row.created_at,
         renewed_at=row.renewed_at,
         expires_at=row.expires_at,
+        address=row.address,
+        user_agent=row.user_agent,
     )

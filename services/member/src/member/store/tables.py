@@ -102,6 +102,8 @@ class SessionRow(Table):
     created_at: Mapped[datetime]
     renewed_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    address: Mapped[str]
+    user_agent: Mapped[str]
 
 
 class KnownPlaceRow(Table):

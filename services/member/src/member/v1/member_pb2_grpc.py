@@ -89,6 +89,21 @@ class MemberServiceStub(object):
                 request_serializer=member_dot_v1_dot_member__pb2.LogoutMemberRequest.SerializeToString,
                 response_deserializer=member_dot_v1_dot_member__pb2.LogoutMemberResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/member.v1.MemberService/ListSessions',
+                request_serializer=member_dot_v1_dot_member__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/member.v1.MemberService/EndSession',
+                request_serializer=member_dot_v1_dot_member__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
+        self.EndAllSessions = channel.unary_unary(
+                '/member.v1.MemberService/EndAllSessions',
+                request_serializer=member_dot_v1_dot_member__pb2.EndAllSessionsRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.EndAllSessionsResponse.FromString,
+                _registered_method=True)
         self.VerifyEmail = channel.unary_unary(
                 '/member.v1.MemberService/VerifyEmail',
                 request_serializer=member_dot_v1_dot_member__pb2.VerifyEmailRequest.SerializeToString,
@@ -190,7 +205,8 @@ class MemberServiceServicer(object):
 
     def RenewAccessToken(self, request, context):
         """RenewAccessToken trades a refresh token for a new access token and the next
-        refresh token. A token that was traded before, other than a moment ago, was
+        refresh token. Neither outlives the session, which ends in the end however
+        often it is renewed. A token that was traded before, other than a moment ago, was
         stolen from somebody: its session ends.
 
         UNAUTHENTICATED: the token is none, or its session has ended.
@@ -202,6 +218,39 @@ class MemberServiceServicer(object):
     def LogoutMember(self, request, context):
         """LogoutMember ends the session of a refresh token. Answers alike if it had
         ended before, or never was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """ListSessions tells where a member is logged in: oneself, or anyone to an
+        administrator. Those that were renewed last come first; there are 100 at most,
+        for a new one ends the one that was not renewed for the longest time.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """EndSession ends one session of a member; its access token stops at once.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member, or it has no such session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndAllSessions(self, request, context):
+        """EndAllSessions ends all sessions of a member, that of the caller too unless
+        it is to be kept.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +324,21 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.LogoutMember,
                     request_deserializer=member_dot_v1_dot_member__pb2.LogoutMemberRequest.FromString,
                     response_serializer=member_dot_v1_dot_member__pb2.LogoutMemberResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=member_dot_v1_dot_member__pb2.ListSessionsRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=member_dot_v1_dot_member__pb2.EndSessionRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'EndAllSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndAllSessions,
+                    request_deserializer=member_dot_v1_dot_member__pb2.EndAllSessionsRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.EndAllSessionsResponse.SerializeToString,
             ),
             'VerifyEmail': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyEmail,
@@ -540,6 +604,87 @@ class MemberService(object):
             '/member.v1.MemberService/LogoutMember',
             member_dot_v1_dot_member__pb2.LogoutMemberRequest.SerializeToString,
             member_dot_v1_dot_member__pb2.LogoutMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/ListSessions',
+            member_dot_v1_dot_member__pb2.ListSessionsRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/EndSession',
+            member_dot_v1_dot_member__pb2.EndSessionRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndAllSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/EndAllSessions',
+            member_dot_v1_dot_member__pb2.EndAllSessionsRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.EndAllSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

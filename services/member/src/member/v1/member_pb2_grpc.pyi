@@ -77,7 +77,8 @@ class MemberServiceStub:
     """
     RenewAccessToken: _aio.UnaryUnaryMultiCallable[_member_pb2.RenewAccessTokenRequest, _member_pb2.RenewAccessTokenResponse]
     """RenewAccessToken trades a refresh token for a new access token and the next
-    refresh token. A token that was traded before, other than a moment ago, was
+    refresh token. Neither outlives the session, which ends in the end however
+    often it is renewed. A token that was traded before, other than a moment ago, was
     stolen from somebody: its session ends.
 
     UNAUTHENTICATED: the token is none, or its session has ended.
@@ -85,6 +86,27 @@ class MemberServiceStub:
     LogoutMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LogoutMemberRequest, _member_pb2.LogoutMemberResponse]
     """LogoutMember ends the session of a refresh token. Answers alike if it had
     ended before, or never was.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_member_pb2.ListSessionsRequest, _member_pb2.ListSessionsResponse]
+    """ListSessions tells where a member is logged in: oneself, or anyone to an
+    administrator. Those that were renewed last come first; there are 100 at most,
+    for a new one ends the one that was not renewed for the longest time.
+
+    PERMISSION_DENIED: it is somebody else.
+    NOT_FOUND: there is no such member.
+    """
+    EndSession: _aio.UnaryUnaryMultiCallable[_member_pb2.EndSessionRequest, _member_pb2.EndSessionResponse]
+    """EndSession ends one session of a member; its access token stops at once.
+
+    PERMISSION_DENIED: it is somebody else.
+    NOT_FOUND: there is no such member, or it has no such session.
+    """
+    EndAllSessions: _aio.UnaryUnaryMultiCallable[_member_pb2.EndAllSessionsRequest, _member_pb2.EndAllSessionsResponse]
+    """EndAllSessions ends all sessions of a member, that of the caller too unless
+    it is to be kept.
+
+    PERMISSION_DENIED: it is somebody else.
+    NOT_FOUND: there is no such member.
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.VerifyEmailRequest, _member_pb2.VerifyEmailResponse]
     """VerifyEmail spends the token of a verification mail. A token that already
@@ -208,7 +230,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_member_pb2.RenewAccessTokenRequest, _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]],
     ) -> _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]:
         """RenewAccessToken trades a refresh token for a new access token and the next
-        refresh token. A token that was traded before, other than a moment ago, was
+        refresh token. Neither outlives the session, which ends in the end however
+        often it is renewed. A token that was traded before, other than a moment ago, was
         stolen from somebody: its session ends.
 
         UNAUTHENTICATED: the token is none, or its session has ended.
@@ -222,6 +245,45 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_member_pb2.LogoutMemberResponse]:
         """LogoutMember ends the session of a refresh token. Answers alike if it had
         ended before, or never was.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _member_pb2.ListSessionsRequest,
+        context: _aio.ServicerContext[_member_pb2.ListSessionsRequest, _abc.Awaitable[_member_pb2.ListSessionsResponse]],
+    ) -> _abc.Awaitable[_member_pb2.ListSessionsResponse]:
+        """ListSessions tells where a member is logged in: oneself, or anyone to an
+        administrator. Those that were renewed last come first; there are 100 at most,
+        for a new one ends the one that was not renewed for the longest time.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
+        """
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _member_pb2.EndSessionRequest,
+        context: _aio.ServicerContext[_member_pb2.EndSessionRequest, _abc.Awaitable[_member_pb2.EndSessionResponse]],
+    ) -> _abc.Awaitable[_member_pb2.EndSessionResponse]:
+        """EndSession ends one session of a member; its access token stops at once.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member, or it has no such session.
+        """
+
+    @_abc_1.abstractmethod
+    def EndAllSessions(
+        self,
+        request: _member_pb2.EndAllSessionsRequest,
+        context: _aio.ServicerContext[_member_pb2.EndAllSessionsRequest, _abc.Awaitable[_member_pb2.EndAllSessionsResponse]],
+    ) -> _abc.Awaitable[_member_pb2.EndAllSessionsResponse]:
+        """EndAllSessions ends all sessions of a member, that of the caller too unless
+        it is to be kept.
+
+        PERMISSION_DENIED: it is somebody else.
+        NOT_FOUND: there is no such member.
         """
 
     @_abc_1.abstractmethod

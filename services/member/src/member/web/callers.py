@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from member.callers import Caller, bearer_token
+from member.callers import Caller, bearer_token, shown
 from member.proxies import Networks, Proxies
 
 
@@ -13,6 +13,7 @@ def caller_of(request: Request) -> Caller:
     return Caller(
         address=request.client.host if request.client else "",
         access_token=bearer_token(request.headers.get("Authorization", "")),
+        user_agent=shown(request.headers.get("User-Agent", "")),
     )
 
 

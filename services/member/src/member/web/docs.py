@@ -24,7 +24,7 @@ Errors are problem details (RFC 9457). `code` is the status code that the gRPC f
 """
 _TAGS = [
     {"name": "members", "description": "What members do with their accounts."},
-    {"name": "sessions", "description": "Log in, go on, log out."},
+    {"name": "sessions", "description": "Log in, go on, see where one is logged in, log out."},
     {"name": "verification", "description": "Prove that an address is one's own."},
 ]
 

@@ -48,6 +48,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "value_error": "must not contain half of a surrogate pair",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "is too big a number",
+    "bool_parsing": "must be true or false",
 }
 _FIELD_CHARACTERS = 64
 

@@ -70,6 +70,9 @@ Whoever: TypeAlias = Annotated[Caller, Depends(caller_of)]
 Membername: TypeAlias = Annotated[str, Path(description="Whom it is about.", examples=["alice"])]
 
 
+SessionId: TypeAlias = Annotated[str, Path(description="The `session_id` of ListSessions.")]
+
+
 class _Rest:
     """Turns requests into calls of the service, and what it returns into responses."""
 
@@ -149,6 +152,28 @@ class _Rest:
         """End the session of a refresh token. Answers alike if it had ended before."""
         await self._service.sessions.log_out(who, asked.refresh_token)
 
+    async def list_sessions(
+        self, who: Whoever, membername: Membername
+    ) -> schemas.ListSessionsResponse:
+        """Tell where a member is logged in: oneself, or anyone to an administrator."""
+        live = await self._service.live_sessions.list_all(who, membername)
+        return schemas.ListSessionsResponse(sessions=[schemas.LiveSession.of(one) for one in live])
+
+    async def end_session(
+        self, who: Whoever, membername: Membername, session_id: SessionId
+    ) -> None:
+        """End one session of a member; its access token stops at once."""
+        await self._service.live_sessions.end(who, membername, session_id)
+
+    async def end_all_sessions(
+        self,
+        who: Whoever,
+        membername: Membername,
+        asked: Annotated[schemas.EndAllSessionsRequest, Query()],
+    ) -> None:
+        """End all sessions of a member, that of the caller too unless it is to be kept."""
+        await self._service.live_sessions.end_all(who, membername, keep_current=asked.keep_current)
+
     async def verify_email(
         self, who: Whoever, asked: schemas.VerifyEmailRequest
     ) -> schemas.VerifyEmailResponse:
@@ -179,6 +204,7 @@ def router(service: MemberService) -> APIRouter:
     routes = APIRouter(prefix=_PREFIX, route_class=AnsweringRoute)
     _add_members(routes, rest)
     _add_sessions(routes, rest)
+    _add_live_sessions(routes, rest)
     _add_verifications(routes, rest)
     return routes
 
@@ -206,6 +232,17 @@ def _add_sessions(routes: APIRouter, rest: _Rest) -> None:
     routes.post("/members:logout", **_SILENT, **logout)(rest.logout_member)
 
 
+def _add_live_sessions(routes: APIRouter, rest: _Rest) -> None:
+    every, one = "/members/{membername}/sessions", "/members/{membername}/sessions/{session_id}"
+    shown, ended, all_ended = (
+        _guarded(rpc, 404, tag="sessions")
+        for rpc in ("ListSessions", "EndSession", "EndAllSessions")
+    )
+    routes.get(every, **shown)(rest.list_sessions)
+    routes.delete(one, **_SILENT, **ended)(rest.end_session)
+    routes.delete(every, **_SILENT, **all_ended)(rest.end_all_sessions)
+
+
 def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
     verify = docs.operation("VerifyEmail", "verification", 400, 404, 410, 413)
     resend = docs.operation("ResendVerifyEmail", "verification", 400, 413)
@@ -215,7 +252,7 @@ def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
     )
 
 
-def _guarded(rpc: str, *refusals: int) -> dict[str, Any]:
+def _guarded(rpc: str, *refusals: int, tag: str = "members") -> dict[str, Any]:
     """Return what describes a route that asks who calls."""
-    operation = docs.operation(rpc, "members", 401, 403, *refusals)
+    operation = docs.operation(rpc, tag, 401, 403, *refusals)
     return operation | {"dependencies": [_ACCESS_TOKEN]}

@@ -1,6 +1,7 @@
 """What travels over REST: the messages of the proto file, as JSON."""
 
 from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -110,6 +111,16 @@ class LogoutMemberRequest(_Request):
     refresh_token: RefreshToken
 
 
+class EndAllSessionsRequest(BaseModel):
+    """Which sessions end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep_current: bool = Field(
+        default=False, description="True: all but the session in which the call is made."
+    )
+
+
 class VerifyEmailRequest(_Request):
     """What a verification mail held."""
 
@@ -168,6 +179,41 @@ class Session(BaseModel):
         )
 
 
+class LiveSession(BaseModel):
+    """A session as its member sees it."""
+
+    session_id: UUID
+    created_at: AwareDatetime
+    renewed_at: AwareDatetime = Field(description="When it was renewed last, or began.")
+    expires_at: AwareDatetime = Field(description="When it ends unless it is renewed.")
+    ends_at: AwareDatetime = Field(description="When it ends, however often it is renewed.")
+    address: str = Field(
+        description="IP address it was begun from; empty if it is not known.",
+        examples=["203.0.113.7"],
+    )
+    user_agent: str = Field(
+        description="What the program called itself that began it: up to 200 characters that "
+        "anybody may have chosen. Empty if it did not say.",
+        examples=["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"],
+    )
+    current: bool = Field(description="Whether the call was made in this session.")
+
+    @classmethod
+    def of(cls, live: sessions.LiveSession) -> "LiveSession":
+        """Return *live* as it travels."""
+        session = live.session
+        return cls(
+            session_id=session.id,
+            created_at=session.created_at,
+            renewed_at=session.renewed_at,
+            expires_at=session.expires_at,
+            ends_at=live.ends_at,
+            address=session.address,
+            user_agent=session.user_agent,
+            current=live.is_current,
+        )
+
+
 class MemberResponse(BaseModel):
     """A member."""
 
@@ -192,6 +238,12 @@ class RenewAccessTokenResponse(BaseModel):
     """A session that goes on."""
 
     session: Session
+
+
+class ListSessionsResponse(BaseModel):
+    """Where a member is logged in; the session that was renewed last comes first."""
+
+    sessions: list[LiveSession]
 
 
 class VerifyEmailResponse(BaseModel):
