@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -285,6 +286,51 @@ async def test_who_connects_to_grpc_and_says_nothing_is_cut_off(grpc_address: st
     async with connected((host, int(port))) as silent:
         await silent.reader.read()
         assert silent.reader.at_eof()
+
+
+def unfinished(channel: aio.Channel, method: str) -> Any:  # noqa: ANN401 - typed only in part
+    """Return a call whose request is not sent yet."""
+    return channel.stream_unary(method)()  # pyright: ignore[reportUnknownVariableType]
+
+
+METHODS = pytest.mark.parametrize(
+    "method",
+    [
+        "/member.v1.MemberService/GetMember",
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+    ],
+)
+
+
+@METHODS
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_request_to_grpc_that_does_not_come_ends_its_call(
+    grpc_address: str, method: str
+) -> None:
+    async with aio.insecure_channel(grpc_address) as channel:
+        code = await code_of(unfinished(channel, method))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@METHODS
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_call_of_grpc_without_a_request_is_refused(grpc_address: str, method: str) -> None:
+    async with aio.insecure_channel(grpc_address) as channel:
+        call = unfinished(channel, method)
+        await call.done_writing()
+        assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@METHODS
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_request_to_grpc_that_is_no_message_is_refused(
+    grpc_address: str, method: str
+) -> None:
+    async with aio.insecure_channel(grpc_address) as channel:
+        call = unfinished(channel, method)
+        await call.write(b"\xff")
+        assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ class Bounds:
             ended count as well, so this is a few times what a client has under way.
         rpc_connections: Connections of gRPC.
         connections: Of HTTP, each with one request at a time.
-        sending: Time for the head of a request, and as much again for its body. At least a second.
+        sending: Time for the head of a request, and as much again for its body; for the request of
+            a call of gRPC. At least a second.
     """
 
     request_bytes: int = 16 * 1024

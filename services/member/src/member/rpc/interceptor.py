@@ -1,5 +1,6 @@
 """What every RPC goes through: an id for its log lines, and errors in the form callers expect."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar
@@ -22,7 +23,11 @@ from member.statuses import status_of
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MALFORMED = "the request is no valid message"
+_TOO_SLOW = "the request did not come in time"
 _TOO_MANY = "too many calls at once: try again in a moment"
+
+Call: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+"""What answers a call: with a message, or by writing some."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -32,7 +37,13 @@ if TYPE_CHECKING:  # generic for the type checker alone
 
 
 class RpcInterceptor(aio.ServerInterceptor):
-    """Wraps the handlers of one service; health and reflection answer for themselves."""
+    """Wraps the handlers of one service; health and reflection answer for themselves.
+
+    But no call waits for its request for longer than it may, of whatever service. gRPC itself
+    would wait as long as a client likes, and calls a handler only with the whole request. So calls
+    are answered by handlers of streams, which are the same on the wire: they begin with the call.
+    Reflection reads as many requests as a client sends; it is for development.
+    """
 
     def __init__(self, service_name: str, metrics: Metrics, bounds: Bounds) -> None:
         """Wrap the RPCs of the service with this full name, and count them in *metrics*.
@@ -51,20 +62,25 @@ class RpcInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "Found[Request, Response]":
         """Return the handler of the call, wrapped."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(self._prefix):
-            return handler
-        return grpc.unary_unary_rpc_method_handler(
-            measured(
-                self._bounded(_wrapped(handler.unary_unary, handler_call_details.method)),
-                handler_call_details.method.removeprefix(self._prefix),
-                self._metrics.rpcs,
-            ),
-            request_deserializer=_lenient(handler.request_deserializer),
-            response_serializer=handler.response_serializer,
+        found: Any = await continuation(handler_call_details)
+        if found is None or found.request_streaming:
+            return found
+        method = handler_call_details.method
+        call = found.unary_unary or found.unary_stream
+        call = self._measured(call, method) if method.startswith(self._prefix) else _checked(call)
+        streaming = grpc.stream_stream_rpc_method_handler
+        handler = streaming if found.response_streaming else grpc.stream_unary_rpc_method_handler
+        return handler(
+            _punctual(call, self._bounds.sending.total_seconds()),
+            request_deserializer=_lenient(found.request_deserializer),
+            response_serializer=found.response_serializer,
         )
 
-    def _bounded(self, handler: Callable[[Any, Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as below
+    def _measured(self, call: Call, method: str) -> Call:
+        name, rpcs = method.removeprefix(self._prefix), self._metrics.rpcs
+        return measured(self._bounded(_wrapped(call, method)), name, rpcs)
+
+    def _bounded(self, handler: Call) -> Call:
         async def handle(request: object, context: Context) -> object:
             if self._running >= self._bounds.calls_at_once:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MANY)
@@ -75,6 +91,33 @@ class RpcInterceptor(aio.ServerInterceptor):
                 self._running -= 1
 
         return handle
+
+
+def _punctual(call: Call, patience_s: float) -> Call:
+    """Return what gives *call* the request that comes within *patience_s* seconds."""
+
+    async def handle(_requests: object, context: Context) -> object:
+        try:
+            async with asyncio.timeout(patience_s):
+                request = await context.read()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_SLOW)
+        if request is aio.EOF:  # there is none, or it is too big, which gRPC has told by now
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
+        return await call(request, context)
+
+    return handle
+
+
+def _checked(call: Call) -> Call:
+    """Return *call*, but for requests that are none."""
+
+    async def handle(request: object, context: Context) -> object:
+        if isinstance(request, _Malformed):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
+        return await call(request, context)
+
+    return handle
 
 
 class _Malformed:
@@ -93,7 +136,7 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return read
 
 
-def _wrapped(handler: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:  # noqa: ANN401 - grpc's types know no async handler
+def _wrapped(handler: Call, method: str) -> Call:
     async def handle(request: object, context: Context) -> object:
         start = time.perf_counter()
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
