@@ -1,6 +1,7 @@
 """Workers are killed or told to end: every task is done all the same."""
 
 import os
+import resource
 import signal
 import time
 from collections import Counter
@@ -68,6 +69,23 @@ async def test_the_tasks_of_a_killed_child_run_again_before_their_leases_are_ove
         os.kill(victim, signal.SIGKILL)
         await wait_until(lambda: set(recording.ids("ended")) == lost)
     assert lost < set(ids)
+
+
+async def test_a_child_that_cannot_be_started_is_started_later(
+    client: Client, recording: Recording
+) -> None:
+    await enqueue(client, "hang once", 6)
+    environ = {**recording.environ, "RECORDING_LEASE_S": "300"}
+    async with worker(APP, "-p", "2", "-c", "3", environ=environ) as supervisor:
+        await wait_until(lambda: len(recording.notes("began")) == 6)
+        victim = recording.notes("began")[0].pid
+        lost = {note.task_id for note in recording.notes("began") if note.pid == victim}
+        files, limits = resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor.pid, files, (3, limits[1]))
+        os.kill(victim, signal.SIGKILL)
+        await supervisor.says("no worker could be started")
+        resource.prlimit(supervisor.pid, files, limits)
+        await wait_until(lambda: set(recording.ids("ended")) == lost)
 
 
 async def test_a_task_that_kills_its_workers_is_given_up_alone(

@@ -138,7 +138,7 @@ class _Supervisor:
         while not self._stopping.is_set():
             started = time.monotonic()
             self._changed.clear()
-            code = await child.run()
+            code = await self._run(child)
             if child.reloading or self._stopping.is_set():
                 continue
             if self._reload and code > 0:
@@ -155,6 +155,14 @@ class _Supervisor:
                 await self._first(asyncio.sleep(wait_s))
                 wait_s = longer(wait_s)
         child.over = True
+
+    async def _run(self, child: "_Child") -> int:
+        """Run *child* once and return its exit code."""
+        try:
+            return await child.run()
+        except OSError as error:  # for now there are no more processes, files or memory to be had
+            log.error("no worker could be started: %s", error)  # noqa: TRY400 - it is not ours
+            return Exit.FAILED
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
@@ -229,11 +237,15 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> int:
-        """Start a process and return its exit code, negative for a signal."""
-        dead, self.server_id = self.server_id, str(uuid.uuid4())
+        """Start a process and return its exit code, negative for a signal.
+
+        Raises:
+            OSError: If none can be started.
+        """
         self.reloading = False
         self._process = None
-        own = {CHILD: "1", SERVER_ID: self.server_id, DEAD_SERVER: dead, SOCKET: str(self.file)}
+        new, dead = str(uuid.uuid4()), self.server_id
+        own = {CHILD: "1", SERVER_ID: new, DEAD_SERVER: dead, SOCKET: str(self.file)}
         if self._numbers is not None:
             own[NUMBERS] = str(self._numbers)
         self._process = process = await asyncio.create_subprocess_exec(
@@ -245,6 +257,7 @@ class _Child:
             env=os.environ | own,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on
         )
+        self.server_id = new
         if self._ending or self.reloading:  # told while the process was being made
             self._tell(self._patience_s)
         else:
