@@ -10,9 +10,11 @@ import pytest
 import redis
 
 from tests.differential import operations as ops
+from tests.differential.comparison import Case
 from tests.differential.operations import Choices, Operation, Outcome
 from tests.differential.pair import Pair, UnlikeError
 from tests.differential.sides import Answer, Side
+from tests.differential.snapshot import Instant, Snapshot
 
 HOUR_S = 3600
 LOCK = "asynq:{a}:unique:t:9dd4e461268c8034f5c8564e155c67a6"
@@ -227,3 +229,19 @@ async def test_another_answer_is_seen(pair: Pair, answer: Answer) -> None:
     pair.python = Lying(pair.python, answer)
     with pytest.raises(UnlikeError):
         await pair.step(an_enqueue())
+
+
+@pytest.mark.parametrize(("python_at", "alike"), [(100.99, True), (101.1, True), (101.2, False)])
+def test_what_go_cuts_off_an_instant_is_no_difference(python_at: float, *, alike: bool) -> None:
+    none = Snapshot({})
+    case = Case(
+        operation=TWO[0],
+        before=none,
+        go=none,
+        python=none,
+        go_answer=Answer(),
+        python_answer=Answer(),
+        started_s=10.0,
+        window_s=0.1,
+    )
+    assert case.alike(Instant(100, whole=True), Instant(python_at, whole=False)) is alike
