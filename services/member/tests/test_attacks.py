@@ -3,7 +3,7 @@
 import asyncio
 import time
 import unicodedata
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
@@ -16,6 +16,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from member import store
+from member.callers import Caller
 from member.errors import (
     AlreadyExistsError,
     DistributeError,
@@ -27,7 +28,7 @@ from member.errors import (
 from member.mailer import Mailer
 from member.members import SignUp
 from member.passwords import HashCost, Passwords
-from member.service import MemberService
+from member.service import Foundation, MemberService, member_service
 from member.service.verifications import RESEND_TAKES
 from member.store.database import Database
 from services.member.tests.doubles import (
@@ -35,6 +36,7 @@ from services.member.tests.doubles import (
     ANYBODY,
     BOB,
     RULES,
+    UNLIMITED,
     FakeClock,
     MailFolder,
     TaskList,
@@ -42,6 +44,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
+from tests.waiting import wait_until
 
 # What differs between databases is tested where it differs.
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
@@ -310,6 +313,34 @@ async def test_marks_that_take_long_to_put_in_order_are_not_put_in_order(
     with pytest.raises(InvalidInputError):
         await service.sign_up.create_member(ANYBODY, sign_up)
     assert max(longest) < 1000  # 28,001 would take seconds
+
+
+@pytest.fixture
+async def flooded(db: Database, tasks: TaskList, clock: FakeClock) -> AsyncGenerator[MemberService]:
+    """A service with Alice, and with more to hash for a dozen addresses than can wait."""
+    slow = Passwords(HashCost(time=1, memory_kib=8192, threads=1))
+    foundation = Foundation(
+        database=db, passwords=slow, distributor=tasks, limits=UNLIMITED, clock=clock
+    )
+    service = member_service(foundation, RULES)
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    callers = [Caller(address=f"198.51.100.{number}") for number in range(12)] * 10
+    calls = (service.sessions.log_in(caller, "nobody", "a password") for caller in callers)
+    flood = asyncio.gather(*calls, return_exceptions=True)
+    await wait_until(lambda: slow.waiting >= 32)
+    yield service
+    assert {type(outcome) for outcome in await flood} == {WrongPasswordError, LimitedError}
+    slow.close()
+
+
+@one_database
+async def test_a_dozen_addresses_keep_nobody_from_logging_in(flooded: MemberService) -> None:
+    assert await as_member(flooded, ALICE)
+
+
+@one_database
+async def test_a_dozen_addresses_keep_nobody_from_signing_up(flooded: MemberService) -> None:
+    assert await flooded.sign_up.create_member(ANYBODY, BOB)
 
 
 async def test_more_hashes_than_can_wait_are_told_to_come_back() -> None:

@@ -21,6 +21,7 @@ from member.rpc.server import GrpcServer
 from member.service import MemberService
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
+from member.web.html import HEADERS
 from member.web.server import HttpServer, listen
 
 BOUNDS = Bounds(
@@ -112,6 +113,11 @@ async def test_a_body_within_the_bound_arrives_whole_though_in_pieces(wire: Wire
 async def test_a_body_that_is_announced_too_big_is_refused_before_it_comes(wire: Wire) -> None:
     head = await wire.ask("POST /", "Content-Length: 1001\r\nExpect: 100-continue\r\n")
     assert head.startswith("HTTP/1.1 413")
+
+
+async def test_what_is_refused_before_it_is_read_has_the_headers_of_all_answers(wire: Wire) -> None:
+    head = (await wire.ask("POST /", "Content-Length: 1001\r\n")).lower()
+    assert [name for name in HEADERS if f"\r\n{name.lower()}: " not in head] == []
 
 
 async def test_a_body_that_turns_out_too_big_is_refused(wire: Wire) -> None:

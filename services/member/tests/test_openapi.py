@@ -86,6 +86,12 @@ async def test_the_page_that_shows_the_schema_needs_nothing_from_elsewhere(
     assert script.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/docs/assets", "/docs/assets/", "/docs/assets/../"])
+async def test_no_folder_is_listed(service: MemberService, path: str) -> None:
+    async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
+        assert (await client.get(path)).status_code == 404
+
+
 async def test_every_answer_is_one_that_the_schema_tells_of(
     service: MemberService, headers: dict[str, str]
 ) -> None:

@@ -135,6 +135,11 @@ async def test_what_is_allowed_is_told_with_what_is_not(site: str) -> None:
     assert set(page.headers["Allow"].split(", ")) == {"GET", "HEAD"}
 
 
+async def test_trace_is_not_answered(site: str) -> None:
+    pages = [await browse(f"{site}{path}", "TRACE") for path in ("/verify-email", "/v1/members")]
+    assert [page.status for page in pages] == [405, 405]
+
+
 async def test_a_broken_database_is_told_to_the_log_and_not_to_the_reader(
     link: str, db: Database
 ) -> None:

@@ -22,6 +22,7 @@ from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store.database import Database
+from member.turns import Turns
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -193,8 +194,11 @@ async def test_a_sign_up_that_is_tried_again_is_no_way_to_guess(service: MemberS
 async def test_a_password_that_nobody_had_time_to_look_at_is_no_guess(
     service: MemberService, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def refuse(*_: object) -> None:
+        raise LimitedError(timedelta(seconds=1))
+
     with monkeypatch.context() as busy:
-        busy.setattr("member.passwords._WAITING", 0)
+        busy.setattr(Turns, "take", refuse)
         tries = (log_in(service, NEW_PLACE) for _ in range(20))
         assert await endings(tries) == [LimitedError] * 20
     await log_in(service, NEW_PLACE)

@@ -122,7 +122,8 @@ class Members:
         found = await self.checks.from_inside(caller, membername, current)
         if found is None:
             raise CurrentPasswordError
-        await self._replace_password(viewer, found.password_hash, await self.passwords.hash(new))
+        new_hash = await self.passwords.hash(new, caller.address)
+        await self._replace_password(viewer, found.password_hash, new_hash)
 
     async def _replace_password(self, viewer: Viewer, old: str, new: str) -> None:
         async with self.database.writing() as session:

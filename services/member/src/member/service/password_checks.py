@@ -69,7 +69,9 @@ class PasswordChecks:
         taken = await self.limits.guess(by, caller.address, membername)
         try:
             fits = await self.passwords.fits(
-                normalized_password(password), found and found.password_hash
+                normalized_password(password),
+                found and found.password_hash,
+                address=caller.address,
             )
         except LimitedError:
             await self.limits.was_no_guess(taken)

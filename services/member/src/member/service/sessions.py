@@ -85,7 +85,8 @@ class Sessions:
         """Store a session, or nothing if the password has changed since it was checked."""
         member, old = found.member, found.password_hash
         # Made at the cost that is set now; only here is the password known.
-        new = await self.passwords.hash(password) if self.passwords.is_outdated(old) else old
+        outdated = self.passwords.is_outdated(old)
+        new = await self.passwords.hash(password, caller.address) if outdated else old
         session = self._begun(caller, member)
         async with self.database.writing() as transaction:
             if not await store.members.replace_password_hash(

@@ -58,14 +58,14 @@ class SignUps:
             if first := await self._first(request_id):
                 return await self._again(caller, first, new)
             try:
-                return await self._create(new, request_id)
+                return await self._create(caller, new, request_id)
             except AlreadyExistsError:
                 if first := await self._first(request_id):  # its twin was quicker
                     return await self._again(caller, first, new)
                 raise
 
-    async def _create(self, new: NewMember, request_id: str) -> Member:
-        password_hash = await self.passwords.hash(new.password)
+    async def _create(self, caller: Caller, new: NewMember, request_id: str) -> Member:
+        password_hash = await self.passwords.hash(new.password, caller.address)
         member = _member(new, uuid4(), self.clock())
         async with self.database.writing() as session:
             await store.members.insert(session, member, password_hash=password_hash)

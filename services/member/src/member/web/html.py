@@ -1,4 +1,4 @@
-"""HTML from templates, and the headers that keep it to its reader."""
+"""HTML from templates, and the headers that keep every answer to its reader."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -8,6 +8,8 @@ from http import HTTPStatus
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _TEMPLATES = Environment(
     loader=PackageLoader("member.web"),
@@ -30,6 +32,26 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
+
+
+class Shielded:
+    """Gives every answer the headers that keep it to its reader, unless it has its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Shield the answers of *app*."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def answering(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, answering)
 
 
 def page(

@@ -22,7 +22,7 @@ from member.service import MemberService
 from member.statuses import status_of
 from member.web import problems, rest
 from member.web.callers import caller_of
-from member.web.html import HEADERS, page
+from member.web.html import page
 from member.web.inbox import inbox
 from member.web.texts import TEXTS
 
@@ -99,13 +99,10 @@ async def _invalid(request: Request, _error: Exception) -> Response:
 
 async def _guarded(request: Request, call_next: Next) -> Response:
     try:
-        response = await call_next(request)
+        return await call_next(request)
     except Exception:  # the last line before the reader, who must not see it
         log.exception("page failed", path=request.url.path)
-        response = _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+        return _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _failure(

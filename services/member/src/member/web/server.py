@@ -18,6 +18,7 @@ from member.proxies import Networks
 from member.tls import Certificate
 from member.web.bounds import Bounded
 from member.web.callers import BehindProxies
+from member.web.html import Shielded
 from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
 
@@ -46,7 +47,7 @@ class HttpServer:
         """
         self._listener = listener
         self._grace = grace
-        self._app = Bounded(BehindProxies(app, trusted_proxies), bounds)
+        self._app = Shielded(Bounded(BehindProxies(app, trusted_proxies), bounds))
         self._certificate = certificate
         self._bounds = bounds
         self._headers = [_STRICT] if certificate or always_tls else []
