@@ -28,6 +28,7 @@ def test_a_line_for_machines_is_json(capsys: pytest.CaptureFixture[str]) -> None
     structlog.get_logger("member").info("enqueued task", queue="critical", max_retry=10)
     line = json.loads(capsys.readouterr().err)
     assert {"event": "enqueued task", "queue": "critical", "max_retry": 10}.items() <= line.items()
+    assert line["timestamp"].endswith("Z")
 
 
 def test_the_service_tells_more_when_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:

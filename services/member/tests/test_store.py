@@ -82,6 +82,11 @@ async def test_nobody_but_its_owner_reads_the_file_of_sqlite(
     assert modes == dict.fromkeys(("member.db", "member.db-shm", "member.db-wal"), 0o600)
 
 
+async def test_a_new_database_has_no_members(db: Database) -> None:
+    async with db.reading() as session:
+        assert await store.members.after(session, "", limit=1) == []
+
+
 async def test_a_member_comes_back_as_it_was_stored(db: Database) -> None:
     await insert(db, ALICE)
     async with db.reading() as session:
