@@ -17,6 +17,7 @@ def example(*, elsewhere: bool = False) -> dict[str, str]:
     text = EXAMPLE.read_text()
     if elsewhere:
         text = re.sub(r"^# ([A-Z_]+=)", r"\1", text, flags=re.MULTILINE)
+        text = text.replace(":password@", f":{token_hex(8)}@")
     with_secrets = re.sub(
         r"^([A-Z_]+)=$", lambda m: f"{m[1]}={token_hex(32)}", text, flags=re.MULTILINE
     )

@@ -149,6 +149,21 @@ def test_a_key_that_was_not_drawn_is_refused_in_production(
     assert problem.startswith("TOKEN_SYMMETRIC_KEY could be guessed")
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DB_SOURCE", "postgresql://member:password@db.example.com/member"),
+        ("REDIS_ADDRESS", "rediss://:Password@redis.example.com:6380"),
+        ("REDIS_ADDRESS", "redis-cluster://user:secret@redis1:7000,redis2:7000"),
+    ],
+)
+def test_a_password_of_an_example_is_refused_in_production(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, **{name: address})
+    assert problem == f"{name} has a password that everybody tries first"
+
+
 @pytest.mark.parametrize("size", [16, 32])
 def test_a_key_that_was_drawn_is_taken(size: int) -> None:
     drawn = [secrets.token_hex(size) for _ in range(100)]

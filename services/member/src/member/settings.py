@@ -7,6 +7,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
@@ -22,7 +23,7 @@ from member.passwords import HashCost
 from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, FACES, Role, read_roles
 from member.store.database import url_of
-from member.strength import is_guessable
+from member.strength import is_guessable, is_tried_first
 from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
@@ -265,11 +266,17 @@ class Settings(BaseSettings):
             return [f"{'TLS_KEY_FILE' if error.of_key else 'TLS_CERT_FILE'}: {error}"]
         return []
 
-    def _guessable(self) -> list[str]:
+    def _guessable(self) -> Iterator[str]:
         key = self.token_symmetric_key.get_secret_value()
-        if len(key) < _KEY_CHARACTERS or not is_guessable(key):
-            return []
-        return ["TOKEN_SYMMETRIC_KEY could be guessed: take what openssl rand -hex 32 prints"]
+        if len(key) >= _KEY_CHARACTERS and is_guessable(key):
+            yield "TOKEN_SYMMETRIC_KEY could be guessed: take what openssl rand -hex 32 prints"
+        passwords = {
+            "DB_SOURCE": url_of(self.db_source.get_secret_value()).password,
+            "REDIS_ADDRESS": urlsplit(self.redis_address.get_secret_value()).password,
+        }
+        for name, password in passwords.items():
+            if is_tried_first(str(password or "")):
+                yield f"{name} has a password that everybody tries first"
 
     def _shown(self) -> Iterator[str]:
         if self.smtp_security == "none" and self.email_sender_password.get_secret_value():

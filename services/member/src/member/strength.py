@@ -7,6 +7,15 @@ _LEAST = 8
 # In what documentation shows, and in what people type until they know better.
 _WORDS = ("change", "development", "example", "password", "secret")
 
+_TRIED_FIRST = frozenset(
+    {"admin", "changeme", "example", "member", "password", "postgres", "redis", "root", "secret"}
+)
+
+
+def is_tried_first(password: str) -> bool:
+    """Tell whether *password* is that of an example, or one that servers come with."""
+    return password.lower() in _TRIED_FIRST
+
 
 def is_guessable(secret: str) -> bool:
     """Tell whether *secret*, of 32 characters or more, was not drawn at random.

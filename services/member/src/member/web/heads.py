@@ -9,17 +9,8 @@ Source:
 import re
 
 _END = re.compile(rb"\n\r?\n")
-_AMBIGUOUS = re.compile(
-    rb"""
-    (?<!\r)\n                                    # a line that ends without CR
-    | \r(?!\n)                                   # a CR that ends no line
-    | \r\n[ \t]                                  # a line that goes on in the next
-    | \r\ncontent-length[ \t]*:[^\r]*,           # a list of lengths
-    | \A[^\r]*HTTP/1\.0(?=\r\n)(?s:.*)\r\ntransfer-encoding[ \t]*:
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_FRAMING = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_LENGTH, _CODING = b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
+_OLD = b" http/1.0"
 
 
 def is_ambiguous(received: bytes) -> bool:
@@ -29,5 +20,22 @@ def is_ambiguous(received: bytes) -> bool:
     """
     if not (end := _END.search(received)):
         return False
-    head = received[: end.end()]
-    return bool(_AMBIGUOUS.search(head)) or len(_FRAMING.findall(head)) > 1
+    head = received[: end.end()].lower()
+    return _has_odd_lines(head) or _has_odd_framing(head)
+
+
+def _has_odd_lines(head: bytes) -> bool:
+    """Tell whether a line ends in CR or LF alone, or goes on in the next."""
+    lines = head.count(b"\r\n")
+    odd = head.count(b"\n") != lines or head.count(b"\r") != lines
+    return odd or b"\r\n " in head or b"\r\n\t" in head
+
+
+def _has_odd_framing(head: bytes) -> bool:
+    """Tell whether the end of the body is told twice, or in a way that is older than the other."""
+    lengths, codings = head.count(_LENGTH), head.count(_CODING)
+    if lengths + codings > 1:
+        return True
+    if codings:
+        return head.partition(b"\r\n")[0].endswith(_OLD)
+    return b"," in head.partition(_LENGTH)[2].partition(b"\r\n")[0]
