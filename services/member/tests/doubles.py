@@ -13,7 +13,7 @@ from member.limits.memory import MemoryLimiter
 from member.members import SignUp
 from member.service import MemberService, Rules
 from member.worker.distributor import DistributeOptions
-from member.worker.tasks import PayloadSendVerifyEmail
+from member.worker.tasks import PayloadSendNotice, PayloadSendVerifyEmail
 
 _LINK = re.compile(r"(https?://\S+)/verify-email\?token=(\S+)")
 
@@ -56,6 +56,7 @@ class TaskList:
 
     def __init__(self) -> None:
         self.tasks: list[tuple[PayloadSendVerifyEmail, DistributeOptions]] = []
+        self.notices: list[PayloadSendNotice] = []
         self.error: Exception | None = None
         self.reached = asyncio.Event()
         self.gate = asyncio.Event()
@@ -70,6 +71,13 @@ class TaskList:
         if self.error:
             raise self.error
         self.tasks.append((payload, options))
+
+    async def distribute_task_send_notice(
+        self, payload: PayloadSendNotice, **_options: Unpack[DistributeOptions]
+    ) -> None:
+        if self.error:
+            raise self.error
+        self.notices.append(payload)
 
     async def _pass_gate(self) -> None:
         try:

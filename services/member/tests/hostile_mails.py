@@ -42,7 +42,7 @@ def mails() -> list[EmailMessage]:
     return [
         LETTERS.written(
             Letter(
-                verification_id=UUID(int=7),
+                letter_id=UUID(int=7),
                 written_at=datetime(2026, 1, 1, tzinfo=UTC),
                 membername="alice",
                 full_name=name,

@@ -339,10 +339,15 @@ async def test_a_guessed_link_is_recorded(
 async def test_a_change_names_its_fields_and_not_their_values(
     service: MemberService, face: Call, world: World, trail: Trail
 ) -> None:
-    fields = {"membername": "alice", "full_name": "Alicia", "email": "new@example.com"}
+    fields = {
+        "membername": "alice",
+        "full_name": "Alicia",
+        "email": "new@example.com",
+        "current_password": ALICE.password,
+    }
     assert await face("UpdateMember", fields, world.alice.access_token)
     (record,) = trail.records
-    assert record["changed"] == ["full_name", "email"]
+    assert record["changed"] == ["full_name", "pending_email"]
     assert "Alicia" not in repr(record)
     assert "new@example.com" not in repr(record)
 

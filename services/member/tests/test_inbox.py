@@ -37,7 +37,7 @@ def db_source(tmp_path: Path) -> str:
 def letter(locale: Locale) -> EmailMessage:
     return LETTERS.written(
         Letter(
-            verification_id=UUID(int=len(locale)),
+            letter_id=UUID(int=len(locale)),
             written_at=datetime(2026, 1, 1, tzinfo=UTC),
             membername="alice",
             full_name="Alice",

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 OUR_PATHS = [path for path in sys.path if not path.startswith(sys.base_prefix)]
 INBOX = "http://127.0.0.1:8080/dev/inbox"
 LETTER = Letter(
-    verification_id=UUID(int=7),
+    letter_id=UUID(int=7),
     written_at=datetime(2026, 1, 1, tzinfo=UTC),
     membername="alice",
     full_name="Alice <script>alert(1)</script>",

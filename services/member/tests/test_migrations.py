@@ -72,7 +72,7 @@ async def rows(engine: AsyncEngine) -> list[tuple[str, int]]:
 async def test_who_was_a_member_before_there_were_roles_is_an_ordinary_one(
     old: AsyncEngine,
 ) -> None:
-    await upgrade(old, "0003")
+    await upgrade(old, "head")
     async with Database(old, old).reading() as session:
         member = await store.members.by_name(session, "alice")
     assert member is not None
@@ -133,3 +133,16 @@ async def test_the_step_back_keeps_sessions(old: AsyncEngine) -> None:
 async def test_all_steps_back_leave_nothing(db: Database) -> None:
     await downgrade(db.engine, "base")
     assert await tables_of(db.engine) == {"alembic_version"}
+
+
+async def test_the_step_back_from_addresses_that_wait_keeps_those_that_are_verified(
+    old: AsyncEngine,
+) -> None:
+    await upgrade(old, "head")
+    async with old.begin() as connection:
+        await connection.execute(text("UPDATE members SET pending_email = 'c@d.de'"))
+    await downgrade(old, "0005")
+    assert "notices" not in await tables_of(old)
+    assert "pending_email" not in await members_columns(old)
+    await upgrade(old, "head")
+    assert await rows(old) == [("alice", 2)]

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from member import store
 from member.service import MemberService
 from member.store import availability
 from member.store.database import Database
+from member.store.tables import MemberRow
 from member.tokens import TOKEN_CHARACTERS
 from member.web.pages import pages
 from member.web.texts import TEXTS
@@ -61,6 +66,25 @@ async def test_an_expired_link_is_gone(link: str, clock: FakeClock, method: str)
 async def test_a_link_that_nobody_was_sent_is_not_found(site: str, method: str, query: str) -> None:
     page = await browse(f"{site}/verify-email{query}", method)
     assert (page.status, page.scene) == (404, "LinkUnknownError")
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [("en", "This address belongs to another account"), ("zh-TW", "這個地址屬於另一個帳號")],
+)
+async def test_who_verifies_an_address_too_late_is_told_so(
+    link: str, db: Database, language: str, title: str
+) -> None:
+    async with db.writing() as session:
+        alice = await store.members.by_name(session, "alice")
+        assert alice is not None
+        # Between the mail and the click the address goes to somebody else.
+        await session.execute(update(MemberRow).values(email="old@example.com"))
+        bob = replace(alice, id=UUID(int=2), membername="bob", email_verified_at=alice.created_at)
+        await store.members.insert(session, bob, password_hash="#")
+    page = await browse(link, "POST", language=language)
+    assert (page.status, page.scene) == (409, "AlreadyExistsError")
+    assert title in page.text
 
 
 @pytest.mark.parametrize("language", ["zh-TW,zh;q=0.9,en;q=0.8", "fr, zh-TW;q=0.8"])

@@ -40,6 +40,7 @@ MEMBER = {
     "created_at": "2026-01-01T00:00:00Z",
     "locale": "en",
     "role": "member",
+    "pending_email": None,
 }
 
 
@@ -198,6 +199,15 @@ async def test_what_is_no_page_is_refused(admin: httpx.AsyncClient, query: str) 
 async def test_a_member_changes_what_is_set(alice: httpx.AsyncClient) -> None:
     response = await alice.patch("/v1/members/alice", json={"full_name": "Alice", "locale": None})
     assert response.json() == {"member": MEMBER | {"full_name": "Alice"}}
+
+
+async def test_another_address_waits_until_it_is_verified(alice: httpx.AsyncClient) -> None:
+    change = {"email": "new@example.com"}
+    refused = await alice.patch("/v1/members/alice", json=change)
+    change["current_password"] = ALICE.password
+    response = await alice.patch("/v1/members/alice", json=change)
+    assert violations_of(refused) == {"current_password": "is wrong"}
+    assert response.json() == {"member": MEMBER | {"pending_email": "new@example.com"}}
 
 
 async def test_a_password_is_changed(alice: httpx.AsyncClient) -> None:

@@ -294,6 +294,17 @@ async def test_a_field_that_is_set_to_nothing_is_not_one_that_is_not_set(
     assert (await stub.UpdateMember(nothing, metadata=bearer(alice))).member.email
 
 
+async def test_another_address_waits_until_it_is_verified(
+    stub: MemberServiceStub, alice: pb.Session
+) -> None:
+    change = pb.UpdateMemberRequest(membername="alice", email="new@example.com")
+    error = await refusal(stub.UpdateMember(change, metadata=bearer(alice)))
+    assert error.details() == "current_password: is wrong"
+    change.current_password = ALICE.password
+    member = (await stub.UpdateMember(change, metadata=bearer(alice))).member
+    assert (member.email, member.pending_email) == ("alice@example.com", "new@example.com")
+
+
 async def test_an_administrator_lists_members_page_by_page(
     stub: MemberServiceStub, alice: pb.Session, admin: pb.Session
 ) -> None:

@@ -12,7 +12,7 @@ and hold no text that a stranger chose but for member names that can be some.
 import asyncio
 import os
 import pwd
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -125,6 +125,13 @@ def tell_actor(member: Member, session_id: UUID) -> None:
 def tell_member(member: Member) -> None:
     """Say whom the call is about."""
     tell(member=member.membername, member_id=str(member.id))
+
+
+def tell_purged(members: Iterable[Member]) -> None:
+    """Leave a record for each of *members* who was removed without asking."""
+    for member in members:
+        with recording("PurgeMember"):
+            tell_member(member)
 
 
 def tell_name(membername: str) -> None:

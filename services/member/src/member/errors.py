@@ -22,7 +22,7 @@
     │   ├── LinkExpiredError      it is too old
     │   ├── LinkReplacedError     a newer mail replaced it
     │   └── LinkLockedError       too many wrong tokens were tried against it
-    └── MailError                 a verification mail was not sent
+    └── MailError                 a mail was not sent
         ├── MailPointlessError    and never needs to be
         ├── MailRefusedError      and never will be
         └── MailDelayedError      but may be later
@@ -211,16 +211,16 @@ class LinkLockedError(LinkError):
 
 
 class MailError(MemberError):
-    """A verification mail was not sent."""
+    """A mail was not sent."""
 
 
 class MailPointlessError(MailError):
-    """There is nobody left to verify."""
+    """There is nobody left to write to."""
 
-    def __init__(self, membername: str, reason: str) -> None:
-        """Say the *reason*, and about whom."""
-        super().__init__(f"no mail for member {membername}: {reason}")
-        self.membername = membername
+    def __init__(self, whom: str, reason: str) -> None:
+        """Say the *reason*, and for whom or what the mail was, such as ``member alice``."""
+        super().__init__(f"no mail for {whom}: {reason}")
+        self.whom = whom
         self.reason = reason
 
 

@@ -1,6 +1,6 @@
 """Who a member is, from the request to the stored record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -23,11 +23,16 @@ class SignUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a member typed who wants to change something; None stays as it is."""
+    """What a member typed who wants to change something; None stays as it is.
+
+    Attributes:
+        current_password: What another address asks for.
+    """
 
     full_name: str | None = None
     email: str | None = None
     locale: str | None = None
+    current_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,8 @@ class Member:
 
     Attributes:
         email_verified_at: When the address was verified; None until then.
+        pending_email: The address that takes the place of the other one once it is verified, or
+            None. Others may wait for the same one.
     """
 
     id: UUID
@@ -57,11 +64,21 @@ class Member:
     created_at: datetime
     email_verified_at: datetime | None = None
     role: Role = "member"
+    pending_email: str | None = None
 
     @property
     def is_admin(self) -> bool:
         """Tell whether the member may look at others, and delete them."""
         return self.role == "admin"
+
+    @property
+    def email_to_verify(self) -> str | None:
+        """The address that a verification mail goes to; None if all are verified."""
+        return self.pending_email or (None if self.email_verified_at else self.email)
+
+    def seen_by_others(self) -> "Member":
+        """Return what anybody but the member may know."""
+        return replace(self, pending_email=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,7 @@ class Metrics:
         self.sign_ups = Outcomes("member_sign_ups", "Sign-ups", registry)
         self.verifications = Outcomes("member_verifications", "Links that were tried", registry)
         self.log_ins = Outcomes("member_log_ins", "Log-ins", registry)
-        self.mails = Outcomes("member_mails", "Verification mails", registry)
+        self.mails = Outcomes("member_mails", "Mails to members", registry)
 
     def watch(self, passwords: Passwords) -> None:
         """Tell at each scrape how many hashes wait for a thread."""

@@ -52,22 +52,22 @@ def validated(sign_up: SignUp) -> NewMember:
 
 
 def changed(member: Member, changes: Changes) -> Member:
-    """Return *member* with its *changes*; a new address is not verified.
+    """Return *member* with its *changes*; a new address waits until it is verified.
+
+    The present address takes the place of one that waits.
 
     Raises:
         InvalidInputError: If any field breaks its rule; it holds all that do.
     """
     full_name = _full_name(_either(changes.full_name, member.full_name))
-    email = _Field(member.email) if changes.email is None else _email(changes.email)
+    email = _email(_either(changes.email, member.pending_email or member.email))
     locale = _locale(_either(changes.locale, member.locale))
     _refuse(full_name=full_name, email=email, locale=locale)
-    same_email = email.value == member.email
     return replace(
         member,
         full_name=full_name.value,
-        email=email.value,
         locale=locales.nearest(locale.value),
-        email_verified_at=member.email_verified_at if same_email else None,
+        pending_email=None if email.value == member.email else email.value,
     )
 
 

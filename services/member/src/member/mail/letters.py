@@ -1,10 +1,12 @@
-"""Write verification mails, as text and HTML, in the member's language."""
+"""Write mails, as text and HTML, in the member's language."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from enum import StrEnum
 from uuid import UUID
 
 from email_validator import validate_email
@@ -13,29 +15,53 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from member import names
 from member.locales import Locale
 
-_SUBJECTS: dict[Locale, str] = {
-    "en": "Verify your e-mail address",
-    "zh-TW": "請驗證您的電子郵件地址",
+
+class Kind(StrEnum):
+    """Which mail it is; its templates are named so."""
+
+    VERIFY_EMAIL = "verify_email"
+    EMAIL_CHANGE = "email_change"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
+
+
+_SUBJECTS: Mapping[Kind, Mapping[Locale, str]] = {
+    Kind.VERIFY_EMAIL: {
+        "en": "Verify your e-mail address",
+        "zh-TW": "請驗證您的電子郵件地址",
+    },
+    Kind.EMAIL_CHANGE: {
+        "en": "Your e-mail address is about to change",
+        "zh-TW": "您的電子郵件地址即將變更",
+    },
+    Kind.PASSWORD_CHANGED: {
+        "en": "Your password was changed",
+        "zh-TW": "您的密碼已變更",
+    },
 }
+_ID_PREFIXES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify"}
+_PAGES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify-email"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What a verification mail has to say, and to whom.
+    """What a mail has to say, and to whom.
 
     Attributes:
+        letter_id: Makes the Message-ID.
         written_at: The mail's date; that of the first attempt to send it.
-        lifetime: How long the link verifies.
+        token: What the link in it ends with; empty where there is none.
+        lifetime: How long the link works.
     """
 
-    verification_id: UUID
+    kind: Kind = Kind.VERIFY_EMAIL
+    letter_id: UUID
     written_at: datetime
     membername: str
     full_name: str
     email: str
     locale: Locale
-    token: str
-    lifetime: timedelta
+    token: str = ""
+    lifetime: timedelta = timedelta()
 
 
 class Letters:
@@ -44,7 +70,7 @@ class Letters:
     def __init__(self, *, sender_name: str, sender_address: str, public_url: str) -> None:
         """Links start with *public_url*."""
         self._sender = Address(sender_name, addr_spec=_ascii(sender_address))
-        self._link = f"{public_url.rstrip('/')}/verify-email?token="
+        self._pages = public_url.rstrip("/")
         self._templates = Environment(
             loader=PackageLoader("member.mail"),
             autoescape=select_autoescape(["html"]),
@@ -55,24 +81,26 @@ class Letters:
     def written(self, letter: Letter) -> EmailMessage:
         """Return *letter* as a mail; the same letter gives the same mail."""
         mail = EmailMessage(policy=SMTP)
-        mail["Subject"] = _SUBJECTS[letter.locale]
+        mail["Subject"] = _SUBJECTS[letter.kind][letter.locale]
         mail["From"] = self._sender
         # Without the name: the parser of headers decodes what strangers write there.
         mail["To"] = Address(addr_spec=_ascii(letter.email))
         mail["Date"] = letter.written_at
-        mail["Message-ID"] = f"<verify.{letter.verification_id.hex}@{self._sender.domain}>"
+        prefix = _ID_PREFIXES.get(letter.kind, "notice")
+        mail["Message-ID"] = f"<{prefix}.{letter.letter_id.hex}@{self._sender.domain}>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(self._body(letter, "txt"))
         mail.add_alternative(self._body(letter, "html"), subtype="html")
-        mail.set_boundary(letter.verification_id.hex)
+        mail.set_boundary(letter.letter_id.hex)
         mail["Content-Language"] = letter.locale
         return mail
 
     def _body(self, letter: Letter, kind: str) -> str:
-        template = self._templates.get_template(f"verify_email.{letter.locale}.{kind}")
+        template = self._templates.get_template(f"{letter.kind}.{letter.locale}.{kind}")
         return template.render(
             name=_name_of(letter),
-            link=f"{self._link}{letter.token}",
+            membername=letter.membername,
+            link=f"{self._pages}/{_PAGES.get(letter.kind, '')}?token={letter.token}",
             minutes=int(letter.lifetime.total_seconds() // 60),
         )
 

@@ -54,6 +54,7 @@ class MemberServicer(MemberServiceServicer):
             full_name=request.full_name if request.HasField("full_name") else None,
             email=request.email if request.HasField("email") else None,
             locale=request.locale if request.HasField("locale") else None,
+            current_password=request.current_password,
         )
         member = await self._service.members.update(
             self._caller(context), request.membername, changes
@@ -171,6 +172,7 @@ def member_message(member: Member) -> pb.Member:
         created_at=_timestamp(member.created_at),
         locale=member.locale,
         role=pb.ROLE_ADMIN if member.is_admin else pb.ROLE_MEMBER,
+        pending_email=member.pending_email or "",
     )
 
 

@@ -9,6 +9,8 @@ from member.metrics import Metrics
 from member.passwords import Passwords
 from member.service.live_sessions import LiveSessions
 from member.service.members import Members
+from member.service.new_passwords import NewPasswords
+from member.service.notices import Notices
 from member.service.password_checks import PasswordChecks
 from member.service.sessions import Sessions
 from member.service.sign_up import SignUps
@@ -66,6 +68,7 @@ class Foundation:
 def member_service(on: Foundation, rules: Rules) -> MemberService:
     """Return the service, put together."""
     tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
+    notices = Notices(distributor=on.distributor, clock=on.clock)
     checks = PasswordChecks(database=on.database, passwords=on.passwords, limits=on.limits)
     sessions = Sessions(
         database=on.database,
@@ -86,6 +89,8 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         passwords=on.passwords,
         checks=checks,
         tasks=tasks,
+        notices=notices,
+        new_passwords=NewPasswords(notices=notices, clock=on.clock),
         limits=on.limits,
         clock=on.clock,
     )

@@ -17,6 +17,9 @@ _REPLACED_KEPT = timedelta(days=30)
 
 _PLACES_KEPT = timedelta(days=90)
 
+# Long after the last retry, in the archive too.
+_NOTICES_KEPT = timedelta(days=90)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
@@ -39,10 +42,9 @@ class Housekeeping:
             await store.sign_ups.forget(session, before=now - ANSWERED_FOR)
             await store.verifications.forget_replaced(session, before=now - _REPLACED_KEPT)
             await store.places.forget(session, before=now - _PLACES_KEPT)
+            await store.notices.forget(session, before=now - _NOTICES_KEPT)
             unverified = await store.members.delete_unverified(
                 session, before=now - self.unverified_lifetime
             )
-        for member in unverified:
-            with audit.recording("PurgeMember"):
-                audit.tell_member(member)
+        audit.tell_purged(unverified)
         log.info("purged what has expired", unverified_members=len(unverified))

@@ -4,11 +4,14 @@ import base64
 import binascii
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from member import audit, store
 from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
 from member.errors import (
+    AlreadyExistsError,
     CurrentPasswordError,
     InvalidInputError,
     MemberUnknownError,
@@ -16,8 +19,11 @@ from member.errors import (
     Violation,
 )
 from member.limits import Limits
-from member.members import Changes, Member, Page
+from member.members import Changes, Credentials, Member, Page
+from member.notices import Subject
 from member.passwords import Passwords
+from member.service.new_passwords import NewPasswords
+from member.service.notices import Notices
 from member.service.password_checks import PasswordChecks
 from member.service.sessions import Sessions, Viewer
 from member.service.verify_email_tasks import VerifyEmailTasks
@@ -36,6 +42,8 @@ class Members:
     passwords: Passwords
     checks: PasswordChecks
     tasks: VerifyEmailTasks
+    notices: Notices
+    new_passwords: NewPasswords
     limits: Limits
     clock: Clock = utc_now
 
@@ -49,7 +57,8 @@ class Members:
             MemberUnknownError: If there is no such member.
         """
         viewer = await self.sessions.viewer(caller)
-        return await self.seen_by(viewer, membername)
+        member = await self.seen_by(viewer, membername)
+        return member if member.id == viewer.member.id else member.seen_by_others()
 
     @audited("ListMembers", changes=False)
     async def list_page(self, caller: Caller, *, size: int = 0, token: str = "") -> Page:
@@ -71,26 +80,30 @@ class Members:
         limit, after = _page_size(size), page_position(token)
         async with self.database.reading() as session:
             found = await store.members.after(session, after, limit=limit + 1)
-        shown = tuple(found[:limit])
+        shown = tuple(member.seen_by_others() for member in found[:limit])
         more = len(found) > limit
         return Page(members=shown, next_token=_token_after(shown[-1]) if more else "")
 
     @audited("UpdateMember")
     async def update(self, caller: Caller, membername: str, changes: Changes) -> Member:
-        """Change the caller's own member; a new address is to be verified.
+        """Change the caller's own member; a new address takes effect once it is verified.
+
+        Until then the present one stays in use, and is told. Nobody's place is taken meanwhile.
 
         Raises:
             AccessTokenError: If the caller shows no good access token.
             PermissionDeniedError: If it is somebody else.
             InvalidInputError: If fields break their rules.
-            AlreadyExistsError: If the address is taken.
-            DistributeError: If the mail could not be queued.
-            LimitedError: If there were too many new addresses.
+            CurrentPasswordError: If there is a new address, and the password is wrong.
+            AlreadyExistsError: If the address is another member's.
+            DistributeError: If a mail could not be queued.
+            LimitedError: If there were too many new addresses, or too many wrong passwords.
             MemberUnknownError: If it was deleted just now.
         """
         viewer = await self._oneself(caller, membername)
-        if changes.email is not None:
-            await self.limits.resend(caller.address, changes.email)
+        email = changes.email and changed(viewer.member, changes).pending_email
+        if email:
+            await self._may_take(caller, membername, email, changes.current_password)
         async with self.database.writing() as session:
             present = await store.members.by_id(session, viewer.member.id, lock=True)
             if present is None:
@@ -98,16 +111,42 @@ class Members:
             member = changed(present, changes)
             audit.tell(changed=_changed_fields(present, member))
             await store.members.change(session, member)
-            if member.email != present.email:
-                await store.verifications.replace(session, member.id, at=self.clock())
-                await self.tasks.queue(member)
+            if email or member.pending_email != present.pending_email:
+                await self._verify_anew(session, present, member)
         return member
+
+    async def _may_take(
+        self, caller: Caller, membername: str, email: str, current_password: str
+    ) -> None:
+        await self.limits.create_member(caller.address, email)
+        await self.limits.resend(caller.address, email)
+        await self._prove(caller, membername, current_password)
+        async with self.database.reading() as session:
+            holder = await store.members.by_email(session, email)
+        if holder and holder.email_verified_at:  # of others, who verifies first has it
+            raise AlreadyExistsError(("email",))
+
+    async def _verify_anew(self, session: AsyncSession, before: Member, member: Member) -> None:
+        await store.verifications.replace(session, member.id, at=self.clock())
+        if member.email_to_verify:
+            await self.tasks.queue(member)
+        if member.pending_email not in {None, before.pending_email}:
+            await self.notices.tell(session, member, Subject.EMAIL_CHANGE)
+
+    async def _prove(self, caller: Caller, membername: str, password: str) -> Credentials:
+        """Return the credentials of the member, who is logged in and knows the password."""
+        found = await self.checks.from_inside(caller, membername, password)
+        if found is None:
+            raise CurrentPasswordError
+        return found
 
     @audited("ChangePassword")
     async def change_password(
         self, caller: Caller, membername: str, *, current: str, new: str
     ) -> None:
         """Set a new password and end the caller's other sessions.
+
+        A change of the address that was asked with the old one is taken back.
 
         Raises:
             AccessTokenError: If the caller shows no good access token.
@@ -119,9 +158,7 @@ class Members:
         viewer = await self._oneself(caller, membername)
         new = validated_password(new, viewer.member)
         await self.limits.change_password(caller.address, membername)
-        found = await self.checks.from_inside(caller, membername, current)
-        if found is None:
-            raise CurrentPasswordError
+        found = await self._prove(caller, membername, current)
         new_hash = await self.passwords.hash(new, caller.address)
         await self._replace_password(viewer, found.password_hash, new_hash)
 
@@ -131,7 +168,9 @@ class Members:
                 session, viewer.member.id, old=old, new=new
             ):
                 raise CurrentPasswordError  # somebody changed it just now
-            ended = await store.sessions.end_all(session, viewer.member.id, but=viewer.session_id)
+            ended = await self.new_passwords.settle(
+                session, viewer.member.id, but=viewer.session_id
+            )
         audit.tell(sessions_ended=ended)
 
     @audited("DeleteMember")
@@ -178,7 +217,7 @@ class Members:
 
 
 def _changed_fields(before: Member, after: Member) -> list[str]:
-    fields = ("full_name", "email", "locale")
+    fields = ("full_name", "pending_email", "locale")
     return [name for name in fields if getattr(before, name) != getattr(after, name)]
 
 

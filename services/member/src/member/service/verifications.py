@@ -1,7 +1,7 @@
 """Verify that addresses belong to members."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,14 +83,16 @@ class Verifications:
 
         Raises:
             LinkError: If the token does not verify; its leaves say why.
+            AlreadyExistsError: If another member has verified the address meanwhile.
             LimitedError: If there were too many attempts.
         """
         with self.outcomes.counting() as ending:
             await self.limits.verify_email(caller.address, verification_id(token))
             async with self.database.writing() as session:
                 link = await self._link(session, token, lock=True)
-                await self._spend(session, link)
+                removed = await self._spend(session, link)
                 member = await self._owner(session, link)
+            audit.tell_purged(removed)
             # Only now, after the commit: a wrong attempt must stay counted.
             verified = _verified(link, member)
             if verified.already:
@@ -132,7 +134,7 @@ class Verifications:
         address = validated_email(email)
         await self.limits.resend(caller.address, address)
         async with taking_at_least(RESEND_TAKES), self.database.writing() as session:
-            member = await store.members.by_email(session, address, lock=True)
+            member = await store.members.waiting_for(session, address)
             if member and await self._needs_mail(session, member):
                 audit.tell_member(member)
                 await store.verifications.replace(session, member.id, at=self.clock())
@@ -141,8 +143,6 @@ class Verifications:
                 audit.tell(reason="not_needed")
 
     async def _needs_mail(self, session: AsyncSession, member: Member) -> bool:
-        if member.email_verified_at is not None:
-            return False
         current = await store.verifications.current(session, member.id)
         changed_at = await store.verifications.last_change(session, member.id)
         asked_at = changed_at or member.created_at
@@ -157,16 +157,20 @@ class Verifications:
         worth = standing(found, fingerprint(token), now=self.clock(), max_wrong=self.max_wrong)
         return _Link(worth, found)
 
-    async def _spend(self, session: AsyncSession, link: _Link) -> None:
+    async def _spend(self, session: AsyncSession, link: _Link) -> Sequence[Member]:
+        """Do what the link is worth; return who had signed up with its address and lost it."""
         match link:
             case _Link(Standing.FRESH, Verification() as fresh):
                 now = self.clock()
                 await store.verifications.mark_used(session, fresh.id, at=now)
-                await store.members.mark_email_verified(session, fresh.member_id, at=now)
+                return await store.members.verify_email(
+                    session, fresh.member_id, fresh.email, at=now
+                )
             case _Link(Standing.WRONG, Verification() as guessed_at):
                 await store.verifications.count_wrong_attempt(session, guessed_at.id)
             case _:
                 pass
+        return ()
 
     async def _owner(self, session: AsyncSession, link: _Link) -> Member | None:
         if link.verification is None:
@@ -182,7 +186,7 @@ def _verified(link: _Link, member: Member | None) -> Verified:
         raise error
     if member is None:  # deleted, and the link with it
         raise LinkUnknownError
-    return Verified(member=member, already=link.standing is Standing.USED)
+    return Verified(member=member.seen_by_others(), already=link.standing is Standing.USED)
 
 
 @asynccontextmanager

@@ -3,6 +3,6 @@
 Statements stand by name in one module for each table: ``store.members.by_name(...)``.
 """
 
-from member.store import members, outbox, places, sessions, sign_ups, verifications
+from member.store import members, notices, outbox, places, sessions, sign_ups, verifications
 
-__all__ = ["members", "outbox", "places", "sessions", "sign_ups", "verifications"]
+__all__ = ["members", "notices", "outbox", "places", "sessions", "sign_ups", "verifications"]

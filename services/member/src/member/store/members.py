@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, Update, exists, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Select,
+    Update,
+    and_,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,26 +50,13 @@ async def insert(session: AsyncSession, member: Member, *, password_hash: str) -
 
 
 async def change(session: AsyncSession, member: Member) -> None:
-    """Store what members may change: full name, address and language.
-
-    Raises:
-        AlreadyExistsError: If another member holds the address.
-    """
+    """Store what members may change: full name, language, and the address that waits."""
     values = {
         "full_name": member.full_name,
-        "email": member.email,
         "locale": member.locale,
-        "email_verified_at": member.email_verified_at,
+        "pending_email": member.pending_email,
     }
-    try:
-        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
-        async with session.begin_nested():
-            await session.execute(_of(member.id).values(values))
-    except IntegrityError as error:
-        taken = await _taken_fields(session, member)
-        if not taken:
-            raise
-        raise AlreadyExistsError(taken) from error
+    await session.execute(_of(member.id).values(values))
 
 
 async def by_name(session: AsyncSession, membername: str, *, lock: bool = False) -> Member | None:
@@ -78,6 +75,22 @@ async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> 
     """Return the member with this address, or None; *lock* it until the transaction ends."""
     query = select(MemberRow).where(MemberRow.email == email)
     return await _one(session, query.with_for_update() if lock else query)
+
+
+async def waiting_for(session: AsyncSession, email: str) -> Member | None:
+    """Return the member who is to verify this address, locked until the transaction ends, or None.
+
+    Of several who wait for it, the one who signed up with it; else always the same one: the
+    others get another mail by asking for the address again.
+    """
+    signed_up = and_(
+        MemberRow.email == email,
+        MemberRow.email_verified_at.is_(None),
+        MemberRow.pending_email.is_(None),
+    )
+    query = select(MemberRow).where(or_(MemberRow.pending_email == email, signed_up))
+    first = query.order_by(MemberRow.pending_email.is_not(None), MemberRow.id).limit(1)
+    return await _one(session, first.with_for_update())
 
 
 async def after(session: AsyncSession, membername: str, *, limit: int) -> Sequence[Member]:
@@ -115,9 +128,37 @@ async def replace_password_hash(
     return await _changes_a_row(session, query.values(password_hash=new))
 
 
-async def mark_email_verified(session: AsyncSession, member_id: UUID, *, at: datetime) -> None:
-    """Note that the member's address is verified."""
-    await session.execute(_of(member_id).values(email_verified_at=at))
+async def verify_email(
+    session: AsyncSession, member_id: UUID, email: str, *, at: datetime
+) -> list[Member]:
+    """Note that *email* is verified, and the member's only address from now on.
+
+    Who signed up with it and never verified it does not keep it, and is removed: as after a week.
+
+    Returns:
+        Who was removed.
+
+    Raises:
+        AlreadyExistsError: If it is another member's.
+    """
+    others = MemberRow.email == email, MemberRow.id != member_id
+    removed = await _delete_unverified(session, *others)
+    values = {"email": email, "pending_email": None, "email_verified_at": at}
+    try:
+        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
+        async with session.begin_nested():
+            await session.execute(_of(member_id).values(values))
+    except IntegrityError as error:
+        raise AlreadyExistsError(("email",)) from error
+    return removed
+
+
+async def keep_email(session: AsyncSession, member_id: UUID) -> bool:
+    """Forget the address that is to take the place of a verified one; tell whether one was."""
+    query = _of(member_id).where(
+        MemberRow.pending_email.is_not(None), MemberRow.email_verified_at.is_not(None)
+    )
+    return await _changes_a_row(session, query.values(pending_email=None))
 
 
 async def set_role(session: AsyncSession, membername: str, role: Role) -> bool:
@@ -136,13 +177,16 @@ async def delete_unverified(session: AsyncSession, *, before: datetime) -> list[
 
     Who verified one and changed it since is none of them, nor is an administrator.
     """
+    return await _delete_unverified(session, MemberRow.created_at < before)
+
+
+async def _delete_unverified(session: AsyncSession, *which: ColumnElement[bool]) -> list[Member]:
+    verified = (VerificationRow.member_id == MemberRow.id) & VerificationRow.used_at.is_not(None)
     query = sql_delete(MemberRow).where(
-        MemberRow.created_at < before,
+        *which,
         MemberRow.email_verified_at.is_(None),
         MemberRow.role == "member",
-        ~exists().where(
-            VerificationRow.member_id == MemberRow.id, VerificationRow.used_at.is_not(None)
-        ),
+        ~exists().where(verified),
     )
     return [member_of(row) for row in await session.scalars(query.returning(MemberRow))]
 
@@ -183,6 +227,7 @@ def _values(member: Member, password_hash: str) -> dict[str, object]:
         "created_at": member.created_at,
         "email_verified_at": member.email_verified_at,
         "role": member.role,
+        "pending_email": member.pending_email,
     }
 
 
@@ -197,4 +242,5 @@ def member_of(row: MemberRow) -> Member:
         created_at=row.created_at,
         email_verified_at=row.email_verified_at,
         role="admin" if row.role == "admin" else "member",
+        pending_email=row.pending_email,
     )

@@ -59,6 +59,7 @@ class MemberRow(Table):
     created_at: Mapped[datetime]
     email_verified_at: Mapped[datetime | None]
     role: Mapped[str]
+    pending_email: Mapped[str | None] = mapped_column(index=True)
 
 
 class VerificationRow(Table):
@@ -104,6 +105,21 @@ class SessionRow(Table):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     address: Mapped[str]
     user_agent: Mapped[str]
+
+
+class NoticeRow(Table):
+    """One mail about something that happened."""
+
+    __tablename__ = "notices"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(
+        ForeignKey("members.id", ondelete="CASCADE"), index=True
+    )
+    subject: Mapped[str]
+    email: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    sent_at: Mapped[datetime | None]
 
 
 class KnownPlaceRow(Table):

@@ -20,7 +20,7 @@ ROLE_MEMBER: Role
 ROLE_ADMIN: Role
 
 class Member(_message.Message):
-    __slots__ = ("membername", "full_name", "email", "email_verified", "created_at", "locale", "role")
+    __slots__ = ("membername", "full_name", "email", "email_verified", "created_at", "locale", "role", "pending_email")
     MEMBERNAME_FIELD_NUMBER: _ClassVar[int]
     FULL_NAME_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class Member(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     LOCALE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_EMAIL_FIELD_NUMBER: _ClassVar[int]
     membername: str
     full_name: str
     email: str
@@ -35,7 +36,8 @@ class Member(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     locale: str
     role: Role
-    def __init__(self, membername: _Optional[str] = ..., full_name: _Optional[str] = ..., email: _Optional[str] = ..., email_verified: bool = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., locale: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ...) -> None: ...
+    pending_email: str
+    def __init__(self, membername: _Optional[str] = ..., full_name: _Optional[str] = ..., email: _Optional[str] = ..., email_verified: bool = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., locale: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., pending_email: _Optional[str] = ...) -> None: ...
 
 class CreateMemberRequest(_message.Message):
     __slots__ = ("membername", "full_name", "email", "password", "locale", "request_id")
@@ -72,16 +74,18 @@ class GetMemberResponse(_message.Message):
     def __init__(self, member: _Optional[_Union[Member, _Mapping]] = ...) -> None: ...
 
 class UpdateMemberRequest(_message.Message):
-    __slots__ = ("membername", "full_name", "email", "locale")
+    __slots__ = ("membername", "full_name", "email", "locale", "current_password")
     MEMBERNAME_FIELD_NUMBER: _ClassVar[int]
     FULL_NAME_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     LOCALE_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_PASSWORD_FIELD_NUMBER: _ClassVar[int]
     membername: str
     full_name: str
     email: str
     locale: str
-    def __init__(self, membername: _Optional[str] = ..., full_name: _Optional[str] = ..., email: _Optional[str] = ..., locale: _Optional[str] = ...) -> None: ...
+    current_password: str
+    def __init__(self, membername: _Optional[str] = ..., full_name: _Optional[str] = ..., email: _Optional[str] = ..., locale: _Optional[str] = ..., current_password: _Optional[str] = ...) -> None: ...
 
 class UpdateMemberResponse(_message.Message):
     __slots__ = ("member",)

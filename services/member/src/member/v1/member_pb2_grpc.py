@@ -152,10 +152,14 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMember(self, request, context):
-        """UpdateMember changes the fields that are set. A new address has to be
-        verified: a mail is queued, and links sent to the old address are void.
+        """UpdateMember changes the fields that are set. Another address asks for the
+        current password, and has to be verified: a mail is queued, and links that
+        were sent before are void. Until then the present address stays in use, and
+        a mail tells it of the change; setting it again takes the change back.
 
-        INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+        INVALID_ARGUMENT: some fields are wrong, or the current password is.
+        ALREADY_EXISTS: another member has verified the address.
+        INTERNAL: a mail could not be queued; nothing was changed.
         PERMISSION_DENIED: it is somebody else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,7 +167,8 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """ChangePassword sets a new password and ends all other sessions.
+        """ChangePassword sets a new password and ends all other sessions. A change of
+        the address that waits is taken back, and a mail tells of the new password.
 
         INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
         PERMISSION_DENIED: it is somebody else.
@@ -261,6 +266,7 @@ class MemberServiceServicer(object):
         verified this address is answered again, with `already_verified` set.
 
         NOT_FOUND: there is no such token.
+        ALREADY_EXISTS: another member has verified the address meanwhile.
         FAILED_PRECONDITION: the token expired, a newer mail replaced it, or too
         many wrong tokens were tried against it.
         """
@@ -270,8 +276,8 @@ class MemberServiceServicer(object):
 
     def ResendVerifyEmail(self, request, context):
         """ResendVerifyEmail queues a new verification mail and makes older links void,
-        if the address belongs to a member and is not verified. It answers alike
-        whether it does or not.
+        if a member is to verify the address. It answers alike whether one is or
+        not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

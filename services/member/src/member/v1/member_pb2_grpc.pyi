@@ -44,14 +44,19 @@ class MemberServiceStub:
     NOT_FOUND: there is no such member.
     """
     UpdateMember: _aio.UnaryUnaryMultiCallable[_member_pb2.UpdateMemberRequest, _member_pb2.UpdateMemberResponse]
-    """UpdateMember changes the fields that are set. A new address has to be
-    verified: a mail is queued, and links sent to the old address are void.
+    """UpdateMember changes the fields that are set. Another address asks for the
+    current password, and has to be verified: a mail is queued, and links that
+    were sent before are void. Until then the present address stays in use, and
+    a mail tells it of the change; setting it again takes the change back.
 
-    INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+    INVALID_ARGUMENT: some fields are wrong, or the current password is.
+    ALREADY_EXISTS: another member has verified the address.
+    INTERNAL: a mail could not be queued; nothing was changed.
     PERMISSION_DENIED: it is somebody else.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_member_pb2.ChangePasswordRequest, _member_pb2.ChangePasswordResponse]
-    """ChangePassword sets a new password and ends all other sessions.
+    """ChangePassword sets a new password and ends all other sessions. A change of
+    the address that waits is taken back, and a mail tells of the new password.
 
     INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
     PERMISSION_DENIED: it is somebody else.
@@ -113,13 +118,14 @@ class MemberServiceStub:
     verified this address is answered again, with `already_verified` set.
 
     NOT_FOUND: there is no such token.
+    ALREADY_EXISTS: another member has verified the address meanwhile.
     FAILED_PRECONDITION: the token expired, a newer mail replaced it, or too
     many wrong tokens were tried against it.
     """
     ResendVerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.ResendVerifyEmailRequest, _member_pb2.ResendVerifyEmailResponse]
     """ResendVerifyEmail queues a new verification mail and makes older links void,
-    if the address belongs to a member and is not verified. It answers alike
-    whether it does or not.
+    if a member is to verify the address. It answers alike whether one is or
+    not.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -167,10 +173,14 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.UpdateMemberRequest,
         context: _aio.ServicerContext[_member_pb2.UpdateMemberRequest, _abc.Awaitable[_member_pb2.UpdateMemberResponse]],
     ) -> _abc.Awaitable[_member_pb2.UpdateMemberResponse]:
-        """UpdateMember changes the fields that are set. A new address has to be
-        verified: a mail is queued, and links sent to the old address are void.
+        """UpdateMember changes the fields that are set. Another address asks for the
+        current password, and has to be verified: a mail is queued, and links that
+        were sent before are void. Until then the present address stays in use, and
+        a mail tells it of the change; setting it again takes the change back.
 
-        INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL: as CreateMember.
+        INVALID_ARGUMENT: some fields are wrong, or the current password is.
+        ALREADY_EXISTS: another member has verified the address.
+        INTERNAL: a mail could not be queued; nothing was changed.
         PERMISSION_DENIED: it is somebody else.
         """
 
@@ -180,7 +190,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ChangePasswordRequest,
         context: _aio.ServicerContext[_member_pb2.ChangePasswordRequest, _abc.Awaitable[_member_pb2.ChangePasswordResponse]],
     ) -> _abc.Awaitable[_member_pb2.ChangePasswordResponse]:
-        """ChangePassword sets a new password and ends all other sessions.
+        """ChangePassword sets a new password and ends all other sessions. A change of
+        the address that waits is taken back, and a mail tells of the new password.
 
         INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
         PERMISSION_DENIED: it is somebody else.
@@ -296,6 +307,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         verified this address is answered again, with `already_verified` set.
 
         NOT_FOUND: there is no such token.
+        ALREADY_EXISTS: another member has verified the address meanwhile.
         FAILED_PRECONDITION: the token expired, a newer mail replaced it, or too
         many wrong tokens were tried against it.
         """
@@ -307,8 +319,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_member_pb2.ResendVerifyEmailRequest, _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]],
     ) -> _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]:
         """ResendVerifyEmail queues a new verification mail and makes older links void,
-        if the address belongs to a member and is not verified. It answers alike
-        whether it does or not.
+        if a member is to verify the address. It answers alike whether one is or
+        not.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _aio.Server) -> None: ...

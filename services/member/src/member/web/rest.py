@@ -103,7 +103,7 @@ class _Rest:
     async def update_member(
         self, who: Whoever, membername: Membername, asked: schemas.UpdateMemberRequest
     ) -> schemas.MemberResponse:
-        """Change the fields that are set. A new address has to be verified."""
+        """Change the fields that are set. Another address is used once it is verified."""
         changes = Changes(**asked.model_dump())
         member = await self._service.members.update(who, membername, changes)
         return schemas.MemberResponse(member=schemas.Member.of(member))
@@ -244,7 +244,7 @@ def _add_live_sessions(routes: APIRouter, rest: _Rest) -> None:
 
 
 def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
-    verify = docs.operation("VerifyEmail", "verification", 400, 404, 410, 413)
+    verify = docs.operation("VerifyEmail", "verification", 400, 404, 409, 410, 413)
     resend = docs.operation("ResendVerifyEmail", "verification", 400, 413)
     routes.post("/members:verifyEmail", **verify)(rest.verify_email)
     routes.post("/members:resendVerifyEmail", status_code=202, response_class=Response, **resend)(

@@ -72,6 +72,11 @@ class UpdateMemberRequest(_Request):
     full_name: FullName | None = None
     email: Email | None = None
     locale: Annotated[Text, _LOCALE] | None = None
+    current_password: Text = Field(
+        default="",
+        description="Only another address asks for it.",
+        json_schema_extra={"format": "password"},
+    )
 
 
 class ChangePasswordRequest(_Request):
@@ -145,6 +150,10 @@ class Member(BaseModel):
     role: Literal["member", "admin"] = Field(
         description="An admin may also look at and delete other members."
     )
+    pending_email: str | None = Field(
+        description="The address that takes the place of the other one once it is verified; null "
+        "for none. Only oneself is told."
+    )
 
     @classmethod
     def of(cls, member: members.Member) -> "Member":
@@ -157,6 +166,7 @@ class Member(BaseModel):
             created_at=member.created_at,
             locale=member.locale,
             role=member.role,
+            pending_email=member.pending_email,
         )
 
 

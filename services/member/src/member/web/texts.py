@@ -33,6 +33,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkExpiredError": "This link has expired",
             "LinkReplacedError": "A newer mail replaced this link",
             "LinkLockedError": "This link is locked",
+            "AlreadyExistsError": "This address belongs to another account",
             "503": "Not available now",
             "404": "This page does not exist",
             "405": "This page does not work that way",
@@ -52,6 +53,8 @@ TEXTS: Mapping[Locale, Text] = {
             "503": "Please try again in a moment.",
             "LinkLockedError": "There were too many wrong attempts. Please go back to where you "
             "signed up, and ask for a new verification mail.",
+            "AlreadyExistsError": "Somebody else verified it meanwhile. Your account keeps the "
+            "address that it had.",
             "404": "Please check the address, or open the link from the mail.",
             "405": "Please open the link from the mail in your browser.",
             "422": "Please go back and try again.",
@@ -69,6 +72,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkExpiredError": "此連結已過期",
             "LinkReplacedError": "此連結已被較新的郵件取代",
             "LinkLockedError": "此連結已鎖定",
+            "AlreadyExistsError": "這個地址屬於另一個帳號",
             "503": "目前無法使用",
             "404": "找不到此頁面",
             "405": "無法以這種方式使用此頁面",
@@ -85,6 +89,7 @@ TEXTS: Mapping[Locale, Text] = {
             "LinkReplacedError": "請開啟最新郵件中的連結。",
             "503": "請稍後再試一次。",
             "LinkLockedError": "錯誤嘗試次數過多。請回到您註冊的地方，重新索取驗證郵件。",
+            "AlreadyExistsError": "這個地址已由其他人完成驗證。您的帳號會保留原本的地址。",
             "404": "請檢查網址，或開啟郵件中的連結。",
             "405": "請在瀏覽器中開啟郵件裡的連結。",
             "422": "請返回上一頁，然後再試一次。",

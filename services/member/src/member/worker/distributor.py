@@ -1,6 +1,7 @@
 """Queue background tasks."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,7 +13,13 @@ import pyasynq
 from member import request_ids, tracing
 from member.errors import DistributeError
 from member.store.database import Database
-from member.worker.tasks import TASK_SEND_VERIFY_EMAIL, PayloadSendVerifyEmail
+from member.worker.tasks import (
+    TASK_SEND_NOTICE,
+    TASK_SEND_VERIFY_EMAIL,
+    PayloadSendNotice,
+    PayloadSendVerifyEmail,
+    in_words,
+)
 from pyasynq.outbox import Outbox
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -42,13 +49,19 @@ class TaskDistributor(Protocol):
         """
         ...
 
+    async def distribute_task_send_notice(
+        self, payload: PayloadSendNotice, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send notice".
 
-class RedisTaskDistributor:
-    """Queues tasks in Redis at once."""
+        Raises:
+            DistributeError: If it could not be queued.
+        """
+        ...
 
-    def __init__(self, client: pyasynq.Client) -> None:
-        """Use *client* for every task; the caller closes it."""
-        self._client = client
+
+class _Distributor(ABC):
+    """Makes tasks of payloads; its heirs say where they go."""
 
     async def distribute_task_send_verify_email(
         self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
@@ -56,65 +69,83 @@ class RedisTaskDistributor:
         """Queue the task "send verify email".
 
         Raises:
-            DistributeError: If Redis did not take it, or not within five seconds.
+            DistributeError: If it could not be queued.
         """
-        async with _described("send verify email"), asyncio.timeout(_PATIENCE_S):
-            task = _task(payload, options)
-            info = await self._client.enqueue(task)
+        await self._distribute(TASK_SEND_VERIFY_EMAIL, payload.to_json(), options)
+
+    async def distribute_task_send_notice(
+        self, payload: PayloadSendNotice, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send notice".
+
+        Raises:
+            DistributeError: If it could not be queued.
+        """
+        await self._distribute(TASK_SEND_NOTICE, payload.to_json(), options)
+
+    @abstractmethod
+    async def _distribute(self, kind: str, payload: bytes, options: DistributeOptions) -> None: ...
+
+
+class RedisTaskDistributor(_Distributor):
+    """Queues tasks in Redis at once; fails if it does not take one within five seconds."""
+
+    def __init__(self, client: pyasynq.Client) -> None:
+        """Use *client* for every task; the caller closes it."""
+        self._client = client
+
+    async def _distribute(self, kind: str, payload: bytes, options: DistributeOptions) -> None:
+        async with _described(kind), asyncio.timeout(_PATIENCE_S):
+            info = await self._client.enqueue(_task(kind, payload, options))
         log.info(
             "enqueued task",
             into="redis",
             task_id=info.id,
             type=info.type,
-            payload=payload.to_json().decode(),
+            payload=payload.decode(),
             queue=info.queue,
             max_retry=info.max_retry,
             delay=str(options.get("process_in", "")),
         )
 
 
-class OutboxTaskDistributor:
-    """Writes tasks into the transaction that makes them necessary; a relay queues them after it."""
+class OutboxTaskDistributor(_Distributor):
+    """Writes tasks into the transaction that makes them necessary; a relay queues them after it.
+
+    Outside a transaction it raises `LookupError`, and what the database raises it passes on.
+    """
 
     def __init__(self, outbox: Outbox, database: Database) -> None:
         """Write into *outbox*, in the transaction of *database* that a task is distributed in."""
         self._outbox = outbox
         self._database = database
 
-    async def distribute_task_send_verify_email(
-        self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
-    ) -> None:
-        """Write the task "send verify email".
-
-        Raises:
-            DistributeError: If an option is not allowed.
-            LookupError: Outside a transaction.
-            SQLAlchemyError: If the database did not take it.
-        """
+    async def _distribute(self, kind: str, payload: bytes, options: DistributeOptions) -> None:
         transaction = self._database.transaction
-        async with _described("send verify email"):
-            task = _task(payload, options)
+        async with _described(kind):
+            task = _task(kind, payload, options)
             task_id = await self._outbox.enqueue(transaction, task)
         log.info(
             "enqueued task",
             into="outbox",
             task_id=task_id,
             type=task.type,
-            payload=payload.to_json().decode(),
+            payload=payload.decode(),
             queue=options.get("queue"),
             max_retry=options.get("max_retry"),
             delay=str(options.get("process_in", "")),
         )
 
 
-def _task(payload: PayloadSendVerifyEmail, options: DistributeOptions) -> pyasynq.Task:
+def _task(kind: str, payload: bytes, options: DistributeOptions) -> pyasynq.Task:
     headers = request_ids.to_headers() | tracing.to_headers()
-    return pyasynq.Task(TASK_SEND_VERIFY_EMAIL, payload.to_json(), headers=headers, **options)
+    return pyasynq.Task(kind, payload, headers=headers, **options)
 
 
 @asynccontextmanager
-async def _described(task: str) -> AsyncGenerator[None]:
+async def _described(kind: str) -> AsyncGenerator[None]:
     """Turn what the queue raises into the error of the service."""
+    task = in_words(kind)
     try:
         with tracing.span("producer", f"enqueue {task}"):
             yield

@@ -1,8 +1,9 @@
 """Do background tasks."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -13,13 +14,20 @@ from member.mailer import Delivery
 from member.metrics import Metrics
 from member.worker.tasks import (
     TASK_PURGE_EXPIRED,
+    TASK_SEND_NOTICE,
     TASK_SEND_VERIFY_EMAIL,
+    Payload,
     PayloadError,
+    PayloadSendNotice,
     PayloadSendVerifyEmail,
+    in_words,
 )
 from pyasynq.metrics import TaskMetrics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
 
 
 class TaskProcessor(Protocol):
@@ -33,16 +41,24 @@ class TaskProcessor(Protocol):
         """Do one task "send verify email"."""
         ...
 
+    async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:
+        """Do one task "send notice"."""
+        ...
+
     async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
         """Do one task "purge expired"."""
         ...
 
 
-class VerifyEmailSender(Protocol):
-    """Sends verification mails."""
+class MailSender(Protocol):
+    """Sends the mails of the service."""
 
     async def send_verify_email(self, membername: str) -> Delivery:
         """Send the mail that verifies the member's address, unless it was sent."""
+        ...
+
+    async def send_notice(self, notice_id: UUID) -> Delivery:
+        """Send a notice, unless it was sent."""
         ...
 
 
@@ -58,7 +74,7 @@ class RedisTaskProcessor:
     """Does the tasks that are queued in Redis."""
 
     def __init__(
-        self, server: pyasynq.Server, sender: VerifyEmailSender, purger: Purger, metrics: Metrics
+        self, server: pyasynq.Server, sender: MailSender, purger: Purger, metrics: Metrics
     ) -> None:
         """Register the handlers; nothing runs yet."""
         self._server = server
@@ -68,6 +84,7 @@ class RedisTaskProcessor:
         self._mux = pyasynq.Mux()
         self._mux.use(TaskMetrics(metrics.registry))
         self._mux.handle(TASK_SEND_VERIFY_EMAIL)(self.process_task_send_verify_email)
+        self._mux.handle(TASK_SEND_NOTICE)(self.process_task_send_notice)
         self._mux.handle(TASK_PURGE_EXPIRED)(self.process_task_purge_expired)
 
     @asynccontextmanager
@@ -83,26 +100,44 @@ class RedisTaskProcessor:
             pyasynq.SkipRetry: If no retry could ever send it.
             MailDelayedError: If a retry may.
         """
+        await self._process(
+            task, PayloadSendVerifyEmail, lambda p: self._sender.send_verify_email(p.membername)
+        )
+
+    async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:
+        """Send the notice the task names.
+
+        Raises:
+            pyasynq.SkipRetry: If no retry could ever send it.
+            MailDelayedError: If a retry may.
+        """
+        await self._process(
+            task, PayloadSendNotice, lambda p: self._sender.send_notice(p.notice_id)
+        )
+
+    async def _process(
+        self,
+        task: pyasynq.ActiveTask,
+        kind: type[PayloadT],
+        send: Callable[[PayloadT], Awaitable[Delivery]],
+    ) -> None:
         with (
             request_ids.bound(request_ids.from_headers(task.headers)),
-            tracing.span("consumer", "process send verify email", task.headers),
+            tracing.span("consumer", f"process {in_words(task.type)}", task.headers),
         ):
-            await self._send_verify_email(task)
-
-    async def _send_verify_email(self, task: pyasynq.ActiveTask) -> None:
-        log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
-        try:
-            payload = PayloadSendVerifyEmail.from_json(task.payload)
-            delivery = await self._send(payload.membername)
-        except (PayloadError, MailPointlessError, MailRefusedError) as error:
-            raise pyasynq.SkipRetry(str(error)) from error
-        log.info(
-            "processed task",
-            task_id=task.id,
-            type=task.type,
-            payload=payload.to_json().decode(),
-            delivery=delivery.name.lower(),
-        )
+            log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
+            try:
+                payload = kind.from_json(task.payload)
+                delivery = await self._counted(send(payload))
+            except (PayloadError, MailPointlessError, MailRefusedError) as error:
+                raise pyasynq.SkipRetry(str(error)) from error
+            log.info(
+                "processed task",
+                task_id=task.id,
+                type=task.type,
+                payload=payload.to_json().decode(),
+                delivery=delivery.name.lower(),
+            )
 
     async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
         """Remove what nobody can use any more.
@@ -114,8 +149,8 @@ class RedisTaskProcessor:
         await self._purger.purge()
         log.info("processed task", task_id=task.id, type=task.type)
 
-    async def _send(self, membername: str) -> Delivery:
+    async def _counted(self, sending: Awaitable[Delivery]) -> Delivery:
         with self._mails.counting() as ending:
-            delivery = await self._sender.send_verify_email(membername)
+            delivery = await sending
             ending.word = delivery.name.lower()
             return delivery

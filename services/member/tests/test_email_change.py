@@ -1,0 +1,323 @@
+"""Another address: asked with the password, told to the present one, used once it is verified."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from member import store
+from member.callers import Caller
+from member.errors import (
+    AlreadyExistsError,
+    CurrentPasswordError,
+    LimitedError,
+    LinkReplacedError,
+    MailPointlessError,
+    MemberError,
+)
+from member.limits import Limits, Rates
+from member.limits.memory import MemoryLimiter
+from member.limits.rate import Rate
+from member.mailer import Delivery, Mailer
+from member.members import Changes, SignUp
+from member.passwords import Passwords
+from member.service import Foundation, MemberService, member_service
+from member.service.housekeeping import Housekeeping
+from member.store.database import Database
+from member.store.tables import NoticeRow
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    BOB,
+    RULES,
+    FakeClock,
+    MailFolder,
+    TaskList,
+    as_member,
+    text_of,
+    token_of,
+)
+
+NEW = "new@example.com"
+NEW_EMAIL = Changes(email="New@Example.com", current_password=ALICE.password)
+NEW_PASSWORD = "through the looking-glass"
+
+
+@pytest.fixture
+async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
+    """Alice, whose address is verified."""
+    return await verified(service, mailer, outbox, ALICE)
+
+
+@pytest.fixture
+async def bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
+    return await verified(service, mailer, outbox, BOB)
+
+
+async def verified(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, sign_up: SignUp
+) -> Caller:
+    await service.sign_up.create_member(ANYBODY, sign_up)
+    await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, sign_up.membername))
+    return await as_member(service, sign_up)
+
+
+async def mailed(mailer: Mailer, outbox: MailFolder, membername: str) -> str:
+    """Send the verification mail of a member, and return the token in it."""
+    await mailer.send_verify_email(membername)
+    return token_of(outbox.mails[-1])
+
+
+def recipients(outbox: MailFolder) -> list[str]:
+    return [mail["To"].addresses[0].addr_spec for mail in outbox.mails]
+
+
+async def test_until_another_address_is_verified_the_present_one_is_in_use(
+    service: MemberService, alice: Caller, tasks: TaskList
+) -> None:
+    member = await service.members.update(alice, "alice", NEW_EMAIL)
+    assert (member.email, member.pending_email) == (ALICE.email, NEW)
+    assert member.email_verified_at
+    assert len(tasks.tasks) == 2
+
+
+async def test_the_link_in_the_mail_to_the_other_address_puts_it_in_place(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, "alice"))
+    assert recipients(outbox)[-1] == NEW
+    member = await service.members.get(alice, "alice")
+    assert (member.email, member.pending_email) == (NEW, None)
+    assert member.email_verified_at
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+async def test_another_address_asks_for_the_password(
+    service: MemberService, alice: Caller, tasks: TaskList, password: str
+) -> None:
+    with pytest.raises(CurrentPasswordError):
+        await service.members.update(alice, "alice", replace(NEW_EMAIL, current_password=password))
+    assert (await service.members.get(alice, "alice")).pending_email is None
+    assert (len(tasks.tasks), tasks.notices) == (1, [])
+
+
+async def test_other_fields_ask_for_no_password(service: MemberService, alice: Caller) -> None:
+    changes = Changes(full_name="A. L.", email=ALICE.email, locale="zh-TW")
+    assert (await service.members.update(alice, "alice", changes)).full_name == "A. L."
+
+
+async def test_the_present_address_is_told_without_a_link_even_after_the_change(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, tasks: TaskList
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, "alice"))
+    (notice,) = tasks.notices
+    assert await mailer.send_notice(notice.notice_id) is Delivery.SENT
+    assert recipients(outbox)[-1] == ALICE.email
+    text = text_of(outbox.mails[-1])
+    assert "another e-mail address" in text
+    assert "http" not in text
+    assert NEW not in text
+
+
+async def test_a_notice_is_sent_once_and_always_the_same(
+    service: MemberService,
+    alice: Caller,
+    mailer: Mailer,
+    outbox: MailFolder,
+    tasks: TaskList,
+    db: Database,
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    (notice,) = tasks.notices
+    await mailer.send_notice(notice.notice_id)
+    assert await mailer.send_notice(notice.notice_id) is Delivery.SENT_BEFORE
+    async with db.writing() as session:  # as if the worker had died before it noted that
+        await session.execute(update(NoticeRow).values(sent_at=None))
+    assert await mailer.send_notice(notice.notice_id) is Delivery.SENT
+    first, second = (mail.as_bytes() for mail in outbox.mails[-2:])
+    assert first == second
+
+
+async def test_an_address_that_nobody_verified_is_told_nothing(
+    service: MemberService, tasks: TaskList
+) -> None:
+    await service.sign_up.create_member(ANYBODY, BOB)
+    bob = await as_member(service, BOB)
+    await service.members.update(bob, "bob", NEW_EMAIL)
+    assert tasks.notices == []
+
+
+async def test_a_notice_of_a_member_who_is_gone_is_pointless(mailer: Mailer) -> None:
+    with pytest.raises(MailPointlessError):
+        await mailer.send_notice(UUID(int=7))
+
+
+async def test_others_are_not_told_which_address_waits(
+    service: MemberService, alice: Caller, bob: Caller, db: Database
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    async with db.writing() as session:
+        await store.members.set_role(session, "bob", "admin")
+    page = await service.members.list_page(bob)
+    seen = [await service.members.get(bob, "alice"), *page.members]
+    assert {member.pending_email for member in seen} == {None}
+
+
+async def test_an_address_that_another_member_verified_is_taken(
+    service: MemberService, alice: Caller, bob: Caller, tasks: TaskList
+) -> None:
+    with pytest.raises(AlreadyExistsError) as caught:
+        await service.members.update(alice, "alice", replace(NEW_EMAIL, email="BOB@example.com"))
+    assert caught.value.fields == ("email",)
+    assert tasks.notices == []
+
+
+async def test_an_address_that_waits_takes_nobody_s_place(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    token = await mailed(mailer, outbox, "alice")
+    await verified(service, mailer, outbox, replace(BOB, email=NEW))
+    with pytest.raises(AlreadyExistsError):
+        await service.verifications.verify(ANYBODY, token)
+    member = await service.members.get(alice, "alice")
+    assert member.email == ALICE.email
+    assert member.email_verified_at
+
+
+async def test_who_signed_up_with_an_address_and_did_not_verify_it_does_not_keep_it(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.sign_up.create_member(ANYBODY, replace(BOB, email=NEW))
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    with capture_logs() as lines:
+        await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, "alice"))
+    records = [(line["event"], line["member"]) for line in lines if "outcome" in line]
+    assert records == [("PurgeMember", "bob"), ("VerifyEmail", "alice")]
+    assert (await service.members.get(alice, "alice")).email == NEW
+    with pytest.raises(MailPointlessError):
+        await mailer.send_verify_email("bob")
+
+
+async def outcome(service: MemberService, token: str) -> type[MemberError] | None:
+    try:
+        await service.verifications.verify(ANYBODY, token)
+    except MemberError as error:
+        return type(error)
+    return None
+
+
+async def test_of_two_who_verify_one_address_at_the_same_time_one_has_it(
+    service: MemberService, alice: Caller, bob: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    await service.members.update(bob, "bob", NEW_EMAIL)
+    tokens = [await mailed(mailer, outbox, name) for name in ("alice", "bob")]
+    outcomes = await asyncio.gather(*(outcome(service, token) for token in tokens))
+    assert sorted(map(str, outcomes)) == sorted(map(str, [AlreadyExistsError, None]))
+    members = [
+        await service.members.get(alice, "alice"),
+        await service.members.get(bob, "bob"),
+    ]
+    assert [member.email for member in members].count(NEW) == 1
+    assert all(member.email_verified_at for member in members)
+
+
+async def test_the_present_address_again_takes_the_change_back(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    token = await mailed(mailer, outbox, "alice")
+    member = await service.members.update(alice, "alice", Changes(email=ALICE.email))
+    assert member.pending_email is None
+    with pytest.raises(LinkReplacedError):
+        await service.verifications.verify(ANYBODY, token)
+
+
+async def test_a_new_password_takes_the_change_back(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    token = await mailed(mailer, outbox, "alice")
+    await service.members.change_password(alice, "alice", current=ALICE.password, new=NEW_PASSWORD)
+    with pytest.raises(LinkReplacedError):
+        await service.verifications.verify(ANYBODY, token)
+    assert (await service.members.get(alice, "alice")).pending_email is None
+
+
+async def test_a_new_password_is_told(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, tasks: TaskList
+) -> None:
+    await service.members.change_password(alice, "alice", current=ALICE.password, new=NEW_PASSWORD)
+    (notice,) = tasks.notices
+    await mailer.send_notice(notice.notice_id)
+    assert recipients(outbox)[-1] == ALICE.email
+    assert "was changed" in outbox.mails[-1]["Subject"]
+
+
+async def test_another_mail_goes_to_the_address_that_waits(
+    service: MemberService,
+    alice: Caller,
+    mailer: Mailer,
+    outbox: MailFolder,
+    tasks: TaskList,
+    clock: FakeClock,
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    old = await mailed(mailer, outbox, "alice")
+    clock.turn(timedelta(hours=1))
+    await service.verifications.resend(ANYBODY, NEW)
+    assert len(tasks.tasks) == 3
+    new = await mailed(mailer, outbox, "alice")
+    assert recipients(outbox)[-1] == NEW
+    with pytest.raises(LinkReplacedError):
+        await service.verifications.verify(ANYBODY, old)
+    assert (await service.verifications.verify(ANYBODY, new)).member.email == NEW
+
+
+async def test_for_the_present_address_there_is_no_other_mail(
+    service: MemberService, alice: Caller, tasks: TaskList, clock: FakeClock
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    clock.turn(timedelta(hours=1))
+    await service.verifications.resend(ANYBODY, ALICE.email)
+    assert len(tasks.tasks) == 2
+
+
+async def test_who_changes_a_verified_address_is_not_removed_as_unverified(
+    service: MemberService, alice: Caller, db: Database, clock: FakeClock
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    clock.turn(timedelta(days=8))
+    week = timedelta(days=7)
+    await Housekeeping(database=db, unverified_lifetime=week, clock=clock).purge()
+    assert await as_member(service, ALICE)
+
+
+async def test_new_addresses_count_as_sign_ups(
+    db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock, alice: Caller
+) -> None:
+    rates = Rates(
+        create_member=Rate(burst=2, per=timedelta(hours=1)),
+        log_in=None,
+        verify_email=None,
+        resend=None,
+    )
+    foundation = Foundation(
+        database=db,
+        passwords=passwords,
+        distributor=tasks,
+        limits=Limits(MemoryLimiter(clock=clock), rates),
+        clock=clock,
+    )
+    service = member_service(foundation, RULES)
+    await service.members.update(alice, "alice", replace(NEW_EMAIL, email="a@example.com"))
+    await service.sign_up.create_member(alice, replace(BOB, email="b@example.com"))
+    with pytest.raises(LimitedError):
+        await service.members.update(alice, "alice", replace(NEW_EMAIL, email="c@example.com"))
