@@ -3,22 +3,28 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib import resources
+
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 _LONGEST_TAIL = 5
 _SHORTEST_STEM = 4
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
+_ROWS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+# Love letters in digits are common in Chinese, and in none of the lists.
+_LOVE = ("5201314a", "a5201314", "woaini1314", "woaini5201314")
 _LOOKALIKES = str.maketrans("@4310$5!7", "aaeiossit")
 
 
 def is_common(password: str) -> bool:
     """Tell whether everybody guesses *password* early.
 
-    That is a common password, a word or a name; or one of them in other case, repeated, with some
-    digits or signs behind it, or with signs for letters, as in ``P@ssw0rd2026!``.
+    That is a common password, a word, a name or a row of keys; or one of them in other case,
+    repeated, with some digits or signs behind it, or with signs for letters, as in
+    ``P@ssw0rd2026!``.
     """
     return any(
-        core in common_passwords() or len(core) < _SHORTEST_STEM for core in _cores(password)
+        len(core) < _SHORTEST_STEM or core in common_passwords() or _is_row(core)
+        for core in _cores(password)
     )
 
 
@@ -46,8 +52,17 @@ def _stems(text: str) -> Iterator[str]:
         yield text
 
 
+def _is_row(text: str) -> bool:
+    return any(text in row or text in row[::-1] for row in _ROWS)
+
+
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return the list, each in the form that passwords are compared in."""
-    text = (resources.files("member") / "common_passwords.txt").read_text("utf-8")
-    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+    """Return what is guessed first, each in the form that passwords are compared in.
+
+    Source:
+        zxcvbn's lists of passwords, and of words and names that are used as such.
+    """
+    return frozenset(
+        word.casefold() for words in (*FREQUENCY_LISTS.values(), _LOVE) for word in words
+    )
