@@ -158,13 +158,9 @@ async def test_the_password_of_a_redis_that_is_away_is_not_logged(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DB_SOURCE", f"mysql://me:{URL_PASSWORD}@127.0.0.1/x"),
-        ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:port/x"),
         ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:1/x"),
         ("DB_SOURCE", f"postgresql://me:{URL_PASSWORD}@127.0.0.1:1/x?nonsense=1"),
         ("REDIS_ADDRESS", f"redis://me:{URL_PASSWORD}@127.0.0.1:port/0"),
-        ("REDIS_ADDRESS", f"http://me:{URL_PASSWORD}@127.0.0.1"),
-        ("REDIS_ADDRESS", f"redis-sentinel://me:{URL_PASSWORD}@"),
     ],
 )
 async def test_the_password_in_an_address_that_is_no_use_is_not_logged(

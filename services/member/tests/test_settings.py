@@ -250,6 +250,24 @@ def test_a_setting_that_does_not_fit_is_named_without_its_value(
     assert not {"short", "secret", "nowhere", "many", "wrong", "sec"} & set(found.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DB_SOURCE", "mysql://me:hunter2@127.0.0.1/x"),
+        ("DB_SOURCE", "postgresql://me:hunter2@127.0.0.1:port/x"),
+        ("REDIS_ADDRESS", "http://me:hunter2@127.0.0.1"),
+        ("REDIS_ADDRESS", "redis://me:hunter2@127.0.0.1:port/0"),
+        ("REDIS_ADDRESS", "redis-sentinel://me:hunter2@"),
+    ],
+)
+def test_the_password_in_an_address_that_is_no_use_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, **{name: value})
+    assert problem.startswith(name)
+    assert "hunter2" not in problem
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.crowd import Crowd, crowd_of, people
 from services.member.tests.faults.service_process import ServiceProcess, service_process
 from services.member.tests.faults.world import World
 from tests.postgres import PostgresServer
@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 # Crowds take their time on a busy machine.
 pytestmark = pytest.mark.timeout(240)
 
-SIGN_UPS = 200
+SIGN_UPS = crowd_of(200)
 REFUSED = "the members' database is not available now: try again in a moment"
 
 

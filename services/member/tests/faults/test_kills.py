@@ -1,13 +1,12 @@
 """Wherever the program is killed on the way from sign-up to mail: one mail for each member."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 
 import pytest
 
-from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
@@ -97,7 +96,7 @@ class Trial:
 @pytest.mark.parametrize(
     ("db_source", "sign_ups", "deaths"),
     [("postgresql", *CAMPAIGN), ("sqlite", *CAMPAIGN)]
-    if "PYASYNQ_CAMPAIGN" in os.environ
+    if IS_CAMPAIGN
     else [("postgresql", 340, DEATHS[::2]), ("sqlite", 300, DEATHS[1::2])],
     ids=["postgresql", "sqlite"],
     indirect=["db_source"],

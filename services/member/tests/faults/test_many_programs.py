@@ -5,14 +5,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.crowd import Crowd, crowd_of, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
 # Crowds take their time on a busy machine.
 pytestmark = pytest.mark.timeout(240)
 
-SIGN_UPS = 300
+SIGN_UPS = crowd_of(300)
 PROGRAMS = 3
 
 

@@ -5,12 +5,12 @@ from contextlib import closing
 
 import pytest
 
-from services.member.tests.faults.crowd import Crowd, people
+from services.member.tests.faults.crowd import Crowd, crowd_of, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 from tests.waiting import wait_until
 
-SIGN_UPS = 200
+SIGN_UPS = crowd_of(200)
 
 # Crowds take their time on a busy machine. Redis is what breaks; databases differ below.
 pytestmark = [

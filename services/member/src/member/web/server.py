@@ -23,7 +23,7 @@ from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
 
 # For a year. Not for subdomains: what they are, whoever runs the service knows.
-_STRICT = ("Strict-Transport-Security", "max-age=31536000")
+_STRICT: tuple[str, str] = ("Strict-Transport-Security", "max-age=31536000")
 
 
 class HttpServer:
