@@ -115,9 +115,31 @@ async def test_a_body_that_is_announced_too_big_is_refused_before_it_comes(wire:
     assert head.startswith("HTTP/1.1 413")
 
 
-async def test_what_is_refused_before_it_is_read_has_the_headers_of_all_answers(wire: Wire) -> None:
-    head = (await wire.ask("POST /", "Content-Length: 1001\r\n")).lower()
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("POST /", "Content-Length: 1001\r\n", 413),
+        ("GET", "", 400),
+        ("GET /", "X: y\nz: 1\r\n", 400),
+    ],
+)
+async def test_what_is_refused_before_it_is_read_has_the_headers_of_all_answers(
+    wire: Wire, request_line: str, headers: str, status: int
+) -> None:
+    head = (await wire.ask(request_line, headers)).lower()
+    assert head.startswith(f"http/1.1 {status}")
     assert [name for name in HEADERS if f"\r\n{name.lower()}: " not in head] == []
+
+
+async def test_nonsense_after_the_answer_ends_the_connection_and_fills_no_log(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b"3e9\r\n" + b"x" * 1001 + b"\r\n"
+    head = await wire.ask("POST /", "Transfer-Encoding: chunked\r\n", body)
+    assert head.startswith("HTTP/1.1 413")
+    wire.writer.write(b"no chunk\r\n")
+    await wire.reader.read()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_body_that_turns_out_too_big_is_refused(wire: Wire) -> None:

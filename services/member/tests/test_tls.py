@@ -129,6 +129,18 @@ async def test_tls_1_2_is_spoken(addresses: Addresses, trusting: ssl.SSLContext,
     assert await shown_at(getattr(addresses, face), trusting)
 
 
+@pytest.mark.parametrize("face", ["grpc", "http"])
+@pytest.mark.parametrize("ciphers", ["AES256-GCM-SHA384:AES128-GCM-SHA256", "ECDHE+AES+SHA1"])
+async def test_ciphers_without_forward_secrecy_or_with_sha_1_are_refused(
+    addresses: Addresses, trusting: ssl.SSLContext, face: str, ciphers: str
+) -> None:
+    trusting.set_alpn_protocols(["h2"])
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    trusting.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await shown_at(getattr(addresses, face), trusting)
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 @pytest.mark.parametrize("face", ["grpc", "http"])
 async def test_tls_before_1_2_is_refused(

@@ -8,6 +8,16 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from member.web.heads import is_ambiguous
+from member.web.html import HEADERS
+
+_REFUSAL = [
+    (name.encode(), value.encode())
+    for name, value in {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Connection": "close",
+        **HEADERS,
+    }.items()
+]
 
 
 class PunctualProtocol(H11Protocol):
@@ -40,6 +50,19 @@ class PunctualProtocol(H11Protocol):
             self.send_400_response("Invalid HTTP request received.")
         else:
             super().handle_events()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, with the headers of every answer, and end the connection.
+
+        Where an answer has begun, there is only the end: uvicorn would fail, and say so in many
+        lines, whenever a client likes.
+        """
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            headers = [*self.server_state.default_headers, *_REFUSAL]
+            refusal = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+            for event in (refusal, h11.Data(data=msg.encode()), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Give the next request its time, from before it can begin."""
