@@ -1,17 +1,13 @@
 """What the program writes, also where things fail, holds no secret in any form."""
 
-import asyncio
-import base64
-import signal
 import sqlite3
-from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
+from services.member.tests.leaks import Ear, leaked
 from services.member.tests.programs import output_of, program, stub_of
 from services.member.tests.visitor import AskingSink, Visitor
 from tests.postgres import PostgresServer
@@ -42,43 +38,6 @@ def talkative(variables: dict[str, str], asking: tuple[AskingSink, str]) -> dict
         "EMAIL_SENDER_ADDRESS": "service@example.com",
         "EMAIL_SENDER_PASSWORD": SMTP_PASSWORD,
     }
-
-
-class Ear:
-    """Hears what a program says, and keeps it."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.heard = b""
-
-    async def wait(self, text: bytes) -> None:
-        """Return when the program has said *text*, from now on."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(20):
-            async for line in self._process.stdout:
-                self.heard += line
-                if text in line:
-                    return
-        pytest.fail(f"the program ended before it said {text!r}: {self.heard!r}")
-
-    async def hear_out(self) -> bytes:
-        """Stop the program; return all that it said."""
-        self._process.send_signal(signal.SIGTERM)
-        return self.heard + await output_of(self._process)
-
-
-def forms(secret: str) -> Iterator[bytes]:
-    """Yield what *secret* may look like in a log."""
-    data = secret.encode()
-    yield from (data, quote(secret, safe="").encode(), data.hex().encode())
-    for before in range(3):  # where it begins in a longer text decides which form base64 has
-        encoded = base64.b64encode(b"." * before + data)[4 if before else 0 : -4]
-        yield from (encoded, encoded.translate(bytes.maketrans(b"+/", b"-_")))
-
-
-def leaked(said: bytes, secrets: Iterable[str]) -> list[str]:
-    """Return those *secrets* that stand in what was *said*."""
-    return [secret for secret in secrets if any(form in said for form in forms(secret))]
 
 
 def hashes(database: Path) -> list[str]:

@@ -13,6 +13,7 @@ from email_validator import validate_email
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from member import names
+from member.errors import MailRefusedError
 from member.locales import Locale
 
 
@@ -79,12 +80,16 @@ class Letters:
         )
 
     def written(self, letter: Letter) -> EmailMessage:
-        """Return *letter* as a mail; the same letter gives the same mail."""
+        """Return *letter* as a mail; the same letter gives the same mail.
+
+        Raises:
+            MailRefusedError: If today's rules refuse the address.
+        """
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = _SUBJECTS[letter.kind][letter.locale]
         mail["From"] = self._sender
         # Without the name: the parser of headers decodes what strangers write there.
-        mail["To"] = Address(addr_spec=_ascii(letter.email))
+        mail["To"] = _recipient(letter.email)
         mail["Date"] = letter.written_at
         prefix = _ID_PREFIXES.get(letter.kind, "notice")
         mail["Message-ID"] = f"<{prefix}.{letter.letter_id.hex}@{self._sender.domain}>"
@@ -108,6 +113,15 @@ class Letters:
 def _name_of(letter: Letter) -> str:
     """Return the name to greet by; not one that an older version took and today's rules refuse."""
     return letter.membername if names.problem(letter.full_name) else letter.full_name
+
+
+def _recipient(address: str) -> Address:
+    """Return an *address*, or refuse one that an older version took, and do not quote it."""
+    try:
+        return Address(addr_spec=_ascii(address))
+    except ValueError:
+        reason = "the address breaks a rule of today"
+    raise MailRefusedError(reason)
 
 
 def _ascii(address: str) -> str:

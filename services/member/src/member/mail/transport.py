@@ -1,7 +1,13 @@
-"""Hand mails to a mail server, or put them into a folder."""
+"""Hand mails to a mail server, or put them into a folder.
+
+Errors end up in the queue, its archive, the log and traces, where they outlive a member. A mail
+server may quote in its answers whom a mail is for, in whatever form; so nothing of such an answer
+is kept but its codes.
+"""
 
 import asyncio
 import logging
+import re
 from copy import deepcopy
 from email.message import EmailMessage
 from pathlib import Path
@@ -24,6 +30,28 @@ _ABOUT_THE_MAIL = (
     aiosmtplib.SMTPSenderRefused,
     aiosmtplib.SMTPRecipientRefused,
     aiosmtplib.SMTPDataError,
+)
+
+# What a server answers before it is told whom the mail is for.
+_BEFORE_THE_RECIPIENT = (
+    aiosmtplib.SMTPConnectResponseError,
+    aiosmtplib.SMTPHeloError,
+    aiosmtplib.SMTPAuthenticationError,
+    aiosmtplib.SMTPSenderRefused,
+)
+
+_ENHANCED_CODE = re.compile(r"[245]\.([0-7])\.\d{1,3}(?!\S)")
+
+# RFC 3463, 2: what the second number is about.
+_SUBJECTS = (
+    "undefined",
+    "addressing",
+    "mailbox",
+    "mail system",
+    "network and routing",
+    "mail delivery protocol",
+    "message content",
+    "security or policy",
 )
 
 
@@ -58,6 +86,10 @@ class SmtpTransport:
             MailRefusedError: If the server says 5xx about this mail.
             MailDelayedError: If it says anything else, or nothing.
         """
+        if failure := await self._failure(mail):
+            raise failure  # without its cause, which quotes
+
+    async def _failure(self, mail: EmailMessage) -> MailError | None:
         username, password = self._login
         try:
             await aiosmtplib.send(
@@ -71,7 +103,8 @@ class SmtpTransport:
                 timeout=_PATIENCE_S,
             )
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise mail_error(error) from error
+            return mail_error(error)
+        return None
 
 
 def mail_error(error: Exception) -> MailError:
@@ -84,9 +117,23 @@ def mail_error(error: Exception) -> MailError:
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return f"{error.code} {error.message}"
-    return str(error) or type(error).__name__
+    match error:
+        case aiosmtplib.SMTPResponseException() if isinstance(error, _BEFORE_THE_RECIPIENT):
+            return f"{error.code} {error.message}"
+        case aiosmtplib.SMTPResponseException():
+            return f"{error.code} {_enhanced_code(error.message)}".rstrip()
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _enhanced_code(answer: str) -> str:
+    """Return the code that *answer* begins with, and what it is about; empty if there is none.
+
+    Source:
+        RFC 2034, 4, and RFC 3463, 2.
+    """
+    code = _ENHANCED_CODE.match(answer)
+    return f"{code[0]} ({_SUBJECTS[int(code[1])]})" if code else ""
 
 
 class MailboxFolder:

@@ -46,5 +46,6 @@ class Housekeeping:
             unverified = await store.members.delete_unverified(
                 session, before=now - self.unverified_lifetime
             )
+            await store.outbox.forget(session, {member.membername for member in unverified})
         audit.tell_purged(unverified)
         log.info("purged what has expired", unverified_members=len(unverified))

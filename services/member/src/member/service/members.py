@@ -186,6 +186,7 @@ class Members:
         member = await self.seen_by(viewer, membername)
         audit.tell_member(member)
         async with self.database.writing() as session:
+            await store.outbox.forget(session, {member.membername})
             await store.members.delete(session, member.id)
 
     async def seen_by(self, viewer: Viewer, membername: str) -> Member:

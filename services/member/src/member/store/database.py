@@ -10,7 +10,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, event, make_url, text
+from asyncpg import PostgresError
+from sqlalchemy import URL, Connection, ExceptionContext, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -138,6 +139,7 @@ async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
         event.listen(engine.sync_engine, "checkout", _refuse_lost)
+        event.listen(engine.sync_engine, "handle_error", _strike_details)
     try:
         yield engine
     finally:
@@ -197,6 +199,16 @@ def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # n
     """Let the pool replace a connection that the server closed; to ask the server costs more."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _strike_details(context: ExceptionContext) -> None:
+    """Strike out the detail of an error: PostgreSQL quotes in it what the row would hold."""
+    error = context.original_exception
+    if isinstance(error.__cause__, PostgresError):
+        error.__cause__.detail = None
+        error.args = (f"{type(error.__cause__)}: {error.__cause__}",)
+        if context.sqlalchemy_exception:
+            context.sqlalchemy_exception.args = error.args
 
 
 async def _migrate(engine: AsyncEngine) -> None:

@@ -1,11 +1,30 @@
 """Tasks that wait for Redis. The caller owns the transaction."""
 
+import re
+from collections.abc import Set
 from datetime import datetime
 
-from sqlalchemy import func, select, type_coerce
+from sqlalchemy import delete, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from member.store.tables import OUTBOX, UtcDateTime
+
+# As tasks name members in their payload; everything else in a message is binary.
+_NAME = re.compile(rb'"membername": "([a-z0-9_]+)"')
+
+
+async def forget(session: AsyncSession, membernames: Set[str]) -> None:
+    """Forget tasks about these members; one that a relay sends at this moment is sent."""
+    seq, message = OUTBOX.table.c.seq, OUTBOX.table.c.message
+    rows = await session.stream(select(seq, message))
+    found = [row.seq async for row in rows if _names(row.message) & membernames]
+    if found:
+        free = select(seq).where(seq.in_(found)).with_for_update(skip_locked=True)
+        await session.execute(delete(OUTBOX.table).where(seq.in_(free)))
+
+
+def _names(message: bytes) -> Set[str]:
+    return {name.decode() for name in _NAME.findall(message)}
 
 
 async def waiting(session: AsyncSession) -> tuple[int, datetime | None]:

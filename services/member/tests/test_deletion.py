@@ -1,0 +1,322 @@
+"""What a deletion leaves: no address of mail in tables, tasks, archives, logs, traces, metrics.
+
+The mail server refuses every mail and quotes whom it was for, in many forms.
+"""
+
+import base64
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from datetime import timedelta
+from email.message import EmailMessage
+from html import escape
+from pathlib import Path
+from traceback import format_exception
+from typing import Any, cast
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from redis import Redis
+from sqlalchemy import insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
+
+from member import tracing
+from member.demo.smtp import SmtpSink
+from member.errors import MailDelayedError, MailError, MailRefusedError
+from member.mail.transport import SmtpTransport
+from member.otel import OtelTracer
+from member.passwords import Passwords
+from member.service import Foundation, MemberService, member_service
+from member.service.housekeeping import Housekeeping
+from member.store import database
+from member.store.database import Database
+from member.store.tables import OUTBOX, MemberRow
+from member.v1 import member_pb2 as pb
+from member.worker.distributor import OutboxTaskDistributor
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    RULES,
+    UNLIMITED,
+    FakeClock,
+    as_member,
+)
+from services.member.tests.leaks import Ear, leaked
+from services.member.tests.programs import program, stub_of
+from services.member.tests.visitor import bearer
+from tests.servers import RedisServer, free_port
+
+LOCAL, DOMAIN, SHOWN_DOMAIN = "zaphod.beeblebrox", "xn--bcher-kva.example.org", "bücher.example.org"
+ADDRESS = f"{LOCAL}@{DOMAIN}"
+PIECES = [ADDRESS, LOCAL, DOMAIN, SHOWN_DOMAIN, "zaphod", "bcher-kva"]
+SIGN_UP = pb.CreateMemberRequest(
+    membername="alice",
+    full_name="Alice Liddell",
+    email=f"Zaphod.Beeblebrox@{SHOWN_DOMAIN}",
+    password=ALICE.password,
+)
+
+
+def quotations(address: str) -> Iterator[str]:
+    """Yield the forms in which a mail server may quote an address."""
+    local, _, domain = address.partition("@")
+    yield from (f"<{address}>", address.upper(), address.title(), f'"{local}"@{domain}')
+    yield from (
+        f"user {local}",
+        f"no {local.upper()} at {domain.upper()}",
+        f"{SHOWN_DOMAIN} is gone",
+    )
+    yield from (quote(address, safe=""), address.replace("@", "+40"), escape(address))
+    yield from (
+        address.replace("@", " (at) "),
+        address.replace("@", "&#64;"),
+        address.encode().hex(),
+    )
+    yield from (base64.b64encode(b"." * n + address.encode()).decode() for n in range(3))
+
+
+class QuotingSink(SmtpSink):
+    """A mail server that refuses every mail and quotes whom it is for.
+
+    Attributes:
+        code: What it answers with, such as ``550 5.1.1``.
+        when: Which command it refuses.
+    """
+
+    def __init__(self, code: str, when: str) -> None:
+        super().__init__()
+        self._code, self._when = code, when
+
+    def _connection(self) -> SMTP:
+        return SMTP(self, hostname="sink.example.com", enable_SMTPUTF8=True)
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it by this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del server, session, options
+        envelope.rcpt_tos.append(address)
+        return self._refusal(address) if self._when == "RCPT" else "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - as above
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        del server, session
+        return self._refusal(envelope.rcpt_tos[0])
+
+    def _refusal(self, address: str) -> str:
+        number, _, enhanced = self._code.partition(" ")
+        lines = [f"{enhanced} no mail", *quotations(address)]
+        if self._when == "nonsense":
+            return f"what about {address}"
+        return "\r\n".join([*(f"{number}-{line}" for line in lines), f"{number} {address}"])
+
+
+@asynccontextmanager
+async def refusing(code: str, when: str) -> AsyncGenerator[str]:
+    async with QuotingSink(code, when).running() as address:
+        yield address
+
+
+def keys_of(server: RedisServer) -> bytes:
+    """Return all that a Redis holds."""
+    client: Any = Redis.from_url(server.url)
+    readers: dict[bytes, Callable[[bytes], object]] = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"set": client.smembers,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        b"stream": client.xrange,
+    }
+    with client:
+        return _bytes_of([(key, readers[client.type(key)](key)) for key in client.scan_iter()])
+
+
+async def rows_of(source: str) -> bytes:
+    """Return all that a database holds."""
+    async with database.opened(source) as opened, opened.engine.connect() as connection:
+        names = await connection.run_sync(lambda c: inspect(c).get_table_names())
+        rows = [(await connection.execute(text(f'SELECT * FROM "{name}"'))).all() for name in names]
+    return _bytes_of([[tuple(row) for row in table] for table in rows])
+
+
+def _bytes_of(found: Any) -> bytes:  # noqa: ANN401 - a tree of whatever stores hold
+    """Return everything in a tree of values, bytes and texts as they are."""
+    match found:
+        case bytes():
+            return found
+        case dict():
+            return _bytes_of([*found.items()])
+        case list() | tuple() | set():
+            return b"\n".join(map(_bytes_of, cast("Iterable[Any]", found)))
+        case _:
+            return str(found).encode()
+
+
+def quoted_in(said: bytes) -> list[str]:
+    """Return the pieces of the address that stand in what was *said*, in whatever form and case."""
+    return leaked(said, PIECES) + leaked(said.lower(), PIECES)
+
+
+@pytest.mark.parametrize(
+    ("code", "when", "told"),
+    [
+        ("550 5.1.1", "RCPT", b"mail refused: 550 5.1.1 (addressing)"),
+        ("451 4.2.1", "DATA", b"mail delayed: 451 4.2.1 (mailbox)"),
+    ],
+)
+async def test_a_deletion_leaves_no_address_of_mail_anywhere(  # noqa: PLR0913, PLR0917 - fixtures
+    variables: dict[str, str],
+    redis: RedisServer,
+    db_source: str,
+    tmp_path: Path,
+    code: str,
+    when: str,
+    told: bytes,
+) -> None:
+    grpc, http = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    async with (
+        refusing(code, when) as smtp,
+        program(
+            {
+                **variables,
+                "DB_SOURCE": db_source,
+                "SMTP_ADDRESS": smtp,
+                "GRPC_SERVER_ADDRESS": grpc,
+                "HTTP_SERVER_ADDRESS": http,
+                "LOG_LEVEL": "debug",
+            },
+            tmp_path,
+        ) as process,
+        stub_of(grpc) as stub,
+    ):
+        ear = Ear(process)
+        await ear.wait(b"member service started")
+        await stub.CreateMember(SIGN_UP)
+        await ear.wait(told)
+        login = pb.LoginMemberRequest(membername="alice", password=ALICE.password)
+        begun = await stub.LoginMember(login)
+        assert begun.member.email == ADDRESS
+        assert quoted_in(await rows_of(db_source))
+        proof = bearer(begun.session.access_token)
+        await stub.DeleteMember(pb.DeleteMemberRequest(membername="alice"), metadata=proof)
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"http://{http}/metrics")).content
+        said = await ear.hear_out()
+    kept = keys_of(redis)
+    assert b"task:send_verify_email" in kept
+    assert told in kept
+    assert quoted_in(kept) == []
+    assert quoted_in(await rows_of(db_source)) == []
+    assert quoted_in(metrics) == []
+    assert quoted_in(said) == []
+    assert b"DeleteMember" in said
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with tracing.using(OtelTracer(provider)):
+        yield exporter
+    provider.shutdown()
+
+
+def mail_to_alice() -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"] = "service@example.com", ADDRESS
+    mail.set_content("Hello")
+    return mail
+
+
+@pytest.mark.parametrize("when", ["RCPT", "DATA", "nonsense"])
+@pytest.mark.parametrize(
+    ("code", "error"), [("550 5.7.1", MailRefusedError), ("450", MailDelayedError)]
+)
+async def test_no_trace_and_no_traceback_holds_what_a_mail_server_quotes(
+    spans: InMemorySpanExporter, code: str, error: type[MailError], when: str
+) -> None:
+    async with refusing(code, when) as address:
+        host, _, port = address.partition(":")
+        transport = SmtpTransport(host, int(port), security="none")
+        with pytest.raises(MailError) as raised, tracing.span("client", "send mail"):
+            await transport.send(mail_to_alice())
+    (span,) = spans.get_finished_spans()
+    told = "".join(format_exception(raised.value)) + span.to_json()
+    assert quoted_in(told.encode()) == []
+    assert raised.type is error or when == "nonsense"
+
+
+async def outbox_of(db: Database) -> list[tuple[str, bytes]]:
+    async with db.reading() as session:
+        table = OUTBOX.table
+        found = await session.execute(select(table.c.id, table.c.message).order_by(table.c.seq))
+        return [(row.id, row.message) for row in found]
+
+
+@pytest.fixture
+def distributor(db: Database) -> OutboxTaskDistributor:
+    return OutboxTaskDistributor(OUTBOX, db)
+
+
+@pytest.fixture
+def writing_service(
+    db: Database, passwords: Passwords, distributor: OutboxTaskDistributor, clock: FakeClock
+) -> MemberService:
+    """The service, whose tasks wait for a relay that never comes."""
+    foundation = Foundation(
+        database=db, passwords=passwords, distributor=distributor, limits=UNLIMITED, clock=clock
+    )
+    return member_service(foundation, RULES)
+
+
+async def test_tasks_that_wait_for_redis_go_with_their_member_and_no_others(
+    writing_service: MemberService, db: Database
+) -> None:
+    names = ("alice", "alice2", "bob")
+    for name in names:
+        await sign_up(writing_service, name)
+    alice = await as_member(writing_service, ALICE)
+    await writing_service.members.delete(alice, "alice")
+    messages = [message for _, message in await outbox_of(db)]
+    assert [b'"alice2"' in message for message in messages] == [True, False]
+    assert b'"bob"' in messages[1]
+
+
+async def test_tasks_of_members_that_are_purged_go_too(
+    writing_service: MemberService, db: Database, clock: FakeClock
+) -> None:
+    await sign_up(writing_service, "alice")
+    week = timedelta(days=7)
+    clock.turn(week + timedelta(seconds=1))
+    await sign_up(writing_service, "bob")
+    await Housekeeping(database=db, unverified_lifetime=week, clock=clock).purge()
+    (only,) = await outbox_of(db)
+    assert b'"bob"' in only[1]
+
+
+@pytest.mark.parametrize("values", [{"membername": "other"}, {"full_name": None, "id": uuid4()}])
+async def test_no_error_of_the_database_quotes_what_a_row_would_hold(
+    service: MemberService, db: Database, values: dict[str, object]
+) -> None:
+    await sign_up(service, "alice")
+    alice = await service.members.get(await as_member(service, ALICE), "alice")
+    row = {**asdict(alice), "password_hash": "#", "id": uuid4(), "membername": "bob", **values}
+    with pytest.raises(IntegrityError) as raised:
+        async with db.writing() as session:
+            await session.execute(insert(MemberRow), row)
+    told = "".join(format_exception(raised.value))
+    assert ALICE.email not in told
+    assert ALICE.full_name not in told
+
+
+async def sign_up(service: MemberService, name: str) -> None:
+    await service.sign_up.create_member(
+        ANYBODY, replace(ALICE, membername=name, email=f"{name}@example.com")
+    )
