@@ -178,6 +178,21 @@ async def test_a_supervisor_speaks_and_its_children_begin_where_it_did(app: Apps
     assert "own WARNING sent" in lines
 
 
+async def test_lines_of_several_processes_name_theirs(app: Apps) -> None:
+    words = ("--burst", "-p", "1")
+    async with worker(app(""), *words, cwd=app.folder) as process:
+        supervisor, child = [
+            int(line.split()[1]) for line in await ended(process) if " pid " in line
+        ]
+    assert supervisor == process.pid != child
+
+
+async def test_json_lines_name_their_process(app: Apps) -> None:
+    words = ("--burst", "--log-format", "json")
+    async with worker(app(""), *words, cwd=app.folder) as process:
+        assert {json.loads(line)["pid"] for line in await ended(process)} == {process.pid}
+
+
 async def test_a_scheduler_speaks_as_its_app_configures_it(app: Apps) -> None:
     async with command("scheduler", app(DICT_CONFIG), cwd=app.folder) as process:
         line = await process.says("the scheduler starts")

@@ -15,6 +15,7 @@ from pyasynq.logs import FIELDS, TaskFields
 log = get_logger("pyasynq.worker")
 
 FORMAT: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s"
+FORMAT_OF_SEVERAL: Final = "%(asctime)s.%(msecs)03d %(process)d %(levelname)-7s %(message)s"
 DEFAULT_FORMAT: Final = "console"
 DEFAULT_LEVEL: Final = "info"
 NEVER_AWAITED: Final = "coroutine .* was never awaited"
@@ -35,6 +36,7 @@ class _Json(logging.Formatter):
             "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            "pid": record.process,
             "message": record.getMessage(),
         }
         entry |= {name: value for name in FIELDS if (value := getattr(record, name, ""))}
@@ -70,8 +72,11 @@ class Logs:
     having an effect.
     """
 
-    def __init__(self, form: str | None, level: str | None) -> None:
-        """Show lines of *level* and above in *form*, ``console`` or ``json``."""
+    def __init__(self, form: str | None, level: str | None, *, of_several: bool = False) -> None:
+        """Show lines of *level* and above in *form*, ``console`` or ``json``.
+
+        Those *of_several* processes name theirs on a console, too.
+        """
         self._given = [
             f"{flag} {value}"
             for flag, value in (("--log-format", form), ("--log-level", level))
@@ -79,7 +84,8 @@ class Logs:
         ]
         self._level = getattr(logging, (level or DEFAULT_LEVEL).upper())
         self._handler = logging.StreamHandler(sys.stderr)
-        formatter = _Json() if form == "json" else _Console(FORMAT, "%H:%M:%S")
+        console = FORMAT_OF_SEVERAL if of_several else FORMAT
+        formatter = _Json() if form == "json" else _Console(console, "%H:%M:%S")
         formatter.converter = time.gmtime if form == "json" else time.localtime
         self._handler.setFormatter(formatter)
         self._handler.addFilter(TaskFields())
@@ -116,10 +122,10 @@ class Logs:
 _logs: Logs | None = None
 
 
-def set_up(form: str | None, level: str | None) -> None:
-    """Send log lines of *level* and above to stderr, in *form*; the user's module may change it."""
+def set_up(form: str | None, level: str | None, *, of_several: bool = False) -> None:
+    """Send log lines to stderr, as `Logs` has it; the user's module may change it."""
     global _logs  # noqa: PLW0603 - so is what it sets up, for the whole process
-    _logs = Logs(form, level)
+    _logs = Logs(form, level, of_several=of_several)
     _logs.begin()
     logging.captureWarnings(True)
     # Python shows a warning once for each place; here each stands for something that was not done.

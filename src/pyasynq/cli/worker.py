@@ -129,9 +129,10 @@ def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 -
 
 def run(words: argparse.Namespace) -> int:
     """Run the worker, or supervise the processes that do."""
-    logs.set_up(words.log_format, words.log_level)
+    is_supervised = bool(words.processes or words.reload)
+    logs.set_up(words.log_format, words.log_level, of_several=is_supervised)
     _check(words)
-    if (words.processes or words.reload) and CHILD not in os.environ:
+    if is_supervised and CHILD not in os.environ:
         return supervise(words, patience_s=_patience_s(words))
     own = load_app(words.app).address
     server = _server(words)
