@@ -336,6 +336,16 @@ async def test_a_guessed_link_is_recorded(
     assert [record.get("member") for record in trail.records] == ["alice", None]
 
 
+async def test_the_page_behind_a_link_leaves_the_record_of_the_rpc(
+    site: str, world: World, trail: Trail
+) -> None:
+    link = f"{site}/verify-email?token={world.link_token}"
+    async with httpx.AsyncClient() as client:
+        await client.get(link)
+        await client.post(link)
+    assert trail.endings == [("VerifyEmail", "succeeded", None)]
+
+
 async def test_a_change_names_its_fields_and_not_their_values(
     service: MemberService, face: Call, world: World, trail: Trail
 ) -> None:

@@ -203,10 +203,10 @@ def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # n
 
 def _strike_details(context: ExceptionContext) -> None:
     """Strike out the detail of an error: PostgreSQL quotes in it what the row would hold."""
-    error = context.original_exception
-    if isinstance(error.__cause__, PostgresError):
-        error.__cause__.detail = None
-        error.args = (f"{type(error.__cause__)}: {error.__cause__}",)
+    error, cause = context.original_exception, context.original_exception.__cause__
+    if isinstance(cause, PostgresError):
+        vars(cause)["detail"] = None
+        error.args = (f"{type(cause)}: {cause}",)
         if context.sqlalchemy_exception:
             context.sqlalchemy_exception.args = error.args
 
