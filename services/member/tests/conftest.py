@@ -12,13 +12,12 @@ from playwright.async_api import Browser
 
 from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
-from member.mailer import Mailer
+from member.mailer import Mailer, password_resets, verifications
 from member.passwords import HashCost, Passwords
 from member.service import Foundation, MemberService, member_service
 from member.settings import Settings
 from member.store import database
 from member.store.database import Database
-from member.tokens import TokenMint
 from member.web.pages import pages
 from services.member.tests.chromium import Visitor, chromium
 from services.member.tests.doubles import (
@@ -105,14 +104,14 @@ def service(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeCloc
 def mailer(db: Database, outbox: MailFolder, clock: FakeClock) -> Mailer:
     return Mailer(
         database=db,
-        mint=TokenMint(b"key"),
         letters=Letters(
             sender_name="Service",
             sender_address="service@example.com",
             public_url="http://members.example.com",
         ),
         transport=outbox,
-        lifetime=timedelta(minutes=15),
+        verifications=verifications(b"key", timedelta(minutes=15)),
+        password_resets=password_resets(b"key", timedelta(minutes=15)),
         clock=clock,
     )
 

@@ -13,9 +13,13 @@ from member.limits.memory import MemoryLimiter
 from member.members import SignUp
 from member.service import MemberService, Rules
 from member.worker.distributor import DistributeOptions
-from member.worker.tasks import PayloadSendNotice, PayloadSendVerifyEmail
+from member.worker.tasks import (
+    PayloadSendNotice,
+    PayloadSendPasswordReset,
+    PayloadSendVerifyEmail,
+)
 
-_LINK = re.compile(r"(https?://\S+)/verify-email\?token=(\S+)")
+_LINK = re.compile(r"(https?://\S+)/(?:verify-email|reset-password)\?token=(\S+)")
 
 ALICE = SignUp(
     membername="alice",
@@ -56,6 +60,7 @@ class TaskList:
 
     def __init__(self) -> None:
         self.tasks: list[tuple[PayloadSendVerifyEmail, DistributeOptions]] = []
+        self.resets: list[PayloadSendPasswordReset] = []
         self.notices: list[PayloadSendNotice] = []
         self.error: Exception | None = None
         self.reached = asyncio.Event()
@@ -71,6 +76,13 @@ class TaskList:
         if self.error:
             raise self.error
         self.tasks.append((payload, options))
+
+    async def distribute_task_send_password_reset(
+        self, payload: PayloadSendPasswordReset, **_options: Unpack[DistributeOptions]
+    ) -> None:
+        if self.error:
+            raise self.error
+        self.resets.append(payload)
 
     async def distribute_task_send_notice(
         self, payload: PayloadSendNotice, **_options: Unpack[DistributeOptions]

@@ -1,6 +1,7 @@
 """Everybody can use the pages: by keyboard, enlarged, in either colour scheme, or by ear."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -9,8 +10,17 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
+from member.mailer import Mailer
+from member.service import MemberService
 from services.member.tests.chromium import Options, Visitor
-from services.member.tests.doubles import FakeClock
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    FakeClock,
+    MailFolder,
+    as_member,
+    token_of,
+)
 
 Scheme: TypeAlias = Literal["light", "dark"]
 
@@ -52,6 +62,40 @@ async def complaints(page: Page) -> list[str]:
     options: dict[str, Any] = {"resultTypes": ["violations"], "iframes": False}
     results = await Axe().run(page, options=options)
     return [str(line) for line in results.generate_snapshot().splitlines()]
+
+
+@pytest.fixture
+async def reset_link(
+    site: str, link: str, service: MemberService, mailer: Mailer, outbox: MailFolder
+) -> str:
+    """The link to a new password that Alice was sent."""
+    await service.verifications.verify(ANYBODY, link.partition("token=")[2])
+    await service.password_resets.request(ANYBODY, ALICE.email)
+    await mailer.send_password_reset("alice")
+    return f"{site}/reset-password?token={token_of(outbox.mails[-1])}"
+
+
+@languages
+async def test_a_password_is_set_by_keyboard(
+    reset_link: str, visitor: Visitor, service: MemberService, locale: str
+) -> None:
+    page = await visitor.open(reset_link, locale=locale)
+    assert await complaints(page) == []
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("through the looking-glass")
+    async with page.expect_navigation(url="**/reset-password/done"):
+        await page.keyboard.press("Enter")
+    assert await as_member(service, replace(ALICE, password="through the looking-glass"))
+
+
+@schemes
+async def test_the_field_for_a_password_can_be_seen(
+    reset_link: str, visitor: Visitor, scheme: Scheme
+) -> None:
+    page = await visitor.open(reset_link, color_scheme=scheme)
+    assert await contrast(page, "label") >= 4.5
+    assert await contrast(page, "input") >= 4.5
+    assert await contrast(page, "input", "borderTopColor") >= 3
 
 
 def test_the_contrast_of_black_on_white_is_21() -> None:

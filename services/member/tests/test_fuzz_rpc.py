@@ -38,8 +38,15 @@ DOCUMENTED = {
     "ListSessions": {*GUARDED, StatusCode.NOT_FOUND},
     "EndSession": {*GUARDED, StatusCode.NOT_FOUND},
     "EndAllSessions": {*GUARDED, StatusCode.NOT_FOUND},
-    "VerifyEmail": {*BAD, StatusCode.NOT_FOUND, StatusCode.FAILED_PRECONDITION},
+    "VerifyEmail": {
+        *BAD,
+        StatusCode.NOT_FOUND,
+        StatusCode.ALREADY_EXISTS,
+        StatusCode.FAILED_PRECONDITION,
+    },
     "ResendVerifyEmail": BAD,
+    "RequestPasswordReset": BAD,
+    "ResetPassword": {*BAD, StatusCode.NOT_FOUND, StatusCode.FAILED_PRECONDITION},
 }
 LEAKS = re.compile(
     r"SELECT |INSERT |UPDATE |DELETE FROM|sqlite|asyncpg|sqlalchemy|traceback", re.IGNORECASE

@@ -1,6 +1,7 @@
 """Verification mails: what they say, and how they leave."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from member.demo.smtp import SmtpSink
 from member.errors import MailDelayedError, MailError, MailRefusedError
 from member.locales import Locale
-from member.mail.letters import Letter, Letters
+from member.mail.letters import Kind, Letter, Letters
 from member.mail.transport import MailboxFolder, SmtpTransport, mail_error
 from services.member.tests.doubles import link_of, text_of
 from services.member.tests.pythons import PYTHONS
@@ -71,6 +72,23 @@ def test_a_mail_is_in_the_language_of_the_member(
     assert greeting in text_of(mail)
     assert greeting in text_of(mail, "html")
     assert (mail["Subject"], mail["Content-Language"]) == (subject, locale)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(("locale", "greeting"), [("en", "Hello Al"), ("zh-TW", "Al 您好")])
+def test_every_mail_is_in_every_language_and_names_the_account(
+    kind: Kind, locale: Locale, greeting: str
+) -> None:
+    mail = LETTERS.written(replace(LETTER, kind=kind, full_name="Al", locale=locale))
+    assert greeting in text_of(mail)
+    assert greeting in text_of(mail, "html")
+    assert kind is Kind.VERIFY_EMAIL or "alice" in text_of(mail)
+
+
+@pytest.mark.parametrize("kind", [Kind.EMAIL_CHANGE, Kind.PASSWORD_CHANGED])
+def test_a_notice_holds_no_link(kind: Kind) -> None:
+    mail = LETTERS.written(replace(LETTER, kind=kind))
+    assert not {"http", "<a"} & set(re.findall("http|<a", text_of(mail) + text_of(mail, "html")))
 
 
 def test_the_same_letter_is_the_same_mail_byte_for_byte() -> None:

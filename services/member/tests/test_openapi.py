@@ -34,6 +34,8 @@ OPERATIONS = [
     "LogoutMember",
     "VerifyEmail",
     "ResendVerifyEmail",
+    "RequestPasswordReset",
+    "ResetPassword",
     "ListSessions",
     "EndSession",
     "EndAllSessions",

@@ -18,10 +18,9 @@ from member.errors import (
     MailDelayedError,
     MailPointlessError,
 )
-from member.mailer import Delivery, Mailer
+from member.mailer import Delivery, Mailer, verifications
 from member.service import MemberService
 from member.store.database import Database
-from member.tokens import TokenMint
 from member.worker.tasks import PayloadSendVerifyEmail
 from services.member.tests.doubles import (
     ALICE,
@@ -212,7 +211,9 @@ async def test_after_a_change_of_the_key_a_retry_sends_a_link_that_works(
     with pytest.raises(MailDelayedError):
         await mailer.send_verify_email("alice")
     outbox.error = None
-    await replace(mailer, mint=TokenMint(b"another key")).send_verify_email("alice")
+    await replace(
+        mailer, verifications=verifications(b"another key", timedelta(minutes=15))
+    ).send_verify_email("alice")
     assert not (await service.verifications.verify(ANYBODY, token_of(outbox.mails[0]))).already
 
 

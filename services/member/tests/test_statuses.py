@@ -30,6 +30,7 @@ LEAVES = [
     errors.LinkUnknownError(),
     errors.LinkExpiredError(),
     errors.LinkReplacedError(),
+    errors.LinkUsedError(),
     errors.LinkLockedError(),
     errors.MailPointlessError("alice", "verified"),
     errors.MailRefusedError("550"),

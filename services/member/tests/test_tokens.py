@@ -19,7 +19,7 @@ from member.tokens import (
     RefreshMint,
     TokenMint,
     fingerprint,
-    verification_id,
+    link_id,
 )
 
 ID = UUID(int=7)
@@ -35,7 +35,7 @@ URL_CHARACTERS = string.ascii_letters + string.digits + "-_"
 @given(verification=st.uuids(), email=st.emails())
 def test_a_token_names_its_verification_and_fits_a_url(verification: UUID, email: str) -> None:
     token = TokenMint(b"key").token(verification, email)
-    assert verification_id(token) == verification
+    assert link_id(token) == verification
     assert len(token) == TOKEN_CHARACTERS == 64
     assert token.replace("-", "").replace("_", "").isalnum()
 
@@ -56,12 +56,12 @@ def test_a_token_depends_on_key_verification_and_address() -> None:
 
 @given(text=st.text())
 def test_what_is_no_token_names_nothing(text: str) -> None:
-    assert verification_id(text) is None
+    assert link_id(text) is None
 
 
 @given(text=st.text(min_size=64, max_size=64))
 def test_what_is_as_long_as_a_token_breaks_nothing(text: str) -> None:
-    assert verification_id(text) is None or text.isascii()
+    assert link_id(text) is None or text.isascii()
 
 
 def test_a_fingerprint_does_not_show_the_token() -> None:

@@ -17,10 +17,11 @@
     ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
     ├── StoreUnavailableError     the database cannot answer now
-    ├── LinkError                 a verification link cannot verify
+    ├── LinkError                 a link in a mail cannot do what it is for
     │   ├── LinkUnknownError      nobody was sent this link
     │   ├── LinkExpiredError      it is too old
     │   ├── LinkReplacedError     a newer mail replaced it
+    │   ├── LinkUsedError         it was good for one time
     │   └── LinkLockedError       too many wrong tokens were tried against it
     └── MailError                 a mail was not sent
         ├── MailPointlessError    and never needs to be
@@ -175,7 +176,7 @@ class StoreUnavailableError(MemberError):
 
 
 class LinkError(MemberError):
-    """A verification link cannot verify."""
+    """A link in a mail cannot do what it is for."""
 
 
 class LinkUnknownError(LinkError):
@@ -183,7 +184,7 @@ class LinkUnknownError(LinkError):
 
     def __init__(self) -> None:
         """Tell no more than that: the caller may be guessing."""
-        super().__init__("this verification link is not valid")
+        super().__init__("this link is not valid")
 
 
 class LinkExpiredError(LinkError):
@@ -191,7 +192,7 @@ class LinkExpiredError(LinkError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("this verification link has expired")
+        super().__init__("this link has expired")
 
 
 class LinkReplacedError(LinkError):
@@ -199,7 +200,15 @@ class LinkReplacedError(LinkError):
 
     def __init__(self) -> None:
         """Point to the newer mail."""
-        super().__init__("a newer verification mail replaced this link")
+        super().__init__("a newer mail replaced this link")
+
+
+class LinkUsedError(LinkError):
+    """The link was good for one time."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("this link was used before")
 
 
 class LinkLockedError(LinkError):
@@ -207,7 +216,7 @@ class LinkLockedError(LinkError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("this verification link is locked after too many wrong attempts")
+        super().__init__("this link is locked after too many wrong attempts")
 
 
 class MailError(MemberError):

@@ -6,9 +6,11 @@ client shows one message, and no link that somebody already holds becomes void.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,8 +22,9 @@ from member.mail.letters import Kind, Letter, Letters
 from member.mail.transport import MailTransport
 from member.members import Member
 from member.store.database import Database
-from member.tokens import TokenMint, fingerprint
-from member.verification import Mail, Verification, mail_to_send
+from member.store.links import Links
+from member.tokens import RESET_PASSWORD, TokenMint, fingerprint
+from member.verification import Mail, MailedLink, mail_to_send
 
 
 class Delivery(Enum):
@@ -32,34 +35,85 @@ class Delivery(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mailer:
-    """Sends mails to members.
+class LinkMails:
+    """Mails of one kind, with a link in each.
 
     Attributes:
-        lifetime: How long a link verifies, counted from the last sending.
+        address: Returns where a member's mail goes; None if there is nothing to send.
+        no_address: Why there is nothing, for the log.
+        lifetime: How long a link works, counted from the last sending.
     """
 
-    database: Database
+    kind: Kind
+    stored: Links[Any]
     mint: TokenMint
+    lifetime: timedelta
+    address: Callable[[Member], str | None]
+    no_address: str
+
+
+def verifications(key: bytes, lifetime: timedelta) -> LinkMails:
+    """Return the mails that verify addresses."""
+    return LinkMails(
+        kind=Kind.VERIFY_EMAIL,
+        stored=store.verifications,
+        mint=TokenMint(key),
+        lifetime=lifetime,
+        address=lambda member: member.email_to_verify,
+        no_address="the address is already verified",
+    )
+
+
+def password_resets(key: bytes, lifetime: timedelta) -> LinkMails:
+    """Return the mails to who forgot the password."""
+    return LinkMails(
+        kind=Kind.RESET_PASSWORD,
+        stored=store.password_resets,
+        mint=TokenMint(key, RESET_PASSWORD),
+        lifetime=lifetime,
+        address=lambda member: member.email if member.email_verified_at else None,
+        no_address="the address is not verified",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailer:
+    """Sends mails to members."""
+
+    database: Database
     letters: Letters
     transport: MailTransport
-    lifetime: timedelta
+    verifications: LinkMails
+    password_resets: LinkMails
     clock: Clock = utc_now
 
     async def send_verify_email(self, membername: str) -> Delivery:
-        """Send the mail, unless it was sent.
+        """Send the mail that verifies an address, unless it was sent.
 
         Raises:
             MailPointlessError: If the member is gone or the address verified.
             MailRefusedError: If the mail server will never take the mail.
             MailDelayedError: If it may take the mail later.
         """
-        letter = await self._verification_letter(membername)
+        return await self._send(self.verifications, membername)
+
+    async def send_password_reset(self, membername: str) -> Delivery:
+        """Send the mail that lets a member set a new password, unless it was sent.
+
+        Raises:
+            MailPointlessError: If the member is gone or has no address that is verified.
+            MailRefusedError: If the mail server will never take the mail.
+            MailDelayedError: If it may take the mail later.
+        """
+        return await self._send(self.password_resets, membername)
+
+    async def _send(self, links: LinkMails, membername: str) -> Delivery:
+        letter = await self._letter(links, membername)
         if letter is None:
             return Delivery.SENT_BEFORE
         await self._deliver(letter)
         async with self.database.writing() as session:
-            await store.verifications.mark_sent(session, letter.letter_id, at=self.clock())
+            await links.stored.mark_sent(session, letter.letter_id, at=self.clock())
         return Delivery.SENT
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
@@ -101,64 +155,56 @@ class Mailer:
             locale=member.locale,
         )
 
-    async def _verification_letter(self, membername: str) -> Letter | None:
+    async def _letter(self, links: LinkMails, membername: str) -> Letter | None:
         """Return the letter to send, its link valid from now on, or None if it was sent."""
         async with self.database.writing() as session:
-            member, email = await self._unverified(session, membername)
-            verification = await self._verification(session, member, email)
-        if verification is None:
-            return None
-        return Letter(
-            letter_id=verification.id,
-            written_at=verification.created_at,
+            # Locked: a second task for the same one waits here.
+            member = await store.members.by_name(session, membername, lock=True)
+            whom = f"member {membername}"
+            if member is None:
+                raise MailPointlessError(whom, "there is no such member")
+            if (email := links.address(member)) is None:
+                raise MailPointlessError(whom, links.no_address)
+            link = await self._link(session, links, member, email)
+        return link and Letter(
+            kind=links.kind,
+            letter_id=link.id,
+            written_at=link.created_at,
             membername=member.membername,
             full_name=member.full_name,
             email=email,
             locale=member.locale,
-            token=self.mint.token(verification.id, email),
-            lifetime=self.lifetime,
+            token=links.mint.token(link.id, email),
+            lifetime=links.lifetime,
         )
 
-    async def _unverified(self, session: AsyncSession, membername: str) -> tuple[Member, str]:
-        """Return the member and what is to be verified.
-
-        The member is locked: a second task for the same one waits here.
-        """
-        whom = f"member {membername}"
-        member = await store.members.by_name(session, membername, lock=True)
-        if member is None:
-            raise MailPointlessError(whom, "there is no such member")
-        if member.email_to_verify is None:
-            raise MailPointlessError(whom, "the address is already verified")
-        return member, member.email_to_verify
-
-    async def _verification(
-        self, session: AsyncSession, member: Member, email: str
-    ) -> Verification | None:
-        current = await store.verifications.current(session, member.id)
-        made = current and fingerprint(self.mint.token(current.id, email))
+    async def _link(
+        self, session: AsyncSession, links: LinkMails, member: Member, email: str
+    ) -> MailedLink | None:
+        current = await links.stored.current(session, member.id)
+        made = current and fingerprint(links.mint.token(current.id, email))
         match mail_to_send(current, email, made):
             case Mail.NONE:
                 return None
             case Mail.SAME_AGAIN if current:
-                expires_at = self.clock() + self.lifetime
-                await store.verifications.extend(session, current.id, expires_at=expires_at)
+                expires_at = self.clock() + links.lifetime
+                await links.stored.extend(session, current.id, expires_at=expires_at)
                 return current
             case _:
-                return await self._new_verification(session, member, email)
+                return await self._new_link(session, links, member, email)
 
-    async def _new_verification(
-        self, session: AsyncSession, member: Member, email: str
-    ) -> Verification:
-        now, verification_id = self.clock(), UUID(bytes=secrets.token_bytes(16))
-        await store.verifications.replace(session, member.id, at=now)
-        verification = Verification(
-            id=verification_id,
+    async def _new_link(
+        self, session: AsyncSession, links: LinkMails, member: Member, email: str
+    ) -> MailedLink:
+        now, link_id = self.clock(), UUID(bytes=secrets.token_bytes(16))
+        await links.stored.replace(session, member.id, at=now)
+        link = MailedLink(
+            id=link_id,
             member_id=member.id,
             email=email,
-            token_hash=fingerprint(self.mint.token(verification_id, email)),
+            token_hash=fingerprint(links.mint.token(link_id, email)),
             created_at=now,
-            expires_at=now + self.lifetime,
+            expires_at=now + links.lifetime,
         )
-        await store.verifications.insert(session, verification)
-        return verification
+        await links.stored.insert(session, link)
+        return link

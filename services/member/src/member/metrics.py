@@ -97,6 +97,9 @@ class Metrics:
         self.requests = Calls("member_http_request", "HTTP requests", ("method", "route"), registry)
         self.sign_ups = Outcomes("member_sign_ups", "Sign-ups", registry)
         self.verifications = Outcomes("member_verifications", "Links that were tried", registry)
+        self.password_resets = Outcomes(
+            "member_password_resets", "Links for new passwords that were tried", registry
+        )
         self.log_ins = Outcomes("member_log_ins", "Log-ins", registry)
         self.mails = Outcomes("member_mails", "Mails to members", registry)
 

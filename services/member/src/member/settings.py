@@ -148,7 +148,8 @@ class Settings(BaseSettings):
         verify_email_delay: Wait before the verification mail. At least one second: a task that
             is queued at once is queued before its member is committed, and must not find nobody.
         verify_email_lifetime: How long a link verifies, counted from the last sending.
-        verify_email_max_wrong: Wrong tokens after which a link is locked.
+        verify_email_max_wrong: Wrong tokens after which a link is locked, here and below.
+        password_reset_lifetime: How long a link sets a new password, counted from the last sending.
         unverified_member_lifetime: How long a member may be without a verified address, and keep it
             from its owner; then the member is removed.
         task_distributor: ``outbox`` writes tasks with the member and queues them after the
@@ -160,8 +161,9 @@ class Settings(BaseSettings):
             Ten times that from one address, renewed access tokens included.
         limit_password_guesses: Wrong passwords for one account, from all addresses together but for
             those the member has logged in from, each of which has as many.
-        limit_verify_email: Links tried from one address.
-        limit_resend_verify_email: Further mails to one address that is to be verified.
+        limit_verify_email: Links tried from one address, of each kind.
+        limit_resend_verify_email: Further mails to one address that is to be verified; and as many
+            to one whose member forgot the password.
         password_hash_time: Passes of argon2id over its memory.
         password_hash_memory_kib: Memory of one hash, KiB.
         password_hash_threads: Hashes at once.
@@ -208,6 +210,7 @@ class Settings(BaseSettings):
     refresh_token_duration: Annotated[timedelta, _between("1s", "8760h")] = timedelta(hours=24)
     session_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(days=30)
     verify_email_lifetime: Annotated[timedelta, _between("1m", "8760h")] = timedelta(minutes=15)
+    password_reset_lifetime: Annotated[timedelta, _between("1m", "24h")] = timedelta(minutes=15)
     verify_email_max_wrong: Annotated[int, Field(ge=1)] = 5
     unverified_member_lifetime: Annotated[timedelta, _between("1h", "87600h")] = timedelta(days=7)
     task_distributor: Literal["outbox", "redis"] = "outbox"

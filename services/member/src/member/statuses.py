@@ -15,6 +15,7 @@ from member.errors import (
     LinkLockedError,
     LinkReplacedError,
     LinkUnknownError,
+    LinkUsedError,
     MailError,
     MemberError,
     MemberUnknownError,
@@ -51,6 +52,7 @@ STATUSES: Mapping[type[MemberError], Status] = {
     LinkUnknownError: Status(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     LinkExpiredError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
     LinkReplacedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
+    LinkUsedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
     LinkLockedError: Status(StatusCode.FAILED_PRECONDITION, HTTPStatus.GONE),
     MailError: Status(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
 }

@@ -1,7 +1,7 @@
 """Tokens that members hold; the database alone gives away none of them.
 
 Links in mails
-    A token is the id of its verification (random, 128 bits) and an HMAC-SHA256 of id and
+    A token is the id of its link (random, 128 bits) and an HMAC-SHA256 of id and
     address under the service's key. Only its SHA-256 is stored. A worker that repeats a
     task after a crash makes the same token again, so the second mail carries the link of
     the first.
@@ -32,17 +32,21 @@ _ALGORITHM = "HS256"
 _AUDIENCE = "member.v1"
 
 
+RESET_PASSWORD = b"reset password"
+"""What the tokens of links are for that set a new password."""
+
+
 class TokenMint:
-    """Makes the token of a verification, always the same one."""
+    """Makes the token of a link in a mail, always the same one."""
 
-    def __init__(self, key: bytes) -> None:
-        """Derive the key for this purpose alone from the service's *key*."""
-        self._key = _derived(key, b"verify email")
+    def __init__(self, key: bytes, purpose: bytes = b"verify email") -> None:
+        """Derive the key for this *purpose* alone from the service's *key*."""
+        self._key = _derived(key, purpose)
 
-    def token(self, verification_id: UUID, email: str) -> str:
-        """Return the token that verifies *email*, 64 characters that fit a URL."""
-        seal = hmac.digest(self._key, verification_id.bytes + email.encode(), "sha256")
-        return _text(verification_id.bytes + seal)
+    def token(self, link_id: UUID, email: str) -> str:
+        """Return the token of the link that is sent to *email*, 64 characters that fit a URL."""
+        seal = hmac.digest(self._key, link_id.bytes + email.encode(), "sha256")
+        return _text(link_id.bytes + seal)
 
 
 def fingerprint(token: str) -> bytes:
@@ -50,8 +54,8 @@ def fingerprint(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def verification_id(token: str) -> UUID | None:
-    """Return which verification *token* claims to be of, or None for what is no token."""
+def link_id(token: str) -> UUID | None:
+    """Return which link *token* claims to be of, or None for what is no token."""
     raw = _bytes(token)
     return None if raw is None else UUID(bytes=raw[:_ID_BYTES])
 

@@ -1,4 +1,4 @@
-"""Decide what a verification link is worth and which mail is to be sent. Pure."""
+"""Decide what a link in a mail is worth and which mail is to be sent. Pure."""
 
 import hmac
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """One verification mail and the link in it.
+class MailedLink:
+    """One mail and the link in it.
 
     Attributes:
-        email: The only address the link verifies.
+        email: Where the mail goes.
         token_hash: SHA-256 of the token.
         sent_at: When the mail server took the mail; None until it is known to have.
-        used_at: When the link verified its address; None until then.
-        replaced_at: When a newer mail made this one void; None while it counts.
-        wrong_attempts: Wrong tokens that named this verification.
+        used_at: When the link did what it is for; None until then.
+        replaced_at: When a newer mail, say, made this one void; None while it counts.
+        wrong_attempts: Wrong tokens that named this link.
     """
 
     id: UUID
@@ -32,6 +32,18 @@ class Verification:
     wrong_attempts: int = 0
 
 
+class Verification(MailedLink):
+    """A link that verifies its address, and no other."""
+
+    __slots__ = ()
+
+
+class PasswordReset(MailedLink):
+    """A link that sets a new password, once."""
+
+    __slots__ = ()
+
+
 class Standing(Enum):
     """What a link is worth."""
 
@@ -43,32 +55,30 @@ class Standing(Enum):
     EXPIRED = auto()
 
 
-def standing(
-    verification: Verification, token_hash: bytes, *, now: datetime, max_wrong: int
-) -> Standing:
+def standing(link: MailedLink, token_hash: bytes, *, now: datetime, max_wrong: int) -> Standing:
     """Return what a link is worth *now*.
 
     Only the right token learns more than "wrong" or "locked".
 
     Args:
-        verification: The one that the token names.
+        link: The one that the token names.
         token_hash: SHA-256 of the token.
         now: Current time, UTC.
         max_wrong: Wrong tokens after which the link is locked.
     """
-    if not hmac.compare_digest(verification.token_hash, token_hash):
+    if not hmac.compare_digest(link.token_hash, token_hash):
         return Standing.WRONG
     checks = (
-        (verification.replaced_at is not None, Standing.REPLACED),
-        (verification.used_at is not None, Standing.USED),
-        (verification.wrong_attempts >= max_wrong, Standing.LOCKED),
-        (verification.expires_at <= now, Standing.EXPIRED),
+        (link.replaced_at is not None, Standing.REPLACED),
+        (link.used_at is not None, Standing.USED),
+        (link.wrong_attempts >= max_wrong, Standing.LOCKED),
+        (link.expires_at <= now, Standing.EXPIRED),
     )
     return next((worth for holds, worth in checks if holds), Standing.FRESH)
 
 
 def is_under_way(
-    current: Verification | None, asked_at: datetime, now: datetime, takes: timedelta
+    current: MailedLink | None, asked_at: datetime, now: datetime, takes: timedelta
 ) -> bool:
     """Tell whether a mail is about to be sent, so that another task would send it twice.
 
@@ -89,11 +99,11 @@ class Mail(Enum):
     NONE = auto()
 
 
-def mail_to_send(current: Verification | None, email: str, token_hash: bytes | None) -> Mail:
-    """Return which mail the task "send verify email" has to send.
+def mail_to_send(current: MailedLink | None, email: str, token_hash: bytes | None) -> Mail:
+    """Return which mail a task has to send.
 
     Args:
-        current: The member's verification that counts, or None.
+        current: The member's link that counts, or None.
         email: The member's address.
         token_hash: Hash of the token made for *current*; it differs from the stored
             one after a change of the service's key. None without *current*.

@@ -1,6 +1,7 @@
 """Make the parts from the settings."""
 
 import pyasynq
+from member import mailer
 from member.addresses import host_and_port
 from member.health import Health, Probe
 from member.mail.letters import Letters
@@ -15,7 +16,6 @@ from member.settings import Settings
 from member.store.database import Database
 from member.store.tables import OUTBOX
 from member.tls import Certificate
-from member.tokens import TokenMint
 from member.web.inbox import INBOX
 from member.worker.distributor import (
     OutboxTaskDistributor,
@@ -91,21 +91,23 @@ def processor(
     housekeeping = Housekeeping(
         database=database, unverified_lifetime=settings.unverified_member_lifetime
     )
-    mailer = _mailer(settings, database, public_url)
-    return RedisTaskProcessor(server, mailer, housekeeping, metrics)
+    sender = _mailer(settings, database, public_url)
+    return RedisTaskProcessor(server, sender, housekeeping, metrics)
 
 
 def _mailer(settings: Settings, database: Database, public_url: str) -> Mailer:
     return Mailer(
         database=database,
-        mint=TokenMint(settings.token_key),
         letters=Letters(
             sender_name=settings.email_sender_name,
             sender_address=settings.sender_address,
             public_url=public_url,
         ),
         transport=_transport(settings, public_url),
-        lifetime=settings.verify_email_lifetime,
+        verifications=mailer.verifications(settings.token_key, settings.verify_email_lifetime),
+        password_resets=mailer.password_resets(
+            settings.token_key, settings.password_reset_lifetime
+        ),
     )
 
 

@@ -70,6 +70,8 @@ ALLOWANCES: Mapping[str, Allowance] = MappingProxyType(
         "renew": Allowance(address=_SHARED),
         "verify": Allowance(address=1, account=1),
         "resend": Allowance(address=_SHARED, account=1),
+        "request_reset": Allowance(address=_SHARED, account=1),
+        "reset": Allowance(address=1, account=1),
     }
 )
 
@@ -158,6 +160,14 @@ class Limits:
     async def resend(self, address: str, email: str) -> None:
         """Take what another verification mail costs."""
         await self._take("resend", self._rates.resend, address, email)
+
+    async def request_reset(self, address: str, email: str) -> None:
+        """Take what a mail costs that lets somebody set a new password."""
+        await self._take("request_reset", self._rates.resend, address, email)
+
+    async def reset_password(self, address: str, token_id: UUID | None) -> None:
+        """Take what a try of the link in it costs; *token_id* is None for what is no token."""
+        await self._take("reset", self._rates.verify_email, address, str(token_id or ""))
 
     async def _take(self, call: str, rate: Rate | None, address: str, account: str = "") -> None:
         await self._limiter.take(*buckets(call, rate, address, account))

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     """Which mail it is; its templates are named so."""
 
     VERIFY_EMAIL = "verify_email"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - no password
     EMAIL_CHANGE = "email_change"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
 
@@ -29,6 +30,10 @@ _SUBJECTS: Mapping[Kind, Mapping[Locale, str]] = {
     Kind.VERIFY_EMAIL: {
         "en": "Verify your e-mail address",
         "zh-TW": "請驗證您的電子郵件地址",
+    },
+    Kind.RESET_PASSWORD: {
+        "en": "Set a new password",
+        "zh-TW": "設定新的密碼",
     },
     Kind.EMAIL_CHANGE: {
         "en": "Your e-mail address is about to change",
@@ -39,8 +44,11 @@ _SUBJECTS: Mapping[Kind, Mapping[Locale, str]] = {
         "zh-TW": "您的密碼已變更",
     },
 }
-_ID_PREFIXES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify"}
-_PAGES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify-email"}
+_ID_PREFIXES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify", Kind.RESET_PASSWORD: "reset"}
+_PAGES: Mapping[Kind, str] = {
+    Kind.VERIFY_EMAIL: "verify-email",
+    Kind.RESET_PASSWORD: "reset-password",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,22 @@ class MemberServicer(MemberServiceServicer):
         await self._service.verifications.resend(self._caller(context), request.email)
         return pb.ResendVerifyEmailResponse()
 
+    async def RequestPasswordReset(
+        self, request: pb.RequestPasswordResetRequest, context: Context
+    ) -> pb.RequestPasswordResetResponse:
+        """Queue a mail to who forgot the password."""
+        await self._service.password_resets.request(self._caller(context), request.email)
+        return pb.RequestPasswordResetResponse()
+
+    async def ResetPassword(
+        self, request: pb.ResetPasswordRequest, context: Context
+    ) -> pb.ResetPasswordResponse:
+        """Set a new password by the link in that mail."""
+        await self._service.password_resets.spend(
+            self._caller(context), request.token, request.new_password
+        )
+        return pb.ResetPasswordResponse()
+
     def _caller(self, context: Context) -> Caller:
         return caller_of(context, self._proxies)
 

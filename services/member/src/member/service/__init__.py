@@ -12,6 +12,7 @@ from member.service.members import Members
 from member.service.new_passwords import NewPasswords
 from member.service.notices import Notices
 from member.service.password_checks import PasswordChecks
+from member.service.password_resets import PasswordResets
 from member.service.sessions import Sessions
 from member.service.sign_up import SignUps
 from member.service.verifications import Verifications
@@ -51,6 +52,7 @@ class MemberService:
     sessions: Sessions
     live_sessions: LiveSessions
     verifications: Verifications
+    password_resets: PasswordResets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
     """Return the service, put together."""
     tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
     notices = Notices(distributor=on.distributor, clock=on.clock)
+    new_passwords = NewPasswords(notices=notices, clock=on.clock)
     checks = PasswordChecks(database=on.database, passwords=on.passwords, limits=on.limits)
     sessions = Sessions(
         database=on.database,
@@ -90,7 +93,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         checks=checks,
         tasks=tasks,
         notices=notices,
-        new_passwords=NewPasswords(notices=notices, clock=on.clock),
+        new_passwords=new_passwords,
         limits=on.limits,
         clock=on.clock,
     )
@@ -115,6 +118,16 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
             limits=on.limits,
             max_wrong=rules.max_wrong,
             outcomes=on.metrics.verifications,
+            clock=on.clock,
+        ),
+        password_resets=PasswordResets(
+            database=on.database,
+            passwords=on.passwords,
+            new_passwords=new_passwords,
+            distributor=on.distributor,
+            limits=on.limits,
+            max_wrong=rules.max_wrong,
+            outcomes=on.metrics.password_resets,
             clock=on.clock,
         ),
     )

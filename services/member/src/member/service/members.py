@@ -168,6 +168,7 @@ class Members:
                 session, viewer.member.id, old=old, new=new
             ):
                 raise CurrentPasswordError  # somebody changed it just now
+            await store.password_resets.replace(session, viewer.member.id, at=self.clock())
             ended = await self.new_passwords.settle(
                 session, viewer.member.id, but=viewer.session_id
             )

@@ -11,8 +11,8 @@ from member.members import Member
 from member.notices import Notice, Subject
 from member.worker.distributor import TaskDistributor
 from member.worker.tasks import (
+    MAIL_DELAY,
     QUEUE_CRITICAL,
-    SEND_NOTICE_DELAY,
     SEND_NOTICE_MAX_RETRY,
     PayloadSendNotice,
 )
@@ -44,6 +44,6 @@ class Notices:
         await self.distributor.distribute_task_send_notice(
             PayloadSendNotice(notice.id),
             max_retry=SEND_NOTICE_MAX_RETRY,
-            process_in=SEND_NOTICE_DELAY,
+            process_in=MAIL_DELAY,
             queue=QUEUE_CRITICAL,
         )

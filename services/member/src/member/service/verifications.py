@@ -26,7 +26,7 @@ from member.members import Member
 from member.metrics import Outcomes
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
-from member.tokens import fingerprint, verification_id
+from member.tokens import fingerprint, link_id
 from member.validation import validated_email
 from member.verification import Standing, Verification, is_under_way, standing
 
@@ -87,7 +87,7 @@ class Verifications:
             LimitedError: If there were too many attempts.
         """
         with self.outcomes.counting() as ending:
-            await self.limits.verify_email(caller.address, verification_id(token))
+            await self.limits.verify_email(caller.address, link_id(token))
             async with self.database.writing() as session:
                 link = await self._link(session, token, lock=True)
                 removed = await self._spend(session, link)
@@ -108,7 +108,7 @@ class Verifications:
             LinkError: If the token could not verify; its leaves say why.
             LimitedError: If there were too many attempts.
         """
-        await self.limits.verify_email(caller.address, verification_id(token))
+        await self.limits.verify_email(caller.address, link_id(token))
         async with self.database.reading() as session:
             link = await self._link(session, token)
             member = await self._owner(session, link)
@@ -150,7 +150,7 @@ class Verifications:
         return not is_under_way(current, asked_at, self.clock(), takes)
 
     async def _link(self, session: AsyncSession, token: str, *, lock: bool = False) -> _Link:
-        claimed = verification_id(token)
+        claimed = link_id(token)
         found = claimed and await store.verifications.by_id(session, claimed, lock=lock)
         if found is None:
             return _Link(Standing.WRONG)
@@ -163,6 +163,7 @@ class Verifications:
             case _Link(Standing.FRESH, Verification() as fresh):
                 now = self.clock()
                 await store.verifications.mark_used(session, fresh.id, at=now)
+                await store.password_resets.replace(session, fresh.member_id, at=now)
                 return await store.members.verify_email(
                     session, fresh.member_id, fresh.email, at=now
                 )

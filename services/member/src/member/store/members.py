@@ -153,6 +153,11 @@ async def verify_email(
     return removed
 
 
+async def set_password_hash(session: AsyncSession, member_id: UUID, password_hash: str) -> None:
+    """Store a new hash, whatever stood there."""
+    await session.execute(_of(member_id).values(password_hash=password_hash))
+
+
 async def keep_email(session: AsyncSession, member_id: UUID) -> bool:
     """Forget the address that is to take the place of a verified one; tell whether one was."""
     query = _of(member_id).where(

@@ -62,19 +62,10 @@ class MemberRow(Table):
     pending_email: Mapped[str | None] = mapped_column(index=True)
 
 
-class VerificationRow(Table):
-    """One verification mail; at most one of a member counts at any time."""
+class LinkRow(Table):
+    """One mail with a link; at most one of a member counts at any time."""
 
-    __tablename__ = "verifications"
-    __table_args__ = (
-        Index(
-            "uq_verifications_current",
-            "member_id",
-            unique=True,
-            sqlite_where=text("replaced_at IS NULL"),
-            postgresql_where=text("replaced_at IS NULL"),
-        ),
-    )
+    __abstract__ = True
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     member_id: Mapped[UUID] = mapped_column(
@@ -88,6 +79,30 @@ class VerificationRow(Table):
     used_at: Mapped[datetime | None]
     replaced_at: Mapped[datetime | None]
     wrong_attempts: Mapped[int]
+
+
+def _one_counts(table: str) -> Index:
+    return Index(
+        f"uq_{table}_current",
+        "member_id",
+        unique=True,
+        sqlite_where=text("replaced_at IS NULL"),
+        postgresql_where=text("replaced_at IS NULL"),
+    )
+
+
+class VerificationRow(LinkRow):
+    """One verification mail."""
+
+    __tablename__ = "verifications"
+    __table_args__ = (_one_counts("verifications"),)
+
+
+class PasswordResetRow(LinkRow):
+    """One mail to who forgot the password."""
+
+    __tablename__ = "password_resets"
+    __table_args__ = (_one_counts("password_resets"),)
 
 
 class SessionRow(Table):

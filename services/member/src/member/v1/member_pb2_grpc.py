@@ -114,6 +114,16 @@ class MemberServiceStub(object):
                 request_serializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.SerializeToString,
                 response_deserializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.FromString,
                 _registered_method=True)
+        self.RequestPasswordReset = channel.unary_unary(
+                '/member.v1.MemberService/RequestPasswordReset',
+                request_serializer=member_dot_v1_dot_member__pb2.RequestPasswordResetRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.RequestPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/member.v1.MemberService/ResetPassword',
+                request_serializer=member_dot_v1_dot_member__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=member_dot_v1_dot_member__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer(object):
@@ -283,6 +293,29 @@ class MemberServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestPasswordReset(self, request, context):
+        """RequestPasswordReset queues a mail with a link that sets a new password, and
+        makes older links void, if the address is a member's and verified. It answers
+        alike whether it is or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """ResetPassword spends the token of such a mail: it sets a new password and
+        ends all sessions. A change of the address that waits is taken back, and a
+        mail tells of the new password.
+
+        INVALID_ARGUMENT: the new password is unfit; the token stays good.
+        NOT_FOUND: there is no such token.
+        FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
+        it, or too many wrong tokens were tried against it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -355,6 +388,16 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.ResendVerifyEmail,
                     request_deserializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.FromString,
                     response_serializer=member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.SerializeToString,
+            ),
+            'RequestPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPasswordReset,
+                    request_deserializer=member_dot_v1_dot_member__pb2.RequestPasswordResetRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.RequestPasswordResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=member_dot_v1_dot_member__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=member_dot_v1_dot_member__pb2.ResetPasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -745,6 +788,60 @@ class MemberService(object):
             '/member.v1.MemberService/ResendVerifyEmail',
             member_dot_v1_dot_member__pb2.ResendVerifyEmailRequest.SerializeToString,
             member_dot_v1_dot_member__pb2.ResendVerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/RequestPasswordReset',
+            member_dot_v1_dot_member__pb2.RequestPasswordResetRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.RequestPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/member.v1.MemberService/ResetPassword',
+            member_dot_v1_dot_member__pb2.ResetPasswordRequest.SerializeToString,
+            member_dot_v1_dot_member__pb2.ResetPasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -127,6 +127,21 @@ class MemberServiceStub:
     if a member is to verify the address. It answers alike whether one is or
     not.
     """
+    RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestPasswordResetRequest, _member_pb2.RequestPasswordResetResponse]
+    """RequestPasswordReset queues a mail with a link that sets a new password, and
+    makes older links void, if the address is a member's and verified. It answers
+    alike whether it is or not.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_member_pb2.ResetPasswordRequest, _member_pb2.ResetPasswordResponse]
+    """ResetPassword spends the token of such a mail: it sets a new password and
+    ends all sessions. A change of the address that waits is taken back, and a
+    mail tells of the new password.
+
+    INVALID_ARGUMENT: the new password is unfit; the token stays good.
+    NOT_FOUND: there is no such token.
+    FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
+    it, or too many wrong tokens were tried against it.
+    """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
@@ -321,6 +336,33 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """ResendVerifyEmail queues a new verification mail and makes older links void,
         if a member is to verify the address. It answers alike whether one is or
         not.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPasswordReset(
+        self,
+        request: _member_pb2.RequestPasswordResetRequest,
+        context: _aio.ServicerContext[_member_pb2.RequestPasswordResetRequest, _abc.Awaitable[_member_pb2.RequestPasswordResetResponse]],
+    ) -> _abc.Awaitable[_member_pb2.RequestPasswordResetResponse]:
+        """RequestPasswordReset queues a mail with a link that sets a new password, and
+        makes older links void, if the address is a member's and verified. It answers
+        alike whether it is or not.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _member_pb2.ResetPasswordRequest,
+        context: _aio.ServicerContext[_member_pb2.ResetPasswordRequest, _abc.Awaitable[_member_pb2.ResetPasswordResponse]],
+    ) -> _abc.Awaitable[_member_pb2.ResetPasswordResponse]:
+        """ResetPassword spends the token of such a mail: it sets a new password and
+        ends all sessions. A change of the address that waits is taken back, and a
+        mail tells of the new password.
+
+        INVALID_ARGUMENT: the new password is unfit; the token stays good.
+        NOT_FOUND: there is no such token.
+        FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
+        it, or too many wrong tokens were tried against it.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _aio.Server) -> None: ...

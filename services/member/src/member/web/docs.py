@@ -26,6 +26,7 @@ _TAGS = [
     {"name": "members", "description": "What members do with their accounts."},
     {"name": "sessions", "description": "Log in, go on, see where one is logged in, log out."},
     {"name": "verification", "description": "Prove that an address is one's own."},
+    {"name": "passwords", "description": "Set a new password by a link in a mail."},
 ]
 
 _PAGE = """<!doctype html>

@@ -1,7 +1,7 @@
-"""The page that a verification link opens.
+"""The pages that links in mails open: to verify an address, and to set a new password.
 
-Opening it changes nothing, so a mail scanner that fetches links verifies nobody; the
-button on it posts, and only that verifies. The token in the link is all that is needed to
+Opening one changes nothing, so a mail scanner that fetches links verifies nobody; the
+button on it posts, and only that does. The token in the link is all that is needed to
 post, so a page of another site that posts for a reader gains nothing by it.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import parse_qs
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -17,7 +18,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from member import locales
-from member.errors import MemberError
+from member.errors import InvalidInputError, MemberError
 from member.service import MemberService
 from member.statuses import status_of
 from member.web import problems, rest
@@ -48,6 +49,7 @@ def pages(
     """
     app = FastAPI(openapi_url=None)
     app.include_router(_verify_email(service))
+    app.include_router(_reset_password(service))
     if mailbox:
         app.include_router(inbox(mailbox, public_url))
     rest.add_to(app, service, documented=documented, otherwise=_http_error)
@@ -77,6 +79,40 @@ def _verify_email(service: MemberService) -> APIRouter:
     router.add_api_route("/verify-email", confirm, methods=["POST"])
     router.add_api_route("/verify-email/verified", verified, methods=["GET", "HEAD"])
     return router
+
+
+def _reset_password(service: MemberService) -> APIRouter:
+    router = APIRouter()
+
+    async def look(request: Request, token: str = "") -> Response:
+        await service.password_resets.look(caller_of(request), token)
+        return _page(request, "reset")
+
+    async def reset(request: Request, token: str = "") -> Response:
+        new = await _field(request, "new_password")
+        try:
+            await service.password_resets.spend(caller_of(request), token, new)
+        except InvalidInputError as error:
+            return _page(request, "unfit", status_of(error).http)
+        # Elsewhere, as above: here a reload would post the password again.
+        return RedirectResponse("reset-password/done", HTTPStatus.SEE_OTHER)
+
+    async def done(request: Request) -> Response:
+        return _page(request, "reset_done")
+
+    router.add_api_route("/reset-password", look, methods=["GET", "HEAD"])
+    router.add_api_route("/reset-password", reset, methods=["POST"])
+    router.add_api_route("/reset-password/done", done, methods=["GET", "HEAD"])
+    return router
+
+
+async def _field(request: Request, name: str) -> str:
+    """Return what a form's field holds, as browsers send it; empty if it is not there."""
+    try:
+        form = parse_qs((await request.body()).decode("ascii"), errors="strict", max_num_fields=8)
+    except ValueError:
+        return ""
+    return form.get(name, [""])[0]
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -122,12 +158,13 @@ def _page(request: Request, scene: str, status: HTTPStatus = HTTPStatus.OK) -> R
     text = TEXTS[locale]
     told = next(known for known in (scene, f"{status:d}", "500") if known in text.titles)
     return page(
-        "verify_email.html",
+        "link.html",
         status,
-        style="verify_email.css",
+        style="link.css",
         lang="zh-Hant-TW" if locale == "zh-TW" else locale,
         scene=scene,
         title=text.titles[told],
         body=text.bodies[told],
-        button=text.button,
+        button=text.buttons.get(scene, ""),
+        label=text.label,
     )

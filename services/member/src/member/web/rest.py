@@ -189,6 +189,19 @@ class _Rest:
         """Queue a new verification mail. Answers alike whether the address is known or not."""
         await self._service.verifications.resend(who, asked.email)
 
+    async def request_password_reset(
+        self, who: Whoever, asked: schemas.RequestPasswordResetRequest
+    ) -> None:
+        """Queue a mail with a link that sets a new password.
+
+        Answers alike whether the address is known or not.
+        """
+        await self._service.password_resets.request(who, asked.email)
+
+    async def reset_password(self, who: Whoever, asked: schemas.ResetPasswordRequest) -> None:
+        """Spend the token of such a mail: set a new password and end all sessions."""
+        await self._service.password_resets.spend(who, asked.token, asked.new_password)
+
 
 def _one_of(request_id: str, idempotency_key: str) -> str:
     """Return what names a sign-up, in the one place or the other."""
@@ -206,6 +219,7 @@ def router(service: MemberService) -> APIRouter:
     _add_sessions(routes, rest)
     _add_live_sessions(routes, rest)
     _add_verifications(routes, rest)
+    _add_password_resets(routes, rest)
     return routes
 
 
@@ -250,6 +264,15 @@ def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
     routes.post("/members:resendVerifyEmail", status_code=202, response_class=Response, **resend)(
         rest.resend_verify_email
     )
+
+
+def _add_password_resets(routes: APIRouter, rest: _Rest) -> None:
+    request = docs.operation("RequestPasswordReset", "passwords", 400, 413)
+    reset = docs.operation("ResetPassword", "passwords", 400, 404, 410, 413)
+    routes.post(
+        "/members:requestPasswordReset", status_code=202, response_class=Response, **request
+    )(rest.request_password_reset)
+    routes.post("/members:resetPassword", **_SILENT, **reset)(rest.reset_password)
 
 
 def _guarded(rpc: str, *refusals: int, tag: str = "members") -> dict[str, Any]:

@@ -138,6 +138,19 @@ class ResendVerifyEmailRequest(_Request):
     email: Email
 
 
+class RequestPasswordResetRequest(_Request):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class ResetPasswordRequest(_Request):
+    """What that mail held, and the password as it shall be."""
+
+    token: Text = Field(description="The opaque token of the link in the mail.")
+    new_password: Password
+
+
 class Member(BaseModel):
     """What the service tells about a member; never the password."""
 

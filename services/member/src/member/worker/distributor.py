@@ -15,8 +15,10 @@ from member.errors import DistributeError
 from member.store.database import Database
 from member.worker.tasks import (
     TASK_SEND_NOTICE,
+    TASK_SEND_PASSWORD_RESET,
     TASK_SEND_VERIFY_EMAIL,
     PayloadSendNotice,
+    PayloadSendPasswordReset,
     PayloadSendVerifyEmail,
     in_words,
 )
@@ -49,6 +51,16 @@ class TaskDistributor(Protocol):
         """
         ...
 
+    async def distribute_task_send_password_reset(
+        self, payload: PayloadSendPasswordReset, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send password reset".
+
+        Raises:
+            DistributeError: If it could not be queued.
+        """
+        ...
+
     async def distribute_task_send_notice(
         self, payload: PayloadSendNotice, **options: Unpack[DistributeOptions]
     ) -> None:
@@ -72,6 +84,16 @@ class _Distributor(ABC):
             DistributeError: If it could not be queued.
         """
         await self._distribute(TASK_SEND_VERIFY_EMAIL, payload.to_json(), options)
+
+    async def distribute_task_send_password_reset(
+        self, payload: PayloadSendPasswordReset, **options: Unpack[DistributeOptions]
+    ) -> None:
+        """Queue the task "send password reset".
+
+        Raises:
+            DistributeError: If it could not be queued.
+        """
+        await self._distribute(TASK_SEND_PASSWORD_RESET, payload.to_json(), options)
 
     async def distribute_task_send_notice(
         self, payload: PayloadSendNotice, **options: Unpack[DistributeOptions]

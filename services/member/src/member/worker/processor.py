@@ -15,10 +15,12 @@ from member.metrics import Metrics
 from member.worker.tasks import (
     TASK_PURGE_EXPIRED,
     TASK_SEND_NOTICE,
+    TASK_SEND_PASSWORD_RESET,
     TASK_SEND_VERIFY_EMAIL,
     Payload,
     PayloadError,
     PayloadSendNotice,
+    PayloadSendPasswordReset,
     PayloadSendVerifyEmail,
     in_words,
 )
@@ -41,6 +43,10 @@ class TaskProcessor(Protocol):
         """Do one task "send verify email"."""
         ...
 
+    async def process_task_send_password_reset(self, task: pyasynq.ActiveTask) -> None:
+        """Do one task "send password reset"."""
+        ...
+
     async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:
         """Do one task "send notice"."""
         ...
@@ -55,6 +61,10 @@ class MailSender(Protocol):
 
     async def send_verify_email(self, membername: str) -> Delivery:
         """Send the mail that verifies the member's address, unless it was sent."""
+        ...
+
+    async def send_password_reset(self, membername: str) -> Delivery:
+        """Send the mail that lets the member set a new password, unless it was sent."""
         ...
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
@@ -84,6 +94,7 @@ class RedisTaskProcessor:
         self._mux = pyasynq.Mux()
         self._mux.use(TaskMetrics(metrics.registry))
         self._mux.handle(TASK_SEND_VERIFY_EMAIL)(self.process_task_send_verify_email)
+        self._mux.handle(TASK_SEND_PASSWORD_RESET)(self.process_task_send_password_reset)
         self._mux.handle(TASK_SEND_NOTICE)(self.process_task_send_notice)
         self._mux.handle(TASK_PURGE_EXPIRED)(self.process_task_purge_expired)
 
@@ -102,6 +113,17 @@ class RedisTaskProcessor:
         """
         await self._process(
             task, PayloadSendVerifyEmail, lambda p: self._sender.send_verify_email(p.membername)
+        )
+
+    async def process_task_send_password_reset(self, task: pyasynq.ActiveTask) -> None:
+        """Send the mail the task asks for.
+
+        Raises:
+            pyasynq.SkipRetry: If no retry could ever send it.
+            MailDelayedError: If a retry may.
+        """
+        await self._process(
+            task, PayloadSendPasswordReset, lambda p: self._sender.send_password_reset(p.membername)
         )
 
     async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:

@@ -15,9 +15,12 @@ QUEUE_CRITICAL = "critical"
 QUEUE_DEFAULT = "default"
 SEND_VERIFY_EMAIL_MAX_RETRY = 10
 
+TASK_SEND_PASSWORD_RESET = "task:send_password_reset"  # noqa: S105 - no password
+SEND_PASSWORD_RESET_MAX_RETRY = 10
+
 TASK_SEND_NOTICE = "task:send_notice"
 SEND_NOTICE_MAX_RETRY = 10
-SEND_NOTICE_DELAY = timedelta(seconds=1)  # see Settings.verify_email_delay
+MAIL_DELAY = timedelta(seconds=1)  # see Settings.verify_email_delay
 
 TASK_PURGE_EXPIRED = "task:purge_expired"
 PURGE_EXPIRED_AT = "@hourly"
@@ -70,6 +73,11 @@ class PayloadSendVerifyEmail:
             msg = "malformed payload: membername: no member can have this name"
             raise PayloadError(msg)
         return read
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadSendPasswordReset(PayloadSendVerifyEmail):
+    """Who forgot the password."""
 
 
 @dataclass(frozen=True, slots=True)

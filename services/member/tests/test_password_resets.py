@@ -1,0 +1,474 @@
+"""Who forgot the password sets a new one by a link in a mail, once and soon."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+
+import httpx
+import pytest
+from grpc import aio
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
+import pyasynq
+from member.callers import Caller
+from member.errors import (
+    AccessTokenError,
+    DistributeError,
+    InvalidInputError,
+    LimitedError,
+    LinkExpiredError,
+    LinkLockedError,
+    LinkReplacedError,
+    LinkUnknownError,
+    LinkUsedError,
+    MailPointlessError,
+    WrongPasswordError,
+)
+from member.limits import Limits, Rates
+from member.limits.memory import MemoryLimiter
+from member.limits.rate import Rate
+from member.mailer import Delivery, Mailer
+from member.members import Changes
+from member.metrics import Metrics
+from member.passwords import Passwords
+from member.service import Foundation, MemberService, member_service
+from member.service.housekeeping import Housekeeping
+from member.service.verifications import RESEND_TAKES
+from member.store.database import Database
+from member.store.tables import PasswordResetRow
+from member.tokens import TOKEN_CHARACTERS, TokenMint
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
+from member.worker.processor import RedisTaskProcessor
+from member.worker.tasks import (
+    QUEUE_CRITICAL,
+    TASK_SEND_NOTICE,
+    TASK_SEND_PASSWORD_RESET,
+    PayloadError,
+    PayloadSendNotice,
+    PayloadSendPasswordReset,
+)
+from services.member.tests.doubles import (
+    ALICE,
+    ANYBODY,
+    RULES,
+    FakeClock,
+    MailFolder,
+    TaskList,
+    as_member,
+    link_of,
+    text_of,
+    token_of,
+)
+from services.member.tests.faces import grpc_channel
+from tests.servers import RedisServer
+from tests.waiting import wait_until
+
+NEW_PASSWORD = "through the looking-glass"
+WITH_NEW_PASSWORD = replace(ALICE, password=NEW_PASSWORD)
+
+
+@pytest.fixture
+async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
+    """Alice, whose address is verified."""
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    await service.verifications.verify(ANYBODY, token_of(outbox.mails[-1]))
+    return await as_member(service, ALICE)
+
+
+@pytest.fixture
+async def token(service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder) -> str:
+    """The token that Alice was sent."""
+    return await asked_for(service, mailer, outbox)
+
+
+async def asked_for(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
+    await service.password_resets.request(ANYBODY, ALICE.email)
+    await mailer.send_password_reset("alice")
+    return token_of(outbox.mails[-1])
+
+
+async def reset(service: MemberService, token: str, caller: Caller = ANYBODY) -> None:
+    await service.password_resets.spend(caller, token, NEW_PASSWORD)
+
+
+async def test_a_new_password_logs_in_and_the_old_one_does_not(
+    service: MemberService, token: str
+) -> None:
+    await reset(service, token)
+    assert await as_member(service, WITH_NEW_PASSWORD)
+    with pytest.raises(WrongPasswordError):
+        await as_member(service, ALICE)
+
+
+async def test_a_new_password_ends_all_sessions(
+    service: MemberService, alice: Caller, token: str
+) -> None:
+    await reset(service, token)
+    with pytest.raises(AccessTokenError):
+        await service.members.get(alice, "alice")
+
+
+async def test_a_new_password_is_told_to_the_address(
+    service: MemberService, token: str, mailer: Mailer, outbox: MailFolder, tasks: TaskList
+) -> None:
+    await reset(service, token)
+    (notice,) = tasks.notices
+    await mailer.send_notice(notice.notice_id)
+    assert outbox.mails[-1]["To"].addresses[0].addr_spec == ALICE.email
+    assert outbox.mails[-1]["Subject"] == "Your password was changed"
+
+
+async def test_a_new_password_takes_a_change_of_the_address_back(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    thief = Changes(email="thief@example.com", current_password=ALICE.password)
+    await service.members.update(alice, "alice", thief)
+    await mailer.send_verify_email("alice")
+    thiefs_token = token_of(outbox.mails[-1])
+    await reset(service, await asked_for(service, mailer, outbox))
+    assert outbox.mails[-1]["To"].addresses[0].addr_spec == ALICE.email
+    with pytest.raises(LinkReplacedError):
+        await service.verifications.verify(ANYBODY, thiefs_token)
+
+
+async def test_the_mail_has_a_link_to_the_page_and_says_for_whom(
+    token: str, outbox: MailFolder
+) -> None:
+    mail = outbox.mails[-1]
+    assert link_of(mail) == f"http://members.example.com/reset-password?token={token}"
+    assert "alice" in text_of(mail)
+    assert mail["Message-ID"].startswith("<reset.")
+
+
+async def test_a_link_works_once(service: MemberService, token: str) -> None:
+    await reset(service, token)
+    with pytest.raises(LinkUsedError):
+        await reset(service, token)
+
+
+async def test_a_link_works_for_a_short_time(
+    service: MemberService, token: str, clock: FakeClock
+) -> None:
+    clock.turn(timedelta(minutes=15))
+    with pytest.raises(LinkExpiredError):
+        await reset(service, token)
+
+
+async def test_a_new_mail_makes_the_link_of_the_old_one_void(
+    service: MemberService, token: str, mailer: Mailer, outbox: MailFolder
+) -> None:
+    second = await asked_for(service, mailer, outbox)
+    with pytest.raises(LinkReplacedError):
+        await reset(service, token)
+    await reset(service, second)
+
+
+async def test_a_link_is_locked_after_too_many_wrong_tokens(
+    service: MemberService, token: str
+) -> None:
+    wrong = token[:-8] + "AAAAAAAA"
+    tried = [await is_unknown(service, wrong) for _ in range(RULES.max_wrong)]
+    assert all(tried)
+    with pytest.raises(LinkLockedError):
+        await reset(service, token)
+
+
+async def is_unknown(service: MemberService, token: str) -> bool:
+    with pytest.raises(LinkUnknownError):
+        await reset(service, token)
+    return True
+
+
+@pytest.mark.parametrize("token", ["", "A" * TOKEN_CHARACTERS, "é" * TOKEN_CHARACTERS, "\ud800"])
+async def test_what_nobody_was_sent_sets_no_password(service: MemberService, token: str) -> None:
+    assert await is_unknown(service, token)
+
+
+async def test_a_link_that_verifies_sets_no_password(
+    service: MemberService, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await mailer.send_verify_email("alice")
+    assert await is_unknown(service, token_of(outbox.mails[-1]))
+
+
+async def test_only_the_hash_of_a_token_is_stored(token: str, db: Database) -> None:
+    async with db.reading() as session:
+        row = (await session.scalars(select(PasswordResetRow))).one()
+        assert row.token_hash == sha256(token.encode()).digest()
+        assert token != TokenMint(b"key").token(row.id, row.email)
+
+
+@pytest.mark.parametrize("password", ["short", "Password2026!", "alice2026!"])
+async def test_an_unfit_password_is_refused_and_the_link_stays_good(
+    service: MemberService, token: str, password: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        await service.password_resets.spend(ANYBODY, token, password)
+    assert [violation.field for violation in caught.value.violations] == ["new_password"]
+    await reset(service, token)
+
+
+async def test_an_address_that_nobody_verified_gets_no_mail(
+    service: MemberService, mailer: Mailer, tasks: TaskList
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await service.password_resets.request(ANYBODY, ALICE.email)
+    assert tasks.resets == []
+    with pytest.raises(MailPointlessError):
+        await mailer.send_password_reset("alice")
+
+
+async def test_an_address_that_waits_gets_no_mail(
+    service: MemberService, alice: Caller, tasks: TaskList
+) -> None:
+    change = Changes(email="new@example.com", current_password=ALICE.password)
+    await service.members.update(alice, "alice", change)
+    await service.password_resets.request(ANYBODY, "new@example.com")
+    assert tasks.resets == []
+
+
+async def test_another_address_makes_a_link_to_the_old_one_void(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    change = Changes(email="new@example.com", current_password=ALICE.password)
+    await service.members.update(alice, "alice", change)
+    await mailer.send_verify_email("alice")
+    verifies = token_of(outbox.mails[-1])
+    resets = await asked_for(service, mailer, outbox)
+    await service.verifications.verify(ANYBODY, verifies)
+    with pytest.raises(LinkReplacedError):
+        await reset(service, resets)
+
+
+async def test_a_changed_password_makes_a_link_void(
+    service: MemberService, alice: Caller, token: str
+) -> None:
+    change = {"current": ALICE.password, "new": NEW_PASSWORD}
+    await service.members.change_password(alice, "alice", **change)
+    with pytest.raises(LinkReplacedError):
+        await reset(service, token)
+
+
+async def seconds_of_request(service: MemberService, email: str) -> float:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    await service.password_resets.request(ANYBODY, email)
+    return loop.time() - start
+
+
+@pytest.mark.parametrize("email", [ALICE.email, "nobody@example.com"])
+async def test_a_request_takes_alike_long_whoever_is_asked_for(
+    service: MemberService, alice: Caller, email: str
+) -> None:
+    assert await seconds_of_request(service, email) >= RESEND_TAKES.total_seconds() * 0.99
+
+
+async def test_a_mail_that_cannot_be_queued_tells_nothing(
+    service: MemberService, alice: Caller, tasks: TaskList
+) -> None:
+    tasks.error = DistributeError("send password reset", "Redis is away")
+    with capture_logs() as lines:
+        await service.password_resets.request(ANYBODY, ALICE.email)
+    assert "a mail for a new password was not queued" in [line["event"] for line in lines]
+
+
+async def test_a_task_that_is_done_again_sends_the_same_mail(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.password_resets.request(ANYBODY, ALICE.email)
+    outbox.error = MailPointlessError("member alice", "the worker dies")
+    with pytest.raises(MailPointlessError):
+        await mailer.send_password_reset("alice")
+    async with mailer.database.reading() as session:
+        first = (await session.scalars(select(PasswordResetRow))).one().id
+    outbox.error = None
+    assert await mailer.send_password_reset("alice") is Delivery.SENT
+    assert first.hex in outbox.mails[-1]["Message-ID"]
+    assert await mailer.send_password_reset("alice") is Delivery.SENT_BEFORE
+
+
+async def test_a_member_who_is_gone_gets_no_mail(mailer: Mailer) -> None:
+    with pytest.raises(MailPointlessError):
+        await mailer.send_password_reset("nobody")
+
+
+@pytest.fixture
+def limited(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> MemberService:
+    """The service on the same database, with few tries."""
+    few = Rate(burst=2, per=timedelta(hours=1))
+    rates = Rates(create_member=None, log_in=None, verify_email=few, resend=few, guess=few)
+    return member_service(
+        Foundation(
+            database=db,
+            passwords=passwords,
+            distributor=tasks,
+            limits=Limits(MemoryLimiter(clock=clock), rates),
+            clock=clock,
+        ),
+        RULES,
+    )
+
+
+async def test_one_address_gets_so_many_mails_and_no_more(
+    limited: MemberService, alice: Caller
+) -> None:
+    callers = [Caller(address=f"192.0.2.{number}") for number in range(3)]
+    await limited.password_resets.request(callers[0], ALICE.email)
+    await limited.password_resets.request(callers[1], "ALICE@example.com")
+    with pytest.raises(LimitedError):
+        await limited.password_resets.request(callers[2], ALICE.email)
+
+
+async def test_links_are_tried_so_often_and_no_more(limited: MemberService, token: str) -> None:
+    await is_unknown(limited, "x")
+    await is_unknown(limited, "x")
+    with pytest.raises(LimitedError):
+        await reset(limited, token)
+
+
+async def test_where_a_password_was_set_strangers_lock_nobody_out(
+    limited: MemberService, token: str
+) -> None:
+    home = Caller(address="192.0.2.77")
+    tries = [Caller(address=f"198.51.100.{number}") for number in range(2)]
+    wrong = [await is_wrong(limited, caller) for caller in tries]
+    assert all(wrong)
+    await reset(limited, token, home)
+    assert await limited.sessions.log_in(home, "alice", NEW_PASSWORD)
+
+
+async def is_wrong(service: MemberService, caller: Caller) -> bool:
+    with pytest.raises(WrongPasswordError):
+        await service.sessions.log_in(caller, "alice", "wrong")
+    return True
+
+
+async def test_no_secret_is_in_the_record(service: MemberService, token: str) -> None:
+    with capture_logs() as lines:
+        await reset(service, token)
+    (record,) = [line for line in lines if line["event"] == "ResetPassword"]
+    assert (record["member"], record["sessions_ended"]) == ("alice", 1)
+    assert not {token, NEW_PASSWORD, ALICE.email} & {str(value) for value in record.values()}
+
+
+@pytest.fixture
+async def page(site: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """Who opened the link in the mail."""
+    english = {"Accept": "text/html", "Accept-Language": "en"}
+    async with httpx.AsyncClient(base_url=site, params={"token": token}, headers=english) as client:
+        yield client
+
+
+async def test_opening_the_link_changes_nothing_and_asks_for_a_password(
+    page: httpx.AsyncClient,
+) -> None:
+    opened = [await page.get("/reset-password"), await page.get("/reset-password")]
+    assert [answer.status_code for answer in opened] == [200, 200]
+    assert '<form method="post">' in opened[1].text
+    assert 'type="password" autocomplete="new-password"' in opened[1].text
+    assert "script" not in opened[1].text
+    assert "form-action 'self'" in opened[1].headers["Content-Security-Policy"]
+
+
+async def test_the_form_sets_the_password_and_leads_to_an_address_without_token(
+    page: httpx.AsyncClient, service: MemberService
+) -> None:
+    posted = await page.post("/reset-password", data={"new_password": NEW_PASSWORD})
+    assert (posted.status_code, posted.headers["Location"]) == (303, "reset-password/done")
+    done = await page.get("/reset-password/done")
+    assert "Your password is changed" in done.text
+    assert await as_member(service, WITH_NEW_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("en", "This password cannot be used"), ("zh-TW", "無法使用這個密碼")]
+)
+@pytest.mark.parametrize("body", ["new_password=password1", "", "\u00ff", "a=1&" * 20])
+async def test_the_form_asks_again_for_a_password_that_is_unfit(
+    page: httpx.AsyncClient, body: str, language: str, title: str
+) -> None:
+    again = await page.post(
+        "/reset-password", content=body.encode(), headers={"Accept-Language": language}
+    )
+    assert again.status_code == 422
+    assert title in again.text
+    assert '<form method="post">' in again.text
+
+
+async def test_a_used_link_is_gone(page: httpx.AsyncClient) -> None:
+    await page.post("/reset-password", data={"new_password": NEW_PASSWORD})
+    again = await page.get("/reset-password")
+    assert again.status_code == 410
+    assert "This link was used before" in again.text
+
+
+async def test_the_rest_face_sets_a_password(
+    site: str, token: str, service: MemberService, tasks: TaskList
+) -> None:
+    async with httpx.AsyncClient(base_url=f"{site}/v1") as rest:
+        asked = [
+            await rest.post("/members:requestPasswordReset", json={"email": email})
+            for email in ("nobody@example.com", "bob@example.com")
+        ]
+        change = {"token": token, "new_password": NEW_PASSWORD}
+        changed = await rest.post("/members:resetPassword", json=change)
+        again = await rest.post("/members:resetPassword", json=change)
+    assert [(answer.status_code, answer.content) for answer in asked] == [(202, b"")] * 2
+    assert (changed.status_code, again.status_code) == (204, 410)
+    assert again.json()["code"] == "FAILED_PRECONDITION"
+    assert len(tasks.resets) == 1
+
+
+async def test_the_grpc_face_sets_a_password(
+    token: str, service: MemberService, tasks: TaskList
+) -> None:
+    async with grpc_channel(service) as channel:
+        stub = MemberServiceStub(channel)
+        await stub.RequestPasswordReset(pb.RequestPasswordResetRequest(email="nobody@example.com"))
+        change = pb.ResetPasswordRequest(token=token, new_password=NEW_PASSWORD)
+        await stub.ResetPassword(change)
+        with pytest.raises(aio.AioRpcError, match="used before"):
+            await stub.ResetPassword(change)
+    assert len(tasks.resets) == 1
+    assert await as_member(service, WITH_NEW_PASSWORD)
+
+
+async def is_sent(outbox: MailFolder, subjects: set[str]) -> bool:
+    return subjects <= {mail["Subject"] for mail in outbox.mails}
+
+
+@pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+async def test_a_worker_sends_the_mails(
+    redis: RedisServer,
+    service: MemberService,
+    token: str,
+    mailer: Mailer,
+    outbox: MailFolder,
+    tasks: TaskList,
+) -> None:
+    await reset(service, token)
+    await service.password_resets.request(ANYBODY, ALICE.email)
+    link, notice = tasks.resets[-1].to_json(), tasks.notices[-1].to_json()
+    outbox.mails.clear()
+    async with pyasynq.Client(redis.url) as client:
+        await client.enqueue(pyasynq.Task(TASK_SEND_PASSWORD_RESET, link, queue=QUEUE_CRITICAL))
+        await client.enqueue(pyasynq.Task(TASK_SEND_NOTICE, notice, queue=QUEUE_CRITICAL))
+        server = pyasynq.Server(redis.url, queues={QUEUE_CRITICAL: 1})
+        housekeeping = Housekeeping(database=mailer.database, unverified_lifetime=timedelta(days=7))
+        async with RedisTaskProcessor(server, mailer, housekeeping, Metrics()).running():
+            sent = {"Set a new password", "Your password was changed"}
+            await wait_until(lambda: is_sent(outbox, sent))
+
+
+@pytest.mark.parametrize("kind", [PayloadSendPasswordReset, PayloadSendNotice])
+def test_a_payload_that_is_none_is_told(
+    kind: type[PayloadSendPasswordReset] | type[PayloadSendNotice],
+) -> None:
+    with pytest.raises(PayloadError):
+        kind.from_json(b'{"membername": "A B", "notice_id": "7"}')
