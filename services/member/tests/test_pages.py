@@ -95,7 +95,9 @@ async def test_the_page_speaks_the_language_of_the_browser(link: str, language: 
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-@pytest.mark.parametrize("path", ["verify-email", "verify-email/verified", "nowhere", "dev/inbox"])
+@pytest.mark.parametrize(
+    "path", ["verify-email", "verify-email/verified", "reset-password", "nowhere", "dev/inbox"]
+)
 async def test_no_answer_is_cached_framed_indexed_or_told_to_others(
     site: str, path: str, accept: str
 ) -> None:

@@ -168,6 +168,39 @@ async def test_a_new_mail_makes_the_link_of_the_old_one_void(
     await reset(service, second)
 
 
+async def test_a_void_link_says_so_for_a_month(
+    service: MemberService,
+    token: str,
+    mailer: Mailer,
+    outbox: MailFolder,
+    clock: FakeClock,
+) -> None:
+    housekeeping = Housekeeping(
+        database=mailer.database, unverified_lifetime=timedelta(days=7), clock=clock
+    )
+    await asked_for(service, mailer, outbox)
+    clock.turn(timedelta(days=30))
+    await housekeeping.purge()
+    with pytest.raises(LinkReplacedError):
+        await reset(service, token)
+    clock.turn(timedelta(microseconds=1))
+    await housekeeping.purge()
+    assert await is_unknown(service, token)
+
+
+async def test_of_uses_at_the_same_time_one_sets_the_password(
+    service: MemberService, token: str
+) -> None:
+    uses = (
+        service.password_resets.spend(ANYBODY, token, f"{NEW_PASSWORD} {number}")
+        for number in range(4)
+    )
+    outcomes = await asyncio.gather(*uses, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [LinkUsedError] * 3
+    (winner,) = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    assert await as_member(service, replace(ALICE, password=f"{NEW_PASSWORD} {winner}"))
+
+
 async def test_a_link_is_locked_after_too_many_wrong_tokens(
     service: MemberService, token: str
 ) -> None:

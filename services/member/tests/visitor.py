@@ -1,5 +1,6 @@
 """Somebody who does all that members do, right and wrong, and remembers what was secret in it."""
 
+import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from email.message import EmailMessage
@@ -11,12 +12,13 @@ from member.demo.smtp import SmtpSink
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.browser import browse
-from services.member.tests.doubles import link_of, token_of
+from services.member.tests.doubles import link_of, text_of, token_of
 from services.member.tests.programs import ALICE
 
 WRONG_PASSWORD = "a wrong pass/word+2"
 WRONG_TOKEN = "wRoNg" * 13
 NEW_PASSWORD = "a new pass/word+3"
+RESET_PASSWORD = "another pass/word+4"
 
 
 class AskingSink(SmtpSink):
@@ -53,7 +55,7 @@ class Visitor:
     def __init__(self, stub: MemberServiceStub) -> None:
         self._stub = stub
         self._session = pb.Session()
-        self.secrets = [ALICE.password, WRONG_PASSWORD, WRONG_TOKEN, NEW_PASSWORD]
+        self.secrets = [ALICE.password, WRONG_PASSWORD, WRONG_TOKEN, NEW_PASSWORD, RESET_PASSWORD]
 
     async def sign_up(self) -> None:
         """Sign up, twice."""
@@ -86,6 +88,21 @@ class Visitor:
         await refused(self._get(WRONG_TOKEN))
         await refused(self._change_password(WRONG_PASSWORD))
         await self._change_password(ALICE.password)
+
+    async def reset_password(self, mails: asyncio.Queue[EmailMessage]) -> None:
+        """Ask for a new password, and set one by the link in the mail, after wrong tries."""
+        request = pb.RequestPasswordResetRequest(email=ALICE.email)
+        await self._stub.RequestPasswordReset(request)
+        mail = await mails.get()
+        while "reset-password" not in text_of(mail):  # a notice comes as well
+            mail = await mails.get()
+        token = token_of(mail)
+        self.secrets += [token]
+        await browse(link_of(mail))
+        await browse(link_of(mail), "POST")
+        for tried in (WRONG_TOKEN, token, token):
+            reset = pb.ResetPasswordRequest(token=tried, new_password=RESET_PASSWORD)
+            await refused(self._stub.ResetPassword(reset))
 
     async def resend(self) -> None:
         """Ask for another mail."""

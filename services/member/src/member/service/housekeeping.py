@@ -41,6 +41,7 @@ class Housekeeping:
             await store.sessions.end_expired(session, now=now)
             await store.sign_ups.forget(session, before=now - ANSWERED_FOR)
             await store.verifications.forget_replaced(session, before=now - _REPLACED_KEPT)
+            await store.password_resets.forget_replaced(session, before=now - _REPLACED_KEPT)
             await store.places.forget(session, before=now - _PLACES_KEPT)
             await store.notices.forget(session, before=now - _NOTICES_KEPT)
             unverified = await store.members.delete_unverified(
