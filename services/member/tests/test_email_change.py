@@ -28,7 +28,9 @@ from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store.database import Database
-from member.store.tables import NoticeRow
+from member.store.tables import OUTBOX, NoticeRow
+from member.worker.distributor import OutboxTaskDistributor
+from member.worker.tasks import PayloadSendVerifyEmail
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -203,6 +205,20 @@ async def test_who_signed_up_with_an_address_and_did_not_verify_it_does_not_keep
     assert (await service.members.get(alice, "alice")).email == NEW
     with pytest.raises(MailPointlessError):
         await mailer.send_verify_email("bob")
+
+
+async def test_who_loses_an_address_so_leaves_no_task(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, db: Database
+) -> None:
+    await service.sign_up.create_member(ANYBODY, replace(BOB, email=NEW))
+    async with db.writing():
+        await OutboxTaskDistributor(OUTBOX, db).distribute_task_send_verify_email(
+            PayloadSendVerifyEmail("bob")
+        )
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, "alice"))
+    async with db.reading() as session:
+        assert await store.outbox.waiting(session) == (0, None)
 
 
 async def outcome(service: MemberService, token: str) -> type[MemberError] | None:

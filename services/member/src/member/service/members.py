@@ -154,6 +154,7 @@ class Members:
             CurrentPasswordError: If the *current* password is wrong.
             InvalidInputError: If the *new* one breaks a rule.
             LimitedError: If there were too many attempts.
+            DistributeError: If the mail that tells it could not be queued.
         """
         viewer = await self._oneself(caller, membername)
         new = validated_password(new, viewer.member)

@@ -164,9 +164,13 @@ class Verifications:
                 now = self.clock()
                 await store.verifications.mark_used(session, fresh.id, at=now)
                 await store.password_resets.replace(session, fresh.member_id, at=now)
-                return await store.members.verify_email(
+                removed = await store.members.verify_email(
                     session, fresh.member_id, fresh.email, at=now
                 )
+                if removed:
+                    names = {member.membername for member in removed}
+                    await store.outbox.forget(session, names)
+                return removed
             case _Link(Standing.WRONG, Verification() as guessed_at):
                 await store.verifications.count_wrong_attempt(session, guessed_at.id)
             case _:

@@ -182,6 +182,7 @@ class MemberServiceServicer(object):
 
         INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
         PERMISSION_DENIED: it is somebody else.
+        INTERNAL: the mail that tells it could not be queued; nothing was changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -311,6 +312,7 @@ class MemberServiceServicer(object):
         NOT_FOUND: there is no such token.
         FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
         it, or too many wrong tokens were tried against it.
+        INTERNAL: as ChangePassword.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,6 +60,7 @@ class MemberServiceStub:
 
     INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
     PERMISSION_DENIED: it is somebody else.
+    INTERNAL: the mail that tells it could not be queued; nothing was changed.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_member_pb2.DeleteMemberRequest, _member_pb2.DeleteMemberResponse]
     """DeleteMember removes a member and everything about it: oneself, or anyone
@@ -141,6 +142,7 @@ class MemberServiceStub:
     NOT_FOUND: there is no such token.
     FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
     it, or too many wrong tokens were tried against it.
+    INTERNAL: as ChangePassword.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -210,6 +212,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
         PERMISSION_DENIED: it is somebody else.
+        INTERNAL: the mail that tells it could not be queued; nothing was changed.
         """
 
     @_abc_1.abstractmethod
@@ -363,6 +366,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: there is no such token.
         FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
         it, or too many wrong tokens were tried against it.
+        INTERNAL: as ChangePassword.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _aio.Server) -> None: ...
