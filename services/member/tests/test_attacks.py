@@ -173,6 +173,18 @@ async def resend_thrice(service: MemberService) -> None:
     await asyncio.gather(*(service.verifications.resend(ANYBODY, ALICE.email) for _ in range(3)))
 
 
+async def test_of_tasks_at_the_same_time_one_sends_the_mail(
+    service: MemberService, mailer: Mailer, verified_bob: SignUp, outbox: MailFolder
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    await service.password_resets.request(ANYBODY, verified_bob.email)
+    await asyncio.gather(
+        *(mailer.send_verify_email("alice") for _ in range(4)),
+        *(mailer.send_password_reset("bob") for _ in range(4)),
+    )
+    assert sorted(mail["To"] for mail in outbox.mails) == [ALICE.email, BOB.email]
+
+
 async def test_a_mail_that_does_not_come_can_be_asked_for_again(
     service: MemberService, mailer: Mailer, outbox: MailFolder, tasks: TaskList, clock: FakeClock
 ) -> None:

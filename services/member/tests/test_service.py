@@ -221,7 +221,8 @@ async def test_two_workers_with_the_same_member_send_the_same_link(
     service: MemberService, mailer: Mailer, outbox: MailFolder
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
-    await asyncio.gather(mailer.send_verify_email("alice"), mailer.send_verify_email("alice"))
+    workers = (mailer, replace(mailer))
+    await asyncio.gather(*(worker.send_verify_email("alice") for worker in workers))
     assert len({token_of(mail) for mail in outbox.mails}) == 1
 
 

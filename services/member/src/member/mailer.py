@@ -5,13 +5,15 @@ again, and sends the same mail: the same link and the same Message-ID, so that a
 client shows one message, and no link that somebody already holds becomes void.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -86,6 +88,9 @@ class Mailer:
     verifications: LinkMails
     password_resets: LinkMails
     clock: Clock = utc_now
+    _turns: WeakValueDictionary[tuple[Kind, str], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary[tuple[Kind, str], asyncio.Lock], init=False, repr=False
+    )
 
     async def send_verify_email(self, membername: str) -> Delivery:
         """Send the mail that verifies an address, unless it was sent.
@@ -108,13 +113,16 @@ class Mailer:
         return await self._send(self.password_resets, membername)
 
     async def _send(self, links: LinkMails, membername: str) -> Delivery:
-        letter = await self._letter(links, membername)
-        if letter is None:
-            return Delivery.SENT_BEFORE
-        await self._deliver(letter)
-        async with self.database.writing() as session:
-            await links.stored.mark_sent(session, letter.letter_id, at=self.clock())
-        return Delivery.SENT
+        # Tasks of quick requests become due together: the first sends, the others find it sent.
+        turn = self._turns.setdefault((links.kind, membername), asyncio.Lock())
+        async with turn:
+            letter = await self._letter(links, membername)
+            if letter is None:
+                return Delivery.SENT_BEFORE
+            await self._deliver(letter)
+            async with self.database.writing() as session:
+                await links.stored.mark_sent(session, letter.letter_id, at=self.clock())
+            return Delivery.SENT
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
         """Tell a member what happened, unless it was told.
