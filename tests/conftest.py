@@ -1,6 +1,7 @@
 """What every test can ask for: a Redis, empty at the start and looked through at the end."""
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -18,6 +19,10 @@ from tests.waiting import Lapse
 # half of such a start is compiling.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Programs of ours hear of a hangup, but not where who started the tests ignores it, as nohup does.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)

@@ -59,7 +59,11 @@ async def test_it_is_answered_as_first_after_the_address_was_verified(
 
 async def test_it_is_answered_as_first_after_the_member_changed(service: MemberService) -> None:
     first = await sign_up(service)
-    changes = Changes(full_name="Alice Hargreaves", email="hargreaves@example.com")
+    changes = Changes(
+        full_name="Alice Hargreaves",
+        email="hargreaves@example.com",
+        current_password=ALICE.password,
+    )
     await service.members.update(await as_member(service, ALICE), "alice", changes)
     assert await sign_up(service) == first
 
