@@ -51,6 +51,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
 READS = {"GetMember", "ListMembers", "ListSessions"}
 ENDINGS = {"EndSession", "EndAllSessions"}
 REQUEST_ID = "a-request-of-a-test"
+DAVE = replace(ALICE, membername="dave", email="dave@example.com")
 NEW_PASSWORD = "a new pass/word+3"
 
 RPCS = sorted(SERVICE.methods_by_name)
@@ -91,11 +92,15 @@ def trail(db: Database) -> Generator[Trail]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Alice is an administrator, has a session, and was sent a link; Bob has signed up."""
+    """Alice is an administrator, has a session, and was sent a link; Bob has signed up.
+
+    Dave has verified his address, and was sent a link that sets a new password.
+    """
 
     alice: Caller
     refresh_token: str
     link_token: str
+    reset_token: str
     other_session_id: str
 
     def fields(self, rpc: str) -> Fields:
@@ -124,6 +129,8 @@ class World:
             "EndAllSessions": {"membername": "alice"},
             "VerifyEmail": {"token": self.link_token},
             "ResendVerifyEmail": {"email": ALICE.email},
+            "RequestPasswordReset": {"email": DAVE.email},
+            "ResetPassword": {"token": self.reset_token, "new_password": NEW_PASSWORD},
         }[rpc]
 
     @property
@@ -131,8 +138,9 @@ class World:
         """What no record may hold; and addresses of mail, which outlive no member."""
         return [
             *(ALICE.password, NEW_PASSWORD),
-            *(self.alice.access_token, self.refresh_token, self.link_token),
-            *(ALICE.email, BOB.email, "carol@example.com", "example.com", "\x1b[2K\nforged"),
+            *(self.alice.access_token, self.refresh_token, self.link_token, self.reset_token),
+            *(ALICE.email, BOB.email, DAVE.email, "carol@example.com", "example.com"),
+            "\x1b[2K\nforged",
         ]
 
 
@@ -140,9 +148,13 @@ class World:
 async def world(
     service: MemberService, mailer: Mailer, outbox: MailFolder, db: Database, trail: Trail
 ) -> World:
-    for sign_up in (ALICE, BOB):
+    for sign_up in (ALICE, BOB, DAVE):
         await service.sign_up.create_member(ANYBODY, sign_up)
-    await mailer.send_verify_email("alice")
+    for membername in ("alice", "dave"):
+        await mailer.send_verify_email(membername)
+    of_alice, of_dave = map(token_of, outbox.mails)
+    await service.verifications.verify(ANYBODY, of_dave)
+    await mailer.send_password_reset("dave")
     async with db.writing() as session:
         await store.members.set_role(session, "alice", "admin")
     await service.sessions.log_in(ANYBODY, "alice", ALICE.password)
@@ -152,7 +164,8 @@ async def world(
     return World(
         alice=replace(ANYBODY, access_token=begun.tokens.access_token),
         refresh_token=begun.tokens.refresh_token,
-        link_token=token_of(outbox.mails[0]),
+        link_token=of_alice,
+        reset_token=token_of(outbox.mails[-1]),
         other_session_id=other,
     )
 
