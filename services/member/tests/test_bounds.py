@@ -200,6 +200,16 @@ async def test_who_only_connects_makes_room_for_who_comes_later(address: tuple[s
         assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
 
 
+async def test_who_sends_no_body_makes_room_for_who_comes_later(address: tuple[str, int]) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(BOUNDS.connections):
+            slow = await stack.enter_async_context(connected(address))
+            head = await slow.ask("POST /", "Content-Length: 9\r\nExpect: 100-continue\r\n")
+            assert head.startswith("HTTP/1.1 100")
+        late = await stack.enter_async_context(connected(address))
+        assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
+
+
 async def test_who_waits_for_an_answer_is_not_ended_for_others(
     wire: Wire, gate: Gate, address: tuple[str, int]
 ) -> None:

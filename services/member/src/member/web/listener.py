@@ -12,8 +12,9 @@ _MOST_LEAVING: Final = 8
 class Listener(socket.socket):
     """A listening socket that makes room for who comes.
 
-    When there are enough connections, the one that was accepted first of those that ask for
-    nothing ends, so that strangers who only connect keep nobody out.
+    When there are enough connections, the one that was accepted first of those that wait for no
+    answer ends, so that strangers who only connect, or send no more than the head of a request,
+    keep nobody out.
     """
 
     def __init__(self, listening: socket.socket) -> None:

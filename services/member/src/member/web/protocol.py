@@ -32,9 +32,12 @@ class PunctualProtocol(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a request has begun and is not answered yet."""
+        """Tell whether the client waits for an answer, and not we for the client.
+
+        Who sends the head of a request alone asks for no more than who only connects.
+        """
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first
-        return cycle is not None and not cycle.response_complete
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Give the first request its time."""

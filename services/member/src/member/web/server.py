@@ -134,7 +134,7 @@ class _Server(uvicorn.Server):
         self._tell()
 
     def busy(self) -> set[int]:
-        """Return the descriptors of connections with a request that is not answered yet."""
+        """Return the descriptors of connections whose clients wait for an answer."""
         return {
             connection.transport.get_extra_info("socket").fileno()
             for connection in self.server_state.connections
