@@ -419,6 +419,12 @@ async def test_the_form_sets_the_password_and_leads_to_an_address_without_token(
     assert await as_member(service, WITH_NEW_PASSWORD)
 
 
+async def test_no_browser_cuts_a_password_that_is_too_long(page: httpx.AsyncClient) -> None:
+    again = await page.post("/reset-password", data={"new_password": NEW_PASSWORD * 9})
+    assert again.status_code == 422
+    assert "maxlength" not in again.text  # it would cut what is pasted, and tell nobody
+
+
 @pytest.mark.parametrize(
     ("language", "title"), [("en", "This password cannot be used"), ("zh-TW", "無法使用這個密碼")]
 )
