@@ -93,10 +93,15 @@ def passwords() -> Generator[Passwords]:
 
 
 @pytest.fixture
-def service(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> MemberService:
-    foundation = Foundation(
+def foundation(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> Foundation:
+    """What the service stands on; tests put something else in its place."""
+    return Foundation(
         database=db, passwords=passwords, distributor=tasks, limits=UNLIMITED, clock=clock
     )
+
+
+@pytest.fixture
+def service(foundation: Foundation) -> MemberService:
     return member_service(foundation, RULES)
 
 

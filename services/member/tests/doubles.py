@@ -35,9 +35,8 @@ RULES = Rules(
     refresh_lifetime=timedelta(hours=24),
     session_lifetime=timedelta(days=30),
 )
-UNLIMITED = Limits(
-    MemoryLimiter(), Rates(create_member=None, log_in=None, verify_email=None, resend=None)
-)
+NO_RATES = Rates(create_member=None, log_in=None, verify_email=None, resend=None, guess=None)
+UNLIMITED = Limits(MemoryLimiter(), NO_RATES)
 ANYBODY = Caller(address="203.0.113.7")
 BOB = replace(ALICE, membername="bob", email="bob@example.com")
 

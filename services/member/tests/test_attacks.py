@@ -36,7 +36,6 @@ from services.member.tests.doubles import (
     ANYBODY,
     BOB,
     RULES,
-    UNLIMITED,
     FakeClock,
     MailFolder,
     TaskList,
@@ -328,13 +327,10 @@ async def test_marks_that_take_long_to_put_in_order_are_not_put_in_order(
 
 
 @pytest.fixture
-async def flooded(db: Database, tasks: TaskList, clock: FakeClock) -> AsyncGenerator[MemberService]:
+async def flooded(foundation: Foundation) -> AsyncGenerator[MemberService]:
     """A service with Alice, and with more to hash for a dozen addresses than can wait."""
     slow = Passwords(HashCost(time=1, memory_kib=8192, threads=1))
-    foundation = Foundation(
-        database=db, passwords=slow, distributor=tasks, limits=UNLIMITED, clock=clock
-    )
-    service = member_service(foundation, RULES)
+    service = member_service(replace(foundation, passwords=slow), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE)
     callers = [Caller(address=f"198.51.100.{number}") for number in range(12)] * 10
     calls = (service.sessions.log_in(caller, "nobody", "a password") for caller in callers)

@@ -20,11 +20,10 @@ from member import audit, store
 from member.administration import grant, revoke
 from member.callers import Caller
 from member.errors import DistributeError, MemberError, MemberUnknownError
-from member.limits import Limits, Rates
+from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import rate
 from member.mailer import Mailer
-from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.settings import Settings
@@ -35,6 +34,7 @@ from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
     BOB,
+    NO_RATES,
     RULES,
     FakeClock,
     MailFolder,
@@ -386,18 +386,9 @@ async def test_a_sign_up_that_is_answered_again_says_so(
     ]
 
 
-async def test_a_caller_who_is_held_up_is_recorded(
-    db: Database, passwords: Passwords, tasks: TaskList, trail: Trail
-) -> None:
-    once = rate("1/1h")
-    rates = Rates(create_member=None, log_in=once, verify_email=None, resend=None)
-    foundation = Foundation(
-        database=db,
-        passwords=passwords,
-        distributor=tasks,
-        limits=Limits(MemoryLimiter(), rates),
-    )
-    service = member_service(foundation, RULES)
+async def test_a_caller_who_is_held_up_is_recorded(foundation: Foundation, trail: Trail) -> None:
+    once = Limits(MemoryLimiter(), replace(NO_RATES, log_in=rate("1/1h")))
+    service = member_service(replace(foundation, limits=once), RULES)
     for _ in range(2):
         with suppress(MemberError):
             await service.sessions.log_in(ANYBODY, "alice", "wrong")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -12,42 +12,32 @@ import structlog
 from grpc import StatusCode, aio
 
 from member.health import Health
-from member.limits import Limits, Rates
+from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.metrics import Metrics
 from member.parts import start
-from member.passwords import Passwords
 from member.proxies import Networks, read_networks
 from member.rpc.server import GrpcServer
 from member.service import Foundation, MemberService, member_service
-from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from member.web.pages import pages
 from member.web.server import HttpServer, listen
 from services.member.tests.browser import browse
-from services.member.tests.doubles import RULES, TaskList
+from services.member.tests.doubles import NO_RATES, RULES
 
 # What differs between databases is tested below these faces.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
-ONCE = Rates(
-    create_member=None,
-    log_in=None,
-    verify_email=Rate(burst=1, per=timedelta(hours=1)),
-    resend=None,
-)
+ONCE = replace(NO_RATES, verify_email=Rate(burst=1, per=timedelta(hours=1)))
 GRACE = timedelta(seconds=1)
 
 
 @pytest.fixture
-def service(db: Database, passwords: Passwords, tasks: TaskList) -> MemberService:
+def service(foundation: Foundation) -> MemberService:
     """A service where each address may try one link."""
-    foundation = Foundation(
-        database=db, passwords=passwords, distributor=tasks, limits=Limits(MemoryLimiter(), ONCE)
-    )
-    return member_service(foundation, RULES)
+    return member_service(replace(foundation, limits=Limits(MemoryLimiter(), ONCE)), RULES)
 
 
 @dataclass(frozen=True, slots=True)

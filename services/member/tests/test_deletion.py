@@ -31,7 +31,6 @@ from member.demo.smtp import SmtpSink
 from member.errors import MailDelayedError, MailError, MailRefusedError
 from member.mail.transport import SmtpTransport
 from member.otel import OtelTracer
-from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store import database
@@ -43,7 +42,6 @@ from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
     RULES,
-    UNLIMITED,
     FakeClock,
     as_member,
 )
@@ -261,19 +259,10 @@ async def outbox_of(db: Database) -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def distributor(db: Database) -> OutboxTaskDistributor:
-    return OutboxTaskDistributor(OUTBOX, db)
-
-
-@pytest.fixture
-def writing_service(
-    db: Database, passwords: Passwords, distributor: OutboxTaskDistributor, clock: FakeClock
-) -> MemberService:
+def writing_service(foundation: Foundation, db: Database) -> MemberService:
     """The service, whose tasks wait for a relay that never comes."""
-    foundation = Foundation(
-        database=db, passwords=passwords, distributor=distributor, limits=UNLIMITED, clock=clock
-    )
-    return member_service(foundation, RULES)
+    distributor = OutboxTaskDistributor(OUTBOX, db)
+    return member_service(replace(foundation, distributor=distributor), RULES)
 
 
 async def test_tasks_that_wait_for_redis_go_with_their_member_and_no_others(

@@ -19,12 +19,11 @@ from member.errors import (
     MailPointlessError,
     MemberError,
 )
-from member.limits import Limits, Rates
+from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.mailer import Delivery, Mailer
 from member.members import Changes, SignUp
-from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store.database import Database
@@ -35,6 +34,7 @@ from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
     BOB,
+    NO_RATES,
     RULES,
     FakeClock,
     MailFolder,
@@ -316,23 +316,10 @@ async def test_who_changes_a_verified_address_is_not_removed_as_unverified(
     assert await as_member(service, ALICE)
 
 
-async def test_new_addresses_count_as_sign_ups(
-    db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock, alice: Caller
-) -> None:
-    rates = Rates(
-        create_member=Rate(burst=2, per=timedelta(hours=1)),
-        log_in=None,
-        verify_email=None,
-        resend=None,
-    )
-    foundation = Foundation(
-        database=db,
-        passwords=passwords,
-        distributor=tasks,
-        limits=Limits(MemoryLimiter(clock=clock), rates),
-        clock=clock,
-    )
-    service = member_service(foundation, RULES)
+async def test_new_addresses_count_as_sign_ups(foundation: Foundation, alice: Caller) -> None:
+    rates = replace(NO_RATES, create_member=Rate(burst=2, per=timedelta(hours=1)))
+    limited = replace(foundation, limits=Limits(MemoryLimiter(), rates))
+    service = member_service(limited, RULES)
     await service.members.update(alice, "alice", replace(NEW_EMAIL, email="a@example.com"))
     await service.sign_up.create_member(alice, replace(BOB, email="b@example.com"))
     with pytest.raises(LimitedError):

@@ -1,6 +1,7 @@
 """Limits as the program opens them, while Redis comes and goes."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,15 +10,14 @@ from structlog.typing import EventDict
 
 from member import limits
 from member.errors import LimitedError
-from member.limits import Rates
 from member.limits.rate import Rate
+from services.member.tests.doubles import NO_RATES
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 
-RATES = Rates(
+RATES = replace(
+    NO_RATES,
     create_member=Rate(burst=2, per=timedelta(hours=1)),
-    log_in=None,
-    verify_email=None,
     resend=Rate(burst=10_000, per=timedelta(seconds=1)),
 )
 

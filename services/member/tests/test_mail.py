@@ -88,7 +88,7 @@ def test_every_mail_is_in_every_language_and_names_the_account(
 @pytest.mark.parametrize("kind", [Kind.EMAIL_CHANGE, Kind.PASSWORD_CHANGED])
 def test_a_notice_holds_no_link(kind: Kind) -> None:
     mail = LETTERS.written(replace(LETTER, kind=kind))
-    assert not {"http", "<a"} & set(re.findall("http|<a", text_of(mail) + text_of(mail, "html")))
+    assert re.findall("http|<a", text_of(mail) + text_of(mail, "html")) == []
 
 
 def test_the_same_letter_is_the_same_mail_byte_for_byte() -> None:

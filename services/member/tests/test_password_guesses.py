@@ -15,7 +15,7 @@ from member.errors import (
     RequestIdError,
     WrongPasswordError,
 )
-from member.limits import Limits, Rates
+from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.passwords import Passwords
@@ -26,20 +26,14 @@ from member.turns import Turns
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
+    NO_RATES,
     RULES,
     FakeClock,
-    TaskList,
     as_member,
 )
 from tests.servers import RedisServer
 
-RATES = Rates(
-    create_member=None,
-    log_in=None,
-    verify_email=None,
-    resend=None,
-    guess=Rate(burst=5, per=timedelta(hours=1)),
-)
+RATES = replace(NO_RATES, guess=Rate(burst=5, per=timedelta(hours=1)))
 HOME, NEW_PLACE = Caller(address="192.0.2.1"), Caller(address="192.0.2.2")
 NEW_PASSWORD = "through the looking-glass"
 
@@ -62,14 +56,9 @@ def guess_limits(request: pytest.FixtureRequest) -> Limits:
 
 
 @pytest.fixture
-async def service(
-    db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock, guess_limits: Limits
-) -> MemberService:
+async def service(foundation: Foundation, guess_limits: Limits) -> MemberService:
     """The service, with Alice who has logged in at home."""
-    foundation = Foundation(
-        database=db, passwords=passwords, distributor=tasks, limits=guess_limits, clock=clock
-    )
-    service = member_service(foundation, RULES)
+    service = member_service(replace(foundation, limits=guess_limits), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE, "id")
     await log_in(service, HOME)
     return service

@@ -44,7 +44,7 @@ class Rates:
     log_in: Rate | None
     verify_email: Rate | None
     resend: Rate | None
-    guess: Rate | None = None
+    guess: Rate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class Limits:
         self._rates = rates
 
     async def create_member(self, address: str, email: str) -> None:
-        """Take what a sign-up costs."""
+        """Take what a sign-up costs, or a member's change to another address."""
         await self._take("create", self._rates.create_member, address, email)
 
     async def log_in(self, address: str, membername: str) -> None:
