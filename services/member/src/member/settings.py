@@ -148,15 +148,16 @@ class Settings(BaseSettings):
         verify_email_delay: Wait before the verification mail. At least one second: a task that
             is queued at once is queued before its member is committed, and must not find nobody.
         verify_email_lifetime: How long a link verifies, counted from the last sending.
-        verify_email_max_wrong: Wrong tokens after which a link is locked, here and below.
+        verify_email_max_wrong: Wrong tokens after which a link of either kind is locked.
         password_reset_lifetime: How long a link sets a new password, counted from the last sending.
         unverified_member_lifetime: How long a member may be without a verified address, and keep it
             from its owner; then the member is removed.
         task_distributor: ``outbox`` writes tasks with the member and queues them after the
             commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
-        limit_create_member: Sign-ups from one address, ``20/1h``: twenty at once, and one more each
-            twentieth of an hour. ``off``: without limit, here and below.
+        limit_create_member: Sign-ups, and changes to another address of mail, from one address,
+            ``20/1h``: twenty at once, and one more each twentieth of an hour. ``off``: without
+            limit, here and below.
         limit_login_member: Log-ins to one account from one address; also changes of its password.
             Ten times that from one address, renewed access tokens included.
         limit_password_guesses: Wrong passwords for one account, from all addresses together but for
