@@ -237,7 +237,7 @@ class MailRefusedError(MailError):
     """The mail server will never take this mail."""
 
     def __init__(self, reason: str) -> None:
-        """Quote the server's *reason*."""
+        """Say the *reason*; it must not quote whom the mail is for."""
         super().__init__(f"mail refused: {reason}")
         self.reason = reason
 
@@ -246,6 +246,6 @@ class MailDelayedError(MailError):
     """The mail server cannot take this mail now."""
 
     def __init__(self, reason: str) -> None:
-        """Quote the *reason*."""
+        """Say the *reason*; it must not quote whom the mail is for."""
         super().__init__(f"mail delayed: {reason}")
         self.reason = reason

@@ -7,11 +7,11 @@ client shows one message, and no link that somebody already holds becomes void.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -27,6 +27,9 @@ from member.store.database import Database
 from member.store.links import Links
 from member.tokens import RESET_PASSWORD, TokenMint, fingerprint
 from member.verification import Mail, MailedLink, mail_to_send
+
+MarkSent: TypeAlias = Callable[..., Awaitable[None]]
+"""Notes that the mail server took a mail: ``mark_sent(session, its id, at=now)``."""
 
 
 class Delivery(Enum):
@@ -100,7 +103,7 @@ class Mailer:
             MailRefusedError: If the mail server will never take the mail.
             MailDelayedError: If it may take the mail later.
         """
-        return await self._send(self.verifications, membername)
+        return await self._send_link(self.verifications, membername)
 
     async def send_password_reset(self, membername: str) -> Delivery:
         """Send the mail that lets a member set a new password, unless it was sent.
@@ -110,19 +113,14 @@ class Mailer:
             MailRefusedError: If the mail server will never take the mail.
             MailDelayedError: If it may take the mail later.
         """
-        return await self._send(self.password_resets, membername)
+        return await self._send_link(self.password_resets, membername)
 
-    async def _send(self, links: LinkMails, membername: str) -> Delivery:
+    async def _send_link(self, links: LinkMails, membername: str) -> Delivery:
         # Tasks of quick requests become due together: the first sends, the others find it sent.
         turn = self._turns.setdefault((links.kind, membername), asyncio.Lock())
         async with turn:
-            letter = await self._letter(links, membername)
-            if letter is None:
-                return Delivery.SENT_BEFORE
-            await self._deliver(letter)
-            async with self.database.writing() as session:
-                await links.stored.mark_sent(session, letter.letter_id, at=self.clock())
-            return Delivery.SENT
+            letter = await self._link_letter(links, membername)
+            return await self._deliver(letter, links.stored.mark_sent)
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
         """Tell a member what happened, unless it was told.
@@ -133,16 +131,16 @@ class Mailer:
             MailDelayedError: If it may take the mail later.
         """
         letter = await self._notice_letter(notice_id)
+        return await self._deliver(letter, store.notices.mark_sent)
+
+    async def _deliver(self, letter: Letter | None, mark_sent: MarkSent) -> Delivery:
         if letter is None:
             return Delivery.SENT_BEFORE
-        await self._deliver(letter)
-        async with self.database.writing() as session:
-            await store.notices.mark_sent(session, notice_id, at=self.clock())
-        return Delivery.SENT
-
-    async def _deliver(self, letter: Letter) -> None:
         with tracing.span("client", "send mail"):
             await self.transport.send(self.letters.written(letter))
+        async with self.database.writing() as session:
+            await mark_sent(session, letter.letter_id, at=self.clock())
+        return Delivery.SENT
 
     async def _notice_letter(self, notice_id: UUID) -> Letter | None:
         async with self.database.reading() as session:
@@ -163,7 +161,7 @@ class Mailer:
             locale=member.locale,
         )
 
-    async def _letter(self, links: LinkMails, membername: str) -> Letter | None:
+    async def _link_letter(self, links: LinkMails, membername: str) -> Letter | None:
         """Return the letter to send, its link valid from now on, or None if it was sent."""
         async with self.database.writing() as session:
             # Locked: a second task for the same one waits here.

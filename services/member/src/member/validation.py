@@ -35,8 +35,7 @@ def validated(sign_up: SignUp) -> NewMember:
     """
     membername, email = _membername(sign_up.membername), _email(sign_up.email)
     full_name = _full_name(sign_up.full_name)
-    typed_email = sign_up.email.strip()
-    own = _own(sign_up.membername, full_name.value, typed_email) | _own("", "", email.value)
+    own = _own(sign_up.membername, full_name.value, sign_up.email.strip(), email.value)
     password = _password(sign_up.password, own)
     locale = _locale(sign_up.locale)
     _refuse(
@@ -170,10 +169,10 @@ def normalized_password(text: str) -> str:
     return _normalized("NFKC", text, _PASSWORD_MAX)
 
 
-def _own(membername: str, full_name: str, email: str) -> set[str]:
+def _own(membername: str, full_name: str, *emails: str) -> set[str]:
     """Return what is guessed first of this member."""
-    words = full_name.split()
-    return {membername, email, email.partition("@")[0], "".join(words), *words} - {""}
+    words, local_parts = full_name.split(), [email.partition("@")[0] for email in emails]
+    return {membername, *emails, *local_parts, "".join(words), *words} - {""}
 
 
 def _password(text: str, own: set[str]) -> _Field:

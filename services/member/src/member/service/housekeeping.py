@@ -35,7 +35,7 @@ class Housekeeping:
     clock: Clock = utc_now
 
     async def purge(self) -> None:
-        """Remove what has expired: sessions, sign-ups, void links, places, members unverified."""
+        """Remove what has expired in every table, and members who never verified an address."""
         now = self.clock()
         async with self.database.writing() as session:
             await store.sessions.end_expired(session, now=now)

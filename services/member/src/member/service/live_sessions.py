@@ -71,6 +71,7 @@ class LiveSessions:
         audit.tell_member(member)
         kept = viewer.session_id if keep_current else None
         async with self.database.writing() as transaction:
+            # Log-ins lock the member too: one that is under way is over then, and its session ends.
             await store.members.by_id(transaction, member.id, lock=True)
             ended = await store.sessions.end_all(transaction, member.id, but=kept)
         audit.tell(sessions_ended=ended)

@@ -103,7 +103,7 @@ class Members:
         viewer = await self._oneself(caller, membername)
         email = changes.email and changed(viewer.member, changes).pending_email
         if email:
-            await self._may_take(caller, membername, email, changes.current_password)
+            await self._check_new_email(caller, membername, email, changes.current_password)
         async with self.database.writing() as session:
             present = await store.members.by_id(session, viewer.member.id, lock=True)
             if present is None:
@@ -115,7 +115,7 @@ class Members:
                 await self._verify_anew(session, present, member)
         return member
 
-    async def _may_take(
+    async def _check_new_email(
         self, caller: Caller, membername: str, email: str, current_password: str
     ) -> None:
         await self.limits.create_member(caller.address, email)

@@ -32,7 +32,7 @@ def _has_odd_lines(head: bytes) -> bool:
 
 
 def _has_odd_framing(head: bytes) -> bool:
-    """Tell whether the end of the body is told twice, or in a way that is older than the other."""
+    """Tell whether the end of the body is told twice, or by chunks, which HTTP/1.0 has not."""
     lengths, codings = head.count(_LENGTH), head.count(_CODING)
     if lengths + codings > 1:
         return True

@@ -1,7 +1,7 @@
 """The development inbox: the mails that went to a folder instead of to a mail server.
 
-The mails hold secrets, so only who asks for the page by its own name is shown it: a page of another
-site, whose name leads to the loopback from one moment to the next, asks by that name.
+The mails hold secrets, so a request must name the inbox's own host. Another site can let its name
+lead to the loopback (DNS rebinding), but its pages still send that name.
 
 Mails are hostile until shown otherwise: their HTML runs no script, sends no form, loads
 nothing from anywhere, and moves no window but one that a click on a link opens.
@@ -23,9 +23,9 @@ _MOST_MAILS = 100
 
 
 def inbox(folder: Path, public_url: str = "") -> APIRouter:
-    """Return the pages that show the mails in *folder*, to who asks for the loopback by name.
+    """Return the pages that show the mails in *folder*.
 
-    Or for the host in *public_url*.
+    Only a request whose Host is the loopback or the host of *public_url* is answered.
     """
     own = urlsplit(public_url).hostname
 

@@ -19,6 +19,7 @@ from member.web.callers import caller_of
 
 _PREFIX = "/v1"
 _SILENT: dict[str, Any] = {"status_code": 204, "response_class": Response}
+_QUEUED: dict[str, Any] = {"status_code": 202, "response_class": Response}
 _ACCESS_TOKEN = Security(
     HTTPBearer(
         auto_error=False,
@@ -68,8 +69,6 @@ def _methods_of(routes: APIRouter, path: str) -> str:
 
 Whoever: TypeAlias = Annotated[Caller, Depends(caller_of)]
 Membername: TypeAlias = Annotated[str, Path(description="Whom it is about.", examples=["alice"])]
-
-
 SessionId: TypeAlias = Annotated[str, Path(description="The `session_id` of ListSessions.")]
 
 
@@ -247,31 +246,26 @@ def _add_sessions(routes: APIRouter, rest: _Rest) -> None:
 
 
 def _add_live_sessions(routes: APIRouter, rest: _Rest) -> None:
-    every, one = "/members/{membername}/sessions", "/members/{membername}/sessions/{session_id}"
-    shown, ended, all_ended = (
-        _guarded(rpc, 404, tag="sessions")
-        for rpc in ("ListSessions", "EndSession", "EndAllSessions")
-    )
-    routes.get(every, **shown)(rest.list_sessions)
-    routes.delete(one, **_SILENT, **ended)(rest.end_session)
-    routes.delete(every, **_SILENT, **all_ended)(rest.end_all_sessions)
+    many, one = "/members/{membername}/sessions", "/members/{membername}/sessions/{session_id}"
+    show = _guarded("ListSessions", 404, tag="sessions")
+    end = _guarded("EndSession", 404, tag="sessions")
+    end_all = _guarded("EndAllSessions", 404, tag="sessions")
+    routes.get(many, **show)(rest.list_sessions)
+    routes.delete(one, **_SILENT, **end)(rest.end_session)
+    routes.delete(many, **_SILENT, **end_all)(rest.end_all_sessions)
 
 
 def _add_verifications(routes: APIRouter, rest: _Rest) -> None:
     verify = docs.operation("VerifyEmail", "verification", 400, 404, 409, 410, 413)
     resend = docs.operation("ResendVerifyEmail", "verification", 400, 413)
     routes.post("/members:verifyEmail", **verify)(rest.verify_email)
-    routes.post("/members:resendVerifyEmail", status_code=202, response_class=Response, **resend)(
-        rest.resend_verify_email
-    )
+    routes.post("/members:resendVerifyEmail", **_QUEUED, **resend)(rest.resend_verify_email)
 
 
 def _add_password_resets(routes: APIRouter, rest: _Rest) -> None:
     request = docs.operation("RequestPasswordReset", "passwords", 400, 413)
     reset = docs.operation("ResetPassword", "passwords", 400, 404, 410, 413)
-    routes.post(
-        "/members:requestPasswordReset", status_code=202, response_class=Response, **request
-    )(rest.request_password_reset)
+    routes.post("/members:requestPasswordReset", **_QUEUED, **request)(rest.request_password_reset)
     routes.post("/members:resetPassword", **_SILENT, **reset)(rest.reset_password)
 
 
