@@ -14,6 +14,7 @@ from member.callers import Caller
 from member.errors import (
     AlreadyExistsError,
     CurrentPasswordError,
+    InvalidInputError,
     LimitedError,
     LinkReplacedError,
     MailPointlessError,
@@ -98,11 +99,11 @@ async def test_the_link_in_the_mail_to_the_other_address_puts_it_in_place(
     assert member.email_verified_at
 
 
-@pytest.mark.parametrize("password", ["", "wrong"])
+@pytest.mark.parametrize(("password", "problem"), [("", "is required"), ("wrong", "is wrong")])
 async def test_another_address_asks_for_the_password(
-    service: MemberService, alice: Caller, tasks: TaskList, password: str
+    service: MemberService, alice: Caller, tasks: TaskList, password: str, problem: str
 ) -> None:
-    with pytest.raises(CurrentPasswordError):
+    with pytest.raises(InvalidInputError, match=f"current_password: {problem}"):
         await service.members.update(alice, "alice", replace(NEW_EMAIL, current_password=password))
     assert (await service.members.get(alice, "alice")).pending_email is None
     assert (len(tasks.tasks), tasks.notices) == (1, [])
@@ -324,3 +325,24 @@ async def test_new_addresses_count_as_sign_ups(foundation: Foundation, alice: Ca
     await service.sign_up.create_member(alice, replace(BOB, email="b@example.com"))
     with pytest.raises(LimitedError):
         await service.members.update(alice, "alice", replace(NEW_EMAIL, email="c@example.com"))
+
+
+async def test_a_wrong_password_takes_no_mail_from_the_other_address(
+    foundation: Foundation, alice: Caller
+) -> None:
+    rates = replace(NO_RATES, resend=Rate(burst=1, per=timedelta(hours=1)))
+    limited = replace(foundation, limits=Limits(MemoryLimiter(), rates))
+    service = member_service(limited, RULES)
+    with pytest.raises(CurrentPasswordError):
+        await service.members.update(alice, "alice", replace(NEW_EMAIL, current_password="wrong"))
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    with pytest.raises(LimitedError):
+        await service.members.update(alice, "alice", NEW_EMAIL)
+
+
+async def test_the_mail_to_the_other_address_speaks_of_no_sign_up(
+    service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    await mailer.send_verify_email("alice")
+    assert "sign up" not in text_of(outbox.mails[-1])

@@ -206,7 +206,7 @@ async def test_another_address_waits_until_it_is_verified(alice: httpx.AsyncClie
     refused = await alice.patch("/v1/members/alice", json=change)
     change["current_password"] = ALICE.password
     response = await alice.patch("/v1/members/alice", json=change)
-    assert violations_of(refused) == {"current_password": "is wrong"}
+    assert violations_of(refused) == {"current_password": "is required"}
     assert response.json() == {"member": MEMBER | {"pending_email": "new@example.com"}}
 
 

@@ -299,7 +299,7 @@ async def test_another_address_waits_until_it_is_verified(
 ) -> None:
     change = pb.UpdateMemberRequest(membername="alice", email="new@example.com")
     error = await refusal(stub.UpdateMember(change, metadata=bearer(alice)))
-    assert error.details() == "current_password: is wrong"
+    assert error.details() == "current_password: is required"
     change.current_password = ALICE.password
     member = (await stub.UpdateMember(change, metadata=bearer(alice))).member
     assert (member.email, member.pending_email) == ("alice@example.com", "new@example.com")

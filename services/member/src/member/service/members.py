@@ -93,7 +93,8 @@ class Members:
         Raises:
             AccessTokenError: If the caller shows no good access token.
             PermissionDeniedError: If it is somebody else.
-            InvalidInputError: If fields break their rules.
+            InvalidInputError: If fields break their rules, or there is a new address and no
+                password.
             CurrentPasswordError: If there is a new address, and the password is wrong.
             AlreadyExistsError: If the address is another member's.
             DistributeError: If a mail could not be queued.
@@ -119,8 +120,8 @@ class Members:
         self, caller: Caller, membername: str, email: str, current_password: str
     ) -> None:
         await self.limits.create_member(caller.address, email)
-        await self.limits.resend(caller.address, email)
         await self._prove(caller, membername, current_password)
+        await self.limits.resend(caller.address, email)  # here, for a wrong password sends no mail
         async with self.database.reading() as session:
             holder = await store.members.by_email(session, email)
         if holder and holder.email_verified_at:  # of others, who verifies first has it
@@ -135,6 +136,8 @@ class Members:
 
     async def _prove(self, caller: Caller, membername: str, password: str) -> Credentials:
         """Return the credentials of the member, who is logged in and knows the password."""
+        if not password:  # it was forgotten: no guess, and not wrong
+            raise InvalidInputError((Violation("current_password", "is required"),))
         found = await self.checks.from_inside(caller, membername, password)
         if found is None:
             raise CurrentPasswordError
