@@ -1,15 +1,21 @@
 """One id leads through the log, from a call to the mail that it causes."""
 
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from pathlib import Path
 
+import httpx
 import pytest
 from grpc import aio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from member.demo.service import Event, ServiceLog, member_service
 from member.demo.smtp import SmtpSink
 from member.request_ids import HEADER, request_id
 from member.v1 import member_pb2 as pb
+from member.web.requests import RequestLog
 from services.member.tests.browser import browse
 from services.member.tests.programs import ALICE, stub_of
 from tests.servers import RedisServer
@@ -93,3 +99,13 @@ async def test_a_path_that_leads_nowhere_is_not_logged(started: Event, log: Serv
     line = await log.wait("request answered", within_s=PATIENCE_S, request_id=page.headers[HEADER])
     assert (line["route"], line["status"]) == ("", 404)
     assert "T0K3N" not in "".join(log.lines)
+
+
+async def test_a_status_is_logged_as_a_number() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=HTTPStatus.NOT_FOUND)(scope, receive, send)
+
+    with capture_logs() as lines:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(RequestLog(app))) as client:
+            await client.get("http://127.0.0.1/")
+    assert [repr(line["status"]) for line in lines] == ["404"]

@@ -30,7 +30,7 @@ class RequestLog:
         async def answering(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])  # not the name of a member of HTTPStatus
                 MutableHeaders(scope=message)[request_ids.HEADER] = request_id
             await send(message)
 
