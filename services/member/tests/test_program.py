@@ -299,6 +299,17 @@ async def test_an_address_that_is_taken_ends_the_start_by_its_name(
     assert not [line for line in said.splitlines() if not line.startswith(b"{")]
 
 
+@pytest.mark.parametrize("command", ["grant", "revoke"])
+async def test_a_command_that_fails_says_so_by_its_name(
+    variables: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    async with program(variables, tmp_path, command, "nobody") as process:
+        said = await output_of(process)
+        assert await process.wait() == 1
+    assert f"{command} failed".encode() in said.splitlines()[-1]
+    assert b"there is no such member" in said.splitlines()[-1]
+
+
 async def test_a_database_of_another_kind_ends_the_start_in_one_line(
     variables: dict[str, str], tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # the second one
         return 130
     except Exception as error:  # noqa: BLE001 - told, whatever it is
-        _tell(error)
+        _tell(words.task, error)
         return 1
     return 0
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command_line() -> argparse.ArgumentParser:
     """Return what reads the arguments; a subcommand sets another ``run``."""
     parser = argparse.ArgumentParser(prog="member", description=__doc__)
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, task="member service")
     names = listed(Role)
     parser.add_argument(
         "--roles", metavar=names, help="what this process does; ROLES when not given, else all"
@@ -86,16 +86,16 @@ def _add_command(commands: Any, name: str, change: Change, help_text: str) -> No
     command = commands.add_parser(name, help=help_text, description=help_text)
     command.add_argument("membername")
     # It asks for the database alone, and so for no more settings than the relay.
-    command.set_defaults(run=run, roles=Role.RELAY.value)
+    command.set_defaults(run=run, task=name, roles=Role.RELAY.value)
 
 
-def _tell(error: Exception) -> None:
-    """Log why the service failed; a trace helps only where the fault may be ours."""
-    causes = list(_leaves(error))
+def _tell(task: str, error: Exception) -> None:
+    """Log why *task* failed; a trace helps only where the fault may be ours."""
+    causes, event = list(_leaves(error)), f"{task} failed"
     if not all(isinstance(cause, _NOT_OURS) for cause in causes):
         log.error("here is where it failed", exc_info=error)
     for cause in causes:
-        log.critical("member service failed", error=str(cause))
+        log.critical(event, error=str(cause))
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:
