@@ -349,3 +349,11 @@ def test_a_role_that_knows_tokens_needs_their_key(
 ) -> None:
     (problem,) = problems_with(monkeypatch, without="TOKEN_SYMMETRIC_KEY", ROLES=roles)
     assert problem.startswith("TOKEN_SYMMETRIC_KEY is missing")
+
+
+@pytest.mark.parametrize("key", ["", "short", "a" * 64])
+def test_who_has_no_good_key_is_told_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    (problem,) = problems_with(monkeypatch, TOKEN_SYMMETRIC_KEY=key)
+    assert problem.endswith(": take what openssl rand -hex 32 prints")

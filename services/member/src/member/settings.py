@@ -27,6 +27,7 @@ from member.strength import is_guessable, is_tried_first
 from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
+_DRAW_ONE = "take what openssl rand -hex 32 prints"
 
 # Nothing else: the links in mails are put together from it.
 _PUBLIC_URL = re.compile(
@@ -251,12 +252,13 @@ class Settings(BaseSettings):
             needed["SMTP_ADDRESS"] = self.smtp_address
             needed["PUBLIC_URL"] = self.public_url
         hint = "is missing (only ENVIRONMENT=development does without)"
-        return [f"{name} {hint}" for name, value in needed.items() if not value]
+        help_for = {"TOKEN_SYMMETRIC_KEY": f": {_DRAW_ONE}"}
+        return [f"{k} {hint}{help_for.get(k, '')}" for k, value in needed.items() if not value]
 
     def _weak(self) -> list[str]:
         if not 0 < len(self.token_symmetric_key.get_secret_value()) < _KEY_CHARACTERS:
             return []
-        return [f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters"]
+        return [f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters: {_DRAW_ONE}"]
 
     def _unfit(self) -> list[str]:
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
@@ -273,7 +275,7 @@ class Settings(BaseSettings):
     def _guessable(self) -> Iterator[str]:
         key = self.token_symmetric_key.get_secret_value()
         if len(key) >= _KEY_CHARACTERS and is_guessable(key):
-            yield "TOKEN_SYMMETRIC_KEY could be guessed: take what openssl rand -hex 32 prints"
+            yield f"TOKEN_SYMMETRIC_KEY could be guessed: {_DRAW_ONE}"
         passwords = {
             "DB_SOURCE": url_of(self.db_source.get_secret_value()).password,
             "REDIS_ADDRESS": urlsplit(self.redis_address.get_secret_value()).password,
