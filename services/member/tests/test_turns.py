@@ -114,6 +114,17 @@ async def test_a_turn_that_comes_to_who_has_left_goes_on(
     assert crowd.served == ["a", "c"]
 
 
+async def test_who_leaves_when_refused_had_no_turn_to_give_back(crowd: Crowd, turns: Turns) -> None:
+    (*_, last) = await crowd.ask(*["greedy"] * 25)
+    honest = asyncio.create_task(turns.take("honest"))
+    await asyncio.sleep(0)  # it has taken the place of the last, who does not know yet
+    last.cancel()
+    await asyncio.gather(last, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert crowd.served == ["greedy"]
+    honest.cancel()
+
+
 async def test_turns_that_nobody_waits_for_are_kept(crowd: Crowd) -> None:
     await crowd.ask("a")
     await crowd.give_back(1)

@@ -48,10 +48,10 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it had come
-                self.give_back()
-            elif turn in self._queues.get(name, ()):
+            if turn in self._queues.get(name, ()):
                 self._leave(name, turn)
+            elif not turn.cancelled() and turn.exception() is None:  # it had come
+                self.give_back()
             raise
 
     def give_back(self) -> None:
