@@ -25,8 +25,10 @@ from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.mailer import Delivery, Mailer
 from member.members import Changes, SignUp
+from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
+from member.service.sessions import Sessions, Viewer
 from member.store.database import Database
 from member.store.tables import OUTBOX, NoticeRow
 from member.worker.distributor import OutboxTaskDistributor
@@ -266,6 +268,45 @@ async def test_a_new_password_takes_the_change_back(
     with pytest.raises(LinkReplacedError):
         await service.verifications.verify(ANYBODY, token)
     assert (await service.members.get(alice, "alice")).pending_email is None
+
+
+async def test_a_new_password_takes_back_the_change_that_comes_at_the_same_time(
+    service: MemberService, alice: Caller, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device, fits = await as_member(service, ALICE), passwords.fits
+
+    async def fits_until_now(password: str, password_hash: str | None, address: str = "") -> bool:
+        monkeypatch.setattr(passwords, "fits", fits)
+        fitted = await fits(password, password_hash, address)
+        await service.members.change_password(
+            other_device, "alice", current=ALICE.password, new=NEW_PASSWORD
+        )
+        return fitted
+
+    monkeypatch.setattr(passwords, "fits", fits_until_now)
+    with pytest.raises(CurrentPasswordError):
+        await service.members.update(alice, "alice", NEW_EMAIL)
+    assert (await service.members.get(other_device, "alice")).pending_email is None
+
+
+async def test_an_address_that_was_the_present_one_just_now_asks_for_the_password(
+    service: MemberService,
+    alice: Caller,
+    mailer: Mailer,
+    outbox: MailFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await service.members.update(alice, "alice", NEW_EMAIL)
+    token, viewer = await mailed(mailer, outbox, "alice"), Sessions.viewer
+
+    async def viewer_of_before(sessions: Sessions, caller: Caller) -> Viewer:
+        found = await viewer(sessions, caller)
+        await service.verifications.verify(ANYBODY, token)
+        return found
+
+    monkeypatch.setattr(Sessions, "viewer", viewer_of_before)
+    with pytest.raises(CurrentPasswordError):
+        await service.members.update(alice, "alice", Changes(email=ALICE.email))
 
 
 async def test_a_new_password_is_told(

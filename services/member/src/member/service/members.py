@@ -103,13 +103,14 @@ class Members:
         """
         viewer = await self._oneself(caller, membername)
         email = changes.email and changed(viewer.member, changes).pending_email
-        if email:
-            await self._check_new_email(caller, membername, email, changes.current_password)
+        proven = await self._check_new_email(caller, membername, email, changes) if email else None
         async with self.database.writing() as session:
             present = await store.members.by_id(session, viewer.member.id, lock=True)
             if present is None:
                 raise MemberUnknownError
             member = changed(present, changes)
+            if proven or member.pending_email not in {None, present.pending_email}:
+                await self._check_unchanged(session, member, proven)
             audit.tell(changed=_changed_fields(present, member))
             await store.members.change(session, member)
             if email or member.pending_email != present.pending_email:
@@ -117,15 +118,28 @@ class Members:
         return member
 
     async def _check_new_email(
-        self, caller: Caller, membername: str, email: str, current_password: str
-    ) -> None:
+        self, caller: Caller, membername: str, email: str, changes: Changes
+    ) -> Credentials:
         await self.limits.create_member(caller.address, email)
-        await self._prove(caller, membername, current_password)
+        proven = await self._prove(caller, membername, changes.current_password)
         await self.limits.resend(caller.address, email)  # here, for a wrong password sends no mail
         async with self.database.reading() as session:
             holder = await store.members.by_email(session, email)
         if holder and holder.email_verified_at:  # of others, who verifies first has it
             raise AlreadyExistsError(("email",))
+        return proven
+
+    async def _check_unchanged(
+        self, session: AsyncSession, member: Member, proven: Credentials | None
+    ) -> None:
+        """Refuse another address if what was *proven* does not hold any more.
+
+        A new password may have come meanwhile, which ends what was asked with the old one; or the
+        present address may have changed, and what was no other one is one now.
+        """
+        same = proven.password_hash if proven else ""
+        if not await store.members.replace_password_hash(session, member.id, old=same, new=same):
+            raise CurrentPasswordError
 
     async def _verify_anew(self, session: AsyncSession, before: Member, member: Member) -> None:
         await store.verifications.replace(session, member.id, at=self.clock())
