@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from member import store
 from member.clock import Clock, utc_now
 from member.limits import Limits
 from member.metrics import Metrics
 from member.passwords import Passwords
+from member.service.links import LinkChecks
 from member.service.live_sessions import LiveSessions
 from member.service.members import Members
 from member.service.new_passwords import NewPasswords
@@ -73,19 +75,7 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
     notices = Notices(distributor=on.distributor, clock=on.clock)
     new_passwords = NewPasswords(notices=notices, clock=on.clock)
     checks = PasswordChecks(database=on.database, passwords=on.passwords, limits=on.limits)
-    sessions = Sessions(
-        database=on.database,
-        passwords=on.passwords,
-        checks=checks,
-        access=AccessMint(rules.token_key),
-        refresh=RefreshMint(rules.token_key),
-        limits=on.limits,
-        access_lifetime=rules.access_lifetime,
-        refresh_lifetime=rules.refresh_lifetime,
-        session_lifetime=rules.session_lifetime,
-        outcomes=on.metrics.log_ins,
-        clock=on.clock,
-    )
+    sessions = _sessions(on, rules, checks)
     members = Members(
         database=on.database,
         sessions=sessions,
@@ -114,20 +104,38 @@ def member_service(on: Foundation, rules: Rules) -> MemberService:
         ),
         verifications=Verifications(
             database=on.database,
+            links=LinkChecks(stored=store.verifications, max_wrong=rules.max_wrong, clock=on.clock),
             tasks=tasks,
             limits=on.limits,
-            max_wrong=rules.max_wrong,
             outcomes=on.metrics.verifications,
             clock=on.clock,
         ),
         password_resets=PasswordResets(
             database=on.database,
+            links=LinkChecks(
+                stored=store.password_resets, max_wrong=rules.max_wrong, clock=on.clock
+            ),
             passwords=on.passwords,
             new_passwords=new_passwords,
             distributor=on.distributor,
             limits=on.limits,
-            max_wrong=rules.max_wrong,
             outcomes=on.metrics.password_resets,
             clock=on.clock,
         ),
+    )
+
+
+def _sessions(on: Foundation, rules: Rules, checks: PasswordChecks) -> Sessions:
+    return Sessions(
+        database=on.database,
+        passwords=on.passwords,
+        checks=checks,
+        access=AccessMint(rules.token_key),
+        refresh=RefreshMint(rules.token_key),
+        limits=on.limits,
+        access_lifetime=rules.access_lifetime,
+        refresh_lifetime=rules.refresh_lifetime,
+        session_lifetime=rules.session_lifetime,
+        outcomes=on.metrics.log_ins,
+        clock=on.clock,
     )

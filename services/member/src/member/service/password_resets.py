@@ -1,6 +1,5 @@
 """Let who forgot the password set a new one, by a link in a mail."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -10,26 +9,19 @@ from member import audit, store
 from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
-from member.errors import (
-    DistributeError,
-    LinkError,
-    LinkExpiredError,
-    LinkLockedError,
-    LinkReplacedError,
-    LinkUnknownError,
-    LinkUsedError,
-)
+from member.errors import DistributeError
 from member.limits import Limits
 from member.limits.keys import address_key
 from member.members import Member
 from member.metrics import Outcomes
 from member.passwords import Passwords
+from member.service.links import ERRORS, Followed, LinkChecks
 from member.service.new_passwords import NewPasswords
 from member.service.verifications import RESEND_TAKES, taking_at_least
 from member.store.database import Database
-from member.tokens import fingerprint, link_id
+from member.tokens import link_id
 from member.validation import validated_email, validated_password
-from member.verification import PasswordReset, Standing, standing
+from member.verification import PasswordReset, Standing
 from member.worker.distributor import TaskDistributor
 from member.worker.tasks import (
     MAIL_DELAY,
@@ -40,30 +32,18 @@ from member.worker.tasks import (
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_ERRORS: Mapping[Standing, type[LinkError]] = {
-    Standing.WRONG: LinkUnknownError,
-    Standing.USED: LinkUsedError,
-    Standing.LOCKED: LinkLockedError,
-    Standing.REPLACED: LinkReplacedError,
-    Standing.EXPIRED: LinkExpiredError,
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordResets:
-    """Sends links that set new passwords, and spends them.
-
-    Attributes:
-        max_wrong: Wrong tokens after which a link is locked.
-    """
+    """Sends links that set new passwords, and spends them."""
 
     database: Database
+    links: LinkChecks[PasswordReset]
     passwords: Passwords
     new_passwords: NewPasswords
     distributor: TaskDistributor
     limits: Limits
     outcomes: Outcomes
-    max_wrong: int
     clock: Clock = utc_now
 
     async def request(self, caller: Caller, email: str) -> None:
@@ -112,7 +92,9 @@ class PasswordResets:
         """
         await self.limits.reset_password(caller.address, link_id(token))
         async with self.database.reading() as session:
-            await self._owner(session, await self._fresh(session, token))
+            found = await self.links.look(session, token)
+            owner = await found.owner(session)
+        found.check(owner, Standing.FRESH)
 
     @audited("ResetPassword")
     async def spend(self, caller: Caller, token: str, new: str) -> None:
@@ -128,13 +110,18 @@ class PasswordResets:
         """
         with self.outcomes.counting():
             await self.limits.reset_password(caller.address, link_id(token))
-            await self._count_if_wrong(token)
-            async with self.database.reading() as session:
-                member = await self._owner(session, await self._fresh(session, token))
-            new_hash = await self.passwords.hash(validated_password(new, member), caller.address)
             async with self.database.writing() as session:
-                reset = await self._fresh(session, token, lock=True)
-                await self._set(session, caller, reset, new_hash)
+                found = await self.links.follow(session, token)
+                owner = await found.owner(session)
+            # Only now, after the commit: a wrong attempt must stay counted.
+            password = validated_password(new, found.check(owner, Standing.FRESH))
+            new_hash = await self.passwords.hash(password, caller.address)
+            async with self.database.writing() as session:
+                match await self.links.follow(session, token):
+                    case Followed(Standing.FRESH, PasswordReset() as fresh):
+                        await self._set(session, caller, fresh, new_hash)
+                    case spent:
+                        raise ERRORS[spent.standing]
 
     async def _set(
         self, session: AsyncSession, caller: Caller, reset: PasswordReset, new_hash: str
@@ -144,34 +131,3 @@ class PasswordResets:
         await store.members.set_password_hash(session, reset.member_id, new_hash)
         await store.places.note(session, reset.member_id, place, at=now)
         audit.tell(sessions_ended=await self.new_passwords.settle(session, reset.member_id))
-
-    async def _count_if_wrong(self, token: str) -> None:
-        """Count a wrong token in a transaction of its own, for the refusal undoes its own."""
-        claimed = link_id(token)
-        if claimed is None:
-            return
-        async with self.database.writing() as session:
-            found = await store.password_resets.by_id(session, claimed, lock=True)
-            if found and self._standing(found, token) is Standing.WRONG:
-                await store.password_resets.count_wrong_attempt(session, claimed)
-
-    async def _fresh(
-        self, session: AsyncSession, token: str, *, lock: bool = False
-    ) -> PasswordReset:
-        claimed = link_id(token)
-        found = claimed and await store.password_resets.by_id(session, claimed, lock=lock)
-        if not found:
-            raise LinkUnknownError
-        if error := _ERRORS.get(self._standing(found, token)):
-            raise error
-        return found
-
-    def _standing(self, reset: PasswordReset, token: str) -> Standing:
-        return standing(reset, fingerprint(token), now=self.clock(), max_wrong=self.max_wrong)
-
-    async def _owner(self, session: AsyncSession, reset: PasswordReset) -> Member:
-        member = await store.members.by_id(session, reset.member_id)
-        if member is None:  # deleted just now, and the link with it
-            raise LinkUnknownError
-        audit.tell_member(member)
-        return member

@@ -13,22 +13,16 @@ from member import audit, store
 from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
-from member.errors import (
-    DistributeError,
-    LinkError,
-    LinkExpiredError,
-    LinkLockedError,
-    LinkReplacedError,
-    LinkUnknownError,
-)
+from member.errors import DistributeError
 from member.limits import Limits
 from member.members import Member
 from member.metrics import Outcomes
+from member.service.links import Followed, LinkChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
-from member.tokens import fingerprint, link_id
+from member.tokens import link_id
 from member.validation import validated_email
-from member.verification import Standing, Verification, is_under_way, standing
+from member.verification import Standing, Verification, is_under_way
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -37,13 +31,6 @@ _MAIL_TAKES = timedelta(minutes=1)
 
 # Longer than the work takes that only an address in need of it makes.
 RESEND_TAKES = timedelta(milliseconds=300)
-
-_LINK_ERRORS: dict[Standing, type[LinkError]] = {
-    Standing.WRONG: LinkUnknownError,
-    Standing.LOCKED: LinkLockedError,
-    Standing.REPLACED: LinkReplacedError,
-    Standing.EXPIRED: LinkExpiredError,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +41,15 @@ class Verified:
     already: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """What a token led to; None where it led nowhere."""
-
-    standing: Standing
-    verification: Verification | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifications:
-    """Verifies addresses.
-
-    Attributes:
-        max_wrong: Wrong tokens after which a link is locked.
-    """
+    """Verifies addresses."""
 
     database: Database
+    links: LinkChecks[Verification]
     tasks: VerifyEmailTasks
     limits: Limits
     outcomes: Outcomes
-    max_wrong: int
     clock: Clock = utc_now
 
     @audited("VerifyEmail")
@@ -89,12 +64,12 @@ class Verifications:
         with self.outcomes.counting() as ending:
             await self.limits.verify_email(caller.address, link_id(token))
             async with self.database.writing() as session:
-                link = await self._link(session, token, lock=True)
-                removed = await self._spend(session, link)
-                member = await self._owner(session, link)
+                found = await self.links.follow(session, token)
+                removed = await self._spend(session, found)
+                owner = await found.owner(session)
             audit.tell_purged(removed)
             # Only now, after the commit: a wrong attempt must stay counted.
-            verified = _verified(link, member)
+            verified = _verified(found, owner)
             if verified.already:
                 ending.word = "already"
                 audit.tell(reason="already")
@@ -110,9 +85,9 @@ class Verifications:
         """
         await self.limits.verify_email(caller.address, link_id(token))
         async with self.database.reading() as session:
-            link = await self._link(session, token)
-            member = await self._owner(session, link)
-        return _verified(link, member).already
+            found = await self.links.look(session, token)
+            owner = await found.owner(session)
+        return _verified(found, owner).already
 
     async def resend(self, caller: Caller, email: str) -> None:
         """Queue a new mail, and make older links void, if the address is to be verified.
@@ -149,49 +124,24 @@ class Verifications:
         takes = self.tasks.delay + _MAIL_TAKES
         return not is_under_way(current, asked_at, self.clock(), takes)
 
-    async def _link(self, session: AsyncSession, token: str, *, lock: bool = False) -> _Link:
-        claimed = link_id(token)
-        found = claimed and await store.verifications.by_id(session, claimed, lock=lock)
-        if found is None:
-            return _Link(Standing.WRONG)
-        worth = standing(found, fingerprint(token), now=self.clock(), max_wrong=self.max_wrong)
-        return _Link(worth, found)
-
-    async def _spend(self, session: AsyncSession, link: _Link) -> Sequence[Member]:
-        """Do what the link is worth; return who had signed up with its address and lost it."""
-        match link:
-            case _Link(Standing.FRESH, Verification() as fresh):
-                now = self.clock()
-                await store.verifications.mark_used(session, fresh.id, at=now)
-                await store.password_resets.replace(session, fresh.member_id, at=now)
-                removed = await store.members.verify_email(
-                    session, fresh.member_id, fresh.email, at=now
-                )
-                if removed:
-                    names = {member.membername for member in removed}
-                    await store.outbox.forget(session, names)
-                return removed
-            case _Link(Standing.WRONG, Verification() as guessed_at):
-                await store.verifications.count_wrong_attempt(session, guessed_at.id)
-            case _:
-                pass
-        return ()
-
-    async def _owner(self, session: AsyncSession, link: _Link) -> Member | None:
-        if link.verification is None:
-            return None
-        member = await store.members.by_id(session, link.verification.member_id)
-        if member:
-            audit.tell_member(member)
-        return member
+    async def _spend(
+        self, session: AsyncSession, found: Followed[Verification]
+    ) -> Sequence[Member]:
+        """Do what the link is for; return who had signed up with its address and lost it."""
+        if found.link is None or found.standing is not Standing.FRESH:
+            return ()
+        link, now = found.link, self.clock()
+        await store.verifications.mark_used(session, link.id, at=now)
+        await store.password_resets.replace(session, link.member_id, at=now)
+        removed = await store.members.verify_email(session, link.member_id, link.email, at=now)
+        if removed:
+            await store.outbox.forget(session, {member.membername for member in removed})
+        return removed
 
 
-def _verified(link: _Link, member: Member | None) -> Verified:
-    if error := _LINK_ERRORS.get(link.standing):
-        raise error
-    if member is None:  # deleted, and the link with it
-        raise LinkUnknownError
-    return Verified(member=member.seen_by_others(), already=link.standing is Standing.USED)
+def _verified(found: Followed[Verification], owner: Member | None) -> Verified:
+    member = found.check(owner, Standing.FRESH, Standing.USED)
+    return Verified(member=member.seen_by_others(), already=found.standing is Standing.USED)
 
 
 @asynccontextmanager
