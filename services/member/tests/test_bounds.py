@@ -21,8 +21,8 @@ from member.rpc.server import GrpcServer
 from member.service import MemberService
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from member.web.html import HEADERS
 from member.web.server import HttpServer, listen
+from member.web.shield import HEADERS
 
 BOUNDS = Bounds(
     request_bytes=1000,

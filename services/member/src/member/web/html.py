@@ -1,15 +1,14 @@
-"""HTML from templates, and the headers that keep every answer to its reader."""
+"""HTML from templates."""
 
 from base64 import b64encode
-from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from member.web.shield import POLICY
 
 _TEMPLATES = Environment(
     loader=PackageLoader("member.web"),
@@ -17,41 +16,6 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
-
-
-_POLICY = (
-    "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-# The address of a page may hold a token: it must not reach other sites, caches or frames.
-HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-
-
-class Shielded:
-    """Gives every answer the headers that keep it to its reader, unless it has its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Shield the answers of *app*."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-
-        async def answering(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, answering)
 
 
 def page(
@@ -72,7 +36,7 @@ def page(
         values: What *template* asks for.
     """
     html = _TEMPLATES.get_template(template).render(style=style, **values)
-    whole = "; ".join(filter(None, (_POLICY, f"style-src {_hash_of(style)}", policy)))
+    whole = "; ".join(filter(None, (POLICY, f"style-src {_hash_of(style)}", policy)))
     return HTMLResponse(html, status, headers={"Content-Security-Policy": whole})
 
 

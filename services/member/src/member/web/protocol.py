@@ -8,7 +8,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from member.web.heads import is_ambiguous
-from member.web.html import HEADERS
+from member.web.shield import HEADERS
 
 _REFUSAL = [
     (name.encode(), value.encode())

@@ -18,9 +18,9 @@ from member.proxies import Networks
 from member.tls import Certificate
 from member.web.bounds import Bounded
 from member.web.callers import BehindProxies
-from member.web.html import Shielded
 from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
+from member.web.shield import Shielded
 
 # For a year. Not for subdomains: what they are, whoever runs the service knows.
 _STRICT: tuple[str, str] = ("Strict-Transport-Security", "max-age=31536000")
