@@ -120,16 +120,28 @@ async def test_a_scanner_may_ask_for_the_head_alone(link: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "titles"),
+    ("method", "path", "status", "code", "titles"),
     [
-        ("GET", "nowhere", 404, ("This page does not exist", "找不到此頁面")),
-        ("DELETE", "verify-email", 405, ("This page does not work that way", "無法以這種方式")),
-        ("GET", "number", 422, ("The request is not complete", "請求內容不完整")),
-        ("GET", "broken", 500, ("Something went wrong", "發生錯誤")),
+        ("GET", "nowhere", 404, "NOT_FOUND", ("This page does not exist", "找不到此頁面")),
+        (
+            "DELETE",
+            "verify-email",
+            405,
+            "UNIMPLEMENTED",
+            ("This page does not work that way", "無法以這種方式"),
+        ),
+        (
+            "GET",
+            "number",
+            422,
+            "INVALID_ARGUMENT",
+            ("The request is not complete", "請求內容不完整"),
+        ),
+        ("GET", "broken", 500, "INTERNAL", ("Something went wrong", "發生錯誤")),
     ],
 )
-async def test_an_error_is_a_page_for_people_and_json_for_programs(
-    service: MemberService, method: str, path: str, status: int, titles: tuple[str, str]
+async def test_an_error_is_a_page_for_people_and_problem_details_for_programs(
+    service: MemberService, method: str, path: str, status: int, code: str, titles: tuple[str, str]
 ) -> None:
     with capture_logs():
         async with served(with_faults(pages(service))) as site:
@@ -139,7 +151,9 @@ async def test_an_error_is_a_page_for_people_and_json_for_programs(
     assert {english.status, chinese.status, program.status} == {status}
     assert titles[0] in english.text
     assert titles[1] in chinese.text
-    assert json.loads(program.text) == {"detail": HTTPStatus(status).phrase}
+    assert program.headers["Content-Type"] == "application/problem+json"
+    problem = json.loads(program.text)
+    assert (problem["detail"], problem["code"]) == (HTTPStatus(status).phrase, code)
 
 
 def with_faults(app: FastAPI) -> FastAPI:

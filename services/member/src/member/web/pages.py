@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from member import locales
@@ -144,11 +144,10 @@ async def _guarded(request: Request, call_next: Next) -> Response:
 def _failure(
     request: Request, status: HTTPStatus, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return *status* as a page for people, as JSON for programs."""
-    if "text/html" in request.headers.get("Accept", ""):
-        response = _page(request, f"{status:d}", status)
-    else:
-        response = JSONResponse({"detail": status.phrase}, status)
+    """Return *status* as a page for people, as problem details for programs."""
+    if "text/html" not in request.headers.get("Accept", ""):
+        return problems.of_http(HTTPException(status, headers=headers))
+    response = _page(request, f"{status:d}", status)
     response.headers.update(headers or {})
     return response
 
