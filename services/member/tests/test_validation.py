@@ -75,6 +75,14 @@ def test_full_names_that_could_forge_a_mail_are_refused(name: str) -> None:
         "evil。example",
         "evil.\u200dexample",
         "//evil",
+        "http:\uff0f\uff0fevil",
+        "evil\u2024example",
+        "evil\ufe52example",
+        "evil.\u034fexample",
+        "evil.\ufe0fexample",
+        "evil.\u17b4example",
+        "evil.\U000e0100example",
+        "1.2.3.4",
     ],
 )
 def test_full_names_that_would_be_a_link_or_header_in_a_mail_are_refused(name: str) -> None:

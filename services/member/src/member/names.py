@@ -18,11 +18,12 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u20
 
 # Letters, numbers, punctuation and symbols can be seen, but for these: fillers and blanks.
 _SEEN = frozenset("LNPS")
+_HIDDEN = frozenset({"Cf", "Me", "Mn"})
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U0001d159")
 
 # Mail programs make links of bare names of hosts, so a point may end a word (J. R. Smith)
-# but not stand inside one. The other points are those that IDNA reads as one.
-_LINK = re.compile(r"//|[.\u3002\uff0e\uff61]\w[^\s.,)]|[@\uff20\ufe6b]")
+# but not stand inside one. The other point is one that browsers read as such.
+_LINK = re.compile(r"//|[.\u3002]\w[^\s.,)]|\d\.\d+\.\d|@")
 
 
 def problem(name: str) -> str:
@@ -33,7 +34,7 @@ def problem(name: str) -> str:
         return "must have a character that can be seen"
     if ENCODED_WORD in name:
         return f"must not contain {ENCODED_WORD}"
-    if _LINK.search(_without_unseen(name)):
+    if _LINK.search(_as_browsers_read(name)):
         return "must not contain an address or a link; behind a point leave a space"
     return ""
 
@@ -43,6 +44,11 @@ def can_be_seen(text: str) -> bool:
     return any(unicodedata.category(c)[0] in _SEEN and c not in _BLANK for c in text)
 
 
-def _without_unseen(name: str) -> str:
-    """Return *name* without characters that only change how others join (zero width joiners)."""
-    return "".join(c for c in name if unicodedata.category(c) != "Cf")
+def _as_browsers_read(name: str) -> str:
+    """Return *name* with points, slashes and @ of any width as the plain ones, and nothing hidden.
+
+    Joiners, selectors and fillers leave no trace in the name of a host (UTS 46). Marks, some of
+    which do not show either, are left out as well: none makes an address of what was none.
+    """
+    plain = unicodedata.normalize("NFKC", name)
+    return "".join(c for c in plain if unicodedata.category(c) not in _HIDDEN and c not in _BLANK)
