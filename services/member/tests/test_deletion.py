@@ -26,10 +26,11 @@ from redis import Redis
 from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from member import tracing
+from member import store, tracing
 from member.demo.smtp import SmtpSink
 from member.errors import MailDelayedError, MailError, MailRefusedError
 from member.mail.transport import SmtpTransport
+from member.members import Member
 from member.otel import OtelTracer
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
@@ -288,6 +289,27 @@ async def test_tasks_of_members_that_are_purged_go_too(
     await Housekeeping(database=db, unverified_lifetime=week, clock=clock).purge()
     (only,) = await outbox_of(db)
     assert b'"bob"' in only[1]
+
+
+async def test_a_deletion_leaves_nothing_in_the_free_space_of_a_file(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    file = tmp_path / "member.db"
+    async with database.opened(f"sqlite:///{file}") as db:
+        alice = Member(
+            id=uuid4(),
+            membername="alice",
+            full_name="Alice Liddell",
+            email=ADDRESS,
+            locale="en",
+            created_at=clock(),
+        )
+        async with db.writing() as session:
+            await store.members.insert(session, alice, password_hash="not asked for")
+    assert ADDRESS.encode() in file.read_bytes()
+    async with database.opened(f"sqlite:///{file}") as db, db.writing() as session:
+        await store.members.delete(session, alice.id)
+    assert ADDRESS.encode() not in file.read_bytes()
 
 
 @pytest.mark.parametrize("values", [{"membername": "other"}, {"full_name": None, "id": uuid4()}])

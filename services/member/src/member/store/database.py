@@ -184,7 +184,8 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - 
     connection.isolation_level = None  # transactions begin where we say, not at a guess
     cursor = connection.cursor()
     busy_timeout = f"busy_timeout = {_LOCK_PATIENCE_MS}"
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", busy_timeout):
+    # What is deleted is written over: a file outlives its members.
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON", busy_timeout):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
