@@ -1,5 +1,6 @@
 """The development inbox: every mail is shown, and none does harm."""
 
+import json
 import os
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
@@ -205,6 +206,14 @@ async def test_a_page_whose_name_was_turned_to_the_loopback_sees_no_inbox(
 ) -> None:
     page = await browse(f"{site}{path}", headers={"Host": host})
     assert page.status == 421
+    assert "Please open it at 127.0.0.1, or at the host of PUBLIC_URL." in page.text
+
+
+async def test_a_program_that_asks_by_another_name_is_told_by_which(site: str) -> None:
+    answer = await browse(f"{site}/dev/inbox", accept="*/*", headers={"Host": "inbox.test"})
+    assert json.loads(answer.text)["detail"] == (
+        "the inbox is at 127.0.0.1 or the host of PUBLIC_URL, and at no other"
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from member.web.html import page
 INBOX = "/dev/inbox"
 
 _MOST_MAILS = 100
+_OTHER_HOST = "the inbox is at 127.0.0.1 or the host of PUBLIC_URL, and at no other"
 
 
 def inbox(folder: Path, public_url: str = "") -> APIRouter:
@@ -32,7 +33,7 @@ def inbox(folder: Path, public_url: str = "") -> APIRouter:
     def check_host(request: Request) -> None:
         host = _host_of(request)
         if host != own and not is_loopback(host):
-            raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST)
+            raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST, _OTHER_HOST)
 
     router = APIRouter(dependencies=[Depends(check_host)])
 

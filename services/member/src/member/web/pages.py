@@ -5,7 +5,7 @@ button on it posts, and only that does. The token in the link is all that is nee
 post, so a page of another site that posts for a reader gains nothing by it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
@@ -126,11 +126,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return _failure(request, HTTPStatus(error.status_code), error.headers)
+    return _failure(request, error)
 
 
 async def _invalid(request: Request, _error: Exception) -> Response:
-    return _failure(request, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return _failure(request, HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY))
 
 
 async def _guarded(request: Request, call_next: Next) -> Response:
@@ -138,17 +138,16 @@ async def _guarded(request: Request, call_next: Next) -> Response:
         return await call_next(request)
     except Exception:  # the last line before the reader, who must not see it
         log.exception("page failed", path=request.url.path)
-        return _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _failure(request, HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
-def _failure(
-    request: Request, status: HTTPStatus, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Return *status* as a page for people, as problem details for programs."""
+def _failure(request: Request, error: HTTPException) -> Response:
+    """Return *error* as a page for people, as problem details for programs."""
     if "text/html" not in request.headers.get("Accept", ""):
-        return problems.of_http(HTTPException(status, headers=headers))
+        return problems.of_http(error)
+    status = HTTPStatus(error.status_code)
     response = _page(request, f"{status:d}", status)
-    response.headers.update(headers or {})
+    response.headers.update(error.headers or {})
     return response
 
 
