@@ -194,6 +194,21 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     assert len(caught.value.problems) == 4
 
 
+def test_everything_that_does_not_fit_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {
+        "TLS_CERT_FILE": "x",
+        "UNVERIFIED_MEMBER_LIFETIME": "1h",
+        "VERIFY_EMAIL_DELAY": "1h",
+        "PUBLIC_URL": "http://members.example.com",
+    }
+    found = problems_with(monkeypatch, **changes)
+    assert [problem.split()[0] for problem in found] == [
+        "TLS_CERT_FILE",
+        "UNVERIFIED_MEMBER_LIFETIME",
+        "PUBLIC_URL",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

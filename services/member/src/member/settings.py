@@ -243,34 +243,33 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
-    def _missing(self) -> list[str]:
-        needed: dict[str, str] = {}
-        if self.roles & {*FACES, Role.WORKER}:
-            needed["TOKEN_SYMMETRIC_KEY"] = self.token_symmetric_key.get_secret_value()
-        if Role.WORKER in self.roles:
-            needed["EMAIL_SENDER_ADDRESS"] = self.email_sender_address
-            needed["SMTP_ADDRESS"] = self.smtp_address
-            needed["PUBLIC_URL"] = self.public_url
+    def _missing(self) -> Iterator[str]:
         hint = "is missing (only ENVIRONMENT=development does without)"
-        help_for = {"TOKEN_SYMMETRIC_KEY": f": {_DRAW_ONE}"}
-        return [f"{k} {hint}{help_for.get(k, '')}" for k, value in needed.items() if not value]
+        if self.roles & {*FACES, Role.WORKER} and not self.token_symmetric_key.get_secret_value():
+            yield f"TOKEN_SYMMETRIC_KEY {hint}: {_DRAW_ONE}"
+        if Role.WORKER in self.roles:
+            needed = {
+                "EMAIL_SENDER_ADDRESS": self.email_sender_address,
+                "SMTP_ADDRESS": self.smtp_address,
+                "PUBLIC_URL": self.public_url,
+            }
+            yield from (f"{name} {hint}" for name, value in needed.items() if not value)
 
-    def _weak(self) -> list[str]:
-        if not 0 < len(self.token_symmetric_key.get_secret_value()) < _KEY_CHARACTERS:
-            return []
-        return [f"TOKEN_SYMMETRIC_KEY must have at least {_KEY_CHARACTERS} characters: {_DRAW_ONE}"]
+    def _weak(self) -> Iterator[str]:
+        if 0 < len(self.token_symmetric_key.get_secret_value()) < _KEY_CHARACTERS:
+            rule = f"must have at least {_KEY_CHARACTERS} characters"
+            yield f"TOKEN_SYMMETRIC_KEY {rule}: {_DRAW_ONE}"
 
-    def _unfit(self) -> list[str]:
+    def _unfit(self) -> Iterator[str]:
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
-            return ["TLS_CERT_FILE and TLS_KEY_FILE need each other"]
+            yield "TLS_CERT_FILE and TLS_KEY_FILE need each other"
         if self.unverified_member_lifetime < self.verify_email_delay + self.verify_email_lifetime:
-            return ["UNVERIFIED_MEMBER_LIFETIME must leave the mail its time, and the link"]
+            yield "UNVERIFIED_MEMBER_LIFETIME must leave the mail its time, and the link"
         try:
             if self.certificate_files:
                 load(self.certificate_files)
         except CertificateError as error:
-            return [f"{'TLS_KEY_FILE' if error.of_key else 'TLS_CERT_FILE'}: {error}"]
-        return []
+            yield f"{'TLS_KEY_FILE' if error.of_key else 'TLS_CERT_FILE'}: {error}"
 
     def _guessable(self) -> Iterator[str]:
         key = self.token_symmetric_key.get_secret_value()
