@@ -37,6 +37,7 @@ Value: TypeAlias = str | int | list[str]
 Service = TypeVar("Service")
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
+Method: TypeAlias = Callable[Concatenate[Service, Caller, Given], Coroutine[Any, Any, Answer]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,10 +62,7 @@ _current: ContextVar[Record | None] = ContextVar("audit", default=None)
 
 def audited(
     event: str, *, changes: bool = True
-) -> Callable[
-    [Callable[Concatenate[Service, Caller, Given], Coroutine[Any, Any, Answer]]],
-    Callable[Concatenate[Service, Caller, Given], Coroutine[Any, Any, Answer]],
-]:
+) -> Callable[[Method[Service, Given, Answer]], Method[Service, Given, Answer]]:
     """Return what makes a method of the service leave records.
 
     Args:
@@ -72,9 +70,7 @@ def audited(
         changes: Whether it changes anything; what only looks leaves a record if it is refused.
     """
 
-    def wrap(
-        call: Callable[Concatenate[Service, Caller, Given], Coroutine[Any, Any, Answer]],
-    ) -> Callable[Concatenate[Service, Caller, Given], Coroutine[Any, Any, Answer]]:
+    def wrap(call: Method[Service, Given, Answer]) -> Method[Service, Given, Answer]:
         @wraps(call)
         async def recorded(
             service: Service, caller: Caller, *args: Given.args, **kwargs: Given.kwargs

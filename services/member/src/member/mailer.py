@@ -25,7 +25,7 @@ from member.mail.transport import MailTransport
 from member.members import Member
 from member.store.database import Database
 from member.store.links import Links
-from member.tokens import RESET_PASSWORD, TokenMint, fingerprint
+from member.tokens import RESET_PASSWORD, VERIFY_EMAIL, TokenMint, fingerprint
 from member.verification import Mail, MailedLink, mail_to_send
 
 MarkSent: TypeAlias = Callable[..., Awaitable[None]]
@@ -62,7 +62,7 @@ def verifications(key: bytes, lifetime: timedelta) -> LinkMails:
     return LinkMails(
         kind=Kind.VERIFY_EMAIL,
         stored=store.verifications,
-        mint=TokenMint(key),
+        mint=TokenMint(key, VERIFY_EMAIL),
         lifetime=lifetime,
         address=lambda member: member.email_to_verify,
         no_address="the address is already verified",

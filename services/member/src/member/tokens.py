@@ -31,15 +31,14 @@ TOKEN_CHARACTERS = _TOKEN_BYTES * 4 // 3
 _ALGORITHM = "HS256"
 _AUDIENCE = "member.v1"
 
-
-RESET_PASSWORD = b"reset password"
-"""What the tokens of links are for that set a new password."""
+VERIFY_EMAIL, RESET_PASSWORD = b"verify email", b"reset password"
+"""What links are for."""
 
 
 class TokenMint:
     """Makes the token of a link in a mail, always the same one."""
 
-    def __init__(self, key: bytes, purpose: bytes = b"verify email") -> None:
+    def __init__(self, key: bytes, purpose: bytes = VERIFY_EMAIL) -> None:
         """Derive the key for this *purpose* alone from the service's *key*."""
         self._key = _derived(key, purpose)
 

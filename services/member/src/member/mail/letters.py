@@ -7,6 +7,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from email_validator import validate_email
@@ -108,8 +109,8 @@ class Letters:
         mail["Content-Language"] = letter.locale
         return mail
 
-    def _body(self, letter: Letter, kind: str) -> str:
-        template = self._templates.get_template(f"{letter.kind}.{letter.locale}.{kind}")
+    def _body(self, letter: Letter, form: Literal["txt", "html"]) -> str:
+        template = self._templates.get_template(f"{letter.kind}.{letter.locale}.{form}")
         return template.render(
             name=_name_of(letter),
             membername=letter.membername,
