@@ -88,8 +88,8 @@ async def address(gate: Gate) -> AsyncGenerator[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def connected(address: tuple[str, int]) -> AsyncGenerator[Wire]:
-    reader, writer = await asyncio.open_connection(*address)
+async def connected(address: tuple[str, int], by: str = "127.0.0.1") -> AsyncGenerator[Wire]:
+    reader, writer = await asyncio.open_connection(*address, local_addr=(by, 0))
     try:
         yield Wire(reader, writer)
     finally:
@@ -198,6 +198,16 @@ async def test_who_only_connects_makes_room_for_who_comes_later(address: tuple[s
         assert [await it.reader.read() for it in silent[:6]] == [b""] * 6
         late = await stack.enter_async_context(connected(address))
         assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
+
+
+async def test_who_connects_again_and_again_ends_no_connection_of_others(
+    address: tuple[str, int],
+) -> None:
+    async with AsyncExitStack() as stack:
+        honest = await stack.enter_async_context(connected(address, "127.0.0.2"))
+        crowd = [await stack.enter_async_context(connected(address)) for _ in range(9)]
+        assert [await it.reader.read() for it in crowd[:6]] == [b""] * 6
+        assert (await honest.ask("GET /")).startswith("HTTP/1.1 200")
 
 
 async def test_who_sends_no_body_makes_room_for_who_comes_later(address: tuple[str, int]) -> None:

@@ -1,9 +1,13 @@
 """Accept connections, but no more than there may be."""
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from member.limits.keys import address_key
 
 _MOST_LEAVING: Final = 8
 """Connections that were shut down and that the event loop has not closed yet."""
@@ -12,9 +16,10 @@ _MOST_LEAVING: Final = 8
 class Listener(socket.socket):
     """A listening socket that makes room for who comes.
 
-    When there are enough connections, the one that was accepted first of those that wait for no
-    answer ends, so that strangers who only connect, or send no more than the head of a request,
-    keep nobody out.
+    When there are enough connections, one of those that wait for no answer ends, so that strangers
+    who only connect, or send no more than the head of a request, keep nobody out. It is that of
+    the address that has most, and of these the one that was accepted first: however fast somebody
+    connects, others have the time that a handshake takes.
     """
 
     def __init__(self, listening: socket.socket) -> None:
@@ -23,6 +28,7 @@ class Listener(socket.socket):
         self._most = 0
         self._busy: Callable[[], Collection[int]] = tuple
         self._accepted: list[socket.socket] = []
+        self._peers: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
         self._leaving: list[socket.socket] = []
 
     def bound(self, most: int, busy: Callable[[], Collection[int]]) -> None:
@@ -41,6 +47,7 @@ class Listener(socket.socket):
             raise BlockingIOError
         connection, peer = super().accept()
         self._accepted = _open(self._accepted)
+        self._peers[connection] = address_key(peer[0])
         if self._most and len(self._accepted) >= self._most:
             self._shut_one_down(connection)
         self._accepted.append(connection)
@@ -48,8 +55,9 @@ class Listener(socket.socket):
 
     def _shut_one_down(self, new: socket.socket) -> None:
         busy = self._busy()
-        idle = (it for it in self._accepted if it.fileno() not in busy)
-        leaving = next(idle, new)
+        idle = [it for it in self._accepted if it.fileno() not in busy]
+        held = Counter(self._peers[it] for it in self._accepted)
+        leaving = max(idle, key=lambda it: held[self._peers[it]], default=new)  # first of equals
         if leaving is not new:
             self._accepted.remove(leaving)
         self._leaving.append(leaving)
