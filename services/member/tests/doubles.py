@@ -10,6 +10,7 @@ from typing import Unpack
 from member.callers import Caller
 from member.limits import Limits, Rates
 from member.limits.memory import MemoryLimiter
+from member.mailer import Mailer
 from member.members import SignUp
 from member.service import MemberService, Rules
 from member.worker.distributor import DistributeOptions
@@ -134,3 +135,13 @@ async def as_member(service: MemberService, sign_up: SignUp) -> Caller:
     """Return a caller in a session of a member that signed up so."""
     logged_in = await service.sessions.log_in(ANYBODY, sign_up.membername, sign_up.password)
     return replace(ANYBODY, access_token=logged_in.tokens.access_token)
+
+
+async def verified(
+    service: MemberService, mailer: Mailer, outbox: MailFolder, sign_up: SignUp
+) -> Caller:
+    """Sign up and verify the address; return a caller in a session of the member."""
+    await service.sign_up.create_member(ANYBODY, sign_up)
+    await mailer.send_verify_email(sign_up.membername)
+    await service.verifications.verify(ANYBODY, token_of(outbox.mails[-1]))
+    return await as_member(service, sign_up)

@@ -24,7 +24,7 @@ from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.mailer import Delivery, Mailer
-from member.members import Changes, SignUp
+from member.members import Changes
 from member.passwords import Passwords
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
@@ -45,6 +45,7 @@ from services.member.tests.doubles import (
     as_member,
     text_of,
     token_of,
+    verified,
 )
 
 NEW = "new@example.com"
@@ -61,14 +62,6 @@ async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> C
 @pytest.fixture
 async def bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
     return await verified(service, mailer, outbox, BOB)
-
-
-async def verified(
-    service: MemberService, mailer: Mailer, outbox: MailFolder, sign_up: SignUp
-) -> Caller:
-    await service.sign_up.create_member(ANYBODY, sign_up)
-    await service.verifications.verify(ANYBODY, await mailed(mailer, outbox, sign_up.membername))
-    return await as_member(service, sign_up)
 
 
 async def mailed(mailer: Mailer, outbox: MailFolder, membername: str) -> str:

@@ -35,6 +35,7 @@ from services.member.tests.doubles import (
     MailFolder,
     as_member,
     token_of,
+    verified,
 )
 from tests.scheduler.steering import SteeredClock
 from tests.servers import RedisServer
@@ -160,9 +161,7 @@ async def test_who_verified_is_not_removed(
     db: Database,
     clock: FakeClock,
 ) -> None:
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await mailer.send_verify_email("alice")
-    await service.verifications.verify(ANYBODY, token_of(outbox.mails[0]))
+    await verified(service, mailer, outbox, ALICE)
     clock.turn(timedelta(days=1000))
     await housekeeping.purge()
     assert await count(db, MemberRow.id) == 1

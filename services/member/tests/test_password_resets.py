@@ -62,6 +62,7 @@ from services.member.tests.doubles import (
     link_of,
     text_of,
     token_of,
+    verified,
 )
 from services.member.tests.faces import grpc_channel
 from tests.servers import RedisServer
@@ -74,10 +75,7 @@ WITH_NEW_PASSWORD = replace(ALICE, password=NEW_PASSWORD)
 @pytest.fixture
 async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
     """Alice, whose address is verified."""
-    await service.sign_up.create_member(ANYBODY, ALICE)
-    await mailer.send_verify_email("alice")
-    await service.verifications.verify(ANYBODY, token_of(outbox.mails[-1]))
-    return await as_member(service, ALICE)
+    return await verified(service, mailer, outbox, ALICE)
 
 
 @pytest.fixture
