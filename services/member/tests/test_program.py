@@ -336,5 +336,15 @@ async def test_a_database_that_is_away_ends_the_start_with_the_reason(
         said = await output_of(process)
         assert await process.wait() == 1
     assert b"member service failed" in said.splitlines()[-1]
-    assert b"Connect call failed" in said.splitlines()[-1]
+    assert b"DB_SOURCE cannot be opened: [Errno 111] Connect call failed" in said.splitlines()[-1]
     assert b"hunter2" not in said
+
+
+async def test_a_file_of_sqlite_that_cannot_be_made_ends_the_start_by_its_name(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    async with program({**variables, "DB_SOURCE": "sqlite:///no/m.db"}, tmp_path) as process:
+        said = await output_of(process)
+        assert await process.wait() == 1
+    (line,) = said.splitlines()
+    assert b"DB_SOURCE cannot be opened: [Errno 2] No such file or directory" in line

@@ -95,7 +95,8 @@ def _tell(task: str, error: Exception) -> None:
     if not all(isinstance(cause, _NOT_OURS) for cause in causes):
         log.error("here is where it failed", exc_info=error)
     for cause in causes:
-        log.critical(event, error=str(cause))
+        notes: list[str] = getattr(cause, "__notes__", [])
+        log.critical(event, error=": ".join([*notes, str(cause)]))
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from asyncpg import PostgresError
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from member.store.availability import available
@@ -119,10 +119,22 @@ async def opened(source: str) -> AsyncGenerator[Database]:
     Args:
         source: ``sqlite:///member.db`` or ``postgresql://user:password@host/name``.
     """
-    _keep_private(url_of(source))
+    with _naming_the_setting():
+        _keep_private(url_of(source))
     async with _engine(source, _CONNECTIONS) as engine, _engine(source, 2) as watch:
-        await _migrate(engine)
+        with _naming_the_setting():
+            await _migrate(engine)
         yield Database(engine, watch)
+
+
+@contextmanager
+def _naming_the_setting() -> Generator[None]:
+    """Let an error say what it is about: words such as "connection refused" do not."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        error.add_note("DB_SOURCE cannot be opened")
+        raise
 
 
 @asynccontextmanager
@@ -154,8 +166,7 @@ def _keep_private(url: URL) -> None:
     file = url.database
     if url.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
         return
-    with suppress(OSError):  # SQLite says in its own words why it cannot open it
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
     for path in (file, f"{file}-wal", f"{file}-shm"):
         with suppress(FileNotFoundError, PermissionError):  # not there, or not ours
             Path(path).chmod(_OWNER_ONLY)
