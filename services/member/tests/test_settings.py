@@ -164,6 +164,27 @@ def test_a_password_of_an_example_is_refused_in_production(
     assert problem == f"{name} has a password that everybody tries first"
 
 
+@pytest.mark.parametrize(("time", "memory"), [("1", "8"), ("1", "16384"), ("100", "4096")])
+def test_hashes_that_are_cheap_to_guess_are_refused_in_production(
+    monkeypatch: pytest.MonkeyPatch, time: str, memory: str
+) -> None:
+    (problem,) = problems_with(
+        monkeypatch, PASSWORD_HASH_TIME=time, PASSWORD_HASH_MEMORY_KIB=memory
+    )
+    assert problem.startswith("PASSWORD_HASH_TIME and PASSWORD_HASH_MEMORY_KIB make hashes")
+
+
+@pytest.mark.parametrize(("time", "memory"), [("5", "7168"), ("2", "19456"), ("1", "47104")])
+def test_hashes_of_a_cost_that_is_recommended_are_taken_in_production(
+    monkeypatch: pytest.MonkeyPatch, time: str, memory: str
+) -> None:
+    monkeypatch.setenv("PASSWORD_HASH_TIME", time)
+    monkeypatch.setenv("PASSWORD_HASH_MEMORY_KIB", memory)
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().hash_cost.memory_kib == int(memory)
+
+
 @pytest.mark.parametrize("size", [16, 32])
 def test_a_key_that_was_drawn_is_taken(size: int) -> None:
     drawn = [secrets.token_hex(size) for _ in range(100)]

@@ -27,6 +27,11 @@ from member.strength import is_guessable, is_tried_first
 from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
+
+# OWASP, Password Storage Cheat Sheet: argon2id with 7 MiB and 5 passes, or less of one and as much
+# more of the other.
+_HASH_MEMORY_KIB = 7 * 1024
+_HASH_WORK_KIB = 5 * _HASH_MEMORY_KIB
 _DRAW_ONE = "take what openssl rand -hex 32 prints"
 
 # Nothing else: the links in mails are put together from it.
@@ -275,6 +280,13 @@ class Settings(BaseSettings):
         key = self.token_symmetric_key.get_secret_value()
         if len(key) >= _KEY_CHARACTERS and is_guessable(key):
             yield f"TOKEN_SYMMETRIC_KEY could be guessed: {_DRAW_ONE}"
+        cost = self.hash_cost
+        cheap = cost.memory_kib < _HASH_MEMORY_KIB or cost.time * cost.memory_kib < _HASH_WORK_KIB
+        if cheap and self.roles & {*FACES}:
+            yield (
+                "PASSWORD_HASH_TIME and PASSWORD_HASH_MEMORY_KIB make hashes that are cheap to "
+                "guess: leave them out, or let their product be 35840 at least, and 7168 KiB"
+            )
         passwords = {
             "DB_SOURCE": url_of(self.db_source.get_secret_value()).password,
             "REDIS_ADDRESS": urlsplit(self.redis_address.get_secret_value()).password,
