@@ -136,7 +136,7 @@ async def test_a_demo_whose_service_dies_fails(tmp_path: Path) -> None:
         os.kill(int(last), signal.SIGKILL)
         _, complaints = await process.communicate()
     assert process.returncode == 1
-    assert "the service ended before it said 'processing task'" in complaints.decode()
+    assert "the demo failed: the service ended" in complaints.decode()
     await wait_until(lambda: commands_with(str(tmp_path)) == [])
 
 

@@ -17,7 +17,7 @@ GIVE_UP = 5
 
 DISTRIBUTOR = "member.worker.distributor"
 PROCESSOR = "member.worker.processor"
-VERIFICATIONS = "member.store.verifications"
+LINKS = "member.store.links"
 RELAY = "pyasynq.outbox.relay"
 REDIS = "pyasynq.broker.redis.process"
 DISTRIBUTE = "OutboxTaskDistributor.distribute_task_send_verify_email"
@@ -41,15 +41,15 @@ DEATHS = [
     # A worker has taken the task, and done nothing.
     ("before", "20", PROCESSOR, PROCESS),
     # It has read the member, but there is no verification.
-    ("before", "20", VERIFICATIONS, "insert"),
+    ("before", "20", LINKS, "Links.insert"),
     # There is one, but it is not committed.
-    ("after", "20", VERIFICATIONS, "insert"),
+    ("after", "20", LINKS, "Links.insert"),
     # It is committed, but the mail is not sent.
     ("before", "20", "member.mail.transport", "SmtpTransport.send"),
     # The mail is sent, but nobody has noted so: it is sent again.
     ("after", "20", "member.mail.transport", "SmtpTransport.send"),
     # It is noted, but not committed: the same.
-    ("after", "20", VERIFICATIONS, "mark_sent"),
+    ("after", "20", LINKS, "Links.mark_sent"),
     # It is committed, but the task is not done.
     ("after", "20", PROCESSOR, PROCESS),
     ("before", "2", REDIS, "RedisProcess.settle"),

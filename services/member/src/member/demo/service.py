@@ -5,7 +5,7 @@ import json
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -58,6 +58,13 @@ class ServiceLog:
             raise DemoError(msg)
         return event
 
+    async def ends(self, *, within_s: float) -> bool:
+        """Return whether the service has ended, or does within *within_s* seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._more:
+                await self._more.wait_for(lambda: self._ended)
+        return self._ended
+
     def _find(self, wanted: Event) -> Event | None:
         return next((event for event in self._events if wanted.items() <= event.items()), None)
 
@@ -90,4 +97,10 @@ async def member_service(
         program(command, folder=folder, variables=variables) as process,
     ):
         group.create_task(log.read(process))
-        yield process.pid
+        try:
+            yield process.pid
+        except OSError as error:  # of a call: the service may have died meanwhile
+            if await log.ends(within_s=1):
+                msg = f"the service ended: {error}"
+                raise DemoError(msg) from error
+            raise
