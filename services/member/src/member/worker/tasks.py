@@ -20,7 +20,8 @@ SEND_PASSWORD_RESET_MAX_RETRY = 10
 
 TASK_SEND_NOTICE = "task:send_notice"
 SEND_NOTICE_MAX_RETRY = 10
-MAIL_DELAY = timedelta(seconds=1)  # see Settings.verify_email_delay
+MAIL_DELAY = timedelta(seconds=1)
+"""A task may be queued before the commit that it is about: it must not run before it."""
 
 TASK_PURGE_EXPIRED = "task:purge_expired"
 PURGE_EXPIRED_AT = "@hourly"
