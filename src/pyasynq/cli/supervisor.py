@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import uuid
+from asyncio.subprocess import Process
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -138,7 +139,10 @@ class _Supervisor:
         while not self._stopping.is_set():
             started = time.monotonic()
             self._changed.clear()
-            code = await self._run(child)
+            process = await self._started(child)
+            if process is None:
+                break
+            code = await child.ended(process)
             if child.reloading or self._stopping.is_set():
                 continue
             if self._reload and code > 0:
@@ -156,13 +160,17 @@ class _Supervisor:
                 wait_s = longer(wait_s)
         child.over = True
 
-    async def _run(self, child: "_Child") -> int:
-        """Run *child* once and return its exit code."""
-        try:
-            return await child.run()
-        except OSError as error:  # for now there are no more processes, files or memory to be had
-            log.error("no worker could be started: %s", error)  # noqa: TRY400 - it is not ours
-            return Exit.FAILED
+    async def _started(self, child: "_Child") -> Process | None:
+        """Start *child*, once the system has what that takes; None if told to stop before."""
+        wait_s = 0.0
+        while not self._stopping.is_set():
+            try:
+                return await child.start()
+            except OSError as error:  # for now there are no more processes, files or memory
+                wait_s = longer(wait_s)
+                log.error("no worker could be started: %s; again in %g s", error, wait_s)  # noqa: TRY400 - the reason says all
+                await self._first(asyncio.sleep(wait_s))
+        return None
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
@@ -234,10 +242,10 @@ class _Child:
         self._patience_s = patience_s
         self._numbers = numbers
         self._ending = False
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
 
-    async def run(self) -> int:
-        """Start a process and return its exit code, negative for a signal.
+    async def start(self) -> Process:
+        """Start a process and return it.
 
         Raises:
             OSError: If none can be started.
@@ -262,6 +270,10 @@ class _Child:
             self._tell(self._patience_s)
         else:
             self.begun.set()
+        return process
+
+    async def ended(self, process: Process) -> int:
+        """Return the exit code of *process*, negative for a signal, once it has one."""
         code = await process.wait()
         self.begun.clear()
         if self._numbers is not None:
@@ -288,7 +300,7 @@ class _Child:
         if self._process is not None:
             asyncio.get_running_loop().call_later(wait_s, self._kill, self._process)
 
-    def _kill(self, process: asyncio.subprocess.Process) -> None:
+    def _kill(self, process: Process) -> None:
         if process.returncode is None:
             log.warning("worker %s does not end: it is killed", self.server_id)
             process.kill()
