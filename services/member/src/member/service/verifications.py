@@ -134,8 +134,7 @@ class Verifications:
         await store.verifications.mark_used(session, link.id, at=now)
         await store.password_resets.replace(session, link.member_id, at=now)
         removed = await store.members.verify_email(session, link.member_id, link.email, at=now)
-        if removed:
-            await store.outbox.forget(session, {member.membername for member in removed})
+        await store.outbox.forget(session, {member.membername for member in removed})
         return removed
 
 
