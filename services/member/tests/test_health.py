@@ -3,23 +3,28 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from member.bounds import allowed_here
 from member.demo.smtp import SmtpSink
 from member.health import LASTS_S, Health, Phase, Probe
 from member.program import Addresses, running
 from member.roles import Role
 from member.settings import Settings
+from member.v1 import member_pb2 as pb
+from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.browser import Page, browse
 from services.member.tests.programs import create_alice
 from tests.postgres import PostgresServer
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
 
 SERVICE = "member.v1.MemberService"
@@ -47,7 +52,11 @@ async def readiness(found: Addresses) -> Page:
 
 
 async def serving(found: Addresses, name: str) -> bool:
-    async with aio.insecure_channel(found.grpc) as channel:
+    return await serving_at(found.grpc, name)
+
+
+async def serving_at(address: str, name: str) -> bool:
+    async with aio.insecure_channel(address) as channel:
         stub: Any = HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -131,6 +140,34 @@ async def test_grpc_health_follows_the_database(
     await wait_until(down)
     own_postgres.go_on()
     await wait_until(up)
+
+
+@asynccontextmanager
+async def every_connection_held(address: str) -> AsyncGenerator[None]:
+    """Hold as many connections of gRPC as there may be, a watch of health open on each."""
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    async with AsyncExitStack() as held:
+        for _ in range(allowed_here().rpc_connections):
+            stub: Any = HealthStub(
+                await held.enter_async_context(aio.insecure_channel(address, options=own))
+            )
+            await stub.Watch(health_pb2.HealthCheckRequest()).read()
+        yield
+
+
+async def test_health_is_told_at_its_own_address_when_strangers_hold_all_connections_of_grpc(
+    settings: Settings,
+) -> None:
+    own = f"127.0.0.1:{free_port()}"
+    settings = settings.model_copy(update={"grpc_health_address": own})
+    async with running(settings) as found, every_connection_held(found.grpc):
+        with pytest.raises(aio.AioRpcError):
+            await serving(found, SERVICE)
+        assert await serving_at(own, SERVICE)
+        async with aio.insecure_channel(own) as channel:
+            with pytest.raises(aio.AioRpcError) as caught:
+                await MemberServiceStub(channel).GetMember(pb.GetMemberRequest())
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 class SlowSink(SmtpSink):

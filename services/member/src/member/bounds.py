@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 _OTHER_FILES: Final = 96
-"""Open files that are no caller's connection: databases, Redis, the mail server, logs."""
+"""Open files that are no caller's connection: databases, Redis, mail server, logs, probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,7 @@ def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Par
             health=opened.health,
             metrics=opened.metrics,
             grace=settings.shutdown_timeout,
+            health_address=settings.grpc_health_address,
             trusted_proxies=settings.trusted_proxies,
             certificate=opened.certificate,
             bounds=allowed_here(),

@@ -109,6 +109,7 @@ def address(value: str) -> str:
 
 Switch: TypeAlias = Literal["auto", "on", "off"]
 Address = Annotated[str, AfterValidator(address)]
+OptionalAddress = Annotated[str, AfterValidator(lambda value: value and address(value))]
 Limit = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 
 
@@ -136,6 +137,9 @@ class Settings(BaseSettings):
         db_source: URL of an SQLite file or a PostgreSQL database.
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
+        grpc_health_address: Where the health service of gRPC answers as well, without TLS, for what
+            watches the program: strangers who hold every connection of the other address do not
+            shut it out. They must not reach it.
         http_server_address: Where the HTTP server listens; port 0 takes a free one.
         trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is believed.
         tls_cert_file: Certificate and its chain, PEM; with it both servers speak TLS alone.
@@ -200,6 +204,7 @@ class Settings(BaseSettings):
         "127.0.0.1:6379"
     )
     grpc_server_address: Address = "127.0.0.1:9090"
+    grpc_health_address: OptionalAddress = ""
     http_server_address: Address = "127.0.0.1:8080"
     trusted_proxies: Annotated[Networks, NoDecode, BeforeValidator(read_networks)] = ()
     tls_cert_file: Path | None = None
@@ -209,7 +214,7 @@ class Settings(BaseSettings):
     email_sender_name: str = "Member Service"
     email_sender_address: str = ""
     email_sender_password: SecretStr = SecretStr("")
-    smtp_address: Annotated[str, AfterValidator(lambda v: v and address(v))] = ""
+    smtp_address: OptionalAddress = ""
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
     mailbox_dir: Path = Path("mailbox")
     verify_email_delay: Annotated[timedelta, _between("1s", "720h")] = timedelta(seconds=10)

@@ -2,10 +2,14 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import grpc
+import structlog
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -24,6 +28,8 @@ from member.tls import Certificate, Loaded
 from member.v1 import member_pb2
 from member.v1.member_pb2_grpc import add_MemberServiceServicer_to_server
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
 _NAME = member_pb2.DESCRIPTOR.services_by_name["MemberService"].full_name
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _WATCHED = ("", _NAME)
@@ -37,6 +43,9 @@ _IDLE = timedelta(minutes=1)
 _PING_EVERY = timedelta(minutes=1)
 _PING_TIMEOUT = timedelta(seconds=20)
 
+_PROBES = 8
+"""Connections of those who ask at the address that is for health alone."""
+
 
 class GrpcServer:
     """Serves the member service over gRPC."""
@@ -49,6 +58,7 @@ class GrpcServer:
         health: Health,
         metrics: Metrics,
         grace: timedelta,
+        health_address: str = "",
         trusted_proxies: Networks = (),
         certificate: Certificate | None = None,
         bounds: Bounds = BOUNDS,
@@ -57,12 +67,15 @@ class GrpcServer:
         """Listen on *address*; give RPCs *grace* to end when the program stops.
 
         With a *certificate* it speaks TLS alone; if it *reflects*, it tells which RPCs there are.
+        A *health_address* answers for health alone, without TLS, also when strangers hold all
+        connections that *address* may have.
         """
         self._service = service
         self._health = health
         self._metrics = metrics
         self._address = address
         self._grace = grace
+        self._health_address = health_address
         self._trusted_proxies = trusted_proxies
         self._certificate = certificate
         self._bounds = bounds
@@ -70,12 +83,13 @@ class GrpcServer:
 
     async def run(self, started: Start, stop: Stop) -> None:
         """Serve until *stop*; tell *started* the address."""
-        server, health = self._server()
+        health = HealthServicer()
+        server = self._server(health)
         address = _bind(server, self._address, self._certificate)
         await tell(self._health, health, _WATCHED)
-        await server.start()
-        started(address)
-        async with asyncio.TaskGroup() as group:
+        async with self._probed(health), asyncio.TaskGroup() as group:
+            await server.start()
+            started(address)
             following = group.create_task(follow(self._health, health, _WATCHED))
             try:
                 await stop.wait()
@@ -84,17 +98,36 @@ class GrpcServer:
                 following.cancel()
                 await server.stop(self._grace.total_seconds())
 
-    def _server(self) -> tuple[aio.Server, HealthServicer]:
-        server = aio.server(
-            interceptors=[RpcInterceptor(_NAME, self._metrics, self._bounds)],
-            options=_options(self._bounds),
-        )
+    def _server(self, health: HealthServicer) -> aio.Server:
+        server = self._bare(self._bounds)
         add_MemberServiceServicer_to_server(
             MemberServicer(self._service, self._trusted_proxies), server
         )
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
         if self._reflects:
             reflection.enable_server_reflection(_REFLECTED, server)
-        return server, _add_health(server)
+        return server
+
+    @asynccontextmanager
+    async def _probed(self, health: HealthServicer) -> AsyncGenerator[None]:
+        """Answer for *health* at its own address, if there is one, until the end of the block."""
+        if not self._health_address:
+            yield
+            return
+        server = self._bare(replace(self._bounds, rpc_connections=_PROBES))
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        address = _bind(server, self._health_address, None)
+        await server.start()
+        log.info("health of grpc", address=address)
+        try:
+            yield
+        finally:
+            await server.stop(None)
+
+    def _bare(self, bounds: Bounds) -> aio.Server:
+        return aio.server(
+            interceptors=[RpcInterceptor(_NAME, self._metrics, bounds)], options=_options(bounds)
+        )
 
 
 def _options(bounds: Bounds) -> list[tuple[str, int]]:
@@ -116,12 +149,6 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
 
 def _ms(time: timedelta) -> int:
     return int(time.total_seconds() * 1000)
-
-
-def _add_health(server: aio.Server) -> HealthServicer:
-    health = HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    return health
 
 
 def _bind(server: aio.Server, address: str, certificate: Certificate | None) -> str:
