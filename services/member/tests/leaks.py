@@ -3,19 +3,18 @@
 import asyncio
 import base64
 import signal
-from asyncio.subprocess import Process
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 import pytest
 
-from services.member.tests.programs import output_of
+from services.member.tests.programs import Program, output_of
 
 
 class Ear:
     """Hears what a program says, and keeps it."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Program) -> None:
         self._process = process
         self.heard = b""
 

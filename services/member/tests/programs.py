@@ -4,15 +4,19 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from grpc import aio
 
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
+from services.member.tests.fork_server import ForkedProcess, forked
+
+Program: TypeAlias = Process | ForkedProcess
 
 ALICE = pb.CreateMemberRequest(
     membername="alice",
@@ -35,8 +39,31 @@ async def create_alice(address: str) -> None:
 
 @asynccontextmanager
 async def program(
-    variables: dict[str, str], folder: Path, *arguments: str
+    variables: Mapping[str, str], folder: Path, *arguments: str
+) -> AsyncGenerator[ForkedProcess]:
+    """Run the program until the end of the block."""
+    command = ("member", *arguments)
+    reader, writer = os.pipe()
+    try:
+        process = forked(command, variables, folder, writer)
+    finally:
+        os.close(writer)
+    process.stdout = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(process.stdout)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(reader, "rb"))
+    try:
+        yield process
+    finally:
+        await process.kill_and_wait()
+        transport.close()
+
+
+@asynccontextmanager
+async def executed_program(
+    variables: Mapping[str, str], folder: Path, *arguments: str
 ) -> AsyncGenerator[Process]:
+    """Run the program until the end of the block, started as people start it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -55,7 +82,7 @@ async def program(
         await process.wait()
 
 
-async def output_until(process: Process, text: bytes) -> bytes:
+async def output_until(process: Program, text: bytes) -> bytes:
     """Return the first line with *text*."""
     assert process.stdout is not None
     async for line in process.stdout:
@@ -64,7 +91,7 @@ async def output_until(process: Process, text: bytes) -> bytes:
     pytest.fail(f"the program ended before it said {text!r}")
 
 
-async def output_of(process: Process) -> bytes:
+async def output_of(process: Program) -> bytes:
     """Return all that the program says until it ends."""
     assert process.stdout is not None
     return await process.stdout.read()

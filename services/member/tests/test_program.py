@@ -28,6 +28,7 @@ from services.member.tests.doubles import link_of
 from services.member.tests.programs import (
     ALICE,
     create_alice,
+    executed_program,
     output_of,
     output_until,
     program,
@@ -238,7 +239,7 @@ async def test_a_task_that_does_not_end_in_time_goes_back_into_the_queue(
 async def test_a_signal_stops_the_program_in_order(
     variables: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with program(variables, tmp_path) as process:
+    async with executed_program(variables, tmp_path) as process:
         await output_until(process, b"member service started")
         process.send_signal(number)
         await output_until(process, b"member service stopped")
@@ -270,7 +271,7 @@ async def test_strangers_who_only_connect_neither_deafen_the_program_nor_fill_it
     quick = {**variables, "SHUTDOWN_TIMEOUT": "1s"}
     async with AsyncExitStack() as stack:
         with few_files():
-            process = await stack.enter_async_context(program(quick, tmp_path))
+            process = await stack.enter_async_context(executed_program(quick, tmp_path))
         started = json.loads(await output_until(process, b"member service started"))
         for address in (started["grpc"], started["http"]):
             host, _, port = address.partition(":")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from asyncio.subprocess import Process
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,7 +12,13 @@ import httpx
 import pytest
 
 from services.member.tests.http2 import Http2Client
-from services.member.tests.programs import create_alice, output_of, output_until, program
+from services.member.tests.programs import (
+    Program,
+    create_alice,
+    output_of,
+    output_until,
+    program,
+)
 from tests.waiting import wait_until
 
 CONNECTIONS, STREAMS = range(69), 120
@@ -42,14 +48,14 @@ async def attack(client: Http2Client, path: str, size: int) -> None:
         await client.begin(2 * number + 1, path, b"x" * size)
 
 
-async def peak_kib(process: Process) -> int:
+async def peak_kib(process: Program) -> int:
     status = await asyncio.to_thread(Path(f"/proc/{process.pid}/status").read_text)
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found is not None
     return int(found[1])
 
 
-async def lines_of(process: Process) -> list[bytes]:
+async def lines_of(process: Program) -> list[bytes]:
     return (await output_of(process)).splitlines()
 
 
@@ -78,5 +84,5 @@ async def test_requests_that_never_come_whole_do_no_harm_and_end(
         await wait_until(lambda: all(len(client.ended) == STREAMS for client in clients), 60)
         assert await peak_kib(process) < MOST_KIB
         await create_alice(started["grpc"])
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         assert len(await said) < 100

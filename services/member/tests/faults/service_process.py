@@ -3,18 +3,14 @@
 import asyncio
 import itertools
 import json
-import os
-import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from services.member.tests.fork_server import ForkedProcess, forked
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[4]
 PATIENCE_S = 60
 
 _NUMBERS = itertools.count(1)
@@ -23,7 +19,7 @@ _NUMBERS = itertools.count(1)
 class ServiceProcess:
     """A running member service, which writes its log into a file."""
 
-    def __init__(self, process: Process, log: Path) -> None:
+    def __init__(self, process: ForkedProcess, log: Path) -> None:
         self._process = process
         self._log = log
 
@@ -40,9 +36,8 @@ class ServiceProcess:
 
     async def kill(self) -> None:
         """End it at once, if it still runs."""
-        if not self.ended:
-            self._process.send_signal(signal.SIGKILL)
-        await self.ends()
+        async with asyncio.timeout(PATIENCE_S):
+            await self._process.kill_and_wait()
 
     @property
     def ended(self) -> bool:
@@ -71,18 +66,10 @@ async def service_process(
         folder: Where it runs and writes its log.
         deadly: Where it shall die by itself, as `services.member.tests.faults.dying` takes it.
     """
-    module = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
+    command = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
     log = folder / f"{next(_NUMBERS)}.log"
     with log.open("wb") as written:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *module,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-            cwd=folder,
-            stdout=written,
-            stderr=written,
-        )
+        process = forked(command, variables, folder, written.fileno())
     running = ServiceProcess(process, log)
     try:
         yield running

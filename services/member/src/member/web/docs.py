@@ -1,5 +1,6 @@
 """The REST face, described: ``/openapi.json``, and ``/docs`` to read it and try it out."""
 
+import functools
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import metadata
@@ -62,11 +63,12 @@ def assets() -> StaticFiles:
 
 def router(described: APIRouter) -> APIRouter:
     """Return the routes that show *described*."""
-    schema = openapi(described)
     routes = APIRouter(include_in_schema=False)
+    # Drawn up for the first who asks: no start has to wait for it.
+    schema = functools.cache(lambda: openapi(described))
 
     async def show_schema() -> Response:
-        return JSONResponse(schema)
+        return JSONResponse(schema())
 
     async def show_page() -> Response:
         return HTMLResponse(_PAGE, headers=_POLICY)
