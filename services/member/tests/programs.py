@@ -12,6 +12,7 @@ from typing import TypeAlias
 import pytest
 from grpc import aio
 
+from member.demo.service import ServiceLog
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.fork_server import ForkedProcess, forked
@@ -57,6 +58,16 @@ async def program(
     finally:
         await process.kill_and_wait()
         transport.close()
+
+
+@asynccontextmanager
+async def logged_program(
+    variables: Mapping[str, str], folder: Path, log: ServiceLog
+) -> AsyncGenerator[ForkedProcess]:
+    """Run the program until the end of the block; *log* has what it says."""
+    async with asyncio.TaskGroup() as group, program(variables, folder) as process:
+        group.create_task(log.read(process.stdout))
+        yield process
 
 
 @asynccontextmanager

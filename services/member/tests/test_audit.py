@@ -1,6 +1,7 @@
 """The audit trail tells who did what, to whom, from where, and how it ended; and no secret."""
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from member.settings import Settings
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
+from member.web import rest
+from member.web.docs import openapi
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -186,15 +189,22 @@ async def grpc_face(service: MemberService) -> AsyncGenerator[Call]:
         yield call
 
 
+@functools.cache
+def rest_routes() -> dict[str, tuple[str, str]]:
+    """Return the method and the path of each RPC over REST."""
+    nobody: Any = None  # no route is called
+    paths: dict[str, dict[str, Any]] = openapi(rest.router(nobody))["paths"]
+    return {
+        operation["operationId"]: (method, path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+
+
 @asynccontextmanager
 async def rest_face(service: MemberService) -> AsyncGenerator[Call]:
     async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
-        paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
-        routes = {
-            operation["operationId"]: (method, path)
-            for path, operations in paths.items()
-            for method, operation in operations.items()
-        }
+        routes = rest_routes()
 
         async def call(rpc: str, fields: Fields, access_token: str) -> bool:
             method, path = routes[rpc]

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from grpc import aio
 
 import pyasynq
-from member.demo.service import ServiceLog, member_service
+from member.demo.service import ServiceLog
 from member.demo.smtp import SmtpSink
 from member.program import Addresses, running
 from member.settings import Settings
@@ -29,6 +29,7 @@ from services.member.tests.programs import (
     ALICE,
     create_alice,
     executed_program,
+    logged_program,
     output_of,
     output_until,
     program,
@@ -186,18 +187,18 @@ class DeadlySink(SmtpSink):
 
 
 async def test_a_worker_killed_between_sending_and_noting_sends_the_same_mail_again(
-    redis: RedisServer, tmp_path: Path
+    variables: dict[str, str], redis: RedisServer, tmp_path: Path
 ) -> None:
     sink = DeadlySink()
     async with sink.running() as smtp:
-        log = ServiceLog()
-        async with member_service(tmp_path, log, redis=redis.url, smtp=smtp, delay_s=1) as pid:
+        log, again = ServiceLog(), ServiceLog()
+        changed = {**variables, "SMTP_ADDRESS": smtp}
+        async with logged_program(changed, tmp_path, log) as process:
             started = await log.wait("member service started", within_s=20)
-            sink.victim = pid
+            sink.victim = process.pid
             await create_alice(started["grpc"])
             first = await sink.mails.get()
-        again = ServiceLog()
-        async with member_service(tmp_path, again, redis=redis.url, smtp=smtp, delay_s=1):
+        async with logged_program(changed, tmp_path, again):
             await again.wait("member service started", within_s=20)
             # The same work once more, without waiting until the dead worker's lease ends.
             await enqueue(redis, b'{"membername": "alice"}')

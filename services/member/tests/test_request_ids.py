@@ -11,14 +11,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from member.demo.service import Event, ServiceLog, member_service
-from member.demo.smtp import SmtpSink
+from member.demo.service import Event, ServiceLog
 from member.request_ids import HEADER, request_id
 from member.v1 import member_pb2 as pb
 from member.web.requests import RequestLog
 from services.member.tests.browser import browse
-from services.member.tests.programs import ALICE, stub_of
-from tests.servers import RedisServer
+from services.member.tests.programs import ALICE, logged_program, stub_of
 
 PATIENCE_S = 20
 
@@ -30,10 +28,10 @@ def log() -> ServiceLog:
 
 @pytest.fixture
 async def started(
-    log: ServiceLog, redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path
+    log: ServiceLog, variables: dict[str, str], tmp_path: Path
 ) -> AsyncGenerator[Event]:
     """What a running program said about its addresses."""
-    async with member_service(tmp_path, log, redis=redis.url, smtp=sink[1], delay_s=1):
+    async with logged_program(variables, tmp_path, log):
         yield await log.wait("member service started", within_s=PATIENCE_S)
 
 

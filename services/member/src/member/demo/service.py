@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,10 +23,10 @@ class ServiceLog:
         self._more = asyncio.Condition()
         self._ended = False
 
-    async def read(self, process: Process) -> None:
-        """Take in every line of *process* until it ends."""
-        if process.stdout:
-            async for line in process.stdout:
+    async def read(self, output: asyncio.StreamReader | None) -> None:
+        """Take in every line of what a process says until it ends."""
+        if output:
+            async for line in output:
                 await self._add(line.decode(errors="replace").rstrip())
         async with self._more:
             self._ended = True
@@ -96,7 +95,7 @@ async def member_service(
         asyncio.TaskGroup() as group,
         program(command, folder=folder, variables=variables) as process,
     ):
-        group.create_task(log.read(process))
+        group.create_task(log.read(process.stdout))
         try:
             yield process.pid
         except OSError as error:  # of a call: the service may have died meanwhile
