@@ -49,11 +49,11 @@ class PostgresServer:
             self.halt("immediate")
         shutil.rmtree(self.home)
 
-    def new_database(self, template: str = "template1") -> str:
-        """Return the address of a database that is like *template*, empty unless told."""
+    def new_database(self) -> str:
+        """Return the address of an empty database."""
         self._databases += 1
         name = f"test{self._databases}"
-        self._run("createdb", "-h", self.home, "-U", "postgres", "-T", template, name)
+        self._run("createdb", "-h", self.home, "-U", "postgres", name)
         return f"postgresql://postgres@/{name}?host={self.home}"
 
     def __enter__(self) -> Self:

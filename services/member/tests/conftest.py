@@ -7,11 +7,11 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
 from playwright.async_api import Browser
+from sqlalchemy import text
 
 from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
@@ -21,6 +21,7 @@ from member.service import Foundation, MemberService, member_service
 from member.settings import Settings
 from member.store import database
 from member.store.database import Database
+from member.store.tables import Table
 from member.web.pages import pages
 from services.member.tests.chromium import Visitor, chromium
 from services.member.tests.doubles import (
@@ -68,10 +69,10 @@ def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_tables(postgres: PostgresServer) -> str:
-    """Name of such a database of PostgreSQL."""
+    """A database of PostgreSQL with all tables, for one test after the other."""
     source = postgres.new_database()
     asyncio.run(_make_tables(source))
-    return urlsplit(source).path.removeprefix("/")
+    return source
 
 
 async def _make_tables(source: str) -> None:
@@ -88,16 +89,24 @@ def db_source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         if has_tables:
             shutil.copyfile(request.getfixturevalue("sqlite_tables"), path)
         return f"sqlite:///{path}"
-    server: PostgresServer = request.getfixturevalue("postgres")
     if has_tables:
-        return server.new_database(template=request.getfixturevalue("postgres_tables"))
+        return str(request.getfixturevalue("postgres_tables"))
+    server: PostgresServer = request.getfixturevalue("postgres")
     return server.new_database()
 
 
 @pytest.fixture
 async def db(db_source: str) -> AsyncGenerator[Database]:
     async with database.opened(db_source) as opened:
+        if opened.engine.dialect.name == "postgresql":
+            await _empty(opened)
         yield opened
+
+
+async def _empty(opened: Database) -> None:
+    tables = ", ".join(table.name for table in Table.metadata.sorted_tables)
+    async with opened.engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
 
 
 @pytest.fixture

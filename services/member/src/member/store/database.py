@@ -1,6 +1,7 @@
 """Open the database, bring it up to date, and hand out transactions."""
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
@@ -10,6 +11,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from asyncpg import PostgresError
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url, text
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
@@ -233,12 +236,24 @@ async def _migrate(engine: AsyncEngine) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    command.upgrade(migrations_config(connection), "head")
+    if MigrationContext.configure(connection).get_current_revision() != _head():
+        command.upgrade(migrations_config(connection), "head")
+
+
+@functools.cache
+def _head() -> str | None:
+    """Return the newest revision of the tables."""
+    return ScriptDirectory.from_config(_scripts()).get_current_head()
 
 
 def migrations_config(connection: Connection) -> Config:
     """Return what Alembic's commands take, on an open *connection*."""
+    config = _scripts()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> Config:
     config = Config()
     config.set_main_option("script_location", "member:store/migrations")
-    config.attributes["connection"] = connection
     return config
