@@ -15,11 +15,13 @@ from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
 from tests.cli.workers import WorkerProcess, command
+from tests.fork_server import forked
 from tests.outbox.writing import TASK, count, work_off, write_many
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
+IMPORTS = ("aiosqlite", "asyncpg", "pyasynq.outbox", "redis.asyncio", "sqlalchemy.ext.asyncio")
 POINTS = [
     "before read",
     "before send",
@@ -36,8 +38,9 @@ def die(database: str, redis_url: str) -> Callable[[str], Awaitable[None]]:
     """Return what runs a relay until it is killed at a point."""
 
     async def run(point: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.outbox.dying", database, redis_url, point, cwd=ROOT
+        command = ("tests.outbox.dying", database, redis_url, point)
+        process = forked(
+            command, imports=IMPORTS, variables={}, folder=ROOT, output=sys.stderr.fileno()
         )
         assert await process.wait() == -signal.SIGKILL
 

@@ -15,9 +15,12 @@ from grpc import aio
 from member.demo.service import ServiceLog
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from services.member.tests.fork_server import ForkedProcess, forked
+from tests.fork_server import ForkedProcess, forked
 
 Program: TypeAlias = Process | ForkedProcess
+
+IMPORTS = ("member.administration", "member.program")
+"""What takes the most of a start of the program."""
 
 ALICE = pb.CreateMemberRequest(
     membername="alice",
@@ -46,7 +49,9 @@ async def program(
     command = ("member", *arguments)
     reader, writer = os.pipe()
     try:
-        process = forked(command, variables, folder, writer)
+        process = forked(
+            command, imports=IMPORTS, variables=variables, folder=folder, output=writer
+        )
     finally:
         os.close(writer)
     process.stdout = asyncio.StreamReader()

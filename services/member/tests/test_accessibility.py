@@ -120,20 +120,19 @@ async def test_the_focus_can_be_seen(link: str, visitor: Visitor, scheme: Scheme
 
 
 @schemes
-@pytest.mark.parametrize("selector", ["h1", "p", "button"])
-async def test_text_stands_out_from_its_ground(
-    link: str, visitor: Visitor, scheme: Scheme, selector: str
-) -> None:
+async def test_text_stands_out_from_its_ground(link: str, visitor: Visitor, scheme: Scheme) -> None:
     page = await visitor.open(link, color_scheme=scheme)
-    assert await contrast(page, selector) >= 4.5
+    contrasts = {text: await contrast(page, text) for text in ("h1", "p", "button")}
+    assert {text for text, found in contrasts.items() if found < 4.5} == set()
 
 
-@schemes
 @pytest.mark.parametrize("path", ["verify-email/verified", "verify-email", "nowhere", "dev/inbox"])
 async def test_a_checker_of_accessibility_finds_nothing_wrong(
-    site: str, visitor: Visitor, scheme: Scheme, path: str
+    site: str, visitor: Visitor, path: str
 ) -> None:
-    page = await visitor.open(f"{site}/{path}", color_scheme=scheme)
+    page = await visitor.open(f"{site}/{path}", color_scheme="light")
+    assert await complaints(page) == []
+    await page.emulate_media(color_scheme="dark")
     assert await complaints(page) == []
 
 

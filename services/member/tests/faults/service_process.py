@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from services.member.tests.fork_server import ForkedProcess, forked
+from services.member.tests.programs import IMPORTS
+from tests.fork_server import ForkedProcess, forked
 from tests.waiting import wait_until
 
 PATIENCE_S = 60
@@ -69,7 +70,13 @@ async def service_process(
     command = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
     log = folder / f"{next(_NUMBERS)}.log"
     with log.open("wb") as written:
-        process = forked(command, variables, folder, written.fileno())
+        process = forked(
+            command,
+            imports=IMPORTS,
+            variables=variables,
+            folder=folder,
+            output=written.fileno(),
+        )
     running = ServiceProcess(process, log)
     try:
         yield running

@@ -45,6 +45,12 @@ _SUBJECTS: Mapping[Kind, Mapping[Locale, str]] = {
         "zh-TW": "您的密碼已變更",
     },
 }
+_TEMPLATES = Environment(
+    loader=PackageLoader("member.mail"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
 _ID_PREFIXES: Mapping[Kind, str] = {Kind.VERIFY_EMAIL: "verify", Kind.RESET_PASSWORD: "reset"}
 _PAGES: Mapping[Kind, str] = {
     Kind.VERIFY_EMAIL: "verify-email",
@@ -81,12 +87,6 @@ class Letters:
         """Links start with *public_url*."""
         self._sender = Address(sender_name, addr_spec=_ascii(sender_address))
         self._pages = public_url.rstrip("/")
-        self._templates = Environment(
-            loader=PackageLoader("member.mail"),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        )
 
     def written(self, letter: Letter) -> EmailMessage:
         """Return *letter* as a mail; the same letter gives the same mail.
@@ -110,7 +110,7 @@ class Letters:
         return mail
 
     def _body(self, letter: Letter, form: Literal["txt", "html"]) -> str:
-        template = self._templates.get_template(f"{letter.kind}.{letter.locale}.{form}")
+        template = _TEMPLATES.get_template(f"{letter.kind}.{letter.locale}.{form}")
         return template.render(
             name=_name_of(letter),
             membername=letter.membername,

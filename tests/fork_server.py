@@ -1,8 +1,8 @@
-"""Starts the member program without the seconds that its imports take.
+"""Starts programs of ours without the seconds that their imports take.
 
-A process imports what the program does, once, and forks: the child then does what ``python -m``
-does, with an environment, a folder and an output of its own. The demo, the tutorial, the image and
-the test of signals start it as people do.
+A process imports what a program does, once, and forks: the child then does what ``python -m`` does,
+with an environment, a folder and an output of its own. For programs that are started dozens of
+times; other tests start them as people do.
 """
 
 import array
@@ -21,8 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-_ROOT = Path(__file__).parents[3]
-_IMPORTED = ("member.administration", "member.program")
+_ROOT = Path(__file__).parents[1]
 _REQUEST_BYTES = 64 * 1024
 
 
@@ -62,23 +61,29 @@ class ForkedProcess:
 
 
 def forked(
-    command: Sequence[str], variables: Mapping[str, str], folder: Path, output: int
+    command: Sequence[str],
+    *,
+    imports: tuple[str, ...],
+    variables: Mapping[str, str],
+    folder: Path,
+    output: int,
 ) -> ForkedProcess:
     """Start a module with arguments, the *command*.
 
     Args:
         command: Name of the module, and its arguments.
+        imports: Modules that are imported before; one process is kept for each choice.
         variables: Its environment, on top of this process'.
         folder: Where it works.
         output: Number of the open file that it writes to.
     """
-    server = _server()
+    server = _server(imports)
     return ForkedProcess(server.start(command, variables, folder, output), server)
 
 
 @functools.cache
-def _server() -> "ForkServer":
-    server = ForkServer()
+def _server(imports: tuple[str, ...]) -> "ForkServer":
+    server = ForkServer(imports)
     atexit.register(server.close)
     return server
 
@@ -86,10 +91,10 @@ def _server() -> "ForkServer":
 class ForkServer:
     """The process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, imports: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+            command = [sys.executable, "-m", __name__, str(theirs.fileno()), *imports]
             self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[theirs.fileno()])
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ def _become(command: list[str], environment: dict[str, str], folder: str, output
 
 
 if __name__ == "__main__":
-    for name in _IMPORTED:
+    for name in sys.argv[2:]:
         importlib.import_module(name)
     with socket.socket(fileno=int(sys.argv[1])) as asking:
         _serve(asking)
