@@ -258,6 +258,15 @@ def test_everything_that_does_not_fit_is_named_at_once(monkeypatch: pytest.Monke
         ),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES: trusts strangers"),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
+        ({"EMAIL_SENDER_ADDRESS": "nowhere"}, "EMAIL_SENDER_ADDRESS: must be an address of mail"),
+        (
+            {"EMAIL_SENDER_ADDRESS": "a@example.com\nBcc: wrong@example.com"},
+            "EMAIL_SENDER_ADDRESS: must be an address of mail",
+        ),
+        (
+            {"EMAIL_SENDER_NAME": "Service\nBcc: wrong@example.com"},
+            "EMAIL_SENDER_NAME: must be one line",
+        ),
     ],
     ids=[
         "key",
@@ -276,6 +285,9 @@ def test_everything_that_does_not_fit_is_named_at_once(monkeypatch: pytest.Monke
         "lifetime",
         "whole world",
         "number",
+        "sender",
+        "two lines",
+        "name of two lines",
     ],
 )
 def test_a_setting_that_does_not_fit_is_named_without_its_value(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic import model_validator as _model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -91,6 +92,23 @@ def _redis_address(value: SecretStr) -> SecretStr:
 def _public_url(value: str) -> str:
     if value and not _PUBLIC_URL.fullmatch(value):
         msg = "must be http:// or https:// with a host, and perhaps a port and a path"
+        raise ValueError(msg)
+    return value
+
+
+def _mail_address(value: str) -> str:
+    try:
+        if value:
+            validate_email(value, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        msg = "must be an address of mail such as welcome@example.com"
+        raise ValueError(msg) from None
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        msg = "must be one line of characters that can be seen"
         raise ValueError(msg)
     return value
 
@@ -211,8 +229,8 @@ class Settings(BaseSettings):
     tls_key_file: Path | None = None
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     token_symmetric_key: SecretStr = SecretStr("")
-    email_sender_name: str = "Member Service"
-    email_sender_address: str = ""
+    email_sender_name: Annotated[str, AfterValidator(_one_line)] = "Member Service"
+    email_sender_address: Annotated[str, AfterValidator(_mail_address)] = ""
     email_sender_password: SecretStr = SecretStr("")
     smtp_address: OptionalAddress = ""
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
