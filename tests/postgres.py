@@ -1,5 +1,7 @@
 """A private PostgreSQL on a Unix socket."""
 
+import atexit
+import functools
 import os
 import pwd
 import shutil
@@ -28,9 +30,8 @@ class PostgresServer:
         self._databases = 0
 
     def start(self) -> None:
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            shutil.chown(self.home, _other_user())
-        self._run("initdb", "-D", self._data, "-A", "trust", "-U", "postgres", "--no-sync")
+        _give_away(self.home)
+        _run("cp", "-a", _new_data(), self._data)
         self.go_on()
 
     def go_on(self) -> None:
@@ -38,11 +39,11 @@ class PostgresServer:
         options = (
             f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync={self._fsync}"
         )
-        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
+        _run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
 
     def halt(self, mode: Literal["fast", "immediate"]) -> None:
         """End the server: in order, or without a word and with repairs at the next start."""
-        self._run("pg_ctl", "stop", "-D", self._data, "-m", mode)
+        _run("pg_ctl", "stop", "-D", self._data, "-m", mode)
 
     def stop(self) -> None:
         if (self._data / "postmaster.pid").exists():
@@ -53,7 +54,7 @@ class PostgresServer:
         """Return the address of an empty database."""
         self._databases += 1
         name = f"test{self._databases}"
-        self._run("createdb", "-h", self.home, "-U", "postgres", name)
+        _run("createdb", "-h", self.home, "-U", "postgres", name)
         return f"postgresql://postgres@/{name}?host={self.home}"
 
     def __enter__(self) -> Self:
@@ -67,15 +68,31 @@ class PostgresServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _run(self, name: str, *arguments: str | Path) -> None:
-        command = [*_as_user(), _program(name), *arguments]
-        # Files, not pipes: the server inherits them, and a pipe would never end.
-        with tempfile.TemporaryFile() as said:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False
-            )
-            said.seek(0)
-            assert done.returncode == 0, said.read().decode()
+
+@functools.cache
+def _new_data() -> Path:
+    """Return what `initdb` makes; each server takes a copy, which is eight times as fast."""
+    home = Path(tempfile.mkdtemp(prefix="pg-"))
+    atexit.register(shutil.rmtree, home)
+    _give_away(home)
+    _run("initdb", "-D", home / "data", "-A", "trust", "-U", "postgres", "--no-sync")
+    return home / "data"
+
+
+def _give_away(folder: Path) -> None:
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, _other_user())
+
+
+def _run(name: str, *arguments: str | Path) -> None:
+    command = [*_as_user(), _program(name), *arguments]
+    # Files, not pipes: the server inherits them, and a pipe would never end.
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False
+        )
+        said.seek(0)
+        assert done.returncode == 0, said.read().decode()
 
 
 def _program(name: str) -> Path:
