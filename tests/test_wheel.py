@@ -1,5 +1,6 @@
 """The wheel holds the whole library, and its types reach those who install it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -44,14 +45,23 @@ def test_the_wheel_has_every_file_of_the_package(installed: Path) -> None:
     assert {".py", ".pyi", ".lua", ".typed"} <= {file.suffix for file in files}
 
 
-@pytest.mark.timeout(300)  # the type checker has no cache
+# Right programs pass; each mistake in them bears a comment, and one that finds nothing is an error.
+CHECKERS = {
+    "mypy": ["mypy", "--strict", "--python-executable"],
+    "pyright": ["pyright", "--pythonpath"],
+}
+STRICT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}
+
+
+@pytest.mark.timeout(300)  # the type checkers have no cache
+@pytest.mark.parametrize("checker", CHECKERS)
 def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
-    installed: Path, tmp_path: Path
+    installed: Path, tmp_path: Path, checker: str
 ) -> None:
-    shutil.copytree(PROGRAMS, tmp_path / "programs")
+    programs = shutil.copytree(PROGRAMS, tmp_path / "programs")
+    (programs / "pyrightconfig.json").write_text(json.dumps(STRICT))
     python = installed.parents[2] / "bin" / "python"
-    command = [sys.executable, "-m", "mypy", "--strict", f"--python-executable={python}", "."]
-    found = subprocess.run(
-        command, cwd=tmp_path / "programs", capture_output=True, text=True, check=False
-    )
-    assert found.stdout.startswith("Success"), found.stdout + found.stderr
+    command = [sys.executable, "-m", *CHECKERS[checker], python, "."]
+    found = subprocess.run(command, cwd=programs, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert found.stdout.startswith(("Success", "0 errors"))

@@ -4,7 +4,15 @@ import asyncio
 import copy
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Set
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Set,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
     TYPE_CHECKING,
@@ -62,7 +70,7 @@ R = TypeVar("R")
 D = TypeVar("D", bound="TypedTask[..., Any]")
 G = TypeVar("G", bound=GroupAggregator)
 Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
-Lifespan = Callable[["App"], AsyncGenerator[Mapping[str, Any] | None]]
+Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
 class TypedTask(Generic[P, R]):
