@@ -1,67 +1,71 @@
 """pyasynq: a distributed task queue that shares Redis with Go's asynq."""
 
-from pyasynq.app import App, PlainTask, TypedTask
-from pyasynq.client import Client, SyncClient
-from pyasynq.clock import Clock
-from pyasynq.errors import (
-    BrokerAuthError,
-    BrokerError,
-    BrokerFullError,
-    BrokerReadOnlyError,
-    BrokerUnavailableError,
-    ClientClosedError,
-    DeadlinePassedError,
-    DuplicateTaskError,
-    EntryNotFoundError,
-    HandlerNotFoundError,
-    LeaseExpiredError,
-    LoopError,
-    NotAwaitedError,
-    NoTokenError,
-    OptionError,
-    PayloadError,
-    PoisonError,
-    PyasynqError,
-    QueueActiveError,
-    QueueNotEmptyError,
-    QueueNotFoundError,
-    QueueNotPausedError,
-    QueuePausedError,
-    ResultError,
-    ResultExpiredError,
-    RetryIn,
-    RevokeTask,
-    SchedulerStateError,
-    SemaphoreTimeoutError,
-    ServerStateError,
-    SkipRetry,
-    Snooze,
-    TaskCanceledError,
-    TaskFailedError,
-    TaskIDConflictError,
-    TaskNotFoundError,
-    TaskStateError,
-    TaskTimeoutError,
-    ThreadError,
-    WorkerCrashedError,
-)
-from pyasynq.info import (
-    ClusterNode,
-    DailyStats,
-    GroupInfo,
-    QueueInfo,
-    SchedulerEntry,
-    SchedulerEvent,
-    ServerInfo,
-    TaskInfo,
-    WorkerInfo,
-)
-from pyasynq.inspector import Inspector
-from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
-from pyasynq.semaphore import Semaphore
-from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
-from pyasynq.states import TaskState
-from pyasynq.task import Task
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyasynq.app import App, PlainTask, TypedTask
+    from pyasynq.client import Client, SyncClient
+    from pyasynq.clock import Clock
+    from pyasynq.errors import (
+        BrokerAuthError,
+        BrokerError,
+        BrokerFullError,
+        BrokerReadOnlyError,
+        BrokerUnavailableError,
+        ClientClosedError,
+        DeadlinePassedError,
+        DuplicateTaskError,
+        EntryNotFoundError,
+        HandlerNotFoundError,
+        LeaseExpiredError,
+        LoopError,
+        NotAwaitedError,
+        NoTokenError,
+        OptionError,
+        PayloadError,
+        PoisonError,
+        PyasynqError,
+        QueueActiveError,
+        QueueNotEmptyError,
+        QueueNotFoundError,
+        QueueNotPausedError,
+        QueuePausedError,
+        ResultError,
+        ResultExpiredError,
+        RetryIn,
+        RevokeTask,
+        SchedulerStateError,
+        SemaphoreTimeoutError,
+        ServerStateError,
+        SkipRetry,
+        Snooze,
+        TaskCanceledError,
+        TaskFailedError,
+        TaskIDConflictError,
+        TaskNotFoundError,
+        TaskStateError,
+        TaskTimeoutError,
+        ThreadError,
+        WorkerCrashedError,
+    )
+    from pyasynq.info import (
+        ClusterNode,
+        DailyStats,
+        GroupInfo,
+        QueueInfo,
+        SchedulerEntry,
+        SchedulerEvent,
+        ServerInfo,
+        TaskInfo,
+        WorkerInfo,
+    )
+    from pyasynq.inspector import Inspector
+    from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
+    from pyasynq.semaphore import Semaphore
+    from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
+    from pyasynq.states import TaskState
+    from pyasynq.task import Task
 
 __version__ = "0.1.0"
 
@@ -135,3 +139,88 @@ __all__ = [
     "WorkerInfo",
     "current_task",
 ]
+
+_HOMES = {
+    "app": ("App", "PlainTask", "TypedTask"),
+    "client": ("Client", "SyncClient"),
+    "clock": ("Clock",),
+    "errors": (
+        "BrokerAuthError",
+        "BrokerError",
+        "BrokerFullError",
+        "BrokerReadOnlyError",
+        "BrokerUnavailableError",
+        "ClientClosedError",
+        "DeadlinePassedError",
+        "DuplicateTaskError",
+        "EntryNotFoundError",
+        "HandlerNotFoundError",
+        "LeaseExpiredError",
+        "LoopError",
+        "NotAwaitedError",
+        "NoTokenError",
+        "OptionError",
+        "PayloadError",
+        "PoisonError",
+        "PyasynqError",
+        "QueueActiveError",
+        "QueueNotEmptyError",
+        "QueueNotFoundError",
+        "QueueNotPausedError",
+        "QueuePausedError",
+        "ResultError",
+        "ResultExpiredError",
+        "RetryIn",
+        "RevokeTask",
+        "SchedulerStateError",
+        "SemaphoreTimeoutError",
+        "ServerStateError",
+        "SkipRetry",
+        "Snooze",
+        "TaskCanceledError",
+        "TaskFailedError",
+        "TaskIDConflictError",
+        "TaskNotFoundError",
+        "TaskStateError",
+        "TaskTimeoutError",
+        "ThreadError",
+        "WorkerCrashedError",
+    ),
+    "info": (
+        "ClusterNode",
+        "DailyStats",
+        "GroupInfo",
+        "QueueInfo",
+        "SchedulerEntry",
+        "SchedulerEvent",
+        "ServerInfo",
+        "TaskInfo",
+        "WorkerInfo",
+    ),
+    "inspector": ("Inspector",),
+    "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
+    "semaphore": ("Semaphore",),
+    "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),
+    "states": ("TaskState",),
+    "task": ("Task",),
+}
+"""The modules that have the names; each is imported when one of its names is asked for."""
+
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # who must know no other names than those above
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _MODULES:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_type
 from zoneinfo import ZoneInfo
 
+import pyasynq
 from pyasynq import (
     ActiveTask,
     App,
@@ -117,6 +118,10 @@ async def schedules() -> None:
 
     await PeriodicTaskManager(ADDRESS, entries).run()
     PeriodicTaskManager(ADDRESS, words)  # type: ignore[arg-type]
+
+
+def names() -> None:
+    pyasynq.Clent(ADDRESS)  # type: ignore[attr-defined]
 
 
 async def operators() -> None:

@@ -368,7 +368,8 @@ class App:
         if not callable(lifespan) or _never_yields(lifespan):
             msg = f"a lifespan must be an async def that takes the app and yields, got {lifespan!r}"
             raise TypeError(msg)
-        context = asynccontextmanager(lifespan)
+        # What yields is a generator, however it is annotated.
+        context = asynccontextmanager(cast("Callable[[App], AsyncGenerator[Any]]", lifespan))
 
         @asynccontextmanager
         async def entered() -> AsyncGenerator[None]:
