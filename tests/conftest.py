@@ -21,9 +21,11 @@ from tests.waiting import Lapse
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Programs of ours hear of a hangup, but not where who started the tests ignores it, as nohup does.
+# Programs of ours that tests start must hear of these signals. Who ignores one hands that on to
+# what it starts: nohup does, and a shell to what it runs in the background.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)

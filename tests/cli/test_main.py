@@ -238,8 +238,6 @@ async def test_an_interrupted_command_ends_with_130() -> None:
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        # No `socket_timeout`: with one the driver uses `asyncio.wait_for`, which can lose an
-        # interruption on Python 3.11.
         async with command("queue", "list", "-u", f"redis://127.0.0.1:{port}") as process:
             await asyncio.wait_for(waiting.wait(), 20)
             process.send(signal.SIGINT)
