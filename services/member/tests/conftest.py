@@ -11,7 +11,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 from playwright.async_api import Browser
-from sqlalchemy import text
 
 from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
@@ -104,9 +103,10 @@ async def db(db_source: str) -> AsyncGenerator[Database]:
 
 
 async def _empty(opened: Database) -> None:
-    tables = ", ".join(table.name for table in Table.metadata.sorted_tables)
+    """Delete all rows; to truncate the tables would take six times as long."""
     async with opened.engine.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        for table in reversed(Table.metadata.sorted_tables):
+            await connection.execute(table.delete())
 
 
 @pytest.fixture
