@@ -1,6 +1,7 @@
 """A script is called by the names in its header, and sent again when Redis has forgotten it."""
 
 import asyncio
+import re
 from importlib import resources
 from typing import cast
 
@@ -26,23 +27,20 @@ from tests.broker.making import (
 )
 
 SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
-SHARED = {
-    "clock",
-    "counted",
-    "created",
-    "held",
-    "leaving",
-    "locks",
-    "moved",
-    "past",
-    "registered",
-    "returned",
-    "ripe",
-    "skew",
-    "told",
-    "tokens",
-    "trimmed",
-}
+LUA = resources.files("pyasynq.broker.redis") / "lua"
+SHARED = sorted(file.name.removesuffix(".lua") for file in (LUA / "shared").iterdir())
+
+_LUA = """and break do else elseif end false for function if in local nil not or repeat return then
+true until while cjson cmsgpack error ipairs math pairs redis string table tonumber tostring type
+unpack"""
+_COMMENT_OR_TEXT = re.compile(r'--.*|"[^"]*"')
+_DECLARATIONS = (
+    re.compile(r"\blocal (?:function )?([\w, ]+)"),
+    re.compile(r"\bfor ([\w, ]+?) (?:in|=)"),
+    re.compile(r"\bfunction *\w*\(([\w, ]+)"),
+)
+# Not a field, and not a key of a table; what is assigned to must be declared: Redis sees to that.
+_NAME = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\b(?! = )")
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
@@ -60,10 +58,50 @@ async def script_calls(r: Redis) -> int:
 # -- the header ------------------------------------------------------------------------------------
 
 
+def outside_names(code: str) -> set[str]:
+    """Return the names that *code* uses and does not declare."""
+    bare = _COMMENT_OR_TEXT.sub("", code)
+    declared = " ".join(part for pattern in _DECLARATIONS for part in pattern.findall(bare))
+    return {*_NAME.findall(bare)} - {*_NAME.findall(declared)} - {*_LUA.split()}
+
+
 def test_every_file_is_a_script_or_shared() -> None:
-    folder = resources.files("pyasynq.broker.redis") / "lua"
-    files = {file.name.removesuffix(".lua") for file in folder.iterdir()}
-    assert files == SHARED | {script.name for script in SCRIPTS}
+    names = {file.name.removesuffix(".lua") for file in LUA.iterdir() if file.is_file()}
+    assert names == {script.name for script in SCRIPTS}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_shared_file_names_what_it_needs_and_gives(name: str) -> None:
+    text = (LUA / "shared" / f"{name}.lua").read_text("utf-8")
+    header, code = scripts._sections(text), scripts._code(text)
+    assert outside_names(code) == {*header.get("NEEDS", "").split()}
+    top_level = re.findall(r"^local (?:function )?([\w, ]+)", code, re.MULTILINE)
+    assert {*header["GIVES"].split()} <= {*_NAME.findall(" ".join(top_level))}
+
+
+@every_script
+def test_a_script_uses_no_name_that_nobody_gives(script: Script) -> None:
+    text = (LUA / f"{script.name}.lua").read_text("utf-8")
+    named = {*script.keys, *script.args, *(("each", "stride") if script.each else ())}
+    assert outside_names(scripts._code(text)) <= named | given_to(text)
+
+
+def given_to(text: str) -> set[str]:
+    """Return the names that the shared files of a script give it."""
+    used = scripts._sections(text).get("USES", "").split()
+    texts = ((LUA / "shared" / f"{name}.lua").read_text("utf-8") for name in used)
+    return {name for text in texts for name in scripts._sections(text)["GIVES"].split()}
+
+
+def test_every_shared_file_is_used() -> None:
+    texts = [(LUA / f"{script.name}.lua").read_text("utf-8") for script in SCRIPTS]
+    used = [name for text in texts for name in scripts._sections(text).get("USES", "").split()]
+    assert sorted({*used}) == SHARED
+
+
+def test_a_script_that_does_not_have_what_a_shared_file_needs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"x\.lua uses held\.lua, which needs each, is_held, str"):
+        scripts._shared("x", {"USES": "held"}, {"active", "lease"})
 
 
 @every_script

@@ -16,7 +16,7 @@ from pyasynq.states import TaskState
 Row: TypeAlias = tuple[str, Plan]
 
 OF_EVERY_PLAN: Final = 4
-"""Values that ``lua/created.lua`` wants: id, message, lock, and the lock's life."""
+"""Values that ``lua/shared/created.lua`` wants: id, message, lock, and the lock's life."""
 
 CREATED: Final = 1
 CREATED_BEFORE: Final = 2

@@ -5,14 +5,16 @@ keyword arguments of the call, so a position is never counted by hand on either 
 handles many tasks names under ``EACH`` what comes for each of them: the Lua side reads it from the
 table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
 and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
-``USES`` names files whose functions a script shares.
+``USES`` names files of ``lua/shared`` whose code comes before the script's, in this order. Such a
+file names in its own header what it ``NEEDS``, of the script's keys and arguments or of a file
+before it, and what it ``GIVES``.
 """
 
 import asyncio
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import repeat
 from typing import Final, TypeAlias, cast
@@ -57,7 +59,8 @@ SIDE_BY_SIDE: Final = 16
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
-_SECTION: Final = re.compile(r"^-- (USES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
+_SECTION: Final = re.compile(r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
+_TASKS: Final = ("each", "stride")
 _NO_BYTES: Final = repeat(0)
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 
@@ -103,7 +106,7 @@ class Script:
         self.keys = _NAME.findall(sections.get("KEYS", ""))
         self.args = _NAME.findall(sections.get("ARGV", ""))
         self.each = _NAME.findall(sections.get("EACH", ""))
-        shared = "".join(_body(used) for used in sections.get("USES", "").split())
+        shared = _shared(name, sections, {*self.keys, *self.args, *(_TASKS if self.each else ())})
         names = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
         tasks = (
             f"local each, stride = cmsgpack.unpack(ARGV[{len(self.args) + 1}]), {len(self.each)} "
@@ -281,8 +284,22 @@ def _sections(text: str) -> dict[str, str]:
     return {n: f"{i.strip()}{b}" for n, i, b in zip(names, inline, bodies, strict=True)}
 
 
-def _body(name: str) -> str:
-    return _code((_FOLDER / f"{name}.lua").read_text("utf-8"))
+def _shared(script: str, sections: Mapping[str, str], known: set[str]) -> str:
+    """Return the code that *script* shares, whose header has these *sections*.
+
+    Raises:
+        ValueError: If what it shares needs a name that is not *known*.
+    """
+    code = ""
+    for name in sections.get("USES", "").split():
+        text = (_FOLDER / "shared" / f"{name}.lua").read_text("utf-8")
+        own = _sections(text)
+        if missing := {*own.get("NEEDS", "").split()} - known:
+            msg = f"{script}.lua uses {name}.lua, which needs {', '.join(sorted(missing))}"
+            raise ValueError(msg)
+        known |= {*own["GIVES"].split()}
+        code += _code(text)
+    return code
 
 
 def _code(text: str) -> str:

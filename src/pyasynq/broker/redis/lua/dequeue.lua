@@ -1,6 +1,6 @@
 -- Take tasks from a queue.
 --
--- USES clock held past
+-- USES clock owner past
 -- KEYS
 --   pending      list
 --   active       list

@@ -1,6 +1,6 @@
 -- Delete tasks that are done.
 --
--- USES clock locks held counted
+-- USES clock locks owner held counted
 -- KEYS
 --   active         list
 --   lease          zset

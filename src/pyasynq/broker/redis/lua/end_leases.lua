@@ -1,6 +1,6 @@
 -- End the leases of a server that is known to be dead.
 --
--- USES clock held
+-- USES clock owner
 -- KEYS
 --   active       list
 --   lease        zset

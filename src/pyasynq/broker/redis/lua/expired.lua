@@ -1,6 +1,6 @@
 -- List tasks whose lease is over, and drop leases without a task.
 --
--- USES clock held past
+-- USES clock owner past
 -- KEYS
 --   active       list
 --   lease        zset

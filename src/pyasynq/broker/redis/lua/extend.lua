@@ -1,6 +1,6 @@
 -- Extend leases.
 --
--- USES clock held
+-- USES clock owner held
 -- KEYS
 --   active         list
 --   lease          zset

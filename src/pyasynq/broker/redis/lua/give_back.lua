@@ -1,6 +1,6 @@
 -- Put back what one taking took, because its answer was lost.
 --
--- USES clock held past
+-- USES clock owner past
 -- KEYS
 --   pending      list
 --   active       list

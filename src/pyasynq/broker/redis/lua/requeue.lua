@@ -1,6 +1,6 @@
 -- Put tasks back at the head of their queue, as if they had not been taken.
 --
--- USES clock held past
+-- USES clock owner held past
 -- KEYS
 --   active         list
 --   lease          zset

@@ -1,6 +1,6 @@
 -- Store the result of a running task.
 --
--- USES clock held
+-- USES clock owner held
 -- KEYS
 --   active       list
 --   lease        zset

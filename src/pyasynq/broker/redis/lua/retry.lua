@@ -1,6 +1,6 @@
 -- Let tasks run again later.
 --
--- USES clock skew held past counted
+-- USES clock skew owner held past counted
 -- KEYS
 --   active         list
 --   lease          zset

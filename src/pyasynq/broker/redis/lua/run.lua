@@ -1,6 +1,6 @@
 -- Let tasks run now, by an operator's order.
 --
--- USES clock leaving
+-- USES clock leaving_set
 -- KEYS
 --   source       zset
 --   pending      list

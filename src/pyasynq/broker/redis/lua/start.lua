@@ -1,6 +1,6 @@
 -- Note that the handlers of tasks that have crashed workers before are about to be called.
 --
--- USES clock held
+-- USES clock owner held
 -- KEYS
 --   active       list
 --   lease        zset

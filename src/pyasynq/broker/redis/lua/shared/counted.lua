@@ -1,4 +1,7 @@
 -- Statistics. They never break a transition, so a damaged counter is left alone.
+--
+-- NEEDS processed processed_day failed failed_day day_ends_s
+-- GIVES count
 
 -- Add n to a day's counter, which ends 90 days after its first count.
 local function count_day(key, n)

@@ -5,6 +5,9 @@
 -- a dead taking stays, so that a task is excused once, and what kills all who take it is given up.
 -- `past_retried` is how many retries were spent when the past was written: a worker that knows nothing
 -- of it, one of asynq's for instance, has failed a task since if that has spent others.
+--
+-- NEEDS now_s
+-- GIVES whole leave recall forget
 
 -- A task with a past keeps the field `owner`, empty while nobody holds it. So whoever takes the task
 -- learns without asking whether there is something to ask for.

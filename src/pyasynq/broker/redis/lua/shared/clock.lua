@@ -1,4 +1,6 @@
 -- The Redis clock, which all machines share.
+--
+-- GIVES clock now_s now_ns seconds_ahead
 
 local clock = redis.call("TIME")
 local now_s = tonumber(clock[1])

@@ -1,4 +1,7 @@
--- Registering groups and staged sets that nothing names. Needs the clock.
+-- Registering groups and staged sets that nothing names.
+--
+-- NEEDS group_prefix groups aggregation_sets now_s
+-- GIVES register
 
 local uuid = ":%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 

@@ -1,4 +1,7 @@
 -- When a token ends, and whose it is.
+--
+-- NEEDS seconds_ahead
+-- GIVES token_score token_is_of token_ends
 
 -- The score of a token lies in the second before its end, a fraction into it that is its taker's
 -- mark, 1 to 2^20 - 1: Go counts it until its end, and no other taker of the same holder has it.

@@ -1,4 +1,7 @@
 -- Create the hash of a new task.
+--
+-- NEEDS task_prefix
+-- GIVES create answered
 
 local wrote = false
 

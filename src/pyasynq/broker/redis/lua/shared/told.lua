@@ -1,4 +1,7 @@
 -- Telling those who wait for a task's result that it is over. It never breaks a transition.
+--
+-- NEEDS task_prefix
+-- GIVES tell
 
 -- Looked at once for all tasks of a call: where nobody waits, a task costs nothing more.
 local queue_prefix = string.sub(task_prefix, 1, -3)

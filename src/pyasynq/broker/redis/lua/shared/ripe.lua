@@ -1,4 +1,7 @@
 -- When a group is to be combined.
+--
+-- NEEDS max_size max_delay_s grace_s now_s
+-- GIVES ripe_at
 
 -- Return the Unix second from which a group is ripe, and its size; no second if it is empty, and no
 -- size either if its key is none of a group. A task came up to a second after its score says.

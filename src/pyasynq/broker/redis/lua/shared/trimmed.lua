@@ -1,4 +1,7 @@
 -- Keep the archive within its limits.
+--
+-- NEEDS archived task_prefix now_s unlock
+-- GIVES trim_archive
 
 -- Delete up to 128 archived tasks, oldest first: those over the age, then those over the number
 -- once incoming more have come. Returns how many.

@@ -1,20 +1,7 @@
 -- Taking tasks by hand out of where they wait. Returns a table of those that were there.
-
--- Out of a sorted set; a group whose last task leaves is no longer named in groups.
-local function take_from_set(ids)
-  local found = {}
-  local scores = #ids > 0 and redis.call("ZMSCORE", source, unpack(ids))
-  for n, id in ipairs(ids) do
-    found[id] = scores[n]
-  end
-  if #ids > 0 then
-    redis.call("ZREM", source, unpack(ids))  -- none of them there: a replica refuses all the same
-  end
-  if group ~= "" and redis.call("ZCARD", source) == 0 then
-    redis.call("SREM", groups, group)
-  end
-  return found
-end
+--
+-- NEEDS source state nearer take_from_set
+-- GIVES take_out
 
 -- Out of a list. One task is looked for everywhere, which takes time with the list's length (D4);
 -- several are taken only from the right end, where the caller saw them a moment ago.

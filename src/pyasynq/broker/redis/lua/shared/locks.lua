@@ -1,4 +1,6 @@
 -- Unique locks.
+--
+-- GIVES unlock
 
 -- Release a lock, unless another task holds it by now.
 local function unlock(lock, id)

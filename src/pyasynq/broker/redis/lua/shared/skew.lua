@@ -1,4 +1,7 @@
 -- Instants that the caller has reckoned from its own clock, by the Redis clock.
+--
+-- NEEDS sent_s now_s
+-- GIVES by_this_clock
 
 -- Return at_s as it would be if the caller's clock agreed. Small differences stay: what two clocks
 -- say in the same second may differ by one.

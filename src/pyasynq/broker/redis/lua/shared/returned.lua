@@ -1,4 +1,7 @@
 -- Put the tasks of staged sets back into their groups.
+--
+-- NEEDS group_prefix groups aggregation_sets move_lowest
+-- GIVES give_back
 
 -- Return up to most tasks of a set to its group with their scores, and register the group. A name
 -- that stands for no set is dropped from aggregation_sets. Returns how many, or Redis' error if the

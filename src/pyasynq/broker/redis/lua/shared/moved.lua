@@ -1,4 +1,6 @@
 -- Move members from one sorted set to another.
+--
+-- GIVES move_lowest
 
 -- Move up to most members, lowest scores first, with their scores. Returns how many.
 local function move_lowest(source, target, most)
