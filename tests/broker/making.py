@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pyasynq.broker import Broker, GroupRules, Lease, Member, StagedSet, Taken
-from pyasynq.broker.redis.scripts import MAX_BYTES
+from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.message import TaskMessage, revised
 from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict

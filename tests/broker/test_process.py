@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 
 from pyasynq.broker import Broker, Lease, Place
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
 from pyasynq.settle import DONE, REQUEUE, Archive, Retry, Verdict
 from pyasynq.states import Order, TaskState
 from tests.broker.making import (

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker.redis import scripts
+from pyasynq.broker.redis import pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.message import TaskMessage
@@ -82,7 +82,7 @@ async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]]:
     """Return a list that gains each call of the script *name* from now on, and its reply."""
     seen: list[tuple[Call, Any]] = []
-    run = scripts.run
+    run = pipeline.run
 
     async def watching(driver: Driver, call: Call) -> object:
         reply = await run(driver, call)
@@ -90,5 +90,5 @@ def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]
             seen.append((call, reply))
         return reply
 
-    monkeypatch.setattr(scripts, "run", watching)
+    monkeypatch.setattr(pipeline, "run", watching)
     return seen

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pyasynq import BrokerReadOnlyError, Client, Inspector, QueueNotPausedError, Server, Task
-from pyasynq.broker.redis import RedisBroker, scripts
+from pyasynq.broker.redis import RedisBroker, pipeline, scripts
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.errors import BrokerError
 from pyasynq.settle import DONE, REQUEUE, Verdict
@@ -166,7 +166,7 @@ async def test_a_replica_refuses_to_say_that_there_is_nothing_to_do(
     names |= {name: f"asynq:{{q}}:{name}" for name in script.keys}
     call = script([1] * len(script.each), **names)
     with pytest.raises(BrokerReadOnlyError):
-        await scripts.run(cast("Redis", broker._driver), call)
+        await pipeline.run(cast("Redis", broker._driver), call)
 
 
 async def test_a_replica_refuses_to_say_that_an_id_is_taken(

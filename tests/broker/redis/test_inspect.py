@@ -7,9 +7,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import Lease, Place, Removed
-from pyasynq.broker.redis import RedisBroker, inspect, scripts
+from pyasynq.broker.redis import RedisBroker, inspect, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import MAX_BYTES, Call
+from pyasynq.broker.redis.pipeline import MAX_BYTES
+from pyasynq.broker.redis.scripts import Call
 from pyasynq.errors import BrokerError
 from pyasynq.message import ServerInfo, WorkerInfo
 from pyasynq.settle import Verdict
@@ -279,13 +280,13 @@ async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
     ]
     await broker.registry.write_server(server, workers, ttl_s=10)
     calls: list[Call] = []
-    run = scripts.run
+    run = pipeline.run
 
     async def counted(driver: Driver, call: Call) -> object:
         calls.append(call)
         return await run(driver, call)
 
-    monkeypatch.setattr(scripts, "run", counted)
+    monkeypatch.setattr(pipeline, "run", counted)
     (info,) = await broker.inspecting.servers()
     assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
     assert sum(call.script is scripts.workers for call in calls) == 3

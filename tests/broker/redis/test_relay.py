@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.scripts import MAX_TASKS
+from pyasynq.broker.redis.pipeline import MAX_TASKS
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError
 from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled, enqueue, many_pending

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from pyasynq.broker.redis import RedisBroker, scripts
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Script
+from pyasynq.broker.redis import RedisBroker, pipeline, scripts
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
+from pyasynq.broker.redis.scripts import Script
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 from tests.broker.making import (
     a_pending,
@@ -209,7 +210,7 @@ async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: 
     await r.set("asynq:{q}:completed", "wrong type")
     call = scripts.expire(completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1)
     with pytest.raises(BrokerError, match="WRONGTYPE") as failure:
-        await scripts.run(r, call)
+        await pipeline.run(r, call)
     assert failure.value.__cause__ is not None
     await r.delete("asynq:{q}:completed")
 
@@ -220,26 +221,26 @@ async def test_in_a_pipeline_a_call_that_fails_leaves_the_others_their_answers(r
         scripts.expire(completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1)
         for q in ("p", "q", "r")
     ]
-    before, failed, after = await scripts.run_all(r, calls)
+    before, failed, after = await pipeline.run_all(r, calls)
     assert (before, after) == (0, 0)
     assert isinstance(failed, BrokerError)
     await r.delete("asynq:{q}:completed")
 
 
 async def test_no_calls_have_no_answers(r: Redis) -> None:
-    assert await scripts.run_all(r, []) == []
+    assert await pipeline.run_all(r, []) == []
 
 
 # -- what goes out together ------------------------------------------------------------------------
 
 
 def test_tasks_of_one_path_go_out_in_one_call() -> None:
-    assert scripts.batches(["a", "b", "a"]) == [[0, 2], [1]]
+    assert pipeline.batches(["a", "b", "a"]) == [[0, 2], [1]]
 
 
 def test_a_call_carries_a_bounded_number_of_tasks() -> None:
     many = ["a"] * (2 * MAX_TASKS + 1)
-    assert [len(places) for places in scripts.batches(many)] == [MAX_TASKS, MAX_TASKS, 1]
+    assert [len(places) for places in pipeline.batches(many)] == [MAX_TASKS, MAX_TASKS, 1]
 
 
 def test_a_call_without_a_batch_carries_its_message() -> None:
@@ -251,7 +252,7 @@ def test_a_call_without_a_batch_carries_its_message() -> None:
 
 def test_a_call_carries_bounded_bytes_and_one_task_at_least() -> None:
     sizes = [MAX_BYTES - 1, 1, 3 * MAX_BYTES, 1]
-    assert scripts.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]
+    assert pipeline.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]
 
 
 async def test_large_tasks_are_enqueued_in_several_calls(broker: RedisBroker, r: Redis) -> None:
@@ -285,6 +286,6 @@ async def test_after_a_round_trip_without_answer_the_rest_is_not_sent() -> None:
         call = scripts.requeue(
             ["1", "x" * MAX_BYTES], active="a", lease="l", pending="p", task_prefix="t:"
         )
-        answers = await scripts.run_all(driver, [call] * 3)
+        answers = await pipeline.run_all(driver, [call] * 3)
     assert [type(answer) for answer in answers] == [BrokerUnavailableError] * 3
     assert calls == ["a call"]

@@ -9,7 +9,7 @@ from msgspec import Raw
 from redis.asyncio import Redis
 
 from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, is_broken
 from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, blob
@@ -66,7 +66,7 @@ class RedisEnqueue:
         if not plans:
             return answers
         made = [created(plan) for plan in plans]
-        batches = scripts.batches(
+        batches = pipeline.batches(
             _paths(plans),
             (len(one[1]) for one in made),
         )
@@ -118,9 +118,9 @@ class RedisEnqueue:
                 await self.register(queues)
             except BrokerError as error:
                 return [error] * len(calls)
-            return await scripts.run_all(self._driver, calls)
+            return await pipeline.run_all(self._driver, calls)
         _, replies = await asyncio.gather(
-            self.register(queues), scripts.run_all(self._driver, calls)
+            self.register(queues), pipeline.run_all(self._driver, calls)
         )
         return replies
 
@@ -137,7 +137,7 @@ class RedisEnqueue:
         """
         doubtful = [n for n, reply in enumerate(replies) if is_broken(reply)]
         told = list(replies)
-        second = await scripts.run_all(self._driver, [calls[n] for n in doubtful])
+        second = await pipeline.run_all(self._driver, [calls[n] for n in doubtful])
         for n, reply in zip(doubtful, second, strict=True):
             told[n] = reply
             if not isinstance(reply, BrokerError):

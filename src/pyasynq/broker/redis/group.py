@@ -10,10 +10,11 @@ from itertools import repeat
 from typing import Final, cast
 
 from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import encode
@@ -59,7 +60,7 @@ class RedisGroup:
                 limit=MAX_TASKS,
                 **_criteria(rules),
             )
-            reply = await scripts.run(self._driver, call)
+            reply = await pipeline.run(self._driver, call)
             cursor, wait_ms, found = cast("tuple[bytes, int, list[bytes]]", reply)
             names += [read_id(name) for name in found]
             if wait_ms >= 0:
@@ -80,7 +81,7 @@ class RedisGroup:
             ends_in_s=HELD_S,
             **_criteria(rules),
         )
-        return staged if await scripts.run(self._driver, call) else None
+        return staged if await pipeline.run(self._driver, call) else None
 
     async def members(self, staged: StagedSet) -> list[Member] | None:
         """Return the tasks of *staged*, oldest first; None if it is not ours any more.
@@ -96,7 +97,7 @@ class RedisGroup:
                 limit=MAX_TASKS,
                 budget=MAX_BYTES,
             )
-            reply = await scripts.run(self._driver, call)
+            reply = await pipeline.run(self._driver, call)
             if reply is None:
                 return None
             more, *fields = cast("list[bytes]", reply)
@@ -109,12 +110,12 @@ class RedisGroup:
     async def hold(self, staged: StagedSet) -> bool:
         """Keep *staged* from being put back; False if it was."""
         call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
-        return await scripts.run(self._driver, call) == 1
+        return await pipeline.run(self._driver, call) == 1
 
     async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
         """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
         message = plan.message
-        reply = await scripts.run(self._driver, _combine(staged, plan))
+        reply = await pipeline.run(self._driver, _combine(staged, plan))
         if reply == CONFLICT:
             return TaskIDConflictError(message.queue, message.id)
         if reply == DUPLICATE:
@@ -124,13 +125,13 @@ class RedisGroup:
     async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
         """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
         call = scripts.postpone(**_set(staged), task_prefix=keys.task(staged.queue), wait_s=wait_s)
-        return await scripts.run(self._driver, call) == 1
+        return await pipeline.run(self._driver, call) == 1
 
     async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
         """Archive *members*, as their messages say; return how many were still in *staged*."""
         messages = [b"" if m.message is None else encode(m.message) for m in members]
         archived = 0
-        for places in scripts.batches(repeat(staged), map(len, messages)):
+        for places in pipeline.batches(repeat(staged), map(len, messages)):
             each: list[Each] = []
             for place in places:
                 each += (sent_id(members[place].id), blob(messages[place]))
@@ -140,7 +141,7 @@ class RedisGroup:
                 archived=keys.container(staged.queue, TaskState.ARCHIVED),
                 task_prefix=keys.task(staged.queue),
             )
-            archived += cast("int", await scripts.run(self._driver, call))
+            archived += cast("int", await pipeline.run(self._driver, call))
         return archived
 
     async def put_back(self, staged: StagedSet) -> int:
@@ -151,7 +152,7 @@ class RedisGroup:
             group_prefix=keys.group(staged.queue),
             limit=MAX_SET,
         )
-        return cast("int", await scripts.run(self._driver, call))
+        return cast("int", await pipeline.run(self._driver, call))
 
     async def reclaim(self, queue: str) -> int:
         """Put back the sets of *queue* that nobody holds any more; return how many tasks.
@@ -172,7 +173,7 @@ class RedisGroup:
                 limit=MAX_SET,
                 rest_s=STUCK_S,
             )
-            reply = cast("int | bytes", await scripts.run(self._driver, call))
+            reply = cast("int | bytes", await pipeline.run(self._driver, call))
             if isinstance(reply, bytes):
                 stuck.append(read_id(reply))
             elif reply >= 0:
@@ -201,7 +202,7 @@ class RedisGroup:
             pause_s=SEARCH_PAUSE_S,
             rest_s=SEARCH_REST_S,
         )
-        found, wait_s = cast("tuple[int, int]", await scripts.run(self._driver, call))
+        found, wait_s = cast("tuple[int, int]", await pipeline.run(self._driver, call))
         return found, wait_s
 
 

@@ -9,12 +9,13 @@ from typing import Any, Final, cast
 from redis.asyncio import RedisCluster
 
 from pyasynq.broker.inspecting import Place, Removed
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import answered, execute
 from pyasynq.broker.redis.look import RedisLook
 from pyasynq.broker.redis.order import RedisOrder
+from pyasynq.broker.redis.pipeline import MAX_BULK
 from pyasynq.broker.redis.records import read_id, sent_id
-from pyasynq.broker.redis.scripts import MAX_BULK, Each
+from pyasynq.broker.redis.scripts import Each
 from pyasynq.errors import BrokerError
 from pyasynq.states import Order, TaskState
 
@@ -84,7 +85,7 @@ class RedisInspect(RedisLook, RedisOrder):
             force=int(force),
             now_s=int(time.time()),
         )
-        return _CLOSED[cast("int", await scripts.run(self._driver, call))]
+        return _CLOSED[cast("int", await pipeline.run(self._driver, call))]
 
     async def _empty(self, queue: str) -> None:
         """Delete the tasks that are in *queue* now."""
@@ -143,7 +144,7 @@ class RedisInspect(RedisLook, RedisOrder):
             aggregation_sets=keys.aggregation_sets(queue),
             group_prefix=keys.group(queue),
         )
-        await scripts.run(self._driver, call)
+        await pipeline.run(self._driver, call)
 
     async def _delete_orphans(self, queue: str, each: Sequence[Each]) -> None:
         call = scripts.orphans(
@@ -153,7 +154,7 @@ class RedisInspect(RedisLook, RedisOrder):
             aggregation_sets=keys.aggregation_sets(queue),
             prefix=keys.prefix(queue),
         )
-        await scripts.run(self._driver, call)
+        await pipeline.run(self._driver, call)
 
     async def _scan(self, queue: str) -> AsyncIterator[list[str]]:
         """Yield the keys of *queue*, as many at once as one step over all keys finds."""
@@ -187,7 +188,7 @@ class RedisInspect(RedisLook, RedisOrder):
             processed=keys.processed(queue),
             failed=keys.failed(queue),
         )
-        return _CLOSED[cast("int", await scripts.run(self._driver, call))]
+        return _CLOSED[cast("int", await pipeline.run(self._driver, call))]
 
     async def _deregister(self, queue: str) -> None:
         await execute(self._driver, "SREM", keys.QUEUES, queue)

@@ -10,10 +10,10 @@ from redis.crc import key_slot
 
 from pyasynq import message as wire
 from pyasynq.broker.inspecting import Found, Place, Spot
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
 from pyasynq.broker.redis.records import read_id, read_message, sent_id, written
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES
 from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.info import (
     ClusterNode,
@@ -116,7 +116,7 @@ class RedisLook:
                 cursor=cursor,
                 limit=STEP,
             )
-            cursor, *found = cast("list[bytes]", await scripts.run(self._driver, call))
+            cursor, *found = cast("list[bytes]", await pipeline.run(self._driver, call))
             names = map(read_id, found[::2])
             sizes.update(zip(names, cast("list[int]", found[1::2]), strict=True))
             if cursor == b"0":
@@ -246,7 +246,7 @@ class RedisLook:
             id=task_id,
             prefix=keys.prefix(queue),
         )
-        return cast("Fields | None", await scripts.run(self._driver, call))
+        return cast("Fields | None", await pipeline.run(self._driver, call))
 
     async def _counts(
         self, queue: str, now: datetime
@@ -264,7 +264,7 @@ class RedisLook:
             failed_day=keys.failed(queue, day),
             task_prefix=keys.task(queue),
         )
-        reply = await scripts.run(self._driver, call)
+        reply = await pipeline.run(self._driver, call)
         return cast("tuple[list[int], int, int, int, list[Number], Number, bytes]", reply)
 
     async def _staged(self, queue: str) -> AsyncIterator[tuple[str, int]]:
@@ -274,7 +274,7 @@ class RedisLook:
             call = scripts.staged(
                 aggregation_sets=keys.aggregation_sets(queue), start=start, limit=STEP
             )
-            found = cast("list[bytes]", await scripts.run(self._driver, call))
+            found = cast("list[bytes]", await pipeline.run(self._driver, call))
             sizes = cast("list[int]", found[1::2])
             for key, size in zip(found[::2], sizes, strict=True):
                 yield read_id(key), size
@@ -312,7 +312,7 @@ class RedisLook:
             limit=limit,
             most_bytes=MAX_BYTES,
         )
-        return cast("list[Fields]", await scripts.run(self._driver, call))
+        return cast("list[Fields]", await pipeline.run(self._driver, call))
 
     async def _memory_usage(self, queue: str, groups: Sequence[GroupInfo], grouped: int) -> int:
         containers = {keys.container(queue, state): state in keys.LISTS for state in _SAMPLED}
@@ -333,7 +333,7 @@ class RedisLook:
             )
             for key, listed in containers.items()
         ]
-        replies = await scripts.run_all(self._driver, calls)
+        replies = await pipeline.run_all(self._driver, calls)
         for reply in replies:
             if isinstance(reply, BrokerError):
                 raise reply
@@ -354,14 +354,14 @@ class RedisLook:
         while ids:
             each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
             call = scripts.workers(each, workers=key, budget=MAX_BYTES)
-            records = cast("list[bytes | None]", await scripts.run(self._driver, call))
+            records = cast("list[bytes | None]", await pipeline.run(self._driver, call))
             workers = [_read(wire.WorkerInfo, record) for record in records]
             found += [worker for worker in workers if worker is not None]
             ids = ids[len(records) :]
         return found
 
     async def _living(self, index: str) -> list[str]:
-        names = await scripts.run(self._driver, scripts.living(index=index))
+        names = await pipeline.run(self._driver, scripts.living(index=index))
         return [read_id(name) for name in cast("list[bytes]", names)]
 
 

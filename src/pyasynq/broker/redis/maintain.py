@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from pyasynq.broker.protocols import Forwarded, Lease, Taken
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_TASKS, Script
+from pyasynq.broker.redis.scripts import Script
 from pyasynq.clock import Clock
 from pyasynq.states import TaskState
 
@@ -43,7 +44,7 @@ class RedisMaintain:
             )
             for source in sources
         ]
-        replies = await scripts.run_all(self._driver, calls)
+        replies = await pipeline.run_all(self._driver, calls)
         moved, waits = 0, list[int]()
         for reply in replies:
             if isinstance(reply, Exception):
@@ -60,7 +61,7 @@ class RedisMaintain:
         call = scripts.expired(
             **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, budget=MAX_BYTES
         )
-        reply = cast("Sequence[bytes]", await scripts.run(self._driver, call))
+        reply = cast("Sequence[bytes]", await pipeline.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
         taken = Taken(queue=queue)
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
@@ -86,13 +87,13 @@ class RedisMaintain:
             task_prefix=keys.task(queue),
             limit=limit,
         )
-        return cast("int", await scripts.run(self._driver, call))
+        return cast("int", await pipeline.run(self._driver, call))
 
     async def trim_archived(self, queue: str) -> int:
         """Delete a batch of archived tasks beyond age and number; return how many."""
         archived = keys.container(queue, TaskState.ARCHIVED)
         call = scripts.trim(archived=archived, task_prefix=keys.task(queue))
-        return cast("int", await scripts.run(self._driver, call))
+        return cast("int", await pipeline.run(self._driver, call))
 
     async def _scan(self, script: Script, queue: str, **values: Word) -> int:
         """Run *script* over all of ``active``, from its right end."""
@@ -105,7 +106,7 @@ class RedisMaintain:
                 limit=SCAN,
                 ended_s=GO_MARGIN_S + 1,
             )
-            seen, count = cast("list[int]", await scripts.run(self._driver, call))
+            seen, count = cast("list[int]", await pipeline.run(self._driver, call))
             changed += count
             if seen < SCAN:
                 return changed

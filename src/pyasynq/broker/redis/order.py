@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from pyasynq.broker.inspecting import Found, Place, Updated
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.records import sent_id
 from pyasynq.broker.redis.scripts import Call, Each
@@ -40,7 +40,7 @@ class RedisOrder:
         else:
             nearer = await self._nearer_end(place, ids)
             call = (_archive if order is Order.ARCHIVE else _delete)(place, each, nearer)
-        return [answer == 1 for answer in cast("list[int]", await scripts.run(self._driver, call))]
+        return [answer == 1 for answer in cast("list[int]", await pipeline.run(self._driver, call))]
 
     async def update(self, found: Found, revised: TaskMessage) -> Updated:
         """Give the task the message *revised*, unless it has changed; its lock goes with it."""
@@ -53,12 +53,12 @@ class RedisOrder:
             lock=found.message.unique_key,
             new_lock=revised.unique_key,
         )
-        return _ANSWERS[cast("int", await scripts.run(self._driver, call))]
+        return _ANSWERS[cast("int", await pipeline.run(self._driver, call))]
 
     async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
         """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
         call = scripts.reschedule(source=keys.place(place), id=task_id, at_s=at_s)
-        return await scripts.run(self._driver, call) == 1
+        return await pipeline.run(self._driver, call) == 1
 
     async def _nearer_end(self, place: Place, ids: Sequence[str]) -> int:
         """Return from which end of a list to look for a single task: 1 is left, -1 right.

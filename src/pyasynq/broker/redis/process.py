@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Final, NamedTuple, cast
 
 from pyasynq.broker.protocols import Lease, Taken
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
+from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
-from pyasynq.broker.redis.scripts import MAX_BYTES, MAX_SHARES, MAX_TASKS, Call, Each, blob
+from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
 from pyasynq.message import encode, unix_s
@@ -57,7 +58,7 @@ class RedisProcess:
             _dequeue(queue, n, holder, lease_s, budget)
             for (queue, n), holder in zip(asked, owners, strict=True)
         ]
-        replies = await scripts.run_all(self._driver, calls)
+        replies = await pipeline.run_all(self._driver, calls)
         taken_at_s = self._clock.now().timestamp()
         return [
             Taken(queue=queue, owner=holder, error=reply)
@@ -81,7 +82,7 @@ class RedisProcess:
                 start=start,
                 limit=SCAN,
             )
-            seen, count = cast("list[int]", await scripts.run(self._driver, call))
+            seen, count = cast("list[int]", await pipeline.run(self._driver, call))
             given += count
             if seen < SCAN:
                 return given
@@ -100,20 +101,20 @@ class RedisProcess:
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
-        batches = scripts.batches(
+        batches = pipeline.batches(
             ((type(verdict), lease.queue) for lease, verdict in settled),
             (_size(verdict) for _, verdict in settled),
         )
         now = self._clock.now()
         calls = [_settle([settled[place] for place in places], now) for places in batches]
-        return _answers(len(settled), batches, await scripts.run_all(self._driver, calls))
+        return _answers(len(settled), batches, await pipeline.run_all(self._driver, calls))
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         """Extend *leases*, in place too; each is answered as `settle` answers."""
-        batches = scripts.batches(lease.queue for lease in leases)
+        batches = pipeline.batches(lease.queue for lease in leases)
         expires_at = self._clock.monotonic() + lease_s
         calls = [_extend([leases[place] for place in places], lease_s) for places in batches]
-        answers = _answers(len(leases), batches, await scripts.run_all(self._driver, calls))
+        answers = _answers(len(leases), batches, await pipeline.run_all(self._driver, calls))
         for lease, answer in zip(leases, answers, strict=True):
             if answer is True:
                 lease.expires_at = expires_at
@@ -128,7 +129,7 @@ class RedisProcess:
             lease=keys.lease(queue),
             task_prefix=keys.task(queue),
         )
-        return await scripts.run(self._driver, call) == [1]
+        return await pipeline.run(self._driver, call) == [1]
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
@@ -139,7 +140,7 @@ class RedisProcess:
             lease=keys.lease(queue),
             task_prefix=keys.task(queue),
         )
-        return await scripts.run(self._driver, call) == [1]
+        return await pipeline.run(self._driver, call) == [1]
 
 
 def _dequeue(queue: str, count: int, owner: str, lease_s: float, budget: int) -> Call:

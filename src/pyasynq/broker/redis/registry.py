@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.message import ServerInfo, WorkerInfo
@@ -53,12 +53,12 @@ class RedisRegistry:
         for worker in workers:
             each += (worker.task_id, blob(worker.SerializeToString()))
         record = server.SerializeToString()
-        await scripts.run(
+        await pipeline.run(
             self._driver,
             scripts.beat(each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record),
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
-            await scripts.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
+            await pipeline.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
 
     async def clear_server(self, server: ServerInfo) -> None:
         """Stop showing *server*."""

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.protocols import Refusal
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.enqueue import Register, created, refusal
 from pyasynq.broker.redis.scripts import Call, Each
@@ -39,7 +39,7 @@ class RedisRelay:
             (row, *islice(task, OF_EVERY_PLAN), *_place(plan))
             for (row, plan), task in zip(rows, tasks, strict=True)
         ]
-        batches = scripts.batches(
+        batches = pipeline.batches(
             (plan.message.queue for _, plan in rows), (len(task[1]) for task in tasks)
         )
         answers: list[bool | Refusal | BrokerError] = [False] * len(rows)
@@ -51,7 +51,7 @@ class RedisRelay:
             _relayed(rows[places[0]][1].message.queue, [made[place] for place in places], kept_s)
             for places in batches
         ]
-        replies = await scripts.run_all(self._driver, calls)
+        replies = await pipeline.run_all(self._driver, calls)
         for places, reply in zip(batches, replies, strict=True):
             told = [reply] * len(places) if isinstance(reply, BrokerError) else reply
             for place, one in zip(places, cast("list[int | BrokerError]", told), strict=True):
@@ -60,7 +60,7 @@ class RedisRelay:
 
     async def shorten(self, rows: Sequence[tuple[str, str]], *, kept_s: int) -> None:
         """Let the receipts of *rows*, queue and id, end *kept_s* seconds from now."""
-        batches = scripts.batches(queue for queue, _ in rows)
+        batches = pipeline.batches(queue for queue, _ in rows)
         calls = [
             scripts.shorten(
                 [rows[place][1] for place in places],
@@ -69,7 +69,7 @@ class RedisRelay:
             )
             for places in batches
         ]
-        for reply in await scripts.run_all(self._driver, calls):
+        for reply in await pipeline.run_all(self._driver, calls):
             if isinstance(reply, BrokerError):
                 raise reply
 

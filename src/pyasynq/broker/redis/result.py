@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, cast
 
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, blocked_s, execute
 from pyasynq.broker.redis.look import read_task
 from pyasynq.errors import BrokerError
@@ -37,7 +37,7 @@ class RedisResult:
             id=task_id,
             life_s=AWAITED_S,
         )
-        reply = cast("list[bytes | None] | None", await scripts.run(self._driver, call))
+        reply = cast("list[bytes | None] | None", await pipeline.run(self._driver, call))
         if reply is None:
             return None
         data, state, result = reply

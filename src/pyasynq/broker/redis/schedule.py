@@ -7,10 +7,11 @@ from typing import Final, TypeVar, cast
 from google.protobuf.message import DecodeError
 
 from pyasynq.broker.protocols import EARLY_S, Begun, Position, Tick, Ticked
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.enqueue import ACCEPTED, Register, created, refusal
-from pyasynq.broker.redis.scripts import MAX_BULK, MAX_BYTES, MAX_TASKS, Call, blob
+from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
+from pyasynq.broker.redis.scripts import Call, blob
 from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, encode
@@ -112,7 +113,7 @@ class RedisSchedule:
         """
         key = keys.scheduler(scheduler_id)
         records = [entry.SerializeToString() for entry in entries]
-        parts = scripts.batches(repeat(key), map(len, records), most=MAX_BULK)
+        parts = pipeline.batches(repeat(key), map(len, records), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
             call = scripts.entries(
                 [blob(records[place]) for place in part],
@@ -122,9 +123,9 @@ class RedisSchedule:
                 first=int(number == 1),
                 final=int(number >= len(parts)),
             )
-            await scripts.run(self._driver, call)
+            await pipeline.run(self._driver, call)
         present = scripts.present(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
-        await scripts.run(self._driver, present)
+        await pipeline.run(self._driver, present)
 
     async def clear_entries(self, scheduler_id: str) -> None:
         """Stop showing a scheduler."""
@@ -144,7 +145,7 @@ class RedisSchedule:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
         living = scripts.living(index=keys.SCHEDULERS)
-        found = cast("list[bytes]", await scripts.run(self._driver, living))
+        found = cast("list[bytes]", await pipeline.run(self._driver, living))
         records = [record for key in found for record in await self._shown(key)]
         return _decoded(SchedulerEntry, records)
 
@@ -168,7 +169,7 @@ class RedisSchedule:
         records: list[bytes] = []
         while True:
             call = scripts.shown(entries=key, start=len(records), limit=MAX_TASKS, budget=MAX_BYTES)
-            step = cast("list[bytes]", await scripts.run(self._driver, call))
+            step = cast("list[bytes]", await pipeline.run(self._driver, call))
             if not step:
                 return records
             records += step
@@ -176,7 +177,7 @@ class RedisSchedule:
     async def _run_all(self, calls: Sequence[Call]) -> list[object]:
         answers: list[object] = []
         for at in range(0, len(calls), MAX_TASKS):
-            answers += await scripts.run_all(self._driver, calls[at : at + MAX_TASKS])
+            answers += await pipeline.run_all(self._driver, calls[at : at + MAX_TASKS])
         return answers
 
 

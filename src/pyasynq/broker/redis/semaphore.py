@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyasynq.broker.protocols import Token
-from pyasynq.broker.redis import keys, scripts
+from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import MAX_TASKS, Each
+from pyasynq.broker.redis.pipeline import MAX_TASKS
 
 
 class RedisSemaphore:
@@ -35,7 +35,7 @@ class RedisSemaphore:
             mark=token.mark,
             deadline_s=token.deadline_s,
         )
-        ends_s = cast("int", await scripts.run(self._driver, call))
+        ends_s = cast("int", await pipeline.run(self._driver, call))
         if ends_s:
             token.ends_s = ends_s
         return bool(ends_s)
@@ -45,11 +45,11 @@ class RedisSemaphore:
         lost: list[Token] = []
         for start in range(0, len(tokens), MAX_TASKS):
             batch = tokens[start : start + MAX_TASKS]
-            each: list[Each] = []
+            each: list[scripts.Each] = []
             for token in batch:
                 each += (token.holder, token.mark, token.deadline_s)
             call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
-            answers = cast("list[int]", await scripts.run(self._driver, call))
+            answers = cast("list[int]", await pipeline.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
                 if ends_s:
                     token.ends_s = ends_s
@@ -62,4 +62,4 @@ class RedisSemaphore:
         call = scripts.release(
             semaphore=keys.semaphore(token.scope), holder=token.holder, mark=token.mark
         )
-        return bool(await scripts.run(self._driver, call))
+        return bool(await pipeline.run(self._driver, call))
