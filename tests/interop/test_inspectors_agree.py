@@ -55,11 +55,15 @@ def timeless(tasks: Sequence[TaskInfo]) -> list[TaskInfo]:
 
 
 async def layout(inspector: Inspector, queue: str) -> dict[str, list[str]]:
-    """Return the ids in each state of *queue*."""
-    return {
+    """Return the ids in each state of *queue*, pending ones in their order.
+
+    The others stand by their times: whether two have the same depends on when a second ends.
+    """
+    ids = {
         state: [task.id for task in await inspector.list_tasks(queue, state, group=group_of(state))]
         for state in TaskState
     }
+    return {state: ids[state] if state == "pending" else sorted(ids[state]) for state in ids}
 
 
 # -- what they say ---------------------------------------------------------------------------------
