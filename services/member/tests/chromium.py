@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
 @asynccontextmanager
 async def chromium() -> AsyncGenerator[Browser]:
     """Run the distribution's browser, with a profile of its own."""
-    path = shutil.which("chromium")
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert path, "Chromium is missing: apt-get install chromium"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
