@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.member.tests.faults.crowd import Crowd, crowd_of, people
+from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, crowd_of, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
@@ -16,7 +16,9 @@ SIGN_UPS = crowd_of(300)
 PROGRAMS = 3
 
 
-@pytest.mark.parametrize("db_source", ["postgresql", "sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "db_source", ["postgresql", "sqlite"] if IS_CAMPAIGN else ["postgresql"], indirect=True
+)
 async def test_three_programs_send_each_member_one_mail(world: World) -> None:
     names = people(SIGN_UPS)
     free = {**world.variables, "GRPC_SERVER_ADDRESS": "127.0.0.1:0"}
