@@ -4,12 +4,14 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
 
-from pyasynq.signals import heard
+from pyasynq.signals import heard, send
 from tests.waiting import wait_until
 
 Meaning: TypeAlias = signal.Handlers | Callable[..., object]
@@ -164,3 +166,22 @@ def _end_by_a_heard_signal() -> None:
 
 def _end_by_the_mask() -> None:
     os._exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+
+async def test_a_signal_to_a_process_that_has_just_ended_leaves_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, wait_for_child = threading.Event(), os.waitpid
+
+    def late(pid: int, options: int) -> tuple[int, int]:
+        if not options:  # asyncio's own, in a thread
+            told.wait(20)
+        return wait_for_child(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", late)
+    process = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
+    state = Path(f"/proc/{process.pid}/stat")
+    await wait_until(lambda: state.read_text().rpartition(") ")[2].startswith("Z"))
+    send(process, signal.SIGTERM)
+    told.set()
+    assert await process.wait() == 7

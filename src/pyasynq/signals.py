@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,17 @@ STOPPING: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
 COURTEOUS: Final = "SIGHUP"
 """A signal that is left to whoever has given it a meaning: ``nohup`` ignores it, and many programs
 read their settings again."""
+
+
+def send(process: asyncio.subprocess.Process, number: int) -> None:
+    """Send a signal to a process of ours, which may have ended.
+
+    Its own `send_signal` looks first whether it has, and then the exit code is lost for asyncio,
+    which reports 255 (mended in Python 3.14: CPython issue 127049).
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 class _Ear:

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from pyasynq.signals import send
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20
 
@@ -26,7 +28,7 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        self._process.send_signal(number)
+        send(self._process, number)
 
     async def says(self, text: str, times: int = 1) -> str:
         """Return the line in which *text* comes for the *times*-th time."""
@@ -44,8 +46,7 @@ class WorkerProcess:
 
     async def close(self) -> None:
         """Kill it, if it still runs."""
-        if self._process.returncode is None:
-            self._process.kill()
+        send(self._process, signal.SIGKILL)
         await self.ends()
 
     async def _read(self) -> bool:

@@ -22,7 +22,7 @@ from typing import Final
 from pyasynq.cli import health, http, metrics
 from pyasynq.cli.exits import Exit
 from pyasynq.loggers import get_logger
-from pyasynq.signals import STOPPING, heard
+from pyasynq.signals import STOPPING, heard, send
 
 log = get_logger("pyasynq.supervisor")
 
@@ -281,8 +281,8 @@ class _Child:
         return code
 
     def send(self, number: int) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
+        if self._process is not None:
+            send(self._process, number)
 
     def end(self, *, hurry: bool = False) -> None:
         """Have the process end; it is killed if it does not, sooner if in a *hurry*."""
@@ -303,7 +303,7 @@ class _Child:
     def _kill(self, process: Process) -> None:
         if process.returncode is None:
             log.warning("worker %s does not end: it is killed", self.server_id)
-            process.kill()
+            send(process, signal.SIGKILL)
 
 
 def longer(wait_s: float) -> float:

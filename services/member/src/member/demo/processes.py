@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -43,13 +44,23 @@ async def program(
 
 
 async def _end(process: Process) -> None:
-    with suppress(ProcessLookupError, TimeoutError):
+    with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):
-            process.terminate()
+            _send(process, signal.SIGTERM)
             await process.wait()
+    _send(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _send(process: Process, number: int) -> None:
+    """Send a signal to a process that may have ended.
+
+    Its own `send_signal` looks first whether it has, and then asyncio finds no exit code and says
+    so on the terminal (CPython issue 127049).
+    """
     if process.returncode is None:
-        process.kill()
-        await process.wait()
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 @asynccontextmanager
