@@ -8,6 +8,9 @@ from typing import TypeAlias
 
 import structlog
 
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: Python's own choice is that of whoever built it, and Debian's has older ones."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
@@ -86,6 +89,7 @@ def load(files: CertificateFiles) -> Loaded:
     chain, key = _read(files.chain, of_key=False), _read(files.key, of_key=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=files.chain)
     except ssl.SSLError:
