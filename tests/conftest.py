@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("pyasynq")
 
 
 def pytest_collection_finish() -> None:
-    """Keep the eight thousand collected tests out of every later garbage collection."""
+    """Keep the collected tests, which stay, out of every garbage collection from now on."""
     gc.freeze()
 
 
