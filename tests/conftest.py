@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from itertools import chain, groupby, islice
 
 import hypothesis
 import pytest
@@ -30,6 +31,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)
 hypothesis.settings.load_profile("pyasynq")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker begin with tests that may take long: at the end one would be waited for.
+
+    They have a timeout of their own. Workers share the tests in equal parts, in their order.
+    """
+    count: int = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    lasting = [item for item in items if item.get_closest_marker("timeout")]
+    others = iter([item for item in items if not item.get_closest_marker("timeout")])
+    files = [list(of_file) for _, of_file in groupby(lasting, key=lambda item: item.path)]
+    shares: list[pytest.Item] = []
+    for number in range(count):
+        shares += chain(*files[number::count])
+        end = len(items) * (number + 1) // count
+        shares += islice(others, max(end - len(shares), 0))
+    items[:] = shares
 
 
 def pytest_collection_finish() -> None:

@@ -69,9 +69,15 @@ def the_lock_of_a_grouped_task_is_stored(case: Case, difference: Difference) -> 
 
 
 def locks_are_rounded_up(case: Case, difference: Difference) -> bool:
+    """Tell whether Go cut the life of a lock to whole seconds, and Python rounded it up.
+
+    For a task that waits for an instant it counts from now to then, a fraction of a second for each
+    side; the one cuts off its own, and the other adds what its own lacks.
+    """
     is_lock = parsed(difference.key)[1].startswith("unique:")
     more_s = math.ceil(added_s(case, "unique") + added_s(case, "process_in"))
-    return is_lock and difference.part == EXPIRY and rounded_up(case, difference, more_s)
+    waits = any(merged(task).process_at for _, task in enqueued(case))
+    return is_lock and difference.part == EXPIRY and rounded_up(case, difference, more_s + waits)
 
 
 def a_delayed_task_keeps_its_group(case: Case, difference: Difference) -> bool:

@@ -10,11 +10,12 @@ import pytest
 import redis
 
 from tests.differential import operations as ops
-from tests.differential.comparison import Case
+from tests.differential.comparison import Case, Difference
+from tests.differential.core_rules import locks_are_rounded_up
 from tests.differential.operations import Choices, Operation, Outcome
 from tests.differential.pair import Pair, UnlikeError
 from tests.differential.sides import Answer, Side
-from tests.differential.snapshot import Instant, Snapshot
+from tests.differential.snapshot import EXPIRY, Instant, Snapshot
 
 HOUR_S = 3600
 LOCK = "asynq:{a}:unique:t:9dd4e461268c8034f5c8564e155c67a6"
@@ -231,11 +232,11 @@ async def test_another_answer_is_seen(pair: Pair, answer: Answer) -> None:
         await pair.step(an_enqueue())
 
 
-@pytest.mark.parametrize(("python_at", "alike"), [(100.99, True), (101.1, True), (101.2, False)])
-def test_what_go_cuts_off_an_instant_is_no_difference(python_at: float, *, alike: bool) -> None:
+def a_case(operation: Operation) -> Case:
+    """Return an operation that took a tenth of a second."""
     none = Snapshot({})
-    case = Case(
-        operation=TWO[0],
+    return Case(
+        operation=operation,
         before=none,
         go=none,
         python=none,
@@ -244,4 +245,26 @@ def test_what_go_cuts_off_an_instant_is_no_difference(python_at: float, *, alike
         started_s=10.0,
         window_s=0.1,
     )
+
+
+@pytest.mark.parametrize(("python_at", "alike"), [(100.99, True), (101.1, True), (101.2, False)])
+def test_what_go_cuts_off_an_instant_is_no_difference(python_at: float, *, alike: bool) -> None:
+    case = a_case(TWO[0])
     assert case.alike(Instant(100, whole=True), Instant(python_at, whole=False)) is alike
+
+
+@pytest.mark.parametrize(
+    ("operation", "python_at", "accepted"),
+    [
+        (an_enqueue(unique=HOUR_S), 100.9, True),
+        (an_enqueue(unique=HOUR_S), 102.0, False),
+        (an_enqueue(unique=HOUR_S, process_at=50), 102.0, True),
+        (an_enqueue(unique=HOUR_S, process_at=50), 102.2, False),
+    ],
+)
+def test_the_lock_of_a_task_that_waits_for_an_instant_is_cut_and_rounded_up(
+    operation: Operation, python_at: float, *, accepted: bool
+) -> None:
+    go, python = Instant(100.001, whole=False), Instant(python_at, whole=False)
+    lock = Difference((LOCK, EXPIRY), go, python)
+    assert locks_are_rounded_up(a_case(operation), lock) is accepted
