@@ -361,13 +361,13 @@ async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: 
 async def test_a_defect_is_told_to_the_callers_and_does_not_stop_the_next(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = client._broker.enqueueing
+    path = client._broker.creating
 
     async def break_down(_plans: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(path, "enqueue", break_down)
+        patch.setattr(path, "create", break_down)
         calls = [client.enqueue(Task("t")) for _ in range(2)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
-from pyasynq.broker import Broker, EnqueuePath, connect
+from pyasynq.broker import Broker, CreatePath, NewTask, connect
 from pyasynq.calls import must_await
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe, size_of
@@ -87,7 +87,7 @@ class Client:
         self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._clock = clock or Clock()
         self._broker: Broker = connect(broker, self._clock)
-        self._gathered = _Gathered(self._broker.enqueueing)
+        self._gathered = _Gathered(self._broker.creating)
         self._home: Home | None = None
         self._closed = False
 
@@ -263,8 +263,8 @@ class Client:
     async def _write(
         self, chunk: "Sequence[_Composed | OptionError]"
     ) -> list[TaskInfo | PyasynqError]:
-        plans = [composed.plan for composed in chunk if isinstance(composed, _Composed)]
-        answers = iter(await self._broker.enqueueing.enqueue(plans) if plans else ())
+        new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, _Composed)]
+        answers = iter(cast("list[PyasynqError | None]", await self._broker.creating.create(new)))
         return [
             composed if isinstance(composed, OptionError) else next(answers) or composed.info()
             for composed in chunk
@@ -294,7 +294,7 @@ class _Gathered:
     other waiting.
     """
 
-    def __init__(self, path: EnqueuePath) -> None:
+    def __init__(self, path: CreatePath) -> None:
         self._path = path
         self._waiting: dict[str, list[tuple[Plan, asyncio.Future[Answer]]]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
@@ -335,7 +335,7 @@ class _Gathered:
 
     async def _answers(self, plans: Sequence[Plan]) -> Sequence[Answer]:
         try:
-            return await self._path.enqueue(plans)
+            return cast("list[Answer]", await self._path.create([NewTask(plan) for plan in plans]))
         except Exception as error:  # noqa: BLE001 - a defect is told to the callers, who wait
             return [error] * len(plans)
 

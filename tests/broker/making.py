@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from pyasynq.broker import Broker, GroupRules, Lease, Member, StagedSet, Taken
+from pyasynq.broker import (
+    Broker,
+    Created,
+    GroupRules,
+    Lease,
+    Member,
+    NewTask,
+    Receipt,
+    Replaces,
+    StagedSet,
+    Taken,
+)
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.message import TaskMessage, revised
@@ -65,9 +76,28 @@ def many_large(count: int, *, queue: str = "q") -> list[Plan]:
     return [a_pending(str(n), queue=queue, payload=payload) for n in range(count)]
 
 
+async def create(broker: Broker, plans: Iterable[Plan]) -> list[Created]:
+    """Return the answers to *plans*."""
+    return await broker.creating.create([NewTask(plan) for plan in plans])
+
+
+async def relay(
+    broker: Broker, rows: Iterable[tuple[str, Plan]], *, kept_s: int = 100
+) -> list[Created]:
+    """Return the answers to plans, each with the id of its row in an outbox."""
+    new = [NewTask(plan, Receipt(row=row, kept_s=kept_s)) for row, plan in rows]
+    return await broker.creating.create(new)
+
+
+async def combine(broker: Broker, staged: StagedSet, plan: Plan) -> Created:
+    """Return the answer to *plan*, whose task is to take the place of *staged*."""
+    (answer,) = await broker.creating.create([NewTask(plan, Replaces(staged=staged))])
+    return answer
+
+
 async def enqueue(broker: Broker, *plans: Plan) -> None:
     """Enqueue *plans*, all of which are to be accepted."""
-    assert set(await broker.enqueueing.enqueue(plans)) == {None}
+    assert set(await create(broker, plans)) == {None}
 
 
 async def ask(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, NewTask, Receipt, Replaces, Tick, Ticked, Withheld
 from pyasynq.compose import Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.settle import DONE
@@ -13,6 +13,8 @@ from tests.broker.making import (
     a_lease,
     a_pending,
     a_scheduled,
+    a_staged_set,
+    create,
     enqueue,
     ids,
     many_pending,
@@ -29,13 +31,13 @@ every_unique = pytest.mark.parametrize("plan", UNIQUE, ids=["pending", "schedule
 
 @every_plan
 async def test_a_task_is_accepted(plan: Plan, broker: Broker) -> None:
-    assert await broker.enqueueing.enqueue([plan]) == [None]
+    assert await create(broker, [plan]) == [None]
 
 
 @every_plan
 async def test_an_id_that_is_taken_is_refused(plan: Plan, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
-    (refusal,) = await broker.enqueueing.enqueue([plan])
+    (refusal,) = await create(broker, [plan])
     assert isinstance(refusal, TaskIDConflictError)
     assert (refusal.queue, refusal.task_id) == ("q", "1")
 
@@ -43,7 +45,7 @@ async def test_an_id_that_is_taken_is_refused(plan: Plan, broker: Broker) -> Non
 @every_unique
 async def test_a_held_lock_refuses_a_second_task(plan: Plan, broker: Broker) -> None:
     await enqueue(broker, a_pending("other", lock=LOCK))
-    (refusal,) = await broker.enqueueing.enqueue([plan])
+    (refusal,) = await create(broker, [plan])
     assert isinstance(refusal, DuplicateTaskError)
     assert (refusal.queue, refusal.type) == ("q", "t")
 
@@ -51,7 +53,7 @@ async def test_a_held_lock_refuses_a_second_task(plan: Plan, broker: Broker) -> 
 @every_unique
 async def test_a_conflict_leaves_no_lock_behind(plan: Plan, broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
-    await broker.enqueueing.enqueue([plan])
+    await create(broker, [plan])
     await enqueue(broker, a_pending("2", lock=LOCK))
 
 
@@ -70,7 +72,8 @@ async def test_a_batch_that_mixes_kinds_and_queues_is_answered_task_by_task(
     broker: Broker,
 ) -> None:
     await enqueue(broker, a_pending("taken"), a_pending("holder", queue="r", lock=LOCK))
-    answers = await broker.enqueueing.enqueue(
+    answers = await create(
+        broker,
         [
             a_pending("1"),
             a_grouped("taken"),
@@ -78,7 +81,7 @@ async def test_a_batch_that_mixes_kinds_and_queues_is_answered_task_by_task(
             a_pending("3", queue="r", lock=LOCK),
             a_grouped("4", queue="r"),
             a_pending("5", lock=LOCK),
-        ]
+        ],
     )
     assert [type(answer) for answer in answers] == [
         type(None),
@@ -91,7 +94,7 @@ async def test_a_batch_that_mixes_kinds_and_queues_is_answered_task_by_task(
 
 
 async def test_the_same_id_twice_in_a_batch_is_accepted_once(broker: Broker) -> None:
-    first, second = await broker.enqueueing.enqueue([a_pending("1"), a_pending("1")])
+    first, second = await create(broker, [a_pending("1"), a_pending("1")])
     assert first is None
     assert isinstance(second, TaskIDConflictError)
 
@@ -118,14 +121,14 @@ async def test_a_task_whose_time_has_come_waits_for_the_forwarder(broker: Broker
 
 
 async def test_an_empty_batch_is_answered_with_nothing(broker: Broker) -> None:
-    assert await broker.enqueueing.enqueue([]) == []
+    assert await create(broker, []) == []
 
 
 async def test_of_a_batch_the_first_with_an_id_is_accepted_whatever_its_kind(
     broker: Broker,
 ) -> None:
     plans = [a_pending("1"), a_scheduled("2"), a_pending("2"), a_grouped("1")]
-    answers = await broker.enqueueing.enqueue(plans)
+    answers = await create(broker, plans)
     assert answers[:2] == [None, None]
     assert [type(answer) for answer in answers[2:]] == [TaskIDConflictError, TaskIDConflictError]
 
@@ -134,5 +137,27 @@ async def test_of_a_batch_the_first_with_a_lock_is_accepted_whatever_its_kind(
     broker: Broker,
 ) -> None:
     plans = [a_pending("1"), a_grouped("2", lock=LOCK), a_pending("3", lock=LOCK)]
-    answers = await broker.enqueueing.enqueue(plans)
+    answers = await create(broker, plans)
     assert [type(answer) for answer in answers] == [type(None), type(None), DuplicateTaskError]
+
+
+async def test_of_a_batch_tasks_with_guards_and_without_are_created_in_their_order(
+    broker: Broker,
+) -> None:
+    staged = await a_staged_set(broker, a_grouped("part"))
+    tick = Tick(entry_id="e", known_s=PAST_S, at_s=PAST_S, keep_s=100)
+    tasks = [
+        NewTask(a_pending("1")),
+        NewTask(a_pending("2", lock=LOCK), tick),
+        NewTask(a_pending("3", lock=LOCK)),
+        NewTask(a_scheduled("4"), Receipt(row="row", kept_s=100)),
+        NewTask(a_pending("5"), Receipt(row="row", kept_s=100)),
+        NewTask(a_pending("6"), Replaces(staged=staged)),
+        NewTask(a_pending("7"), Replaces(staged=staged)),
+        NewTask(a_pending("8")),
+    ]
+    answers = await broker.creating.create(tasks)
+    assert answers[:2] == [None, Ticked(last_s=PAST_S, moved=True)]
+    assert isinstance(answers[2], DuplicateTaskError)
+    assert answers[3:] == [None, Withheld(), None, Withheld(), None]
+    assert {*ids(await take(broker, 9))} == {"1", "2", "6", "8"}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, GroupRules, Member, StagedSet
+from pyasynq.broker import Broker, GroupRules, Member, StagedSet, Withheld
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import revised
@@ -15,6 +15,8 @@ from tests.broker.making import (
     a_pending,
     a_scheduled,
     a_staged_set,
+    combine,
+    create,
     enqueue,
     ids,
     member_ids,
@@ -116,47 +118,47 @@ async def test_tasks_of_one_second_are_read_in_the_order_of_their_ids(broker: Br
 
 async def test_a_set_becomes_the_combined_task(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await broker.grouping.combine(staged, a_pending("c")) is True
+    assert await combine(broker, staged, a_pending("c")) is None
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_the_tasks_of_a_combined_set_are_gone(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
-    await broker.grouping.combine(staged, a_pending("c"))
+    await combine(broker, staged, a_pending("c"))
     assert await broker.grouping.members(staged) is None
     await enqueue(broker, a_pending("1"))
 
 
 async def test_a_set_is_combined_once(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.combine(staged, a_pending("c"))
-    assert await broker.grouping.combine(staged, a_pending("d")) is False
+    await combine(broker, staged, a_pending("c"))
+    assert await combine(broker, staged, a_pending("d")) == Withheld()
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_set_that_was_put_back_is_not_combined(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await broker.grouping.put_back(staged)
-    assert await broker.grouping.combine(staged, a_pending("c")) is False
+    assert await combine(broker, staged, a_pending("c")) == Withheld()
     assert await take(broker, 5) == []
 
 
 async def test_a_combined_task_may_be_delayed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.combine(staged, a_scheduled("c", at_s=1))
+    await combine(broker, staged, a_scheduled("c", at_s=1))
     await broker.maintenance.forward("q")
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_combined_task_may_join_a_group(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.combine(staged, a_grouped("c", group="other"))
+    await combine(broker, staged, a_grouped("c", group="other"))
     assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
 
 
 async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.combine(staged, a_scheduled("c", at_s=1, group_key="other"))
+    await combine(broker, staged, a_scheduled("c", at_s=1, group_key="other"))
     await broker.maintenance.forward("q")
     assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
 
@@ -164,21 +166,21 @@ async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: B
 async def test_combining_releases_the_locks_of_the_tasks(broker: Broker) -> None:
     locked = [a_grouped(str(n), lock=lock) for n, lock in enumerate(TWO_LOCKS)]
     staged = await a_staged_set(broker, *locked)
-    await broker.grouping.combine(staged, a_pending("c"))
+    await combine(broker, staged, a_pending("c"))
     await enqueue(broker, *(a_pending(lock.digest, lock=lock) for lock in TWO_LOCKS))
 
 
 async def test_a_combined_task_takes_its_lock(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.combine(staged, a_pending("c", lock=LOCK))
-    (answer,) = await broker.enqueueing.enqueue([a_pending("d", lock=LOCK)])
+    await combine(broker, staged, a_pending("c", lock=LOCK))
+    (answer,) = await create(broker, [a_pending("d", lock=LOCK)])
     assert isinstance(answer, DuplicateTaskError)
 
 
 async def test_a_combined_task_may_take_over_the_lock_of_one_of_its_parts(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
-    assert await broker.grouping.combine(staged, a_pending("c", lock=LOCK)) is True
-    (answer,) = await broker.enqueueing.enqueue([a_pending("d", lock=LOCK)])
+    assert await combine(broker, staged, a_pending("c", lock=LOCK)) is None
+    (answer,) = await create(broker, [a_pending("d", lock=LOCK)])
     assert isinstance(answer, DuplicateTaskError)
 
 
@@ -187,7 +189,7 @@ async def test_a_lock_that_is_held_refuses_the_combined_task_and_keeps_the_set(
 ) -> None:
     await enqueue(broker, a_pending("holder", lock=LOCK))
     staged = await a_staged_set(broker, a_grouped())
-    answer = await broker.grouping.combine(staged, a_pending("c", lock=LOCK))
+    answer = await combine(broker, staged, a_pending("c", lock=LOCK))
     assert isinstance(answer, DuplicateTaskError)
     assert member_ids(await members_of(broker, staged)) == ["1"]
 
@@ -197,7 +199,7 @@ async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
 ) -> None:
     await enqueue(broker, a_pending("c"))
     staged = await a_staged_set(broker, a_grouped())
-    answer = await broker.grouping.combine(staged, a_pending("c"))
+    answer = await combine(broker, staged, a_pending("c"))
     assert isinstance(answer, TaskIDConflictError)
     assert member_ids(await members_of(broker, staged)) == ["1"]
 
@@ -305,7 +307,7 @@ async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
     assert (await broker.grouping.ripe("q", ONE)).names == [name]
     again = await broker.grouping.stage("q", name, ONE)
     assert again is not None
-    assert await broker.grouping.combine(again, a_pending("c")) is True
+    assert await combine(broker, again, a_pending("c")) is None
 
 
 async def test_queues_do_not_mix(broker: Broker) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyasynq.broker import Broker
+from pyasynq.broker import Broker, Created, Withheld
 from pyasynq.compose import Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.settle import DONE
@@ -14,79 +14,77 @@ from tests.broker.making import (
     a_scheduled,
     enqueue,
     ids,
+    relay,
     settle,
     take,
 )
-
-KEPT_S = 100
 
 PLANS = [a_pending("1"), a_scheduled("1"), a_grouped("1")]
 every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "scheduled", "grouped"])
 
 
-async def relay(broker: Broker, *plans: Plan) -> list[object]:
+async def send(broker: Broker, *plans: Plan) -> list[Created]:
     """Return the answers to *plans*, each of a row with the id of its task."""
-    rows = [(f"row {plan.message.id}", plan) for plan in plans]
-    return list(await broker.relaying.relay(rows, kept_s=KEPT_S))
+    return await relay(broker, [(f"row {plan.message.id}", plan) for plan in plans])
 
 
 @every_plan
 async def test_a_row_that_is_sent_again_was_enqueued_before(plan: Plan, broker: Broker) -> None:
-    assert await relay(broker, plan) == [True]
-    assert await relay(broker, plan) == [False]
+    assert await send(broker, plan) == [None]
+    assert await send(broker, plan) == [Withheld()]
 
 
 async def test_a_row_whose_task_is_done_is_not_enqueued_again(broker: Broker) -> None:
-    await relay(broker, a_pending("1"))
+    await send(broker, a_pending("1"))
     (lease,) = await take(broker)
     assert await settle(broker, lease, DONE)
-    assert await relay(broker, a_pending("1")) == [False]
+    assert await send(broker, a_pending("1")) == [Withheld()]
     assert await take(broker) == []
 
 
 async def test_one_row_twice_in_a_batch_is_enqueued_once(broker: Broker) -> None:
-    assert await relay(broker, a_pending("1"), a_pending("1")) == [True, False]
+    assert await send(broker, a_pending("1"), a_pending("1")) == [None, Withheld()]
 
 
 async def test_rows_of_a_batch_keep_their_order(broker: Broker) -> None:
-    await relay(broker, *(a_pending(str(n)) for n in range(5)))
+    await send(broker, *(a_pending(str(n)) for n in range(5)))
     assert ids(await take(broker, 5)) == ["0", "1", "2", "3", "4"]
 
 
 async def test_rows_of_several_queues_and_kinds_are_each_answered(broker: Broker) -> None:
     plans = [a_pending("1"), a_pending("2", queue="p"), a_scheduled("3"), a_grouped("4")]
-    await relay(broker, plans[1])
-    assert await relay(broker, *plans) == [True, False, True, True]
+    await send(broker, plans[1])
+    assert await send(broker, *plans) == [None, Withheld(), None, None]
 
 
 async def test_an_id_that_is_taken_is_refused_without_a_receipt(broker: Broker) -> None:
     await enqueue(broker, a_pending("1"))
-    (refusal,) = await relay(broker, a_pending("1"))
+    (refusal,) = await send(broker, a_pending("1"))
     assert isinstance(refusal, TaskIDConflictError)
     (lease,) = await take(broker)
     await settle(broker, lease, DONE)
-    assert await relay(broker, a_pending("1")) == [True]
+    assert await send(broker, a_pending("1")) == [None]
 
 
 async def test_a_held_lock_refuses_a_row(broker: Broker) -> None:
     await enqueue(broker, a_pending("other", lock=LOCK))
-    (refusal,) = await relay(broker, a_pending("1", lock=LOCK))
+    (refusal,) = await send(broker, a_pending("1", lock=LOCK))
     assert isinstance(refusal, DuplicateTaskError)
 
 
 async def test_a_delayed_row_is_forwarded_when_due(broker: Broker) -> None:
-    await relay(broker, a_scheduled("1", at_s=PAST_S))
+    await send(broker, a_scheduled("1", at_s=PAST_S))
     assert (await broker.maintenance.forward("q")).moved == 1
     assert ids(await take(broker)) == ["1"]
 
 
 async def test_a_delayed_row_keeps_its_group(broker: Broker) -> None:
-    await relay(broker, a_scheduled("1", at_s=PAST_S, group_key="g"))
+    await send(broker, a_scheduled("1", at_s=PAST_S, group_key="g"))
     await broker.maintenance.forward("q")
     assert await take(broker) == []
 
 
 async def test_a_receipt_that_is_shortened_still_counts(broker: Broker) -> None:
-    await relay(broker, a_pending("1"), a_pending("2", queue="p"))
-    await broker.relaying.shorten([("q", "row 1"), ("p", "row 2")], kept_s=50)
-    assert await relay(broker, a_pending("1")) == [False]
+    await send(broker, a_pending("1"), a_pending("2", queue="p"))
+    await broker.creating.shorten([("q", "row 1"), ("p", "row 2")], kept_s=50)
+    assert await send(broker, a_pending("1")) == [Withheld()]

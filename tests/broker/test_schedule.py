@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from pyasynq.broker import EARLY_S, Begun, Broker, Position, Tick, Ticked
+from pyasynq.broker import EARLY_S, Begun, Broker, Created, NewTask, Position, Tick, Ticked
 from pyasynq.broker.redis import keys
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
@@ -27,9 +27,9 @@ every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "later", "in
 
 def a_tick(
     at_s: int, plan: Plan | None = None, *, known_s: int = START_S, entry_id: str = "e"
-) -> Tick:
-    plan = plan or a_pending(str(at_s))
-    return Tick(entry_id=entry_id, plan=plan, known_s=known_s, at_s=at_s, keep_s=KEEP_S)
+) -> NewTask:
+    tick = Tick(entry_id=entry_id, known_s=known_s, at_s=at_s, keep_s=KEEP_S)
+    return NewTask(plan or a_pending(str(at_s)), tick)
 
 
 async def begin(broker: Broker, begin_s: int = START_S) -> int | BrokerError:
@@ -38,8 +38,8 @@ async def begin(broker: Broker, begin_s: int = START_S) -> int | BrokerError:
     return begun if isinstance(begun, BrokerError) else begun.last_s
 
 
-async def tick(broker: Broker, one: Tick) -> Ticked | BrokerError:
-    (ticked,) = await broker.scheduling.tick([one])
+async def tick(broker: Broker, new: NewTask) -> Created:
+    (ticked,) = await broker.creating.create([new])
     return ticked
 
 
@@ -184,7 +184,7 @@ async def test_the_brokers_clock_is_told(broker: Broker, lapse: Lapse) -> None:
 
 async def test_hundreds_of_ticks_are_answered_one_by_one(broker: Broker) -> None:
     ticks = [a_tick(START_S, a_pending(str(n)), entry_id=str(n)) for n in range(300)]
-    answers = await broker.scheduling.tick([*ticks, a_tick(START_S + 1, known_s=1, entry_id="0")])
+    answers = await broker.creating.create([*ticks, a_tick(START_S + 1, known_s=1, entry_id="0")])
     assert answers[:300] == [Ticked(last_s=START_S, moved=True)] * 300
     assert answers[300:] == [Ticked(last_s=START_S, moved=False)]
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, connect
+from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, Withheld, connect
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage
@@ -35,7 +35,9 @@ from tests.broker.making import (
     a_pending,
     a_scheduled,
     archived,
+    combine,
     completed,
+    create,
     retried,
 )
 from tests.servers import RedisServer
@@ -106,7 +108,7 @@ class Tasks(RuleBasedStateMachine):
     @rule(task_id=ids, kind=kinds, unique=st.booleans())
     def enqueue(self, task_id: str, kind: str, unique: bool) -> None:  # noqa: FBT001
         lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
-        answer = self.run(self.broker.enqueueing.enqueue([_plan(kind, task_id, lock)]))[0]
+        answer = self.run(create(self.broker, [_plan(kind, task_id, lock)]))[0]
         if task_id in self.tasks:
             assert isinstance(answer, TaskIDConflictError)
         elif unique and self.lock:
@@ -117,7 +119,7 @@ class Tasks(RuleBasedStateMachine):
 
     @rule(names=st.lists(ids, min_size=2, max_size=6))
     def enqueue_batch(self, names: list[str]) -> None:
-        answers = self.run(self.broker.enqueueing.enqueue([a_pending(name) for name in names]))
+        answers = self.run(create(self.broker, [a_pending(name) for name in names]))
         for name, answer in zip(names, answers, strict=True):
             assert (answer is not None) == (name in self.tasks)
             if answer is None:
@@ -305,11 +307,11 @@ class Tasks(RuleBasedStateMachine):
         self.combined += 1
         task_id = f"combined {self.combined}"
         lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
-        answer = self.run(self.broker.grouping.combine(staged, _plan(kind, task_id, lock)))
+        answer = self.run(combine(self.broker, staged, _plan(kind, task_id, lock)))
         if unique and self.lock and self.lock not in members:
             assert isinstance(answer, DuplicateTaskError)
             return
-        assert answer is True
+        assert answer is None
         del self.staged[set_id]
         for member in members:
             self._release(member)
@@ -326,7 +328,7 @@ class Tasks(RuleBasedStateMachine):
         else:
             count = self.run(self.broker.grouping.put_back(staged))
         assert count == len(members)
-        assert self.run(self.broker.grouping.combine(staged, a_pending("late"))) is False
+        assert self.run(combine(self.broker, staged, a_pending("late"))) == Withheld()
 
     @precondition(lambda self: self.staged)
     @rule()

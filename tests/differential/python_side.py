@@ -158,9 +158,7 @@ class PythonSide:
             return _task(operation.task)
 
         config = Config(group_aggregator=combine, group_grace_period=timedelta(seconds=1))
-        aggregator = Aggregator(
-            self._broker.grouping, operation.queue, combine, config=config, link=Link()
-        )
+        aggregator = Aggregator(self._broker, operation.queue, combine, config=config, link=Link())
         job = asyncio.create_task(aggregator.run())
         with anyio.fail_after(PATIENCE):
             await aggregator.combinings.next()

@@ -5,7 +5,7 @@ the broker's own clock; the worker's clock never enters them.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -163,11 +163,90 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
 
 
-Refusal = DuplicateTaskError | TaskIDConflictError
+Refusal: TypeAlias = DuplicateTaskError | TaskIDConflictError
 
 
-class EnqueuePath(Protocol):
-    """Bring tasks in.
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The task of an outbox's row is created once, however often the row is sent.
+
+    Attributes:
+        row: Id of the row.
+        kept_s: Time for which the broker remembers it, seconds.
+    """
+
+    row: str
+    kept_s: int
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """The task of a tick of a scheduler's entry is created once, however many schedulers try.
+
+    Attributes:
+        entry_id: The entry, which moves on to this tick, also if the task is refused.
+        known_s: The entry's last tick, as far as the caller knows, Unix seconds.
+        at_s: This tick, Unix seconds.
+        keep_s: Time for which the broker remembers this tick as the last, seconds.
+    """
+
+    entry_id: str
+    known_s: int
+    at_s: int
+    keep_s: int
+
+
+EARLY_S: Final = 5
+"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
+
+
+class Replaces(msgspec.Struct, frozen=True, kw_only=True):
+    """The task is created if *staged* is still there, and takes the place of its tasks."""
+
+    staged: StagedSet
+
+
+class NewTask(msgspec.Struct, frozen=True):
+    """A task to be created.
+
+    Attributes:
+        plan: What becomes of it.
+        guard: What is to hold, or None; the broker tries it and writes it in one step with the
+            task.
+    """
+
+    plan: Plan
+    guard: Receipt | Tick | Replaces | None = None
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """The guard did not let the task be created: the row was sent, or the set is gone."""
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a tick.
+
+    Attributes:
+        last_s: The entry's last tick now, Unix seconds.
+        moved: It is this one. If not, nothing was created: another scheduler has moved the entry
+            on, or the tick is still to come.
+        refusal: Why its task was refused, if it was.
+        clock_s: If the tick is still to come, the broker's clock, Unix seconds.
+        disbelieved_s: What stood there as last tick and is not believed, if anything did: it lies
+            too far ahead of the broker's clock.
+    """
+
+    last_s: int
+    moved: bool
+    refusal: Refusal | None = None
+    clock_s: float | None = None
+    disbelieved_s: int | None = None
+
+
+Created: TypeAlias = Ticked | Withheld | Refusal | BrokerError | None
+"""The answer for a new task: for one with a `Tick` what became of that, else None, or why not."""
+
+
+class CreatePath(Protocol):
+    """Create tasks.
 
     Attributes:
         apart: Queues may live on different machines, of which one can be away and others not.
@@ -176,22 +255,10 @@ class EnqueuePath(Protocol):
     @property
     def apart(self) -> bool: ...  # noqa: D102 - see above
 
-    async def enqueue(self, plans: Sequence[Plan]) -> list[Refusal | BrokerError | None]:
-        """Carry out *plans*; answer each, in order, with None or why not."""
-        ...
+    async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
+        """Create *tasks*, each if its guard lets it; answer each, in order.
 
-
-class RelayPath(Protocol):
-    """Bring in the tasks of an outbox, each once however often its row is sent."""
-
-    async def relay(
-        self, rows: Sequence[tuple[str, Plan]], *, kept_s: int
-    ) -> list[bool | Refusal | BrokerError]:
-        """Carry out the plans of *rows*, each with the id of its row.
-
-        Returns:
-            For each row, in order: True if its task was created now, False if by an earlier call,
-            which is known for *kept_s* seconds, or why not.
+        Of those of one queue the earlier ones are created first.
         """
         ...
 
@@ -281,10 +348,6 @@ class GroupPath(Protocol):
         """Keep *staged* from being put back; False if it was."""
         ...
 
-    async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
-        """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
-        ...
-
     async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
         """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
         ...
@@ -340,48 +403,6 @@ class RegistryPath(Protocol):
         ...
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """One time at which an entry of a scheduler is due.
-
-    Attributes:
-        entry_id: The entry.
-        plan: What to do with its task.
-        known_s: The entry's last tick, as far as the caller knows, Unix seconds.
-        at_s: This tick, Unix seconds.
-        keep_s: Time for which the broker remembers this tick as the last, seconds.
-    """
-
-    entry_id: str
-    plan: Plan
-    known_s: int
-    at_s: int
-    keep_s: int
-
-
-EARLY_S: Final = 5
-"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
-
-
-class Ticked(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a tick.
-
-    Attributes:
-        last_s: The entry's last tick now, Unix seconds.
-        moved: It is this one. If not, nothing was enqueued: another scheduler has moved the entry
-            on, or the tick is still to come.
-        refusal: Why its task was refused, if it was.
-        clock_s: If the tick is still to come, the broker's clock, Unix seconds.
-        disbelieved_s: What stood there as last tick and is not believed, if anything did: it lies
-            too far ahead of the broker's clock.
-    """
-
-    last_s: int
-    moved: bool
-    refusal: Refusal | None = None
-    clock_s: float | None = None
-    disbelieved_s: int | None = None
-
-
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """An entry and where it begins if no scheduler has known it.
 
@@ -413,7 +434,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchedulePath(Protocol):
-    """Enqueue at ticks, and show who does."""
+    """Where entries of schedulers are, and who has them."""
 
     async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
         """Return each entry's last tick; an unknown one begins where it says, or now."""
@@ -421,10 +442,6 @@ class SchedulePath(Protocol):
 
     async def clock_s(self) -> float:
         """Return the broker's clock, which all machines share, Unix seconds."""
-        ...
-
-    async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
-        """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
         ...
 
     async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
@@ -500,13 +517,8 @@ class Broker(Protocol):
     """All paths over one connection pool."""
 
     @property
-    def enqueueing(self) -> EnqueuePath:
-        """Bring tasks in."""
-        ...
-
-    @property
-    def relaying(self) -> RelayPath:
-        """Bring in the tasks of an outbox."""
+    def creating(self) -> CreatePath:
+        """Create tasks."""
         ...
 
     @property
@@ -531,7 +543,7 @@ class Broker(Protocol):
 
     @property
     def scheduling(self) -> SchedulePath:
-        """Enqueue at ticks, and show who does."""
+        """Where entries of schedulers are, and who has them."""
         ...
 
     @property

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
-from pyasynq.broker import Refusal
+from pyasynq.broker import Created, NewTask, Receipt
 from pyasynq.client import Client
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
@@ -31,20 +31,20 @@ from pyasynq.outbox.rows import Row, row_of
 
 log = get_logger("pyasynq.outbox")
 
-Outcome: TypeAlias = bool | Refusal | BrokerError | PoisonError
+Outcome: TypeAlias = Created | PoisonError
 Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]
 
 MAX_ROWS: Final = 128
 MAX_BYTES: Final = 1024 * 1024
 """Messages of one batch, unless a single one is larger."""
 
-KEPT: Final = timedelta(days=7)
+KEPT_S: Final = 7 * 86_400
 """Life of a receipt whose row may still be there."""
 
-SHORTENED: Final = timedelta(minutes=10)
+SHORTENED_S: Final = 600
 """Life of a receipt whose row is gone; another relay may have read it before."""
 
-STALE_S: Final = SHORTENED.total_seconds() / 2
+STALE_S: Final = SHORTENED_S / 2
 """A batch that was read longer ago is read again, in case others sent it meanwhile."""
 
 PACE_S: Final = 0.02
@@ -103,7 +103,7 @@ class Relay:
         self._outbox = outbox
         self._engine = engine
         self._client = client
-        self._path = client.broker.relaying
+        self._path = client.broker.creating
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
         self._failing = False
@@ -231,9 +231,8 @@ class Relay:
     async def _send(self, rows: Sequence[Row]) -> Outcomes:
         """Enqueue the tasks of *rows*; return what became of each."""
         sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
-        plans = [(row.id, plan) for row, plan in sound]
-        kept_s = int(KEPT.total_seconds())
-        answers = await self._path.relay(plans, kept_s=kept_s) if plans else []
+        new = [NewTask(plan, Receipt(row=row.id, kept_s=KEPT_S)) for row, plan in sound]
+        answers = await self._path.create(new)
         poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
         return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
 
@@ -264,7 +263,7 @@ class Relay:
         """Let receipts end soon: they cost memory, and most will never be asked for."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they end later
-            await self._path.shorten(rows, kept_s=int(SHORTENED.total_seconds()))
+            await self._path.shorten(rows, kept_s=SHORTENED_S)
 
     def _tell_failed(self, error: Exception) -> None:
         if not self._failing:

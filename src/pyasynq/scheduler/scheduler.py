@@ -61,9 +61,9 @@ class Scheduler:
         self._address = shown(broker)
         self._entries: dict[str, Entry] = {}
         self._stopped = asyncio.Event()
-        path, link = self._broker.scheduling, Link()
-        self._ticker = Ticker(path, self._entries, config=self._config, link=link)
-        self._heartbeater = Heartbeater(path, self._entries, config=self._config, link=link)
+        shown_by, link = self._broker.scheduling, Link()
+        self._ticker = Ticker(self._broker, self._entries, config=self._config, link=link)
+        self._heartbeater = Heartbeater(shown_by, self._entries, config=self._config, link=link)
 
     def register(
         self,

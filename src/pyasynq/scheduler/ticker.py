@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.actor import Link, Wakeable
-from pyasynq.broker import EARLY_S, Position, SchedulePath, Tick, Ticked
+from pyasynq.broker import EARLY_S, Broker, NewTask, Position, Tick, Ticked
 from pyasynq.callbacks import Callbacks
 from pyasynq.compose import Plan, describe
 from pyasynq.errors import BrokerError, PyasynqError
@@ -43,11 +43,12 @@ class Ticker(Wakeable):
     jitter = 0.0  # a tick is on time
 
     def __init__(
-        self, path: SchedulePath, entries: Mapping[str, Entry], *, config: Config, link: Link
+        self, broker: Broker, entries: Mapping[str, Entry], *, config: Config, link: Link
     ) -> None:
         """Enqueue the tasks of *entries*, which may come and go."""
         super().__init__(clock=config.clock, link=link)
-        self._path = path
+        self._path = broker.scheduling
+        self._creating = broker.creating
         self._entries = entries
         self._config = config
         self._hooks = Callbacks(1)
@@ -133,19 +134,22 @@ class Ticker(Wakeable):
         for entry, _ in due:
             await self._hooks.tell("pre_enqueue", self._config.pre_enqueue, entry.task)
         now = self._now()
-        ticks = [_tick(entry, tick, now) for entry, tick in due]
-        answers = await self._path.tick(ticks)
-        for (entry, _), tick, answer in zip(due, ticks, answers, strict=True):
+        tasks = [_task_of(entry, tick, now) for entry, tick in due]
+        answers = await self._creating.create(tasks)
+        for (entry, _), new, answer in zip(due, tasks, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
-                continue
-            if answer.clock_s is not None:
-                self._compare(answer.clock_s)  # by which the tick is due no more
-                continue
-            _warn_of(entry, answer.disbelieved_s)
-            entry.move(instant(answer.last_s))
-            if answer.moved:
-                await self._tell(entry, tick.plan, answer, now)
+            elif isinstance(answer, Ticked):
+                await self._moved(entry, new.plan, answer, now)
+
+    async def _moved(self, entry: Entry, plan: Plan, ticked: Ticked, now: datetime) -> None:
+        if ticked.clock_s is not None:
+            self._compare(ticked.clock_s)  # by which the tick is due no more
+            return
+        _warn_of(entry, ticked.disbelieved_s)
+        entry.move(instant(ticked.last_s))
+        if ticked.moved:
+            await self._tell(entry, plan, ticked, now)
 
     async def _tell(self, entry: Entry, plan: Plan, ticked: Ticked, now: datetime) -> None:
         """Tell the user, and history, what became of a tick."""
@@ -210,12 +214,12 @@ def _warn_of(entry: Entry, disbelieved_s: int | None) -> None:
         )
 
 
-def _tick(entry: Entry, at: datetime, now: datetime) -> Tick:
+def _task_of(entry: Entry, at: datetime, now: datetime) -> NewTask:
     last = entry.last or at  # what is due has begun
-    return Tick(
+    tick = Tick(
         entry_id=entry.id,
-        plan=entry.plan(at, now),
         known_s=int(last.timestamp()),
         at_s=int(at.timestamp()),
         keep_s=entry.keep_s(at),
     )
+    return NewTask(entry.plan(at, now), tick)

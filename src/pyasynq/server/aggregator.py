@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pyasynq.actor import Actor, Link, Passes
-from pyasynq.broker import GroupPath
+from pyasynq.broker import Broker
 from pyasynq.errors import BrokerError
 from pyasynq.server.combiner import Combiner
 from pyasynq.server.config import Config, GroupAggregator
@@ -38,7 +38,7 @@ class Aggregator(Actor):
 
     def __init__(
         self,
-        path: GroupPath,
+        broker: Broker,
         queue: str,
         aggregate: GroupAggregator,
         *,
@@ -49,13 +49,13 @@ class Aggregator(Actor):
         super().__init__(clock=config.clock, link=link)
         self.name = f"aggregator of {queue!r}"
         self.combinings = Passes()
-        self._path = path
+        self._path = broker.grouping
         self._queue = queue
         self._rules = config.group_rules()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{HANDLER_THREAD}-groups")
         self._combiner = Combiner(
-            path,
+            broker,
             aggregate,
             self._threads,
             config=config,

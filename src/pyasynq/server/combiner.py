@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from pyasynq.actor import Backoff, dismiss
-from pyasynq.broker import GroupPath, Member, Refusal, StagedSet
+from pyasynq.broker import Broker, Member, NewTask, Refusal, Replaces, StagedSet, Withheld
 from pyasynq.callbacks import calls
 from pyasynq.compose import Plan
 from pyasynq.endings import finish
@@ -40,7 +40,7 @@ class Combiner:
 
     def __init__(
         self,
-        path: GroupPath,
+        broker: Broker,
         aggregate: GroupAggregator,
         threads: Executor,
         *,
@@ -48,7 +48,8 @@ class Combiner:
         failed: Callable[[BrokerError], None],
     ) -> None:
         """Call *aggregate*, in *threads* if it is a plain function; tell *failed* of Redis."""
-        self._path = path
+        self._path = broker.grouping
+        self._creating = broker.creating
         self._aggregate = aggregate
         self._threads = threads
         self._clock = config.clock
@@ -109,19 +110,23 @@ class Combiner:
             raise RuntimeError(msg) from error
 
     async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | None:
-        """Put the task of *plan* in the place of *staged*; return why it was refused, if it was."""
+        """Put the task of *plan* in the place of *staged*; return why it was refused, if it was.
+
+        Raises:
+            BrokerError: If the broker was there and could not do it.
+        """
         backoff = Backoff()
-        while True:
-            try:
-                answer = await self._path.combine(staged, plan)
-            except BrokerUnavailableError as error:
-                self._failed(error)
-                await self._clock.sleep(backoff.next_s())
-            else:
-                break
-        if answer is False:
+        new = NewTask(plan, Replaces(staged=staged))
+        (answer,) = await self._creating.create([new])
+        while isinstance(answer, BrokerUnavailableError):
+            self._failed(answer)
+            await self._clock.sleep(backoff.next_s())
+            (answer,) = await self._creating.create([new])
+        if isinstance(answer, BrokerError):
+            raise answer
+        if isinstance(answer, Withheld):
             log.warning("%s was put back, or combined, meanwhile", _name(staged))
-        return None if isinstance(answer, bool) else answer
+        return answer if isinstance(answer, Refusal) else None
 
     async def _fail(self, staged: StagedSet, members: Sequence[Member], error: Exception) -> None:
         """Leave *staged* aside for a while, and archive what has failed too often."""

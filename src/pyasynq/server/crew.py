@@ -127,7 +127,7 @@ class Crew:
         if aggregate is None:
             return []
         return [
-            Aggregator(broker.grouping, queue, aggregate, config=self._config, link=self._link)
+            Aggregator(broker, queue, aggregate, config=self._config, link=self._link)
             for queue in self._config.queues
         ]
 

@@ -29,6 +29,7 @@ from tests.broker.making import (
     a_lease,
     a_pending,
     a_scheduled,
+    create,
     enqueue,
     ids,
     many_pending,
@@ -289,7 +290,7 @@ async def test_a_right_that_is_missing_is_told(redis_with_rights: PasswordRedis)
     url = let_user(redis_with_rights, "~asynq:*", "+ping")
     async with connected(url) as broker:
         await broker.ping()
-        (answer,) = await broker.enqueueing.enqueue([a_pending()])
+        (answer,) = await create(broker, [a_pending()])
     assert isinstance(answer, BrokerAuthError)
 
 
@@ -298,7 +299,7 @@ async def test_a_right_that_is_missing_inside_a_script_is_told(
 ) -> None:
     url = let_user(redis_with_rights, "~asynq:*", "+@all", "-lpush")
     async with connected(url) as broker:
-        (answer,) = await broker.enqueueing.enqueue([a_pending()])
+        (answer,) = await create(broker, [a_pending()])
     assert isinstance(answer, BrokerAuthError)
 
 
@@ -307,9 +308,7 @@ async def test_a_queue_that_a_user_may_not_touch_is_told(
 ) -> None:
     url = let_user(redis_with_rights, "~asynq:queues", "~asynq:{mine}:*", "+@all")
     async with connected(url) as broker:
-        mine, other = await broker.enqueueing.enqueue(
-            [a_pending(queue="mine"), a_pending(queue="other")]
-        )
+        mine, other = await create(broker, [a_pending(queue="mine"), a_pending(queue="other")])
     assert mine is None
     assert isinstance(other, BrokerAuthError)
 
@@ -334,7 +333,7 @@ async def test_every_path_tells_that_redis_is_away() -> None:
     async with connected(NOWHERE) as broker:
         taken = await broker.processing.dequeue({"q": 1, "r": 1}, owner="me", lease_s=30)
         answers = [answer.error for answer in taken]
-        answers += await broker.enqueueing.enqueue([a_pending()])
+        answers += await create(broker, [a_pending()])
         for_each = [
             broker.processing.wait("q"),
             broker.maintenance.forward("q"),
@@ -434,7 +433,7 @@ async def test_a_replica_refuses_every_write_and_says_so(breakable: RedisServer)
         (lease,) = await take(broker)
         with closing(breakable.client()) as admin:
             admin.execute_command("REPLICAOF", "127.0.0.1", free_port())
-        enqueued = await broker.enqueueing.enqueue([a_pending("3")])
+        enqueued = await create(broker, [a_pending("3")])
         dequeued = await broker.processing.dequeue({"q": 1}, owner="me", lease_s=30)
         settled = await broker.processing.settle([(lease, DONE)])
         with pytest.raises(BrokerReadOnlyError):

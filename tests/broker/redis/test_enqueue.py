@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.enqueue import REGISTERED_S
+from pyasynq.broker.redis.create import REGISTERED_S
 from pyasynq.clock import Clock
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import BrokerError, DuplicateTaskError
@@ -20,6 +20,7 @@ from tests.broker.making import (
     a_message,
     a_pending,
     a_scheduled,
+    create,
     enqueue,
     many_pending,
 )
@@ -131,7 +132,7 @@ async def test_a_refused_duplicate_writes_nothing(
     plan: Plan, broker: RedisBroker, r: Redis
 ) -> None:
     await r.set(LOCK_KEY, "another")
-    await broker.enqueueing.enqueue([plan])
+    await create(broker, [plan])
     assert set(await r.keys()) == {b"asynq:queues", LOCK_KEY.encode()}
     assert await r.get(LOCK_KEY) == b"another"
 
@@ -139,14 +140,14 @@ async def test_a_refused_duplicate_writes_nothing(
 @every_unique
 async def test_a_conflict_leaves_no_lock(plan: Plan, broker: RedisBroker, r: Redis) -> None:
     await r.hset("asynq:{q}:t:1", "msg", "taken")
-    await broker.enqueueing.enqueue([plan])
+    await create(broker, [plan])
     assert set(await r.keys()) == {b"asynq:queues", b"asynq:{q}:t:1"}
 
 
 async def test_a_lock_is_taken_before_its_holder_is_pushed(broker: RedisBroker, r: Redis) -> None:
     locks = [Lock(digest=str(n % 2), ttl_s=10) for n in range(4)]
     plans = [a_pending(str(n), lock=lock) for n, lock in enumerate(locks)]
-    answers = await broker.enqueueing.enqueue(plans)
+    answers = await create(broker, plans)
     assert [type(answer) for answer in answers[2:]] == [DuplicateTaskError] * 2
     assert await r.lrange("asynq:{q}:pending", 0, -1) == [b"1", b"0"]
 
@@ -211,6 +212,13 @@ async def test_a_registration_that_failed_is_made_good_by_the_next_call(
     assert await r.smembers("asynq:queues") == {b"q"}
 
 
+async def test_tasks_of_all_kinds_in_a_queue_go_in_one_call(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_pending("known"))
+    await r.config_resetstat()
+    await enqueue(broker, a_pending("1"), a_scheduled("2"), a_grouped("3", lock=LOCK))
+    assert (await r.info("commandstats"))["cmdstat_evalsha"]["calls"] == 1
+
+
 # -- one path fails --------------------------------------------------------------------------------
 
 
@@ -218,8 +226,8 @@ async def test_a_queue_that_cannot_be_written_leaves_the_others_their_answers(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.set("asynq:{r}:pending", "wrong type")
-    first, second, third = await broker.enqueueing.enqueue(
-        [a_pending("1"), a_pending("1", queue="r"), a_pending("2")]
+    first, second, third = await create(
+        broker, [a_pending("1"), a_pending("1", queue="r"), a_pending("2")]
     )
     assert (first, third) == (None, None)
     assert isinstance(second, BrokerError)

@@ -15,7 +15,7 @@ from pyasynq.broker.redis import RedisBroker, pipeline, scripts
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.errors import BrokerError
 from pyasynq.settle import DONE, REQUEUE, Verdict
-from tests.broker.making import a_pending, a_scheduled, enqueue, take
+from tests.broker.making import a_pending, a_scheduled, create, enqueue, take
 from tests.proxy import Proxy
 from tests.server.handlers import Handler
 from tests.servers import RedisServer, free_port
@@ -98,7 +98,7 @@ async def test_after_one_refusal_every_call_reaches_the_new_primary(
 
 async def test_a_refused_script_leads_to_the_new_primary(pair: Pair, broker: RedisBroker) -> None:
     pair.promote_b()
-    (refused,) = await broker.enqueueing.enqueue([a_pending()])
+    (refused,) = await create(broker, [a_pending()])
     assert isinstance(refused, BrokerReadOnlyError)
     await enqueue(broker, a_pending())
 
@@ -107,7 +107,7 @@ async def test_a_refused_pipeline_leads_to_the_new_primary(pair: Pair, broker: R
     plans = [a_pending("1"), a_scheduled("2")]
     await enqueue(broker, a_pending("3"), a_scheduled("4"))
     pair.promote_b()
-    refused = await broker.enqueueing.enqueue(plans)
+    refused = await create(broker, plans)
     assert [type(one) for one in refused] == [BrokerReadOnlyError] * 2
     await enqueue(broker, *plans)
 
@@ -174,7 +174,7 @@ async def test_a_replica_refuses_to_say_that_an_id_is_taken(
 ) -> None:
     await enqueue(broker, a_pending())
     pair.demote_a()
-    (refused,) = await broker.enqueueing.enqueue([a_pending()])
+    (refused,) = await create(broker, [a_pending()])
     assert isinstance(refused, BrokerReadOnlyError)
 
 

@@ -20,6 +20,7 @@ from tests.broker.making import (
     a_pending,
     a_scheduled,
     a_staged_set,
+    combine,
     enqueue,
     member_ids,
     members_of,
@@ -136,7 +137,7 @@ async def test_holding_a_set_pushes_its_end_out(
 async def test_a_combined_set_leaves_only_the_combined_task(broker: RedisBroker, r: Redis) -> None:
     plans = [a_grouped("1", lock=LOCK), a_grouped("2", lock=Lock(digest="2", ttl_s=9))]
     staged = await a_staged_set(broker, *plans)
-    await broker.grouping.combine(staged, a_pending("c", payload=b"p"))
+    await combine(broker, staged, a_pending("c", payload=b"p"))
     left = {key.decode() for key in await everything(r)}
     assert left == {"asynq:queues", f"{Q}pending", task_key("c")}
     found = await fields(r, "c")
@@ -150,13 +151,13 @@ async def test_a_lock_that_another_task_has_by_now_is_left_to_it(
 ) -> None:
     staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
     await r.set(LOCK_KEY, "other")
-    await broker.grouping.combine(staged, a_pending("c"))
+    await combine(broker, staged, a_pending("c"))
     assert await r.get(LOCK_KEY) == b"other"
 
 
 async def test_a_combined_task_with_a_lock_says_so(broker: RedisBroker, r: Redis) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
-    await broker.grouping.combine(staged, a_pending("c", lock=LOCK))
+    await combine(broker, staged, a_pending("c", lock=LOCK))
     assert (await fields(r, "c"))[b"unique_key"] == LOCK_KEY.encode()
     assert (await stored(r, "c")).unique_key == LOCK_KEY
     assert 0 < await r.ttl(LOCK_KEY) <= 100
@@ -164,7 +165,7 @@ async def test_a_combined_task_with_a_lock_says_so(broker: RedisBroker, r: Redis
 
 async def test_a_delayed_combined_task_keeps_its_group(broker: RedisBroker, r: Redis) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
-    await broker.grouping.combine(staged, a_scheduled("c", at_s=PAST_S, group_key="other"))
+    await combine(broker, staged, a_scheduled("c", at_s=PAST_S, group_key="other"))
     assert (await fields(r, "c"))[b"group"] == b"other"
     assert await state(r, "c") == b"scheduled"
     assert await scored(r, f"{Q}scheduled") == {"c": PAST_S}

@@ -20,6 +20,7 @@ from tests.broker.making import (
     a_pending,
     a_scheduled,
     ask,
+    create,
     enqueue,
     retried,
     settle,
@@ -78,7 +79,7 @@ async def test_a_task_is_enqueued_once_though_connections_died(
 ) -> None:
     end(proxy)
     await enqueue(broker, plan)
-    (again,) = await broker.enqueueing.enqueue([plan])
+    (again,) = await create(broker, [plan])
     assert isinstance(again, TaskIDConflictError)
 
 
@@ -98,7 +99,7 @@ async def test_an_id_that_another_task_has_is_a_conflict_though_connections_died
 ) -> None:
     await enqueue(broker, a_pending(payload=b"another"))
     end(proxy)
-    (refused,) = await broker.enqueueing.enqueue([a_pending()])
+    (refused,) = await create(broker, [a_pending()])
     assert isinstance(refused, TaskIDConflictError)
 
 

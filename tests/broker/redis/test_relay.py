@@ -7,8 +7,16 @@ from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.pipeline import MAX_TASKS
 from pyasynq.compose import Plan
 from pyasynq.errors import BrokerError
-from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled, enqueue, many_pending
-from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, everything, fields
+from tests.broker.making import (
+    LOCK,
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    enqueue,
+    many_pending,
+    relay,
+)
+from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
 
 RECEIPT = "asynq:{q}:relayed:row"
 TIMED = {b"asynq:{q}:g:g", b"asynq:{q}:t:1"}
@@ -40,47 +48,51 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     enqueued = await timeless(r)
     await r.flushall()
     await broker.registry.register(["q"])
-    await broker.relaying.relay([("row", plan)], kept_s=100)
+    await relay(broker, [("row", plan)], kept_s=100)
     assert await r.delete(RECEIPT) == 1
     assert await timeless(r) == enqueued
 
 
 async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) -> None:
-    await broker.relaying.relay([("row", a_pending())], kept_s=100)
+    await relay(broker, [("row", a_pending())], kept_s=100)
     assert 99 <= await r.ttl(RECEIPT) <= 100
 
 
 async def test_a_receipt_can_be_shortened(broker: RedisBroker, r: Redis) -> None:
-    await broker.relaying.relay([("row", a_pending())], kept_s=100)
-    await broker.relaying.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
+    await relay(broker, [("row", a_pending())], kept_s=100)
+    await broker.creating.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
     assert 9 <= await r.ttl(RECEIPT) <= 10
 
 
 async def test_the_queue_is_made_known(broker: RedisBroker, r: Redis) -> None:
-    await broker.relaying.relay([("row", a_pending())], kept_s=100)
+    await relay(broker, [("row", a_pending())], kept_s=100)
     assert await r.smembers("asynq:queues") == {b"q"}
 
 
 async def test_the_queue_is_made_known_once_for_many_batches(broker: RedisBroker, r: Redis) -> None:
     await r.config_resetstat()
-    _ = [await broker.relaying.relay([(f"{n}", a_pending(f"{n}"))], kept_s=9) for n in range(5)]
+    _ = [await relay(broker, [(f"{n}", a_pending(f"{n}"))], kept_s=9) for n in range(5)]
     assert (await r.info("commandstats"))["cmdstat_sadd"]["calls"] == 1
 
 
 async def test_more_than_one_call_takes_are_all_relayed(broker: RedisBroker, r: Redis) -> None:
     rows = [(plan.message.id, plan) for plan in many_pending(MAX_TASKS + 1)]
-    assert set(await broker.relaying.relay(rows, kept_s=100)) == {True}
+    assert set(await relay(broker, rows, kept_s=100)) == {None}
     assert await r.llen(PENDING) == MAX_TASKS + 1
 
 
-@pytest.mark.parametrize("key", [PENDING, SCHEDULED, GROUPS, GROUP])
-async def test_a_key_of_the_wrong_type_changes_nothing(
-    key: str, broker: RedisBroker, r: Redis
+@pytest.mark.parametrize(
+    ("key", "broken"), [(PENDING, "a"), (SCHEDULED, "b"), (GROUPS, "c"), (GROUP, "c")]
+)
+async def test_a_key_of_the_wrong_type_spoils_its_own_tasks_alone(
+    key: str, broken: str, broker: RedisBroker, r: Redis
 ) -> None:
     await r.set(key, "x")
-    rows: list[tuple[str, Plan]] = [("a", a_pending("a")), ("b", a_grouped("b"))]
-    answers = await broker.relaying.relay(rows, kept_s=100)
-    left = await r.keys("*:t:*") + await r.keys("*:relayed:*")
+    rows: list[tuple[str, Plan]]
+    rows = [("a", a_pending("a")), ("b", a_scheduled("b")), ("c", a_grouped("c"))]
+    answers = await relay(broker, rows)
+    found = {row: await r.exists(f"{Q}t:{row}", f"{Q}relayed:{row}") for row in "abc"}
     await r.delete(key)
-    assert [type(answer) for answer in answers] == [BrokerError, BrokerError]
-    assert left == []
+    told = {row: type(answer) for (row, _), answer in zip(rows, answers, strict=True)}
+    assert told == dict.fromkeys("abc", type(None)) | {broken: BrokerError}
+    assert found == dict.fromkeys("abc", 2) | {broken: 0}

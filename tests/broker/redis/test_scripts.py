@@ -38,7 +38,7 @@ _COMMENT_OR_TEXT = re.compile(r'--.*|"[^"]*"')
 _DECLARATIONS = (
     re.compile(r"\blocal (?:function )?([\w, ]+)"),
     re.compile(r"\bfor ([\w, ]+?) (?:in|=)"),
-    re.compile(r"\bfunction *\w*\(([\w, ]+)"),
+    re.compile(r"\bfunction *[\w.]*\(([\w, ]+)"),
 )
 # Not a field, and not a key of a table; what is assigned to must be declared: Redis sees to that.
 _NAME = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\b(?! = )")
@@ -83,7 +83,8 @@ def test_a_shared_file_names_what_it_needs_and_gives(name: str) -> None:
 @every_script
 def test_a_script_uses_no_name_that_nobody_gives(script: Script) -> None:
     text = (LUA / f"{script.name}.lua").read_text("utf-8")
-    named = {*script.keys, *script.args, *(("each", "stride") if script.each else ())}
+    tables = [*(["each", "stride"] if script.each else []), *(["tasks"] if script.tasks else [])]
+    named = {*script.keys, *script.args, *tables}
     assert outside_names(scripts._code(text)) <= named | given_to(text)
 
 

@@ -2,13 +2,12 @@
 
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.enqueue import RedisEnqueue
+from pyasynq.broker.redis.create import RedisCreate
 from pyasynq.broker.redis.group import RedisGroup
 from pyasynq.broker.redis.inspect import RedisInspect
 from pyasynq.broker.redis.maintain import RedisMaintain
 from pyasynq.broker.redis.process import RedisProcess
 from pyasynq.broker.redis.registry import RedisRegistry
-from pyasynq.broker.redis.relay import RedisRelay
 from pyasynq.broker.redis.result import RedisResult
 from pyasynq.broker.redis.schedule import RedisSchedule
 from pyasynq.broker.redis.semaphore import RedisSemaphore
@@ -26,12 +25,11 @@ class RedisBroker:
         self._driver = driver
         self._owned = owned
         self.registry = RedisRegistry(driver)
-        self.enqueueing = RedisEnqueue(driver, self.registry.register, clock)
-        self.relaying = RedisRelay(driver, self.enqueueing.register)
+        self.creating = RedisCreate(driver, self.registry.register, clock)
         self.processing = RedisProcess(driver, clock)
         self.maintenance = RedisMaintain(driver, clock)
         self.grouping = RedisGroup(driver)
-        self.scheduling = RedisSchedule(driver, self.enqueueing.register)
+        self.scheduling = RedisSchedule(driver)
         self.inspecting = RedisInspect(driver)
         self.results = RedisResult(driver)
         self.semaphores = RedisSemaphore(driver)

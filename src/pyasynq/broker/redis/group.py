@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Final, cast
 
-from pyasynq.broker.protocols import GroupRules, Member, Refusal, RipeGroups, StagedSet
+from pyasynq.broker.protocols import GroupRules, Member, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
-from pyasynq.broker.redis.scripts import Call, Each, blob
-from pyasynq.compose import Grouped, Pending, Plan, Scheduled
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.errors import BrokerError
 from pyasynq.message import encode
 from pyasynq.states import TaskState
 
@@ -111,16 +110,6 @@ class RedisGroup:
         """Keep *staged* from being put back; False if it was."""
         call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
         return await pipeline.run(self._driver, call) == 1
-
-    async def combine(self, staged: StagedSet, plan: Plan) -> Refusal | bool:
-        """Carry out *plan* and delete *staged* with its tasks; False if it is not ours any more."""
-        message = plan.message
-        reply = await pipeline.run(self._driver, _combine(staged, plan))
-        if reply == CONFLICT:
-            return TaskIDConflictError(message.queue, message.id)
-        if reply == DUPLICATE:
-            return DuplicateTaskError(message.queue, message.type)
-        return reply == COMBINED
 
     async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
         """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
@@ -227,34 +216,4 @@ def _member(queue: str, task_id: bytes, data: bytes, failures: bytes) -> Member:
         id=read_id(task_id),
         message=message if sound else None,
         failures=int(failures) if failures.isdigit() else 0,
-    )
-
-
-def _combine(staged: StagedSet, plan: Plan) -> Call:
-    queue, message = staged.queue, plan.message
-    lock, ttl_s = "", 0
-    if plan.lock is not None:
-        lock, ttl_s = keys.unique(queue, message.type, plan.lock.digest), plan.lock.ttl_s
-        message.unique_key = lock
-    match plan:
-        case Pending():
-            state, at_s, group = TaskState.PENDING, 0, ""
-        case Scheduled(at_s=at_s):
-            state, group = TaskState.SCHEDULED, message.group_key
-        case Grouped():
-            state, at_s, group = TaskState.AGGREGATING, 0, message.group_key
-    return scripts.combine(
-        **_set(staged),
-        pending=keys.container(queue, TaskState.PENDING),
-        scheduled=keys.container(queue, TaskState.SCHEDULED),
-        groups=keys.groups(queue),
-        task_prefix=keys.task(queue),
-        group_prefix=keys.group(queue),
-        id=message.id,
-        message=encode(message),
-        lock=lock,
-        ttl_s=ttl_s,
-        state=state.value,
-        at_s=at_s,
-        group=group,
     )

@@ -1,4 +1,4 @@
-"""Schedulers: their entries, the ticks of these, and what was enqueued."""
+"""Schedulers: their entries, the last ticks of these, and what was enqueued."""
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -6,21 +6,17 @@ from typing import Final, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
-from pyasynq.broker.protocols import EARLY_S, Begun, Position, Tick, Ticked
+from pyasynq.broker.protocols import EARLY_S, Begun, Position
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.enqueue import ACCEPTED, Register, created, refusal
+from pyasynq.broker.redis.create import CREDIBLE_S
 from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Call, blob
-from pyasynq.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.errors import BrokerError
-from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, encode
-from pyasynq.states import TaskState
+from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
 
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
 
-MOVED_BY_OTHER: Final = -2
-STILL_TO_COME: Final = -3
 MAX_EVENTS: Final = 1000
 HISTORY_S: Final = 90 * 86_400
 """Life of a history after its last event; as long as the archive."""
@@ -29,20 +25,14 @@ FORGOTTEN_S: Final = 60
 
 Schedulers that still have the entry, and are that late, do not repeat its last tick.
 """
-CREDIBLE_S: Final = 300
-"""A last tick further ahead of the clock of Redis counts as none.
-
-More than `EARLY_S`: if a failover sets that clock back a little, no tick is repeated.
-"""
 
 
 class RedisSchedule:
     """The schedule path."""
 
-    def __init__(self, driver: Driver, register: Register) -> None:
-        """Send to *driver*; *register* makes queues known to inspectors."""
+    def __init__(self, driver: Driver) -> None:
+        """Send to *driver*."""
         self._driver = driver
-        self._register = register
 
     async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
         """Return each entry's last tick; an unknown one begins where it says, or now."""
@@ -67,18 +57,6 @@ class RedisSchedule:
         """Return the clock of Redis, Unix seconds."""
         seconds, micros = cast("tuple[int, int]", await execute(self._driver, "TIME"))
         return seconds + micros / 1_000_000
-
-    async def tick(self, ticks: Sequence[Tick]) -> list[Ticked | BrokerError]:
-        """Enqueue each tick's task and move its entry on, unless another scheduler did so."""
-        try:
-            await self._register({tick.plan.message.queue for tick in ticks})
-        except BrokerError as error:
-            return [error] * len(ticks)
-        answers = await self._run_all([_tick(tick) for tick in ticks])
-        return [
-            answer if isinstance(answer, BrokerError) else _ticked(tick, cast("list[int]", answer))
-            for tick, answer in zip(ticks, answers, strict=True)
-        ]
 
     async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
         """Add events to the histories of entries, which are named by id.
@@ -181,61 +159,11 @@ class RedisSchedule:
         return answers
 
 
-def _tick(tick: Tick) -> Call:
-    plan, queue = tick.plan, tick.plan.message.queue
-    created(plan)  # names the lock in the message
-    container, state = _container(plan)
-    return scripts.tick(
-        last=keys.last_tick(queue, tick.entry_id),
-        container=container,
-        task_prefix=keys.task(queue),
-        group_prefix=keys.group(queue),
-        known_s=tick.known_s,
-        tick_s=tick.at_s,
-        keep_s=tick.keep_s,
-        early_s=EARLY_S,
-        credible_s=CREDIBLE_S,
-        state=state.value,
-        id=plan.message.id,
-        message=encode(plan.message),
-        lock=plan.message.unique_key,
-        ttl_s=0 if plan.lock is None else plan.lock.ttl_s,
-        at_s=plan.at_s if isinstance(plan, Scheduled) else 0,
-        group=plan.message.group_key,
-    )
-
-
-def _container(plan: Plan) -> tuple[str, TaskState]:
-    queue = plan.message.queue
-    match plan:
-        case Pending():
-            return keys.container(queue, TaskState.PENDING), TaskState.PENDING
-        case Scheduled():
-            return keys.container(queue, TaskState.SCHEDULED), TaskState.SCHEDULED
-        case Grouped():
-            return keys.groups(queue), TaskState.AGGREGATING
-
-
 def _begun(answer: Sequence[int]) -> Begun:
     last_s, known, disbelieved_s = answer
-    return Begun(last_s=last_s, known=known == 1, disbelieved_s=_instant(disbelieved_s))
-
-
-def _ticked(tick: Tick, answer: Sequence[int]) -> Ticked:
-    reply, last_s, clock_ms, disbelieved_s = answer
-    if reply in {MOVED_BY_OTHER, STILL_TO_COME}:
-        clock_s = clock_ms / 1000 if reply == STILL_TO_COME else None
-        return Ticked(last_s=last_s, moved=False, clock_s=clock_s)
-    return Ticked(
-        last_s=last_s,
-        moved=True,
-        refusal=None if reply == ACCEPTED else refusal(tick.plan.message, reply),
-        disbelieved_s=_instant(disbelieved_s),
+    return Begun(
+        last_s=last_s, known=known == 1, disbelieved_s=None if disbelieved_s < 0 else disbelieved_s
     )
-
-
-def _instant(reply: int) -> int | None:
-    return None if reply < 0 else reply
 
 
 def _decoded(kind: type[Record], records: Iterable[bytes]) -> list[Record]:

@@ -3,8 +3,10 @@
 A header names the keys and arguments; the loader turns those names into Lua locals and into the
 keyword arguments of the call, so a position is never counted by hand on either side. A script that
 handles many tasks names under ``EACH`` what comes for each of them: the Lua side reads it from the
-table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
-and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
+table ``each``, in steps of ``stride``. What is mostly not given is named under ``TASKS`` instead:
+then the table ``tasks`` has an array for each of them, whose tail may be missing. All of it travels
+as one argument, in MessagePack: driver and Redis would otherwise spend more on separating hundreds
+of arguments than on the tasks.
 ``USES`` names files of ``lua/shared`` whose code comes before the script's, in this order. Such a
 file names in its own header what it ``NEEDS``, of the script's keys and arguments or of a file
 before it, and what it ``GIVES``.
@@ -21,11 +23,13 @@ import msgspec
 from pyasynq.broker.redis.connection import Word
 
 Each: TypeAlias = str | int | msgspec.Raw
+Wire: TypeAlias = tuple["Each | Wire | None", ...]
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
-_SECTION: Final = re.compile(r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|RETURNS)\b(.*)$", re.MULTILINE)
-_TASKS: Final = ("each", "stride")
+_SECTION: Final = re.compile(
+    r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|TASKS|RETURNS)\b(.*)$", re.MULTILINE
+)
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 
 
@@ -70,28 +74,34 @@ class Script:
         self.keys = _NAME.findall(sections.get("KEYS", ""))
         self.args = _NAME.findall(sections.get("ARGV", ""))
         self.each = _NAME.findall(sections.get("EACH", ""))
-        shared = _shared(name, sections, {*self.keys, *self.args, *(_TASKS if self.each else ())})
-        names = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
-        tasks = (
-            f"local each, stride = cmsgpack.unpack(ARGV[{len(self.args) + 1}]), {len(self.each)} "
-        )
-        self.lua = f"{names}{tasks if self.each else ''}\n{shared}{_code(text)}"
+        self.tasks = _NAME.findall(sections.get("TASKS", ""))
+        self._packs = bool(self.each or self.tasks)
+        names = _locals("KEYS", self.keys) + _locals("ARGV", self.args) + self._unpacking()
+        shared = _shared(name, sections, {*re.findall(r"\w+", names)})
+        self.lua = f"{names}\n{shared}{_code(text)}"
         self.sha = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
         self._names = [*self.keys, *self.args]
         self._known = frozenset(self._names)
 
-    def __call__(self, each: Sequence[Each] = (), /, **values: Word) -> Call:
-        """Return a call with *values*, and *each*: what comes for every task, one after another.
+    def _unpacking(self) -> str:
+        packed = f"cmsgpack.unpack(ARGV[{len(self.args) + 1}])"
+        if self.each:
+            return f"local each, stride = {packed}, {len(self.each)} "
+        return f"local tasks = {packed} " if self.tasks else ""
+
+    def __call__(self, each: Sequence[Each] | Sequence[Wire] = (), /, **values: Word) -> Call:
+        """Return a call with *values*, and what comes for *each* task.
 
         Raises:
             TypeError: If *values* are not exactly the names in the header.
         """
-        if values.keys() != self._known or (each and not self.each):
-            msg = f"{self.name}.lua takes {self._names} and each {self.each}, got {sorted(values)}"
+        if values.keys() != self._known or (each and not self._packs):
+            takes = f"{self._names} and each {self.each or self.tasks}"
+            msg = f"{self.name}.lua takes {takes}, got {sorted(values)}"
             raise TypeError(msg)
         arguments: list[Word] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
-        if not self.each:
+        if not self._packs:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
             return Call(self, arguments, cast("int", values.get("budget", carried)))
         packed = _pack(each)
@@ -134,10 +144,7 @@ def _locals(table: str, names: Sequence[str]) -> str:
     return "".join(f"local {name} = {table}[{i}] " for i, name in enumerate(names, 1))
 
 
-enqueue = Script("enqueue")
-schedule = Script("schedule")
-group = Script("group")
-relay = Script("relay", repeatable=True)
+create = Script("create")
 shorten = Script("shorten", repeatable=True)
 dequeue = Script("dequeue")
 done = Script("done")
@@ -157,7 +164,6 @@ expire = Script("expire")
 trim = Script("trim")
 beat = Script("beat", repeatable=True)
 present = Script("present", repeatable=True)
-tick = Script("tick")
 begin = Script("begin", repeatable=True)
 entries = Script("entries")
 shown = Script("shown", repeatable=True)
@@ -166,7 +172,6 @@ ripe_groups = Script("ripe_groups", repeatable=True)
 stage = Script("stage")
 members = Script("members", repeatable=True)
 hold_set = Script("hold_set", repeatable=True)
-combine = Script("combine")
 postpone = Script("postpone")
 archive_members = Script("archive_members")
 put_back = Script("put_back")
