@@ -8,9 +8,9 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
-from pyasynq.broker import Broker, CreatePath, NewTask, connect
+from pyasynq.broker import Broker, BrokerAddress, CreatePort, NewTask, open_broker
 from pyasynq.calls import must_await
 from pyasynq.clock import Clock
 from pyasynq.compose import Plan, compose, describe, size_of
@@ -40,9 +40,6 @@ from pyasynq.states import TaskState
 from pyasynq.task import Task, check_task
 from pyasynq.turns import Turns
 
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
-
 T = TypeVar("T")
 Answer: TypeAlias = Exception | None
 
@@ -71,7 +68,7 @@ class Client:
     """
 
     def __init__(
-        self, broker: "str | Driver", *, max_payload: int = MAX_PAYLOAD, clock: Clock | None = None
+        self, broker: BrokerAddress, *, max_payload: int = MAX_PAYLOAD, clock: Clock | None = None
     ) -> None:
         """Use *broker*; nothing is sent before the first call.
 
@@ -86,7 +83,7 @@ class Client:
         """
         self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._clock = clock or Clock()
-        self._broker: Broker = connect(broker, self._clock)
+        self._broker: Broker = open_broker(broker, self._clock)
         self._gathered = _Gathered(self._broker.creating)
         self._home: Home | None = None
         self._closed = False
@@ -294,7 +291,7 @@ class _Gathered:
     other waiting.
     """
 
-    def __init__(self, path: CreatePath) -> None:
+    def __init__(self, path: CreatePort) -> None:
         self._path = path
         self._waiting: dict[str, list[tuple[Plan, asyncio.Future[Answer]]]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
-from pyasynq.broker import MARKS, Broker, Token, connect
+from pyasynq.broker import MARKS, Broker, BrokerAddress, Token, open_broker
 from pyasynq.calls import must_await
 from pyasynq.clock import Clock
 from pyasynq.endings import finish
@@ -28,9 +28,6 @@ from pyasynq.errors import (
 from pyasynq.loggers import get_logger
 from pyasynq.options import check_name, check_time, check_timeout
 from pyasynq.server import current_task
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.semaphore")
 
@@ -64,7 +61,7 @@ class Semaphore:
 
     def __init__(
         self,
-        broker: "str | Driver",
+        broker: BrokerAddress,
         scope: str,
         limit: int,
         *,
@@ -88,7 +85,7 @@ class Semaphore:
         self.limit = _checked_limit(limit)
         self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
-        self._broker: Broker = connect(broker)
+        self._broker: Broker = open_broker(broker)
         self._mark = 1 + secrets.randbelow(MARKS - 1)
         self._tokens: dict[str, Token] = {}
         self._takers: dict[str, asyncio.Task[object] | None] = {}

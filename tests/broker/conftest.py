@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.broker.redis import keys
 from tests.audit import strange_keys
 from tests.servers import RedisCluster
@@ -15,7 +15,7 @@ from tests.servers import RedisCluster
 async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Broker]:
     """Yield a broker over an empty Redis, and over an empty cluster."""
     urls = {"redis": lambda: redis_url, "cluster": lambda: request.getfixturevalue("cluster_url")}
-    broker = connect(urls[request.param]())
+    broker = open_broker(urls[request.param]())
     yield broker
     await broker.aclose()
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, Withheld, connect
+from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, Withheld, open_broker
 from pyasynq.compose import Lock, Plan
 from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.message import TaskMessage
@@ -78,7 +78,7 @@ class Tasks(RuleBasedStateMachine):
         self.redis = redis.Redis(unix_socket_path=str(server.socket), decode_responses=False)
         self.redis.flushall()
         self.runner = asyncio.Runner()
-        self.broker = connect(server.url)
+        self.broker = open_broker(server.url)
         self.tasks: dict[str, Known] = {}
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Inspector, Task, TaskInfo
 from pyasynq.actor import Link, dismiss
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.clock import Clock
 from pyasynq.errors import (
     DuplicateTaskError,
@@ -57,7 +57,7 @@ class PythonSide:
         """Use the Redis at *url*."""
         self._url = url
         self._driver = Redis.from_url(url)
-        self._broker: Broker = connect(self._driver)
+        self._broker: Broker = open_broker(self._driver)
         self._client = Client(self._driver)
         self.inspector = Inspector(self._driver)
         self._held: Shift | None = None
@@ -77,7 +77,7 @@ class PythonSide:
 
     async def open(self, _: ops.Open) -> None:
         self._client = Client(self._driver)
-        self._broker = connect(self._driver)
+        self._broker = open_broker(self._driver)
         self.inspector = Inspector(self._driver)
 
     async def enqueue(self, operation: ops.Enqueue) -> TaskInfo:

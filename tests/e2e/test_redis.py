@@ -18,7 +18,7 @@ from pyasynq import (
     TaskIDConflictError,
     TaskInfo,
 )
-from pyasynq.broker import RegistryPath
+from pyasynq.broker import RegistryPort
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.handlers import Handler, crew_of
@@ -254,7 +254,7 @@ async def _none(queue: QueueView, state: str) -> bool:
     return not await queue.ids(state)
 
 
-async def _canceled(registry: RegistryPath, task_id: str, handler: Handler) -> bool:
+async def _canceled(registry: RegistryPort, task_id: str, handler: Handler) -> bool:
     await registry.cancel(task_id)
     return bool(handler.cancelled)
 

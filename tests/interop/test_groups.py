@@ -7,7 +7,7 @@ from typing import Unpack, cast
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, Task, TaskState
-from pyasynq.broker import GroupRules, StagedSet, connect
+from pyasynq.broker import GroupRules, StagedSet, open_broker
 from pyasynq.server import ServerOptions
 from tests.interop.gopeer import Event, Flag, Peer
 from tests.interop.handlers import Handler
@@ -43,7 +43,7 @@ def payloads(events: Sequence[Event]) -> list[bytes]:
 
 async def stage(redis_url: str) -> StagedSet:
     """Set the group aside as an aggregator does, which then dies."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     staged = await broker.grouping.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
     await broker.aclose()
     assert staged is not None
@@ -164,7 +164,7 @@ async def test_go_sees_a_group_that_python_put_back(
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
     staged = await stage(redis_url)
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     await broker.grouping.put_back(staged)
     await broker.aclose()
     assert await go_peer.inspect("groups", "q") == [{"group": "g", "size": 1}]

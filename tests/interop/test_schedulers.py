@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyasynq import Scheduler, Task, option_texts
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.message import SchedulerEntry
 from pyasynq.options import Options
 from tests.interop.gopeer import Event, Peer
@@ -29,7 +29,7 @@ NOT_SHOWN: dict[str, Any] = {"group": "g", "task_id": "x", "headers": {"k (1)": 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
     """Yield a broker over what the schedulers wrote."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from pyasynq.broker import Broker, Lease, connect
+from pyasynq.broker import Broker, Lease, open_broker
 from pyasynq.settle import Done
 from tests.interop.gopeer import Peer
 
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
     """Yield the broker of the worker that is believed dead."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pyasynq import Client
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.outbox import Outbox, Relay
 from tests.postgres import PostgresServer
 
@@ -53,7 +53,7 @@ async def engine(database: str, outbox: Outbox) -> AsyncGenerator[AsyncEngine]:
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncGenerator[Broker]:
     """Yield what looks at the queues."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Scheduler
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.scheduler import SchedulerOptions
 from tests.scheduler.steering import SteeredClock
 from tests.server.queues import QueueView
@@ -43,7 +43,7 @@ async def scheduler(make: Callable[..., Scheduler]) -> Scheduler:
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
     """Yield a broker, to look at what a scheduler wrote."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 

@@ -28,7 +28,7 @@ from pyasynq import (
     TaskTimeoutError,
     current_task,
 )
-from pyasynq.broker import Lease, Taken, connect
+from pyasynq.broker import Lease, Taken, open_broker
 from pyasynq.server import deadlines
 from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of, work_off
@@ -965,7 +965,7 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
 async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> None:
     """Enqueue tasks that have been through so many crashes."""
     await client.enqueue_many([Task("t", task_id=task_id) for task_id in ids], max_retry=5)
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     [taken] = await broker.processing.dequeue({"default": len(ids)}, owner="dead/1", lease_s=30)
     at = datetime(2001, 9, 9, tzinfo=UTC)
     await broker.processing.settle(

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskInfo
-from pyasynq.broker import Broker, connect
+from pyasynq.broker import Broker, open_broker
 from pyasynq.server import ServerOptions
 from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of
@@ -23,7 +23,7 @@ EXPIRED = "asynq: task lease expired"
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
     """Yield what a worker that is going to die takes its tasks with."""
-    broker = connect(redis_url)
+    broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 

@@ -14,7 +14,7 @@ from pyasynq.errors import BrokerReadOnlyError
 from pyasynq.server.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from pyasynq.broker import ProcessPath
+    from pyasynq.broker import WorkPort
 
 
 class NoWaiting:
@@ -47,7 +47,7 @@ class Asking:
 
     def __init__(self) -> None:
         self.path, self.clock, self.rung = NoWaiting(), Sleeps(), asyncio.Event()
-        path = cast("ProcessPath", self.path)
+        path = cast("WorkPort", self.path)
         self.wakeup = Wakeup("q", path, self.rung, clock=self.clock, link=Link())
 
     async def ask(self) -> None:

@@ -2,13 +2,10 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pyasynq.broker import check_broker, shown
+from pyasynq.broker import BrokerAddress, check_address, shown
 from pyasynq.errors import OptionError
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 VARIABLE: Final = "PYASYNQ_URI"
 FROM_VARIABLE: Final = f"named by {VARIABLE}"
@@ -24,17 +21,17 @@ class Address:
         source: Who says so, in words.
     """
 
-    broker: "str | Driver"
+    broker: BrokerAddress
     source: str
 
-    def checked(self) -> "str | Driver":
+    def checked(self) -> BrokerAddress:
         """Return the broker.
 
         Raises:
             OptionError: If it is in no form that there is; one from the variable names that.
         """
         try:
-            check_broker(self.broker)
+            check_address(self.broker)
         except OptionError as error:
             if self.source == FROM_VARIABLE:
                 raise OptionError(VARIABLE, error.value, error.allowed) from None
@@ -46,7 +43,7 @@ class Address:
         return f"{shown(self.broker)} ({self.source})"
 
 
-def address_of(given: "str | Driver | None") -> Address:
+def address_of(given: "BrokerAddress | None") -> Address:
     """Return where the Redis of an app is that was *given* an address, or none."""
     if given is not None:
         return Address(broker=given, source="named by the app")

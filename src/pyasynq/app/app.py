@@ -15,7 +15,6 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
-    TYPE_CHECKING,
     Any,
     Concatenate,
     Generic,
@@ -30,7 +29,7 @@ from typing import (
 
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.payload import Signature, encode_result
-from pyasynq.broker import check_broker
+from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.calls import Call, marked
 from pyasynq.client import Client
 from pyasynq.errors import OptionError, PyasynqError
@@ -59,9 +58,6 @@ from pyasynq.server.config import Config
 from pyasynq.server.mux import check_function, is_plain
 from pyasynq.task import Task
 from pyasynq.threads import is_async
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.server")
 
@@ -219,7 +215,7 @@ class App:
     """
 
     def __init__(
-        self, broker: "str | Driver | None" = None, **options: Unpack[ServerOptions]
+        self, broker: "BrokerAddress | None" = None, **options: Unpack[ServerOptions]
     ) -> None:
         """Use *broker* for clients, servers and schedulers.
 
@@ -236,7 +232,7 @@ class App:
         check_known(options, ServerOptions.__annotations__)
         Config.of(options)  # refuses bad ones here, not when a server is made
         if broker is not None:
-            check_broker(broker)
+            check_address(broker)
         self.mux = Mux()
         self.state: dict[str, Any] = {}
         self._broker = broker
@@ -381,7 +377,7 @@ class App:
         return lifespan
 
     def server(
-        self, broker: "str | Driver | None" = None, **options: Unpack[ServerOptions]
+        self, broker: "BrokerAddress | None" = None, **options: Unpack[ServerOptions]
     ) -> Server:
         """Return a server for this app's tasks; *options* win over the app's own.
 
@@ -399,7 +395,7 @@ class App:
         return Server(self.address.checked(), handler=self.mux, **merged)
 
     def scheduler(
-        self, broker: "str | Driver | None" = None, **options: Unpack[SchedulerOptions]
+        self, broker: "BrokerAddress | None" = None, **options: Unpack[SchedulerOptions]
     ) -> Scheduler:
         """Return a scheduler for this app's periodic tasks.
 

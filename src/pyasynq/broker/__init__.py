@@ -1,41 +1,37 @@
 """Brokers: where tasks are kept between being enqueued and being done.
 
-`connect` is the only way in; everything above sees the protocols alone.
+`open_broker` is the only way in; everything above sees the ports alone.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from pyasynq.broker.inspecting import Found, InspectPath, Place, Removed, ResultPath, Spot, Updated
-from pyasynq.broker.protocols import (
+from pyasynq.broker.ports import Broker
+from pyasynq.broker.ports.create import (
     EARLY_S,
-    MARKS,
-    Begun,
-    Broker,
     Created,
-    CreatePath,
-    Forwarded,
-    GroupPath,
-    GroupRules,
-    Lease,
-    MaintainPath,
-    Member,
+    CreatePort,
     NewTask,
-    Position,
-    ProcessPath,
     Receipt,
     Refusal,
-    RegistryPath,
     Replaces,
-    RipeGroups,
-    SchedulePath,
-    SemaphorePath,
-    StagedSet,
-    Taken,
     Tick,
     Ticked,
-    Token,
     Withheld,
 )
+from pyasynq.broker.ports.groups import (
+    GroupPort,
+    GroupRules,
+    Member,
+    RipeGroups,
+    StagedSet,
+)
+from pyasynq.broker.ports.inspection import Found, InspectPort, Place, Removed, Spot, Updated
+from pyasynq.broker.ports.registry import RegistryPort
+from pyasynq.broker.ports.results import ResultPort
+from pyasynq.broker.ports.schedules import Begun, Position, SchedulePort
+from pyasynq.broker.ports.semaphores import MARKS, SemaphorePort, Token
+from pyasynq.broker.ports.upkeep import Forwarded, UpkeepPort
+from pyasynq.broker.ports.work import Lease, Taken, WorkPort
 from pyasynq.broker.url import parse
 from pyasynq.broker.url import shown as _shown
 from pyasynq.clock import Clock
@@ -48,29 +44,28 @@ __all__ = [
     "MARKS",
     "Begun",
     "Broker",
-    "CreatePath",
+    "BrokerAddress",
+    "CreatePort",
     "Created",
     "Forwarded",
     "Found",
-    "GroupPath",
+    "GroupPort",
     "GroupRules",
-    "InspectPath",
+    "InspectPort",
     "Lease",
-    "MaintainPath",
     "Member",
     "NewTask",
     "Place",
     "Position",
-    "ProcessPath",
     "Receipt",
     "Refusal",
-    "RegistryPath",
+    "RegistryPort",
     "Removed",
     "Replaces",
-    "ResultPath",
+    "ResultPort",
     "RipeGroups",
-    "SchedulePath",
-    "SemaphorePath",
+    "SchedulePort",
+    "SemaphorePort",
     "Spot",
     "StagedSet",
     "Taken",
@@ -78,20 +73,26 @@ __all__ = [
     "Ticked",
     "Token",
     "Updated",
+    "UpkeepPort",
     "Withheld",
-    "check_broker",
-    "connect",
+    "WorkPort",
+    "check_address",
+    "open_broker",
     "shown",
 ]
 
 
-def connect(broker: "str | Driver", clock: Clock | None = None) -> Broker:
+BrokerAddress: TypeAlias = "str | Driver"
+"""Where a broker is: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
+``redis-cluster://``), a bare ``host:port``, or a redis-py asyncio client.
+"""
+
+
+def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
     """Return a broker; nothing is sent before the first call.
 
     Args:
-        broker: A URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
-            ``redis-cluster://``), a bare ``host:port``, or a redis-py asyncio client, which is
-            never closed by us.
+        address: Where it is; a client is never closed by us.
         clock: Tells the time of this machine; a test may bring its own.
 
     Raises:
@@ -99,26 +100,26 @@ def connect(broker: "str | Driver", clock: Clock | None = None) -> Broker:
     """
     from pyasynq.broker.redis import RedisBroker  # imported late: the driver takes 0.1 s to load
 
-    return RedisBroker.connect(broker, clock)
+    return RedisBroker.connect(address, clock)
 
 
-def check_broker(broker: "str | Driver") -> None:
-    """Return if `connect` takes *broker*; the form of a text is read without loading the driver.
+def check_address(address: BrokerAddress) -> None:
+    """Return if `open_broker` takes *address*; a text is read without loading the driver.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
     """
-    if broker and isinstance(broker, str):
-        parse(broker)
+    if address and isinstance(address, str):
+        parse(address)
         return
     # Whoever has made a client has loaded the driver.
     from pyasynq.broker.redis.address import open_driver
 
-    open_driver(broker)
+    open_driver(address)
 
 
-def shown(broker: "str | Driver") -> str:
-    """Return where *broker* is, without the passwords in it."""
-    if not isinstance(broker, str):
+def shown(address: BrokerAddress) -> str:
+    """Return *address* for people, without the passwords in it."""
+    if not isinstance(address, str):
         return "the program's own client"
-    return _shown(broker)
+    return _shown(address)

@@ -21,14 +21,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from pyasynq.app.address import VARIABLE
-from pyasynq.broker import shown
+from pyasynq.broker import BrokerAddress, shown
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.values import FromVariable, naming_variable, on, whole
 
 if TYPE_CHECKING:
     from pyasynq.app.address import Address
-    from pyasynq.broker.redis import Driver
 
 DEFAULTS: Final[Mapping[str, object]] = {
     "uri": "127.0.0.1:6379",
@@ -112,7 +111,7 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
         log.warning("%s is not used: an address in the code of the app wins", VARIABLE)
 
 
-def _same(*brokers: "str | Driver") -> bool:
+def _same(*brokers: BrokerAddress) -> bool:
     """Return whether these are the same, however short they are written."""
     return len({_short(it) if isinstance(it, str) else it for it in brokers}) == 1
 

@@ -7,9 +7,9 @@ Source:
 import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack
+from typing import Final, Self, TypeAlias, TypeVar, Unpack
 
-from pyasynq.broker import Broker, Found, Place, Removed, Spot, Updated, connect
+from pyasynq.broker import Broker, BrokerAddress, Found, Place, Removed, Spot, Updated, open_broker
 from pyasynq.compose import changed
 from pyasynq.endings import finish
 from pyasynq.errors import (
@@ -45,9 +45,6 @@ from pyasynq.inspector.questions import (
 from pyasynq.options import check_count, check_instant, check_name
 from pyasynq.states import ORDERS, Order, TaskState
 
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
-
 Progress: TypeAlias = Callable[[int], None]
 S = TypeVar("S", bound=Spot)
 
@@ -72,7 +69,7 @@ class Inspector:
     Every call is bounded: however long a queue is, Redis is held for some milliseconds at most.
     """
 
-    def __init__(self, broker: "str | Driver") -> None:
+    def __init__(self, broker: BrokerAddress) -> None:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
@@ -82,7 +79,7 @@ class Inspector:
         Raises:
             OptionError: If the URL or the client cannot be used.
         """
-        self._broker: Broker = connect(broker)
+        self._broker: Broker = open_broker(broker)
         self._path = self._broker.inspecting
 
     async def __aenter__(self) -> Self:

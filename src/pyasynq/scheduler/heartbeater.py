@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping
 
 from pyasynq.actor import Link, Wakeable
-from pyasynq.broker import SchedulePath
+from pyasynq.broker import SchedulePort
 from pyasynq.options import whole_seconds
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
@@ -25,7 +25,7 @@ class Heartbeater(Wakeable):
     name = "heartbeater"
 
     def __init__(
-        self, path: SchedulePath, entries: Mapping[str, Entry], *, config: Config, link: Link
+        self, path: SchedulePort, entries: Mapping[str, Entry], *, config: Config, link: Link
     ) -> None:
         """Show *entries*, which may come and go."""
         super().__init__(clock=config.clock, link=link)

@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, Unpack, cast
+from typing import Final, Self, TypeAlias, Unpack, cast
 
 from pyasynq.actor import Actor, Link
+from pyasynq.broker import BrokerAddress
 from pyasynq.clock import Clock
 from pyasynq.errors import OptionError, SchedulerStateError
 from pyasynq.loggers import enable_loggers, get_logger
@@ -24,9 +25,6 @@ from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 from pyasynq.task import Task
 from pyasynq.threads import called, is_closed, is_ordered
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.scheduler")
 
@@ -115,7 +113,7 @@ class PeriodicTaskManager:
 
     def __init__(
         self,
-        broker: "str | Driver",
+        broker: BrokerAddress,
         provider: Provider,
         *,
         sync_interval: timedelta = SYNC_INTERVAL,

@@ -5,10 +5,10 @@ import functools
 import signal
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Self, Unpack
+from typing import Final, Self, Unpack
 
 from pyasynq.actor import Link, Running, dismiss, kept
-from pyasynq.broker import connect, shown
+from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.endings import finish
 from pyasynq.errors import BrokerError, EntryNotFoundError, SchedulerStateError
 from pyasynq.loggers import enable_loggers, get_logger
@@ -19,9 +19,6 @@ from pyasynq.scheduler.heartbeater import Heartbeater
 from pyasynq.scheduler.ticker import Ticker
 from pyasynq.signals import STOPPING, heard
 from pyasynq.task import Task, check_task
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.scheduler")
 
@@ -42,7 +39,7 @@ class Scheduler:
         scheduler (D47 to D50).
     """
 
-    def __init__(self, broker: "str | Driver", **options: Unpack[SchedulerOptions]) -> None:
+    def __init__(self, broker: BrokerAddress, **options: Unpack[SchedulerOptions]) -> None:
         """Use *broker*; nothing is sent before the scheduler runs.
 
         Args:
@@ -57,7 +54,7 @@ class Scheduler:
         check_known(options, SchedulerOptions.__annotations__)
         self.state = "new"
         self._config = Config(**options)
-        self._broker = connect(broker)
+        self._broker = open_broker(broker)
         self._address = shown(broker)
         self._entries: dict[str, Entry] = {}
         self._stopped = asyncio.Event()

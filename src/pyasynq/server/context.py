@@ -18,7 +18,7 @@ from pyasynq.message import instant
 from pyasynq.options import LONGEST
 
 if TYPE_CHECKING:
-    from pyasynq.broker import Lease, ProcessPath
+    from pyasynq.broker import Lease, WorkPort
     from pyasynq.loops import Home
     from pyasynq.threads import Threads
 
@@ -50,7 +50,7 @@ class ActiveTask:
     )
 
     def __init__(
-        self, lease: Lease, path: ProcessPath, threads: Threads, ends_at_s: float, home: Home
+        self, lease: Lease, path: WorkPort, threads: Threads, ends_at_s: float, home: Home
     ) -> None:
         """Show the task of *lease*, which ends at *ends_at_s*.
 

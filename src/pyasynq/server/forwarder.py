@@ -8,7 +8,7 @@ Differs:
 """
 
 from pyasynq.actor import Actor, Link
-from pyasynq.broker import MaintainPath
+from pyasynq.broker import UpkeepPort
 from pyasynq.clock import Clock
 
 
@@ -17,7 +17,7 @@ class Forwarder(Actor):
 
     def __init__(
         self,
-        path: MaintainPath,
+        path: UpkeepPort,
         queue: str,
         *,
         longest_s: float,

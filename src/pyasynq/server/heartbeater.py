@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.actor import Actor, Link
-from pyasynq.broker import Lease, ProcessPath, RegistryPath
+from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.loggers import enable_loggers
 from pyasynq.message import ServerInfo, WorkerInfo
@@ -65,8 +65,8 @@ class Heartbeater(Actor):
         runner: Runner,
         ledger: Holder,
         *,
-        processing: ProcessPath,
-        registry: RegistryPath,
+        processing: WorkPort,
+        registry: RegistryPort,
         config: Config,
         link: Link,
     ) -> None:

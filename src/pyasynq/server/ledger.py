@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import chain
 
 from pyasynq.actor import Backoff, Link, Passes
-from pyasynq.broker import Lease, ProcessPath
+from pyasynq.broker import Lease, WorkPort
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.loggers import get_logger
@@ -27,7 +27,7 @@ class Ledger:
 
     name = "ledger"
 
-    def __init__(self, path: ProcessPath, *, clock: Clock, link: Link) -> None:
+    def __init__(self, path: WorkPort, *, clock: Clock, link: Link) -> None:
         """Write to *path*."""
         self.passes = Passes()
         self._path = path

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.actor import Link, Passes
-from pyasynq.broker import Lease, ProcessPath, Taken
+from pyasynq.broker import Lease, Taken, WorkPort
 from pyasynq.callbacks import Callbacks
 from pyasynq.calls import check_finished
 from pyasynq.errors import (
@@ -86,7 +86,7 @@ class Processor:
     name = "processor"
 
     def __init__(
-        self, handler: AsyncHandler, path: ProcessPath, ledger: Ledger, config: Config, link: Link
+        self, handler: AsyncHandler, path: WorkPort, ledger: Ledger, config: Config, link: Link
     ) -> None:
         """Run tasks from *path* with *handler*."""
         self.passes = Passes()

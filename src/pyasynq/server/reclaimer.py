@@ -10,7 +10,7 @@ Differs:
 from typing import Final
 
 from pyasynq.actor import Actor, Link
-from pyasynq.broker import GroupPath
+from pyasynq.broker import GroupPort
 from pyasynq.clock import Clock
 from pyasynq.loggers import get_logger
 
@@ -22,7 +22,7 @@ PERIOD_S: Final = 5.0
 class Reclaimer(Actor):
     """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
 
-    def __init__(self, path: GroupPath, queue: str, *, clock: Clock, link: Link) -> None:
+    def __init__(self, path: GroupPort, queue: str, *, clock: Clock, link: Link) -> None:
         """Look after *queue*."""
         super().__init__(clock=clock, link=link)
         self.name = f"reclaimer of {queue!r}"

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.actor import Actor, Link
-from pyasynq.broker import Lease, MaintainPath, ProcessPath
+from pyasynq.broker import Lease, UpkeepPort, WorkPort
 from pyasynq.errors import BrokerError
 from pyasynq.loggers import get_logger
 from pyasynq.message import TaskMessage
@@ -40,8 +40,8 @@ class Recoverer(Actor):
 
     def __init__(
         self,
-        maintenance: MaintainPath,
-        processing: ProcessPath,
+        maintenance: UpkeepPort,
+        processing: WorkPort,
         queue: str,
         *,
         config: Config,

@@ -6,9 +6,9 @@ import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self, Unpack
+from typing import Final, Self, Unpack
 
-from pyasynq.broker import connect, shown
+from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.endings import finish
 from pyasynq.errors import OptionError, ServerStateError, seconds
 from pyasynq.loggers import enable_loggers, get_logger
@@ -17,9 +17,6 @@ from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
 from pyasynq.signals import STOPPING, heard
-
-if TYPE_CHECKING:
-    from pyasynq.broker.redis import Driver
 
 log = get_logger("pyasynq.server")
 
@@ -35,7 +32,7 @@ class Server:
 
     def __init__(
         self,
-        broker: "str | Driver",
+        broker: BrokerAddress,
         *,
         handler: Handler | None = None,
         **options: Unpack[ServerOptions],
@@ -57,7 +54,7 @@ class Server:
         self._handler = handler
         self._config = Config.of(options)
         self.id = self._config.server_id
-        self._broker = connect(broker, self._config.clock)
+        self._broker = open_broker(broker, self._config.clock)
         self._address = shown(broker)
         self._stopped = asyncio.Event()
         self._hurry = asyncio.Event()

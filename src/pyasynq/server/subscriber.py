@@ -7,7 +7,7 @@ Source:
 from collections.abc import Callable
 
 from pyasynq.actor import Actor, Link
-from pyasynq.broker import RegistryPath
+from pyasynq.broker import RegistryPort
 from pyasynq.clock import Clock
 
 
@@ -17,7 +17,7 @@ class Subscriber(Actor):
     name = "subscriber"
 
     def __init__(
-        self, registry: RegistryPath, cancel: Callable[[str], None], *, clock: Clock, link: Link
+        self, registry: RegistryPort, cancel: Callable[[str], None], *, clock: Clock, link: Link
     ) -> None:
         """Pass what *registry* hears to *cancel*."""
         super().__init__(clock=clock, link=link)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pyasynq.actor import Backoff, Link
-from pyasynq.broker import ProcessPath
+from pyasynq.broker import WorkPort
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerError
 
@@ -27,7 +27,7 @@ class Wakeup:
     """
 
     def __init__(
-        self, queue: str, path: ProcessPath, rung: asyncio.Event, *, clock: Clock, link: Link
+        self, queue: str, path: WorkPort, rung: asyncio.Event, *, clock: Clock, link: Link
     ) -> None:
         """Set *rung* whenever *queue* becomes ready."""
         self.queue = queue
@@ -127,9 +127,7 @@ class Wakeup:
 class Wakeups:
     """The wake-ups of all queues of a server."""
 
-    def __init__(
-        self, queues: Iterable[str], path: ProcessPath, *, clock: Clock, link: Link
-    ) -> None:
+    def __init__(self, queues: Iterable[str], path: WorkPort, *, clock: Clock, link: Link) -> None:
         """Watch *queues*, all of them ready at first."""
         self._rung = asyncio.Event()
         self._all = {q: Wakeup(q, path, self._rung, clock=clock, link=link) for q in queues}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from pyasynq.broker import connect
+from pyasynq.broker import open_broker
 from pyasynq.broker.redis import dialing
 from pyasynq.broker.redis.dialing import dial, first_of, look_up
 from pyasynq.errors import BrokerUnavailableError
@@ -184,21 +184,21 @@ def full_pool() -> Generator[None]:
 async def test_redis_is_reached_while_handlers_fill_the_pool(
     host: str, server_with_port: RedisServer
 ) -> None:
-    broker = connect(f"redis://{host}:{server_with_port.port}")
+    broker = open_broker(f"redis://{host}:{server_with_port.port}")
     with full_pool():
         await broker.ping()
     await broker.aclose()
 
 
 async def test_a_name_that_does_not_exist_is_told() -> None:
-    broker = connect("redis://no-such-host.invalid")
+    broker = open_broker("redis://no-such-host.invalid")
     with pytest.raises(BrokerUnavailableError, match=r"at no-such-host\.invalid:6379"):
         await broker.ping()
     await broker.aclose()
 
 
 async def test_a_name_that_cannot_be_one_is_told() -> None:
-    broker = connect(f"redis://{'a' * 64}.example.org")
+    broker = open_broker(f"redis://{'a' * 64}.example.org")
     with pytest.raises(BrokerUnavailableError):
         await broker.ping()
     await broker.aclose()
@@ -277,7 +277,7 @@ async def test_a_name_whose_addresses_all_refuse_is_refused(resolver: Resolver) 
 
 def test_another_event_loop_reaches_redis_too(server_with_port: RedisServer) -> None:
     async def ping() -> None:
-        broker = connect(f"redis://localhost:{server_with_port.port}")
+        broker = open_broker(f"redis://localhost:{server_with_port.port}")
         await broker.ping()
         await broker.aclose()
 

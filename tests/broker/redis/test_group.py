@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.group import STUCK_S
+from pyasynq.broker.redis.groups import STUCK_S
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.compose import Lock
 from pyasynq.errors import BrokerError

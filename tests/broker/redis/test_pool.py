@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 
 from pyasynq import Inspector
-from pyasynq.broker.protocols import Token
+from pyasynq.broker.ports.semaphores import Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.pipeline import MAX_BYTES
-from pyasynq.broker.redis.schedule import HISTORY_S
+from pyasynq.broker.redis.schedules import HISTORY_S
 from pyasynq.errors import BrokerError
 from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
 from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled

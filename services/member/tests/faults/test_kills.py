@@ -19,7 +19,7 @@ DISTRIBUTOR = "member.worker.distributor"
 PROCESSOR = "member.worker.processor"
 LINKS = "member.store.links"
 RELAY = "pyasynq.outbox.relay"
-REDIS = "pyasynq.broker.redis.process"
+REDIS = "pyasynq.broker.redis.work"
 DISTRIBUTE = "OutboxTaskDistributor.distribute_task_send_verify_email"
 PROCESS = "RedisTaskProcessor.process_task_send_verify_email"
 
@@ -52,9 +52,9 @@ DEATHS = [
     ("after", "20", LINKS, "Links.mark_sent"),
     # It is committed, but the task is not done.
     ("after", "20", PROCESSOR, PROCESS),
-    ("before", "2", REDIS, "RedisProcess.settle"),
+    ("before", "2", REDIS, "RedisWork.settle"),
     # The task is done.
-    ("after", "2", REDIS, "RedisProcess.settle"),
+    ("after", "2", REDIS, "RedisWork.settle"),
 ]
 
 CAMPAIGN = (640, DEATHS)

@@ -3,14 +3,14 @@
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.create import RedisCreate
-from pyasynq.broker.redis.group import RedisGroup
-from pyasynq.broker.redis.inspect import RedisInspect
-from pyasynq.broker.redis.maintain import RedisMaintain
-from pyasynq.broker.redis.process import RedisProcess
+from pyasynq.broker.redis.groups import RedisGroups
+from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.registry import RedisRegistry
-from pyasynq.broker.redis.result import RedisResult
-from pyasynq.broker.redis.schedule import RedisSchedule
-from pyasynq.broker.redis.semaphore import RedisSemaphore
+from pyasynq.broker.redis.results import RedisResults
+from pyasynq.broker.redis.schedules import RedisSchedules
+from pyasynq.broker.redis.semaphores import RedisSemaphores
+from pyasynq.broker.redis.upkeep import RedisUpkeep
+from pyasynq.broker.redis.work import RedisWork
 from pyasynq.clock import Clock
 from pyasynq.errors import BrokerAuthError
 
@@ -18,7 +18,7 @@ __all__ = ["Driver", "RedisBroker"]
 
 
 class RedisBroker:
-    """All paths over one client and its connection pool."""
+    """All ports over one client and its connection pool."""
 
     def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
         """Use *driver* and *clock*; *owned* says whether closing is up to us."""
@@ -26,13 +26,13 @@ class RedisBroker:
         self._owned = owned
         self.registry = RedisRegistry(driver)
         self.creating = RedisCreate(driver, self.registry.register, clock)
-        self.processing = RedisProcess(driver, clock)
-        self.maintenance = RedisMaintain(driver, clock)
-        self.grouping = RedisGroup(driver)
-        self.scheduling = RedisSchedule(driver)
-        self.inspecting = RedisInspect(driver)
-        self.results = RedisResult(driver)
-        self.semaphores = RedisSemaphore(driver)
+        self.processing = RedisWork(driver, clock)
+        self.maintenance = RedisUpkeep(driver, clock)
+        self.grouping = RedisGroups(driver)
+        self.scheduling = RedisSchedules(driver)
+        self.inspecting = RedisInspection(driver)
+        self.results = RedisResults(driver)
+        self.semaphores = RedisSemaphores(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

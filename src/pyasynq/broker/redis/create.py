@@ -8,7 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from pyasynq.broker.protocols import (
+from pyasynq.broker.ports.create import (
     EARLY_S,
     Created,
     NewTask,
@@ -70,7 +70,7 @@ Reply: TypeAlias = int | bytes | list[int]
 
 
 class RedisCreate:
-    """The create path: one script call for each queue, unless the tasks are many."""
+    """The create port: one script call for each queue, unless the tasks are many."""
 
     def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
         """Send to *driver*; *register* makes queues known to inspectors."""

@@ -7,7 +7,7 @@ Source:
 import re
 from typing import Final
 
-from pyasynq.broker.inspecting import Place
+from pyasynq.broker.ports.inspection import Place
 from pyasynq.states import TaskState
 
 QUEUES: Final = "asynq:queues"

@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
 from pyasynq import message as wire
-from pyasynq.broker.inspecting import Found, Place, Spot
+from pyasynq.broker.ports.inspection import Found, Place, Spot
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
@@ -45,7 +45,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class RedisLook:
-    """The part of the inspect path that changes nothing."""
+    """The part of the inspection port that changes nothing."""
 
     def __init__(self, driver: Driver) -> None:
         """Send to *driver*."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.inspecting import Found, Place, Updated
+from pyasynq.broker.ports.inspection import Found, Place, Updated
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.records import sent_id
@@ -19,7 +19,7 @@ _ANSWERS: Final = {1: Updated.DONE, 0: Updated.CHANGED, -1: Updated.LOCKED}
 
 
 class RedisOrder:
-    """The part of the inspect path that moves tasks; beside the part that looks for them."""
+    """The part of the inspection port that moves tasks; beside the part that looks for them."""
 
     _driver: Driver
 

@@ -1,6 +1,6 @@
 """Task ids and messages as Redis holds them, whoever wrote them."""
 
-from pyasynq.broker.protocols import Lease
+from pyasynq.broker.ports.work import Lease
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.errors import PoisonError
 from pyasynq.message import TaskMessage, decode

@@ -16,7 +16,7 @@ LISTEN_S = 2
 
 
 class RedisRegistry:
-    """The registry path."""
+    """The registry port."""
 
     def __init__(self, driver: Driver) -> None:
         """Send to *driver*."""

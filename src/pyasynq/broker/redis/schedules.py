@@ -6,7 +6,8 @@ from typing import Final, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
-from pyasynq.broker.protocols import EARLY_S, Begun, Position
+from pyasynq.broker.ports.create import EARLY_S
+from pyasynq.broker.ports.schedules import Begun, Position
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.create import CREDIBLE_S
@@ -27,8 +28,8 @@ Schedulers that still have the entry, and are that late, do not repeat its last 
 """
 
 
-class RedisSchedule:
-    """The schedule path."""
+class RedisSchedules:
+    """The port for schedules."""
 
     def __init__(self, driver: Driver) -> None:
         """Send to *driver*."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.protocols import Forwarded, Lease, Taken
+from pyasynq.broker.ports.upkeep import Forwarded
+from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
@@ -22,8 +23,8 @@ SCAN: Final = 500
 """Ids of ``active`` looked at in one call."""
 
 
-class RedisMaintain:
-    """The maintain path."""
+class RedisUpkeep:
+    """The upkeep port."""
 
     def __init__(self, driver: Driver, clock: Clock) -> None:
         """Send to *driver*; *clock* says when."""

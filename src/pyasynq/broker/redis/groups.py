@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Final, cast
 
-from pyasynq.broker.protocols import GroupRules, Member, RipeGroups, StagedSet
+from pyasynq.broker.ports.groups import GroupRules, Member, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
@@ -39,8 +39,8 @@ CONFLICT: Final = 0
 DUPLICATE: Final = -1
 
 
-class RedisGroup:
-    """The group path."""
+class RedisGroups:
+    """The port for groups."""
 
     def __init__(self, driver: Driver) -> None:
         """Send to *driver*."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, cast
 
-from pyasynq.broker.protocols import Lease, Taken
+from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES, MAX_TASKS
@@ -29,8 +29,8 @@ BARE: Final = (Done, Requeue)
 """Verdicts that carry no message."""
 
 
-class RedisProcess:
-    """The process path: one script call for each queue, or queue and kind of verdict."""
+class RedisWork:
+    """The work port: one script call for each queue, or queue and kind of verdict."""
 
     def __init__(self, driver: Driver, clock: Clock) -> None:
         """Send to *driver*; leases end by *clock*."""

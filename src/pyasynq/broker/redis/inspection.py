@@ -1,4 +1,4 @@
-"""The inspect path: look at queues, move tasks by hand, remove queues."""
+"""The inspection port: look at queues, move tasks by hand, remove queues."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.inspecting import Place, Removed
+from pyasynq.broker.ports.inspection import Place, Removed
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import answered, execute
 from pyasynq.broker.redis.look import RedisLook
@@ -31,7 +31,7 @@ _WAITING: Final = tuple(
 _CLOSED: Final = {1: None, 0: Removed.NOT_EMPTY, -1: Removed.ACTIVE}
 
 
-class RedisInspect(RedisLook, RedisOrder):
+class RedisInspection(RedisLook, RedisOrder):
     """All that an inspector needs, over one client."""
 
     async def remove(self, queue: str, *, force: bool) -> Removed:

@@ -7,14 +7,14 @@ Source:
 from collections.abc import Sequence
 from typing import cast
 
-from pyasynq.broker.protocols import Token
+from pyasynq.broker.ports.semaphores import Token
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.pipeline import MAX_TASKS
 
 
-class RedisSemaphore:
-    """The semaphore path."""
+class RedisSemaphores:
+    """The port for semaphores."""
 
     def __init__(self, driver: Driver) -> None:
         """Send to *driver*."""

@@ -13,8 +13,8 @@ AWAITED_S: Final = 60
 """How long an end is told without another look; who waits looks more often."""
 
 
-class RedisResult:
-    """The result path.
+class RedisResults:
+    """The results port.
 
     Who waits names the task in a sorted set of the queue; the script that ends the task sees it and
     pushes to a list on which those who wait are blocked. What Go ends is only seen when looked at.

@@ -67,7 +67,7 @@ class Removed(Enum):
     NOT_EMPTY = auto()
 
 
-class LookPath(Protocol):
+class LookPort(Protocol):
     """Read, and change nothing."""
 
     async def queues(self) -> list[str]:
@@ -139,7 +139,7 @@ class LookPath(Protocol):
         ...
 
 
-class OrderPath(Protocol):
+class OrderPort(Protocol):
     """Move waiting tasks by hand."""
 
     async def pause(self, queue: str) -> bool:
@@ -163,25 +163,9 @@ class OrderPath(Protocol):
         ...
 
 
-class InspectPath(LookPath, OrderPath, Protocol):
+class InspectPort(LookPort, OrderPort, Protocol):
     """All that an inspector needs."""
 
     async def remove(self, queue: str, *, force: bool) -> Removed:
         """Remove *queue* with all that belongs to it; its tasks as well only with *force*."""
-        ...
-
-
-class ResultPath(Protocol):
-    """Wait for the results of tasks."""
-
-    async def look(self, queue: str, task_id: str) -> TaskInfo | None:
-        """Return the task; while it is not over, let `wait` know when it is.
-
-        Raises:
-            PoisonError: If what stands under this id is no task.
-        """
-        ...
-
-    async def wait(self, queue: str, task_id: str, *, longest_s: float) -> None:
-        """Return when the task is over, or *longest_s* seconds have passed."""
         ...

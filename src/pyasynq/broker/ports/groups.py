@@ -1,0 +1,110 @@
+"""Combine the tasks of a group into one."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pyasynq.message import TaskMessage
+
+
+class GroupRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a group is ripe to be combined.
+
+    Attributes:
+        grace_s: Once nothing has joined it for so many seconds.
+        max_delay_s: Once its oldest task has waited for so many seconds; 0 for never.
+        max_size: Once it has so many tasks; 0 for never. Also the most that are combined into one.
+    """
+
+    grace_s: int
+    max_delay_s: int = 0
+    max_size: int = 0
+
+
+class RipeGroups(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups of a queue that are to be combined.
+
+    Attributes:
+        names: Their names.
+        next_in_s: Seconds until another one is ripe, or None if none waits.
+    """
+
+    names: list[str]
+    next_in_s: float | None
+
+
+class StagedSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks of one group, set aside to be combined.
+
+    Attributes:
+        queue: Queue of the group.
+        group: Name of the group.
+        id: UUID of the set.
+    """
+
+    queue: str
+    group: str
+    id: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of a staged set.
+
+    Attributes:
+        id: Its id; bytes that are no UTF-8 are escaped as surrogates.
+        message: The task; None if it cannot be read.
+        failures: How often it could not be combined.
+    """
+
+    id: str
+    message: TaskMessage | None
+    failures: int
+
+
+class GroupPort(Protocol):
+    """Combine the tasks of a group into one."""
+
+    async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
+        """Return the groups of *queue* that are to be combined."""
+        ...
+
+    async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
+        """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
+        ...
+
+    async def members(self, staged: StagedSet) -> list[Member] | None:
+        """Return the tasks of *staged*, oldest first; None if it is not ours any more."""
+        ...
+
+    async def hold(self, staged: StagedSet) -> bool:
+        """Keep *staged* from being put back; False if it was."""
+        ...
+
+    async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
+        """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
+        ...
+
+    async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
+        """Archive *members*, as their messages say; return how many were still in *staged*."""
+        ...
+
+    async def put_back(self, staged: StagedSet) -> int:
+        """Put the tasks of *staged* back into their group now; return how many."""
+        ...
+
+    async def reclaim(self, queue: str) -> int:
+        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+
+        Raises:
+            BrokerError: Also if a set cannot go back; all others are back by then.
+        """
+        ...
+
+    async def find(self, queue: str) -> tuple[int, float]:
+        """Look for unregistered groups in a part of Redis.
+
+        Returns:
+            How many were registered, and the seconds until the next part may be looked at.
+        """
+        ...

@@ -1,0 +1,49 @@
+"""Keep queues in order."""
+
+from typing import Protocol
+
+import msgspec
+
+from pyasynq.broker.ports.work import Taken
+
+
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a forwarding step did.
+
+    Attributes:
+        moved: Tasks moved.
+        more: More are due now.
+        next_in_s: Seconds until the next one is due, or None if none waits.
+    """
+
+    moved: int
+    more: bool
+    next_in_s: float | None
+
+
+class UpkeepPort(Protocol):
+    """Keep queues in order."""
+
+    async def forward(self, queue: str) -> Forwarded:
+        """Move a batch of due tasks of *queue* to pending."""
+        ...
+
+    async def expired(self, queue: str) -> Taken:
+        """Return a batch of tasks whose lease is over."""
+        ...
+
+    async def repair(self, queue: str) -> int:
+        """Give ids in ``active`` that have no lease an ended one; return how many."""
+        ...
+
+    async def end_leases(self, queue: str, server_id: str) -> int:
+        """End the leases of a server that is known to be dead; return how many."""
+        ...
+
+    async def expire_completed(self, queue: str, *, limit: int) -> int:
+        """Delete up to *limit* completed tasks past their retention; return how many."""
+        ...
+
+    async def trim_archived(self, queue: str) -> int:
+        """Delete a batch of archived tasks beyond age and number; return how many."""
+        ...

@@ -1,0 +1,117 @@
+"""Take tasks, keep them, and say what became of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pyasynq.errors import BrokerError
+from pyasynq.message import TaskMessage
+from pyasynq.settle import Verdict
+
+
+class Lease:
+    """The right to run one task, until *expires_at*.
+
+    Attributes:
+        message: The task.
+        queue: Queue it was taken from.
+        id: Its id; bytes that are no UTF-8 are escaped as surrogates.
+        owner: Token of this taking; whoever takes the task later writes another one. Empty for a
+            recoverer, which holds the task as long as its lease is over.
+        taken_at_s: Wall clock at the taking, Unix seconds.
+        expires_at: End of the lease on the worker's monotonic clock, seconds; moves when extended.
+        crashes: Workers that died with it before, in a row.
+        unknown_s: Seconds since it first found a worker that does not know its type, if none of
+            them has; None if all did.
+        begun: Its handler may have been called. Seen by a recoverer alone, and only of a task that
+            has crashed workers before.
+    """
+
+    __slots__ = (
+        "begun",
+        "crashes",
+        "expires_at",
+        "id",
+        "message",
+        "owner",
+        "queue",
+        "taken_at_s",
+        "unknown_s",
+    )
+
+    def __init__(
+        self, message: TaskMessage, task_id: str, owner: str, taken_at_s: float, expires_at: float
+    ) -> None:
+        """Hold *message*, which Redis files under *task_id*, as *owner*."""
+        self.message = message
+        self.queue = message.queue
+        self.id = task_id
+        self.owner = owner
+        self.taken_at_s = taken_at_s
+        self.expires_at = expires_at
+        self.crashes = 0
+        self.unknown_s: int | None = None
+        self.begun = True
+
+    def __repr__(self) -> str:
+        """Name the task, for the log."""
+        return f"task {self.id} ({self.message.type} in {self.queue!r})"
+
+
+class Taken(msgspec.Struct, kw_only=True):
+    """What one queue gave.
+
+    Attributes:
+        queue: Its name.
+        owner: Token of this taking.
+        leases: Tasks to run, next first.
+        poison: Leases whose message does not decode; it holds only id and queue.
+        ghosts: Ids dropped because no task, or none of their own, stood behind them.
+        empty: The queue had fewer tasks than asked for.
+        paused: The queue is paused.
+        error: Why nothing is known of it: the queue may have given tasks, or not.
+    """
+
+    queue: str
+    owner: str = ""
+    leases: list[Lease] = []
+    poison: list[Lease] = []
+    ghosts: int = 0
+    empty: bool = False
+    paused: bool = False
+    error: BrokerError | None = None
+
+
+class WorkPort(Protocol):
+    """Take tasks, keep them, and say what became of them."""
+
+    async def dequeue(
+        self, counts: Mapping[str, int], *, owner: str, lease_s: float
+    ) -> list[Taken]:
+        """Take up to so many tasks from each queue of *counts*."""
+        ...
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
+        ...
+
+    async def wait(self, queue: str) -> bool:
+        """Block until *queue* has a task (True) or a few seconds have passed (False)."""
+        ...
+
+    async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
+        """Write verdicts; each is answered True (written), False (lease lost) or an error."""
+        ...
+
+    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
+        """Extend *leases*, in place too; each is answered as `settle` answers."""
+        ...
+
+    async def begin(self, lease: Lease) -> bool:
+        """Note that the handler of a task that has crashed workers is called; False if lost."""
+        ...
+
+    async def write_result(self, lease: Lease, result: bytes) -> bool:
+        """Store *result* beside the task; False if the lease is lost."""
+        ...
