@@ -12,7 +12,7 @@ from benchmarks import private_redis
 from benchmarks.results import tell
 from benchmarks.table import grid
 from pyasynq import Inspector
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 
 MILLION: Final = 1_000_000
 REAL: Final = 20_000

@@ -8,7 +8,7 @@ import pytest
 
 from pyasynq import BrokerUnavailableError, Clock
 from pyasynq.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
-from pyasynq.errors import BrokerAuthError
+from pyasynq.core.errors import BrokerAuthError
 from tests.waiting import wait_until
 
 

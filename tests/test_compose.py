@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq import Task, TaskInfo, TaskState
-from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled, changed, compose, describe
-from pyasynq.message import TaskMessage
-from pyasynq.options import Options, checked, merge
+from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled, changed, compose, describe
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.options import Options, checked, merge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_S = 1_767_225_600

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.cron import Every, parse
-from pyasynq.errors import OptionError
+from pyasynq.core.cron import Every, parse
+from pyasynq.core.errors import OptionError
 
 START = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq import durations
+from pyasynq.core import durations
 
 WRITTEN = [
     (timedelta(0), "0s"),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq import errors
-from pyasynq.errors import (
+from pyasynq.core import errors
+from pyasynq.core.errors import (
     BrokerError,
     DeadlinePassedError,
     DuplicateTaskError,

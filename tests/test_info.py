@@ -5,8 +5,8 @@ from dataclasses import FrozenInstanceError, asdict
 import pytest
 
 from pyasynq import TaskInfo, TaskState
-from pyasynq.info import described
-from pyasynq.message import TaskMessage
+from pyasynq.core.info import described
+from pyasynq.core.message import TaskMessage
 
 INFO = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
 

@@ -30,8 +30,8 @@ from pyasynq import (
     TaskStateError,
 )
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.options import EnqueueOptions, Options
-from pyasynq.settle import DONE
+from pyasynq.core.options import EnqueueOptions, Options
+from pyasynq.core.settle import DONE
 from tests.broker.making import (
     a_grouped,
     a_lease,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyasynq import Inspector
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 from tests.servers import RedisServer
 
 LENGTH = 10_000

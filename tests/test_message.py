@@ -7,8 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.errors import PoisonError
-from pyasynq.message import (
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.message import (
     TaskMessage,
     decode,
     encode,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.option_texts import parsed, written
-from pyasynq.options import NO_OPTIONS, Options
+from pyasynq.core.option_texts import parsed, written
+from pyasynq.core.options import NO_OPTIONS, Options
 
 texts = st.text(st.characters(codec="utf-8"))
 instants = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))

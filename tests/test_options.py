@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.errors import OptionError
-from pyasynq.options import (
+from pyasynq.core.errors import OptionError
+from pyasynq.core.options import (
     MAX_NAME,
     MAX_RETRY,
     NO_OPTIONS,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.priority import by_rank, weighted
+from pyasynq.core.priority import by_rank, weighted
 
 queues = st.dictionaries(st.text(min_size=1), st.integers(1, 20), min_size=1, max_size=8)
 picks = st.lists(st.floats(0, 1, exclude_max=True), max_size=50)

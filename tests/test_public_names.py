@@ -45,7 +45,7 @@ def test_the_import_loads_nothing_that_takes_long() -> None:
 
 
 def test_a_module_is_there_without_an_import_of_its_own() -> None:
-    code = "import pyasynq; print(pyasynq.errors.SkipRetry is pyasynq.SkipRetry)"
+    code = "import pyasynq; print(pyasynq.client.Client is pyasynq.Client)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.retry import LONGEST, asynq_delay
+from pyasynq.core.retry import LONGEST, asynq_delay
 
 ALMOST_ONE = 1 - 2**-53
 

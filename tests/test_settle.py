@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     HandlerNotFoundError,
     LeaseExpiredError,
     PayloadError,
@@ -16,8 +16,8 @@ from pyasynq.errors import (
     Snooze,
     TaskTimeoutError,
 )
-from pyasynq.message import TaskMessage
-from pyasynq.settle import (
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.settle import (
     DONE,
     Archive,
     Complete,

@@ -1,6 +1,6 @@
 """States carry asynq's words, and the moves between them lead everywhere and nowhere else."""
 
-from pyasynq.states import MOVES, ORDERS, Order, TaskState
+from pyasynq.core.states import MOVES, ORDERS, Order, TaskState
 
 STATES = set(TaskState)
 

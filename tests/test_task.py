@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from pyasynq import OptionError, Task
-from pyasynq.options import NO_OPTIONS, Options
+from pyasynq.core.options import NO_OPTIONS, Options
 
 
 def test_a_task_holds_what_it_was_made_of() -> None:

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
     from pyasynq.client import Client, SyncClient
     from pyasynq.clock import Clock
-    from pyasynq.errors import (
+    from pyasynq.core.errors import (
         BrokerAuthError,
         BrokerError,
         BrokerFullError,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         ThreadError,
         WorkerCrashedError,
     )
-    from pyasynq.info import (
+    from pyasynq.core.info import (
         ClusterNode,
         DailyStats,
         GroupInfo,
@@ -60,12 +60,12 @@ if TYPE_CHECKING:
         TaskInfo,
         WorkerInfo,
     )
+    from pyasynq.core.states import TaskState
+    from pyasynq.core.task import Task
     from pyasynq.inspector import Inspector
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
     from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
-    from pyasynq.states import TaskState
-    from pyasynq.task import Task
 
 __version__ = "0.1.0"
 
@@ -144,7 +144,7 @@ _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
     "client": ("Client", "SyncClient"),
     "clock": ("Clock",),
-    "errors": (
+    "core.errors": (
         "BrokerAuthError",
         "BrokerError",
         "BrokerFullError",
@@ -186,7 +186,7 @@ _HOMES = {
         "ThreadError",
         "WorkerCrashedError",
     ),
-    "info": (
+    "core.info": (
         "ClusterNode",
         "DailyStats",
         "GroupInfo",
@@ -197,12 +197,12 @@ _HOMES = {
         "TaskInfo",
         "WorkerInfo",
     ),
+    "core.states": ("TaskState",),
+    "core.task": ("Task",),
     "inspector": ("Inspector",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
     "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),
-    "states": ("TaskState",),
-    "task": ("Task",),
 }
 """The modules that have the names; each is imported when one of its names is asked for."""
 

@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
 from pyasynq.clock import Clock
+from pyasynq.core.errors import BrokerError
 from pyasynq.endings import finish
-from pyasynq.errors import BrokerError
 from pyasynq.loggers import get_logger
 from pyasynq.threads import is_ordered
 from pyasynq.turns import Turns

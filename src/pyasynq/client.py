@@ -13,20 +13,16 @@ from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 from pyasynq.broker import Broker, BrokerAddress, CreatePort, NewTask, open_broker
 from pyasynq.calls import must_await
 from pyasynq.clock import Clock
-from pyasynq.compose import Plan, compose, describe, size_of
-from pyasynq.endings import finish
-from pyasynq.errors import (
+from pyasynq.core.compose import Plan, compose, describe, size_of
+from pyasynq.core.errors import (
     ClientClosedError,
     OptionError,
     PyasynqError,
     ResultExpiredError,
     TaskFailedError,
 )
-from pyasynq.forks import tell_of_forks
-from pyasynq.info import TaskInfo
-from pyasynq.loop_thread import LoopThread, check_threads
-from pyasynq.loops import Home
-from pyasynq.options import (
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import (
     DEFAULT_QUEUE,
     EnqueueOptions,
     Options,
@@ -36,8 +32,12 @@ from pyasynq.options import (
     checked,
     merge,
 )
-from pyasynq.states import TaskState
-from pyasynq.task import Task, check_task
+from pyasynq.core.states import TaskState
+from pyasynq.core.task import Task, check_task
+from pyasynq.endings import finish
+from pyasynq.forks import tell_of_forks
+from pyasynq.loop_thread import LoopThread, check_threads
+from pyasynq.loops import Home
 from pyasynq.turns import Turns
 
 T = TypeVar("T")

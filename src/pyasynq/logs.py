@@ -7,7 +7,7 @@ asyncio tasks it starts: add `TaskFields` to the handlers of your logging config
 import logging
 from typing import Final, TypedDict
 
-from pyasynq.errors import PyasynqError
+from pyasynq.core.errors import PyasynqError
 from pyasynq.server import current_task
 
 FIELDS: Final = ("task_id", "task_type", "task_queue", "task_try")

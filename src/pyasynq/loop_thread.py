@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from pyasynq.errors import ThreadError
+from pyasynq.core.errors import ThreadError
 
 T = TypeVar("T")
 

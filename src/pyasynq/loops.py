@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
-from pyasynq.errors import LoopError
+from pyasynq.core.errors import LoopError
 
 T = TypeVar("T")
 

@@ -17,16 +17,16 @@ from typing import Final, Self
 from pyasynq.broker import MARKS, Broker, BrokerAddress, Token, open_broker
 from pyasynq.calls import must_await
 from pyasynq.clock import Clock
-from pyasynq.endings import finish
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     BrokerError,
     NoTokenError,
     OptionError,
     PyasynqError,
     SemaphoreTimeoutError,
 )
+from pyasynq.core.options import check_name, check_time, check_timeout
+from pyasynq.endings import finish
 from pyasynq.loggers import get_logger
-from pyasynq.options import check_name, check_time, check_timeout
 from pyasynq.server import current_task
 
 log = get_logger("pyasynq.semaphore")

@@ -15,7 +15,7 @@ import pytest
 
 from pyasynq import App, PayloadError, Task, TypedTask
 from pyasynq.app.payload import encode_result
-from pyasynq.compose import compose
+from pyasynq.core.compose import compose
 from pyasynq.scheduler import PeriodicTask
 from pyasynq.scheduler.entry import Entry
 

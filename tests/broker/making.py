@@ -17,9 +17,9 @@ from pyasynq.broker import (
     Taken,
 )
 from pyasynq.broker.redis.pipeline import MAX_BYTES
-from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
-from pyasynq.message import TaskMessage, revised
-from pyasynq.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
+from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.core.message import TaskMessage, revised
+from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 
 OWNER = "server/1"
 LEASE_S = 30.0

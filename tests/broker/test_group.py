@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from pyasynq.broker import Broker, GroupRules, Member, StagedSet, Withheld
-from pyasynq.compose import Lock, Plan
-from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import revised
+from pyasynq.core.compose import Lock, Plan
+from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.message import revised
 from tests.broker.making import (
     LOCK,
     a_grouped,

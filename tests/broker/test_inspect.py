@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pyasynq.broker import Broker, Found, Place, Removed, Updated
-from pyasynq.message import ServerInfo, TaskMessage, WorkerInfo
-from pyasynq.states import Order, TaskState
+from pyasynq.core.message import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     FUTURE_S,
     LOCK,

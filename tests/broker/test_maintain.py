@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from pyasynq.broker import Broker, Forwarded
-from pyasynq.settle import DONE, REQUEUE
+from pyasynq.core.settle import DONE, REQUEUE
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,

@@ -7,8 +7,8 @@ import anyio
 
 from pyasynq.broker import Broker, Lease, Place
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
-from pyasynq.settle import DONE, REQUEUE, Archive, Retry, Verdict
-from pyasynq.states import Order, TaskState
+from pyasynq.core.settle import DONE, REQUEUE, Archive, Retry, Verdict
+from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     LEASE_S,
     OWNER,

@@ -6,7 +6,7 @@ from typing import Any, cast
 import anyio
 
 from pyasynq.broker import Broker
-from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.core.message import ServerInfo, WorkerInfo
 
 SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active")
 WORKER = WorkerInfo(host="h", pid=1, server_id="s", task_id="1", task_type="t")

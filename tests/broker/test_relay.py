@@ -3,9 +3,9 @@
 import pytest
 
 from pyasynq.broker import Broker, Created, Withheld
-from pyasynq.compose import Plan
-from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
-from pyasynq.settle import DONE
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.settle import DONE
 from tests.broker.making import (
     LOCK,
     PAST_S,

@@ -8,9 +8,9 @@ import pytest
 
 from pyasynq.broker import EARLY_S, Begun, Broker, Created, NewTask, Position, Tick, Ticked
 from pyasynq.broker.redis import keys
-from pyasynq.compose import Plan
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
 from tests.broker.making import LOCK, PAST_S, a_grouped, a_pending, a_scheduled, enqueue, ids, take
 from tests.waiting import Lapse
 

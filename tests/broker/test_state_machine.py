@@ -24,11 +24,11 @@ from hypothesis.stateful import (
 )
 
 from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, Withheld, open_broker
-from pyasynq.compose import Lock, Plan
-from pyasynq.errors import DuplicateTaskError, TaskIDConflictError
-from pyasynq.message import TaskMessage
-from pyasynq.settle import DONE, REQUEUE, Verdict
-from pyasynq.states import MOVES, ORDERS, Order, TaskState
+from pyasynq.core.compose import Lock, Plan
+from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.states import MOVES, ORDERS, Order, TaskState
 from tests.broker.making import (
     LEASE_S,
     a_grouped,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyasynq.broker import shown
 from pyasynq.broker.url import KINDS, parse
-from pyasynq.errors import OptionError
+from pyasynq.core.errors import OptionError
 
 SCHEMES = sorted(KINDS)
 OVER_TLS = [scheme for scheme in SCHEMES if scheme.startswith("rediss")]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyasynq import SyncClient, Task
-from pyasynq.message import ServerInfo, TaskMessage
+from pyasynq.core.message import ServerInfo, TaskMessage
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
 from tests.servers import RedisServer
 

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from pyasynq import SyncClient, Task
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 from tests.cli.saying import Say, Told
 from tests.servers import RedisServer
 from tests.waiting import Lapse

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from pyasynq import SyncClient, Task
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 from tests.cli.making import one_of_each, put, running, works_on
 from tests.cli.saying import Say, Told
 from tests.servers import RedisServer

@@ -24,7 +24,7 @@ from pyasynq.broker import shown
 from pyasynq.cli import _parser
 from pyasynq.cli.supervisor import longer
 from pyasynq.cli.worker import _server
-from pyasynq.message import ServerInfo
+from pyasynq.core.message import ServerInfo
 from tests.cli.workers import worker
 from tests.servers import free_port
 from tests.waiting import wait_until

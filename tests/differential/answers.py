@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyasynq.info import QueueInfo, ServerInfo
+from pyasynq.core.info import QueueInfo, ServerInfo
 from tests.differential import operations as ops
 from tests.differential.operations import Operation
 from tests.differential.sides import Answer, Failed, Report, Seen

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pyasynq.states import ORDERS, Order, TaskState
+from pyasynq.core.states import ORDERS, Order, TaskState
 from tests.differential import operations as ops
 from tests.differential.comparison import Case
 from tests.differential.snapshot import Snapshot

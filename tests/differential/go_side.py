@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from pyasynq.info import DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
+from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
 from tests.differential import operations as ops
 from tests.differential.operations import Operation, spelled
 from tests.differential.sides import Answer, Combined, Report

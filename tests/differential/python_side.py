@@ -13,7 +13,7 @@ from pyasynq import Client, Inspector, Task, TaskInfo
 from pyasynq.actor import Link, dismiss
 from pyasynq.broker import Broker, open_broker
 from pyasynq.clock import Clock
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     DuplicateTaskError,
     OptionError,
     PyasynqError,

@@ -10,8 +10,8 @@ import anyio
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Server, SkipRetry, Task
-from pyasynq.errors import RevokeTask
-from pyasynq.settle import error_text
+from pyasynq.core.errors import RevokeTask
+from pyasynq.core.settle import error_text
 from tests.differential import operations as ops
 from tests.differential.operations import Outcome, Outcomes
 from tests.differential.sides import Failed, Report, Seen

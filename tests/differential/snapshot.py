@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 
 import redis
 
-from pyasynq.errors import PoisonError
-from pyasynq.message import ServerInfo, TaskMessage, decode
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.message import ServerInfo, TaskMessage, decode
 
 DUMP: Final = """
 local function ends_ms(key)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 from tests.differential import operations as ops
 from tests.differential.operations import Operation
 from tests.differential.snapshot import Snapshot

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from pyasynq.options import Options
+from pyasynq.core.options import Options
 from pyasynq.proto import asynq_pb2
 
 FOLDER = Path(__file__).parent / "golden"

@@ -19,8 +19,8 @@ import msgspec
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from pyasynq.info import TaskInfo
-from pyasynq.states import TaskState
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.states import TaskState
 from tests.interop.patience import PATIENCE, answer
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyasynq.cron import Schedule, parse
-from pyasynq.errors import OptionError
+from pyasynq.core.cron import Schedule, parse
+from pyasynq.core.errors import OptionError
 from tests.interop import golden
 
 CASES = golden.lines("cron")

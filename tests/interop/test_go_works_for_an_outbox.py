@@ -5,7 +5,7 @@ from contextlib import aclosing
 from redis.asyncio import Redis
 
 from pyasynq.broker import Withheld, open_broker
-from pyasynq.compose import Lock
+from pyasynq.core.compose import Lock
 from tests.broker.making import a_pending, a_scheduled, relay
 from tests.interop.gopeer import Peer
 

@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 import pyasynq
-from pyasynq import option_texts
-from pyasynq.errors import PoisonError
-from pyasynq.message import TaskMessage, decode, encode
+from pyasynq.core import option_texts
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.message import TaskMessage, decode, encode
 from tests.interop import golden
 from tests.interop.gopeer import Peer
 

@@ -19,7 +19,7 @@ from pyasynq import (
     TaskStateError,
 )
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.states import ORDERS, Order
+from pyasynq.core.states import ORDERS, Order
 from tests.broker.making import a_grouped, a_pending, enqueue, one_of_each
 from tests.interop.gopeer import Peer, PeerError
 from tests.interop.handlers import Handler

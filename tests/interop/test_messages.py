@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from pyasynq.message import TaskMessage, decode, encode
+from pyasynq.core.message import TaskMessage, decode, encode
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 COUNTS = st.integers(-(2**31), 2**31 - 1)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from pyasynq import Scheduler, Task, option_texts
+from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker, open_broker
-from pyasynq.message import SchedulerEntry
-from pyasynq.options import Options
+from pyasynq.core import option_texts
+from pyasynq.core.message import SchedulerEntry
+from pyasynq.core.options import Options
 from tests.interop.gopeer import Event, Peer
 from tests.interop.patience import answer
 

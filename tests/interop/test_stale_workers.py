@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from pyasynq.broker import Broker, Lease, open_broker
-from pyasynq.settle import Done
+from pyasynq.core.settle import Done
 from tests.interop.gopeer import Peer
 
 SERVER = "11111111-2222-3333-4444-555555555555"

@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pyasynq import App, Clock, OptionError, Task
-from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
-from pyasynq.errors import PoisonError
+from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.core.errors import PoisonError
 from pyasynq.outbox import Outbox
 from pyasynq.outbox.rows import row_of
 from tests.outbox.writing import TASK, count, write, write_many

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyasynq import Client, Clock, Task
 from pyasynq.broker import Broker
-from pyasynq.errors import BrokerError
-from pyasynq.message import TaskMessage, encode
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, SHORTENED_S, StaleError, _within
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from pyasynq import Task
 from pyasynq.broker import Broker, Lease, Taken
-from pyasynq.options import EnqueueOptions
+from pyasynq.core.options import EnqueueOptions
+from pyasynq.core.settle import DONE
 from pyasynq.outbox import Outbox
-from pyasynq.settle import DONE
 
 TASK = Task("t", b"payload")
 

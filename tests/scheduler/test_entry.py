@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq import OptionError, PeriodicTask, Task
-from pyasynq.compose import Pending
+from pyasynq.core.compose import Pending
 from pyasynq.scheduler.entry import GRACE, CatchUp, Entry
 from tests.scheduler.steering import NOON
 

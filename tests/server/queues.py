@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from pyasynq.message import TaskMessage, decode
+from pyasynq.core.message import TaskMessage, decode
 
 
 class QueueView:

@@ -19,7 +19,7 @@ from pyasynq import (
     Task,
     TaskInfo,
 )
-from pyasynq.options import EnqueueOptions
+from pyasynq.core.options import EnqueueOptions
 from pyasynq.server import ServerOptions
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.reclaimer import Reclaimer

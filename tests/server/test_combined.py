@@ -7,8 +7,8 @@ import pytest
 from pyasynq import Task
 from pyasynq.broker import Member, StagedSet
 from pyasynq.client import MAX_PAYLOAD
-from pyasynq.compose import Grouped, Pending, Scheduled
-from pyasynq.message import TaskMessage
+from pyasynq.core.compose import Grouped, Pending, Scheduled
+from pyasynq.core.message import TaskMessage
 from pyasynq.server.combined import Setback, combined, readable, setback
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

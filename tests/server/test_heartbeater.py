@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
 from pyasynq.clock import Clock
-from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.settle import Verdict
 from pyasynq.server import heartbeater
-from pyasynq.settle import Verdict
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.waiting import Lapse, wait_until

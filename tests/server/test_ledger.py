@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
 from pyasynq.actor import Link
 from pyasynq.broker import Lease, Taken
-from pyasynq.errors import BrokerError, BrokerReadOnlyError
-from pyasynq.message import TaskMessage
+from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.settle import DONE, Verdict
 from pyasynq.server.ledger import Ledger
-from pyasynq.settle import DONE, Verdict
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.servers import RedisServer

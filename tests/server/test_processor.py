@@ -29,8 +29,8 @@ from pyasynq import (
     current_task,
 )
 from pyasynq.broker import Lease, Taken, open_broker
+from pyasynq.core.settle import Retry
 from pyasynq.server import deadlines
-from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import Lapse, wait_until

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskInfo
 from pyasynq.broker import Broker, open_broker
+from pyasynq.core.settle import Retry
 from pyasynq.server import ServerOptions
-from pyasynq.settle import Retry
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.waiting import wait_until

@@ -10,7 +10,7 @@ import pytest
 
 from pyasynq.actor import Link
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerReadOnlyError
+from pyasynq.core.errors import BrokerReadOnlyError
 from pyasynq.server.wakeup import Wakeup
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyasynq.broker import BrokerAddress, check_address, shown
-from pyasynq.errors import OptionError
+from pyasynq.core.errors import OptionError
 
 VARIABLE: Final = "PYASYNQ_URI"
 FROM_VARIABLE: Final = f"named by {VARIABLE}"

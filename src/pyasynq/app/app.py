@@ -32,10 +32,9 @@ from pyasynq.app.payload import Signature, encode_result
 from pyasynq.broker import BrokerAddress, check_address
 from pyasynq.calls import Call, marked
 from pyasynq.client import Client
-from pyasynq.errors import OptionError, PyasynqError
-from pyasynq.info import TaskInfo
-from pyasynq.loggers import get_logger
-from pyasynq.options import (
+from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import (
     DEFAULT_QUEUE,
     EnqueueOptions,
     Options,
@@ -44,6 +43,8 @@ from pyasynq.options import (
     checked,
     merge,
 )
+from pyasynq.core.task import Task
+from pyasynq.loggers import get_logger
 from pyasynq.scheduler import CatchUp, PeriodicTask, Scheduler, SchedulerOptions, check
 from pyasynq.server import (
     ActiveTask,
@@ -56,7 +57,6 @@ from pyasynq.server import (
 )
 from pyasynq.server.config import Config
 from pyasynq.server.mux import check_function, is_plain
-from pyasynq.task import Task
 from pyasynq.threads import is_async
 
 log = get_logger("pyasynq.server")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
-from pyasynq.errors import OptionError
+from pyasynq.core.errors import OptionError
 
 Kind: TypeAlias = Literal["single", "socket", "sentinel", "cluster"]
 Host: TypeAlias = tuple[str, int]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pyasynq.cli import output
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
-from pyasynq.errors import EntryNotFoundError
+from pyasynq.core.errors import EntryNotFoundError
 
 if TYPE_CHECKING:
-    from pyasynq.info import SchedulerEntry, SchedulerEvent
+    from pyasynq.core.info import SchedulerEntry, SchedulerEvent
     from pyasynq.inspector import Inspector
 
 

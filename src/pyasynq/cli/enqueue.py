@@ -14,7 +14,7 @@ from pyasynq.cli.running import finish
 from pyasynq.cli.values import data, duration, headers, instant, whole
 
 if TYPE_CHECKING:
-    from pyasynq.options import EnqueueOptions
+    from pyasynq.core.options import EnqueueOptions
 
 _OPTIONS: Final = {
     "retry": "max_retry",
@@ -55,7 +55,7 @@ def run(words: argparse.Namespace) -> int:
 
     async def job() -> int:
         from pyasynq.client import Client
-        from pyasynq.task import Task
+        from pyasynq.core.task import Task
 
         async with Client(redis_url(words, os.environ)) as client:
             task = await client.enqueue(Task(words.type_name, payload), **_options(words))

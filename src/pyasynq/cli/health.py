@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pyasynq.cli import http
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 
 if TYPE_CHECKING:
     from pyasynq.server import Server

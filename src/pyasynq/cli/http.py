@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from pyasynq.cli.exits import Exit, ExitError
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from pyasynq.forks import tell_of_forks
 
 PATIENCE_S: Final = 2.0

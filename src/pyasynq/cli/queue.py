@@ -11,7 +11,7 @@ from pyasynq.cli.running import each, inspect
 from pyasynq.cli.values import whole
 
 if TYPE_CHECKING:
-    from pyasynq.info import ClusterNode, DailyStats, QueueInfo
+    from pyasynq.core.info import ClusterNode, DailyStats, QueueInfo
     from pyasynq.inspector import Inspector
 
 LINE: Final = "=" * 49

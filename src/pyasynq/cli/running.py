@@ -6,10 +6,10 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pyasynq import errors
 from pyasynq.cli.connecting import redis_url
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.output import message
+from pyasynq.core import errors
 
 if TYPE_CHECKING:
     from pyasynq.inspector import Inspector

@@ -14,7 +14,7 @@ from pyasynq.cli.ending import ended_soon
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
 from pyasynq.cli.values import Options, duration, in_words_of
-from pyasynq.errors import OptionError
+from pyasynq.core.errors import OptionError
 from pyasynq.loggers import get_logger
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pyasynq.cli.parsing import STATES, Verb
 from pyasynq.cli.running import inspect
 
 if TYPE_CHECKING:
-    from pyasynq.info import QueueInfo
+    from pyasynq.core.info import QueueInfo
     from pyasynq.inspector import Inspector
 
 _REDIS: Final = {

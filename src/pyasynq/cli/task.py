@@ -13,11 +13,11 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
 from pyasynq.cli.values import data, duration, headers, instant, whole
-from pyasynq.errors import QueueNotFoundError, TaskNotFoundError
-from pyasynq.states import ORDERS, Order, TaskState
+from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
+from pyasynq.core.states import ORDERS, Order, TaskState
 
 if TYPE_CHECKING:
-    from pyasynq.info import TaskInfo
+    from pyasynq.core.info import TaskInfo
     from pyasynq.inspector import Criteria, Inspector, TaskChanges
 
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
-from pyasynq import durations
 from pyasynq.cli.exits import Exit, ExitError
-from pyasynq.errors import OptionError
+from pyasynq.core import durations
+from pyasynq.core.errors import OptionError
 
 T = TypeVar("T")
 

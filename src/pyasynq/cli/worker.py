@@ -22,7 +22,7 @@ from pyasynq.cli.loading import BrokenModuleError, load_app
 from pyasynq.cli.metrics import EXTRA
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
 from pyasynq.cli.values import Options, address, duration, in_words_of, weights, whole
-from pyasynq.errors import BrokerError, OptionError
+from pyasynq.core.errors import BrokerError, OptionError
 from pyasynq.loggers import get_logger
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Final, Self, TypeAlias, TypeVar, Unpack
 
 from pyasynq.broker import Broker, BrokerAddress, Found, Place, Removed, Spot, Updated, open_broker
-from pyasynq.compose import changed
-from pyasynq.endings import finish
-from pyasynq.errors import (
+from pyasynq.core.compose import changed
+from pyasynq.core.errors import (
     DuplicateTaskError,
     OptionError,
     QueueActiveError,
@@ -23,7 +22,7 @@ from pyasynq.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
-from pyasynq.info import (
+from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
     GroupInfo,
@@ -33,6 +32,9 @@ from pyasynq.info import (
     ServerInfo,
     TaskInfo,
 )
+from pyasynq.core.options import check_count, check_instant, check_name
+from pyasynq.core.states import ORDERS, Order, TaskState
+from pyasynq.endings import finish
 from pyasynq.inspector import schedules
 from pyasynq.inspector.questions import (
     MAX_RANK,
@@ -42,8 +44,6 @@ from pyasynq.inspector.questions import (
     meets,
     place,
 )
-from pyasynq.options import check_count, check_instant, check_name
-from pyasynq.states import ORDERS, Order, TaskState
 
 Progress: TypeAlias = Callable[[int], None]
 S = TypeVar("S", bound=Spot)

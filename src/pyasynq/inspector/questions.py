@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 from pyasynq.broker import Place
-from pyasynq.errors import OptionError
-from pyasynq.info import TaskInfo
-from pyasynq.options import Options, check_name, checked
-from pyasynq.states import TaskState
+from pyasynq.core.errors import OptionError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import Options, check_name, checked
+from pyasynq.core.states import TaskState
 
 MAX_RANK: Final = 2**31 - 1
 """Largest page, size or limit."""

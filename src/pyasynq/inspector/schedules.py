@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from pyasynq import message as wire
-from pyasynq.errors import OptionError
-from pyasynq.info import SchedulerEntry, SchedulerEvent
-from pyasynq.message import instant, when
-from pyasynq.option_texts import parsed
-from pyasynq.task import Task
+from pyasynq.core import message as wire
+from pyasynq.core.errors import OptionError
+from pyasynq.core.info import SchedulerEntry, SchedulerEvent
+from pyasynq.core.message import instant, when
+from pyasynq.core.option_texts import parsed
+from pyasynq.core.task import Task
 
 
 def entries(records: Iterable[wire.SchedulerEntry]) -> Iterator[SchedulerEntry]:

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pyasynq.clock import Clock
-from pyasynq.errors import PyasynqError
-from pyasynq.info import QueueInfo
+from pyasynq.core.errors import PyasynqError
+from pyasynq.core.info import QueueInfo
+from pyasynq.core.states import TaskState
 from pyasynq.loggers import get_logger
-from pyasynq.states import TaskState
 
 log = get_logger("pyasynq.metrics")
 

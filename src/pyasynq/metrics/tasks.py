@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from pyasynq.errors import HandlerNotFoundError, RevokeTask, Snooze
+from pyasynq.core.errors import HandlerNotFoundError, RevokeTask, Snooze
+from pyasynq.core.settle import decisive, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
 from pyasynq.server.failures import as_exception, checked, is_cancellation
-from pyasynq.settle import decisive, is_final
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from pyasynq.client import MAX_PAYLOAD
 from pyasynq.clock import Clock
-from pyasynq.compose import compose, size_of
-from pyasynq.errors import OptionError
-from pyasynq.options import EnqueueOptions, checked, merge
+from pyasynq.core.compose import compose, size_of
+from pyasynq.core.errors import OptionError
+from pyasynq.core.options import EnqueueOptions, checked, merge
+from pyasynq.core.task import Task, check_task
 from pyasynq.outbox.rows import make_table, values_of
-from pyasynq.task import Task, check_task
 
 TABLE: Final = "pyasynq_outbox"
 

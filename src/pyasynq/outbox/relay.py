@@ -22,8 +22,8 @@ from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
 from pyasynq.broker import Created, NewTask, Receipt
 from pyasynq.client import Client
 from pyasynq.clock import Clock
+from pyasynq.core.errors import BrokerError, PoisonError
 from pyasynq.endings import finish
-from pyasynq.errors import BrokerError, PoisonError
 from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox

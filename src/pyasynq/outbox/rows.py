@@ -23,10 +23,10 @@ from sqlalchemy import (
     Text,
 )
 
-from pyasynq.compose import Grouped, Lock, Pending, Plan, Scheduled
-from pyasynq.errors import OptionError, PoisonError
-from pyasynq.message import decode, encode
-from pyasynq.options import LONGEST, MAX_NAME, check_count, check_queue
+from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.core.errors import OptionError, PoisonError
+from pyasynq.core.message import decode, encode
+from pyasynq.core.options import LONGEST, MAX_NAME, check_count, check_queue
 
 UUID_CHARACTERS: Final = 36
 MD5_CHARACTERS: Final = 32

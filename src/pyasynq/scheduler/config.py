@@ -11,11 +11,11 @@ from typing import Final, TypeAlias, TypedDict
 import msgspec
 
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError, PyasynqError
-from pyasynq.info import TaskInfo
-from pyasynq.options import check_callback, check_time
+from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import check_callback, check_time
+from pyasynq.core.task import Task
 from pyasynq.scheduler.entry import CatchUp, check_catch_up
-from pyasynq.task import Task
 
 PreEnqueue: TypeAlias = Callable[[Task], Awaitable[None] | None]
 PostEnqueue: TypeAlias = Callable[[Task, TaskInfo | PyasynqError], Awaitable[None] | None]

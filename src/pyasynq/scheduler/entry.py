@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias, cast, get_args
 
-from pyasynq import cron, option_texts
-from pyasynq.compose import Plan, compose
-from pyasynq.errors import OptionError
-from pyasynq.message import SchedulerEntry, timestamp
-from pyasynq.options import DEFAULT_QUEUE, EnqueueOptions, Options, checked, merge
-from pyasynq.task import Task
+from pyasynq.core import cron, option_texts
+from pyasynq.core.compose import Plan, compose
+from pyasynq.core.errors import OptionError
+from pyasynq.core.message import SchedulerEntry, timestamp
+from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, checked, merge
+from pyasynq.core.task import Task
 
 CatchUp: TypeAlias = Literal["skip", "once", "all"]
 

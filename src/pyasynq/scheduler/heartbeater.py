@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from pyasynq.actor import Link, Wakeable
 from pyasynq.broker import SchedulePort
-from pyasynq.options import whole_seconds
+from pyasynq.core.options import whole_seconds
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 

@@ -17,13 +17,13 @@ from typing import Final, Self, TypeAlias, Unpack, cast
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import BrokerAddress
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError, SchedulerStateError
+from pyasynq.core.errors import OptionError, SchedulerStateError
+from pyasynq.core.options import check_time
+from pyasynq.core.task import Task
 from pyasynq.loggers import enable_loggers, get_logger
-from pyasynq.options import check_time
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
-from pyasynq.task import Task
 from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.scheduler")

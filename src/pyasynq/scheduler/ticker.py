@@ -17,11 +17,11 @@ from typing import Final
 from pyasynq.actor import Link, Wakeable
 from pyasynq.broker import EARLY_S, Broker, NewTask, Position, Tick, Ticked
 from pyasynq.callbacks import Callbacks
-from pyasynq.compose import Plan, describe
-from pyasynq.errors import BrokerError, PyasynqError
-from pyasynq.info import TaskInfo
+from pyasynq.core.compose import Plan, describe
+from pyasynq.core.errors import BrokerError, PyasynqError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.message import SchedulerEnqueueEvent, instant, timestamp
 from pyasynq.loggers import get_logger
-from pyasynq.message import SchedulerEnqueueEvent, instant, timestamp
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from pyasynq.actor import Actor, Link, Passes
 from pyasynq.broker import Broker
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from pyasynq.server.combiner import Combiner
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.mux import HANDLER_THREAD

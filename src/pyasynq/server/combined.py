@@ -9,13 +9,13 @@ from datetime import datetime
 import msgspec
 
 from pyasynq.broker import Member, StagedSet
-from pyasynq.compose import Plan, compose
-from pyasynq.errors import OptionError
-from pyasynq.message import TaskMessage, revised
-from pyasynq.options import Options, merge, whole_seconds
-from pyasynq.retry import asynq_delay
-from pyasynq.settle import error_text
-from pyasynq.task import Task
+from pyasynq.core.compose import Plan, compose
+from pyasynq.core.errors import OptionError
+from pyasynq.core.message import TaskMessage, revised
+from pyasynq.core.options import Options, merge, whole_seconds
+from pyasynq.core.retry import asynq_delay
+from pyasynq.core.settle import error_text
+from pyasynq.core.task import Task
 
 
 class Setback(msgspec.Struct, frozen=True, kw_only=True):

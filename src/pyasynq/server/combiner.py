@@ -19,14 +19,14 @@ from typing import Final
 from pyasynq.actor import Backoff, dismiss
 from pyasynq.broker import Broker, Member, NewTask, Refusal, Replaces, StagedSet, Withheld
 from pyasynq.callbacks import calls
-from pyasynq.compose import Plan
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.task import Task
 from pyasynq.endings import finish
-from pyasynq.errors import BrokerError, BrokerUnavailableError
 from pyasynq.loggers import get_logger
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.traces import shown
-from pyasynq.task import Task
 from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")

@@ -17,10 +17,9 @@ import msgspec
 from pyasynq.broker import GroupRules
 from pyasynq.callbacks import calls
 from pyasynq.clock import Clock
-from pyasynq.errors import OptionError
-from pyasynq.loggers import get_logger
-from pyasynq.message import TaskMessage
-from pyasynq.options import (
+from pyasynq.core.errors import OptionError
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.options import (
     check_callback,
     check_count,
     check_name,
@@ -28,10 +27,11 @@ from pyasynq.options import (
     check_time,
     whole_seconds,
 )
-from pyasynq.retry import asynq_delay
+from pyasynq.core.retry import asynq_delay
+from pyasynq.core.settle import RetryPolicy
+from pyasynq.core.task import Task
+from pyasynq.loggers import get_logger
 from pyasynq.server.context import ActiveTask
-from pyasynq.settle import RetryPolicy
-from pyasynq.task import Task
 from pyasynq.threads import is_async
 
 log = get_logger("pyasynq.server")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 from pyasynq import calls
 from pyasynq.calls import must_await
-from pyasynq.errors import NotAwaitedError, PyasynqError, ResultError
-from pyasynq.message import instant
-from pyasynq.options import LONGEST
+from pyasynq.core.errors import NotAwaitedError, PyasynqError, ResultError
+from pyasynq.core.message import instant
+from pyasynq.core.options import LONGEST
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort

@@ -6,7 +6,7 @@ from typing import Final
 
 from pyasynq.actor import Actor, Link, Running, dismiss, kept
 from pyasynq.broker import Broker
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from pyasynq.loggers import get_logger
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config

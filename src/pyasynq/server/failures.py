@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 
 from pyasynq.clock import Clock
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     DeadlinePassedError,
     HandlerNotFoundError,
     NotAwaitedError,
@@ -17,10 +17,10 @@ from pyasynq.errors import (
     Snooze,
     TaskCanceledError,
 )
+from pyasynq.core.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 from pyasynq.loggers import get_logger
 from pyasynq.server.slots import Run
 from pyasynq.server.traces import ExcInfo, shown
-from pyasynq.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 
 log = get_logger("pyasynq.server")
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pyasynq.actor import Actor, Link
 from pyasynq.callbacks import Callbacks
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from pyasynq.server.config import HealthCheck
 
 

@@ -8,9 +8,9 @@ from itertools import chain
 from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, WorkPort
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.settle import Verdict
 from pyasynq.loggers import get_logger
-from pyasynq.settle import Verdict
 
 log = get_logger("pyasynq.server")
 

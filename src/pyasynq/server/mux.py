@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeAlias, TypeVar, cast
 
-from pyasynq.errors import HandlerNotFoundError, NotAwaitedError, OptionError
+from pyasynq.core.errors import HandlerNotFoundError, NotAwaitedError, OptionError
 from pyasynq.server.context import ActiveTask
 from pyasynq.threads import is_async
 

@@ -17,7 +17,7 @@ from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, Taken, WorkPort
 from pyasynq.callbacks import Callbacks
 from pyasynq.calls import check_finished
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     BrokerError,
     DeadlinePassedError,
     HandlerNotFoundError,
@@ -25,11 +25,12 @@ from pyasynq.errors import (
     TaskCanceledError,
     TaskTimeoutError,
 )
+from pyasynq.core.message import instant
+from pyasynq.core.options import DEFAULT_TIMEOUT
+from pyasynq.core.priority import by_rank, weighted
+from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
 from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.loops import Home
-from pyasynq.message import instant
-from pyasynq.options import DEFAULT_TIMEOUT
-from pyasynq.priority import by_rank, weighted
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
@@ -46,7 +47,6 @@ from pyasynq.server.slots import FAILING, Run, Slots, Stop
 from pyasynq.server.suspects import Suspects
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
-from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
 from pyasynq.threads import Threads, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")

@@ -18,13 +18,13 @@ from typing import Final
 
 from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, UpkeepPort, WorkPort
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.options import LONGEST
+from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
 from pyasynq.loggers import get_logger
-from pyasynq.message import TaskMessage
-from pyasynq.options import LONGEST
 from pyasynq.server.config import Config
 from pyasynq.server.failures import FAILED, UNREADABLE
-from pyasynq.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
 
 log = get_logger("pyasynq.server")
 

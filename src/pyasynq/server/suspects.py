@@ -10,8 +10,8 @@ from typing import Final
 
 from pyasynq.broker import Lease
 from pyasynq.clock import Clock
+from pyasynq.core.settle import is_suspect
 from pyasynq.server.slots import Run
-from pyasynq.settle import is_suspect
 
 SHORTEST_APART_S: Final = 0.5
 LONGEST_APART_S: Final = 60.0

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.errors import HandlerNotFoundError
+from pyasynq.core.errors import HandlerNotFoundError
+from pyasynq.core.settle import Archive, Retry, decisive, unknown
 from pyasynq.loggers import get_logger
-from pyasynq.settle import Archive, Retry, decisive, unknown
 
 log = get_logger("pyasynq.server")
 

@@ -8,7 +8,7 @@ from typing import Final
 from pyasynq.actor import Backoff, Link
 from pyasynq.broker import WorkPort
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 
 PAUSED_S: Final = 1.0
 """A paused queue is looked at once a second."""

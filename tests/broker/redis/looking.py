@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq.broker.redis import pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 
 Q = "asynq:{q}:"
 PENDING = f"{Q}pending"

@@ -16,7 +16,7 @@ from redis.asyncio import RedisCluster as ClusterClient
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.address import open_driver
 from pyasynq.broker.redis.connection import blocked_s, execute, translated
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     BrokerAuthError,
     BrokerError,
     BrokerFullError,
@@ -24,7 +24,7 @@ from pyasynq.errors import (
     BrokerUnavailableError,
     OptionError,
 )
-from pyasynq.settle import DONE
+from pyasynq.core.settle import DONE
 from tests.broker.making import (
     a_lease,
     a_pending,

@@ -14,7 +14,7 @@ import uvloop
 from pyasynq.broker import open_broker
 from pyasynq.broker.redis import dialing
 from pyasynq.broker.redis.dialing import dial, first_of, look_up
-from pyasynq.errors import BrokerUnavailableError
+from pyasynq.core.errors import BrokerUnavailableError
 from tests.servers import RedisServer, free_port
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.errors import BrokerAuthError, BrokerUnavailableError
+from pyasynq.core.errors import BrokerAuthError, BrokerUnavailableError
 from tests.servers import (
     Certificates,
     RedisCluster,

@@ -11,8 +11,8 @@ from pyasynq import Client, Inspector, Task
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.create import REGISTERED_S
 from pyasynq.clock import Clock
-from pyasynq.compose import Lock, Plan
-from pyasynq.errors import BrokerError, DuplicateTaskError
+from pyasynq.core.compose import Lock, Plan
+from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from tests.broker.making import (
     FUTURE_S,
     LOCK,

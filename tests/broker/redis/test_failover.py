@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from pyasynq import BrokerReadOnlyError, Client, Inspector, QueueNotPausedError, Server, Task
 from pyasynq.broker.redis import RedisBroker, pipeline, scripts
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.errors import BrokerError
-from pyasynq.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.settle import DONE, REQUEUE, Verdict
 from tests.broker.making import a_pending, a_scheduled, create, enqueue, take
 from tests.proxy import Proxy
 from tests.server.handlers import Handler

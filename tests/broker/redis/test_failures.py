@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.compose import Plan
-from pyasynq.errors import BrokerError, BrokerFullError
-from pyasynq.message import ServerInfo, encode
-from pyasynq.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError, BrokerFullError
+from pyasynq.core.message import ServerInfo, encode
+from pyasynq.core.settle import DONE, REQUEUE, Verdict
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,

@@ -11,8 +11,8 @@ from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.groups import STUCK_S
 from pyasynq.broker.redis.pipeline import MAX_BYTES
-from pyasynq.compose import Lock
-from pyasynq.errors import BrokerError
+from pyasynq.core.compose import Lock
+from pyasynq.core.errors import BrokerError
 from tests.broker.making import (
     LOCK,
     PAST_S,

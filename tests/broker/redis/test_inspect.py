@@ -11,10 +11,10 @@ from pyasynq.broker.redis import RedisBroker, inspect, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.broker.redis.scripts import Call
-from pyasynq.errors import BrokerError
-from pyasynq.message import ServerInfo, WorkerInfo
-from pyasynq.settle import Verdict
-from pyasynq.states import Order, TaskState
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.settle import Verdict
+from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     LOCK,
     a_grouped,

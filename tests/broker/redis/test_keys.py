@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import keys
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 
 SPELLED = {
     "asynq:{q}:": keys.prefix("q"),

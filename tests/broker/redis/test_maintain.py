@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from tests.broker.making import (
     FUTURE_S,
     PAST_S,

@@ -13,8 +13,8 @@ from pyasynq.broker.ports.semaphores import Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone
-from pyasynq.compose import Plan
-from pyasynq.errors import BrokerUnavailableError, TaskIDConflictError
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerUnavailableError, TaskIDConflictError
 from tests.broker.making import (
     a_grouped,
     a_pending,

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerUnavailableError
-from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.core.errors import BrokerUnavailableError
+from pyasynq.core.message import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored
 from tests.proxy import Proxy
 from tests.servers import RedisServer, free_port

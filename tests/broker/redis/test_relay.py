@@ -5,8 +5,8 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.pipeline import MAX_TASKS
-from pyasynq.compose import Plan
-from pyasynq.errors import BrokerError
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError
 from tests.broker.making import (
     LOCK,
     a_grouped,

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.broker.redis.schedules import HISTORY_S
-from pyasynq.errors import BrokerError
-from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
 from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled
 from tests.broker.redis.looking import (
     GROUP,

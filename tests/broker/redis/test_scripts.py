@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from pyasynq.broker.redis import RedisBroker, pipeline, scripts
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from tests.broker.making import (
     a_pending,
     a_scheduled,

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import MARKS, Token
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.errors import BrokerError
+from pyasynq.core.errors import BrokerError
 from tests.broker.redis.looking import scored
 from tests.waiting import Lapse
 

@@ -6,8 +6,8 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from pyasynq.broker.ports.groups import StagedSet
-from pyasynq.compose import Plan
-from pyasynq.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 
 Refusal: TypeAlias = DuplicateTaskError | TaskIDConflictError
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.message import TaskMessage
+from pyasynq.core.message import TaskMessage
 
 
 class GroupRules(msgspec.Struct, frozen=True, kw_only=True):

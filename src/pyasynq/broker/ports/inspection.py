@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.info import ClusterNode, DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
-from pyasynq.message import TaskMessage
-from pyasynq.states import Order, TaskState
+from pyasynq.core.info import ClusterNode, DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.states import Order, TaskState
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
-from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.core.message import ServerInfo, WorkerInfo
 
 
 class RegistryPort(Protocol):

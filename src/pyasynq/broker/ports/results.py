@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pyasynq.info import TaskInfo
+from pyasynq.core.info import TaskInfo
 
 
 class ResultPort(Protocol):

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.errors import BrokerError
-from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

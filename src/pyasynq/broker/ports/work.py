@@ -5,9 +5,9 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.errors import BrokerError
-from pyasynq.message import TaskMessage
-from pyasynq.settle import Verdict
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.settle import Verdict
 
 
 class Lease:

@@ -12,7 +12,7 @@ from pyasynq.broker.redis.semaphores import RedisSemaphores
 from pyasynq.broker.redis.upkeep import RedisUpkeep
 from pyasynq.broker.redis.work import RedisWork
 from pyasynq.clock import Clock
-from pyasynq.errors import BrokerAuthError
+from pyasynq.core.errors import BrokerAuthError
 
 __all__ = ["Driver", "RedisBroker"]
 

@@ -19,7 +19,7 @@ from pyasynq.broker.redis.dialing import (
 from pyasynq.broker.redis.discovery import Cluster, Sentinels
 from pyasynq.broker.redis.pool import Pool, SentinelPool, watch
 from pyasynq.broker.url import URLS, Address, Host, parse
-from pyasynq.errors import OptionError
+from pyasynq.core.errors import OptionError
 
 ALLOWED: Final = f"{URLS}, or a redis.asyncio client with decode_responses=False"
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 from redis import exceptions as driver_errors
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     BrokerAuthError,
     BrokerError,
     BrokerFullError,

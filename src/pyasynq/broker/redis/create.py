@@ -24,8 +24,8 @@ from pyasynq.broker.redis.connection import Driver, execute, is_broken, translat
 from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, Wire, blob
 from pyasynq.clock import Clock
-from pyasynq.compose import Pending, Scheduled
-from pyasynq.errors import (
+from pyasynq.core.compose import Pending, Scheduled
+from pyasynq.core.errors import (
     BrokerError,
     BrokerFullError,
     BrokerReadOnlyError,
@@ -33,9 +33,9 @@ from pyasynq.errors import (
     DuplicateTaskError,
     TaskIDConflictError,
 )
+from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.states import TaskState
 from pyasynq.loggers import get_logger
-from pyasynq.message import TaskMessage, encode
-from pyasynq.states import TaskState
 
 log = get_logger("pyasynq.broker")
 

@@ -20,7 +20,7 @@ from redis.cluster import PRIMARY
 from pyasynq.broker.redis.connection import ANSWER_S, reason, translated
 from pyasynq.broker.redis.dialing import first_of
 from pyasynq.broker.url import Host
-from pyasynq.errors import BrokerAuthError
+from pyasynq.core.errors import BrokerAuthError
 
 HEAD_START_S: Final = 0.5
 """Time for which one is asked alone: enough for an answer over TLS from another continent."""

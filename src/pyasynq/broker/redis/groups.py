@@ -15,9 +15,9 @@ from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.errors import BrokerError
-from pyasynq.message import encode
-from pyasynq.states import TaskState
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import encode
+from pyasynq.core.states import TaskState
 
 HELD_S: Final = 120
 """Time until a staged set may be put back, if nobody extends it; Go's is the same."""

@@ -16,8 +16,8 @@ from pyasynq.broker.redis.order import RedisOrder
 from pyasynq.broker.redis.pipeline import MAX_BULK
 from pyasynq.broker.redis.records import read_id, sent_id
 from pyasynq.broker.redis.scripts import Each
-from pyasynq.errors import BrokerError
-from pyasynq.states import Order, TaskState
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.states import Order, TaskState
 
 DAYS: Final = 92
 """Counters of a day live for 90 days, and other machines may be a day ahead."""

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from pyasynq.broker.ports.inspection import Place
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 
 QUEUES: Final = "asynq:queues"
 SERVERS: Final = "asynq:servers"

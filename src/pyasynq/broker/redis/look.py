@@ -8,14 +8,14 @@ from google.protobuf.message import DecodeError
 from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
-from pyasynq import message as wire
 from pyasynq.broker.ports.inspection import Found, Place, Spot
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
 from pyasynq.broker.redis.records import read_id, read_message, sent_id, written
-from pyasynq.errors import BrokerError, PoisonError
-from pyasynq.info import (
+from pyasynq.core import message as wire
+from pyasynq.core.errors import BrokerError, PoisonError
+from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
     GroupInfo,
@@ -25,7 +25,7 @@ from pyasynq.info import (
     WorkerInfo,
     described,
 )
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 
 Record = TypeVar("Record", wire.ServerInfo, wire.WorkerInfo)
 Number: TypeAlias = bytes | None

@@ -9,8 +9,8 @@ from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.records import sent_id
 from pyasynq.broker.redis.scripts import Call, Each
-from pyasynq.message import TaskMessage, encode
-from pyasynq.states import Order, TaskState
+from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.states import Order, TaskState
 
 LEFT: Final = 1
 RIGHT: Final = -1

@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 
 from pyasynq.broker.redis.connection import Driver, answered, execute, failed, is_broken
 from pyasynq.broker.redis.scripts import Call
-from pyasynq.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.turns import Turns
 
 MAX_TASKS: Final = 128

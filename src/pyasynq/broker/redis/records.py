@@ -2,8 +2,8 @@
 
 from pyasynq.broker.ports.work import Lease
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.errors import PoisonError
-from pyasynq.message import TaskMessage, decode
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.message import TaskMessage, decode
 
 
 def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, bool]:

@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.message import ServerInfo, WorkerInfo
+from pyasynq.core.message import ServerInfo, WorkerInfo
 
 LISTEN_S = 2
 """Longest silence of a subscription that is not looked into."""

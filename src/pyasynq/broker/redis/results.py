@@ -6,8 +6,8 @@ from typing import Final, cast
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, blocked_s, execute
 from pyasynq.broker.redis.look import read_task
-from pyasynq.errors import BrokerError
-from pyasynq.info import TaskInfo
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.info import TaskInfo
 
 AWAITED_S: Final = 60
 """How long an end is told without another look; who waits looks more often."""

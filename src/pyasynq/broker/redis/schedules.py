@@ -13,8 +13,8 @@ from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.create import CREDIBLE_S
 from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Call, blob
-from pyasynq.errors import BrokerError
-from pyasynq.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
 
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
 

@@ -11,7 +11,7 @@ from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.clock import Clock
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 
 RECOVERER: Final = ""
 """The owner who holds whatever is over."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pyasynq.message import TaskMessage
-from pyasynq.options import Options
-from pyasynq.states import TaskState
-from pyasynq.task import Task
+from pyasynq.core.message import TaskMessage
+from pyasynq.core.options import Options
+from pyasynq.core.states import TaskState
+from pyasynq.core.task import Task
 
 EARLIEST_S: Final = -62_135_596_800
 LATEST_S: Final = 253_402_300_799

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from pyasynq.errors import (
+from pyasynq.core.errors import (
     DeadlinePassedError,
     LeaseExpiredError,
     PayloadError,
@@ -20,8 +20,8 @@ from pyasynq.errors import (
     Snooze,
     WorkerCrashedError,
 )
-from pyasynq.message import TaskMessage, revised
-from pyasynq.options import LATEST, LONGEST
+from pyasynq.core.message import TaskMessage, revised
+from pyasynq.core.options import LATEST, LONGEST
 
 E = TypeVar("E", bound=BaseException)
 
@@ -295,7 +295,7 @@ def error_text(error: BaseException) -> str:
     """
     if isinstance(error, ExceptionGroup):
         return _group_text(cast("ExceptionGroup[Exception]", error))
-    if type(error).__module__ == "pyasynq.errors" and (text := _text(error)):
+    if type(error).__module__ == "pyasynq.core.errors" and (text := _text(error)):
         return text
     return _named(error)
 

@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from typing import Self, Unpack, cast
 
-from pyasynq.errors import OptionError
-from pyasynq.options import NO_OPTIONS, Options, TaskOptions, check_headers, check_name, checked
+from pyasynq.core.errors import OptionError
+from pyasynq.core.options import (
+    NO_OPTIONS,
+    Options,
+    TaskOptions,
+    check_headers,
+    check_name,
+    checked,
+)
 
 
 class Task:

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pyasynq import durations
-from pyasynq.options import Options
+from pyasynq.core import durations
+from pyasynq.core.options import Options
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (

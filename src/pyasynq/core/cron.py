@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pyasynq import durations
-from pyasynq.errors import OptionError
+from pyasynq.core import durations
+from pyasynq.core.errors import OptionError
 
 SECOND: Final = timedelta(seconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

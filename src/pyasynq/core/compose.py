@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from pyasynq.info import TaskInfo
-from pyasynq.message import TaskMessage, unix_s
-from pyasynq.options import (
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.message import TaskMessage, unix_s
+from pyasynq.core.options import (
     DEFAULT_MAX_RETRY,
     DEFAULT_QUEUE,
     DEFAULT_TIMEOUT,
@@ -23,10 +23,10 @@ from pyasynq.options import (
     Options,
     whole_seconds,
 )
-from pyasynq.states import TaskState
+from pyasynq.core.states import TaskState
 
 if TYPE_CHECKING:
-    from pyasynq.task import Task
+    from pyasynq.core.task import Task
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pyasynq.errors import PoisonError
+from pyasynq.core.errors import PoisonError
 from pyasynq.proto.asynq_pb2 import (
     SchedulerEnqueueEvent,
     SchedulerEntry,

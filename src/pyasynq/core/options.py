@@ -17,7 +17,7 @@ from typing import Final, TypedDict, cast
 
 import msgspec
 
-from pyasynq.errors import OptionError, as_timedelta, seconds
+from pyasynq.core.errors import OptionError, as_timedelta, seconds
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_MAX_RETRY: Final = 25
