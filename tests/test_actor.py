@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyasynq import BrokerUnavailableError, Clock
-from pyasynq.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
 from pyasynq.core.errors import BrokerAuthError
+from pyasynq.runtime.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
 from tests.waiting import wait_until
 
 

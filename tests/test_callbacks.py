@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyasynq.callbacks import CALLBACK_THREAD, Callbacks
+from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks
 
 
 class Odd(BaseException):

@@ -12,8 +12,9 @@ import anyio.from_thread
 import anyio.to_thread
 import pytest
 
-from pyasynq import NotAwaitedError, calls
-from pyasynq.calls import check_finished, must_await
+from pyasynq import NotAwaitedError
+from pyasynq.runtime import calls
+from pyasynq.runtime.calls import check_finished, must_await
 
 
 class Run:

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Inspector, Scheduler, Semaphore, Task
-from pyasynq.actor import dismiss
-from pyasynq.endings import finish
+from pyasynq.runtime.actor import dismiss
+from pyasynq.runtime.endings import finish
 from tests.server.queues import QueueView
 from tests.servers import RedisServer
 from tests.waiting import wait_until

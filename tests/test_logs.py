@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pyasynq import ActiveTask, App, Client, Scheduler, Server, Task
-from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.logs import TaskFields, task_fields
+from pyasynq.runtime.loggers import enable_loggers, get_logger
 from tests.server.handlers import crew_of
 
 log = logging.getLogger("shop")

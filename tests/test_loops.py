@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pyasynq import LoopError, loops
-from pyasynq.loops import Home
+from pyasynq import LoopError
+from pyasynq.runtime import loops
+from pyasynq.runtime.loops import Home
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from pyasynq.signals import heard, send
+from pyasynq.runtime.signals import heard, send
 from tests.waiting import wait_until
 
 Meaning: TypeAlias = signal.Handlers | Callable[..., object]

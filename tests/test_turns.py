@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pyasynq.turns import Turns
+from pyasynq.runtime.turns import Turns
 from tests.waiting import wait_until
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
     from pyasynq.client import Client, SyncClient
-    from pyasynq.clock import Clock
     from pyasynq.core.errors import (
         BrokerAuthError,
         BrokerError,
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
     from pyasynq.inspector import Inspector
+    from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
     from pyasynq.server import ActiveTask, GroupAggregator, Middleware, Mux, Server, current_task
@@ -143,7 +143,6 @@ __all__ = [
 _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
     "client": ("Client", "SyncClient"),
-    "clock": ("Clock",),
     "core.errors": (
         "BrokerAuthError",
         "BrokerError",
@@ -200,6 +199,7 @@ _HOMES = {
     "core.states": ("TaskState",),
     "core.task": ("Task",),
     "inspector": ("Inspector",),
+    "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),
     "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),

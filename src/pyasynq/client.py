@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, CreatePort, NewTask, open_broker
-from pyasynq.calls import must_await
-from pyasynq.clock import Clock
 from pyasynq.core.compose import Plan, compose, describe, size_of
 from pyasynq.core.errors import (
     ClientClosedError,
@@ -34,11 +32,13 @@ from pyasynq.core.options import (
 )
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task, check_task
-from pyasynq.endings import finish
-from pyasynq.forks import tell_of_forks
-from pyasynq.loop_thread import LoopThread, check_threads
-from pyasynq.loops import Home
-from pyasynq.turns import Turns
+from pyasynq.runtime.calls import must_await
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.forks import tell_of_forks
+from pyasynq.runtime.loop_thread import LoopThread, check_threads
+from pyasynq.runtime.loops import Home
+from pyasynq.runtime.turns import Turns
 
 T = TypeVar("T")
 Answer: TypeAlias = Exception | None

@@ -15,8 +15,6 @@ from datetime import timedelta
 from typing import Final, Self
 
 from pyasynq.broker import MARKS, Broker, BrokerAddress, Token, open_broker
-from pyasynq.calls import must_await
-from pyasynq.clock import Clock
 from pyasynq.core.errors import (
     BrokerError,
     NoTokenError,
@@ -25,8 +23,10 @@ from pyasynq.core.errors import (
     SemaphoreTimeoutError,
 )
 from pyasynq.core.options import check_name, check_time, check_timeout
-from pyasynq.endings import finish
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.calls import must_await
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import get_logger
 from pyasynq.server import current_task
 
 log = get_logger("pyasynq.semaphore")

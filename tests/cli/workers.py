@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from pyasynq.signals import send
+from pyasynq.runtime.signals import send
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20

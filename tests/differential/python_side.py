@@ -10,9 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from pyasynq import Client, Inspector, Task, TaskInfo
-from pyasynq.actor import Link, dismiss
 from pyasynq.broker import Broker, open_broker
-from pyasynq.clock import Clock
 from pyasynq.core.errors import (
     DuplicateTaskError,
     OptionError,
@@ -26,6 +24,8 @@ from pyasynq.core.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
+from pyasynq.runtime.actor import Link, dismiss
+from pyasynq.runtime.clock import Clock
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder

@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
-from pyasynq.clock import Clock
 from pyasynq.core.message import ServerInfo, WorkerInfo
 from pyasynq.core.settle import Verdict
+from pyasynq.runtime.clock import Clock
 from pyasynq.server import heartbeater
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView

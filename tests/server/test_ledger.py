@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
-from pyasynq.actor import Link
 from pyasynq.broker import Lease, Taken
 from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.settle import DONE, Verdict
+from pyasynq.runtime.actor import Link
 from pyasynq.server.ledger import Ledger
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView

@@ -513,7 +513,7 @@ async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) ->
 async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pyasynq.turns.LONGEST_S", 60)  # on a slow machine all takes long
+    monkeypatch.setattr("pyasynq.runtime.turns.LONGEST_S", 60)  # on a slow machine all takes long
     queues = {f"q{n}": 1 for n in range(30)}
     with RedisServer() as own_redis, closing(own_redis.client()) as client:
         server = Server(own_redis.url, queues=queues)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pyasynq.actor import Link
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerReadOnlyError
+from pyasynq.runtime.actor import Link
+from pyasynq.runtime.clock import Clock
 from pyasynq.server.wakeup import Wakeup
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ from typing import (
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.broker import BrokerAddress, check_address
-from pyasynq.calls import Call, marked
 from pyasynq.client import Client
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
@@ -44,7 +43,9 @@ from pyasynq.core.options import (
     merge,
 )
 from pyasynq.core.task import Task
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.calls import Call, marked
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import is_async
 from pyasynq.scheduler import CatchUp, PeriodicTask, Scheduler, SchedulerOptions, check
 from pyasynq.server import (
     ActiveTask,
@@ -57,7 +58,6 @@ from pyasynq.server import (
 )
 from pyasynq.server.config import Config
 from pyasynq.server.mux import check_function, is_plain
-from pyasynq.threads import is_async
 
 log = get_logger("pyasynq.server")
 

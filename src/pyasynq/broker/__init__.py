@@ -34,7 +34,7 @@ from pyasynq.broker.ports.upkeep import Forwarded, UpkeepPort
 from pyasynq.broker.ports.work import Lease, Taken, WorkPort
 from pyasynq.broker.url import parse
 from pyasynq.broker.url import shown as _shown
-from pyasynq.clock import Clock
+from pyasynq.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver

@@ -11,7 +11,7 @@ import msgspec
 
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.core.errors import BrokerError
-from pyasynq.forks import tell_of_forks
+from pyasynq.runtime.forks import tell_of_forks
 
 PATIENCE_S: Final = 2.0
 """Longest wait for a request."""

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from pyasynq.cli.values import Options
-from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.logs import FIELDS, TaskFields
+from pyasynq.runtime.loggers import enable_loggers, get_logger
 
 log = get_logger("pyasynq.worker")
 

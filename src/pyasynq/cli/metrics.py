@@ -13,7 +13,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.extras import need
 from pyasynq.cli.running import finish
 from pyasynq.cli.values import Options, address, duration
-from pyasynq.signals import STOPPING, heard
+from pyasynq.runtime.signals import STOPPING, heard
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -12,8 +12,8 @@ from pyasynq.cli.ending import ended_soon
 from pyasynq.cli.exits import Exit
 from pyasynq.cli.loading import load_relay
 from pyasynq.cli.values import Options
-from pyasynq.loggers import get_logger
-from pyasynq.signals import STOPPING, heard
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.signals import STOPPING, heard
 
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay

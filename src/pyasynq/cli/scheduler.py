@@ -15,7 +15,7 @@ from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.loading import load_app
 from pyasynq.cli.values import Options, duration, in_words_of
 from pyasynq.core.errors import OptionError
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
     from pyasynq.scheduler import Scheduler, SchedulerOptions

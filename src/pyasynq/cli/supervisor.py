@@ -21,8 +21,8 @@ from typing import Final
 
 from pyasynq.cli import health, http, metrics
 from pyasynq.cli.exits import Exit
-from pyasynq.loggers import get_logger
-from pyasynq.signals import STOPPING, heard, send
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.signals import STOPPING, heard, send
 
 log = get_logger("pyasynq.supervisor")
 

@@ -23,7 +23,7 @@ from pyasynq.cli.metrics import EXTRA
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
 from pyasynq.cli.values import Options, address, duration, in_words_of, weights, whole
 from pyasynq.core.errors import BrokerError, OptionError
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
     from pyasynq.cli.http import Page

@@ -34,7 +34,6 @@ from pyasynq.core.info import (
 )
 from pyasynq.core.options import check_count, check_instant, check_name
 from pyasynq.core.states import ORDERS, Order, TaskState
-from pyasynq.endings import finish
 from pyasynq.inspector import schedules
 from pyasynq.inspector.questions import (
     MAX_RANK,
@@ -44,6 +43,7 @@ from pyasynq.inspector.questions import (
     meets,
     place,
 )
+from pyasynq.runtime.endings import finish
 
 Progress: TypeAlias = Callable[[int], None]
 S = TypeVar("S", bound=Spot)

@@ -11,11 +11,11 @@ from typing import Final, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from pyasynq.clock import Clock
 from pyasynq.core.errors import PyasynqError
 from pyasynq.core.info import QueueInfo
 from pyasynq.core.states import TaskState
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.metrics")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pyasynq.actor import Backoff
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Backoff
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.outbox")
 

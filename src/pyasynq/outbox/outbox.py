@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from pyasynq.client import MAX_PAYLOAD
-from pyasynq.clock import Clock
 from pyasynq.core.compose import compose, size_of
 from pyasynq.core.errors import OptionError
 from pyasynq.core.options import EnqueueOptions, checked, merge
 from pyasynq.core.task import Task, check_task
 from pyasynq.outbox.rows import make_table, values_of
+from pyasynq.runtime.clock import Clock
 
 TABLE: Final = "pyasynq_outbox"
 

@@ -18,16 +18,16 @@ from sqlalchemy import ColumnElement, Executable, and_, delete, func, select, up
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pyasynq.actor import JITTER, Backoff, Passes, dismiss, kept
 from pyasynq.broker import Created, NewTask, Receipt
 from pyasynq.client import Client
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError, PoisonError
-from pyasynq.endings import finish
-from pyasynq.loggers import enable_loggers, get_logger
 from pyasynq.outbox.listener import listen
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
+from pyasynq.runtime.actor import JITTER, Backoff, Passes, dismiss, kept
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import enable_loggers, get_logger
 
 log = get_logger("pyasynq.outbox")
 

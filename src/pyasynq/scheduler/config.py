@@ -10,11 +10,11 @@ from typing import Final, TypeAlias, TypedDict
 
 import msgspec
 
-from pyasynq.clock import Clock
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import check_callback, check_time
 from pyasynq.core.task import Task
+from pyasynq.runtime.clock import Clock
 from pyasynq.scheduler.entry import CatchUp, check_catch_up
 
 PreEnqueue: TypeAlias = Callable[[Task], Awaitable[None] | None]

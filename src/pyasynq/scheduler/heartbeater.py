@@ -12,9 +12,9 @@ import socket
 import uuid
 from collections.abc import Mapping
 
-from pyasynq.actor import Link, Wakeable
 from pyasynq.broker import SchedulePort
 from pyasynq.core.options import whole_seconds
+from pyasynq.runtime.actor import Link, Wakeable
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 

@@ -14,17 +14,17 @@ from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from typing import Final, Self, TypeAlias, Unpack, cast
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import BrokerAddress
-from pyasynq.clock import Clock
 from pyasynq.core.errors import OptionError, SchedulerStateError
 from pyasynq.core.options import check_time
 from pyasynq.core.task import Task
-from pyasynq.loggers import enable_loggers, get_logger
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.threads import called, is_closed, is_ordered
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
-from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.scheduler")
 

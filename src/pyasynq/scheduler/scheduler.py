@@ -7,18 +7,18 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self, Unpack
 
-from pyasynq.actor import Link, Running, dismiss, kept
 from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.core.errors import BrokerError, EntryNotFoundError, SchedulerStateError
 from pyasynq.core.options import EnqueueOptions, check_known
 from pyasynq.core.task import Task, check_task
-from pyasynq.endings import finish
-from pyasynq.loggers import enable_loggers, get_logger
+from pyasynq.runtime.actor import Link, Running, dismiss, kept
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.signals import STOPPING, heard
 from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
 from pyasynq.scheduler.ticker import Ticker
-from pyasynq.signals import STOPPING, heard
 
 log = get_logger("pyasynq.scheduler")
 

@@ -12,9 +12,9 @@ import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from pyasynq.actor import Actor, Link, Passes
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
+from pyasynq.runtime.actor import Actor, Link, Passes
 from pyasynq.server.combiner import Combiner
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.mux import HANDLER_THREAD

@@ -16,18 +16,18 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Final
 
-from pyasynq.actor import Backoff, dismiss
 from pyasynq.broker import Broker, Member, NewTask, Refusal, Replaces, StagedSet, Withheld
-from pyasynq.callbacks import calls
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.task import Task
-from pyasynq.endings import finish
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Backoff, dismiss
+from pyasynq.runtime.callbacks import calls
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import called, is_closed, is_ordered
 from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.traces import shown
-from pyasynq.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")
 

@@ -15,8 +15,6 @@ from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 import msgspec
 
 from pyasynq.broker import GroupRules
-from pyasynq.callbacks import calls
-from pyasynq.clock import Clock
 from pyasynq.core.errors import OptionError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import (
@@ -30,9 +28,11 @@ from pyasynq.core.options import (
 from pyasynq.core.retry import asynq_delay
 from pyasynq.core.settle import RetryPolicy
 from pyasynq.core.task import Task
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.callbacks import calls
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
-from pyasynq.threads import is_async
 
 log = get_logger("pyasynq.server")
 

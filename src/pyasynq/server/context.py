@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
-from pyasynq import calls
-from pyasynq.calls import must_await
 from pyasynq.core.errors import NotAwaitedError, PyasynqError, ResultError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
+from pyasynq.runtime import calls
+from pyasynq.runtime.calls import must_await
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
-    from pyasynq.loops import Home
-    from pyasynq.threads import Threads
+    from pyasynq.runtime.loops import Home
+    from pyasynq.runtime.threads import Threads
 
 
 class ActiveTask:

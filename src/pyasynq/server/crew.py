@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from pyasynq.actor import Actor, Link, Running, dismiss, kept
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Actor, Link, Running, dismiss, kept
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.turns import Turns
 from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
 from pyasynq.server.forwarder import Forwarder
@@ -21,7 +22,6 @@ from pyasynq.server.reclaimer import Reclaimer
 from pyasynq.server.recoverer import Recoverer
 from pyasynq.server.subscriber import Subscriber
 from pyasynq.server.watchdog import Watchdog
-from pyasynq.turns import Turns
 
 log = get_logger("pyasynq.server")
 

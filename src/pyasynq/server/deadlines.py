@@ -10,10 +10,10 @@ import math
 from collections.abc import Collection
 from typing import Final
 
-from pyasynq.clock import Clock
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import stack_of
 from pyasynq.server.slots import Run, Stop
-from pyasynq.threads import stack_of
 
 log = get_logger("pyasynq.server")
 

@@ -5,7 +5,6 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from pyasynq.clock import Clock
 from pyasynq.core.errors import (
     DeadlinePassedError,
     HandlerNotFoundError,
@@ -18,7 +17,8 @@ from pyasynq.core.errors import (
     TaskCanceledError,
 )
 from pyasynq.core.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.slots import Run
 from pyasynq.server.traces import ExcInfo, shown
 

@@ -7,9 +7,9 @@ Differs:
     Sleeps until the next task is due instead of looking every 5 s (D2).
 """
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import UpkeepPort
-from pyasynq.clock import Clock
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.clock import Clock
 
 
 class Forwarder(Actor):

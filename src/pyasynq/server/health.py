@@ -6,10 +6,10 @@ Source:
 
 from collections.abc import Awaitable, Callable
 
-from pyasynq.actor import Actor, Link
-from pyasynq.callbacks import Callbacks
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.callbacks import Callbacks
+from pyasynq.runtime.clock import Clock
 from pyasynq.server.config import HealthCheck
 
 

@@ -17,11 +17,11 @@ from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.message import ServerInfo, WorkerInfo
-from pyasynq.loggers import enable_loggers
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.loggers import enable_loggers
 from pyasynq.server.config import Config
 from pyasynq.server.slots import Run
 

@@ -7,9 +7,9 @@ Differs:
     Also trims the archive, in chunks, so that Go's trimming never fails (D21).
 """
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import UpkeepPort
-from pyasynq.clock import Clock
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.clock import Clock
 
 
 class Janitor(Actor):

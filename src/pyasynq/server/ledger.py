@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 
-from pyasynq.actor import Backoff, Link, Passes
 from pyasynq.broker import Lease, WorkPort
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.settle import Verdict
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Backoff, Link, Passes
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.server")
 

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeAlias, TypeVar, cast
 
 from pyasynq.core.errors import HandlerNotFoundError, NotAwaitedError, OptionError
+from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
-from pyasynq.threads import is_async
 
 AsyncHandler: TypeAlias = Callable[[ActiveTask], Awaitable[object]]
 Handler: TypeAlias = Callable[[ActiveTask], object]

@@ -13,10 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol
 
-from pyasynq.actor import Link, Passes
 from pyasynq.broker import Lease, Taken, WorkPort
-from pyasynq.callbacks import Callbacks
-from pyasynq.calls import check_finished
 from pyasynq.core.errors import (
     BrokerError,
     DeadlinePassedError,
@@ -29,8 +26,12 @@ from pyasynq.core.message import instant
 from pyasynq.core.options import DEFAULT_TIMEOUT
 from pyasynq.core.priority import by_rank, weighted
 from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
-from pyasynq.loggers import enable_loggers, get_logger
-from pyasynq.loops import Home
+from pyasynq.runtime.actor import Link, Passes
+from pyasynq.runtime.callbacks import Callbacks
+from pyasynq.runtime.calls import check_finished
+from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.loops import Home
+from pyasynq.runtime.threads import Threads, is_closed, is_ordered
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.deadlines import Deadlines
@@ -47,7 +48,6 @@ from pyasynq.server.slots import FAILING, Run, Slots, Stop
 from pyasynq.server.suspects import Suspects
 from pyasynq.server.unknown import UnknownTypes
 from pyasynq.server.wakeup import Wakeups
-from pyasynq.threads import Threads, is_closed, is_ordered
 
 log = get_logger("pyasynq.server")
 

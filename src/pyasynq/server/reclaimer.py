@@ -9,10 +9,10 @@ Differs:
 
 from typing import Final
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import GroupPort
-from pyasynq.clock import Clock
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.server")
 

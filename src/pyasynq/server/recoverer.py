@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import Lease, UpkeepPort, WorkPort
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import LONGEST
 from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.failures import FAILED, UNREADABLE
 

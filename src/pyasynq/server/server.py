@@ -11,12 +11,12 @@ from typing import Final, Self, Unpack
 from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.core.errors import OptionError, ServerStateError, seconds
 from pyasynq.core.options import check_known
-from pyasynq.endings import finish
-from pyasynq.loggers import enable_loggers, get_logger
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.signals import STOPPING, heard
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
-from pyasynq.signals import STOPPING, heard
 
 log = get_logger("pyasynq.server")
 

@@ -6,9 +6,9 @@ Source:
 
 from collections.abc import Callable
 
-from pyasynq.actor import Actor, Link
 from pyasynq.broker import RegistryPort
-from pyasynq.clock import Clock
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.clock import Clock
 
 
 class Subscriber(Actor):

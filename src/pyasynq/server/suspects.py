@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.clock import Clock
 from pyasynq.core.settle import is_suspect
+from pyasynq.runtime.clock import Clock
 from pyasynq.server.slots import Run
 
 SHORTEST_APART_S: Final = 0.5

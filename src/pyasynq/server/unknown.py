@@ -12,7 +12,7 @@ from typing import Final
 from pyasynq.broker import Lease
 from pyasynq.core.errors import HandlerNotFoundError
 from pyasynq.core.settle import Archive, Retry, decisive, unknown
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.server")
 

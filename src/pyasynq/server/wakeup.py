@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pyasynq.actor import Backoff, Link
 from pyasynq.broker import WorkPort
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError
+from pyasynq.runtime.actor import Backoff, Link
+from pyasynq.runtime.clock import Clock
 
 PAUSED_S: Final = 1.0
 """A paused queue is looked at once a second."""

@@ -10,10 +10,10 @@ import time
 from collections.abc import Collection
 from typing import Final
 
-from pyasynq.callbacks import role_in
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.callbacks import role_in
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import frame_of, stack_of
 from pyasynq.server.slots import Run
-from pyasynq.threads import frame_of, stack_of
 
 log = get_logger("pyasynq.server")
 

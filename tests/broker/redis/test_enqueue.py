@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from pyasynq import Client, Inspector, Task
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.create import REGISTERED_S
-from pyasynq.clock import Clock
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
+from pyasynq.runtime.clock import Clock
 from tests.broker.making import (
     FUTURE_S,
     LOCK,

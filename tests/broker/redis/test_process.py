@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.clock import Clock
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
+from pyasynq.runtime.clock import Clock
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,

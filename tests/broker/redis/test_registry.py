@@ -11,9 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.runtime.clock import Clock
 from tests.broker.redis.looking import scored
 from tests.proxy import Proxy
 from tests.servers import RedisServer, free_port

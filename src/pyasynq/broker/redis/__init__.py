@@ -11,8 +11,8 @@ from pyasynq.broker.redis.schedules import RedisSchedules
 from pyasynq.broker.redis.semaphores import RedisSemaphores
 from pyasynq.broker.redis.upkeep import RedisUpkeep
 from pyasynq.broker.redis.work import RedisWork
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerAuthError
+from pyasynq.runtime.clock import Clock
 
 __all__ = ["Driver", "RedisBroker"]
 

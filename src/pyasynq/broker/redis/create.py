@@ -23,7 +23,6 @@ from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, is_broken, translated
 from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, Wire, blob
-from pyasynq.clock import Clock
 from pyasynq.core.compose import Pending, Scheduled
 from pyasynq.core.errors import (
     BrokerError,
@@ -35,7 +34,8 @@ from pyasynq.core.errors import (
 )
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.states import TaskState
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.broker")
 

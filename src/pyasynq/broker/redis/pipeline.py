@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError
 from pyasynq.broker.redis.connection import Driver, answered, execute, failed, is_broken
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
-from pyasynq.turns import Turns
+from pyasynq.runtime.turns import Turns
 
 MAX_TASKS: Final = 128
 """Tasks one call handles, so that Redis is never held for long."""

@@ -10,8 +10,8 @@ from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.clock import Clock
 from pyasynq.core.states import TaskState
+from pyasynq.runtime.clock import Clock
 
 RECOVERER: Final = ""
 """The owner who holds whatever is over."""

@@ -10,11 +10,11 @@ from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, e
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import Call, Each, blob
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.core.states import TaskState
+from pyasynq.runtime.clock import Clock
 
 STATISTICS_S: Final = 90 * 86_400
 """Life of a day's counters."""

@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from pyasynq.core.errors import NotAwaitedError
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.client")
 

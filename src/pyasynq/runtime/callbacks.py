@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType
 from typing import Final, TypeVar
 
-from pyasynq.loggers import enable_loggers, get_logger
-from pyasynq.threads import called, is_closed, is_ordered
+from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.threads import called, is_closed, is_ordered
 
 log = get_logger("pyasynq.callbacks")
 

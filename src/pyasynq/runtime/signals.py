@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
-from pyasynq.loggers import get_logger
+from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.signals")
 

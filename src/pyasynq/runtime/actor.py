@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
-from pyasynq.clock import Clock
 from pyasynq.core.errors import BrokerError
-from pyasynq.endings import finish
-from pyasynq.loggers import get_logger
-from pyasynq.threads import is_ordered
-from pyasynq.turns import Turns
+from pyasynq.runtime.clock import Clock
+from pyasynq.runtime.endings import finish
+from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.threads import is_ordered
+from pyasynq.runtime.turns import Turns
 
 log = get_logger("pyasynq.actor")
 

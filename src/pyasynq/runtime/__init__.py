@@ -1,0 +1,1 @@
+"""What runs: the clock, event loops, threads, signals, and what all actors share."""
