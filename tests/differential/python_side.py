@@ -26,11 +26,11 @@ from pyasynq.core.errors import (
 )
 from pyasynq.runtime.actor import Link, dismiss
 from pyasynq.runtime.clock import Clock
-from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
-from pyasynq.server.forwarder import Forwarder
-from pyasynq.server.janitor import Janitor
-from pyasynq.server.recoverer import Recoverer
+from pyasynq.server.groups.aggregator import Aggregator
+from pyasynq.server.upkeep.forwarder import Forwarder
+from pyasynq.server.upkeep.janitor import Janitor
+from pyasynq.server.upkeep.recoverer import Recoverer
 from tests.differential import operations as ops
 from tests.differential.operations import Choices, Operation
 from tests.differential.shift import PATIENCE, Shift

@@ -21,8 +21,8 @@ from pyasynq import (
 )
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.server import ServerOptions
-from pyasynq.server.aggregator import Aggregator
-from pyasynq.server.reclaimer import Reclaimer
+from pyasynq.server.groups.aggregator import Aggregator
+from pyasynq.server.groups.reclaimer import Reclaimer
 from tests.server.aggregators import Joined, joined
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView

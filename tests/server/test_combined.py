@@ -9,7 +9,7 @@ from pyasynq.broker import Member, StagedSet
 from pyasynq.client import MAX_PAYLOAD
 from pyasynq.core.compose import Grouped, Pending, Scheduled
 from pyasynq.core.message import TaskMessage
-from pyasynq.server.combined import Setback, combined, readable, setback
+from pyasynq.server.groups.combined import Setback, combined, readable, setback
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SET = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from pyasynq import ActiveTask, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
-from pyasynq.server import crew, deadlines
+from pyasynq.server import crew
+from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import wait_until

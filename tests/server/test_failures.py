@@ -20,7 +20,7 @@ from pyasynq import (
     Snooze,
     Task,
 )
-from pyasynq.server import failures
+from pyasynq.server.run import failures
 from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.waiting import wait_until

@@ -14,7 +14,7 @@ from pyasynq.broker import Lease
 from pyasynq.core.message import ServerInfo, WorkerInfo
 from pyasynq.core.settle import Verdict
 from pyasynq.runtime.clock import Clock
-from pyasynq.server import heartbeater
+from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.waiting import Lapse, wait_until
@@ -89,7 +89,7 @@ async def test_the_next_extension_does_not_wait_for_a_server_to_be_shown(
     async with Server(redis_url).running(Handler()) as server:
         heartbeater = crew_of(server).heartbeater
         await heartbeater.passes.next()
-        monkeypatch.setattr("pyasynq.server.heartbeater.BEAT_S", 0.01)
+        monkeypatch.setattr("pyasynq.server.upkeep.heartbeater.BEAT_S", 0.01)
         with monkeypatch.context() as patched:
             patched.setattr(heartbeater, "_registry", HangingPath())
             with pytest.raises(BrokerUnavailableError):

@@ -16,7 +16,7 @@ from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.settle import DONE, Verdict
 from pyasynq.runtime.actor import Link
-from pyasynq.server.ledger import Ledger
+from pyasynq.server.run.ledger import Ledger
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
 from tests.servers import RedisServer

@@ -30,7 +30,7 @@ from pyasynq import (
 )
 from pyasynq.broker import Lease, Taken, open_broker
 from pyasynq.core.settle import Retry
-from pyasynq.server import deadlines
+from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.server.queues import QueueView
 from tests.waiting import Lapse, wait_until

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
 from pyasynq.server import AsyncHandler
-from pyasynq.server.slots import Stop
+from pyasynq.server.run.slots import Stop
 from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.server.queues import QueueView

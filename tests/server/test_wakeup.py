@@ -11,7 +11,7 @@ import pytest
 from pyasynq.core.errors import BrokerReadOnlyError
 from pyasynq.runtime.actor import Link
 from pyasynq.runtime.clock import Clock
-from pyasynq.server.wakeup import Wakeup
+from pyasynq.server.run.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from pyasynq.broker import WorkPort

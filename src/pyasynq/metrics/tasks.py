@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from pyasynq.core.errors import HandlerNotFoundError, RevokeTask, Snooze
 from pyasynq.core.settle import decisive, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
-from pyasynq.server.failures import as_exception, checked, is_cancellation
+from pyasynq.server.run.failures import as_exception, checked, is_cancellation
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""

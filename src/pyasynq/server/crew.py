@@ -9,19 +9,19 @@ from pyasynq.core.errors import BrokerError
 from pyasynq.runtime.actor import Actor, Link, Running, dismiss, kept
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.turns import Turns
-from pyasynq.server.aggregator import Aggregator
 from pyasynq.server.config import Config
-from pyasynq.server.forwarder import Forwarder
-from pyasynq.server.health import HealthChecker
-from pyasynq.server.heartbeater import Heartbeater
-from pyasynq.server.janitor import Janitor
-from pyasynq.server.ledger import Ledger
+from pyasynq.server.groups.aggregator import Aggregator
+from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.mux import AsyncHandler
-from pyasynq.server.processor import Processor
-from pyasynq.server.reclaimer import Reclaimer
-from pyasynq.server.recoverer import Recoverer
-from pyasynq.server.subscriber import Subscriber
-from pyasynq.server.watchdog import Watchdog
+from pyasynq.server.run.ledger import Ledger
+from pyasynq.server.run.processor import Processor
+from pyasynq.server.run.watchdog import Watchdog
+from pyasynq.server.upkeep.forwarder import Forwarder
+from pyasynq.server.upkeep.health import HealthChecker
+from pyasynq.server.upkeep.heartbeater import Heartbeater
+from pyasynq.server.upkeep.janitor import Janitor
+from pyasynq.server.upkeep.recoverer import Recoverer
+from pyasynq.server.upkeep.subscriber import Subscriber
 
 log = get_logger("pyasynq.server")
 

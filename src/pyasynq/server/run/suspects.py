@@ -11,7 +11,7 @@ from typing import Final
 from pyasynq.broker import Lease
 from pyasynq.core.settle import is_suspect
 from pyasynq.runtime.clock import Clock
-from pyasynq.server.slots import Run
+from pyasynq.server.run.slots import Run
 
 SHORTEST_APART_S: Final = 0.5
 LONGEST_APART_S: Final = 60.0

@@ -25,9 +25,9 @@ from pyasynq.runtime.callbacks import calls
 from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import called, is_closed, is_ordered
-from pyasynq.server.combined import combined, readable, setback
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.traces import shown
+from pyasynq.server.groups.combined import combined, readable, setback
+from pyasynq.server.run.traces import shown
 
 log = get_logger("pyasynq.server")
 

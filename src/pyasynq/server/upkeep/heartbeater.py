@@ -23,7 +23,7 @@ from pyasynq.core.message import ServerInfo, WorkerInfo
 from pyasynq.runtime.actor import Actor, Link
 from pyasynq.runtime.loggers import enable_loggers
 from pyasynq.server.config import Config
-from pyasynq.server.slots import Run
+from pyasynq.server.run.slots import Run
 
 BEAT_S: Final = 5.0
 TTL_S: Final = 10

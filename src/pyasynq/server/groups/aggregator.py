@@ -15,8 +15,8 @@ from typing import Final
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
 from pyasynq.runtime.actor import Actor, Link, Passes
-from pyasynq.server.combiner import Combiner
 from pyasynq.server.config import Config, GroupAggregator
+from pyasynq.server.groups.combiner import Combiner
 from pyasynq.server.mux import HANDLER_THREAD
 
 LONGEST_S: Final = 1.0

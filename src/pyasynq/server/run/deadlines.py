@@ -13,7 +13,7 @@ from typing import Final
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import stack_of
-from pyasynq.server.slots import Run, Stop
+from pyasynq.server.run.slots import Run, Stop
 
 log = get_logger("pyasynq.server")
 

@@ -13,7 +13,7 @@ from typing import Final
 from pyasynq.runtime.callbacks import role_in
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import frame_of, stack_of
-from pyasynq.server.slots import Run
+from pyasynq.server.run.slots import Run
 
 log = get_logger("pyasynq.server")
 

@@ -24,7 +24,7 @@ from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy,
 from pyasynq.runtime.actor import Actor, Link
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
-from pyasynq.server.failures import FAILED, UNREADABLE
+from pyasynq.server.run.failures import FAILED, UNREADABLE
 
 log = get_logger("pyasynq.server")
 

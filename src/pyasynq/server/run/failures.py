@@ -19,8 +19,8 @@ from pyasynq.core.errors import (
 from pyasynq.core.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.server.slots import Run
-from pyasynq.server.traces import ExcInfo, shown
+from pyasynq.server.run.slots import Run
+from pyasynq.server.run.traces import ExcInfo, shown
 
 log = get_logger("pyasynq.server")
 

@@ -34,8 +34,9 @@ from pyasynq.runtime.loops import Home
 from pyasynq.runtime.threads import Threads, is_closed, is_ordered
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
-from pyasynq.server.deadlines import Deadlines
-from pyasynq.server.failures import (
+from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
+from pyasynq.server.run.deadlines import Deadlines
+from pyasynq.server.run.failures import (
     UNREADABLE,
     Endings,
     as_exception,
@@ -43,11 +44,10 @@ from pyasynq.server.failures import (
     instead_of,
     is_cancellation,
 )
-from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
-from pyasynq.server.slots import FAILING, Run, Slots, Stop
-from pyasynq.server.suspects import Suspects
-from pyasynq.server.unknown import UnknownTypes
-from pyasynq.server.wakeup import Wakeups
+from pyasynq.server.run.slots import FAILING, Run, Slots, Stop
+from pyasynq.server.run.suspects import Suspects
+from pyasynq.server.run.unknown import UnknownTypes
+from pyasynq.server.run.wakeup import Wakeups
 
 log = get_logger("pyasynq.server")
 

@@ -1,0 +1,1 @@
+"""Runs tasks: what is taken, what runs, and what became of it."""

@@ -1,0 +1,1 @@
+"""Keeps queues in order, and shows the server to others."""
