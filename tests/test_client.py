@@ -36,7 +36,7 @@ from pyasynq import (
     TaskInfo,
     TaskState,
 )
-from pyasynq.client import CHUNK, MAX_PAYLOAD
+from pyasynq.client.client import CHUNK, MAX_PAYLOAD
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 
@@ -640,8 +640,8 @@ async def test_a_result_that_nobody_wrote_is_empty(client: Client, redis_url: st
 async def test_all_who_wait_for_a_result_get_it_at_once(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyasynq.client.SHORTEST_PAUSE_S", 30)
-    monkeypatch.setattr("pyasynq.client.LONGEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.client.SHORTEST_PAUSE_S", 30)
+    monkeypatch.setattr("pyasynq.client.client.LONGEST_PAUSE_S", 30)
     go_on = anyio.Event()
 
     async def handler(task: ActiveTask) -> None:

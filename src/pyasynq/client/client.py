@@ -3,14 +3,12 @@
 import asyncio
 import functools
 import os
-import threading
-import weakref
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Final, Self, Unpack, cast
 
-from pyasynq.broker import Broker, BrokerAddress, CreatePort, NewTask, open_broker
+from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
+from pyasynq.client.gathering import Gathered
 from pyasynq.core.compose import Plan, compose, describe, size_of
 from pyasynq.core.errors import (
     ClientClosedError,
@@ -35,13 +33,7 @@ from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.calls import must_await
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.endings import finish
-from pyasynq.runtime.forks import tell_of_forks
-from pyasynq.runtime.loop_thread import LoopThread, check_threads
 from pyasynq.runtime.loops import Home
-from pyasynq.runtime.turns import Turns
-
-T = TypeVar("T")
-Answer: TypeAlias = Exception | None
 
 MAX_PAYLOAD: Final = 1024 * 1024
 LARGEST_PAYLOAD: Final = 256 * MAX_PAYLOAD
@@ -49,11 +41,6 @@ LARGEST_PAYLOAD: Final = 256 * MAX_PAYLOAD
 
 CHUNK: Final = 256
 """Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
-
-ALL_QUEUES: Final = ""
-
-QUEUES_AT_ONCE: Final = 16
-"""Queues that are written to side by side where they live apart; more if some take long."""
 
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
@@ -84,7 +71,7 @@ class Client:
         self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
-        self._gathered = _Gathered(self._broker.creating)
+        self._gathered = Gathered(self._broker.creating)
         self._home: Home | None = None
         self._closed = False
 
@@ -281,153 +268,6 @@ class _Composed:
 
     def info(self) -> TaskInfo:
         return describe(self.plan, self._task, self._options, now=self._now)
-
-
-class _Gathered:
-    """Lets calls that are in flight together share a round trip.
-
-    Whatever has gathered goes out as soon as the previous write has returned: no timer, no delay.
-    Where queues live apart each has a write of its own, so that one whose machine is away keeps no
-    other waiting.
-    """
-
-    def __init__(self, path: CreatePort) -> None:
-        self._path = path
-        self._waiting: dict[str, list[tuple[Plan, asyncio.Future[Answer]]]] = {}
-        self._writers: dict[str, asyncio.Task[None]] = {}
-        self._turn = Turns(QUEUES_AT_ONCE).turn if path.apart else nullcontext
-
-    async def enqueue(self, plan: Plan) -> Answer:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        queue = plan.message.queue if self._path.apart else ALL_QUEUES
-        self._waiting.setdefault(queue, []).append((plan, answer))
-        if queue not in self._writers:
-            self._writers[queue] = asyncio.create_task(self._write(queue), name="pyasynq enqueue")
-        return await answer
-
-    async def finished(self) -> None:
-        if self._writers:
-            await asyncio.wait(self._writers.values())
-
-    async def _write(self, queue: str) -> None:
-        try:
-            while self._waiting[queue]:
-                async with self._turn():
-                    batch, self._waiting[queue] = self._waiting[queue], []
-                    await self._write_batch(batch)
-        finally:
-            del self._writers[queue]
-            if not self._waiting[queue]:
-                del self._waiting[queue]
-
-    async def _write_batch(self, batch: Sequence[tuple[Plan, "asyncio.Future[Answer]"]]) -> None:
-        try:
-            answers = await self._answers([plan for plan, _ in batch])
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():  # a caller may have given up waiting
-                    future.set_result(answer)
-        finally:
-            for _, future in batch:
-                future.cancel()  # does nothing to those that were answered
-
-    async def _answers(self, plans: Sequence[Plan]) -> Sequence[Answer]:
-        try:
-            return cast("list[Answer]", await self._path.create([NewTask(plan) for plan in plans]))
-        except Exception as error:  # noqa: BLE001 - a defect is told to the callers, who wait
-            return [error] * len(plans)
-
-
-class SyncClient:
-    """The client for code without an event loop: scripts, Django, Flask.
-
-    A thin face: an asyncio `Client` on a loop in a thread of its own, which the first call starts.
-    Threads may share it, and so may greenlets of gevent. A process that forks may go on using it on
-    both sides; what it has in flight is its parent's.
-    """
-
-    def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
-        """Use the *broker* URL; nothing is sent before the first call.
-
-        Args:
-            broker: A URL or a bare ``host:port``.
-            max_payload: Largest payload accepted, bytes; headers count.
-
-        Raises:
-            OptionError: If the URL cannot be used.
-            ThreadError: Under eventlet, which has no real threads.
-        """
-        check_threads()
-        self._make_client = functools.partial(Client, broker, max_payload=max_payload)
-        self._client = self._make_client()
-        self._thread: LoopThread | None = None
-        self._lock = threading.Lock()
-        self._closed = False
-        tell_of_forks(self)
-
-    def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
-        """Enqueue *task*; see `Client.enqueue`."""
-        return self._call(lambda client: client.enqueue(task, **options))
-
-    def enqueue_many(
-        self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
-    ) -> list[TaskInfo | PyasynqError]:
-        """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
-        return self._call(lambda client: client.enqueue_many(tasks, **options))
-
-    def result(
-        self,
-        info: TaskInfo | str,
-        *,
-        queue: str | None = None,
-        timeout: timedelta | None = None,
-    ) -> bytes:
-        """Wait for the result of a task; see `Client.result`."""
-        return self._call(lambda client: client.result(info, queue=queue, timeout=timeout))
-
-    def ping(self) -> None:
-        """Return when Redis answers; see `Client.ping`."""
-        self._call(lambda client: client.ping())
-
-    def close(self) -> None:
-        """Close the connections and end the thread, once other threads' calls are answered.
-
-        Closing twice does nothing.
-        """
-        with self._lock:
-            closed, self._closed = self._closed, True
-        if not closed and self._thread is not None:
-            self._thread.close()
-
-    aclose = close
-
-    def __enter__(self) -> Self:
-        """Return the client."""
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        """Close the client."""
-        self.close()
-
-    def forked(self) -> None:
-        """Begin anew in a child: a thread does not come along, and a connection is not shared."""
-        self._lock = threading.Lock()
-
-    def _call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError
-            thread = self._living()
-            answer = thread.send(make(self._client))
-        return thread.wait(answer)
-
-    def _living(self) -> LoopThread:
-        """Return the thread, another one if it has died; what one had opened is of no use then."""
-        if self._thread is None or not self._thread.alive:
-            if self._thread is not None:
-                self._client = self._make_client()
-            self._thread = LoopThread(self._client.aclose)
-            weakref.finalize(self, self._thread.stop).atexit = False
-        return self._thread
 
 
 def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:

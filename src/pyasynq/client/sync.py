@@ -1,0 +1,111 @@
+"""The client for code without an event loop."""
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import timedelta
+from typing import Any, Self, TypeVar, Unpack
+
+from pyasynq.client.client import MAX_PAYLOAD, Client
+from pyasynq.core.errors import ClientClosedError, PyasynqError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import EnqueueOptions
+from pyasynq.core.task import Task
+from pyasynq.runtime.forks import tell_of_forks
+from pyasynq.runtime.loop_thread import LoopThread, check_threads
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """The client for code without an event loop: scripts, Django, Flask.
+
+    A thin face: an asyncio `Client` on a loop in a thread of its own, which the first call starts.
+    Threads may share it, and so may greenlets of gevent. A process that forks may go on using it on
+    both sides; what it has in flight is its parent's.
+    """
+
+    def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
+        """Use the *broker* URL; nothing is sent before the first call.
+
+        Args:
+            broker: A URL or a bare ``host:port``.
+            max_payload: Largest payload accepted, bytes; headers count.
+
+        Raises:
+            OptionError: If the URL cannot be used.
+            ThreadError: Under eventlet, which has no real threads.
+        """
+        check_threads()
+        self._make_client = functools.partial(Client, broker, max_payload=max_payload)
+        self._client = self._make_client()
+        self._thread: LoopThread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        tell_of_forks(self)
+
+    def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
+        """Enqueue *task*; see `Client.enqueue`."""
+        return self._call(lambda client: client.enqueue(task, **options))
+
+    def enqueue_many(
+        self, tasks: Iterable[Task], **options: Unpack[EnqueueOptions]
+    ) -> list[TaskInfo | PyasynqError]:
+        """Enqueue *tasks* in batches; see `Client.enqueue_many`."""
+        return self._call(lambda client: client.enqueue_many(tasks, **options))
+
+    def result(
+        self,
+        info: TaskInfo | str,
+        *,
+        queue: str | None = None,
+        timeout: timedelta | None = None,
+    ) -> bytes:
+        """Wait for the result of a task; see `Client.result`."""
+        return self._call(lambda client: client.result(info, queue=queue, timeout=timeout))
+
+    def ping(self) -> None:
+        """Return when Redis answers; see `Client.ping`."""
+        self._call(lambda client: client.ping())
+
+    def close(self) -> None:
+        """Close the connections and end the thread, once other threads' calls are answered.
+
+        Closing twice does nothing.
+        """
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if not closed and self._thread is not None:
+            self._thread.close()
+
+    aclose = close
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def forked(self) -> None:
+        """Begin anew in a child: a thread does not come along, and a connection is not shared."""
+        self._lock = threading.Lock()
+
+    def _call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError
+            thread = self._living()
+            answer = thread.send(make(self._client))
+        return thread.wait(answer)
+
+    def _living(self) -> LoopThread:
+        """Return the thread, another one if it has died; what one had opened is of no use then."""
+        if self._thread is None or not self._thread.alive:
+            if self._thread is not None:
+                self._client = self._make_client()
+            self._thread = LoopThread(self._client.aclose)
+            weakref.finalize(self, self._thread.stop).atexit = False
+        return self._thread
