@@ -7,14 +7,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pyasynq.core import errors
-from pyasynq.core.errors import (
-    BrokerError,
+from pyasynq.core.control import (
     DeadlinePassedError,
-    DuplicateTaskError,
     HandlerNotFoundError,
     LeaseExpiredError,
-    OptionError,
     PayloadError,
+    ResultError,
+    RetryIn,
+    RevokeTask,
+    SkipRetry,
+    Snooze,
+    TaskCanceledError,
+    TaskTimeoutError,
+    WorkerCrashedError,
+)
+from pyasynq.core.errors import (
+    BrokerError,
+    DuplicateTaskError,
+    OptionError,
     PoisonError,
     PyasynqError,
     QueueActiveError,
@@ -22,20 +32,12 @@ from pyasynq.core.errors import (
     QueueNotFoundError,
     QueueNotPausedError,
     QueuePausedError,
-    ResultError,
     ResultExpiredError,
-    RetryIn,
-    RevokeTask,
     ServerStateError,
-    SkipRetry,
-    Snooze,
-    TaskCanceledError,
     TaskFailedError,
     TaskIDConflictError,
     TaskNotFoundError,
     TaskStateError,
-    TaskTimeoutError,
-    WorkerCrashedError,
 )
 
 SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.core.errors import (
+from pyasynq.core.control import (
     HandlerNotFoundError,
     LeaseExpiredError,
     PayloadError,

@@ -10,7 +10,7 @@ import anyio
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Server, SkipRetry, Task
-from pyasynq.core.errors import RevokeTask
+from pyasynq.core.control import RevokeTask
 from pyasynq.core.settle import error_text
 from tests.differential import operations as ops
 from tests.differential.operations import Outcome, Outcomes

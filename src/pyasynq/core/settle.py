@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from pyasynq.core.errors import (
+from pyasynq.core.control import (
     DeadlinePassedError,
     LeaseExpiredError,
     PayloadError,
@@ -295,7 +295,7 @@ def error_text(error: BaseException) -> str:
     """
     if isinstance(error, ExceptionGroup):
         return _group_text(cast("ExceptionGroup[Exception]", error))
-    if type(error).__module__ == "pyasynq.core.errors" and (text := _text(error)):
+    if type(error).__module__.startswith("pyasynq.core.") and (text := _text(error)):
         return text
     return _named(error)
 

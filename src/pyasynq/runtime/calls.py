@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
-from pyasynq.core.errors import NotAwaitedError
+from pyasynq.core.control import NotAwaitedError
 from pyasynq.runtime.loggers import get_logger
 
 log = get_logger("pyasynq.client")

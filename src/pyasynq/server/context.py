@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
-from pyasynq.core.errors import NotAwaitedError, PyasynqError, ResultError
+from pyasynq.core.control import NotAwaitedError, ResultError
+from pyasynq.core.errors import PyasynqError
 from pyasynq.core.message import instant
 from pyasynq.core.options import LONGEST
 from pyasynq.runtime import calls

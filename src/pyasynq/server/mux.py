@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeAlias, TypeVar, cast
 
-from pyasynq.core.errors import HandlerNotFoundError, NotAwaitedError, OptionError
+from pyasynq.core.control import HandlerNotFoundError, NotAwaitedError
+from pyasynq.core.errors import OptionError
 from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
 

@@ -5,7 +5,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from pyasynq.core.errors import (
+from pyasynq.core.control import (
     DeadlinePassedError,
     HandlerNotFoundError,
     NotAwaitedError,

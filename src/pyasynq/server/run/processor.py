@@ -14,14 +14,14 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, Taken, WorkPort
-from pyasynq.core.errors import (
-    BrokerError,
+from pyasynq.core.control import (
     DeadlinePassedError,
     HandlerNotFoundError,
     LeaseExpiredError,
     TaskCanceledError,
     TaskTimeoutError,
 )
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import instant
 from pyasynq.core.options import DEFAULT_TIMEOUT
 from pyasynq.core.priority import by_rank, weighted

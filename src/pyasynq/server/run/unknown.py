@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.core.errors import HandlerNotFoundError
+from pyasynq.core.control import HandlerNotFoundError
 from pyasynq.core.settle import Archive, Retry, decisive, unknown
 from pyasynq.runtime.loggers import get_logger
 

@@ -1,0 +1,175 @@
+"""How the run of a task ends: what a handler raises to steer it, and why it is stopped or refused.
+
+The errors are leaves of the tree in `errors`. The signals (`SkipRetry`, `RevokeTask`, `RetryIn`,
+`Snooze`) stand outside it.
+"""
+
+from datetime import datetime, timedelta
+
+from pyasynq.core.errors import PyasynqError, as_timedelta, shown
+
+
+class HandlerNotFoundError(PyasynqError):
+    """No pattern of the mux matches the task's type.
+
+    Attributes:
+        type: The type nobody handles.
+    """
+
+    def __init__(self, type: str) -> None:
+        """Name the *type* nobody handles."""
+        self.type = type
+        super().__init__(f'handler not found for task "{type}"')
+
+
+class PayloadError(PyasynqError):
+    """A payload does not fit the types of its handler; such a task is archived at once.
+
+    Raised for a task that a handler makes, it is a failure of that handler like any other.
+
+    Attributes:
+        type: Type of the task.
+        reason: What does not fit, and at which field.
+    """
+
+    def __init__(self, type: str, reason: str) -> None:
+        """Say for which *type* the payload is wrong, and where."""
+        self.type = type
+        self.reason = reason
+        super().__init__(f"payload of {type!r} does not fit: {reason}")
+
+
+class NotAwaitedError(PyasynqError):
+    """A call of an async function was never awaited, so it has done nothing.
+
+    Attributes:
+        call: What was called.
+        place: Where: file and line.
+        type: Type of the task it was called with, or an empty text.
+    """
+
+    def __init__(self, call: str, place: str, type: str = "") -> None:
+        """Say which *call* was not awaited, and what to do at *place*."""
+        self.call = call
+        self.place = place
+        self.type = type
+        named = f"{call}() of {type!r}" if type else f"{call}()"
+        super().__init__(
+            f"{named} was never awaited at {place}: it did nothing; put await before it, or, in a "
+            "plain def, asyncio.run(…) around it"
+        )
+
+
+class ResultError(PyasynqError):
+    """The result was not stored because the task is gone or another worker runs it.
+
+    Attributes:
+        task_id: Id of the task.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        """Name the task whose result was refused."""
+        self.task_id = task_id
+        super().__init__(f"failed to write task result: {task_id!r} is no longer ours")
+
+
+class TaskTimeoutError(PyasynqError):
+    """The task's timeout or deadline passed before its handler ended."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("context deadline exceeded")
+
+
+class DeadlinePassedError(TaskTimeoutError):
+    """The task's deadline had passed before it was begun; such a task is archived at once.
+
+    Attributes:
+        deadline: The task's deadline.
+    """
+
+    def __init__(self, deadline: datetime) -> None:
+        """Name the *deadline* that has passed."""
+        super().__init__()
+        self.deadline = deadline
+        by = f"{deadline:%Y-%m-%d %H:%M:%S %Z}"
+        self.args = (f"context deadline exceeded before the task began: it was to end by {by}",)
+
+
+class TaskCanceledError(PyasynqError):
+    """An operator canceled the running task."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("context canceled")
+
+
+class LeaseExpiredError(PyasynqError):
+    """The worker died, or could not extend the task's lease in time."""
+
+    def __init__(self) -> None:
+        """Use the reference's words, which operators search for."""
+        super().__init__("asynq: task lease expired")
+
+
+class WorkerCrashedError(PyasynqError):
+    """Workers died, or lost the task's lease, each time they ran the task.
+
+    Attributes:
+        crashes: How often in a row.
+    """
+
+    def __init__(self, crashes: int) -> None:
+        """Say how often."""
+        self.crashes = crashes
+        super().__init__(f"crashed its worker {crashes} time{'' if crashes == 1 else 's'} in a row")
+
+
+class SkipRetry(Exception):
+    """Raised by a handler: archive the task now, whatever retries are left."""
+
+
+class RevokeTask(Exception):
+    """Raised by a handler: drop the task, with no retry and no archive."""
+
+
+class RetryIn(Exception):
+    """Raised by a handler: this run failed, try again after *delay*.
+
+    Attributes:
+        delay: Time until the next try; none if negative.
+    """
+
+    def __init__(self, delay: timedelta, reason: str = "") -> None:
+        """Retry after *delay*; *reason* becomes the task's last error.
+
+        Raises:
+            TypeError: If *delay* is no timedelta.
+        """
+        self.delay = _checked_delay(delay)
+        super().__init__(reason or f"retry in {delay}")
+
+
+class Snooze(Exception):
+    """Raised by a handler: not now, come back after *delay* without spending a retry.
+
+    Attributes:
+        delay: Time until the next try; none if negative.
+    """
+
+    def __init__(self, delay: timedelta) -> None:
+        """Come back after *delay*.
+
+        Raises:
+            TypeError: If *delay* is no timedelta.
+        """
+        self.delay = _checked_delay(delay)
+        super().__init__(f"snoozed for {delay}")
+
+
+def _checked_delay(delay: object) -> timedelta:
+    if not isinstance(delay, timedelta):
+        right = f"a timedelta, {as_timedelta(delay)} for instance"
+        msg = f"the delay must be {right}, got {shown(delay)}"
+        raise TypeError(msg)
+    return max(delay, timedelta(0))
