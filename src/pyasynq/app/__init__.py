@@ -1,5 +1,6 @@
 """Typed tasks over client and server."""
 
-from pyasynq.app.app import App, PlainTask, TypedTask
+from pyasynq.app.app import App
+from pyasynq.app.typed_task import PlainTask, TypedTask
 
 __all__ = ["App", "PlainTask", "TypedTask"]

@@ -5,22 +5,15 @@ Source:
 """
 
 import math
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, Self, TypeAlias, TypeVar, Unpack
+from typing import Final, Self, Unpack
 
-from pyasynq.broker import Broker, BrokerAddress, Found, Place, Removed, Spot, Updated, open_broker
-from pyasynq.core.compose import changed
+from pyasynq.broker import Broker, BrokerAddress, Removed, open_broker
 from pyasynq.core.errors import (
-    DuplicateTaskError,
-    OptionError,
     QueueActiveError,
     QueueNotEmptyError,
-    QueueNotFoundError,
     QueueNotPausedError,
     QueuePausedError,
-    TaskNotFoundError,
-    TaskStateError,
 )
 from pyasynq.core.info import (
     ClusterNode,
@@ -33,34 +26,23 @@ from pyasynq.core.info import (
     TaskInfo,
 )
 from pyasynq.core.options import check_count, check_instant, check_name
-from pyasynq.core.states import ORDERS, Order, TaskState
+from pyasynq.core.states import Order, TaskState
 from pyasynq.inspector import schedules
+from pyasynq.inspector.orders import Orders, Progress
 from pyasynq.inspector.questions import (
     MAX_RANK,
     Criteria,
     TaskChanges,
-    checked_changes,
     meets,
     place,
 )
 from pyasynq.runtime.endings import finish
 
-Progress: TypeAlias = Callable[[int], None]
-S = TypeVar("S", bound=Spot)
-
 PAGE_SIZE: Final = 30
-BATCH: Final = 1000
-"""Most tasks a bulk operation moves in one call to Redis."""
-
 SCANNED: Final = 250
 """Tasks `Inspector.find_tasks` looks at in one call to Redis."""
 
 MAX_DAYS: Final = 3650
-ATTEMPTS: Final = 10
-"""How often an order is tried because the task moves meanwhile."""
-
-STAGED: Final = "staged"
-MOVING: Final = "moving between states all the time"
 
 
 class Inspector:
@@ -80,7 +62,8 @@ class Inspector:
             OptionError: If the URL or the client cannot be used.
         """
         self._broker: Broker = open_broker(broker)
-        self._path = self._broker.inspecting
+        self._port = self._broker.inspecting
+        self._orders = Orders(self._port)
 
     async def __aenter__(self) -> Self:
         """Return the inspector."""
@@ -98,7 +81,7 @@ class Inspector:
 
     async def queues(self) -> list[str]:
         """Return the names of all queues, sorted."""
-        return await self._path.queues()
+        return await self._port.queues()
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         """Return the counts of *queue*; without *memory*, which takes longest, its memory is 0.
@@ -106,8 +89,8 @@ class Inspector:
         Raises:
             QueueNotFoundError: If there is no such queue.
         """
-        await self._check(queue)
-        return await self._path.queue_info(queue, memory=memory)
+        await self._orders.check(queue)
+        return await self._port.queue_info(queue, memory=memory)
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return what *queue* did in the last *days* days (UTC), today first.
@@ -119,8 +102,8 @@ class Inspector:
             QueueNotFoundError: If there is no such queue.
         """
         check_count("days", days, MAX_DAYS)
-        await self._check(queue)
-        return await self._path.history(queue, days)
+        await self._orders.check(queue)
+        return await self._port.history(queue, days)
 
     async def groups(self, queue: str) -> list[GroupInfo]:
         """Return the groups of *queue* with waiting tasks, by name.
@@ -128,8 +111,8 @@ class Inspector:
         Raises:
             QueueNotFoundError: If there is no such queue.
         """
-        await self._check(queue)
-        return await self._path.groups(queue)
+        await self._orders.check(queue)
+        return await self._port.groups(queue)
 
     async def pause(self, queue: str) -> None:
         """Let no task of *queue* be taken until `unpause`; running ones go on.
@@ -141,8 +124,8 @@ class Inspector:
         Differs:
             The reference pauses queues that are not there (D56).
         """
-        await self._check(queue)
-        if not await self._path.pause(queue):
+        await self._orders.check(queue)
+        if not await self._port.pause(queue):
             raise QueuePausedError(queue)
 
     async def unpause(self, queue: str) -> None:
@@ -152,7 +135,7 @@ class Inspector:
             QueueNotPausedError: If it is not paused, or not there.
         """
         check_name("queue", queue)
-        if not await self._path.unpause(queue):
+        if not await self._port.unpause(queue):
             raise QueueNotPausedError(queue)
 
     async def delete_queue(self, queue: str, *, force: bool = False) -> None:
@@ -166,8 +149,8 @@ class Inspector:
                 producers fill it faster than it is emptied.
             QueueActiveError: If tasks are running.
         """
-        await self._check(queue)
-        match await self._path.remove(queue, force=force):
+        await self._orders.check(queue)
+        match await self._port.remove(queue, force=force):
             case Removed.ACTIVE:
                 raise QueueActiveError(queue)
             case Removed.NOT_EMPTY:
@@ -177,11 +160,11 @@ class Inspector:
 
     async def queue_slot(self, queue: str) -> int:
         """Return the cluster slot in which all keys of *queue* are."""
-        return await self._path.slot(check_name("queue", queue))
+        return await self._port.slot(check_name("queue", queue))
 
     async def queue_nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
-        return await self._path.nodes(check_name("queue", queue))
+        return await self._port.nodes(check_name("queue", queue))
 
     # -- tasks -------------------------------------------------------------------------------------
 
@@ -193,7 +176,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             PoisonError: If what stands under this id is no task.
         """
-        return (await self._found(queue, task_id)).info
+        return (await self._orders.found(queue, task_id)).info
 
     async def list_tasks(
         self,
@@ -224,8 +207,8 @@ class Inspector:
         check_count("page", page, MAX_RANK)
         check_count("size", size, MAX_RANK)
         where = place(queue, state, group)
-        await self._check(queue)
-        return await self._path.tasks(where, (page - 1) * size, size)
+        await self._orders.check(queue)
+        return await self._port.tasks(where, (page - 1) * size, size)
 
     async def find_tasks(
         self,
@@ -247,11 +230,11 @@ class Inspector:
         """
         check_count("limit", limit, MAX_RANK)
         where = place(queue, state, group)
-        await self._check(queue)
+        await self._orders.check(queue)
         found: dict[str, TaskInfo] = {}
-        left, start = await self._path.length(where), 0
+        left, start = await self._port.length(where), 0
         while start < left and len(found) < limit:
-            tasks = await self._path.tasks(where, start, SCANNED)
+            tasks = await self._port.tasks(where, start, SCANNED)
             found |= {task.id: task for task in tasks if meets(task, **criteria)}
             start += SCANNED
         return list(found.values())[:limit]
@@ -266,7 +249,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is pending, running, or just being combined.
         """
-        await self._order(Order.RUN, queue, task_id)
+        await self._orders.give(Order.RUN, queue, task_id)
 
     async def archive_task(self, queue: str, task_id: str) -> None:
         """Archive a task that is neither running nor archived.
@@ -276,7 +259,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is running, archived, or just being combined.
         """
-        await self._order(Order.ARCHIVE, queue, task_id)
+        await self._orders.give(Order.ARCHIVE, queue, task_id)
 
     async def delete_task(self, queue: str, task_id: str) -> None:
         """Delete a task that is not running, and release its unique lock.
@@ -286,7 +269,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is running, or just being combined.
         """
-        await self._order(Order.DELETE, queue, task_id)
+        await self._orders.give(Order.DELETE, queue, task_id)
 
     async def update_task(
         self, queue: str, task_id: str, **changes: Unpack[TaskChanges]
@@ -303,7 +286,7 @@ class Inspector:
             TaskStateError: If it is in another state.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._update(Order.UPDATE, queue, task_id, changes)
+        await self._orders.update(Order.UPDATE, queue, task_id, changes)
         return await self.task_info(queue, task_id)
 
     async def update_task_payload(self, queue: str, task_id: str, payload: bytes) -> None:
@@ -316,7 +299,7 @@ class Inspector:
             TaskStateError: If it is not scheduled; see `update_task`.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._update(Order.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
+        await self._orders.update(Order.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
 
     async def reschedule(self, queue: str, task_id: str, at: datetime) -> None:
         """Let a scheduled or retry task be due at *at*, rounded up to a second; past means now.
@@ -328,11 +311,7 @@ class Inspector:
             TaskStateError: If it is in another state.
         """
         at_s = math.ceil(check_instant("at", at).timestamp())
-
-        async def reschedule(spot: Spot) -> bool:
-            return await self._path.reschedule(spot.place, task_id, at_s)
-
-        await self._obey(Order.RESCHEDULE, queue, task_id, self._spot, reschedule)
+        await self._orders.reschedule(queue, task_id, at_s)
 
     async def cancel(self, task_id: str) -> None:
         """Ask all servers to stop the task with this id; most of them do not run it.
@@ -363,7 +342,7 @@ class Inspector:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        return await self._order_all(Order.RUN, queue, place(queue, state, group), progress)
+        return await self._orders.give_all(Order.RUN, place(queue, state, group), progress)
 
     async def archive_all(
         self,
@@ -377,7 +356,7 @@ class Inspector:
 
         The archive keeps the last 9,999 tasks: of more than these the first are deleted.
         """
-        return await self._order_all(Order.ARCHIVE, queue, place(queue, state, group), progress)
+        return await self._orders.give_all(Order.ARCHIVE, place(queue, state, group), progress)
 
     async def delete_all(
         self,
@@ -388,17 +367,17 @@ class Inspector:
         progress: Progress | None = None,
     ) -> int:
         """Delete the tasks that are in *state* now and release their locks; see `run_all`."""
-        return await self._order_all(Order.DELETE, queue, place(queue, state, group), progress)
+        return await self._orders.give_all(Order.DELETE, place(queue, state, group), progress)
 
     # -- servers -----------------------------------------------------------------------------------
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, with what they run."""
-        return await self._path.servers()
+        return await self._port.servers()
 
     async def redis_info(self) -> dict[str, str]:
         """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
-        return await self._path.redis_info()
+        return await self._port.redis_info()
 
     # -- schedulers --------------------------------------------------------------------------------
 
@@ -419,76 +398,3 @@ class Inspector:
         check_count("size", size, MAX_RANK)
         records = await self._broker.scheduling.events(entry_id, page=page, size=size)
         return [schedules.event(record) for record in records]
-
-    # -- steps -------------------------------------------------------------------------------------
-
-    async def _check(self, queue: str) -> None:
-        # Peers may have given a queue a name that is longer than we allow.
-        known = queue.strip() and await self._path.is_known(queue)
-        if not known:
-            raise QueueNotFoundError(queue)
-
-    async def _found(self, queue: str, task_id: str) -> Found:
-        await self._check(queue)
-        found = await self._path.task(queue, check_name("task_id", task_id))
-        if found is None:
-            raise TaskNotFoundError(queue, task_id)
-        return found
-
-    async def _spot(self, queue: str, task_id: str) -> Spot:
-        await self._check(queue)
-        spot = await self._path.spot(queue, check_name("task_id", task_id))
-        if spot is None:
-            raise TaskNotFoundError(queue, task_id)
-        return spot
-
-    async def _obey(
-        self,
-        order: Order,
-        queue: str,
-        task_id: str,
-        look: Callable[[str, str], Awaitable[S]],
-        act: Callable[[S], Awaitable[bool]],
-    ) -> None:
-        """Let *act* carry out *order*; again if the task has moved since it was looked up."""
-        for _ in range(ATTEMPTS):
-            spot = await look(queue, task_id)
-            if spot.staged or spot.place.state not in ORDERS[order]:
-                state = STAGED if spot.staged else spot.place.state.value
-                raise TaskStateError(queue, task_id, state, order.value)
-            if await act(spot):
-                return
-        raise TaskStateError(queue, task_id, MOVING, order.value)
-
-    async def _order(self, order: Order, queue: str, task_id: str) -> None:
-        async def move(spot: Spot) -> bool:
-            return await self._path.order(order, spot.place, [task_id]) == [True]
-
-        await self._obey(order, queue, task_id, self._spot, move)
-
-    async def _update(self, order: Order, queue: str, task_id: str, changes: TaskChanges) -> None:
-        options, payload = checked_changes(changes)
-
-        async def update(found: Found) -> bool:
-            revised = changed(found.message, options, payload=payload)
-            updated = await self._path.update(found, revised)
-            if updated is Updated.LOCKED:
-                raise DuplicateTaskError(queue, found.info.type)
-            return updated is Updated.DONE
-
-        await self._obey(order, queue, task_id, self._found, update)
-
-    async def _order_all(
-        self, order: Order, queue: str, place: Place, progress: Progress | None
-    ) -> int:
-        if place.state not in ORDERS[order]:
-            words = ", ".join(sorted(ORDERS[order]))
-            raise OptionError("state", place.state.value, f"one of {words}")
-        await self._check(queue)
-        moved, left = 0, await self._path.size(place)
-        while left > 0 and (ids := await self._path.ids(place, min(left, BATCH))):
-            moved += sum(await self._path.order(order, place, ids))
-            left -= len(ids)
-            if progress is not None:
-                progress(moved)
-        return moved

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, cast
 
-from google.protobuf.message import DecodeError
 from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
@@ -12,9 +11,19 @@ from pyasynq.broker.ports.inspection import Found, Place, Spot
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
+from pyasynq.broker.redis.reading import (
+    Fields,
+    number,
+    read_record,
+    read_spot,
+    server_info,
+    sound,
+    task_info,
+    worker_info,
+)
 from pyasynq.broker.redis.records import read_id, read_message, sent_id, written
 from pyasynq.core import message as wire
-from pyasynq.core.errors import BrokerError, PoisonError
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
@@ -23,13 +32,10 @@ from pyasynq.core.info import (
     ServerInfo,
     TaskInfo,
     WorkerInfo,
-    described,
 )
 from pyasynq.core.states import TaskState
 
-Record = TypeVar("Record", wire.ServerInfo, wire.WorkerInfo)
 Number: TypeAlias = bytes | None
-Fields: TypeAlias = Sequence[bytes | None]
 
 STEP: Final = 250
 """Tasks, groups or sets looked at in one call."""
@@ -40,7 +46,6 @@ SAMPLED_GROUPS: Final = 5
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
 _SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
-_STATES: Final = {state.value.encode(): state for state in TaskState}
 _DAY: Final = timedelta(days=1)
 
 
@@ -77,8 +82,8 @@ class RedisLook:
         memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
         sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
         counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
-        processed, failed, processed_total, failed_total = map(_number, counters)
-        waited_ns = int(now_ns) - _number(since) if _number(since) else 0
+        processed, failed, processed_total, failed_total = map(number, counters)
+        waited_ns = int(now_ns) - number(since) if number(since) else 0
         return QueueInfo(
             queue=queue,
             timestamp=now,
@@ -101,7 +106,7 @@ class RedisLook:
         names = [key(queue, f"{day}") for day in dates for key in (keys.processed, keys.failed)]
         reply = cast("list[Number]", await execute(self._driver, "MGET", *names))
         return [
-            DailyStats(queue=queue, date=day, processed=_number(done), failed=_number(failed))
+            DailyStats(queue=queue, date=day, processed=number(done), failed=number(failed))
             for day, done, failed in zip(dates, reply[::2], reply[1::2], strict=True)
         ]
 
@@ -129,7 +134,7 @@ class RedisLook:
             PoisonError: If it is in no state that there is.
         """
         fields = await self._task(queue, task_id)
-        return None if fields is None else _spot(queue, fields)
+        return None if fields is None else read_spot(queue, fields)
 
     async def task(self, queue: str, task_id: str) -> Found | None:
         """Return one task.
@@ -147,12 +152,12 @@ class RedisLook:
         if fields is None:
             return None
         data, word, result, _, score, over = fields
-        message, state = _sound(queue, task_id, data, word)
-        spot = _spot(queue, fields)
+        message, state = sound(queue, task_id, data, word)
+        spot = read_spot(queue, fields)
         return Found(
             place=spot.place,
             staged=spot.staged,
-            info=_info(message, state, (score, result), orphaned=bool(over)),
+            info=task_info(message, state, (score, result), orphaned=bool(over)),
             message=message,
             data=data or b"",
         )
@@ -185,12 +190,12 @@ class RedisLook:
         workers: dict[str, list[WorkerInfo]] = {}
         for key in await self._living(keys.WORKERS):
             for worker in await self._workers(key):
-                workers.setdefault(worker.server_id, []).append(_worker_info(worker))
+                workers.setdefault(worker.server_id, []).append(worker_info(worker))
         records = await self._each("GET", await self._living(keys.SERVERS))
         servers = [
-            _server_info(server, workers.get(server.server_id, []))
+            server_info(server, workers.get(server.server_id, []))
             for record in cast("list[bytes | None]", records)
-            if (server := _read(wire.ServerInfo, record)) is not None
+            if (server := read_record(wire.ServerInfo, record)) is not None
         ]
         return sorted(servers, key=lambda server: (server.started or datetime.now(UTC), server.id))
 
@@ -297,7 +302,7 @@ class RedisLook:
             for task_id, data, result, score, over in rows:
                 message, sound = read_message(place.queue, task_id or b"", data or b"")
                 if sound:
-                    info = _info(message, place.state, (score, result), orphaned=bool(over))
+                    info = task_info(message, place.state, (score, result), orphaned=bool(over))
                     tasks.append(info)
             at += len(rows)
         return tasks
@@ -355,7 +360,7 @@ class RedisLook:
             each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
             call = scripts.workers(each, workers=key, budget=MAX_BYTES)
             records = cast("list[bytes | None]", await pipeline.run(self._driver, call))
-            workers = [_read(wire.WorkerInfo, record) for record in records]
+            workers = [read_record(wire.WorkerInfo, record) for record in records]
             found += [worker for worker in workers if worker is not None]
             ids = ids[len(records) :]
         return found
@@ -363,98 +368,6 @@ class RedisLook:
     async def _living(self, index: str) -> list[str]:
         names = await pipeline.run(self._driver, scripts.living(index=index))
         return [read_id(name) for name in cast("list[bytes]", names)]
-
-
-def _spot(queue: str, fields: Fields) -> Spot:
-    data, word, _, group, score, _ = fields
-    state = _STATES.get(word or b"")
-    if state is None:
-        raise PoisonError(len(data or b""))
-    if state is not TaskState.AGGREGATING:
-        return Spot(place=Place(queue=queue, state=state), staged=False)
-    place = Place(queue=queue, state=state, group=read_id(group or b""))
-    return Spot(place=place, staged=score is None)
-
-
-def read_task(queue: str, task_id: str, fields: Fields) -> TaskInfo:
-    """Return the task with these *fields*: message, state, result.
-
-    Raises:
-        PoisonError: If they make no task.
-    """
-    data, state_word, result = fields
-    message, state = _sound(queue, task_id, data, state_word)
-    return _info(message, state, (None, result), orphaned=False)
-
-
-def _sound(
-    queue: str, task_id: str, data: bytes | None, word: bytes | None
-) -> tuple[wire.TaskMessage, TaskState]:
-    message, sound = read_message(queue, written(task_id), data or b"")
-    state = _STATES.get(word or b"")
-    if not sound or state is None:
-        raise PoisonError(len(data or b""))
-    return message, state
-
-
-def _info(
-    message: wire.TaskMessage,
-    state: TaskState,
-    at: tuple[bytes | None, bytes | None],
-    *,
-    orphaned: bool,
-) -> TaskInfo:
-    score, result = at
-    next_process_at = None
-    if state is TaskState.PENDING:
-        next_process_at = datetime.now(UTC)
-    elif state in {TaskState.SCHEDULED, TaskState.RETRY} and score is not None:
-        next_process_at = wire.instant(float(score))
-    return described(
-        message,
-        state=state,
-        next_process_at=next_process_at,
-        is_orphaned=orphaned and state is TaskState.ACTIVE,
-        result=result,
-    )
-
-
-def _number(text: bytes | None) -> int:
-    """Return the number that *text* says; 0 where it says none."""
-    return int(text) if text and text.lstrip(b"-").isdigit() else 0
-
-
-def _read(kind: type[Record], data: bytes | None) -> Record | None:
-    """Return the record in *data*; None where it is gone or does not parse."""
-    try:
-        return kind.FromString(data) if data else None
-    except DecodeError:
-        return None
-
-
-def _worker_info(worker: wire.WorkerInfo) -> WorkerInfo:
-    return WorkerInfo(
-        task_id=worker.task_id,
-        task_type=worker.task_type,
-        task_payload=worker.task_payload,
-        queue=worker.queue,
-        started=wire.when(worker.start_time),
-        deadline=wire.when(worker.deadline),
-    )
-
-
-def _server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> ServerInfo:
-    return ServerInfo(
-        id=server.server_id,
-        host=server.host,
-        pid=server.pid,
-        concurrency=server.concurrency,
-        queues=dict(server.queues),
-        strict_priority=server.strict_priority,
-        started=wire.when(server.start_time),
-        status=server.status,
-        active_workers=workers,
-    )
 
 
 def _serves(ranges: Sequence[Sequence[str]], slot: int) -> bool:
