@@ -10,12 +10,17 @@ import math
 from collections.abc import Collection
 from typing import Final
 
+from pyasynq.broker import Lease
+from pyasynq.core.options import DEFAULT_TIMEOUT
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import stack_of
 from pyasynq.server.run.slots import Run, Stop
 
 log = get_logger("pyasynq.server")
+
+UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
+"""Longest run of a task that has neither timeout nor deadline, as in the reference."""
 
 TO_END_S: Final = 1.0
 """Time that a handler has to end once its own is over, before it is named."""
@@ -109,3 +114,16 @@ class Deadlines:
 
     def _held(self) -> str:
         return f"slots held so: {len(self._hung)} of {self._slots}{self._none_left()}"
+
+
+def seconds_to_run(lease: Lease) -> float:
+    """Return the seconds a run may take.
+
+    Source:
+        Protocol section 6.4 (asynq v0.26.0 ``processor.computeDeadline``).
+    """
+    message = lease.message
+    if not message.deadline:
+        return message.timeout or UNTOLD_S
+    left_s = message.deadline - lease.taken_at_s
+    return min(left_s, message.timeout) if message.timeout else left_s

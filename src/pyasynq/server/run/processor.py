@@ -4,26 +4,16 @@ slots → leases → runs → outcome → verdict → ledger
 """
 
 import asyncio
-import functools
 import logging
 import random
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, Taken, WorkPort
-from pyasynq.core.control import (
-    DeadlinePassedError,
-    HandlerNotFoundError,
-    LeaseExpiredError,
-    TaskCanceledError,
-    TaskTimeoutError,
-)
+from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import instant
-from pyasynq.core.options import DEFAULT_TIMEOUT
 from pyasynq.core.priority import by_rank, weighted
 from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
 from pyasynq.runtime.actor import Link, Passes
@@ -35,7 +25,7 @@ from pyasynq.runtime.threads import Threads, is_closed, is_ordered
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
-from pyasynq.server.run.deadlines import Deadlines
+from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
 from pyasynq.server.run.failures import (
     UNREADABLE,
     Endings,
@@ -44,28 +34,18 @@ from pyasynq.server.run.failures import (
     instead_of,
     is_cancellation,
 )
-from pyasynq.server.run.slots import FAILING, Run, Slots, Stop
+from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
 from pyasynq.server.run.suspects import Suspects
 from pyasynq.server.run.unknown import UnknownTypes
 from pyasynq.server.run.wakeup import Wakeups
 
 log = get_logger("pyasynq.server")
 
-UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
-"""Longest run of a task that has neither timeout nor deadline, as in the reference."""
-
 CALLBACKS_AT_ONCE: Final = 8
 """Calls of a plain ``on_error`` at once."""
 
 SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
-
-# The constructor and not create_task, which costs as much again; where Python can do that, a
-# handler starts at once, without a turn of the loop.
-if sys.version_info >= (3, 12):
-    _Job = functools.partial(asyncio.Task, eager_start=True)
-else:
-    _Job = asyncio.Task
 
 
 class Ledger(Protocol):
@@ -213,7 +193,7 @@ class Processor:
             if lease.crashes and (at := self._suspects.put_off(lease)):
                 self._put_back(lease, at)
                 continue
-            time_s = _time_s(lease)
+            time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
             active = ActiveTask(lease, self._path, self._threads, ends_at_s, home)
             run = Run(lease, active, now + time_s)
@@ -223,7 +203,7 @@ class Processor:
             if lease.crashes:
                 self._suspects.note(run)
             self._deadlines.watch(run)
-            run.job = _Job(self._run(run), loop=home.loop)
+            run.job = Job(self._run(run), loop=home.loop)
 
     def _put_back(self, lease: Lease, at: datetime) -> None:
         self._slots.release()
@@ -260,7 +240,7 @@ class Processor:
         lease, now = run.lease, self._config.clock.now()
         self._ledger.add(lease, settle(lease.message, None, now=now, policy=self._policy))
         if self._tells_successes:
-            began_at = run.deadline - _time_s(lease)
+            began_at = run.deadline - seconds_to_run(lease)
             self._endings.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
 
     async def _failed(self, run: Run, error: Exception) -> None:
@@ -312,7 +292,7 @@ class Processor:
     async def _outcome(self, run: Run) -> Exception | None:
         """Run the handler; return what it failed with. A result wins over a late order to stop."""
         if run.stop is not None:
-            return _stop_error(run)
+            return stop_error(run)
         run.started = True
         try:
             if run.lease.crashes:
@@ -332,7 +312,7 @@ class Processor:
             await self._learn_why(run)
         if run.stop is None or not is_cancellation(error):
             return checked(run.lease.message.type, as_exception(error))
-        return instead_of(error, _stop_error(run))  # its traceback shows where the handler was
+        return instead_of(error, stop_error(run))  # its traceback shows where the handler was
 
     async def _learn_why(self, run: Run) -> None:
         """See whether the whole loop ends: then all its tasks are cancelled, that of `run`, too."""
@@ -407,7 +387,7 @@ class Processor:
         for run in self.runs:
             if run.stop in FAILING:
                 log.error("the handler of %s does not stop; the task has failed", run)
-                self._settle(run, _stop_error(run))
+                self._settle(run, stop_error(run))
             else:
                 log.error("the handler of %s does not stop; the task runs again", run)
                 self._ledger.add(run.lease, REQUEUE)
@@ -418,30 +398,3 @@ class Processor:
         self._deadlines.close()
         self._threads.close()
         self._callbacks.close()
-
-
-def _time_s(lease: Lease) -> float:
-    """Return the seconds a run may take.
-
-    Source:
-        Protocol section 6.4 (asynq v0.26.0 ``processor.computeDeadline``).
-    """
-    message = lease.message
-    if not message.deadline:
-        return message.timeout or UNTOLD_S
-    left_s = message.deadline - lease.taken_at_s
-    return min(left_s, message.timeout) if message.timeout else left_s
-
-
-def _stop_error(run: Run) -> Exception:
-    match run.stop:
-        case Stop.DEADLINE if run.lease.unknown_s is not None and not run.started:
-            return HandlerNotFoundError(run.lease.message.type)
-        case Stop.DEADLINE if 0 < run.lease.message.deadline <= run.lease.taken_at_s:
-            return DeadlinePassedError(instant(run.lease.message.deadline))
-        case Stop.DEADLINE:
-            return TaskTimeoutError()
-        case Stop.LEASE_LOST:
-            return LeaseExpiredError()
-        case _:
-            return TaskCanceledError()

@@ -1,11 +1,28 @@
 """How many more tasks may run, and what is running."""
 
 import asyncio
+import functools
+import sys
 from enum import Enum
 from typing import Final
 
 from pyasynq.broker import Lease
+from pyasynq.core.control import (
+    DeadlinePassedError,
+    HandlerNotFoundError,
+    LeaseExpiredError,
+    TaskCanceledError,
+    TaskTimeoutError,
+)
+from pyasynq.core.message import instant
 from pyasynq.server.context import ActiveTask
+
+# The constructor and not create_task, which costs as much again; where Python can do that, a
+# handler starts at once, without a turn of the loop.
+if sys.version_info >= (3, 12):
+    Job = functools.partial(asyncio.Task, eager_start=True)
+else:
+    Job = asyncio.Task
 
 
 class Slots:
@@ -105,3 +122,18 @@ class Run:
             waits_for_thread = told and self.active.thread is not None
             if self.started and self.job is not None and not waits_for_thread:
                 self.job.cancel()
+
+
+def stop_error(run: Run) -> Exception:
+    """Return what a task failed with that was stopped."""
+    match run.stop:
+        case Stop.DEADLINE if run.lease.unknown_s is not None and not run.started:
+            return HandlerNotFoundError(run.lease.message.type)
+        case Stop.DEADLINE if 0 < run.lease.message.deadline <= run.lease.taken_at_s:
+            return DeadlinePassedError(instant(run.lease.message.deadline))
+        case Stop.DEADLINE:
+            return TaskTimeoutError()
+        case Stop.LEASE_LOST:
+            return LeaseExpiredError()
+        case _:
+            return TaskCanceledError()
