@@ -9,6 +9,7 @@ Differs:
 """
 
 import asyncio
+import math
 import os
 import socket
 import threading
@@ -40,7 +41,7 @@ async def first_of(
     attempts: Sequence[Attempt[T]],
     *,
     head_start_s: float,
-    patience_s: float | None = None,
+    patience_s: float = math.inf,
     discard: Callable[[T], object] = lambda _: None,
 ) -> T | list[Exception]:
     """Return the result of the first of *attempts* that succeeds, else why each has failed.
@@ -51,39 +52,45 @@ async def first_of(
     Args:
         attempts: At least one.
         head_start_s: Seconds between two beginnings; less if not all could begin in time.
-        patience_s: Longest wait for all of them, seconds; None for no end.
+        patience_s: Longest wait for all of them, seconds.
         discard: Gets the results that are not returned.
     """
     loop = asyncio.get_running_loop()
-    over = None
-    if patience_s is not None:
-        over = loop.time() + patience_s
-        head_start_s = min(head_start_s, patience_s / (len(attempts) + 1))
+    over = loop.time() + patience_s
+    head_start_s = min(head_start_s, patience_s / (len(attempts) + 1))
     waiting = list(attempts)
     tasks: list[asyncio.Task[T]] = []
     first: asyncio.Task[T] | None = None
     try:
-        while (over is None or loop.time() < over) and (waiting or not _all_failed(tasks)):
+        while loop.time() < over and (waiting or not _all_failed(tasks)):
             if waiting:
                 tasks.append(loop.create_task(waiting.pop(0)()))
-            limits = [over - loop.time()] if over is not None else []
-            limits += [head_start_s] if waiting else []
-            await asyncio.wait(
-                [task for task in tasks if not task.done()],
-                timeout=min(limits, default=None),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            limit_s = min(over - loop.time(), head_start_s if waiting else math.inf)
+            await _first_ends(tasks, limit_s)
             first = next(filter(_has_succeeded, tasks), None)
             if first is not None:
                 return first.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(tasks)
         for task in filter(_has_succeeded, tasks):
             if task is not first:
                 discard(task.result())
     return [*map(_failure, tasks), *(TimeoutError() for _ in waiting)]
+
+
+async def _first_ends(tasks: Sequence[asyncio.Task[Any]], limit_s: float) -> None:
+    """Wait until one of those that are under way ends, or *limit_s* seconds have passed."""
+    await asyncio.wait(
+        [task for task in tasks if not task.done()],
+        timeout=None if limit_s == math.inf else limit_s,
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _has_succeeded(task: asyncio.Task[Any]) -> bool:
