@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pyasynq.core import errors
+from pyasynq.core import control, errors
 from pyasynq.core.control import (
     DeadlinePassedError,
     HandlerNotFoundError,
@@ -43,8 +43,9 @@ from pyasynq.core.errors import (
 SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
 EXCEPTIONS = {
     value
-    for _, value in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(value, Exception) and value.__module__ == errors.__name__
+    for module in (errors, control)
+    for _, value in inspect.getmembers(module, inspect.isclass)
+    if issubclass(value, Exception) and value.__module__ == module.__name__
 }
 
 

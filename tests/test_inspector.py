@@ -406,7 +406,7 @@ async def test_a_task_that_never_stands_still_is_given_up(
         return [False]
 
     await enqueue(broker, a_pending())
-    monkeypatch.setattr(inspector._path, "order", miss)
+    monkeypatch.setattr(inspector._port, "order", miss)
     with pytest.raises(TaskStateError, match="moving between states all the time"):
         await inspector.delete_task("q", "1")
 

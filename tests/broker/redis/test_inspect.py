@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import Lease, Place, Removed
-from pyasynq.broker.redis import RedisBroker, inspect, pipeline, scripts
+from pyasynq.broker.redis import RedisBroker, inspection, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.broker.redis.scripts import Call
@@ -140,7 +140,7 @@ async def test_a_queue_that_is_filled_faster_than_emptied_stays_and_is_not_pause
         return Removed.NOT_EMPTY
 
     monkeypatch.setattr(broker.inspecting, "_remove_rest", refuse)
-    monkeypatch.setattr(inspect, "ROUNDS", 2)
+    monkeypatch.setattr(inspection, "ROUNDS", 2)
     assert await broker.inspecting.remove("q", force=True) is Removed.NOT_EMPTY
     assert await r.exists(f"{Q}paused") == 0
 

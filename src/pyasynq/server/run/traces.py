@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _OURS: Final = (
-    f"{Path(__file__).parents[1]}{os.sep}",
+    f"{Path(__file__).parents[2]}{os.sep}",
     f"{Path(asyncio.__file__).parent}{os.sep}",
     f"{Path(concurrent.futures.__file__).parent}{os.sep}",
 )
