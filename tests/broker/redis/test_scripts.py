@@ -83,8 +83,8 @@ def test_a_shared_file_names_what_it_needs_and_gives(name: str) -> None:
 @every_script
 def test_a_script_uses_no_name_that_nobody_gives(script: Script) -> None:
     text = (LUA / f"{script.name}.lua").read_text("utf-8")
-    tables = [*(["each", "stride"] if script.each else []), *(["tasks"] if script.tasks else [])]
-    named = {*script.keys, *script.args, *tables}
+    each = ("each", "stride") if script.each else ()
+    named = {*script.keys, *script.args, *each, *script.more}
     assert outside_names(scripts._code(text)) <= named | given_to(text)
 
 

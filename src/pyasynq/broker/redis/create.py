@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from itertools import chain
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -22,7 +23,7 @@ from pyasynq.broker.ports.create import (
 from pyasynq.broker.redis import keys, pipeline, scripts
 from pyasynq.broker.redis.connection import Driver, execute, is_broken, translated
 from pyasynq.broker.redis.records import read_message
-from pyasynq.broker.redis.scripts import Call, Each, Wire, blob
+from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.compose import Pending, Scheduled
 from pyasynq.core.errors import (
     BrokerError,
@@ -62,8 +63,12 @@ CONFLICT: Final = 0
 WITHHELD: Final = -2
 STILL_TO_COME: Final = -3
 
-Wired: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each | Wire | None, ...]]
-"""What the script's TASKS names for a task."""
+Wired: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
+"""What the script's EACH names for a task; the first two alone if no more is to be said."""
+
+PLAIN: Final = 2
+WHOLE: Final = 7
+_NOT_GIVEN: Final = (False,) * (WHOLE - PLAIN)
 
 Reply: TypeAlias = int | bytes | list[int]
 """What the script answers for a task: a number, Redis' error, or what it tells of a tick."""
@@ -199,37 +204,43 @@ def _path(task: NewTask) -> Hashable:
 
 
 def _call(queue: str, wired: Sequence[Wired]) -> Call:
+    pending, prefix = keys.container(queue, TaskState.PENDING), keys.task(queue)
+    if all(len(one) == PLAIN for one in wired):
+        plain = list(chain.from_iterable(wired))
+        return scripts.create(plain, pending=pending, task_prefix=prefix)
+    whole = (one + _NOT_GIVEN if len(one) == PLAIN else one for one in wired)
     return scripts.create(
-        wired,
-        pending=keys.container(queue, TaskState.PENDING),
+        list(chain.from_iterable(whole)),
+        pending=pending,
+        task_prefix=prefix,
         scheduled=keys.container(queue, TaskState.SCHEDULED),
         groups=keys.groups(queue),
-        task_prefix=keys.task(queue),
         group_prefix=keys.group(queue),
     )
 
 
 def _wired(task: NewTask) -> Wired:
-    """Return what the script's TASKS names for *task*, and name its lock in its message."""
+    """Return what the script's EACH names for *task*, and name its lock in its message."""
     plan = task.plan
     message = plan.message
-    lock = ttl_s = None
+    lock: Each = False
+    ttl_s = False
     if plan.lock is not None:
         lock, ttl_s = keys.unique(message.queue, message.type, plan.lock.digest), plan.lock.ttl_s
         message.unique_key = lock
-    begin = (message.id, blob(encode(message)))
-    if type(plan) is Pending and lock is None and task.guard is None:
-        return begin
-    at_s = plan.at_s if isinstance(plan, Scheduled) else None
-    group = None if isinstance(plan, Pending) else message.group_key or None
-    return *begin, lock, ttl_s, at_s, group, _guard(task)
+    plain = (message.id, blob(encode(message)))
+    if type(plan) is Pending and not lock and task.guard is None:
+        return plain
+    at_s = plan.at_s if isinstance(plan, Scheduled) else False
+    group = message.group_key if not isinstance(plan, Pending) and message.group_key else False
+    return *plain, lock, ttl_s, at_s, group, _guard(task)
 
 
-def _guard(task: NewTask) -> Wire | None:
+def _guard(task: NewTask) -> Each:
     queue = task.plan.message.queue
     match task.guard:
         case None:
-            return None
+            return False
         case Receipt(row=row, kept_s=kept_s):
             return "receipt", keys.receipt(queue, row), kept_s
         case Replaces(staged=staged):

@@ -3,10 +3,9 @@
 A header names the keys and arguments; the loader turns those names into Lua locals and into the
 keyword arguments of the call, so a position is never counted by hand on either side. A script that
 handles many tasks names under ``EACH`` what comes for each of them: the Lua side reads it from the
-table ``each``, in steps of ``stride``. What is mostly not given is named under ``TASKS`` instead:
-then the table ``tasks`` has an array for each of them, whose tail may be missing. All of it travels
-as one argument, in MessagePack: driver and Redis would otherwise spend more on separating hundreds
-of arguments than on the tasks.
+table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
+and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
+``MORE`` names keys and arguments that a call may leave out, all of them together.
 ``USES`` names files of ``lua/shared`` whose code comes before the script's, in this order. Such a
 file names in its own header what it ``NEEDS``, of the script's keys and arguments or of a file
 before it, and what it ``GIVES``.
@@ -22,14 +21,14 @@ import msgspec
 
 from pyasynq.broker.redis.connection import Word
 
-Each: TypeAlias = str | int | msgspec.Raw
-Wire: TypeAlias = tuple["Each | Wire | None", ...]
+Each: TypeAlias = "str | int | bool | msgspec.Raw | tuple[Each, ...]"
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
 _SECTION: Final = re.compile(
-    r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|TASKS|RETURNS)\b(.*)$", re.MULTILINE
+    r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|MORE|RETURNS)\b(.*)$", re.MULTILINE
 )
+_TASKS: Final = ("each", "stride")
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
 
 
@@ -74,38 +73,39 @@ class Script:
         self.keys = _NAME.findall(sections.get("KEYS", ""))
         self.args = _NAME.findall(sections.get("ARGV", ""))
         self.each = _NAME.findall(sections.get("EACH", ""))
-        self.tasks = _NAME.findall(sections.get("TASKS", ""))
-        self._packs = bool(self.each or self.tasks)
-        names = _locals("KEYS", self.keys) + _locals("ARGV", self.args) + self._unpacking()
-        shared = _shared(name, sections, {*re.findall(r"\w+", names)})
-        self.lua = f"{names}\n{shared}{_code(text)}"
+        self.more = _NAME.findall(sections.get("MORE", ""))
+        known = {*self.keys, *self.args, *(_TASKS if self.each else ()), *self.more}
+        begin = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
+        at = len(self.args) + 1
+        if self.each:
+            begin += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
+            at += 1
+        begin += _locals("ARGV", self.more, at)
+        self.lua = f"{begin}\n{_shared(name, sections, known)}{_code(text)}"
         self.sha = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
         self._names = [*self.keys, *self.args]
         self._known = frozenset(self._names)
+        self._whole = frozenset([*self._names, *self.more])
 
-    def _unpacking(self) -> str:
-        packed = f"cmsgpack.unpack(ARGV[{len(self.args) + 1}])"
-        if self.each:
-            return f"local each, stride = {packed}, {len(self.each)} "
-        return f"local tasks = {packed} " if self.tasks else ""
-
-    def __call__(self, each: Sequence[Each] | Sequence[Wire] = (), /, **values: Word) -> Call:
-        """Return a call with *values*, and what comes for *each* task.
+    def __call__(self, each: Sequence[Each] = (), /, **values: Word) -> Call:
+        """Return a call with *values*, and *each*: what comes for every task, one after another.
 
         Raises:
             TypeError: If *values* are not exactly the names in the header.
         """
-        if values.keys() != self._known or (each and not self._packs):
-            takes = f"{self._names} and each {self.each or self.tasks}"
-            msg = f"{self.name}.lua takes {takes}, got {sorted(values)}"
+        known = self._whole if len(values) > len(self._known) else self._known
+        if values.keys() != known or (each and not self.each):
+            msg = f"{self.name}.lua takes {self._names} and each {self.each}, got {sorted(values)}"
             raise TypeError(msg)
         arguments: list[Word] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
-        if not self._packs:
+        if not self.each:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
             return Call(self, arguments, cast("int", values.get("budget", carried)))
         packed = _pack(each)
         arguments.append(packed)
+        if known is not self._known:
+            arguments.extend([values[name] for name in self.more])
         return Call(self, arguments, len(packed))
 
 
@@ -140,8 +140,8 @@ def _code(text: str) -> str:
     return text[text.index("\n\n") + 2 :]
 
 
-def _locals(table: str, names: Sequence[str]) -> str:
-    return "".join(f"local {name} = {table}[{i}] " for i, name in enumerate(names, 1))
+def _locals(table: str, names: Sequence[str], first: int = 1) -> str:
+    return "".join(f"local {name} = {table}[{i}] " for i, name in enumerate(names, first))
 
 
 create = Script("create")
