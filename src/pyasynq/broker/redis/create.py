@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from itertools import chain
-from typing import Final, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -223,8 +223,8 @@ def _wired(task: NewTask) -> Wired:
     """Return what the script's EACH names for *task*, and name its lock in its message."""
     plan = task.plan
     message = plan.message
-    lock: Each = False
-    ttl_s = False
+    lock: str | Literal[False] = False
+    ttl_s: int | Literal[False] = False
     if plan.lock is not None:
         lock, ttl_s = keys.unique(message.queue, message.type, plan.lock.digest), plan.lock.ttl_s
         message.unique_key = lock
