@@ -144,7 +144,7 @@ async def test_the_lease_of_an_outcome_that_cannot_be_written_is_extended(
         await handler.began()
         first = await queue.score("lease", info.id)
         with monkeypatch.context() as broken:
-            broken.setattr(crew_of(server).ledger, "_path", BrokenPath())
+            broken.setattr(crew_of(server).ledger, "_port", BrokenPath())
             handler.release()
             await wait_until(lambda: _is_later(queue, info.id, first))
     assert not await queue.exists(info.id)

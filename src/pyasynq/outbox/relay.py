@@ -103,7 +103,7 @@ class Relay:
         self._outbox = outbox
         self._engine = engine
         self._client = client
-        self._path = client.broker.creating
+        self._port = client.broker.creating
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
         self._failing = False
@@ -232,7 +232,7 @@ class Relay:
         """Enqueue the tasks of *rows*; return what became of each."""
         sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
         new = [NewTask(plan, Receipt(row=row.id, kept_s=KEPT_S)) for row, plan in sound]
-        answers = await self._path.create(new)
+        answers = await self._port.create(new)
         poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
         return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
 
@@ -263,7 +263,7 @@ class Relay:
         """Let receipts end soon: they cost memory, and most will never be asked for."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they end later
-            await self._path.shorten(rows, kept_s=SHORTENED_S)
+            await self._port.shorten(rows, kept_s=SHORTENED_S)
 
     def _tell_failed(self, error: Exception) -> None:
         if not self._failing:

@@ -25,11 +25,11 @@ class Heartbeater(Wakeable):
     name = "heartbeater"
 
     def __init__(
-        self, path: SchedulePort, entries: Mapping[str, Entry], *, config: Config, link: Link
+        self, port: SchedulePort, entries: Mapping[str, Entry], *, config: Config, link: Link
     ) -> None:
         """Show *entries*, which may come and go."""
         super().__init__(clock=config.clock, link=link)
-        self._path = path
+        self._port = port
         self._entries = entries
         self._interval = config.heartbeat_interval
         self.scheduler_id = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
@@ -39,7 +39,7 @@ class Heartbeater(Wakeable):
         now = self._clock.now()
         records = [entry.record(now) for entry in self._entries.values()]
         ttl_s = whole_seconds(2 * self._interval)
-        await self._path.write_entries(self.scheduler_id, records, ttl_s=ttl_s)
+        await self._port.write_entries(self.scheduler_id, records, ttl_s=ttl_s)
         return self._interval.total_seconds()
 
     async def clear(self) -> None:
@@ -48,7 +48,7 @@ class Heartbeater(Wakeable):
         Raises:
             BrokerError: If Redis does not answer; what is shown expires by itself.
         """
-        await self._path.clear_entries(self.scheduler_id)
+        await self._port.clear_entries(self.scheduler_id)
 
 
 def _host() -> str:

@@ -47,7 +47,7 @@ class Ticker(Wakeable):
     ) -> None:
         """Enqueue the tasks of *entries*, which may come and go."""
         super().__init__(clock=config.clock, link=link)
-        self._path = broker.scheduling
+        self._port = broker.scheduling
         self._creating = broker.creating
         self._entries = entries
         self._config = config
@@ -69,7 +69,7 @@ class Ticker(Wakeable):
         async with self._stepping:
             self._failed.clear()
             if self._ahead:
-                self._compare(await self._path.clock_s())
+                self._compare(await self._port.clock_s())
             await self._forget()
             await self._begin([entry for entry in self._entries.values() if entry.last is None])
             while due := self._due(self._now()):
@@ -94,7 +94,7 @@ class Ticker(Wakeable):
         for entry in tuple(self._removed):
             try:
                 if entry.id not in self._entries:  # it may have come back
-                    await self._path.forget(entry.id, entry.queue)
+                    await self._port.forget(entry.id, entry.queue)
             except BrokerError as error:
                 self._failed[entry.id] = error
             else:
@@ -108,7 +108,7 @@ class Ticker(Wakeable):
             Position(entry_id=e.id, queue=e.queue, begin_s=begin_s, keep_s=e.keep_s(now))
             for e in entries
         ]
-        answers = await self._path.begin(positions)
+        answers = await self._port.begin(positions)
         for entry, answer in zip(entries, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
@@ -170,7 +170,7 @@ class Ticker(Wakeable):
         while self._events:
             events = self._events[:MOST_EVENTS]
             try:
-                await self._path.record(events)
+                await self._port.record(events)
             except BrokerError as error:
                 if type(error) is not BrokerError:
                     raise

@@ -41,7 +41,7 @@ class ActiveTask:
         "_ends_at_s",
         "_home",
         "_lease",
-        "_path",
+        "_port",
         "_threads",
         "cancelled",
         "ends_at",
@@ -51,19 +51,19 @@ class ActiveTask:
     )
 
     def __init__(
-        self, lease: Lease, path: WorkPort, threads: Threads, ends_at_s: float, home: Home
+        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, home: Home
     ) -> None:
         """Show the task of *lease*, which ends at *ends_at_s*.
 
         Args:
             lease: The task, and the right to run it.
-            path: Takes results.
+            port: Takes results.
             threads: Where plain functions run.
             ends_at_s: When it must have ended, seconds since 1970.
             home: The loop in which results are written.
         """
         self._lease = lease
-        self._path = path
+        self._port = port
         self._ends_at_s = ends_at_s
         self._threads = threads
         self._ended_at: float  # of the thread
@@ -133,7 +133,7 @@ class ActiveTask:
         """
         if not self._home.is_here():
             await self._home.call(functools.partial(self.write_result, result))
-        elif not await self._path.write_result(self._lease, result):
+        elif not await self._port.write_result(self._lease, result):
             raise ResultError(self.id)
 
     def write_result_sync(self, result: bytes) -> None:

@@ -49,7 +49,7 @@ class Aggregator(Actor):
         super().__init__(clock=config.clock, link=link)
         self.name = f"aggregator of {queue!r}"
         self.combinings = Passes()
-        self._path = broker.grouping
+        self._port = broker.grouping
         self._queue = queue
         self._rules = config.group_rules()
         self._free = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +77,7 @@ class Aggregator(Actor):
         """
         async with self._turn():
             begun = self._clock.monotonic()
-            ripe = await self._path.ripe(self._queue, self._rules)
+            ripe = await self._port.ripe(self._queue, self._rules)
             took_s = self._clock.monotonic() - begun
         for group in ripe.names:
             await self._start(group)
@@ -123,7 +123,7 @@ class Aggregator(Actor):
         try:
             well = True
             while well and not self._stopped:
-                staged = await self._path.stage(self._queue, group, self._rules)
+                staged = await self._port.stage(self._queue, group, self._rules)
                 well = staged is not None and await self._combiner.combine(staged)
         except BrokerError as error:
             self._link.failed(self.name, error)

@@ -48,7 +48,7 @@ class Combiner:
         failed: Callable[[BrokerError], None],
     ) -> None:
         """Call *aggregate*, in *threads* if it is a plain function; tell *failed* of Redis."""
-        self._path = broker.grouping
+        self._port = broker.grouping
         self._creating = broker.creating
         self._aggregate = aggregate
         self._threads = threads
@@ -68,7 +68,7 @@ class Combiner:
     async def _attempt(self, staged: StagedSet) -> bool:
         members = await self._members(staged)
         if not members:
-            await self._path.put_back(staged)  # there is nothing in it
+            await self._port.put_back(staged)  # there is nothing in it
             return True
         failure: Exception | None
         try:
@@ -84,10 +84,10 @@ class Combiner:
 
     async def _members(self, staged: StagedSet) -> list[tuple[Member, Task]]:
         """Return the tasks of *staged*; those that cannot be read are archived."""
-        found = await self._path.members(staged) or []
+        found = await self._port.members(staged) or []
         tasks, poison = readable(found)
         if poison:
-            count = await self._path.archive(staged, poison)
+            count = await self._port.archive(staged, poison)
             log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
         return tasks
 
@@ -138,9 +138,9 @@ class Combiner:
             random=random.random(),
         )
         log.error("%s could not be combined", _name(staged), exc_info=shown(error))
-        await self._path.postpone(staged, wait_s=back.wait_s)
+        await self._port.postpone(staged, wait_s=back.wait_s)
         if back.given_up:
-            count = await self._path.archive(staged, back.given_up)
+            count = await self._port.archive(staged, back.given_up)
             log.error("%d tasks of %s are given up; archived", count, _name(staged))
 
     @asynccontextmanager
@@ -157,13 +157,13 @@ class Combiner:
         while held:
             await self._clock.sleep(HOLD_S)
             try:
-                held = await self._path.hold(staged)
+                held = await self._port.hold(staged)
             except BrokerError as error:
                 self._failed(error)
 
     async def _put_back(self, staged: StagedSet) -> None:
         try:
-            await self._path.put_back(staged)
+            await self._port.put_back(staged)
         except BrokerError as error:
             log.info("%s goes back once it is no longer held: %s", _name(staged), error)
 

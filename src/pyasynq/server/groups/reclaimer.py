@@ -22,18 +22,18 @@ PERIOD_S: Final = 5.0
 class Reclaimer(Actor):
     """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
 
-    def __init__(self, path: GroupPort, queue: str, *, clock: Clock, link: Link) -> None:
+    def __init__(self, port: GroupPort, queue: str, *, clock: Clock, link: Link) -> None:
         """Look after *queue*."""
         super().__init__(clock=clock, link=link)
         self.name = f"reclaimer of {queue!r}"
-        self._path = path
+        self._port = port
         self._queue = queue
 
     async def step(self) -> float:
         """Put back and search; return the seconds until there is more to look through."""
-        if count := await self._path.reclaim(self._queue):
+        if count := await self._port.reclaim(self._queue):
             log.info("%d tasks of %r are back in their groups", count, self._queue)
-        found, next_in_s = await self._path.find(self._queue)
+        found, next_in_s = await self._port.find(self._queue)
         if found:
             log.info("%d groups of %r were not registered; they are now", found, self._queue)
         return min(next_in_s, PERIOD_S)

@@ -27,10 +27,10 @@ class Ledger:
 
     name = "ledger"
 
-    def __init__(self, path: WorkPort, *, clock: Clock, link: Link) -> None:
-        """Write to *path*."""
+    def __init__(self, port: WorkPort, *, clock: Clock, link: Link) -> None:
+        """Write to *port*."""
         self.passes = Passes()
-        self._path = path
+        self._port = port
         self._clock = clock
         self._link = link
         self._entries: list[tuple[Lease, Verdict]] = []
@@ -89,7 +89,7 @@ class Ledger:
         failed: list[tuple[Lease, Verdict]] = list(self._writing)
         error: BrokerError | None = None
         try:
-            answers = await self._path.settle(self._writing)
+            answers = await self._port.settle(self._writing)
             failed = []
             for entry, answer in zip(self._writing, answers, strict=True):
                 if isinstance(answer, BrokerError):

@@ -66,14 +66,14 @@ class Processor:
     name = "processor"
 
     def __init__(
-        self, handler: AsyncHandler, path: WorkPort, ledger: Ledger, config: Config, link: Link
+        self, handler: AsyncHandler, port: WorkPort, ledger: Ledger, config: Config, link: Link
     ) -> None:
-        """Run tasks from *path* with *handler*."""
+        """Run tasks from *port* with *handler*."""
         self.passes = Passes()
         self.runs: set[Run] = set()
-        self.wakeups = Wakeups(config.queues, path, clock=config.clock, link=link)
+        self.wakeups = Wakeups(config.queues, port, clock=config.clock, link=link)
         self._handler = handler
-        self._path = path
+        self._port = port
         self._ledger = ledger
         self._config = config
         self._lease_s = config.lease.total_seconds()
@@ -144,7 +144,7 @@ class Processor:
                 return
             self._taken += 1
             owner = f"{self._config.server_id}/{self._taken}"
-            for taken in await self._path.dequeue(counts, owner=owner, lease_s=self._lease_s):
+            for taken in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
                 wakeup = self.wakeups[taken.queue]
                 if taken.error is not None:
                     wakeup.failed(taken.error, taken.owner)
@@ -195,7 +195,7 @@ class Processor:
                 continue
             time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
-            active = ActiveTask(lease, self._path, self._threads, ends_at_s, home)
+            active = ActiveTask(lease, self._port, self._threads, ends_at_s, home)
             run = Run(lease, active, now + time_s)
             if time_s <= 0:
                 run.tell(Stop.DEADLINE)
@@ -330,7 +330,7 @@ class Processor:
             LeaseExpiredError: If the task is no longer ours.
         """
         try:
-            held = await self._path.begin(run.lease)
+            held = await self._port.begin(run.lease)
         except BrokerError:
             run.stop = Stop.SHUTDOWN
             raise

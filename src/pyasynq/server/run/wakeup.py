@@ -27,14 +27,14 @@ class Wakeup:
     """
 
     def __init__(
-        self, queue: str, path: WorkPort, rung: asyncio.Event, *, clock: Clock, link: Link
+        self, queue: str, port: WorkPort, rung: asyncio.Event, *, clock: Clock, link: Link
     ) -> None:
         """Set *rung* whenever *queue* becomes ready."""
         self.queue = queue
         self.ready = True
         self.failing = False
         self.name = f"wake-up of {queue!r}"
-        self._path = path
+        self._port = port
         self._rung = rung
         self._clock = clock
         self._link = link
@@ -100,7 +100,7 @@ class Wakeup:
         """
         await self._clock.sleep(self._backoff.next_s())
         while self._doubtful:
-            await self._path.give_back(self.queue, self._doubtful[-1])
+            await self._port.give_back(self.queue, self._doubtful[-1])
             self._doubtful.pop()
         self._wake()
 
@@ -113,7 +113,7 @@ class Wakeup:
         if self._misses > 1:
             longest_s = min(LONGEST_MISS_S, 0.001 * 2 ** min(self._misses, 10))
             await self._clock.sleep(random.uniform(0, longest_s))
-        has_tasks = await self._path.wait(self.queue)
+        has_tasks = await self._port.wait(self.queue)
         self._works()
         if has_tasks:
             self._wake()
@@ -127,10 +127,10 @@ class Wakeup:
 class Wakeups:
     """The wake-ups of all queues of a server."""
 
-    def __init__(self, queues: Iterable[str], path: WorkPort, *, clock: Clock, link: Link) -> None:
+    def __init__(self, queues: Iterable[str], port: WorkPort, *, clock: Clock, link: Link) -> None:
         """Watch *queues*, all of them ready at first."""
         self._rung = asyncio.Event()
-        self._all = {q: Wakeup(q, path, self._rung, clock=clock, link=link) for q in queues}
+        self._all = {q: Wakeup(q, port, self._rung, clock=clock, link=link) for q in queues}
 
     def __iter__(self) -> Iterator[Wakeup]:
         """Yield each queue's wake-up."""

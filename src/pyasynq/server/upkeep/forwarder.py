@@ -17,7 +17,7 @@ class Forwarder(Actor):
 
     def __init__(
         self,
-        path: UpkeepPort,
+        port: UpkeepPort,
         queue: str,
         *,
         longest_s: float,
@@ -27,14 +27,14 @@ class Forwarder(Actor):
         """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
         super().__init__(clock=clock, link=link)
         self.name = f"forwarder of {queue!r}"
-        self._path = path
+        self._port = port
         self._queue = queue
         self._longest_s = longest_s
 
     async def step(self) -> float:
         """Forward what is due; return the seconds until something else is."""
         while True:
-            forwarded = await self._path.forward(self._queue)
+            forwarded = await self._port.forward(self._queue)
             if not forwarded.more:
                 next_in_s = forwarded.next_in_s
                 return self._longest_s if next_in_s is None else min(next_in_s, self._longest_s)

@@ -17,7 +17,7 @@ class Janitor(Actor):
 
     def __init__(
         self,
-        path: UpkeepPort,
+        port: UpkeepPort,
         queue: str,
         *,
         period_s: float,
@@ -28,7 +28,7 @@ class Janitor(Actor):
         """Clean *queue* every *period_s* seconds, *batch* tasks in one script."""
         super().__init__(clock=clock, link=link)
         self.name = f"janitor of {queue!r}"
-        self._path = path
+        self._port = port
         self._queue = queue
         self._period_s = period_s
         self._batch = batch
@@ -37,6 +37,6 @@ class Janitor(Actor):
         """Clean the queue."""
         deleted = 1
         while deleted:
-            deleted = await self._path.expire_completed(self._queue, limit=self._batch)
-            deleted += await self._path.trim_archived(self._queue)
+            deleted = await self._port.expire_completed(self._queue, limit=self._batch)
+            deleted += await self._port.trim_archived(self._queue)
         return self._period_s
