@@ -12,7 +12,7 @@ help: ## show this list
 demo: ## run the member service, let parts of it fail, and watch two mails travel
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
-test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/test_servers.py -k kill")
+test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
 	$(setup) test pytest -n 6 --dist worksteal $(ARGS)
 
 differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)

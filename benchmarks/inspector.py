@@ -1,7 +1,7 @@
 """How long an inspector holds Redis, with a million tasks in a queue: ``make bench-inspector``.
 
-That a call looks at some thousands of things at most is for tests/test_inspector_bounds.py;
-what that takes is for this table.
+That a call looks at some thousands of things at most is for tests/inspector; what that takes is for
+this table.
 """
 
 import asyncio

@@ -13,9 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import keys
-from tests.audit import strange_keys
-from tests.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
-from tests.waiting import Lapse
+from tests.support.audit import strange_keys
+from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
+from tests.support.waiting import Lapse
 
 # Many tests start programs of ours. Without a cache of compiled code, which some machines forbid,
 # half of such a start is compiling.

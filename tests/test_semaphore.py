@@ -22,7 +22,7 @@ from pyasynq import (
     Task,
 )
 from pyasynq.broker import Token
-from tests.waiting import Lapse, wait_until
+from tests.support.waiting import Lapse, wait_until
 
 KEY = "asynq:sema:api"
 

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from benchmarks import private_redis, programs
 from member.demo.smtp import SmtpSink
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 Distributor: TypeAlias = Literal["redis", "outbox"]
 Cost: TypeAlias = Literal["test", "default"]

@@ -11,7 +11,7 @@ from benchmarks import programs
 from benchmarks.measure import percentiles
 from benchmarks.member.arena import DISTRIBUTORS, Arena, Cost, Distributor
 from benchmarks.sheet import Sheet
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 IN_FLIGHT: dict[Cost, int] = {"test": 32, "default": 4}
 GAP_S = 0.05

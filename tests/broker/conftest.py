@@ -7,8 +7,8 @@ import pytest
 
 from pyasynq.broker import Broker, open_broker
 from pyasynq.broker.redis import keys
-from tests.audit import strange_keys
-from tests.servers import RedisCluster
+from tests.support.audit import strange_keys
+from tests.support.servers import RedisCluster
 
 
 @pytest.fixture(params=["redis", "cluster"])

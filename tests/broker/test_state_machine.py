@@ -40,7 +40,7 @@ from tests.broker.making import (
     create,
     retried,
 )
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 T = TypeVar("T")
 

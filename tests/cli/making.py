@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyasynq import SyncClient, Task
 from pyasynq.core.message import ServerInfo, TaskMessage
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 if TYPE_CHECKING:
     from redis.typing import EncodableT, FieldT

@@ -12,7 +12,7 @@ from pyasynq.cli import _parser
 from pyasynq.cli.connecting import add_flags, redis_url
 from pyasynq.cli.exits import ExitError
 from tests.cli.saying import Say
-from tests.servers import RedisCluster, TlsRedis, free_port
+from tests.support.servers import RedisCluster, TlsRedis, free_port
 
 
 def url(home: Path, *words: str, **environ: str) -> str:

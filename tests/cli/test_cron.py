@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.making import an_entry
 from tests.cli.saying import Say, Told
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 @pytest.mark.parametrize("verb", ["list", "ls"])

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from tests.cli.workers import WorkerProcess, worker
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 APP = """
 import asyncio, atexit, os, threading, time

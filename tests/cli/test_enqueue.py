@@ -11,8 +11,8 @@ import pytest
 from pyasynq import SyncClient, Task
 from pyasynq.core.message import TaskMessage
 from tests.cli.saying import Say, Told
-from tests.servers import RedisServer
-from tests.waiting import Lapse
+from tests.support.servers import RedisServer
+from tests.support.waiting import Lapse
 
 MINIMUM = ("task", "enqueue", "-t", "t", "-l", "p")
 

@@ -14,8 +14,8 @@ from pyasynq import Server
 from pyasynq.cli import http
 from pyasynq.cli.health import pages
 from tests.server.handlers import Handler
-from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

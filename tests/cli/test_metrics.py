@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from pyasynq import Client, Task
 from tests.cli.saying import Say
 from tests.cli.workers import command, worker
-from tests.servers import TlsRedis, free_port
-from tests.waiting import wait_until
+from tests.support.servers import TlsRedis, free_port
+from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
 

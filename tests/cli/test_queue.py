@@ -8,7 +8,7 @@ import pytest
 from pyasynq import SyncClient, Task
 from tests.cli.making import one_of_each, put
 from tests.cli.saying import Say, Told
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 @pytest.fixture

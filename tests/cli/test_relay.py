@@ -15,7 +15,7 @@ from pyasynq.cli.loading import load_relay
 from pyasynq.outbox import Outbox
 from tests.cli import relays
 from tests.cli.workers import command
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 RELAY = "tests.cli.relays:relay"
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from pyasynq.cli import _parser
 from pyasynq.cli.scheduler import _scheduler
 from tests.cli.workers import command
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
 PENDING = "asynq:{default}:pending"

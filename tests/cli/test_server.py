@@ -3,7 +3,7 @@
 from pyasynq import SyncClient, Task
 from tests.cli.making import a_server, one_of_each
 from tests.cli.saying import Say, Told
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 def test_servers_are_listed_by_host_and_process(say: Say, redis_server: RedisServer) -> None:

@@ -10,8 +10,8 @@ from pyasynq import SyncClient, Task
 from pyasynq.core.message import TaskMessage
 from tests.cli.making import one_of_each, put, running, works_on
 from tests.cli.saying import Say, Told
-from tests.servers import RedisServer
-from tests.waiting import Lapse
+from tests.support.servers import RedisServer
+from tests.support.waiting import Lapse
 
 STATES = ["pending", "aggregating", "scheduled", "retry", "archived", "completed"]
 

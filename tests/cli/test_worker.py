@@ -26,8 +26,8 @@ from pyasynq.cli.supervisor import longer
 from pyasynq.cli.worker import _server
 from pyasynq.core.message import ServerInfo
 from tests.cli.workers import worker
-from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.support.servers import free_port
+from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
 

@@ -10,7 +10,7 @@ from tests.differential.go_side import GoSide
 from tests.differential.pair import Pair
 from tests.differential.python_side import PythonSide
 from tests.interop.conftest import go_program, pytest_collection_finish
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 __all__ = ["go_program", "pytest_collection_finish"]
 

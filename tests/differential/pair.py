@@ -17,7 +17,7 @@ from tests.differential.coverage import labels
 from tests.differential.operations import Operation, spelled
 from tests.differential.sides import Answer, Side
 from tests.differential.snapshot import SERVER_KEYS, Key, Snapshot, server_record, take
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PATIENCE_S: Final = 15
 MILLISECONDS: Final = 0.002

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tests.docs.pages import READERS_REDIS, run_page
-from tests.servers import RedisServer, free_port
+from tests.support.servers import RedisServer, free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -23,8 +23,8 @@ from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
-from tests.servers import RedisCluster, RedisSentinel, RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisCluster, RedisSentinel, RedisServer
+from tests.support.waiting import wait_until
 
 APP = "tests.e2e.apps.recording:app"
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from tests.cli.workers import WorkerProcess, command
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 APP = "tests.e2e.apps.ticking:app"
 PENDING = "asynq:{default}:pending"

@@ -13,8 +13,8 @@ from pyasynq import Client, Task, TaskInfo
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 APP = "tests.e2e.apps.recording:app"
 CRASHING = "tests.e2e.apps.crashing:app"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from pyasynq import Client
 from pyasynq.broker import Broker, open_broker
 from pyasynq.outbox import Outbox, Relay
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

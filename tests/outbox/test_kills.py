@@ -15,9 +15,9 @@ from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
 from tests.cli.workers import WorkerProcess, command
-from tests.fork_server import forked
 from tests.outbox.writing import TASK, count, work_off, write_many
-from tests.waiting import wait_until
+from tests.support.fork_server import forked
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 

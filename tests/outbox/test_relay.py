@@ -19,8 +19,8 @@ from pyasynq.core.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, SHORTENED_S, StaleError, _within
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 NEVER = timedelta(hours=1)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

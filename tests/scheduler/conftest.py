@@ -11,7 +11,7 @@ from pyasynq.broker import Broker, open_broker
 from pyasynq.scheduler import SchedulerOptions
 from tests.scheduler.steering import SteeredClock
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 @pytest.fixture

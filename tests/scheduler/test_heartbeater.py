@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker
 from tests.scheduler.steering import NOON, SteeredClock, heartbeater_of, later
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 async def shown(broker: Broker) -> list[str]:

@@ -14,7 +14,7 @@ from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerSta
 from pyasynq.broker import Broker
 from tests.scheduler.steering import SteeredClock
 from tests.server.queues import QueueView
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Manage = Callable[[Any], PeriodicTaskManager]
 

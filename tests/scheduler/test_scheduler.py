@@ -21,8 +21,8 @@ from pyasynq import (
 )
 from tests.scheduler.steering import SteeredClock, ticker_of
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 TASK = Task("t")
 

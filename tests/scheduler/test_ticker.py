@@ -25,8 +25,8 @@ from pyasynq.scheduler.entry import CatchUp
 from pyasynq.scheduler.ticker import LONGEST_S
 from tests.scheduler.steering import NOON, SteeredClock, later, ticker_of
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 TASK = Task("t", b"p")
 MINUTELY = "* * * * *"

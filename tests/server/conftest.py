@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 @pytest.fixture

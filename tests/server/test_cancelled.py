@@ -15,7 +15,7 @@ from pyasynq import Client, Server, Task
 from tests.server.aggregators import Joined
 from tests.server.handlers import Handler
 from tests.server.queues import QueueView
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
 

@@ -24,8 +24,8 @@ from pyasynq import (
 )
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
-from tests.servers import PasswordRedis, RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.servers import PasswordRedis, RedisServer, free_port
+from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
 

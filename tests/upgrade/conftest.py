@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 from tests.upgrade.queue import Queue
 from tests.upgrade.sides import TODAY, VERSIONS, Side, Sides
 from tools import earlier

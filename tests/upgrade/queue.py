@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 QUEUE = "asynq:{default}:"
 

@@ -1,6 +1,6 @@
 """A task has one owner, also while its queue is served by two versions."""
 
-from tests.servers import wait_for
+from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue
 from tests.upgrade.sides import Side
 

@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.servers import wait_for
+from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue
 from tests.upgrade.sides import Side
 

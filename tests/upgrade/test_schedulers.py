@@ -1,6 +1,6 @@
 """A tick is enqueued once, whichever version ticks."""
 
-from tests.servers import wait_for
+from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue
 from tests.upgrade.sides import Side
 

@@ -34,8 +34,8 @@ from services.member.tests.doubles import (
     token_of,
 )
 from services.member.tests.sites import served
-from tests.postgres import PostgresServer
-from tests.servers import RedisServer
+from tests.support.postgres import PostgresServer
+from tests.support.servers import RedisServer
 
 # As in tests/conftest.py: programs of ours start faster when their compiled code is kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

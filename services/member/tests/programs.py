@@ -15,7 +15,7 @@ from grpc import aio
 from member.demo.service import ServiceLog
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from tests.fork_server import ForkedProcess, forked
+from tests.support.fork_server import ForkedProcess, forked
 
 Program: TypeAlias = Process | ForkedProcess
 

@@ -43,7 +43,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 # What differs between databases is tested where it differs.
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from member.errors import StoreUnavailableError
 from member.store import availability, database
 from member.store.database import Database
-from tests.postgres import PostgresServer
-from tests.waiting import wait_until
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 only_postgresql = pytest.mark.parametrize("db_source", ["postgresql"], indirect=True)
 only_sqlite = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)

@@ -21,8 +21,8 @@ from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.browser import browse
 from services.member.tests.chromium import Options, Visitor
 from services.member.tests.doubles import FakeClock, link_of
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 CONFIRM = "Confirm your e\u2011mail address"
 VERIFIED = "Your e\u2011mail address is verified"

@@ -17,7 +17,7 @@ from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.limits.redis import LUA, RedisLimiter, open_driver
 from services.member.tests.doubles import FakeClock
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)

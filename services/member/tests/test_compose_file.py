@@ -15,7 +15,7 @@ from redis.exceptions import AuthenticationError
 from member.proxies import client_address
 from member.settings import Settings, duration, load_settings
 from services.member.tests.deployment import DEPLOY, EXAMPLE, LEAVING, example, values_of
-from tests.servers import wait_for
+from tests.support.servers import wait_for
 
 COMPOSE = cast("dict[str, Any]", yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
 SERVICES = cast("dict[str, dict[str, Any]]", COMPOSE["services"])

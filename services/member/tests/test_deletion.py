@@ -49,7 +49,7 @@ from services.member.tests.doubles import (
 from services.member.tests.leaks import Ear, leaked
 from services.member.tests.programs import program, stub_of
 from services.member.tests.visitor import bearer
-from tests.servers import RedisServer, free_port
+from tests.support.servers import RedisServer, free_port
 
 LOCAL, DOMAIN, SHOWN_DOMAIN = "zaphod.beeblebrox", "xn--bcher-kva.example.org", "bücher.example.org"
 ADDRESS = f"{LOCAL}@{DOMAIN}"

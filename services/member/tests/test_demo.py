@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from member.demo.narrator import Narrator
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PROCESS = re.compile(r"process: (\d+)")
 

@@ -16,7 +16,7 @@ from member.settings import Settings
 from member.store.database import Database
 from services.member.tests.clients import sign_up
 from services.member.tests.image import ROOT
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 GUIDE = (ROOT / "docs/guides/deploy.md").read_text()
 

@@ -23,9 +23,9 @@ from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.browser import Page, browse
 from services.member.tests.programs import create_alice
-from tests.postgres import PostgresServer
-from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.postgres import PostgresServer
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import wait_until
 
 SERVICE = "member.v1.MemberService"
 

@@ -38,8 +38,8 @@ from services.member.tests.doubles import (
     verified,
 )
 from tests.scheduler.steering import SteeredClock
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 MOMENT = timedelta(microseconds=1)
 WEEK = timedelta(days=7)

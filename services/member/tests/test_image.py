@@ -32,7 +32,7 @@ from services.member.tests.image import (
     stages,
     values,
 )
-from tests.servers import Certificates, RedisServer
+from tests.support.servers import Certificates, RedisServer
 
 ALICE = pb.CreateMemberRequest(
     membername="alice",

@@ -15,8 +15,8 @@ from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.limits.redis import LimiterAwayError, RedisLimiter, open_driver
 from services.member.tests.doubles import FakeClock
-from tests.servers import RedisCluster, RedisServer, TlsRedis
-from tests.waiting import wait_until
+from tests.support.servers import RedisCluster, RedisServer, TlsRedis
+from tests.support.waiting import wait_until
 
 MINUTE = timedelta(minutes=1)
 ALICE = Bucket(name="login:account", key="alice", rate=Rate(burst=2, per=MINUTE))

@@ -12,8 +12,8 @@ from member import limits
 from member.errors import LimitedError
 from member.limits.rate import Rate
 from services.member.tests.doubles import NO_RATES
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 RATES = replace(
     NO_RATES,

@@ -10,8 +10,8 @@ import pytest
 from services.member.tests.leaks import Ear, leaked
 from services.member.tests.programs import output_of, program, stub_of
 from services.member.tests.visitor import AskingSink, Visitor
-from tests.postgres import PostgresServer
-from tests.servers import RedisServer, free_port
+from tests.support.postgres import PostgresServer
+from tests.support.servers import RedisServer, free_port
 
 KEY = "a key/of 32+ characters, never shown"
 SMTP_PASSWORD = "smtp pass/word+1"

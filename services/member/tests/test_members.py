@@ -40,7 +40,7 @@ from services.member.tests.doubles import (
     as_member,
     token_of,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 NEW_PASSWORD = "through the looking-glass"
 CAROL = replace(ALICE, membername="carol", email="carol@example.com")

@@ -26,9 +26,9 @@ from member.worker.tasks import PayloadSendVerifyEmail
 from services.member.tests.browser import browse
 from services.member.tests.doubles import FakeClock, link_of
 from services.member.tests.programs import ALICE, create_alice, stub_of
-from tests.postgres import PostgresServer
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.postgres import PostgresServer
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 
 class Numbers:

@@ -31,7 +31,7 @@ from services.member.tests.doubles import (
     FakeClock,
     as_member,
 )
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 RATES = replace(NO_RATES, guess=Rate(burst=5, per=timedelta(hours=1)))
 HOME, NEW_PLACE = Caller(address="192.0.2.1"), Caller(address="192.0.2.2")

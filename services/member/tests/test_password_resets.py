@@ -65,8 +65,8 @@ from services.member.tests.doubles import (
     verified,
 )
 from services.member.tests.faces import grpc_channel
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 NEW_PASSWORD = "through the looking-glass"
 WITH_NEW_PASSWORD = replace(ALICE, password=NEW_PASSWORD)

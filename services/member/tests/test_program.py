@@ -35,8 +35,8 @@ from services.member.tests.programs import (
     program,
     stub_of,
 )
-from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from member.program import running
 from member.settings import Settings
 from services.member.tests.doubles import link_of
 from services.member.tests.programs import create_alice, output_of, output_until, program
-from tests.servers import RedisServer, TlsRedis, free_port
+from tests.support.servers import RedisServer, TlsRedis, free_port
 
 
 async def test_without_redis_at_the_start_people_sign_up_and_their_mails_follow(

@@ -13,7 +13,7 @@ from member.program import Addresses, running
 from member.settings import Settings
 from services.member.tests.clients import sign_up
 from services.member.tests.doubles import link_of
-from tests.servers import RedisCluster, RedisSentinel
+from tests.support.servers import RedisCluster, RedisSentinel
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from member.program import running
 from member.settings import Settings
 from services.member.tests.browser import browse
 from services.member.tests.programs import ALICE, stub_of
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

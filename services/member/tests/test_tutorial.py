@@ -8,7 +8,7 @@ from textwrap import indent
 import pytest
 
 from services.member.tests.shell_page import ShellBlock, run_shell_page, shell_blocks
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/tutorial/verify-email.md").read_text()

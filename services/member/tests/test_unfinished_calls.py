@@ -19,7 +19,7 @@ from services.member.tests.programs import (
     output_until,
     program,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 CONNECTIONS, STREAMS = range(69), 120
 WITHIN_BOUNDS, BEYOND_BOUNDS = 16_000, 62_000

@@ -37,7 +37,7 @@ from tests.broker.making import (
     take,
 )
 from tests.broker.redis.looking import PENDING, Q, listed, task_key
-from tests.servers import (
+from tests.support.servers import (
     PasswordRedis,
     RedisCluster,
     RedisSentinel,
@@ -45,7 +45,7 @@ from tests.servers import (
     TlsRedis,
     free_port,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 NOWHERE = "unix:///nowhere/redis"
 

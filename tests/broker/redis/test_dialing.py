@@ -15,8 +15,8 @@ from pyasynq.broker import open_broker
 from pyasynq.broker.redis import dialing
 from pyasynq.broker.redis.dialing import dial, first_of, look_up
 from pyasynq.core.errors import BrokerUnavailableError
-from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import wait_until
 
 SOON_S = 0.01
 NEVER_S = 3600.0

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.core.errors import BrokerAuthError, BrokerUnavailableError
-from tests.servers import (
+from tests.support.servers import (
     Certificates,
     RedisCluster,
     RedisSentinel,

@@ -16,10 +16,10 @@ from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
 from tests.broker.making import a_pending, a_scheduled, create, enqueue, take
-from tests.proxy import Proxy
 from tests.server.handlers import Handler
-from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.proxy import Proxy
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import wait_until
 
 READS = {"groups", "look", "memory", "page", "shown", "staged", "task", "workers"}
 """What only shows people how things stand, or stood a moment ago."""

@@ -26,9 +26,9 @@ from tests.broker.making import (
     settle,
     take,
 )
-from tests.proxy import Proxy
-from tests.servers import RedisCluster, RedisServer, free_port
-from tests.waiting import wait_until
+from tests.support.proxy import Proxy
+from tests.support.servers import RedisCluster, RedisServer, free_port
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

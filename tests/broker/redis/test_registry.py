@@ -15,9 +15,9 @@ from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.message import ServerInfo, WorkerInfo
 from pyasynq.runtime.clock import Clock
 from tests.broker.redis.looking import scored
-from tests.proxy import Proxy
-from tests.servers import RedisServer, free_port
-from tests.waiting import Lapse, wait_until
+from tests.support.proxy import Proxy
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import Lapse, wait_until
 
 SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 1})
 SERVER_KEY = "asynq:servers:{h:1:s}"

@@ -7,8 +7,8 @@ import pytest
 
 from services.member.tests.faults.crowd import LetterBoxes
 from services.member.tests.faults.world import World
-from tests.postgres import PostgresServer
-from tests.servers import RedisServer, free_port
+from tests.support.postgres import PostgresServer
+from tests.support.servers import RedisServer, free_port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from member.demo.smtp import SmtpSink
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.doubles import token_of
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 IS_CAMPAIGN = "PYASYNQ_CAMPAIGN" in os.environ
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from services.member.tests.programs import IMPORTS
-from tests.fork_server import ForkedProcess, forked
-from tests.waiting import wait_until
+from tests.support.fork_server import ForkedProcess, forked
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60
 

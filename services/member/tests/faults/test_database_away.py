@@ -13,8 +13,8 @@ from grpc import aio
 from services.member.tests.faults.crowd import Crowd, crowd_of, people
 from services.member.tests.faults.service_process import ServiceProcess, service_process
 from services.member.tests.faults.world import World
-from tests.postgres import PostgresServer
-from tests.waiting import wait_until
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 # Crowds take their time on a busy machine.
 pytestmark = pytest.mark.timeout(240)

@@ -8,7 +8,7 @@ import pytest
 from services.member.tests.faults.crowd import Crowd, crowd_of, people
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SIGN_UPS = crowd_of(200)
 

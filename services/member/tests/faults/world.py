@@ -14,8 +14,8 @@ from member.worker.tasks import QUEUE_CRITICAL
 from pyasynq import Inspector
 from services.member.tests.faults.crowd import LetterBoxes, verified
 from tests.server.queues import QueueView
-from tests.servers import RedisServer
-from tests.waiting import wait_until
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 30
 

@@ -1,0 +1,390 @@
+"""What the path of groups does to the keys in Redis."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio import RedisCluster as Cluster
+
+from pyasynq.broker import GroupRules
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.groups import STUCK_S
+from pyasynq.broker.redis.pipeline import MAX_BYTES
+from pyasynq.core.compose import Lock
+from pyasynq.core.errors import BrokerError
+from tests.broker.making import (
+    LOCK,
+    PAST_S,
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    a_staged_set,
+    combine,
+    enqueue,
+    member_ids,
+    members_of,
+)
+from tests.broker.redis.looking import (
+    ARCHIVED,
+    GROUP,
+    GROUPS,
+    LOCK_KEY,
+    Q,
+    everything,
+    fields,
+    listed,
+    scored,
+    state,
+    stored,
+    task_key,
+    watched,
+)
+from tests.support.servers import RedisCluster
+from tests.support.waiting import Lapse
+
+SETS = f"{Q}aggregation_sets"
+SEARCH = f"{Q}group_search"
+GRACE = GroupRules(grace_s=100)
+SET_ID = "5cdce7f5-5221-494e-b2ea-262acf33b109"
+
+
+async def age(r: Redis, **seconds: int) -> None:
+    """Let the tasks of the group have joined it so long ago."""
+    now_s = int((await r.time())[0])
+    await r.zadd(GROUP, {task_id: now_s - ago_s for task_id, ago_s in seconds.items()}, xx=True)
+
+
+async def leave_unregistered(r: Redis, broker: RedisBroker) -> None:
+    """Leave a group as Go's forwarder does."""
+    await enqueue(broker, a_grouped())
+    await r.delete(GROUPS)
+
+
+# -- when a group is ripe --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("quiet_s", "found"), [(99, []), (100, []), (101, ["g"])])
+async def test_a_group_is_ripe_once_it_was_quiet_for_the_whole_grace_period(
+    quiet_s: int, found: list[str], broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_grouped("a"), a_grouped("b"))
+    await age(r, a=500, b=quiet_s)
+    assert (await broker.grouping.ripe("q", GRACE)).names == found
+
+
+@pytest.mark.parametrize(("old_s", "found"), [(48, []), (50, ["g"])])
+async def test_a_group_is_ripe_once_its_oldest_task_has_waited_long_enough(
+    old_s: int, found: list[str], broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_grouped("a"), a_grouped("b"))
+    await age(r, a=old_s, b=0)
+    rules = GroupRules(grace_s=100, max_delay_s=50)
+    assert (await broker.grouping.ripe("q", rules)).names == found
+
+
+async def test_an_empty_group_is_forgotten(broker: RedisBroker, r: Redis) -> None:
+    await r.sadd(GROUPS, "g")
+    assert (await broker.grouping.ripe("q", GRACE)).names == []
+    assert await r.exists(GROUPS) == 0
+
+
+async def test_a_group_of_a_wrong_type_hides_no_other(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_grouped("1", group="sound"))
+    await r.set(GROUP, "wrong type")
+    await r.sadd(GROUPS, "g")
+    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=1, max_size=1))
+    await r.delete(GROUP)
+    assert ripe.names == ["sound"]
+
+
+# -- the layout ------------------------------------------------------------------------------------
+
+
+async def test_a_staged_set_stands_in_redis_as_gos_do(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    await enqueue(broker, a_grouped("a"), a_grouped("b"))
+    await age(r, a=300, b=200)
+    before = await scored(r, GROUP)
+    staged = await broker.grouping.stage("q", "g", GRACE)
+    assert staged is not None
+    assert uuid.UUID(staged.id).version == 4
+    key = f"{GROUP}:{staged.id}"
+    assert await scored(r, key) == before
+    ((name, ends_s),) = (await scored(r, SETS)).items()
+    assert name == key
+    assert ends_s - 120 in lapse
+    assert await state(r, "a") == b"aggregating"
+    assert await r.exists(GROUP, GROUPS) == 0
+
+
+async def test_a_group_with_tasks_left_stays_registered(broker: RedisBroker, r: Redis) -> None:
+    await a_staged_set(broker, a_grouped("1"), a_grouped("2"), max_size=1)
+    assert await r.smembers(GROUPS) == {b"g"}
+
+
+async def test_holding_a_set_pushes_its_end_out(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
+    assert await broker.grouping.hold(staged) is True
+    ((_, ends_s),) = (await scored(r, SETS)).items()
+    assert ends_s - 120 in lapse
+
+
+async def test_a_combined_set_leaves_only_the_combined_task(broker: RedisBroker, r: Redis) -> None:
+    plans = [a_grouped("1", lock=LOCK), a_grouped("2", lock=Lock(digest="2", ttl_s=9))]
+    staged = await a_staged_set(broker, *plans)
+    await combine(broker, staged, a_pending("c", payload=b"p"))
+    left = {key.decode() for key in await everything(r)}
+    assert left == {"asynq:queues", f"{Q}pending", task_key("c")}
+    found = await fields(r, "c")
+    assert found.keys() == {b"msg", b"state", b"pending_since"}
+    assert (await stored(r, "c")).payload == b"p"
+    assert await listed(r, f"{Q}pending") == ["c"]
+
+
+async def test_a_lock_that_another_task_has_by_now_is_left_to_it(
+    broker: RedisBroker, r: Redis
+) -> None:
+    staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
+    await r.set(LOCK_KEY, "other")
+    await combine(broker, staged, a_pending("c"))
+    assert await r.get(LOCK_KEY) == b"other"
+
+
+async def test_a_combined_task_with_a_lock_says_so(broker: RedisBroker, r: Redis) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await combine(broker, staged, a_pending("c", lock=LOCK))
+    assert (await fields(r, "c"))[b"unique_key"] == LOCK_KEY.encode()
+    assert (await stored(r, "c")).unique_key == LOCK_KEY
+    assert 0 < await r.ttl(LOCK_KEY) <= 100
+
+
+async def test_a_delayed_combined_task_keeps_its_group(broker: RedisBroker, r: Redis) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await combine(broker, staged, a_scheduled("c", at_s=PAST_S, group_key="other"))
+    assert (await fields(r, "c"))[b"group"] == b"other"
+    assert await state(r, "c") == b"scheduled"
+    assert await scored(r, f"{Q}scheduled") == {"c": PAST_S}
+
+
+async def test_an_archived_task_says_why_and_forgets_its_group(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    await broker.grouping.postpone(staged, wait_s=10)
+    members = await members_of(broker, staged)
+    members[0].message.error_msg = "boom"  # type: ignore[union-attr]
+    await broker.grouping.archive(staged, members[:1])
+    assert (await stored(r, "1")).error_msg == "boom"
+    assert (await fields(r, "1")).keys() == {b"msg", b"state"}
+    assert await state(r, "1") == b"archived"
+    assert (await scored(r, ARCHIVED))["1"] in lapse
+
+
+# -- poison and ghosts -----------------------------------------------------------------------------
+
+
+async def test_an_id_without_a_task_is_dropped_from_its_set(broker: RedisBroker, r: Redis) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"), a_grouped("3"))
+    await r.delete(task_key("1"), task_key("2"))
+    await r.set(task_key("2"), "wrong type")
+    members = await members_of(broker, staged)
+    await r.delete(task_key("2"))
+    assert member_ids(members) == ["3"]
+    assert list(await scored(r, f"{GROUP}:{staged.id}")) == ["3"]
+
+
+async def test_hundreds_of_ids_without_a_task_hide_none_that_has_one(
+    broker: RedisBroker, r: Redis
+) -> None:
+    staged = await a_staged_set(broker, *(a_grouped(f"{n:03}") for n in range(400)))
+    await r.delete(*(task_key(f"{n:03}") for n in range(0, 400, 2)))
+    read = member_ids(await members_of(broker, staged))
+    assert read == [f"{n:03}" for n in range(1, 400, 2)]
+
+
+async def test_a_message_that_cannot_be_read_is_set_apart(broker: RedisBroker, r: Redis) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    await r.hset(task_key("1"), "msg", b"\xff")
+    bad, good = await members_of(broker, staged)
+    assert (bad.id, bad.message, good.id) == ("1", None, "2")
+    assert await broker.grouping.archive(staged, [bad]) == 1
+    assert (await fields(r, "1"))[b"msg"] == b"\xff"
+    assert await state(r, "1") == b"archived"
+
+
+async def test_a_count_that_is_no_number_counts_as_none(broker: RedisBroker, r: Redis) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"))
+    await r.hset(task_key("1"), "aggregation_failures", "many")
+    assert await broker.grouping.postpone(staged, wait_s=0) is True
+    assert [member.failures for member in await members_of(broker, staged)] == [0]
+
+
+# -- large tasks -----------------------------------------------------------------------------------
+
+
+async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
+    staged = await a_staged_set(broker, *large)
+    answers = watched(monkeypatch, "members")
+    assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
+    assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
+
+
+async def test_ids_without_a_task_among_large_ones_hide_none(broker: RedisBroker, r: Redis) -> None:
+    large = [a_grouped(f"{n:03}", payload=bytes(MAX_BYTES // 2)) for n in range(8)]
+    staged = await a_staged_set(broker, *large)
+    await r.delete(task_key("000"), task_key("003"))
+    read = member_ids(await members_of(broker, staged))
+    assert read == ["001", "002", "004", "005", "006", "007"]
+
+
+async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
+    staged = await a_staged_set(broker, *large)
+    members = await members_of(broker, staged)
+    calls = watched(monkeypatch, "archive_members")
+    assert await broker.grouping.archive(staged, members) == 5
+    assert [reply for _, reply in calls] == [2, 2, 1]
+    assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
+
+
+# -- reclaim ---------------------------------------------------------------------------------------
+
+
+async def test_a_reclaimed_task_keeps_its_place_and_its_group_is_registered(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_grouped("a"))
+    await age(r, a=300)
+    before = await scored(r, GROUP)
+    staged = await broker.grouping.stage("q", "g", GRACE)
+    assert staged is not None
+    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
+    assert await broker.grouping.reclaim("q") == 1
+    assert await scored(r, GROUP) == before
+    assert await r.smembers(GROUPS) == {b"g"}
+    assert await r.exists(SETS) == 0
+
+
+async def test_a_large_set_of_go_is_reclaimed_in_parts(broker: RedisBroker, r: Redis) -> None:
+    key = f"{GROUP}:{SET_ID}"
+    await r.zadd(key, {f"{n}": n for n in range(2500)})
+    await r.zadd(SETS, {key: 1})
+    assert await broker.grouping.reclaim("q") == 2500
+    assert await r.zcard(GROUP) == 2500
+    assert await r.exists(SETS, key) == 0
+
+
+async def test_a_set_that_cannot_go_back_hides_no_other(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    bad, good = f"{Q}g:bad:{SET_ID}", f"{GROUP}:{SET_ID}"
+    await r.set(f"{Q}g:bad", "wrong type")
+    _ = [await r.zadd(key, {"1": 1}) for key in (bad, good)]
+    await r.zadd(SETS, {bad: 1, good: 2})
+    with pytest.raises(BrokerError, match=SET_ID):
+        await broker.grouping.reclaim("q")
+    left = await scored(r, SETS)
+    assert await scored(r, GROUP) == {"1": 1}
+    assert await scored(r, bad) == {"1": 1}
+    assert await broker.grouping.reclaim("q") == 0
+    await r.delete(f"{Q}g:bad")
+    assert left.keys() == {bad}
+    assert left[bad] - STUCK_S in lapse
+
+
+@pytest.mark.parametrize(
+    "name", ["", "nonsense", f"{Q}g:", f"{Q}g::", f"{GROUP}:{SET_ID}", "asynq:{q}:pending:x"]
+)
+async def test_a_name_that_stands_for_no_set_is_dropped(
+    name: str, broker: RedisBroker, r: Redis
+) -> None:
+    await r.zadd(SETS, {name: 1})
+    assert await broker.grouping.reclaim("q") == 0
+    assert await r.exists(SETS) == 0
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+async def test_a_group_that_go_left_unregistered_is_found(broker: RedisBroker, r: Redis) -> None:
+    await leave_unregistered(r, broker)
+    assert await broker.grouping.find("q") == (1, 60)
+    assert await r.smembers(GROUPS) == {b"g"}
+
+
+async def test_a_staged_set_is_no_group(broker: RedisBroker, r: Redis) -> None:
+    await a_staged_set(broker, a_grouped())
+    assert await broker.grouping.find("q") == (0, 60)
+
+
+async def test_a_staged_set_that_was_forgotten_is_put_back(broker: RedisBroker, r: Redis) -> None:
+    await a_staged_set(broker, a_grouped())
+    await r.delete(SETS)
+    assert await broker.grouping.find("q") == (1, 60)
+    assert await broker.grouping.reclaim("q") == 1
+    assert await scored(r, GROUP)
+
+
+async def test_a_group_of_another_queue_is_left_alone(broker: RedisBroker, r: Redis) -> None:
+    await leave_unregistered(r, broker)
+    assert (await broker.grouping.find("*"))[0] == 0
+    assert await r.exists(GROUPS) == 0
+
+
+async def test_a_large_redis_is_searched_in_parts(broker: RedisBroker, r: Redis) -> None:
+    await leave_unregistered(r, broker)
+    await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
+    waits = [wait_s async for wait_s in _search(broker, r)]
+    await r.flushall()
+    assert set(waits[:-1]) == {1}
+    assert waits[-1] == 60
+    assert 4 <= len(waits) <= 6
+
+
+async def test_the_search_goes_on_where_another_server_left_it(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
+    await broker.grouping.find("q")
+    place = await r.hget(SEARCH, "cursor")
+    assert place != b"0"
+    assert await broker.grouping.find("q") == (0, 1)
+    assert await r.hget(SEARCH, "cursor") == place
+    await r.flushall()
+
+
+async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker, r: Redis) -> None:
+    await broker.grouping.find("q")
+    assert 0 < await r.ttl(SEARCH) <= 3600
+
+
+async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
+    """Yield the waits of a whole search, without waiting."""
+    wait_s = 0.0
+    while wait_s < 60:
+        await r.hdel(SEARCH, "from_s")
+        _, wait_s = await broker.grouping.find("q")
+        yield wait_s
+
+
+async def test_on_a_cluster_the_search_looks_where_the_queue_is(
+    cluster_url: str, redis_cluster: RedisCluster
+) -> None:
+    broker = RedisBroker.connect(cluster_url)
+    queues = [f"q{n}" for n in range(12)]
+    await enqueue(broker, *(a_grouped(queue=queue) for queue in queues))
+    async with Cluster.from_url(redis_cluster.url.replace("redis-cluster", "redis")) as client:
+        _ = [await client.delete(f"asynq:{{{queue}}}:groups") for queue in queues]
+    found = [await broker.grouping.find(queue) for queue in queues]
+    await broker.aclose()
+    assert found == [(1, 60)] * 12

@@ -1,0 +1,338 @@
+"""What keeping order leaves behind in Redis, key for key."""
+
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.core.errors import BrokerError
+from tests.broker.making import (
+    FUTURE_S,
+    PAST_S,
+    a_grouped,
+    a_lease,
+    a_message,
+    a_pending,
+    a_scheduled,
+    archived,
+    completed,
+    enqueue,
+    ids,
+    settle,
+    take,
+)
+from tests.broker.redis.looking import (
+    ACTIVE,
+    ARCHIVED,
+    COMPLETED,
+    GROUP,
+    GROUPS,
+    LEASE,
+    LOCK_KEY,
+    PENDING,
+    RETRY,
+    SCHEDULED,
+    everything,
+    fields,
+    go_takes,
+    listed,
+    scored,
+    state,
+    task_key,
+)
+from tests.support.waiting import Lapse
+
+DAY_S = 86_400
+
+
+def now_s() -> int:
+    return int(time.time())
+
+
+# -- forward ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [SCHEDULED, RETRY])
+async def test_a_due_task_becomes_pending(
+    source: str, broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    await r.hset(task_key(), mapping={"msg": "m", "state": "waits"})
+    await r.zadd(source, {"1": PAST_S})
+    await broker.maintenance.forward("q")
+    assert await listed(r, PENDING) == ["1"]
+    assert await r.exists(source) == 0
+    found = await fields(r)
+    assert found[b"state"] == b"pending"
+    assert int(found[b"pending_since"]) / 1e9 in lapse
+
+
+async def test_a_due_task_of_a_group_joins_it_and_the_group_is_known(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    await enqueue(broker, a_scheduled(at_s=PAST_S, group_key="g"))
+    await broker.maintenance.forward("q")
+    score = (await scored(r, GROUP))["1"]
+    assert score == int(score)
+    assert score in lapse
+    assert await r.smembers(GROUPS) == {b"g"}
+    assert await state(r) == b"aggregating"
+    assert await r.exists(PENDING, SCHEDULED) == 0
+
+
+async def test_an_empty_group_field_is_no_group(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_scheduled(at_s=PAST_S))
+    await r.hset(task_key(), "group", "")
+    await broker.maintenance.forward("q")
+    assert await listed(r, PENDING) == ["1"]
+
+
+async def test_a_due_id_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(SCHEDULED, {"ghost": 1})
+    await enqueue(broker, a_scheduled("1", at_s=PAST_S))
+    await broker.maintenance.forward("q")
+    assert await listed(r, PENDING) == ["1"]
+    assert await r.exists(SCHEDULED, task_key("ghost")) == 0
+
+
+async def test_a_task_is_due_at_its_second(broker: RedisBroker, r: Redis) -> None:
+    await r.hset(task_key(), "msg", "m")
+    await r.zadd(SCHEDULED, {"1": now_s()})
+    assert (await broker.maintenance.forward("q")).moved == 1
+
+
+async def test_the_next_due_time_is_that_of_the_nearest_task(
+    broker: RedisBroker, r: Redis, lapse: Lapse
+) -> None:
+    await r.zadd(SCHEDULED, {"a": now_s() + 100, "b": now_s() + 500})
+    await r.zadd(RETRY, {"c": now_s() + 200})
+    due_s = now_s() + 100
+    await r.zadd(SCHEDULED, {"a": due_s})
+    next_in_s = (await broker.maintenance.forward("q")).next_in_s
+    assert next_in_s is not None
+    assert due_s - next_in_s in lapse
+
+
+async def test_a_fractional_score_that_a_peer_wrote_is_not_early(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.zadd(SCHEDULED, {"1": FUTURE_S + 0.5})
+    assert (await broker.maintenance.forward("q")).moved == 0
+
+
+async def test_more_tasks_to_be_retried_than_fit_a_step_are_more(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.zadd(RETRY, {str(n): 1 for n in range(129)})
+    first, second = [await broker.maintenance.forward("q") for _ in range(2)]
+    assert (first.moved, first.more) == (128, True)
+    assert (second.moved, second.more) == (1, False)
+
+
+@pytest.mark.parametrize("broken", [SCHEDULED, RETRY])
+async def test_one_broken_source_does_not_stop_the_other(
+    broken: str, broker: RedisBroker, r: Redis
+) -> None:
+    sound = {SCHEDULED: RETRY, RETRY: SCHEDULED}[broken]
+    await r.set(broken, "wrong type")
+    await r.hset(task_key(), "msg", "m")
+    await r.zadd(sound, {"1": 1})
+    with pytest.raises(BrokerError, match="WRONGTYPE"):
+        await broker.maintenance.forward("q")
+    assert await listed(r, PENDING) == ["1"]
+    await r.delete(broken)
+
+
+# -- expired ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("over_for_s", "seen"), [(1, []), (25, []), (31, ["1"])])
+async def test_a_lease_of_a_go_worker_is_over_after_a_margin(
+    over_for_s: int, seen: list[str], broker: RedisBroker, r: Redis
+) -> None:
+    await go_takes(r, lease_ends_s=now_s() - over_for_s)
+    assert ids((await broker.maintenance.expired("q")).leases) == seen
+
+
+async def test_a_lease_of_ours_is_over_at_once(broker: RedisBroker) -> None:
+    await a_lease(broker, lease_s=-1)
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+
+
+async def test_a_token_that_outlived_its_lease_makes_no_go_workers_lease_ours(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await a_lease(broker, lease_s=-100)
+    await r.zadd(LEASE, {"1": now_s() - 5})
+    assert (await broker.maintenance.expired("q")).leases == []
+
+
+async def test_a_lease_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(LEASE, {"zombie": 1})
+    await r.lpush(ACTIVE, "zombie", "zombie")
+    assert (await broker.maintenance.expired("q")).leases == []
+    assert await r.exists(ACTIVE, LEASE) == 0
+
+
+async def test_a_zombie_hides_no_task(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(LEASE, {"zombie": 1})
+    await go_takes(r, lease_ends_s=2)
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+
+
+async def test_poison_is_listed_beside_what_is_sound(broker: RedisBroker, r: Redis) -> None:
+    await go_takes(r, "bad", lease_ends_s=1)
+    await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
+    await go_takes(r, "good", lease_ends_s=2)
+    over = await broker.maintenance.expired("q")
+    assert [(bad.id, bad.queue) for bad in over.poison] == [("bad", "q")]
+    assert [good.message for good in over.leases] == [a_message("good")]
+
+
+async def test_many_leases_of_go_within_the_margin_do_not_hide_ours(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending("ours"))
+    await take(broker, lease_s=-1)
+    recent = {f"go{n}": now_s() - 5 for n in range(500)}
+    await r.zadd(LEASE, recent)
+    pipeline = r.pipeline(transaction=False)
+    _ = [pipeline.hset(task_key(name), "msg", "m") for name in recent]
+    await pipeline.execute()
+    assert ids((await broker.maintenance.expired("q")).leases) == ["ours"]
+
+
+# -- repair ----------------------------------------------------------------------------------------
+
+
+async def test_a_running_task_without_lease_gets_one_that_is_over(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await go_takes(r, lease_ends_s=FUTURE_S)
+    await r.delete(LEASE)
+    assert await broker.maintenance.repair("q") == 1
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+
+
+async def test_a_task_of_ours_without_lease_is_recovered(broker: RedisBroker, r: Redis) -> None:
+    await a_lease(broker)
+    await r.delete(LEASE)
+    assert await broker.maintenance.repair("q") == 1
+    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+
+
+async def test_a_running_id_without_lease_or_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
+    await r.lpush(ACTIVE, "zombie")
+    assert await broker.maintenance.repair("q") == 1
+    assert await r.exists(ACTIVE, LEASE) == 0
+
+
+async def test_repair_leaves_leases_as_they_are(broker: RedisBroker, r: Redis) -> None:
+    await a_lease(broker)
+    before = await everything(r)
+    await broker.maintenance.repair("q")
+    assert await everything(r) == before
+
+
+async def test_repair_looks_at_every_running_task(broker: RedisBroker, r: Redis) -> None:
+    await r.rpush(ACTIVE, *(str(n) for n in range(1200)))
+    pipeline = r.pipeline(transaction=False)
+    _ = [pipeline.hset(task_key(str(n)), "msg", "m") for n in range(1200)]
+    await pipeline.execute()
+    assert await broker.maintenance.repair("q") == 1200
+    assert await r.zcard(LEASE) == 1200
+
+
+# -- end_leases ------------------------------------------------------------------------------------
+
+
+async def test_the_lease_of_a_go_worker_is_not_ended(broker: RedisBroker, r: Redis) -> None:
+    await go_takes(r, lease_ends_s=FUTURE_S)
+    assert await broker.maintenance.end_leases("q", "server") == 0
+    assert await scored(r, LEASE) == {"1": FUTURE_S}
+
+
+async def test_ending_leases_adds_none(broker: RedisBroker, r: Redis) -> None:
+    await a_lease(broker)
+    await r.delete(LEASE)
+    assert await broker.maintenance.end_leases("q", "server") == 0
+    assert await r.exists(LEASE) == 0
+
+
+async def test_a_token_that_outlived_its_lease_ends_no_go_workers_lease(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await a_lease(broker)
+    await r.zadd(LEASE, {"1": FUTURE_S})
+    assert await broker.maintenance.end_leases("q", "server") == 0
+
+
+# -- expire ----------------------------------------------------------------------------------------
+
+
+async def test_an_expired_task_leaves_nothing(broker: RedisBroker, r: Redis) -> None:
+    await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
+    await r.set(LOCK_KEY, "1")
+    await r.zadd(COMPLETED, {"1": now_s()})
+    assert await broker.maintenance.expire_completed("q", limit=10) == 1
+    assert await r.keys() == []
+
+
+async def test_an_expired_task_leaves_the_lock_of_another(broker: RedisBroker, r: Redis) -> None:
+    await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
+    await r.set(LOCK_KEY, "2")
+    await r.zadd(COMPLETED, {"1": 1})
+    await broker.maintenance.expire_completed("q", limit=10)
+    assert await r.keys() == [LOCK_KEY.encode()]
+
+
+async def test_the_oldest_expired_tasks_go_first(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(COMPLETED, {"a": 3, "b": 1, "c": 2, "d": FUTURE_S})
+    assert await broker.maintenance.expire_completed("q", limit=2) == 2
+    assert await scored(r, COMPLETED) == {"a": 3, "d": FUTURE_S}
+
+
+# -- trim ------------------------------------------------------------------------------------------
+
+
+async def test_trimming_deletes_what_is_90_days_old_with_hash_and_lock(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
+    await r.set(LOCK_KEY, "1")
+    await r.zadd(ARCHIVED, {"1": now_s() - 90 * DAY_S, "2": now_s() - 90 * DAY_S + 60})
+    assert await broker.maintenance.trim_archived("q") == 1
+    assert await r.keys() == [ARCHIVED.encode()]
+    assert (await scored(r, ARCHIVED)).keys() == {"2"}
+
+
+async def test_trimming_goes_in_chunks_of_128(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(ARCHIVED, {str(n): 1 for n in range(300)})
+    assert [await broker.maintenance.trim_archived("q") for _ in range(4)] == [128, 128, 44, 0]
+
+
+async def test_trimming_leaves_9999(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(ARCHIVED, {str(n): now_s() for n in range(10_000)})
+    assert [await broker.maintenance.trim_archived("q") for _ in range(2)] == [1, 0]
+    assert await r.zcard(ARCHIVED) == 9_999
+
+
+async def test_thousands_of_old_tasks_stop_no_archiving(broker: RedisBroker, r: Redis) -> None:
+    await r.zadd(ARCHIVED, {str(n): 1 for n in range(9_000)})
+    lease = await a_lease(broker, a_pending("new"))
+    assert await settle(broker, lease, archived(lease)) is True
+    assert "new" in await scored(r, ARCHIVED)
+
+
+async def test_what_waits_runs_or_is_kept_is_not_touched(broker: RedisBroker, r: Redis) -> None:
+    await enqueue(broker, a_pending("1"), a_grouped("2"), a_scheduled("3"), a_pending("4"))
+    kept, _ = await take(broker, 2)
+    await settle(broker, kept, completed(kept))
+    before = await everything(r)
+    await broker.maintenance.forward("q")
+    await broker.maintenance.repair("q")
+    await broker.maintenance.expired("q")
+    await broker.maintenance.end_leases("q", "another")
+    await broker.maintenance.expire_completed("q", limit=100)
+    await broker.maintenance.trim_archived("q")
+    assert await everything(r) == before

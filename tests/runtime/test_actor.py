@@ -1,0 +1,194 @@
+"""Actors outlive their errors, and speak of Redis with one voice."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from pyasynq import BrokerUnavailableError, Clock
+from pyasynq.core.errors import BrokerAuthError
+from pyasynq.runtime.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
+from tests.support.waiting import wait_until
+
+
+class Steps(Actor):
+    """An actor whose steps end as told; after the last it is idle."""
+
+    name = "stepper"
+
+    def __init__(self, clock: Clock, *ends: Exception | float) -> None:
+        super().__init__(clock=clock, link=Link())
+        self._ends: Iterator[Exception | float] = iter(ends)
+
+    async def step(self) -> float:
+        end = next(self._ends)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+class QuickClock(Clock):
+    """A clock on which no time passes, and which remembers for how long it was asked to wait."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def run_out(actor: Actor) -> None:
+    """Run *actor* until it has no more steps."""
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await actor.run()
+
+
+async def test_an_actor_waits_as_long_as_its_step_says_less_some_jitter() -> None:
+    clock = QuickClock()
+    await run_out(Steps(clock, 10.0, 20.0))
+    assert 9 <= clock.waits[0] <= 10
+    assert 18 <= clock.waits[1] <= 20
+
+
+async def test_an_actor_waits_longer_and_longer_while_redis_is_away() -> None:
+    clock = QuickClock()
+    await run_out(Steps(clock, *[BrokerUnavailableError("away")] * 10))
+    assert clock.waits[0] <= 0.1
+    assert 0.9 <= clock.waits[-1] <= 2
+
+
+async def test_an_actor_waits_little_again_after_redis_was_back() -> None:
+    clock = QuickClock()
+    away = [BrokerUnavailableError("away")] * 10
+    await run_out(Steps(clock, *away, 5.0, BrokerUnavailableError("away")))
+    assert clock.waits[-1] <= 0.1
+
+
+async def test_each_step_is_a_pass_whether_it_works_or_not() -> None:
+    actor = Steps(QuickClock(), 1.0, BrokerUnavailableError("away"), 1.0)
+    await run_out(actor)
+    assert actor.passes.count == 3
+
+
+async def test_a_pass_can_be_awaited() -> None:
+    passes = Passes()
+    waiting = asyncio.ensure_future(passes.next())
+    await asyncio.sleep(0)
+    passes.finish()
+    await asyncio.wait_for(waiting, 20)
+
+
+def test_waits_after_failures_grow_to_two_seconds() -> None:
+    backoff = Backoff()
+    waits = [backoff.next_s() for _ in range(20)]
+    assert 0.05 <= waits[0] <= 0.1
+    assert 1 <= waits[-1] <= 2
+
+
+@pytest.mark.parametrize("error", [ValueError(), asyncio.CancelledError()], ids=repr)
+async def test_a_crash_is_logged_and_the_actor_starts_again(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fragile:
+        name = "fragile one"
+
+        def __init__(self) -> None:
+            self.starts = 0
+
+        async def run(self) -> None:
+            self.starts += 1
+            if self.starts == 1:
+                raise error
+
+    fragile = Fragile()
+    await kept(fragile)
+    assert fragile.starts == 2
+    assert caplog.text.count("the fragile one crashed; it starts again") == 1
+
+
+async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    job = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await dismiss([job])
+    assert job.done()
+
+
+# -- one voice -------------------------------------------------------------------------------------
+
+
+def test_many_actors_say_once_that_redis_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    link = Link()
+    link.failed("one", BrokerUnavailableError("away"))
+    link.failed("two", BrokerUnavailableError("away"))
+    link.failed("one", BrokerUnavailableError("away"))
+    assert caplog.messages == ["away; trying again until it works"]
+
+
+def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    link = Link()
+    link.failed("one", BrokerUnavailableError("away"))
+    link.failed("two", BrokerUnavailableError("away"))
+    link.worked("one")
+    link.worked("three")
+    link.worked("two")
+    link.worked("one")
+    assert caplog.messages == ["away; trying again until it works", "Redis answers again"]
+
+
+def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    link = Link()
+    link.failed("one", BrokerUnavailableError("away"))
+    link.failed("one", BrokerAuthError("wrong password"))
+    assert len(caplog.messages) == 2
+
+
+# -- actors that can be woken ----------------------------------------------------------------------
+
+
+class Sleepy(Wakeable):
+    """An actor that would sleep for an hour after each step."""
+
+    name = "sleeper"
+
+    async def step(self) -> float:
+        return 3600
+
+
+async def test_a_sleeping_actor_can_be_woken() -> None:
+    actor = Sleepy(clock=Clock(), link=Link())
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    actor.wake()
+    await actor.passes.next()
+    await dismiss([job])
+
+
+async def test_an_actor_that_was_woken_sleeps_again() -> None:
+    clock = QuickClock()
+    actor = Sleepy(clock=clock, link=Link())
+    actor.wake()
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    await actor.passes.next()
+    await actor.passes.next()
+    await dismiss([job])
+    assert min(clock.waits) > 3000
+
+
+async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
+    actor = Sleepy(clock=Clock(), link=Link())
+    job = asyncio.create_task(actor.run())
+    await actor.passes.next()
+    await dismiss([job])
+    await wait_until(lambda: len(asyncio.all_tasks()) <= 2)

@@ -1,0 +1,560 @@
+"""Groups are combined: in time, side by side, never lost, never doubled, never stuck."""
+
+import asyncio
+import logging
+import threading
+import time
+from datetime import timedelta
+from typing import Unpack, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import (
+    BrokerUnavailableError,
+    Client,
+    Clock,
+    GroupAggregator,
+    Server,
+    Task,
+    TaskInfo,
+)
+from pyasynq.core.options import EnqueueOptions
+from pyasynq.server import ServerOptions
+from pyasynq.server.groups.aggregator import Aggregator
+from pyasynq.server.groups.reclaimer import Reclaimer
+from tests.server.aggregators import Joined, joined
+from tests.server.handlers import Handler, crew_of
+from tests.server.queues import QueueView
+from tests.support.servers import RedisServer
+from tests.support.waiting import wait_until
+
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+AT_SIZE_TWO: ServerOptions = {"group_grace_period": HOUR, "group_max_size": 2}
+
+
+def a_server(url: str, aggregate: GroupAggregator, **options: Unpack[ServerOptions]) -> Server:
+    """Return a server that combines groups of two, unless told otherwise."""
+    merged: ServerOptions = {**AT_SIZE_TWO, **options, "group_aggregator": aggregate}
+    return Server(url, **merged)
+
+
+def aggregator_of(server: Server) -> Aggregator:
+    (aggregator,) = crew_of(server).aggregators
+    return aggregator
+
+
+def reclaimer_of(server: Server) -> Reclaimer:
+    (reclaimer,) = crew_of(server).reclaimers
+    return reclaimer
+
+
+async def add(client: Client, *payloads: bytes, **options: Unpack[EnqueueOptions]) -> list[str]:
+    """Add tasks to a group, ``g`` unless told otherwise; return their ids."""
+    tasks = [Task("part", payload, group="g") for payload in payloads]
+    infos = await client.enqueue_many(tasks, **options)
+    return [info.id for info in infos if isinstance(info, TaskInfo)]
+
+
+async def staged(r: Redis, queue: QueueView) -> list[str]:
+    """Return the keys of the staged sets."""
+    names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
+    return [key.decode() for key in names]
+
+
+async def failures(queue: QueueView, task_id: str) -> int:
+    return int((await queue.fields(task_id)).get("aggregation_failures", 0))
+
+
+async def end_waits(r: Redis, queue: QueueView) -> None:
+    """Let the staged sets have waited long enough."""
+    for key in await staged(r, queue):
+        await r.zadd(queue.key("aggregation_sets"), {key: 1}, xx=True)
+
+
+# -- combining -------------------------------------------------------------------------------------
+
+
+async def test_a_full_group_becomes_one_task(client: Client, redis_url: str) -> None:
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler):
+        await add(client, b"a", b"b")
+        [task] = await handler.began()
+    assert (task.type, set(task.payload.split(b","))) == ("joined", {b"a", b"b"})
+
+
+async def test_nothing_of_a_combined_group_is_left(
+    client: Client, redis_url: str, r: Redis, queue: QueueView
+) -> None:
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler):
+        await add(client, b"a", b"b", unique=HOUR)
+        await handler.began()
+        await wait_until(lambda: _is_empty(queue))
+        keys = cast("list[bytes]", await r.keys(queue.key("*")))
+    assert [key for key in keys if b":t:" in key or b":g:" in key or b":unique:" in key] == []
+
+
+async def test_a_quiet_group_is_combined_after_its_grace_period(
+    client: Client, redis_url: str
+) -> None:
+    aggregate = Joined()
+    server = Server(redis_url, group_aggregator=aggregate, group_grace_period=SECOND)
+    async with server.running(Handler()):
+        await add(client, b"a")
+        added_at = time.time()
+        await aggregate.called()
+    assert time.time() - added_at >= 1
+
+
+async def test_a_group_that_is_never_quiet_is_combined_after_its_longest_delay(
+    client: Client, redis_url: str
+) -> None:
+    aggregate = Joined()
+    server = Server(redis_url, group_aggregator=aggregate, group_max_delay=SECOND)
+    async with server.running(Handler()):
+        await add(client, b"a")
+        await aggregate.called()  # though the grace period is a minute
+
+
+async def test_a_group_that_is_not_ripe_is_left_alone(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    aggregate = Joined()
+    async with a_server(redis_url, aggregate).running(Handler()) as server:
+        ids = await add(client, b"a")
+        await aggregator_of(server).passes.next()
+        await aggregator_of(server).passes.next()
+    assert aggregate.calls == []
+    assert await queue.ids("g:g") == ids
+
+
+async def test_a_server_without_aggregator_leaves_groups_alone(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    ids = await add(client, b"a", b"b")
+    async with Server(redis_url).running(Handler()) as server:
+        await reclaimer_of(server).passes.next()
+        assert crew_of(server).aggregators == []
+    assert set(await queue.ids("g:g")) == set(ids)
+
+
+async def test_a_large_group_is_combined_set_by_set(client: Client, redis_url: str) -> None:
+    aggregate = Joined()
+    await add(client, *(b"%d" % n for n in range(10)))
+    async with a_server(redis_url, aggregate).running(Handler()) as server:
+        await aggregate.called(5)
+        await aggregator_of(server).combinings.next()
+    payloads = [payload for _, payloads in aggregate.calls for payload in payloads]
+    assert sorted(payloads, key=str) == [b"%d" % n for n in range(10)]
+
+
+async def test_a_group_of_thousands_becomes_tasks_of_a_thousand(
+    client: Client, redis_url: str
+) -> None:
+    aggregate = Joined()
+    await add(client, *(b"%d" % n for n in range(2500)))
+    server = Server(redis_url, group_aggregator=aggregate, group_max_delay=SECOND)
+    async with server.running(Handler()):
+        await aggregate.called(3)
+    assert [len(payloads) for _, payloads in aggregate.calls] == [1000, 1000, 500]
+
+
+async def test_the_groups_of_every_queue_are_combined(client: Client, redis_url: str) -> None:
+    aggregate = Joined()
+    await add(client, b"a", b"b", queue="one")
+    await add(client, b"c", b"d", queue="two")
+    queues = {"one": 1, "two": 1}
+    async with a_server(redis_url, aggregate, queues=queues).running(Handler()):
+        await aggregate.called(2)
+    assert {payload for _, payloads in aggregate.calls for payload in payloads} == {
+        b"a",
+        b"b",
+        b"c",
+        b"d",
+    }
+
+
+async def test_a_plain_function_combines_in_a_thread(client: Client, redis_url: str) -> None:
+    threads: list[str] = []
+
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        threads.append(threading.current_thread().name)
+        return joined([task.payload for task in tasks])
+
+    handler = Handler()
+    async with a_server(redis_url, aggregate).running(handler):
+        await add(client, b"a", b"b")
+        [task] = await handler.began()
+    assert task.type == "joined"
+    assert threads[0].startswith("pyasynq-handler-groups")
+
+
+async def test_a_slow_group_delays_no_other(client: Client, redis_url: str) -> None:
+    aggregate = Joined(held=["slow"])
+    handler = Handler()
+    async with a_server(redis_url, aggregate).running(handler):
+        await add(client, b"a", b"b", group="slow")
+        await aggregate.called()
+        await add(client, b"c", b"d", group="fast")
+        [task] = await handler.began()
+        assert set(task.payload.split(b",")) == {b"c", b"d"}
+        aggregate.release()
+        await handler.began(2)
+
+
+async def test_a_queue_with_slow_groups_delays_no_other_queue(
+    client: Client, redis_url: str
+) -> None:
+    slow = [f"slow{n}" for n in range(15)]
+    aggregate = Joined(held=slow)
+    server = a_server(redis_url, aggregate, queues={"one": 1, "two": 1}, group_max_size=1)
+    async with server.running(Handler()):
+        tasks = [Task("part", b"p", group=name) for name in slow]
+        await client.enqueue_many(tasks, queue="one")
+        await aggregate.called(10)
+        await add(client, b"two", queue="two")
+        await aggregate.called(11)
+        aggregate.release()
+    assert aggregate.calls[10] == ("g", [b"two"])
+
+
+async def test_a_broken_queue_keeps_no_other_from_being_combined(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    broken = QueueView(r, "broken")
+    await r.set(broken.key("groups"), "wrong type")
+    aggregate = Joined()
+    async with a_server(redis_url, aggregate, queues={"broken": 1, "default": 1}).running(
+        Handler()
+    ):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+    await r.delete(broken.key("groups"))
+
+
+async def test_two_servers_combine_each_task_once(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    one, two, handler = Joined(), Joined(), Handler()
+    async with (
+        a_server(redis_url, one).running(handler),
+        a_server(redis_url, two).running(handler),
+    ):
+        for n in range(20):
+            await add(client, b"%d" % (2 * n), b"%d" % (2 * n + 1), group=f"g{n}")
+        await handler.began(20)
+        await wait_until(lambda: _is_empty(queue))
+    parts = [part for task in handler.tasks for part in task.payload.split(b",")]
+    assert sorted(map(int, parts)) == list(range(40))
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "words"),
+    [
+        (Joined(ValueError("boom")), "ValueError: boom"),
+        (Joined(BrokerUnavailableError("elsewhere")), "elsewhere"),
+        (Joined(SystemExit(3)), "the group aggregator raised SystemExit(3)"),
+        (Joined(asyncio.CancelledError()), "the group aggregator raised CancelledError()"),
+        (Joined(answer="no task"), "must return a Task, got str"),
+        (Joined(answer=Task("t", task_id="taken")), "task ID conflicts"),
+        (Joined(answer=Task("t", b"p", unique=HOUR)), "task already exists"),
+    ],
+    ids=["raises", "cannot reach", "exits", "cancels", "no task", "conflict", "duplicate"],
+)
+async def test_what_can_never_be_combined_is_archived_and_says_why(
+    aggregate: Joined, words: str, client: Client, redis_url: str, queue: QueueView
+) -> None:
+    await client.enqueue(Task("t", b"p"), task_id="taken", unique=HOUR, process_in=HOUR)
+    ids = await add(client, b"a", b"b")
+    async with a_server(redis_url, aggregate, group_max_failures=1).running(Handler()):
+        await wait_until(lambda: _has(queue, "archived", 2))
+    assert set(await queue.ids("archived")) == set(ids)
+    message = await queue.message(ids[0])
+    assert words in message.error_msg
+    assert await queue.ids("aggregation_sets") == []
+
+
+async def test_a_failure_is_counted_and_the_set_waits(
+    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    began_s = time.time()
+    async with a_server(redis_url, Joined(ValueError("boom"))).running(Handler()) as server:
+        ids = await add(client, b"a", b"b")
+        await aggregator_of(server).combinings.next()
+    assert [await failures(queue, task_id) for task_id in ids] == [1, 1]
+    [key] = await staged(r, queue)
+    again_at_s = await queue.score("aggregation_sets", key) or 0
+    assert began_s + 10 < again_at_s <= time.time() + 45
+    assert "group 'g' in 'default' could not be combined" in caplog.text
+    assert "ValueError: boom" in caplog.text
+
+
+async def test_a_group_that_failed_is_tried_again(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    aggregate, handler = Joined(ValueError("boom")), Handler()
+    async with a_server(redis_url, aggregate).running(handler) as server:
+        await add(client, b"a", b"b")
+        await aggregator_of(server).combinings.next()
+        aggregate.error = None
+        await end_waits(r, queue)
+        await reclaimer_of(server).step()
+        await handler.began()
+    assert len(aggregate.calls) == 2
+
+
+async def test_failures_are_remembered_by_the_next_server(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    ids = await add(client, b"a", b"b")
+    async with a_server(redis_url, Joined(ValueError()), group_max_failures=2).running(
+        Handler()
+    ) as server:
+        await aggregator_of(server).combinings.next()
+    await end_waits(r, queue)
+    async with a_server(redis_url, Joined(ValueError()), group_max_failures=2).running(Handler()):
+        await wait_until(lambda: _has(queue, "archived", 2))
+    assert set(await queue.ids("archived")) == set(ids)
+
+
+async def test_poison_is_archived_and_the_others_are_combined(
+    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, ghost, good = await add(client, b"a", b"b", b"c")
+    await r.hset(queue.key(f"t:{bad}"), "msg", b"\xff")
+    await r.delete(queue.key(f"t:{ghost}"))
+    handler = Handler()
+    async with a_server(redis_url, Joined(), group_max_size=3).running(handler):
+        [task] = await handler.began()
+    assert task.payload == b"c"
+    assert await queue.ids("archived") == [bad]
+    assert not await queue.exists(good)
+    assert "1 tasks of group 'g' in 'default' cannot be read; archived" in caplog.text
+
+
+async def test_a_group_of_ghosts_is_forgotten(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    ids = await add(client, b"a", b"b")
+    await r.delete(*(queue.key(f"t:{task_id}") for task_id in ids))
+    aggregate = Joined()
+    async with a_server(redis_url, aggregate).running(Handler()):
+        await wait_until(lambda: _is_empty(queue))
+    assert aggregate.calls == []
+    assert await staged(r, queue) == []
+
+
+# -- sets of others --------------------------------------------------------------------------------
+
+
+async def test_a_set_that_was_put_back_meanwhile_is_not_combined(
+    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "pyasynq.server")
+    aggregate, handler = Joined(held=["g"]), Handler()
+    async with a_server(redis_url, aggregate).running(handler) as server:
+        ids = await add(client, b"a", b"b")
+        await aggregate.called()
+        await end_waits(r, queue)
+        await reclaimer_of(server).step()
+        assert set(await queue.ids("g:g")) == set(ids)
+        aggregate.release()
+        await handler.began()
+        await wait_until(lambda: _is_empty(queue))
+    assert [set(task.payload.split(b",")) for task in handler.tasks] == [{b"a", b"b"}]
+    assert "was put back, or combined, meanwhile" in caplog.text
+
+
+async def test_a_group_nobody_registered_is_found_and_combined(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await add(client, b"a", b"b")
+    await r.delete(queue.key("groups"))
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler):
+        await handler.began()
+
+
+async def test_a_set_that_cannot_go_back_is_told_and_keeps_no_group_from_being_found(
+    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "pyasynq.actor")
+    await add(client, b"a", b"b")
+    await r.delete(queue.key("groups"))
+    await r.set(queue.key("g:bad"), "wrong type")
+    await r.zadd(queue.key("g:bad:set"), {"1": 1})
+    await r.zadd(queue.key("aggregation_sets"), {queue.key("g:bad:set"): 1})
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler):
+        await handler.began()
+    await r.delete(queue.key("g:bad"), queue.key("g:bad:set"))
+    assert caplog.text.count("g:bad:set") == 1
+
+
+async def test_a_server_without_aggregator_puts_stale_sets_back(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    ids = await add(client, b"a")
+    await r.rename(queue.key("g:g"), queue.key("g:g:set"))
+    await r.zadd(queue.key("aggregation_sets"), {queue.key("g:g:set"): 1})
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: _has(queue, "g:g", 1))
+    assert await queue.ids("g:g") == ids
+
+
+class HastyClock(Clock):
+    """Sleeps shortly, whatever it is asked for."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.05))
+
+
+async def test_a_set_is_held_as_long_as_the_function_works(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    aggregate, handler = Joined(held=["g"]), Handler()
+    async with a_server(redis_url, aggregate, clock=HastyClock()).running(handler):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        [key] = await staged(r, queue)
+        soon_s = int(time.time()) + 10
+        await r.zadd(queue.key("aggregation_sets"), {key: soon_s})
+        await wait_until(lambda: _ends_after(queue, key, soon_s + 100))
+        aggregate.release()
+        await handler.began()
+
+
+# -- stopping --------------------------------------------------------------------------------------
+
+
+async def test_a_stop_waits_for_groups_that_are_being_combined(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    aggregate = Joined(held=["g"])
+    async with a_server(redis_url, aggregate).running(Handler()):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        asyncio.get_running_loop().call_later(0.2, aggregate.release)
+    assert len(await queue.ids("pending")) == 1
+    assert await _is_empty(queue)
+
+
+async def test_a_group_that_takes_longer_than_a_stop_may_is_put_back_at_once(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    aggregate = Joined(held=["g"])
+    timeout = timedelta(seconds=0.1)
+    async with a_server(redis_url, aggregate, shutdown_timeout=timeout).running(Handler()):
+        ids = await add(client, b"a", b"b")
+        await aggregate.called()
+    assert aggregate.cancelled == ["g"]
+    assert set(await queue.ids("g:g")) == set(ids)
+    assert await staged(r, queue) == []
+    assert await r.smembers(queue.key("groups")) == {b"g"}
+
+
+async def test_a_thread_that_takes_longer_than_a_stop_may_combines_nothing(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def aggregate(_group: str, tasks: list[Task]) -> Task:
+        began.set()
+        go_on.wait(15)
+        return joined([task.payload for task in tasks])
+
+    timeout = timedelta(seconds=0.1)
+    async with a_server(redis_url, aggregate, shutdown_timeout=timeout).running(Handler()):
+        ids = await add(client, b"a", b"b")
+        await wait_until(began.is_set)
+    go_on.set()
+    assert set(await queue.ids("g:g")) == set(ids)
+    assert await queue.ids("pending") == []
+
+
+async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer) -> None:
+    aggregate, handler = Joined(held=["g"]), Handler()
+    async with Client(own_redis.url) as client, a_server(own_redis.url, aggregate).running(handler):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        own_redis.stop()
+        aggregate.release()
+        own_redis.start()
+        await handler.began()
+    assert len(handler.tasks) == 1
+
+
+async def test_a_stop_without_redis_leaves_the_set_to_others(own_redis: RedisServer) -> None:
+    aggregate = Joined(held=["g"])
+    timeout = timedelta(seconds=0.1)
+    async with Client(own_redis.url) as client:
+        await add(client, b"a", b"b")
+    async with a_server(own_redis.url, aggregate, shutdown_timeout=timeout).running(Handler()):
+        await aggregate.called()
+        own_redis.stop()
+    own_redis.start()
+    async with Redis.from_url(own_redis.url) as r:
+        assert len(await staged(r, QueueView(r))) == 1
+
+
+async def test_a_set_is_held_again_when_redis_is_back(own_redis: RedisServer) -> None:
+    aggregate, handler = Joined(held=["g"]), Handler()
+    server = a_server(own_redis.url, aggregate, clock=HastyClock())
+    async with Client(own_redis.url) as client, server.running(handler):
+        await add(client, b"a", b"b")
+        await aggregate.called()
+        own_redis.stop()
+        await aggregator_of(server).passes.next()
+        await aggregator_of(server).passes.next()
+        own_redis.start()
+        aggregate.release()
+        await handler.began()
+    assert len(handler.tasks) == 1
+
+
+async def test_groups_for_which_there_is_no_place_any_more_are_left_at_a_stop(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
+    names = [f"g{n}" for n in range(12)]
+    aggregate = Joined(held=names)
+    tasks = [Task("part", b"p", group=name) for name in names]
+    async with a_server(redis_url, aggregate, group_max_size=1).running(Handler()):
+        await client.enqueue_many(tasks)
+        await aggregate.called(10)
+        asyncio.get_running_loop().call_later(0.2, aggregate.release)
+    assert len(aggregate.calls) == 10
+    assert len(await queue.ids("pending")) == 10
+
+
+async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    r: Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await r.set(queue.key("aggregation_sets"), "wrong type")
+    handler = Handler()
+    async with a_server(redis_url, Joined()).running(handler) as server:
+        await add(client, b"a", b"b")
+        await aggregator_of(server).combinings.next()
+        await r.delete(queue.key("aggregation_sets"))
+        await handler.began()
+    assert "WRONGTYPE" in caplog.text
+
+
+async def _ends_after(queue: QueueView, key: str, at_s: int) -> bool:
+    return (await queue.score("aggregation_sets", key) or 0) > at_s
+
+
+async def _is_empty(queue: QueueView) -> bool:
+    return not await queue.ids("g:g") and not await queue.ids("aggregation_sets")
+
+
+async def _has(queue: QueueView, state: str, count: int) -> bool:
+    return len(await queue.ids(state)) == count

@@ -1,0 +1,102 @@
+"""Delayed tasks run on time, and never early; how much later is for the benchmarks."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import ActiveTask, Client, RetryIn, Server, Snooze, Task
+from tests.server.handlers import Handler, crew_of
+from tests.server.queues import QueueView
+from tests.support.waiting import wait_until
+
+SECOND = timedelta(seconds=1)
+
+
+class Punctual:
+    """Notes when each run begins; the first raises what it is given."""
+
+    def __init__(self, first: Exception | None = None) -> None:
+        self.times: list[float] = []
+        self._first = first
+
+    async def __call__(self, _task: ActiveTask) -> None:
+        self.times.append(time.time())
+        error, self._first = self._first, None
+        if error is not None:
+            raise error
+
+
+async def test_a_scheduled_task_does_not_run_early(client: Client, redis_url: str) -> None:
+    handler = Punctual()
+    async with Server(redis_url).running(handler):
+        due = time.time() + 1
+        await client.enqueue(Task("t"), process_in=SECOND)
+        await wait_until(lambda: handler.times)
+    assert handler.times[0] >= due
+
+
+@pytest.mark.parametrize("error", [RetryIn(SECOND), Snooze(SECOND)], ids=["retry", "snooze"])
+async def test_a_task_that_comes_back_does_not_come_back_early(
+    error: Exception, client: Client, redis_url: str
+) -> None:
+    handler = Punctual(error)
+    await client.enqueue(Task("t"))
+    async with Server(redis_url).running(handler):
+        await wait_until(lambda: len(handler.times) == 2)
+    assert handler.times[1] >= handler.times[0] + 1
+
+
+async def test_what_is_due_when_the_server_starts_runs_at_once(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await client.enqueue(Task("t"), task_id="x", process_in=timedelta(hours=1))
+    await r.zadd(queue.key("scheduled"), {"x": 1})
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+
+
+async def test_what_is_not_due_stays(client: Client, redis_url: str, queue: QueueView) -> None:
+    info = await client.enqueue(Task("t"), process_in=timedelta(hours=1))
+    async with Server(redis_url).running(Handler()) as server:
+        await crew_of(server).forwarders[0].step()
+    assert await queue.ids("scheduled") == [info.id]
+
+
+async def test_hundreds_of_due_tasks_are_forwarded_in_one_pass(
+    client: Client, redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(500)], process_in=timedelta(hours=1))
+    await r.zadd(queue.key("scheduled"), dict.fromkeys(await queue.ids("scheduled"), 1))
+    async with Server(redis_url).running(Handler()) as server:
+        await crew_of(server).forwarders[0].step()
+        assert await queue.ids("scheduled") == []
+
+
+async def test_the_forwarder_sleeps_until_the_next_task_is_due(
+    client: Client, redis_url: str
+) -> None:
+    longest = timedelta(seconds=20)
+    async with Server(redis_url, delayed_task_check_interval=longest).running(Handler()) as server:
+        due = time.time() + 10
+        await client.enqueue(Task("t"), process_in=timedelta(seconds=10))
+        wait_s = await crew_of(server).forwarders[0].step()
+    assert due - time.time() <= wait_s <= 11.1  # scores are whole seconds, rounded up
+
+
+async def test_the_forwarder_looks_again_after_its_longest_sleep(redis_url: str) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        assert await crew_of(server).forwarders[0].step() == 1
+
+
+async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis) -> None:
+    queues = {"one": 1, "two": 1}
+    await client.enqueue(Task("t"), task_id="x", queue="one", process_in=timedelta(hours=1))
+    await client.enqueue(Task("t"), task_id="x", queue="two", process_in=timedelta(hours=1))
+    await r.zadd(QueueView(r, "one").key("scheduled"), {"x": 1})
+    await r.zadd(QueueView(r, "two").key("scheduled"), {"x": 1})
+    handler = Handler()
+    async with Server(redis_url, queues=queues).running(handler):
+        await handler.began(2)

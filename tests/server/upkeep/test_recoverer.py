@@ -1,0 +1,392 @@
+"""Tasks whose worker died run again."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Unpack
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskInfo
+from pyasynq.broker import Broker, open_broker
+from pyasynq.core.settle import Retry
+from pyasynq.server import ServerOptions
+from tests.server.handlers import Handler, crew_of
+from tests.server.queues import QueueView
+from tests.support.waiting import wait_until
+
+HOUR = timedelta(hours=1)
+EXPIRED = "asynq: task lease expired"
+
+
+@pytest.fixture
+async def broker(redis_url: str) -> AsyncIterator[Broker]:
+    """Yield what a worker that is going to die takes its tasks with."""
+    broker = open_broker(redis_url)
+    yield broker
+    await broker.aclose()
+
+
+async def die(broker: Broker, *, server_id: str = "dead") -> None:
+    """Take all tasks of the queue as the server *server_id*, which is heard of no more."""
+    await broker.processing.dequeue({"default": 100}, owner=f"{server_id}/1", lease_s=30)
+
+
+async def test_a_task_whose_lease_is_over_runs_again(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+    assert (task.id, task.retried) == (info.id, 1)
+
+
+async def test_a_lease_that_ended_by_itself_is_seen_within_seconds(
+    client: Client, redis_url: str, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await broker.processing.dequeue({"default": 1}, owner="dead/1", lease_s=1)
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+    assert task.id == info.id
+
+
+async def test_a_recovered_task_says_why_and_counts_as_failed(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler):
+        await handler.began()
+        message = await queue.message(info.id)
+        handler.release()
+    assert message.error_msg == EXPIRED
+    assert await queue.count("failed") == 1
+
+
+async def test_on_error_is_not_called_for_a_recovered_task(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue(Task("t"), max_retry=0)
+    await die(broker)
+    await queue.end_leases()
+    told: list[str] = []
+    server = Server(redis_url, on_error=lambda task, _error: told.append(task.id))
+    async with server.running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    assert told == []
+
+
+async def test_leases_are_looked_at_and_extended_every_five_seconds(redis_url: str) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        crew = crew_of(server)
+        assert await crew.recoverers[0].step() == 5
+        assert await crew.heartbeater.step() == 5
+
+
+async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue(Task("t"))
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url, retry_delay=lambda *_: timedelta(hours=1)).running(handler):
+        await handler.began()
+
+
+async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    async with Server(redis_url).running(Handler()) as server:
+        await crew_of(server).recoverers[0].step()
+    assert await queue.ids("active") == [info.id]
+
+
+async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_end(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.hdel(queue.key(f"t:{info.id}"), "owner")
+    await queue.end_leases(ago_s=20)
+    handler = Handler()
+    async with Server(redis_url).running(handler) as server:
+        await crew_of(server).recoverers[0].step()
+        left_alone = await queue.ids("active")
+        await queue.end_leases(ago_s=32)
+        await crew_of(server).recoverers[0].step()
+        await handler.began()
+    assert left_alone == [info.id]
+
+
+async def test_a_crashed_task_without_retries_left_is_archived(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"), max_retry=0)
+    await die(broker)
+    await queue.end_leases()
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    assert (await queue.message(info.id)).error_msg == EXPIRED
+    assert await queue.ids("active") == await queue.ids("lease") == []
+
+
+# -- again and again -------------------------------------------------------------------------------
+
+
+async def die_again(broker: Broker, crashes: int, *, begun: bool = True) -> None:
+    """Die with all tasks, which have been through so many crashes."""
+    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/1", lease_s=30)
+    at = datetime(2001, 9, 9, tzinfo=UTC)
+    back = [
+        (lease, Retry(message=lease.message, at=at, failed=False, crashes=crashes))
+        for lease in taken.leases
+    ]
+    await broker.processing.settle(back)
+    await broker.maintenance.forward("default")
+    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/2", lease_s=-1)
+    for lease in taken.leases if begun else ():
+        assert await broker.processing.begin(lease)
+
+
+async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
+    """Let a server find what is over; what runs again fails."""
+    async with Server(redis_url, **options).running(Handler(RetryIn(HOUR))) as server:
+        await crew_of(server).recoverers[0].step()
+
+
+async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    before = time.time()
+    await die_again(broker, crashes=1)
+    await recover(redis_url, retry_delay=lambda *_: HOUR)
+    assert (await queue.score("retry", info.id) or 0) >= before + 3600
+    assert (await queue.fields(info.id))["crashes"] == "2"
+
+
+async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_another(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    infos = await client.enqueue_many([Task("t") for _ in range(30)])
+    await die_again(broker, crashes=1)
+    await recover(redis_url, retry_delay=lambda *_: HOUR)
+    ids = [info.id for info in infos if isinstance(info, TaskInfo)]
+    assert len({await queue.score("retry", task_id) for task_id in ids}) > 4
+
+
+async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_and_says_why(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2)
+    await recover(redis_url)
+    assert await queue.fields(info.id) == {"state": "archived"}
+    assert (await queue.message(info.id)).error_msg == "crashed its worker 3 times in a row"
+
+
+async def test_a_task_may_crash_as_many_workers_as_the_server_says(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2)
+    await recover(redis_url, max_crashes=4, retry_delay=lambda *_: HOUR)
+    assert (await queue.fields(info.id))["crashes"] == "3"
+
+
+async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Server(redis_url).running(Handler()) as server:
+        recoverer = crew_of(server).recoverers[0]
+        await recoverer.passes.next()
+        with monkeypatch.context() as away:
+            away.setattr(recoverer._maintenance, "repair", _away)
+            with pytest.raises(BrokerUnavailableError):
+                await recoverer.step()
+        server.stop()
+        info = await client.enqueue(Task("t"))
+        await die_again(broker, crashes=2)
+        await recoverer.step()
+    assert (await queue.fields(info.id))["crashes"] == "2"
+
+
+async def test_a_crashed_task_that_a_dead_worker_had_not_begun_is_as_if_it_had_not_been_taken(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2, begun=False)
+    handler = Handler(held=True)
+    async with Server(redis_url).running(handler):
+        [task] = await handler.began()
+        fields = await queue.fields(info.id)
+        handler.release()
+    assert (task.retried, fields["crashes"]) == (0, "2")
+
+
+async def test_a_task_that_kills_every_worker_before_it_begins_is_given_up_too(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die_again(broker, crashes=2, begun=False)
+    async with Server(redis_url).running(Handler()) as server:
+        server.stop()
+        recoverer = crew_of(server).recoverers[0]
+        await recoverer.step()
+        await broker.processing.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
+        await recoverer.step()
+    assert await queue.ids("archived") == [info.id]
+
+
+async def _away(_queue: str) -> int:
+    msg = "gone"
+    raise BrokerUnavailableError(msg)
+
+
+async def test_hundreds_of_crashed_tasks_are_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    await client.enqueue_many([Task("t") for _ in range(700)])
+    await broker.processing.dequeue({"default": 700}, owner="dead/1", lease_s=30)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url, concurrency=50).running(handler):
+        await handler.began(700)
+    assert await queue.ids("active") == []
+
+
+async def test_the_server_that_replaces_a_dead_one_does_not_wait_for_its_leases(
+    client: Client, redis_url: str, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker, server_id="dead")
+    handler = Handler()
+    async with Server(redis_url, replaces="dead").running(handler):
+        [task] = await handler.began()
+    assert task.id == info.id
+
+
+async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_alone(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker, server_id="alive")
+    async with Server(redis_url, replaces="dead").running(Handler()) as server:
+        await crew_of(server).recoverers[0].step()
+    assert await queue.ids("active") == [info.id]
+
+
+async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await client.enqueue(Task("t"), task_id="bad")
+    await die(broker)
+    await r.hset(queue.key("t:bad"), "msg", b"\xff\xff")
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+        await wait_until(lambda: queue.ids("archived"))
+    assert handler.ids == [info.id]
+    assert await queue.ids("archived") == ["bad"]
+
+
+async def test_poison_whose_id_is_no_text_does_not_stop_the_recovery(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.lpush(queue.key("active"), b"\xff\xfe")
+    await r.hset(
+        queue.key("t:").encode() + b"\xff\xfe", mapping={"msg": b"\xff", "state": "active"}
+    )
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert handler.ids == [info.id]
+
+
+async def test_an_active_task_without_lease_is_recovered(
+    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"))
+    await die(broker)
+    await r.delete(queue.key("lease"))
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    assert handler.ids == [info.id]
+
+
+async def test_an_active_id_without_task_is_dropped(
+    redis_url: str, queue: QueueView, r: Redis
+) -> None:
+    await r.lpush(queue.key("active"), "ghost")
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: _none(queue, "active"))
+
+
+async def test_a_lease_without_task_is_dropped(redis_url: str, queue: QueueView, r: Redis) -> None:
+    await r.zadd(queue.key("lease"), {"ghost": 1})
+    async with Server(redis_url).running(Handler()):
+        await wait_until(lambda: _none(queue, "lease"))
+
+
+async def test_a_recovered_task_is_named_in_the_log(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await client.enqueue(Task("t"), task_id="x")
+    await die(broker)
+    await queue.end_leases()
+    handler = Handler()
+    async with Server(redis_url).running(handler):
+        await handler.began()
+    text = "task x (t in 'default'): its worker is gone; recovered"
+    assert told(caplog, "task x") == [("WARNING", text)]
+
+
+async def test_a_task_that_is_given_up_for_its_crashes_is_an_error_that_says_so(
+    client: Client,
+    redis_url: str,
+    queue: QueueView,
+    broker: Broker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await client.enqueue(Task("t"), task_id="x", max_retry=3)
+    await die(broker)
+    await queue.end_leases()
+    async with Server(redis_url, max_crashes=1).running(Handler()):
+        await wait_until(lambda: queue.ids("archived"))
+    text = "task x (t in 'default'), retried 0 of 3: crashed its worker 1 time in a row; archived"
+    assert told(caplog, "task x") == [("ERROR", text)]
+
+
+def told(caplog: pytest.LogCaptureFixture, start: str) -> list[tuple[str, str]]:
+    """Return level and text of the lines that begin with *start*."""
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    return [(level, text) for level, text in lines if text.startswith(start)]
+
+
+async def _none(queue: QueueView, state: str) -> bool:
+    return not await queue.ids(state)

@@ -1,0 +1,26 @@
+"""Look for keys in Redis that are none of asynq's."""
+
+import re
+from collections.abc import Iterable
+from contextlib import closing
+from typing import cast
+
+from tests.support.servers import RedisServer
+
+Kinds = Iterable[tuple[re.Pattern[str], str]]
+
+
+def strange_keys(server: RedisServer, kinds: Kinds) -> dict[str, str]:
+    """Return the type of each key that fits none of *kinds*, by its name and type."""
+    return {
+        key: found
+        for key, found in _keys(server).items()
+        if not any(found == kind and form.fullmatch(key) for form, kind in kinds)
+    }
+
+
+def _keys(server: RedisServer) -> dict[str, str]:
+    with closing(server.client()) as client:
+        names = cast("Iterable[bytes]", client.scan_iter())
+        types = {name: cast("bytes", client.type(name)) for name in names}
+    return {name.decode(errors="backslashreplace"): kind.decode() for name, kind in types.items()}

@@ -1,0 +1,48 @@
+"""The folders of tests are the rooms of the library: what is tested is found where it stands."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+LIBRARY = TESTS.parent / "src/pyasynq"
+
+TESTED_ELSEWHERE = {"broker/ports": "broker", "proto": "interop"}
+"""What every broker does; and what is generated, by what Go makes of it."""
+
+ROOMS = sorted(
+    folder.parent.relative_to(LIBRARY).as_posix() for folder in LIBRARY.rglob("*/__init__.py")
+)
+
+
+def folder_of(room: str) -> str:
+    """Return the folder that has the tests of *room*."""
+    return TESTED_ELSEWHERE.get(room, room)
+
+
+def homes() -> dict[str, set[str]]:
+    """Return the folders in which a test of each module may be, by the name of the module."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module in LIBRARY.rglob("*.py"):
+        room = module.parent.relative_to(LIBRARY).as_posix()
+        found[module.stem].add(folder_of(room))
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_tests_in_a_folder_of_its_name(room: str) -> None:
+    assert sorted((TESTS / folder_of(room)).glob("test_*.py"))
+
+
+def test_a_test_with_the_name_of_a_module_is_where_the_module_is() -> None:
+    by_name = homes()
+    folders = {".", *map(folder_of, ROOMS)}
+    tests = [file for folder in folders for file in (TESTS / folder).glob("test_*.py")]
+    misplaced = [
+        file.relative_to(TESTS).as_posix()
+        for file in tests
+        if (name := file.stem.removeprefix("test_")) in by_name
+        and file.parent.relative_to(TESTS).as_posix() not in by_name[name] | {"interop"}
+    ]
+    assert misplaced == []
