@@ -7,8 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import Lease, Place, Removed
-from pyasynq.broker.redis import RedisBroker, inspection, pipeline, scripts
+from pyasynq.broker.redis import RedisBroker, inspection, pipeline
 from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.lua import inspection as lua
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import BrokerError
@@ -289,7 +290,7 @@ async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
     monkeypatch.setattr(pipeline, "run", counted)
     (info,) = await broker.inspecting.servers()
     assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
-    assert sum(call.script is scripts.workers for call in calls) == 3
+    assert sum(call.script is lua.workers for call in calls) == 3
 
 
 async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
-from importlib import resources
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import cast
 
 import msgspec
@@ -11,7 +13,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from pyasynq.broker.redis import RedisBroker, pipeline, scripts
+from pyasynq.broker.redis import RedisBroker, lua, pipeline, scripts
+from pyasynq.broker.redis.lua import inspection, upkeep, work
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
@@ -27,8 +30,9 @@ from tests.broker.making import (
     take,
 )
 
-SCRIPTS = [value for value in vars(scripts).values() if isinstance(value, Script)]
-LUA = resources.files("pyasynq.broker.redis") / "lua"
+PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
+SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]
+LUA = Path(lua.__path__[0])
 SHARED = sorted(file.name.removesuffix(".lua") for file in (LUA / "shared").iterdir())
 
 _LUA = """and break do else elseif end false for function if in local nil not or repeat return then
@@ -67,8 +71,8 @@ def outside_names(code: str) -> set[str]:
 
 
 def test_every_file_is_a_script_or_shared() -> None:
-    names = {file.name.removesuffix(".lua") for file in LUA.iterdir() if file.is_file()}
-    assert names == {script.name for script in SCRIPTS}
+    files = {file.relative_to(LUA).with_suffix("").as_posix() for file in LUA.rglob("*.lua")}
+    assert files == {*(script.name for script in SCRIPTS), *(f"shared/{name}" for name in SHARED)}
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -129,11 +133,11 @@ def test_a_missing_name_is_refused(script: Script) -> None:
 
 def test_values_for_each_task_are_refused_by_a_script_that_takes_none() -> None:
     with pytest.raises(TypeError, match=r"forward\.lua takes"):
-        scripts.forward(["1"], **values(scripts.forward))
+        upkeep.forward(["1"], **values(upkeep.forward))
 
 
 def test_values_for_each_task_travel_as_one_argument() -> None:
-    call = scripts.requeue(["1", "me"], active="a", lease="l", pending="p", task_prefix="t:")
+    call = work.requeue(["1", "me"], active="a", lease="l", pending="p", task_prefix="t:")
     *named, each = call.arguments
     assert named == [3, "a", "l", "p", "t:"]
     assert msgspec.msgpack.decode(cast("bytes", each)) == ["1", "me"]
@@ -163,7 +167,7 @@ def test_every_name_in_the_header_is_used(script: Script) -> None:
 
 @every_script
 def test_a_script_says_what_it_returns_and_where_it_comes_from(script: Script) -> None:
-    file = resources.files("pyasynq.broker.redis") / "lua" / f"{script.name}.lua"
+    file = LUA / f"{script.name}.lua"
     header = file.read_text("utf-8").partition("\n\n")[0]
     assert "-- RETURNS\n" in header
 
@@ -209,7 +213,7 @@ async def test_a_known_script_is_called_by_its_digest_alone(broker: RedisBroker,
 
 async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: Redis) -> None:
     await r.set("asynq:{q}:completed", "wrong type")
-    call = scripts.expire(completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1)
+    call = upkeep.expire(completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1)
     with pytest.raises(BrokerError, match="WRONGTYPE") as failure:
         await pipeline.run(r, call)
     assert failure.value.__cause__ is not None
@@ -219,7 +223,7 @@ async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: 
 async def test_in_a_pipeline_a_call_that_fails_leaves_the_others_their_answers(r: Redis) -> None:
     await r.set("asynq:{q}:completed", "wrong type")
     calls = [
-        scripts.expire(completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1)
+        upkeep.expire(completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1)
         for q in ("p", "q", "r")
     ]
     before, failed, after = await pipeline.run_all(r, calls)
@@ -245,7 +249,7 @@ def test_a_call_carries_a_bounded_number_of_tasks() -> None:
 
 
 def test_a_call_without_a_batch_carries_its_message() -> None:
-    call = scripts.update(
+    call = inspection.update(
         task="t", id="1", state="retry", message=b"12345", revised=b"678", lock="", new_lock=""
     )
     assert call.size == 8
@@ -284,7 +288,7 @@ async def test_after_a_round_trip_without_answer_the_rest_is_not_sent() -> None:
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     never = Retry(NoBackoff(), 0)
     async with server, Redis(port=server.sockets[0].getsockname()[1], retry=never) as driver:
-        call = scripts.requeue(
+        call = work.requeue(
             ["1", "x" * MAX_BYTES], active="a", lease="l", pending="p", task_prefix="t:"
         )
         answers = await pipeline.run_all(driver, [call] * 3)

@@ -20,8 +20,9 @@ from pyasynq.broker.ports.create import (
     Ticked,
     Withheld,
 )
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute, is_broken, translated
+from pyasynq.broker.redis.lua import create as scripts
 from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.compose import Pending, Scheduled

@@ -10,8 +10,9 @@ from itertools import repeat
 from typing import Final, cast
 
 from pyasynq.broker.ports.groups import GroupRules, Member, RipeGroups, StagedSet
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.lua import groups as scripts
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import Each, blob

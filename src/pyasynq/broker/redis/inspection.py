@@ -9,9 +9,10 @@ from typing import Any, Final, cast
 from redis.asyncio import RedisCluster
 
 from pyasynq.broker.ports.inspection import Place, Removed
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import answered, execute
 from pyasynq.broker.redis.look import RedisLook
+from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.order import RedisOrder
 from pyasynq.broker.redis.pipeline import MAX_BULK
 from pyasynq.broker.redis.records import read_id, sent_id

@@ -8,8 +8,10 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
 from pyasynq.broker.ports.inspection import Found, Place, Spot
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute, execute_all
+from pyasynq.broker.redis.lua import inspection as scripts
+from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
 from pyasynq.broker.redis.reading import (
     Fields,
@@ -366,7 +368,7 @@ class RedisLook:
         return found
 
     async def _living(self, index: str) -> list[str]:
-        names = await pipeline.run(self._driver, scripts.living(index=index))
+        names = await pipeline.run(self._driver, registry.living(index=index))
         return [read_id(name) for name in cast("list[bytes]", names)]
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from pyasynq.broker.ports.inspection import Found, Place, Updated
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word, execute
+from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.records import sent_id
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.message import TaskMessage, encode

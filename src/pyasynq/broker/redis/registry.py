@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
+from pyasynq.broker.redis.lua import registry as scripts
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.message import ServerInfo, WorkerInfo
 

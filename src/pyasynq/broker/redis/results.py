@@ -3,8 +3,9 @@
 import asyncio
 from typing import Final, cast
 
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, blocked_s, execute
+from pyasynq.broker.redis.lua import results as scripts
 from pyasynq.broker.redis.reading import read_task
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo

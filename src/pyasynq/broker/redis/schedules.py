@@ -8,9 +8,11 @@ from google.protobuf.message import DecodeError
 
 from pyasynq.broker.ports.create import EARLY_S
 from pyasynq.broker.ports.schedules import Begun, Position
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.create import CREDIBLE_S
+from pyasynq.broker.redis.lua import registry
+from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Call, blob
 from pyasynq.core.errors import BrokerError
@@ -103,7 +105,7 @@ class RedisSchedules:
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        present = scripts.present(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        present = registry.present(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
         await pipeline.run(self._driver, present)
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -123,7 +125,7 @@ class RedisSchedules:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        living = scripts.living(index=keys.SCHEDULERS)
+        living = registry.living(index=keys.SCHEDULERS)
         found = cast("list[bytes]", await pipeline.run(self._driver, living))
         records = [record for key in found for record in await self._shown(key)]
         return _decoded(SchedulerEntry, records)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyasynq.broker.ports.semaphores import Token
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver
+from pyasynq.broker.redis.lua import semaphores as scripts
 from pyasynq.broker.redis.pipeline import MAX_TASKS
 
 

@@ -5,8 +5,9 @@ from typing import Final, cast
 
 from pyasynq.broker.ports.upkeep import Forwarded
 from pyasynq.broker.ports.work import Lease, Taken
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Script

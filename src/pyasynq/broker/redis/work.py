@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final, NamedTuple, cast
 
 from pyasynq.broker.ports.work import Lease, Taken
-from pyasynq.broker.redis import keys, pipeline, scripts
+from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
+from pyasynq.broker.redis.lua import work as scripts
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import Call, Each, blob
