@@ -13,7 +13,7 @@ demo: ## run the member service, let parts of it fail, and watch two mails trave
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
 test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
-	$(setup) test pytest -n 6 --dist worksteal $(ARGS)
+	$(setup) test pytest -n 4 --dist worksteal $(ARGS)
 
 differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
@@ -36,7 +36,7 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 check: lint test ## all that CI does: lint and test
 
 cover: ## run the tests and show which lines they miss
-	$(setup) test coverage run -m pytest -n 6 --dist worksteal $(ARGS)
+	$(setup) test coverage run -m pytest -n 4 --dist worksteal $(ARGS)
 	$(setup) test coverage combine --quiet
 	$(setup) test coverage report
 

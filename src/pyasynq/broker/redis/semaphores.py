@@ -12,6 +12,7 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.lua import semaphores as scripts
 from pyasynq.broker.redis.pipeline import MAX_TASKS
+from pyasynq.broker.redis.scripts import Each
 
 
 class RedisSemaphores:
@@ -46,7 +47,7 @@ class RedisSemaphores:
         lost: list[Token] = []
         for start in range(0, len(tokens), MAX_TASKS):
             batch = tokens[start : start + MAX_TASKS]
-            each: list[scripts.Each] = []
+            each: list[Each] = []
             for token in batch:
                 each += (token.holder, token.mark, token.deadline_s)
             call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
