@@ -12,7 +12,6 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.lua import semaphores as scripts
 from pyasynq.broker.redis.pipeline import MAX_TASKS
-from pyasynq.broker.redis.scripts import Each
 
 
 class RedisSemaphores:
@@ -47,9 +46,7 @@ class RedisSemaphores:
         lost: list[Token] = []
         for start in range(0, len(tokens), MAX_TASKS):
             batch = tokens[start : start + MAX_TASKS]
-            each: list[Each] = []
-            for token in batch:
-                each += (token.holder, token.mark, token.deadline_s)
+            each = [it for token in batch for it in (token.holder, token.mark, token.deadline_s)]
             call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
             answers = cast("list[int]", await pipeline.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
