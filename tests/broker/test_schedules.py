@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from pyasynq.broker import EARLY_S, Begun, Broker, Created, NewTask, Position, Tick, Ticked
+from pyasynq.broker import Begun, Broker, Created, NewTask, Position, Tick, Ticked
 from pyasynq.broker.redis import keys
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
+from pyasynq.core.policy import EARLY_S
 from tests.broker.making import LOCK, PAST_S, a_grouped, a_pending, a_scheduled, enqueue, ids, take
 from tests.support.waiting import Lapse
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pyasynq.broker.ports import Broker
 from pyasynq.broker.ports.create import (
-    EARLY_S,
     Created,
     CreatePort,
     NewTask,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 __all__ = [
-    "EARLY_S",
     "MARKS",
     "Begun",
     "Broker",

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from pyasynq.broker import EARLY_S, Broker, NewTask, Position, Tick, Ticked
+from pyasynq.broker import Broker, NewTask, Position, Tick, Ticked
 from pyasynq.core.compose import Plan, describe
 from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.message import SchedulerEnqueueEvent, instant, timestamp
+from pyasynq.core.policy import EARLY_S
 from pyasynq.runtime.actor import Link, Wakeable
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.loggers import get_logger

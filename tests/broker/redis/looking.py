@@ -1,15 +1,21 @@
 """Look at what stands in Redis."""
 
 from datetime import UTC, datetime
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker.redis import pipeline
+from pyasynq.broker.redis import lua, pipeline
 from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.scripts import Call
+from pyasynq.broker.redis.scripts import Call, Script
 from pyasynq.core.message import TaskMessage
+
+PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
+SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]
+"""All there are."""
 
 Q = "asynq:{q}:"
 PENDING = f"{Q}pending"

@@ -11,27 +11,25 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pyasynq import BrokerReadOnlyError, Client, Inspector, QueueNotPausedError, Server, Task
-from pyasynq.broker.redis import RedisBroker, pipeline, scripts
+from pyasynq.broker.redis import RedisBroker, pipeline
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
 from tests.broker.making import a_pending, a_scheduled, create, enqueue, take
+from tests.broker.redis.looking import SCRIPTS
 from tests.server.handlers import Handler
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
-READS = {"groups", "look", "memory", "page", "shown", "staged", "task", "workers"}
+_LOOKS = ("groups", "look", "memory", "page", "staged", "task", "workers")
+READS = {*(f"inspection/{name}" for name in _LOOKS), "schedules/shown"}
 """What only shows people how things stand, or stood a moment ago."""
 
 WITHOUT_FILES = {"repl_diskless_sync": "yes", "repl_diskless_sync_delay": "0"}
 """How a primary feeds its replica, at once, and with no process that outlives it."""
 
-WRITERS = [
-    value
-    for value in vars(scripts).values()
-    if isinstance(value, Script) and value.name not in READS
-]
+WRITERS = [script for script in SCRIPTS if script.name not in READS]
 
 
 class Pair:

@@ -9,10 +9,10 @@ from redis.asyncio import RedisCluster as Cluster
 
 from pyasynq.broker import GroupRules
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.groups import STUCK_S
 from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.core.compose import Lock
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.policy import STUCK_S
 from tests.broker.making import (
     LOCK,
     PAST_S,
@@ -232,7 +232,7 @@ async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
 ) -> None:
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
     staged = await a_staged_set(broker, *large)
-    answers = watched(monkeypatch, "members")
+    answers = watched(monkeypatch, "groups/members")
     assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
     assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
 
@@ -251,7 +251,7 @@ async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
     staged = await a_staged_set(broker, *large)
     members = await members_of(broker, staged)
-    calls = watched(monkeypatch, "archive_members")
+    calls = watched(monkeypatch, "groups/archive_members")
     assert await broker.grouping.archive(staged, members) == 5
     assert [reply for _, reply in calls] == [2, 2, 1]
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES

@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.pipeline import MAX_BYTES
-from pyasynq.broker.redis.schedules import HISTORY_S
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.policy import HISTORY_S
 from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled
 from tests.broker.redis.looking import (
     GROUP,
@@ -156,7 +156,7 @@ async def test_thousands_of_entries_take_the_place_of_those_before(
 async def test_large_entries_are_shown_in_bounded_calls(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = watched(monkeypatch, "entries")
+    calls = watched(monkeypatch, "schedules/entries")
     await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
     assert await broker.scheduling.entries() == large_entries(5)[::-1]
@@ -166,7 +166,7 @@ async def test_large_entries_are_read_in_bounded_answers(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
-    answers = watched(monkeypatch, "shown")
+    answers = watched(monkeypatch, "schedules/shown")
     assert len(await broker.scheduling.entries()) == 5
     assert [len(answer) for _, answer in answers] == [2, 2, 1, 0]
 

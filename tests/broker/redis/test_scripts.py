@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import cast
 
 import msgspec
@@ -29,9 +27,8 @@ from tests.broker.making import (
     settle,
     take,
 )
+from tests.broker.redis.looking import SCRIPTS
 
-PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
-SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]
 LUA = Path(lua.__path__[0])
 SHARED = sorted(file.name.removesuffix(".lua") for file in (LUA / "shared").iterdir())
 

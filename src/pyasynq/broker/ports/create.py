@@ -1,7 +1,7 @@
 """Create tasks."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -38,10 +38,6 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     known_s: int
     at_s: int
     keep_s: int
-
-
-EARLY_S: Final = 5
-"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
 
 
 class Replaces(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from pyasynq.broker.ports.create import (
-    EARLY_S,
     Created,
     NewTask,
     Receipt,
@@ -35,6 +34,7 @@ from pyasynq.core.errors import (
     TaskIDConflictError,
 )
 from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.policy import CREDIBLE_S, EARLY_S
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -52,12 +52,6 @@ OUT_OF_ORDER: Final = (BrokerUnavailableError, BrokerReadOnlyError, BrokerFullEr
 
 Register: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
 """Makes queues known to inspectors."""
-
-CREDIBLE_S: Final = 300
-"""A last tick further ahead of the clock of Redis counts as none.
-
-More than `EARLY_S`: if a failover sets that clock back a little, no tick is repeated.
-"""
 
 CREATED: Final = 1
 CONFLICT: Final = 0

@@ -18,16 +18,8 @@ from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode
+from pyasynq.core.policy import ARCHIVE_S, HELD_S, MAX_SET, MOST_ARCHIVED, STUCK_S
 from pyasynq.core.states import TaskState
-
-HELD_S: Final = 120
-"""Time until a staged set may be put back, if nobody extends it; Go's is the same."""
-
-STUCK_S: Final = 3600
-"""Time until a set is tried again that could not be put back."""
-
-MAX_SET: Final = 1000
-"""Tasks in one set, so that no script holds Redis for long."""
 
 SEARCHED: Final = 1000
 """Keys looked at in one part of the search for groups."""
@@ -130,6 +122,8 @@ class RedisGroups:
                 **_set(staged),
                 archived=keys.container(staged.queue, TaskState.ARCHIVED),
                 task_prefix=keys.task(staged.queue),
+                archive_s=ARCHIVE_S,
+                most_archived=MOST_ARCHIVED,
             )
             archived += cast("int", await pipeline.run(self._driver, call))
         return archived

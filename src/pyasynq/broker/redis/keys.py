@@ -114,8 +114,11 @@ def awaited(queue: str) -> str:
     return f"asynq:{{{queue}}}:awaited"
 
 
-def done(queue: str, task_id: str) -> str:
-    """Return the key on which those wait who want a task's result (list, short-lived)."""
+def done(queue: str, task_id: str = "") -> str:
+    """Return the key on which those wait who want a task's result (list, short-lived).
+
+    Without an id, the start of all of them.
+    """
     return f"asynq:{{{queue}}}:done:{task_id}"
 
 

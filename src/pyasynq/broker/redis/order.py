@@ -11,6 +11,7 @@ from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.records import sent_id
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED
 from pyasynq.core.states import Order, TaskState
 
 LEFT: Final = 1
@@ -81,7 +82,14 @@ def _run(place: Place, each: Sequence[Each]) -> Call:
 
 def _archive(place: Place, each: Sequence[Each], nearer: int) -> Call:
     archived = keys.container(place.queue, TaskState.ARCHIVED)
-    return scripts.shelve(each, archived=archived, nearer=nearer, **_source(place))
+    return scripts.shelve(
+        each,
+        archived=archived,
+        nearer=nearer,
+        archive_s=ARCHIVE_S,
+        most_archived=MOST_ARCHIVED,
+        **_source(place),
+    )
 
 
 def _delete(place: Place, each: Sequence[Each], nearer: int) -> Call:

@@ -2,32 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
-from pyasynq.broker.ports.create import EARLY_S
 from pyasynq.broker.ports.schedules import Begun, Position
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.create import CREDIBLE_S
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Call, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.policy import CREDIBLE_S, EARLY_S, FORGOTTEN_S, HISTORY_S, MAX_EVENTS
 
 Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
-
-MAX_EVENTS: Final = 1000
-HISTORY_S: Final = 90 * 86_400
-"""Life of a history after its last event; as long as the archive."""
-FORGOTTEN_S: Final = 60
-"""Life of the last tick of an entry that was taken away.
-
-Schedulers that still have the entry, and are that late, do not repeat its last tick.
-"""
 
 
 class RedisSchedules:

@@ -11,6 +11,7 @@ from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Script
+from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
@@ -94,7 +95,12 @@ class RedisUpkeep:
     async def trim_archived(self, queue: str) -> int:
         """Delete a batch of archived tasks beyond age and number; return how many."""
         archived = keys.container(queue, TaskState.ARCHIVED)
-        call = scripts.trim(archived=archived, task_prefix=keys.task(queue))
+        call = scripts.trim(
+            archived=archived,
+            task_prefix=keys.task(queue),
+            archive_s=ARCHIVE_S,
+            most_archived=MOST_ARCHIVED,
+        )
         return cast("int", await pipeline.run(self._driver, call))
 
     async def _scan(self, script: Script, queue: str, **values: Word) -> int:

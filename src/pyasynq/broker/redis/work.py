@@ -13,12 +13,10 @@ from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
+from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED, STATISTICS_S, TOLD_S
 from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
-
-STATISTICS_S: Final = 90 * 86_400
-"""Life of a day's counters."""
 
 SCAN: Final = 500
 """Ids of ``active`` looked at in one call."""
@@ -216,6 +214,11 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
         pending = keys.container(queue, TaskState.PENDING)
         return scripts.requeue(each, **held_keys, pending=pending, task_prefix=prefix)
     counted = _counters(queue, now) | {"task_prefix": prefix}
+    told: dict[str, Word] = {
+        "awaited": keys.awaited(queue),
+        "done_prefix": keys.done(queue),
+        "told_s": TOLD_S,
+    }
     sent_s = int(now.timestamp())
     match verdict:
         case Done():
@@ -223,14 +226,22 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
         case Complete():
             completed = keys.container(queue, TaskState.COMPLETED)
             return scripts.complete(
-                each, **held_keys, completed=completed, sent_s=sent_s, **counted
+                each, **held_keys, **counted, **told, completed=completed, sent_s=sent_s
             )
         case Retry():
             retry = keys.container(queue, TaskState.RETRY)
             return scripts.retry(each, **held_keys, retry=retry, sent_s=sent_s, **counted)
         case Archive():
             archived = keys.container(queue, TaskState.ARCHIVED)
-            return scripts.archive(each, **held_keys, archived=archived, **counted)
+            return scripts.archive(
+                each,
+                **held_keys,
+                **counted,
+                **told,
+                archived=archived,
+                archive_s=ARCHIVE_S,
+                most_archived=MOST_ARCHIVED,
+            )
 
 
 def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:

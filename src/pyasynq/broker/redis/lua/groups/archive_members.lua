@@ -7,6 +7,8 @@
 --   archived          zset
 -- ARGV
 --   task_prefix       str    start of the keys of this queue's tasks
+--   archive_s         int    life of an archived task, seconds
+--   most_archived     int    tasks in the archive
 -- EACH
 --   id                str    task id
 --   message           bytes  encoded TaskMessage with what went wrong; empty leaves the stored one

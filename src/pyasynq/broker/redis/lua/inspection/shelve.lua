@@ -2,16 +2,18 @@
 --
 -- USES clock locks trimmed leaving_set leaving
 -- KEYS
---   source       list or zset
---   archived     zset
---   groups       set
+--   source         list or zset
+--   archived       zset
+--   groups         set
 -- ARGV
---   task_prefix  str    start of the keys of this queue's tasks
---   state        str    state of the tasks in source
---   group        str    the group that source holds, or empty
---   nearer       int    end of a list to look for a single task from: 1 left, -1 right
+--   task_prefix    str    start of the keys of this queue's tasks
+--   state          str    state of the tasks in source
+--   group          str    the group that source holds, or empty
+--   nearer         int    end of a list to look for a single task from: 1 left, -1 right
+--   archive_s      int    life of an archived task, seconds
+--   most_archived  int    tasks in the archive
 -- EACH
---   id           str    task id
+--   id             str    task id
 -- RETURNS
 --   for each: 1 archived, 0 not there
 -- SOURCE

@@ -1,14 +1,14 @@
 -- Keep the archive within its limits.
 --
--- NEEDS archived task_prefix now_s unlock
+-- NEEDS archived archive_s most_archived task_prefix now_s unlock
 -- GIVES trim_archive
 
 -- Delete up to 128 archived tasks, oldest first: those over the age, then those over the number
 -- once incoming more have come. Returns how many.
 local function trim_archive(incoming)
-  local ids = redis.call("ZRANGEBYSCORE", archived, "-inf", now_s - 7776000, "LIMIT", 0, 128)
+  local ids = redis.call("ZRANGEBYSCORE", archived, "-inf", now_s - archive_s, "LIMIT", 0, 128)
   if #ids == 0 then
-    local over = redis.call("ZCARD", archived) + incoming - 9999
+    local over = redis.call("ZCARD", archived) + incoming - most_archived
     if over > 0 then
       ids = redis.call("ZRANGE", archived, 0, math.min(over, 128) - 1)
     end

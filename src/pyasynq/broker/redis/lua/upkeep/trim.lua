@@ -2,9 +2,11 @@
 --
 -- USES clock locks trimmed
 -- KEYS
---   archived     zset
+--   archived       zset
 -- ARGV
---   task_prefix  str  start of the keys of this queue's tasks
+--   task_prefix    str  start of the keys of this queue's tasks
+--   archive_s      int  life of an archived task, seconds
+--   most_archived  int  tasks in the archive
 -- RETURNS
 --   tasks deleted
 

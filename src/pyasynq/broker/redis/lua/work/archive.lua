@@ -9,9 +9,14 @@
 --   failed         string
 --   processed_day  string
 --   failed_day     string
+--   awaited        zset
 -- ARGV
 --   task_prefix    str    start of the keys of this queue's tasks
 --   day_ends_s     int    when the counters of the day end, Unix seconds
+--   done_prefix    str    start of the keys on which those wait who want a result
+--   told_s         int    time for which they can learn that it is over, seconds
+--   archive_s      int    life of an archived task, seconds
+--   most_archived  int    tasks in the archive
 -- EACH
 --   id             str    task id
 --   owner          str    token of the taking; empty if a recoverer holds it

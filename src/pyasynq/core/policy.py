@@ -1,0 +1,48 @@
+"""How long things are kept, how many of them, and how far clocks may differ: on every broker.
+
+What Go does as well is the same as there, and Go's programs rely on it.
+"""
+
+from typing import Final
+
+ARCHIVE_S: Final = 90 * 86_400
+"""Life of an archived task."""
+
+MOST_ARCHIVED: Final = 9_999
+"""Tasks in the archive of a queue; of more than these the first are deleted."""
+
+STATISTICS_S: Final = 90 * 86_400
+"""Life of a day's counters."""
+
+MAX_EVENTS: Final = 1000
+"""Events in the history of a scheduler's entry."""
+
+HISTORY_S: Final = ARCHIVE_S
+"""Life of a history after its last event."""
+
+EARLY_S: Final = 5
+"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
+
+CREDIBLE_S: Final = 300
+"""A last tick further ahead of the broker's clock counts as none.
+
+More than `EARLY_S`: if a failover sets that clock back a little, no tick is repeated.
+"""
+
+FORGOTTEN_S: Final = 60
+"""Life of the last tick of an entry that was taken away.
+
+Schedulers that still have the entry, and are that late, do not repeat its last tick.
+"""
+
+HELD_S: Final = 120
+"""Time until a staged set may be put back, if nobody extends it."""
+
+STUCK_S: Final = 3600
+"""Time until a set is tried again that could not be put back."""
+
+MAX_SET: Final = 1000
+"""Tasks in one staged set, so that none holds the broker for long."""
+
+TOLD_S: Final = 60
+"""Time for which those who wait for a task's result can learn that it is over."""
