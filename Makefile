@@ -28,6 +28,7 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 	$(setup) check pyright
 	$(setup) check pyright --project services/member
 	$(setup) check lint-imports
+	$(setup) check python tools/lua.py
 	$(setup) check deptry src
 	$(setup) check env -C services/member deptry src
 	$(setup) check hadolint services/member/deploy/Dockerfile

@@ -85,6 +85,7 @@ def _archive(place: Place, each: Sequence[Each], nearer: int) -> Call:
     return scripts.shelve(
         each,
         archived=archived,
+        state=place.state.value,
         nearer=nearer,
         archive_s=ARCHIVE_S,
         most_archived=MOST_ARCHIVED,
@@ -93,7 +94,7 @@ def _archive(place: Place, each: Sequence[Each], nearer: int) -> Call:
 
 
 def _delete(place: Place, each: Sequence[Each], nearer: int) -> Call:
-    return scripts.delete(each, nearer=nearer, **_source(place))
+    return scripts.delete(each, state=place.state.value, nearer=nearer, **_source(place))
 
 
 def _source(place: Place) -> dict[str, Word]:
@@ -101,6 +102,5 @@ def _source(place: Place) -> dict[str, Word]:
         "source": keys.place(place),
         "groups": keys.groups(place.queue),
         "task_prefix": keys.task(place.queue),
-        "state": place.state.value,
         "group": place.group,
     }

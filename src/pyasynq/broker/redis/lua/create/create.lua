@@ -2,7 +2,7 @@
 -- only, whoever tries and wherever they die: what the guard writes and the task are written in one
 -- step.
 --
--- USES clock locks
+-- USES clock nanoseconds locks
 -- KEYS
 --   pending       list
 -- ARGV

@@ -1,6 +1,6 @@
 -- Look for groups that are to be combined, and forget those that are empty.
 --
--- USES clock ripe
+-- USES clock nanoseconds ripe
 -- KEYS
 --   groups        set
 -- ARGV

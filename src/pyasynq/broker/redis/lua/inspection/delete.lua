@@ -1,6 +1,6 @@
 -- Delete tasks that wait or are over, by an operator's order.
 --
--- USES locks leaving_set leaving
+-- USES locks tail leaving_set leaving
 -- KEYS
 --   source       list or zset
 --   groups       set

@@ -1,6 +1,6 @@
 -- Look at a queue: what can be told at once, however long it is.
 --
--- USES clock
+-- USES clock nanoseconds
 -- KEYS
 --   pending           list
 --   active            list

@@ -1,13 +1,12 @@
 -- Let tasks run now, by an operator's order.
 --
--- USES clock leaving_set
+-- USES clock nanoseconds leaving_set
 -- KEYS
 --   source       zset
 --   pending      list
 --   groups       set
 -- ARGV
 --   task_prefix  str    start of the keys of this queue's tasks
---   state        str    state of the tasks in source
 --   group        str    the group that source holds, or empty
 -- EACH
 --   id           str    task id

@@ -1,6 +1,6 @@
 -- Archive tasks that wait, by an operator's order.
 --
--- USES clock locks trimmed leaving_set leaving
+-- USES clock locks tail trimmed leaving_set leaving
 -- KEYS
 --   source         list or zset
 --   archived       zset

@@ -1,6 +1,6 @@
 -- Name a server, its workers or a scheduler among the living, and forget those that died.
 --
--- USES clock
+-- USES clock ahead
 -- KEYS
 --   index  zset
 -- ARGV

@@ -1,6 +1,6 @@
 -- Take a token of a semaphore, or keep the one held.
 --
--- USES clock tokens
+-- USES clock ahead tokens
 -- KEYS
 --   semaphore   zset
 -- ARGV

@@ -1,6 +1,6 @@
 -- Give a token of a semaphore back.
 --
--- USES clock tokens
+-- USES clock ahead tokens
 -- KEYS
 --   semaphore  zset
 -- ARGV

@@ -1,6 +1,6 @@
 -- Renew tokens of a semaphore; a full semaphore refuses none.
 --
--- USES clock tokens
+-- USES clock ahead tokens
 -- KEYS
 --   semaphore   zset
 -- ARGV

@@ -1,7 +1,7 @@
--- What the caller still holds, and letting go of it.
+-- What the caller still holds.
 --
 -- NEEDS active lease each stride is_held
--- GIVES held let_go
+-- GIVES held
 
 -- Return one answer for each task (1 held, 0 lost) and the ids that are held; one that is named
 -- twice is held once. Changes nothing, so an error here leaves everything as it was.
@@ -25,30 +25,4 @@ local function held()
     redis.call("ZREM", lease, "")  -- a replica refuses, instead of calling lost what it does not know
   end
   return answers, mine
-end
-
--- Take ids out of active and lease. They are oldest first, and the oldest is at the right: most of
--- them stand together at that end, where a few calls take out many.
-local function let_go(ids)
-  local gone = {}
-  for _, id in ipairs(ids) do
-    gone[id] = true
-  end
-  local tail = redis.call("LRANGE", active, -#ids - 32, -1)
-  local left = {}
-  for _, id in ipairs(tail) do
-    if gone[id] then
-      gone[id] = nil
-    else
-      left[#left + 1] = id
-    end
-  end
-  redis.call("LTRIM", active, 0, -#tail - 1)
-  if #left > 0 then
-    redis.call("RPUSH", active, unpack(left))
-  end
-  for id in pairs(gone) do
-    redis.call("LREM", active, -1, id)
-  end
-  redis.call("ZREM", lease, unpack(ids))
 end

@@ -1,13 +1,7 @@
--- Who holds a task.
+-- Whose a task is.
 --
--- NEEDS task_prefix now_s
--- GIVES stamp is_held
-
--- What dequeue and extend write into a task's hash: who holds it, and the end of the lease with it.
--- A Go worker writes the lease only; so a token that outlived its lease is known by the other end.
-local function stamp(owner, lease_end)
-  return owner .. "@" .. lease_end
-end
+-- NEEDS task_prefix now_s stamp
+-- GIVES is_held
 
 -- Whether the task with this lease end is held by owner; an empty owner stands for a recoverer,
 -- which holds whatever is over.

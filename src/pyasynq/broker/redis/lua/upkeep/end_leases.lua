@@ -1,6 +1,6 @@
 -- End the leases of a server that is known to be dead.
 --
--- USES clock owner
+-- USES clock stamp
 -- KEYS
 --   active       list
 --   lease        zset

@@ -1,6 +1,6 @@
 -- List tasks whose lease is over, and drop leases without a task.
 --
--- USES clock owner past
+-- USES clock stamp whole
 -- KEYS
 --   active       list
 --   lease        zset

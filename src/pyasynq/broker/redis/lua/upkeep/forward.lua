@@ -1,6 +1,6 @@
 -- Move due tasks to where they wait to run.
 --
--- USES clock
+-- USES clock nanoseconds
 -- KEYS
 --   source        zset   scheduled or retry
 --   pending       list

@@ -1,6 +1,6 @@
 -- Give tasks up and keep them for inspection.
 --
--- USES clock locks owner held past counted trimmed told
+-- USES clock locks stamp owner held tail let_go forget counted trimmed told
 -- KEYS
 --   active         list
 --   lease          zset

@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock skew locks owner held past counted told
+-- USES clock skew locks stamp owner held tail let_go forget counted told
 -- KEYS
 --   active         list
 --   lease          zset

@@ -1,6 +1,6 @@
 -- Take tasks from a queue.
 --
--- USES clock owner past
+-- USES clock ahead stamp whole recall
 -- KEYS
 --   pending      list
 --   active       list

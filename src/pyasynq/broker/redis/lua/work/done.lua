@@ -1,6 +1,6 @@
 -- Delete tasks that are done.
 --
--- USES clock locks owner held counted
+-- USES clock locks stamp owner held tail let_go counted
 -- KEYS
 --   active         list
 --   lease          zset

@@ -1,6 +1,6 @@
 -- Extend leases.
 --
--- USES clock owner held
+-- USES clock ahead stamp owner held
 -- KEYS
 --   active         list
 --   lease          zset
@@ -15,7 +15,7 @@
 -- SOURCE
 --   protocol 3.12 (asynq v0.26.0 internal/rdb/rdb.go ExtendLease); says which leases are lost (D30)
 
-local answers, mine = held()
+local answers = held()
 -- A script that has deleted may also add when Redis is full; leases must outlast that.
 redis.call("ZREM", lease, "")
 local lease_ends = seconds_ahead(lease_s)

@@ -1,6 +1,6 @@
 -- Put back what one taking took, because its answer was lost.
 --
--- USES clock owner past
+-- USES clock nanoseconds stamp owner leave
 -- KEYS
 --   pending      list
 --   active       list

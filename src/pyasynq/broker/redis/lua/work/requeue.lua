@@ -1,6 +1,6 @@
 -- Put tasks back at the head of their queue, as if they had not been taken.
 --
--- USES clock owner held past
+-- USES clock nanoseconds stamp owner held tail let_go leave
 -- KEYS
 --   active         list
 --   lease          zset

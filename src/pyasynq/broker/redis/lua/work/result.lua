@@ -1,6 +1,6 @@
 -- Store the result of a running task.
 --
--- USES clock owner held
+-- USES clock stamp owner held
 -- KEYS
 --   active       list
 --   lease        zset

@@ -1,6 +1,6 @@
 -- Let tasks run again later.
 --
--- USES clock skew owner held past counted
+-- USES clock skew stamp owner held tail let_go whole forget counted
 -- KEYS
 --   active         list
 --   lease          zset

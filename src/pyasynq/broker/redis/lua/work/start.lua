@@ -1,6 +1,6 @@
 -- Note that the handlers of tasks that have crashed workers before are about to be called.
 --
--- USES clock owner held
+-- USES clock stamp owner held
 -- KEYS
 --   active       list
 --   lease        zset

@@ -6,26 +6,11 @@
 -- `past_retried` is how many retries were spent when the past was written: a worker that knows nothing
 -- of it, one of asynq's for instance, has failed a task since if that has spent others.
 --
--- NEEDS now_s
--- GIVES whole leave recall forget
+-- NEEDS now_s whole
+-- GIVES recall
 
 -- A task with a past keeps the field `owner`, empty while nobody holds it. So whoever takes the task
 -- learns without asking whether there is something to ask for.
-
--- Return a field as a whole number, 0 if it is none that makes sense.
-local function whole(field)
-  local number = tonumber(field or 0)
-  return number and number > 0 and number < 1e12 and math.floor(number) or 0
-end
-
--- Let go of a task, with all that it has been through.
-local function leave(key)
-  if redis.call("HEXISTS", key, "crashes") + redis.call("HEXISTS", key, "unknown_since") > 0 then
-    redis.call("HSET", key, "owner", "")
-  else
-    redis.call("HDEL", key, "owner")
-  end
-end
 
 -- Add to past what the task in this place has been through, if it has: its place, crashes, seconds
 -- unknown or -1, and retries spent by then or -1. Its handler has yet to begin.
@@ -41,9 +26,4 @@ local function recall(past, place, key, owner)
     past[#past + 1] = fields[2] and math.max(now_s - whole(fields[2]), 0) or -1
     past[#past + 1] = fields[3] and whole(fields[3]) or -1
   end
-end
-
--- Forget all of it: the task has come to an end of its own.
-local function forget(key)
-  redis.call("HDEL", key, "owner", "crashes", "unknown_since", "past_retried", "to_begin")
 end
