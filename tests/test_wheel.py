@@ -1,6 +1,7 @@
 """The wheel holds the whole library, and its types reach those who install it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "typing"
+GENERATED = Path("pyasynq") / "proto" / "asynq_pb2.pyi"
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +67,23 @@ def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
     found = subprocess.run(command, cwd=programs, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.startswith(("Success", "0 errors"))
+
+
+@pytest.mark.timeout(300)  # pyright reads all that the library needs
+def test_every_public_name_says_its_type(installed: Path, tmp_path: Path) -> None:
+    shutil.copytree(installed / "pyasynq", tmp_path / "pyasynq")
+    # protoc does not say what is in a mapping that stands for a message; nothing else is unknown.
+    stub = tmp_path / GENERATED
+    stub.write_text(stub.read_text().replace("_Mapping]", "_Mapping[str, object]]"))
+    python = installed.parents[2] / "bin" / "python"
+    command = [sys.executable, "-m", "pyright", "--pythonpath", python]
+    found = subprocess.run(
+        [*command, "--verifytypes", "pyasynq", "--ignoreexternal"],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f'Module directory: "{tmp_path / "pyasynq"}"' in found.stdout
+    assert found.returncode == 0, found.stdout

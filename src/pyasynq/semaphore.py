@@ -29,7 +29,7 @@ from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server import current_task
 
-log = get_logger("pyasynq.semaphore")
+log: Final = get_logger("pyasynq.semaphore")
 
 LEASE: Final = timedelta(seconds=30)
 SHORTEST_LEASE: Final = timedelta(seconds=3)
@@ -81,8 +81,8 @@ class Semaphore:
         Raises:
             OptionError: If an argument cannot be used.
         """
-        self.scope = check_name("scope", scope)
-        self.limit = _checked_limit(limit)
+        self.scope: str = check_name("scope", scope)
+        self.limit: int = _checked_limit(limit)
         self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker)

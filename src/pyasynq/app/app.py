@@ -13,6 +13,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
     Any,
+    Final,
     Self,
     TypeVar,
     Unpack,
@@ -45,7 +46,7 @@ from pyasynq.server import (
 from pyasynq.server.config import Config
 from pyasynq.server.mux import check_function, is_plain
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 G = TypeVar("G", bound=GroupAggregator)
 Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"]
@@ -89,7 +90,7 @@ class App:
         Config.of(options)  # refuses bad ones here, not when a server is made
         if broker is not None:
             check_address(broker)
-        self.mux = Mux()
+        self.mux: Mux = Mux()
         self.state: dict[str, Any] = {}
         self._broker = broker
         self._options = options

@@ -52,7 +52,7 @@ class Signature:
         signature = inspect.signature(function)
         hints = _hints(type, function)
         parameters = list(signature.parameters.values())
-        self.active = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
+        self.active: list[str] = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
         self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
         self._names = [p.name for p in sent if p.kind is not p.POSITIONAL_ONLY]

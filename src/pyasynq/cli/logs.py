@@ -12,7 +12,7 @@ from pyasynq.cli.values import Options
 from pyasynq.logs import FIELDS, TaskFields
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 
-log = get_logger("pyasynq.worker")
+log: Final = get_logger("pyasynq.worker")
 
 FORMAT: Final = "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s"
 FORMAT_OF_SEVERAL: Final = "%(asctime)s.%(msecs)03d %(process)d %(levelname)-7s %(message)s"

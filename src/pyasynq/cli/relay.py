@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyasynq.cli import logs
 from pyasynq.cli.ending import ended_soon
@@ -18,7 +18,7 @@ from pyasynq.runtime.signals import STOPPING, heard
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay
 
-log = get_logger("pyasynq.outbox")
+log: Final = get_logger("pyasynq.outbox")
 
 
 def add_to(commands: Any, environ: Mapping[str, str]) -> None:  # noqa: ANN401 - argparse keeps the type to itself

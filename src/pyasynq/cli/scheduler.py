@@ -20,7 +20,7 @@ from pyasynq.runtime.loggers import get_logger
 if TYPE_CHECKING:
     from pyasynq.scheduler import Scheduler, SchedulerOptions
 
-log = get_logger("pyasynq.scheduler")
+log: Final = get_logger("pyasynq.scheduler")
 
 FLAGS: Final = {
     "broker": ("uri", "--uri"),

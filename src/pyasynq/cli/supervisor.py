@@ -24,7 +24,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.signals import STOPPING, heard, send
 
-log = get_logger("pyasynq.supervisor")
+log: Final = get_logger("pyasynq.supervisor")
 
 CHILD: Final = "PYASYNQ_SUPERVISED"
 SERVER_ID: Final = "PYASYNQ_SERVER_ID"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyasynq.cli.http import Page
     from pyasynq.server import Handler, Server, ServerOptions
 
-log = get_logger("pyasynq.worker")
+log: Final = get_logger("pyasynq.worker")
 
 DESCRIPTION: Final = """\
 Run the tasks of a pyasynq.App. It is named as module:app, looked for in the current folder first;

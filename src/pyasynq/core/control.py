@@ -5,6 +5,7 @@ The errors are leaves of the tree in `errors`. The signals (`SkipRetry`, `Revoke
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pyasynq.core.errors import PyasynqError, as_timedelta, shown
 
@@ -93,7 +94,9 @@ class DeadlinePassedError(TaskTimeoutError):
         super().__init__()
         self.deadline = deadline
         by = f"{deadline:%Y-%m-%d %H:%M:%S %Z}"
-        self.args = (f"context deadline exceeded before the task began: it was to end by {by}",)
+        self.args: tuple[Any, ...] = (
+            f"context deadline exceeded before the task began: it was to end by {by}",
+        )
 
 
 class TaskCanceledError(PyasynqError):
@@ -146,7 +149,7 @@ class RetryIn(Exception):
         Raises:
             TypeError: If *delay* is no timedelta.
         """
-        self.delay = _checked_delay(delay)
+        self.delay: timedelta = _checked_delay(delay)
         super().__init__(reason or f"retry in {delay}")
 
 
@@ -163,7 +166,7 @@ class Snooze(Exception):
         Raises:
             TypeError: If *delay* is no timedelta.
         """
-        self.delay = _checked_delay(delay)
+        self.delay: timedelta = _checked_delay(delay)
         super().__init__(f"snoozed for {delay}")
 
 

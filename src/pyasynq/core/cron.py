@@ -48,7 +48,7 @@ class Every:
 
     def __init__(self, period: timedelta, anchor: datetime | None = None) -> None:
         """Tick each *period*; without *anchor* the next tick is one period from any instant."""
-        self.period = max(period // SECOND, 1) * SECOND
+        self.period: timedelta = max(period // SECOND, 1) * SECOND
         self._anchor = anchor
 
     def next(self, after: datetime) -> datetime | None:

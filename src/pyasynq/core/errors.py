@@ -41,7 +41,7 @@ SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree
 """
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 _LONGEST_SHOWN: Final = 80
 _STATE_HINTS: Final = {
@@ -205,7 +205,9 @@ class QueueActiveError(QueueNotEmptyError):
     def __init__(self, queue: str) -> None:
         """Name the *queue* whose tasks are running."""
         super().__init__(queue)
-        self.args = (f"cannot remove queue with active tasks: {queue!r}; let them end first",)
+        self.args: tuple[Any, ...] = (
+            f"cannot remove queue with active tasks: {queue!r}; let them end first",
+        )
 
 
 class QueuePausedError(PyasynqError):
@@ -255,7 +257,7 @@ class ResultExpiredError(TaskNotFoundError):
     def __init__(self, queue: str, task_id: str) -> None:
         """Name the task that is gone."""
         super().__init__(queue, task_id)
-        self.args = (
+        self.args: tuple[Any, ...] = (
             f"no result: {task_id!r} is not, or no longer, in {queue!r}; retention keeps it longer",
         )
 

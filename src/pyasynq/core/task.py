@@ -46,8 +46,8 @@ class Task:
             OptionError: If a name, the payload, a header or an option is not allowed.
             TypeError: If an option is unknown.
         """
-        self.type = check_name("type", type)
-        self.payload = _checked_payload(payload)
+        self.type: str = check_name("type", type)
+        self.payload: bytes | None = _checked_payload(payload)
         self.headers: Mapping[str, str] = check_headers(headers) if headers else {}
         self.options: Options = checked(options) if options else NO_OPTIONS
 

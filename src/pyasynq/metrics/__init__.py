@@ -6,8 +6,8 @@ Needs the extra ``metrics``: ``pip install '.[metrics]'`` in a checkout.
 try:
     from pyasynq.metrics.queues import QueueCollector
     from pyasynq.metrics.tasks import TaskMetrics
-except ModuleNotFoundError as error:
-    error.add_note("install the extra metrics: pip install 'pyasynq[metrics]'")
+except ModuleNotFoundError as _error:
+    _error.add_note("install the extra metrics: pip install 'pyasynq[metrics]'")
     raise
 
 __all__ = ["QueueCollector", "TaskMetrics"]

@@ -17,7 +17,7 @@ from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.metrics")
+log: Final = get_logger("pyasynq.metrics")
 
 MEMORY_INTERVAL: Final = timedelta(minutes=1)
 AT_ONCE: Final = 16

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyasynq.runtime.actor import Backoff
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.outbox")
+log: Final = get_logger("pyasynq.outbox")
 
 
 async def listen(engine: AsyncEngine, channel: str, wake: Callable[[], None]) -> None:

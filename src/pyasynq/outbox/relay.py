@@ -29,7 +29,7 @@ from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 
-log = get_logger("pyasynq.outbox")
+log: Final = get_logger("pyasynq.outbox")
 
 Outcome: TypeAlias = Created | PoisonError
 Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]
@@ -99,7 +99,7 @@ class Relay:
         if not isinstance(engine, AsyncEngine):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = "a Relay needs an AsyncEngine: make it with create_async_engine"
             raise TypeError(msg)
-        self.passes = Passes()
+        self.passes: Passes = Passes()
         self._outbox = outbox
         self._engine = engine
         self._client = client

@@ -18,7 +18,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_ordered
 from pyasynq.runtime.turns import Turns
 
-log = get_logger("pyasynq.actor")
+log: Final = get_logger("pyasynq.actor")
 
 JITTER: Final = 0.1
 """Part of a wait that is random, so that servers started together do not act together."""
@@ -69,7 +69,7 @@ class Passes:
 
     def __init__(self) -> None:
         """Begin at zero."""
-        self.count = 0
+        self.count: int = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     def finish(self) -> None:
@@ -103,7 +103,7 @@ class Actor(ABC):
 
     def __init__(self, *, clock: Clock, link: Link) -> None:
         """Sleep by *clock* and report Redis' health to *link*."""
-        self.passes = Passes()
+        self.passes: Passes = Passes()
         self._clock = clock
         self._link = link
 

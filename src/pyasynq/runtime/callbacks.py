@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 from pyasynq.runtime.threads import called, is_closed, is_ordered
 
-log = get_logger("pyasynq.callbacks")
+log: Final = get_logger("pyasynq.callbacks")
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 from pyasynq.core.control import NotAwaitedError
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.client")
+log: Final = get_logger("pyasynq.client")
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -36,7 +36,7 @@ class Home:
 
     def __init__(self) -> None:
         """Belong to the loop that runs here."""
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._pid = os.getpid()
 
     def is_here(self) -> bool:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.signals")
+log: Final = get_logger("pyasynq.signals")
 
 Handle: TypeAlias = Callable[[int], None]
 

@@ -76,16 +76,16 @@ class Entry:
             TypeError: If an option is unknown.
         """
         check_catch_up(wanted.catch_up or catch_up)
-        self.spec = wanted.spec
-        self.task = wanted.task
-        self.options = checked(cast("dict[str, object]", wanted.options))
+        self.spec: str = wanted.spec
+        self.task: Task = wanted.task
+        self.options: Options = checked(cast("dict[str, object]", wanted.options))
         self.last: datetime | None = None
         self.ran: datetime | None = None
         self.upcoming: datetime | None = None
-        self.merged = merge(self.task.options, self.options)
-        self.queue = self.merged.queue or DEFAULT_QUEUE
+        self.merged: Options = merge(self.task.options, self.options)
+        self.queue: str = self.merged.queue or DEFAULT_QUEUE
         self._schedule = cron.parse(self.spec, location=location)
-        self.id = _id(self.spec, self.task, self.options, location)
+        self.id: str = _id(self.spec, self.task, self.options, location)
         self.catch_up = wanted.catch_up or catch_up
 
     def ticks_after(self, now: datetime) -> bool:

@@ -32,7 +32,7 @@ class Heartbeater(Wakeable):
         self._port = port
         self._entries = entries
         self._interval = config.heartbeat_interval
-        self.scheduler_id = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
+        self.scheduler_id: str = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def step(self) -> float:
         """Write the entries."""

@@ -26,7 +26,7 @@ from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
 
-log = get_logger("pyasynq.scheduler")
+log: Final = get_logger("pyasynq.scheduler")
 
 Wanted: TypeAlias = Iterable[PeriodicTask]
 Provider: TypeAlias = Callable[[], Wanted | Awaitable[Wanted]]

@@ -20,7 +20,7 @@ from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
 from pyasynq.scheduler.ticker import Ticker
 
-log = get_logger("pyasynq.scheduler")
+log: Final = get_logger("pyasynq.scheduler")
 
 FINISH_S: Final = 5.0
 """Time that ticks under way have to end."""
@@ -52,7 +52,7 @@ class Scheduler:
             TypeError: If an option is unknown.
         """
         check_known(options, SchedulerOptions.__annotations__)
-        self.state = "new"
+        self.state: str = "new"
         self._config = Config(**options)
         self._broker = open_broker(broker)
         self._address = shown(broker)

@@ -26,7 +26,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 
-log = get_logger("pyasynq.scheduler")
+log: Final = get_logger("pyasynq.scheduler")
 
 LONGEST_S: Final = 10.0
 """Longest sleep: the machine's clock may be set meanwhile."""
@@ -41,7 +41,7 @@ class Ticker(Wakeable):
     """Sleeps until the next tick and enqueues what is due."""
 
     name = "ticker"
-    jitter = 0.0  # a tick is on time
+    jitter: float = 0.0  # a tick is on time
 
     def __init__(
         self, broker: Broker, entries: Mapping[str, Entry], *, config: Config, link: Link

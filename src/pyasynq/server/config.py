@@ -34,7 +34,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 RetryDelay: TypeAlias = Callable[[int, Exception, Task], timedelta]
 IsFailure: TypeAlias = Callable[[Exception], bool]

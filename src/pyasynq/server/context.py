@@ -67,10 +67,10 @@ class ActiveTask:
         self._ends_at_s = ends_at_s
         self._threads = threads
         self._ended_at: float  # of the thread
-        self.ends_at = math.inf
+        self.ends_at: float = math.inf
         self._home = home
-        self.cancelled = False
-        self.overdue = False
+        self.cancelled: bool = False
+        self.overdue: bool = False
         self.thread: int | None = None
         self.forgotten: NotAwaitedError | None = None
 

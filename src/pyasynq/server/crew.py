@@ -23,7 +23,7 @@ from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
 from pyasynq.server.upkeep.subscriber import Subscriber
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 INTERRUPTED_S: Final = 2.0
 """Time handlers have to end once they are told to stop."""
@@ -49,9 +49,9 @@ class Crew:
         self._config = config
         self._link = Link()
         clock, link = config.clock, self._link
-        self.ledger = Ledger(broker.processing, clock=clock, link=link)
-        self.processor = Processor(handler, broker.processing, self.ledger, config, link)
-        self.heartbeater = Heartbeater(
+        self.ledger: Ledger = Ledger(broker.processing, clock=clock, link=link)
+        self.processor: Processor = Processor(handler, broker.processing, self.ledger, config, link)
+        self.heartbeater: Heartbeater = Heartbeater(
             self.processor,
             self.ledger,
             processing=broker.processing,
@@ -60,18 +60,24 @@ class Crew:
             link=link,
         )
         # One for each queue: where one of them is broken the others go on.
-        self.recoverers = [self._recoverer(broker, queue) for queue in config.queues]
-        self.forwarders = [self._forwarder(broker, queue) for queue in config.queues]
-        self.janitors = [self._janitor(broker, queue) for queue in config.queues]
-        self.subscriber = Subscriber(broker.registry, self.processor.cancel, clock=clock, link=link)
-        self.reclaimers = [
+        self.recoverers: list[Recoverer] = [
+            self._recoverer(broker, queue) for queue in config.queues
+        ]
+        self.forwarders: list[Forwarder] = [
+            self._forwarder(broker, queue) for queue in config.queues
+        ]
+        self.janitors: list[Janitor] = [self._janitor(broker, queue) for queue in config.queues]
+        self.subscriber: Subscriber = Subscriber(
+            broker.registry, self.processor.cancel, clock=clock, link=link
+        )
+        self.reclaimers: list[Reclaimer] = [
             Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
         ]
-        self.aggregators = self._aggregators(broker)
+        self.aggregators: list[Aggregator] = self._aggregators(broker)
         turns = Turns(2 + len(config.queues) // QUEUES_EACH)
         for actor in self._keepers():
             actor.turns = turns
-        self.health_checkers = self._health_checkers(broker)
+        self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
         self.actors: Sequence[Running] = [
             self.heartbeater,
             self.ledger,

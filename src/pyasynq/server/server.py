@@ -18,7 +18,7 @@ from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 SIGNALS: Final = (*STOPPING, "SIGTSTP")
 
@@ -50,10 +50,10 @@ class Server:
             TypeError: If an option is unknown.
         """
         check_known(options, ServerOptions.__annotations__)
-        self.state = "new"
+        self.state: str = "new"
         self._handler = handler
         self._config = Config.of(options)
-        self.id = self._config.server_id
+        self.id: str = self._config.server_id
         self._broker = open_broker(broker, self._config.clock)
         self._address = shown(broker)
         self._stopped = asyncio.Event()

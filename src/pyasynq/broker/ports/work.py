@@ -44,15 +44,15 @@ class Lease:
         self, message: TaskMessage, task_id: str, owner: str, taken_at_s: float, expires_at: float
     ) -> None:
         """Hold *message*, which Redis files under *task_id*, as *owner*."""
-        self.message = message
-        self.queue = message.queue
-        self.id = task_id
-        self.owner = owner
-        self.taken_at_s = taken_at_s
-        self.expires_at = expires_at
-        self.crashes = 0
+        self.message: TaskMessage = message
+        self.queue: str = message.queue
+        self.id: str = task_id
+        self.owner: str = owner
+        self.taken_at_s: float = taken_at_s
+        self.expires_at: float = expires_at
+        self.crashes: int = 0
         self.unknown_s: int | None = None
-        self.begun = True
+        self.begun: bool = True
 
     def __repr__(self) -> str:
         """Name the task, for the log."""

@@ -24,15 +24,15 @@ class RedisBroker:
         """Use *driver* and *clock*; *owned* says whether closing is up to us."""
         self._driver = driver
         self._owned = owned
-        self.registry = RedisRegistry(driver)
-        self.creating = RedisCreate(driver, self.registry.register, clock)
-        self.processing = RedisWork(driver, clock)
-        self.maintenance = RedisUpkeep(driver, clock)
-        self.grouping = RedisGroups(driver)
-        self.scheduling = RedisSchedules(driver)
-        self.inspecting = RedisInspection(driver)
-        self.results = RedisResults(driver)
-        self.semaphores = RedisSemaphores(driver)
+        self.registry: RedisRegistry = RedisRegistry(driver)
+        self.creating: RedisCreate = RedisCreate(driver, self.registry.register, clock)
+        self.processing: RedisWork = RedisWork(driver, clock)
+        self.maintenance: RedisUpkeep = RedisUpkeep(driver, clock)
+        self.grouping: RedisGroups = RedisGroups(driver)
+        self.scheduling: RedisSchedules = RedisSchedules(driver)
+        self.inspecting: RedisInspection = RedisInspection(driver)
+        self.results: RedisResults = RedisResults(driver)
+        self.semaphores: RedisSemaphores = RedisSemaphores(driver)
 
     @classmethod
     def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":

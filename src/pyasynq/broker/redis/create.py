@@ -39,7 +39,7 @@ from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.broker")
+log: Final = get_logger("pyasynq.broker")
 
 UNREGISTERED_S: Final = 5
 """A queue that could not be registered, because a node is away, is not tried before this time."""
@@ -74,7 +74,7 @@ class RedisCreate:
 
     def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
         """Send to *driver*; *register* makes queues known to inspectors."""
-        self.apart = not isinstance(driver, Redis)
+        self.apart: bool = not isinstance(driver, Redis)
         self._driver = driver
         self._clock = clock
         self._register_now = register

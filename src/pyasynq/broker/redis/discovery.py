@@ -38,7 +38,7 @@ class Sentinels(Sentinel):
         """Ask *clients*."""
         inherited: Any = super()  # redis-py is typed only in part
         inherited.__init__([])
-        self.sentinels = list(clients)
+        self.sentinels: list[Redis] = list(clients)
 
     async def discover_master(self, service_name: str) -> Host:
         """Return the address of the primary *service_name*.
@@ -94,14 +94,14 @@ class Cluster(RedisCluster):
         """
         super().__init__(startup_nodes=[ClusterNode(*host) for host in hosts], **settings)
         self.connection_kwargs.update(connection)
-        self.nodes_manager = Nodes(
+        self.nodes_manager: Nodes = Nodes(
             [ClusterNode(*host, **self.connection_kwargs) for host in hosts],
             require_full_coverage,
             self.connection_kwargs,
             dynamic_startup_nodes=dynamic_startup_nodes,
             event_dispatcher=cast("Any", self._event_dispatcher),
         )
-        self.commands_parser = Commands(self.nodes_manager)
+        self.commands_parser: Commands = Commands(self.nodes_manager)
 
 
 class Commands(AsyncCommandsParser):
@@ -146,7 +146,7 @@ class Nodes(NodesManager):
         """
         known = self.startup_nodes
         node = await self._answering(known.values(), last_failed_node_name)
-        self.startup_nodes = {node.name: node}
+        self.startup_nodes: dict[str, ClusterNode] = {node.name: node}
         try:
             await super().initialize(additional_startup_nodes_info)
         finally:
@@ -154,7 +154,7 @@ class Nodes(NodesManager):
         if self._dynamic_startup_nodes:
             self.set_nodes(known, self.nodes_cache, remove_old=True)
         # What has no key goes there; the driver would take the first primary, answer or not.
-        self.default_node = self.nodes_cache.get(node.name, self.default_node)
+        self.default_node: ClusterNode = self.nodes_cache.get(node.name, self.default_node)
 
     async def _answering(self, nodes: Iterable[ClusterNode], failed: str | None) -> ClusterNode:
         asked = sorted(nodes, key=lambda node: (node.name == failed, random.random()))

@@ -50,9 +50,9 @@ class Call:
 
     def __init__(self, script: "Script", arguments: list[Word], size: int) -> None:
         """Hold what is to be sent."""
-        self.script = script
-        self.arguments = arguments
-        self.size = size
+        self.script: Script = script
+        self.arguments: list[Word] = arguments
+        self.size: int = size
 
 
 class Script:
@@ -70,10 +70,10 @@ class Script:
         sections = _sections(text)
         self.name = name
         self.repeatable = repeatable
-        self.keys = _NAME.findall(sections.get("KEYS", ""))
-        self.args = _NAME.findall(sections.get("ARGV", ""))
-        self.each = _NAME.findall(sections.get("EACH", ""))
-        self.more = _NAME.findall(sections.get("MORE", ""))
+        self.keys: list[str] = _NAME.findall(sections.get("KEYS", ""))
+        self.args: list[str] = _NAME.findall(sections.get("ARGV", ""))
+        self.each: list[str] = _NAME.findall(sections.get("EACH", ""))
+        self.more: list[str] = _NAME.findall(sections.get("MORE", ""))
         known = {*self.keys, *self.args, *(_TASKS if self.each else ()), *self.more}
         begin = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
         at = len(self.args) + 1
@@ -81,8 +81,8 @@ class Script:
             begin += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
             at += 1
         begin += _locals("ARGV", self.more, at)
-        self.lua = f"{begin}\n{_shared(name, sections, known)}{_code(text)}"
-        self.sha = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
+        self.lua: str = f"{begin}\n{_shared(name, sections, known)}{_code(text)}"
+        self.sha: str = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
         self._names = [*self.keys, *self.args]
         self._known = frozenset(self._names)
         self._whole = frozenset([*self._names, *self.more])

@@ -47,8 +47,8 @@ class Aggregator(Actor):
     ) -> None:
         """Combine the groups of *queue* by *aggregate*."""
         super().__init__(clock=config.clock, link=link)
-        self.name = f"aggregator of {queue!r}"
-        self.combinings = Passes()
+        self.name: str = f"aggregator of {queue!r}"
+        self.combinings: Passes = Passes()
         self._port = broker.grouping
         self._queue = queue
         self._rules = config.group_rules()

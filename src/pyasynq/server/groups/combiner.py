@@ -29,7 +29,7 @@ from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.groups.combined import combined, readable, setback
 from pyasynq.server.run.traces import shown
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 HOLD_S: Final = 30.0
 """Time between two extensions of a set, a quarter of what it is held for."""

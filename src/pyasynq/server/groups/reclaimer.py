@@ -14,7 +14,7 @@ from pyasynq.runtime.actor import Actor, Link
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 PERIOD_S: Final = 5.0
 
@@ -25,7 +25,7 @@ class Reclaimer(Actor):
     def __init__(self, port: GroupPort, queue: str, *, clock: Clock, link: Link) -> None:
         """Look after *queue*."""
         super().__init__(clock=clock, link=link)
-        self.name = f"reclaimer of {queue!r}"
+        self.name: str = f"reclaimer of {queue!r}"
         self._port = port
         self._queue = queue
 

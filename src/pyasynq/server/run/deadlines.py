@@ -17,7 +17,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import stack_of
 from pyasynq.server.run.slots import Run, Stop
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
 """Longest run of a task that has neither timeout nor deadline, as in the reference."""

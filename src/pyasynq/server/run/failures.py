@@ -22,7 +22,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.run.slots import Run
 from pyasynq.server.run.traces import ExcInfo, shown
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 FAILED: Final = "%s, retried %d of %d: %s; %s"
 UNREADABLE: Final = "task %s in %r is not readable; archived as it is"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
+from typing import Final
 
 from pyasynq.broker import Lease, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
@@ -12,7 +13,7 @@ from pyasynq.runtime.actor import Backoff, Link, Passes
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 
 class Ledger:
@@ -29,7 +30,7 @@ class Ledger:
 
     def __init__(self, port: WorkPort, *, clock: Clock, link: Link) -> None:
         """Write to *port*."""
-        self.passes = Passes()
+        self.passes: Passes = Passes()
         self._port = port
         self._clock = clock
         self._link = link

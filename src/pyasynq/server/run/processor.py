@@ -39,7 +39,7 @@ from pyasynq.server.run.suspects import Suspects
 from pyasynq.server.run.unknown import UnknownTypes
 from pyasynq.server.run.wakeup import Wakeups
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 CALLBACKS_AT_ONCE: Final = 8
 """Calls of a plain ``on_error`` at once."""
@@ -69,9 +69,9 @@ class Processor:
         self, handler: AsyncHandler, port: WorkPort, ledger: Ledger, config: Config, link: Link
     ) -> None:
         """Run tasks from *port* with *handler*."""
-        self.passes = Passes()
+        self.passes: Passes = Passes()
         self.runs: set[Run] = set()
-        self.wakeups = Wakeups(config.queues, port, clock=config.clock, link=link)
+        self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, link=link)
         self._handler = handler
         self._port = port
         self._ledger = ledger

@@ -30,7 +30,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         """Begin with *count* free slots."""
-        self.free = count
+        self.free: int = count
         self._freed = asyncio.Event()
 
     async def wait(self) -> int:
@@ -84,12 +84,12 @@ class Run:
 
     def __init__(self, lease: Lease, active: ActiveTask, deadline: float) -> None:
         """Run the task of *lease* until *deadline*."""
-        self.lease = lease
-        self.active = active
+        self.lease: Lease = lease
+        self.active: ActiveTask = active
         active.ends_at = deadline
         self.job: asyncio.Task[None] | None = None
-        self.started = False
-        self.ended = False
+        self.started: bool = False
+        self.ended: bool = False
         self.stop: Stop | None = None
 
     def __repr__(self) -> str:

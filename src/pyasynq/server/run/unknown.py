@@ -14,7 +14,7 @@ from pyasynq.core.control import HandlerNotFoundError
 from pyasynq.core.settle import Archive, Retry, decisive, unknown
 from pyasynq.runtime.loggers import get_logger
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 MOST_NAMED: Final = 1000
 """Types that are named in a warning of their own."""

@@ -31,9 +31,9 @@ class Wakeup:
     ) -> None:
         """Set *rung* whenever *queue* becomes ready."""
         self.queue = queue
-        self.ready = True
-        self.failing = False
-        self.name = f"wake-up of {queue!r}"
+        self.ready: bool = True
+        self.failing: bool = False
+        self.name: str = f"wake-up of {queue!r}"
         self._port = port
         self._rung = rung
         self._clock = clock

@@ -15,7 +15,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import frame_of, stack_of
 from pyasynq.server.run.slots import Run
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 BEATS: Final = 4
 """Signs of life from the loop in the time after which it counts as blocked."""

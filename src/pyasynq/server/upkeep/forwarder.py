@@ -26,7 +26,7 @@ class Forwarder(Actor):
     ) -> None:
         """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
         super().__init__(clock=clock, link=link)
-        self.name = f"forwarder of {queue!r}"
+        self.name: str = f"forwarder of {queue!r}"
         self._port = port
         self._queue = queue
         self._longest_s = longest_s

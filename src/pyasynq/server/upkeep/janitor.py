@@ -27,7 +27,7 @@ class Janitor(Actor):
     ) -> None:
         """Clean *queue* every *period_s* seconds, *batch* tasks in one script."""
         super().__init__(clock=clock, link=link)
-        self.name = f"janitor of {queue!r}"
+        self.name: str = f"janitor of {queue!r}"
         self._port = port
         self._queue = queue
         self._period_s = period_s

@@ -26,7 +26,7 @@ from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.run.failures import FAILED, UNREADABLE
 
-log = get_logger("pyasynq.server")
+log: Final = get_logger("pyasynq.server")
 
 PERIOD_S: Final = 5.0
 
@@ -49,7 +49,7 @@ class Recoverer(Actor):
     ) -> None:
         """Look after *queue*; do not wait for the leases of a server that is replaced to end."""
         super().__init__(clock=config.clock, link=link)
-        self.name = f"recoverer of {queue!r}"
+        self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces
         self._most_crashes = config.max_crashes
         self._policy = _spread(config.policy())

@@ -1,6 +1,8 @@
 """Create tasks."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-create = Script("create/create")
-shorten = Script("create/shorten", repeatable=True)
+create: Final = Script("create/create")
+shorten: Final = Script("create/shorten", repeatable=True)

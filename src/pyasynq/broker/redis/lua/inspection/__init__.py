@@ -1,20 +1,22 @@
 """Look at queues and tasks, and move them by hand."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-groups = Script("inspection/groups", repeatable=True)
-look = Script("inspection/look", repeatable=True)
-memory = Script("inspection/memory", repeatable=True)
-page = Script("inspection/page", repeatable=True)
-staged = Script("inspection/staged", repeatable=True)
-task = Script("inspection/task", repeatable=True)
-workers = Script("inspection/workers", repeatable=True)
-delete = Script("inspection/delete")
-reschedule = Script("inspection/reschedule")
-run_tasks = Script("inspection/run")
-shelve = Script("inspection/shelve")
-update = Script("inspection/update")
-close = Script("inspection/close")
-orphans = Script("inspection/orphans")
-register_groups = Script("inspection/register_groups")
-remove = Script("inspection/remove")
+groups: Final = Script("inspection/groups", repeatable=True)
+look: Final = Script("inspection/look", repeatable=True)
+memory: Final = Script("inspection/memory", repeatable=True)
+page: Final = Script("inspection/page", repeatable=True)
+staged: Final = Script("inspection/staged", repeatable=True)
+task: Final = Script("inspection/task", repeatable=True)
+workers: Final = Script("inspection/workers", repeatable=True)
+delete: Final = Script("inspection/delete")
+reschedule: Final = Script("inspection/reschedule")
+run_tasks: Final = Script("inspection/run")
+shelve: Final = Script("inspection/shelve")
+update: Final = Script("inspection/update")
+close: Final = Script("inspection/close")
+orphans: Final = Script("inspection/orphans")
+register_groups: Final = Script("inspection/register_groups")
+remove: Final = Script("inspection/remove")

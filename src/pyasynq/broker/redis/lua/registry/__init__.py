@@ -1,7 +1,9 @@
 """Show servers and schedulers."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-beat = Script("registry/beat", repeatable=True)
-present = Script("registry/present", repeatable=True)
-living = Script("registry/living", repeatable=True)
+beat: Final = Script("registry/beat", repeatable=True)
+present: Final = Script("registry/present", repeatable=True)
+living: Final = Script("registry/living", repeatable=True)

@@ -1,5 +1,7 @@
 """Wait for results."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-await_result = Script("results/await", repeatable=True)
+await_result: Final = Script("results/await", repeatable=True)

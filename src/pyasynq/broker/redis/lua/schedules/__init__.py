@@ -1,8 +1,10 @@
 """Keep the entries of schedulers."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-begin = Script("schedules/begin", repeatable=True)
-entries = Script("schedules/entries")
-event = Script("schedules/event")
-shown = Script("schedules/shown", repeatable=True)
+begin: Final = Script("schedules/begin", repeatable=True)
+entries: Final = Script("schedules/entries")
+event: Final = Script("schedules/event")
+shown: Final = Script("schedules/shown", repeatable=True)

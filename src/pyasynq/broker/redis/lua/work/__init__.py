@@ -1,14 +1,16 @@
 """Take tasks, and write what became of them."""
 
+from typing import Final
+
 from pyasynq.broker.redis.scripts import Script
 
-dequeue = Script("work/dequeue")
-done = Script("work/done")
-complete = Script("work/complete")
-retry = Script("work/retry")
-archive = Script("work/archive")
-requeue = Script("work/requeue")
-give_back = Script("work/give_back", repeatable=True)
-start = Script("work/start", repeatable=True)
-extend = Script("work/extend", repeatable=True)
-result = Script("work/result", repeatable=True)
+dequeue: Final = Script("work/dequeue")
+done: Final = Script("work/done")
+complete: Final = Script("work/complete")
+retry: Final = Script("work/retry")
+archive: Final = Script("work/archive")
+requeue: Final = Script("work/requeue")
+give_back: Final = Script("work/give_back", repeatable=True)
+start: Final = Script("work/start", repeatable=True)
+extend: Final = Script("work/extend", repeatable=True)
+result: Final = Script("work/result", repeatable=True)
