@@ -59,6 +59,8 @@ bench-member: ## measure the member service (ARGS="--quick" for a minute)
 
 proto: ## generate the code that speaks protobuf
 	$(setup) proto python -m grpc_tools.protoc -I src --python_out src --pyi_out src pyasynq/proto/asynq.proto
+	@# It does not say what is in a mapping that stands for a message.
+	sed -i 's/_Mapping\]/_Mapping[str, object]]/g' src/pyasynq/proto/asynq_pb2.pyi
 	$(setup) proto env -C services/member python -m grpc_tools.protoc -I proto --python_out src --pyi_out src \
 	  --grpc_python_out src --mypy_grpc_out only_async:src member/v1/member.proto
 
