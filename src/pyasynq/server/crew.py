@@ -78,7 +78,12 @@ class Crew:
         for actor in self._keepers():
             actor.turns = turns
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
-        self.actors: Sequence[Running] = [
+        self.actors: Sequence[Running] = self._all()
+        self._jobs: dict[Running, asyncio.Task[None]] = {}
+
+    def _all(self) -> list[Running]:
+        """Return all actors, in the order in which they start."""
+        return [
             self.heartbeater,
             self.ledger,
             *self._keepers(),
@@ -88,7 +93,6 @@ class Crew:
             *self.processor.wakeups,
             self.processor,
         ]
-        self._jobs: dict[Running, asyncio.Task[None]] = {}
 
     def _keepers(self) -> list[Actor]:
         """Return the actors that keep one queue in order each."""
