@@ -26,6 +26,7 @@ from tests.broker.making import (
     settle,
     take,
 )
+from tests.broker.redis.looking import SCRIPTS
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisCluster, RedisServer, free_port
 from tests.support.waiting import wait_until
@@ -33,8 +34,14 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[RedisServer]:
-    """Yield a Redis on a port, which a proxy can lead to."""
+    """Yield a Redis on a port, which a proxy can lead to; it knows the scripts.
+
+    An answer that is lost is to be that of a script, and not that there is none.
+    """
     with RedisServer(port=free_port()) as server:
+        with closing(server.client()) as client:
+            for script in SCRIPTS:
+                client.script_load(script.lua)
         yield server
 
 
