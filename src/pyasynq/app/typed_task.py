@@ -50,7 +50,7 @@ class TypedTask(Generic[P, R]):
     """
 
     def __init__(
-        self, app: "HasClient", type: str, function: Callable[..., object], options: Options
+        self, app: HasClient, type: str, function: Callable[..., object], options: Options
     ) -> None:
         """Declare *function* as what handles *type*."""
         functools.update_wrapper(self, function)

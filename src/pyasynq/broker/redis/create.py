@@ -62,8 +62,7 @@ Wired: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
 """What the script's EACH names for a task; the first two alone if no more is to be said."""
 
 PLAIN: Final = 2
-WHOLE: Final = 7
-_NOT_GIVEN: Final = (False,) * (WHOLE - PLAIN)
+_NOT_GIVEN: Final = (False,) * (len(scripts.create.each) - PLAIN)
 
 Reply: TypeAlias = int | bytes | list[int]
 """What the script answers for a task: a number, Redis' error, or what it tells of a tick."""
@@ -227,7 +226,7 @@ def _wired(task: NewTask) -> Wired:
     if type(plan) is Pending and not lock and task.guard is None:
         return plain
     at_s = plan.at_s if isinstance(plan, Scheduled) else False
-    group = message.group_key if not isinstance(plan, Pending) and message.group_key else False
+    group = False if isinstance(plan, Pending) else message.group_key or False
     return *plain, lock, ttl_s, at_s, group, _guard(task)
 
 

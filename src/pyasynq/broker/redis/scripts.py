@@ -95,7 +95,8 @@ class Script:
         """
         known = self._whole if len(values) > len(self._known) else self._known
         if values.keys() != known or (each and not self.each):
-            msg = f"{self.name}.lua takes {self._names} and each {self.each}, got {sorted(values)}"
+            takes = f"{self._names}, maybe {self.more}, and each {self.each}"
+            msg = f"{self.name}.lua takes {takes}, got {sorted(values)}"
             raise TypeError(msg)
         arguments: list[Word] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
