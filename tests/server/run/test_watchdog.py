@@ -50,11 +50,17 @@ async def test_a_callback_that_blocks_the_loop_is_named_and_not_the_handler(
     redis_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    def warnings() -> list[str]:
+        """Return those of a user's code: a busy machine may keep the loop silent as long."""
+        texts = [record.getMessage() for record in caplog.records]
+        theirs = [text for text in texts if "has blocked" in text]
+        return [text for text in theirs if not text.startswith("something outside")]
+
     await client.enqueue(Task("t"), max_retry=1)
     options: Any = {role: function, "blocked_warning": timedelta(seconds=0.2)}
     async with Server(redis_url, **options).running(Handler(ValueError())):
-        await wait_until(lambda: "has blocked" in caplog.text)
-    [text] = [it.getMessage() for it in caplog.records if "has blocked" in it.getMessage()]
+        await wait_until(warnings)
+    (text,) = warnings()
     assert text.startswith(f"{role} ")
     assert advice in text
 
