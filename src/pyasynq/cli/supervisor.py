@@ -23,6 +23,7 @@ from pyasynq.cli import health, http, metrics
 from pyasynq.cli.exits import Exit
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.signals import STOPPING, heard, send
+from pyasynq.runtime.waiting import first
 
 log: Final = get_logger("pyasynq.supervisor")
 
@@ -174,10 +175,7 @@ class _Supervisor:
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
-        waits = [asyncio.ensure_future(wait), asyncio.ensure_future(self._stopping.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for left in waits:
-            left.cancel()
+        await first(wait, self._stopping.wait())
 
     async def _replace_all(self) -> None:
         """Whenever told to, replace the children, each once the one before it is healthy."""
