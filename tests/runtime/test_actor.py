@@ -9,6 +9,7 @@ import pytest
 from pyasynq import BrokerUnavailableError, Clock
 from pyasynq.core.errors import BrokerAuthError
 from pyasynq.runtime.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
+from pyasynq.runtime.waiting import first
 from tests.support.waiting import wait_until
 
 
@@ -64,6 +65,17 @@ async def test_an_actor_waits_little_again_after_redis_was_back() -> None:
     away = [BrokerUnavailableError("away")] * 10
     await run_out(Steps(clock, *away, 5.0, BrokerUnavailableError("away")))
     assert clock.waits[-1] <= 0.1
+
+
+async def test_what_an_actor_waits_for_is_up_to_the_actor() -> None:
+    class Reader(Steps):
+        failures = (OSError,)
+
+    clock = QuickClock()
+    await run_out(Reader(clock, OSError("away"), OSError("away"), 5.0))
+    assert len(clock.waits) == 3
+    with pytest.raises(BrokerUnavailableError):
+        await Reader(clock, BrokerUnavailableError("away")).run()
 
 
 async def test_each_step_is_a_pass_whether_it_works_or_not() -> None:
@@ -153,6 +165,16 @@ def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixtur
     assert len(caplog.messages) == 2
 
 
+def test_a_link_may_speak_of_something_else(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Exception | None] = []
+    away = OSError("away")
+    link = Link(told.append)
+    link.failed("one", away)
+    link.failed("one", away)
+    link.worked("one")
+    assert (told, caplog.messages) == ([away, None], [])
+
+
 # -- actors that can be woken ----------------------------------------------------------------------
 
 
@@ -192,3 +214,37 @@ async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
     await actor.passes.next()
     await dismiss([job])
     await wait_until(lambda: len(asyncio.all_tasks()) <= 2)
+
+
+class Slow(Sleepy):
+    """An actor whose steps end when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=Clock(), link=Link())
+        self.begun = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def step(self) -> float:
+        self.begun.set()
+        await self.goes_on.wait()
+        return 0
+
+
+async def test_a_step_that_is_under_way_is_waited_for_and_none_begun_after_it() -> None:
+    actor = Slow()
+    job = asyncio.create_task(actor.run())
+    await actor.begun.wait()
+    finishing = asyncio.create_task(actor.finish())
+    await asyncio.sleep(0)
+    assert not finishing.done()
+    actor.goes_on.set()
+    await finishing
+    actor.wake()
+    assert not await first(actor.passes.next(), within_s=0.05)
+    await dismiss([job])
+
+
+async def test_an_actor_that_has_finished_may_be_told_so_again() -> None:
+    actor = Sleepy(clock=Clock(), link=Link())
+    await actor.finish()
+    await actor.finish()

@@ -1,13 +1,13 @@
-"""What all actors share: a loop that outlives its errors, and one voice about Redis.
+"""What all actors share: a loop that outlives its errors, and one voice about what is away.
 
-Servers and schedulers are made of actors.
+Servers, schedulers and relays are made of actors.
 """
 
 import asyncio
 import functools
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_ordered
 from pyasynq.runtime.turns import Turns
+from pyasynq.runtime.waiting import first
 
 log: Final = get_logger("pyasynq.actor")
 
@@ -27,23 +28,32 @@ FIRST_BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 2.0
 
 
+def tell_of_redis(error: Exception | None) -> None:
+    """Log that Redis fails with *error*; None says that it is back."""
+    if error is None:
+        log.info("Redis answers again")
+    else:
+        log.warning("%s; trying again until it works", error)
+
+
 class Link:
     """Says once that Redis fails and once that it is back, however many actors notice."""
 
-    def __init__(self) -> None:
-        """Begin with Redis believed to be well."""
-        self._failing: dict[str, type[BrokerError]] = {}
+    def __init__(self, tell: Callable[[Exception | None], None] = tell_of_redis) -> None:
+        """Begin with all believed to be well; *tell* says it of whatever else fails."""
+        self._tell = tell
+        self._failing: dict[str, type[Exception]] = {}
 
-    def failed(self, actor: str, error: BrokerError) -> None:
+    def failed(self, actor: str, error: Exception) -> None:
         """Note that *actor* got *error*."""
         if type(error) not in self._failing.values():
-            log.warning("%s; trying again until it works", error)
+            self._tell(error)
         self._failing[actor] = type(error)
 
     def worked(self, actor: str) -> None:
         """Note that *actor* was answered."""
         if self._failing.pop(actor, None) and not self._failing:
-            log.info("Redis answers again")
+            self._tell(None)
 
 
 class Backoff:
@@ -88,21 +98,23 @@ class Passes:
 
 
 class Actor(ABC):
-    """One job of a server or scheduler, done again and again.
+    """One job of a server, a scheduler or a relay, done again and again.
 
     Attributes:
         name: What the job is called in logs.
+        failures: Errors which mean that what it talks to is away; any other is a crash.
         passes: Signals each finished pass.
         jitter: Part of a wait that is random.
         turns: What it shares with others that do the same for other queues; None if with nobody.
     """
 
     name: str
+    failures: tuple[type[Exception], ...] = (BrokerError,)
     jitter = JITTER
     turns: Turns | None = None
 
     def __init__(self, *, clock: Clock, link: Link) -> None:
-        """Sleep by *clock* and report Redis' health to *link*."""
+        """Sleep by *clock*; report to *link* what fails and what works."""
         self.passes: Passes = Passes()
         self._clock = clock
         self._link = link
@@ -112,19 +124,23 @@ class Actor(ABC):
         """Do the job once; return the seconds to wait before the next time."""
 
     async def run(self) -> None:
-        """Do the job until cancelled; a failing Redis only makes the next time come later."""
+        """Do the job until cancelled; what is away only makes the next time come later."""
         backoff = Backoff()
         while True:
             try:
                 wait_s = await self._next_step()
-            except BrokerError as error:
+            except self.failures as error:
                 self._link.failed(self.name, error)
-                wait_s = backoff.next_s()
+                self.passes.finish()
+                await self._clock.sleep(backoff.next_s())  # to be woken would bring nothing back
             else:
                 self._link.worked(self.name)
                 backoff.reset()
-            self.passes.finish()
-            await self._rest(wait_s * (1 - self.jitter * random.random()))
+                self.passes.finish()
+                await self._rest(wait_s * (1 - self.jitter * random.random()))
+
+    def close(self) -> None:  # noqa: B027 - most actors have nothing
+        """Let go of what outlives `run`: threads, for instance."""
 
     async def _next_step(self) -> float:
         async with self._turn():
@@ -138,27 +154,31 @@ class Actor(ABC):
 
 
 class Wakeable(Actor):
-    """An actor whose wait can be cut short."""
+    """An actor whose wait can be cut short, and whose step can be waited for."""
 
     def __init__(self, *, clock: Clock, link: Link) -> None:
-        """Sleep by *clock* and report Redis' health to *link*."""
+        """Sleep by *clock*; report to *link* what fails and what works."""
         super().__init__(clock=clock, link=link)
         self._woken = asyncio.Event()
+        self._stepping = asyncio.Lock()
+        self._over = False
 
     def wake(self) -> None:
         """Begin the next step now, or once the present one is done."""
         self._woken.set()
 
+    async def finish(self) -> None:
+        """Return when no step is under way; `run` begins none any more."""
+        if not self._over:
+            await self._stepping.acquire()
+            self._over = True
+
+    async def _next_step(self) -> float:
+        async with self._stepping:
+            return await super()._next_step()
+
     async def _rest(self, seconds: float) -> None:
-        ends = [
-            asyncio.ensure_future(self._woken.wait()),
-            asyncio.ensure_future(super()._rest(seconds)),
-        ]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ends:
-                end.cancel()
+        await first(self._woken.wait(), super()._rest(seconds))
         self._woken.clear()
 
 

@@ -9,7 +9,6 @@ Differs:
     Redis.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -56,8 +55,6 @@ class Ticker(Wakeable):
         self._removed: list[Entry] = []
         self._failed: dict[str, BrokerError] = {}
         self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
-        self._stepping = asyncio.Lock()
-        self._over = False
         self._ahead = timedelta(0)
 
     def forget(self, entry: Entry) -> None:
@@ -67,25 +64,18 @@ class Ticker(Wakeable):
 
     async def step(self) -> float:
         """Enqueue what is due; return the seconds until something else is."""
-        async with self._stepping:
-            self._failed.clear()
-            if self._ahead:
-                self._compare(await self._port.clock_s())
-            await self._forget()
-            await self._begin([entry for entry in self._entries.values() if entry.last is None])
-            while due := self._due(self._now()):
-                await self._enqueue(due)
-                await self._record()
+        self._failed.clear()
+        if self._ahead:
+            self._compare(await self._port.clock_s())
+        await self._forget()
+        await self._begin([entry for entry in self._entries.values() if entry.last is None])
+        while due := self._due(self._now()):
+            await self._enqueue(due)
             await self._record()
+        await self._record()
         for error in self._failed.values():
             raise error  # all others were dealt with; these are tried again
         return self._wait_s()
-
-    async def finish(self) -> None:
-        """Return when nothing is under way; nothing is begun any more."""
-        if not self._over:
-            await self._stepping.acquire()
-            self._over = True
 
     def close(self) -> None:
         """Let go of the thread of the hooks."""
