@@ -1,14 +1,15 @@
-"""Functions that are told something harm nobody, and whatever they raise is logged."""
+"""The user's functions harm nobody, whatever they raise, and it is known which of them runs."""
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks
+from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks, guarded, role_in
 
 
 class Odd(BaseException):
@@ -129,3 +130,46 @@ async def test_a_configuration_of_logging_in_a_function_does_not_silence_its_fai
 
     await callbacks.tell("hook", hook, 1)
     assert "hook failed for 1" in caplog.text
+
+
+# -- functions that are asked something ------------------------------------------------------------
+
+
+async def test_what_a_function_returns_is_returned() -> None:
+    async def hook() -> int:
+        return 1
+
+    assert await guarded("hook", hook()) == 1
+
+
+async def test_an_exception_of_a_function_comes_out_as_it_is() -> None:
+    error = ValueError("mine")
+    with pytest.raises(ValueError, match="mine") as raised:
+        await guarded("hook", fails(error))
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), Odd()], ids=repr)
+async def test_what_would_end_more_than_the_call_comes_out_as_a_runtime_error(
+    error: BaseException,
+) -> None:
+    with pytest.raises(RuntimeError) as raised:
+        await guarded("hook", fails(error))
+    assert (str(raised.value), raised.value.__cause__) == (f"hook raised {error!r}", error)
+
+
+async def test_an_interrupt_in_a_function_goes_on() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        await guarded("hook", fails(KeyboardInterrupt()))
+
+
+async def test_it_is_known_which_function_runs(callbacks: Callbacks) -> None:
+    roles: list[str | None] = []
+
+    async def hook(_: object = None) -> None:
+        roles.append(role_in(sys._getframe()))
+
+    await hook()
+    await guarded("asked", hook())
+    await callbacks.tell("told", hook, 1)
+    assert roles == [None, "asked", "told"]

@@ -1,7 +1,7 @@
 """Call the functions that a user hands over, and know which of them runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType
 from typing import Final, TypeVar
@@ -12,11 +12,31 @@ from pyasynq.runtime.threads import called, is_closed, is_ordered
 log: Final = get_logger("pyasynq.callbacks")
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 CALLBACK_THREAD: Final = "pyasynq-callback"
 """Start of the names of the threads that run plain callbacks."""
 
 _roles: dict[CodeType, str] = {}
+
+
+async def guarded(role: str, call: Awaitable[T]) -> T:
+    """Return what *call*, which calls the user's *role*, returns.
+
+    Raises:
+        Exception: What the function raised; a RuntimeError for what would end more than the call,
+            such as ``exit()`` or a cancellation that nobody ordered.
+    """
+    job = asyncio.current_task()
+    try:
+        return await call
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if is_ordered(error) or is_closed(error, job):
+            raise
+        msg = f"{role} raised {error!r}"
+        raise RuntimeError(msg) from error
 
 
 class Callbacks:
@@ -34,14 +54,9 @@ class Callbacks:
         """Call *function*, the user's *role*, if there is one; what it raises is logged (D40)."""
         if function is None:
             return
-        job = asyncio.current_task()
         try:
-            await called(self._threads, function, *told)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if is_ordered(error) or is_closed(error, job):
-                raise
+            await guarded(role, called(self._threads, function, *told))
+        except Exception:
             enable_loggers()  # it may have configured logging, too
             log.exception("%s failed for %r", role, told[0])
 
@@ -63,7 +78,7 @@ def calls(role: str) -> Callable[[F], F]:
 def role_in(frame: FrameType | None) -> str | None:
     """Return which of the user's functions *frame* is in; None if in none that is known here."""
     while frame is not None:
-        if frame.f_code is Callbacks.tell.__code__:
+        if frame.f_code is guarded.__code__:
             return str(frame.f_locals["role"])
         if frame.f_code in _roles:
             return _roles[frame.f_code]

@@ -7,7 +7,6 @@ Differs:
     All of a definition is its identity, and equal ones count once (D51).
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
@@ -19,9 +18,10 @@ from pyasynq.core.errors import OptionError, SchedulerStateError
 from pyasynq.core.options import check_time
 from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.callbacks import guarded
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.threads import called, is_closed, is_ordered
+from pyasynq.runtime.threads import called
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
@@ -66,14 +66,9 @@ class Syncer(Actor):
         if self._asked:
             self._asked = False
             return self._interval_s
-        job = asyncio.current_task()
         try:
-            wanted = await self._ask()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if is_ordered(error) or is_closed(error, job):
-                raise
+            wanted = await guarded("the provider", self._ask())
+        except Exception:
             enable_loggers()  # it may have configured logging, too
             log.exception("the provider of periodic tasks failed; the entries stay as they are")
         else:

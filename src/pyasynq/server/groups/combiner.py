@@ -21,10 +21,10 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Backoff, dismiss
-from pyasynq.runtime.callbacks import calls
+from pyasynq.runtime.callbacks import guarded
 from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.threads import called, is_closed, is_ordered
+from pyasynq.runtime.threads import called
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.groups.combined import combined, readable, setback
 from pyasynq.server.run.traces import shown
@@ -72,7 +72,9 @@ class Combiner:
             return True
         failure: Exception | None
         try:
-            task = await self._call(staged.group, [task for _, task in members])
+            tasks = [task for _, task in members]
+            call = called(self._threads, self._aggregate, staged.group, tasks)
+            task = await guarded("the group aggregator", call)
             plan = combined(task, staged, now=self._clock.now())
         except Exception as error:  # noqa: BLE001 - the function is the user's
             failure = error
@@ -90,24 +92,6 @@ class Combiner:
             count = await self._port.archive(staged, poison)
             log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
         return tasks
-
-    @calls("the group aggregator")
-    async def _call(self, group: str, tasks: list[Task]) -> object:
-        """Return what the user's function makes of *tasks*.
-
-        Raises:
-            Exception: What it raised; a RuntimeError for what would end more than this call.
-        """
-        job = asyncio.current_task()
-        try:
-            return await called(self._threads, self._aggregate, group, tasks)
-        except (Exception, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if is_ordered(error) or is_closed(error, job):
-                raise
-            msg = f"the group aggregator raised {error!r}"
-            raise RuntimeError(msg) from error
 
     async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | None:
         """Put the task of *plan* in the place of *staged*; return why it was refused, if it was.
