@@ -68,7 +68,7 @@ class Shift:
     async def leave(self, *, hurry: bool = False) -> None:
         """Shut the server down."""
         if hurry:
-            self.server._hurry.set()
+            self.server._service.hurry.set()
         await self._stack.aclose()
 
     def report(self) -> Report:

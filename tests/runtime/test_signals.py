@@ -1,6 +1,7 @@
 """Signals are heard while a block runs, and not after it."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from pyasynq.runtime.signals import heard, send
+from pyasynq.runtime.signals import heard, send, stopping
 from tests.support.waiting import wait_until
 
 Meaning: TypeAlias = signal.Handlers | Callable[..., object]
@@ -25,6 +26,17 @@ async def test_a_signal_reaches_the_handler() -> None:
     with heard(["SIGUSR1"], seen.append):
         os.kill(os.getpid(), signal.SIGUSR1)
         await wait_until(lambda: seen == [signal.SIGUSR1])
+
+
+async def test_a_signal_that_ends_the_process_is_told_and_passed_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pyasynq")
+    told = asyncio.Event()
+    with stopping(logging.getLogger("pyasynq"), told.set):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await told.wait()
+    assert caplog.messages == ["SIGTERM: shutting down"]
 
 
 async def test_after_the_block_the_signal_has_its_usual_meaning() -> None:

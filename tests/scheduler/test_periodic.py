@@ -216,6 +216,20 @@ async def test_a_manager_runs_until_it_is_shut_down(manage: Manage) -> None:
         await manager.run()
 
 
+async def test_a_manager_that_is_run_twice_at_once_runs_once(
+    manage: Manage, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = Answers(ONE)
+    manager = manage(provider)
+    both = [asyncio.create_task(manager.run()) for _ in range(2)]
+    (refused,), (running,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    assert isinstance(refused.exception(), SchedulerStateError)
+    await asked_again(manager)
+    assert (provider.asked, "failed" in caplog.text) == (3, False)
+    manager.shut_down()
+    await running
+
+
 async def test_a_manager_that_has_ended_lets_go_of_the_thread_of_its_provider(
     manage: Manage,
 ) -> None:

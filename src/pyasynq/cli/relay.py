@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.loading import load_relay
 from pyasynq.cli.values import Options
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.signals import STOPPING, heard
+from pyasynq.runtime.signals import stopping
 
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay
@@ -46,12 +45,7 @@ def run(words: argparse.Namespace) -> int:
 
 async def _relay(relay: "Relay", words: argparse.Namespace) -> None:
     stop = asyncio.Event()
-
-    def told(number: int) -> None:
-        log.info("%s: shutting down", signal.Signals(number).name)
-        stop.set()
-
-    with ended_soon(words), heard(STOPPING, told):
+    with ended_soon(words), stopping(log, stop.set):
         try:
             async with relay.running():
                 await stop.wait()

@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -90,6 +91,16 @@ def heard(names: Sequence[str], handle: Handle) -> Generator[None]:
     finally:
         for number in numbers:
             _remove(loop, number, handle)
+
+
+def stopping(log: logging.Logger, stop: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call *stop* when the process is told to end, and say so in *log*, while a block runs."""
+
+    def hear(number: int) -> None:
+        log.info("%s: shutting down", signal.Signals(number).name)
+        stop()
+
+    return heard(STOPPING, hear)
 
 
 def _add(loop: asyncio.AbstractEventLoop, name: str, handle: Handle) -> int | None:

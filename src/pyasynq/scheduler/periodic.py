@@ -9,7 +9,7 @@ Differs:
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self, TypeAlias, Unpack, cast
 
@@ -147,8 +147,7 @@ class PeriodicTaskManager:
             SchedulerStateError: If the manager has run before.
         """
         await self._begin()
-        with closing(self._syncer):
-            await self._scheduler.run(self._syncer)
+        await self._scheduler.run(self._syncer)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
@@ -159,22 +158,17 @@ class PeriodicTaskManager:
             SchedulerStateError: If the manager has run before.
         """
         await self._begin()
-        with closing(self._syncer):
-            async with self._scheduler.running(self._syncer):
-                yield self
+        async with self._scheduler.running(self._syncer):
+            yield self
 
     def shut_down(self) -> None:
         """Make `run` return."""
         self._scheduler.shut_down()
 
     async def _begin(self) -> None:
-        self._check_new()
-        await self._syncer.begin()
-        self._check_new()  # another may have begun meanwhile, whose thread is not ours to close
-
-    def _check_new(self) -> None:
         if self._scheduler.state != "new":
             raise SchedulerStateError(self._scheduler.state)
+        await self._syncer.begin()
 
 
 def _check(one: object) -> None:

@@ -1,9 +1,6 @@
 """The scheduler: entries, and the actors that enqueue and show them."""
 
-import asyncio
-import functools
-import signal
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, Self, Unpack
 
@@ -11,10 +8,11 @@ from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.core.errors import BrokerError, EntryNotFoundError, SchedulerStateError
 from pyasynq.core.options import EnqueueOptions, check_known
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime.actor import Link, Running, dismiss, kept
-from pyasynq.runtime.endings import finish
+from pyasynq.runtime.actor import Link, Running
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.signals import STOPPING, heard
+from pyasynq.runtime.service import Service
+from pyasynq.runtime.signals import stopping
+from pyasynq.runtime.waiting import first
 from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
@@ -52,15 +50,19 @@ class Scheduler:
             TypeError: If an option is unknown.
         """
         check_known(options, SchedulerOptions.__annotations__)
-        self.state: str = "new"
+        self._service = Service()
         self._config = Config(**options)
         self._broker = open_broker(broker)
         self._address = shown(broker)
         self._entries: dict[str, Entry] = {}
-        self._stopped = asyncio.Event()
         shown_by, link = self._broker.scheduling, Link()
         self._ticker = Ticker(self._broker, self._entries, config=self._config, link=link)
         self._heartbeater = Heartbeater(shown_by, self._entries, config=self._config, link=link)
+
+    @property
+    def state(self) -> str:
+        """``new``, ``active`` or ``closed``."""
+        return self._service.state
 
     def register(
         self,
@@ -127,9 +129,9 @@ class Scheduler:
         Raises:
             SchedulerStateError: If the scheduler has run before.
         """
-        with heard(STOPPING, self._on_signal):
+        with stopping(log, self.shut_down):
             async with self.running(*more):
-                await self._stopped.wait()
+                await self._service.told.wait()
 
     @asynccontextmanager
     async def running(self, *more: Running) -> AsyncGenerator[Self]:
@@ -141,9 +143,7 @@ class Scheduler:
         Raises:
             SchedulerStateError: If the scheduler has run before.
         """
-        if self.state != "new":
-            raise SchedulerStateError(self.state)
-        self.state = "active"
+        self._service.check_new(SchedulerStateError)
         enable_loggers()
         log.info("the scheduler starts: %s, entries: %d", self._address, len(self._entries))
         if not self._entries and not more:
@@ -151,21 +151,9 @@ class Scheduler:
                 "nothing is registered, so nothing will be enqueued: the module of an app must "
                 "import what declares its periodic tasks"
             )
-        failure: BaseException | None = None
-        actors: Sequence[Running] = [self._ticker, self._heartbeater, *more]
-        try:
-            async with asyncio.TaskGroup() as group:
-                jobs = [group.create_task(kept(actor), name=actor.name) for actor in actors]
-                try:
-                    yield self
-                except BaseException as error:  # noqa: BLE001 - raised again once all is in order
-                    failure = error  # inside the group it would come out as an ExceptionGroup
-                self.state = "closed"
-                await finish(functools.partial(self._end, jobs))
-        finally:
-            await finish(self._leave)
-        if failure is not None:
-            raise failure
+        actors = [self._ticker, self._heartbeater, *more]
+        async with self._service.running(actors, drain=self._drain, leave=self._leave):
+            yield self
 
     async def ping(self) -> None:
         """Return when Redis answers, and takes what is written: a replica does not.
@@ -177,26 +165,17 @@ class Scheduler:
 
     def shut_down(self) -> None:
         """Make `run` return."""
-        self._stopped.set()
+        self._service.shut_down()
 
-    async def _end(self, jobs: Iterable[asyncio.Task[None]]) -> None:
-        """Let a tick that is under way end; then dismiss all actors."""
-        try:
-            async with asyncio.timeout(FINISH_S):
-                await self._ticker.finish()
-        except TimeoutError:
+    async def _drain(self) -> None:
+        """Let a tick that is under way end."""
+        if not await first(self._ticker.finish(), within_s=FINISH_S):
             log.warning("a tick that is under way is given up: nobody knows what became of it")
-        await dismiss(jobs)
 
     async def _leave(self) -> None:
-        self._ticker.close()
         try:
             await self._heartbeater.clear()
         except BrokerError as error:
             log.info("the scheduler's entries stay listed until they expire: %s", error)
         await self._broker.aclose()
         log.info("the scheduler has stopped")
-
-    def _on_signal(self, number: int) -> None:
-        log.info("%s: shutting down", signal.Signals(number).name)
-        self.shut_down()

@@ -6,9 +6,11 @@ from typing import Final
 
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Actor, Link, Running, dismiss, kept
+from pyasynq.runtime.actor import Actor, Link, Running, kept
 from pyasynq.runtime.loggers import get_logger
+from pyasynq.runtime.service import Service
 from pyasynq.runtime.turns import Turns
+from pyasynq.runtime.waiting import first
 from pyasynq.server.config import Config
 from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
@@ -79,7 +81,6 @@ class Crew:
             actor.turns = turns
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
         self.actors: Sequence[Running] = self._all()
-        self._jobs: dict[Running, asyncio.Task[None]] = {}
 
     def _all(self) -> list[Running]:
         """Return all actors, in the order in which they start."""
@@ -159,11 +160,6 @@ class Crew:
         longest_s = self._config.blocked_warning.total_seconds()
         return [Watchdog(self.processor.runs, longest_s=longest_s)] if longest_s else []
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Have every actor work, in *group*."""
-        for actor in self.actors:
-            self._jobs[actor] = group.create_task(kept(actor), name=actor.name)
-
     def stop(self) -> None:
         """Take no more tasks; those that run go on."""
         self.heartbeater.status = "stopped"
@@ -174,34 +170,20 @@ class Crew:
         await self.processor.emptied()
         await self.ledger.written()
 
-    async def end(self, hurry: asyncio.Event) -> None:
-        """Let what runs end, or interrupt it; then dismiss all actors."""
-        await self._drain(hurry)
-        await dismiss(self._jobs.values())
-
-    async def _drain(self, hurry: asyncio.Event) -> None:
-        """Let handlers and aggregations end, or interrupt them when time is up or *hurry* is set.
+    async def drain(self, service: Service) -> None:
+        """Let handlers and aggregations end; interrupt them in time, or if *service* is in a hurry.
 
         Everything else goes on meanwhile: leases are extended and verdicts written.
         """
+        self.processor.stop()
         self.heartbeater.status = "closed"
-        finished = asyncio.ensure_future(self._finished())
-        hurried = asyncio.ensure_future(hurry.wait())
-        try:
-            await asyncio.wait(
-                {finished, hurried},
-                timeout=self._config.shutdown_timeout.total_seconds(),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not finished.done():
-                log.info("running tasks told to stop: %d", len(self.processor.runs))
-                self._interrupt()
-                await asyncio.wait({finished}, timeout=INTERRUPTED_S)
-        finally:
-            hurried.cancel()
-            finished.cancel()
+        patience_s = self._config.shutdown_timeout.total_seconds()
+        if not await first(self._finished(), service.hurry.wait(), within_s=patience_s):
+            log.info("running tasks told to stop: %d", len(self.processor.runs))
+            self._interrupt()
+            await first(self._finished(), within_s=INTERRUPTED_S)
         self.processor.abandon()
-        await self._flush()
+        await self._flush(service.jobs)
 
     async def _finished(self) -> None:
         """Return when no handler and no aggregation runs."""
@@ -214,31 +196,27 @@ class Crew:
         for aggregator in self.aggregators:
             aggregator.interrupt()
 
-    async def _flush(self) -> None:
+    async def _flush(self, jobs: dict[Running, asyncio.Task[None]]) -> None:
         written = asyncio.ensure_future(self.ledger.written())
         try:
             async with asyncio.timeout(FLUSH_S):
                 while not written.done():
-                    waits = {written, self._writing()}
+                    waits = {written, self._writing(jobs)}
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             log.warning("outcomes that could not be written: %d", len(list(self.ledger.leases())))
         finally:
             written.cancel()
 
-    def _writing(self) -> asyncio.Task[None]:
+    def _writing(self, jobs: dict[Running, asyncio.Task[None]]) -> asyncio.Task[None]:
         """Return the ledger's job: another one if somebody has cancelled all tasks of the loop."""
-        if self._jobs[self.ledger].done():
-            self._jobs[self.ledger] = asyncio.create_task(kept(self.ledger), name=self.ledger.name)
-        return self._jobs[self.ledger]
+        if jobs[self.ledger].done():
+            jobs[self.ledger] = asyncio.create_task(kept(self.ledger), name=self.ledger.name)
+        return jobs[self.ledger]
 
     async def leave(self) -> None:
         """Take the server off the lists and let go of threads."""
         self.processor.close()
-        for aggregator in self.aggregators:
-            aggregator.close()
-        for checker in self.health_checkers:
-            checker.close()
         try:
             await self.heartbeater.clear()
         except BrokerError as error:

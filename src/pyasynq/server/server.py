@@ -1,6 +1,5 @@
 """The worker: all actors in one TaskGroup, started and stopped together."""
 
-import asyncio
 import functools
 import signal
 from collections.abc import AsyncGenerator
@@ -11,9 +10,10 @@ from typing import Final, Self, Unpack
 from pyasynq.broker import BrokerAddress, open_broker, shown
 from pyasynq.core.errors import OptionError, ServerStateError, seconds
 from pyasynq.core.options import check_known
-from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.service import Service
 from pyasynq.runtime.signals import STOPPING, heard
+from pyasynq.runtime.waiting import first
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
@@ -50,15 +50,18 @@ class Server:
             TypeError: If an option is unknown.
         """
         check_known(options, ServerOptions.__annotations__)
-        self.state: str = "new"
+        self._service = Service()
         self._handler = handler
         self._config = Config.of(options)
         self.id: str = self._config.server_id
         self._broker = open_broker(broker, self._config.clock)
         self._address = shown(broker)
-        self._stopped = asyncio.Event()
-        self._hurry = asyncio.Event()
         self._crew: Crew | None = None
+
+    @property
+    def state(self) -> str:
+        """``new``, ``active``, ``stopped`` (takes no more tasks) or ``closed``."""
+        return self._service.state
 
     async def run(self, handler: Handler | None = None) -> None:
         """Work until SIGTERM, SIGINT or SIGHUP; a second one ends at once; SIGTSTP takes no more.
@@ -88,25 +91,15 @@ class Server:
         handler = handler or self._handler
         if not callable(handler):
             raise OptionError("handler", handler, "a Mux or a function that takes a task")
-        if self.state != "new":
-            raise ServerStateError(self.state)
-        self.state = "active"
+        self._service.check_new(ServerStateError)
         self._crew = crew = self._hire(handler)
-        failure: BaseException | None = None
-        try:
-            async with self._config.lifespan(), asyncio.TaskGroup() as group:
-                crew.start(group)
-                try:
-                    yield self
-                except BaseException as error:  # noqa: BLE001 - raised again once all is in order
-                    failure = error  # inside the group it would come out as an ExceptionGroup
-                self.state = "closed"
-                crew.stop()
-                await finish(functools.partial(crew.end, self._hurry), hurry=self._hurry.set)
-        finally:
-            await finish(functools.partial(self._leave, crew))
-        if failure is not None:
-            raise failure
+        async with self._service.running(
+            crew.actors,
+            drain=functools.partial(crew.drain, self._service),
+            leave=functools.partial(self._leave, crew),
+            within=self._config.lifespan,
+        ):
+            yield self
 
     def _hire(self, handler: Handler) -> Crew:
         config = self._config.for_plain() if is_plain(handler) else self._config
@@ -130,30 +123,23 @@ class Server:
     def stop(self) -> None:
         """Take no more tasks; those that run go on, and the server stays until it is left."""
         if self.state == "active":
-            self.state = "stopped"
+            self._service.state = "stopped"
             log.info("taking no more tasks")
         if self._crew is not None:
             self._crew.stop()
 
     def shut_down(self) -> None:
         """Make `run` return once running handlers have ended; called again, end them at once."""
-        if self._stopped.is_set():
-            self._hurry.set()
-        self._stopped.set()
+        self._service.shut_down()
 
     async def _over(self) -> None:
         """Return when told to shut down or, in a burst, when the queues are empty."""
+        told = self._service.told
         if not self._config.burst or self._crew is None:
-            await self._stopped.wait()
-            return
-        emptied = asyncio.create_task(self._crew.emptied(), name="pyasynq burst")
-        emptied.add_done_callback(lambda _: self._stopped.set())
-        try:
-            await self._stopped.wait()
-            if emptied.done():
-                log.info("the queues are empty: shutting down")
-        finally:
-            emptied.cancel()
+            await told.wait()
+        elif await first(self._crew.emptied(), told.wait()):
+            told.set()
+            log.info("the queues are empty: shutting down")
 
     async def _leave(self, crew: Crew) -> None:
         await crew.leave()
@@ -165,7 +151,7 @@ class Server:
             self.stop()
             return
         name = signal.Signals(number).name
-        if self._stopped.is_set():
+        if self._service.told.is_set():
             log.info("%s again: running tasks are told to stop", name)
         else:
             time = seconds(self._config.shutdown_timeout)

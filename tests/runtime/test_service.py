@@ -1,0 +1,186 @@
+"""A service runs once, and ends in order whatever ends it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pyasynq import Clock, ServerStateError
+from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.service import Service
+from tests.support.waiting import wait_until
+
+
+class Worker(Actor):
+    """An actor that notes what is asked of it."""
+
+    name = "worker"
+
+    def __init__(self, steps: list[str]) -> None:
+        super().__init__(clock=Clock(), link=Link())
+        self.steps = steps
+
+    async def run(self) -> None:
+        self.steps.append("began")
+        try:
+            await super().run()
+        finally:
+            self.steps.append("dismissed")
+
+    async def step(self) -> float:
+        return 3600
+
+    def close(self) -> None:
+        self.steps.append("closed")
+
+
+class Trial:
+    """A service with one worker, and what becomes of them."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.service = Service()
+        self.worker = Worker(self.steps)
+
+    async def drain(self) -> None:
+        self.steps.append("drained")
+
+    async def leave(self) -> None:
+        self.steps.append("left")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Run the service until the block ends."""
+        async with self.service.running([self.worker], drain=self.drain, leave=self.leave):
+            await self.worker.passes.next()
+            yield
+
+
+@pytest.fixture
+def trial() -> Trial:
+    return Trial()
+
+
+async def test_actors_work_until_what_is_under_way_has_ended(trial: Trial) -> None:
+    async with trial.running():
+        assert trial.steps == ["began"]
+    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+
+
+async def test_a_service_is_new_then_active_then_closed(trial: Trial) -> None:
+    states = [trial.service.state]
+    async with trial.running():
+        states.append(trial.service.state)
+    assert [*states, trial.service.state] == ["new", "active", "closed"]
+
+
+async def test_a_service_is_closed_before_what_is_under_way_has_ended(trial: Trial) -> None:
+    states: list[str] = []
+
+    async def drain() -> None:
+        states.append(trial.service.state)
+
+    async with trial.service.running([], drain=drain):
+        pass
+    assert states == ["closed"]
+
+
+async def test_a_service_that_runs_or_has_run_is_told_from_a_new_one(trial: Trial) -> None:
+    trial.service.check_new(ServerStateError)
+    async with trial.running():
+        with pytest.raises(ServerStateError, match="this one is active"):
+            trial.service.check_new(ServerStateError)
+    with pytest.raises(ServerStateError, match="this one is closed"):
+        trial.service.check_new(ServerStateError)
+
+
+async def test_an_error_of_the_block_comes_out_as_it_is_when_all_is_in_order(trial: Trial) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with trial.running():
+            raise ZeroDivisionError
+    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+
+
+async def test_a_service_that_is_cancelled_ends_in_order(trial: Trial) -> None:
+    async def work() -> None:
+        async with trial.running():
+            await asyncio.Event().wait()
+
+    job = asyncio.create_task(work())
+    await wait_until(lambda: trial.worker.passes.count)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+
+
+async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial) -> None:
+    draining = asyncio.Event()
+
+    async def drain() -> None:
+        draining.set()
+        await trial.service.hurry.wait()
+
+    async def work() -> None:
+        async with trial.service.running([], drain=drain):
+            pass
+
+    job = asyncio.create_task(work())
+    await draining.wait()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
+async def test_a_context_around_the_actors_is_left_after_them(trial: Trial) -> None:
+    @asynccontextmanager
+    async def within() -> AsyncGenerator[None]:
+        trial.steps.append("opened")
+        yield
+        trial.steps.append("shut")
+
+    actors = [trial.worker]
+    async with trial.service.running(actors, drain=trial.drain, leave=trial.leave, within=within):
+        await trial.worker.passes.next()
+    assert trial.steps == ["opened", "began", "drained", "dismissed", "shut", "closed", "left"]
+
+
+async def test_what_was_made_is_let_go_of_though_nothing_could_begin(trial: Trial) -> None:
+    @asynccontextmanager
+    async def within() -> AsyncGenerator[None]:
+        msg = "no database"
+        raise KeyError(msg)
+        yield
+
+    with pytest.raises(KeyError, match="no database"):
+        async with trial.service.running(
+            [trial.worker], drain=trial.drain, leave=trial.leave, within=within
+        ):
+            pass
+    assert trial.steps == ["closed", "left"]
+
+
+async def test_what_is_no_actor_is_kept_as_well(trial: Trial) -> None:
+    class Other:
+        name = "other"
+
+        def __init__(self) -> None:
+            self.begun = asyncio.Event()
+
+        async def run(self) -> None:
+            self.begun.set()
+            await asyncio.Event().wait()
+
+    other = Other()
+    async with trial.service.running([other], drain=trial.drain):
+        await other.begun.wait()
+        assert not trial.service.jobs[other].done()
+    assert trial.service.jobs[other].done()
+
+
+def test_a_service_that_is_told_to_end_again_is_in_a_hurry(trial: Trial) -> None:
+    trial.service.shut_down()
+    assert (trial.service.told.is_set(), trial.service.hurry.is_set()) == (True, False)
+    trial.service.shut_down()
+    assert trial.service.hurry.is_set()
