@@ -17,7 +17,8 @@ from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
-from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, SHORTENED_S, StaleError, _within
+from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
+from pyasynq.runtime.waiting import first
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -294,6 +295,54 @@ async def test_a_relay_waits_for_its_table(
             await connection.run_sync(outbox.table.metadata.create_all)
         await write(outbox, engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
+
+
+class SlowClock(Clock):
+    """Notes for how long somebody would sleep, and lets them sleep until a test wakes them."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[float] = asyncio.Queue()
+        self.over = asyncio.Semaphore(0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.asked.put_nowait(seconds)
+        await self.over.acquire()
+
+
+@only_sqlite
+async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
+    outbox: Outbox, engine: AsyncEngine, client: Client
+) -> None:
+    clock = SlowClock()
+    relay = Relay(outbox, engine, client, poll_interval=NEVER, clock=clock)
+    async with relay.running():
+        assert await clock.asked.get() == PACE_S
+        await write(outbox, engine)
+        assert not await first(relay.passes.next(), within_s=0.05)
+        clock.over.release()
+        await relay.passes.next()
+
+
+@only_sqlite
+async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
+    engine: AsyncEngine, client: Client
+) -> None:
+    clock = SlowClock()
+    relay = Relay(Outbox(table="elsewhere"), engine, client, clock=clock)
+    async with relay.running():
+        await clock.asked.get()
+        relay._mover.wake()
+        assert not await first(relay.passes.next(), within_s=0.05)
+        clock.over.release()
+        await relay.passes.next()
+
+
+async def test_a_relay_may_be_left_while_it_waits_for_what_is_away(
+    engine: AsyncEngine, client: Client
+) -> None:
+    clock = SlowClock()
+    async with Relay(Outbox(table="elsewhere"), engine, client, clock=clock).running():
+        await clock.asked.get()
 
 
 class LeapingClock(Clock):

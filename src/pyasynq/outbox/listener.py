@@ -6,47 +6,46 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pyasynq.runtime.actor import Backoff
+from pyasynq.runtime.actor import FIRST_BACKOFF_S, Actor, Link
+from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.outbox")
 
 
-async def listen(engine: AsyncEngine, channel: str, wake: Callable[[], None]) -> None:
-    """Call *wake* for what is told on *channel*, until cancelled.
+class Listener(Actor):
+    """Passes on what is told on a channel; keeps one connection of the pool for that."""
 
-    Keeps one connection of the pool. Returns at once where the driver cannot listen: asyncpg can.
-    """
-    if engine.dialect.driver != "asyncpg":
-        return
-    backoff = Backoff()
-    while True:
-        try:
-            await _listen_once(engine, channel, wake, backoff)
-        except Exception as error:  # noqa: BLE001 - the driver's own kinds; the relay looks by itself
-            log.debug("cannot listen on %s: %s", channel, error)
-        await asyncio.sleep(backoff.next_s())
+    name = "listener"
+    failures = (Exception,)  # the driver's own kinds; the relay looks by itself
 
+    def __init__(
+        self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock
+    ) -> None:
+        """Call *wake* for what is told on *channel*; *engine* has asyncpg, others cannot listen."""
+        super().__init__(clock=clock, link=Link(self._tell))
+        self._engine = engine
+        self._channel = channel
+        self._wake = wake
 
-async def _listen_once(
-    engine: AsyncEngine, channel: str, wake: Callable[[], None], backoff: Backoff
-) -> None:
-    """Listen on one connection until it is lost."""
-    lost = asyncio.Event()
+    async def step(self) -> float:
+        """Listen on one connection until it is lost."""
+        lost = asyncio.Event()
 
-    def lose(*_driver: object) -> None:
-        lost.set()
+        def lose(*_driver: object) -> None:
+            lost.set()
 
-    def hear(*_told: object) -> None:
-        wake()
+        async with self._engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            try:
+                driver.add_termination_listener(lose)
+                await driver.add_listener(self._channel, self._wake)
+                self._wake()  # for what was told before
+                await lost.wait()
+            finally:
+                await connection.invalidate()  # the pool must not hand out one that listens
+        return FIRST_BACKOFF_S
 
-    async with engine.connect() as connection:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        try:
-            driver.add_termination_listener(lose)
-            await driver.add_listener(channel, hear)
-            backoff.reset()
-            wake()  # for what was told before
-            await lost.wait()
-        finally:
-            await connection.invalidate()  # the pool must not hand out one that listens
+    def _tell(self, error: Exception | None) -> None:
+        if error is not None:
+            log.debug("cannot listen on %s: %s", self._channel, error)

@@ -7,8 +7,6 @@ the task is done by then.
 """
 
 import asyncio
-import functools
-import random
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -21,13 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pyasynq.broker import Created, NewTask, Receipt
 from pyasynq.client import Client
 from pyasynq.core.errors import BrokerError, PoisonError
-from pyasynq.outbox.listener import listen
+from pyasynq.outbox.listener import Listener
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
-from pyasynq.runtime.actor import JITTER, Backoff, Passes, dismiss, kept
+from pyasynq.runtime.actor import Link, Passes, Wakeable, dismiss
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.service import Service
+from pyasynq.runtime.waiting import first
 
 log: Final = get_logger("pyasynq.outbox")
 
@@ -59,7 +59,6 @@ class StaleError(Exception):
 
 
 _NO_TABLE: Final = ("no such table", "does not exist")
-_AWAY: Final = (BrokerError, SQLAlchemyError, OSError, StaleError)
 
 
 class Relay:
@@ -106,34 +105,35 @@ class Relay:
         self._port = client.broker.creating
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
-        self._failing = False
-        self._woken = asyncio.Event()
-        self._stopped = asyncio.Event()
+        self._link = Link(self._tell)
+        self._mover = _Mover(self, self._poll_s, clock=self._clock, link=self._link)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Relay while the block runs; leaving it lets a pass that has begun end."""
         enable_loggers()
-        job = asyncio.create_task(kept(self), name=self.name)
-        try:
+        async with Service().running([self], drain=self._drain):
             yield self
-        finally:
-            await finish(functools.partial(self._end, job))
 
     async def run(self) -> None:
         """Relay until cancelled, or until the block of `running` ends."""
         loop = asyncio.get_running_loop()
+        # A new one each time: once it was finished it begins no more passes.
+        self._mover = mover = _Mover(self, self._poll_s, clock=self._clock, link=self._link)
 
-        def wake() -> None:
+        def wake(*_told: object) -> None:
             with suppress(RuntimeError):  # the loop is closed: there is nobody to be woken
-                loop.call_soon_threadsafe(self._woken.set)
+                loop.call_soon_threadsafe(mover.wake)
 
-        listening = asyncio.create_task(listen(self._engine, self._outbox.channel, wake))
+        listening: list[asyncio.Task[None]] = []
+        if self._engine.dialect.driver == "asyncpg":
+            listener = Listener(self._engine, self._outbox.channel, wake, clock=self._clock)
+            listening.append(asyncio.create_task(listener.run()))
         try:
             with self._outbox.waking(wake):
-                await self._work()
+                await mover.run()
         finally:
-            await dismiss([listening])
+            await dismiss(listening)
 
     async def aclose(self) -> None:
         """Close the client and the engine, for a program that has them for this relay alone."""
@@ -157,30 +157,9 @@ class Relay:
         if failed:
             raise next(iter(failed.values()))
 
-    async def _end(self, job: asyncio.Task[None]) -> None:
+    async def _drain(self) -> None:
         """Let a pass that has begun end."""
-        self._stopped.set()
-        self._woken.set()
-        await asyncio.wait([job], timeout=PATIENCE_S)
-        await dismiss([job])
-        self._stopped.clear()
-
-    async def _work(self) -> None:
-        backoff = Backoff()
-        while not self._stopped.is_set():
-            self._woken.clear()
-            try:
-                await self.step()
-            except _AWAY as error:
-                self._tell_failed(error)
-                self.passes.finish()
-                await _set_within(self._stopped, backoff.next_s())
-            else:
-                self._tell_worked()
-                backoff.reset()
-                self.passes.finish()
-                await _set_within(self._stopped, PACE_S)
-                await _set_within(self._woken, self._poll_s * (1 - JITTER * random.random()))
+        await first(self._mover.finish(), within_s=PATIENCE_S)
 
     async def _move(self, failed: Iterable[str]) -> tuple[bool, dict[str, BrokerError]]:
         """Move a batch; return whether there may be more, and the queues it could not reach."""
@@ -265,16 +244,33 @@ class Relay:
         with suppress(BrokerError):  # then they end later
             await self._port.shorten(rows, kept_s=SHORTENED_S)
 
-    def _tell_failed(self, error: Exception) -> None:
-        if not self._failing:
-            self._failing = True
+    def _tell(self, error: Exception | None) -> None:
+        if error is None:
+            log.info("the relay works again")
+        else:
             name, hint = type(error).__name__, _hint(error, self._outbox.table.name)
             log.warning("%s: %s; trying again until it works%s", name, error, hint)
 
-    def _tell_worked(self) -> None:
-        if self._failing:
-            self._failing = False
-            log.info("the relay works again")
+
+class _Mover(Wakeable):
+    """Has a relay make its passes."""
+
+    name = Relay.name
+    failures = (BrokerError, SQLAlchemyError, OSError, StaleError)
+
+    def __init__(self, relay: Relay, poll_s: float, *, clock: Clock, link: Link) -> None:
+        super().__init__(clock=clock, link=link)
+        self.passes = relay.passes
+        self._relay = relay
+        self._poll_s = poll_s
+
+    async def step(self) -> float:
+        await self._relay.step()
+        return self._poll_s
+
+    async def _rest(self, seconds: float) -> None:
+        await self._clock.sleep(PACE_S)
+        await super()._rest(seconds)
 
 
 def _hint(error: Exception, table: str) -> str:
@@ -295,9 +291,3 @@ def _within(found: Sequence[tuple[int, int]]) -> list[int]:
             break
         chosen.append(seq)
     return chosen
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
