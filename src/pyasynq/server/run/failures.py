@@ -41,7 +41,7 @@ WANTED: Final = (RevokeTask, SkipRetry, RetryIn, Snooze, TaskCanceledError)
 """Errors by which somebody says what is to become of a task."""
 
 
-class Endings:
+class RunLog:
     """Logs how runs ended; payloads never.
 
     Of many failures of one kind (task type, class of the error and line that raised it) the first

@@ -28,7 +28,7 @@ from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
 from pyasynq.server.run.failures import (
     UNREADABLE,
-    Endings,
+    RunLog,
     as_exception,
     checked,
     instead_of,
@@ -79,7 +79,7 @@ class Processor:
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
         self._policy = config.policy()
-        self._endings = Endings(config.clock)
+        self._run_log = RunLog(config.clock)
         self._slots = Slots(config.concurrency)
         self._deadlines = Deadlines(
             self.runs, config.clock, slots=config.concurrency, threads=config.threads
@@ -241,7 +241,7 @@ class Processor:
         self._ledger.add(lease, settle(lease.message, None, now=now, policy=self._policy))
         if self._tells_successes:
             began_at = run.deadline - seconds_to_run(lease)
-            self._endings.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
+            self._run_log.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
 
     async def _failed(self, run: Run, error: Exception) -> None:
         """Settle the task of *run*, whose handler failed with *error*, or leave it to others."""
@@ -256,9 +256,9 @@ class Processor:
             return
         if stop is Stop.SHUTDOWN:
             self._ledger.add(run.lease, REQUEUE)
-            self._endings.went_back(run)
+            self._run_log.went_back(run)
         elif run.stop is Stop.LEASE_LOST:
-            self._endings.was_lost(run)
+            self._run_log.was_lost(run)
         elif isinstance(unknown, Retry):
             self._unknown.tell(run.lease)
             self._ledger.add(run.lease, unknown)
@@ -270,7 +270,7 @@ class Processor:
         lease, now = run.lease, self._config.clock.now()
         verdict = verdict or settle(lease.message, error, now=now, policy=self._policy)
         self._ledger.add(lease, verdict)
-        self._endings.failed(run, error, verdict, now=now)
+        self._run_log.failed(run, error, verdict, now=now)
 
     def _let_go(self, run: Run) -> bool:
         """Free the slot of *run*; False if it was given up at the stop, and its task with it."""
