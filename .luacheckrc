@@ -5,7 +5,6 @@ max_line_length = false
 ignore = {
   "211/now_s",    -- comes with clock, of which some want the nanoseconds alone
   "211/stride",   -- comes with each
-  "211/token_.*", -- come together
   "431",          -- a function's parameter may be called as an argument of the script
   "612",          -- the loader's names end in a space
 }

@@ -8,13 +8,12 @@ import asyncio
 import functools
 import random
 import secrets
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Self
 
-from pyasynq.broker import MARKS, Broker, BrokerAddress, Token, open_broker
+from pyasynq.broker import Broker, BrokerAddress, Token, open_broker
 from pyasynq.core.errors import (
     BrokerError,
     NoTokenError,
@@ -44,19 +43,17 @@ LONGEST_WAIT_S: Final = 1.0
 class Semaphore:
     """Lets at most so many hold a token at once, on all machines together.
 
-    Inside a handler the holder is the running task: asked twice it holds one token, which is free
-    when it was released twice. Elsewhere every acquisition is a token of its own, which the asyncio
-    task that took it gives back, or any other once that one has ended. A token is renewed while it
-    is held; when its holder dies it is free within the lease. Safe to share between the coroutines
-    of one event loop.
+    Every acquisition takes a token of its own, also the second one of the same task. A token is
+    renewed while it is held; when its holder dies it is free within the lease. A running task gives
+    back what it has taken itself; outside of handlers, any coroutine gives back what another has
+    taken. Safe to share between the coroutines of one event loop.
 
     Source:
         Protocol section 11.2 (asynq v0.26.0 ``x/rate`` ``Semaphore``).
 
     Differs:
-        The holder is known by queue and id and not by id alone; a token ends with its lease, which
-        is renewed, and not with the task's deadline only; there is a waiting `acquire`; a holder
-        may ask again when all tokens are taken (D59).
+        A holder is one acquisition and not a task; a token ends with its lease, which is renewed,
+        and not with the task's deadline only; there is a waiting `acquire` (D59).
     """
 
     def __init__(
@@ -86,9 +83,7 @@ class Semaphore:
         self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker)
-        self._mark = 1 + secrets.randbelow(MARKS - 1)
-        self._tokens: dict[str, Token] = {}
-        self._takers: dict[str, asyncio.Task[object] | None] = {}
+        self._tokens: list[Token] = []
         self._renewing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -99,7 +94,7 @@ class Semaphore:
         Raises:
             BrokerError: If Redis did not answer; a token it may have given ends with its lease.
         """
-        return await self._take(self._token())
+        return await self._take(_token(self.scope))
 
     @must_await
     async def acquire(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - see `asyncio.Queue.get`
@@ -115,7 +110,7 @@ class Semaphore:
         """
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         give_up = None if limit_s is None else self._clock.monotonic() + limit_s
-        token = self._token()
+        token = _token(self.scope)
         wait_s = FIRST_WAIT_S
         while not await self._take(token):
             left_s = LONGEST_WAIT_S if give_up is None else give_up - self._clock.monotonic()
@@ -132,12 +127,8 @@ class Semaphore:
             NoTokenError: If none is held here.
             BrokerError: If Redis did not answer; the token ends with its lease.
         """
-        token = self._held()
-        token.times -= 1
-        if token.times:
-            return
-        del self._tokens[token.holder]
-        self._takers.pop(token.holder, None)
+        token = self._ending_first()
+        self._tokens.remove(token)
         if not self._tokens:
             self._stop_renewing()
         if not await finish(functools.partial(self._broker.semaphores.release, token)):
@@ -146,9 +137,8 @@ class Semaphore:
     async def aclose(self) -> None:
         """Give all tokens back and close the connections that this semaphore opened."""
         self._stop_renewing()
-        tokens, self._tokens = self._tokens, {}
-        self._takers.clear()
-        await finish(functools.partial(self._close, tokens.values()))
+        tokens, self._tokens = self._tokens, []
+        await finish(functools.partial(self._close, tokens))
 
     async def __aenter__(self) -> Self:
         """Wait for a token."""
@@ -170,24 +160,17 @@ class Semaphore:
                 raise answer
 
     async def _take(self, token: Token) -> bool:
-        held = self._tokens.get(token.holder)
-        if held is None or not held.ends_s:  # what was lost is for Redis to give
-            try:
-                path = self._broker.semaphores
-                taken = await path.acquire(token, limit=self.limit, lease_s=self._lease_s)
-            except asyncio.CancelledError:
-                self._leave(token)
-                raise
-            if not taken:
-                return False
-            held = self._tokens.setdefault(token.holder, token)
-            held.ends_s = token.ends_s  # another coroutine of this task may have been faster
-        held.times += 1
-        if not held.task:
-            self._takers[held.holder] = asyncio.current_task()
-        if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
-        return True
+        try:
+            path = self._broker.semaphores
+            taken = await path.acquire(token, limit=self.limit, lease_s=self._lease_s)
+        except asyncio.CancelledError:
+            self._leave(token)
+            raise
+        if taken:
+            self._tokens.append(token)
+            if self._renewing is None:
+                self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
+        return taken
 
     def _leave(self, token: Token) -> None:
         """Give *token* back, which Redis may have given out to a caller who is gone."""
@@ -196,46 +179,36 @@ class Semaphore:
         leaving.add_done_callback(self._leaving.discard)
 
     async def _give_back(self, token: Token) -> None:
-        if token.holder not in self._tokens:  # another coroutine of this task may have it
-            with suppress(BrokerError):  # then it ends with its lease
-                await self._broker.semaphores.release(token)
+        with suppress(BrokerError):  # then it ends with its lease
+            await self._broker.semaphores.release(token)
 
-    def _held(self) -> Token:
-        """Return the running task's token; outside a handler, the one taken last by who runs here.
+    def _ending_first(self) -> Token:
+        """Return the token to release: of those of the running task, the one that ends first.
 
-        Of several, one that was lost goes first: another may still be in use. What was taken in an
-        asyncio task that has ended, as by Python 3.11's `asyncio.wait_for`, is anybody's.
+        It does not matter which of them is given back, unless one was lost: that one goes first,
+        for the others are in use.
 
         Raises:
             NoTokenError: If there is none.
         """
-        task = _running()
-        holder = self._taken_here() if task is None else task[0]
-        token = self._tokens.get(holder)
-        if token is None:
+        owner, _ = _owner()
+        own = [token for token in self._tokens if _owner_of(token) == owner]
+        if not own:
             raise NoTokenError(self.scope)
-        return token
-
-    def _taken_here(self) -> str:
-        here = asyncio.current_task()
-        own = [holder for holder, taker in self._takers.items() if taker is here]
-        left = [holder for holder, taker in self._takers.items() if taker and taker.done()]
-        held = own or left
-        lost = [holder for holder in held if not self._tokens[holder].ends_s]
-        return next(reversed(lost or held), "")
+        return min(own, key=lambda token: token.ends_s)
 
     async def _renew(self) -> None:
         """Renew tokens while there are some."""
         while True:
             await self._clock.sleep(self._lease_s / RENEWALS)
             try:
-                tokens = [token for token in self._tokens.values() if token.ends_s]
+                tokens = [token for token in self._tokens if token.ends_s]
                 lost = await self._broker.semaphores.renew(tokens, lease_s=self._lease_s)
             except BrokerError as error:
                 log.warning("tokens of semaphore %r were not renewed: %s", self.scope, error)
                 continue
             for token in lost:
-                if self._tokens.get(token.holder) is token:
+                if token in self._tokens:
                     log.error("%s lost its token of semaphore %r", token.holder, self.scope)
                     token.ends_s = 0
 
@@ -244,29 +217,29 @@ class Semaphore:
             self._renewing.cancel()
             self._renewing = None
 
-    def _token(self) -> Token:
-        """Return a token for the running task, or for a holder of its own."""
-        running = _running()
-        holder, deadline_s = running or (str(uuid.uuid4()), 0)
-        return Token(
-            scope=self.scope,
-            holder=holder,
-            mark=self._mark,
-            deadline_s=deadline_s,
-            task=running is not None,
-        )
+
+def _token(scope: str) -> Token:
+    """Return a new token of *scope* for the running task, or for whoever else asks."""
+    owner, deadline_s = _owner()
+    unique = secrets.token_hex(8)
+    holder = f"{owner}:{unique}" if owner else unique
+    return Token(scope=scope, holder=holder, deadline_s=deadline_s)
 
 
-def _running() -> tuple[str, int] | None:
-    """Return holder and deadline (Unix seconds) of the running task, if one runs here.
+def _owner() -> tuple[str, int]:
+    """Return the running task and its deadline (Unix seconds); "" and 0 if none runs here.
 
     Ids are unique within a queue only, and names of queues have no braces.
     """
     try:
         task = current_task()
     except PyasynqError:
-        return None
+        return "", 0
     return f"{{{task.queue}}}:{task.id}", int(task.deadline.timestamp())
+
+
+def _owner_of(token: Token) -> str:
+    return token.holder.rpartition(":")[0]
 
 
 def _checked_limit(limit: object) -> int:

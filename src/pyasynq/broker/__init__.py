@@ -28,7 +28,7 @@ from pyasynq.broker.ports.inspection import Found, InspectPort, Place, Removed, 
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import Begun, Position, SchedulePort
-from pyasynq.broker.ports.semaphores import MARKS, SemaphorePort, Token
+from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.upkeep import Forwarded, UpkeepPort
 from pyasynq.broker.ports.work import Lease, Taken, WorkPort
 from pyasynq.broker.url import parse
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 __all__ = [
-    "MARKS",
     "Begun",
     "Broker",
     "BrokerAddress",

@@ -457,7 +457,7 @@ async def test_a_full_redis_gives_and_renews_tokens(
     broker_of_full: RedisBroker, full: Redis
 ) -> None:
     await fill(full)
-    token = Token(scope="s", holder="a", mark=1)
+    token = Token(scope="s", holder="a")
     assert await broker_of_full.semaphores.acquire(token, limit=1, lease_s=3)
     first_s = token.ends_s
     assert await broker_of_full.semaphores.renew([token], lease_s=60) == []

@@ -138,7 +138,7 @@ async def test_a_lease_is_extended_though_connections_died(
 async def test_a_token_is_taken_and_renewed_though_connections_died(
     end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
 ) -> None:
-    token = Token(scope="s", holder="1", mark=1, deadline_s=0)
+    token = Token(scope="s", holder="1")
     end(proxy)
     assert await broker.semaphores.acquire(token, limit=1, lease_s=30)
     end(proxy)

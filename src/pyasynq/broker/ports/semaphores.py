@@ -1,12 +1,9 @@
 """Tokens that all machines share."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
-
-MARKS: Final = 2**20
-"""As many takers of one holder can be told apart: a score has room for them beside the second."""
 
 
 class Token(msgspec.Struct, kw_only=True):
@@ -14,28 +11,22 @@ class Token(msgspec.Struct, kw_only=True):
 
     Attributes:
         scope: Name of the semaphore.
-        holder: Who holds it.
-        mark: Tells who took it from others of the same holder, 1 to 2^20 - 1.
+        holder: Who holds it; no two tokens of a semaphore have the same.
         deadline_s: Unix second after which the holder needs it no more; 0 for none.
         ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
-        task: The holder is a running task.
-        times: How often its holder has taken it and not released it.
     """
 
     scope: str
     holder: str
-    mark: int
     deadline_s: int = 0
     ends_s: int = 0
-    task: bool = False
-    times: int = 0
 
 
 class SemaphorePort(Protocol):
     """Tokens that all machines share."""
 
     async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
-        """Take *token* if fewer than *limit* are taken, or it is held; set its end."""
+        """Take *token* if fewer than *limit* are taken, or it is itself; set its end."""
         ...
 
     async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:

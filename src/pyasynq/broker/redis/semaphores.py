@@ -22,7 +22,7 @@ class RedisSemaphores:
         self._driver = driver
 
     async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
-        """Take *token* if fewer than *limit* are taken, or it is held; set its end.
+        """Take *token* if fewer than *limit* are taken, or it is itself; set its end.
 
         Differs:
             Ends are reckoned by the clock of Redis (D31), and lie within the lease and not at the
@@ -33,7 +33,6 @@ class RedisSemaphores:
             holder=token.holder,
             limit=limit,
             lease_s=lease_s,
-            mark=token.mark,
             deadline_s=token.deadline_s,
         )
         ends_s = cast("int", await pipeline.run(self._driver, call))
@@ -46,7 +45,7 @@ class RedisSemaphores:
         lost: list[Token] = []
         for start in range(0, len(tokens), MAX_TASKS):
             batch = tokens[start : start + MAX_TASKS]
-            each = [it for token in batch for it in (token.holder, token.mark, token.deadline_s)]
+            each = [it for token in batch for it in (token.holder, token.deadline_s)]
             call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
             answers = cast("list[int]", await pipeline.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
@@ -58,7 +57,5 @@ class RedisSemaphores:
 
     async def release(self, token: Token) -> bool:
         """Give *token* back; False if it is no longer held."""
-        call = scripts.release(
-            semaphore=keys.semaphore(token.scope), holder=token.holder, mark=token.mark
-        )
+        call = scripts.release(semaphore=keys.semaphore(token.scope), holder=token.holder)
         return bool(await pipeline.run(self._driver, call))
