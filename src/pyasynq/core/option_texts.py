@@ -7,7 +7,8 @@ Source:
 Differs:
     Go's reader stops at the first closing parenthesis; so one inside a value is written as an
     escape, which Go reads. Here all texts are read, also ``TaskID`` and ``Group``, up to their last
-    parenthesis, and what cannot be read is left out (D52).
+    parenthesis. A name that is quoted in another way than Go's ``strconv.Quote`` quotes is shown as
+    it stands; what else cannot be read is left out (D52).
 """
 
 import json
@@ -42,11 +43,7 @@ _ESCAPES: Final = {
     '"': r"\"",
     ")": r"\x29",
 }
-_ESCAPED: Final = {escape[1]: char for char, escape in _ESCAPES.items() if char != ")"}
-_PIECE: Final = re.compile(
-    r'[^"\\\n]'
-    r"|\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
-)
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\[abfnrtv\\"xuU])*"')
 _JSON_ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&)\u2028\u2029"}
 _LAST_OF_TWO: Final = {"process_at": "process_in", "process_in": "process_at"}
 
@@ -64,8 +61,8 @@ def written(options: Options) -> list[str]:
 def parsed(texts: Sequence[str]) -> Options:
     """Return the options that *texts* tell, as they are: nothing is checked.
 
-    What cannot be read is left out. Of one option told twice the last counts, and so it does of the
-    two that set the process time.
+    What cannot be read is left out; a name is then shown as it stands. Of one option told twice the
+    last counts, and so it does of the two that set the process time.
     """
     values: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -105,24 +102,13 @@ def _escaped(char: str) -> str:
 
 
 def _unquoted(literal: str) -> str:
-    """Return the text of a Go string literal, in double quotes or back quotes."""
-    inner = literal[1:-1]
-    if literal == f"`{inner}`" and "`" not in inner:
-        return inner.replace("\r", "")
-    pieces = list(_PIECE.finditer(inner))
-    if literal != f'"{"".join(piece[0] for piece in pieces)}"':
-        msg = f"{literal!r} is no string literal"
-        raise ValueError(msg)
-    return b"".join(map(_piece_bytes, pieces)).decode(errors="replace")
-
-
-def _piece_bytes(piece: re.Match[str]) -> bytes:
-    simple, hexed, octal, short, long = piece.groups()
-    if simple:
-        return _ESCAPED[simple].encode()
-    if hexed or octal:
-        return (int(hexed, 16) if hexed else int(octal, 8)).to_bytes(1)
-    return (chr(int(short or long, 16)) if short or long else piece[0]).encode()
+    """Return the text of a Go string literal; one that cannot be read as it stands."""
+    if not _QUOTED.fullmatch(literal):
+        return literal
+    try:
+        return literal[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        return literal
 
 
 def _whole(text: str) -> int:
