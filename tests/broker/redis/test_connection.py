@@ -324,8 +324,9 @@ async def test_a_redis_that_is_not_there_is_told() -> None:
 
 
 async def test_a_port_that_nobody_listens_on_is_told() -> None:
-    async with connected(f"127.0.0.1:{free_port()}") as broker:
-        with pytest.raises(BrokerUnavailableError, match="Redis: "):
+    address = f"127.0.0.1:{free_port()}"
+    async with connected(address) as broker:
+        with pytest.raises(BrokerUnavailableError, match=f"^Redis: .* connecting to {address}"):
             await broker.ping()
 
 
@@ -503,14 +504,6 @@ def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        (
-            "Error 111 connecting to 127.0.0.1:1. Connect call failed ('127.0.0.1', 1).",
-            "Connection refused at 127.0.0.1:1",
-        ),
-        (
-            "Error -2 connecting to nohost:6379. Name or service not known.",
-            "Name or service not known at nohost:6379",
-        ),
         ("DB index is out of range", "DB index is out of range"),
         (
             'Protocol error, got "H" as reply type byte',
@@ -519,13 +512,13 @@ def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -
         ),
         (
             "No master found for 'mymaster' : <redis.asyncio.client.Redis()> - no",
-            "No master found for 'mymaster' "
+            "No master found for 'mymaster' : <redis.asyncio.client.Redis()> - no "
             "(check the sentinels' addresses and the name in ?master=)",
         ),
     ],
-    ids=["refused", "unknown", "database", "protocol", "sentinel"],
+    ids=["database", "protocol", "sentinel"],
 )
-def test_an_error_says_once_what_is_wrong_and_what_to_do(theirs: str, ours: str) -> None:
+def test_an_error_says_what_is_wrong_and_what_to_do(theirs: str, ours: str) -> None:
     assert str(translated(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
 
 

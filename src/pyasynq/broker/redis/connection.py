@@ -1,8 +1,6 @@
 """Reach Redis: one time limit for every answer, driver errors to ours."""
 
 import asyncio
-import os
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
@@ -90,8 +88,6 @@ _NO_WORDS: Final[dict[type[Exception], str]] = {
 """What errors mean that come without words."""
 
 _MOVED: Final = "the key is on another node: for a cluster use a redis-cluster:// URL"
-
-_CONNECTING: Final = re.compile(r"Error (-?\d+) connecting to (\S+)\. (.*)")
 
 FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
 """What the driver raises; the second is no `RedisError`."""
@@ -184,18 +180,10 @@ def translated(error: Exception) -> BrokerError:
 
 
 def reason(error: Exception) -> str:
-    """Return what the driver's *error* says, without its repetitions."""
+    """Return what the driver's *error* says."""
     if isinstance(error, driver_errors.MovedError):
         return _MOVED  # the driver's text is the bare number of the slot
-    text = str(error) or _NO_WORDS.get(type(error), type(error).__name__)
-    return _CONNECTING.sub(_not_connected, text).partition(" : <")[0].rstrip(". ")
-
-
-def _not_connected(found: re.Match[str]) -> str:
-    number, place, reason = int(found[1]), found[2], found[3].rstrip(".")
-    if reason.isdigit() or reason.startswith(("Connect call failed", "Multiple exceptions")):
-        reason = os.strerror(number)  # theirs repeats the address
-    return f"{reason} at {place}"
+    return str(error) or _NO_WORDS.get(type(error), type(error).__name__)
 
 
 @asynccontextmanager

@@ -195,8 +195,6 @@ def _none(
     """Return the error that says *what* is not, and why at each of *places*."""
     if all(isinstance(translated(failure), BrokerAuthError) for failure in failures):
         kind = driver_errors.AuthenticationError
-    why = [
-        f"{place}: {reason(failure).removesuffix(f' at {place}')}"
-        for place, failure in zip(places, failures, strict=True)
-    ]
+    each = zip(places, failures, strict=True)
+    why = [f"{place}: {reason(failure)}" for place, failure in each]
     return kind(f"{what}: {'; '.join(why)}")
