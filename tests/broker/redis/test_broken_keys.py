@@ -6,12 +6,13 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token
+from pyasynq.broker import GroupRules, Lease, Member, Place, StagedSet, Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.message import ServerInfo, encode
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.states import TaskState
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,
@@ -552,6 +553,16 @@ async def test_a_full_redis_lets_a_stale_set_be_reclaimed(
     await full.zadd(SETS, {STALE: 1})
     await fill(full)
     assert await broker_of_full.grouping.reclaim("q") == 1
+
+
+async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await enqueue(broker_of_full, a_scheduled("1"))
+    await fill(full)
+    place = Place(queue="q", state=TaskState.SCHEDULED)
+    assert await broker_of_full.inspecting.reschedule(place, "1", FUTURE_S + 1)
+    assert await scored(full, SCHEDULED) == {"1": FUTURE_S + 1}
 
 
 async def test_a_redis_that_is_full_no_more_accepts_again(

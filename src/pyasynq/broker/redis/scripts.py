@@ -6,6 +6,9 @@ handles many tasks names under ``EACH`` what comes for each of them: the Lua sid
 table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
 and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
 ``MORE`` names keys and arguments that a call may leave out, all of them together.
+``PRIMARY`` names a key: the loader puts a write to it first, which changes nothing. A server that
+was demoted refuses the script then, instead of answering from what may be old; and a Redis that is
+full lets it write, for a script that has begun to write may go on.
 ``USES`` names files of ``lua/shared`` whose code comes before the script's, in this order. Such a
 file names in its own header what it ``NEEDS``, of the script's keys and arguments or of a file
 before it, and what it ``GIVES``.
@@ -26,10 +29,12 @@ Each: TypeAlias = "str | int | bool | msgspec.Raw | tuple[Each, ...]"
 _pack: Final = msgspec.msgpack.Encoder().encode
 _FOLDER: Final = resources.files("pyasynq.broker.redis") / "lua"
 _SECTION: Final = re.compile(
-    r"^-- (USES|NEEDS|GIVES|KEYS|ARGV|EACH|MORE|RETURNS)\b(.*)$", re.MULTILINE
+    r"^-- (USES|NEEDS|GIVES|KEYS|PRIMARY|ARGV|EACH|MORE|RETURNS)\b(.*)$", re.MULTILINE
 )
 _TASKS: Final = ("each", "stride")
 _NAME: Final = re.compile(r"^--   (\w+) ", re.MULTILINE)
+_TYPE: Final = re.compile(r"^--   (\w+) +(\w+)", re.MULTILINE)
+_REMOVALS: Final = {"zset": "ZREM", "set": "SREM"}
 
 
 def blob(data: bytes) -> msgspec.Raw:
@@ -80,7 +85,7 @@ class Script:
         if self.each:
             begin += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
             at += 1
-        begin += _locals("ARGV", self.more, at)
+        begin += _locals("ARGV", self.more, at) + _first_write(sections)
         self.lua: str = f"{begin}\n{_shared(name, sections, known)}{_code(text)}"
         self.sha: str = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
         self._names = [*self.keys, *self.args]
@@ -116,6 +121,15 @@ def _sections(text: str) -> dict[str, str]:
     parts = _SECTION.split(header)[1:]
     names, inline, bodies = parts[::3], parts[1::3], parts[2::3]
     return {n: f"{i.strip()}{b}" for n, i, b in zip(names, inline, bodies, strict=True)}
+
+
+def _first_write(sections: Mapping[str, str]) -> str:
+    """Return a write that changes nothing, to the key that is ``PRIMARY``; nothing if none is."""
+    key = sections.get("PRIMARY", "").strip()
+    if not key:
+        return ""
+    kind = dict(_TYPE.findall(sections["KEYS"]))[key]
+    return f'redis.call("{_REMOVALS[kind]}", {key}, "") '
 
 
 def _shared(script: str, sections: Mapping[str, str], known: set[str]) -> str:

@@ -5,6 +5,7 @@
 --   aggregation_sets  zset
 --   staged            zset
 --   archived          zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str    start of the keys of this queue's tasks
 --   archive_s         int    life of an archived task, seconds
@@ -18,7 +19,6 @@
 --   improves on asynq v0.26.0, where one bad task keeps its group from being combined (D19, D27)
 
 redis.call("ZCARD", archived)
-redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

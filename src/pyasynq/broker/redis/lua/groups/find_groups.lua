@@ -7,6 +7,7 @@
 --   groups            set
 --   aggregation_sets  zset
 --   search            hash  where to look on, and from when
+-- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str   start of the keys of this queue's groups
 --   pattern           str   the same, as a pattern for names that begin with it
@@ -23,7 +24,6 @@ redis.call("ZCARD", aggregation_sets)
 local place = redis.call("HMGET", search, "cursor", "from_s")
 local wait_s = (tonumber(place[2]) or 0) - now_s
 if wait_s > 0 then
-  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
   return { 0, wait_s }
 end
 local found = 0

@@ -4,6 +4,7 @@
 -- KEYS
 --   aggregation_sets  zset
 --   staged            zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   ends_in_s         int  time until others may put it back, seconds
 -- RETURNS
@@ -11,8 +12,6 @@
 -- SOURCE
 --   improves on asynq v0.26.0, where a set is put back after 120 s whatever happens (D19)
 
--- A replica refuses; and a script that has deleted may also add when Redis is full.
-redis.call("ZREM", aggregation_sets, "")
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

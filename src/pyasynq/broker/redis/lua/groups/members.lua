@@ -3,6 +3,7 @@
 -- KEYS
 --   aggregation_sets  zset
 --   staged            zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str  start of the keys of this queue's tasks
 --   start             int  rank to read from
@@ -16,7 +17,6 @@
 --   read, which there fails the set for good, is left out (D27)
 
 if not redis.call("ZSCORE", aggregation_sets, staged) then
-  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
   return false
 end
 local ids = redis.call("ZRANGE", staged, start, start + limit - 1)

@@ -6,6 +6,7 @@
 -- KEYS
 --   aggregation_sets  zset
 --   staged            zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str  start of the keys of this queue's tasks
 --   wait_s            int  time until it may be put back, seconds
@@ -14,8 +15,6 @@
 -- SOURCE
 --   improves on asynq v0.26.0, which tries for ever (D19)
 
--- A replica refuses; and a script that has deleted may also add when Redis is full.
-redis.call("ZREM", aggregation_sets, "")
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

@@ -5,6 +5,7 @@
 --   groups            set
 --   aggregation_sets  zset
 --   staged            zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str  start of the keys of this queue's groups
 --   limit             int  most tasks to put back
@@ -14,7 +15,6 @@
 --   improves on asynq v0.26.0, which leaves that to time
 
 redis.call("SCARD", groups)
-redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may not know the set
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0
 end

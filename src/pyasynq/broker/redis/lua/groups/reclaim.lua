@@ -4,6 +4,7 @@
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str  start of the keys of this queue's groups
 --   limit             int  most tasks to put back
@@ -17,7 +18,6 @@
 redis.call("SCARD", groups)
 local set = redis.call("ZRANGEBYSCORE", aggregation_sets, "-inf", now_s, "LIMIT", 0, 1)[1]
 if not set then
-  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
   return -1
 end
 local count = give_back(set, limit)

@@ -3,6 +3,7 @@
 -- USES clock nanoseconds ripe
 -- KEYS
 --   groups        set
+-- PRIMARY groups
 -- ARGV
 --   group_prefix  str  start of the keys of this queue's groups
 --   cursor        str  where to look on; 0 to begin
@@ -17,7 +18,6 @@
 --   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go ListGroups, aggregationCheckCmd); an empty
 --   group's name, which there stays, is removed
 
-redis.call("SREM", groups, "")  -- a replica refuses: it may be behind
 local page = redis.call("SSCAN", groups, cursor, "COUNT", limit)
 local ripe, next_s = {}, nil
 for _, name in ipairs(page[2]) do

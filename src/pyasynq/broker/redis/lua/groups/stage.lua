@@ -6,6 +6,7 @@
 --   aggregation_sets  zset
 --   group             zset
 --   staged            zset   new
+-- PRIMARY aggregation_sets
 -- ARGV
 --   name              str    the group's name
 --   limit             int    most tasks to set aside
@@ -24,7 +25,6 @@ redis.call("ZCARD", aggregation_sets)
 redis.call("ZCARD", group)
 local at_s = ripe_at(group)
 if not at_s or at_s > now_s then
-  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
   return 0
 end
 local count = move_lowest(group, staged, limit)

@@ -8,6 +8,7 @@
 --   archived   zset
 --   completed  zset
 --   paused     string
+-- PRIMARY scheduled
 -- ARGV
 --   force      int  1 closes it even if it holds tasks, as long as none is running
 --   now_s      int  present time, Unix seconds
@@ -17,7 +18,6 @@
 --   protocol 8.1 (asynq v0.26.0 internal/rdb/inspect.go removeQueueCmd, removeQueueForceCmd); looks
 --   at completed tasks, too (D23)
 
-redis.call("ZREM", scheduled, "")  -- a replica refuses: its numbers may be old
 local waiting = redis.call("LLEN", pending)
 for _, key in ipairs({ scheduled, retry, archived, completed }) do
   waiting = waiting + redis.call("ZCARD", key)

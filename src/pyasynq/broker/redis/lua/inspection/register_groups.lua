@@ -4,6 +4,7 @@
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
+-- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str  start of the keys of this queue's groups
 -- EACH
@@ -20,8 +21,5 @@ for _, key in ipairs(each) do
   if redis.call("EXISTS", key) == 1 and register(key) then
     found = found + 1
   end
-end
-if found == 0 then
-  redis.call("ZREM", aggregation_sets, "")  -- a replica refuses: it may be behind
 end
 return found

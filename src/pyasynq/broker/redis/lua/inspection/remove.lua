@@ -14,6 +14,7 @@
 --   group_search      hash
 --   processed         string
 --   failed            string
+-- PRIMARY scheduled
 -- EACH
 --   key               str  key of something else that goes: the counters of the days
 -- RETURNS
@@ -22,7 +23,6 @@
 --   protocol 8.1 (asynq v0.26.0 internal/rdb/inspect.go removeQueueCmd); counters, groups and the
 --   pause go as well (D23)
 
-redis.call("ZREM", scheduled, "")  -- a replica refuses: its numbers may be old
 if redis.call("LLEN", active) > 0 then
   return -1
 end

@@ -2,6 +2,7 @@
 --
 -- KEYS
 --   source  zset  scheduled or retry
+-- PRIMARY source
 -- ARGV
 --   id      str   task id
 --   at_s    int   when it is due, Unix seconds
@@ -11,7 +12,6 @@
 --   asynq v0.26.0 has none
 
 if not redis.call("ZSCORE", source, id) then
-  redis.call("ZREM", source, "")  -- a replica refuses: it may not know the task yet
   return 0
 end
 redis.call("ZADD", source, at_s, id)

@@ -3,6 +3,7 @@
 -- USES clock ahead tokens
 -- KEYS
 --   semaphore   zset
+-- PRIMARY semaphore
 -- ARGV
 --   lease_s     float  length of the lease from now, seconds
 -- EACH
@@ -13,8 +14,6 @@
 -- SOURCE
 --   own addition (D59); the reference has no renewal
 
--- A script that has deleted may also add when Redis is full; tokens must outlast that.
-redis.call("ZREM", semaphore, "")
 local answers = {}
 for i = 1, #each, stride do
   local held = redis.call("ZSCORE", semaphore, each[i])

@@ -4,6 +4,7 @@
 -- KEYS
 --   active       list
 --   lease        zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix  str  start of the keys of this queue's tasks
 --   server_id    str  the server; its owner tokens are this, a slash and a number
@@ -14,8 +15,6 @@
 --   ids looked at, leases ended
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
--- A replica refuses; and a script that has deleted may also add when Redis is full.
-redis.call("ZREM", lease, "")
 if #ids == 0 then
   return { 0, 0 }
 end

@@ -3,6 +3,7 @@
 -- USES clock locks
 -- KEYS
 --   completed    zset
+-- PRIMARY completed
 -- ARGV
 --   task_prefix  str  start of the keys of this queue's tasks
 --   limit        int  most tasks to delete
@@ -11,7 +12,6 @@
 -- SOURCE
 --   protocol 3.16 (asynq v0.26.0 internal/rdb/rdb.go deleteExpiredCompletedTasksCmd)
 
-redis.call("ZREM", completed, "")  -- a replica refuses: it may be behind
 local ids = redis.call("ZRANGEBYSCORE", completed, "-inf", now_s, "LIMIT", 0, limit)
 for _, id in ipairs(ids) do
   redis.call("ZREM", completed, id)

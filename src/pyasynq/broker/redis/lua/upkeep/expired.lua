@@ -4,6 +4,7 @@
 -- KEYS
 --   active       list
 --   lease        zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix  str  start of the keys of this queue's tasks
 --   margin_s     int  seconds a Go worker's lease must be over: its clock may differ from ours
@@ -16,7 +17,6 @@
 --   protocol 3.15 (asynq v0.26.0 internal/rdb/rdb.go listLeaseExpiredCmd); each message stands by
 --   itself, so that a broken one hides no other (D27)
 
-redis.call("ZREM", lease, "")  -- a replica refuses: its leases may be old
 local reply, left, ghosts = {}, tonumber(budget), 0
 local over = redis.call("ZRANGEBYSCORE", lease, "-inf", now_s, "WITHSCORES", "LIMIT", 0, limit * 8)
 for n = 1, #over, 2 do

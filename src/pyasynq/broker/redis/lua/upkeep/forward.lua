@@ -5,6 +5,7 @@
 --   source        zset   scheduled or retry
 --   pending       list
 --   groups        set
+-- PRIMARY source
 -- ARGV
 --   task_prefix   str    start of the keys of this queue's tasks
 --   group_prefix  str    start of the keys of this queue's groups
@@ -17,7 +18,6 @@
 
 redis.call("LLEN", pending)
 redis.call("SCARD", groups)
-redis.call("ZREM", source, "")  -- a replica refuses: what is due there may be old
 local ids = redis.call("ZRANGEBYSCORE", source, "-inf", now_s, "LIMIT", 0, limit)
 local tasks = {}
 for n, id in ipairs(ids) do

@@ -7,6 +7,7 @@
 -- KEYS
 --   active       list
 --   lease        zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix  str  start of the keys of this queue's tasks
 --   start        int  rank to look from, 0 is the right end
@@ -18,8 +19,6 @@
 --   improves on asynq v0.26.0, where such a task stays for ever (D24, D25)
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
--- A replica refuses; and a script that has deleted may also add when Redis is full.
-redis.call("ZREM", lease, "")
 if #ids == 0 then
   return { 0, 0 }
 end

@@ -3,6 +3,7 @@
 -- USES clock locks trimmed
 -- KEYS
 --   archived       zset
+-- PRIMARY archived
 -- ARGV
 --   task_prefix    str  start of the keys of this queue's tasks
 --   archive_s      int  life of an archived task, seconds
@@ -10,5 +11,4 @@
 -- RETURNS
 --   tasks deleted
 
-redis.call("ZREM", archived, "")  -- a replica refuses: it may be behind
 return trim_archive(0)

@@ -4,6 +4,7 @@
 -- KEYS
 --   active         list
 --   lease          zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix    str    start of the keys of this queue's tasks
 --   lease_s        float  length of the lease from now, seconds
@@ -16,8 +17,6 @@
 --   protocol 3.12 (asynq v0.26.0 internal/rdb/rdb.go ExtendLease); says which leases are lost (D30)
 
 local answers = held()
--- A script that has deleted may also add when Redis is full; leases must outlast that.
-redis.call("ZREM", lease, "")
 local lease_ends = seconds_ahead(lease_s)
 for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride

@@ -5,6 +5,7 @@
 --   pending      list
 --   active       list
 --   lease        zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix  str  start of the keys of this queue's tasks
 --   owner        str  token of the taking
@@ -16,7 +17,6 @@
 --   improves on asynq v0.26.0, where such tasks wait for their lease to end and spend a retry
 
 redis.call("LLEN", pending)
-redis.call("ZREM", lease, "")  -- a replica refuses: it may not know the taking
 local ids = redis.call("LRANGE", active, start, start + limit - 1)
 if #ids == 0 then
   return { 0, 0 }

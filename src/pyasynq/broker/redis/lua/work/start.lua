@@ -4,6 +4,7 @@
 -- KEYS
 --   active       list
 --   lease        zset
+-- PRIMARY lease
 -- ARGV
 --   task_prefix  str    start of the keys of this queue's tasks
 -- EACH
@@ -15,7 +16,6 @@
 --   none; asynq counts no crashes (D66)
 
 local answers, mine = held()
-redis.call("ZREM", lease, "")  -- a write, so that a replica refuses the call
 for _, id in ipairs(mine) do
   redis.call("HDEL", task_prefix .. id, "to_begin")
 end
