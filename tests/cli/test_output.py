@@ -88,7 +88,7 @@ def test_json_has_every_member_of_a_value() -> None:
     task = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
     plain = output.plain([task])
     assert isinstance(plain, list)
-    assert plain[0].keys() == {*TaskInfo.__dataclass_fields__, "payload_base64"}
+    assert plain[0].keys() == {*TaskInfo.__struct_fields__, "payload_base64"}
 
 
 def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

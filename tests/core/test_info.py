@@ -1,8 +1,9 @@
 """What is read is a value: frozen, and None where there is nothing."""
 
-from dataclasses import FrozenInstanceError, asdict
+import pickle
 
 import pytest
+from msgspec.structs import asdict
 
 from pyasynq import TaskInfo, TaskState
 from pyasynq.core.info import described
@@ -12,7 +13,7 @@ INFO = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDIN
 
 
 def test_info_cannot_be_changed() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         INFO.id = "2"  # type: ignore[misc]
 
 
@@ -37,6 +38,14 @@ def test_a_state_reads_as_its_word() -> None:
 
 def test_infos_of_one_task_are_equal() -> None:
     assert TaskInfo(**asdict(INFO)) == INFO
+
+
+def test_an_info_travels_to_other_processes() -> None:
+    assert pickle.loads(pickle.dumps(INFO)) == INFO
+
+
+def test_an_info_names_its_fields() -> None:
+    assert repr(INFO).startswith("TaskInfo(id='1', queue='q', type='t', payload=b'', headers={}, ")
 
 
 def test_a_bare_message_describes_a_task_with_little() -> None:

@@ -1,12 +1,12 @@
 """An inspector shows what is in Redis and moves it, whatever state it is in."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack, cast
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from pyasynq import (
@@ -127,7 +127,7 @@ async def test_a_task_is_listed_as_it_is_looked_up(
     [listed] = await inspector.list_tasks("q", state, group=group_of(state))
     looked_up = await inspector.task_info("q", state)
     assert (listed.id, listed.state, listed.queue) == (state, state, "q")
-    assert vars(listed) | {"next_process_at": None} == vars(looked_up) | {"next_process_at": None}
+    assert replace(listed, next_process_at=None) == replace(looked_up, next_process_at=None)
 
 
 async def test_a_page_follows_the_page_before_it(inspector: Inspector, client: Client) -> None:

@@ -2,10 +2,10 @@
 
 import os
 import socket
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from pyasynq import Client, Server, SkipRetry, Task, TaskInfo, TaskState
 from tests.interop.gopeer import Peer

@@ -1,11 +1,12 @@
 """The inspectors of Go and Python say the same of one Redis, and do the same to it."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from pyasynq import (

@@ -7,9 +7,11 @@ Source:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import Options
@@ -21,8 +23,7 @@ LATEST_S: Final = 253_402_300_799
 """From year 1 to 9999 there are dates; what peers wrote beyond is shown as the last of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskInfo:
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One task as it stood when it was read or enqueued.
 
     Attributes:
@@ -50,7 +51,7 @@ class TaskInfo:
     queue: str
     type: str
     payload: bytes
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     state: TaskState
     max_retry: int
     retried: int = 0
