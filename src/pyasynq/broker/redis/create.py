@@ -108,9 +108,7 @@ class RedisCreate:
             )
             for places in batches
         ]
-        for reply in await pipeline.run_all(self._driver, calls):
-            if isinstance(reply, BrokerError):
-                raise reply
+        pipeline.raise_first(await pipeline.run_all(self._driver, calls))
 
     async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors, unless that was done just now.

@@ -16,16 +16,14 @@ from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
 from pyasynq.broker.redis.reading import (
     Fields,
     number,
-    read_record,
     read_spot,
     server_info,
     sound,
     task_info,
     worker_info,
 )
-from pyasynq.broker.redis.records import read_id, read_message, sent_id, written
+from pyasynq.broker.redis.records import read_id, read_message, read_records, sent_id, written
 from pyasynq.core import message as wire
-from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import (
     ClusterNode,
     DailyStats,
@@ -196,8 +194,7 @@ class RedisLook:
         records = await self._each("GET", await self._living(keys.SERVERS))
         servers = [
             server_info(server, workers.get(server.server_id, []))
-            for record in cast("list[bytes | None]", records)
-            if (server := read_record(wire.ServerInfo, record)) is not None
+            for server in read_records(wire.ServerInfo, cast("list[bytes | None]", records))
         ]
         return sorted(servers, key=lambda server: (server.started or datetime.now(UTC), server.id))
 
@@ -341,9 +338,7 @@ class RedisLook:
             for key, listed in containers.items()
         ]
         replies = await pipeline.run_all(self._driver, calls)
-        for reply in replies:
-            if isinstance(reply, BrokerError):
-                raise reply
+        pipeline.raise_first(replies)
         return cast("list[list[int]]", replies)
 
     async def _each(self, command: str, names: Sequence[str]) -> list[object]:
@@ -362,8 +357,7 @@ class RedisLook:
             each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
             call = scripts.workers(each, workers=key, budget=MAX_BYTES)
             records = cast("list[bytes | None]", await pipeline.run(self._driver, call))
-            workers = [read_record(wire.WorkerInfo, record) for record in records]
-            found += [worker for worker in workers if worker is not None]
+            found += read_records(wire.WorkerInfo, records)
             ids = ids[len(records) :]
         return found
 

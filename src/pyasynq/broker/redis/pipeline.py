@@ -103,6 +103,13 @@ async def run_all(driver: Driver, calls: Sequence[Call]) -> list[object]:
     return answers + answers[-1:] * (len(calls) - len(answers))
 
 
+def raise_first(answers: Iterable[object]) -> None:
+    """Raise the first `BrokerError` among the *answers* of `run_all`, if there is one."""
+    for answer in answers:
+        if isinstance(answer, BrokerError):
+            raise answer
+
+
 def _round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
     """Yield *calls* in their order, each time until they have `MAX_BYTES`."""
     start = size = 0

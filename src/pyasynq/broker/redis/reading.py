@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias, TypeVar
-
-from google.protobuf.message import DecodeError
+from typing import Final, TypeAlias
 
 from pyasynq.broker.ports.inspection import Place, Spot
 from pyasynq.broker.redis.records import read_id, read_message, written
@@ -13,7 +11,6 @@ from pyasynq.core.errors import PoisonError
 from pyasynq.core.info import ServerInfo, TaskInfo, WorkerInfo, described
 from pyasynq.core.states import TaskState
 
-Record = TypeVar("Record", wire.ServerInfo, wire.WorkerInfo)
 Fields: TypeAlias = Sequence[bytes | None]
 
 _STATES: Final = {state.value.encode(): state for state in TaskState}
@@ -87,14 +84,6 @@ def task_info(
 def number(text: bytes | None) -> int:
     """Return the number that *text* says; 0 where it says none."""
     return int(text) if text and text.lstrip(b"-").isdigit() else 0
-
-
-def read_record(kind: type[Record], data: bytes | None) -> Record | None:
-    """Return the record in *data*; None where it is gone or does not parse."""
-    try:
-        return kind.FromString(data) if data else None
-    except DecodeError:
-        return None
 
 
 def worker_info(worker: wire.WorkerInfo) -> WorkerInfo:

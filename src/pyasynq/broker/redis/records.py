@@ -1,9 +1,24 @@
-"""Task ids and messages as Redis holds them, whoever wrote them."""
+"""Task ids, messages and other records as Redis holds them, whoever wrote them."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
 
 from pyasynq.broker.ports.work import Lease
 from pyasynq.broker.redis.scripts import Each, blob
+from pyasynq.core import message as wire
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.message import TaskMessage, decode
+
+Record = TypeVar(
+    "Record",
+    wire.SchedulerEnqueueEvent,
+    wire.SchedulerEntry,
+    wire.ServerInfo,
+    wire.WorkerInfo,
+)
 
 
 def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, bool]:
@@ -20,6 +35,15 @@ def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, 
         if message.queue == queue and message.id.encode() == task_id:
             return message, True
     return TaskMessage(queue=queue), False
+
+
+def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Record]:
+    """Return the *records* that are there and parse: nothing depends on the others."""
+    found: list[Record] = []
+    for record in filter(None, records):
+        with suppress(DecodeError):
+            found.append(kind.FromString(record))
+    return found
 
 
 def read_id(task_id: bytes) -> str:

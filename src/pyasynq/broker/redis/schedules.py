@@ -1,10 +1,8 @@
 """Schedulers: their entries, the last ticks of these, and what was enqueued."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
-from typing import TypeVar, cast
-
-from google.protobuf.message import DecodeError
+from typing import cast
 
 from pyasynq.broker.ports.schedules import Begun, Position
 from pyasynq.broker.redis import keys, pipeline
@@ -12,12 +10,11 @@ from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
+from pyasynq.broker.redis.records import read_records
 from pyasynq.broker.redis.scripts import Call, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
 from pyasynq.core.policy import CREDIBLE_S, EARLY_S, FORGOTTEN_S, HISTORY_S, MAX_EVENTS
-
-Record = TypeVar("Record", SchedulerEntry, SchedulerEnqueueEvent)
 
 
 class RedisSchedules:
@@ -67,9 +64,7 @@ class RedisSchedules:
             )
             for entry_id, event in events
         ]
-        for answer in await self._run_all(calls):
-            if isinstance(answer, BrokerError):
-                raise answer
+        pipeline.raise_first(await self._run_all(calls))
 
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
@@ -118,7 +113,7 @@ class RedisSchedules:
         living = registry.living(index=keys.SCHEDULERS)
         found = cast("list[bytes]", await pipeline.run(self._driver, living))
         records = [record for key in found for record in await self._shown(key)]
-        return _decoded(SchedulerEntry, records)
+        return read_records(SchedulerEntry, records)
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
         """Return a page of what an entry enqueued, newest first; the first page is 1.
@@ -131,9 +126,8 @@ class RedisSchedules:
         """
         first = (page - 1) * size
         words = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
-        return _decoded(
-            SchedulerEnqueueEvent, cast("list[bytes]", await execute(self._driver, *words))
-        )
+        records = cast("list[bytes]", await execute(self._driver, *words))
+        return read_records(SchedulerEnqueueEvent, records)
 
     async def _shown(self, key: bytes) -> list[bytes]:
         """Return the records of one scheduler; it may show others while they are read."""
@@ -157,13 +151,3 @@ def _begun(answer: Sequence[int]) -> Begun:
     return Begun(
         last_s=last_s, known=known == 1, disbelieved_s=None if disbelieved_s < 0 else disbelieved_s
     )
-
-
-def _decoded(kind: type[Record], records: Iterable[bytes]) -> list[Record]:
-    decoded: list[Record] = []
-    for record in records:
-        try:
-            decoded.append(kind.FromString(record))
-        except DecodeError:
-            continue  # it shows nothing, and nobody depends on it
-    return decoded

@@ -48,11 +48,9 @@ class RedisUpkeep:
             for source in sources
         ]
         replies = await pipeline.run_all(self._driver, calls)
+        pipeline.raise_first(replies)
         moved, waits = 0, list[int]()
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-            count, wait_ms = cast("list[int]", reply)
+        for count, wait_ms in cast("list[list[int]]", replies):
             moved += count
             if wait_ms >= 0:
                 waits.append(wait_ms)
