@@ -2,20 +2,39 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from pyasynq.broker import Broker, open_broker
 from pyasynq.broker.redis import keys
+from tests.broker.memory import MemoryBroker
 from tests.support.audit import strange_keys
 from tests.support.servers import RedisCluster
 
+HERE = Path(__file__).parent
+EVERY = ("redis", "cluster", "memory")
+WHOLE = ("redis", "cluster")
+"""Brokers that have the optional ports, too."""
 
-@pytest.fixture(params=["redis", "cluster"])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a shared test on every broker; on those that have what it needs, if it is marked so."""
+    if metafunc.definition.path.parent == HERE and "broker" in metafunc.fixturenames:
+        needs_more = metafunc.definition.get_closest_marker("needs") is not None
+        metafunc.parametrize("broker", WHOLE if needs_more else EVERY, indirect=True)
+
+
+@pytest.fixture
 async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Broker]:
-    """Yield a broker over an empty Redis, and over an empty cluster."""
-    urls = {"redis": lambda: redis_url, "cluster": lambda: request.getfixturevalue("cluster_url")}
-    broker = open_broker(urls[request.param]())
+    """Yield a broker over an empty Redis, an empty cluster, or an empty memory."""
+    match request.param:
+        case "redis":
+            broker = open_broker(redis_url)
+        case "cluster":
+            broker = open_broker(request.getfixturevalue("cluster_url"))
+        case _:
+            broker = MemoryBroker()
     yield broker
     await broker.aclose()
 

@@ -16,10 +16,13 @@ from pyasynq.broker import (
     StagedSet,
     Taken,
 )
-from pyasynq.broker.redis.pipeline import MAX_BYTES
 from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
+from pyasynq.core.info import SchedulerEntry, ServerInfo, WorkerInfo
 from pyasynq.core.message import TaskMessage, revised
+from pyasynq.core.options import Options
+from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
+from pyasynq.core.task import Task
 
 OWNER = "server/1"
 LEASE_S = 30.0
@@ -210,4 +213,55 @@ async def one_of_each(broker: Broker, *, queue: str = "q") -> None:
     await a_lease(broker, a_pending("active", queue=queue))
     waiting = (a_pending("pending", queue=queue), a_grouped("aggregating", queue=queue))
     await enqueue(broker, *waiting, a_scheduled("scheduled", queue=queue))
-    await broker.registry.register([queue])
+
+
+# -- servers ---------------------------------------------------------------------------------------
+
+STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def a_server(server_id: str = "s", *workers: WorkerInfo, **fields: object) -> ServerInfo:
+    """Return a server of the queue ``q`` that runs *workers*."""
+    known = {
+        "id": server_id,
+        "host": "h",
+        "pid": 1,
+        "concurrency": 4,
+        "queues": {"q": 2},
+        "strict_priority": True,
+        "started": STARTED,
+        "status": "active",
+        "active_workers": list(workers),
+        "active_worker_count": len(workers),
+    }
+    return ServerInfo(**cast("Any", known | fields))
+
+
+def a_worker(task_id: str = "1", *, payload: bytes = b"p") -> WorkerInfo:
+    """Return a running task of the queue ``q``."""
+    return WorkerInfo(
+        task_id=task_id,
+        task_type="t",
+        task_payload=payload,
+        queue="q",
+        started=STARTED,
+        deadline=STARTED + timedelta(minutes=30),
+    )
+
+
+# -- schedulers ------------------------------------------------------------------------------------
+
+
+def an_entry(entry_id: str = "e", *, payload: bytes = b"p", **fields: object) -> SchedulerEntry:
+    """Return an entry that never ran, and never will."""
+    known = {"spec": "@every 1m", "options": Options(queue="low"), "next": None, "prev": None}
+    task = Task("t", payload)
+    return SchedulerEntry(id=entry_id, task=task, **cast("Any", known | fields))
+
+
+def told(entries: Iterable[SchedulerEntry]) -> list[object]:
+    """Return what *entries* say, as values: tasks are compared by what they are."""
+    return [
+        (each.id, each.spec, each.task.type, each.task.payload, each.options, each.next, each.prev)
+        for each in entries
+    ]

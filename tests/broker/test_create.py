@@ -141,6 +141,7 @@ async def test_of_a_batch_the_first_with_a_lock_is_accepted_whatever_its_kind(
     assert [type(answer) for answer in answers] == [type(None), type(None), DuplicateTaskError]
 
 
+@pytest.mark.needs("grouping")
 async def test_of_a_batch_tasks_with_guards_and_without_are_created_in_their_order(
     broker: Broker,
 ) -> None:

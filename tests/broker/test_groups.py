@@ -4,10 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, GroupRules, Member, StagedSet, Withheld
+from pyasynq.broker import (
+    Broker,
+    GroupRules,
+    Member,
+    Page,
+    Place,
+    Reclaimed,
+    Removed,
+    StagedSet,
+    Withheld,
+)
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import revised
+from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     LOCK,
     a_grouped,
@@ -23,6 +34,8 @@ from tests.broker.making import (
     members_of,
     take,
 )
+
+pytestmark = pytest.mark.needs("grouping")
 
 ONE = GroupRules(grace_s=3600, max_size=1)
 TWO = GroupRules(grace_s=3600, max_size=2)
@@ -223,7 +236,7 @@ async def test_a_set_is_put_back_once(broker: Broker) -> None:
 
 async def test_a_set_that_is_held_is_not_reclaimed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    assert await broker.grouping.reclaim("q") == 0
+    assert (await broker.grouping.reclaim("q")).tasks == 0
     assert await broker.grouping.hold(staged) is True
 
 
@@ -232,7 +245,7 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
     two = await a_staged_set(broker, a_grouped("2"))
     await broker.grouping.postpone(one, wait_s=0)
     await broker.grouping.postpone(two, wait_s=0)
-    assert await broker.grouping.reclaim("q") == 2
+    assert (await broker.grouping.reclaim("q")).tasks == 2
     assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
 
 
@@ -250,7 +263,7 @@ async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker
 async def test_a_postponed_set_is_reclaimed_when_its_time_has_come(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await broker.grouping.postpone(staged, wait_s=100)
-    assert await broker.grouping.reclaim("q") == 0
+    assert (await broker.grouping.reclaim("q")).tasks == 0
 
 
 async def test_a_set_that_was_put_back_is_not_postponed(broker: Broker) -> None:
@@ -288,14 +301,125 @@ async def test_hundreds_of_tasks_are_archived(broker: Broker) -> None:
 
 async def test_a_group_that_is_registered_need_not_be_found(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    assert await broker.grouping.find("q") == (0, 60)
+    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=60)
 
 
 async def test_after_a_search_there_is_a_rest(broker: Broker) -> None:
-    await broker.grouping.find("q")
-    found, wait_s = await broker.grouping.find("q")
-    assert found == 0
-    assert 58 < wait_s <= 60
+    await broker.grouping.reclaim("q")
+    again = await broker.grouping.reclaim("q")
+    assert again.groups == 0
+    assert 58 < again.next_in_s <= 60
+
+
+async def test_sets_are_reclaimed_while_the_search_rests(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped())
+    await broker.grouping.reclaim("q")
+    await broker.grouping.postpone(staged, wait_s=0)
+    assert (await broker.grouping.reclaim("q")).tasks == 1
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+GROUP = Place(queue="q", state=TaskState.AGGREGATING, group="g")
+
+
+async def test_a_queue_without_groups_has_none(broker: Broker) -> None:
+    assert await broker.grouping.sizes("q") == []
+    assert await broker.inspecting.tasks(GROUP, 0, 10) == Page(tasks=[], more=False)
+
+
+async def test_many_groups_are_all_counted(broker: Broker) -> None:
+    await enqueue(broker, *[a_grouped(str(n), group=f"g{n:04}") for n in range(700)])
+    groups = await broker.grouping.sizes("q")
+    assert [(group.group, group.size) for group in groups] == [(f"g{n:04}", 1) for n in range(700)]
+
+
+async def test_staged_tasks_count_with_those_of_their_queue_but_not_of_their_group(
+    broker: Broker,
+) -> None:
+    await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    await enqueue(broker, a_grouped("3"))
+    assert [group.size for group in await broker.grouping.sizes("q")] == [1]
+    assert (await broker.inspecting.queue_info("q")).aggregating == 3
+
+
+async def test_a_grouped_task_is_found_in_its_group_until_it_is_staged(broker: Broker) -> None:
+    await a_staged_set(broker, a_grouped("1"))
+    await enqueue(broker, a_grouped("2"))
+    tasks = [await broker.inspecting.task("q", task_id) for task_id in ("1", "2")]
+    assert [(task.place, task.staged) for task in tasks if task] == [(GROUP, True), (GROUP, False)]
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "found_ids", "more"),
+    [
+        (0, 2, ["4", "5"], True),
+        (0, 3, ["4", "5", "1"], True),
+        (0, 4, ["4", "5", "1", "2"], True),
+        (0, 5, ["4", "5", "1", "2", "3"], False),
+        (1, 2, ["5", "1"], True),
+        (2, 2, ["1", "2"], True),
+        (2, 3, ["1", "2", "3"], False),
+        (3, 1, ["2"], True),
+        (4, 1, ["3"], False),
+        (5, 1, [], False),
+    ],
+)
+async def test_a_page_of_a_group_goes_on_with_its_staged_tasks(
+    start: int,
+    count: int,
+    found_ids: list[str],
+    more: bool,  # noqa: FBT001
+    broker: Broker,
+) -> None:
+    await a_staged_set(broker, a_grouped("1"), a_grouped("2"), a_grouped("3"))
+    await a_staged_set(broker, a_grouped("other", group="h"), group="h")
+    await enqueue(broker, a_grouped("4"), a_grouped("5"))
+    page = await broker.inspecting.tasks(GROUP, start, count)
+    assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
+
+
+async def test_all_the_sets_of_a_group_are_behind_a_page(broker: Broker) -> None:
+    await a_staged_set(broker, a_grouped("1"))
+    await a_staged_set(broker, a_grouped("2"))
+    pages = [await broker.inspecting.tasks(GROUP, start, 1) for start in range(3)]
+    assert [(len(page.tasks), page.more) for page in pages] == [(1, True), (1, False), (0, False)]
+
+
+async def test_run_tasks_of_a_group_follow_those_that_are_pending(broker: Broker) -> None:
+    await enqueue(broker, a_grouped("1"), a_grouped("2"), a_pending("3"))
+    assert await broker.inspecting.order(Order.RUN, GROUP, ["1", "2", "4"]) == 2
+    assert ids(await take(broker, 5)) == ["3", "1", "2"]
+    assert await broker.grouping.sizes("q") == []
+
+
+async def test_an_order_by_count_takes_no_staged_task(broker: Broker) -> None:
+    await a_staged_set(broker, a_grouped("1"))
+    await enqueue(broker, a_grouped("2"), a_grouped("3"))
+    assert await broker.inspecting.order(Order.RUN, GROUP, 1) == 1
+    assert await broker.inspecting.order(Order.DELETE, GROUP, 10) == 1
+    page = await broker.inspecting.tasks(GROUP, 0, 10)
+    assert [task.id for task in page.tasks] == ["1"]
+
+
+async def test_a_queue_with_a_group_is_not_removed_without_force(broker: Broker) -> None:
+    await enqueue(broker, a_grouped())
+    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    staged = await broker.grouping.stage("q", "g", ONE)
+    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert staged is not None
+    assert await broker.grouping.hold(staged)
+
+
+async def test_a_queue_is_removed_with_its_groups_and_staged_sets(broker: Broker) -> None:
+    await a_staged_set(broker, *many_grouped(2))
+    await enqueue(broker, *[a_grouped(f"h{n}", group=f"h{n}") for n in range(300)])
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert (await broker.inspecting.queue_info("q")).size == 0
+    assert [await broker.inspecting.task("q", name) for name in ("000", "h0")] == [None, None]
+
+
+# -- names -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["*", "[a-z]", "a?", "\\", "päckchen", "a:b", ":"])

@@ -1,29 +1,31 @@
 """Every broker shows what is in its queues, and moves it by hand."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, Found, Place, Removed, Updated
-from pyasynq.core.message import ServerInfo, TaskMessage, WorkerInfo
+from pyasynq.broker import Broker, Found, Page, Place, Removed, Updated
+from pyasynq.core.compose import Plan
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     FUTURE_S,
     LOCK,
-    a_grouped,
     a_lease,
+    a_message,
     a_pending,
     a_scheduled,
     enqueue,
+    ids,
+    many_pending,
     take,
 )
 
 PENDING = Place(queue="q", state=TaskState.PENDING)
 SCHEDULED = Place(queue="q", state=TaskState.SCHEDULED)
 ARCHIVED = Place(queue="q", state=TaskState.ARCHIVED)
-GROUP = Place(queue="q", state=TaskState.AGGREGATING, group="g")
-SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 2})
-WORKER = WorkerInfo(host="h", pid=1, server_id="s", task_id="1", task_type="t")
 
 
 async def found(broker: Broker, task_id: str = "1") -> Found:
@@ -32,108 +34,212 @@ async def found(broker: Broker, task_id: str = "1") -> Found:
     return task
 
 
+async def shown(broker: Broker, task_id: str = "1") -> TaskInfo:
+    """Return what a user reads of a task, whose message is to be readable."""
+    info = (await found(broker, task_id)).info
+    assert info is not None
+    return info
+
+
+async def ids_in(broker: Broker, place: Place) -> list[str]:
+    """Return the ids of the tasks in *place*, of which there are less than 100, in order."""
+    page = await broker.inspecting.tasks(place, 0, 100)
+    assert not page.more
+    return [task.id for task in page.tasks]
+
+
+# -- look ------------------------------------------------------------------------------------------
+
+
 async def test_queues_are_known_once_they_were_used(broker: Broker) -> None:
-    assert not await broker.inspecting.is_known("q")
+    assert await broker.inspecting.queues() == await broker.inspecting.queues(["q"]) == []
     await enqueue(broker, a_pending(), a_pending(queue="p"))
-    assert await broker.inspecting.is_known("q")
     assert await broker.inspecting.queues() == ["p", "q"]
+
+
+async def test_of_some_queues_those_are_named_that_are_known(broker: Broker) -> None:
+    await enqueue(broker, a_pending(), a_pending(queue="p"), a_pending(queue="o"))
+    assert await broker.inspecting.queues(["q"]) == ["q"]
+    assert await broker.inspecting.queues(["x", "q", "y", "o"]) == ["o", "q"]
+    assert await broker.inspecting.queues(["x"]) == await broker.inspecting.queues([]) == []
 
 
 async def test_a_queue_that_is_not_there_is_empty(broker: Broker) -> None:
     info = await broker.inspecting.queue_info("q")
     assert (info.size, info.processed, info.memory_usage, info.paused) == (0, 0, 0, False)
-    assert await broker.inspecting.groups("q") == []
-    assert await broker.inspecting.tasks(PENDING, 0, 10) == []
+    assert await broker.inspecting.tasks(PENDING, 0, 10) == Page(tasks=[], more=False)
 
 
 async def test_a_queue_is_counted(broker: Broker) -> None:
     await a_lease(broker)
-    await enqueue(broker, a_pending("2"), a_scheduled("3"), a_grouped("4"))
+    await enqueue(broker, a_pending("2"), a_scheduled("3"))
     info = await broker.inspecting.queue_info("q")
-    assert (info.active, info.pending, info.scheduled, info.aggregating) == (1, 1, 1, 1)
+    assert (info.active, info.pending, info.scheduled, info.size) == (1, 1, 1, 3)
 
 
 async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) -> None:
-    assert await broker.inspecting.pause("\udcff")
+    assert await broker.inspecting.pause("\udcff", paused=True)
     info = await broker.inspecting.queue_info("\udcff")
     assert (info.size, info.paused) == (0, True)
-    assert await broker.inspecting.unpause("\udcff")
-
-
-async def test_many_groups_are_all_counted(broker: Broker) -> None:
-    await enqueue(broker, *[a_grouped(str(n), group=f"g{n:04}") for n in range(700)])
-    groups = await broker.inspecting.groups("q")
-    assert [(group.group, group.size) for group in groups] == [(f"g{n:04}", 1) for n in range(700)]
+    assert await broker.inspecting.pause("\udcff", paused=False)
 
 
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task = await found(broker)
-    assert (task.place, task.staged, task.info.id) == (SCHEDULED, False, "1")
-    assert task.info.next_process_at == datetime.fromtimestamp(FUTURE_S, UTC)
+    assert (task.place, task.staged, task.id) == (SCHEDULED, False, "1")
+    assert task.message == a_message("1")
+    info = await shown(broker)
+    assert (info.id, info.state) == ("1", TaskState.SCHEDULED)
+    assert info.next_process_at == datetime.fromtimestamp(FUTURE_S, UTC)
 
 
-async def test_ids_come_in_the_order_they_run(broker: Broker) -> None:
+async def test_a_task_that_is_not_there_is_not_found(broker: Broker) -> None:
+    await enqueue(broker, a_pending(queue="p"))
+    assert await broker.inspecting.task("q", "1") is None
+
+
+async def test_tasks_come_in_the_order_they_run(broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"), a_pending("3"))
-    assert await broker.inspecting.ids(PENDING, 2) == ["1", "2"]
-    assert await broker.inspecting.size(PENDING) == 3
+    delayed = [a_scheduled("b", at_s=FUTURE_S + 1), a_scheduled("a", at_s=FUTURE_S)]
+    await enqueue(broker, *delayed, a_scheduled("c", at_s=FUTURE_S + 2))
+    assert await ids_in(broker, PENDING) == ["1", "2", "3"]
+    assert await ids_in(broker, SCHEDULED) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("make", [a_pending, a_scheduled])
+@pytest.mark.parametrize(
+    ("start", "count", "found_ids", "more"),
+    [
+        (0, 2, ["1", "2"], True),
+        (0, 3, ["1", "2", "3"], False),
+        (0, 4, ["1", "2", "3"], False),
+        (1, 1, ["2"], True),
+        (1, 2, ["2", "3"], False),
+        (2, 1, ["3"], False),
+        (3, 1, [], False),
+        (9, 9, [], False),
+    ],
+)
+async def test_a_page_tells_whether_there_is_more(
+    make: Callable[[str], Plan],
+    start: int,
+    count: int,
+    found_ids: list[str],
+    more: bool,  # noqa: FBT001
+    broker: Broker,
+) -> None:
+    await enqueue(broker, make("1"), make("2"), make("3"))
+    place = PENDING if make is a_pending else SCHEDULED
+    page = await broker.inspecting.tasks(place, start, count)
+    assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
+
+
+# -- order -----------------------------------------------------------------------------------------
 
 
 async def test_run_tasks_follow_those_that_are_pending(broker: Broker) -> None:
-    await enqueue(broker, a_grouped("1"), a_grouped("2"), a_pending("3"))
-    assert await broker.inspecting.order(Order.RUN, GROUP, ["1", "2", "4"]) == [True, True, False]
-    assert [lease.id for lease in await take(broker, 5)] == ["3", "1", "2"]
+    await enqueue(broker, a_scheduled("1"), a_scheduled("2"), a_pending("3"))
+    assert await broker.inspecting.order(Order.RUN, SCHEDULED, ["1", "2", "4"]) == 2
+    assert ids(await take(broker, 5)) == ["3", "1", "2"]
 
 
 @pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
 async def test_pending_tasks_are_taken_out_of_the_list(order: Order, broker: Broker) -> None:
     await enqueue(broker, *[a_pending(str(n)) for n in range(5)])
-    assert await broker.inspecting.order(order, PENDING, ["3"]) == [True]
-    assert await broker.inspecting.order(order, PENDING, ["0", "2"]) == [True, True]
-    assert await broker.inspecting.ids(PENDING, 5) == ["1", "4"]
+    assert await broker.inspecting.order(order, PENDING, ["3"]) == 1
+    assert await broker.inspecting.order(order, PENDING, ["0", "2"]) == 2
+    assert await ids_in(broker, PENDING) == ["1", "4"]
+
+
+@pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
+async def test_an_order_by_count_takes_the_next_to_run_first(order: Order, broker: Broker) -> None:
+    await enqueue(broker, *many_pending(5))
+    assert await broker.inspecting.order(order, PENDING, 2) == 2
+    assert await ids_in(broker, PENDING) == ["2", "3", "4"]
+    assert (await broker.inspecting.task("q", "1") is None) == (order is Order.DELETE)
+
+
+async def test_an_order_by_count_takes_the_next_that_is_due_first(broker: Broker) -> None:
+    due = {"late": FUTURE_S + 9, "soon": FUTURE_S, "then": FUTURE_S + 1}
+    await enqueue(broker, *[a_scheduled(name, at_s=at_s) for name, at_s in due.items()])
+    assert await broker.inspecting.order(Order.RUN, SCHEDULED, 2) == 2
+    assert ids(await take(broker, 3)) == ["soon", "then"]
+    assert await ids_in(broker, SCHEDULED) == ["late"]
+
+
+async def test_an_order_by_count_answers_how_many_there_were(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(3), a_scheduled("delayed"))
+    assert await broker.inspecting.order(Order.DELETE, PENDING, 0) == 0
+    assert await broker.inspecting.order(Order.DELETE, SCHEDULED, 0) == 0
+    assert await broker.inspecting.order(Order.DELETE, PENDING, 10) == 3
+    assert await broker.inspecting.order(Order.DELETE, PENDING, 10) == 0
+    assert await ids_in(broker, SCHEDULED) == ["delayed"]
+
+
+async def test_a_thousand_tasks_obey_one_order(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(1001))
+    assert await broker.inspecting.order(Order.ARCHIVE, PENDING, 1000) == 1000
+    assert await ids_in(broker, PENDING) == ["1000"]
 
 
 async def test_a_task_that_was_taken_meanwhile_is_left_alone(broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await take(broker, 1)
-    assert await broker.inspecting.order(Order.DELETE, PENDING, ["1", "2"]) == [False, True]
-    assert await broker.inspecting.order(Order.ARCHIVE, PENDING, ["1"]) == [False]
-    assert (await found(broker)).info.state is TaskState.ACTIVE
+    assert await broker.inspecting.order(Order.DELETE, PENDING, ["1", "2"]) == 1
+    assert await broker.inspecting.order(Order.ARCHIVE, PENDING, ["1"]) == 0
+    assert await broker.inspecting.task("q", "2") is None
+    assert (await shown(broker)).state is TaskState.ACTIVE
 
 
 async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task, revised = await found(broker), TaskMessage(id="1", queue="q", type="u")
-    assert await broker.inspecting.update(task, revised) is Updated.DONE
-    assert await broker.inspecting.update(task, revised) is Updated.CHANGED
-    assert (await found(broker)).info.type == "u"
+    assert await broker.inspecting.update(task, revised=revised) is Updated.DONE
+    assert await broker.inspecting.update(task, revised=revised) is Updated.CHANGED
+    assert (await shown(broker)).type == "u"
 
 
 async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", lock=LOCK), a_scheduled("2"))
     task = await found(broker)
     revised = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:other")
-    assert await broker.inspecting.update(task, revised) is Updated.DONE
+    assert await broker.inspecting.update(task, revised=revised) is Updated.DONE
     await enqueue(broker, a_pending("3", lock=LOCK))
     back = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:0cc1")
-    assert await broker.inspecting.update(await found(broker), back) is Updated.LOCKED
+    assert await broker.inspecting.update(await found(broker), revised=back) is Updated.LOCKED
+
+
+async def test_a_delayed_task_is_given_another_time(broker: Broker) -> None:
+    await enqueue(broker, a_scheduled("1", at_s=FUTURE_S), a_scheduled("2", at_s=FUTURE_S + 1))
+    updated = await broker.inspecting.update(await found(broker), at_s=FUTURE_S + 2)
+    assert updated is Updated.DONE
+    assert await ids_in(broker, SCHEDULED) == ["2", "1"]
+    at = datetime.fromtimestamp(FUTURE_S + 2, UTC)
+    assert (await shown(broker)).next_process_at == at
 
 
 async def test_a_task_that_is_due_already_is_not_rescheduled(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    assert await broker.inspecting.reschedule(SCHEDULED, "1", FUTURE_S + 1)
+    task = await found(broker)
     await broker.inspecting.order(Order.RUN, SCHEDULED, ["1"])
-    assert not await broker.inspecting.reschedule(SCHEDULED, "1", FUTURE_S)
+    assert await broker.inspecting.update(task, at_s=FUTURE_S + 1) is Updated.CHANGED
+    assert await ids_in(broker, SCHEDULED) == []
+    assert await ids_in(broker, PENDING) == ["1"]
 
 
 async def test_a_queue_is_paused_once(broker: Broker) -> None:
-    inspecting = broker.inspecting
-    assert [await inspecting.pause("q"), await inspecting.pause("q")] == [True, False]
-    assert [await inspecting.unpause("q"), await inspecting.unpause("q")] == [True, False]
+    for paused in (True, False):
+        assert await broker.inspecting.pause("q", paused=paused)
+        assert not await broker.inspecting.pause("q", paused=paused)
+        assert (await broker.inspecting.queue_info("q")).paused is paused
+
+
+# -- remove ----------------------------------------------------------------------------------------
 
 
 async def test_a_removed_queue_leaves_nothing(broker: Broker) -> None:
-    await enqueue(broker, a_pending("1", lock=LOCK), a_scheduled("2"), a_grouped("3"))
+    await enqueue(broker, a_pending("1", lock=LOCK), a_scheduled("2"))
     assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
     assert await broker.inspecting.remove("q", force=True) is Removed.DONE
     assert await broker.inspecting.queues() == []
@@ -143,28 +249,30 @@ async def test_a_removed_queue_leaves_nothing(broker: Broker) -> None:
 async def test_a_queue_with_running_tasks_is_not_removed(broker: Broker) -> None:
     await a_lease(broker)
     assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
+    assert not (await broker.inspecting.queue_info("q")).paused
 
 
-async def test_servers_are_shown_with_what_they_run(broker: Broker) -> None:
-    await broker.registry.write_server(SERVER, [WORKER], ttl_s=10)
-    [server] = await broker.inspecting.servers()
-    assert (server.id, server.queues, server.started) == ("s", {"q": 2}, None)
-    assert [worker.task_id for worker in server.active_workers] == ["1"]
+async def test_a_paused_queue_that_is_not_removed_stays_paused(broker: Broker) -> None:
+    await a_lease(broker)
+    await enqueue(broker, a_pending("2"))
+    await broker.inspecting.pause("q", paused=True)
+    assert await broker.inspecting.remove("q", force=False) is Removed.ACTIVE
+    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
+    assert (await broker.inspecting.queue_info("q")).paused
 
 
-async def test_a_server_that_left_is_not_shown(broker: Broker) -> None:
-    await broker.registry.write_server(SERVER, [WORKER], ttl_s=10)
-    await broker.registry.clear_server(SERVER)
-    assert await broker.inspecting.servers() == []
+async def test_a_paused_queue_that_is_removed_is_not_paused_when_it_comes_back(
+    broker: Broker,
+) -> None:
+    await enqueue(broker, a_pending())
+    await broker.inspecting.pause("q", paused=True)
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    await enqueue(broker, a_pending("2"))
+    assert ids(await take(broker)) == ["2"]
 
 
-async def test_many_servers_are_all_shown(broker: Broker) -> None:
-    servers = [ServerInfo(host="h", pid=1, server_id=f"{n:02}") for n in range(20)]
-    for server in servers:
-        await broker.registry.write_server(server, [], ttl_s=10)
-    shown = await broker.inspecting.servers()
-    assert sorted(server.id for server in shown) == [f"{n:02}" for n in range(20)]
-
-
-async def test_a_queue_has_a_slot(broker: Broker) -> None:
-    assert await broker.inspecting.slot("q") == 11958
+async def test_a_queue_of_thousands_is_removed(broker: Broker) -> None:
+    await enqueue(broker, *many_pending(2500))
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert (await broker.inspecting.queue_info("q")).size == 0
+    assert await broker.inspecting.task("q", "0") is None

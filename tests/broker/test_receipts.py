@@ -19,6 +19,8 @@ from tests.broker.making import (
     take,
 )
 
+pytestmark = pytest.mark.needs("receipts")
+
 PLANS = [a_pending("1"), a_scheduled("1"), a_grouped("1")]
 every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "scheduled", "grouped"])
 
@@ -86,5 +88,5 @@ async def test_a_delayed_row_keeps_its_group(broker: Broker) -> None:
 
 async def test_a_receipt_that_is_shortened_still_counts(broker: Broker) -> None:
     await send(broker, a_pending("1"), a_pending("2", queue="p"))
-    await broker.creating.shorten([("q", "row 1"), ("p", "row 2")], kept_s=50)
+    await broker.receipts.shorten([("q", "row 1"), ("p", "row 2")], kept_s=50)
     assert await send(broker, a_pending("1")) == [Withheld()]

@@ -1,32 +1,71 @@
 """Every broker shows servers for a while, and tells all servers what an operator cancels."""
 
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, cast
 
 import anyio
 
 from pyasynq.broker import Broker
-from pyasynq.core.message import ServerInfo, WorkerInfo
-
-SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active")
-WORKER = WorkerInfo(host="h", pid=1, server_id="s", task_id="1", task_type="t")
+from tests.broker.making import STARTED, a_server, a_worker
 
 
-async def test_a_server_is_shown_and_cleared(broker: Broker) -> None:
-    await broker.registry.write_server(SERVER, [WORKER], ttl_s=10)
-    await broker.registry.clear_server(SERVER)
+async def test_servers_are_shown_with_what_they_run(broker: Broker) -> None:
+    server = a_server("s", a_worker("1"))
+    await broker.registry.write_server(server, ttl_s=10)
+    assert await broker.registry.servers() == [server]
+
+
+async def test_a_server_counts_what_it_runs_and_does_not_show(broker: Broker) -> None:
+    server = a_server("s", a_worker("1"), active_worker_count=7)
+    await broker.registry.write_server(server, ttl_s=10)
+    assert await broker.registry.servers() == [server]
 
 
 async def test_a_server_without_work_is_shown(broker: Broker) -> None:
-    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    await broker.registry.write_server(a_server(), ttl_s=10)
+    assert await broker.registry.servers() == [a_server()]
 
 
-async def test_clearing_a_server_that_is_not_shown_does_nothing(broker: Broker) -> None:
-    await broker.registry.clear_server(SERVER)
+async def test_what_a_server_showed_before_is_replaced(broker: Broker) -> None:
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    stopped = a_server("s", a_worker("2"), status="stopped")
+    await broker.registry.write_server(stopped, ttl_s=10)
+    assert await broker.registry.servers() == [stopped]
 
 
-async def test_queues_are_registered(broker: Broker) -> None:
-    await broker.registry.register(["q", "r"])
+async def test_a_server_that_left_is_not_shown(broker: Broker) -> None:
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    await broker.registry.write_server(a_server(), ttl_s=0)
+    assert await broker.registry.servers() == []
+
+
+async def test_a_server_that_is_not_shown_leaves_without_error(broker: Broker) -> None:
+    await broker.registry.write_server(a_server(), ttl_s=0)
+    assert await broker.registry.servers() == []
+
+
+async def test_many_servers_are_all_shown(broker: Broker) -> None:
+    for n in range(20):
+        await broker.registry.write_server(a_server(f"{n:02}"), ttl_s=10)
+    shown = await broker.registry.servers()
+    assert [server.id for server in shown] == [f"{n:02}" for n in range(20)]
+
+
+async def test_the_server_that_started_first_is_shown_first(broker: Broker) -> None:
+    ages = {"a": timedelta(0), "b": timedelta(hours=2), "c": timedelta(hours=1)}
+    for name, age in ages.items():
+        await broker.registry.write_server(a_server(name, started=STARTED - age), ttl_s=10)
+    await broker.registry.write_server(a_server("0", started=None), ttl_s=10)
+    assert [server.id for server in await broker.registry.servers()] == ["b", "c", "a", "0"]
+
+
+async def test_the_queues_of_a_server_are_known_also_after_it_has_left(broker: Broker) -> None:
+    server = a_server(queues={"r": 1, "q": 2})
+    await broker.registry.write_server(server, ttl_s=10)
+    assert await broker.inspecting.queues() == ["q", "r"]
+    await broker.registry.write_server(server, ttl_s=0)
+    assert await broker.inspecting.queues() == ["q", "r"]
 
 
 async def test_a_cancelation_reaches_those_who_listen(broker: Broker) -> None:

@@ -1,7 +1,7 @@
 """Every broker enqueues a tick once, and shows the entries and events of schedulers."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,20 +10,33 @@ from pyasynq.broker import Begun, Broker, Created, NewTask, Position, Tick, Tick
 from pyasynq.broker.redis import keys
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
-from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry, timestamp
+from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.policy import EARLY_S
-from tests.broker.making import LOCK, PAST_S, a_grouped, a_pending, a_scheduled, enqueue, ids, take
+from tests.broker.making import (
+    LOCK,
+    PAST_S,
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    an_entry,
+    enqueue,
+    ids,
+    take,
+    told,
+)
 from tests.support.waiting import Lapse
+
+pytestmark = pytest.mark.needs("scheduling")
 
 START_S = 1_700_000_000
 KEEP_S = 1000
-NEVER = timestamp(None)
-ENTRY = SchedulerEntry(
-    id="e", spec="@every 1m", task_type="t", next_enqueue_time=NEVER, prev_enqueue_time=NEVER
-)
+START = datetime.fromtimestamp(START_S, UTC)
 
 PLANS = [a_pending(), a_scheduled(), a_scheduled(group_key="g"), a_grouped()]
 every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "later", "in group", "grouped"])
+
+
+ENTRY = an_entry()
 
 
 def a_tick(
@@ -44,9 +57,9 @@ async def tick(broker: Broker, new: NewTask) -> Created:
     return ticked
 
 
-def an_event(number: int) -> SchedulerEnqueueEvent:
+def an_event(number: int) -> SchedulerEvent:
     at = datetime.fromtimestamp(START_S + number, UTC)
-    return SchedulerEnqueueEvent(task_id=str(number), enqueue_time=timestamp(at))
+    return SchedulerEvent(task_id=str(number), enqueued_at=at)
 
 
 # -- ticks -----------------------------------------------------------------------------------------
@@ -200,13 +213,19 @@ async def test_a_delayed_task_of_a_tick_is_forwarded_when_due(broker: Broker) ->
 
 async def test_entries_are_shown(broker: Broker) -> None:
     await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert await broker.scheduling.entries() == [ENTRY]
+    assert told(await broker.scheduling.entries()) == told([ENTRY])
+
+
+async def test_an_entry_tells_its_last_and_its_next_tick(broker: Broker) -> None:
+    entry = an_entry(prev=START, next=START + timedelta(minutes=1, microseconds=5))
+    await broker.scheduling.write_entries("h:1:s", [entry], ttl_s=20)
+    assert told(await broker.scheduling.entries()) == told([entry])
 
 
 async def test_the_entries_of_all_schedulers_are_shown(broker: Broker) -> None:
     await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await broker.scheduling.write_entries("h:2:s", [ENTRY], ttl_s=20)
-    assert await broker.scheduling.entries() == [ENTRY, ENTRY]
+    assert told(await broker.scheduling.entries()) == told([ENTRY, ENTRY])
 
 
 async def test_entries_that_are_gone_are_shown_no_more(broker: Broker) -> None:
@@ -228,8 +247,8 @@ async def test_thousands_of_entries_are_shown(broker: Broker) -> None:
 
 async def test_events_are_told_newest_first(broker: Broker) -> None:
     await broker.scheduling.record([("e", an_event(n)) for n in range(3)])
-    told = await broker.scheduling.events("e", page=1, size=10)
-    assert told == [an_event(2), an_event(1), an_event(0)]
+    events = await broker.scheduling.events("e", page=1, size=10)
+    assert events == [an_event(2), an_event(1), an_event(0)]
 
 
 async def test_events_come_in_pages(broker: Broker) -> None:
@@ -245,8 +264,8 @@ async def test_events_of_another_entry_are_not_told(broker: Broker) -> None:
 
 async def test_a_thousand_events_are_kept(broker: Broker) -> None:
     await broker.scheduling.record([("e", an_event(n)) for n in range(1010)])
-    told = await broker.scheduling.events("e", page=1, size=2000)
-    assert (len(told), told[-1]) == (1000, an_event(10))
+    events = await broker.scheduling.events("e", page=1, size=2000)
+    assert (len(events), events[-1]) == (1000, an_event(10))
 
 
 async def test_a_forgotten_entry_has_no_events(broker: Broker) -> None:

@@ -1,6 +1,10 @@
 """Every broker hands out as many tokens as there are, and takes them back."""
 
+import pytest
+
 from pyasynq.broker import Broker, Token
+
+pytestmark = pytest.mark.needs("semaphores")
 
 
 async def test_a_token_goes_from_one_holder_to_the_next(broker: Broker) -> None:

@@ -265,7 +265,6 @@ class Tasks(RuleBasedStateMachine):
     def repair(self, pick: int) -> None:
         lease = _picked(list(self.held.values()), pick)
         self.redis.zrem(f"{Q}lease", lease.id)
-        assert self.run(self.broker.maintenance.repair("q")) == 1
         (listed,) = self.run(self.broker.maintenance.expired("q")).leases
         assert self.run(self.broker.processing.settle([(listed, REQUEUE)])) == [True]
         self._settled(lease, "requeue")
@@ -275,7 +274,7 @@ class Tasks(RuleBasedStateMachine):
         over = sorted(self._scored("completed"))[:count]
         for task_id in over:
             self.redis.zadd(f"{Q}completed", {task_id: 1})
-        assert self.run(self.broker.maintenance.expire_completed("q", limit=10)) == len(over)
+        assert self.run(self.broker.maintenance.trim("q", limit=10)) == len(over)
         for task_id in over:
             self._drop(task_id)
 
@@ -284,7 +283,7 @@ class Tasks(RuleBasedStateMachine):
         old = sorted(self._scored("archived"))[:count]
         for task_id in old:
             self.redis.zadd(f"{Q}archived", {task_id: 1})
-        assert self.run(self.broker.maintenance.trim_archived("q")) == len(old)
+        assert self.run(self.broker.maintenance.trim("q", limit=10)) == len(old)
         for task_id in old:
             self._release(task_id)
             self._drop(task_id)
@@ -324,7 +323,7 @@ class Tasks(RuleBasedStateMachine):
         _, (staged, members) = self.staged.popitem()
         if stale:
             self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{staged.id}": 1})
-            count = self.run(self.broker.grouping.reclaim("q"))
+            count = self.run(self.broker.grouping.reclaim("q")).tasks
         else:
             count = self.run(self.broker.grouping.put_back(staged))
         assert count == len(members)
@@ -346,18 +345,20 @@ class Tasks(RuleBasedStateMachine):
     def find_groups(self) -> None:
         lost = bool(self._scored("g:g"))
         self.redis.delete(f"{Q}groups", f"{Q}group_search")
-        assert self.run(self.broker.grouping.find("q"))[0] == lost
+        assert self.run(self.broker.grouping.reclaim("q")).groups == lost
 
     # -- by hand -----------------------------------------------------------------------------------
 
-    @rule(order=orders, state=states, count=some)
-    def order(self, order: Order, state: TaskState, count: int) -> None:
-        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
-        chosen = self.run(self.broker.inspecting.ids(place, count))
-        if not chosen or state not in ORDERS[order]:
+    @rule(order=orders, state=states, count=some, named=st.booleans())
+    def order(self, order: Order, state: TaskState, count: int, named: bool) -> None:  # noqa: FBT001
+        if state not in ORDERS[order]:
             return
-        answers = self.run(self.broker.inspecting.order(order, place, chosen))
-        assert answers == [True] * len(chosen)
+        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        container = _container_of(state)
+        there = self._listed(container) if state == "pending" else list(self._scored(container))
+        chosen = there[:count]
+        which = chosen if named else count
+        assert self.run(self.broker.inspecting.order(order, place, which)) == len(chosen)
         for task_id in chosen:
             self._ordered(order, task_id)
 
@@ -366,7 +367,7 @@ class Tasks(RuleBasedStateMachine):
         place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
         known = self.tasks.get(task_id)
         if state in ORDERS[order] and (known is None or known.state != state):
-            assert self.run(self.broker.inspecting.order(order, place, [task_id])) == [False]
+            assert self.run(self.broker.inspecting.order(order, place, [task_id])) == 0
 
     def _ordered(self, order: Order, task_id: str) -> None:
         known = self.tasks[task_id]
@@ -511,6 +512,10 @@ def _picked(choices: list[Lease], pick: int) -> Lease:
 
 def _state_of(container: str) -> str:
     return CONTAINER_STATES.get(container, container)
+
+
+def _container_of(state: str) -> str:
+    return "g:g" if state == "aggregating" else state
 
 
 def test_no_task_is_lost_and_none_is_in_two_places(redis_server: RedisServer) -> None:

@@ -176,9 +176,10 @@ async def test_ending_leases_of_a_server_without_any_ends_none(broker: Broker) -
     assert await broker.maintenance.end_leases("q", "dead") == 0
 
 
-async def test_a_sound_queue_needs_no_repair(broker: Broker) -> None:
+async def test_of_a_sound_queue_nothing_is_over(broker: Broker) -> None:
     await a_lease(broker)
-    assert await broker.maintenance.repair("q") == 0
+    taken = await broker.maintenance.expired("q")
+    assert (taken.leases, taken.poison) == ([], [])
 
 
 # -- what is over ----------------------------------------------------------------------------------
@@ -187,14 +188,14 @@ async def test_a_sound_queue_needs_no_repair(broker: Broker) -> None:
 async def test_a_completed_task_goes_when_its_retention_is_over(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, completed(lease, kept=NOW - timedelta(seconds=1)))
-    assert await broker.maintenance.expire_completed("q", limit=100) == 1
+    assert await broker.maintenance.trim("q", limit=100) == 1
     await enqueue(broker, a_pending("1"))
 
 
 async def test_a_completed_task_stays_as_long_as_its_retention(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, completed(lease))
-    assert await broker.maintenance.expire_completed("q", limit=100) == 0
+    assert await broker.maintenance.trim("q", limit=100) == 0
 
 
 async def test_completed_tasks_go_in_batches(broker: Broker) -> None:
@@ -202,11 +203,11 @@ async def test_completed_tasks_go_in_batches(broker: Broker) -> None:
     leases = await take(broker, 3)
     past = timedelta(seconds=-1)
     await broker.processing.settle([(lease, completed(lease, kept=past)) for lease in leases])
-    assert await broker.maintenance.expire_completed("q", limit=2) == 2
-    assert await broker.maintenance.expire_completed("q", limit=2) == 1
+    assert await broker.maintenance.trim("q", limit=2) == 2
+    assert await broker.maintenance.trim("q", limit=2) == 1
 
 
 async def test_a_small_young_archive_is_not_trimmed(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, archived(lease))
-    assert await broker.maintenance.trim_archived("q") == 0
+    assert await broker.maintenance.trim("q", limit=100) == 0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 
 from pyasynq.broker import Broker, Lease, Place
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
+from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Retry, Verdict
 from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
@@ -206,7 +206,7 @@ async def test_the_next_worker_learns_how_often_a_task_has_crashed(broker: Broke
 async def test_a_recoverer_learns_how_often_a_task_has_crashed(broker: Broker) -> None:
     await crash(broker, await a_lease(broker), 2)
     (held,) = await take(broker, lease_s=-1)
-    await broker.processing.begin(held)
+    await broker.processing.mark_begun(held)
     (lease,) = (await broker.maintenance.expired("q")).leases
     assert (lease.crashes, lease.begun) == (2, True)
 
@@ -221,7 +221,7 @@ async def test_a_recoverer_learns_that_a_crashed_task_was_not_begun(broker: Brok
 async def test_the_begin_of_a_task_that_was_lost_is_refused(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, REQUEUE)
-    assert await broker.processing.begin(lease) is False
+    assert await broker.processing.mark_begun(lease) is False
 
 
 async def test_a_task_that_fails_by_itself_has_crashed_nobody(broker: Broker) -> None:

@@ -6,8 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyasynq import SyncClient, Task
-from pyasynq.core.message import ServerInfo, TaskMessage
-from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
+from pyasynq.proto.asynq_pb2 import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    TaskMessage,
+    WorkerInfo,
+)
 from tests.support.servers import RedisServer
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from pyasynq.broker import shown
 from pyasynq.cli import _parser
 from pyasynq.cli.supervisor import longer
 from pyasynq.cli.worker import _server
-from pyasynq.core.message import ServerInfo
+from pyasynq.proto.asynq_pb2 import ServerInfo
 from tests.cli.workers import worker
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until

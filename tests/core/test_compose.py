@@ -232,7 +232,9 @@ def test_no_retention_reads_as_none(given_time: timedelta, read: timedelta | Non
 
 # -- changing what is there ------------------------------------------------------------------------
 
-STANDING = TaskMessage(id="1", type="t", payload=b"old", retry=3, timeout=60, headers={"a": "1"})
+STANDING = TaskMessage(
+    id="1", queue="q", type="t", payload=b"old", retry=3, timeout=60, headers={"a": "1"}
+)
 
 
 def test_a_message_is_changed_only_in_what_is_given() -> None:

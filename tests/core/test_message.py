@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,8 +14,6 @@ from pyasynq.core.message import (
     instant,
     revised,
     safe_text,
-    timestamp,
-    when,
 )
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
@@ -115,23 +112,6 @@ def test_every_error_text_can_be_encoded(text: str) -> None:
 @pytest.mark.parametrize(("seconds", "year"), [(2**62, 9999), (-(2**62), 1970)])
 def test_seconds_beyond_the_calendar_are_its_nearest_instant(seconds: int, year: int) -> None:
     assert instant(seconds).year == year
-
-
-@pytest.mark.parametrize("seconds", [-62_135_596_800, -1, 0])
-def test_a_stamp_of_gos_zero_time_or_before_1970_is_never(seconds: int) -> None:
-    assert when(Timestamp(seconds=seconds, nanos=5)) is None
-
-
-def test_a_stamp_is_its_instant_to_the_microsecond() -> None:
-    at = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
-    assert when(timestamp(at)) == at
-    assert when(Timestamp(seconds=NOON_S, nanos=123_456_999)) == at
-
-
-@given(st.builds(Timestamp, seconds=int64s, nanos=int32s))
-def test_every_stamp_that_a_peer_can_write_is_read(stamp: Timestamp) -> None:
-    at = when(stamp)
-    assert at is None or 1969 <= at.year <= 9999
 
 
 def test_seconds_are_an_instant_in_utc() -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeAlias
 import redis
 
 from pyasynq.core.errors import PoisonError
-from pyasynq.core.message import ServerInfo, TaskMessage, decode
+from pyasynq.core.message import TaskMessage, decode
+from pyasynq.proto.asynq_pb2 import ServerInfo
 
 DUMP: Final = """
 local function ends_ms(key)

@@ -30,8 +30,9 @@ class Recording:
         file.touch()
 
     def notes(self, event: str) -> list[Note]:
-        """Return the notes of *event*, in order."""
-        lines = [line.split() for line in self._file.read_text().splitlines()]
+        """Return the notes of *event*, in order; not one that is just being written."""
+        whole, _, _ = self._file.read_text().rpartition("\n")
+        lines = [line.split() for line in whole.splitlines()]
         return [Note(e, i, int(pid), float(at)) for e, i, pid, at in lines if e == event]
 
     def ids(self, event: str) -> list[str]:

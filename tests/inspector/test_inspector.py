@@ -29,7 +29,7 @@ from pyasynq import (
     TaskState,
     TaskStateError,
 )
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.settle import DONE
 from tests.broker.making import (
@@ -62,7 +62,7 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
-    broker = RedisBroker.connect(redis_url)
+    broker = connect(redis_url)
     yield broker
     await broker.aclose()
 
@@ -399,11 +399,26 @@ async def test_a_task_in_a_state_that_nobody_knows_is_poison(
         await inspector.delete_task("q", "1")
 
 
+async def test_a_task_whose_message_cannot_be_read_is_moved_but_not_updated(
+    inspector: Inspector, client: Client, r: Redis
+) -> None:
+    info = await client.enqueue(Task("t"), queue="q", process_in=HOUR)
+    await r.hset(f"asynq:{{q}}:t:{info.id}", "msg", b"\xff")
+    with pytest.raises(PoisonError):
+        await inspector.update_task("q", info.id, max_retry=1)
+    await inspector.reschedule("q", info.id, SOON)
+    assert await r.zscore("asynq:{q}:scheduled", info.id) == SOON.timestamp()
+    await inspector.run_task("q", info.id)
+    await inspector.archive_task("q", info.id)
+    await inspector.delete_task("q", info.id)
+    assert not await r.exists(f"asynq:{{q}}:t:{info.id}")
+
+
 async def test_a_task_that_never_stands_still_is_given_up(
     inspector: Inspector, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def miss(*_arguments: object) -> list[bool]:
-        return [False]
+    async def miss(*_arguments: object) -> int:
+        return 0
 
     await enqueue(broker, a_pending())
     monkeypatch.setattr(inspector._port, "order", miss)
@@ -615,7 +630,6 @@ async def test_a_queue_that_is_not_there_is_not_paused(inspector: Inspector) -> 
 async def test_an_empty_queue_is_deleted_with_all_its_keys(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
-    await broker.registry.register(["q"])
     lease = await a_lease(broker)
     await settle(broker, lease, DONE)
     await r.sadd("asynq:{q}:groups", "stale")
@@ -645,12 +659,40 @@ async def test_a_queue_is_deleted_by_force_with_all_its_keys(
     await enqueue(broker, a_grouped("1"), a_grouped("2", group="h"))
     await stage(r, "1")
     await client.enqueue(Task("t", b"u"), queue="q", unique=HOUR)
-    await r.set("asynq:{q}:unique:t:left", "gone")
-    await r.hset("asynq:{q}:t:orphan", "state", "archived")
-    await r.hset("asynq:{q}:t:late", "result", "r")
-    await r.zadd("asynq:{q}:g:lost", {"2": 1})
     await inspector.delete_queue("q", force=True)
     assert await r.keys("*") == []
+
+
+async def test_a_queue_to_which_a_producer_adds_while_it_is_deleted_is_not_empty(
+    inspector: Inspector, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.enqueue(Task("t"), queue="q")
+    remove_rest = cast("Any", inspector._port)._remove_rest
+
+    async def too_late(queue: str) -> object:
+        await client.enqueue(Task("t", task_id="new"), queue="q")
+        return await remove_rest(queue)
+
+    monkeypatch.setattr(inspector._port, "_remove_rest", too_late)
+    with pytest.raises(QueueNotEmptyError):
+        await inspector.delete_queue("q", force=True)
+    assert ids(await inspector.list_tasks("q", "pending")) == ["new"]
+    assert not (await inspector.queue_info("q")).paused
+
+
+async def test_what_workers_take_meanwhile_is_not_moved(
+    inspector: Inspector, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue(broker, a_pending())
+    order = cast("Any", inspector._port).order
+
+    async def too_late(*arguments: object) -> int:
+        await broker.processing.dequeue({"q": 1}, owner="s", lease_s=30)
+        return cast("int", await order(*arguments))
+
+    monkeypatch.setattr(inspector._port, "order", too_late)
+    assert await inspector.delete_all("q", "pending") == 0
+    assert (await inspector.task_info("q", "1")).state is TaskState.ACTIVE
 
 
 async def test_other_queues_stay(inspector: Inspector, client: Client, r: Redis) -> None:
@@ -701,7 +743,7 @@ async def test_a_queue_whose_name_is_no_text_is_counted(
 async def test_one_pending_task_whose_id_is_no_text_is_deleted(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
-    await broker.registry.register(["q"])
+    await r.sadd("asynq:queues", "q")
     await r.lpush("asynq:{q}:pending", b"\xfe")
     await r.hset(b"asynq:{q}:t:\xfe", "state", "pending")
     assert await inspector.delete_all("q", "pending") == 1

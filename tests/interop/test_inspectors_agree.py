@@ -19,7 +19,7 @@ from pyasynq import (
     TaskState,
     TaskStateError,
 )
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.states import ORDERS, Order
 from tests.broker.making import a_grouped, a_pending, enqueue, one_of_each
 from tests.interop.gopeer import Peer, PeerError
@@ -38,7 +38,7 @@ async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
-    broker = RedisBroker.connect(redis_url)
+    broker = connect(redis_url)
     yield broker
     await broker.aclose()
 

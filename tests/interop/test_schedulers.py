@@ -9,7 +9,7 @@ import pytest
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker, open_broker
 from pyasynq.core import option_texts
-from pyasynq.core.message import SchedulerEntry
+from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.options import Options
 from tests.interop.gopeer import Event, Peer
 from tests.interop.patience import answer
@@ -111,9 +111,9 @@ async def test_an_entry_of_go_is_read(go_peer: Peer, broker: Broker) -> None:
             return await broker.scheduling.entries() or None
 
         [entry] = await answer(ask)
-    assert (entry.id, entry.spec, entry.task_type) == (ready["entry"], "@every 1h", "t")
-    assert entry.task_payload == b"p"
-    assert option_texts.parsed(entry.enqueue_options) == Options(queue="q", max_retry=3)
+    assert (entry.id, entry.spec) == (ready["entry"], "@every 1h")
+    assert (entry.task.type, entry.task.payload) == ("t", b"p")
+    assert entry.options == Options(queue="q", max_retry=3)
 
 
 async def test_events_of_go_are_read(go_peer: Peer, broker: Broker) -> None:
@@ -133,4 +133,4 @@ async def test_schedulers_of_both_are_shown_side_by_side(
     async with go_peer.schedule(spec="@hourly", type="go"), scheduler.running():
         await go_shows(go_peer, 2)
         entries = await broker.scheduling.entries()
-    assert {entry.task_type for entry in entries} == {"python", "go"}
+    assert {entry.task.type for entry in entries} == {"python", "go"}

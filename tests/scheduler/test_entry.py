@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pyasynq import OptionError, PeriodicTask, Task
 from pyasynq.core.compose import Pending
+from pyasynq.core.options import Options
 from pyasynq.scheduler.entry import GRACE, CatchUp, Entry
 from tests.scheduler.steering import NOON
 
@@ -226,44 +227,42 @@ def test_an_entry_that_never_comes_is_never_due() -> None:
     assert (entry.due(NOON + timedelta(days=3650)), entry.upcoming) == (None, None)
 
 
-# -- the record ------------------------------------------------------------------------------------
+# -- what is shown ---------------------------------------------------------------------------------
 
 
-def test_a_record_says_what_peers_read() -> None:
+def test_an_entry_is_shown_as_it_was_defined() -> None:
     entry = an_entry("@hourly", Task("t", b"p", queue="low"), max_retry=3)
-    record = entry.record(NOON)
-    assert (record.id, record.spec, record.task_type) == (entry.id, "@hourly", "t")
-    assert record.task_payload == b"p"
-    assert list(record.enqueue_options) == ["MaxRetry(3)"]
-    assert record.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
+    info = entry.info(NOON)
+    assert (info.id, info.spec, info.task) == (entry.id, "@hourly", entry.task)
+    assert info.options == Options(max_retry=3)
+    assert info.next == NOON + timedelta(hours=1)
 
 
-def test_an_entry_that_never_ran_says_so_in_gos_words() -> None:
-    assert begun().record(NOON).prev_enqueue_time.seconds == -62_135_596_800
+def test_an_entry_that_never_ran_says_so() -> None:
+    assert begun().info(NOON).prev is None
 
 
-def test_an_entry_that_never_comes_says_so_in_gos_words() -> None:
-    assert begun("0 0 30 2 *").record(NOON).next_enqueue_time.seconds == -62_135_596_800
+def test_an_entry_that_never_comes_says_so() -> None:
+    assert begun("0 0 30 2 *").info(NOON).next is None
 
 
-def test_a_record_tells_the_last_tick() -> None:
+def test_the_last_tick_is_shown() -> None:
     entry = begun("@hourly")
     entry.move(NOON + timedelta(hours=1))
-    record = entry.record(NOON)
-    assert record.prev_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
-    assert record.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=2)
+    info = entry.info(NOON)
+    assert (info.prev, info.next) == (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
 
 
-def test_a_last_tick_that_redis_knew_is_told() -> None:
+def test_a_last_tick_that_redis_knew_is_shown() -> None:
     entry = an_entry("@hourly")
     entry.begin(NOON, known=True)
-    assert entry.record(NOON).prev_enqueue_time.ToDatetime(UTC) == NOON
+    assert entry.info(NOON).prev == NOON
 
 
-def test_where_an_entry_began_earlier_is_told_as_no_tick() -> None:
+def test_where_an_entry_began_earlier_is_shown_as_no_tick() -> None:
     entry = an_entry("@hourly")
     entry.begin(NOON + timedelta(seconds=1), known=True)
-    assert entry.record(NOON).prev_enqueue_time.seconds == -62_135_596_800
+    assert entry.info(NOON).prev is None
 
 
 def test_a_last_tick_is_remembered_beyond_the_next() -> None:

@@ -2,12 +2,13 @@
 
 import os
 import socket
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from redis.asyncio import Redis
 
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker
+from pyasynq.core.options import Options
 from tests.scheduler.steering import NOON, SteeredClock, heartbeater_of, later
 from tests.support.waiting import wait_until
 
@@ -24,10 +25,10 @@ async def test_entries_are_shown_as_they_are(
     await later(scheduler, clock, hours=1)
     await heartbeater_of(scheduler).step()
     (entry,) = await broker.scheduling.entries()
-    assert (entry.id, entry.spec, entry.task_type) == (entry_id, "@hourly", "t")
-    assert list(entry.enqueue_options) == ['Queue("low")']
-    assert entry.prev_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
-    assert entry.next_enqueue_time.ToDatetime(UTC) == NOON + timedelta(hours=2)
+    assert (entry.id, entry.spec) == (entry_id, "@hourly")
+    assert (entry.task.type, entry.task.payload) == ("t", b"p")
+    assert entry.options == Options(queue="low")
+    assert (entry.prev, entry.next) == (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
 
 
 async def test_a_scheduler_is_named_after_host_and_process(scheduler: Scheduler, r: Redis) -> None:

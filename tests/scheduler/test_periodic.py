@@ -57,7 +57,7 @@ async def test_what_the_provider_returns_is_registered(manage: Manage, broker: B
     async with manage(Answers(ONE, TWO)).running():
         await wait_until(lambda: _shown(broker, 2))
         entries = await broker.scheduling.entries()
-    assert {entry.task_type for entry in entries} == {"one", "two"}
+    assert {entry.task.type for entry in entries} == {"one", "two"}
 
 
 async def test_a_provider_may_be_async(manage: Manage) -> None:

@@ -494,7 +494,7 @@ async def test_what_was_enqueued_stands_in_the_history(
     await later(scheduler, clock, minutes=1, seconds=1)
     (event,) = await broker.scheduling.events(entry_id, page=1, size=10)
     assert [event.task_id] == await queue.ids("pending")
-    assert event.enqueue_time.seconds == (NOON + timedelta(seconds=61)).timestamp()
+    assert event.enqueued_at == NOON + timedelta(seconds=61)
 
 
 # -- faults ----------------------------------------------------------------------------------------

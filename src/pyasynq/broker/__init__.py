@@ -3,9 +3,11 @@
 `open_broker` is the only way in; everything above sees the ports alone.
 """
 
-from typing import TYPE_CHECKING, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pyasynq.broker.ports import Broker
+from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.create import (
     Created,
     CreatePort,
@@ -21,17 +23,19 @@ from pyasynq.broker.ports.groups import (
     GroupPort,
     GroupRules,
     Member,
+    Reclaimed,
     RipeGroups,
     StagedSet,
 )
-from pyasynq.broker.ports.inspection import Found, InspectPort, Place, Removed, Spot, Updated
+from pyasynq.broker.ports.inspection import Found, InspectPort, Page, Place, Removed, Updated
+from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import Begun, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.upkeep import Forwarded, UpkeepPort
 from pyasynq.broker.ports.work import Lease, Taken, WorkPort
-from pyasynq.broker.url import parse
+from pyasynq.broker.url import KINDS, parse
 from pyasynq.broker.url import shown as _shown
 from pyasynq.runtime.clock import Clock
 
@@ -42,6 +46,7 @@ __all__ = [
     "Begun",
     "Broker",
     "BrokerAddress",
+    "ClusterPort",
     "CreatePort",
     "Created",
     "Forwarded",
@@ -52,9 +57,12 @@ __all__ = [
     "Lease",
     "Member",
     "NewTask",
+    "Page",
     "Place",
     "Position",
     "Receipt",
+    "ReceiptPort",
+    "Reclaimed",
     "Refusal",
     "RegistryPort",
     "Removed",
@@ -63,7 +71,6 @@ __all__ = [
     "RipeGroups",
     "SchedulePort",
     "SemaphorePort",
-    "Spot",
     "StagedSet",
     "Taken",
     "Tick",
@@ -79,9 +86,12 @@ __all__ = [
 ]
 
 
-BrokerAddress: TypeAlias = "str | Driver"
+_PACKAGES: Final = dict.fromkeys(KINDS, "pyasynq.broker.redis")
+"""Where the broker of a scheme is; it is loaded when one is opened, which takes 0.1 s."""
+
+BrokerAddress: TypeAlias = "str | Broker | Driver"
 """Where a broker is: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
-``redis-cluster://``), a bare ``host:port``, or a redis-py asyncio client.
+``redis-cluster://``), a bare ``host:port``, a redis-py asyncio client, or a broker that is open.
 """
 
 
@@ -89,15 +99,37 @@ def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
     """Return a broker; nothing is sent before the first call.
 
     Args:
-        address: Where it is; a client is never closed by us.
+        address: Where it is; a client or a broker is never closed by us.
         clock: Tells the time of this machine; a test may bring its own.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
     """
-    from pyasynq.broker.redis import RedisBroker  # imported late: the driver takes 0.1 s to load
+    if isinstance(address, Broker):
+        return _Lent(address)
+    scheme = parse(address).scheme if isinstance(address, str) and address else "redis"
+    package = import_module(_PACKAGES[scheme])
+    return cast("Broker", package.connect(address, clock))
 
-    return RedisBroker.connect(address, clock)
+
+class _Lent(Broker):
+    """A broker that somebody else closes."""
+
+    def __init__(self, broker: Broker) -> None:
+        """Hand on all that is asked of *broker*, but not its end."""
+        self.name: str = broker.name
+        self._broker = broker
+
+    async def ping(self) -> None:
+        await self._broker.ping()
+
+    async def aclose(self) -> None:
+        pass
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._broker, name)
 
 
 def check_address(address: BrokerAddress) -> None:
@@ -109,6 +141,8 @@ def check_address(address: BrokerAddress) -> None:
     if address and isinstance(address, str):
         parse(address)
         return
+    if isinstance(address, Broker):
+        return
     # Whoever has made a client has loaded the driver.
     from pyasynq.broker.redis.address import open_driver
 
@@ -117,6 +151,8 @@ def check_address(address: BrokerAddress) -> None:
 
 def shown(address: BrokerAddress) -> str:
     """Return *address* for people, without the passwords in it."""
+    if isinstance(address, Broker):
+        return f"the program's own {address.name}"
     if not isinstance(address, str):
         return "the program's own client"
     return _shown(address)

@@ -113,6 +113,8 @@ def _read(scheme: str, kind: Kind, rest: str) -> Address:
         if places or not path:
             msg = "the path of a socket begins with a /: unix:///run/redis.sock"
             raise ValueError(msg)
+        if login and "@" in path:  # then the password may go on there
+            raise ValueError
     elif path.strip("/"):
         settings.setdefault("db", _database(path.strip("/")))
     if kind == "cluster" and settings.get("db"):

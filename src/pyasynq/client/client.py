@@ -215,14 +215,13 @@ class Client:
     async def _awaited(self, queue: str, task_id: str) -> bytes:
         pause_s = SHORTEST_PAUSE_S
         while True:
-            task = await self._broker.results.look(queue, task_id)
+            task = await self._broker.results.wait(queue, task_id, longest_s=pause_s)
             if task is None:
                 raise ResultExpiredError(queue, task_id)
             if task.state is TaskState.COMPLETED:
                 return task.result or b""
             if task.state is TaskState.ARCHIVED:
                 raise TaskFailedError(queue, task_id, task.last_error)
-            await self._broker.results.wait(queue, task_id, longest_s=pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":

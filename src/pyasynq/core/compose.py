@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.message import TaskMessage, unix_s
+from pyasynq.core.message import TaskMessage, unique_key, unix_s
 from pyasynq.core.options import (
     DEFAULT_MAX_RETRY,
     DEFAULT_QUEUE,
@@ -129,7 +129,7 @@ def changed(message: TaskMessage, options: Options, *, payload: bytes | None = N
     if payload is not None:
         copy.payload = payload
     if payload is not None and copy.unique_key:
-        copy.unique_key = f"{copy.unique_key.rpartition(':')[0]}:{_digest(payload)}"
+        copy.unique_key = unique_key(copy.queue, copy.type, _digest(payload))
     if options.headers:
         copy.headers.clear()
     if options.max_retry is not None:

@@ -9,6 +9,7 @@ PyasynqError
 │   ├── BrokerAuthError               wrong password, or a right is missing
 │   ├── BrokerReadOnlyError           a replica answered
 │   └── BrokerFullError               out of memory (maxmemory)
+├── NotSupportedError                 this broker cannot do it
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
 ├── LoopError                         the event loop of the client cannot make the call
@@ -121,6 +122,21 @@ class BrokerReadOnlyError(BrokerError):
 
 class BrokerFullError(BrokerError):
     """Redis is out of memory (``maxmemory``) and accepts no new data."""
+
+
+class NotSupportedError(PyasynqError):
+    """The broker cannot do this; another one may.
+
+    Attributes:
+        feature: What it cannot do.
+        broker: Its name.
+    """
+
+    def __init__(self, feature: str, broker: str) -> None:
+        """Name the *feature* and the *broker*."""
+        self.feature = feature
+        self.broker = broker
+        super().__init__(f"{broker} does not support {feature}")
 
 
 class PoisonError(PyasynqError):

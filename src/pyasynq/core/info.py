@@ -164,7 +164,8 @@ class ServerInfo:
         strict_priority: Whether a heavier queue always goes first.
         started: When it started.
         status: ``active``, ``stopped`` or ``closed``.
-        active_workers: The tasks it runs.
+        active_workers: The tasks it runs, those that have run longest if they are very many.
+        active_worker_count: How many tasks it runs.
     """
 
     id: str
@@ -176,6 +177,7 @@ class ServerInfo:
     started: datetime | None
     status: str
     active_workers: Sequence[WorkerInfo] = ()
+    active_worker_count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,48 +1,35 @@
-"""The records that travel through Redis, and how they become bytes and come back.
+"""The message of a task, and how it becomes bytes and comes back.
 
-The classes are generated from ``proto/asynq.proto``; treat an instance as a value: make a changed
-copy with `revised` instead of writing to one that others hold.
+Its class is generated from ``proto/asynq.proto``: what a newer peer adds to a message survives a
+retry here. Treat an instance as a value: make a changed copy with `revised` instead of writing to
+one that others hold.
 
 Source:
     Protocol section 2 (asynq v0.26.0 ``internal/proto/asynq.proto``, ``internal/base/base.go``).
 """
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from pyasynq.core.errors import PoisonError
-from pyasynq.proto.asynq_pb2 import (
-    SchedulerEnqueueEvent,
-    SchedulerEntry,
-    ServerInfo,
-    TaskMessage,
-    WorkerInfo,
-)
+from pyasynq.proto.asynq_pb2 import TaskMessage
 
 __all__ = [
-    "SchedulerEnqueueEvent",
-    "SchedulerEntry",
-    "ServerInfo",
     "TaskMessage",
-    "WorkerInfo",
     "decode",
     "encode",
     "instant",
     "revised",
     "safe_text",
-    "timestamp",
+    "unique_key",
     "unix_s",
-    "when",
 ]
 
 MAX_ERROR: Final = 8192
 _LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-NEVER_S: Final = -62_135_596_800
-"""Go's zero time, the start of year 1."""
 
 
 def encode(message: TaskMessage) -> bytes:
@@ -67,6 +54,11 @@ def decode(data: bytes) -> TaskMessage:
     if not message.id:
         raise PoisonError(len(data))
     return message
+
+
+def unique_key(queue: str, type: str, digest: str) -> str:
+    """Return what a message names as its lock; *digest* is empty without payload."""
+    return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 
 def revised(
@@ -105,29 +97,6 @@ def instant(unix_s: float) -> datetime:
     return datetime.fromtimestamp(min(max(unix_s, 0), _LATEST_S), UTC)
 
 
-def when(stamp: Timestamp) -> datetime | None:
-    """Return the instant of *stamp*, or the nearest that our calendar has.
-
-    None, which means never, for Go's zero time and all that lies before 1970.
-    """
-    if stamp.seconds <= 0:
-        return None
-    return instant(stamp.seconds) + timedelta(microseconds=stamp.nanos // 1000)
-
-
 def unix_s(instant: datetime) -> int:
     """Return *instant* as whole Unix seconds, rounded up: nothing is early."""
     return math.ceil(instant.timestamp())
-
-
-def timestamp(at: datetime | None) -> Timestamp:
-    """Return *at* as records hold it; None, which means never, is Go's zero time.
-
-    Source:
-        Protocol section 2.6: a time that is left out would be 1970 for Go.
-    """
-    if at is None:
-        return Timestamp(seconds=NEVER_S)
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

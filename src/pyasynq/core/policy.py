@@ -1,4 +1,6 @@
-"""How long things are kept, how many of them, and how far clocks may differ: on every broker.
+"""How long things are kept, how many, how much one call does, and how far clocks may differ.
+
+This holds for every broker.
 
 What Go does as well is the same as there, and Go's programs rely on it.
 """
@@ -46,3 +48,21 @@ MAX_SET: Final = 1000
 
 TOLD_S: Final = 60
 """Time for which those who wait for a task's result can learn that it is over."""
+
+MAX_TASKS: Final = 128
+"""Tasks one call handles, so that nobody is held up for long."""
+
+MAX_BULK: Final = 1000
+"""Tasks one call of a bulk operation handles, each of them with less work."""
+
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes of messages after which a call, or a round trip of several, takes in no more.
+
+Too much for typical tasks to reach: 128 of 8 KiB. With the largest payloads of a client's default
+(1 MiB) a call carries two messages at most, which even 1 MB/s bring within the time an answer has.
+"""
+
+MAX_SHARES: Final = 8
+"""Queues asked at once that share `MAX_BYTES` when messages come back: each brings one task at
+least, however large.
+"""

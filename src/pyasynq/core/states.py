@@ -20,6 +20,9 @@ class TaskState(StrEnum):
     AGGREGATING = "aggregating"
 
 
+OVER: Final = frozenset({TaskState.COMPLETED, TaskState.ARCHIVED})
+"""The states of a task that has run and is kept."""
+
 MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
     None: frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.AGGREGATING}),
     TaskState.SCHEDULED: frozenset({TaskState.PENDING, TaskState.AGGREGATING}),

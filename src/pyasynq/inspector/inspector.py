@@ -27,7 +27,6 @@ from pyasynq.core.info import (
 )
 from pyasynq.core.options import check_count, check_instant, check_name
 from pyasynq.core.states import Order, TaskState
-from pyasynq.inspector import schedules
 from pyasynq.inspector.orders import Orders, Progress
 from pyasynq.inspector.questions import (
     MAX_RANK,
@@ -63,7 +62,7 @@ class Inspector:
         """
         self._broker: Broker = open_broker(broker)
         self._port = self._broker.inspecting
-        self._orders = Orders(self._port)
+        self._orders = Orders(self._broker)
 
     async def __aenter__(self) -> Self:
         """Return the inspector."""
@@ -112,7 +111,7 @@ class Inspector:
             QueueNotFoundError: If there is no such queue.
         """
         await self._orders.check(queue)
-        return await self._port.groups(queue)
+        return await self._broker.grouping.sizes(queue)
 
     async def pause(self, queue: str) -> None:
         """Let no task of *queue* be taken until `unpause`; running ones go on.
@@ -125,7 +124,7 @@ class Inspector:
             The reference pauses queues that are not there (D56).
         """
         await self._orders.check(queue)
-        if not await self._port.pause(queue):
+        if not await self._port.pause(queue, paused=True):
             raise QueuePausedError(queue)
 
     async def unpause(self, queue: str) -> None:
@@ -135,18 +134,18 @@ class Inspector:
             QueueNotPausedError: If it is not paused, or not there.
         """
         check_name("queue", queue)
-        if not await self._port.unpause(queue):
+        if not await self._port.pause(queue, paused=False):
             raise QueueNotPausedError(queue)
 
     async def delete_queue(self, queue: str, *, force: bool = False) -> None:
         """Remove *queue* with its counters, groups and locks; its tasks only with *force*.
 
-        The queue is paused meanwhile. Producers that go on enqueueing bring it back.
+        The queue is paused meanwhile.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
             QueueNotEmptyError: If it holds tasks, in whatever state, and *force* is not given, or
-                producers fill it faster than it is emptied.
+                producers have added some while it was emptied.
             QueueActiveError: If tasks are running.
         """
         await self._orders.check(queue)
@@ -160,11 +159,11 @@ class Inspector:
 
     async def queue_slot(self, queue: str) -> int:
         """Return the cluster slot in which all keys of *queue* are."""
-        return await self._port.slot(check_name("queue", queue))
+        return await self._broker.cluster.slot(check_name("queue", queue))
 
     async def queue_nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
-        return await self._port.nodes(check_name("queue", queue))
+        return list(await self._broker.cluster.nodes(check_name("queue", queue)))
 
     # -- tasks -------------------------------------------------------------------------------------
 
@@ -176,7 +175,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             PoisonError: If what stands under this id is no task.
         """
-        return (await self._orders.found(queue, task_id)).info
+        return await self._orders.info(queue, task_id)
 
     async def list_tasks(
         self,
@@ -208,7 +207,7 @@ class Inspector:
         check_count("size", size, MAX_RANK)
         where = place(queue, state, group)
         await self._orders.check(queue)
-        return await self._port.tasks(where, (page - 1) * size, size)
+        return (await self._port.tasks(where, (page - 1) * size, size)).tasks
 
     async def find_tasks(
         self,
@@ -232,11 +231,11 @@ class Inspector:
         where = place(queue, state, group)
         await self._orders.check(queue)
         found: dict[str, TaskInfo] = {}
-        left, start = await self._port.length(where), 0
-        while start < left and len(found) < limit:
-            tasks = await self._port.tasks(where, start, SCANNED)
-            found |= {task.id: task for task in tasks if meets(task, **criteria)}
-            start += SCANNED
+        start, more = 0, True
+        while more and len(found) < limit:
+            page = await self._port.tasks(where, start, SCANNED)
+            found |= {task.id: task for task in page.tasks if meets(task, **criteria)}
+            start, more = start + SCANNED, page.more
         return list(found.values())[:limit]
 
     async def run_task(self, queue: str, task_id: str) -> None:
@@ -373,17 +372,17 @@ class Inspector:
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, with what they run."""
-        return await self._port.servers()
+        return await self._broker.registry.servers()
 
     async def redis_info(self) -> dict[str, str]:
         """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
-        return await self._port.redis_info()
+        return await self._broker.cluster.about()
 
     # -- schedulers --------------------------------------------------------------------------------
 
     async def scheduler_entries(self) -> list[SchedulerEntry]:
         """Return the periodic tasks of all live schedulers."""
-        return list(schedules.entries(await self._broker.scheduling.entries()))
+        return await self._broker.scheduling.entries()
 
     async def scheduler_events(
         self, entry_id: str, *, page: int = 1, size: int = PAGE_SIZE
@@ -396,5 +395,4 @@ class Inspector:
         check_name("entry_id", entry_id)
         check_count("page", page, MAX_RANK)
         check_count("size", size, MAX_RANK)
-        records = await self._broker.scheduling.events(entry_id, page=page, size=size)
-        return [schedules.event(record) for record in records]
+        return await self._broker.scheduling.events(entry_id, page=page, size=size)

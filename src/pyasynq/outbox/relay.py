@@ -242,7 +242,7 @@ class Relay:
         """Let receipts end soon: they cost memory, and most will never be asked for."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they end later
-            await self._port.shorten(rows, kept_s=SHORTENED_S)
+            await self._client.broker.receipts.shorten(rows, kept_s=SHORTENED_S)
 
     def _tell(self, error: Exception | None) -> None:
         if error is None:

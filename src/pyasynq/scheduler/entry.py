@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from pyasynq.core import cron, option_texts
 from pyasynq.core.compose import Plan, compose
 from pyasynq.core.errors import OptionError
-from pyasynq.core.message import SchedulerEntry, timestamp
+from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, checked, merge
 from pyasynq.core.task import Task
 
@@ -127,17 +127,16 @@ class Entry:
         following = self._schedule.next(tick) or tick
         return (following - tick + REMEMBERED) // SECOND
 
-    def record(self, now: datetime) -> SchedulerEntry:
-        """Return the entry as peers read it."""
+    def info(self, now: datetime) -> SchedulerEntry:
+        """Return the entry as people read it."""
         following = self._schedule.next(now) if self.last is None else self.upcoming
         return SchedulerEntry(
             id=self.id,
             spec=self.spec,
-            task_type=self.task.type,
-            task_payload=self.task.payload or b"",
-            enqueue_options=option_texts.written(self.options),
-            next_enqueue_time=timestamp(following),
-            prev_enqueue_time=timestamp(self.ran),
+            task=self.task,
+            options=self.options,
+            next=following,
+            prev=self.ran,
         )
 
     def _go_on_after(self, last: datetime) -> None:

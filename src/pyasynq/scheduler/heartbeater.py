@@ -37,9 +37,9 @@ class Heartbeater(Wakeable):
     async def step(self) -> float:
         """Write the entries."""
         now = self._clock.now()
-        records = [entry.record(now) for entry in self._entries.values()]
+        entries = [entry.info(now) for entry in self._entries.values()]
         ttl_s = whole_seconds(2 * self._interval)
-        await self._port.write_entries(self.scheduler_id, records, ttl_s=ttl_s)
+        await self._port.write_entries(self.scheduler_id, entries, ttl_s=ttl_s)
         return self._interval.total_seconds()
 
     async def clear(self) -> None:

@@ -16,8 +16,8 @@ from typing import Final
 from pyasynq.broker import Broker, NewTask, Position, Tick, Ticked
 from pyasynq.core.compose import Plan, describe
 from pyasynq.core.errors import BrokerError, PyasynqError
-from pyasynq.core.info import TaskInfo
-from pyasynq.core.message import SchedulerEnqueueEvent, instant, timestamp
+from pyasynq.core.info import SchedulerEvent, TaskInfo
+from pyasynq.core.message import instant
 from pyasynq.core.policy import EARLY_S
 from pyasynq.runtime.actor import Link, Wakeable
 from pyasynq.runtime.callbacks import Callbacks
@@ -54,7 +54,7 @@ class Ticker(Wakeable):
         self._hooks = Callbacks(1)
         self._removed: list[Entry] = []
         self._failed: dict[str, BrokerError] = {}
-        self._events: list[tuple[str, SchedulerEnqueueEvent]] = []
+        self._events: list[tuple[str, SchedulerEvent]] = []
         self._ahead = timedelta(0)
 
     def forget(self, entry: Entry) -> None:
@@ -148,7 +148,7 @@ class Ticker(Wakeable):
             log.warning("%r was due and is left out: %s", entry.spec, ticked.refusal)
             await self._after(entry, ticked.refusal)
             return
-        event = SchedulerEnqueueEvent(task_id=plan.message.id, enqueue_time=timestamp(now))
+        event = SchedulerEvent(task_id=plan.message.id, enqueued_at=now)
         self._events.append((entry.id, event))
         info = describe(plan, entry.task, entry.merged, now=now)
         await self._after(entry, info)

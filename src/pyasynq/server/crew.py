@@ -73,7 +73,9 @@ class Crew:
             broker.registry, self.processor.cancel, clock=clock, link=link
         )
         self.reclaimers: list[Reclaimer] = [
-            Reclaimer(broker.grouping, queue, clock=clock, link=link) for queue in config.queues
+            Reclaimer(broker.grouping, queue, clock=clock, link=link)
+            for queue in config.queues
+            if broker.supports("grouping")
         ]
         self.aggregators: list[Aggregator] = self._aggregators(broker)
         turns = Turns(2 + len(config.queues) // QUEUES_EACH)

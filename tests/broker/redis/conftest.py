@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
     """Yield a broker over an empty Redis."""
-    broker = RedisBroker.connect(redis_url)
+    broker = connect(redis_url)
     yield broker
     await broker.aclose()

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, Place, StagedSet, Token
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token, Updated
+from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
-from pyasynq.core.message import ServerInfo, encode
+from pyasynq.core.message import encode
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
-from pyasynq.core.states import TaskState
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,
@@ -22,6 +22,7 @@ from tests.broker.making import (
     a_message,
     a_pending,
     a_scheduled,
+    a_server,
     archived,
     ask,
     combine,
@@ -112,8 +113,11 @@ async def _expired(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.maintenance.expired("q")
 
 
+# One call of a port may run several scripts; each of them is looked at by itself.
+
+
 async def _repair(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.repair("q")
+    return await cast("Any", broker.maintenance)._scan(scripts.repair, "q")
 
 
 async def _end_leases(broker: RedisBroker, _lease: Lease) -> object:
@@ -121,11 +125,11 @@ async def _end_leases(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _expire(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.expire_completed("q", limit=10)
+    return await cast("Any", broker.maintenance)._expire_completed("q", 10)
 
 
 async def _trim(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.trim_archived("q")
+    return await cast("Any", broker.maintenance)._trim_archived("q")
 
 
 STAGED = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
@@ -167,11 +171,11 @@ async def _put_back(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _reclaim(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.reclaim("q")
+    return await cast("Any", broker.grouping)._put_back_all("q")
 
 
 async def _find(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.find("q")
+    return await cast("Any", broker.grouping)._find("q")
 
 
 # Each with the keys it reads or writes.
@@ -348,8 +352,7 @@ async def test_archived_and_completed_tasks_of_a_wrong_type_are_deleted(
     await r.mset({task_key("1"): "wrong type", task_key("2"): "wrong type"})
     await r.zadd(ARCHIVED, {"1": 1})
     await r.zadd(COMPLETED, {"2": 1})
-    await broker.maintenance.trim_archived("q")
-    await broker.maintenance.expire_completed("q", limit=1)
+    assert await broker.maintenance.trim("q", limit=1) == 2
     assert await r.keys() == []
 
 
@@ -396,7 +399,7 @@ async def full(server: RedisServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def broker_of_full(server: RedisServer) -> AsyncIterator[RedisBroker]:
-    broker = RedisBroker.connect(server.url)
+    broker = connect(server.url)
     yield broker
     await broker.aclose()
 
@@ -484,8 +487,7 @@ async def test_a_full_redis_is_made_room_in(broker_of_full: RedisBroker, full: R
     await full.zadd(ARCHIVED, {"1": 1})
     await full.zadd(COMPLETED, {"2": 1})
     await fill(full)
-    assert await broker_of_full.maintenance.trim_archived("q") == 1
-    assert await broker_of_full.maintenance.expire_completed("q", limit=1) == 1
+    assert await broker_of_full.maintenance.trim("q", limit=1) == 2
 
 
 async def test_a_full_redis_refuses_a_result_and_keeps_the_task(
@@ -513,7 +515,7 @@ async def test_a_full_redis_lets_a_task_without_lease_be_repaired(
     await a_lease(broker_of_full)
     await full.delete(LEASE)
     await fill(full)
-    assert await broker_of_full.maintenance.repair("q") == 1
+    assert ids((await broker_of_full.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_full_redis_shows_no_new_server_and_says_so(
@@ -521,7 +523,7 @@ async def test_a_full_redis_shows_no_new_server_and_says_so(
 ) -> None:
     await fill(full)
     with pytest.raises(BrokerFullError, match="maxmemory"):
-        await broker_of_full.registry.write_server(ServerInfo(host="h"), [], ttl_s=10)
+        await broker_of_full.registry.write_server(a_server(), ttl_s=10)
 
 
 @pytest.mark.parametrize("act", [_combine, _postpone, _archive_member, _put_back, _hold_set])
@@ -552,7 +554,7 @@ async def test_a_full_redis_lets_a_stale_set_be_reclaimed(
     await full.rename(GROUP, STALE)
     await full.zadd(SETS, {STALE: 1})
     await fill(full)
-    assert await broker_of_full.grouping.reclaim("q") == 1
+    assert (await broker_of_full.grouping.reclaim("q")).tasks == 1
 
 
 async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
@@ -560,8 +562,9 @@ async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
 ) -> None:
     await enqueue(broker_of_full, a_scheduled("1"))
     await fill(full)
-    place = Place(queue="q", state=TaskState.SCHEDULED)
-    assert await broker_of_full.inspecting.reschedule(place, "1", FUTURE_S + 1)
+    found = await broker_of_full.inspecting.task("q", "1")
+    assert found is not None
+    assert await broker_of_full.inspecting.update(found, at_s=FUTURE_S + 1) is Updated.DONE
     assert await scored(full, SCHEDULED) == {"1": FUTURE_S + 1}
 
 

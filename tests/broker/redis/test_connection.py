@@ -13,7 +13,7 @@ import redis.exceptions as driver_errors
 from redis.asyncio import Redis
 from redis.asyncio import RedisCluster as ClusterClient
 
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.address import open_driver
 from pyasynq.broker.redis.connection import blocked_s, execute, translated
 from pyasynq.core.errors import (
@@ -29,6 +29,7 @@ from tests.broker.making import (
     a_lease,
     a_pending,
     a_scheduled,
+    a_server,
     create,
     enqueue,
     ids,
@@ -53,7 +54,7 @@ NOWHERE = "unix:///nowhere/redis"
 @asynccontextmanager
 async def connected(broker: str | Redis | ClusterClient) -> AsyncGenerator[RedisBroker]:
     """Yield the broker behind a URL or a client, and close it."""
-    connection = RedisBroker.connect(broker)
+    connection = connect(broker)
     yield connection
     await connection.aclose()
 
@@ -156,19 +157,19 @@ async def test_each_call_over_an_address_with_a_port_is_answered(
 )
 def test_a_bad_address_is_refused_with_words_that_say_what_is_right(address: str) -> None:
     with pytest.raises(OptionError, match=r"^broker must be host:port, or a redis://"):
-        RedisBroker.connect(address)
+        connect(address)
 
 
 def test_the_text_of_a_refused_address_keeps_its_password() -> None:
     with pytest.raises(OptionError) as refusal:
-        RedisBroker.connect("redis://user:secret@127.0.0.1:port")
+        connect("redis://user:secret@127.0.0.1:port")
     assert "secret" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("address", ["redis-cluster://", "redis-cluster://127.0.0.1/3"])
 def test_a_bad_address_of_a_cluster_is_refused(address: str) -> None:
     with pytest.raises(OptionError, match="redis-cluster://"):
-        RedisBroker.connect(address)
+        connect(address)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +177,13 @@ def test_a_bad_address_of_a_cluster_is_refused(address: str) -> None:
 )
 def test_what_the_driver_lets_pass_is_refused(address: str) -> None:
     with pytest.raises(OptionError, match="broker must be"):
-        RedisBroker.connect(address)
+        connect(address)
 
 
 @pytest.mark.parametrize("broker", [None, 6379, b"redis://127.0.0.1", ["127.0.0.1"]], ids=repr)
 def test_what_is_neither_address_nor_client_is_refused(broker: object) -> None:
     with pytest.raises(OptionError, match=r"or a redis\.asyncio client"):
-        RedisBroker.connect(cast("Any", broker))
+        connect(cast("Any", broker))
 
 
 # -- existing clients ------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ async def test_an_existing_client_of_a_cluster_is_used_and_not_closed(
 async def test_a_client_that_decodes_is_refused(redis_url: str) -> None:
     async with Redis.from_url(redis_url, decode_responses=True) as client:
         with pytest.raises(OptionError, match="decode_responses=False"):
-            RedisBroker.connect(client)
+            connect(client)
 
 
 async def test_a_blocking_client_is_refused(redis_server: RedisServer) -> None:
@@ -218,7 +219,7 @@ async def test_a_blocking_client_is_refused(redis_server: RedisServer) -> None:
         closing(redis_server.client()) as client,
         pytest.raises(OptionError, match=r"redis\.asyncio"),
     ):
-        RedisBroker.connect(cast("Any", client))
+        connect(cast("Any", client))
 
 
 async def test_a_client_that_speaks_resp3_is_answered(redis_url: str, r: Redis) -> None:
@@ -339,7 +340,7 @@ async def test_every_path_tells_that_redis_is_away() -> None:
             broker.processing.wait("q"),
             broker.maintenance.forward("q"),
             broker.maintenance.expired("q"),
-            broker.registry.register(["q"]),
+            broker.registry.write_server(a_server(), ttl_s=10),
             broker.registry.cancel("1"),
             anext(aiter(broker.registry.cancelations())),
         ]
@@ -438,7 +439,7 @@ async def test_a_replica_refuses_every_write_and_says_so(breakable: RedisServer)
         dequeued = await broker.processing.dequeue({"q": 1}, owner="me", lease_s=30)
         settled = await broker.processing.settle([(lease, DONE)])
         with pytest.raises(BrokerReadOnlyError):
-            await broker.registry.register(["q"])
+            await broker.registry.write_server(a_server(), ttl_s=10)
     answers = [*enqueued, *(taken.error for taken in dequeued), *settled]
     assert [type(answer) for answer in answers] == [BrokerReadOnlyError] * 3
 

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Inspector, Task
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.create import REGISTERED_S
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
@@ -183,7 +183,7 @@ class Later(Clock):
 
 async def test_a_removed_queue_is_registered_again_after_a_minute(redis_url: str, r: Redis) -> None:
     clock = Later()
-    async with aclosing(RedisBroker.connect(redis_url, clock)) as broker:
+    async with aclosing(connect(redis_url, clock)) as broker:
         await enqueue(broker, a_pending("1"))
         await r.srem("asynq:queues", "q")
         clock.ahead_s = REGISTERED_S + 1

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pyasynq import BrokerReadOnlyError, Client, Inspector, QueueNotPausedError, Server, Task
-from pyasynq.broker.redis import RedisBroker, pipeline
+from pyasynq.broker.redis import RedisBroker, connect, pipeline
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
@@ -22,8 +22,13 @@ from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
-_LOOKS = ("groups", "look", "memory", "page", "staged", "task", "workers")
-READS = {*(f"inspection/{name}" for name in _LOOKS), "schedules/shown"}
+_LOOKS = ("look", "memory", "page", "staged", "task")
+READS = {
+    *(f"inspection/{name}" for name in _LOOKS),
+    "groups/sizes",
+    "registry/workers",
+    "schedules/shown",
+}
 """What only shows people how things stand, or stood a moment ago."""
 
 WITHOUT_FILES = {"repl_diskless_sync": "yes", "repl_diskless_sync_delay": "0"}
@@ -76,7 +81,7 @@ async def pair(servers: tuple[RedisServer, RedisServer]) -> AsyncIterator[Pair]:
 @pytest.fixture
 async def broker(pair: Pair) -> AsyncIterator[RedisBroker]:
     """Yield a broker that has several idle connections to a."""
-    broker = RedisBroker.connect(pair.url)
+    broker = connect(pair.url)
     await asyncio.gather(*(broker.ping() for _ in range(5)))
     yield broker
     await broker.aclose()
@@ -179,7 +184,7 @@ async def test_a_replica_refuses_to_say_that_an_id_is_taken(
 async def test_a_replica_refuses_to_say_that_a_queue_is_paused(
     pair: Pair, broker: RedisBroker
 ) -> None:
-    await broker.inspecting.pause("q")
+    await broker.inspecting.pause("q", paused=True)
     pair.demote_a()
     (taken,) = await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
     assert isinstance(taken.error, BrokerReadOnlyError)
@@ -228,11 +233,12 @@ async def test_a_server_that_is_led_to_a_replica_is_not_well(pair: Pair) -> None
 
 
 async def test_who_waits_for_a_result_follows_the_name(pair: Pair, broker: RedisBroker) -> None:
+    await enqueue(broker, a_pending())
     waiting = asyncio.ensure_future(broker.results.wait("q", "1", longest_s=0.1))
     await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)
     pair.promote_b()
     await waiting
-    assert await broker.results.look("q", "1") is None
+    assert await broker.results.wait("q", "1", longest_s=0.1) is None
 
 
 async def test_an_inspector_follows_the_name(pair: Pair) -> None:

@@ -7,12 +7,11 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio import RedisCluster as Cluster
 
-from pyasynq.broker import GroupRules
-from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.pipeline import MAX_BYTES
+from pyasynq.broker import GroupRules, Reclaimed
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.compose import Lock
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.policy import STUCK_S
+from pyasynq.core.policy import MAX_BYTES, STUCK_S
 from tests.broker.making import (
     LOCK,
     PAST_S,
@@ -269,7 +268,7 @@ async def test_a_reclaimed_task_keeps_its_place_and_its_group_is_registered(
     staged = await broker.grouping.stage("q", "g", GRACE)
     assert staged is not None
     await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
-    assert await broker.grouping.reclaim("q") == 1
+    assert (await broker.grouping.reclaim("q")).tasks == 1
     assert await scored(r, GROUP) == before
     assert await r.smembers(GROUPS) == {b"g"}
     assert await r.exists(SETS) == 0
@@ -279,7 +278,7 @@ async def test_a_large_set_of_go_is_reclaimed_in_parts(broker: RedisBroker, r: R
     key = f"{GROUP}:{SET_ID}"
     await r.zadd(key, {f"{n}": n for n in range(2500)})
     await r.zadd(SETS, {key: 1})
-    assert await broker.grouping.reclaim("q") == 2500
+    assert (await broker.grouping.reclaim("q")).tasks == 2500
     assert await r.zcard(GROUP) == 2500
     assert await r.exists(SETS, key) == 0
 
@@ -296,7 +295,7 @@ async def test_a_set_that_cannot_go_back_hides_no_other(
     left = await scored(r, SETS)
     assert await scored(r, GROUP) == {"1": 1}
     assert await scored(r, bad) == {"1": 1}
-    assert await broker.grouping.reclaim("q") == 0
+    assert (await broker.grouping.reclaim("q")).tasks == 0
     await r.delete(f"{Q}g:bad")
     assert left.keys() == {bad}
     assert left[bad] - STUCK_S in lapse
@@ -309,35 +308,37 @@ async def test_a_name_that_stands_for_no_set_is_dropped(
     name: str, broker: RedisBroker, r: Redis
 ) -> None:
     await r.zadd(SETS, {name: 1})
-    assert await broker.grouping.reclaim("q") == 0
+    assert (await broker.grouping.reclaim("q")).tasks == 0
     assert await r.exists(SETS) == 0
 
 
 # -- search ----------------------------------------------------------------------------------------
 
+FOUND = Reclaimed(tasks=0, groups=1, next_in_s=60)
+
 
 async def test_a_group_that_go_left_unregistered_is_found(broker: RedisBroker, r: Redis) -> None:
     await leave_unregistered(r, broker)
-    assert await broker.grouping.find("q") == (1, 60)
+    assert await broker.grouping.reclaim("q") == FOUND
     assert await r.smembers(GROUPS) == {b"g"}
 
 
 async def test_a_staged_set_is_no_group(broker: RedisBroker, r: Redis) -> None:
     await a_staged_set(broker, a_grouped())
-    assert await broker.grouping.find("q") == (0, 60)
+    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=60)
 
 
 async def test_a_staged_set_that_was_forgotten_is_put_back(broker: RedisBroker, r: Redis) -> None:
     await a_staged_set(broker, a_grouped())
     await r.delete(SETS)
-    assert await broker.grouping.find("q") == (1, 60)
-    assert await broker.grouping.reclaim("q") == 1
+    assert await broker.grouping.reclaim("q") == FOUND
+    assert (await broker.grouping.reclaim("q")).tasks == 1
     assert await scored(r, GROUP)
 
 
 async def test_a_group_of_another_queue_is_left_alone(broker: RedisBroker, r: Redis) -> None:
     await leave_unregistered(r, broker)
-    assert (await broker.grouping.find("*"))[0] == 0
+    assert (await broker.grouping.reclaim("*")).groups == 0
     assert await r.exists(GROUPS) == 0
 
 
@@ -355,16 +356,16 @@ async def test_the_search_goes_on_where_another_server_left_it(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
-    await broker.grouping.find("q")
+    await broker.grouping.reclaim("q")
     place = await r.hget(SEARCH, "cursor")
     assert place != b"0"
-    assert await broker.grouping.find("q") == (0, 1)
+    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=1)
     assert await r.hget(SEARCH, "cursor") == place
     await r.flushall()
 
 
 async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker, r: Redis) -> None:
-    await broker.grouping.find("q")
+    await broker.grouping.reclaim("q")
     assert 0 < await r.ttl(SEARCH) <= 3600
 
 
@@ -373,18 +374,18 @@ async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
     wait_s = 0.0
     while wait_s < 60:
         await r.hdel(SEARCH, "from_s")
-        _, wait_s = await broker.grouping.find("q")
+        wait_s = (await broker.grouping.reclaim("q")).next_in_s
         yield wait_s
 
 
 async def test_on_a_cluster_the_search_looks_where_the_queue_is(
     cluster_url: str, redis_cluster: RedisCluster
 ) -> None:
-    broker = RedisBroker.connect(cluster_url)
+    broker = connect(cluster_url)
     queues = [f"q{n}" for n in range(12)]
     await enqueue(broker, *(a_grouped(queue=queue) for queue in queues))
     async with Cluster.from_url(redis_cluster.url.replace("redis-cluster", "redis")) as client:
         _ = [await client.delete(f"asynq:{{{queue}}}:groups") for queue in queues]
-    found = [await broker.grouping.find(queue) for queue in queues]
+    found = [await broker.grouping.reclaim(queue) for queue in queues]
     await broker.aclose()
-    assert found == [(1, 60)] * 12
+    assert found == [FOUND] * 12

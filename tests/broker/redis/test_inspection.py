@@ -1,28 +1,27 @@
 """What operators order leaves Redis as asynq would, or better."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import Lease, Place, Removed
-from pyasynq.broker.redis import RedisBroker, inspection, pipeline
-from pyasynq.broker.redis.connection import Driver
-from pyasynq.broker.redis.lua import inspection as lua
-from pyasynq.broker.redis.pipeline import MAX_BYTES
-from pyasynq.broker.redis.scripts import Call
-from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import ServerInfo, WorkerInfo
-from pyasynq.core.settle import Verdict
+from pyasynq.broker import Place, Removed, Updated
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.core.compose import Plan
+from pyasynq.core.errors import BrokerError, PoisonError
 from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
+    FUTURE_S,
     LOCK,
     a_grouped,
     a_lease,
+    a_message,
     a_pending,
+    a_scheduled,
     archived,
-    completed,
+    many_pending,
     settle,
     take,
 )
@@ -36,15 +35,16 @@ from tests.broker.redis.looking import (
     Q,
     everything,
     fields,
+    go_takes,
     listed,
     scored,
     state,
     task_key,
+    watched,
 )
-from tests.support.servers import RedisCluster
 
 WAITING = Place(queue="q", state=TaskState.PENDING)
-SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
+DELAYED = Place(queue="q", state=TaskState.SCHEDULED)
 GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
@@ -109,95 +109,232 @@ async def test_several_tasks_leave_the_list_from_its_right_end_only(
     broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, *[a_pending(str(n)) for n in range(50)])
-    answers = await broker.inspecting.order(Order.DELETE, WAITING, ["49", "1"])
-    assert answers == [False, True]
+    assert await broker.inspecting.order(Order.DELETE, WAITING, ["49", "1"]) == 1
     assert await listed(r, PENDING) == ["0", *[str(n) for n in range(2, 50)]]
     assert await state(r, "49") == b"pending"
+
+
+async def test_an_order_by_count_takes_along_ids_that_are_no_text(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.lpush(PENDING, b"\xfe", b"\xff")
+    for task_id in (b"\xfe", b"\xff"):
+        await r.hset(f"{Q}t:".encode() + task_id, "state", "pending")
+    assert await broker.inspecting.order(Order.DELETE, WAITING, 2) == 2
+    assert await r.exists(PENDING) == 0
+
+
+# -- tasks that cannot be read ---------------------------------------------------------------------
+
+
+async def spoil(r: Redis, task_id: str = "1") -> bytes:
+    """Write a message that cannot be read; return it."""
+    await r.hset(task_key(task_id), "msg", poison := b"\xff" * 7)
+    return poison
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [(a_pending(), WAITING), (a_scheduled(), DELAYED), (a_grouped(), GROUPED)],
+    ids=["pending", "scheduled", "grouped"],
+)
+async def test_a_task_whose_message_cannot_be_read_is_found(
+    plan: Plan, place: Place, broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, plan)
+    poison = await spoil(r)
+    found = await broker.inspecting.task("q", "1")
+    assert found is not None
+    assert (found.place, found.staged, found.id) == (place, False, "1")
+    assert (found.message, found.info, found.size) == (None, None, len(poison))
+    assert await broker.inspecting.order(Order.ARCHIVE, found.place, [found.id]) == 1
+
+
+async def test_a_task_whose_message_cannot_be_read_is_left_out_of_a_page(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending("1"), a_pending("2"), a_pending("3"))
+    await spoil(r, "2")
+    page = await broker.inspecting.tasks(WAITING, 0, 2)
+    assert ([task.id for task in page.tasks], page.more) == (["1"], True)
+    page = await broker.inspecting.tasks(WAITING, 1, 2)
+    assert ([task.id for task in page.tasks], page.more) == (["3"], False)
+
+
+async def test_a_delayed_task_whose_message_cannot_be_read_is_given_another_time(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_scheduled())
+    await spoil(r)
+    found = await broker.inspecting.task("q", "1")
+    assert found is not None
+    assert await broker.inspecting.update(found, at_s=FUTURE_S + 1) is Updated.DONE
+    assert await scored(r, f"{Q}scheduled") == {"1": FUTURE_S + 1}
+
+
+async def test_a_message_that_cannot_be_read_can_be_replaced(broker: RedisBroker, r: Redis) -> None:
+    await put(broker, a_scheduled())
+    await spoil(r)
+    found = await broker.inspecting.task("q", "1")
+    assert found is not None
+    revised = a_message("1", type="mended")
+    assert await broker.inspecting.update(found, revised=revised) is Updated.DONE
+    mended = await broker.inspecting.task("q", "1")
+    assert mended is not None
+    assert mended.message == revised
+
+
+@pytest.mark.parametrize("word", ["", "gone"])
+async def test_a_task_in_a_state_that_there_is_not_is_poison(
+    word: str, broker: RedisBroker, r: Redis
+) -> None:
+    await put(broker, a_pending())
+    await r.hset(task_key(), "state", word)
+    with pytest.raises(PoisonError):
+        await broker.inspecting.task("q", "1")
+
+
+# -- remove ----------------------------------------------------------------------------------------
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, broker: RedisBroker, step: str, *plans: Plan, after: bool
+) -> None:
+    """Let a producer add *plans* before or *after* a step of the removal of a queue."""
+    inspecting = cast("Any", broker.inspecting)
+    taken = getattr(inspecting, step)
+
+    async def produce(*args: object, **kwargs: object) -> object:
+        if not after:
+            await put(broker, *plans)
+        answer = await taken(*args, **kwargs)
+        if after:
+            await put(broker, *plans)
+        return answer
+
+    monkeypatch.setattr(inspecting, step, produce)
 
 
 async def test_a_queue_that_a_producer_fills_meanwhile_is_registered_again(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, a_pending("1"))
-    removing = broker.inspecting._remove_rest
-
-    async def produce(queue: str) -> Removed | None:
-        removed = await removing(queue)
-        await put(broker, a_pending("2"))
-        return removed
-
-    monkeypatch.setattr(broker.inspecting, "_remove_rest", produce)
+    meanwhile(monkeypatch, broker, "_remove_rest", a_pending("2"), after=True)
     assert await broker.inspecting.remove("q", force=True) is Removed.DONE
     assert await broker.inspecting.queues() == ["q"]
     assert await listed(r, PENDING) == ["2"]
 
 
-async def test_a_queue_that_is_filled_faster_than_emptied_stays_and_is_not_paused(
+ADDED = [
+    a_pending("2", lock=LOCK),
+    a_scheduled("2", lock=LOCK),
+    a_grouped("2", lock=LOCK),
+    a_grouped("2", group="new", lock=LOCK),
+]
+
+
+@pytest.mark.parametrize("plan", ADDED, ids=["pending", "scheduled", "grouped", "another group"])
+@pytest.mark.parametrize("force", [True, False], ids=["by force", "empty"])
+@pytest.mark.parametrize("paused", [True, False], ids=["paused", "not paused"])
+async def test_a_queue_that_a_producer_adds_to_while_it_is_removed_stays_as_it_was(
+    plan: Plan,
+    force: bool,  # noqa: FBT001
+    paused: bool,  # noqa: FBT001
+    broker: RedisBroker,
+    r: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await put(broker, a_pending("1"), a_grouped("3"))
+    if not force:
+        await r.delete(PENDING, GROUP, task_key("1"), task_key("3"))
+    await broker.inspecting.pause("q", paused=paused)
+    meanwhile(monkeypatch, broker, "_remove_rest", plan, after=False)
+    assert await broker.inspecting.remove("q", force=force) is Removed.NOT_EMPTY
+    assert (await broker.inspecting.queue_info("q")).paused is paused
+    assert await broker.inspecting.queues() == ["q"]
+    found = await broker.inspecting.task("q", "2")
+    assert found is not None
+    assert (found.message, found.staged) == (plan.message, False)
+    assert [task.id for task in (await broker.inspecting.tasks(found.place, 0, 9)).tasks] == ["2"]
+    assert await r.get(LOCK_KEY) == b"2"
+
+
+async def test_a_queue_to_which_a_producer_has_added_is_removed_at_the_next_try(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, a_pending("1"))
+    with monkeypatch.context() as patched:
+        meanwhile(patched, broker, "_remove_rest", ADDED[0], a_grouped("3"), after=False)
+        assert await broker.inspecting.remove("q", force=True) is Removed.NOT_EMPTY
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert await everything(r) == {}
 
-    async def refuse(_queue: str) -> Removed | None:
-        return Removed.NOT_EMPTY
 
-    monkeypatch.setattr(broker.inspecting, "_remove_rest", refuse)
-    monkeypatch.setattr(inspection, "ROUNDS", 2)
-    assert await broker.inspecting.remove("q", force=True) is Removed.NOT_EMPTY
-    assert await r.exists(f"{Q}paused") == 0
+async def test_a_queue_of_which_a_task_is_taken_before_it_is_paused_is_not_removed(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, a_pending("1"), a_pending("2"))
+    inspecting = cast("Any", broker.inspecting)
+    pause = inspecting.pause
+
+    async def too_late(queue: str, *, paused: bool) -> bool:
+        if paused:
+            await take(broker)
+        return await pause(queue, paused=paused)
+
+    monkeypatch.setattr(inspecting, "pause", too_late)
+    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
+    assert not (await broker.inspecting.queue_info("q")).paused
+    assert await listed(r, PENDING) == ["2"]
+
+
+async def test_a_queue_of_which_a_task_runs_in_the_end_is_not_removed(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, a_pending("1"))
+    inspecting = cast("Any", broker.inspecting)
+    remove_rest = inspecting._remove_rest
+
+    async def too_late(queue: str) -> Removed:
+        await go_takes(r, "2", lease_ends_s=FUTURE_S)
+        return await remove_rest(queue)
+
+    monkeypatch.setattr(inspecting, "_remove_rest", too_late)
+    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
+    assert not (await broker.inspecting.queue_info("q")).paused
+    assert await state(r, "2") == b"active"
+
+
+async def test_a_queue_is_emptied_in_batches(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, *many_pending(2500))
+    calls = watched(monkeypatch, "inspection/delete")
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert [len(reply) for _, reply in calls] == [1000, 1000, 500]
 
 
 @pytest.fixture
-async def emptied(broker: RedisBroker) -> None:
+async def emptied(r: Redis) -> None:
     """Let the queue be there, but without a task."""
-    await broker.registry.register(["q"])
+    await RedisRegistry(r).register(["q"])
 
 
 @pytest.mark.usefixtures("emptied")
 async def test_a_task_that_is_enqueued_while_its_queue_is_removed_is_kept(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closing = broker.inspecting._close
-
-    async def produce(queue: str, *, force: bool) -> Removed | None:
-        refused = await closing(queue, force=force)
-        await put(broker, a_pending("1"), a_grouped("2"))
-        return refused
-
-    monkeypatch.setattr(broker.inspecting, "_close", produce)
+    meanwhile(monkeypatch, broker, "_clear_groups", a_pending("1"), a_grouped("2"), after=False)
     assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
     assert (await listed(r, PENDING), list(await scored(r, GROUP))) == (["1"], ["2"])
     assert await r.exists(task_key("1"), task_key("2")) == 2
     assert await r.exists(f"{Q}paused") == 0
 
 
-async def test_a_group_that_nobody_registered_keeps_its_queue(
-    broker: RedisBroker, r: Redis
-) -> None:
-    await put(broker, a_grouped())
-    await r.delete(GROUPS)
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
-    assert await state(r) == b"aggregating"
-    assert await r.smembers(GROUPS) == {b"g"}
-
-
-async def test_a_staged_set_that_nobody_registered_keeps_its_queue(
-    broker: RedisBroker, r: Redis
-) -> None:
-    await put(broker, a_grouped())
-    staged = f"{GROUP}:5cdce7f5-5221-494e-b2ea-262acf33b109"
-    await r.rename(GROUP, staged)
-    await r.delete(GROUPS)
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
-    assert list(await scored(r, f"{Q}aggregation_sets")) == [staged]
-    assert await r.exists(GROUPS) == 0
-
-
 @pytest.mark.usefixtures("emptied")
-async def test_without_force_what_belongs_to_no_task_goes_as_well(
+async def test_without_force_groups_and_sets_without_tasks_go_as_well(
     broker: RedisBroker, r: Redis
 ) -> None:
-    await r.set(LOCK_KEY, "gone")
-    await r.hset(task_key("late"), "result", "r")
     await r.sadd(GROUPS, "stale")
     await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:stale": 1})
     assert await broker.inspecting.remove("q", force=False) is Removed.DONE
@@ -208,7 +345,7 @@ async def test_without_force_what_belongs_to_no_task_goes_as_well(
 async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
     failure: BaseException, broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_queue: str) -> None:
+    async def fail(_place: Place, _size: int) -> None:
         assert await r.exists(f"{Q}paused") == 1
         raise failure
 
@@ -222,82 +359,12 @@ async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
 async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_queue: str) -> None:
+    async def fail(_place: Place, _size: int) -> None:
         raise BrokerError("away")
 
-    await broker.inspecting.pause("q")
+    await put(broker, a_pending())
+    await broker.inspecting.pause("q", paused=True)
     monkeypatch.setattr(broker.inspecting, "_empty", fail)
     with pytest.raises(BrokerError, match="away"):
         await broker.inspecting.remove("q", force=True)
     assert await r.exists(f"{Q}paused") == 1
-
-
-@pytest.mark.parametrize("end", [completed, archived])
-async def test_only_a_task_that_is_awaited_leaves_word(
-    end: Callable[[Lease], Verdict], broker: RedisBroker, r: Redis
-) -> None:
-    await put(broker, a_pending("1"), a_pending("2"))
-    await broker.results.look("q", "1")
-    leases = await take(broker, 2)
-    assert await broker.processing.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
-    assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
-    assert 0 < await r.ttl(f"{Q}done:1") <= 60
-    assert await r.exists(f"{Q}awaited") == 0
-
-
-async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
-    broker: RedisBroker, r: Redis
-) -> None:
-    await put(broker, a_pending())
-    await broker.results.look("q", "1")
-    [lease] = await take(broker, 1)
-    await settle(broker, lease, archived(lease))
-    await broker.inspecting.order(Order.RUN, SHELVED, ["1"])
-    assert await r.exists(f"{Q}done:1") == 1
-    await broker.results.look("q", "1")
-    assert await r.exists(f"{Q}done:1") == 0
-
-
-async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:
-    broker = RedisBroker.connect(redis_cluster.url)
-    nodes = await broker.inspecting.nodes("q")
-    await broker.aclose()
-    [served] = nodes
-    assert served.address.endswith(f":{redis_cluster.nodes[2].port}")
-    assert len(served.id) == 40
-
-
-async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
-    assert await broker.inspecting.nodes("q") == []
-
-
-async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
-    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = ServerInfo(host="h", pid=1, server_id="s")
-    workers = [
-        WorkerInfo(server_id="s", task_id=str(n), task_payload=bytes(MAX_BYTES // 2))
-        for n in range(5)
-    ]
-    await broker.registry.write_server(server, workers, ttl_s=10)
-    calls: list[Call] = []
-    run = pipeline.run
-
-    async def counted(driver: Driver, call: Call) -> object:
-        calls.append(call)
-        return await run(driver, call)
-
-    monkeypatch.setattr(pipeline, "run", counted)
-    (info,) = await broker.inspecting.servers()
-    assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
-    assert sum(call.script is lua.workers for call in calls) == 3
-
-
-async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(
-    broker: RedisBroker, r: Redis
-) -> None:
-    server = ServerInfo(host="h", pid=1, server_id="s")
-    await broker.registry.write_server(server, [WorkerInfo(server_id="s", task_id="1")], ttl_s=10)
-    await r.hset("asynq:workers:{h:1:s}", "bad", b"\xff")
-    (info,) = await broker.inspecting.servers()
-    assert [worker.task_id for worker in info.active_workers] == ["1"]

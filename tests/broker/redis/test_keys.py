@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import keys
+from pyasynq.core.message import unique_key
 from pyasynq.core.states import TaskState
 
 SPELLED = {
@@ -22,8 +23,8 @@ SPELLED = {
     "asynq:{q}:processed:2026-01-01": keys.processed("q", "2026-01-01"),
     "asynq:{q}:failed": keys.failed("q"),
     "asynq:{q}:failed:2026-01-01": keys.failed("q", "2026-01-01"),
-    "asynq:{q}:unique:t:0cc1": keys.unique("q", "t", "0cc1"),
-    "asynq:{q}:unique:t:": keys.unique("q", "t", ""),
+    "asynq:{q}:unique:t:0cc1": unique_key("q", "t", "0cc1"),
+    "asynq:{q}:unique:t:": unique_key("q", "t", ""),
     "asynq:{q}:relayed:1": keys.receipt("q", "1"),
     "asynq:{q}:relayed:": keys.receipt("q"),
     "asynq:{q}:groups": keys.groups("q"),

@@ -10,7 +10,7 @@ from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 
 from pyasynq import Inspector
 from pyasynq.broker.ports.semaphores import Token
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone
 from pyasynq.core.compose import Plan
@@ -54,7 +54,7 @@ async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def broker(proxy: Proxy) -> AsyncIterator[RedisBroker]:
     """Yield a broker with idle connections, which knows its queue."""
-    broker = RedisBroker.connect(proxy.url)
+    broker = connect(proxy.url)
     await enqueue(broker, a_pending("before"))
     await asyncio.gather(*(broker.ping() for _ in range(3)))
     yield broker
@@ -169,7 +169,7 @@ async def test_after_one_dead_connection_no_other_is_met(proxy: Proxy, broker: R
 @pytest.fixture
 async def of_cluster(redis_cluster: RedisCluster) -> AsyncIterator[RedisBroker]:
     """Yield a broker that has idle connections to every node of a cluster."""
-    broker = RedisBroker.connect(redis_cluster.url)
+    broker = connect(redis_cluster.url)
     await enqueue(broker, *(a_pending(queue=f"q{n}") for n in range(20)))
     yield broker
     await broker.aclose()
@@ -236,7 +236,7 @@ async def test_sweeping_begins_and_ends_by_itself(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
-    broker = RedisBroker.connect(proxy.url)
+    broker = connect(proxy.url)
     await broker.ping()
     await wait_until(lambda: proxy.count() == 0)
     await broker.ping()
@@ -260,7 +260,7 @@ async def test_of_a_nodes_connections_half_are_closed_each_time(
 async def test_the_limit_of_redis_is_told_as_such() -> None:
     with RedisServer(maxclients="1") as server, closing(server.client()) as client:
         client.ping()
-        broker = RedisBroker.connect(server.url)
+        broker = connect(server.url)
         with pytest.raises(BrokerUnavailableError, match="the limit is its own, maxclients"):
             await broker.ping()
         await broker.aclose()
@@ -280,7 +280,7 @@ async def test_the_limit_of_ones_own_pool_is_told_as_such(
 
 
 async def test_the_limit_of_a_nodes_pool_is_told_as_such(redis_cluster: RedisCluster) -> None:
-    broker = RedisBroker.connect(f"{redis_cluster.url}?max_connections=1")
+    broker = connect(f"{redis_cluster.url}?max_connections=1")
     await broker.ping()
     answers = await asyncio.gather(
         *(broker.processing.give_back("q", "1") for _ in range(2)), return_exceptions=True

@@ -4,9 +4,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.pipeline import MAX_TASKS
+from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.policy import MAX_TASKS
 from tests.broker.making import (
     LOCK,
     a_grouped,
@@ -47,7 +48,7 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     await enqueue(broker, plan)
     enqueued = await timeless(r)
     await r.flushall()
-    await broker.registry.register(["q"])
+    await RedisRegistry(r).register(["q"])
     await relay(broker, [("row", plan)], kept_s=100)
     assert await r.delete(RECEIPT) == 1
     assert await timeless(r) == enqueued
@@ -60,7 +61,7 @@ async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) 
 
 async def test_a_receipt_can_be_shortened(broker: RedisBroker, r: Redis) -> None:
     await relay(broker, [("row", a_pending())], kept_s=100)
-    await broker.creating.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
+    await broker.receipts.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
     assert 9 <= await r.ttl(RECEIPT) <= 10
 
 

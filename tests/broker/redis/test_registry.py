@@ -10,33 +10,40 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis.registry import RedisRegistry
+from pyasynq.broker.redis.shown import server_record, worker_record
 from pyasynq.core.errors import BrokerUnavailableError
-from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.policy import MAX_BYTES
+from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from pyasynq.runtime.clock import Clock
-from tests.broker.redis.looking import scored
+from tests.broker.making import a_server, a_worker
+from tests.broker.redis.looking import scored, watched
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import Lapse, wait_until
 
-SERVER = ServerInfo(host="h", pid=1, server_id="s", status="active", queues={"q": 1})
+SERVER = a_server()
 SERVER_KEY = "asynq:servers:{h:1:s}"
 WORKERS_KEY = "asynq:workers:{h:1:s}"
 
 
-def a_worker(task_id: str) -> WorkerInfo:
-    return WorkerInfo(host="h", pid=1, server_id="s", task_id=task_id, task_type="t")
+async def test_queues_are_registered_once(r: Redis) -> None:
+    registry = RedisRegistry(r)
+    await registry.register(["q", "r"])
+    await registry.register(["r"])
+    assert await r.smembers("asynq:queues") == {b"q", b"r"}
 
 
-async def test_queues_are_registered_once(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.register(["q", "r"])
-    await broker.registry.register(["r"])
+async def test_a_server_registers_its_queues(broker: RedisBroker, r: Redis) -> None:
+    await broker.registry.write_server(a_server(queues={"q": 1, "r": 2}), ttl_s=10)
     assert await r.smembers("asynq:queues") == {b"q", b"r"}
 
 
 async def test_a_server_is_shown_for_its_time(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
-    assert ServerInfo.FromString(cast("bytes", await r.get(SERVER_KEY))) == SERVER
+    server = a_server("s", a_worker("1"))
+    await broker.registry.write_server(server, ttl_s=10)
+    assert ServerInfo.FromString(cast("bytes", await r.get(SERVER_KEY))) == server_record(server)
     assert 0 < await r.ttl(SERVER_KEY) <= 10
     assert 0 < await r.ttl(WORKERS_KEY) <= 10
 
@@ -44,7 +51,7 @@ async def test_a_server_is_shown_for_its_time(broker: RedisBroker, r: Redis) -> 
 async def test_a_server_is_listed_by_the_second_it_ends(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
-    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    await broker.registry.write_server(SERVER, ttl_s=10)
     servers, workers = await scored(r, "asynq:servers"), await scored(r, "asynq:workers")
     assert (servers.keys(), workers.keys()) == ({SERVER_KEY}, {WORKERS_KEY})
     assert servers[SERVER_KEY] == int(servers[SERVER_KEY])
@@ -52,34 +59,35 @@ async def test_a_server_is_listed_by_the_second_it_ends(
 
 
 async def test_workers_stand_under_the_ids_of_their_tasks(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.write_server(SERVER, [a_worker("1"), a_worker("2")], ttl_s=10)
+    server = a_server("s", a_worker("1"), a_worker("2"))
+    await broker.registry.write_server(server, ttl_s=10)
     found = cast("dict[bytes, bytes]", await r.hgetall(WORKERS_KEY))
     assert found.keys() == {b"1", b"2"}
-    assert WorkerInfo.FromString(found[b"1"]) == a_worker("1")
+    assert WorkerInfo.FromString(found[b"1"]) == worker_record(server, a_worker("1"))
 
 
 async def test_a_worker_that_is_over_is_shown_no_more(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
-    await broker.registry.write_server(SERVER, [a_worker("2")], ttl_s=10)
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    await broker.registry.write_server(a_server("s", a_worker("2")), ttl_s=10)
     assert await r.hkeys(WORKERS_KEY) == [b"2"]
 
 
 async def test_hundreds_of_workers_are_shown(broker: RedisBroker, r: Redis) -> None:
     workers = [a_worker(str(n)) for n in range(1000)]
-    await broker.registry.write_server(SERVER, workers, ttl_s=10)
+    await broker.registry.write_server(a_server("s", *workers), ttl_s=10)
     assert await r.hlen(WORKERS_KEY) == 1000
 
 
 async def test_a_server_without_work_has_no_workers(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
-    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    await broker.registry.write_server(SERVER, ttl_s=10)
     assert await r.exists(WORKERS_KEY) == 0
 
 
 async def test_names_of_dead_servers_are_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd("asynq:servers", {"asynq:servers:{dead:1:s}": 1})
     await r.zadd("asynq:workers", {"asynq:workers:{dead:1:s}": 1})
-    await broker.registry.write_server(SERVER, [], ttl_s=10)
+    await broker.registry.write_server(SERVER, ttl_s=10)
     assert (await scored(r, "asynq:servers")).keys() == {SERVER_KEY}
     assert (await scored(r, "asynq:workers")).keys() == {WORKERS_KEY}
 
@@ -89,8 +97,8 @@ async def test_a_machine_whose_clock_is_fast_shows_no_other_as_dead(
 ) -> None:
     soon_s = int(time.time()) + 10
     await r.zadd("asynq:servers", {"asynq:servers:{other:1:s}": soon_s})
-    fast = RedisBroker.connect(redis_url, Tomorrow())
-    await fast.registry.write_server(SERVER, [], ttl_s=10)
+    fast = connect(redis_url, Tomorrow())
+    await fast.registry.write_server(SERVER, ttl_s=10)
     await fast.aclose()
     servers = await scored(r, "asynq:servers")
     assert servers["asynq:servers:{other:1:s}"] == soon_s
@@ -104,18 +112,40 @@ class Tomorrow(Clock):
         return super().now() + timedelta(days=1)
 
 
-async def test_a_cleared_server_leaves_nothing(broker: RedisBroker, r: Redis) -> None:
-    await broker.registry.write_server(SERVER, [a_worker("1")], ttl_s=10)
-    await broker.registry.clear_server(SERVER)
-    assert await r.keys() == []
+async def test_a_cleared_server_leaves_nothing_but_the_names_of_its_queues(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    await broker.registry.write_server(SERVER, ttl_s=0)
+    assert await r.keys() == [b"asynq:queues"]
 
 
 async def test_clearing_a_server_leaves_the_others(broker: RedisBroker, r: Redis) -> None:
-    other = ServerInfo(host="h", pid=2, server_id="o")
-    await broker.registry.write_server(SERVER, [], ttl_s=10)
-    await broker.registry.write_server(other, [], ttl_s=10)
-    await broker.registry.clear_server(SERVER)
+    other = a_server("o", pid=2)
+    await broker.registry.write_server(SERVER, ttl_s=10)
+    await broker.registry.write_server(other, ttl_s=10)
+    await broker.registry.write_server(SERVER, ttl_s=0)
     assert (await scored(r, "asynq:servers")).keys() == {"asynq:servers:{h:2:o}"}
+
+
+async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [a_worker(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
+    await broker.registry.write_server(a_server("s", *workers), ttl_s=10)
+    calls = watched(monkeypatch, "registry/workers")
+    (info,) = await broker.registry.servers()
+    assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
+    assert len(calls) == 3
+
+
+async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
+    await r.hset(WORKERS_KEY, "bad", b"\xff")
+    (info,) = await broker.registry.servers()
+    assert [worker.task_id for worker in info.active_workers] == ["1"]
 
 
 # -- cancelations ----------------------------------------------------------------------------------
@@ -175,7 +205,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("brisk")
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
-    broker = RedisBroker.connect(f"{redis_url}?protocol={protocol}")
+    broker = connect(f"{redis_url}?protocol={protocol}")
     async with listening(broker) as cancelations:
         assert [await anext(cancelations) for _ in range(5)] == [None] * 5
         await broker.registry.cancel("1")
@@ -197,7 +227,7 @@ async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
 ) -> None:
     with RedisServer(port=free_port()) as server:
         async with Proxy(server.port) as proxy:
-            broker = RedisBroker.connect(proxy.url)
+            broker = connect(proxy.url)
             async with listening(broker) as cancelations:
                 monkeypatch.setattr("pyasynq.broker.redis.registry.ANSWER_S", 0.1)
                 proxy.freeze(b"SUBSCRIBE")
@@ -208,7 +238,7 @@ async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
 
 async def test_listening_ends_with_an_error_when_redis_goes_away() -> None:
     with RedisServer() as server:
-        broker = RedisBroker.connect(server.url)
+        broker = connect(server.url)
         async with listening(broker) as cancelations:
             server.kill()
             with pytest.raises(BrokerUnavailableError):

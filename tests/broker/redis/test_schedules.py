@@ -6,11 +6,12 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.pipeline import MAX_BYTES
+from pyasynq.broker.redis.shown import entry_record, event_record
+from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
-from pyasynq.core.policy import HISTORY_S
-from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled
+from pyasynq.core.policy import HISTORY_S, MAX_BYTES
+from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
+from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled, an_entry, told
 from tests.broker.redis.looking import (
     GROUP,
     GROUPS,
@@ -40,10 +41,10 @@ ENTRIES = "asynq:schedulers:{h:1:s}"
 HISTORY = "asynq:scheduler_history:e"
 
 
-def large_entries(count: int) -> list[SchedulerEntry]:
+def large_entries(count: int) -> list[info.SchedulerEntry]:
     """Return entries of which two fill a call."""
     payload = bytes(MAX_BYTES // 2)
-    return [SchedulerEntry(id=str(n), task_payload=payload) for n in range(count)]
+    return [an_entry(str(n), payload=payload) for n in range(count)]
 
 
 async def test_the_last_tick_stands_with_the_queue_for_its_time(
@@ -136,7 +137,7 @@ async def test_entries_are_listed_by_the_second_they_end(
 
 
 async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> None:
-    entries = [SchedulerEntry(id="1"), SchedulerEntry(id="2")]
+    entries = [an_entry("1"), an_entry("2")]
     await broker.scheduling.write_entries("h:1:s", entries, ttl_s=20)
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
     assert [SchedulerEntry.FromString(record).id for record in records] == ["2", "1"]
@@ -145,11 +146,12 @@ async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> N
 async def test_thousands_of_entries_take_the_place_of_those_before(
     broker: RedisBroker, r: Redis
 ) -> None:
-    await broker.scheduling.write_entries("h:1:s", [SchedulerEntry(id="old")], ttl_s=20)
-    entries = [SchedulerEntry(id=str(n)) for n in range(2500)]
+    await broker.scheduling.write_entries("h:1:s", [an_entry("old")], ttl_s=20)
+    entries = [an_entry(str(n)) for n in range(2500)]
     await broker.scheduling.write_entries("h:1:s", entries, ttl_s=20)
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
-    assert [SchedulerEntry.FromString(record) for record in reversed(records)] == entries
+    shown = [SchedulerEntry.FromString(record) for record in reversed(records)]
+    assert shown == [entry_record(entry) for entry in entries]
     assert 0 < await r.ttl(ENTRIES) <= 20
 
 
@@ -159,7 +161,7 @@ async def test_large_entries_are_shown_in_bounded_calls(
     calls = watched(monkeypatch, "schedules/entries")
     await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
-    assert await broker.scheduling.entries() == large_entries(5)[::-1]
+    assert told(await broker.scheduling.entries()) == told(large_entries(5)[::-1])
 
 
 async def test_large_entries_are_read_in_bounded_answers(
@@ -174,9 +176,11 @@ async def test_large_entries_are_read_in_bounded_answers(
 async def test_what_a_dead_scheduler_had_gathered_is_not_shown(
     broker: RedisBroker, r: Redis
 ) -> None:
-    await r.lpush("asynq:schedulers:{h:1:s}:coming", SchedulerEntry(id="x").SerializeToString())
+    await r.lpush(
+        "asynq:schedulers:{h:1:s}:coming", entry_record(an_entry("x")).SerializeToString()
+    )
     await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert await broker.scheduling.entries() == [ENTRY]
+    assert told(await broker.scheduling.entries()) == told([ENTRY])
 
 
 async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redis) -> None:
@@ -187,7 +191,7 @@ async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redi
 
 async def test_a_dead_scheduler_is_not_shown(broker: RedisBroker, r: Redis) -> None:
     await r.zadd("asynq:schedulers", {ENTRIES: 1})
-    await r.lpush(ENTRIES, ENTRY.SerializeToString())
+    await r.lpush(ENTRIES, entry_record(ENTRY).SerializeToString())
     assert await broker.scheduling.entries() == []
 
 
@@ -200,7 +204,7 @@ async def test_a_cleared_scheduler_leaves_nothing(broker: RedisBroker, r: Redis)
 async def test_entries_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:
     await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await r.lpush(ENTRIES, b"\xff")
-    assert await broker.scheduling.entries() == [ENTRY]
+    assert told(await broker.scheduling.entries()) == told([ENTRY])
 
 
 async def test_a_history_ends_some_time_after_its_last_event(broker: RedisBroker, r: Redis) -> None:
@@ -211,8 +215,17 @@ async def test_a_history_ends_some_time_after_its_last_event(broker: RedisBroker
 async def test_an_event_is_ordered_by_its_second(broker: RedisBroker, r: Redis) -> None:
     await broker.scheduling.record([("e", an_event(1))])
     ((record, score),) = await r.zrange(HISTORY, 0, -1, withscores=True)
-    assert SchedulerEnqueueEvent.FromString(cast("bytes", record)) == an_event(1)
+    assert SchedulerEnqueueEvent.FromString(cast("bytes", record)) == event_record(an_event(1))
     assert score == START_S + 1
+
+
+@pytest.mark.parametrize("kind", ["", " "], ids=["none", "blank"])
+async def test_entries_whose_task_cannot_be_one_are_left_out(
+    kind: str, broker: RedisBroker, r: Redis
+) -> None:
+    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await r.lpush(ENTRIES, SchedulerEntry(id="x", task_type=kind).SerializeToString())
+    assert told(await broker.scheduling.entries()) == told([ENTRY])
 
 
 async def test_events_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:

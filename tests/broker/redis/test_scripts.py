@@ -13,9 +13,9 @@ from redis.backoff import NoBackoff
 
 from pyasynq.broker.redis import RedisBroker, lua, pipeline, scripts
 from pyasynq.broker.redis.lua import inspection, upkeep, work
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
 from tests.broker.making import (
     a_pending,
     a_scheduled,

@@ -210,28 +210,46 @@ async def test_a_running_task_without_lease_gets_one_that_is_over(
 ) -> None:
     await go_takes(r, lease_ends_s=FUTURE_S)
     await r.delete(LEASE)
-    assert await broker.maintenance.repair("q") == 1
     assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_task_of_ours_without_lease_is_recovered(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     await r.delete(LEASE)
-    assert await broker.maintenance.repair("q") == 1
     assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
 
 
 async def test_a_running_id_without_lease_or_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.lpush(ACTIVE, "zombie")
-    assert await broker.maintenance.repair("q") == 1
+    assert (await broker.maintenance.expired("q")).leases == []
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
 async def test_repair_leaves_leases_as_they_are(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     before = await everything(r)
-    await broker.maintenance.repair("q")
+    await broker.maintenance.expired("q")
     assert await everything(r) == before
+
+
+async def test_there_is_no_repair_while_leases_are_over(broker: RedisBroker, r: Redis) -> None:
+    await go_takes(r, "over", lease_ends_s=1)
+    await go_takes(r, "without", lease_ends_s=FUTURE_S)
+    await r.zrem(LEASE, "without")
+    (over,) = (await broker.maintenance.expired("q")).leases
+    assert over.id == "over"
+    assert (await scored(r, LEASE)).keys() == {"over"}
+    await settle(broker, over, archived(over))
+    assert ids((await broker.maintenance.expired("q")).leases) == ["without"]
+
+
+async def test_there_is_no_repair_while_poison_is_over(broker: RedisBroker, r: Redis) -> None:
+    await go_takes(r, "bad", lease_ends_s=1)
+    await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
+    await go_takes(r, "without", lease_ends_s=FUTURE_S)
+    await r.zrem(LEASE, "without")
+    assert ids((await broker.maintenance.expired("q")).poison) == ["bad"]
+    assert (await scored(r, LEASE)).keys() == {"bad"}
 
 
 async def test_repair_looks_at_every_running_task(broker: RedisBroker, r: Redis) -> None:
@@ -239,7 +257,7 @@ async def test_repair_looks_at_every_running_task(broker: RedisBroker, r: Redis)
     pipeline = r.pipeline(transaction=False)
     _ = [pipeline.hset(task_key(str(n)), "msg", "m") for n in range(1200)]
     await pipeline.execute()
-    assert await broker.maintenance.repair("q") == 1200
+    await broker.maintenance.expired("q")
     assert await r.zcard(LEASE) == 1200
 
 
@@ -274,7 +292,7 @@ async def test_an_expired_task_leaves_nothing(broker: RedisBroker, r: Redis) -> 
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "1")
     await r.zadd(COMPLETED, {"1": now_s()})
-    assert await broker.maintenance.expire_completed("q", limit=10) == 1
+    assert await broker.maintenance.trim("q", limit=10) == 1
     assert await r.keys() == []
 
 
@@ -282,13 +300,13 @@ async def test_an_expired_task_leaves_the_lock_of_another(broker: RedisBroker, r
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "2")
     await r.zadd(COMPLETED, {"1": 1})
-    await broker.maintenance.expire_completed("q", limit=10)
+    await broker.maintenance.trim("q", limit=10)
     assert await r.keys() == [LOCK_KEY.encode()]
 
 
 async def test_the_oldest_expired_tasks_go_first(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(COMPLETED, {"a": 3, "b": 1, "c": 2, "d": FUTURE_S})
-    assert await broker.maintenance.expire_completed("q", limit=2) == 2
+    assert await broker.maintenance.trim("q", limit=2) == 2
     assert await scored(r, COMPLETED) == {"a": 3, "d": FUTURE_S}
 
 
@@ -301,20 +319,28 @@ async def test_trimming_deletes_what_is_90_days_old_with_hash_and_lock(
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "1")
     await r.zadd(ARCHIVED, {"1": now_s() - 90 * DAY_S, "2": now_s() - 90 * DAY_S + 60})
-    assert await broker.maintenance.trim_archived("q") == 1
+    assert await broker.maintenance.trim("q", limit=9) == 1
     assert await r.keys() == [ARCHIVED.encode()]
     assert (await scored(r, ARCHIVED)).keys() == {"2"}
 
 
 async def test_trimming_goes_in_chunks_of_128(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(ARCHIVED, {str(n): 1 for n in range(300)})
-    assert [await broker.maintenance.trim_archived("q") for _ in range(4)] == [128, 128, 44, 0]
+    assert [await broker.maintenance.trim("q", limit=9) for _ in range(4)] == [128, 128, 44, 0]
 
 
 async def test_trimming_leaves_9999(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(ARCHIVED, {str(n): now_s() for n in range(10_000)})
-    assert [await broker.maintenance.trim_archived("q") for _ in range(2)] == [1, 0]
+    assert [await broker.maintenance.trim("q", limit=9) for _ in range(2)] == [1, 0]
     assert await r.zcard(ARCHIVED) == 9_999
+
+
+async def test_completed_and_archived_tasks_are_trimmed_together(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.zadd(COMPLETED, {f"c{n}": 1 for n in range(3)})
+    await r.zadd(ARCHIVED, {f"a{n}": 1 for n in range(4)})
+    assert [await broker.maintenance.trim("q", limit=2) for _ in range(3)] == [6, 1, 0]
 
 
 async def test_thousands_of_old_tasks_stop_no_archiving(broker: RedisBroker, r: Redis) -> None:
@@ -330,9 +356,7 @@ async def test_what_waits_runs_or_is_kept_is_not_touched(broker: RedisBroker, r:
     await settle(broker, kept, completed(kept))
     before = await everything(r)
     await broker.maintenance.forward("q")
-    await broker.maintenance.repair("q")
     await broker.maintenance.expired("q")
     await broker.maintenance.end_leases("q", "another")
-    await broker.maintenance.expire_completed("q", limit=100)
-    await broker.maintenance.trim_archived("q")
+    await broker.maintenance.trim("q", limit=100)
     assert await everything(r) == before

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker import Lease
-from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 from pyasynq.runtime.clock import Clock
@@ -338,7 +338,7 @@ async def test_a_past_is_over_once_a_worker_that_knows_nothing_of_it_has_spent_a
     await r.hset(task_key(), mapping={"owner": "", "crashes": 2, "unknown_since": 1})
     await r.hset(task_key(), "past_retried", 3)
     (lease,) = await take(broker, lease_s=-1)
-    await broker.processing.begin(lease)
+    await broker.processing.mark_begun(lease)
     (lost,) = (await broker.maintenance.expired("q")).leases
     assert (lease.crashes, lease.unknown_s, lost.crashes) == (0, None, 0)
 
@@ -754,7 +754,7 @@ async def test_a_worker_whose_clock_is_wrong_lets_tasks_wait_as_long_as_any(
     hours: int, container: str, redis_url: str, r: Redis, lapse: Lapse
 ) -> None:
     clock = Wrong(hours)
-    broker = RedisBroker.connect(redis_url, clock)
+    broker = connect(redis_url, clock)
     lease = await a_lease(broker)
     in_a_minute = clock.now() + timedelta(minutes=1)
     verdicts: dict[str, Verdict] = {

@@ -50,7 +50,7 @@ class Path:
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
         raise NotImplementedError
 
-    async def begin(self, lease: Lease) -> bool:
+    async def mark_begun(self, lease: Lease) -> bool:
         raise NotImplementedError
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:
@@ -60,7 +60,7 @@ class Path:
 def a_lease(task_id: str, *, left_s: float = 30) -> Lease:
     message = TaskMessage(id=task_id, queue="default", type="t")
     expires_at = time.monotonic() + left_s
-    return Lease(message, task_id, "me", time.time(), expires_at)
+    return Lease(message, task_id, task_id, "me", time.time(), expires_at)
 
 
 @asynccontextmanager

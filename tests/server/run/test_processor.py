@@ -1027,14 +1027,14 @@ async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
     path = server._broker.processing
-    begin = path.begin
+    mark_begun = path.mark_begun
 
     async def fail(_lease: Lease) -> bool:
-        monkeypatch.setattr(path, "begin", begin)
+        monkeypatch.setattr(path, "mark_begun", mark_begun)
         msg = "cut off"
         raise BrokerUnavailableError(msg)
 
-    monkeypatch.setattr(path, "begin", fail)
+    monkeypatch.setattr(path, "mark_begun", fail)
     handler = Handler(held=True)
     async with server.running(handler):
         [task] = await handler.began()
@@ -1049,13 +1049,13 @@ async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
     path = server._broker.processing
-    begin = path.begin
+    mark_begun = path.mark_begun
 
     async def too_late(lease: Lease) -> bool:
         await r.hset(queue.key("t:a"), "owner", "somebody else")
-        return await begin(lease)
+        return await mark_begun(lease)
 
-    monkeypatch.setattr(path, "begin", too_late)
+    monkeypatch.setattr(path, "mark_begun", too_late)
     handler = Handler()
     async with server.running(handler):
         await wait_until(lambda: queue.ids("active"))

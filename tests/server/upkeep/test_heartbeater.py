@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
-from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.info import ServerInfo as Shown
 from pyasynq.core.settle import Verdict
+from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, crew_of
@@ -79,7 +80,7 @@ async def test_a_server_is_shown_though_its_queues_cannot_be_registered(
 class HangingPath:
     """A registry path on a node that does not answer."""
 
-    async def register(self, _queues: Collection[str]) -> None:
+    async def write_server(self, server: Shown, *, ttl_s: int) -> None:
         await asyncio.Future[None]()
 
 

@@ -156,7 +156,7 @@ async def die_again(broker: Broker, crashes: int, *, begun: bool = True) -> None
     await broker.maintenance.forward("default")
     [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/2", lease_s=-1)
     for lease in taken.leases if begun else ():
-        assert await broker.processing.begin(lease)
+        assert await broker.processing.mark_begun(lease)
 
 
 async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
@@ -216,7 +216,7 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
         recoverer = crew_of(server).recoverers[0]
         await recoverer.passes.next()
         with monkeypatch.context() as away:
-            away.setattr(recoverer._maintenance, "repair", _away)
+            away.setattr(recoverer._maintenance, "expired", _away)
             with pytest.raises(BrokerUnavailableError):
                 await recoverer.step()
         server.stop()

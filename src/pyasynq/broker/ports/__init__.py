@@ -4,71 +4,86 @@ A broker raises `BrokerError` only. Times that must agree between machines (leas
 the broker's own clock; the worker's clock never enters them.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
 
+from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.create import CreatePort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.inspection import InspectPort
+from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
 from pyasynq.broker.ports.schedules import SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort
 from pyasynq.broker.ports.upkeep import UpkeepPort
 from pyasynq.broker.ports.work import WorkPort
+from pyasynq.core.errors import NotSupportedError
+
+OPTIONAL: Final = {
+    "grouping": "groups",
+    "scheduling": "schedules",
+    "semaphores": "semaphores",
+    "receipts": "an outbox",
+    "cluster": "telling of its servers",
+}
+"""Ports that a broker may lack, and what is not supported then."""
 
 
-class Broker(Protocol):
-    """All ports over one connection pool."""
+class Broker(ABC):
+    """All ports over one connection pool.
 
-    @property
-    def creating(self) -> CreatePort:
-        """Create tasks."""
-        ...
+    A broker without an optional port has no such attribute, and whoever asks for it gets a
+    `NotSupportedError`.
 
-    @property
-    def processing(self) -> WorkPort:
-        """Take tasks and settle them."""
-        ...
+    Attributes:
+        name: What it is called in errors and logs.
+        creating: Create tasks.
+        processing: Take tasks and settle them.
+        maintenance: Keep queues in order.
+        registry: Who is there.
+        inspecting: Look, order, remove.
+        results: Wait for the results of tasks.
+        grouping: Combine the tasks of groups; optional, as all that follow.
+        scheduling: Where entries of schedulers are, and who has them.
+        semaphores: Tokens that all machines share.
+        receipts: The receipts of an outbox's rows.
+        cluster: The servers behind the broker.
+    """
 
-    @property
-    def maintenance(self) -> UpkeepPort:
-        """Keep queues in order."""
-        ...
+    name: str
+    creating: CreatePort
+    processing: WorkPort
+    maintenance: UpkeepPort
+    registry: RegistryPort
+    inspecting: InspectPort
+    results: ResultPort
+    grouping: GroupPort
+    scheduling: SchedulePort
+    semaphores: SemaphorePort
+    receipts: ReceiptPort
+    cluster: ClusterPort
 
-    @property
-    def grouping(self) -> GroupPort:
-        """Combine the tasks of groups."""
-        ...
-
-    @property
-    def registry(self) -> RegistryPort:
-        """Who is there."""
-        ...
-
-    @property
-    def scheduling(self) -> SchedulePort:
-        """Where entries of schedulers are, and who has them."""
-        ...
-
-    @property
-    def inspecting(self) -> InspectPort:
-        """Look, order, remove."""
-        ...
-
-    @property
-    def results(self) -> ResultPort:
-        """Wait for the results of tasks."""
-        ...
-
-    @property
-    def semaphores(self) -> SemaphorePort:
-        """Tokens that all machines share."""
-        ...
-
+    @abstractmethod
     async def ping(self) -> None:
-        """Return when Redis answers, and takes what is written."""
-        ...
+        """Return when the broker answers, and takes what is written."""
 
+    @abstractmethod
     async def aclose(self) -> None:
         """Close the connections that this broker opened."""
-        ...
+
+    def supports(self, port: str) -> bool:
+        """Tell whether the broker has the optional *port*, named as its attribute."""
+        try:
+            getattr(self, port)
+        except NotSupportedError:
+            return False
+        return True
+
+    if not TYPE_CHECKING:  # a type checker shall know the names that there are
+
+        def __getattr__(self, name: str) -> object:
+            """Refuse an optional port that this broker lacks."""
+            if name in OPTIONAL:
+                raise NotSupportedError(OPTIONAL[name], self.name)
+            raise AttributeError(name)

@@ -101,9 +101,8 @@ class CreatePort(Protocol):
         """Create *tasks*, each if its guard lets it; answer each, in order.
 
         Of those of one queue the earlier ones are created first.
-        """
-        ...
 
-    async def shorten(self, rows: Sequence[tuple[str, str]], *, kept_s: int) -> None:
-        """Let the receipts of *rows*, queue and id, end *kept_s* seconds from now."""
+        Raises:
+            NotSupportedError: If the broker lacks the port that a guard belongs to.
+        """
         ...

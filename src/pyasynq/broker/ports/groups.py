@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from pyasynq.core.info import GroupInfo
 from pyasynq.core.message import TaskMessage
 
 
@@ -62,6 +63,20 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
 
 
+class Reclaimed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was out of place among the groups of a queue.
+
+    Attributes:
+        tasks: Tasks that are back in their groups.
+        groups: Groups that are registered again.
+        next_in_s: Seconds until there is more to look through.
+    """
+
+    tasks: int
+    groups: int
+    next_in_s: float
+
+
 class GroupPort(Protocol):
     """Combine the tasks of a group into one."""
 
@@ -93,18 +108,14 @@ class GroupPort(Protocol):
         """Put the tasks of *staged* back into their group now; return how many."""
         ...
 
-    async def reclaim(self, queue: str) -> int:
-        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+    async def reclaim(self, queue: str) -> Reclaimed:
+        """Put back the sets that nobody holds any more; register groups that nobody knows.
 
         Raises:
             BrokerError: Also if a set cannot go back; all others are back by then.
         """
         ...
 
-    async def find(self, queue: str) -> tuple[int, float]:
-        """Look for unregistered groups in a part of Redis.
-
-        Returns:
-            How many were registered, and the seconds until the next part may be looked at.
-        """
+    async def sizes(self, queue: str) -> list[GroupInfo]:
+        """Return the groups of *queue* with waiting tasks, by name."""
         ...

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.core.info import ClusterNode, DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
+from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Order, TaskState
 
@@ -23,30 +23,38 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
-class Spot(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one task is.
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One task that was looked up.
 
     Attributes:
         place: Where its state says it is.
         staged: It is just being combined with others of its group, and in no place to take it from.
+        id: Its id.
+        message: Its message; None if it cannot be read.
+        info: What a user reads of it; None if its message cannot be read.
+        version: Tells it from what it becomes when it is changed; nobody else looks into it.
+        size: Bytes of what stands for its message.
     """
 
     place: Place
     staged: bool
+    id: str
+    message: TaskMessage | None
+    info: TaskInfo | None
+    version: object
+    size: int
 
 
-class Found(Spot, frozen=True, kw_only=True):
-    """One task that was looked up.
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Some tasks of a place.
 
     Attributes:
-        info: What a user reads.
-        message: Its message.
-        data: The same as it stands in Redis.
+        tasks: Those of them whose message can be read.
+        more: There are tasks behind them.
     """
 
-    info: TaskInfo
-    message: TaskMessage
-    data: bytes
+    tasks: list[TaskInfo]
+    more: bool
 
 
 class Updated(Enum):
@@ -70,12 +78,11 @@ class Removed(Enum):
 class LookPort(Protocol):
     """Read, and change nothing."""
 
-    async def queues(self) -> list[str]:
-        """Return the names of all queues, sorted."""
-        ...
+    async def queues(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the names of all queues, or of those *among* some that are known, sorted.
 
-    async def is_known(self, queue: str) -> bool:
-        """Return whether *queue* was ever published, and not removed since."""
+        A queue is known once it was named by a client or a server, until it is removed.
+        """
         ...
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
@@ -86,80 +93,46 @@ class LookPort(Protocol):
         """Return the counters of the last *days* days, today first."""
         ...
 
-    async def groups(self, queue: str) -> list[GroupInfo]:
-        """Return the groups with waiting tasks, by name."""
-        ...
-
-    async def spot(self, queue: str, task_id: str) -> Spot | None:
-        """Return where one task is, whether or not its message can be read.
+    async def task(self, queue: str, task_id: str) -> Found | None:
+        """Return one task, whether or not its message can be read.
 
         Raises:
             PoisonError: If it is in no state that there is.
         """
         ...
 
-    async def task(self, queue: str, task_id: str) -> Found | None:
-        """Return one task.
-
-        Raises:
-            PoisonError: If what stands under this id is no task.
-        """
-        ...
-
-    async def tasks(self, place: Place, start: int, count: int) -> list[TaskInfo]:
+    async def tasks(self, place: Place, start: int, count: int) -> Page:
         """Return up to *count* tasks in order, leaving out the first *start*."""
-        ...
-
-    async def size(self, place: Place) -> int:
-        """Return how many tasks are in *place*, without staged ones."""
-        ...
-
-    async def length(self, place: Place) -> int:
-        """Return how many tasks `tasks` goes through, staged ones as well."""
-        ...
-
-    async def ids(self, place: Place, limit: int) -> list[str]:
-        """Return up to *limit* ids, the next to run first."""
-        ...
-
-    async def servers(self) -> list[ServerInfo]:
-        """Return the servers that have shown themselves in the last seconds, by start."""
-        ...
-
-    async def slot(self, queue: str) -> int:
-        """Return the cluster slot of *queue*."""
-        ...
-
-    async def nodes(self, queue: str) -> list[ClusterNode]:
-        """Return the cluster nodes that serve *queue*, its primary first."""
-        ...
-
-    async def redis_info(self) -> dict[str, str]:
-        """Return what Redis says of itself, or of the cluster."""
         ...
 
 
 class OrderPort(Protocol):
     """Move waiting tasks by hand."""
 
-    async def pause(self, queue: str) -> bool:
-        """Let no task of *queue* be taken; False if that is so already."""
+    async def pause(self, queue: str, *, paused: bool) -> bool:
+        """Let no task of *queue* be taken, or let them again; False if that is so already."""
         ...
 
-    async def unpause(self, queue: str) -> bool:
-        """Let tasks of *queue* be taken again; False if they are."""
+    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+        """Run, archive or delete tasks of *place*, at most 1,000; return how many were there.
+
+        Args:
+            order: What to do with them.
+            place: Where they wait.
+            which: Their ids, or how many, the next to run first.
+        """
         ...
 
-    async def order(self, order: Order, place: Place, ids: Sequence[str]) -> list[bool]:
-        """Run, archive or delete up to 1,000 tasks of *place*; False for one that is not there."""
-        ...
+    async def update(
+        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
+    ) -> Updated:
+        """Give the task another message, or another time.
 
-    async def update(self, found: Found, revised: TaskMessage) -> Updated:
-        """Give the task the message *revised*, unless it has changed; its lock goes with it."""
-        ...
-
-    async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
-        """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
+        Args:
+            found: The task.
+            revised: Its message from now on, unless it has changed; its lock goes with it.
+            at_s: When a delayed task is due, Unix seconds.
+        """
         ...
 
 

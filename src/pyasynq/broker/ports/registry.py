@@ -1,26 +1,23 @@
 """Who is there."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from typing import Protocol
 
-from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.info import ServerInfo
 
 
 class RegistryPort(Protocol):
     """Who is there."""
 
-    async def register(self, queues: Collection[str]) -> None:
-        """Make *queues* known to inspectors."""
+    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+        """Show *server* with what it runs, and its queues, for *ttl_s* seconds.
+
+        With 0 it is shown no more. Its queues stay known to inspectors.
+        """
         ...
 
-    async def write_server(
-        self, server: ServerInfo, workers: Sequence[WorkerInfo], *, ttl_s: int
-    ) -> None:
-        """Show *server* and its *workers* for *ttl_s* seconds."""
-        ...
-
-    async def clear_server(self, server: ServerInfo) -> None:
-        """Stop showing *server*."""
+    async def servers(self) -> list[ServerInfo]:
+        """Return the servers that have shown themselves in the last seconds, by start."""
         ...
 
     def cancelations(self) -> AsyncIterator[str | None]:

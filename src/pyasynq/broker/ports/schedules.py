@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
+from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class SchedulePort(Protocol):
         """Return the broker's clock, which all machines share, Unix seconds."""
         ...
 
-    async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
+    async def record(self, events: Sequence[tuple[str, SchedulerEvent]]) -> None:
         """Add events to the histories of entries, which are named by id."""
         ...
 
@@ -72,6 +72,6 @@ class SchedulePort(Protocol):
         """Return the entries of all live schedulers."""
         ...
 
-    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
+    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
         """Return a page of what an entry enqueued, newest first; the first page is 1."""
         ...

@@ -29,21 +29,17 @@ class UpkeepPort(Protocol):
         ...
 
     async def expired(self, queue: str) -> Taken:
-        """Return a batch of tasks whose lease is over."""
-        ...
-
-    async def repair(self, queue: str) -> int:
-        """Give ids in ``active`` that have no lease an ended one; return how many."""
+        """Return a batch of tasks whose lease is over, or missing."""
         ...
 
     async def end_leases(self, queue: str, server_id: str) -> int:
         """End the leases of a server that is known to be dead; return how many."""
         ...
 
-    async def expire_completed(self, queue: str, *, limit: int) -> int:
-        """Delete up to *limit* completed tasks past their retention; return how many."""
-        ...
+    async def trim(self, queue: str, *, limit: int) -> int:
+        """Delete a batch of what is kept too long; return how many tasks.
 
-    async def trim_archived(self, queue: str) -> int:
-        """Delete a batch of archived tasks beyond age and number; return how many."""
+        Those are up to *limit* completed tasks past their retention, and archived ones beyond the
+        age and number of `core.policy`.
+        """
         ...

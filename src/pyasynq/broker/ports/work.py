@@ -1,7 +1,7 @@
 """Take tasks, keep them, and say what became of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,7 +16,8 @@ class Lease:
     Attributes:
         message: The task.
         queue: Queue it was taken from.
-        id: Its id; bytes that are no UTF-8 are escaped as surrogates.
+        id: Its id, for people; bytes that are no UTF-8 are escaped as surrogates.
+        handle: What the broker calls the task; nobody else looks into it.
         owner: Token of this taking; whoever takes the task later writes another one. Empty for a
             recoverer, which holds the task as long as its lease is over.
         taken_at_s: Wall clock at the taking, Unix seconds.
@@ -32,6 +33,7 @@ class Lease:
         "begun",
         "crashes",
         "expires_at",
+        "handle",
         "id",
         "message",
         "owner",
@@ -41,12 +43,19 @@ class Lease:
     )
 
     def __init__(
-        self, message: TaskMessage, task_id: str, owner: str, taken_at_s: float, expires_at: float
+        self,
+        message: TaskMessage,
+        task_id: str,
+        handle: object,
+        owner: str,
+        taken_at_s: float,
+        expires_at: float,
     ) -> None:
-        """Hold *message*, which Redis files under *task_id*, as *owner*."""
+        """Hold *message*, which the broker files as *handle*, as *owner*."""
         self.message: TaskMessage = message
         self.queue: str = message.queue
         self.id: str = task_id
+        self.handle: Any = handle
         self.owner: str = owner
         self.taken_at_s: float = taken_at_s
         self.expires_at: float = expires_at
@@ -108,7 +117,7 @@ class WorkPort(Protocol):
         """Extend *leases*, in place too; each is answered as `settle` answers."""
         ...
 
-    async def begin(self, lease: Lease) -> bool:
+    async def mark_begun(self, lease: Lease) -> bool:
         """Note that the handler of a task that has crashed workers is called; False if lost."""
         ...
 

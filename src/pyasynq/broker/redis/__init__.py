@@ -1,10 +1,13 @@
 """Everything that knows Redis."""
 
+from pyasynq.broker.ports import Broker
 from pyasynq.broker.redis.address import close_driver, open_driver
+from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.create import RedisCreate
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.inspection import RedisInspection
+from pyasynq.broker.redis.receipts import RedisReceipts
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.results import RedisResults
 from pyasynq.broker.redis.schedules import RedisSchedules
@@ -14,34 +17,39 @@ from pyasynq.broker.redis.work import RedisWork
 from pyasynq.core.errors import BrokerAuthError
 from pyasynq.runtime.clock import Clock
 
-__all__ = ["Driver", "RedisBroker"]
+__all__ = ["Driver", "RedisBroker", "connect"]
 
 
-class RedisBroker:
+def connect(address: str | Driver, clock: Clock | None = None) -> "RedisBroker":
+    """Return the broker at *address*; nothing is sent before the first call.
+
+    Raises:
+        OptionError: If the URL or the client cannot be used.
+    """
+    return RedisBroker(open_driver(address), clock or Clock(), owned=isinstance(address, str))
+
+
+class RedisBroker(Broker):
     """All ports over one client and its connection pool."""
 
     def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
         """Use *driver* and *clock*; *owned* says whether closing is up to us."""
         self._driver = driver
         self._owned = owned
-        self.registry: RedisRegistry = RedisRegistry(driver)
-        self.creating: RedisCreate = RedisCreate(driver, self.registry.register, clock)
-        self.processing: RedisWork = RedisWork(driver, clock)
-        self.maintenance: RedisUpkeep = RedisUpkeep(driver, clock)
-        self.grouping: RedisGroups = RedisGroups(driver)
-        self.scheduling: RedisSchedules = RedisSchedules(driver)
-        self.inspecting: RedisInspection = RedisInspection(driver)
-        self.results: RedisResults = RedisResults(driver)
-        self.semaphores: RedisSemaphores = RedisSemaphores(driver)
-
-    @classmethod
-    def connect(cls, broker: str | Driver, clock: Clock | None = None) -> "RedisBroker":
-        """Return the broker that *broker* names or is.
-
-        Raises:
-            OptionError: If it cannot be used.
-        """
-        return cls(open_driver(broker), clock or Clock(), owned=isinstance(broker, str))
+        self._registry = registry = RedisRegistry(driver)
+        groups = RedisGroups(driver)
+        self.name = "Redis"
+        self.creating = RedisCreate(driver, registry.register, clock)
+        self.processing = RedisWork(driver, clock)
+        self.maintenance = RedisUpkeep(driver, clock)
+        self.registry = registry
+        self.inspecting = RedisInspection(driver, groups, clock)
+        self.results = RedisResults(driver, clock)
+        self.grouping = groups
+        self.scheduling = RedisSchedules(driver)
+        self.semaphores = RedisSemaphores(driver)
+        self.receipts = RedisReceipts(driver)
+        self.cluster = RedisServers(driver)
 
     async def ping(self) -> None:
         """Return when Redis answers, and takes what is written; see `RedisRegistry.confirm`.
@@ -50,7 +58,7 @@ class RedisBroker:
             BrokerError: If it does not.
         """
         try:
-            await self.registry.confirm()
+            await self._registry.confirm()
         except BrokerAuthError:  # who may only read is content with an answer
             await execute(self._driver, "PING")
 

@@ -33,7 +33,7 @@ from pyasynq.core.errors import (
     DuplicateTaskError,
     TaskIDConflictError,
 )
-from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.message import TaskMessage, encode, unique_key
 from pyasynq.core.policy import CREDIBLE_S, EARLY_S
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
@@ -96,19 +96,6 @@ class RedisCreate:
         for places, reply in zip(batches, replies, strict=True):
             _place_answers(answers, tasks, places, reply)
         return answers
-
-    async def shorten(self, rows: Sequence[tuple[str, str]], *, kept_s: int) -> None:
-        """Let the receipts of *rows*, queue and id, end *kept_s* seconds from now."""
-        batches = pipeline.batches(queue for queue, _ in rows)
-        calls = [
-            scripts.shorten(
-                [rows[place][1] for place in places],
-                receipt_prefix=keys.receipt(rows[places[0]][0]),
-                kept_s=kept_s,
-            )
-            for places in batches
-        ]
-        pipeline.raise_first(await pipeline.run_all(self._driver, calls))
 
     async def register(self, queues: Collection[str]) -> None:
         """Make *queues* known to inspectors, unless that was done just now.
@@ -218,7 +205,7 @@ def _wired(task: NewTask) -> Wired:
     lock: str | Literal[False] = False
     ttl_s: int | Literal[False] = False
     if plan.lock is not None:
-        lock, ttl_s = keys.unique(message.queue, message.type, plan.lock.digest), plan.lock.ttl_s
+        lock, ttl_s = unique_key(message.queue, message.type, plan.lock.digest), plan.lock.ttl_s
         message.unique_key = lock
     plain = (message.id, blob(encode(message)))
     if type(plan) is Pending and not lock and task.guard is None:

@@ -9,17 +9,28 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Final, cast
 
-from pyasynq.broker.ports.groups import GroupRules, Member, RipeGroups, StagedSet
+from pyasynq.broker.ports.groups import GroupRules, Member, Reclaimed, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.lua import groups as scripts
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, sent_id
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
+from pyasynq.core.info import GroupInfo
 from pyasynq.core.message import encode
-from pyasynq.core.policy import ARCHIVE_S, HELD_S, MAX_SET, MOST_ARCHIVED, STUCK_S
+from pyasynq.core.policy import (
+    ARCHIVE_S,
+    HELD_S,
+    MAX_BYTES,
+    MAX_SET,
+    MAX_TASKS,
+    MOST_ARCHIVED,
+    STUCK_S,
+)
 from pyasynq.core.states import TaskState
+
+STEP: Final = 250
+"""Groups counted in one call."""
 
 SEARCHED: Final = 1000
 """Keys looked at in one part of the search for groups."""
@@ -138,8 +149,8 @@ class RedisGroups:
         )
         return cast("int", await pipeline.run(self._driver, call))
 
-    async def reclaim(self, queue: str) -> int:
-        """Put back the sets of *queue* that nobody holds any more; return how many tasks.
+    async def reclaim(self, queue: str) -> Reclaimed:
+        """Put back the sets that nobody holds any more; register groups that nobody knows.
 
         A set that Go staged can be of any size, and goes back in parts.
 
@@ -147,6 +158,28 @@ class RedisGroups:
             BrokerError: If a set cannot go back, because the key of its group is no sorted set; it
                 is tried again in an hour. All others are back by then.
         """
+        reclaimed = await self._put_back_all(queue)
+        found, wait_s = await self._find(queue)
+        return Reclaimed(tasks=reclaimed, groups=found, next_in_s=wait_s)
+
+    async def sizes(self, queue: str) -> list[GroupInfo]:
+        """Return the groups of *queue* with waiting tasks, by name."""
+        sizes: dict[str, int] = {}
+        cursor = b"0"
+        while True:
+            call = scripts.sizes(
+                groups=keys.groups(queue),
+                group_prefix=keys.group(queue),
+                cursor=cursor,
+                limit=STEP,
+            )
+            cursor, *found = cast("list[bytes]", await pipeline.run(self._driver, call))
+            names = map(read_id, found[::2])
+            sizes.update(zip(names, cast("list[int]", found[1::2]), strict=True))
+            if cursor == b"0":
+                return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
+
+    async def _put_back_all(self, queue: str) -> int:
         reclaimed = 0
         stuck: list[str] = []
         while True:
@@ -169,7 +202,7 @@ class RedisGroups:
             raise BrokerError(msg)
         return reclaimed
 
-    async def find(self, queue: str) -> tuple[int, float]:
+    async def _find(self, queue: str) -> tuple[int, float]:
         """Look for unregistered groups in a part of Redis.
 
         Returns:

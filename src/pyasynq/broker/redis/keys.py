@@ -95,11 +95,6 @@ def failed(queue: str, day: str = "") -> str:
     return f"asynq:{{{queue}}}:failed{day and ':' + day}"
 
 
-def unique(queue: str, type: str, digest: str) -> str:
-    """Return the key of a unique lock (string); *digest* is empty without payload."""
-    return f"asynq:{{{queue}}}:unique:{type}:{digest}"
-
-
 def receipt(queue: str, row: str = "") -> str:
     """Return the receipt of an outbox's row (string); without a row, their common start.
 
@@ -120,11 +115,6 @@ def done(queue: str, task_id: str = "") -> str:
     Without an id, the start of all of them.
     """
     return f"asynq:{{{queue}}}:done:{task_id}"
-
-
-def unique_locks(queue: str) -> str:
-    """Return the start of the keys of all unique locks of *queue*."""
-    return f"asynq:{{{queue}}}:unique:"
 
 
 def groups(queue: str) -> str:

@@ -1,69 +1,56 @@
-"""Look at queues, tasks and servers."""
+"""Look at queues and tasks."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias, cast
+from datetime import datetime, timedelta
+from itertools import compress
+from typing import Final, TypeAlias, cast
 
-from redis.asyncio import RedisCluster
-from redis.crc import key_slot
-
-from pyasynq.broker.ports.inspection import Found, Place, Spot
+from pyasynq.broker.ports.groups import GroupPort
+from pyasynq.broker.ports.inspection import Found, Page, Place
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, execute, execute_all
+from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.lua import registry
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES
-from pyasynq.broker.redis.reading import (
-    Fields,
-    number,
-    read_spot,
-    server_info,
-    sound,
-    task_info,
-    worker_info,
-)
-from pyasynq.broker.redis.records import read_id, read_message, read_records, sent_id, written
-from pyasynq.core import message as wire
-from pyasynq.core.info import (
-    ClusterNode,
-    DailyStats,
-    GroupInfo,
-    QueueInfo,
-    ServerInfo,
-    TaskInfo,
-    WorkerInfo,
-)
+from pyasynq.broker.redis.reading import Fields, number, read_found, task_info
+from pyasynq.broker.redis.records import read_id, read_message
+from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
+from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
+from pyasynq.runtime.clock import Clock
 
 Number: TypeAlias = bytes | None
 
 STEP: Final = 250
-"""Tasks, groups or sets looked at in one call."""
+"""Tasks or sets looked at in one call."""
 
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
 """How many tasks of a container, and how many groups, stand for all when memory is estimated."""
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
-_SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
+SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
+"""The states whose containers a look counts, in its order."""
+
 _DAY: Final = timedelta(days=1)
 
 
 class RedisLook:
     """The part of the inspection port that changes nothing."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+    def __init__(self, driver: Driver, groups: GroupPort, clock: Clock) -> None:
+        """Send to *driver*; *groups* counts what waits there, *clock* says which day it is."""
         self._driver = driver
+        self._groups = groups
+        self._clock = clock
 
-    async def queues(self) -> list[str]:
-        """Return the names of all queues, sorted."""
+    async def queues(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the names of all queues, or of those *among* some that are known, sorted."""
+        if among is not None:
+            if not among:
+                return []
+            known = await execute(self._driver, "SMISMEMBER", keys.QUEUES, *among)
+            return sorted(compress(among, cast("list[int]", known)))
         names = cast("set[bytes]", await execute(self._driver, "SMEMBERS", keys.QUEUES))
         return sorted(map(read_id, names))
-
-    async def is_known(self, queue: str) -> bool:
-        """Return whether *queue* was ever published, and not removed since."""
-        return bool(await execute(self._driver, "SISMEMBER", keys.QUEUES, queue))
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated.
@@ -75,13 +62,13 @@ class RedisLook:
             Staged tasks count as aggregating (D17); groups are visited in steps (D44); the latency
             is by the clock of Redis.
         """
-        now = datetime.now(UTC)
-        groups = await self.groups(queue)
+        now = self._clock.now()
+        groups = await self._groups.sizes(queue)
         waiting = sum(group.size for group in groups)
         staged = sum([size async for _, size in self._staged(queue)])
         memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
         sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
-        counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
+        counts = dict(zip(SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
         processed, failed, processed_total, failed_total = map(number, counters)
         waited_ns = int(now_ns) - number(since) if number(since) else 0
         return QueueInfo(
@@ -101,7 +88,7 @@ class RedisLook:
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
         """Return the counters of the last *days* days, today first."""
-        today = datetime.now(UTC).date()
+        today = self._clock.now().date()
         dates = [today - n * _DAY for n in range(days)]
         names = [key(queue, f"{day}") for day in dates for key in (keys.processed, keys.failed)]
         reply = cast("list[Number]", await execute(self._driver, "MGET", *names))
@@ -110,37 +97,11 @@ class RedisLook:
             for day, done, failed in zip(dates, reply[::2], reply[1::2], strict=True)
         ]
 
-    async def groups(self, queue: str) -> list[GroupInfo]:
-        """Return the groups with waiting tasks, by name."""
-        sizes: dict[str, int] = {}
-        cursor = b"0"
-        while True:
-            call = scripts.groups(
-                groups=keys.groups(queue),
-                group_prefix=keys.group(queue),
-                cursor=cursor,
-                limit=STEP,
-            )
-            cursor, *found = cast("list[bytes]", await pipeline.run(self._driver, call))
-            names = map(read_id, found[::2])
-            sizes.update(zip(names, cast("list[int]", found[1::2]), strict=True))
-            if cursor == b"0":
-                return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
-
-    async def spot(self, queue: str, task_id: str) -> Spot | None:
-        """Return where one task is, whether or not its message can be read.
-
-        Raises:
-            PoisonError: If it is in no state that there is.
-        """
-        fields = await self._task(queue, task_id)
-        return None if fields is None else read_spot(queue, fields)
-
     async def task(self, queue: str, task_id: str) -> Found | None:
         """Return one task.
 
         Raises:
-            PoisonError: If what stands under this id is no task.
+            PoisonError: If it is in no state that there is.
 
         Source:
             Protocol section 8.3 (asynq v0.26.0 ``RDB.GetTaskInfo``).
@@ -148,21 +109,16 @@ class RedisLook:
         Differs:
             Says of an active task whether its worker's lease is over.
         """
-        fields = await self._task(queue, task_id)
-        if fields is None:
-            return None
-        data, word, result, _, score, over = fields
-        message, state = sound(queue, task_id, data, word)
-        spot = read_spot(queue, fields)
-        return Found(
-            place=spot.place,
-            staged=spot.staged,
-            info=task_info(message, state, (score, result), orphaned=bool(over)),
-            message=message,
-            data=data or b"",
+        call = scripts.task(
+            task=keys.task(queue, task_id),
+            lease=keys.lease(queue),
+            id=task_id,
+            prefix=keys.prefix(queue),
         )
+        fields = cast("Fields | None", await pipeline.run(self._driver, call))
+        return None if fields is None else read_found(queue, task_id, fields, self._clock.now())
 
-    async def tasks(self, place: Place, start: int, count: int) -> list[TaskInfo]:
+    async def tasks(self, place: Place, start: int, count: int) -> Page:
         """Return up to *count* tasks in order, leaving out the first *start*.
 
         Source:
@@ -174,89 +130,18 @@ class RedisLook:
         """
         tasks: list[TaskInfo] = []
         async for key, size in self._containers(place):
-            if count <= 0:
-                break
             here = max(0, min(count, size - start))
             tasks += await self._slice(place, key, start, start + here)
+            if size > start + count:
+                return Page(tasks=tasks, more=True)
             start, count = max(0, start - size), count - here
-        return tasks
-
-    async def servers(self) -> list[ServerInfo]:
-        """Return the servers that have shown themselves in the last seconds, by start.
-
-        Source:
-            Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
-        """
-        workers: dict[str, list[WorkerInfo]] = {}
-        for key in await self._living(keys.WORKERS):
-            for worker in await self._workers(key):
-                workers.setdefault(worker.server_id, []).append(worker_info(worker))
-        records = await self._each("GET", await self._living(keys.SERVERS))
-        servers = [
-            server_info(server, workers.get(server.server_id, []))
-            for server in read_records(wire.ServerInfo, cast("list[bytes | None]", records))
-        ]
-        return sorted(servers, key=lambda server: (server.started or datetime.now(UTC), server.id))
-
-    async def slot(self, queue: str) -> int:
-        """Return the cluster slot of *queue*."""
-        return key_slot(written(keys.container(queue, TaskState.PENDING)))
-
-    async def nodes(self, queue: str) -> list[ClusterNode]:
-        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
-        if not isinstance(self._driver, RedisCluster):
-            return []
-        slot = await self.slot(queue)
-        reply = await execute(self._driver, "CLUSTER NODES")
-        nodes = cast("dict[str, dict[str, Any]]", reply)
-        primary = next(n["node_id"] for n in nodes.values() if _serves(n["slots"], slot))
-        served = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
-        return [
-            ClusterNode(id=node["node_id"], address=address)
-            for address, node in served
-            if primary in {node["node_id"], node["master_id"]}
-        ]
-
-    async def redis_info(self) -> dict[str, str]:
-        """Return what Redis says of itself, or of the cluster."""
-        if isinstance(self._driver, RedisCluster):
-            return cast("dict[str, str]", await execute(self._driver, "CLUSTER INFO"))
-        # The driver parses the answer to "INFO" alone; the texts are wanted as they are.
-        reply = cast("bytes", await execute(self._driver, "INFO default"))
-        lines = reply.decode(errors="replace").splitlines()
-        return {name: value for name, colon, value in (x.partition(":") for x in lines) if colon}
-
-    async def size(self, place: Place) -> int:
-        """Return how many tasks are in *place*, without staged ones."""
-        count = "LLEN" if place.state in keys.LISTS else "ZCARD"
-        return cast("int", await execute(self._driver, count, keys.place(place)))
-
-    async def length(self, place: Place) -> int:
-        """Return how many tasks `tasks` goes through, staged ones as well."""
-        return sum([size async for _, size in self._containers(place)])
-
-    async def ids(self, place: Place, limit: int) -> list[str]:
-        """Return up to *limit* ids, the next to run first."""
-        words = ("LRANGE", -limit, -1) if place.state in keys.LISTS else ("ZRANGE", 0, limit - 1)
-        name, start, stop = words
-        reply = await execute(self._driver, name, keys.place(place), start, stop)
-        found = [read_id(task_id) for task_id in cast("list[bytes]", reply)]
-        return found[::-1] if place.state in keys.LISTS else found
-
-    async def _task(self, queue: str, task_id: str) -> Fields | None:
-        call = scripts.task(
-            task=keys.task(queue, task_id),
-            lease=keys.lease(queue),
-            id=task_id,
-            prefix=keys.prefix(queue),
-        )
-        return cast("Fields | None", await pipeline.run(self._driver, call))
+        return Page(tasks=tasks, more=False)
 
     async def _counts(
         self, queue: str, now: datetime
     ) -> tuple[list[int], int, int, int, list[Number], Number, bytes]:
         day = f"{now:%Y-%m-%d}"
-        named = {word: keys.container(queue, TaskState(word)) for word in _SIZES}
+        named = {word: keys.container(queue, TaskState(word)) for word in SIZES}
         call = scripts.look(
             **named,
             groups=keys.groups(queue),
@@ -288,7 +173,9 @@ class RedisLook:
 
     async def _containers(self, place: Place) -> AsyncIterator[tuple[str, int]]:
         """Yield the keys that hold the tasks of *place*, with their sizes."""
-        yield keys.place(place), await self.size(place)
+        count = "LLEN" if place.state in keys.LISTS else "ZCARD"
+        key = keys.place(place)
+        yield key, cast("int", await execute(self._driver, count, key))
         if place.state is TaskState.AGGREGATING:
             async for key, size in self._staged(place.queue):
                 if keys.staged_group(place.queue, key) == place.group:
@@ -297,12 +184,15 @@ class RedisLook:
     async def _slice(self, place: Place, key: str, at: int, end: int) -> list[TaskInfo]:
         """Return the tasks from rank *at* up to *end*, read in steps; poison is left out."""
         tasks: list[TaskInfo] = []
+        now = self._clock.now()
         while at < end and (rows := await self._rows(place, key, at, min(STEP, end - at))):
             for task_id, data, result, score, over in rows:
                 message, sound = read_message(place.queue, task_id or b"", data or b"")
                 if sound:
-                    info = task_info(message, place.state, (score, result), orphaned=bool(over))
-                    tasks.append(info)
+                    orphaned, at_and_result = bool(over), (score, result)
+                    tasks.append(
+                        task_info(message, place.state, at_and_result, now=now, orphaned=orphaned)
+                    )
             at += len(rows)
         return tasks
 
@@ -340,31 +230,3 @@ class RedisLook:
         replies = await pipeline.run_all(self._driver, calls)
         pipeline.raise_first(replies)
         return cast("list[list[int]]", replies)
-
-    async def _each(self, command: str, names: Sequence[str]) -> list[object]:
-        """Return what *command* says of each of the keys *names*."""
-        answers: list[object] = []
-        for at in range(0, len(names), MAX_SHARES):
-            commands = [(command, name) for name in names[at : at + MAX_SHARES]]
-            answers += await execute_all(self._driver, commands)
-        return answers
-
-    async def _workers(self, key: str) -> list[wire.WorkerInfo]:
-        """Return what runs on one server, read in steps; what ends meanwhile is left out."""
-        ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
-        found: list[wire.WorkerInfo] = []
-        while ids:
-            each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
-            call = scripts.workers(each, workers=key, budget=MAX_BYTES)
-            records = cast("list[bytes | None]", await pipeline.run(self._driver, call))
-            found += read_records(wire.WorkerInfo, records)
-            ids = ids[len(records) :]
-        return found
-
-    async def _living(self, index: str) -> list[str]:
-        names = await pipeline.run(self._driver, registry.living(index=index))
-        return [read_id(name) for name in cast("list[bytes]", names)]
-
-
-def _serves(ranges: Sequence[Sequence[str]], slot: int) -> bool:
-    return any(int(low) <= slot <= int(high[0] if high else low) for low, *high in ranges)

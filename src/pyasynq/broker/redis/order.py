@@ -1,6 +1,5 @@
 """Move waiting tasks by hand."""
 
-import time
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -8,11 +7,12 @@ from pyasynq.broker.ports.inspection import Found, Place, Updated
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.records import sent_id
+from pyasynq.broker.redis.records import read_id, sent_id
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED
 from pyasynq.core.states import Order, TaskState
+from pyasynq.runtime.clock import Clock
 
 LEFT: Final = 1
 RIGHT: Final = -1
@@ -24,43 +24,41 @@ class RedisOrder:
     """The part of the inspection port that moves tasks; beside the part that looks for them."""
 
     _driver: Driver
+    _clock: Clock
 
-    async def pause(self, queue: str) -> bool:
-        """Let no task of *queue* be taken; False if that is so already."""
-        words = ("SET", keys.paused(queue), int(time.time()), "NX")
-        return await execute(self._driver, *words, once=True) is not None
+    async def pause(self, queue: str, *, paused: bool) -> bool:
+        """Let no task of *queue* be taken, or let them again; False if that is so already."""
+        key = keys.paused(queue)
+        words = ("SET", key, int(self._clock.now().timestamp()), "NX") if paused else ("DEL", key)
+        return bool(await execute(self._driver, *words, once=True))
 
-    async def unpause(self, queue: str) -> bool:
-        """Let tasks of *queue* be taken again; False if they are."""
-        return bool(await execute(self._driver, "DEL", keys.paused(queue), once=True))
-
-    async def order(self, order: Order, place: Place, ids: Sequence[str]) -> list[bool]:
-        """Run, archive or delete up to 1,000 tasks of *place*; False for one that is not there."""
+    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+        """Run, archive or delete tasks of *place*, at most 1,000; return how many were there."""
+        ids = await self._first(place, which) if isinstance(which, int) else which
         each = [sent_id(task_id) for task_id in ids]
         if order is Order.RUN:
             call = _run(place, each)
         else:
             nearer = await self._nearer_end(place, ids)
             call = (_archive if order is Order.ARCHIVE else _delete)(place, each, nearer)
-        return [answer == 1 for answer in cast("list[int]", await pipeline.run(self._driver, call))]
+        return cast("list[int]", await pipeline.run(self._driver, call)).count(1)
 
-    async def update(self, found: Found, revised: TaskMessage) -> Updated:
-        """Give the task the message *revised*, unless it has changed; its lock goes with it."""
-        call = scripts.update(
-            task=keys.task(found.place.queue, found.info.id),
-            id=found.info.id,
-            state=found.place.state.value,
-            message=found.data,
-            revised=encode(revised),
-            lock=found.message.unique_key,
-            new_lock=revised.unique_key,
-        )
+    async def update(
+        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
+    ) -> Updated:
+        """Give the task another message, or another time."""
+        call = _reschedule(found, at_s) if revised is None else _update(found, revised)
         return _ANSWERS[cast("int", await pipeline.run(self._driver, call))]
 
-    async def reschedule(self, place: Place, task_id: str, at_s: int) -> bool:
-        """Let a delayed task be due at *at_s* (Unix seconds); False if it is not there."""
-        call = scripts.reschedule(source=keys.place(place), id=task_id, at_s=at_s)
-        return await pipeline.run(self._driver, call) == 1
+    async def _first(self, place: Place, limit: int) -> list[str]:
+        """Return up to *limit* ids, the next to run first."""
+        if limit <= 0:  # Redis would read "all"
+            return []
+        words = ("LRANGE", -limit, -1) if place.state in keys.LISTS else ("ZRANGE", 0, limit - 1)
+        name, start, stop = words
+        reply = await execute(self._driver, name, keys.place(place), start, stop)
+        found = [read_id(task_id) for task_id in cast("list[bytes]", reply)]
+        return found[::-1] if place.state in keys.LISTS else found
 
     async def _nearer_end(self, place: Place, ids: Sequence[str]) -> int:
         """Return from which end of a list to look for a single task: 1 is left, -1 right.
@@ -104,3 +102,20 @@ def _source(place: Place) -> dict[str, Word]:
         "task_prefix": keys.task(place.queue),
         "group": place.group,
     }
+
+
+def _update(found: Found, revised: TaskMessage) -> Call:
+    lock = "" if found.message is None else found.message.unique_key
+    return scripts.update(
+        task=keys.task(found.place.queue, found.id),
+        id=found.id,
+        state=found.place.state.value,
+        message=cast("bytes", found.version),
+        revised=encode(revised),
+        lock=lock,
+        new_lock=revised.unique_key,
+    )
+
+
+def _reschedule(found: Found, at_s: int | None) -> Call:
+    return scripts.reschedule(source=keys.place(found.place), id=found.id, at_s=at_s or 0)

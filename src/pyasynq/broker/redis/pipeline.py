@@ -12,25 +12,8 @@ from redis.exceptions import NoScriptError
 from pyasynq.broker.redis.connection import Driver, answered, execute, failed, is_broken
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
 from pyasynq.runtime.turns import Turns
-
-MAX_TASKS: Final = 128
-"""Tasks one call handles, so that Redis is never held for long."""
-
-MAX_BULK: Final = 1000
-"""Tasks one call of a bulk operation handles, each of them with less work."""
-
-MAX_BYTES: Final = 1024 * 1024
-"""Bytes of messages after which a call, or a round trip of several, takes in no more.
-
-Too much for typical tasks to reach: 128 of 8 KiB. With the largest payloads of a client's default
-(1 MiB) a call carries two messages at most, which even 1 MB/s bring within the time an answer has.
-"""
-
-MAX_SHARES: Final = 8
-"""Calls of one round trip that share `MAX_BYTES` when messages come back: each brings one task at
-least, however large.
-"""
 
 SIDE_BY_SIDE: Final = 16
 """Queues of a cluster that are asked at a time: each has a connection of its own meanwhile."""

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 
 from pyasynq.broker.ports.work import Lease
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.core import message as wire
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.message import TaskMessage, decode
+from pyasynq.proto import asynq_pb2 as wire
 
 Record = TypeVar(
     "Record",

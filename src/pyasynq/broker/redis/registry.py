@@ -2,15 +2,28 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute, execute_all
 from pyasynq.broker.redis.lua import registry as scripts
+from pyasynq.broker.redis.records import read_id, read_records, sent_id
 from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.broker.redis.shown import (
+    server_info,
+    server_record,
+    worker_info,
+    worker_record,
+)
+from pyasynq.core.info import ServerInfo, WorkerInfo
+from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
+from pyasynq.proto import asynq_pb2 as wire
+
+STEP: Final = 250
+"""Running tasks read in one call."""
 
 LISTEN_S = 2
 """Longest silence of a subscription that is not looked into."""
@@ -37,10 +50,8 @@ class RedisRegistry:
         """Make *queues* known to inspectors."""
         await execute(self._driver, "SADD", keys.QUEUES, *queues)
 
-    async def write_server(
-        self, server: ServerInfo, workers: Sequence[WorkerInfo], *, ttl_s: int
-    ) -> None:
-        """Show *server* and its *workers* for *ttl_s* seconds.
+    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+        """Show *server* with what it runs, and its queues, for *ttl_s* seconds; not, with 0.
 
         Source:
             Protocol section 3.18 (asynq v0.26.0 ``RDB.WriteServerState``).
@@ -49,24 +60,36 @@ class RedisRegistry:
             Names of servers that died are dropped here and not only when somebody lists (D57). How
             long a server is listed goes by the clock of Redis.
         """
+        if not ttl_s:
+            await self._clear(server)
+            return
         server_key, workers_key = _keys(server)
         each: list[Each] = []
-        for worker in workers:
-            each += (worker.task_id, blob(worker.SerializeToString()))
-        record = server.SerializeToString()
+        for worker in server.active_workers:
+            each += (worker.task_id, blob(worker_record(server, worker).SerializeToString()))
+        record = server_record(server).SerializeToString()
         await pipeline.run(
             self._driver,
             scripts.beat(each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record),
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
             await pipeline.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
+        await self.register(server.queues)
 
-    async def clear_server(self, server: ServerInfo) -> None:
-        """Stop showing *server*."""
-        server_key, workers_key = _keys(server)
-        await execute(self._driver, "ZREM", keys.SERVERS, server_key)
-        await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
-        await execute(self._driver, "DEL", server_key, workers_key)
+    async def servers(self) -> list[ServerInfo]:
+        """Return the servers that have shown themselves in the last seconds, by start.
+
+        Source:
+            Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
+        """
+        workers: dict[str, list[WorkerInfo]] = {}
+        for key in await self._living(keys.WORKERS):
+            for worker in read_records(wire.WorkerInfo, await self._workers(key)):
+                workers.setdefault(worker.server_id, []).append(worker_info(worker))
+        shown = read_records(wire.ServerInfo, await self._records(await self._living(keys.SERVERS)))
+        servers = [server_info(server, workers.get(server.server_id, [])) for server in shown]
+        latest = datetime.max.replace(tzinfo=UTC)
+        return sorted(servers, key=lambda server: (server.started or latest, server.id))
 
     async def cancelations(self) -> AsyncIterator[str | None]:
         """Yield the ids of tasks an operator cancels, until the connection breaks.
@@ -106,9 +129,39 @@ class RedisRegistry:
         await self.confirm()
         await execute(self._driver, "PUBLISH", keys.CANCEL, task_id)
 
+    async def _clear(self, server: ServerInfo) -> None:
+        server_key, workers_key = _keys(server)
+        await execute(self._driver, "ZREM", keys.SERVERS, server_key)
+        await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
+        await execute(self._driver, "DEL", server_key, workers_key)
+
+    async def _living(self, index: str) -> list[str]:
+        names = await pipeline.run(self._driver, scripts.living(index=index))
+        return [read_id(name) for name in cast("list[bytes]", names)]
+
+    async def _records(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return what stands under the keys *names*."""
+        answers: list[object] = []
+        for at in range(0, len(names), MAX_SHARES):
+            commands = [("GET", name) for name in names[at : at + MAX_SHARES]]
+            answers += await execute_all(self._driver, commands)
+        return cast("list[bytes | None]", answers)
+
+    async def _workers(self, key: str) -> list[bytes | None]:
+        """Return the records of what runs on one server, read in steps."""
+        ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
+        found: list[bytes | None] = []
+        while ids:
+            each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
+            call = scripts.workers(each, workers=key, budget=MAX_BYTES)
+            step = cast("list[bytes | None]", await pipeline.run(self._driver, call))
+            found += step
+            ids = ids[len(step) :]
+        return found
+
 
 def _keys(server: ServerInfo) -> tuple[str, str]:
-    who = (server.host, server.pid, server.server_id)
+    who = (server.host, server.pid, server.id)
     return keys.server(*who), keys.workers(*who)
 
 

@@ -9,6 +9,8 @@ from pyasynq.broker.redis.lua import results as scripts
 from pyasynq.broker.redis.reading import read_task
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
+from pyasynq.core.states import OVER
+from pyasynq.runtime.clock import Clock
 
 AWAITED_S: Final = 60
 """How long an end is told without another look; who waits looks more often."""
@@ -21,16 +23,26 @@ class RedisResults:
     pushes to a list on which those who wait are blocked. What Go ends is only seen when looked at.
     """
 
-    def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+    def __init__(self, driver: Driver, clock: Clock) -> None:
+        """Send to *driver*; *clock* says when."""
         self._driver = driver
+        self._clock = clock
 
-    async def look(self, queue: str, task_id: str) -> TaskInfo | None:
-        """Return the task; while it is not over, let `wait` know when it is.
+    async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
+        """Return the task once it is over, or after *longest_s* seconds as it was before.
+
+        None if there is no such task.
 
         Raises:
             PoisonError: If what stands under this id is no task.
         """
+        task = await self._look(queue, task_id)
+        if task is not None and task.state not in OVER:
+            await self._wait(queue, task_id, longest_s)
+        return task
+
+    async def _look(self, queue: str, task_id: str) -> TaskInfo | None:
+        """Return the task; while it is not over, whoever ends it is to tell."""
         call = scripts.await_result(
             task=keys.task(queue, task_id),
             awaited=keys.awaited(queue),
@@ -41,11 +53,10 @@ class RedisResults:
         reply = cast("list[bytes | None] | None", await pipeline.run(self._driver, call))
         if reply is None:
             return None
-        data, state, result = reply
-        return read_task(queue, task_id, (data, state, result))
+        return read_task(queue, task_id, reply, self._clock.now())
 
-    async def wait(self, queue: str, task_id: str, *, longest_s: float) -> None:
-        """Return when the task is over, or *longest_s* seconds have passed.
+    async def _wait(self, queue: str, task_id: str, longest_s: float) -> None:
+        """Return when the end of the task is told, or *longest_s* seconds have passed.
 
         Who cannot be told, because Redis is full or has just become a replica, waits as long: the
         next look says what is wrong, if it is wrong still.

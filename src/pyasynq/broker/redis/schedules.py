@@ -9,12 +9,22 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
-from pyasynq.broker.redis.pipeline import MAX_BULK, MAX_BYTES, MAX_TASKS
 from pyasynq.broker.redis.records import read_records
 from pyasynq.broker.redis.scripts import Call, blob
+from pyasynq.broker.redis.shown import entry_infos, entry_record, event_info, event_record
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import SchedulerEnqueueEvent, SchedulerEntry
-from pyasynq.core.policy import CREDIBLE_S, EARLY_S, FORGOTTEN_S, HISTORY_S, MAX_EVENTS
+from pyasynq.core.info import SchedulerEntry, SchedulerEvent
+from pyasynq.core.policy import (
+    CREDIBLE_S,
+    EARLY_S,
+    FORGOTTEN_S,
+    HISTORY_S,
+    MAX_BULK,
+    MAX_BYTES,
+    MAX_EVENTS,
+    MAX_TASKS,
+)
+from pyasynq.proto import asynq_pb2 as wire
 
 
 class RedisSchedules:
@@ -48,7 +58,7 @@ class RedisSchedules:
         seconds, micros = cast("tuple[int, int]", await execute(self._driver, "TIME"))
         return seconds + micros / 1_000_000
 
-    async def record(self, events: Sequence[tuple[str, SchedulerEnqueueEvent]]) -> None:
+    async def record(self, events: Sequence[tuple[str, SchedulerEvent]]) -> None:
         """Add events to the histories of entries, which are named by id.
 
         Raises:
@@ -57,8 +67,8 @@ class RedisSchedules:
         calls = [
             scripts.event(
                 history=keys.history(entry_id),
-                at_s=event.enqueue_time.seconds,
-                event=event.SerializeToString(),
+                at_s=int(event.enqueued_at.timestamp()),
+                event=event_record(event).SerializeToString(),
                 kept=MAX_EVENTS,
                 keep_s=HISTORY_S,
             )
@@ -78,11 +88,11 @@ class RedisSchedules:
             Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
         """
         key = keys.scheduler(scheduler_id)
-        records = [entry.SerializeToString() for entry in entries]
-        parts = pipeline.batches(repeat(key), map(len, records), most=MAX_BULK)
+        shown = [entry_record(entry).SerializeToString() for entry in entries]
+        parts = pipeline.batches(repeat(key), map(len, shown), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
             call = scripts.entries(
-                [blob(records[place]) for place in part],
+                [blob(shown[place]) for place in part],
                 entries=key,
                 coming=keys.coming(scheduler_id),
                 ttl_s=ttl_s,
@@ -112,10 +122,10 @@ class RedisSchedules:
         """
         living = registry.living(index=keys.SCHEDULERS)
         found = cast("list[bytes]", await pipeline.run(self._driver, living))
-        records = [record for key in found for record in await self._shown(key)]
-        return read_records(SchedulerEntry, records)
+        shown = [record for key in found for record in await self._shown(key)]
+        return list(entry_infos(read_records(wire.SchedulerEntry, shown)))
 
-    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEnqueueEvent]:
+    async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
         """Return a page of what an entry enqueued, newest first; the first page is 1.
 
         Source:
@@ -126,18 +136,18 @@ class RedisSchedules:
         """
         first = (page - 1) * size
         words = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
-        records = cast("list[bytes]", await execute(self._driver, *words))
-        return read_records(SchedulerEnqueueEvent, records)
+        found = cast("list[bytes]", await execute(self._driver, *words))
+        return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
 
     async def _shown(self, key: bytes) -> list[bytes]:
         """Return the records of one scheduler; it may show others while they are read."""
-        records: list[bytes] = []
+        found: list[bytes] = []
         while True:
-            call = scripts.shown(entries=key, start=len(records), limit=MAX_TASKS, budget=MAX_BYTES)
+            call = scripts.shown(entries=key, start=len(found), limit=MAX_TASKS, budget=MAX_BYTES)
             step = cast("list[bytes]", await pipeline.run(self._driver, call))
             if not step:
-                return records
-            records += step
+                return found
+            found += step
 
     async def _run_all(self, calls: Sequence[Call]) -> list[object]:
         answers: list[object] = []

@@ -11,7 +11,7 @@ from pyasynq.broker.ports.semaphores import Token
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.lua import semaphores as scripts
-from pyasynq.broker.redis.pipeline import MAX_TASKS
+from pyasynq.core.policy import MAX_TASKS
 
 
 class RedisSemaphores:

@@ -8,10 +8,9 @@ from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_TASKS
-from pyasynq.broker.redis.records import read_id, read_message, recall
+from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED
+from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
@@ -58,7 +57,17 @@ class RedisUpkeep:
         return Forwarded(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
 
     async def expired(self, queue: str) -> Taken:
-        """Return a batch of tasks whose lease is over."""
+        """Return a batch of tasks whose lease is over, or missing.
+
+        Where none is over, those that have no lease are given an ended one (D31): they are looked
+        for once in a pass of a recoverer, which asks until nothing comes.
+        """
+        taken = await self._expired(queue)
+        if taken.leases or taken.poison or not await self._scan(scripts.repair, queue):
+            return taken
+        return await self._expired(queue)
+
+    async def _expired(self, queue: str) -> Taken:
         call = scripts.expired(
             **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, budget=MAX_BYTES
         )
@@ -67,22 +76,22 @@ class RedisUpkeep:
         taken = Taken(queue=queue)
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
             message, sound = read_message(queue, task_id, data)
-            lease = Lease(message, read_id(task_id), RECOVERER, now_s, now)
+            name = read_id(task_id)
+            lease = Lease(message, name, sent_id(name), RECOVERER, now_s, now)
             lease.begun = int(crashes) >= 0
             recall(lease, max(int(crashes), 0), None, int(retried))
             (taken.leases if sound else taken.poison).append(lease)
         return taken
 
-    async def repair(self, queue: str) -> int:
-        """Give ids in ``active`` that have no lease an ended one; return how many."""
-        return await self._scan(scripts.repair, queue)
-
     async def end_leases(self, queue: str, server_id: str) -> int:
         """End the leases of a server that is known to be dead; return how many."""
         return await self._scan(scripts.end_leases, queue, server_id=server_id)
 
-    async def expire_completed(self, queue: str, *, limit: int) -> int:
-        """Delete up to *limit* completed tasks past their retention; return how many."""
+    async def trim(self, queue: str, *, limit: int) -> int:
+        """Delete a batch of what is kept too long; return how many tasks."""
+        return await self._expire_completed(queue, limit) + await self._trim_archived(queue)
+
+    async def _expire_completed(self, queue: str, limit: int) -> int:
         call = scripts.expire(
             completed=keys.container(queue, TaskState.COMPLETED),
             task_prefix=keys.task(queue),
@@ -90,8 +99,7 @@ class RedisUpkeep:
         )
         return cast("int", await pipeline.run(self._driver, call))
 
-    async def trim_archived(self, queue: str) -> int:
-        """Delete a batch of archived tasks beyond age and number; return how many."""
+    async def _trim_archived(self, queue: str) -> int:
         archived = keys.container(queue, TaskState.ARCHIVED)
         call = scripts.trim(
             archived=archived,

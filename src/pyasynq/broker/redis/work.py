@@ -8,12 +8,19 @@ from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.pipeline import MAX_BYTES, MAX_SHARES, MAX_TASKS
 from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
-from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED, STATISTICS_S, TOLD_S
+from pyasynq.core.policy import (
+    ARCHIVE_S,
+    MAX_BYTES,
+    MAX_SHARES,
+    MAX_TASKS,
+    MOST_ARCHIVED,
+    STATISTICS_S,
+    TOLD_S,
+)
 from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
@@ -119,11 +126,11 @@ class RedisWork:
                 lease.expires_at = expires_at
         return answers
 
-    async def begin(self, lease: Lease) -> bool:
+    async def mark_begun(self, lease: Lease) -> bool:
         """Note that the handler of a task that has crashed workers is about to be called."""
         queue = lease.queue
         call = scripts.start(
-            (sent_id(lease.id), lease.owner),
+            (lease.handle, lease.owner),
             active=keys.container(queue, TaskState.ACTIVE),
             lease=keys.lease(queue),
             task_prefix=keys.task(queue),
@@ -134,7 +141,7 @@ class RedisWork:
         """Store *result* beside the task; False if the lease is lost."""
         queue = lease.queue
         call = scripts.result(
-            (lease.id, lease.owner, blob(result)),
+            (lease.handle, lease.owner, blob(result)),
             active=keys.container(queue, TaskState.ACTIVE),
             lease=keys.lease(queue),
             task_prefix=keys.task(queue),
@@ -172,7 +179,8 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     past = _past(cast("Sequence[int]", reply[3])) if reply[3] else None
     for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
-        lease = Lease(message, message.id or read_id(fields[at]), *taking)
+        name = message.id or read_id(fields[at])
+        lease = Lease(message, name, sent_id(name), *taking)
         if past and at in past:
             recall(lease, *past[at])
         (leases if sound else poison).append(lease)
@@ -206,7 +214,7 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
     lease, verdict = settled[0]
     each: list[Each] = []
     for held, decided in settled:
-        each += (sent_id(held.id), held.owner, *_decided(held, decided))
+        each += (held.handle, held.owner, *_decided(held, decided))
     queue = lease.queue
     held_keys = {"active": keys.container(queue, TaskState.ACTIVE), "lease": keys.lease(queue)}
     prefix = keys.task(queue)
@@ -275,7 +283,7 @@ def _extend(leases: Sequence[Lease], lease_s: float) -> Call:
     queue = leases[0].queue
     each: list[Each] = []
     for lease in leases:
-        each += (sent_id(lease.id), lease.owner)
+        each += (lease.handle, lease.owner)
     return scripts.extend(
         each,
         active=keys.container(queue, TaskState.ACTIVE),

@@ -31,9 +31,10 @@ class Reclaimer(Actor):
 
     async def step(self) -> float:
         """Put back and search; return the seconds until there is more to look through."""
-        if count := await self._port.reclaim(self._queue):
-            log.info("%d tasks of %r are back in their groups", count, self._queue)
-        found, next_in_s = await self._port.find(self._queue)
-        if found:
-            log.info("%d groups of %r were not registered; they are now", found, self._queue)
-        return min(next_in_s, PERIOD_S)
+        reclaimed = await self._port.reclaim(self._queue)
+        if reclaimed.tasks:
+            log.info("%d tasks of %r are back in their groups", reclaimed.tasks, self._queue)
+        if reclaimed.groups:
+            text = "%d groups of %r were not registered; they are now"
+            log.info(text, reclaimed.groups, self._queue)
+        return min(reclaimed.next_in_s, PERIOD_S)

@@ -330,7 +330,7 @@ class Processor:
             LeaseExpiredError: If the task is no longer ours.
         """
         try:
-            held = await self._port.begin(run.lease)
+            held = await self._port.mark_begun(run.lease)
         except BrokerError:
             run.stop = Stop.SHUTDOWN
             raise

@@ -11,15 +11,15 @@ Differs:
 import asyncio
 import os
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from heapq import nsmallest
 from typing import Final, Protocol
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
-from pyasynq.core.message import ServerInfo, WorkerInfo
+from pyasynq.core.info import ServerInfo, WorkerInfo
+from pyasynq.core.message import instant
 from pyasynq.runtime.actor import Actor, Link
 from pyasynq.runtime.loggers import enable_loggers
 from pyasynq.server.config import Config
@@ -78,16 +78,16 @@ class Heartbeater(Actor):
         self._processing = processing
         self._registry = registry
         self._config = config
-        self._queues = list(config.queues)
         self._info = ServerInfo(
+            id=config.server_id,
             host=socket.gethostname() or "unknown-host",
             pid=os.getpid(),
-            server_id=config.server_id,
             concurrency=config.concurrency,
             queues=dict(config.queues),
             strict_priority=config.strict_priority,
+            started=config.clock.now(),
+            status=self.status,
         )
-        self._info.start_time.FromDatetime(config.clock.now())
 
     async def step(self) -> float:
         """Extend all leases, then write the server's state.
@@ -99,7 +99,7 @@ class Heartbeater(Actor):
         failures = [await self._extend()]
         try:
             async with asyncio.timeout(period_s):
-                failures += [await self._register(), await self._show()]
+                failures.append(await self._show())
         except TimeoutError:
             failures.append(BrokerUnavailableError("Redis: no answer in time"))
         for failure in failures:
@@ -109,7 +109,7 @@ class Heartbeater(Actor):
 
     async def clear(self) -> None:
         """Stop showing the server."""
-        await self._registry.clear_server(self._info)
+        await self._registry.write_server(self._info, ttl_s=0)
 
     async def _extend(self) -> BrokerError | None:
         """Extend all leases; return the error that kept one from being extended."""
@@ -120,40 +120,33 @@ class Heartbeater(Actor):
         self._runner.lose(lease for lease, answer in extended if answer is False)
         return next((answer for answer in answers if isinstance(answer, BrokerError)), None)
 
-    async def _register(self) -> BrokerError | None:
-        try:
-            await self._registry.register(self._queues)
-        except BrokerError as error:
-            return error
-        return None
-
     async def _show(self) -> BrokerError | None:
-        self._info.status = self.status
-        self._info.active_worker_count = len(self._runner.runs)
+        runs = self._runner.runs
+        shown = replace(
+            self._info,
+            status=self.status,
+            active_workers=_workers(runs),
+            active_worker_count=len(runs),
+        )
         try:
-            await self._registry.write_server(self._info, self._workers(), ttl_s=TTL_S)
+            await self._registry.write_server(shown, ttl_s=TTL_S)
         except BrokerError as error:
             return error
         return None
 
-    def _workers(self) -> Sequence[WorkerInfo]:
-        runs: Collection[Run] = self._runner.runs
-        if len(runs) > MOST_SHOWN:
-            runs = nsmallest(MOST_SHOWN, runs, key=lambda run: run.lease.taken_at_s)
-        most = min(SHOWN_PAYLOAD, SHOWN_PAYLOADS // max(len(runs), 1))
-        return [self._worker(run, most) for run in runs]
 
-    def _worker(self, run: Run, most: int) -> WorkerInfo:
-        message = run.lease.message
-        worker = WorkerInfo(
-            host=self._info.host,
-            pid=self._info.pid,
-            server_id=self._info.server_id,
+def _workers(runs: Collection[Run]) -> list[WorkerInfo]:
+    if len(runs) > MOST_SHOWN:
+        runs = nsmallest(MOST_SHOWN, runs, key=lambda run: run.lease.taken_at_s)
+    most = min(SHOWN_PAYLOAD, SHOWN_PAYLOADS // max(len(runs), 1))
+    return [
+        WorkerInfo(
             task_id=run.lease.id,
-            task_type=message.type,
-            task_payload=message.payload[:most],
+            task_type=run.lease.message.type,
+            task_payload=run.lease.message.payload[:most],
             queue=run.lease.queue,
-            start_time=Timestamp(seconds=int(run.lease.taken_at_s)),
+            started=instant(int(run.lease.taken_at_s)),
+            deadline=run.active.deadline,
         )
-        worker.deadline.FromDatetime(run.active.deadline)
-        return worker
+        for run in runs
+    ]

@@ -35,8 +35,6 @@ class Janitor(Actor):
 
     async def step(self) -> float:
         """Clean the queue."""
-        deleted = 1
-        while deleted:
-            deleted = await self._port.expire_completed(self._queue, limit=self._batch)
-            deleted += await self._port.trim_archived(self._queue)
+        while await self._port.trim(self._queue, limit=self._batch):
+            pass
         return self._period_s

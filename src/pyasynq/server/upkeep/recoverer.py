@@ -71,7 +71,6 @@ class Recoverer(Actor):
 
     async def _recover_all(self) -> None:
         await self._bury()
-        await self._maintenance.repair(self._queue)
         while over := await self._expired():
             if not await self._recover(over):
                 break  # others were faster; what is left waits for the next pass

@@ -5,4 +5,3 @@ from typing import Final
 from pyasynq.broker.redis.scripts import Script
 
 create: Final = Script("create/create")
-shorten: Final = Script("create/shorten", repeatable=True)

@@ -9,7 +9,7 @@ local function take_out(ids)
   if state ~= "pending" then
     return take_from_set(ids)
   end
-  if #ids > 1 then
+  if #ids ~= 1 then
     return take_from_tail(source, ids)
   end
   return {[ids[1]] = redis.call("LREM", source, nearer, ids[1]) == 1}

@@ -1,0 +1,22 @@
+"""The servers behind a broker."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pyasynq.core.info import ClusterNode
+
+
+class ClusterPort(Protocol):
+    """The servers behind the broker."""
+
+    async def slot(self, queue: str) -> int:
+        """Return the cluster slot of *queue*."""
+        ...
+
+    async def nodes(self, queue: str) -> Sequence[ClusterNode]:
+        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        ...
+
+    async def about(self) -> dict[str, str]:
+        """Return what the server, or the cluster, says of itself."""
+        ...

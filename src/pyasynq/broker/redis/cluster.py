@@ -1,0 +1,53 @@
+"""The servers behind the broker: one Redis, or the nodes of a cluster."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from redis.asyncio import RedisCluster
+from redis.crc import key_slot
+
+from pyasynq.broker.redis import keys
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.records import written
+from pyasynq.core.info import ClusterNode
+from pyasynq.core.states import TaskState
+
+
+class RedisServers:
+    """The cluster port."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Ask *driver*."""
+        self._driver = driver
+
+    async def slot(self, queue: str) -> int:
+        """Return the cluster slot of *queue*."""
+        return key_slot(written(keys.container(queue, TaskState.PENDING)))
+
+    async def nodes(self, queue: str) -> list[ClusterNode]:
+        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        if not isinstance(self._driver, RedisCluster):
+            return []
+        slot = await self.slot(queue)
+        reply = await execute(self._driver, "CLUSTER NODES")
+        nodes = cast("dict[str, dict[str, Any]]", reply)
+        primary = next(n["node_id"] for n in nodes.values() if _serves(n["slots"], slot))
+        served = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
+        return [
+            ClusterNode(id=node["node_id"], address=address)
+            for address, node in served
+            if primary in {node["node_id"], node["master_id"]}
+        ]
+
+    async def about(self) -> dict[str, str]:
+        """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
+        if isinstance(self._driver, RedisCluster):
+            return cast("dict[str, str]", await execute(self._driver, "CLUSTER INFO"))
+        # The driver parses the answer to "INFO" alone; the texts are wanted as they are.
+        reply = cast("bytes", await execute(self._driver, "INFO default"))
+        lines = reply.decode(errors="replace").splitlines()
+        return {name: value for name, colon, value in (x.partition(":") for x in lines) if colon}
+
+
+def _serves(ranges: Sequence[Sequence[str]], slot: int) -> bool:
+    return any(int(low) <= slot <= int(high[0] if high else low) for low, *high in ranges)

@@ -1,0 +1,550 @@
+"""A broker in one process's memory: proof that the ports say all that a broker must do.
+
+It has none of the optional ports. SQLite takes its place when it comes.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pyasynq.broker import (
+    Broker,
+    Created,
+    Forwarded,
+    Found,
+    Lease,
+    NewTask,
+    Page,
+    Place,
+    Removed,
+    Taken,
+    Updated,
+)
+from pyasynq.core.compose import Grouped, Scheduled
+from pyasynq.core.errors import (
+    BrokerError,
+    DuplicateTaskError,
+    NotSupportedError,
+    TaskIDConflictError,
+)
+from pyasynq.core.info import DailyStats, QueueInfo, ServerInfo, TaskInfo, described
+from pyasynq.core.message import TaskMessage, decode, encode, instant, unique_key, unix_s
+from pyasynq.core.policy import (
+    ARCHIVE_S,
+    MAX_BULK,
+    MAX_BYTES,
+    MAX_SHARES,
+    MAX_TASKS,
+    MOST_ARCHIVED,
+)
+from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
+from pyasynq.core.states import OVER, Order, TaskState
+from pyasynq.runtime.clock import Clock
+
+NAME = "memory"
+WAIT_S = 2.0
+HEARD_S = 0.1
+DELAYED = (TaskState.SCHEDULED, TaskState.RETRY)
+
+
+@dataclass(kw_only=True)
+class Task:
+    """A task, and all that is known of it.
+
+    Attributes:
+        id: Its id.
+        data: Its message.
+        state: Where it is.
+        at: What orders it in that state: a place in the line, or Unix seconds.
+        group: The group it waits in.
+        owner: Token of its taking.
+        ends: End of its lease, Unix seconds.
+        result: What its handler has written.
+        crashes: Workers that died with it, in a row.
+        to_begin: Token of a taking whose handler has not been called yet.
+        unknown_since: When it first found a worker that does not know it, Unix seconds.
+        past_retried: Retries that were spent when the last two were written.
+    """
+
+    id: str
+    data: bytes
+    state: TaskState
+    at: float
+    group: str = ""
+    owner: str = ""
+    ends: float = 0
+    result: bytes | None = None
+    crashes: int = 0
+    to_begin: str | None = None
+    unknown_since: float | None = None
+    past_retried: int = -1
+
+    @property
+    def message(self) -> TaskMessage:
+        return decode(self.data)
+
+
+@dataclass
+class Queue:
+    """The tasks of a queue, its locks and its counters."""
+
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    locks: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    counted: Counter[str] = field(default_factory=Counter[str])
+    paused: bool = False
+
+    def of(self, *states: TaskState, group: str = "") -> list[Task]:
+        """Return the tasks in *states*, the next to run first."""
+        found = (t for t in self.tasks.values() if t.state in states and t.group == group)
+        return sorted(found, key=lambda task: task.at)
+
+    def append(self, task: Task) -> None:
+        """Let *task* run after those that wait already."""
+        line = self.of(TaskState.PENDING)
+        task.at = line[-1].at + 1 if line else 0
+        task.state, task.group = TaskState.PENDING, ""
+
+    def unlock(self, task: Task) -> None:
+        """Release the lock of *task*, if that holds it."""
+        key = task.message.unique_key
+        if self.locks.get(key, ("",))[0] == task.id:
+            del self.locks[key]
+
+    def delete(self, task: Task) -> None:
+        """Delete *task*, and release its lock."""
+        self.unlock(task)
+        del self.tasks[task.id]
+
+
+class Store:
+    """All queues, and whoever waits for a change in them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.queues: defaultdict[str, Queue] = defaultdict(Queue)
+        self.known: set[str] = set()
+        self._changed = asyncio.Event()
+
+    @property
+    def now_s(self) -> float:
+        return self.clock.now().timestamp()
+
+    def change(self) -> None:
+        """Wake whoever waits."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self, longest_s: float) -> None:
+        """Return when something has changed, or *longest_s* seconds have passed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), longest_s)
+
+
+class MemoryBroker(Broker):
+    """The ports that every broker has, over one store."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        store = Store(clock or Clock())
+        self.name = NAME
+        self.creating = MemoryCreate(store)
+        self.processing = MemoryWork(store)
+        self.maintenance = MemoryUpkeep(store)
+        self.registry = MemoryRegistry(store)
+        self.inspecting = MemoryInspection(store)
+        self.results = MemoryResults(store)
+
+    async def ping(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Port:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+
+class MemoryCreate(Port):
+    apart = False
+
+    async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
+        if guarded := [task.guard for task in tasks if task.guard is not None]:
+            raise NotSupportedError(f"a {type(guarded[0]).__name__}", NAME)
+        answers = [self._create(task) for task in tasks]
+        self._store.change()
+        return answers
+
+    def _create(self, task: NewTask) -> Created:
+        plan, message = task.plan, task.plan.message
+        self._store.known.add(message.queue)
+        queue = self._store.queues[message.queue]
+        if message.id in queue.tasks:
+            return TaskIDConflictError(message.queue, message.id)
+        if plan.lock is not None:
+            key = unique_key(message.queue, message.type, plan.lock.digest)
+            if queue.locks.get(key, ("", 0.0))[1] > self._store.now_s:
+                return DuplicateTaskError(message.queue, message.type)
+            queue.locks[key] = message.id, self._store.now_s + plan.lock.ttl_s
+            message.unique_key = key
+        new = Task(id=message.id, data=encode(message), state=TaskState.SCHEDULED, at=0)
+        match plan:
+            case Scheduled(at_s=at_s):
+                new.at = at_s
+            case Grouped():
+                new.state, new.at = TaskState.AGGREGATING, self._store.now_s
+                new.group = message.group_key
+            case _:
+                queue.append(new)
+        queue.tasks[new.id] = new
+        return None
+
+
+class MemoryWork(Port):
+    async def dequeue(
+        self, counts: Mapping[str, int], *, owner: str, lease_s: float
+    ) -> list[Taken]:
+        asked = [
+            (name, min(count - start, MAX_TASKS))
+            for name, count in counts.items()
+            for start in range(0, count, MAX_TASKS)
+        ]
+        budget = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
+        return [
+            self._take(name, count, f"{owner}.{number}", lease_s, budget)
+            for number, (name, count) in enumerate(asked)
+        ]
+
+    def _take(self, name: str, count: int, owner: str, lease_s: float, budget: int) -> Taken:
+        queue = self._store.queues[name]
+        if queue.paused:
+            return Taken(queue=name, owner=owner, empty=True, paused=True)
+        waiting = queue.of(TaskState.PENDING)[:count]
+        leases: list[Lease] = []
+        for task in waiting:
+            if budget <= 0:
+                break
+            budget -= len(task.data)
+            task.state, task.result, task.owner = TaskState.ACTIVE, None, owner
+            task.ends = self._store.now_s + lease_s
+            leases.append(self._lease(task, owner, lease_s))
+            if task.crashes and task.to_begin is None:
+                task.to_begin = owner
+        return Taken(queue=name, owner=owner, leases=leases, empty=len(waiting) < count)
+
+    def _lease(self, task: Task, owner: str, lease_s: float) -> Lease:
+        expires_at = self._store.clock.monotonic() + lease_s
+        lease = Lease(task.message, task.id, task.id, owner, self._store.now_s, expires_at)
+        if task.past_retried in (-1, lease.message.retried):
+            lease.crashes = task.crashes
+            if task.unknown_since is not None:
+                lease.unknown_s = int(self._store.now_s - task.unknown_since)
+        return lease
+
+    async def give_back(self, queue: str, owner: str) -> int:
+        taken = [t for t in self._store.queues[queue].of(TaskState.ACTIVE) if t.owner == owner]
+        for task in taken:
+            task.state = TaskState.PENDING  # its place in the line is what it was
+        self._store.change()
+        return len(taken)
+
+    async def wait(self, queue: str) -> bool:
+        if not self._store.queues[queue].of(TaskState.PENDING):
+            await self._store.changed(WAIT_S)
+        return bool(self._store.queues[queue].of(TaskState.PENDING))
+
+    async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
+        answers: list[bool | BrokerError] = []
+        for lease, verdict in settled:
+            task = self._held(lease)
+            answers.append(task is not None)
+            if task is not None:
+                self._settle(self._store.queues[lease.queue], task, verdict)
+        self._store.change()
+        return answers
+
+    def _held(self, lease: Lease) -> Task | None:
+        """Return the task of *lease* if that is still held; a recoverer holds what is over."""
+        task = self._store.queues[lease.queue].tasks.get(lease.handle)
+        if task is None or task.state is not TaskState.ACTIVE:
+            return None
+        held = task.owner == lease.owner if lease.owner else task.ends <= self._store.now_s
+        return task if held else None
+
+    def _settle(self, queue: Queue, task: Task, verdict: Verdict) -> None:
+        failed = isinstance(verdict, Archive) or (isinstance(verdict, Retry) and verdict.failed)
+        queue.counted["failed"] += failed
+        queue.counted["processed"] += failed or isinstance(verdict, Done | Complete)
+        match verdict:
+            case Done():
+                queue.delete(task)
+            case Complete(message=message, expires_at=expires_at):
+                queue.unlock(task)
+                task.data, task.at = encode(message), unix_s(expires_at)
+                task.state = TaskState.COMPLETED
+            case Retry(message=message, at=at):
+                task.data, task.state, task.at = encode(message), TaskState.RETRY, unix_s(at)
+                self._remember(task, verdict)
+            case Archive(message=message):
+                task.data = task.data if message is None else encode(message)
+                task.state, task.at = TaskState.ARCHIVED, self._store.now_s
+            case Requeue():
+                task.state = TaskState.PENDING
+
+    def _remember(self, task: Task, verdict: Retry) -> None:
+        since = task.unknown_since or self._store.now_s
+        task.crashes, task.to_begin = verdict.crashes, None
+        task.unknown_since = since if verdict.unknown else None
+        known = verdict.crashes or verdict.unknown
+        task.past_retried = verdict.message.retried if known else -1
+
+    async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
+        held = [self._held(lease) for lease in leases]
+        for lease, task in zip(leases, held, strict=True):
+            if task is not None:
+                task.ends = self._store.now_s + lease_s
+                lease.expires_at = self._store.clock.monotonic() + lease_s
+        return [task is not None for task in held]
+
+    async def mark_begun(self, lease: Lease) -> bool:
+        task = self._held(lease)
+        if task is not None:
+            task.to_begin = None
+        return task is not None
+
+    async def write_result(self, lease: Lease, result: bytes) -> bool:
+        task = self._held(lease)
+        if task is not None:
+            task.result = result
+        return task is not None
+
+
+class MemoryUpkeep(Port):
+    async def forward(self, queue: str) -> Forwarded:
+        of = self._store.queues[queue]
+        due = [task for task in of.of(*DELAYED) if task.at <= self._store.now_s][:MAX_TASKS]
+        for task in due:
+            if group := task.message.group_key:
+                task.state, task.group = TaskState.AGGREGATING, group
+            else:
+                of.append(task)
+        self._store.change()
+        left = of.of(*DELAYED)
+        next_in_s = max(left[0].at - self._store.now_s, 0) if left else None
+        return Forwarded(moved=len(due), more=next_in_s == 0, next_in_s=next_in_s)
+
+    async def expired(self, queue: str) -> Taken:
+        active = self._store.queues[queue].of(TaskState.ACTIVE)
+        over = sorted((t for t in active if t.ends <= self._store.now_s), key=lambda t: t.ends)
+        taken = Taken(queue=queue)
+        left = MAX_BYTES
+        for task in over[:MAX_TASKS]:
+            if left <= 0:
+                break
+            left -= len(task.data)
+            now_s, monotonic = self._store.now_s, self._store.clock.monotonic()
+            lease = Lease(task.message, task.id, task.id, "", now_s, monotonic)
+            if task.past_retried in (-1, lease.message.retried):
+                lease.crashes = task.crashes
+            lease.begun = task.to_begin is None or task.to_begin != task.owner
+            taken.leases.append(lease)
+        return taken
+
+    async def end_leases(self, queue: str, server_id: str) -> int:
+        active = self._store.queues[queue].of(TaskState.ACTIVE)
+        dead = [task for task in active if task.owner.rpartition("/")[0] == server_id]
+        for task in dead:
+            task.ends = 0
+        return len(dead)
+
+    async def trim(self, queue: str, *, limit: int) -> int:
+        of = self._store.queues[queue]
+        completed = of.of(TaskState.COMPLETED)[:limit]
+        over = [task for task in completed if task.at <= self._store.now_s]
+        archive = of.of(TaskState.ARCHIVED)
+        old = [task for task in archive if task.at <= self._store.now_s - ARCHIVE_S]
+        gone = [*over, *max(old, archive[: -MOST_ARCHIVED or None], key=len)[:MAX_TASKS]]
+        for task in gone:
+            of.delete(task)
+        return len(gone)
+
+
+class MemoryRegistry(Port):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._servers: dict[str, tuple[ServerInfo, float]] = {}
+        self._listening: list[asyncio.Queue[str]] = []
+
+    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+        self._servers[server.id] = server, self._store.now_s + ttl_s
+        if ttl_s:
+            self._store.known |= server.queues.keys()
+
+    async def servers(self) -> list[ServerInfo]:
+        shown = [server for server, ends in self._servers.values() if ends > self._store.now_s]
+        latest = datetime.max.replace(tzinfo=UTC)
+        return sorted(shown, key=lambda server: (server.started or latest, server.id))
+
+    async def cancelations(self) -> AsyncIterator[str | None]:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        self._listening.append(heard)
+        try:
+            while True:
+                yield None
+                with suppress(TimeoutError):
+                    yield await asyncio.wait_for(heard.get(), HEARD_S)
+        finally:
+            self._listening.remove(heard)
+
+    async def cancel(self, task_id: str) -> None:
+        for heard in self._listening:
+            heard.put_nowait(task_id)
+
+
+class MemoryResults(Port):
+    async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
+        task = self._store.queues[queue].tasks.get(task_id)
+        if task is None:
+            return None
+        if task.state not in OVER:
+            await self._store.changed(longest_s)
+        return _info(task, self._store.now_s)
+
+
+class MemoryInspection(Port):
+    async def queues(self, among: Sequence[str] | None = None) -> list[str]:
+        known = self._store.known
+        return sorted(known if among is None else known.intersection(among))
+
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        of = self._store.queues[queue]
+        counts = Counter(task.state for task in of.tasks.values())
+        processed, failed = of.counted["processed"], of.counted["failed"]
+        size = sum(len(task.data) for task in of.tasks.values())
+        return QueueInfo(
+            queue=queue,
+            timestamp=self._store.clock.now(),
+            size=counts.total(),
+            **{state.value: counts[state] for state in TaskState},
+            groups=len({task.group for task in of.tasks.values()} - {""}),
+            processed=processed,
+            failed=failed,
+            processed_total=processed,
+            failed_total=failed,
+            paused=of.paused,
+            latency=timedelta(0),
+            memory_usage=size if memory else 0,
+        )
+
+    async def history(self, queue: str, days: int) -> list[DailyStats]:
+        counted = self._store.queues[queue].counted
+        today = self._store.clock.now().date()
+        stats = [
+            DailyStats(queue=queue, date=today - timedelta(days=n), processed=0, failed=0)
+            for n in range(days)
+        ]
+        done, failed = counted["processed"], counted["failed"]
+        stats[0] = DailyStats(queue=queue, date=today, processed=done, failed=failed)
+        return stats
+
+    async def task(self, queue: str, task_id: str) -> Found | None:
+        task = self._store.queues[queue].tasks.get(task_id)
+        if task is None:
+            return None
+        return Found(
+            place=Place(queue=queue, state=task.state, group=task.group),
+            staged=False,
+            id=task_id,
+            message=task.message,
+            info=_info(task, self._store.now_s),
+            version=(task.data, task.state),
+            size=len(task.data),
+        )
+
+    async def tasks(self, place: Place, start: int, count: int) -> Page:
+        found = self._in(place)
+        page = [_info(task, self._store.now_s) for task in found[start : start + count]]
+        return Page(tasks=page, more=len(found) > start + count)
+
+    async def pause(self, queue: str, *, paused: bool) -> bool:
+        of = self._store.queues[queue]
+        was, of.paused = of.paused, paused
+        self._store.change()
+        return was != paused
+
+    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+        found = self._in(place)
+        wanted: Iterable[Task] = (
+            found[: min(which, MAX_BULK)]
+            if isinstance(which, int)
+            else _chosen({task.id: task for task in found}, which)
+        )
+        moved = 0
+        for task in wanted:
+            moved += 1
+            self._order(self._store.queues[place.queue], order, task)
+        self._store.change()
+        return moved
+
+    def _order(self, queue: Queue, order: Order, task: Task) -> None:
+        match order:
+            case Order.RUN:
+                queue.append(task)
+                task.crashes, task.to_begin, task.unknown_since = 0, None, None
+            case Order.ARCHIVE:
+                task.state, task.at, task.group = TaskState.ARCHIVED, self._store.now_s, ""
+            case _:
+                queue.delete(task)
+
+    async def update(
+        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
+    ) -> Updated:
+        queue = self._store.queues[found.place.queue]
+        task = queue.tasks.get(found.id)
+        if task is None or task.state != found.place.state:
+            return Updated.CHANGED
+        if revised is None:
+            task.at = at_s or 0
+            return Updated.DONE
+        if found.version != (task.data, task.state):
+            return Updated.CHANGED
+        key, old = revised.unique_key, task.message.unique_key
+        if key != old:
+            if queue.locks.get(key, ("", 0.0))[1] > self._store.now_s:
+                return Updated.LOCKED
+            if old in queue.locks:
+                queue.locks[key] = queue.locks.pop(old)
+        task.data = encode(revised)
+        return Updated.DONE
+
+    async def remove(self, queue: str, *, force: bool) -> Removed:
+        of = self._store.queues[queue]
+        if of.of(TaskState.ACTIVE):
+            return Removed.ACTIVE
+        if of.tasks and not force:
+            return Removed.NOT_EMPTY
+        del self._store.queues[queue]
+        self._store.known.discard(queue)
+        return Removed.DONE
+
+    def _in(self, place: Place) -> list[Task]:
+        return self._store.queues[place.queue].of(place.state, group=place.group)
+
+
+def _chosen(tasks: Mapping[str, Task], ids: Iterable[str]) -> Iterator[Task]:
+    """Yield those of *tasks* that *ids* name, each once."""
+    return (tasks[task_id] for task_id in dict.fromkeys(ids) if task_id in tasks)
+
+
+def _info(task: Task, now_s: float) -> TaskInfo:
+    at = {TaskState.PENDING: now_s} | dict.fromkeys(DELAYED, task.at)
+    return described(
+        task.message,
+        state=task.state,
+        next_process_at=instant(at[task.state]) if task.state in at else None,
+        is_orphaned=task.state is TaskState.ACTIVE and task.ends <= now_s,
+        result=task.result,
+    )

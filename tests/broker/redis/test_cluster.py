@@ -1,0 +1,17 @@
+"""A cluster tells which of its nodes serve a queue; a single Redis has none."""
+
+from pyasynq.broker.redis import RedisBroker, connect
+from tests.support.servers import RedisCluster
+
+
+async def test_a_queue_of_a_cluster_is_on_one_node(redis_cluster: RedisCluster) -> None:
+    broker = connect(redis_cluster.url)
+    nodes = await broker.cluster.nodes("q")
+    await broker.aclose()
+    [served] = nodes
+    assert served.address.endswith(f":{redis_cluster.nodes[2].port}")
+    assert len(served.id) == 40
+
+
+async def test_without_cluster_there_are_no_nodes(broker: RedisBroker) -> None:
+    assert await broker.cluster.nodes("q") == []

@@ -1,0 +1,57 @@
+"""Who waits for a result finds the word of its end, and no other costs anything."""
+
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from pyasynq.broker import Lease, Place
+from pyasynq.broker.redis import RedisBroker
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.settle import Verdict
+from pyasynq.core.states import Order, TaskState
+from tests.broker.making import a_pending, archived, completed, enqueue, settle, take
+from tests.broker.redis.looking import Q, task_key
+
+SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
+
+
+async def look(broker: RedisBroker) -> None:
+    """Begin to wait for the task, and give up soon."""
+    await broker.results.wait("q", "1", longest_s=0.01)
+
+
+@pytest.mark.parametrize("end", [completed, archived])
+async def test_only_a_task_that_is_awaited_leaves_word(
+    end: Callable[[Lease], Verdict], broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending("1"), a_pending("2"))
+    await look(broker)
+    leases = await take(broker, 2)
+    assert await broker.processing.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
+    assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
+    assert 0 < await r.ttl(f"{Q}done:1") <= 60
+    assert await r.exists(f"{Q}awaited") == 0
+
+
+async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    await look(broker)
+    [lease] = await take(broker, 1)
+    await settle(broker, lease, archived(lease))
+    await broker.inspecting.order(Order.RUN, SHELVED, ["1"])
+    assert await r.exists(f"{Q}done:1") == 1
+    await look(broker)
+    assert await r.exists(f"{Q}done:1") == 0
+
+
+@pytest.mark.parametrize("spoilt", [{"msg": b"\xff"}, {"state": "gone"}])
+async def test_what_is_no_task_is_not_waited_for(
+    spoilt: dict[str, str | bytes], broker: RedisBroker, r: Redis
+) -> None:
+    await enqueue(broker, a_pending())
+    _ = [await r.hset(task_key(), name, value) for name, value in spoilt.items()]
+    with pytest.raises(PoisonError):
+        await look(broker)

@@ -1,0 +1,15 @@
+"""A broker that has servers behind it tells of them."""
+
+import pytest
+
+from pyasynq.broker import Broker
+
+pytestmark = pytest.mark.needs("cluster")
+
+
+async def test_a_queue_has_a_slot(broker: Broker) -> None:
+    assert await broker.cluster.slot("q") == 11958
+
+
+async def test_a_broker_tells_of_itself(broker: Broker) -> None:
+    assert await broker.cluster.about()
