@@ -13,7 +13,7 @@ from pyasynq.broker.ports.groups import GroupRules, Member, Reclaimed, RipeGroup
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.lua import groups as scripts
-from pyasynq.broker.redis.records import read_id, read_message, sent_id
+from pyasynq.broker.redis.records import read_id, read_message
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import GroupInfo
@@ -127,7 +127,7 @@ class RedisGroups:
         for places in pipeline.batches(repeat(staged), map(len, messages)):
             each: list[Each] = []
             for place in places:
-                each += (sent_id(members[place].id), blob(messages[place]))
+                each += (members[place].id, blob(messages[place]))
             call = scripts.archive_members(
                 each,
                 **_set(staged),

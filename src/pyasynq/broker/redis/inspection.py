@@ -10,7 +10,6 @@ from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.look import SIZES, RedisLook
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.order import RedisOrder
-from pyasynq.broker.redis.records import sent_id
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.states import Order, TaskState
@@ -94,7 +93,7 @@ class RedisInspection(RedisLook, RedisOrder):
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
         call = scripts.remove(
-            [sent_id(key) for key in (*each, keys.awaited(queue))],
+            [*each, keys.awaited(queue)],
             **{
                 state.value: keys.container(queue, state) for state in (*_WAITING, TaskState.ACTIVE)
             },

@@ -7,7 +7,7 @@ from pyasynq.broker.ports.inspection import Found, Place, Updated
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.records import read_id, sent_id
+from pyasynq.broker.redis.records import read_id
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED
@@ -35,12 +35,11 @@ class RedisOrder:
     async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
         """Run, archive or delete tasks of *place*, at most 1,000; return how many were there."""
         ids = await self._first(place, which) if isinstance(which, int) else which
-        each = [sent_id(task_id) for task_id in ids]
         if order is Order.RUN:
-            call = _run(place, each)
+            call = _run(place, ids)
         else:
             nearer = await self._nearer_end(place, ids)
-            call = (_archive if order is Order.ARCHIVE else _delete)(place, each, nearer)
+            call = (_archive if order is Order.ARCHIVE else _delete)(place, ids, nearer)
         return cast("list[int]", await pipeline.run(self._driver, call)).count(1)
 
     async def update(

@@ -7,7 +7,6 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from pyasynq.broker.ports.work import Lease
-from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.message import TaskMessage, decode
 from pyasynq.proto import asynq_pb2 as wire
@@ -54,11 +53,6 @@ def read_id(task_id: bytes) -> str:
 def written(text: str) -> bytes:
     """Return what `read_id` was given, or a key with it."""
     return text.encode(errors="surrogateescape")
-
-
-def sent_id(task_id: str) -> Each:
-    """Return what gives Redis the same bytes again that `read_id` was given."""
-    return task_id if task_id.isascii() else blob(written(task_id))
 
 
 def recall(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:

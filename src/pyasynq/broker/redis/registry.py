@@ -10,7 +10,7 @@ from redis.asyncio import RedisCluster
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute, execute_all
 from pyasynq.broker.redis.lua import registry as scripts
-from pyasynq.broker.redis.records import read_id, read_records, sent_id
+from pyasynq.broker.redis.records import read_id, read_records
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.broker.redis.shown import (
     server_info,
@@ -152,7 +152,7 @@ class RedisRegistry:
         ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
         found: list[bytes | None] = []
         while ids:
-            each = [sent_id(read_id(task_id)) for task_id in ids[:STEP]]
+            each = [read_id(task_id) for task_id in ids[:STEP]]
             call = scripts.workers(each, workers=key, budget=MAX_BYTES)
             step = cast("list[bytes | None]", await pipeline.run(self._driver, call))
             found += step

@@ -42,6 +42,17 @@ def blob(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
+def _packed(each: Sequence[Each]) -> bytes:
+    try:
+        return _pack(each)
+    except UnicodeEncodeError:  # a name that Go wrote and that is no UTF-8, as `read_id` reads it
+        return _pack([_bytes_of(it) if isinstance(it, str) else it for it in each])
+
+
+def _bytes_of(name: str) -> msgspec.Raw:
+    return blob(name.encode(errors="surrogateescape"))
+
+
 class Call:
     """One script call, ready to be sent.
 
@@ -108,7 +119,7 @@ class Script:
         if not self.each:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
             return Call(self, arguments, cast("int", values.get("budget", carried)))
-        packed = _pack(each)
+        packed = _packed(each)
         arguments.append(packed)
         if known is not self._known:
             arguments.extend([values[name] for name in self.more])

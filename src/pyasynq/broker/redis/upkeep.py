@@ -8,7 +8,7 @@ from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
+from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
@@ -77,7 +77,7 @@ class RedisUpkeep:
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
             message, sound = read_message(queue, task_id, data)
             name = read_id(task_id)
-            lease = Lease(message, name, sent_id(name), RECOVERER, now_s, now)
+            lease = Lease(message, name, name, RECOVERER, now_s, now)
             lease.begun = int(crashes) >= 0
             recall(lease, max(int(crashes), 0), None, int(retried))
             (taken.leases if sound else taken.poison).append(lease)

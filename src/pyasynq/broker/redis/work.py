@@ -8,7 +8,7 @@ from pyasynq.broker.ports.work import Lease, Taken
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.records import read_id, read_message, recall, sent_id
+from pyasynq.broker.redis.records import read_id, read_message, recall
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
@@ -180,7 +180,7 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
         name = message.id or read_id(fields[at])
-        lease = Lease(message, name, sent_id(name), *taking)
+        lease = Lease(message, name, name, *taking)
         if past and at in past:
             recall(lease, *past[at])
         (leases if sound else poison).append(lease)
