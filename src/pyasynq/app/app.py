@@ -33,6 +33,7 @@ from pyasynq.core.options import (
     check_known,
 )
 from pyasynq.core.task import Task
+from pyasynq.runtime.callbacks import check_function
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_async
 from pyasynq.scheduler import CatchUp, PeriodicTask, Scheduler, SchedulerOptions, check
@@ -44,7 +45,7 @@ from pyasynq.server import (
     ServerOptions,
 )
 from pyasynq.server.config import Config
-from pyasynq.server.mux import check_function, is_plain
+from pyasynq.server.mux import is_plain
 
 log: Final = get_logger("pyasynq.server")
 

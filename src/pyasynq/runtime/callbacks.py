@@ -1,6 +1,7 @@
-"""Call the functions that a user hands over, and know which of them runs."""
+"""Check and call the functions that a user hands over, and know which of them runs."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType
@@ -84,3 +85,46 @@ def role_in(frame: FrameType | None) -> str | None:
             return _roles[frame.f_code]
         frame = frame.f_back
     return None
+
+
+def check_function(function: object, role: str, takes: str, count: int | None = None) -> None:
+    """Refuse what could never play its *role*.
+
+    Args:
+        function: What was given.
+        role: What it is to be, for the message.
+        takes: What it is called with, for the message.
+        count: How many arguments that is; None if it does not matter.
+
+    Raises:
+        TypeError: If it cannot be called so, or is a generator, whose body would never run.
+    """
+    name = name_of(function)
+    if not callable(function):
+        msg = f"{role} must be a function {takes}, got {name}"
+        raise TypeError(msg)
+    if any(_is_generator(it) for it in (function, getattr(function, "__call__", None))):  # noqa: B004
+        msg = f"{role} must return, {name} yields: its body would never run"
+        raise TypeError(msg)
+    if count is not None and not _takes(function, count):
+        msg = f"{role} is called with {takes}, {name} takes {inspect.signature(function)}"
+        raise TypeError(msg)
+
+
+def name_of(function: object) -> str:
+    """Return how *function* is called in its module, for messages."""
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _takes(function: Callable[..., object], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except ValueError:
+        return True  # written in C, without a signature: it cannot be known
+    except TypeError:
+        return False
+    return True

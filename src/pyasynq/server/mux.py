@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 from pyasynq.core.control import HandlerNotFoundError, NotAwaitedError
 from pyasynq.core.errors import OptionError
+from pyasynq.runtime.callbacks import check_function, name_of
 from pyasynq.runtime.threads import is_async
 from pyasynq.server.context import ActiveTask
 
@@ -161,48 +162,6 @@ def as_async(handler: Handler) -> AsyncHandler:
     return call
 
 
-def check_function(function: object, role: str, takes: str, count: int | None = None) -> None:
-    """Refuse what could never play its *role*.
-
-    Args:
-        function: What was given.
-        role: What it is to be, for the message.
-        takes: What it is called with, for the message.
-        count: How many arguments that is; None if it does not matter.
-
-    Raises:
-        TypeError: If it cannot be called so, or is a generator, whose body would never run.
-    """
-    name = _name(function)
-    if not callable(function):
-        msg = f"{role} must be a function {takes}, got {name}"
-        raise TypeError(msg)
-    if any(_is_generator(it) for it in (function, getattr(function, "__call__", None))):  # noqa: B004
-        msg = f"{role} must return, {name} yields: its body would never run"
-        raise TypeError(msg)
-    if count is not None and not _takes(function, count):
-        msg = f"{role} is called with {takes}, {name} takes {inspect.signature(function)}"
-        raise TypeError(msg)
-
-
-def _name(function: object) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)
-
-
-def _is_generator(function: object) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _takes(function: Callable[..., object], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except ValueError:
-        return True  # written in C, without a signature: it cannot be known
-    except TypeError:
-        return False
-    return True
-
-
 def is_plain(handler: object) -> bool:
     """Return whether the work of *handler*, as it stands, is done in a thread."""
     if isinstance(handler, Mux):
@@ -214,7 +173,7 @@ def is_plain(handler: object) -> bool:
 
 
 def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
-    forgotten = NotAwaitedError("call_next", f"the middleware {_name(middleware)}")
+    forgotten = NotAwaitedError("call_next", f"the middleware {name_of(middleware)}")
 
     def call_next(task: ActiveTask) -> Awaitable[object]:
         if task.forgotten is None:
@@ -229,7 +188,7 @@ def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
     def call(task: ActiveTask) -> Awaitable[object]:
         answer = middleware(task, call_next)
         if answer is None:  # pyright: ignore[reportUnnecessaryComparison] - a plain def
-            msg = f"the middleware {_name(middleware)} must be an async def, and await call_next"
+            msg = f"the middleware {name_of(middleware)} must be an async def, and await call_next"
             raise TypeError(msg)
         return answer
 
