@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
     from pyasynq.client import Client, SyncClient
+    from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
         HandlerNotFoundError,
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
         TaskInfo,
         WorkerInfo,
     )
+    from pyasynq.core.options import Options
+    from pyasynq.core.seams import CodecError, MiddlewareError, NotEnqueuedError
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
     from pyasynq.inspector import Inspector
@@ -84,6 +87,9 @@ __all__ = [
     "ClientClosedError",
     "Clock",
     "ClusterNode",
+    "Codec",
+    "CodecContext",
+    "CodecError",
     "DailyStats",
     "DeadlinePassedError",
     "DuplicateTaskError",
@@ -95,11 +101,14 @@ __all__ = [
     "LeaseExpiredError",
     "LoopError",
     "Middleware",
+    "MiddlewareError",
     "Mux",
     "NoTokenError",
     "NotAwaitedError",
     "NotSupportedError",
+    "NotEnqueuedError",
     "OptionError",
+    "Options",
     "PayloadError",
     "PeriodicTask",
     "PeriodicTaskManager",
@@ -147,6 +156,7 @@ __all__ = [
 _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
     "client": ("Client", "SyncClient"),
+    "core.codec": ("Codec", "CodecContext"),
     "core.control": (
         "DeadlinePassedError",
         "HandlerNotFoundError",
@@ -203,6 +213,8 @@ _HOMES = {
         "TaskInfo",
         "WorkerInfo",
     ),
+    "core.options": ("Options",),
+    "core.seams": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
     "inspector": ("Inspector",),

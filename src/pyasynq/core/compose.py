@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from pyasynq.core.codec import HEADER
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.message import TaskMessage, unique_key, unix_s
 from pyasynq.core.options import (
@@ -121,6 +122,8 @@ def describe(plan: Plan, task: Task, options: Options, *, now: datetime) -> Task
 def changed(message: TaskMessage, options: Options, *, payload: bytes | None = None) -> TaskMessage:
     """Return a copy of *message* with what is given changed; the unique lock follows the payload.
 
+    The header that says how the payload is sealed stays: a new one is to be sealed again by that.
+
     Differs:
         In the reference the lock stays with the old payload (D54).
     """
@@ -132,6 +135,8 @@ def changed(message: TaskMessage, options: Options, *, payload: bytes | None = N
         copy.unique_key = unique_key(copy.queue, copy.type, _digest(payload))
     if options.headers:
         copy.headers.clear()
+        copy.headers.update(options.headers)
+        _keep_codecs(message, copy)
     if options.max_retry is not None:
         copy.retry = options.max_retry
     if options.timeout is not None:
@@ -140,7 +145,6 @@ def changed(message: TaskMessage, options: Options, *, payload: bytes | None = N
         copy.retention = whole_seconds(options.retention)
     if options.deadline is not None:
         copy.deadline = int(options.deadline.timestamp())
-    copy.headers.update(options.headers)
     return copy
 
 
@@ -151,6 +155,12 @@ def size_of(task: Task, options: Options) -> int:
         headers = _headers(task, options)
         size += sum(len(text.encode()) for text in chain(headers, headers.values()))
     return size
+
+
+def _keep_codecs(message: TaskMessage, copy: TaskMessage) -> None:
+    copy.headers.pop(HEADER, None)
+    if names := message.headers.get(HEADER):
+        copy.headers[HEADER] = names
 
 
 def _timeout_s(options: Options) -> int:

@@ -13,6 +13,9 @@ PyasynqError
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
 ├── LoopError                         the event loop of the client cannot make the call
+├── MiddlewareError                  a client middleware broke its rules
+├── NotEnqueuedError                 it is somebody else's turn to enqueue this
+├── CodecError                       a payload could not be sealed or opened
 ├── ThreadError                       the thread of a sync client cannot answer
 ├── QueueNotFoundError                no queue has this name
 ├── QueueNotEmptyError                the queue to be deleted holds tasks

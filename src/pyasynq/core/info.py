@@ -45,6 +45,8 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         retention: How long it is kept after success; None deletes it at once.
         completed_at: Instant of success.
         result: What the handler stored.
+        sealed: Names of the codecs by which payload and result are sealed, between commas, if they
+            could not be opened here and are shown as they travel; empty if they are plain.
     """
 
     id: str
@@ -65,6 +67,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     retention: timedelta | None = None
     completed_at: datetime | None = None
     result: bytes | None = None
+    sealed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

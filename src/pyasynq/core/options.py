@@ -13,7 +13,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypedDict, cast
+from typing import Final, TypedDict, Unpack, cast
 
 import msgspec
 
@@ -71,7 +71,10 @@ class EnqueueOptions(TaskOptions, total=False):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Checked options; None is "not given". Made by `checked`, combined by `merge`."""
+    """The options of an enqueueing, those of task and call together; None is "not given".
+
+    What each means, and in which unit, is in `TaskOptions`.
+    """
 
     queue: str | None = None
     task_id: str | None = None
@@ -84,6 +87,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retention: timedelta | None = None
     group: str | None = None
     headers: Mapping[str, str] = {}
+
+    def merge(self, **options: Unpack[EnqueueOptions]) -> "Options":
+        """Return these options with *options* on top; headers merge.
+
+        Raises:
+            OptionError: If a value is not allowed.
+            TypeError: If an option is unknown.
+        """
+        return merge(self, checked(options))
 
 
 NO_OPTIONS: Final = Options()
@@ -120,6 +132,17 @@ def merge(first: Options, then: Options) -> Options:
     elif then.process_in is not None:
         changes["process_at"] = None
     return msgspec.structs.replace(first, **changes)
+
+
+def check_options(options: object) -> Options:
+    """Return *options* if they are some whose values can work, whoever has set them.
+
+    Raises:
+        OptionError: If they are not.
+    """
+    if not isinstance(options, Options):
+        raise OptionError("options", options, "Options: options.merge(…) gives changed ones")
+    return checked(msgspec.structs.asdict(options))
 
 
 def check_timeout(timeout: object) -> timedelta:
