@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
-    from pyasynq.client import Client, SyncClient
+    from pyasynq.client import CallNext, Client, ClientMiddleware, SyncClient
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
@@ -83,8 +83,10 @@ __all__ = [
     "BrokerFullError",
     "BrokerReadOnlyError",
     "BrokerUnavailableError",
+    "CallNext",
     "Client",
     "ClientClosedError",
+    "ClientMiddleware",
     "Clock",
     "ClusterNode",
     "Codec",
@@ -155,7 +157,7 @@ __all__ = [
 
 _HOMES = {
     "app": ("App", "PlainTask", "TypedTask"),
-    "client": ("Client", "SyncClient"),
+    "client": ("CallNext", "Client", "ClientMiddleware", "SyncClient"),
     "core.codec": ("Codec", "CodecContext"),
     "core.control": (
         "DeadlinePassedError",

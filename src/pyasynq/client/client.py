@@ -9,6 +9,8 @@ from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.gathering import Gathered
+from pyasynq.client.middleware import Chain, ClientMiddleware
+from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Plan, compose, describe, size_of
 from pyasynq.core.errors import (
     ClientClosedError,
@@ -55,20 +57,32 @@ class Client:
     """
 
     def __init__(
-        self, broker: BrokerAddress, *, max_payload: int = MAX_PAYLOAD, clock: Clock | None = None
+        self,
+        broker: BrokerAddress,
+        *,
+        max_payload: int = MAX_PAYLOAD,
+        middleware: Sequence[ClientMiddleware] = (),
+        codecs: Sequence[Codec] = (),
+        clock: Clock | None = None,
     ) -> None:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
                 close.
-            max_payload: Largest payload accepted, bytes; headers count.
+            max_payload: Largest payload accepted, as it travels, bytes; headers count.
+            middleware: Called around each task that is enqueued, the first outermost; each as
+                ``await middleware(task, options, call_next)``.
+            codecs: Seal payloads, in this order, and open results.
             clock: Tells the time; a test may bring its own.
 
         Raises:
-            OptionError: If the URL or the client cannot be used.
+            OptionError: If the URL, the client or a codec cannot be used.
+            TypeError: If a middleware cannot be called so.
         """
         self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
+        self._middleware = Chain.of(middleware)
+        self._codecs = Codecs(codecs)
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._gathered = Gathered(self._broker.creating)
@@ -87,18 +101,23 @@ class Client:
 
         Raises:
             OptionError: If an option or the payload is not allowed; nothing was written.
+            CodecError: If a codec cannot seal the payload; nothing was written.
             DuplicateTaskError: If another task holds the unique lock.
             TaskIDConflictError: If the queue holds a task with this id.
             BrokerError: If Redis did not answer. The task may have been accepted: with a *task_id*
                 of your own, trying again is safe.
             ClientClosedError: After `aclose`.
             LoopError: If the client's loop is another one, and cannot make the call.
+            Exception: What a middleware raises.
         """
         if (home := self._elsewhere()) is not None:
             return await home.call(functools.partial(self.enqueue, task, **options))
         check_task(task)
+        merged = merge(task.options, checked(options))
+        if self._middleware:
+            return await self._middleware.enqueue(task, merged, self._place)
         (task_id,) = _random_ids(1)
-        composed = self._composed(task, checked(options), task_id, self._clock.now())
+        composed = self._composed(task, merged, task_id, self._clock.now())
         answer = await self._gathered.enqueue(composed.plan)
         if answer is not None:
             raise answer
@@ -111,7 +130,8 @@ class Client:
         """Enqueue *tasks* in batches, in order; the options of the call are added to each.
 
         Returns:
-            For each task, in the given order, its info or the error that `enqueue` would raise.
+            For each task, in the given order, its info or the error that `enqueue` would raise; a
+            `MiddlewareError` in place of one that is not of pyasynq.
 
         Raises:
             OptionError: If an option of the call is not allowed, or there is something other than
@@ -123,6 +143,8 @@ class Client:
         waiting = _checked_tasks(tasks)
         if home is not None:
             return await home.call(functools.partial(self.enqueue_many, waiting, **options))
+        if self._middleware:
+            return await self._pass_each(waiting, shared)
         outcomes: list[TaskInfo | PyasynqError] = []
         writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
         for start in range(0, len(waiting), CHUNK):
@@ -158,6 +180,7 @@ class Client:
             TaskFailedError: If the task was archived: its retries are spent, or it was given up.
             ResultExpiredError: If the task is gone.
             TimeoutError: If it was not over in time.
+            CodecError: If the result is sealed and cannot be opened here.
             OptionError: If there is something other than a task or an id, or than a timedelta.
         """
         if (home := self._elsewhere()) is not None:
@@ -219,37 +242,54 @@ class Client:
             if task is None:
                 raise ResultExpiredError(queue, task_id)
             if task.state is TaskState.COMPLETED:
-                return task.result or b""
+                return self._codecs.opened_result(task)
             if task.state is TaskState.ARCHIVED:
                 raise TaskFailedError(queue, task_id, task.last_error)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
+    async def _place(self, task: Task, options: Options) -> TaskInfo:
+        """Enqueue what has come through the middleware."""
+        (task_id,) = _random_ids(1)
+        composed = self._composed(task, options, task_id, self._clock.now())
+        answer = await self._gathered.enqueue(composed.plan)
+        if answer is not None:
+            raise answer
+        return composed.info()
+
+    async def _pass_each(
+        self, tasks: Sequence[Task], shared: Options
+    ) -> list[TaskInfo | PyasynqError]:
+        outcomes: list[TaskInfo | PyasynqError] = []
+        for start in range(0, len(tasks), CHUNK):
+            chunk = tasks[start : start + CHUNK]
+            outcomes += await self._middleware.enqueue_each(chunk, shared, self._place)
+        return outcomes
+
     def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
-        merged = merge(task.options, options)
-        size = size_of(task, merged)
+        plan = compose(task, options, now=now, task_id=task_id)
+        size = self._codecs.seal(plan.message) if self._codecs.names else size_of(task, options)
         if size > self._max_payload:
             allowed = f"at most {self._max_payload} bytes with headers (max_payload)"
             raise OptionError("payload", size, allowed)
-        plan = compose(task, merged, now=now, task_id=task_id)
-        return _Composed(plan, task, merged, now)
+        return _Composed(plan, task, options, now)
 
-    def _chunk(self, tasks: Sequence[Task], shared: Options) -> "list[_Composed | OptionError]":
+    def _chunk(self, tasks: Sequence[Task], shared: Options) -> "list[_Composed | PyasynqError]":
         now = self._clock.now()
-        chunk: list[_Composed | OptionError] = []
+        chunk: list[_Composed | PyasynqError] = []
         for task, task_id in zip(tasks, _random_ids(len(tasks)), strict=True):
             try:
-                chunk.append(self._composed(task, shared, task_id, now))
-            except OptionError as error:
+                chunk.append(self._composed(task, merge(task.options, shared), task_id, now))
+            except PyasynqError as error:
                 chunk.append(error)
         return chunk
 
     async def _write(
-        self, chunk: "Sequence[_Composed | OptionError]"
+        self, chunk: "Sequence[_Composed | PyasynqError]"
     ) -> list[TaskInfo | PyasynqError]:
         new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, _Composed)]
         answers = iter(cast("list[PyasynqError | None]", await self._broker.creating.create(new)))
         return [
-            composed if isinstance(composed, OptionError) else next(answers) or composed.info()
+            composed if isinstance(composed, PyasynqError) else next(answers) or composed.info()
             for composed in chunk
         ]
 

@@ -3,11 +3,13 @@
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar, Unpack
 
 from pyasynq.client.client import MAX_PAYLOAD, Client
+from pyasynq.client.middleware import ClientMiddleware
+from pyasynq.core.codec import Codec
 from pyasynq.core.errors import ClientClosedError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions
@@ -26,19 +28,31 @@ class SyncClient:
     both sides; what it has in flight is its parent's.
     """
 
-    def __init__(self, broker: str, *, max_payload: int = MAX_PAYLOAD) -> None:
+    def __init__(
+        self,
+        broker: str,
+        *,
+        max_payload: int = MAX_PAYLOAD,
+        middleware: Sequence[ClientMiddleware] = (),
+        codecs: Sequence[Codec] = (),
+    ) -> None:
         """Use the *broker* URL; nothing is sent before the first call.
 
         Args:
             broker: A URL or a bare ``host:port``.
-            max_payload: Largest payload accepted, bytes; headers count.
+            max_payload: Largest payload accepted, as it travels, bytes; headers count.
+            middleware: See `Client`; it is awaited in the client's own thread.
+            codecs: See `Client`.
 
         Raises:
-            OptionError: If the URL cannot be used.
+            OptionError: If the URL or a codec cannot be used.
+            TypeError: If a middleware cannot be called as one.
             ThreadError: Under eventlet, which has no real threads.
         """
         check_threads()
-        self._make_client = functools.partial(Client, broker, max_payload=max_payload)
+        self._make_client = functools.partial(
+            Client, broker, max_payload=max_payload, middleware=middleware, codecs=codecs
+        )
         self._client = self._make_client()
         self._thread: LoopThread | None = None
         self._lock = threading.Lock()

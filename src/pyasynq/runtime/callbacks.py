@@ -12,6 +12,7 @@ from pyasynq.runtime.threads import called, is_closed, is_ordered
 
 log: Final = get_logger("pyasynq.callbacks")
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 
@@ -64,6 +65,24 @@ class Callbacks:
     def close(self) -> None:
         """Let go of the threads; one that does not return ends with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def contained(role: str, work: Awaitable[T]) -> T:
+    """Return what *work* returns, which calls the user's *role*.
+
+    Raises:
+        Exception: What it raised; a RuntimeError for what would end more than this call.
+    """
+    job = asyncio.current_task()
+    try:
+        return await work
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if is_ordered(error) or is_closed(error, job):
+            raise
+        msg = f"{role} raised {error!r}"
+        raise RuntimeError(msg) from error
 
 
 def calls(role: str) -> Callable[[F], F]:
