@@ -2,6 +2,7 @@
 
 import io
 from contextlib import closing
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -10,9 +11,11 @@ from pyasynq import SyncClient, Task
 from pyasynq.core.message import TaskMessage
 from tests.cli.making import one_of_each, put, running, works_on
 from tests.cli.saying import Say, Told
+from tests.support.codecs import Zlib
 from tests.support.servers import RedisServer
 from tests.support.waiting import Lapse
 
+HOUR = timedelta(hours=1)
 STATES = ["pending", "aggregating", "scheduled", "retry", "archived", "completed"]
 
 
@@ -387,3 +390,19 @@ def test_names_that_would_steer_a_terminal_are_shown(say: Say, enqueuing: SyncCl
     told = say("task", "list", "-q", "escapes", "-s", "pending")
     assert "\x1b" not in told.out
     assert "\\x1b[31mred" in told.out
+
+
+# -- sealed ----------------------------------------------------------------------------------------
+
+
+def test_a_sealed_task_is_shown_with_its_codecs(say: Say, redis_server: RedisServer) -> None:
+    with SyncClient(redis_server.url, codecs=[Zlib()]) as client:
+        info = client.enqueue(Task("t", b"p"), queue="sealed", process_in=HOUR)
+    task = ("-q", "sealed", "-i", info.id)
+    [_, row] = say("task", "list", "-q", "sealed", "-s", "scheduled").lines
+    assert " ".join(row[2:5]) == "sealed by zlib"
+    assert "Payload: sealed by zlib" in say("task", "inspect", *task).out
+    assert say("task", "inspect", *task, "-o", "json").json["sealed"] == "zlib"
+    told = say("task", "update", *task, "--payload", "new")
+    assert told.code != 0
+    assert "codec 'zlib' cannot seal the payload" in told.err

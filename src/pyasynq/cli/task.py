@@ -30,7 +30,7 @@ RUNNABLE, ARCHIVABLE, DELETABLE = (
 _CELLS: Final[dict[str, Cell]] = {
     "ID": lambda task, _: task.id,
     "Type": lambda task, _: task.type,
-    "Payload": lambda task, _: output.payload(task.payload),
+    "Payload": lambda task, _: _content(task, task.payload),
     "Process In": lambda task, now: output.until(task.next_process_at, now),
     "Next Retry": lambda task, now: output.until(task.next_process_at, now),
     "Last Error": lambda task, _: task.last_error or "",
@@ -38,7 +38,7 @@ _CELLS: Final[dict[str, Cell]] = {
     "Retried": lambda task, _: task.retried,
     "Max Retry": lambda task, _: task.max_retry,
     "CompletedAt": lambda task, now: output.ago(task.completed_at, now),
-    "Result": lambda task, _: output.payload(task.result),
+    "Result": lambda task, _: _content(task, task.result),
     "Group": lambda task, _: task.group or "",
 }
 _ALWAYS: Final = ("ID", "Type", "Payload")
@@ -172,7 +172,7 @@ def _show_one(task: "TaskInfo") -> None:
         "ID": task.id,
         "Type": task.type,
         "State": task.state.value,
-        "Payload": output.payload(task.payload),
+        "Payload": _content(task, task.payload),
         "Headers": ", ".join(f"{key}={value}" for key, value in task.headers.items()),
         "Group": task.group,
         "Retried": f"{task.retried}/{task.max_retry}",
@@ -180,7 +180,7 @@ def _show_one(task: "TaskInfo") -> None:
         "Timeout": task.timeout and output.span(task.timeout),
         "Deadline": task.deadline and output.instant(task.deadline),
         "Completed at": task.completed_at and output.instant(task.completed_at),
-        "Result": task.result and output.payload(task.result),
+        "Result": task.result and _content(task, task.result),
     }
     for name, fact in facts.items():
         if fact:
@@ -189,6 +189,11 @@ def _show_one(task: "TaskInfo") -> None:
         output.data("\nLast Failure")
         output.data(f"Failed at: {output.instant(task.last_failed_at)}")
         output.data(f"Error message: {task.last_error}")
+
+
+def _content(task: "TaskInfo", content: bytes | None) -> str:
+    """Return a payload or a result, or by which codecs it is sealed: this command has none."""
+    return f"sealed by {task.sealed}" if task.sealed and content else output.payload(content)
 
 
 def _next(task: "TaskInfo") -> str:

@@ -5,10 +5,12 @@ Source:
 """
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Self, Unpack
 
 from pyasynq.broker import Broker, BrokerAddress, Removed, open_broker
+from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.errors import (
     QueueActiveError,
     QueueNotEmptyError,
@@ -28,13 +30,7 @@ from pyasynq.core.info import (
 from pyasynq.core.options import check_count, check_instant, check_name
 from pyasynq.core.states import Order, TaskState
 from pyasynq.inspector.orders import Orders, Progress
-from pyasynq.inspector.questions import (
-    MAX_RANK,
-    Criteria,
-    TaskChanges,
-    meets,
-    place,
-)
+from pyasynq.inspector.questions import MAX_RANK, Criteria, TaskChanges, meets, place
 from pyasynq.runtime.endings import finish
 
 PAGE_SIZE: Final = 30
@@ -50,19 +46,20 @@ class Inspector:
     Every call is bounded: however long a queue is, Redis is held for some milliseconds at most.
     """
 
-    def __init__(self, broker: BrokerAddress) -> None:
+    def __init__(self, broker: BrokerAddress, *, codecs: Sequence[Codec] = ()) -> None:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
                 close.
+            codecs: Open payloads and results; what they cannot open is shown as it travels.
 
         Raises:
-            OptionError: If the URL or the client cannot be used.
+            OptionError: If the URL, the client or a codec cannot be used.
         """
         self._broker: Broker = open_broker(broker)
         self._port = self._broker.inspecting
-        self._orders = Orders(self._broker)
+        self._orders = Orders(self._broker, Codecs(codecs))
 
     async def __aenter__(self) -> Self:
         """Return the inspector."""
@@ -207,7 +204,7 @@ class Inspector:
         check_count("size", size, MAX_RANK)
         where = place(queue, state, group)
         await self._orders.check(queue)
-        return (await self._port.tasks(where, (page - 1) * size, size)).tasks
+        return (await self._orders.tasks(where, (page - 1) * size, size)).tasks
 
     async def find_tasks(
         self,
@@ -233,7 +230,7 @@ class Inspector:
         found: dict[str, TaskInfo] = {}
         start, more = 0, True
         while more and len(found) < limit:
-            page = await self._port.tasks(where, start, SCANNED)
+            page = await self._orders.tasks(where, start, SCANNED)
             found |= {task.id: task for task in page.tasks if meets(task, **criteria)}
             start, more = start + SCANNED, page.more
         return list(found.values())[:limit]
@@ -276,10 +273,11 @@ class Inspector:
         """Change a scheduled, retry or archived task, and return it as it is then.
 
         A unique lock goes with the payload: afterwards the new payload is refused and the old one
-        accepted again.
+        accepted again. A payload that is sealed is replaced by one that is sealed alike.
 
         Raises:
             OptionError: If a value is not allowed.
+            CodecError: If the task is sealed by a codec that is not given here, or that fails.
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is in another state.

@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from pyasynq.broker import Broker, Found, Place, Updated
+import msgspec
+
+from pyasynq.broker import Broker, Found, Page, Place, Updated
+from pyasynq.core.codec import Codecs
 from pyasynq.core.compose import changed
 from pyasynq.core.errors import (
     DuplicateTaskError,
@@ -33,10 +36,11 @@ MOVING: Final = "moving between states all the time"
 class Orders:
     """Moves tasks by hand."""
 
-    def __init__(self, broker: Broker) -> None:
-        """Ask *broker*."""
+    def __init__(self, broker: Broker, codecs: Codecs) -> None:
+        """Ask *broker*; open and seal payloads by *codecs*."""
         self._broker = broker
         self._port = broker.inspecting
+        self._codecs = codecs
 
     async def check(self, queue: str) -> None:
         """Return if *queue* is known.
@@ -59,7 +63,7 @@ class Orders:
         found = await self._found(queue, task_id)
         if found.info is None:
             raise PoisonError(found.size)
-        return found.info
+        return self._codecs.shown(found.info)
 
     async def _found(self, queue: str, task_id: str) -> Found:
         await self.check(queue)
@@ -67,6 +71,11 @@ class Orders:
         if found is None:
             raise TaskNotFoundError(queue, task_id)
         return found
+
+    async def tasks(self, place: Place, start: int, count: int) -> Page:
+        """Return up to *count* tasks of *place* in order, leaving out the first *start*."""
+        page = await self._port.tasks(place, start, count)
+        return msgspec.structs.replace(page, tasks=list(map(self._codecs.shown, page.tasks)))
 
     async def _obey(
         self,
@@ -101,6 +110,8 @@ class Orders:
             if found.message is None:
                 raise PoisonError(found.size)
             revised = changed(found.message, options, payload=payload)
+            if payload is not None:
+                self._codecs.seal_again(revised)
             updated = await self._port.update(found, revised=revised)
             if updated is Updated.LOCKED:
                 raise DuplicateTaskError(queue, found.message.type)
