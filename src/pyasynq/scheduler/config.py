@@ -4,12 +4,14 @@ Source:
     Protocol section 7.2 (asynq v0.26.0 ``SchedulerOpts``).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, timedelta, tzinfo
-from typing import Final, TypeAlias, TypedDict
+from typing import Any, Final, TypeAlias, TypedDict
 
 import msgspec
 
+from pyasynq.client import Chain, ClientMiddleware
+from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import check_callback, check_time
@@ -37,6 +39,9 @@ class SchedulerOptions(TypedDict, total=False):
             in a thread. Ticks wait while a hook runs.
         post_enqueue: Called with the task and its info, or the error for which it was refused;
             ``async def``, or ``def`` in a thread.
+        client_middleware: Called around each try to enqueue the task of a tick; see `Client`. A
+            tick that it refuses is left out.
+        codecs: Seal payloads, in this order. The payloads of entries are not shown then.
         clock: Tells the time; a test may bring its own.
     """
 
@@ -45,6 +50,8 @@ class SchedulerOptions(TypedDict, total=False):
     heartbeat_interval: timedelta
     pre_enqueue: PreEnqueue
     post_enqueue: PostEnqueue
+    client_middleware: Sequence[ClientMiddleware]
+    codecs: Sequence[Codec]
     clock: Clock
 
 
@@ -56,7 +63,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: timedelta = timedelta(seconds=10)
     pre_enqueue: PreEnqueue | None = None
     post_enqueue: PostEnqueue | None = None
+    client_middleware: Chain = msgspec.field(default_factory=Chain)
+    codecs: Codecs = NO_CODECS
     clock: Clock = msgspec.field(default_factory=Clock)
+
+    @classmethod
+    def of(cls, options: SchedulerOptions) -> "Config":
+        """Return the settings that *options* give.
+
+        Raises:
+            OptionError: If a setting cannot work.
+            TypeError: If a client middleware cannot be called as one.
+        """
+        given: dict[str, Any] = {**options}
+        if "client_middleware" in options:
+            given["client_middleware"] = Chain.of(options["client_middleware"])
+        if "codecs" in options:
+            given["codecs"] = Codecs(options["codecs"])
+        return cls(**given)
 
     def __post_init__(self) -> None:
         """Check what types cannot say.

@@ -117,23 +117,38 @@ class Entry:
         latest = self._latest(first, now)
         return latest if self.catch_up == "once" or now - latest < GRACE else None
 
-    def plan(self, tick: datetime, now: datetime) -> Plan:
-        """Return what becomes of the task at *tick*; its id is the same in every process."""
+    def plan(
+        self,
+        tick: datetime,
+        now: datetime,
+        *,
+        task: Task | None = None,
+        options: Options | None = None,
+    ) -> Plan:
+        """Return what becomes of the task at *tick*; its id is the same in every process.
+
+        Args:
+            tick: One of the entry's ticks.
+            now: Current time, UTC.
+            task: What client middleware made of the entry's task, if it has been there.
+            options: What it made of the options.
+        """
         digest = hashlib.sha256(f"{self.id} {int(tick.timestamp())}".encode())
-        return compose(self.task, self.merged, now=now, task_id=_uuid_form(digest.hexdigest()))
+        task_id = _uuid_form(digest.hexdigest())
+        return compose(task or self.task, options or self.merged, now=now, task_id=task_id)
 
     def keep_s(self, tick: datetime) -> int:
         """Return the seconds for which *tick* must be known as the last one."""
         following = self._schedule.next(tick) or tick
         return (following - tick + REMEMBERED) // SECOND
 
-    def info(self, now: datetime) -> SchedulerEntry:
-        """Return the entry as people read it."""
+    def info(self, now: datetime, *, hidden: bool = False) -> SchedulerEntry:
+        """Return the entry as people read it; without its payload if that is to be *hidden*."""
         following = self._schedule.next(now) if self.last is None else self.upcoming
         return SchedulerEntry(
             id=self.id,
             spec=self.spec,
-            task=self.task,
+            task=Task(self.task.type) if hidden else self.task,
             options=self.options,
             next=following,
             prev=self.ran,

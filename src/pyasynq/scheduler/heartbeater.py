@@ -31,13 +31,15 @@ class Heartbeater(Wakeable):
         super().__init__(clock=config.clock, link=link)
         self._port = port
         self._entries = entries
+        # What is written here bears no headers, which would say how a payload is sealed.
+        self._hidden = bool(config.codecs.names)
         self._interval = config.heartbeat_interval
         self.scheduler_id: str = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def step(self) -> float:
         """Write the entries."""
         now = self._clock.now()
-        entries = [entry.info(now) for entry in self._entries.values()]
+        entries = [entry.info(now, hidden=self._hidden) for entry in self._entries.values()]
         ttl_s = whole_seconds(2 * self._interval)
         await self._port.write_entries(self.scheduler_id, entries, ttl_s=ttl_s)
         return self._interval.total_seconds()

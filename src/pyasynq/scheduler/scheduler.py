@@ -51,7 +51,7 @@ class Scheduler:
         """
         check_known(options, SchedulerOptions.__annotations__)
         self._service = Service()
-        self._config = Config(**options)
+        self._config = Config.of(options)
         self._broker = open_broker(broker, self._config.clock)
         self._address = shown(broker)
         self._entries: dict[str, Entry] = {}

@@ -11,16 +11,21 @@ Differs:
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from pyasynq.broker import Broker, NewTask, Position, Tick, Ticked
-from pyasynq.core.compose import Plan, describe
+from pyasynq.client.middleware import told
+from pyasynq.core.compose import describe
 from pyasynq.core.errors import BrokerError, PyasynqError
 from pyasynq.core.info import SchedulerEvent, TaskInfo
 from pyasynq.core.message import instant
+from pyasynq.core.options import Options
 from pyasynq.core.policy import EARLY_S
+from pyasynq.core.seams import NotEnqueuedError
+from pyasynq.core.settle import error_text
+from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Link, Wakeable
-from pyasynq.runtime.callbacks import Callbacks
+from pyasynq.runtime.callbacks import Callbacks, contained
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
@@ -125,32 +130,85 @@ class Ticker(Wakeable):
         for entry, _ in due:
             await self._hooks.tell("pre_enqueue", self._config.pre_enqueue, entry.task)
         now = self._now()
-        tasks = [_task_of(entry, tick, now) for entry, tick in due]
+        if self._config.client_middleware or self._config.codecs.names:
+            for entry, tick in due:
+                await self._pass(entry, tick, now)
+            return
+        tasks = [NewTask(entry.plan(tick, now), _guard(entry, tick)) for entry, tick in due]
         answers = await self._creating.create(tasks)
         for (entry, _), new, answer in zip(due, tasks, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             elif isinstance(answer, Ticked):
-                await self._moved(entry, new.plan, answer, now)
+                info = describe(new.plan, entry.task, entry.merged, now=now)
+                await self._moved(entry, info, answer, now)
 
-    async def _moved(self, entry: Entry, plan: Plan, ticked: Ticked, now: datetime) -> None:
+    async def _pass(self, entry: Entry, tick: datetime, now: datetime) -> None:
+        """Enqueue at one tick, through the client middleware and the codecs."""
+        ended: list[PyasynqError | None] = []
+
+        async def end(task: Task, options: Options) -> TaskInfo:
+            plan = entry.plan(tick, now, task=task, options=options)
+            if self._config.codecs.names:
+                self._config.codecs.seal(plan.message)
+            (answer,) = await self._creating.create([NewTask(plan, _guard(entry, tick))])
+            if isinstance(answer, BrokerError):
+                raise answer
+            ticked = cast("Ticked", answer)  # which a guard of this kind is answered with
+            info = describe(plan, task, options, now=now)
+            await self._moved(entry, info, ticked, now)
+            refusal = ticked.refusal if ticked.moved else NotEnqueuedError(_whose(ticked))
+            ended.append(refusal)
+            if refusal is not None:
+                raise refusal
+            return info
+
+        chain = self._config.client_middleware
+        try:
+            await contained("client middleware", chain.enqueue(entry.task, entry.merged, end))
+        except Exception as error:  # noqa: BLE001 - the user's code
+            await self._stopped(entry, tick, error, ended)
+
+    async def _stopped(
+        self, entry: Entry, tick: datetime, error: Exception, ended: Sequence[PyasynqError | None]
+    ) -> None:
+        """Deal with the *error* that came out of client middleware, if it is not told yet.
+
+        Args:
+            entry: What was to be enqueued.
+            tick: When.
+            error: What came out.
+            ended: What Redis refused it for, or None; empty if it was not asked.
+        """
+        if error in ended:
+            return
+        if ended:
+            text = "client middleware failed for %s at %r, which is dealt with"
+            log.error(text, entry.task, entry.spec, exc_info=error)
+        elif isinstance(error, BrokerError):
+            self._failed[entry.id] = error
+        else:
+            log.warning("%r was due and is left out: %s", entry.spec, error_text(error))
+            entry.pass_over(tick)
+            await self._after(entry, told(error))
+
+    async def _moved(self, entry: Entry, info: TaskInfo, ticked: Ticked, now: datetime) -> None:
         if ticked.clock_s is not None:
             self._compare(ticked.clock_s)  # by which the tick is due no more
             return
         _warn_of(entry, ticked.disbelieved_s)
         entry.move(instant(ticked.last_s))
         if ticked.moved:
-            await self._tell(entry, plan, ticked, now)
+            await self._tell(entry, info, ticked, now)
 
-    async def _tell(self, entry: Entry, plan: Plan, ticked: Ticked, now: datetime) -> None:
+    async def _tell(self, entry: Entry, info: TaskInfo, ticked: Ticked, now: datetime) -> None:
         """Tell the user, and history, what became of a tick."""
         if ticked.refusal is not None:
             log.warning("%r was due and is left out: %s", entry.spec, ticked.refusal)
             await self._after(entry, ticked.refusal)
             return
-        event = SchedulerEvent(task_id=plan.message.id, enqueued_at=now)
+        event = SchedulerEvent(task_id=info.id, enqueued_at=now)
         self._events.append((entry.id, event))
-        info = describe(plan, entry.task, entry.merged, now=now)
         await self._after(entry, info)
 
     async def _after(self, entry: Entry, outcome: TaskInfo | PyasynqError) -> None:
@@ -205,12 +263,17 @@ def _warn_of(entry: Entry, disbelieved_s: int | None) -> None:
         )
 
 
-def _task_of(entry: Entry, at: datetime, now: datetime) -> NewTask:
+def _guard(entry: Entry, at: datetime) -> Tick:
     last = entry.last or at  # what is due has begun
-    tick = Tick(
+    return Tick(
         entry_id=entry.id,
         known_s=int(last.timestamp()),
         at_s=int(at.timestamp()),
         keep_s=entry.keep_s(at),
     )
-    return NewTask(entry.plan(at, now), tick)
+
+
+def _whose(ticked: Ticked) -> str:
+    if ticked.clock_s is not None:
+        return "by the clock of Redis the tick is still to come"
+    return "another scheduler has dealt with the tick"

@@ -1,0 +1,222 @@
+"""The task of a tick passes client middleware, and codecs."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from pyasynq import (
+    BrokerUnavailableError,
+    CallNext,
+    Inspector,
+    MiddlewareError,
+    NotEnqueuedError,
+    Options,
+    PeriodicTask,
+    PeriodicTaskManager,
+    PyasynqError,
+    Scheduler,
+    Task,
+    TaskInfo,
+)
+from pyasynq.core.codec import HEADER
+from tests.scheduler.steering import SteeredClock, heartbeater_of, later, ticker_of
+from tests.server.queues import QueueView
+from tests.support.codecs import Envelope, Zlib
+from tests.support.waiting import wait_until
+
+Make = Callable[..., Scheduler]
+TASK = Task("t", b"card 1234", headers={"own": "1"})
+
+
+class Noting:
+    """Note what passes, and fail as told."""
+
+    def __init__(self, before: BaseException | None = None, after: Exception | None = None) -> None:
+        self.passed: list[str] = []
+        self.errors: list[PyasynqError] = []
+        self.infos: list[TaskInfo] = []
+        self.before = before
+        self.after = after
+
+    async def __call__(self, task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        self.passed.append(task.type)
+        if self.before is not None:
+            error, self.before = self.before, None
+            raise error
+        try:
+            self.infos.append(await call_next(task, options.merge(headers={"trace": "4bf9"})))
+        except PyasynqError as error:
+            self.errors.append(error)
+            raise
+        if self.after is not None:
+            raise self.after
+        return self.infos[-1]
+
+
+class Hook:
+    """What became of ticks."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[TaskInfo | PyasynqError] = []
+
+    async def __call__(self, task: Task, outcome: TaskInfo | PyasynqError) -> None:
+        self.outcomes.append(outcome)
+
+
+async def begun(make: Make, **options: object) -> Scheduler:
+    """Return a scheduler that has begun to count an entry's minutes."""
+    scheduler = make(**options)
+    scheduler.register("* * * * *", TASK)
+    await ticker_of(scheduler).step()
+    return scheduler
+
+
+async def test_the_task_of_a_tick_passes_once(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    noting, hook = Noting(), Hook()
+    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
+    await later(scheduler, clock, minutes=1)
+    [task_id] = await queue.ids("pending")
+    assert noting.passed == ["t"]
+    assert dict((await queue.message(task_id)).headers) == {"own": "1", "trace": "4bf9"}
+    assert hook.outcomes == noting.infos
+    assert noting.infos[0].id == task_id
+
+
+async def test_each_tick_passes(make: Make, clock: SteeredClock, queue: QueueView) -> None:
+    noting = Noting()
+    scheduler = await begun(make, client_middleware=[noting], catch_up="all")
+    await later(scheduler, clock, minutes=3)
+    assert noting.passed == ["t"] * 3
+    assert len(await queue.ids("pending")) == 3
+
+
+@pytest.mark.parametrize("error", [ValueError("not today"), SystemExit(1)])
+async def test_a_tick_that_is_refused_is_left_out_and_the_next_comes(
+    make: Make,
+    clock: SteeredClock,
+    queue: QueueView,
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+) -> None:
+    noting, hook = Noting(before=error), Hook()
+    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook, catch_up="all")
+    await later(scheduler, clock, minutes=2)
+    assert noting.passed == ["t"] * 2
+    assert len(await queue.ids("pending")) == 1
+    assert [type(outcome) for outcome in hook.outcomes] == [MiddlewareError, TaskInfo]
+    assert "'* * * * *' was due and is left out: " in caplog.text
+
+
+async def test_a_tick_is_tried_again_when_redis_was_away(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    noting = Noting(before=BrokerUnavailableError("away"))
+    scheduler = await begun(make, client_middleware=[noting])
+    with pytest.raises(BrokerUnavailableError):
+        await later(scheduler, clock, minutes=1)
+    await ticker_of(scheduler).step()
+    assert len(await queue.ids("pending")) == 1
+
+
+async def test_a_middleware_that_fails_too_late_changes_nothing(
+    make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook, noting = Hook(), Noting(after=ValueError("late"))
+    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
+    await later(scheduler, clock, minutes=1)
+    await ticker_of(scheduler).step()
+    assert len(await queue.ids("pending")) == 1
+    assert hook.outcomes == noting.infos
+    [record] = [it for it in caplog.records if it.levelno >= logging.ERROR]
+    assert record.getMessage().endswith("at '* * * * *', which is dealt with")
+
+
+async def test_a_refusal_of_redis_is_told_once(
+    make: Make, clock: SteeredClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    noting, hook = Noting(), Hook()
+    scheduler = make(client_middleware=[noting], post_enqueue=hook)
+    scheduler.register("* * * * *", TASK, task_id="mine")
+    await ticker_of(scheduler).step()
+    for _ in range(2):
+        await later(scheduler, clock, minutes=1)
+    assert hook.outcomes == [*noting.infos, *noting.errors]
+    assert [type(error).__name__ for error in noting.errors] == ["TaskIDConflictError"]
+    assert caplog.text.count("left out") == 1
+
+
+async def test_a_tick_that_another_scheduler_has_dealt_with_is_told_to_the_middleware(
+    make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = Noting(), Noting()
+    schedulers = [await begun(make, client_middleware=[it]) for it in (first, second)]
+    clock.advance(minutes=1)
+    for scheduler in schedulers:
+        await ticker_of(scheduler).step()
+    assert len(await queue.ids("pending")) == 1
+    assert [type(error) for error in second.errors] == [NotEnqueuedError]
+    assert "another scheduler has dealt with the tick" in str(second.errors[0])
+    assert caplog.records == []
+
+
+async def test_a_manager_has_middleware_and_codecs(redis_url: str, queue: QueueView) -> None:
+    noting = Noting()
+    manager = PeriodicTaskManager(
+        redis_url,
+        lambda: [PeriodicTask(spec="@every 1s", task=TASK)],
+        client_middleware=[noting],
+        codecs=[Zlib()],
+    )
+    async with manager.running():
+        await wait_until(lambda: queue.ids("pending"))
+    assert set(noting.passed) == {"t"}
+
+
+# -- codecs ----------------------------------------------------------------------------------------
+
+
+async def test_the_task_of_a_tick_is_sealed_and_its_entry_shows_no_payload(
+    make: Make, clock: SteeredClock, queue: QueueView, redis_url: str
+) -> None:
+    scheduler = await begun(make, codecs=[Envelope()])
+    await later(scheduler, clock, minutes=1)
+    [task_id] = await queue.ids("pending")
+    message = await queue.message(task_id)
+    assert b"1234" not in message.payload
+    assert message.headers[HEADER] == "envelope"
+    await heartbeater_of(scheduler).step()
+    async with Inspector(redis_url, codecs=[Envelope()]) as inspector:
+        [entry] = await inspector.scheduler_entries()
+        assert (await inspector.task_info("default", task_id)).payload == b"card 1234"
+    assert entry.task.payload == b""
+    await heartbeater_of(scheduler).clear()
+
+
+async def test_a_tick_that_cannot_be_sealed_keeps_no_other_waiting(
+    make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Picky(Zlib):
+        def seal(self, payload: bytes, context: object) -> bytes:
+            if payload == b"bad":
+                raise ValueError(payload)
+            return payload
+
+    scheduler = await begun(make, codecs=[Picky()])
+    scheduler.register("* * * * *", Task("t", b"bad"))
+    await ticker_of(scheduler).step()
+    await later(scheduler, clock, minutes=1)
+    assert len(await queue.ids("pending")) == 1
+    assert "is left out: codec 'zlib' cannot seal" in caplog.text
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+async def test_what_cannot_be_used_is_refused(make: Make) -> None:
+    with pytest.raises(TypeError, match="a client middleware is called with"):
+        make(client_middleware=[lambda task: task])
+    with pytest.raises(ValueError, match="codecs must be objects"):
+        make(codecs=["zlib"])
