@@ -8,10 +8,12 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Mapping,
+    Sequence,
     Set,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import (
+    TYPE_CHECKING,
     Any,
     Final,
     Self,
@@ -23,7 +25,7 @@ from typing import (
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
-from pyasynq.client import Client
+from pyasynq.client import Chain, Client, ClientMiddleware
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -46,6 +48,9 @@ from pyasynq.server import (
 )
 from pyasynq.server.config import Config
 from pyasynq.server.mux import is_plain
+
+if TYPE_CHECKING:
+    from pyasynq.core.codec import Codec
 
 log: Final = get_logger("pyasynq.server")
 
@@ -81,7 +86,8 @@ class App:
             broker: A URL, a bare ``host:port``, or a redis-py asyncio client; None for what the
                 environment variable ``PYASYNQ_URI`` names when it is needed, else
                 ``redis://127.0.0.1:6379``.
-            **options: Defaults for the servers this app makes; see `ServerOptions`.
+            **options: Defaults for the servers this app makes; see `ServerOptions`. Its clients and
+                schedulers have its *client_middleware* and *codecs*, too.
 
         Raises:
             OptionError: If *broker* is in no form that there is, or an option cannot work.
@@ -95,6 +101,8 @@ class App:
         self.state: dict[str, Any] = {}
         self._broker = broker
         self._options = options
+        self._client_middleware = Chain.of(options.get("client_middleware", ()))
+        self._codecs: Sequence[Codec] = options.get("codecs", ())
         self._periodic: list[PeriodicTask] = []
         self._clients: dict[asyncio.AbstractEventLoop, _Opened] = {}
         self._queues: dict[str, set[str]] = {}
@@ -199,6 +207,19 @@ class App:
         """Wrap every handler in *middleware*; see `Mux.use`."""
         return self.mux.use(middleware)
 
+    def use_client(self, middleware: ClientMiddleware) -> ClientMiddleware:
+        """Call *middleware* around everything that this app enqueues; the first added is outermost.
+
+        It is called as ``await middleware(task, options, call_next)`` for each task of the app's
+        client, the ticks of its schedulers, and the tasks that groups become in its servers, from
+        now on. It goes on with ``await call_next(task, options)``, may change both, and returns the
+        `TaskInfo` that this gives; or it raises. Can be used as a decorator.
+
+        Raises:
+            TypeError: If it cannot be called so.
+        """
+        return self._client_middleware.use(middleware)
+
     def aggregator(self, aggregator: G) -> G:
         """Let a function combine the tasks of groups; decorates what `ServerOptions` describes.
 
@@ -246,7 +267,12 @@ class App:
             **options: See `ServerOptions`.
         """
         self._broker = self._broker if broker is None else broker
-        merged: ServerOptions = {"unknown": "wait", **self._options, **options}
+        merged: ServerOptions = {
+            "unknown": "wait",
+            **self._options,
+            "client_middleware": self._client_middleware,
+            **options,
+        }
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
         merged["lifespan"] = functools.partial(self._working, served, combines=combines)
@@ -261,7 +287,12 @@ class App:
             broker: Used instead of the app's own.
             **options: See `SchedulerOptions`.
         """
-        scheduler = Scheduler(self.address.checked() if broker is None else broker, **options)
+        merged: SchedulerOptions = {
+            "client_middleware": self._client_middleware,
+            "codecs": self._codecs,
+            **options,
+        }
+        scheduler = Scheduler(self.address.checked() if broker is None else broker, **merged)
         for wanted in self._periodic:
             scheduler.add(wanted)
         return scheduler
@@ -273,7 +304,7 @@ class App:
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
-            client = await Client(self.address.checked()).__aenter__()
+            client = await self._new_client().__aenter__()
             opened = self._clients[loop] = _Opened(client)
         opened.users += 1
         return self
@@ -293,6 +324,11 @@ class App:
         if not opened.users:
             del self._clients[loop]
             await opened.client.aclose()
+
+    def _new_client(self) -> Client:
+        return Client(
+            self.address.checked(), middleware=self._client_middleware, codecs=self._codecs
+        )
 
     @asynccontextmanager
     async def _working(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:

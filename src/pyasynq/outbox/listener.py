@@ -17,7 +17,8 @@ class Listener(Actor):
     """Passes on what is told on a channel; keeps one connection of the pool for that."""
 
     name = "listener"
-    failures = (Exception,)  # the driver's own kinds; the relay looks by itself
+    # The driver has its own kinds, and the relay looks by itself.
+    failures: tuple[type[Exception], ...] = (Exception,)
 
     def __init__(
         self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock

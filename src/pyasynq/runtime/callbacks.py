@@ -67,24 +67,6 @@ class Callbacks:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-async def contained(role: str, work: Awaitable[T]) -> T:
-    """Return what *work* returns, which calls the user's *role*.
-
-    Raises:
-        Exception: What it raised; a RuntimeError for what would end more than this call.
-    """
-    job = asyncio.current_task()
-    try:
-        return await work
-    except (Exception, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if is_ordered(error) or is_closed(error, job):
-            raise
-        msg = f"{role} raised {error!r}"
-        raise RuntimeError(msg) from error
-
-
 def calls(role: str) -> Callable[[F], F]:
     """Return a decorator that marks a function as the one that calls the user's *role*."""
 

@@ -25,7 +25,7 @@ from pyasynq.core.seams import NotEnqueuedError
 from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Link, Wakeable
-from pyasynq.runtime.callbacks import Callbacks, contained
+from pyasynq.runtime.callbacks import Callbacks, guarded
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
@@ -165,7 +165,7 @@ class Ticker(Wakeable):
 
         chain = self._config.client_middleware
         try:
-            await contained("client middleware", chain.enqueue(entry.task, entry.merged, end))
+            await guarded("client middleware", chain.enqueue(entry.task, entry.merged, end))
         except Exception as error:  # noqa: BLE001 - the user's code
             await self._stopped(entry, tick, error, ended)
 

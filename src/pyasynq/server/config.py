@@ -7,14 +7,16 @@ Source:
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
 from pyasynq.broker import GroupRules
+from pyasynq.client import Chain, ClientMiddleware
+from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import (
@@ -26,6 +28,7 @@ from pyasynq.core.options import (
     whole_seconds,
 )
 from pyasynq.core.retry import asynq_delay
+from pyasynq.core.seams import CodecError
 from pyasynq.core.settle import RetryPolicy
 from pyasynq.core.task import Task
 from pyasynq.runtime.callbacks import calls
@@ -110,6 +113,10 @@ class ServerOptions(TypedDict, total=False):
             becomes quiet when not given. In any case at most 1,000 become one task.
         group_max_failures: Tasks that could not be combined so many times are archived; 5 when not
             given.
+        client_middleware: Called around the enqueueing of each task that a group becomes; see
+            `Client`. The tasks that handlers enqueue are those of their own client.
+        codecs: Open payloads, by what the headers of each task say, and seal the results of such
+            tasks; and seal what groups become, in this order.
         blocked_warning: An async handler that holds the event loop this long is named in a
             warning; 1 s when not given, zero for never.
         burst: Stop by itself once the queues are empty and nothing is running.
@@ -140,6 +147,8 @@ class ServerOptions(TypedDict, total=False):
     group_max_delay: timedelta
     group_max_size: int
     group_max_failures: int
+    client_middleware: Sequence[ClientMiddleware]
+    codecs: Sequence[Codec]
     blocked_warning: timedelta
     burst: bool
     server_id: str
@@ -177,6 +186,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     group_max_delay: timedelta | None = None
     group_max_size: int | None = None
     group_max_failures: int = 5
+    client_middleware: Chain = msgspec.field(default_factory=Chain)
+    codecs: Codecs = NO_CODECS
     blocked_warning: timedelta = timedelta(seconds=1)
     burst: bool = False
     server_id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
@@ -208,10 +219,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             OptionError: If a setting cannot work.
+            TypeError: If a client middleware cannot be called as one.
         """
-        if "concurrency" in options and "threads" not in options:
-            options = {**options, "threads": options["concurrency"]}
-        return cls(**options)
+        given: dict[str, Any] = {**options}
+        if "concurrency" in options:
+            given.setdefault("threads", options["concurrency"])
+        if "client_middleware" in options:
+            given["client_middleware"] = Chain.of(options["client_middleware"])
+        if "codecs" in options:
+            given["codecs"] = Codecs(options["codecs"])
+        return cls(**given)
 
     def for_plain(self) -> "Config":
         """Return the settings of a server whose handlers are plain functions, all of them.
@@ -272,9 +289,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @calls("retry_delay")
     def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
         if self.retry_delay is not None:
-            task = Task(message.type, message.payload, headers=dict(message.headers))
             try:
-                delay = self.retry_delay(retried, error, task)
+                delay = self.retry_delay(retried, error, self._task(message))
                 check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
             except KeyboardInterrupt:
                 raise
@@ -283,6 +299,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 return delay
         return asynq_delay(retried, random.random())
+
+    def _task(self, message: TaskMessage) -> Task:
+        with suppress(CodecError):  # then it is shown as it travels
+            message = self.codecs.opened(message)
+        return Task(message.type, message.payload, headers=dict(message.headers))
 
     @calls("is_failure")
     def _is_failure(self, error: Exception) -> bool:

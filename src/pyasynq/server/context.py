@@ -20,6 +20,7 @@ from pyasynq.runtime.calls import must_await
 
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
+    from pyasynq.core.codec import Codecs
     from pyasynq.runtime.loops import Home
     from pyasynq.runtime.threads import Threads
 
@@ -37,10 +38,12 @@ class ActiveTask:
     """
 
     __slots__ = (
+        "_codecs",
         "_ended_at",
         "_ends_at_s",
         "_home",
         "_lease",
+        "_message",
         "_port",
         "_threads",
         "cancelled",
@@ -63,6 +66,8 @@ class ActiveTask:
             home: The loop in which results are written.
         """
         self._lease = lease
+        self._message = lease.message
+        self._codecs: Codecs  # of a task whose payload was sealed
         self._port = port
         self._ends_at_s = ends_at_s
         self._threads = threads
@@ -82,17 +87,17 @@ class ActiveTask:
     @property
     def type(self) -> str:
         """What kind of work."""
-        return self._lease.message.type
+        return self._message.type
 
     @property
     def payload(self) -> bytes:
         """The data; empty if the maker gave none."""
-        return self._lease.message.payload
+        return self._message.payload
 
     @property
     def headers(self) -> Mapping[str, str]:
         """Text metadata that came with the task."""
-        return dict(self._lease.message.headers)
+        return dict(self._message.headers)
 
     @property
     def queue(self) -> str:
@@ -102,12 +107,12 @@ class ActiveTask:
     @property
     def retried(self) -> int:
         """Retries already spent; 0 in the first run."""
-        return self._lease.message.retried
+        return self._message.retried
 
     @property
     def max_retry(self) -> int:
         """Retries allowed."""
-        return self._lease.message.retry
+        return self._message.retry
 
     @property
     def deadline(self) -> datetime:
@@ -117,7 +122,7 @@ class ActiveTask:
     @property
     def retention(self) -> timedelta | None:
         """How long the task and its result are kept after success; None deletes it at once."""
-        kept_s = self._lease.message.retention
+        kept_s = self._message.retention
         longest_s = int(LONGEST.total_seconds())
         return timedelta(seconds=min(kept_s, longest_s)) if kept_s > 0 else None
 
@@ -129,12 +134,26 @@ class ActiveTask:
 
         Raises:
             ResultError: If another worker runs the task by now.
+            CodecError: If the task is sealed, and a codec cannot seal its result.
             BrokerError: If Redis did not answer.
         """
         if not self._home.is_here():
             await self._home.call(functools.partial(self.write_result, result))
-        elif not await self._port.write_result(self._lease, result):
+        elif not await self._port.write_result(self._lease, self._sealed(result)):
             raise ResultError(self.id)
+
+    def unseal(self, codecs: Codecs) -> None:
+        """Let the handler see what was sealed, and have its results sealed; for the server to call.
+
+        Raises:
+            CodecError: If a codec is missing, or fails.
+        """
+        self._message = codecs.opened(self._lease.message)
+        self._codecs = codecs
+
+    def _sealed(self, result: bytes) -> bytes:
+        message = self._lease.message
+        return result if self._message is message else self._codecs.seal_result(message, result)
 
     def write_result_sync(self, result: bytes) -> None:
         """Store *result* from a plain function, which runs in a thread; see `write_result`.
@@ -183,7 +202,7 @@ class ActiveTask:
     async def _wait_for_thread(self) -> None:
         """Take a thread once one is free; meanwhile the timeout stands still, not a deadline."""
         before, left_s = self.ends_at, self.ends_at - self._threads.now()
-        deadline_s = self._lease.message.deadline
+        deadline_s = self._message.deadline
         limit = before + deadline_s - self._ends_at_s if deadline_s else math.inf
         self.ends_at = limit
         try:

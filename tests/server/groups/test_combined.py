@@ -1,5 +1,6 @@
 """What becomes of a staged set is decided without Redis."""
 
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from pyasynq import Task
 from pyasynq.broker import Member, StagedSet
 from pyasynq.client import MAX_PAYLOAD
-from pyasynq.core.compose import Grouped, Pending, Scheduled
+from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
+from pyasynq.core.compose import Grouped, Pending, Plan, Scheduled
 from pyasynq.core.message import TaskMessage
-from pyasynq.server.groups.combined import Setback, combined, readable, setback
+from pyasynq.server.groups.combined import Setback, checked_task, combined, read, setback
+from tests.support.codecs import Zlib
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SET = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
@@ -21,24 +24,28 @@ def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> Membe
     return Member(id=task_id, message=message, failures=failures)
 
 
+def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
+    return combined(task, task.options, SET, now=NOW, codecs=codecs)
+
+
 # -- the combined task -----------------------------------------------------------------------------
 
 
 def test_the_combined_task_has_the_id_of_its_set() -> None:
-    assert combined(Task("t"), SET, now=NOW).message.id == SET.id
+    assert plan_of(Task("t")).message.id == SET.id
 
 
 def test_the_combined_task_may_choose_its_id() -> None:
-    assert combined(Task("t", task_id="mine"), SET, now=NOW).message.id == "mine"
+    assert plan_of(Task("t", task_id="mine")).message.id == "mine"
 
 
 def test_the_combined_task_stays_in_the_queue() -> None:
-    assert combined(Task("t", queue="other"), SET, now=NOW).message.queue == "q"
+    assert plan_of(Task("t", queue="other")).message.queue == "q"
 
 
 def test_the_combined_task_keeps_its_own_options() -> None:
     task = Task("t", b"p", headers={"k": "v"}, max_retry=3, retention=HOUR, unique=HOUR)
-    plan = combined(task, SET, now=NOW)
+    plan = plan_of(task)
     message = plan.message
     assert type(plan) is Pending
     assert (message.payload, dict(message.headers)) == (b"p", {"k": "v"})
@@ -47,48 +54,72 @@ def test_the_combined_task_keeps_its_own_options() -> None:
 
 
 def test_the_combined_task_may_be_larger_than_those_of_clients() -> None:
-    plan = combined(Task("t", bytes(MAX_PAYLOAD + 1)), SET, now=NOW)
+    plan = plan_of(Task("t", bytes(MAX_PAYLOAD + 1)))
     assert len(plan.message.payload) == MAX_PAYLOAD + 1
 
 
 def test_the_combined_task_may_be_delayed() -> None:
-    plan = combined(Task("t", process_in=HOUR), SET, now=NOW)
+    plan = plan_of(Task("t", process_in=HOUR))
     assert isinstance(plan, Scheduled)
     assert plan.at_s == int((NOW + HOUR).timestamp())
 
 
 def test_the_combined_task_may_join_a_group() -> None:
-    plan = combined(Task("t", group="other"), SET, now=NOW)
+    plan = plan_of(Task("t", group="other"))
     assert isinstance(plan, Grouped)
     assert plan.message.group_key == "other"
+
+
+def test_the_combined_task_is_sealed() -> None:
+    message = plan_of(Task("t", b"p"), Codecs([Zlib()])).message
+    assert (message.headers[HEADER], message.payload) == ("zlib", zlib.compress(b"p"))
 
 
 @pytest.mark.parametrize("answer", [None, b"payload", [Task("t")]])
 def test_what_is_no_task_is_refused(answer: object) -> None:
     with pytest.raises(TypeError, match="must return a Task, got"):
-        combined(answer, SET, now=NOW)
+        checked_task(answer)
 
 
 # -- what the function sees ------------------------------------------------------------------------
 
 
 def test_the_function_sees_type_payload_and_headers() -> None:
-    [(member, task)], poison = readable([a_member()])
+    found = read([a_member()], NO_CODECS)
+    [(member, task)] = found.tasks
     assert (task.type, task.payload, task.headers) == ("t", b"p", {"k": "v"})
-    assert (member.id, poison) == ("1", [])
+    assert (member.id, found.poison, found.sealed) == ("1", [], [])
 
 
 @pytest.mark.parametrize("type", ["", " ", "t" * 300], ids=["empty", "blank", "long"])
 def test_a_task_that_cannot_be_made_is_kept_as_it_is(type: str) -> None:
-    tasks, [poison] = readable([a_member(type=type)])
-    assert (tasks, poison.id, poison.message) == ([], "1", None)
+    found = read([a_member(type=type)], NO_CODECS)
+    [poison] = found.poison
+    assert (found.tasks, poison.id, poison.message) == ([], "1", None)
 
 
 def test_a_task_that_cannot_be_read_hides_no_other() -> None:
     unreadable = Member(id="2", message=None, failures=0)
-    tasks, poison = readable([a_member("1"), unreadable, a_member("3")])
-    assert [member.id for member, _ in tasks] == ["1", "3"]
-    assert poison == [unreadable]
+    found = read([a_member("1"), unreadable, a_member("3")], NO_CODECS)
+    assert [member.id for member, _ in found.tasks] == ["1", "3"]
+    assert found.poison == [unreadable]
+
+
+def test_the_function_sees_what_was_sealed() -> None:
+    member = a_member()
+    assert member.message is not None
+    Codecs([Zlib()]).seal(member.message)
+    [(_, task)] = read([member], Codecs([Zlib()])).tasks
+    assert (task.payload, task.headers) == (b"p", {"k": "v"})
+
+
+def test_a_task_that_cannot_be_opened_is_kept_apart() -> None:
+    member = a_member("2")
+    assert member.message is not None
+    Codecs([Zlib()]).seal(member.message)
+    found = read([a_member("1"), member], NO_CODECS)
+    assert [member.id for member, _ in found.tasks] == ["1"]
+    assert [(member.id, error.codec) for member, error in found.sealed] == [("2", "zlib")]
 
 
 # -- setbacks --------------------------------------------------------------------------------------

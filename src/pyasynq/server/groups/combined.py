@@ -9,11 +9,13 @@ from datetime import datetime
 import msgspec
 
 from pyasynq.broker import Member, StagedSet
+from pyasynq.core.codec import Codecs
 from pyasynq.core.compose import Plan, compose
 from pyasynq.core.errors import OptionError
 from pyasynq.core.message import TaskMessage, revised
 from pyasynq.core.options import Options, merge, whole_seconds
 from pyasynq.core.retry import asynq_delay
+from pyasynq.core.seams import CodecError
 from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task
 
@@ -30,32 +32,65 @@ class Setback(msgspec.Struct, frozen=True, kw_only=True):
     given_up: list[Member]
 
 
-def readable(members: Sequence[Member]) -> tuple[list[tuple[Member, Task]], list[Member]]:
-    """Return the members that are tasks, and those that cannot be read, to be kept as they are."""
-    tasks: list[tuple[Member, Task]] = []
-    poison: list[Member] = []
+class Members(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a set.
+
+    Attributes:
+        tasks: Those that can be combined.
+        poison: Those that cannot be read, to be kept as they are.
+        sealed: Those that cannot be opened here, and why not.
+    """
+
+    tasks: list[tuple[Member, Task]]
+    poison: list[Member]
+    sealed: list[tuple[Member, CodecError]]
+
+
+def read(members: Sequence[Member], codecs: Codecs) -> Members:
+    """Return what *members* are, opened by *codecs*."""
+    found = Members(tasks=[], poison=[], sealed=[])
     for member in members:
         try:
-            tasks.append((member, _task(member.message)))
+            found.tasks.append((member, _task(member.message, codecs)))
         except OptionError:
-            poison.append(msgspec.structs.replace(member, message=None))
-    return tasks, poison
+            found.poison.append(msgspec.structs.replace(member, message=None))
+        except CodecError as error:
+            found.sealed.append((member, error))
+    return found
 
 
-def combined(task: object, staged: StagedSet, *, now: datetime) -> Plan:
+def checked_task(task: object) -> Task:
+    """Return *task* if it is one.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(task, Task):
+        msg = f"the group aggregator must return a Task, got {type(task).__name__}"
+        raise TypeError(msg)
+    return task
+
+
+def placed(options: Options, staged: StagedSet) -> Options:
+    """Return *options* for the queue of *staged*."""
+    return merge(options, Options(queue=staged.queue))
+
+
+def combined(
+    task: Task, options: Options, staged: StagedSet, *, now: datetime, codecs: Codecs
+) -> Plan:
     """Return the plan for the *task* that *staged* becomes.
 
     It stays in the queue, whatever its options say, and has the id of the set: however often a set
     is combined, there is one task.
 
     Raises:
-        TypeError: If *task* is none.
+        CodecError: If a codec cannot seal it.
     """
-    if not isinstance(task, Task):
-        msg = f"the group aggregator must return a Task, got {type(task).__name__}"
-        raise TypeError(msg)
-    options = merge(task.options, Options(queue=staged.queue))
-    return compose(task, options, now=now, task_id=staged.id)
+    plan = compose(task, placed(options, staged), now=now, task_id=staged.id)
+    if codecs.names:
+        codecs.seal(plan.message)
+    return plan
 
 
 def setback(
@@ -89,6 +124,6 @@ def setback(
     )
 
 
-def _task(message: TaskMessage | None) -> Task:
-    message = message or TaskMessage()
+def _task(message: TaskMessage | None, codecs: Codecs) -> Task:
+    message = codecs.opened(message or TaskMessage())
     return Task(message.type, message.payload, headers=dict(message.headers))

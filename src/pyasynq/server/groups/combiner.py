@@ -17,8 +17,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from pyasynq.broker import Broker, Member, NewTask, Refusal, Replaces, StagedSet, Withheld
-from pyasynq.core.compose import Plan
+from pyasynq.core.compose import Plan, describe
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import Options
+from pyasynq.core.seams import NotEnqueuedError
 from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Backoff, dismiss
 from pyasynq.runtime.callbacks import guarded
@@ -26,7 +29,14 @@ from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import called
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.groups.combined import combined, readable, setback
+from pyasynq.server.groups.combined import (
+    Members,
+    checked_task,
+    combined,
+    placed,
+    read,
+    setback,
+)
 from pyasynq.server.run.traces import shown
 
 log: Final = get_logger("pyasynq.server")
@@ -52,6 +62,8 @@ class Combiner:
         self._creating = broker.creating
         self._aggregate = aggregate
         self._threads = threads
+        self._middleware = config.client_middleware
+        self._codecs = config.codecs
         self._clock = config.clock
         self._max_failures = config.group_max_failures
         self._failed = failed
@@ -67,34 +79,70 @@ class Combiner:
 
     async def _attempt(self, staged: StagedSet) -> bool:
         members = await self._members(staged)
-        if not members:
+        if members.sealed:  # another worker may open them, and combines all of them then
+            sealed, error = [member for member, _ in members.sealed], members.sealed[0][1]
+            await self._fail(staged, sealed, error)
+            return False
+        if not members.tasks:
             await self._port.put_back(staged)  # there is nothing in it
             return True
-        failure: Exception | None
-        try:
-            tasks = [task for _, task in members]
-            call = called(self._threads, self._aggregate, staged.group, tasks)
-            task = await guarded("the group aggregator", call)
-            plan = combined(task, staged, now=self._clock.now())
-        except Exception as error:  # noqa: BLE001 - the function is the user's
-            failure = error
-        else:
-            failure = await self._replace(staged, plan)
+        failure = await self._combine(staged, [task for _, task in members.tasks])
         if failure is not None:
-            await self._fail(staged, [member for member, _ in members], failure)
+            await self._fail(staged, [member for member, _ in members.tasks], failure)
         return failure is None
 
-    async def _members(self, staged: StagedSet) -> list[tuple[Member, Task]]:
-        """Return the tasks of *staged*; those that cannot be read are archived."""
-        found = await self._port.members(staged) or []
-        tasks, poison = readable(found)
-        if poison:
-            count = await self._port.archive(staged, poison)
+    async def _members(self, staged: StagedSet) -> Members:
+        """Return what is in *staged*; what cannot be read is archived."""
+        members = read(await self._port.members(staged) or [], self._codecs)
+        if members.poison:
+            count = await self._port.archive(staged, members.poison)
             log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
-        return tasks
+        return members
 
-    async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | None:
-        """Put the task of *plan* in the place of *staged*; return why it was refused, if it was.
+    async def _combine(self, staged: StagedSet, tasks: list[Task]) -> Exception | None:
+        """Have the user's function make one task of *tasks*, and enqueue it; return why not."""
+        try:
+            call = called(self._threads, self._aggregate, staged.group, tasks)
+            task = checked_task(await guarded("the group aggregator", call))
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            return error
+        return await self._pass(staged, task)
+
+    async def _pass(self, staged: StagedSet, task: Task) -> Exception | None:
+        """Put *task* in the place of *staged*, through the client middleware; return why not.
+
+        Raises:
+            BrokerError: If the broker was there and could not do it.
+        """
+        over = False
+
+        async def end(task: Task, options: Options) -> TaskInfo:
+            nonlocal over
+            now = self._clock.now()
+            plan = combined(task, options, staged, now=now, codecs=self._codecs)
+            answer = await self._replace(staged, plan)
+            if isinstance(answer, Refusal):
+                raise answer
+            over = True
+            if isinstance(answer, Withheld):
+                msg = f"{_name(staged)} was put back, or combined, meanwhile"
+                raise NotEnqueuedError(msg)
+            return describe(plan, task, placed(options, staged), now=now)
+
+        options = placed(task.options, staged)
+        try:
+            await guarded("client middleware", self._middleware.enqueue(task, options, end))
+        except BrokerError:
+            raise
+        except Exception as error:
+            if not over:
+                return error
+            if not isinstance(error, NotEnqueuedError):  # which is in the log
+                log.exception("client middleware failed once %s was combined", _name(staged))
+        return None
+
+    async def _replace(self, staged: StagedSet, plan: Plan) -> Refusal | Withheld | None:
+        """Put the task of *plan* in the place of *staged*; return why that was not done, if so.
 
         Raises:
             BrokerError: If the broker was there and could not do it.
@@ -110,7 +158,7 @@ class Combiner:
             raise answer
         if isinstance(answer, Withheld):
             log.warning("%s was put back, or combined, meanwhile", _name(staged))
-        return answer if isinstance(answer, Refusal) else None
+        return answer if isinstance(answer, Refusal | Withheld) else None
 
     async def _fail(self, staged: StagedSet, members: Sequence[Member], error: Exception) -> None:
         """Leave *staged* aside for a while, and archive what has failed too often."""

@@ -1,7 +1,4 @@
-"""Take tasks and run them.
-
-slots → leases → runs → outcome → verdict → ledger
-"""
+"""Take tasks and run them: slots → leases → runs → outcome → verdict → ledger."""
 
 import asyncio
 import logging
@@ -12,6 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from pyasynq.broker import Lease, Taken, WorkPort
+from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.priority import by_rank, weighted
@@ -260,7 +258,7 @@ class Processor:
         elif run.stop is Stop.LEASE_LOST:
             self._run_log.was_lost(run)
         elif isinstance(unknown, Retry):
-            self._unknown.tell(run.lease)
+            self._unknown.tell(run.lease, error)
             self._ledger.add(run.lease, unknown)
         else:
             self._settle(run, error, unknown)
@@ -297,6 +295,8 @@ class Processor:
         try:
             if run.lease.crashes:
                 await self._begin(run)
+            if HEADER in run.lease.message.headers:
+                run.active.unseal(self._config.codecs)
             answer = await self._handler(run.active)
             if answer is not None:
                 check_finished(answer)
