@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +17,24 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from pyasynq import App, Clock, OptionError, Task
+from pyasynq import (
+    App,
+    CallNext,
+    ClientMiddleware,
+    Clock,
+    MiddlewareError,
+    OptionError,
+    Options,
+    Task,
+    TaskInfo,
+)
+from pyasynq.core.codec import HEADER
 from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import PoisonError
 from pyasynq.outbox import Outbox
 from pyasynq.outbox.rows import row_of
 from tests.outbox.writing import TASK, count, write, write_many
+from tests.support.codecs import Envelope, Zlib
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -321,3 +334,101 @@ async def test_a_typed_task_is_refused_and_told_how_it_makes_a_task(
 async def test_a_plain_session_is_for_add(outbox: Outbox) -> None:
     with Session() as plain, pytest.raises(TypeError, match=r"call outbox\.add"):
         await outbox.enqueue(cast("Any", plain), TASK)
+
+
+# -- middleware and codecs -------------------------------------------------------------------------
+
+
+async def signing(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+    return await call_next(task, options.merge(headers={"user": "bob"}))
+
+
+async def waiting(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+    await asyncio.sleep(0)
+    return await call_next(task, options)
+
+
+async def waiting_after(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+    info = await call_next(task, options)
+    await asyncio.sleep(0)
+    return info
+
+
+async def refusing(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+    msg = "not today"
+    raise ValueError(msg)
+
+
+def add_in_a_file(tmp_path: Path, outbox: Outbox) -> list[dict[str, str]]:
+    """Add a task by a plain session; return the headers of the tasks that are written then."""
+    engine = create_engine(f"sqlite:///{tmp_path}/plain.db")
+    outbox.table.metadata.create_all(engine)
+    try:
+        with Session(engine) as session, session.begin():
+            outbox.add(session, TASK)
+        with Session(engine) as session:
+            rows = session.execute(select(outbox.table)).mappings().all()
+        plans = [row_of(row).plan for row in rows]
+        return [dict(plan.message.headers) for plan in plans if isinstance(plan, Pending)]
+    finally:
+        engine.dispose()
+
+
+def test_middleware_is_called_for_a_task_that_is_added(tmp_path: Path) -> None:
+    assert add_in_a_file(tmp_path, Outbox(middleware=[signing])) == [{"user": "bob"}]
+
+
+@pytest.mark.parametrize("middleware", [waiting, waiting_after])
+def test_middleware_that_waits_is_refused_where_it_cannot(
+    tmp_path: Path, middleware: ClientMiddleware
+) -> None:
+    with pytest.raises(MiddlewareError, match=r"must not wait .*: .*`await outbox.enqueue\("):
+        add_in_a_file(tmp_path, Outbox(middleware=[middleware]))
+
+
+def test_middleware_that_refuses_a_task_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not today"):
+        add_in_a_file(tmp_path, Outbox(middleware=[refusing]))
+    assert add_in_a_file(tmp_path, Outbox()) == [{}]
+
+
+@pytest.mark.parametrize("middleware", [waiting, waiting_after])
+async def test_middleware_may_wait_where_the_session_does(
+    engine: AsyncEngine, middleware: ClientMiddleware
+) -> None:
+    outbox = Outbox(middleware=[signing, middleware])
+    task_id = await write(outbox, engine)
+    found = await plan(outbox, engine)
+    assert isinstance(found, Pending)
+    assert (found.message.id, dict(found.message.headers)) == (task_id, {"user": "bob"})
+
+
+async def test_what_is_wrong_is_refused_before_middleware_is_called(
+    engine: AsyncEngine, session: AsyncSession
+) -> None:
+    outbox = Outbox(middleware=[refusing])
+    with pytest.raises(OptionError, match="max_retry"):
+        await outbox.enqueue(session, TASK, max_retry=-1)
+    with pytest.raises(OptionError, match="a Task"):
+        await outbox.enqueue(session, "t")  # type: ignore[arg-type]
+
+
+async def test_a_row_holds_what_is_sealed_and_the_lock_of_what_was(engine: AsyncEngine) -> None:
+    sealing = Outbox(codecs=[Envelope()], clock=StoppedClock())
+    await write(sealing, engine, Task("t", b"card 1234"), unique=timedelta(hours=1))
+    found = await plan(sealing, engine)
+    assert isinstance(found, Pending)
+    assert b"1234" not in found.message.payload
+    assert dict(found.message.headers) == {HEADER: "envelope"}
+    assert found.lock == Lock(digest=md5(b"card 1234").hexdigest(), ttl_s=3600)
+
+
+async def test_the_largest_payload_is_that_which_travels(engine: AsyncEngine) -> None:
+    await write(Outbox(codecs=[Zlib()], max_payload=100), engine, Task("t", bytes(10_000)))
+    with pytest.raises(OptionError, match="at most 100 bytes"):
+        await write(Outbox(codecs=[Envelope()], max_payload=100), engine, Task("t", bytes(90)))
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="unknown option 'codec'; did you mean 'codecs'"):
+        Outbox(codec=[])  # type: ignore[call-arg]

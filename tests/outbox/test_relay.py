@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -12,14 +13,17 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pyasynq import Client, Clock, Task
+from pyasynq import CallNext, Client, Clock, Options, Task, TaskInfo
 from pyasynq.broker import Broker
+from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
 from pyasynq.runtime.waiting import first
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
+from tests.server.queues import QueueView
+from tests.support.codecs import Envelope, Zlib
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -400,3 +404,21 @@ async def test_a_relay_without_its_table_says_what_helps(
     async with relay.running():
         await relay.passes.next()
     assert "make the table elsewhere by a migration" in caplog.text
+
+
+async def test_a_relay_runs_no_middleware_again_and_opens_nothing(
+    engine: AsyncEngine, redis_url: str, r: Redis
+) -> None:
+    passed: list[str] = []
+
+    async def note(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        passed.append(task.type)
+        return await call_next(task, options)
+
+    outbox = Outbox(middleware=[note], codecs=[Zlib()])
+    task_id = await write(outbox, engine, Task("t", b"p"))
+    async with Client(redis_url, middleware=[note], codecs=[Envelope()]) as client:
+        await Relay(outbox, engine, client).step()
+    message = await QueueView(r).message(task_id)
+    assert passed == ["t"]
+    assert (zlib.decompress(message.payload), message.headers[HEADER]) == (b"p", "zlib")

@@ -1,23 +1,45 @@
 """Write tasks into the database, in the transaction that makes them necessary."""
 
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import MetaData, Table, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from pyasynq.client import MAX_PAYLOAD
-from pyasynq.core.compose import compose, size_of
+from pyasynq.client import MAX_PAYLOAD, Chain, ClientMiddleware
+from pyasynq.client.middleware import driven
+from pyasynq.core.codec import Codec, Codecs
+from pyasynq.core.compose import compose, describe, size_of
 from pyasynq.core.errors import OptionError
-from pyasynq.core.options import EnqueueOptions, checked, merge
+from pyasynq.core.info import TaskInfo
+from pyasynq.core.options import EnqueueOptions, Options, check_known, checked, merge
 from pyasynq.core.task import Task, check_task
 from pyasynq.outbox.rows import make_table, values_of
 from pyasynq.runtime.clock import Clock
 
 TABLE: Final = "pyasynq_outbox"
+
+WAITS: Final = "with an AsyncSession it may, in `await outbox.enqueue(session, task)`"
+
+
+class OutboxOptions(TypedDict, total=False):
+    """Keywords of `Outbox`.
+
+    Keys:
+        max_payload: Largest payload accepted, as it travels, headers included, bytes; 1 MiB when
+            not given.
+        middleware: Called around each task that is written; see `Client`. The relay calls none.
+        codecs: Seal payloads, in this order; the table holds what they make of them.
+        clock: Tells the time; a test may bring its own.
+    """
+
+    max_payload: int
+    middleware: Sequence[ClientMiddleware]
+    codecs: Sequence[Codec]
+    clock: Clock | None
 
 
 class Outbox:
@@ -33,8 +55,7 @@ class Outbox:
         *,
         table: str = TABLE,
         notify: bool = True,
-        max_payload: int = MAX_PAYLOAD,
-        clock: Clock | None = None,
+        **options: Unpack[OutboxOptions],
     ) -> None:
         """Declare the table in *metadata*.
 
@@ -42,16 +63,22 @@ class Outbox:
             metadata: That of your own tables, so that migrations see it; a new one when None.
             table: Name of the table.
             notify: Whether relays in other processes are woken, on PostgreSQL.
-            max_payload: Largest payload accepted, headers included, bytes.
-            clock: Tells the time; a test may bring its own.
+            **options: See `OutboxOptions`.
+
+        Raises:
+            OptionError: If a codec cannot be used.
+            TypeError: If an option is unknown, or a middleware cannot be called as one.
         """
+        check_known(options, OutboxOptions.__annotations__)
         self.table: Table = make_table(table, MetaData() if metadata is None else metadata)
         self._notify = notify
         self._insert = insert(self.table)
         # In the same statement, it costs no round trip; it is told when the commit is done.
         self._insert_and_tell = self._insert.returning(func.pg_notify(table, ""))
-        self._max_payload = max_payload
-        self._clock = clock or Clock()
+        self._max_payload = options.get("max_payload", MAX_PAYLOAD)
+        self._middleware = Chain.of(options.get("middleware", ()))
+        self._codecs = Codecs(options.get("codecs", ()))
+        self._clock = options.get("clock") or Clock()
         self._wakers: set[Callable[[], None]] = set()
 
     @property
@@ -65,12 +92,20 @@ class Outbox:
         task: Task,
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Write *task* into the transaction of *session*; see `add`."""
+        """Write *task* into the transaction of *session*; see `add`. Middleware may wait here."""
         own = session() if isinstance(session, async_scoped_session) else session
         if not isinstance(own, AsyncSession):
             msg = "enqueue needs an AsyncSession: with a plain Session call outbox.add"
             raise TypeError(msg)
-        return await own.run_sync(lambda inner: self.add(inner, task, **options))
+        if not self._middleware:
+            return await own.run_sync(lambda inner: self.add(inner, task, **options))
+
+        async def end(task: Task, options: Options) -> TaskInfo:
+            return await own.run_sync(lambda inner: self._write(inner, task, options))
+
+        check_task(task)
+        merged = merge(task.options, checked(options))
+        return (await self._middleware.enqueue(task, merged, end)).id
 
     def add(
         self,
@@ -86,6 +121,10 @@ class Outbox:
         Raises:
             OptionError: If an option or the payload is not allowed, or *task* is no Task; nothing
                 was written.
+            CodecError: If a codec cannot seal the payload; nothing was written.
+            MiddlewareError: If a middleware waits for something, which it may in `enqueue`. If it
+                waits once the task is written, a rollback takes that back.
+            Exception: What a middleware raises.
             SQLAlchemyError: If the database did not take it.
             TypeError: If the session is an AsyncSession, or none.
         """
@@ -99,15 +138,25 @@ class Outbox:
             raise TypeError(msg)
         check_task(task)
         merged = merge(task.options, checked(options))
-        self._check_size(size_of(task, merged))
+        if not self._middleware:
+            return self._write(own, task, merged).id
+
+        async def end(task: Task, options: Options) -> TaskInfo:
+            return self._write(own, task, options)
+
+        return driven(self._middleware.enqueue(task, merged, end), WAITS).id
+
+    def _write(self, session: Session, task: Task, options: Options) -> TaskInfo:
         row_id, now = str(uuid.uuid4()), self._clock.now()
-        plan = compose(task, merged, now=now, task_id=row_id)
-        connection = own.connection(bind_arguments={"clause": self.table})
+        plan = compose(task, options, now=now, task_id=row_id)
+        sealed = bool(self._codecs.names)
+        self._check_size(self._codecs.seal(plan.message) if sealed else size_of(task, options))
+        connection = session.connection(bind_arguments={"clause": self.table})
         tells = self._notify and connection.dialect.name == "postgresql"
         statement = self._insert_and_tell if tells else self._insert
         connection.execute(statement, values_of(plan, row_id=row_id, now=now)).close()
-        self._wake_after_commit(own)
-        return plan.message.id
+        self._wake_after_commit(session)
+        return describe(plan, task, options, now=now)
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Generator[None]:
