@@ -2,9 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pyasynq import Client, Task, TaskState
+from redis.asyncio import Redis
+
+from pyasynq import ActiveTask, Client, Inspector, Server, Task, TaskState
+from pyasynq.core.codec import HEADER
 from tests.interop.gopeer import Peer
 from tests.interop.outcomes import ids
+from tests.server.queues import QueueView
+from tests.support.codecs import Envelope
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -83,3 +88,31 @@ async def test_go_combines_the_tasks_of_a_group_python_made(go_peer: Peer, redis
     async with go_peer.work(queues="q", aggregate="combined", group_max_size=3) as worker:
         [event] = await worker.wait_for("start")
     assert (event["type"], event["payload"]) == ("combined", b"one,one,one")
+
+
+async def test_a_sealed_task_passes_a_go_workers_retry_unchanged(
+    go_peer: Peer, redis_url: str, r: Redis
+) -> None:
+    codecs = [Envelope()]
+    async with Client(redis_url, codecs=codecs) as client:
+        info = await client.enqueue(Task("t", b"card 1234", headers={"k": "v"}), queue="q")
+    queue = QueueView(r, "q")
+    sealed = (await queue.message(info.id)).payload
+    async with go_peer.work(queues="q", fail="t=no route") as worker:
+        [event] = await worker.wait_for("start")
+        await go_peer.task_in(TaskState.RETRY, "q", info.id)
+    message = await queue.message(info.id)
+    assert (message.retried, message.payload) == (1, sealed)
+    assert dict(message.headers) == {"k": "v", HEADER: "envelope"}
+    assert b"1234" not in event["payload"]
+    async with Inspector(redis_url, codecs=codecs) as inspector:
+        task = await inspector.task_info("q", info.id)
+        await inspector.run_task("q", info.id)
+    assert (task.payload, task.headers) == (b"card 1234", {"k": "v"})
+    seen: list[bytes] = []
+
+    async def handle(task: ActiveTask) -> None:
+        seen.append(task.payload)
+
+    await Server(redis_url, queues={"q": 1}, codecs=codecs, burst=True).run(handle)
+    assert seen == [b"card 1234"]

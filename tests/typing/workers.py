@@ -5,16 +5,23 @@ It is read as typed_tasks.py is.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import assert_type
+from typing import Literal, assert_type
 from zoneinfo import ZoneInfo
+
+from sqlalchemy import MetaData
 
 import pyasynq
 from pyasynq import (
     ActiveTask,
     App,
+    CallNext,
     Client,
+    ClientMiddleware,
+    Codec,
+    CodecContext,
     Inspector,
     Mux,
+    Options,
     PeriodicTask,
     PeriodicTaskManager,
     Scheduler,
@@ -26,6 +33,7 @@ from pyasynq import (
     TaskState,
     current_task,
 )
+from pyasynq.outbox import Outbox
 
 ADDRESS = "127.0.0.1:6379"
 
@@ -35,6 +43,35 @@ app = App(ADDRESS, queues={"critical": 6, "default": 1}, middleware=[])  # type:
 @app.use
 async def timed(task: ActiveTask, call_next: Callable[[ActiveTask], Awaitable[object]]) -> None:
     await call_next(task)
+
+
+@app.use_client
+async def traced(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+    assert_type(options.queue, str | None)
+    assert_type(options.merge(headers={"trace": "1"}), Options)
+    options.merge(queue=1)  # type: ignore[arg-type]
+    options.merge(que="low")  # type: ignore[call-arg]
+    options.queue = "low"  # type: ignore[misc]
+    call_next(task)  # type: ignore[call-arg]
+    return await call_next(task, options)
+
+
+class Reversed:
+    name = "reversed"
+
+    def seal(self, payload: bytes, context: CodecContext) -> bytes:
+        assert_type(context.part, Literal["payload", "result"])
+        return payload[::-1]
+
+    def open(self, payload: bytes, context: CodecContext) -> bytes:
+        return payload[::-1]
+
+
+class Halved:
+    name = "halved"
+
+    def seal(self, payload: bytes, context: CodecContext) -> bytes:
+        return payload[:1]
 
 
 @app.aggregator
@@ -102,6 +139,32 @@ async def workers() -> None:
     app.aggregator(gives_text)  # type: ignore[type-var]
     app.lifespan(takes_nothing)  # type: ignore[arg-type]
     app.lifespan(yields_text)  # type: ignore[arg-type]
+
+
+def seams(metadata: MetaData) -> None:
+    async def takes_two(task: Task, options: Options) -> TaskInfo:
+        raise NotImplementedError
+
+    async def gives_text(task: Task, options: Options, call_next: CallNext) -> str:
+        return task.type
+
+    middleware: list[ClientMiddleware] = [traced]
+    codecs: list[Codec] = [Reversed()]
+    Client(ADDRESS, middleware=middleware, codecs=codecs)
+    Client(ADDRESS, middleware=[traced], codecs=[Reversed()])
+    SyncClient(ADDRESS, middleware=[traced], codecs=[Reversed()])
+    App(ADDRESS, client_middleware=[traced], codecs=[Reversed()])
+    Server(ADDRESS, client_middleware=[traced], codecs=[Reversed()])
+    Scheduler(ADDRESS, client_middleware=[traced], codecs=[Reversed()])
+    Inspector(ADDRESS, codecs=[Reversed()])
+    Outbox(metadata, middleware=[traced], codecs=[Reversed()])
+    app.use_client(takes_two)  # type: ignore[arg-type]
+    Client(ADDRESS, middleware=[gives_text])  # type: ignore[list-item]
+    Client(ADDRESS, middleware=[timed])  # type: ignore[list-item]
+    Client(ADDRESS, codecs=[Halved()])  # type: ignore[list-item]
+    Server(ADDRESS, codecs=Reversed())  # type: ignore[arg-type]
+    Scheduler(ADDRESS, middleware=[traced])  # type: ignore[call-arg]
+    Outbox(metadata, codec=[Reversed()])  # type: ignore[call-arg]
 
 
 async def schedules() -> None:
