@@ -82,7 +82,7 @@ class Semaphore:
         self.limit: int = _checked_limit(limit)
         self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
-        self._broker: Broker = open_broker(broker)
+        self._broker: Broker = open_broker(broker, self._clock)
         self._tokens: list[Token] = []
         self._renewing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()

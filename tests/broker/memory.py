@@ -409,9 +409,10 @@ class MemoryResults(Port):
         task = self._store.queues[queue].tasks.get(task_id)
         if task is None:
             return None
+        info = _info(task, self._store.now_s)
         if task.state not in OVER:
             await self._store.changed(longest_s)
-        return _info(task, self._store.now_s)
+        return info
 
 
 class MemoryInspection(Port):

@@ -44,8 +44,8 @@ SIGNALS = {SkipRetry, RevokeTask, RetryIn, Snooze}
 EXCEPTIONS = {
     value
     for module in (errors, control, seams)
-    for _, value in inspect.getmembers(module, inspect.isclass)
-    if issubclass(value, Exception) and value.__module__ == module.__name__
+    for name, value in inspect.getmembers(module, inspect.isclass)
+    if issubclass(value, Exception) and value.__module__ == module.__name__ and name[0] != "_"
 }
 
 
@@ -120,7 +120,7 @@ def test_an_option_error_cuts_a_long_value() -> None:
         (
             QueueNotEmptyError("q"),
             {"queue": "q"},
-            "queue is not empty: 'q'; force deletes its tasks as well",
+            "queue is not empty: 'q'; force deletes its tasks as well, unless more come meanwhile",
         ),
         (
             QueueActiveError("q"),

@@ -137,7 +137,7 @@ async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() ->
 
 
 def test_many_actors_say_once_that_redis_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    link = Link()
+    link = Link("Redis")
     link.failed("one", BrokerUnavailableError("away"))
     link.failed("two", BrokerUnavailableError("away"))
     link.failed("one", BrokerUnavailableError("away"))
@@ -148,7 +148,7 @@ def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    link = Link()
+    link = Link("Redis")
     link.failed("one", BrokerUnavailableError("away"))
     link.failed("two", BrokerUnavailableError("away"))
     link.worked("one")
@@ -159,7 +159,7 @@ def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
 
 
 def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixture) -> None:
-    link = Link()
+    link = Link("Redis")
     link.failed("one", BrokerUnavailableError("away"))
     link.failed("one", BrokerAuthError("wrong password"))
     assert len(caplog.messages) == 2
@@ -168,7 +168,7 @@ def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixtur
 def test_a_link_may_speak_of_something_else(caplog: pytest.LogCaptureFixture) -> None:
     told: list[Exception | None] = []
     away = OSError("away")
-    link = Link(told.append)
+    link = Link(tell=told.append)
     link.failed("one", away)
     link.failed("one", away)
     link.worked("one")

@@ -5,7 +5,6 @@ plain and sealed tasks mix, and what is sealed is not sealed again. A result is 
 of its task.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterable
 from itertools import chain
@@ -157,9 +156,9 @@ class Codecs:
             payload = self._open(names, info.payload, _context(info, "payload"))
             result = None if info.result is None else self.opened_result(info)
         except CodecError:
-            return dataclasses.replace(info, sealed=names)
+            return msgspec.structs.replace(info, sealed=names)
         headers = {name: text for name, text in info.headers.items() if name != HEADER}
-        return dataclasses.replace(info, payload=payload, result=result, headers=headers)
+        return msgspec.structs.replace(info, payload=payload, result=result, headers=headers)
 
     def _open(self, names: str, content: bytes, context: CodecContext) -> bytes:
         return self._pass("open", reversed(names.split(",")), content, context)

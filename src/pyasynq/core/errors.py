@@ -13,9 +13,9 @@ PyasynqError
 ├── PoisonError                       bytes in Redis that are no task
 ├── ClientClosedError                 the client was closed before
 ├── LoopError                         the event loop of the client cannot make the call
-├── MiddlewareError                  a client middleware broke its rules
-├── NotEnqueuedError                 it is somebody else's turn to enqueue this
-├── CodecError                       a payload could not be sealed or opened
+├── MiddlewareError                   a client middleware broke its rules
+├── NotEnqueuedError                  it is somebody else's turn to enqueue this
+├── CodecError                        a payload could not be sealed or opened
 ├── ThreadError                       the thread of a sync client cannot answer
 ├── QueueNotFoundError                no queue has this name
 ├── QueueNotEmptyError                the queue to be deleted holds tasks
@@ -192,67 +192,49 @@ class ClientClosedError(PyasynqError):
         super().__init__("the client is closed: make a new one")
 
 
-class QueueNotFoundError(PyasynqError):
-    """No queue has this name.
-
-    Attributes:
-        queue: The name.
-    """
-
-    def __init__(self, queue: str) -> None:
-        """Name the *queue* that is not there."""
-        self.queue = queue
-        super().__init__(f"queue not found: {queue!r}")
-
-
-class QueueNotEmptyError(PyasynqError):
-    """The queue was not deleted because it holds tasks.
+class _QueueError(PyasynqError):
+    """Something is not so with a queue.
 
     Attributes:
         queue: Name of the queue.
     """
 
+    _says: str
+
     def __init__(self, queue: str) -> None:
-        """Name the *queue* that holds tasks."""
+        """Name the *queue*."""
         self.queue = queue
-        super().__init__(f"queue is not empty: {queue!r}; force deletes its tasks as well")
+        super().__init__(self._says.format(repr(queue)))
+
+
+class QueueNotFoundError(_QueueError):
+    """No queue has this name."""
+
+    _says = "queue not found: {}"
+
+
+class QueueNotEmptyError(_QueueError):
+    """The queue was not deleted because it holds tasks."""
+
+    _says = "queue is not empty: {}; force deletes its tasks as well, unless more come meanwhile"
 
 
 class QueueActiveError(QueueNotEmptyError):
     """The queue was not deleted because some of its tasks are running; force changes nothing."""
 
-    def __init__(self, queue: str) -> None:
-        """Name the *queue* whose tasks are running."""
-        super().__init__(queue)
-        self.args: tuple[Any, ...] = (
-            f"cannot remove queue with active tasks: {queue!r}; let them end first",
-        )
+    _says = "cannot remove queue with active tasks: {}; let them end first"
 
 
-class QueuePausedError(PyasynqError):
-    """The queue is paused already.
+class QueuePausedError(_QueueError):
+    """The queue is paused already."""
 
-    Attributes:
-        queue: Name of the queue.
-    """
-
-    def __init__(self, queue: str) -> None:
-        """Name the *queue* that is paused."""
-        self.queue = queue
-        super().__init__(f"queue {queue!r} is already paused")
+    _says = "queue {} is already paused"
 
 
-class QueueNotPausedError(PyasynqError):
-    """The queue is not paused.
+class QueueNotPausedError(_QueueError):
+    """The queue is not paused."""
 
-    Attributes:
-        queue: Name of the queue.
-    """
-
-    def __init__(self, queue: str) -> None:
-        """Name the *queue* that is not paused."""
-        self.queue = queue
-        super().__init__(f"queue {queue!r} is not paused")
+    _says = "queue {} is not paused"
 
 
 class TaskNotFoundError(PyasynqError):

@@ -105,7 +105,7 @@ class Relay:
         self._port = client.broker.creating
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
-        self._link = Link(self._tell)
+        self._link = Link(tell=self._tell)
         self._mover = _Mover(self, self._poll_s, clock=self._clock, link=self._link)
 
     @asynccontextmanager

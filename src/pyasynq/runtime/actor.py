@@ -28,20 +28,19 @@ FIRST_BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 2.0
 
 
-def tell_of_redis(error: Exception | None) -> None:
-    """Log that Redis fails with *error*; None says that it is back."""
-    if error is None:
-        log.info("Redis answers again")
-    else:
-        log.warning("%s; trying again until it works", error)
-
-
 class Link:
-    """Says once that Redis fails and once that it is back, however many actors notice."""
+    """Says once that a broker fails and once that it is back, however many actors notice.
 
-    def __init__(self, tell: Callable[[Exception | None], None] = tell_of_redis) -> None:
-        """Begin with all believed to be well; *tell* says it of whatever else fails."""
-        self._tell = tell
+    Attributes:
+        name: Its name.
+    """
+
+    def __init__(
+        self, name: str = "the broker", tell: Callable[[Exception | None], None] | None = None
+    ) -> None:
+        """Begin with *name* believed to be well; *tell* says it of whatever else fails."""
+        self.name: str = name
+        self._tell = tell or self._log
         self._failing: dict[str, type[Exception]] = {}
 
     def failed(self, actor: str, error: Exception) -> None:
@@ -54,6 +53,12 @@ class Link:
         """Note that *actor* was answered."""
         if self._failing.pop(actor, None) and not self._failing:
             self._tell(None)
+
+    def _log(self, error: Exception | None) -> None:
+        if error is None:
+            log.info("%s answers again", self.name)
+        else:
+            log.warning("%s; trying again until it works", error)
 
 
 class Backoff:

@@ -12,7 +12,6 @@ from pyasynq.runtime.threads import called, is_closed, is_ordered
 
 log: Final = get_logger("pyasynq.callbacks")
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 

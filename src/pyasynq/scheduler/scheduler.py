@@ -55,7 +55,7 @@ class Scheduler:
         self._broker = open_broker(broker, self._config.clock)
         self._address = shown(broker)
         self._entries: dict[str, Entry] = {}
-        shown_by, link = self._broker.scheduling, Link()
+        shown_by, link = self._broker.scheduling, Link(self._broker.name)
         self._ticker = Ticker(self._broker, self._entries, config=self._config, link=link)
         self._heartbeater = Heartbeater(shown_by, self._entries, config=self._config, link=link)
 

@@ -49,7 +49,7 @@ class Crew:
     def __init__(self, broker: Broker, handler: AsyncHandler, config: Config) -> None:
         """Make the actors; none runs yet."""
         self._config = config
-        self._link = Link()
+        self._link = Link(broker.name)
         clock, link = config.clock, self._link
         self.ledger: Ledger = Ledger(broker.processing, clock=clock, link=link)
         self.processor: Processor = Processor(handler, broker.processing, self.ledger, config, link)

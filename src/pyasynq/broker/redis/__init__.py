@@ -1,6 +1,6 @@
 """Everything that knows Redis."""
 
-from pyasynq.broker.ports import Broker
+from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
@@ -29,7 +29,7 @@ def connect(address: str | Driver, clock: Clock | None = None) -> "RedisBroker":
     return RedisBroker(open_driver(address), clock or Clock(), owned=isinstance(address, str))
 
 
-class RedisBroker(Broker):
+class RedisBroker(ports.Broker):
     """All ports over one client and its connection pool."""
 
     def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
@@ -38,18 +38,18 @@ class RedisBroker(Broker):
         self._owned = owned
         self._registry = registry = RedisRegistry(driver)
         groups = RedisGroups(driver)
-        self.name = "Redis"
-        self.creating = RedisCreate(driver, registry.register, clock)
-        self.processing = RedisWork(driver, clock)
-        self.maintenance = RedisUpkeep(driver, clock)
-        self.registry = registry
-        self.inspecting = RedisInspection(driver, groups, clock)
-        self.results = RedisResults(driver, clock)
-        self.grouping = groups
-        self.scheduling = RedisSchedules(driver)
-        self.semaphores = RedisSemaphores(driver)
-        self.receipts = RedisReceipts(driver)
-        self.cluster = RedisServers(driver)
+        self.name: str = "Redis"
+        self.creating: ports.CreatePort = RedisCreate(driver, registry.register, clock)
+        self.processing: ports.WorkPort = RedisWork(driver, clock)
+        self.maintenance: ports.UpkeepPort = RedisUpkeep(driver, clock)
+        self.registry: ports.RegistryPort = registry
+        self.inspecting: ports.InspectPort = RedisInspection(driver, groups, clock)
+        self.results: ports.ResultPort = RedisResults(driver, clock)
+        self.grouping: ports.GroupPort = groups
+        self.scheduling: ports.SchedulePort = RedisSchedules(driver)
+        self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
+        self.receipts: ports.ReceiptPort = RedisReceipts(driver)
+        self.cluster: ports.ClusterPort = RedisServers(driver)
 
     async def ping(self) -> None:
         """Return when Redis answers, and takes what is written; see `RedisRegistry.confirm`.

@@ -37,9 +37,10 @@ class RedisInspection(RedisLook, RedisOrder):
             bounded steps (D23, D44). The queue is paused until it is gone, or it turns out that it
             stays, as it does if producers add to it meanwhile.
         """
-        refused = await self._refused(queue, force=force)
-        if refused is not None:
-            return refused
+        # A replica refuses: its numbers may be old.
+        await execute(self._driver, "ZREM", keys.container(queue, TaskState.SCHEDULED), "")
+        if (refused := await self._refused(queue, force=force)) is not None:
+            return refused  # and no worker was stopped for that
         paused = await self.pause(queue, paused=True)
         removed = Removed.NOT_EMPTY
         try:

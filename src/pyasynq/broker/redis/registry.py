@@ -74,7 +74,8 @@ class RedisRegistry:
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
             await pipeline.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
-        await self.register(server.queues)
+        if server.queues:
+            await self.register(server.queues)
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, by start.

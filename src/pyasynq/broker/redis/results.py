@@ -29,9 +29,9 @@ class RedisResults:
         self._clock = clock
 
     async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
-        """Return the task once it is over, or after *longest_s* seconds as it was before.
+        """Return the task if it is over; else wait until it is, at most *longest_s* seconds.
 
-        None if there is no such task.
+        After a wait the task is returned as it was before. None if there is no such task.
 
         Raises:
             PoisonError: If what stands under this id is no task.

@@ -101,7 +101,7 @@ class Heartbeater(Actor):
             async with asyncio.timeout(period_s):
                 failures.append(await self._show())
         except TimeoutError:
-            failures.append(BrokerUnavailableError("Redis: no answer in time"))
+            failures.append(BrokerUnavailableError(f"{self._link.name}: no answer in time"))
         for failure in failures:
             if failure is not None:
                 raise failure

@@ -20,8 +20,6 @@
 --   improves on asynq v0.26.0, where such a group waits until a task joins it (D15, D16)
 
 redis.call("SCARD", groups)
--- A replica refuses: it may be behind. And a script that has deleted may also add when Redis is full.
-redis.call("ZREM", aggregation_sets, "")
 local place = redis.call("HMGET", search, "cursor", "from_s")
 local wait_s = (tonumber(place[2]) or 0) - now_s
 if wait_s > 0 then
