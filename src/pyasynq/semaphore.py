@@ -68,8 +68,8 @@ class Semaphore:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             scope: Name of what is limited; those who give the same name share the tokens.
             limit: Tokens there are; those who share a scope should agree.
             lease: Time after which the token of a dead holder is free, at least 3 s.

@@ -151,6 +151,12 @@ async def members_of(broker: Broker, staged: StagedSet) -> list[Member]:
     return members
 
 
+async def postpone(broker: Broker, staged: StagedSet, *, wait_s: int) -> bool:
+    """Count a failure in every task of *staged*, which may be gone, and postpone it."""
+    members = await broker.grouping.members(staged)
+    return await broker.grouping.postpone(staged, members or [], wait_s=wait_s)
+
+
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
     """Return the answer to *verdict*."""
     (answer,) = await broker.processing.settle([(lease, verdict)])

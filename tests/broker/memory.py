@@ -16,6 +16,7 @@ from pyasynq.broker import (
     Forwarded,
     Found,
     Lease,
+    Move,
     NewTask,
     Page,
     Place,
@@ -476,7 +477,7 @@ class MemoryInspection(Port):
         self._store.change()
         return was != paused
 
-    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+    async def order(self, order: Move, place: Place, which: Sequence[str] | int) -> int:
         found = self._in(place)
         wanted: Iterable[Task] = (
             found[: min(which, MAX_BULK)]
@@ -490,35 +491,33 @@ class MemoryInspection(Port):
         self._store.change()
         return moved
 
-    def _order(self, queue: Queue, order: Order, task: Task) -> None:
+    def _order(self, queue: Queue, order: Move, task: Task) -> None:
         match order:
             case Order.RUN:
                 queue.append(task)
                 task.crashes, task.to_begin, task.unknown_since = 0, None, None
             case Order.ARCHIVE:
                 task.state, task.at, task.group = TaskState.ARCHIVED, self._store.now_s, ""
-            case _:
+            case Order.DELETE:
                 queue.delete(task)
 
-    async def update(
-        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
-    ) -> Updated:
+    async def update(self, found: Found, change: TaskMessage | int) -> Updated:
         queue = self._store.queues[found.place.queue]
         task = queue.tasks.get(found.id)
         if task is None or task.state != found.place.state:
             return Updated.CHANGED
-        if revised is None:
-            task.at = at_s or 0
+        if isinstance(change, int):
+            task.at = change
             return Updated.DONE
         if found.version != (task.data, task.state):
             return Updated.CHANGED
-        key, old = revised.unique_key, task.message.unique_key
+        key, old = change.unique_key, task.message.unique_key
         if key != old:
             if queue.locks.get(key, ("", 0.0))[1] > self._store.now_s:
                 return Updated.LOCKED
             if old in queue.locks:
                 queue.locks[key] = queue.locks.pop(old)
-        task.data = encode(revised)
+        task.data = encode(change)
         return Updated.DONE
 
     async def remove(self, queue: str, *, force: bool) -> Removed:

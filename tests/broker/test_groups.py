@@ -32,6 +32,7 @@ from tests.broker.making import (
     ids,
     member_ids,
     members_of,
+    postpone,
     take,
 )
 
@@ -243,8 +244,8 @@ async def test_a_set_that_is_held_is_not_reclaimed(broker: Broker) -> None:
 async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
     one = await a_staged_set(broker, a_grouped("1"))
     two = await a_staged_set(broker, a_grouped("2"))
-    await broker.grouping.postpone(one, wait_s=0)
-    await broker.grouping.postpone(two, wait_s=0)
+    await postpone(broker, one, wait_s=0)
+    await postpone(broker, two, wait_s=0)
     assert (await broker.grouping.reclaim("q")).tasks == 2
     assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
 
@@ -254,7 +255,7 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
 
 async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
-    assert await broker.grouping.postpone(staged, wait_s=0) is True
+    assert await postpone(broker, staged, wait_s=0) is True
     await broker.grouping.reclaim("q")
     again = await a_staged_set(broker, a_grouped("2"), max_size=2)
     assert [(m.id, m.failures) for m in await members_of(broker, again)] == [("1", 1), ("2", 0)]
@@ -262,14 +263,22 @@ async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker
 
 async def test_a_postponed_set_is_reclaimed_when_its_time_has_come(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.postpone(staged, wait_s=100)
+    await postpone(broker, staged, wait_s=100)
     assert (await broker.grouping.reclaim("q")).tasks == 0
+
+
+async def test_a_failure_is_counted_in_those_alone_that_failed(broker: Broker) -> None:
+    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    bad, _ = await members_of(broker, staged)
+    assert await broker.grouping.postpone(staged, [bad], wait_s=100) is True
+    failures = {member.id: member.failures for member in await members_of(broker, staged)}
+    assert failures == {"1": 1, "2": 0}
 
 
 async def test_a_set_that_was_put_back_is_not_postponed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await broker.grouping.put_back(staged)
-    assert await broker.grouping.postpone(staged, wait_s=0) is False
+    assert await postpone(broker, staged, wait_s=0) is False
 
 
 async def test_an_archived_task_leaves_its_set(broker: Broker) -> None:
@@ -314,7 +323,7 @@ async def test_after_a_search_there_is_a_rest(broker: Broker) -> None:
 async def test_sets_are_reclaimed_while_the_search_rests(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await broker.grouping.reclaim("q")
-    await broker.grouping.postpone(staged, wait_s=0)
+    await postpone(broker, staged, wait_s=0)
     assert (await broker.grouping.reclaim("q")).tasks == 1
 
 

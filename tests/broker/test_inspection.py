@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, Found, Page, Place, Removed, Updated
+from pyasynq.broker import Broker, Found, Move, Page, Place, Removed, Updated
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.message import TaskMessage
@@ -145,7 +145,7 @@ async def test_run_tasks_follow_those_that_are_pending(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
-async def test_pending_tasks_are_taken_out_of_the_list(order: Order, broker: Broker) -> None:
+async def test_pending_tasks_are_taken_out_of_the_list(order: Move, broker: Broker) -> None:
     await enqueue(broker, *[a_pending(str(n)) for n in range(5)])
     assert await broker.inspecting.order(order, PENDING, ["3"]) == 1
     assert await broker.inspecting.order(order, PENDING, ["0", "2"]) == 2
@@ -153,7 +153,7 @@ async def test_pending_tasks_are_taken_out_of_the_list(order: Order, broker: Bro
 
 
 @pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
-async def test_an_order_by_count_takes_the_next_to_run_first(order: Order, broker: Broker) -> None:
+async def test_an_order_by_count_takes_the_next_to_run_first(order: Move, broker: Broker) -> None:
     await enqueue(broker, *many_pending(5))
     assert await broker.inspecting.order(order, PENDING, 2) == 2
     assert await ids_in(broker, PENDING) == ["2", "3", "4"]
@@ -195,8 +195,8 @@ async def test_a_task_that_was_taken_meanwhile_is_left_alone(broker: Broker) -> 
 async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task, revised = await found(broker), TaskMessage(id="1", queue="q", type="u")
-    assert await broker.inspecting.update(task, revised=revised) is Updated.DONE
-    assert await broker.inspecting.update(task, revised=revised) is Updated.CHANGED
+    assert await broker.inspecting.update(task, revised) is Updated.DONE
+    assert await broker.inspecting.update(task, revised) is Updated.CHANGED
     assert (await shown(broker)).type == "u"
 
 
@@ -204,15 +204,15 @@ async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", lock=LOCK), a_scheduled("2"))
     task = await found(broker)
     revised = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:other")
-    assert await broker.inspecting.update(task, revised=revised) is Updated.DONE
+    assert await broker.inspecting.update(task, revised) is Updated.DONE
     await enqueue(broker, a_pending("3", lock=LOCK))
     back = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:0cc1")
-    assert await broker.inspecting.update(await found(broker), revised=back) is Updated.LOCKED
+    assert await broker.inspecting.update(await found(broker), back) is Updated.LOCKED
 
 
 async def test_a_delayed_task_is_given_another_time(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", at_s=FUTURE_S), a_scheduled("2", at_s=FUTURE_S + 1))
-    updated = await broker.inspecting.update(await found(broker), at_s=FUTURE_S + 2)
+    updated = await broker.inspecting.update(await found(broker), FUTURE_S + 2)
     assert updated is Updated.DONE
     assert await ids_in(broker, SCHEDULED) == ["2", "1"]
     at = datetime.fromtimestamp(FUTURE_S + 2, UTC)
@@ -223,7 +223,7 @@ async def test_a_task_that_is_due_already_is_not_rescheduled(broker: Broker) -> 
     await enqueue(broker, a_scheduled())
     task = await found(broker)
     await broker.inspecting.order(Order.RUN, SCHEDULED, ["1"])
-    assert await broker.inspecting.update(task, at_s=FUTURE_S + 1) is Updated.CHANGED
+    assert await broker.inspecting.update(task, FUTURE_S + 1) is Updated.CHANGED
     assert await ids_in(broker, SCHEDULED) == []
     assert await ids_in(broker, PENDING) == ["1"]
 

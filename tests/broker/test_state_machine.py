@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import GroupRules, Lease, Place, StagedSet, Taken, Withheld, open_broker
+from pyasynq.broker import GroupRules, Lease, Move, Place, StagedSet, Taken, Withheld, open_broker
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import TaskMessage
@@ -350,7 +350,7 @@ class Tasks(RuleBasedStateMachine):
     # -- by hand -----------------------------------------------------------------------------------
 
     @rule(order=orders, state=states, count=some, named=st.booleans())
-    def order(self, order: Order, state: TaskState, count: int, named: bool) -> None:  # noqa: FBT001
+    def order(self, order: Move, state: TaskState, count: int, named: bool) -> None:  # noqa: FBT001
         if state not in ORDERS[order]:
             return
         place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
@@ -363,13 +363,13 @@ class Tasks(RuleBasedStateMachine):
             self._ordered(order, task_id)
 
     @rule(order=orders, state=states, task_id=ids)
-    def order_what_is_elsewhere(self, order: Order, state: TaskState, task_id: str) -> None:
+    def order_what_is_elsewhere(self, order: Move, state: TaskState, task_id: str) -> None:
         place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
         known = self.tasks.get(task_id)
         if state in ORDERS[order] and (known is None or known.state != state):
             assert self.run(self.broker.inspecting.order(order, place, [task_id])) == 0
 
-    def _ordered(self, order: Order, task_id: str) -> None:
+    def _ordered(self, order: Move, task_id: str) -> None:
         known = self.tasks[task_id]
         assert known.state in ORDERS[order]
         if known.state == "pending":

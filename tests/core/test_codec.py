@@ -1,5 +1,6 @@
 """What is sealed says by what in its headers, and is opened by that alone."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -62,7 +63,7 @@ def test_the_header_names_the_codecs_in_the_order_in_which_they_were_applied() -
 def test_what_is_sealed_is_not_sealed_again() -> None:
     message = sealed(Envelope())
     before = message.SerializeToString(deterministic=True)
-    Codecs([Zlib()]).seal(message)
+    Codecs([Zlib(), Envelope()]).seal(message)
     assert message.SerializeToString(deterministic=True) == before
 
 
@@ -206,3 +207,40 @@ def test_what_is_no_codec_is_refused(given: object) -> None:
 def test_two_codecs_of_one_name_are_refused() -> None:
     with pytest.raises(OptionError, match="codecs with different names"):
         Codecs([Envelope(key=b"1"), Envelope(key=b"2")])
+
+
+def test_codecs_that_can_be_gone_through_only_once_are_refused() -> None:
+    with pytest.raises(OptionError, match="codecs must be a list of codecs"):
+        Codecs(codec for codec in [Zlib()])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("names", ["zlib", "another"])
+def test_a_mark_from_outside_keeps_nothing_from_being_sealed(names: str) -> None:
+    message = a_message()
+    message.headers[HEADER] = names
+    with pytest.raises(CodecError):
+        Codecs([Zlib()]).seal(message)
+
+
+def test_without_codecs_nothing_is_marked() -> None:
+    message = a_message()
+    assert Codecs().seal(message) == len(SECRET)
+    assert dict(message.headers) == {}
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_whatever_a_codec_raises_is_told_of_the_codec(kind: type[BaseException]) -> None:
+    class Ending(Zlib):
+        def open(self, payload: bytes, context: CodecContext) -> bytes:
+            raise kind
+
+    with pytest.raises(CodecError, match="codec 'zlib' cannot open the payload"):
+        Codecs([Ending()]).opened(sealed(Zlib()))
+
+
+def test_a_long_name_from_outside_is_cut_where_it_is_told() -> None:
+    message = a_message()
+    message.headers[HEADER] = "x" * 1_000_000
+    with pytest.raises(CodecError) as caught:
+        Codecs([Zlib()]).opened(message)
+    assert len(str(caught.value)) < 500

@@ -382,7 +382,7 @@ def test_middleware_is_called_for_a_task_that_is_added(tmp_path: Path) -> None:
 def test_middleware_that_waits_is_refused_where_it_cannot(
     tmp_path: Path, middleware: ClientMiddleware
 ) -> None:
-    with pytest.raises(MiddlewareError, match=r"must not wait .*: .*`await outbox.enqueue\("):
+    with pytest.raises(MiddlewareError, match=r"none may wait .*: .*`await outbox.enqueue\("):
         add_in_a_file(tmp_path, Outbox(middleware=[middleware]))
 
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq import OptionError, PeriodicTask, Task
-from pyasynq.core.compose import Pending
 from pyasynq.core.options import Options
 from pyasynq.scheduler.entry import GRACE, CatchUp, Entry
 from tests.scheduler.steering import NOON
@@ -106,26 +105,19 @@ def test_how_to_catch_up_is_no_part_of_the_definition() -> None:
 
 
 def test_a_tick_gives_its_task_the_same_id_in_every_process() -> None:
-    plans = [begun().plan(NOON + MINUTE, now) for now in (NOON + MINUTE, NOON + 2 * MINUTE)]
-    assert plans[0].message.id == plans[1].message.id
+    assert begun().task_id(NOON + MINUTE) == begun().task_id(NOON + MINUTE)
 
 
 def test_every_tick_gives_its_task_another_id() -> None:
-    ids = {begun().plan(NOON + n * MINUTE, NOON).message.id for n in range(10)}
+    ids = {begun().task_id(NOON + n * MINUTE) for n in range(10)}
     assert len(ids) == 10
-
-
-def test_an_id_that_the_entry_names_is_used() -> None:
-    assert an_entry(task_id="mine").plan(NOON, NOON).message.id == "mine"
 
 
 def test_options_of_the_entry_win_over_those_of_the_task() -> None:
     task = Task("t", b"p", queue="low", max_retry=1, headers={"a": "1"})
-    plan = an_entry(task=task, queue="high", headers={"b": "2"}).plan(NOON, NOON)
-    assert isinstance(plan, Pending)
-    message = plan.message
-    assert (message.queue, message.retry) == ("high", 1)
-    assert dict(message.headers) == {"a": "1", "b": "2"}
+    merged = an_entry(task=task, queue="high", headers={"b": "2"}).merged
+    assert (merged.queue, merged.max_retry) == ("high", 1)
+    assert merged.headers == {"b": "2"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The task of a tick passes client middleware, and codecs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -19,6 +19,7 @@ from pyasynq import (
     Task,
     TaskInfo,
 )
+from pyasynq.broker import Created, NewTask
 from pyasynq.core.codec import HEADER
 from tests.scheduler.steering import SteeredClock, heartbeater_of, later, ticker_of
 from tests.server.queues import QueueView
@@ -172,7 +173,46 @@ async def test_a_manager_has_middleware_and_codecs(redis_url: str, queue: QueueV
     )
     async with manager.running():
         await wait_until(lambda: queue.ids("pending"))
+        [task_id, *_] = await queue.ids("pending")
     assert set(noting.passed) == {"t"}
+    assert (await queue.message(task_id)).headers[HEADER] == "zlib"
+
+
+async def test_a_tick_that_redis_did_not_take_is_tried_again_whatever_middleware_makes_of_it(
+    make: Make, clock: SteeredClock, queue: QueueView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def traced(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        try:
+            return await call_next(task, options)
+        except PyasynqError as error:
+            raise RuntimeError("traced") from error
+
+    scheduler = await begun(make, client_middleware=[traced])
+    creating = ticker_of(scheduler)._creating
+
+    async def away(tasks: Sequence[NewTask]) -> list[Created]:
+        return [BrokerUnavailableError("away") for _ in tasks]
+
+    clock.advance(minutes=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(creating, "create", away)
+        with pytest.raises(BrokerUnavailableError, match="away"):
+            await ticker_of(scheduler).step()
+    await ticker_of(scheduler).step()
+    assert len(await queue.ids("pending")) == 1
+
+
+async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
+    make: Make, clock: SteeredClock, queue: QueueView
+) -> None:
+    async def elsewhere(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        return await call_next(task, options.merge(queue="elsewhere"))
+
+    schedulers = [await begun(make, client_middleware=it) for it in ([elsewhere], [])]
+    clock.advance(minutes=1)
+    for scheduler in schedulers:
+        await ticker_of(scheduler).step()
+    assert len(await queue.ids("pending")) == 1
 
 
 # -- codecs ----------------------------------------------------------------------------------------

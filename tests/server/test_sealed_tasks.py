@@ -117,13 +117,11 @@ async def test_what_a_codec_cannot_seal_is_refused_each_by_itself(redis_url: str
     assert isinstance(bad, CodecError)
 
 
-async def test_what_was_read_sealed_is_not_sealed_again(
-    sealing: Client, redis_url: str, queue: QueueView
-) -> None:
-    info = await sealing.enqueue(Task("t", b"p"))
-    async with Inspector(redis_url) as inspector:
+async def test_what_was_read_sealed_is_not_sealed_again(redis_url: str, queue: QueueView) -> None:
+    async with Client(redis_url, codecs=[Zlib()]) as client, Inspector(redis_url) as inspector:
+        info = await client.enqueue(Task("t", b"p"))
         read = await inspector.task_info("default", info.id)
-    again = await sealing.enqueue(Task(read.type, read.payload, headers=read.headers))
+        again = await client.enqueue(Task(read.type, read.payload, headers=read.headers))
     assert (await queue.message(again.id)).payload == (await queue.message(info.id)).payload
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 LONGEST_PAUSE_S = 0.05
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Seconds after which what has not happened will not happen, however busy the machine is."""
 
 

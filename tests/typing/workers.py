@@ -52,7 +52,8 @@ async def traced(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
     options.merge(queue=1)  # type: ignore[arg-type]
     options.merge(que="low")  # type: ignore[call-arg]
     options.queue = "low"  # type: ignore[misc]
-    call_next(task)  # type: ignore[call-arg]
+    await call_next(task)  # type: ignore[call-arg]
+    call_next(task, options)  # type: ignore[unused-coroutine]
     return await call_next(task, options)
 
 

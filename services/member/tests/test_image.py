@@ -71,7 +71,7 @@ def test_no_secret_and_no_test_is_in_the_context(context: Path) -> None:
     assert ".git" not in names
 
 
-@pytest.mark.timeout(300)  # it downloads packages, where none are in pip's cache
+@pytest.mark.timeout(900)  # it downloads packages, where none are in pip's cache
 def test_the_image_has_what_runs_and_nothing_that_builds_or_tests(programs: Path) -> None:
     (packages,) = programs.glob("lib/python*/site-packages")
     names = {path.name for path in packages.iterdir()}
@@ -79,7 +79,7 @@ def test_the_image_has_what_runs_and_nothing_that_builds_or_tests(programs: Path
     assert not NOT_FOR_PRODUCTION & names
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_the_program_of_the_image_signs_up_and_sends_the_mail(
     programs: Path, redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path
 ) -> None:
@@ -108,7 +108,7 @@ async def test_the_program_of_the_image_signs_up_and_sends_the_mail(
     assert link_of(mail)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_operators_have_the_commands_of_pyasynq_in_the_image(
     programs: Path, redis: RedisServer
 ) -> None:

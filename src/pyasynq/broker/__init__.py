@@ -27,7 +27,7 @@ from pyasynq.broker.ports.groups import (
     RipeGroups,
     StagedSet,
 )
-from pyasynq.broker.ports.inspection import Found, InspectPort, Page, Place, Removed, Updated
+from pyasynq.broker.ports.inspection import Found, InspectPort, Move, Page, Place, Removed, Updated
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -56,6 +56,7 @@ __all__ = [
     "InspectPort",
     "Lease",
     "Member",
+    "Move",
     "NewTask",
     "Page",
     "Place",

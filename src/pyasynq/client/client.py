@@ -4,14 +4,14 @@ import asyncio
 import functools
 import os
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.gathering import Gathered
 from pyasynq.client.middleware import Chain, ClientMiddleware
 from pyasynq.core.codec import Codec, Codecs
-from pyasynq.core.compose import Plan, compose, describe, size_of
+from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import (
     ClientClosedError,
     OptionError,
@@ -30,6 +30,7 @@ from pyasynq.core.options import (
     checked,
     merge,
 )
+from pyasynq.core.policy import LARGEST_PAYLOAD
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.calls import must_await
@@ -38,8 +39,6 @@ from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loops import Home
 
 MAX_PAYLOAD: Final = 1024 * 1024
-LARGEST_PAYLOAD: Final = 256 * MAX_PAYLOAD
-"""Half of what Redis takes for one value or argument."""
 
 CHUNK: Final = 256
 """Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
@@ -68,8 +67,8 @@ class Client:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             max_payload: Largest payload accepted, as it travels, bytes; headers count.
             middleware: Called around each task that is enqueued, the first outermost; each as
                 ``await middleware(task, options, call_next)``.
@@ -80,9 +79,10 @@ class Client:
             OptionError: If the URL, the client or a codec cannot be used.
             TypeError: If a middleware cannot be called so.
         """
-        self._max_payload = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._middleware = Chain.of(middleware)
         self._codecs = Codecs(codecs)
+        most = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
+        self._compose = Composer(self._codecs, max_payload=most).composed
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._gathered = Gathered(self._broker.creating)
@@ -117,7 +117,7 @@ class Client:
         if self._middleware:
             return await self._middleware.enqueue(task, merged, self._place)
         (task_id,) = _random_ids(1)
-        composed = self._composed(task, merged, task_id, self._clock.now())
+        composed = self._compose(task, merged, now=self._clock.now(), task_id=task_id)
         answer = await self._gathered.enqueue(composed.plan)
         if answer is not None:
             raise answer
@@ -250,7 +250,7 @@ class Client:
     async def _place(self, task: Task, options: Options) -> TaskInfo:
         """Enqueue what has come through the middleware."""
         (task_id,) = _random_ids(1)
-        composed = self._composed(task, options, task_id, self._clock.now())
+        composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
         answer = await self._gathered.enqueue(composed.plan)
         if answer is not None:
             raise answer
@@ -265,48 +265,26 @@ class Client:
             outcomes += await self._middleware.enqueue_each(chunk, shared, self._place)
         return outcomes
 
-    def _composed(self, task: Task, options: Options, task_id: str, now: datetime) -> "_Composed":
-        plan = compose(task, options, now=now, task_id=task_id)
-        size = self._codecs.seal(plan.message) if self._codecs.names else size_of(task, options)
-        if size > self._max_payload:
-            allowed = f"at most {self._max_payload} bytes with headers (max_payload)"
-            raise OptionError("payload", size, allowed)
-        return _Composed(plan, task, options, now)
-
-    def _chunk(self, tasks: Sequence[Task], shared: Options) -> "list[_Composed | PyasynqError]":
+    def _chunk(self, tasks: Sequence[Task], shared: Options) -> list[Composed | PyasynqError]:
         now = self._clock.now()
-        chunk: list[_Composed | PyasynqError] = []
+        chunk: list[Composed | PyasynqError] = []
         for task, task_id in zip(tasks, _random_ids(len(tasks)), strict=True):
             try:
-                chunk.append(self._composed(task, merge(task.options, shared), task_id, now))
+                merged = merge(task.options, shared)
+                chunk.append(self._compose(task, merged, now=now, task_id=task_id))
             except PyasynqError as error:
                 chunk.append(error)
         return chunk
 
     async def _write(
-        self, chunk: "Sequence[_Composed | PyasynqError]"
+        self, chunk: Sequence[Composed | PyasynqError]
     ) -> list[TaskInfo | PyasynqError]:
-        new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, _Composed)]
+        new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, Composed)]
         answers = iter(cast("list[PyasynqError | None]", await self._broker.creating.create(new)))
         return [
             composed if isinstance(composed, PyasynqError) else next(answers) or composed.info()
             for composed in chunk
         ]
-
-
-class _Composed:
-    """A plan, and what describes the task once the plan is carried out."""
-
-    __slots__ = ("_now", "_options", "_task", "plan")
-
-    def __init__(self, plan: Plan, task: Task, options: Options, now: datetime) -> None:
-        self.plan = plan
-        self._task = task
-        self._options = options
-        self._now = now
-
-    def info(self) -> TaskInfo:
-        return describe(self.plan, self._task, self._options, now=self._now)
 
 
 def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:

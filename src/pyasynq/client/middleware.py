@@ -6,34 +6,42 @@ and enqueues, is given with each task: it is another one in a client, a schedule
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
-from pyasynq.core.control import NotAwaitedError
+from msgspec import structs
+
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options, check_options, merge
 from pyasynq.core.seams import MiddlewareError
 from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime.callbacks import calls, check_function, name_of
+from pyasynq.runtime.callbacks import calls, check_function, guarded, name_of
 
 T = TypeVar("T")
 
-CallNext: TypeAlias = Callable[[Task, Options], Awaitable[TaskInfo]]
+CallNext: TypeAlias = Callable[[Task, Options], Coroutine[Any, Any, TaskInfo]]
 ClientMiddleware: TypeAlias = Callable[[Task, Options, CallNext], Awaitable[TaskInfo]]
 
 RETURN_IT: Final = "must return what `await call_next(task, options)` gives, or raise"
-IT_IS_ENQUEUED: Final = "; the task is enqueued all the same"
-CALL_IT_ONCE: Final = "must call call_next once: another task is enqueued with a client"
+IT_WENT_ON: Final = "; the task has gone on all the same"
+AWAIT_IT: Final = (
+    "calls call_next, and does not await it: write `return await call_next(task, options)`"
+)
+CALL_IT_ONCE: Final = (
+    "must call call_next once, and its first call counts: another task is enqueued with a client, "
+    "and who wants to try again does so around the client"
+)
 
 
 class Chain(list[ClientMiddleware]):
     """Client middleware, the first outermost."""
 
     @classmethod
-    def of(cls, given: Iterable[ClientMiddleware]) -> "Chain":
+    def of(cls, given: Sequence[ClientMiddleware]) -> "Chain":
         """Return *given* as a chain: itself if it is one, to which its owner may add later.
 
         Raises:
@@ -42,7 +50,7 @@ class Chain(list[ClientMiddleware]):
         """
         if isinstance(given, Chain):
             return given
-        if not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(given, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("middleware", given, "a list of client middleware")
         chain = cls()
         for middleware in given:
@@ -70,6 +78,8 @@ class Chain(list[ClientMiddleware]):
             check_task(task)
             return await end(task, changed if changed is options else check_options(changed))
 
+        # The headers may be shared by all tasks of the process.
+        options = structs.replace(options, headers=MappingProxyType({**options.headers}))
         call_next: CallNext = checked_end
         for middleware in reversed(self):
             call_next = _Layer(middleware, call_next).enter
@@ -100,7 +110,7 @@ class Chain(list[ClientMiddleware]):
             return await end(task, options)
 
         try:
-            return await self.enqueue(task, options, noted_end)
+            return await guarded("client middleware", self.enqueue(task, options, noted_end))
         except PyasynqError as error:
             return error
         except Exception as error:  # noqa: BLE001 - the user's code
@@ -123,26 +133,26 @@ class _Layer:
 
     @calls("client middleware")
     async def enter(self, task: Task, options: Options) -> TaskInfo:
-        forgotten = False
         try:
             awaitable = cast("object", self._middleware(task, options, self._call_next))
             answer = await awaitable if inspect.isawaitable(awaitable) else awaitable
         finally:
+            forgotten = self._next is not None and not self._begun
             if self._next is not None and not self._begun:
-                forgotten = True
                 self._next.close()
         if forgotten:
-            name = name_of(self._middleware)
-            raise NotAwaitedError("call_next", f"the client middleware {name}", task.type)
+            raise self._error(AWAIT_IT)
         if self._answer is None or answer is not self._answer:
-            raise self._error(RETURN_IT if self._answer is None else RETURN_IT + IT_IS_ENQUEUED)
+            raise self._error(RETURN_IT if self._answer is None else RETURN_IT + IT_WENT_ON)
         return self._answer
 
-    def _call_next(self, task: Task, options: Options) -> Awaitable[TaskInfo]:
+    def _call_next(self, task: Task, options: Options) -> Coroutine[Any, Any, TaskInfo]:
         if self._next is not None:
             raise self._error(CALL_IT_ONCE)
         self._next = self._go_on(task, options)
         return self._next
+
+    _call_next.__qualname__ = "call_next"  # by which its author knows it
 
     async def _go_on(self, task: Task, options: Options) -> TaskInfo:
         self._begun = True
@@ -168,7 +178,7 @@ def driven(work: Coroutine[Any, Any, T], otherwise: str) -> T:
     Raises:
         MiddlewareError: If it waits; *otherwise* says what to call then.
     """
-    msg = f"it must not wait for anything here: {otherwise}"
+    msg = f"none may wait for anything here: {otherwise}"
     try:
         work.send(None)
     except StopIteration as done:

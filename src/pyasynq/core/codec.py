@@ -6,7 +6,7 @@ of its task.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final, Protocol, cast
 
@@ -20,9 +20,12 @@ from pyasynq.core.seams import Action, CodecError, Part
 HEADER: Final = "pyasynq:codec"
 """Header with the names of the codecs that were applied, in that order, between commas."""
 
+LONGEST_NAME: Final = 100
+"""Characters of a codec's name that errors show: any peer may have written it."""
+
 _NAME: Final = re.compile(r"[!-+\--~]+")
 
-MISSING: Final = "it is not among the codecs given here (codecs=[…])"
+_MISSING: Final = "it is not among the codecs given here (codecs=[…])"
 
 
 class CodecContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,11 +80,11 @@ class Codecs:
 
     __slots__ = ("_by_name", "names")
 
-    def __init__(self, given: Iterable[Codec] = ()) -> None:
+    def __init__(self, given: Sequence[Codec] = ()) -> None:
         """Use *given*.
 
         Raises:
-            OptionError: If they are no codecs, or two have the same name.
+            OptionError: If they are no list of codecs, or two have the same name.
         """
         self._by_name: dict[str, Codec] = _by_name(given)
         self.names: str = ",".join(self._by_name)
@@ -89,14 +92,18 @@ class Codecs:
     def seal(self, message: TaskMessage) -> int:
         """Seal the payload of *message*, in place, unless its headers say that it is sealed.
 
+        What they say may come from anywhere, so what is said to be sealed must open.
+
         Returns:
             Bytes of payload and headers, as they travel.
 
         Raises:
             CodecError: If a codec fails.
         """
-        if not message.headers.get(HEADER):
-            context = _context(message, "payload")
+        context = _context(message, "payload")
+        if names := message.headers.get(HEADER):
+            self._open(names, message.payload, context)
+        elif self.names:
             message.payload = self._pass("seal", self._by_name, message.payload, context)
             message.headers[HEADER] = self.names
         texts = chain(message.headers.keys(), message.headers.values())
@@ -169,11 +176,13 @@ class Codecs:
         for name in names:
             codec = self._by_name.get(name)
             if codec is None:
-                raise _error(name, action, context, MISSING)
+                raise _error(name, action, context, _MISSING)
             call = codec.seal if action == "seal" else codec.open
             try:
                 content = call(content, context)
-            except Exception as error:
+            except BaseException as error:  # no cancellation comes out of a plain call
+                if isinstance(error, KeyboardInterrupt):
+                    raise
                 raise _error(name, action, context, _said(error)) from error
             if not isinstance(content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
                 reason = f"it must return bytes, got {type(content).__name__}"
@@ -185,7 +194,7 @@ def _context(task: TaskMessage | TaskInfo, part: Part) -> CodecContext:
     return CodecContext(type=task.type, queue=task.queue, id=task.id, part=part)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - the user's code
@@ -193,16 +202,17 @@ def _said(error: Exception) -> str:
 
 
 def _error(name: str, action: Action, context: CodecContext, reason: str) -> CodecError:
+    name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     return CodecError(
         name, action, context.part, queue=context.queue, task_id=context.id, reason=reason
     )
 
 
 def _by_name(given: object) -> dict[str, Codec]:
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Sequence):  # a generator would be empty the next time
         raise OptionError("codecs", given, "a list of codecs")
     found: dict[str, Codec] = {}
-    for codec in cast("Iterable[object]", given):
+    for codec in cast("Sequence[object]", given):
         name = _name(codec)
         if name in found:
             raise OptionError("codecs", name, "codecs with different names")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from pyasynq.core.codec import HEADER
+from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
+from pyasynq.core.errors import OptionError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.message import TaskMessage, unique_key, unix_s
 from pyasynq.core.options import (
@@ -67,6 +68,50 @@ class Grouped(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_TIMEOUT_S: Final = whole_seconds(DEFAULT_TIMEOUT)
 
 Plan: TypeAlias = Pending | Scheduled | Grouped
+
+
+class Composer:
+    """Makes plans as they travel: composed, sealed, and no larger than is allowed."""
+
+    def __init__(self, codecs: Codecs = NO_CODECS, *, max_payload: int | None = None) -> None:
+        """Seal by *codecs*; allow *max_payload* bytes of payload and headers, None for any."""
+        self._codecs = codecs
+        self._max_payload = max_payload
+
+    def composed(self, task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
+        """Return what becomes of *task*; see `compose`.
+
+        Raises:
+            OptionError: If it is too large.
+            CodecError: If a codec cannot seal it.
+        """
+        plan = compose(task, options, now=now, task_id=task_id)
+        size = self._codecs.seal(plan.message) if self._codecs.names else size_of(task, options)
+        if self._max_payload is not None and size > self._max_payload:
+            allowed = f"at most {self._max_payload} bytes with headers (max_payload)"
+            raise OptionError("payload", size, allowed)
+        return Composed(plan, task, options, now)
+
+
+class Composed:
+    """A plan, and what describes its task once the plan is carried out.
+
+    Attributes:
+        plan: The plan.
+    """
+
+    __slots__ = ("_now", "_options", "_task", "plan")
+
+    def __init__(self, plan: Plan, task: Task, options: Options, now: datetime) -> None:
+        """Hold the *plan* for *task*, which was made *now* with *options*."""
+        self.plan: Plan = plan
+        self._task = task
+        self._options = options
+        self._now = now
+
+    def info(self) -> TaskInfo:
+        """Return the task as it stands in Redis then."""
+        return describe(self.plan, self._task, self._options, now=self._now)
 
 
 def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Plan:

@@ -73,7 +73,8 @@ class EnqueueOptions(TaskOptions, total=False):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of an enqueueing, those of task and call together; None is "not given".
 
-    What each means, and in which unit, is in `TaskOptions`.
+    What each means, and in which unit, is in `TaskOptions`. Headers that a `Task` was made with are
+    its own, and not among these. To take an option away: ``msgspec.structs.replace``.
     """
 
     queue: str | None = None

@@ -66,3 +66,6 @@ MAX_SHARES: Final = 8
 """Queues asked at once that share `MAX_BYTES` when messages come back: each brings one task at
 least, however large.
 """
+
+LARGEST_PAYLOAD: Final = 256 * 1024 * 1024
+"""Payload and headers of a task, bytes: half of what Redis takes for one value."""

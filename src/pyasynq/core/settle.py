@@ -45,7 +45,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         at: When.
         failed: Whether it counts as a failure.
         crashes: Workers that died with the task, in a row; 0 once it has ended by itself.
-        unknown: No worker that took the task knew its type.
+        unknown: No worker that took the task could run it: its type has no handler there, or it
+            cannot be opened.
     """
 
     message: TaskMessage
@@ -75,10 +76,10 @@ LONGEST_S = int(LONGEST.total_seconds())
 
 FIRST_UNKNOWN_S: Final = 5
 MOST_UNKNOWN_S: Final = 5 * 60
-"""Shortest and longest wait of a task whose type has no handler; it doubles."""
+"""Shortest and longest wait of a task that a worker cannot run; it doubles."""
 
 LONGEST_UNKNOWN_S: Final = 24 * 60 * 60
-"""How long such a task is kept for a worker that knows it."""
+"""How long such a task is kept for a worker that can."""
 
 FINAL: Final = 1
 """Rank of the errors after which a task is given up."""

@@ -50,8 +50,8 @@ class Inspector:
         """Use *broker*; nothing is sent before the first call.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             codecs: Open payloads and results; what they cannot open is shown as it travels.
 
         Raises:

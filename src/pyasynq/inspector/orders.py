@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyasynq.broker import Broker, Found, Page, Place, Updated
+from pyasynq.broker import Broker, Found, Move, Page, Place, Updated
 from pyasynq.core.codec import Codecs
 from pyasynq.core.compose import changed
 from pyasynq.core.errors import (
@@ -94,7 +94,7 @@ class Orders:
                 return
         raise TaskStateError(queue, task_id, MOVING, order.value)
 
-    async def give(self, order: Order, queue: str, task_id: str) -> None:
+    async def give(self, order: Move, queue: str, task_id: str) -> None:
         """Run, archive or delete a task."""
 
         async def move(found: Found) -> bool:
@@ -112,7 +112,7 @@ class Orders:
             revised = changed(found.message, options, payload=payload)
             if payload is not None:
                 self._codecs.seal_again(revised)
-            updated = await self._port.update(found, revised=revised)
+            updated = await self._port.update(found, revised)
             if updated is Updated.LOCKED:
                 raise DuplicateTaskError(queue, found.message.type)
             return updated is Updated.DONE
@@ -123,11 +123,11 @@ class Orders:
         """Let a task be due at *at_s*, Unix seconds."""
 
         async def move(found: Found) -> bool:
-            return await self._port.update(found, at_s=at_s) is Updated.DONE
+            return await self._port.update(found, at_s) is Updated.DONE
 
         await self._obey(Order.RESCHEDULE, queue, task_id, move)
 
-    async def give_all(self, order: Order, place: Place, progress: Progress | None) -> int:
+    async def give_all(self, order: Move, place: Place, progress: Progress | None) -> int:
         """Run, archive or delete the tasks that are in *place* now, in batches; return how many."""
         if place.state not in ORDERS[order]:
             words = ", ".join(sorted(ORDERS[order]))

@@ -12,10 +12,17 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 from pyasynq.client import MAX_PAYLOAD, Chain, ClientMiddleware
 from pyasynq.client.middleware import driven
 from pyasynq.core.codec import Codec, Codecs
-from pyasynq.core.compose import compose, describe, size_of
-from pyasynq.core.errors import OptionError
+from pyasynq.core.compose import Composer
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import EnqueueOptions, Options, check_known, checked, merge
+from pyasynq.core.options import (
+    EnqueueOptions,
+    Options,
+    check_count,
+    check_known,
+    checked,
+    merge,
+)
+from pyasynq.core.policy import LARGEST_PAYLOAD
 from pyasynq.core.task import Task, check_task
 from pyasynq.outbox.rows import make_table, values_of
 from pyasynq.runtime.clock import Clock
@@ -66,7 +73,7 @@ class Outbox:
             **options: See `OutboxOptions`.
 
         Raises:
-            OptionError: If a codec cannot be used.
+            OptionError: If an option or a codec cannot be used.
             TypeError: If an option is unknown, or a middleware cannot be called as one.
         """
         check_known(options, OutboxOptions.__annotations__)
@@ -75,9 +82,9 @@ class Outbox:
         self._insert = insert(self.table)
         # In the same statement, it costs no round trip; it is told when the commit is done.
         self._insert_and_tell = self._insert.returning(func.pg_notify(table, ""))
-        self._max_payload = options.get("max_payload", MAX_PAYLOAD)
         self._middleware = Chain.of(options.get("middleware", ()))
-        self._codecs = Codecs(options.get("codecs", ()))
+        most = check_count("max_payload", options.get("max_payload", MAX_PAYLOAD), LARGEST_PAYLOAD)
+        self._composer = Composer(Codecs(options.get("codecs", ())), max_payload=most)
         self._clock = options.get("clock") or Clock()
         self._wakers: set[Callable[[], None]] = set()
 
@@ -97,8 +104,6 @@ class Outbox:
         if not isinstance(own, AsyncSession):
             msg = "enqueue needs an AsyncSession: with a plain Session call outbox.add"
             raise TypeError(msg)
-        if not self._middleware:
-            return await own.run_sync(lambda inner: self.add(inner, task, **options))
 
         async def end(task: Task, options: Options) -> TaskInfo:
             return await own.run_sync(lambda inner: self._write(inner, task, options))
@@ -138,8 +143,6 @@ class Outbox:
             raise TypeError(msg)
         check_task(task)
         merged = merge(task.options, checked(options))
-        if not self._middleware:
-            return self._write(own, task, merged).id
 
         async def end(task: Task, options: Options) -> TaskInfo:
             return self._write(own, task, options)
@@ -148,15 +151,13 @@ class Outbox:
 
     def _write(self, session: Session, task: Task, options: Options) -> TaskInfo:
         row_id, now = str(uuid.uuid4()), self._clock.now()
-        plan = compose(task, options, now=now, task_id=row_id)
-        sealed = bool(self._codecs.names)
-        self._check_size(self._codecs.seal(plan.message) if sealed else size_of(task, options))
+        composed = self._composer.composed(task, options, now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
         tells = self._notify and connection.dialect.name == "postgresql"
         statement = self._insert_and_tell if tells else self._insert
-        connection.execute(statement, values_of(plan, row_id=row_id, now=now)).close()
+        connection.execute(statement, values_of(composed.plan, row_id=row_id, now=now)).close()
         self._wake_after_commit(session)
-        return describe(plan, task, options, now=now)
+        return composed.info()
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Generator[None]:
@@ -166,11 +167,6 @@ class Outbox:
             yield
         finally:
             self._wakers.discard(wake)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_payload:
-            allowed = f"at most {self._max_payload} bytes (max_payload)"
-            raise OptionError("payload", f"{size} bytes", allowed)
 
     def _wake_after_commit(self, session: Session) -> None:
         # The end of the outermost transaction, not "after_commit", which savepoints have as well.

@@ -93,6 +93,7 @@ class Relay:
             clock: Tells the time; a test may bring its own.
 
         Raises:
+            NotSupportedError: If the client's broker keeps no receipts.
             TypeError: If the engine is not one of asyncio.
         """
         if not isinstance(engine, AsyncEngine):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -103,6 +104,7 @@ class Relay:
         self._engine = engine
         self._client = client
         self._port = client.broker.creating
+        self._receipts = client.broker.receipts
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
         self._link = Link(tell=self._tell)
@@ -242,7 +244,7 @@ class Relay:
         """Let receipts end soon: they cost memory, and most will never be asked for."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they end later
-            await self._client.broker.receipts.shorten(rows, kept_s=SHORTENED_S)
+            await self._receipts.shorten(rows, kept_s=SHORTENED_S)
 
     def _tell(self, error: Exception | None) -> None:
         if error is None:

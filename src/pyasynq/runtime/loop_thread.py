@@ -29,6 +29,7 @@ PAUSE_S: Final = 0.005
 THREAD_NAME: Final = "pyasynq"
 
 FORKED: Final = "is in the process that this one was forked from"
+ITSELF: Final = "cannot wait for itself: middleware and codecs need another client"
 ENDED: Final = "has ended; the call may have been made"
 ENDING: Final = "is gone, for the interpreter ends: make the call before that"
 NEVER_BEGUN: Final = "did not begin"
@@ -84,6 +85,10 @@ class LoopThread:
         Raises:
             ThreadError: If there will be none.
         """
+        with suppress(RuntimeError):  # most callers have no loop
+            if asyncio.get_running_loop() is self._loop:
+                answer.cancel()
+                raise ThreadError(ITSELF)
         try:
             while not answer.done():
                 self._check()

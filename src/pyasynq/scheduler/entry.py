@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from pyasynq.core import cron, option_texts
-from pyasynq.core.compose import Plan, compose
 from pyasynq.core.errors import OptionError
 from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, checked, merge
@@ -117,25 +116,10 @@ class Entry:
         latest = self._latest(first, now)
         return latest if self.catch_up == "once" or now - latest < GRACE else None
 
-    def plan(
-        self,
-        tick: datetime,
-        now: datetime,
-        *,
-        task: Task | None = None,
-        options: Options | None = None,
-    ) -> Plan:
-        """Return what becomes of the task at *tick*; its id is the same in every process.
-
-        Args:
-            tick: One of the entry's ticks.
-            now: Current time, UTC.
-            task: What client middleware made of the entry's task, if it has been there.
-            options: What it made of the options.
-        """
+    def task_id(self, tick: datetime) -> str:
+        """Return the id of the task of *tick*, which is the same in every process."""
         digest = hashlib.sha256(f"{self.id} {int(tick.timestamp())}".encode())
-        task_id = _uuid_form(digest.hexdigest())
-        return compose(task or self.task, options or self.merged, now=now, task_id=task_id)
+        return _uuid_form(digest.hexdigest())
 
     def keep_s(self, tick: datetime) -> int:
         """Return the seconds for which *tick* must be known as the last one."""

@@ -117,8 +117,8 @@ class PeriodicTaskManager:
         """Use *broker*; nothing is sent or asked before the manager runs.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             provider: Returns all periodic tasks there should be. It may be ``async def``; if not,
                 it is called in a thread.
             sync_interval: Time between two questions; 3 minutes when not given.

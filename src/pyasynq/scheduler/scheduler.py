@@ -41,8 +41,8 @@ class Scheduler:
         """Use *broker*; nothing is sent before the scheduler runs.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             **options: See `SchedulerOptions`.
 
         Raises:

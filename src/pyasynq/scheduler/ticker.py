@@ -15,13 +15,13 @@ from typing import Final, cast
 
 from pyasynq.broker import Broker, NewTask, Position, Tick, Ticked
 from pyasynq.client.middleware import told
-from pyasynq.core.compose import describe
-from pyasynq.core.errors import BrokerError, PyasynqError
+from pyasynq.core.compose import Composed, Composer
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PyasynqError
 from pyasynq.core.info import SchedulerEvent, TaskInfo
 from pyasynq.core.message import instant
-from pyasynq.core.options import Options
+from pyasynq.core.options import Options, merge
 from pyasynq.core.policy import EARLY_S
-from pyasynq.core.seams import NotEnqueuedError
+from pyasynq.core.seams import CodecError, NotEnqueuedError
 from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task
 from pyasynq.runtime.actor import Link, Wakeable
@@ -56,6 +56,7 @@ class Ticker(Wakeable):
         self._creating = broker.creating
         self._entries = entries
         self._config = config
+        self._composer = Composer(config.codecs)
         self._hooks = Callbacks(1)
         self._removed: list[Entry] = []
         self._failed: dict[str, BrokerError] = {}
@@ -130,32 +131,50 @@ class Ticker(Wakeable):
         for entry, _ in due:
             await self._hooks.tell("pre_enqueue", self._config.pre_enqueue, entry.task)
         now = self._now()
-        if self._config.client_middleware or self._config.codecs.names:
+        if self._config.client_middleware:
             for entry, tick in due:
                 await self._pass(entry, tick, now)
-            return
-        tasks = [NewTask(entry.plan(tick, now), _guard(entry, tick)) for entry, tick in due]
-        answers = await self._creating.create(tasks)
-        for (entry, _), new, answer in zip(due, tasks, answers, strict=True):
+        else:
+            await self._enqueue_all(due, now)
+
+    async def _enqueue_all(self, due: Sequence[tuple[Entry, datetime]], now: datetime) -> None:
+        made: list[tuple[Entry, Composed, NewTask]] = []
+        for entry, tick in due:
+            try:
+                composed = self._composed(entry, tick, entry.task, entry.merged, now)
+            except CodecError as error:
+                await self._stopped(entry, tick, error, ())
+            else:
+                made.append((entry, composed, NewTask(composed.plan, _guard(entry, tick))))
+        answers = await self._creating.create([new for *_, new in made])
+        for (entry, composed, _), answer in zip(made, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             elif isinstance(answer, Ticked):
-                info = describe(new.plan, entry.task, entry.merged, now=now)
-                await self._moved(entry, info, answer, now)
+                await self._moved(entry, composed.info(), answer, now)
+
+    def _composed(
+        self, entry: Entry, tick: datetime, task: Task, options: Options, now: datetime
+    ) -> Composed:
+        """Return what *task* becomes; it stays in the queue of *entry*, where its last tick is."""
+        options = merge(options, Options(queue=entry.queue))
+        return self._composer.composed(task, options, now=now, task_id=entry.task_id(tick))
 
     async def _pass(self, entry: Entry, tick: datetime, now: datetime) -> None:
         """Enqueue at one tick, through the client middleware and the codecs."""
         ended: list[PyasynqError | None] = []
+        lost = BrokerUnavailableError(f"{self._link.name}: middleware did not wait for the answer")
 
         async def end(task: Task, options: Options) -> TaskInfo:
-            plan = entry.plan(tick, now, task=task, options=options)
-            if self._config.codecs.names:
-                self._config.codecs.seal(plan.message)
-            (answer,) = await self._creating.create([NewTask(plan, _guard(entry, tick))])
+            composed = self._composed(entry, tick, task, options, now)
+            self._failed[entry.id] = lost  # unless there is an answer: the next try learns of it
+            (answer,) = await self._creating.create([NewTask(composed.plan, _guard(entry, tick))])
             if isinstance(answer, BrokerError):
+                self._failed[entry.id] = answer
                 raise answer
+            del self._failed[entry.id]
             ticked = cast("Ticked", answer)  # which a guard of this kind is answered with
-            info = describe(plan, task, options, now=now)
+            info = composed.info()
             await self._moved(entry, info, ticked, now)
             refusal = ticked.refusal if ticked.moved else NotEnqueuedError(_whose(ticked))
             ended.append(refusal)
@@ -180,15 +199,17 @@ class Ticker(Wakeable):
             error: What came out.
             ended: What Redis refused it for, or None; empty if it was not asked.
         """
-        if error in ended:
-            return
+        if entry.id in self._failed or any(error is one for one in ended):
+            return  # it is tried again, or told
         if ended:
             text = "client middleware failed for %s at %r, which is dealt with"
             log.error(text, entry.task, entry.spec, exc_info=error)
         elif isinstance(error, BrokerError):
             self._failed[entry.id] = error
         else:
-            log.warning("%r was due and is left out: %s", entry.spec, error_text(error))
+            text = "%s at %r was due and is left out: %s"
+            crash = None if isinstance(error, PyasynqError) else error
+            log.warning(text, entry.task, entry.spec, error_text(error), exc_info=crash)
             entry.pass_over(tick)
             await self._after(entry, told(error))
 
@@ -204,7 +225,8 @@ class Ticker(Wakeable):
     async def _tell(self, entry: Entry, info: TaskInfo, ticked: Ticked, now: datetime) -> None:
         """Tell the user, and history, what became of a tick."""
         if ticked.refusal is not None:
-            log.warning("%r was due and is left out: %s", entry.spec, ticked.refusal)
+            text = "%s at %r was due and is left out: %s"
+            log.warning(text, entry.task, entry.spec, ticked.refusal)
             await self._after(entry, ticked.refusal)
             return
         event = SchedulerEvent(task_id=info.id, enqueued_at=now)

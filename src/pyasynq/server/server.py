@@ -40,8 +40,8 @@ class Server:
         """Use *broker*; nothing is sent before the server runs.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client, which stays yours to
-                close.
+            broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
+                last two stay yours to close.
             handler: What `run` and `running` use when they are given none.
             **options: See `ServerOptions`.
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, StagedSet, Token, Updated
+from pyasynq.broker import GroupRules, Lease, Member, Removed, StagedSet, Token, Updated
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
@@ -158,7 +158,7 @@ async def _combine(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _postpone(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.postpone(STAGED, wait_s=0)
+    return await broker.grouping.postpone(STAGED, [], wait_s=0)
 
 
 async def _archive_member(broker: RedisBroker, _lease: Lease) -> object:
@@ -557,6 +557,14 @@ async def test_a_full_redis_lets_a_stale_set_be_reclaimed(
     assert (await broker_of_full.grouping.reclaim("q")).tasks == 1
 
 
+async def test_a_full_redis_lets_a_queue_be_removed(
+    broker_of_full: RedisBroker, full: Redis
+) -> None:
+    await enqueue(broker_of_full, a_scheduled("1"), a_pending("2"))
+    await fill(full)
+    assert await broker_of_full.inspecting.remove("q", force=True) is Removed.DONE
+
+
 async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
     broker_of_full: RedisBroker, full: Redis
 ) -> None:
@@ -564,7 +572,7 @@ async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
     await fill(full)
     found = await broker_of_full.inspecting.task("q", "1")
     assert found is not None
-    assert await broker_of_full.inspecting.update(found, at_s=FUTURE_S + 1) is Updated.DONE
+    assert await broker_of_full.inspecting.update(found, FUTURE_S + 1) is Updated.DONE
     assert await scored(full, SCHEDULED) == {"1": FUTURE_S + 1}
 
 

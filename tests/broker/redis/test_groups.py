@@ -23,6 +23,7 @@ from tests.broker.making import (
     enqueue,
     member_ids,
     members_of,
+    postpone,
 )
 from tests.broker.redis.looking import (
     ARCHIVED,
@@ -174,7 +175,7 @@ async def test_an_archived_task_says_why_and_forgets_its_group(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    await broker.grouping.postpone(staged, wait_s=10)
+    await postpone(broker, staged, wait_s=10)
     members = await members_of(broker, staged)
     members[0].message.error_msg = "boom"  # type: ignore[union-attr]
     await broker.grouping.archive(staged, members[:1])
@@ -219,7 +220,7 @@ async def test_a_message_that_cannot_be_read_is_set_apart(broker: RedisBroker, r
 async def test_a_count_that_is_no_number_counts_as_none(broker: RedisBroker, r: Redis) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
     await r.hset(task_key("1"), "aggregation_failures", "many")
-    assert await broker.grouping.postpone(staged, wait_s=0) is True
+    assert await postpone(broker, staged, wait_s=0) is True
     assert [member.failures for member in await members_of(broker, staged)] == [0]
 
 

@@ -6,8 +6,9 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import Place, Removed, Updated
+from pyasynq.broker import Move, Place, Removed, Updated
 from pyasynq.broker.redis import RedisBroker
+from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
@@ -15,6 +16,7 @@ from pyasynq.core.states import Order, TaskState
 from tests.broker.making import (
     FUTURE_S,
     LOCK,
+    PAST_S,
     a_grouped,
     a_lease,
     a_message,
@@ -62,7 +64,7 @@ GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
     ],
 )
 async def test_an_order_that_fails_has_written_nothing(
-    order: Order, place: Place, key: str, broker: RedisBroker, r: Redis
+    order: Move, place: Place, key: str, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_grouped("2"))
     await r.delete(key)
@@ -168,7 +170,7 @@ async def test_a_delayed_task_whose_message_cannot_be_read_is_given_another_time
     await spoil(r)
     found = await broker.inspecting.task("q", "1")
     assert found is not None
-    assert await broker.inspecting.update(found, at_s=FUTURE_S + 1) is Updated.DONE
+    assert await broker.inspecting.update(found, FUTURE_S + 1) is Updated.DONE
     assert await scored(r, f"{Q}scheduled") == {"1": FUTURE_S + 1}
 
 
@@ -178,7 +180,7 @@ async def test_a_message_that_cannot_be_read_can_be_replaced(broker: RedisBroker
     found = await broker.inspecting.task("q", "1")
     assert found is not None
     revised = a_message("1", type="mended")
-    assert await broker.inspecting.update(found, revised=revised) is Updated.DONE
+    assert await broker.inspecting.update(found, revised) is Updated.DONE
     mended = await broker.inspecting.task("q", "1")
     assert mended is not None
     assert mended.message == revised
@@ -339,6 +341,53 @@ async def test_without_force_groups_and_sets_without_tasks_go_as_well(
     await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:stale": 1})
     assert await broker.inspecting.remove("q", force=False) is Removed.DONE
     assert await everything(r) == {}
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_group_that_nobody_registered_is_seen_when_its_queue_is_removed(
+    force: bool,  # noqa: FBT001
+    broker: RedisBroker,
+    r: Redis,
+) -> None:
+    await put(broker, a_grouped("1"))
+    await r.delete(GROUPS)
+    removed = await broker.inspecting.remove("q", force=force)
+    assert removed is (Removed.DONE if force else Removed.NOT_EMPTY)
+    assert await r.exists("asynq:{q}:t:1") == (not force)
+    assert not await r.exists("asynq:{q}:paused")
+
+
+async def test_a_queue_is_removed_though_its_tasks_move_on_meanwhile(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(broker, *[a_scheduled(str(n), at_s=PAST_S) for n in range(5)], a_pending("p"))
+    clear = RedisInspection._clear_groups
+
+    async def forward_first(port: RedisInspection, queue: str, *, delete: bool) -> None:
+        await put(broker, a_scheduled("late", at_s=PAST_S))
+        await broker.maintenance.forward(queue)
+        await clear(port, queue, delete=delete)
+
+    monkeypatch.setattr(RedisInspection, "_clear_groups", forward_first)
+    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+
+
+async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
+    broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = RedisInspection.pause
+
+    async def pause_unheard(port: RedisInspection, queue: str, *, paused: bool) -> bool:
+        answer = await pause(port, queue, paused=paused)
+        if paused:
+            raise asyncio.CancelledError
+        return answer
+
+    await put(broker, a_pending("1"))
+    monkeypatch.setattr(RedisInspection, "pause", pause_unheard)
+    with pytest.raises(asyncio.CancelledError):
+        await broker.inspecting.remove("q", force=True)
+    assert not await r.exists("asynq:{q}:paused")
 
 
 @pytest.mark.parametrize("failure", [BrokerError("away"), asyncio.CancelledError()])

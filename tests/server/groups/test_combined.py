@@ -9,9 +9,9 @@ from pyasynq import Task
 from pyasynq.broker import Member, StagedSet
 from pyasynq.client import MAX_PAYLOAD
 from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
-from pyasynq.core.compose import Grouped, Pending, Plan, Scheduled
+from pyasynq.core.compose import Composer, Grouped, Pending, Plan, Scheduled
 from pyasynq.core.message import TaskMessage
-from pyasynq.server.groups.combined import Setback, checked_task, combined, read, setback
+from pyasynq.server.groups.combined import Setback, checked_task, placed, read, setback
 from tests.support.codecs import Zlib
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -25,7 +25,8 @@ def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> Membe
 
 
 def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
-    return combined(task, task.options, SET, now=NOW, codecs=codecs)
+    options = placed(task.options, SET)
+    return Composer(codecs).composed(task, options, now=NOW, task_id=SET.id).plan
 
 
 # -- the combined task -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ IS_CAMPAIGN = "PYASYNQ_CAMPAIGN" in os.environ
 
 AT_ONCE = 20
 DEADLINE_S = 15
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 # A caller that lost its server looks for it again soon.
 _OPTIONS = [

@@ -12,7 +12,7 @@ from services.member.tests.programs import IMPORTS
 from tests.support.fork_server import ForkedProcess, forked
 from tests.support.waiting import wait_until
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 _NUMBERS = itertools.count(1)
 

@@ -1,6 +1,8 @@
 """What the rooms above ask of a broker: one narrow port for each purpose.
 
-A broker raises `BrokerError` only. Times that must agree between machines (leases, due times) are
+What goes wrong with the broker is a `BrokerError`. `create`, `dequeue`, `settle`, `extend` and
+`SchedulePort.begin` answer it for each item and raise none, so that one queue's error is not
+another's; all others raise it. Times that must agree between machines (leases, due times) are
 the broker's own clock; the worker's clock never enters them.
 """
 
@@ -20,6 +22,22 @@ from pyasynq.broker.ports.upkeep import UpkeepPort
 from pyasynq.broker.ports.work import WorkPort
 from pyasynq.core.errors import NotSupportedError
 
+__all__ = [
+    "OPTIONAL",
+    "Broker",
+    "ClusterPort",
+    "CreatePort",
+    "GroupPort",
+    "InspectPort",
+    "ReceiptPort",
+    "RegistryPort",
+    "ResultPort",
+    "SchedulePort",
+    "SemaphorePort",
+    "UpkeepPort",
+    "WorkPort",
+]
+
 OPTIONAL: Final = {
     "grouping": "groups",
     "scheduling": "schedules",
@@ -31,7 +49,7 @@ OPTIONAL: Final = {
 
 
 class Broker(ABC):
-    """All ports over one connection pool.
+    """All ports of one broker.
 
     A broker without an optional port has no such attribute, and whoever asks for it gets a
     `NotSupportedError`.

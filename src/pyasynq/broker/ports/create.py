@@ -28,7 +28,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """The task of a tick of a scheduler's entry is created once, however many schedulers try.
 
     Attributes:
-        entry_id: The entry, which moves on to this tick, also if the task is refused.
+        entry_id: The entry, which moves on to this tick, also if the task is refused. Where it
+            stands is kept with the queue of the task.
         known_s: The entry's last tick, as far as the caller knows, Unix seconds.
         at_s: This tick, Unix seconds.
         keep_s: Time for which the broker remembers this tick as the last, seconds.
@@ -100,7 +101,10 @@ class CreatePort(Protocol):
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
         """Create *tasks*, each if its guard lets it; answer each, in order.
 
-        Of those of one queue the earlier ones are created first.
+        Of those of one queue the earlier ones are created first. Inspectors know their queues from
+        then on. An id that is taken is told before a lock that is held. A plan's lock is taken with
+        the task, in the name of its id, and for *ttl_s*; the message names it as
+        `core.message.unique_key` says before it is stored.
 
         Raises:
             NotSupportedError: If the broker lacks the port that a guard belongs to.

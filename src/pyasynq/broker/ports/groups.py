@@ -85,7 +85,7 @@ class GroupPort(Protocol):
         ...
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
-        """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
+        """Set the oldest tasks of *group* aside for `HELD_S`, if it is ripe; nobody else gets them."""
         ...
 
     async def members(self, staged: StagedSet) -> list[Member] | None:
@@ -93,11 +93,11 @@ class GroupPort(Protocol):
         ...
 
     async def hold(self, staged: StagedSet) -> bool:
-        """Keep *staged* from being put back; False if it was."""
+        """Keep *staged* from being put back for `HELD_S`; False if it was."""
         ...
 
-    async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
-        """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
+    async def postpone(self, staged: StagedSet, failed: Sequence[Member], *, wait_s: int) -> bool:
+        """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
         ...
 
     async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:

@@ -6,13 +6,16 @@ empty list, and the inspector says what it means.
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Order, TaskState
+
+Move: TypeAlias = Literal[Order.RUN, Order.ARCHIVE, Order.DELETE]
+"""Orders by which a task leaves its place."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +116,7 @@ class OrderPort(Protocol):
         """Let no task of *queue* be taken, or let them again; False if that is so already."""
         ...
 
-    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+    async def order(self, order: Move, place: Place, which: Sequence[str] | int) -> int:
         """Run, archive or delete tasks of *place*, at most 1,000; return how many were there.
 
         Args:
@@ -123,15 +126,13 @@ class OrderPort(Protocol):
         """
         ...
 
-    async def update(
-        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
-    ) -> Updated:
+    async def update(self, found: Found, change: TaskMessage | int) -> Updated:
         """Give the task another message, or another time.
 
         Args:
             found: The task.
-            revised: Its message from now on, unless it has changed; its lock goes with it.
-            at_s: When a delayed task is due, Unix seconds.
+            change: Its message from now on, unless it has changed meanwhile; its lock goes with it.
+                Or when it is due, Unix seconds, if it is still scheduled, or waits for a retry.
         """
         ...
 

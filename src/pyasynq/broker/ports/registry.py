@@ -21,7 +21,7 @@ class RegistryPort(Protocol):
         ...
 
     def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks an operator cancels, and now and then None: still listening."""
+        """Yield the ids of tasks an operator cancels; None at first, and in every silence."""
         ...
 
     async def cancel(self, task_id: str) -> None:

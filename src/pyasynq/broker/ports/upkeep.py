@@ -25,11 +25,14 @@ class UpkeepPort(Protocol):
     """Keep queues in order."""
 
     async def forward(self, queue: str) -> Forwarded:
-        """Move a batch of due tasks of *queue* to pending."""
+        """Move a batch of due tasks of *queue* to pending, or into their groups."""
         ...
 
     async def expired(self, queue: str) -> Taken:
-        """Return a batch of tasks whose lease is over, or missing."""
+        """Return a batch of tasks whose lease is over, or missing; the same until they are settled.
+
+        Their leases have no owner.
+        """
         ...
 
     async def end_leases(self, queue: str, server_id: str) -> int:

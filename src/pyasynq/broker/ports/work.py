@@ -23,8 +23,8 @@ class Lease:
         taken_at_s: Wall clock at the taking, Unix seconds.
         expires_at: End of the lease on the worker's monotonic clock, seconds; moves when extended.
         crashes: Workers that died with it before, in a row.
-        unknown_s: Seconds since it first found a worker that does not know its type, if none of
-            them has; None if all did.
+        unknown_s: Seconds since a worker first could not run it, if none could since; None if all
+            could.
         begun: Its handler may have been called. Seen by a recoverer alone, and only of a task that
             has crashed workers before.
     """
@@ -98,7 +98,18 @@ class WorkPort(Protocol):
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
     ) -> list[Taken]:
-        """Take up to so many tasks from each queue of *counts*."""
+        """Take up to so many tasks from each queue of *counts*; a paused one gives none.
+
+        A count above `MAX_TASKS` is several takings, each with a `Taken` and an owner of its own.
+        No more is taken in once there are `MAX_BYTES`, but one task is in any case. The result of
+        an earlier run is deleted.
+
+        Args:
+            counts: Most tasks by queue.
+            owner: The server's id, a slash, and what tells this taking from the server's others;
+                `end_leases` goes by what stands before the slash.
+            lease_s: Length of the leases, seconds.
+        """
         ...
 
     async def give_back(self, queue: str, owner: str) -> int:
@@ -106,11 +117,18 @@ class WorkPort(Protocol):
         ...
 
     async def wait(self, queue: str) -> bool:
-        """Block until *queue* has a task (True) or a few seconds have passed (False)."""
+        """Block until *queue* may have a task (True) or a few seconds have passed (False)."""
         ...
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
-        """Write verdicts; each is answered True (written), False (lease lost) or an error."""
+        """Write verdicts; each is answered True (written), False (lease lost) or an error.
+
+        A run counts as processed with `Done`, `Complete`, `Archive` and a failed `Retry`, and as
+        failed with the last two. `Done` and `Complete` release the lock, `Archive` and `Retry` keep
+        it. `Requeue` puts the task at the head of its queue. `Retry` keeps crashes and unknown for
+        the next lease, as long as the message has spent no other retries. Who waits for a result is
+        told of `Complete` and `Archive`.
+        """
         ...
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:

@@ -7,11 +7,13 @@ anybody may put them back. So nobody else combines them meanwhile, and none is l
 import uuid
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Final, cast
+from typing import Any, Final, cast
+
+from redis.asyncio import RedisCluster
 
 from pyasynq.broker.ports.groups import GroupRules, Member, Reclaimed, RipeGroups, StagedSet
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.connection import Driver, Word, answered
 from pyasynq.broker.redis.lua import groups as scripts
 from pyasynq.broker.redis.records import read_id, read_message
 from pyasynq.broker.redis.scripts import Each, blob
@@ -37,10 +39,6 @@ SEARCHED: Final = 1000
 
 SEARCH_PAUSE_S: Final = 1
 SEARCH_REST_S: Final = 60
-
-COMBINED: Final = 1
-CONFLICT: Final = 0
-DUPLICATE: Final = -1
 
 
 class RedisGroups:
@@ -115,9 +113,14 @@ class RedisGroups:
         call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
         return await pipeline.run(self._driver, call) == 1
 
-    async def postpone(self, staged: StagedSet, *, wait_s: int) -> bool:
-        """Count a failure in every task of *staged*; have it put back in *wait_s* seconds."""
-        call = scripts.postpone(**_set(staged), task_prefix=keys.task(staged.queue), wait_s=wait_s)
+    async def postpone(self, staged: StagedSet, failed: Sequence[Member], *, wait_s: int) -> bool:
+        """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
+        call = scripts.postpone(
+            [member.id for member in failed],
+            **_set(staged),
+            task_prefix=keys.task(staged.queue),
+            wait_s=wait_s,
+        )
         return await pipeline.run(self._driver, call) == 1
 
     async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
@@ -178,6 +181,27 @@ class RedisGroups:
             sizes.update(zip(names, cast("list[int]", found[1::2]), strict=True))
             if cursor == b"0":
                 return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
+
+    async def register(self, queue: str) -> None:
+        """Register the groups and staged sets of *queue* that nobody has; looks at all keys."""
+        prefix = keys.group(queue)
+        node: Any = self._driver
+        if isinstance(node, RedisCluster):
+            node = node.get_node_from_key(keys.groups(queue))
+        cursor = None
+        while cursor != 0:
+            async with answered(self._driver):
+                words = ("SCAN", cursor or 0, "MATCH", keys.pattern(prefix), "COUNT", SEARCHED)
+                cursor, found = await node.execute_command(*words)
+            cursor = int(cursor)
+            if found:
+                call = scripts.register(
+                    [read_id(key) for key in found],
+                    groups=keys.groups(queue),
+                    aggregation_sets=keys.aggregation_sets(queue),
+                    group_prefix=prefix,
+                )
+                await pipeline.run(self._driver, call)
 
     async def _put_back_all(self, queue: str) -> int:
         reclaimed = 0

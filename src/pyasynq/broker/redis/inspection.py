@@ -1,5 +1,7 @@
 """The inspection port: look at queues, move tasks by hand, remove queues."""
 
+import functools
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, cast
@@ -7,15 +9,19 @@ from typing import Final, cast
 from pyasynq.broker.ports.inspection import Place, Removed
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import execute
-from pyasynq.broker.redis.look import SIZES, RedisLook
+from pyasynq.broker.redis.look import RedisLook
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.order import RedisOrder
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BULK
 from pyasynq.core.states import Order, TaskState
+from pyasynq.runtime.endings import finish
 
 DAYS: Final = 92
 """Counters of a day live for 90 days, and other machines may be a day ahead."""
+
+EARLIER: Final = (TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED)
+"""States of tasks that do not run before they are pending."""
 
 _WAITING: Final = tuple(
     state for state in TaskState if state not in {TaskState.ACTIVE, TaskState.AGGREGATING}
@@ -41,15 +47,20 @@ class RedisInspection(RedisLook, RedisOrder):
         await execute(self._driver, "ZREM", keys.container(queue, TaskState.SCHEDULED), "")
         if (refused := await self._refused(queue, force=force)) is not None:
             return refused  # and no worker was stopped for that
-        paused = await self.pause(queue, paused=True)
+        if await execute(self._driver, "EXISTS", keys.paused(queue)):
+            return await self._remove(queue, force=force)
         removed = Removed.NOT_EMPTY
         try:
+            await self.pause(queue, paused=True)
             removed = await self._remove(queue, force=force)
         finally:
-            if paused and removed is not Removed.DONE:
-                with suppress(BrokerError):  # what failed first is told
-                    await self.pause(queue, paused=False)
+            if removed is not Removed.DONE:
+                await finish(functools.partial(self._go_on, queue))
         return removed
+
+    async def _go_on(self, queue: str) -> None:
+        with suppress(BrokerError):  # what failed first is told
+            await self.pause(queue, paused=False)
 
     async def _refused(self, queue: str, *, force: bool) -> Removed | None:
         """Return why *queue* cannot be removed as it is now, if so."""
@@ -60,17 +71,24 @@ class RedisInspection(RedisLook, RedisOrder):
 
     async def _remove(self, queue: str, *, force: bool) -> Removed:
         """Remove *queue*, which is paused: no task is taken any more."""
+        await self._groups.register(queue)
         if (refused := await self._refused(queue, force=force)) is not None:
             return refused
+        # Pending last: forwarders and aggregators go on, and what they move comes there.
         if force:
-            sizes, *_ = await self._counts(queue, self._clock.now())
-            for state, size in zip(SIZES, sizes, strict=True):
-                await self._empty(Place(queue=queue, state=TaskState(state)), size)
+            await self._empty_all(queue, EARLIER)
         await self._clear_groups(queue, delete=force)
+        if force:
+            await self._empty_all(queue, (TaskState.PENDING,))
         removed = await self._remove_rest(queue)
         if removed is Removed.DONE:
             await self._deregister(queue)
         return removed
+
+    async def _empty_all(self, queue: str, states: Sequence[TaskState]) -> None:
+        info = await self.queue_info(queue, memory=False)
+        for state in states:
+            await self._empty(Place(queue=queue, state=state), getattr(info, state.value))
 
     async def _clear_groups(self, queue: str, *, delete: bool) -> None:
         """Forget groups and staged sets that have no tasks; *delete* those tasks before."""

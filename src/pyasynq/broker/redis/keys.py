@@ -1,4 +1,4 @@
-"""Spell every Redis key. No other module writes a key.
+"""Spell every Redis key. No other module does, but `core.message`, which names a lock.
 
 Source:
     Protocol sections 1.1 and 1.2 (asynq v0.26.0 ``internal/base/base.go``).

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from itertools import compress
 from typing import Final, TypeAlias, cast
 
-from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.inspection import Found, Page, Place
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.reading import Fields, number, read_found, task_info
 from pyasynq.broker.redis.records import read_id, read_message
@@ -27,8 +27,7 @@ SAMPLED_GROUPS: Final = 5
 """How many tasks of a container, and how many groups, stand for all when memory is estimated."""
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
-SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
-"""The states whose containers a look counts, in its order."""
+_SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
 
 _DAY: Final = timedelta(days=1)
 
@@ -36,7 +35,7 @@ _DAY: Final = timedelta(days=1)
 class RedisLook:
     """The part of the inspection port that changes nothing."""
 
-    def __init__(self, driver: Driver, groups: GroupPort, clock: Clock) -> None:
+    def __init__(self, driver: Driver, groups: RedisGroups, clock: Clock) -> None:
         """Send to *driver*; *groups* counts what waits there, *clock* says which day it is."""
         self._driver = driver
         self._groups = groups
@@ -68,7 +67,7 @@ class RedisLook:
         staged = sum([size async for _, size in self._staged(queue)])
         memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
         sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
-        counts = dict(zip(SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
+        counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
         processed, failed, processed_total, failed_total = map(number, counters)
         waited_ns = int(now_ns) - number(since) if number(since) else 0
         return QueueInfo(
@@ -141,7 +140,7 @@ class RedisLook:
         self, queue: str, now: datetime
     ) -> tuple[list[int], int, int, int, list[Number], Number, bytes]:
         day = f"{now:%Y-%m-%d}"
-        named = {word: keys.container(queue, TaskState(word)) for word in SIZES}
+        named = {word: keys.container(queue, TaskState(word)) for word in _SIZES}
         call = scripts.look(
             **named,
             groups=keys.groups(queue),

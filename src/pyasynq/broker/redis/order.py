@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.ports.inspection import Found, Place, Updated
+from pyasynq.broker.ports.inspection import Found, Move, Place, Updated
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word, execute
 from pyasynq.broker.redis.lua import inspection as scripts
@@ -28,25 +28,30 @@ class RedisOrder:
 
     async def pause(self, queue: str, *, paused: bool) -> bool:
         """Let no task of *queue* be taken, or let them again; False if that is so already."""
-        key = keys.paused(queue)
-        words = ("SET", key, int(self._clock.now().timestamp()), "NX") if paused else ("DEL", key)
-        return bool(await execute(self._driver, *words, once=True))
+        if not paused:
+            return bool(await execute(self._driver, "DEL", keys.paused(queue), once=True))
+        call = scripts.pause(
+            scheduled=keys.container(queue, TaskState.SCHEDULED),
+            paused=keys.paused(queue),
+            now_s=int(self._clock.now().timestamp()),
+        )
+        return await pipeline.run(self._driver, call) == 1
 
-    async def order(self, order: Order, place: Place, which: Sequence[str] | int) -> int:
+    async def order(self, order: Move, place: Place, which: Sequence[str] | int) -> int:
         """Run, archive or delete tasks of *place*, at most 1,000; return how many were there."""
         ids = await self._first(place, which) if isinstance(which, int) else which
-        if order is Order.RUN:
-            call = _run(place, ids)
-        else:
-            nearer = await self._nearer_end(place, ids)
-            call = (_archive if order is Order.ARCHIVE else _delete)(place, ids, nearer)
+        match order:
+            case Order.RUN:
+                call = _run(place, ids)
+            case Order.ARCHIVE:
+                call = _archive(place, ids, await self._nearer_end(place, ids))
+            case Order.DELETE:
+                call = _delete(place, ids, await self._nearer_end(place, ids))
         return cast("list[int]", await pipeline.run(self._driver, call)).count(1)
 
-    async def update(
-        self, found: Found, *, revised: TaskMessage | None = None, at_s: int | None = None
-    ) -> Updated:
+    async def update(self, found: Found, change: TaskMessage | int) -> Updated:
         """Give the task another message, or another time."""
-        call = _reschedule(found, at_s) if revised is None else _update(found, revised)
+        call = _reschedule(found, change) if isinstance(change, int) else _update(found, change)
         return _ANSWERS[cast("int", await pipeline.run(self._driver, call))]
 
     async def _first(self, place: Place, limit: int) -> list[str]:
@@ -116,5 +121,5 @@ def _update(found: Found, revised: TaskMessage) -> Call:
     )
 
 
-def _reschedule(found: Found, at_s: int | None) -> Call:
-    return scripts.reschedule(source=keys.place(found.place), id=found.id, at_s=at_s or 0)
+def _reschedule(found: Found, at_s: int) -> Call:
+    return scripts.reschedule(source=keys.place(found.place), id=found.id, at_s=at_s)

@@ -62,7 +62,7 @@ class RedisResults:
         next look says what is wrong, if it is wrong still.
         """
         key = keys.done(queue, task_id)
-        wait_s = blocked_s(self._driver, longest_s)
+        wait_s = blocked_s(self._driver, max(longest_s, 0.001))  # 0 would be for ever
         words = ("BLMOVE", key, key, "RIGHT", "RIGHT", wait_s)
         try:
             await execute(self._driver, *words, patience_s=wait_s + ANSWER_S)

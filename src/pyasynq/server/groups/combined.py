@@ -10,7 +10,6 @@ import msgspec
 
 from pyasynq.broker import Member, StagedSet
 from pyasynq.core.codec import Codecs
-from pyasynq.core.compose import Plan, compose
 from pyasynq.core.errors import OptionError
 from pyasynq.core.message import TaskMessage, revised
 from pyasynq.core.options import Options, merge, whole_seconds
@@ -51,8 +50,11 @@ def read(members: Sequence[Member], codecs: Codecs) -> Members:
     found = Members(tasks=[], poison=[], sealed=[])
     for member in members:
         try:
-            found.tasks.append((member, _task(member.message, codecs)))
-        except OptionError:
+            if member.message is None:
+                found.poison.append(member)
+            else:
+                found.tasks.append((member, _task(member.message, codecs)))
+        except OptionError:  # none of ours would have such a type
             found.poison.append(msgspec.structs.replace(member, message=None))
         except CodecError as error:
             found.sealed.append((member, error))
@@ -72,25 +74,8 @@ def checked_task(task: object) -> Task:
 
 
 def placed(options: Options, staged: StagedSet) -> Options:
-    """Return *options* for the queue of *staged*."""
+    """Return *options* for the task of *staged*, which stays in the queue, whatever they say."""
     return merge(options, Options(queue=staged.queue))
-
-
-def combined(
-    task: Task, options: Options, staged: StagedSet, *, now: datetime, codecs: Codecs
-) -> Plan:
-    """Return the plan for the *task* that *staged* becomes.
-
-    It stays in the queue, whatever its options say, and has the id of the set: however often a set
-    is combined, there is one task.
-
-    Raises:
-        CodecError: If a codec cannot seal it.
-    """
-    plan = compose(task, placed(options, staged), now=now, task_id=staged.id)
-    if codecs.names:
-        codecs.seal(plan.message)
-    return plan
 
 
 def setback(
@@ -124,6 +109,6 @@ def setback(
     )
 
 
-def _task(message: TaskMessage | None, codecs: Codecs) -> Task:
-    message = codecs.opened(message or TaskMessage())
+def _task(message: TaskMessage, codecs: Codecs) -> Task:
+    message = codecs.opened(message)
     return Task(message.type, message.payload, headers=dict(message.headers))

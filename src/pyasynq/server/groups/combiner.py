@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from pyasynq.broker import Broker, Member, NewTask, Refusal, Replaces, StagedSet, Withheld
-from pyasynq.core.compose import Plan, describe
+from pyasynq.core.compose import Composer, Plan
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options
@@ -32,7 +32,6 @@ from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.groups.combined import (
     Members,
     checked_task,
-    combined,
     placed,
     read,
     setback,
@@ -64,6 +63,7 @@ class Combiner:
         self._threads = threads
         self._middleware = config.client_middleware
         self._codecs = config.codecs
+        self._composer = Composer(config.codecs)
         self._clock = config.clock
         self._max_failures = config.group_max_failures
         self._failed = failed
@@ -118,16 +118,18 @@ class Combiner:
 
         async def end(task: Task, options: Options) -> TaskInfo:
             nonlocal over
+            options = placed(options, staged)
             now = self._clock.now()
-            plan = combined(task, options, staged, now=now, codecs=self._codecs)
-            answer = await self._replace(staged, plan)
+            # However often a set is combined, there is one task: it has the id of the set.
+            composed = self._composer.composed(task, options, now=now, task_id=staged.id)
+            answer = await self._replace(staged, composed.plan)
             if isinstance(answer, Refusal):
                 raise answer
             over = True
             if isinstance(answer, Withheld):
                 msg = f"{_name(staged)} was put back, or combined, meanwhile"
                 raise NotEnqueuedError(msg)
-            return describe(plan, task, placed(options, staged), now=now)
+            return composed.info()
 
         options = placed(task.options, staged)
         try:
@@ -170,7 +172,7 @@ class Combiner:
             random=random.random(),
         )
         log.error("%s could not be combined", _name(staged), exc_info=shown(error))
-        await self._port.postpone(staged, wait_s=back.wait_s)
+        await self._port.postpone(staged, members, wait_s=back.wait_s)
         if back.given_up:
             count = await self._port.archive(staged, back.given_up)
             log.error("%d tasks of %s are given up; archived", count, _name(staged))
