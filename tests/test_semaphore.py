@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from pyasynq import (
     ActiveTask,
     Client,
-    Clock,
     NoTokenError,
     OptionError,
     Semaphore,
@@ -22,6 +21,7 @@ from pyasynq import (
     Task,
 )
 from pyasynq.broker import Token
+from tests.support.clocks import HastyClock
 from tests.support.waiting import Lapse, wait_until
 
 KEY = "asynq:sema:api"
@@ -110,16 +110,8 @@ async def test_a_closed_semaphore_leaves_no_token(redis_url: str, r: Redis) -> N
     assert await r.keys() == []
 
 
-class QuickClock(Clock):
-    """A clock on which a lease passes at once."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the others work, however many *seconds*."""
-        await asyncio.sleep(min(seconds, 0.01))
-
-
 async def test_a_token_is_renewed_while_it_is_held(redis_url: str, r: Redis) -> None:
-    semaphore = Semaphore(redis_url, "api", 1, lease=timedelta(seconds=3), clock=QuickClock())
+    semaphore = Semaphore(redis_url, "api", 1, lease=timedelta(seconds=3), clock=HastyClock())
     await semaphore.acquire()
     first = max((await tokens(r)).values())
 
@@ -141,7 +133,7 @@ async def test_the_token_of_a_dead_holder_is_free_after_its_lease(
 async def test_a_lost_token_is_told(
     redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    semaphore = Semaphore(redis_url, "api", 1, clock=QuickClock())
+    semaphore = Semaphore(redis_url, "api", 1, clock=HastyClock())
     await semaphore.acquire()
     await r.delete(KEY)
     await wait_until(lambda: "lost its token of semaphore 'api'" in caplog.text)
@@ -191,7 +183,7 @@ async def test_a_live_token_is_not_given_back_by_who_lost_its_own(redis_url: str
 async def test_of_several_tokens_one_that_was_lost_is_given_back_first(
     redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    semaphore = Semaphore(redis_url, "api", 2, clock=QuickClock())
+    semaphore = Semaphore(redis_url, "api", 2, clock=HastyClock())
     await semaphore.acquire()
     kept = (await tokens(r)).keys()
     await semaphore.acquire()

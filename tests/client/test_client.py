@@ -20,7 +20,6 @@ from pyasynq import (
     BrokerUnavailableError,
     Client,
     ClientClosedError,
-    Clock,
     DuplicateTaskError,
     Inspector,
     LoopError,
@@ -37,18 +36,12 @@ from pyasynq import (
     TaskState,
 )
 from pyasynq.client.client import CHUNK, MAX_PAYLOAD
+from tests.support.clocks import SteeredClock
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-class Noon(Clock):
-    """A clock that stands still."""
-
-    def now(self) -> datetime:
-        return NOON
 
 
 @pytest.fixture
@@ -84,7 +77,7 @@ def ids(outcomes: list[TaskInfo | PyasynqError]) -> list[str]:
 
 
 async def test_an_enqueued_task_is_described_as_it_stands(redis_url: str, r: Redis) -> None:
-    async with Client(redis_url, clock=Noon()) as client:
+    async with Client(redis_url, clock=SteeredClock(NOON)) as client:
         info = await client.enqueue(Task("t", b"p"), queue="q", task_id="1", retention=MINUTE)
     assert info == TaskInfo(
         id="1",

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Clock, Inspector, QueueInfo, Task
+from pyasynq import Client, Inspector, QueueInfo, Task
 from pyasynq.metrics import QueueCollector
+from tests.support.clocks import SteeredClock
 
 
 @pytest.fixture
@@ -113,16 +114,6 @@ async def test_a_queue_that_is_removed_is_shown_no_more(
     assert await scraped(collector) == {}
 
 
-class SteeredClock(Clock):
-    """A clock that stands still until it is moved."""
-
-    now_s = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time it was moved to."""
-        return self.now_s
-
-
 class Sampled:
     """An inspector of one queue that counts how often memory was sampled."""
 
@@ -144,9 +135,9 @@ async def test_memory_is_sampled_once_in_its_interval() -> None:
     clock, inspector = SteeredClock(), Sampled()
     collector = QueueCollector(inspector, memory_interval=timedelta(seconds=60), clock=clock)
     memory = 'asynq_queue_memory_usage_approx_bytes{queue="q"}'
-    clock.now_s = 100
+    clock.advance(seconds=100)
     assert (await scraped(collector))[memory] == 1
-    clock.now_s = 159
+    clock.advance(seconds=59)
     assert (await scraped(collector))[memory] == 1
-    clock.now_s = 160
+    clock.advance(seconds=1)
     assert (await scraped(collector))[memory] == 2

@@ -21,7 +21,6 @@ from pyasynq import (
     App,
     CallNext,
     ClientMiddleware,
-    Clock,
     MiddlewareError,
     OptionError,
     Options,
@@ -34,19 +33,15 @@ from pyasynq.core.errors import PoisonError
 from pyasynq.outbox import Outbox
 from pyasynq.outbox.rows import row_of
 from tests.outbox.writing import TASK, count, write, write_many
+from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class StoppedClock(Clock):
-    def now(self) -> datetime:
-        return NOW
-
-
 @pytest.fixture
 def outbox() -> Outbox:
-    return Outbox(clock=StoppedClock(), max_payload=100)
+    return Outbox(clock=SteeredClock(NOW), max_payload=100)
 
 
 @pytest.fixture
@@ -414,7 +409,7 @@ async def test_what_is_wrong_is_refused_before_middleware_is_called(
 
 
 async def test_a_row_holds_what_is_sealed_and_the_lock_of_what_was(engine: AsyncEngine) -> None:
-    sealing = Outbox(codecs=[Envelope()], clock=StoppedClock())
+    sealing = Outbox(codecs=[Envelope()], clock=SteeredClock(NOW))
     await write(sealing, engine, Task("t", b"card 1234"), unique=timedelta(hours=1))
     found = await plan(sealing, engine)
     assert isinstance(found, Pending)

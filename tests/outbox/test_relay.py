@@ -23,6 +23,7 @@ from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleEr
 from pyasynq.runtime.waiting import first
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
 from tests.server.queues import QueueView
+from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -301,29 +302,17 @@ async def test_a_relay_waits_for_its_table(
         await wait_until(lambda: count_is(outbox, engine, 0))
 
 
-class SlowClock(Clock):
-    """Notes for how long somebody would sleep, and lets them sleep until a test wakes them."""
-
-    def __init__(self) -> None:
-        self.asked: asyncio.Queue[float] = asyncio.Queue()
-        self.over = asyncio.Semaphore(0)
-
-    async def sleep(self, seconds: float) -> None:
-        self.asked.put_nowait(seconds)
-        await self.over.acquire()
-
-
 @only_sqlite
 async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
     outbox: Outbox, engine: AsyncEngine, client: Client
 ) -> None:
-    clock = SlowClock()
+    clock = SteeredClock()
     relay = Relay(outbox, engine, client, poll_interval=NEVER, clock=clock)
     async with relay.running():
-        assert await clock.asked.get() == PACE_S
+        assert await clock.next_sleep() == PACE_S
         await write(outbox, engine)
         assert not await first(relay.passes.next(), within_s=0.05)
-        clock.over.release()
+        clock.advance(seconds=PACE_S)
         await relay.passes.next()
 
 
@@ -331,22 +320,22 @@ async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
 async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
     engine: AsyncEngine, client: Client
 ) -> None:
-    clock = SlowClock()
+    clock = SteeredClock()
     relay = Relay(Outbox(table="elsewhere"), engine, client, clock=clock)
     async with relay.running():
-        await clock.asked.get()
+        await clock.next_sleep()
         relay._mover.wake()
         assert not await first(relay.passes.next(), within_s=0.05)
-        clock.over.release()
+        clock.advance(hours=1)
         await relay.passes.next()
 
 
 async def test_a_relay_may_be_left_while_it_waits_for_what_is_away(
     engine: AsyncEngine, client: Client
 ) -> None:
-    clock = SlowClock()
+    clock = SteeredClock()
     async with Relay(Outbox(table="elsewhere"), engine, client, clock=clock).running():
-        await clock.asked.get()
+        await clock.next_sleep()
 
 
 class LeapingClock(Clock):

@@ -10,6 +10,7 @@ from pyasynq import BrokerUnavailableError, Clock
 from pyasynq.core.errors import BrokerAuthError
 from pyasynq.runtime.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
 from pyasynq.runtime.waiting import first
+from tests.support.clocks import HastyClock
 from tests.support.waiting import wait_until
 
 
@@ -29,17 +30,6 @@ class Steps(Actor):
         return end
 
 
-class QuickClock(Clock):
-    """A clock on which no time passes, and which remembers for how long it was asked to wait."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        await asyncio.sleep(0)
-
-
 async def run_out(actor: Actor) -> None:
     """Run *actor* until it has no more steps."""
     with pytest.raises(RuntimeError, match="StopIteration"):
@@ -47,39 +37,39 @@ async def run_out(actor: Actor) -> None:
 
 
 async def test_an_actor_waits_as_long_as_its_step_says_less_some_jitter() -> None:
-    clock = QuickClock()
+    clock = HastyClock()
     await run_out(Steps(clock, 10.0, 20.0))
-    assert 9 <= clock.waits[0] <= 10
-    assert 18 <= clock.waits[1] <= 20
+    assert 9 <= clock.sleeps[0] <= 10
+    assert 18 <= clock.sleeps[1] <= 20
 
 
 async def test_an_actor_waits_longer_and_longer_while_redis_is_away() -> None:
-    clock = QuickClock()
+    clock = HastyClock()
     await run_out(Steps(clock, *[BrokerUnavailableError("away")] * 10))
-    assert clock.waits[0] <= 0.1
-    assert 0.9 <= clock.waits[-1] <= 2
+    assert clock.sleeps[0] <= 0.1
+    assert 0.9 <= clock.sleeps[-1] <= 2
 
 
 async def test_an_actor_waits_little_again_after_redis_was_back() -> None:
-    clock = QuickClock()
+    clock = HastyClock()
     away = [BrokerUnavailableError("away")] * 10
     await run_out(Steps(clock, *away, 5.0, BrokerUnavailableError("away")))
-    assert clock.waits[-1] <= 0.1
+    assert clock.sleeps[-1] <= 0.1
 
 
 async def test_what_an_actor_waits_for_is_up_to_the_actor() -> None:
     class Reader(Steps):
         failures = (OSError,)
 
-    clock = QuickClock()
+    clock = HastyClock()
     await run_out(Reader(clock, OSError("away"), OSError("away"), 5.0))
-    assert len(clock.waits) == 3
+    assert len(clock.sleeps) == 3
     with pytest.raises(BrokerUnavailableError):
         await Reader(clock, BrokerUnavailableError("away")).run()
 
 
 async def test_each_step_is_a_pass_whether_it_works_or_not() -> None:
-    actor = Steps(QuickClock(), 1.0, BrokerUnavailableError("away"), 1.0)
+    actor = Steps(HastyClock(), 1.0, BrokerUnavailableError("away"), 1.0)
     await run_out(actor)
     assert actor.passes.count == 3
 
@@ -197,7 +187,7 @@ async def test_a_sleeping_actor_can_be_woken() -> None:
 
 
 async def test_an_actor_that_was_woken_sleeps_again() -> None:
-    clock = QuickClock()
+    clock = HastyClock()
     actor = Sleepy(clock=clock, link=Link())
     actor.wake()
     job = asyncio.create_task(actor.run())
@@ -205,7 +195,7 @@ async def test_an_actor_that_was_woken_sleeps_again() -> None:
     await actor.passes.next()
     await actor.passes.next()
     await dismiss([job])
-    assert min(clock.waits) > 3000
+    assert min(clock.sleeps) > 3000
 
 
 async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:

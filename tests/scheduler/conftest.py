@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from pyasynq import Scheduler
 from pyasynq.broker import Broker, open_broker
 from pyasynq.scheduler import SchedulerOptions
-from tests.scheduler.steering import SteeredClock
 from tests.server.queues import QueueView
+from tests.support.clocks import SteeredClock
 from tests.support.servers import RedisServer
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyasynq import OptionError, PeriodicTask, Task
 from pyasynq.core.options import Options
 from pyasynq.scheduler.entry import GRACE, CatchUp, Entry
-from tests.scheduler.steering import NOON
+from tests.support.clocks import NOON
 
 MINUTE = timedelta(minutes=1)
 TASK = Task("t", b"p")

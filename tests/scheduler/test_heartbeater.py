@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker
 from pyasynq.core.options import Options
-from tests.scheduler.steering import NOON, SteeredClock, heartbeater_of, later
+from tests.scheduler.steering import heartbeater_of, later
+from tests.support.clocks import NOON, SteeredClock
 from tests.support.waiting import wait_until
 
 

@@ -21,8 +21,9 @@ from pyasynq import (
 )
 from pyasynq.broker import Created, NewTask
 from pyasynq.core.codec import HEADER
-from tests.scheduler.steering import SteeredClock, heartbeater_of, later, ticker_of
+from tests.scheduler.steering import heartbeater_of, later, ticker_of
 from tests.server.queues import QueueView
+from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 from tests.support.waiting import wait_until
 

@@ -12,8 +12,8 @@ import pytest
 
 from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerStateError, Task
 from pyasynq.broker import Broker
-from tests.scheduler.steering import SteeredClock
 from tests.server.queues import QueueView
+from tests.support.clocks import SteeredClock
 from tests.support.waiting import wait_until
 
 Manage = Callable[[Any], PeriodicTaskManager]

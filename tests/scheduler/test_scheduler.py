@@ -19,8 +19,9 @@ from pyasynq import (
     SchedulerStateError,
     Task,
 )
-from tests.scheduler.steering import SteeredClock, ticker_of
+from tests.scheduler.steering import ticker_of
 from tests.server.queues import QueueView
+from tests.support.clocks import SteeredClock
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 

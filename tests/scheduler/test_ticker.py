@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,8 +23,9 @@ from pyasynq import (
 from pyasynq.broker import Broker
 from pyasynq.scheduler.entry import CatchUp
 from pyasynq.scheduler.ticker import LONGEST_S
-from tests.scheduler.steering import NOON, SteeredClock, later, ticker_of
+from tests.scheduler.steering import later, ticker_of
 from tests.server.queues import QueueView
+from tests.support.clocks import NOON, ShiftedClock, SteeredClock
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -240,16 +241,6 @@ async def test_only_who_enqueued_calls_post_enqueue(make: Make, clock: SteeredCl
 SECONDLY = "@every 1s"
 
 
-class Offset(Clock):
-    """The machine's clock, but for what a test puts it forward."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return super().now() + self.ahead
-
-
 @pytest.fixture
 async def beside(redis_url: str) -> AsyncIterator[Callable[[Clock], Scheduler]]:
     """Yield what makes schedulers that go by a clock of their own, and have one entry."""
@@ -278,10 +269,8 @@ async def steps_until(count: int, scheduler: Scheduler, queue: QueueView) -> Non
 async def test_a_scheduler_whose_clock_is_fast_silences_no_other(
     beside: Callable[[Clock], Scheduler], queue: QueueView
 ) -> None:
-    fast, good = Offset(), beside(Clock())
-    fast.ahead = timedelta(days=1)
+    good, bad = beside(Clock()), beside(ShiftedClock(wall=timedelta(days=1)))
     await ticker_of(good).step()
-    bad = beside(fast)
     await steps_until(1, bad, queue)
     await steps_until(2, good, queue)
 
@@ -289,8 +278,7 @@ async def test_a_scheduler_whose_clock_is_fast_silences_no_other(
 async def test_a_clock_that_is_fast_from_the_start_begins_now(
     beside: Callable[[Clock], Scheduler], queue: QueueView
 ) -> None:
-    fast = Offset()
-    fast.ahead = timedelta(days=1)
+    fast = ShiftedClock(wall=timedelta(days=1))
     await ticker_of(beside(fast)).step()
     await steps_until(1, beside(Clock()), queue)
 
@@ -299,12 +287,12 @@ async def test_a_clock_that_is_put_forward_and_back_is_told_once_each(
     beside: Callable[[Clock], Scheduler], queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq.scheduler")
-    clock = Offset()
+    clock = ShiftedClock()
     scheduler = beside(clock)
     await ticker_of(scheduler).step()
-    clock.ahead = timedelta(days=1)
+    clock.wall = timedelta(days=1)
     await steps_until(2, scheduler, queue)
-    clock.ahead = timedelta(0)
+    clock.wall = timedelta(0)
     await steps_until(3, scheduler, queue)
     told = [record.getMessage() for record in caplog.records]
     assert [text for text in told if "clock" in text] == [

@@ -13,9 +13,9 @@ from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
 from pyasynq.server import AsyncHandler
 from pyasynq.server.run.slots import Stop
-from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
 from tests.server.queues import QueueView
+from tests.support.clocks import ShiftedClock
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
@@ -137,14 +137,14 @@ async def test_a_timeout_begins_when_a_thread_is_there(
 async def test_a_plain_function_that_ended_in_time_succeeds_though_the_loop_learns_it_late(
     client: Client, redis_url: str, plain: Plain, queue: QueueView
 ) -> None:
-    clock = Adjustable()
+    clock = ShiftedClock()
     await client.enqueue(Task("t", task_id="quick"), timeout=HOUR, retention=HOUR)
     async with Server(redis_url, clock=clock, lease=5 * HOUR).running(plain) as server:
         await wait_until(lambda: plain.began)
         [run] = crew_of(server).processor.runs
         plain.end()
         block_until(lambda: run.active.thread is None)
-        clock.ahead_s = 2 * HOUR.total_seconds()
+        clock.passed = 2 * HOUR
         crew_of(server).processor._deadlines._ring()
         assert run.stop is Stop.DEADLINE
         await wait_until(lambda: not running(server))

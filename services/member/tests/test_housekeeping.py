@@ -37,7 +37,7 @@ from services.member.tests.doubles import (
     token_of,
     verified,
 )
-from tests.scheduler.steering import SteeredClock
+from tests.support.clocks import SteeredClock
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 

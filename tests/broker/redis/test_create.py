@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import aclosing
+from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +13,6 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.create import REGISTERED_S
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
-from pyasynq.runtime.clock import Clock
 from tests.broker.making import (
     FUTURE_S,
     LOCK,
@@ -25,6 +25,7 @@ from tests.broker.making import (
     many_pending,
 )
 from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
+from tests.support.clocks import ShiftedClock
 from tests.support.servers import RedisCluster
 from tests.support.waiting import Lapse
 
@@ -172,21 +173,12 @@ async def test_a_known_queue_is_not_registered_at_every_call(broker: RedisBroker
     assert "cmdstat_sadd" not in await r.info("commandstats")
 
 
-class Later(Clock):
-    """A clock that can be put forward."""
-
-    ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
-
-
 async def test_a_removed_queue_is_registered_again_after_a_minute(redis_url: str, r: Redis) -> None:
-    clock = Later()
+    clock = ShiftedClock()
     async with aclosing(connect(redis_url, clock)) as broker:
         await enqueue(broker, a_pending("1"))
         await r.srem("asynq:queues", "q")
-        clock.ahead_s = REGISTERED_S + 1
+        clock.passed = timedelta(seconds=REGISTERED_S + 1)
         await enqueue(broker, a_pending("2"))
     assert await r.smembers("asynq:queues") == {b"q"}
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import anyio
@@ -16,9 +16,9 @@ from pyasynq.broker.redis.shown import server_record, worker_record
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
-from pyasynq.runtime.clock import Clock
 from tests.broker.making import a_server, a_worker
 from tests.broker.redis.looking import scored, watched
+from tests.support.clocks import ShiftedClock
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import Lapse, wait_until
@@ -97,19 +97,12 @@ async def test_a_machine_whose_clock_is_fast_shows_no_other_as_dead(
 ) -> None:
     soon_s = int(time.time()) + 10
     await r.zadd("asynq:servers", {"asynq:servers:{other:1:s}": soon_s})
-    fast = connect(redis_url, Tomorrow())
+    fast = connect(redis_url, ShiftedClock(wall=timedelta(days=1)))
     await fast.registry.write_server(SERVER, ttl_s=10)
     await fast.aclose()
     servers = await scored(r, "asynq:servers")
     assert servers["asynq:servers:{other:1:s}"] == soon_s
     assert servers[SERVER_KEY] - 10 in lapse
-
-
-class Tomorrow(Clock):
-    """A clock that is a day ahead."""
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(days=1)
 
 
 async def test_a_cleared_server_leaves_nothing_but_the_names_of_its_queues(

@@ -10,7 +10,6 @@ from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
-from pyasynq.runtime.clock import Clock
 from tests.broker.making import (
     FUTURE_S,
     LEASE_S,
@@ -50,6 +49,7 @@ from tests.broker.redis.looking import (
     stored,
     task_key,
 )
+from tests.support.clocks import ShiftedClock
 from tests.support.waiting import Lapse
 
 DAY_S = 86_400
@@ -738,22 +738,12 @@ async def test_a_time_beyond_a_whole_second_is_rounded_up(broker: RedisBroker, r
 # -- clocks that are wrong -------------------------------------------------------------------------
 
 
-class Wrong(Clock):
-    """A clock that is an hour ahead, or behind."""
-
-    def __init__(self, hours: int) -> None:
-        self._off = timedelta(hours=hours)
-
-    def now(self) -> datetime:
-        return super().now() + self._off
-
-
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.parametrize("container", [RETRY, COMPLETED])
 async def test_a_worker_whose_clock_is_wrong_lets_tasks_wait_as_long_as_any(
     hours: int, container: str, redis_url: str, r: Redis, lapse: Lapse
 ) -> None:
-    clock = Wrong(hours)
+    clock = ShiftedClock(wall=timedelta(hours=hours))
     broker = connect(redis_url, clock)
     lease = await a_lease(broker)
     in_a_minute = clock.now() + timedelta(minutes=1)

@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from pyasynq import (
     BrokerUnavailableError,
     Client,
-    Clock,
     GroupAggregator,
     Server,
     Task,
@@ -26,6 +25,7 @@ from pyasynq.server.groups.reclaimer import Reclaimer
 from tests.server.aggregators import Joined, joined
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
+from tests.support.clocks import HastyClock
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -405,13 +405,6 @@ async def test_a_server_without_aggregator_puts_stale_sets_back(
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _has(queue, "g:g", 1))
     assert await queue.ids("g:g") == ids
-
-
-class HastyClock(Clock):
-    """Sleeps shortly, whatever it is asked for."""
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(min(seconds, 0.05))
 
 
 async def test_a_set_is_held_as_long_as_the_function_works(

@@ -21,8 +21,8 @@ from pyasynq import (
     Task,
 )
 from pyasynq.server.run import failures
-from tests.server.clocks import Adjustable
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
+from tests.support.clocks import ShiftedClock
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -146,11 +146,11 @@ async def test_a_failure_of_another_type_class_or_line_is_of_another_kind(
 async def test_a_kind_of_failure_is_new_again_after_an_hour(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Adjustable()
+    clock = ShiftedClock()
     async with Server(redis_url, clock=clock, lease=2 * HOUR).running(Failures()):
         await client.enqueue(Task("t"))
         await wait_until(lambda: len(told(caplog)) == 1)
-        clock.ahead_s = 3601
+        clock.passed = HOUR + timedelta(seconds=1)
         await client.enqueue(Task("t"))
         await wait_until(lambda: len(told(caplog)) == 2)
     assert [level for level, *_ in told(caplog)] == ["ERROR", "ERROR"]

@@ -10,8 +10,8 @@ import pytest
 
 from pyasynq.core.errors import BrokerReadOnlyError
 from pyasynq.runtime.actor import Link
-from pyasynq.runtime.clock import Clock
 from pyasynq.server.run.wakeup import Wakeup
+from tests.support.clocks import HastyClock
 
 if TYPE_CHECKING:
     from pyasynq.broker import WorkPort
@@ -32,21 +32,11 @@ class NoWaiting:
         return await asyncio.Future[bool]()
 
 
-class Sleeps(Clock):
-    """A clock whose sleeps end at once, and are remembered."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
 class Asking:
     """What a processor does with one empty queue."""
 
     def __init__(self) -> None:
-        self.path, self.clock, self.rung = NoWaiting(), Sleeps(), asyncio.Event()
+        self.path, self.clock, self.rung = NoWaiting(), HastyClock(), asyncio.Event()
         path = cast("WorkPort", self.path)
         self.wakeup = Wakeup("q", path, self.rung, clock=self.clock, link=Link())
 
@@ -74,7 +64,7 @@ async def asking() -> AsyncIterator[Asking]:
 async def test_the_waits_between_two_questions_grow(asking: Asking) -> None:
     for _ in range(6):
         await asking.ask()
-    pauses = [pause for pause in asking.clock.slept if pause > 0.05]
+    pauses = [pause for pause in asking.clock.sleeps if pause > 0.05]
     assert pauses[-1] > 8 * pauses[0]
 
 

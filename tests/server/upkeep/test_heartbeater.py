@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -14,10 +14,10 @@ from pyasynq.broker import Lease
 from pyasynq.core.info import ServerInfo as Shown
 from pyasynq.core.settle import Verdict
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
-from pyasynq.runtime.clock import Clock
 from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
+from tests.support.clocks import ShiftedClock
 from tests.support.waiting import Lapse, wait_until
 
 TEN_SECONDS = timedelta(seconds=10)
@@ -97,19 +97,12 @@ async def test_the_next_extension_does_not_wait_for_a_server_to_be_shown(
                 await heartbeater.step()
 
 
-class LateClock(Clock):
-    """The clock of a machine that is an hour late."""
-
-    def now(self) -> datetime:
-        return super().now() - timedelta(hours=1)
-
-
 async def test_a_server_with_a_wrong_clock_holds_leases_by_the_clock_of_redis(
     client: Client, redis_url: str, queue: QueueView, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
-    server = Server(redis_url, lease=TEN_SECONDS, clock=LateClock())
+    server = Server(redis_url, lease=TEN_SECONDS, clock=ShiftedClock(wall=timedelta(hours=-1)))
     async with server.running(handler):
         await handler.began()
         first = await queue.score("lease", info.id)
