@@ -19,7 +19,7 @@ from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import revised
 from pyasynq.core.states import Order, TaskState
-from tests.broker.making import (
+from tests.support.making import (
     LOCK,
     a_grouped,
     a_message,

@@ -8,9 +8,8 @@ import pytest
 from pyasynq.broker import Broker, Found, Move, Page, Place, Removed, Updated
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Order, TaskState
-from tests.broker.making import (
+from tests.support.making import (
     FUTURE_S,
     LOCK,
     a_lease,
@@ -194,7 +193,7 @@ async def test_a_task_that_was_taken_meanwhile_is_left_alone(broker: Broker) -> 
 
 async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    task, revised = await found(broker), TaskMessage(id="1", queue="q", type="u")
+    task, revised = await found(broker), a_message(type="u")
     assert await broker.inspecting.update(task, revised) is Updated.DONE
     assert await broker.inspecting.update(task, revised) is Updated.CHANGED
     assert (await shown(broker)).type == "u"
@@ -203,10 +202,10 @@ async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
 async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", lock=LOCK), a_scheduled("2"))
     task = await found(broker)
-    revised = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:other")
+    revised = a_message(unique_key="asynq:{q}:unique:t:other")
     assert await broker.inspecting.update(task, revised) is Updated.DONE
     await enqueue(broker, a_pending("3", lock=LOCK))
-    back = TaskMessage(id="1", queue="q", type="t", unique_key="asynq:{q}:unique:t:0cc1")
+    back = a_message(unique_key="asynq:{q}:unique:t:0cc1")
     assert await broker.inspecting.update(await found(broker), back) is Updated.LOCKED
 
 

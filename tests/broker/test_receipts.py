@@ -6,7 +6,7 @@ from pyasynq.broker import Broker, Created, Withheld
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.settle import DONE
-from tests.broker.making import (
+from tests.support.making import (
     LOCK,
     PAST_S,
     a_grouped,

@@ -12,7 +12,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.policy import EARLY_S
-from tests.broker.making import (
+from tests.support.making import (
     LOCK,
     PAST_S,
     a_grouped,

@@ -29,7 +29,7 @@ from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
 from pyasynq.core.states import MOVES, ORDERS, Order, TaskState
-from tests.broker.making import (
+from tests.support.making import (
     LEASE_S,
     a_grouped,
     a_pending,

@@ -6,7 +6,7 @@ import pytest
 
 from pyasynq.broker import Broker, Forwarded
 from pyasynq.core.settle import DONE, REQUEUE
-from tests.broker.making import (
+from tests.support.making import (
     FUTURE_S,
     LEASE_S,
     PAST_S,

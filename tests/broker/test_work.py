@@ -9,7 +9,7 @@ from pyasynq.broker import Broker, Lease, Place
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Retry, Verdict
 from pyasynq.core.states import Order, TaskState
-from tests.broker.making import (
+from tests.support.making import (
     LEASE_S,
     OWNER,
     a_lease,

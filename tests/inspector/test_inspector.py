@@ -32,7 +32,7 @@ from pyasynq import (
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.settle import DONE
-from tests.broker.making import (
+from tests.support.making import (
     a_grouped,
     a_lease,
     a_pending,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyasynq import Inspector
-from pyasynq.core.message import TaskMessage
+from tests.support.making import a_message
 from tests.support.servers import RedisServer
 
 LENGTH = 10_000
@@ -46,7 +46,7 @@ def long_queue(redis_server: RedisServer) -> RedisServer:
         client.eval(FILL, 0, LENGTH)
         pipeline = client.pipeline(transaction=False)
         for n in (*range(REAL), RIGHT, LEFT):
-            message = TaskMessage(id=an_id(n), queue="q", type="t", payload=b"p" * 100)
+            message = a_message(an_id(n), payload=b"p" * 100)
             fields: Any = {"msg": message.SerializeToString(), "state": "pending"}
             pipeline.hset(f"asynq:{{q}}:t:{an_id(n)}", mapping=fields)
         pipeline.execute()

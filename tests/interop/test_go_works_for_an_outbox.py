@@ -6,8 +6,8 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Withheld, open_broker
 from pyasynq.core.compose import Lock
-from tests.broker.making import a_pending, a_scheduled, relay
 from tests.interop.gopeer import Peer
+from tests.support.making import a_pending, a_scheduled, relay
 
 LOCK = Lock(digest="0cc1", ttl_s=100)
 

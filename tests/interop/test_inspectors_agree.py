@@ -21,9 +21,9 @@ from pyasynq import (
 )
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.states import ORDERS, Order
-from tests.broker.making import a_grouped, a_pending, enqueue, one_of_each
 from tests.interop.gopeer import Peer, PeerError
 from tests.interop.handlers import Handler
+from tests.support.making import a_grouped, a_pending, enqueue, one_of_each
 
 HOUR = timedelta(hours=1)
 

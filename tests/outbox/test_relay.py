@@ -17,7 +17,7 @@ from pyasynq import CallNext, Client, Clock, Options, Task, TaskInfo
 from pyasynq.broker import Broker
 from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.message import encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
 from pyasynq.runtime.waiting import first
@@ -25,6 +25,7 @@ from tests.outbox.writing import TASK, count, errors, work_off, write, write_man
 from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
+from tests.support.making import a_message
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -183,7 +184,7 @@ async def test_a_held_unique_lock_counts_as_enqueued(
 async def test_a_row_that_nobody_could_have_written_holds_up_no_other(
     odd: dict[str, object], outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
 ) -> None:
-    message = encode(TaskMessage(id="p", queue="q", type="t"))
+    message = encode(a_message("p"))
     row = {"id": "p", "queue": "q", "type": "t", "message": message, "created_at": NOW}
     async with engine.begin() as connection:
         await connection.execute(insert(outbox.table).values(row | odd))

@@ -12,6 +12,7 @@ from pyasynq.broker.redis import lua, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call, Script
 from pyasynq.core.message import TaskMessage
+from tests.support.making import a_message
 
 PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
 SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]
@@ -79,7 +80,7 @@ async def everything(r: Redis) -> dict[bytes, bytes]:
 
 async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
     """Put a task where a Go worker puts it that takes it: it writes no token."""
-    message = TaskMessage(type="t", id=task_id, queue="q", retry=3)
+    message = a_message(task_id)
     await r.hset(task_key(task_id), mapping={"msg": message.SerializeToString(), "state": "active"})
     await r.lpush(ACTIVE, task_id)
     await r.zadd(LEASE, {task_id: lease_ends_s})

@@ -6,35 +6,13 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, Removed, StagedSet, Token, Updated
+from pyasynq.broker import GroupRules, Lease, Member, Removed, Token, Updated
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.message import encode
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
-from tests.broker.making import (
-    FUTURE_S,
-    LEASE_S,
-    PAST_S,
-    a_grouped,
-    a_lease,
-    a_message,
-    a_pending,
-    a_scheduled,
-    a_server,
-    archived,
-    ask,
-    combine,
-    completed,
-    create,
-    enqueue,
-    ids,
-    many_pending,
-    retried,
-    settle,
-    take,
-)
 from tests.broker.redis.looking import (
     ACTIVE,
     ARCHIVED,
@@ -53,6 +31,29 @@ from tests.broker.redis.looking import (
     scored,
     state,
     task_key,
+)
+from tests.support.making import (
+    FUTURE_S,
+    LEASE_S,
+    PAST_S,
+    STAGED,
+    a_grouped,
+    a_lease,
+    a_message,
+    a_pending,
+    a_scheduled,
+    a_server,
+    archived,
+    ask,
+    combine,
+    completed,
+    create,
+    enqueue,
+    ids,
+    many_pending,
+    retried,
+    settle,
+    take,
 )
 from tests.support.servers import RedisServer
 
@@ -132,8 +133,7 @@ async def _trim(broker: RedisBroker, _lease: Lease) -> object:
     return await cast("Any", broker.maintenance)._trim_archived("q")
 
 
-STAGED = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
-STALE = f"{GROUP}:5cdce7f5-5221-494e-b2ea-262acf33b109"
+STALE = f"{GROUP}:{STAGED.id}"
 SETS = f"{Q}aggregation_sets"
 
 

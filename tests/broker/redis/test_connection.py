@@ -25,7 +25,8 @@ from pyasynq.core.errors import (
     OptionError,
 )
 from pyasynq.core.settle import DONE
-from tests.broker.making import (
+from tests.broker.redis.looking import PENDING, Q, listed, task_key
+from tests.support.making import (
     a_lease,
     a_pending,
     a_scheduled,
@@ -37,7 +38,6 @@ from tests.broker.making import (
     settle,
     take,
 )
-from tests.broker.redis.looking import PENDING, Q, listed, task_key
 from tests.support.servers import (
     PasswordRedis,
     RedisCluster,

@@ -13,7 +13,9 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.create import REGISTERED_S
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
-from tests.broker.making import (
+from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
+from tests.support.clocks import ShiftedClock
+from tests.support.making import (
     FUTURE_S,
     LOCK,
     a_grouped,
@@ -24,8 +26,6 @@ from tests.broker.making import (
     enqueue,
     many_pending,
 )
-from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
-from tests.support.clocks import ShiftedClock
 from tests.support.servers import RedisCluster
 from tests.support.waiting import Lapse
 

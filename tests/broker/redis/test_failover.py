@@ -15,9 +15,9 @@ from pyasynq.broker.redis import RedisBroker, connect, pipeline
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.settle import DONE, REQUEUE, Verdict
-from tests.broker.making import a_pending, a_scheduled, create, enqueue, take
 from tests.broker.redis.looking import SCRIPTS
 from tests.server.handlers import Handler
+from tests.support.making import a_pending, a_scheduled, create, enqueue, take
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until

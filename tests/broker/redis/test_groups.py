@@ -12,19 +12,6 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.compose import Lock
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BYTES, STUCK_S
-from tests.broker.making import (
-    LOCK,
-    PAST_S,
-    a_grouped,
-    a_pending,
-    a_scheduled,
-    a_staged_set,
-    combine,
-    enqueue,
-    member_ids,
-    members_of,
-    postpone,
-)
 from tests.broker.redis.looking import (
     ARCHIVED,
     GROUP,
@@ -39,6 +26,19 @@ from tests.broker.redis.looking import (
     stored,
     task_key,
     watched,
+)
+from tests.support.making import (
+    LOCK,
+    PAST_S,
+    a_grouped,
+    a_pending,
+    a_scheduled,
+    a_staged_set,
+    combine,
+    enqueue,
+    member_ids,
+    members_of,
+    postpone,
 )
 from tests.support.servers import RedisCluster
 from tests.support.waiting import Lapse

@@ -13,21 +13,6 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
 from pyasynq.core.states import Order, TaskState
-from tests.broker.making import (
-    FUTURE_S,
-    LOCK,
-    PAST_S,
-    a_grouped,
-    a_lease,
-    a_message,
-    a_pending,
-    a_scheduled,
-    archived,
-    many_pending,
-    settle,
-    take,
-)
-from tests.broker.making import enqueue as put
 from tests.broker.redis.looking import (
     ARCHIVED,
     GROUP,
@@ -44,6 +29,21 @@ from tests.broker.redis.looking import (
     task_key,
     watched,
 )
+from tests.support.making import (
+    FUTURE_S,
+    LOCK,
+    PAST_S,
+    a_grouped,
+    a_lease,
+    a_message,
+    a_pending,
+    a_scheduled,
+    archived,
+    many_pending,
+    settle,
+    take,
+)
+from tests.support.making import enqueue as put
 
 WAITING = Place(queue="q", state=TaskState.PENDING)
 DELAYED = Place(queue="q", state=TaskState.SCHEDULED)

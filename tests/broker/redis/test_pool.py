@@ -15,7 +15,8 @@ from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerUnavailableError, TaskIDConflictError
-from tests.broker.making import (
+from tests.broker.redis.looking import SCRIPTS
+from tests.support.making import (
     a_grouped,
     a_pending,
     a_scheduled,
@@ -26,7 +27,6 @@ from tests.broker.making import (
     settle,
     take,
 )
-from tests.broker.redis.looking import SCRIPTS
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisCluster, RedisServer, free_port
 from tests.support.waiting import wait_until

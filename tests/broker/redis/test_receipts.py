@@ -8,7 +8,8 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_TASKS
-from tests.broker.making import (
+from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
+from tests.support.making import (
     LOCK,
     a_grouped,
     a_pending,
@@ -17,7 +18,6 @@ from tests.broker.making import (
     many_pending,
     relay,
 )
-from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
 
 RECEIPT = "asynq:{q}:relayed:row"
 TIMED = {b"asynq:{q}:g:g", b"asynq:{q}:t:1"}

@@ -16,9 +16,9 @@ from pyasynq.broker.redis.shown import server_record, worker_record
 from pyasynq.core.errors import BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
-from tests.broker.making import a_server, a_worker
 from tests.broker.redis.looking import scored, watched
 from tests.support.clocks import ShiftedClock
+from tests.support.making import a_server, a_worker
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import Lapse, wait_until

@@ -10,8 +10,8 @@ from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.settle import Verdict
 from pyasynq.core.states import Order, TaskState
-from tests.broker.making import a_pending, archived, completed, enqueue, settle, take
 from tests.broker.redis.looking import Q, task_key
+from tests.support.making import a_pending, archived, completed, enqueue, settle, take
 
 SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
 

@@ -11,7 +11,6 @@ from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import HISTORY_S, MAX_BYTES
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
-from tests.broker.making import LOCK, a_grouped, a_pending, a_scheduled, an_entry, told
 from tests.broker.redis.looking import (
     GROUP,
     GROUPS,
@@ -34,6 +33,7 @@ from tests.broker.test_schedules import (
     begin,
     tick,
 )
+from tests.support.making import LOCK, a_grouped, a_pending, a_scheduled, an_entry, told
 from tests.support.waiting import Lapse
 
 LAST = "asynq:{q}:scheduler_last:e"

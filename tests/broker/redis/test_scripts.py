@@ -16,7 +16,8 @@ from pyasynq.broker.redis.lua import inspection, upkeep, work
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
-from tests.broker.making import (
+from tests.broker.redis.looking import SCRIPTS
+from tests.support.making import (
     a_pending,
     a_scheduled,
     ask,
@@ -27,7 +28,6 @@ from tests.broker.making import (
     settle,
     take,
 )
-from tests.broker.redis.looking import SCRIPTS
 
 LUA = Path(lua.__path__[0])
 SHARED = sorted(file.name.removesuffix(".lua") for file in (LUA / "shared").iterdir())

@@ -23,7 +23,7 @@ from pyasynq.broker.redis.shown import (
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.options import Options
 from pyasynq.proto import asynq_pb2 as wire
-from tests.broker.making import STARTED, a_server, a_worker, an_entry, told
+from tests.support.making import STARTED, a_server, a_worker, an_entry, told
 
 NOON_S = 1_767_268_800
 ZERO_S = -62_135_596_800

@@ -7,21 +7,6 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import BrokerError
-from tests.broker.making import (
-    FUTURE_S,
-    PAST_S,
-    a_grouped,
-    a_lease,
-    a_message,
-    a_pending,
-    a_scheduled,
-    archived,
-    completed,
-    enqueue,
-    ids,
-    settle,
-    take,
-)
 from tests.broker.redis.looking import (
     ACTIVE,
     ARCHIVED,
@@ -40,6 +25,21 @@ from tests.broker.redis.looking import (
     scored,
     state,
     task_key,
+)
+from tests.support.making import (
+    FUTURE_S,
+    PAST_S,
+    a_grouped,
+    a_lease,
+    a_message,
+    a_pending,
+    a_scheduled,
+    archived,
+    completed,
+    enqueue,
+    ids,
+    settle,
+    take,
 )
 from tests.support.waiting import Lapse
 

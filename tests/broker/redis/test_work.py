@@ -8,28 +8,8 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker, connect
-from pyasynq.core.message import TaskMessage, encode
+from pyasynq.core.message import encode
 from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
-from tests.broker.making import (
-    FUTURE_S,
-    LEASE_S,
-    LOCK,
-    OWNER,
-    a_lease,
-    a_message,
-    a_pending,
-    archived,
-    ask,
-    completed,
-    enqueue,
-    every_verdict,
-    ids,
-    many_large,
-    many_pending,
-    retried,
-    settle,
-    take,
-)
 from tests.broker.redis.looking import (
     ACTIVE,
     ARCHIVED,
@@ -50,6 +30,26 @@ from tests.broker.redis.looking import (
     task_key,
 )
 from tests.support.clocks import ShiftedClock
+from tests.support.making import (
+    FUTURE_S,
+    LEASE_S,
+    LOCK,
+    OWNER,
+    a_lease,
+    a_message,
+    a_pending,
+    archived,
+    ask,
+    completed,
+    enqueue,
+    every_verdict,
+    ids,
+    many_large,
+    many_pending,
+    retried,
+    settle,
+    take,
+)
 from tests.support.waiting import Lapse
 
 DAY_S = 86_400
@@ -164,7 +164,7 @@ async def test_a_hash_without_message_is_no_task(broker: RedisBroker, r: Redis) 
         b"\xff\xff\xff",
         encode(a_message("other")),
         encode(a_message("bad", queue="other")),
-        encode(TaskMessage(type="t", queue="q")),
+        encode(a_message("")),
     ],
     ids=["no bytes", "no message", "another id", "another queue", "no id"],
 )

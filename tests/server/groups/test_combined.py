@@ -6,34 +6,33 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pyasynq import Task
-from pyasynq.broker import Member, StagedSet
+from pyasynq.broker import Member
 from pyasynq.client import MAX_PAYLOAD
 from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
 from pyasynq.core.compose import Composer, Grouped, Pending, Plan, Scheduled
-from pyasynq.core.message import TaskMessage
 from pyasynq.server.groups.combined import Setback, checked_task, placed, read, setback
 from tests.support.codecs import Zlib
+from tests.support.making import STAGED, a_message
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-SET = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
 HOUR = timedelta(hours=1)
 
 
 def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> Member:
-    message = TaskMessage(id=task_id, type=type, queue="q", payload=b"p", headers={"k": "v"})
+    message = a_message(task_id, type=type, payload=b"p", headers={"k": "v"})
     return Member(id=task_id, message=message, failures=failures)
 
 
 def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
-    options = placed(task.options, SET)
-    return Composer(codecs).composed(task, options, now=NOW, task_id=SET.id).plan
+    options = placed(task.options, STAGED)
+    return Composer(codecs).composed(task, options, now=NOW, task_id=STAGED.id).plan
 
 
 # -- the combined task -----------------------------------------------------------------------------
 
 
 def test_the_combined_task_has_the_id_of_its_set() -> None:
-    assert plan_of(Task("t")).message.id == SET.id
+    assert plan_of(Task("t")).message.id == STAGED.id
 
 
 def test_the_combined_task_may_choose_its_id() -> None:

@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 from pyasynq import BrokerUnavailableError, Client, Clock, Server, Task
 from pyasynq.broker import Lease, Taken
 from pyasynq.core.errors import BrokerError, BrokerReadOnlyError
-from pyasynq.core.message import TaskMessage
 from pyasynq.core.settle import DONE, Verdict
 from pyasynq.runtime.actor import Link
 from pyasynq.server.run.ledger import Ledger
 from tests.server.handlers import Handler, crew_of
 from tests.server.queues import QueueView
+from tests.support.making import a_message
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -58,7 +58,7 @@ class Path:
 
 
 def a_lease(task_id: str, *, left_s: float = 30) -> Lease:
-    message = TaskMessage(id=task_id, queue="default", type="t")
+    message = a_message(task_id, queue="default")
     expires_at = time.monotonic() + left_s
     return Lease(message, task_id, task_id, "me", time.time(), expires_at)
 

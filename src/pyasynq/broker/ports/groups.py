@@ -85,7 +85,7 @@ class GroupPort(Protocol):
         ...
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
-        """Set the oldest tasks of *group* aside for `HELD_S`, if it is ripe; nobody else gets them."""
+        """Set the oldest tasks of *group* aside for `HELD_S`, if it is ripe; they are ours then."""
         ...
 
     async def members(self, staged: StagedSet) -> list[Member] | None:

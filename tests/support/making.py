@@ -1,4 +1,4 @@
-"""What the tests of brokers enqueue, take and settle."""
+"""What tests enqueue, take and settle on a broker, and what they show in one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,9 @@ LEASE_S = 30.0
 PAST_S = 1_000_000_000
 FUTURE_S = 4_000_000_000
 
-
 LOCK = Lock(digest="0cc1", ttl_s=100)
+STAGED = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
+"""A set that an aggregator may have staged."""
 
 
 def a_message(task_id: str = "1", *, queue: str = "q", **fields: object) -> TaskMessage:
