@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import App, Client
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 
 
 @pytest.fixture
@@ -26,4 +26,4 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
     """Return a look at the queue ``default``."""
-    return QueueView(r)
+    return RedisQueue(r)

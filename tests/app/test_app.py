@@ -24,7 +24,7 @@ from pyasynq import (
     current_task,
 )
 from pyasynq.server import AsyncHandler
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
 
@@ -370,7 +370,7 @@ async def test_the_first_call_from_another_loop_takes_the_client_from_nobody(
         infos = [await asyncio.to_thread(lambda: asyncio.run(task.enqueue()))]
         infos += [await asyncio.to_thread(lambda: asyncio.run(app.client.enqueue(task.task())))]
         infos += [await task.enqueue()]
-        assert set(await queue.ids("pending")) == {info.id for info in infos}
+        assert set(await queue.line()) == {info.id for info in infos}
 
 
 async def test_an_app_can_be_opened_in_two_loops_at_a_time(redis_url: str) -> None:
@@ -444,11 +444,11 @@ async def test_what_the_function_returns_is_stored_as_json(app: App, queue: Queu
 
     info = await answer.enqueue()
     await work_off(app)
-    assert (await queue.fields(info.id))["result"] == '{"answer":42}'
+    assert await queue.result(info.id) == b'{"answer":42}'
 
 
 async def test_nothing_is_stored_of_a_function_that_returns_none(
-    app: App, queue: QueueView
+    app: App, queue: RedisQueue
 ) -> None:
     @app.task("t", retention=HOUR)
     async def nothing() -> None: ...
@@ -475,7 +475,7 @@ async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
 
     info = await answer.enqueue()
     await work_off(app)
-    assert (await queue.fields(info.id))["result"] == '{"answer":42}'
+    assert await queue.result(info.id) == b'{"answer":42}'
 
 
 def endless() -> list[object]:
@@ -504,7 +504,7 @@ async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_ag
 
     info = await answer.enqueue()
     await work_off(app)
-    assert await queue.state(info.id) == "archived"
+    assert await queue.where(info.id) == "archived"
 
 
 # -- lifespan --------------------------------------------------------------------------------------

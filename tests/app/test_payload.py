@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from pyasynq import ActiveTask, App, Client, PayloadError, Task
 from pyasynq.app import payload
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView
 
 URL = "redis://127.0.0.1:6379"
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, App, OptionError, Scheduler, TypedTask
 from pyasynq.scheduler.entry import Entry
-from tests.server.queues import QueueView
+from tests.support.looking import RedisQueue
 from tests.support.waiting import wait_until
 
 
@@ -89,7 +89,7 @@ async def test_a_periodic_task_runs(redis_url: str, r: Redis) -> None:
 
     async with app.scheduler().running(), app.server().running():
         await wait_until(lambda: ran)
-    assert await QueueView(r).ids("pending") == []
+    assert await RedisQueue(r).line() == []
 
 
 async def test_a_scheduler_may_be_given_another_redis_and_settings(redis_url: str) -> None:

@@ -10,15 +10,15 @@ from redis.asyncio import Redis
 from pyasynq.cli import _parser
 from pyasynq.cli.scheduler import _scheduler
 from tests.cli.workers import command
+from tests.support.looking import RedisQueue
 from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
-PENDING = "asynq:{default}:pending"
 
 
 async def test_periodic_tasks_are_enqueued(redis_url: str, r: Redis) -> None:
     async with command("scheduler", APP, "-u", redis_url) as process:
-        await wait_until(lambda: r.llen(PENDING))
+        await wait_until(RedisQueue(r).line)
         process.send(signal.SIGTERM)
         await process.says("the scheduler starts: unix://")
         await process.says("SIGTERM: shutting down")

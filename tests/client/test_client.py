@@ -37,6 +37,7 @@ from pyasynq import (
 )
 from pyasynq.client.client import CHUNK, MAX_PAYLOAD
 from tests.support.clocks import SteeredClock
+from tests.support.looking import RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -90,7 +91,7 @@ async def test_an_enqueued_task_is_described_as_it_stands(redis_url: str, r: Red
         retention=MINUTE,
         next_process_at=NOON,
     )
-    assert await r.lrange("asynq:{q}:pending", 0, -1) == [b"1"]
+    assert await RedisQueue(r, "q").line() == ["1"]
 
 
 async def test_a_task_gets_a_random_uuid_for_its_id(client: Client) -> None:
@@ -113,13 +114,13 @@ async def test_the_options_of_the_call_win(client: Client) -> None:
 async def test_a_task_for_later_is_scheduled(client: Client, r: Redis) -> None:
     info = await client.enqueue(Task("t"), process_in=MINUTE)
     assert info.state is TaskState.SCHEDULED
-    assert await r.zcard("asynq:{default}:scheduled") == 1
+    assert await RedisQueue(r).ids("scheduled") == [info.id]
 
 
 async def test_a_task_with_a_group_is_aggregating(client: Client, r: Redis) -> None:
     info = await client.enqueue(Task("t"), group="g")
     assert info.state is TaskState.AGGREGATING
-    assert await r.zcard("asynq:{default}:g:g") == 1
+    assert await RedisQueue(r).members("g") == [info.id]
 
 
 async def test_a_second_unique_task_is_refused(client: Client) -> None:
@@ -282,7 +283,7 @@ async def test_a_batch_of_many_chunks_keeps_its_order(client: Client, r: Redis) 
     names = [str(n) for n in range(2 * CHUNK + 1)]
     outcomes = await client.enqueue_many(Task("t", task_id=name) for name in names)
     assert ids(outcomes) == names
-    assert await r.lrange("asynq:{default}:pending", 0, -1) == [n.encode() for n in names[::-1]]
+    assert await RedisQueue(r).line() == names
 
 
 async def test_the_options_of_the_call_are_added_to_each_task(client: Client) -> None:
@@ -383,7 +384,7 @@ async def test_closing_waits_for_what_is_in_flight(redis_url: str, r: Redis) -> 
     await asyncio.sleep(0)
     await client.aclose()
     assert (await call).id
-    assert await r.llen("asynq:{default}:pending") == 1
+    assert len(await RedisQueue(r).line()) == 1
 
 
 # -- life ------------------------------------------------------------------------------------------
@@ -507,7 +508,7 @@ def test_a_sync_client_serves_many_threads(sync_client: SyncClient) -> None:
 async def test_a_sync_client_works_inside_a_running_loop(redis_url: str, r: Redis) -> None:
     with SyncClient(redis_url) as sync_client:
         assert sync_client.enqueue(Task("t")).id
-    assert await r.llen("asynq:{default}:pending") == 1
+    assert len(await RedisQueue(r).line()) == 1
 
 
 def test_closing_a_sync_client_ends_its_thread(redis_url: str) -> None:
@@ -593,7 +594,7 @@ async def test_a_sync_client_serves_both_sides_of_a_fork(redis_url: str, r: Redi
         sys.executable, *ignoring, "-c", FORKING, redis_url
     )
     assert await asyncio.wait_for(process.wait(), 20) == 0
-    assert await r.llen("asynq:{default}:pending") == 3
+    assert len(await RedisQueue(r).line()) == 3
 
 
 async def test_one_task_is_no_batch(client: Client) -> None:

@@ -27,7 +27,7 @@ from pyasynq import (
 )
 from pyasynq.client.client import CHUNK
 from pyasynq.client.middleware import Chain, driven
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 
 Make = Callable[..., Client]
 
@@ -48,7 +48,7 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    return QueueView(r)
+    return RedisQueue(r)
 
 
 class Noting:
@@ -174,7 +174,7 @@ async def test_it_may_choose_the_queue(make: Make, r: Redis) -> None:
 
     info = await make(route).enqueue(Task("t"))
     assert info.queue == "bulk"
-    assert await QueueView(r, "bulk").ids("pending") == [info.id]
+    assert await RedisQueue(r, "bulk").line() == [info.id]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_what_is_no_task_is_refused(make: Make) -> None:
 async def test_it_refuses_by_raising(make: Make, queue: QueueView) -> None:
     with pytest.raises(ValueError, match="not today"):
         await make(refusing).enqueue(Task("bad"))
-    assert await queue.ids("pending") == []
+    assert await queue.line() == []
 
 
 async def test_a_plain_function_that_hands_on_is_enough(make: Make) -> None:
@@ -213,7 +213,7 @@ async def test_a_plain_function_that_hands_on_is_enough(make: Make) -> None:
 async def test_a_call_next_that_is_not_awaited_is_told(make: Make, queue: QueueView) -> None:
     with pytest.raises(MiddlewareError, match="forgetful calls call_next, and does not await it"):
         await make(passing, forgetful).enqueue(Task("t"))
-    assert await queue.ids("pending") == []
+    assert await queue.line() == []
 
 
 @pytest.mark.parametrize("middleware", [lazy, plain])
@@ -229,13 +229,13 @@ async def test_a_middleware_that_returns_something_else_is_told_so(
 ) -> None:
     with pytest.raises(MiddlewareError, match=r"silent must return .*; the task has gone on"):
         await make(silent).enqueue(Task("t"))
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 async def test_call_next_is_called_once(make: Make, queue: QueueView) -> None:
     with pytest.raises(MiddlewareError, match=r"twice must call call_next once, .*: another task"):
         await make(twice).enqueue(Task("t"))
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 async def test_call_next_is_called_once_though_it_failed(make: Make) -> None:
@@ -273,7 +273,7 @@ async def test_many_tasks_keep_their_order_and_are_answered_each(
     refused = [n for n, answer in enumerate(answers) if isinstance(answer, MiddlewareError)]
     assert refused == [n for n, task in enumerate(tasks) if task.type == "bad"]
     ids = [answer.id for answer in answers if isinstance(answer, TaskInfo)]
-    assert list(reversed(await queue.ids("pending"))) == ids
+    assert await queue.line() == ids
 
 
 async def test_a_refusal_that_is_not_of_pyasynq_is_told_as_one(make: Make) -> None:
@@ -311,7 +311,7 @@ async def test_their_order_stays_though_a_middleware_waits(make: Make, queue: Qu
 
     answers = await make(waits).enqueue_many([Task("slow"), Task("quick")] * 3)
     ids = [answer.id for answer in answers if isinstance(answer, TaskInfo)]
-    assert list(reversed(await queue.ids("pending"))) == ids
+    assert await queue.line() == ids
 
 
 async def test_a_middleware_that_lets_few_through_at_a_time_does_not_hang(make: Make) -> None:

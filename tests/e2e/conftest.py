@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client
 from tests.e2e.recording import Recording
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 
@@ -30,7 +30,7 @@ async def client(own_redis: RedisServer) -> AsyncIterator[Client]:
 async def queue(own_redis: RedisServer) -> AsyncIterator[QueueView]:
     """Yield a look at the queue ``default`` of the Redis that may be broken."""
     async with Redis.from_url(own_redis.url) as r:
-        yield QueueView(r)
+        yield RedisQueue(r)
 
 
 @pytest.fixture

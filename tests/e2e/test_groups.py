@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Task
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -28,7 +28,7 @@ async def combined(queue: QueueView) -> list[str]:
     return sorted(part for m in messages for part in m.payload.decode().split(","))
 
 
-async def give_up_sets(own_redis: RedisServer, queue: QueueView) -> None:
+async def give_up_sets(own_redis: RedisServer, queue: RedisQueue) -> None:
     """Let the staged sets have been held for too long."""
     async with Redis.from_url(own_redis.url) as r:
         names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
@@ -41,7 +41,7 @@ def environ(recording: Recording, *, seconds: float) -> dict[str, str]:
 
 
 async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_nothing(
-    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+    client: Client, queue: RedisQueue, recording: Recording, own_redis: RedisServer
 ) -> None:
     parts = await add(client, 50, groups=5)
     async with worker(APP, environ=environ(recording, seconds=3600)) as first:
@@ -49,7 +49,7 @@ async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_n
         first.send(signal.SIGKILL)
         await first.ends()
     assert await combined(queue) == []
-    assert len(await queue.ids("aggregation_sets")) == 5
+    assert len(await queue.staged()) == 5
     await give_up_sets(own_redis, queue)
     async with worker(APP, environ=environ(recording, seconds=0)):
         await wait_until(lambda: _are(queue, parts))
@@ -65,7 +65,7 @@ async def kill_in_the_middle(recording: Recording, groups: int) -> None:
 
 
 async def test_workers_killed_at_any_moment_lose_and_double_nothing(
-    client: Client, queue: QueueView, recording: Recording, own_redis: RedisServer
+    client: Client, queue: RedisQueue, recording: Recording, own_redis: RedisServer
 ) -> None:
     parts = await add(client, 2000, groups=20)
     for groups in (3, 11, 12, 17, 24):

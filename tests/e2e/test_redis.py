@@ -22,7 +22,7 @@ from pyasynq.broker import RegistryPort
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView
 from tests.support.servers import RedisCluster, RedisSentinel, RedisServer
 from tests.support.waiting import wait_until
 

@@ -32,6 +32,7 @@ from pyasynq import (
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.settle import DONE
+from tests.support.looking import RedisQueue
 from tests.support.making import (
     a_grouped,
     a_lease,
@@ -186,7 +187,7 @@ async def test_a_task_whose_lease_is_over_is_orphaned(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await a_lease(broker)
-    await r.zadd("asynq:{q}:lease", {"1": 1_000_000_000})
+    await RedisQueue(r, "q").end_leases()
     [listed] = await inspector.list_tasks("q", "active")
     assert listed.is_orphaned
     assert (await inspector.task_info("q", "1")).is_orphaned
@@ -202,7 +203,7 @@ async def test_poison_is_left_out_of_lists(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"), a_pending("3"))
-    await r.hset("asynq:{q}:t:1", "msg", b"\xff")
+    await RedisQueue(r, "q").spoil("1")
     await r.delete("asynq:{q}:t:2")
     assert ids(await inspector.list_tasks("q", "pending")) == ["3"]
     with pytest.raises(PoisonError):
@@ -385,7 +386,7 @@ async def test_poison_can_be_moved_out_of_the_way(
     order: str, inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
-    await r.hset("asynq:{q}:t:1", "msg", b"\xff")
+    await RedisQueue(r, "q").spoil("1")
     await getattr(inspector, f"{order}_task")("q", "1")
     assert (await inspector.queue_info("q")).pending == 0
 
@@ -403,15 +404,15 @@ async def test_a_task_whose_message_cannot_be_read_is_moved_but_not_updated(
     inspector: Inspector, client: Client, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"), queue="q", process_in=HOUR)
-    await r.hset(f"asynq:{{q}}:t:{info.id}", "msg", b"\xff")
+    await RedisQueue(r, "q").spoil(info.id)
     with pytest.raises(PoisonError):
         await inspector.update_task("q", info.id, max_retry=1)
     await inspector.reschedule("q", info.id, SOON)
-    assert await r.zscore("asynq:{q}:scheduled", info.id) == SOON.timestamp()
+    assert await RedisQueue(r, "q").due(info.id) == SOON.timestamp()
     await inspector.run_task("q", info.id)
     await inspector.archive_task("q", info.id)
     await inspector.delete_task("q", info.id)
-    assert not await r.exists(f"asynq:{{q}}:t:{info.id}")
+    assert not await RedisQueue(r, "q").exists(info.id)
 
 
 async def test_a_task_that_never_stands_still_is_given_up(

@@ -16,8 +16,8 @@ from pyasynq import (
     TaskInfo,
 )
 from pyasynq.core.codec import HEADER
-from tests.server.queues import QueueView
 from tests.support.codecs import Envelope, Zlib
+from tests.support.looking import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
 CODECS = [Zlib(), Envelope()]
@@ -44,7 +44,7 @@ async def blind(redis_url: str) -> AsyncIterator[Inspector]:
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    return QueueView(r)
+    return RedisQueue(r)
 
 
 async def test_tasks_are_shown_opened(sealing: Client, opening: Inspector) -> None:

@@ -8,8 +8,8 @@ from pyasynq import ActiveTask, Client, Inspector, Server, Task, TaskState
 from pyasynq.core.codec import HEADER
 from tests.interop.gopeer import Peer
 from tests.interop.outcomes import ids
-from tests.server.queues import QueueView
 from tests.support.codecs import Envelope
+from tests.support.looking import RedisQueue
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -96,7 +96,7 @@ async def test_a_sealed_task_passes_a_go_workers_retry_unchanged(
     codecs = [Envelope()]
     async with Client(redis_url, codecs=codecs) as client:
         info = await client.enqueue(Task("t", b"card 1234", headers={"k": "v"}), queue="q")
-    queue = QueueView(r, "q")
+    queue = RedisQueue(r, "q")
     sealed = (await queue.message(info.id)).payload
     async with go_peer.work(queues="q", fail="t=no route") as worker:
         [event] = await worker.wait_for("start")

@@ -23,6 +23,7 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.states import ORDERS, Order
 from tests.interop.gopeer import Peer, PeerError
 from tests.interop.handlers import Handler
+from tests.support.looking import RedisQueue
 from tests.support.making import a_grouped, a_pending, enqueue, one_of_each
 
 HOUR = timedelta(hours=1)
@@ -92,7 +93,7 @@ async def test_of_a_task_whose_lease_is_over(
     go_peer: Peer, inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await one_of_each(broker)
-    await r.zadd("asynq:{q}:lease", {"active": 1})
+    await RedisQueue(r, "q").end_leases()
     assert await inspector.list_tasks("q", "active") == await go_peer.tasks("q", "active")
 
 

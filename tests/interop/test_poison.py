@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Server, Task
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
+from tests.support.looking import RedisQueue
 
 GARBAGE = [b"\xff\xff\xff", b"\x0a\x01\xff\x1a\x01i", b""]
 poisons = pytest.mark.parametrize("poison", GARBAGE, ids=["no message", "no UTF-8", "no bytes"])
@@ -14,8 +15,7 @@ poisons = pytest.mark.parametrize("poison", GARBAGE, ids=["no message", "no UTF-
 async def put_pending(r: Redis, message: bytes) -> None:
     """Put a task with these bytes at the head of the queue, as a broken peer would."""
     await r.sadd("asynq:queues", "q")
-    await r.hset("asynq:{q}:t:bad", mapping={"msg": message, "state": "pending"})
-    await r.rpush("asynq:{q}:pending", "bad")
+    await RedisQueue(r, "q").put_poison(b"bad", message)
 
 
 @poisons

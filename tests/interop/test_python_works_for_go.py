@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from pyasynq import Server, SkipRetry, TaskState
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
+from tests.support.looking import RedisQueue
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -40,7 +41,7 @@ async def test_a_task_done_by_python_is_gone_for_go(
         await handler.wait_for()
     [queue] = await go_peer.inspect("queue", "q")
     assert (queue["size"], queue["processed"], queue["failed"]) == (0, 1, 0)
-    assert not await r.exists(f"asynq:{{q}}:t:{info.id}")
+    assert not await RedisQueue(r, "q").exists(info.id)
 
 
 async def test_a_task_with_retention_is_completed_with_its_result(

@@ -10,6 +10,7 @@ from pyasynq import Client, Task
 from pyasynq.broker import Broker, Lease, open_broker
 from pyasynq.core.settle import Done
 from tests.interop.gopeer import Peer
+from tests.support.looking import RedisQueue
 
 SERVER = "11111111-2222-3333-4444-555555555555"
 NOW = timedelta()
@@ -29,11 +30,11 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
 async def stale(broker: Broker, redis_url: str, r: Redis, go_peer: Peer) -> AsyncIterator[Lease]:
     """Yield a lease whose task Go has recovered and is running."""
     async with Client(redis_url) as client:
-        info = await client.enqueue(Task("t"), queue="q")
+        await client.enqueue(Task("t"), queue="q")
     # Go recovers it at once here, and not a minute later; so the two leases must not end together.
     [taken] = await broker.processing.dequeue({"q": 1}, owner=f"{SERVER}/1", lease_s=20)
     assert not isinstance(taken, Exception)
-    await r.zadd("asynq:{q}:lease", {info.id: 1})
+    await RedisQueue(r, "q").end_leases()
     async with go_peer.work(queues="q", sleep=HOUR, retry_delay=NOW, shutdown_timeout=SHORT) as go:
         await go.wait_for("start")
         yield taken.leases[0]

@@ -22,9 +22,9 @@ from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
 from pyasynq.runtime.waiting import first
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
-from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
+from tests.support.looking import RedisQueue
 from tests.support.making import a_message
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -409,6 +409,6 @@ async def test_a_relay_runs_no_middleware_again_and_opens_nothing(
     task_id = await write(outbox, engine, Task("t", b"p"))
     async with Client(redis_url, middleware=[note], codecs=[Envelope()]) as client:
         await Relay(outbox, engine, client).step()
-    message = await QueueView(r).message(task_id)
+    message = await RedisQueue(r).message(task_id)
     assert passed == ["t"]
     assert (zlib.decompress(message.payload), message.headers[HEADER]) == (b"p", "zlib")

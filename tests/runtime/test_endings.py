@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Inspector, Scheduler, Semaphore, Task
 from pyasynq.runtime.actor import dismiss
 from pyasynq.runtime.endings import finish
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
     """Return a look at the queue ``default``."""
-    return QueueView(r)
+    return RedisQueue(r)
 
 
 class Work:
@@ -168,7 +168,7 @@ async def test_a_client_whose_closing_is_cancelled_finishes_what_is_in_flight(
         scope.cancel()
         await client.aclose()
     assert (await enqueuing).id == "1"
-    assert await queue.ids("pending") == ["1"]
+    assert await queue.line() == ["1"]
 
 
 async def test_a_client_whose_closing_is_cancelled_is_closed(

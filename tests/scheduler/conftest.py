@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from pyasynq import Scheduler
 from pyasynq.broker import Broker, open_broker
 from pyasynq.scheduler import SchedulerOptions
-from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 
@@ -51,7 +51,7 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
     """Return a look at the queue ``default``."""
-    return QueueView(r)
+    return RedisQueue(r)
 
 
 @pytest.fixture

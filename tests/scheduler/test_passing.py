@@ -22,9 +22,9 @@ from pyasynq import (
 from pyasynq.broker import Created, NewTask
 from pyasynq.core.codec import HEADER
 from tests.scheduler.steering import heartbeater_of, later, ticker_of
-from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
+from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
 
 Make = Callable[..., Scheduler]
@@ -80,7 +80,7 @@ async def test_the_task_of_a_tick_passes_once(
     noting, hook = Noting(), Hook()
     scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
     await later(scheduler, clock, minutes=1)
-    [task_id] = await queue.ids("pending")
+    [task_id] = await queue.line()
     assert noting.passed == ["t"]
     assert dict((await queue.message(task_id)).headers) == {"own": "1", "trace": "4bf9"}
     assert hook.outcomes == noting.infos
@@ -92,7 +92,7 @@ async def test_each_tick_passes(make: Make, clock: SteeredClock, queue: QueueVie
     scheduler = await begun(make, client_middleware=[noting], catch_up="all")
     await later(scheduler, clock, minutes=3)
     assert noting.passed == ["t"] * 3
-    assert len(await queue.ids("pending")) == 3
+    assert len(await queue.line()) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("not today"), SystemExit(1)])
@@ -107,7 +107,7 @@ async def test_a_tick_that_is_refused_is_left_out_and_the_next_comes(
     scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook, catch_up="all")
     await later(scheduler, clock, minutes=2)
     assert noting.passed == ["t"] * 2
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
     assert [type(outcome) for outcome in hook.outcomes] == [MiddlewareError, TaskInfo]
     assert "'* * * * *' was due and is left out: " in caplog.text
 
@@ -120,7 +120,7 @@ async def test_a_tick_is_tried_again_when_redis_was_away(
     with pytest.raises(BrokerUnavailableError):
         await later(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 async def test_a_middleware_that_fails_too_late_changes_nothing(
@@ -130,7 +130,7 @@ async def test_a_middleware_that_fails_too_late_changes_nothing(
     scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
     await later(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
     assert hook.outcomes == noting.infos
     [record] = [it for it in caplog.records if it.levelno >= logging.ERROR]
     assert record.getMessage().endswith("at '* * * * *', which is dealt with")
@@ -158,7 +158,7 @@ async def test_a_tick_that_another_scheduler_has_dealt_with_is_told_to_the_middl
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
     assert [type(error) for error in second.errors] == [NotEnqueuedError]
     assert "another scheduler has dealt with the tick" in str(second.errors[0])
     assert caplog.records == []
@@ -173,8 +173,8 @@ async def test_a_manager_has_middleware_and_codecs(redis_url: str, queue: QueueV
         codecs=[Zlib()],
     )
     async with manager.running():
-        await wait_until(lambda: queue.ids("pending"))
-        [task_id, *_] = await queue.ids("pending")
+        await wait_until(queue.line)
+        [task_id, *_] = await queue.line()
     assert set(noting.passed) == {"t"}
     assert (await queue.message(task_id)).headers[HEADER] == "zlib"
 
@@ -200,7 +200,7 @@ async def test_a_tick_that_redis_did_not_take_is_tried_again_whatever_middleware
         with pytest.raises(BrokerUnavailableError, match="away"):
             await ticker_of(scheduler).step()
     await ticker_of(scheduler).step()
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
@@ -213,7 +213,7 @@ async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 # -- codecs ----------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ async def test_the_task_of_a_tick_is_sealed_and_its_entry_shows_no_payload(
 ) -> None:
     scheduler = await begun(make, codecs=[Envelope()])
     await later(scheduler, clock, minutes=1)
-    [task_id] = await queue.ids("pending")
+    [task_id] = await queue.line()
     message = await queue.message(task_id)
     assert b"1234" not in message.payload
     assert message.headers[HEADER] == "envelope"
@@ -249,7 +249,7 @@ async def test_a_tick_that_cannot_be_sealed_keeps_no_other_waiting(
     scheduler.register("* * * * *", Task("t", b"bad"))
     await ticker_of(scheduler).step()
     await later(scheduler, clock, minutes=1)
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
     assert "is left out: codec 'zlib' cannot seal" in caplog.text
 
 

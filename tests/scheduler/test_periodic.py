@@ -12,8 +12,8 @@ import pytest
 
 from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerStateError, Task
 from pyasynq.broker import Broker
-from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
+from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
 
 Manage = Callable[[Any], PeriodicTaskManager]
@@ -248,7 +248,7 @@ async def test_a_manager_that_has_ended_lets_go_of_the_thread_of_its_provider(
 async def test_a_manager_enqueues(redis_url: str, queue: QueueView) -> None:
     often = PeriodicTask(spec="@every 1s", task=Task("often"))
     async with PeriodicTaskManager(redis_url, lambda: [often]).running():
-        await wait_until(lambda: queue.ids("pending"))
+        await wait_until(queue.line)
 
 
 @pytest.mark.parametrize("interval", [timedelta(0), timedelta(seconds=-1), 180])

@@ -20,8 +20,8 @@ from pyasynq import (
     Task,
 )
 from tests.scheduler.steering import ticker_of
-from tests.server.queues import QueueView
 from tests.support.clocks import SteeredClock
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -32,14 +32,14 @@ async def test_a_running_scheduler_enqueues(redis_url: str, queue: QueueView) ->
     scheduler = Scheduler(redis_url)
     scheduler.register("@every 1s", TASK)
     async with scheduler.running():
-        await wait_until(lambda: queue.ids("pending"))
+        await wait_until(queue.line)
 
 
 async def test_an_entry_may_come_while_the_scheduler_runs(redis_url: str, queue: QueueView) -> None:
     async with Scheduler(redis_url).running() as scheduler:
         await ticker_of(scheduler).passes.next()
         scheduler.register("@every 1s", TASK)
-        await wait_until(lambda: queue.ids("pending"))
+        await wait_until(queue.line)
 
 
 async def test_a_scheduler_without_entries_warns(
@@ -175,7 +175,7 @@ async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) ->
         await ticker_of(scheduler).passes.next()
         own_redis.start()
         async with Redis.from_url(own_redis.url) as r:
-            await wait_until(lambda: QueueView(r).ids("pending"))
+            await wait_until(lambda: RedisQueue(r).line())
 
 
 async def test_a_steered_clock_steers_a_running_scheduler(
@@ -186,4 +186,4 @@ async def test_a_steered_clock_steers_a_running_scheduler(
     async with scheduler.running():
         await ticker_of(scheduler).passes.next()
         clock.advance(hours=12)
-        await wait_until(lambda: queue.ids("pending"))
+        await wait_until(queue.line)

@@ -24,8 +24,8 @@ from pyasynq.broker import Broker
 from pyasynq.scheduler.entry import CatchUp
 from pyasynq.scheduler.ticker import LONGEST_S
 from tests.scheduler.steering import later, ticker_of
-from tests.server.queues import QueueView
 from tests.support.clocks import NOON, ShiftedClock, SteeredClock
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -36,7 +36,7 @@ Make = Callable[..., Scheduler]
 
 
 async def enqueued(queue: QueueView) -> int:
-    return len(await queue.ids("pending"))
+    return len(await queue.line())
 
 
 # -- one scheduler ---------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ async def test_a_task_is_enqueued_when_its_tick_has_come(
     scheduler.register(MINUTELY, TASK, max_retry=7)
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1)
-    (task_id,) = await queue.ids("pending")
+    (task_id,) = await queue.line()
     message = await queue.message(task_id)
     assert (message.type, message.payload, message.retry) == ("t", b"p", 7)
 
@@ -93,7 +93,7 @@ async def test_a_tick_is_enqueued_once_however_often_it_is_looked_at(
 
 @pytest.mark.parametrize("last", [str(2**50), "-1", "inf", "nan", "1.5", "garbage", ""])
 async def test_a_last_tick_that_is_no_instant_is_begun_anew(
-    last: str, scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
+    last: str, scheduler: Scheduler, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     strange = scheduler.register(MINUTELY, TASK)
     scheduler.register(MINUTELY, Task("u"))
@@ -112,7 +112,7 @@ async def test_entries_are_due_independently(
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1)
     await later(scheduler, clock, minutes=1)
-    counts = [await enqueued(QueueView(r, name)) for name in ("one", "two", "three")]
+    counts = [await enqueued(RedisQueue(r, name)) for name in ("one", "two", "three")]
     assert counts == [2, 1, 0]
 
 
@@ -161,7 +161,7 @@ async def test_a_delayed_task_is_scheduled(
     await later(scheduler, clock, minutes=1)
     (task_id,) = await queue.ids("scheduled")
     due = NOON + timedelta(minutes=6)
-    assert await queue.score("scheduled", task_id) == due.timestamp()
+    assert await queue.due(task_id) == due.timestamp()
 
 
 # -- several schedulers ----------------------------------------------------------------------------
@@ -182,7 +182,7 @@ async def test_of_several_schedulers_one_enqueues_each_tick(
 
 
 async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
-    make: Make, clock: SteeredClock, queue: QueueView, r: Redis
+    make: Make, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     first, second = make(), make()
     first.register(MINUTELY, TASK)
@@ -190,7 +190,7 @@ async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
     await later(first, clock)
     await later(second, clock)
     await later(first, clock, minutes=1)
-    (task_id,) = await queue.ids("pending")
+    (task_id,) = await queue.line()
     await r.delete(queue.key("pending"), queue.key(f"t:{task_id}"))
     await later(second, clock)
     assert await enqueued(queue) == 0
@@ -210,7 +210,7 @@ async def test_schedulers_agree_on_ticks_that_are_relative(
 
 
 async def test_a_lost_last_tick_does_not_double_the_pace(
-    make: Make, clock: SteeredClock, queue: QueueView, r: Redis
+    make: Make, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     first, second = make(), make()
     entry_id = first.register("@every 1m", TASK)
@@ -304,7 +304,7 @@ async def test_a_clock_that_is_put_forward_and_back_is_told_once_each(
 
 async def test_a_last_tick_that_a_fast_clock_left_is_told_and_ignored(
     beside: Callable[[Clock], Scheduler],
-    queue: QueueView,
+    queue: RedisQueue,
     r: Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -404,16 +404,16 @@ async def test_a_refused_task_is_told_and_the_entry_goes_on(
 
 
 async def test_a_task_id_of_the_entrys_own_is_taken_while_the_task_is_there(
-    scheduler: Scheduler, clock: SteeredClock, queue: QueueView, r: Redis
+    scheduler: Scheduler, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     scheduler.register(MINUTELY, TASK, task_id="mine")
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1)
     await later(scheduler, clock, minutes=1)
-    assert await queue.ids("pending") == ["mine"]
+    assert await queue.line() == ["mine"]
     await r.delete(queue.key("pending"), queue.key("t:mine"))
     await later(scheduler, clock, minutes=1)
-    assert await queue.ids("pending") == ["mine"]
+    assert await queue.line() == ["mine"]
 
 
 async def test_hooks_are_called_before_and_after(make: Make, clock: SteeredClock) -> None:
@@ -481,7 +481,7 @@ async def test_what_was_enqueued_stands_in_the_history(
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1, seconds=1)
     (event,) = await broker.scheduling.events(entry_id, page=1, size=10)
-    assert [event.task_id] == await queue.ids("pending")
+    assert [event.task_id] == await queue.line()
     assert event.enqueued_at == NOON + timedelta(seconds=61)
 
 
@@ -501,7 +501,7 @@ async def test_a_tick_is_made_up_when_redis_is_back(
     own_redis.start()
     await later(scheduler, clock)
     async with Redis.from_url(own_redis.url) as r:
-        assert await enqueued(QueueView(r)) == 3
+        assert await enqueued(RedisQueue(r)) == 3
     await scheduler._broker.aclose()
 
 
@@ -521,7 +521,7 @@ async def test_a_broken_key_of_one_entry_does_not_stop_the_others(
     clock.advance(minutes=3)
     with pytest.raises(BrokerError, match="WRONGTYPE"):
         await ticker_of(scheduler).step()
-    assert await enqueued(QueueView(r, "two")) == 3
+    assert await enqueued(RedisQueue(r, "two")) == 3
     await r.delete(key)
 
 
@@ -538,7 +538,7 @@ async def test_an_entry_that_cannot_be_forgotten_does_not_stop_the_others(
         await r.acl_setuser("default", enabled=True, commands=["-del"])
         with pytest.raises(BrokerError):
             await later(scheduler, clock, minutes=1)
-        assert await enqueued(QueueView(r)) == 2
+        assert await enqueued(RedisQueue(r)) == 2
         await r.acl_setuser("default", enabled=True, commands=["+del"])
         await later(scheduler, clock)
         assert await r.exists(f"asynq:scheduler_history:{gone}") == 0
@@ -589,5 +589,5 @@ async def test_a_broken_history_stops_nothing(
     await later(scheduler, clock, minutes=1)
     await later(scheduler, clock, minutes=1)
     assert len(await broker.scheduling.events(sound, page=1, size=10)) == 2
-    assert await enqueued(QueueView(r, "one")) == 2
+    assert await enqueued(RedisQueue(r, "one")) == 2
     await r.delete(f"asynq:scheduler_history:{broken}")

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 
@@ -20,7 +20,7 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
     """Return a look at the queue ``default``."""
-    return QueueView(r)
+    return RedisQueue(r)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """What a handler sees of its task, and what it may write."""
 
 import pytest
-from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, PyasynqError, ResultError, Server, Task, current_task
 from tests.server.handlers import Handler, work_off
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView
 
 
 def test_there_is_no_current_task_outside_a_handler() -> None:
@@ -28,29 +27,29 @@ async def test_a_result_can_be_read_while_the_task_runs(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    results: list[str] = []
+    results: list[bytes | None] = []
 
     async def handle(task: ActiveTask) -> None:
         await task.write_result(b"half")
         await task.write_result(b"whole")
-        results.append((await queue.fields(task.id))["result"])
+        results.append(await queue.result(task.id))
 
     await work_off(Server(redis_url, burst=True), handle)
-    assert results == ["whole"]
+    assert results == [b"whole"]
 
 
 async def test_a_result_is_not_written_once_the_task_is_somebody_elses(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler):
         [task] = await handler.began()
-        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await queue.give_away(info.id)
         with pytest.raises(ResultError, match=info.id):
             await task.write_result(b"late")
         handler.release()
-    assert "result" not in await queue.fields(info.id)
+    assert await queue.result(info.id) is None
 
 
 async def test_a_result_written_after_the_end_makes_no_task_anew(

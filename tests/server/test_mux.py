@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from datetime import timedelta
 
 import pytest
-from redis.asyncio import Redis
 
 from pyasynq import (
     ActiveTask,
@@ -24,7 +23,7 @@ from pyasynq import (
 from pyasynq import current_task as the_current_task
 from pyasynq.server import AsyncHandler
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView
 
 SECOND = timedelta(seconds=1)
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
@@ -361,20 +360,20 @@ async def test_a_plain_function_whose_coroutine_had_no_time_to_run_has_failed(
 
 
 async def test_a_plain_function_can_write_a_result(
-    client: Client, redis_url: str, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
     await work_off(Server(redis_url, burst=True), lambda task: task.write_result_sync(b"sent"))
-    assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
+    assert await queue.result(info.id) == b"sent"
 
 
 async def test_a_plain_function_can_write_a_result_in_a_loop_of_its_own(
-    client: Client, redis_url: str, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
     server = Server(redis_url, burst=True)
     await work_off(server, lambda task: asyncio.run(task.write_result(b"sent")))
-    assert await r.hget(f"asynq:{{default}}:t:{info.id}", "result") == b"sent"
+    assert await queue.result(info.id) == b"sent"
 
 
 async def test_an_async_handler_that_would_block_the_loop_for_a_result_is_told(

@@ -14,8 +14,8 @@ from pyasynq.metrics import TaskMetrics
 from pyasynq.server import AsyncHandler
 from pyasynq.server.run.slots import Stop
 from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
-from tests.server.queues import QueueView
 from tests.support.clocks import ShiftedClock
+from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
@@ -67,7 +67,7 @@ async def test_as_many_plain_functions_run_as_there_are_threads_and_as_many_wait
     await client.enqueue_many([Task("t") for _ in range(10)])
     async with Server(redis_url, threads=2).running(plain) as server:
         await wait_until(lambda: len(plain.began) == 2 and running(server) == 4)
-        assert len(await queue.ids("pending")) == 6
+        assert len(await queue.line()) == 6
         plain.end(1000)
 
 
@@ -227,7 +227,7 @@ async def test_a_task_that_waits_for_a_thread_goes_back_when_the_server_stops(
         await wait_until(lambda: running(server) == 2)
         asyncio.get_running_loop().call_later(0.1, plain.end)
     assert "second" not in plain.began
-    assert await queue.ids("pending") == ["second"]
+    assert await queue.line() == ["second"]
 
 
 async def test_a_thread_is_free_again_after_a_plain_function_has_failed(

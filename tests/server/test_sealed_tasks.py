@@ -22,8 +22,8 @@ from pyasynq import (
 )
 from pyasynq.core.codec import HEADER
 from tests.server.handlers import work_off
-from tests.server.queues import QueueView
 from tests.support.codecs import Envelope, Zlib
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -139,13 +139,13 @@ async def test_a_handler_sees_what_was_sealed(
 
 
 async def test_a_result_is_sealed_as_its_task_is(
-    sealing: Client, client: Client, redis_url: str, queue: QueueView, r: Redis
+    sealing: Client, client: Client, redis_url: str, queue: QueueView
 ) -> None:
     sealed = await sealing.enqueue(Task("t", b"1234", retention=HOUR))
     plain = await client.enqueue(Task("t", b"1234", retention=HOUR))
     await work_off(Server(redis_url, codecs=CODECS, burst=True), Seen())
-    assert await r.hget(queue.key(f"t:{plain.id}"), "result") == b"paid 1234"
-    assert await r.hget(queue.key(f"t:{sealed.id}"), "result") not in {None, b"paid 1234"}
+    assert await queue.result(plain.id) == b"paid 1234"
+    assert await queue.result(sealed.id) not in {None, b"paid 1234"}
     assert await sealing.result(sealed) == b"paid 1234"
     assert await sealing.result(plain) == b"paid 1234"
     with pytest.raises(CodecError, match="codec 'envelope' cannot open the result"):
@@ -184,7 +184,7 @@ async def test_a_task_that_fails_stays_sealed(
 async def test_a_task_that_cannot_be_opened_waits_and_spends_nothing(
     sealing: Client,
     redis_url: str,
-    queue: QueueView,
+    queue: RedisQueue,
     caplog: pytest.LogCaptureFixture,
     codecs: list[Zlib | Envelope],
     why: str,
@@ -204,19 +204,19 @@ async def test_a_task_that_cannot_be_opened_waits_and_spends_nothing(
 
 
 async def test_a_worker_that_can_open_it_runs_it_then(
-    sealing: Client, redis_url: str, queue: QueueView, r: Redis
+    sealing: Client, redis_url: str, queue: QueueView
 ) -> None:
     await sealing.enqueue(Task("t", b"p", task_id="1", max_retry=0))
     seen = Seen()
     await work_off(Server(redis_url, burst=True), seen)
-    await r.zadd(queue.key("retry"), {"1": 1})
+    await queue.make_due("1")
     async with Server(redis_url, codecs=CODECS).running(seen):
         await wait_until(lambda: seen.tasks)
     assert seen.tasks == [(b"p", {})]
 
 
 async def test_a_task_that_nobody_could_open_for_a_day_is_archived(
-    sealing: Client, redis_url: str, queue: QueueView, r: Redis
+    sealing: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     await sealing.enqueue(Task("t", b"p", task_id="1"))
     await r.hset(queue.key("t:1"), mapping={"unknown_since": "1", "owner": ""})

@@ -23,7 +23,7 @@ from pyasynq import (
     Task,
 )
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import PasswordRedis, RedisServer, free_port
 from tests.support.waiting import wait_until
 
@@ -76,7 +76,7 @@ async def test_after_a_signal_no_more_tasks_are_taken(
         await wait_until(lambda: server.state == "closed")
         await client.enqueue(Task("t"), task_id="late")
         handler.release()
-    assert await queue.ids("pending") == ["late"]
+    assert await queue.line() == ["late"]
 
 
 async def test_leases_are_kept_while_the_server_drains(
@@ -87,7 +87,7 @@ async def test_leases_are_kept_while_the_server_drains(
     async with run(server, handler):
         await handler.began()
         server.shut_down()
-        first = await queue.score("lease", info.id)
+        first = await queue.lease_end(info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
         handler.release()
 
@@ -104,7 +104,7 @@ async def test_tasks_that_outlast_the_shutdown_timeout_go_back_unchanged_to_run_
         await client.enqueue(Task("t"), task_id="other")
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
-    assert await queue.ids("pending") == ["other", "slow"]
+    assert await queue.line() == ["slow", "other"]
     assert (await queue.message("slow")).SerializeToString() == before
     assert handler.cancelled == ["slow"]
 
@@ -134,7 +134,7 @@ async def test_a_second_signal_ends_at_once(
         await wait_until(lambda: server.state == "closed")
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
-    assert await queue.ids("pending") == [info.id]
+    assert await queue.line() == [info.id]
 
 
 async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
@@ -151,7 +151,7 @@ async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle):
         await began.wait()
     leave.set()
-    assert await queue.ids("pending") == [info.id]
+    assert await queue.line() == [info.id]
     assert "does not stop; the task runs again" in caplog.text
 
 
@@ -177,7 +177,7 @@ async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
         leave.set()
         await ended.wait()
         assert len(list(crew.ledger.leases())) <= 1
-    assert await queue.ids("pending") == [info.id]
+    assert await queue.line() == [info.id]
 
 
 async def test_sigtstp_takes_no_more_tasks_but_runs_on(
@@ -194,7 +194,7 @@ async def test_sigtstp_takes_no_more_tasks_but_runs_on(
         await wait_until(lambda: not handler.running)
         await crew_of(server).heartbeater.step()
         assert not job.done()
-    assert await queue.ids("pending") == ["late"]
+    assert await queue.line() == ["late"]
 
 
 async def test_a_stopped_server_that_is_told_to_end_ends(redis_url: str) -> None:
@@ -230,7 +230,7 @@ async def test_an_error_in_the_block_ends_the_server_and_comes_through(
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - bare or in a group
         await _fail_while_running(server, handler)
     assert "mine" in repr(caught.value)
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
 
 
 async def _fail_while_running(server: Server, handler: Handler) -> None:
@@ -459,11 +459,11 @@ async def test_a_full_redis_does_not_keep_outcomes_from_being_written(
             await handler.began()
             await r.config_set("maxmemory", 1)
             handler.release()
-            await wait_until(lambda: _is_gone(QueueView(r), info.id))
+            await wait_until(lambda: _is_gone(RedisQueue(r), info.id))
 
 
 async def _is_later(queue: QueueView, task_id: str, than: float | None) -> bool:
-    return (await queue.score("lease", task_id) or 0) > (than or 0)
+    return (await queue.lease_end(task_id) or 0) > (than or 0)
 
 
 async def _is_gone(queue: QueueView, task_id: str) -> bool:

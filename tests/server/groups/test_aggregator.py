@@ -24,8 +24,8 @@ from pyasynq.server.groups.aggregator import Aggregator
 from pyasynq.server.groups.reclaimer import Reclaimer
 from tests.server.aggregators import Joined, joined
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
 from tests.support.clocks import HastyClock
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -57,17 +57,17 @@ async def add(client: Client, *payloads: bytes, **options: Unpack[EnqueueOptions
     return [info.id for info in infos if isinstance(info, TaskInfo)]
 
 
-async def staged(r: Redis, queue: QueueView) -> list[str]:
+async def staged(r: Redis, queue: RedisQueue) -> list[str]:
     """Return the keys of the staged sets."""
     names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
     return [key.decode() for key in names]
 
 
-async def failures(queue: QueueView, task_id: str) -> int:
+async def failures(queue: RedisQueue, task_id: str) -> int:
     return int((await queue.fields(task_id)).get("aggregation_failures", 0))
 
 
-async def end_waits(r: Redis, queue: QueueView) -> None:
+async def end_waits(r: Redis, queue: RedisQueue) -> None:
     """Let the staged sets have waited long enough."""
     for key in await staged(r, queue):
         await r.zadd(queue.key("aggregation_sets"), {key: 1}, xx=True)
@@ -85,7 +85,7 @@ async def test_a_full_group_becomes_one_task(client: Client, redis_url: str) -> 
 
 
 async def test_nothing_of_a_combined_group_is_left(
-    client: Client, redis_url: str, r: Redis, queue: QueueView
+    client: Client, redis_url: str, r: Redis, queue: RedisQueue
 ) -> None:
     handler = Handler()
     async with a_server(redis_url, Joined()).running(handler):
@@ -127,7 +127,7 @@ async def test_a_group_that_is_not_ripe_is_left_alone(
         await aggregator_of(server).passes.next()
         await aggregator_of(server).passes.next()
     assert aggregate.calls == []
-    assert await queue.ids("g:g") == ids
+    assert await queue.members("g") == ids
 
 
 async def test_a_server_without_aggregator_leaves_groups_alone(
@@ -137,7 +137,7 @@ async def test_a_server_without_aggregator_leaves_groups_alone(
     async with Server(redis_url).running(Handler()) as server:
         await reclaimer_of(server).passes.next()
         assert crew_of(server).aggregators == []
-    assert set(await queue.ids("g:g")) == set(ids)
+    assert set(await queue.members("g")) == set(ids)
 
 
 async def test_a_large_group_is_combined_set_by_set(client: Client, redis_url: str) -> None:
@@ -223,7 +223,7 @@ async def test_a_queue_with_slow_groups_delays_no_other_queue(
 async def test_a_broken_queue_keeps_no_other_from_being_combined(
     client: Client, redis_url: str, r: Redis
 ) -> None:
-    broken = QueueView(r, "broken")
+    broken = RedisQueue(r, "broken")
     await r.set(broken.key("groups"), "wrong type")
     aggregate = Joined()
     async with a_server(redis_url, aggregate, queues={"broken": 1, "default": 1}).running(
@@ -235,7 +235,7 @@ async def test_a_broken_queue_keeps_no_other_from_being_combined(
 
 
 async def test_two_servers_combine_each_task_once(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     one, two, handler = Joined(), Joined(), Handler()
     async with (
@@ -267,7 +267,7 @@ async def test_two_servers_combine_each_task_once(
     ids=["raises", "cannot reach", "exits", "cancels", "no task", "conflict", "duplicate"],
 )
 async def test_what_can_never_be_combined_is_archived_and_says_why(
-    aggregate: Joined, words: str, client: Client, redis_url: str, queue: QueueView
+    aggregate: Joined, words: str, client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     await client.enqueue(Task("t", b"p"), task_id="taken", unique=HOUR, process_in=HOUR)
     ids = await add(client, b"a", b"b")
@@ -276,11 +276,11 @@ async def test_what_can_never_be_combined_is_archived_and_says_why(
     assert set(await queue.ids("archived")) == set(ids)
     message = await queue.message(ids[0])
     assert words in message.error_msg
-    assert await queue.ids("aggregation_sets") == []
+    assert await queue.staged() == []
 
 
 async def test_a_failure_is_counted_and_the_set_waits(
-    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     began_s = time.time()
     async with a_server(redis_url, Joined(ValueError("boom"))).running(Handler()) as server:
@@ -288,14 +288,14 @@ async def test_a_failure_is_counted_and_the_set_waits(
         await aggregator_of(server).combinings.next()
     assert [await failures(queue, task_id) for task_id in ids] == [1, 1]
     [key] = await staged(r, queue)
-    again_at_s = await queue.score("aggregation_sets", key) or 0
+    again_at_s = await queue.given_up_at(key) or 0
     assert began_s + 10 < again_at_s <= time.time() + 45
     assert "group 'g' in 'default' could not be combined" in caplog.text
     assert "ValueError: boom" in caplog.text
 
 
 async def test_a_group_that_failed_is_tried_again(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     aggregate, handler = Joined(ValueError("boom")), Handler()
     async with a_server(redis_url, aggregate).running(handler) as server:
@@ -309,7 +309,7 @@ async def test_a_group_that_failed_is_tried_again(
 
 
 async def test_failures_are_remembered_by_the_next_server(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     ids = await add(client, b"a", b"b")
     async with a_server(redis_url, Joined(ValueError()), group_max_failures=2).running(
@@ -323,10 +323,10 @@ async def test_failures_are_remembered_by_the_next_server(
 
 
 async def test_poison_is_archived_and_the_others_are_combined(
-    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, ghost, good = await add(client, b"a", b"b", b"c")
-    await r.hset(queue.key(f"t:{bad}"), "msg", b"\xff")
+    await queue.spoil(bad)
     await r.delete(queue.key(f"t:{ghost}"))
     handler = Handler()
     async with a_server(redis_url, Joined(), group_max_size=3).running(handler):
@@ -338,7 +338,7 @@ async def test_poison_is_archived_and_the_others_are_combined(
 
 
 async def test_a_group_of_ghosts_is_forgotten(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     ids = await add(client, b"a", b"b")
     await r.delete(*(queue.key(f"t:{task_id}") for task_id in ids))
@@ -353,7 +353,7 @@ async def test_a_group_of_ghosts_is_forgotten(
 
 
 async def test_a_set_that_was_put_back_meanwhile_is_not_combined(
-    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "pyasynq.server")
     aggregate, handler = Joined(held=["g"]), Handler()
@@ -362,7 +362,7 @@ async def test_a_set_that_was_put_back_meanwhile_is_not_combined(
         await aggregate.called()
         await end_waits(r, queue)
         await reclaimer_of(server).step()
-        assert set(await queue.ids("g:g")) == set(ids)
+        assert set(await queue.members("g")) == set(ids)
         aggregate.release()
         await handler.began()
         await wait_until(lambda: _is_empty(queue))
@@ -371,7 +371,7 @@ async def test_a_set_that_was_put_back_meanwhile_is_not_combined(
 
 
 async def test_a_group_nobody_registered_is_found_and_combined(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     await add(client, b"a", b"b")
     await r.delete(queue.key("groups"))
@@ -381,7 +381,7 @@ async def test_a_group_nobody_registered_is_found_and_combined(
 
 
 async def test_a_set_that_cannot_go_back_is_told_and_keeps_no_group_from_being_found(
-    client: Client, redis_url: str, queue: QueueView, r: Redis, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "pyasynq.actor")
     await add(client, b"a", b"b")
@@ -397,18 +397,18 @@ async def test_a_set_that_cannot_go_back_is_told_and_keeps_no_group_from_being_f
 
 
 async def test_a_server_without_aggregator_puts_stale_sets_back(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     ids = await add(client, b"a")
     await r.rename(queue.key("g:g"), queue.key("g:g:set"))
     await r.zadd(queue.key("aggregation_sets"), {queue.key("g:g:set"): 1})
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _has(queue, "g:g", 1))
-    assert await queue.ids("g:g") == ids
+    assert await queue.members("g") == ids
 
 
 async def test_a_set_is_held_as_long_as_the_function_works(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     aggregate, handler = Joined(held=["g"]), Handler()
     async with a_server(redis_url, aggregate, clock=HastyClock()).running(handler):
@@ -426,19 +426,19 @@ async def test_a_set_is_held_as_long_as_the_function_works(
 
 
 async def test_a_stop_waits_for_groups_that_are_being_combined(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     aggregate = Joined(held=["g"])
     async with a_server(redis_url, aggregate).running(Handler()):
         await add(client, b"a", b"b")
         await aggregate.called()
         asyncio.get_running_loop().call_later(0.2, aggregate.release)
-    assert len(await queue.ids("pending")) == 1
+    assert len(await queue.line()) == 1
     assert await _is_empty(queue)
 
 
 async def test_a_group_that_takes_longer_than_a_stop_may_is_put_back_at_once(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     aggregate = Joined(held=["g"])
     timeout = timedelta(seconds=0.1)
@@ -446,7 +446,7 @@ async def test_a_group_that_takes_longer_than_a_stop_may_is_put_back_at_once(
         ids = await add(client, b"a", b"b")
         await aggregate.called()
     assert aggregate.cancelled == ["g"]
-    assert set(await queue.ids("g:g")) == set(ids)
+    assert set(await queue.members("g")) == set(ids)
     assert await staged(r, queue) == []
     assert await r.smembers(queue.key("groups")) == {b"g"}
 
@@ -466,8 +466,8 @@ async def test_a_thread_that_takes_longer_than_a_stop_may_combines_nothing(
         ids = await add(client, b"a", b"b")
         await wait_until(began.is_set)
     go_on.set()
-    assert set(await queue.ids("g:g")) == set(ids)
-    assert await queue.ids("pending") == []
+    assert set(await queue.members("g")) == set(ids)
+    assert await queue.line() == []
 
 
 async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer) -> None:
@@ -492,7 +492,7 @@ async def test_a_stop_without_redis_leaves_the_set_to_others(own_redis: RedisSer
         own_redis.stop()
     own_redis.start()
     async with Redis.from_url(own_redis.url) as r:
-        assert len(await staged(r, QueueView(r))) == 1
+        assert len(await staged(r, RedisQueue(r))) == 1
 
 
 async def test_a_set_is_held_again_when_redis_is_back(own_redis: RedisServer) -> None:
@@ -521,13 +521,13 @@ async def test_groups_for_which_there_is_no_place_any_more_are_left_at_a_stop(
         await aggregate.called(10)
         asyncio.get_running_loop().call_later(0.2, aggregate.release)
     assert len(aggregate.calls) == 10
-    assert len(await queue.ids("pending")) == 10
+    assert len(await queue.line()) == 10
 
 
 async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
     client: Client,
     redis_url: str,
-    queue: QueueView,
+    queue: RedisQueue,
     r: Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -541,12 +541,12 @@ async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
     assert "WRONGTYPE" in caplog.text
 
 
-async def _ends_after(queue: QueueView, key: str, at_s: int) -> bool:
-    return (await queue.score("aggregation_sets", key) or 0) > at_s
+async def _ends_after(queue: RedisQueue, key: str, at_s: int) -> bool:
+    return (await queue.given_up_at(key) or 0) > at_s
 
 
-async def _is_empty(queue: QueueView) -> bool:
-    return not await queue.ids("g:g") and not await queue.ids("aggregation_sets")
+async def _is_empty(queue: RedisQueue) -> bool:
+    return not await queue.members("g") and not await queue.staged()
 
 
 async def _has(queue: QueueView, state: str, count: int) -> bool:

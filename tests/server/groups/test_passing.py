@@ -24,8 +24,8 @@ from pyasynq.server import ServerOptions
 from tests.server.aggregators import Joined
 from tests.server.groups.test_aggregator import add, aggregator_of, staged
 from tests.server.handlers import Handler
-from tests.server.queues import QueueView
 from tests.support.codecs import Envelope, Zlib
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -90,7 +90,7 @@ async def test_a_middleware_that_refuses_leaves_the_group_for_later(
     client: Client,
     redis_url: str,
     r: Redis,
-    queue: QueueView,
+    queue: RedisQueue,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
 ) -> None:
@@ -99,11 +99,11 @@ async def test_a_middleware_that_refuses_leaves_the_group_for_later(
         await aggregator_of(server).combinings.next()
         assert len(await staged(r, queue)) == 1
     assert "group 'g' in 'default' could not be combined" in caplog.text
-    assert await queue.ids("pending") == []
+    assert await queue.line() == []
 
 
 async def test_a_middleware_that_fails_too_late_changes_nothing(
-    client: Client, redis_url: str, r: Redis, queue: QueueView, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, r: Redis, queue: RedisQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler, noting = Handler(), Noting(after=ValueError("late"))
     async with a_server(redis_url, noting).running(handler):
@@ -116,7 +116,7 @@ async def test_a_middleware_that_fails_too_late_changes_nothing(
 
 
 async def test_a_set_that_was_put_back_meanwhile_is_told_to_the_middleware(
-    client: Client, redis_url: str, r: Redis, queue: QueueView, caplog: pytest.LogCaptureFixture
+    client: Client, redis_url: str, r: Redis, queue: RedisQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     noting = Noting()
 
@@ -167,7 +167,7 @@ async def test_an_aggregator_sees_what_was_sealed_and_its_task_is_sealed(
 
 
 async def test_a_group_that_cannot_be_opened_waits_and_is_given_up_in_the_end(
-    client: Client, redis_url: str, r: Redis, queue: QueueView
+    client: Client, redis_url: str, r: Redis, queue: RedisQueue
 ) -> None:
     aggregate = Joined()
     async with Client(redis_url, codecs=[Zlib()]) as sealing:
@@ -183,7 +183,7 @@ async def test_a_group_that_cannot_be_opened_waits_and_is_given_up_in_the_end(
         await wait_until(lambda: queue.ids("archived"))
     assert await queue.ids("archived") == [sealed]
     assert "codec 'zlib' cannot open" in (await queue.message(sealed)).error_msg
-    assert (aggregate.calls, await queue.state(plain)) == ([], "aggregating")
+    assert (aggregate.calls, await queue.where(plain)) == ([], "aggregating")
 
 
 # -- app -------------------------------------------------------------------------------------------

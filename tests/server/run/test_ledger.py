@@ -17,7 +17,7 @@ from pyasynq.core.settle import DONE, Verdict
 from pyasynq.runtime.actor import Link
 from pyasynq.server.run.ledger import Ledger
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.making import a_message
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
@@ -163,7 +163,7 @@ async def test_an_outcome_reached_while_redis_is_away_is_written_when_it_is_back
             await crew_of(server).ledger.passes.next()
             own_redis.start()
             await crew_of(server).ledger.written()
-        assert await QueueView(r).ids("completed") == [info.id]
+        assert await RedisQueue(r).ids("completed") == [info.id]
     assert len(handler.tasks) == 1
 
 
@@ -171,28 +171,27 @@ async def test_a_worker_whose_task_was_taken_over_cannot_settle_it(
     client: Client,
     redis_url: str,
     queue: QueueView,
-    r: Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler):
         await handler.began()
-        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await queue.give_away(info.id)
         handler.release()
-    assert await queue.ids("active") == await queue.ids("lease") == [info.id]
-    assert await queue.state(info.id) == "active"
+    assert await queue.ids("active") == await queue.leased() == [info.id]
+    assert await queue.where(info.id) == "active"
     assert f"the lease of task {info.id}" in caplog.text.replace("'", "")
 
 
 async def test_a_worker_whose_lease_was_ended_cannot_settle_the_task(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler) as server:
         await handler.began()
-        await r.zrem(queue.key("lease"), info.id)
+        await queue.lose_lease(info.id)
         handler.release()
         await wait_until(lambda: not list(crew_of(server).ledger.leases()))
         assert await queue.exists(info.id)

@@ -32,7 +32,7 @@ from pyasynq.broker import Lease, Taken, open_broker
 from pyasynq.core.settle import Retry
 from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, crew_of, work_off
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import Lapse, wait_until
 
 HOUR = timedelta(hours=1)
@@ -67,7 +67,7 @@ async def test_success_deletes_the_task(client: Client, redis_url: str, queue: Q
     info = await client.enqueue(Task("t"))
     await work_off(Server(redis_url, burst=True), Handler())
     assert not await queue.exists(info.id)
-    assert await queue.ids("active") == await queue.ids("lease") == []
+    assert await queue.ids("active") == await queue.leased() == []
 
 
 async def test_success_counts_as_processed(
@@ -79,7 +79,7 @@ async def test_success_counts_as_processed(
 
 
 async def test_success_keeps_a_task_with_retention(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
     await work_off(Server(redis_url, burst=True), Handler())
@@ -94,7 +94,7 @@ async def test_a_completed_task_is_kept_from_its_completion_for_its_retention(
     await work_off(Server(redis_url, burst=True), Handler())
     completed_at = (await queue.message(info.id)).completed_at
     assert completed_at in lapse
-    assert await queue.score("completed", info.id) == pytest.approx(completed_at + 3600, abs=1)
+    assert await queue.due(info.id) == pytest.approx(completed_at + 3600, abs=1)
 
 
 async def test_success_releases_the_unique_lock(client: Client, redis_url: str) -> None:
@@ -127,7 +127,7 @@ async def test_tasks_of_a_queue_begin_in_the_order_in_which_they_came(
 
 
 async def test_a_failure_waits_in_retry_with_its_reason(
-    client: Client, redis_url: str, queue: QueueView, lapse: Lapse
+    client: Client, redis_url: str, queue: RedisQueue, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"))
     await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
@@ -158,12 +158,12 @@ async def test_the_first_retry_waits_15_to_44_seconds(
     info = await client.enqueue(Task("t"))
     before = time.time()
     await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
-    due = await queue.score("retry", info.id) or 0
+    due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
 
 async def test_a_task_without_retries_left_is_archived(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
     await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
@@ -366,7 +366,7 @@ async def test_retry_in_spends_a_retry_and_waits_as_told(
     await work_off(Server(redis_url, burst=True), Handler(RetryIn(HOUR, "busy")))
     message = await queue.message(info.id)
     assert (message.retried, message.error_msg) == (1, "busy")
-    assert (await queue.score("retry", info.id) or 0) - 3600 in lapse
+    assert (await queue.due(info.id) or 0) - 3600 in lapse
 
 
 async def test_retry_in_does_not_go_past_the_limit(
@@ -391,7 +391,7 @@ async def test_snooze_spends_no_retry_and_counts_as_nothing(
     info = await client.enqueue(Task("t"), max_retry=0)
     await work_off(Server(redis_url, burst=True), Handler(Snooze(HOUR)))
     message = await queue.message(info.id)
-    assert (await queue.score("retry", info.id) or 0) - 3600 in lapse
+    assert (await queue.due(info.id) or 0) - 3600 in lapse
     assert (message.retried, message.error_msg) == (0, "")
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
 
@@ -411,7 +411,7 @@ async def test_retry_delay_is_asked_with_what_it_needs(
 
     await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
     assert asked == [0, "boom", "t", b"p", {"k": "v"}]
-    assert (await queue.score("retry", info.id) or 0) - 3600 in lapse
+    assert (await queue.due(info.id) or 0) - 3600 in lapse
 
 
 async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
@@ -424,7 +424,7 @@ async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
         raise KeyError
 
     await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
-    due = await queue.score("retry", info.id) or 0
+    due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
     assert "retry_delay failed" in caplog.text
 
@@ -436,7 +436,7 @@ async def test_a_retry_delay_that_is_no_timedelta_is_answered_by_the_default(
     before = time.time()
     server = Server(redis_url, burst=True, retry_delay=lambda _retried, _error, _task: 5)  # type: ignore[arg-type,return-value]
     await work_off(server, Handler(ValueError("boom")))
-    due = await queue.score("retry", info.id) or 0
+    due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
 
@@ -495,7 +495,7 @@ async def test_on_error_is_called_before_the_outcome_is_written(
     told: list[object] = []
 
     async def on_error(task: ActiveTask, error: Exception) -> None:
-        told.extend((task.id, str(error), await queue.state(task.id)))
+        told.extend((task.id, str(error), await queue.where(task.id)))
 
     await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert told == [info.id, "boom", "active"]
@@ -800,7 +800,7 @@ async def test_no_task_is_taken_that_cannot_run(
     handler = Handler(held=True)
     async with Server(redis_url, concurrency=3).running(handler):
         await handler.began(3)
-        assert (len(await queue.ids("active")), len(await queue.ids("pending"))) == (3, 17)
+        assert (len(await queue.ids("active")), len(await queue.line())) == (3, 17)
         handler.release()
 
 
@@ -822,7 +822,7 @@ async def test_a_handler_that_ignores_its_stop_keeps_its_slot(
 
     async with Server(redis_url, concurrency=1).running(handle):
         await told.wait()
-        assert (began, await queue.ids("pending")) == (["stubborn"], ["next"])
+        assert (began, await queue.line()) == (["stubborn"], ["next"])
         released.set()
         await wait_until(lambda: began == ["stubborn", "next"])
 
@@ -863,40 +863,40 @@ async def test_strict_priority_never_takes_a_low_task_before_a_high_one(
 
 
 async def test_a_paused_queue_gives_nothing_and_stops_no_other(
-    client: Client, redis_url: str, r: Redis, queue: QueueView
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
-    await r.set(queue.key("paused"), 1)
+    await queue.pause()
     held = await client.enqueue(Task("t"))
     info = await client.enqueue(Task("t"), queue="other")
     handler = Handler()
     await work_off(Server(redis_url, burst=True, queues={"default": 9, "other": 1}), handler)
     assert handler.ids == [info.id]
-    assert await queue.ids("pending") == [held.id]
+    assert await queue.line() == [held.id]
 
 
 async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
-    client: Client, redis_url: str, r: Redis, queue: QueueView
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     handler = Handler(held=True)
     async with Server(redis_url, concurrency=1).running(handler) as server:
         await client.enqueue_many([Task("t"), Task("t")])
         await handler.began()
-        await r.set(queue.key("paused"), 1)
+        await queue.pause()
         handler.release()
         await crew_of(server).processor.passes.next()
         await crew_of(server).processor.passes.next()
-    assert (len(handler.tasks), len(await queue.ids("pending"))) == (1, 1)
+    assert (len(handler.tasks), len(await queue.line())) == (1, 1)
 
 
 async def test_an_unpaused_queue_is_served(
-    client: Client, redis_url: str, r: Redis, queue: QueueView
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
-    await r.set(queue.key("paused"), 1)
+    await queue.pause()
     await client.enqueue(Task("t"))
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
         await crew_of(server).processor.passes.next()
-        await r.delete(queue.key("paused"))
+        await queue.resume()
         await handler.began()
 
 
@@ -904,10 +904,10 @@ async def test_an_unpaused_queue_is_served(
 
 
 async def test_poison_is_archived_as_it_is_and_the_others_run(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await queue.put_pending(b"bad", GARBAGE)
+    await queue.put_poison(b"bad", GARBAGE)
     handler = Handler()
     await work_off(Server(redis_url, burst=True), handler)
     assert handler.ids == [info.id]
@@ -918,7 +918,7 @@ async def test_poison_is_archived_as_it_is_and_the_others_run(
 async def test_poison_is_named_in_the_log(
     redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await queue.put_pending(b"bad", GARBAGE)
+    await queue.put_poison(b"bad", GARBAGE)
     await work_off(Server(redis_url, burst=True), Handler())
     assert re.search("task .?bad.? in 'default' is not readable", caplog.text)
 
@@ -927,7 +927,7 @@ async def test_poison_whose_id_is_no_text_is_archived_and_the_others_run(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await queue.put_pending(b"\xff\xfe", GARBAGE)
+    await queue.put_poison(b"\xff\xfe", GARBAGE)
     handler = Handler()
     async with Server(redis_url).running(handler):
         await handler.began()
@@ -940,7 +940,7 @@ async def test_a_message_filed_under_another_id_is_poison(
 ) -> None:
     info = await client.enqueue(Task("t"))
     message = (await queue.message(info.id)).SerializeToString()
-    await queue.put_pending(b"other", message)
+    await queue.put_poison(b"other", message)
     handler = Handler()
     await work_off(Server(redis_url, burst=True), handler)
     assert handler.ids == [info.id]
@@ -951,11 +951,11 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await queue.put_pending(b"ghost", None)
+    await queue.put_poison(b"ghost", None)
     handler = Handler()
     await work_off(Server(redis_url, burst=True, concurrency=1), handler)
     assert handler.ids == [info.id]
-    assert await queue.ids("active") == await queue.ids("pending") == []
+    assert await queue.ids("active") == await queue.line() == []
     assert "dropped 1 ids in 'default'" in caplog.text
 
 
@@ -979,7 +979,7 @@ async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> No
 
 
 async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     await crashed(client, redis_url, 2, "a", "b")
     handler = Handler(held=True)
@@ -995,7 +995,7 @@ async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
 
 
 async def test_a_task_that_is_put_off_keeps_since_when_nobody_knew_its_type(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     await crashed(client, redis_url, 2, "a", "b")
     await r.hset(queue.key("t:b"), "unknown_since", "1000000000")
@@ -1022,7 +1022,7 @@ async def test_a_task_that_the_next_crash_gives_up_runs_beside_those_that_it_doe
 
 
 async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
-    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch
+    client: Client, redis_url: str, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
@@ -1044,7 +1044,7 @@ async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
 
 
 async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
-    client: Client, redis_url: str, queue: QueueView, monkeypatch: pytest.MonkeyPatch, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
@@ -1052,7 +1052,7 @@ async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
     mark_begun = path.mark_begun
 
     async def too_late(lease: Lease) -> bool:
-        await r.hset(queue.key("t:a"), "owner", "somebody else")
+        await queue.give_away("a")
         return await mark_begun(lease)
 
     monkeypatch.setattr(path, "mark_begun", too_late)
@@ -1076,8 +1076,8 @@ async def test_the_same_id_in_two_queues_is_two_tasks(
     handler = Handler()
     await work_off(Server(redis_url, burst=True, concurrency=2, queues=queues), handler)
     assert {task.queue for task in handler.tasks} == {"one", "two"}
-    assert not await QueueView(r, "one").exists("x")
-    assert await QueueView(r, "two").ids("completed") == ["x"]
+    assert not await RedisQueue(r, "one").exists("x")
+    assert await RedisQueue(r, "two").ids("completed") == ["x"]
 
 
 # -- burst -----------------------------------------------------------------------------------------
@@ -1115,7 +1115,7 @@ async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
     redis_url: str,
     r: Redis,
 ) -> None:
-    await r.hset(QueueView(r, "bad").key(key), "a key", "of a wrong type")
+    await r.hset(RedisQueue(r, "bad").key(key), "a key", "of a wrong type")
     await client.enqueue_many([Task("t") for _ in range(100)], queue="good")
     await client.enqueue(Task("t"), queue="good", process_in=timedelta(seconds=1))
     handler = Handler()
@@ -1123,7 +1123,7 @@ async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
     async with server.running(handler):
         await handler.began(101)
         await wait_until(lambda: not list(crew_of(server).ledger.leases()))
-    await r.delete(QueueView(r, "bad").key(key))
+    await r.delete(RedisQueue(r, "bad").key(key))
 
 
 async def test_a_cancellation_that_nobody_ordered_does_not_end_the_taking(

@@ -8,16 +8,16 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from tests.server.handlers import Handler, work_off
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 NOT_FOUND = 'handler not found for task "t"'
 SECOND = timedelta(seconds=1)
 
 
-async def taken_again(queue: QueueView, r: Redis, task_id: str, *, unknown_s: int) -> None:
+async def taken_again(queue: RedisQueue, r: Redis, task_id: str, *, unknown_s: int) -> None:
     """Let a task be due again that was first found without handler so many seconds ago."""
-    await r.zadd(queue.key("retry"), {task_id: 1})
+    await queue.make_due(task_id)
     await r.hset(queue.key(f"t:{task_id}"), "unknown_since", str(int(time.time()) - unknown_s))
 
 
@@ -27,7 +27,7 @@ async def work(redis_url: str) -> None:
 
 
 async def test_an_app_puts_a_task_back_that_it_does_not_know(
-    client: Client, redis_url: str, queue: QueueView
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
     await work(redis_url)
@@ -39,7 +39,7 @@ async def test_an_app_puts_a_task_back_that_it_does_not_know(
 
 
 async def test_a_worker_that_knows_the_task_runs_it(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
     await work(redis_url)
@@ -56,7 +56,7 @@ async def test_a_worker_that_knows_the_task_runs_it(
 
 
 async def test_since_when_a_task_is_unknown_is_kept_and_its_wait_grows(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     await work(redis_url)
@@ -66,21 +66,21 @@ async def test_since_when_a_task_is_unknown_is_kept_and_its_wait_grows(
     async with App(redis_url).server().running():
         await wait_until(lambda: _waits(queue, info.id))
     assert (await queue.fields(info.id))["unknown_since"] == since
-    again_at = await queue.score("retry", info.id) or 0
+    again_at = await queue.due(info.id) or 0
     assert before + 230 < again_at < time.time() + 310
 
 
 async def test_crashes_are_remembered_where_nobody_knows_the_task(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     await r.hset(queue.key(f"t:{info.id}"), mapping={"crashes": "2", "owner": ""})
     await work(redis_url)
-    assert (await queue.fields(info.id))["crashes"] == "2"
+    assert await queue.crashes(info.id) == 2
 
 
 async def test_a_task_that_nobody_knew_for_a_day_is_archived_and_on_error_is_told(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     told: list[str] = []
@@ -137,4 +137,4 @@ async def test_a_mux_may_let_tasks_wait(client: Client, redis_url: str, queue: Q
 
 
 async def _waits(queue: QueueView, task_id: str) -> bool:
-    return (await queue.score("retry", task_id) or 0) > time.time()
+    return (await queue.due(task_id) or 0) > time.time()

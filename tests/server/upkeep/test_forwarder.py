@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, RetryIn, Server, Snooze, Task
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
@@ -49,10 +49,10 @@ async def test_a_task_that_comes_back_does_not_come_back_early(
 
 
 async def test_what_is_due_when_the_server_starts_runs_at_once(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"), task_id="x", process_in=timedelta(hours=1))
-    await r.zadd(queue.key("scheduled"), {"x": 1})
+    await queue.make_due("x")
     handler = Handler()
     async with Server(redis_url).running(handler):
         await handler.began()
@@ -66,10 +66,10 @@ async def test_what_is_not_due_stays(client: Client, redis_url: str, queue: Queu
 
 
 async def test_hundreds_of_due_tasks_are_forwarded_in_one_pass(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(500)], process_in=timedelta(hours=1))
-    await r.zadd(queue.key("scheduled"), dict.fromkeys(await queue.ids("scheduled"), 1))
+    await queue.make_due(*await queue.ids("scheduled"))
     async with Server(redis_url).running(Handler()) as server:
         await crew_of(server).forwarders[0].step()
         assert await queue.ids("scheduled") == []
@@ -95,8 +95,8 @@ async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis
     queues = {"one": 1, "two": 1}
     await client.enqueue(Task("t"), task_id="x", queue="one", process_in=timedelta(hours=1))
     await client.enqueue(Task("t"), task_id="x", queue="two", process_in=timedelta(hours=1))
-    await r.zadd(QueueView(r, "one").key("scheduled"), {"x": 1})
-    await r.zadd(QueueView(r, "two").key("scheduled"), {"x": 1})
+    await RedisQueue(r, "one").make_due("x")
+    await RedisQueue(r, "two").make_due("x")
     handler = Handler()
     async with Server(redis_url, queues=queues).running(handler):
         await handler.began(2)

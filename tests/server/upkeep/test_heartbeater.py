@@ -16,8 +16,8 @@ from pyasynq.core.settle import Verdict
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
 from tests.support.clocks import ShiftedClock
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import Lapse, wait_until
 
 TEN_SECONDS = timedelta(seconds=10)
@@ -45,7 +45,7 @@ async def test_a_lease_is_extended_while_its_task_runs(
     handler = Handler(held=True)
     async with Server(redis_url, lease=TEN_SECONDS).running(handler):
         await handler.began()
-        first = await queue.score("lease", info.id)
+        first = await queue.lease_end(info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
         handler.release()
 
@@ -59,7 +59,7 @@ async def test_a_lease_is_extended_though_the_server_cannot_be_shown(
         await handler.began()
         await r.delete("asynq:servers")
         await r.set("asynq:servers", "no sorted set")
-        first = await queue.score("lease", info.id)
+        first = await queue.lease_end(info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
         await r.delete("asynq:servers")
         handler.release()
@@ -105,7 +105,7 @@ async def test_a_server_with_a_wrong_clock_holds_leases_by_the_clock_of_redis(
     server = Server(redis_url, lease=TEN_SECONDS, clock=ShiftedClock(wall=timedelta(hours=-1)))
     async with server.running(handler):
         await handler.began()
-        first = await queue.score("lease", info.id)
+        first = await queue.lease_end(info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
         handler.release()
     assert first is not None
@@ -115,14 +115,14 @@ async def test_a_server_with_a_wrong_clock_holds_leases_by_the_clock_of_redis(
 async def test_the_same_id_in_two_queues_is_extended_in_both(
     client: Client, redis_url: str, r: Redis
 ) -> None:
-    one, two = QueueView(r, "one"), QueueView(r, "two")
+    one, two = RedisQueue(r, "one"), RedisQueue(r, "two")
     await client.enqueue(Task("t"), task_id="x", queue="one")
     await client.enqueue(Task("t"), task_id="x", queue="two")
     handler = Handler(held=True)
     server = Server(redis_url, concurrency=2, queues={"one": 1, "two": 1}, lease=TEN_SECONDS)
     async with server.running(handler):
         await handler.began(2)
-        first = await one.score("lease", "x")
+        first = await one.lease_end("x")
         await wait_until(lambda: _is_later(one, "x", first))
         await wait_until(lambda: _is_later(two, "x", first))
         handler.release()
@@ -136,7 +136,7 @@ async def test_the_lease_of_an_outcome_that_cannot_be_written_is_extended(
     handler = Handler(held=True)
     async with Server(redis_url, lease=TEN_SECONDS).running(handler) as server:
         await handler.began()
-        first = await queue.score("lease", info.id)
+        first = await queue.lease_end(info.id)
         with monkeypatch.context() as broken:
             broken.setattr(crew_of(server).ledger, "_port", BrokenPath())
             handler.release()
@@ -145,7 +145,7 @@ async def test_the_lease_of_an_outcome_that_cannot_be_written_is_extended(
 
 
 async def test_a_handler_whose_task_a_go_worker_has_taken_over_is_stopped_at_the_next_beat(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
@@ -157,25 +157,25 @@ async def test_a_handler_whose_task_a_go_worker_has_taken_over_is_stopped_at_the
 
 
 async def test_a_handler_whose_task_was_taken_over_is_stopped_at_the_next_beat(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler) as server:
         await handler.began()
-        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await queue.give_away(info.id)
         await crew_of(server).heartbeater.step()
         assert await handler.was_cancelled() == [info.id]
 
 
 async def test_what_was_taken_over_is_left_as_it_is(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler) as server:
         await handler.began()
-        await r.hset(queue.key(f"t:{info.id}"), "owner", "somebody else")
+        await queue.give_away(info.id)
         await crew_of(server).heartbeater.step()
         await handler.was_cancelled()
     assert await queue.ids("active") == [info.id]
@@ -183,14 +183,14 @@ async def test_what_was_taken_over_is_left_as_it_is(
 
 
 async def test_only_the_handler_whose_lease_is_lost_is_stopped(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"), task_id="kept")
     await client.enqueue(Task("t"), task_id="lost")
     handler = Handler(held=True)
     async with Server(redis_url, concurrency=2).running(handler) as server:
         await handler.began(2)
-        await r.zrem(queue.key("lease"), "lost")
+        await queue.lose_lease("lost")
         await crew_of(server).heartbeater.step()
         await handler.was_cancelled()
         handler.release()
@@ -202,14 +202,13 @@ async def test_a_lost_lease_is_logged_once(
     client: Client,
     redis_url: str,
     queue: QueueView,
-    r: Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     info = await client.enqueue(Task("t"))
     handler = Handler(held=True)
     async with Server(redis_url).running(handler) as server:
         await handler.began()
-        await r.zrem(queue.key("lease"), info.id)
+        await queue.lose_lease(info.id)
         await crew_of(server).heartbeater.step()
         await crew_of(server).heartbeater.step()
         await handler.was_cancelled()
@@ -344,4 +343,4 @@ async def test_a_queue_that_others_removed_is_known_again_after_a_beat(
 
 
 async def _is_later(queue: QueueView, task_id: str, than: float | None) -> bool:
-    return (await queue.score("lease", task_id) or 0) > (than or 0)
+    return (await queue.lease_end(task_id) or 0) > (than or 0)

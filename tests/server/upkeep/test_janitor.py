@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Server, SkipRetry, Task
 from tests.server.handlers import Handler, crew_of, work_off
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -40,7 +40,7 @@ async def test_one_pass_deletes_all_that_is_over_in_small_batches(
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(50)], retention=HOUR)
     await work_off(Server(redis_url, burst=True), Handler())
-    await r.zadd(queue.key("completed"), dict.fromkeys(await queue.ids("completed"), 1))
+    await queue.make_due(*await queue.ids("completed"))
     async with Server(redis_url, janitor_batch_size=7).running(Handler()) as server:
         await crew_of(server).janitors[0].step()
     assert await queue.ids("completed") == []
@@ -48,7 +48,7 @@ async def test_one_pass_deletes_all_that_is_over_in_small_batches(
 
 
 async def test_an_archived_task_goes_after_ninety_days(
-    client: Client, redis_url: str, queue: QueueView, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     await client.enqueue(Task("t"), task_id="old")
     await client.enqueue(Task("t"), task_id="young")

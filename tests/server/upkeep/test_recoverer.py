@@ -13,7 +13,7 @@ from pyasynq.broker import Broker, open_broker
 from pyasynq.core.settle import Retry
 from pyasynq.server import ServerOptions
 from tests.server.handlers import Handler, crew_of
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -113,7 +113,7 @@ async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
 
 
 async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_end(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die(broker)
@@ -138,7 +138,7 @@ async def test_a_crashed_task_without_retries_left_is_archived(
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: queue.ids("archived"))
     assert (await queue.message(info.id)).error_msg == EXPIRED
-    assert await queue.ids("active") == await queue.ids("lease") == []
+    assert await queue.ids("active") == await queue.leased() == []
 
 
 # -- again and again -------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
     before = time.time()
     await die_again(broker, crashes=1)
     await recover(redis_url, retry_delay=lambda *_: HOUR)
-    assert (await queue.score("retry", info.id) or 0) >= before + 3600
-    assert (await queue.fields(info.id))["crashes"] == "2"
+    assert (await queue.due(info.id) or 0) >= before + 3600
+    assert await queue.crashes(info.id) == 2
 
 
 async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_another(
@@ -183,11 +183,11 @@ async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_a
     await die_again(broker, crashes=1)
     await recover(redis_url, retry_delay=lambda *_: HOUR)
     ids = [info.id for info in infos if isinstance(info, TaskInfo)]
-    assert len({await queue.score("retry", task_id) for task_id in ids}) > 4
+    assert len({await queue.due(task_id) for task_id in ids}) > 4
 
 
 async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_and_says_why(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2)
@@ -202,7 +202,7 @@ async def test_a_task_may_crash_as_many_workers_as_the_server_says(
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2)
     await recover(redis_url, max_crashes=4, retry_delay=lambda *_: HOUR)
-    assert (await queue.fields(info.id))["crashes"] == "3"
+    assert await queue.crashes(info.id) == 3
 
 
 async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
@@ -223,11 +223,11 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
         info = await client.enqueue(Task("t"))
         await die_again(broker, crashes=2)
         await recoverer.step()
-    assert (await queue.fields(info.id))["crashes"] == "2"
+    assert await queue.crashes(info.id) == 2
 
 
 async def test_a_crashed_task_that_a_dead_worker_had_not_begun_is_as_if_it_had_not_been_taken(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2, begun=False)
@@ -292,12 +292,12 @@ async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_al
 
 
 async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await client.enqueue(Task("t"), task_id="bad")
     await die(broker)
-    await r.hset(queue.key("t:bad"), "msg", b"\xff\xff")
+    await queue.spoil("bad")
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):
@@ -308,7 +308,7 @@ async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
 
 
 async def test_poison_whose_id_is_no_text_does_not_stop_the_recovery(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die(broker)
@@ -324,7 +324,7 @@ async def test_poison_whose_id_is_no_text_does_not_stop_the_recovery(
 
 
 async def test_an_active_task_without_lease_is_recovered(
-    client: Client, redis_url: str, queue: QueueView, broker: Broker, r: Redis
+    client: Client, redis_url: str, queue: RedisQueue, broker: Broker, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die(broker)
@@ -336,14 +336,14 @@ async def test_an_active_task_without_lease_is_recovered(
 
 
 async def test_an_active_id_without_task_is_dropped(
-    redis_url: str, queue: QueueView, r: Redis
+    redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
     await r.lpush(queue.key("active"), "ghost")
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _none(queue, "active"))
 
 
-async def test_a_lease_without_task_is_dropped(redis_url: str, queue: QueueView, r: Redis) -> None:
+async def test_a_lease_without_task_is_dropped(redis_url: str, queue: RedisQueue, r: Redis) -> None:
     await r.zadd(queue.key("lease"), {"ghost": 1})
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _none(queue, "lease"))

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, Server, SkipRetry, Task
 from tests.server.handlers import Handler, crew_of, until_cancelled
-from tests.server.queues import QueueView
+from tests.support.looking import QueueView
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until

@@ -13,7 +13,7 @@ from member.store.tables import OUTBOX, MemberRow
 from member.worker.tasks import QUEUE_CRITICAL
 from pyasynq import Inspector, QueueNotFoundError
 from services.member.tests.faults.crowd import LetterBoxes, verified
-from tests.server.queues import QueueView
+from tests.support.looking import RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ class World:
     async def end_leases(self) -> None:
         """Let the tasks of a dead worker be taken for dead at once, not after 30 seconds."""
         async with Redis.from_url(self.redis.url) as r:
-            await QueueView(r, QUEUE_CRITICAL).end_leases()
+            await RedisQueue(r, QUEUE_CRITICAL).end_leases()
 
     async def calm(self, names: Iterable[str]) -> None:
         """Return when each of *names* has a mail, and nothing is left to be done."""
