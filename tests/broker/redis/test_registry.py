@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.broker.redis.shown import server_record, worker_record
-from pyasynq.core.errors import BrokerUnavailableError
+from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored, watched
@@ -38,6 +38,16 @@ async def test_queues_are_registered_once(r: Redis) -> None:
 async def test_a_server_registers_its_queues(broker: RedisBroker, r: Redis) -> None:
     await broker.registry.write_server(a_server(queues={"q": 1, "r": 2}), ttl_s=10)
     assert await r.smembers("asynq:queues") == {b"q", b"r"}
+
+
+async def test_the_queues_of_a_server_that_cannot_be_listed_are_registered(
+    broker: RedisBroker, r: Redis
+) -> None:
+    await r.set("asynq:servers", "no sorted set")
+    with pytest.raises(BrokerError):
+        await broker.registry.write_server(a_server(queues={"low": 1}), ttl_s=10)
+    assert await r.smembers("asynq:queues") == {b"low"}
+    await r.delete("asynq:servers")
 
 
 async def test_a_server_is_shown_for_its_time(broker: RedisBroker, r: Redis) -> None:

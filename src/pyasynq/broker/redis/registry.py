@@ -63,6 +63,13 @@ class RedisRegistry:
         if not ttl_s:
             await self._clear(server)
             return
+        try:
+            if server.queues:
+                await self.register(server.queues)
+        finally:
+            await self._show(server, ttl_s)  # also if a name could not be registered
+
+    async def _show(self, server: ServerInfo, ttl_s: int) -> None:
         server_key, workers_key = _keys(server)
         each: list[Each] = []
         for worker in server.active_workers:
@@ -74,8 +81,6 @@ class RedisRegistry:
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
             await pipeline.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
-        if server.queues:
-            await self.register(server.queues)
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, by start.
