@@ -18,6 +18,7 @@ from pyasynq.broker.redis.shown import (
     worker_info,
     worker_record,
 )
+from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.proto import asynq_pb2 as wire
@@ -63,11 +64,15 @@ class RedisRegistry:
         if not ttl_s:
             await self._clear(server)
             return
+        failure: BrokerError | None = None
         try:
             if server.queues:
                 await self.register(server.queues)
-        finally:
-            await self._show(server, ttl_s)  # also if a name could not be registered
+        except BrokerError as error:  # a broken key; who gives up waiting gives up the rest, too
+            failure = error
+        await self._show(server, ttl_s)
+        if failure is not None:
+            raise failure
 
     async def _show(self, server: ServerInfo, ttl_s: int) -> None:
         server_key, workers_key = _keys(server)
