@@ -116,12 +116,7 @@ class Client:
         merged = merge(task.options, checked(options))
         if self._middleware:
             return await self._middleware.enqueue(task, merged, self._place)
-        (task_id,) = _random_ids(1)
-        composed = self._compose(task, merged, now=self._clock.now(), task_id=task_id)
-        answer = await self._gathered.enqueue(composed.plan)
-        if answer is not None:
-            raise answer
-        return composed.info()
+        return await self._place(task, merged)
 
     @must_await
     async def enqueue_many(
@@ -248,7 +243,7 @@ class Client:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _place(self, task: Task, options: Options) -> TaskInfo:
-        """Enqueue what has come through the middleware."""
+        """Enqueue *task*; the end of all middleware."""
         (task_id,) = _random_ids(1)
         composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
         answer = await self._gathered.enqueue(composed.plan)

@@ -6,13 +6,14 @@ and enqueues, is given with each task: it is another one in a client, a schedule
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from msgspec import structs
 
+from pyasynq.core.codec import Codecs
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options, check_options, merge
@@ -161,6 +162,20 @@ class _Layer:
 
     def _error(self, reason: str) -> MiddlewareError:
         return MiddlewareError(f"{name_of(self._middleware)} {reason}")
+
+
+def prepared(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return *options* with their client middleware as a `Chain`, and their codecs as `Codecs`.
+
+    Raises:
+        OptionError: If a codec cannot be used.
+        TypeError: If a middleware cannot be called as one.
+    """
+    made: dict[str, Any] = {**options}
+    for name, make in (("client_middleware", Chain.of), ("codecs", Codecs)):
+        if name in made:
+            made[name] = make(made[name])
+    return made
 
 
 def told(error: Exception) -> PyasynqError:

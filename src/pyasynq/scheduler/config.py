@@ -6,11 +6,12 @@ Source:
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, timedelta, tzinfo
-from typing import Any, Final, TypeAlias, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 import msgspec
 
 from pyasynq.client import Chain, ClientMiddleware
+from pyasynq.client.middleware import prepared
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
@@ -75,12 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
             TypeError: If a client middleware cannot be called as one.
         """
-        given: dict[str, Any] = {**options}
-        if "client_middleware" in options:
-            given["client_middleware"] = Chain.of(options["client_middleware"])
-        if "codecs" in options:
-            given["codecs"] = Codecs(options["codecs"])
-        return cls(**given)
+        return cls(**prepared(options))
 
     def __post_init__(self) -> None:
         """Check what types cannot say.

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 import msgspec
 
 from pyasynq.broker import GroupRules
 from pyasynq.client import Chain, ClientMiddleware
+from pyasynq.client.middleware import prepared
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.message import TaskMessage
@@ -221,13 +222,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
             TypeError: If a client middleware cannot be called as one.
         """
-        given: dict[str, Any] = {**options}
+        given = prepared(options)
         if "concurrency" in options:
             given.setdefault("threads", options["concurrency"])
-        if "client_middleware" in options:
-            given["client_middleware"] = Chain.of(options["client_middleware"])
-        if "codecs" in options:
-            given["codecs"] = Codecs(options["codecs"])
         return cls(**given)
 
     def for_plain(self) -> "Config":

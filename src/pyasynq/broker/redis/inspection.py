@@ -23,9 +23,6 @@ DAYS: Final = 92
 EARLIER: Final = (TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED)
 """States of tasks that do not run before they are pending."""
 
-_WAITING: Final = tuple(
-    state for state in TaskState if state not in {TaskState.ACTIVE, TaskState.AGGREGATING}
-)
 _REMOVED: Final = {1: Removed.DONE, 0: Removed.NOT_EMPTY, -1: Removed.ACTIVE}
 
 
@@ -114,7 +111,8 @@ class RedisInspection(RedisLook, RedisOrder):
         call = scripts.remove(
             [*each, keys.awaited(queue)],
             **{
-                state.value: keys.container(queue, state) for state in (*_WAITING, TaskState.ACTIVE)
+                state.value: keys.container(queue, state)
+                for state in (*EARLIER, TaskState.PENDING, TaskState.ACTIVE)
             },
             groups=keys.groups(queue),
             aggregation_sets=keys.aggregation_sets(queue),

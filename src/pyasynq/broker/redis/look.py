@@ -28,7 +28,6 @@ SAMPLED_GROUPS: Final = 5
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
 _SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
-
 _DAY: Final = timedelta(days=1)
 
 
