@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         TaskStateError,
         ThreadError,
     )
+    from pyasynq.core.extension_errors import CodecError, MiddlewareError, NotEnqueuedError
     from pyasynq.core.info import (
         ClusterNode,
         DailyStats,
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
         WorkerInfo,
     )
     from pyasynq.core.options import Options
-    from pyasynq.core.seams import CodecError, MiddlewareError, NotEnqueuedError
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
     from pyasynq.inspector import Inspector
@@ -216,7 +216,7 @@ _HOMES = {
         "WorkerInfo",
     ),
     "core.options": ("Options",),
-    "core.seams": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
+    "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
     "inspector": ("Inspector",),

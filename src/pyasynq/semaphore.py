@@ -23,8 +23,8 @@ from pyasynq.core.errors import (
 )
 from pyasynq.core.options import check_name, check_time, check_timeout
 from pyasynq.runtime.calls import must_await
+from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server import current_task
 
@@ -131,14 +131,14 @@ class Semaphore:
         self._tokens.remove(token)
         if not self._tokens:
             self._stop_renewing()
-        if not await finish(functools.partial(self._broker.semaphores.release, token)):
+        if not await run_to_end(functools.partial(self._broker.semaphores.release, token)):
             log.warning("a token of semaphore %r was lost before it was released", self.scope)
 
     async def aclose(self) -> None:
         """Give all tokens back and close the connections that this semaphore opened."""
         self._stop_renewing()
         tokens, self._tokens = self._tokens, []
-        await finish(functools.partial(self._close, tokens))
+        await run_to_end(functools.partial(self._close, tokens))
 
     async def __aenter__(self) -> Self:
         """Wait for a token."""

@@ -12,17 +12,17 @@ from datetime import UTC, datetime, timedelta
 
 from pyasynq.broker import (
     Broker,
+    Container,
     Created,
-    Forwarded,
-    Found,
+    DequeueResult,
+    ForwardResult,
     Lease,
     Move,
     NewTask,
     Page,
-    Place,
-    Removed,
-    Taken,
-    Updated,
+    RemoveResult,
+    StoredTask,
+    UpdateResult,
 )
 from pyasynq.core.compose import Grouped, Scheduled
 from pyasynq.core.errors import (
@@ -31,7 +31,7 @@ from pyasynq.core.errors import (
     NotSupportedError,
     TaskIDConflictError,
 )
-from pyasynq.core.info import DailyStats, QueueInfo, ServerInfo, TaskInfo, described
+from pyasynq.core.info import DailyStats, QueueInfo, ServerInfo, TaskInfo, info_of_message
 from pyasynq.core.message import TaskMessage, decode, encode, instant, unique_key, unix_s
 from pyasynq.core.policy import (
     ARCHIVE_S,
@@ -41,8 +41,8 @@ from pyasynq.core.policy import (
     MAX_TASKS,
     MOST_ARCHIVED,
 )
-from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
-from pyasynq.core.states import OVER, Order, TaskState
+from pyasynq.core.states import OVER, Action, TaskState
+from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.clock import Clock
 
 NAME = "memory"
@@ -150,11 +150,11 @@ class MemoryBroker(Broker):
     def __init__(self, clock: Clock | None = None) -> None:
         store = Store(clock or Clock())
         self.name = NAME
-        self.creating = MemoryCreate(store)
-        self.processing = MemoryWork(store)
-        self.maintenance = MemoryUpkeep(store)
+        self.creation = MemoryCreate(store)
+        self.work = MemoryWork(store)
+        self.upkeep = MemoryUpkeep(store)
         self.registry = MemoryRegistry(store)
-        self.inspecting = MemoryInspection(store)
+        self.inspection = MemoryInspection(store)
         self.results = MemoryResults(store)
 
     async def ping(self) -> None:
@@ -207,7 +207,7 @@ class MemoryCreate(Port):
 class MemoryWork(Port):
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken]:
+    ) -> list[DequeueResult]:
         asked = [
             (name, min(count - start, MAX_TASKS))
             for name, count in counts.items()
@@ -219,10 +219,12 @@ class MemoryWork(Port):
             for number, (name, count) in enumerate(asked)
         ]
 
-    def _take(self, name: str, count: int, owner: str, lease_s: float, budget: int) -> Taken:
+    def _take(
+        self, name: str, count: int, owner: str, lease_s: float, budget: int
+    ) -> DequeueResult:
         queue = self._store.queues[name]
         if queue.paused:
-            return Taken(queue=name, owner=owner, empty=True, paused=True)
+            return DequeueResult(queue=name, owner=owner, empty=True, paused=True)
         waiting = queue.of(TaskState.PENDING)[:count]
         leases: list[Lease] = []
         for task in waiting:
@@ -234,7 +236,7 @@ class MemoryWork(Port):
             leases.append(self._lease(task, owner, lease_s))
             if task.crashes and task.to_begin is None:
                 task.to_begin = owner
-        return Taken(queue=name, owner=owner, leases=leases, empty=len(waiting) < count)
+        return DequeueResult(queue=name, owner=owner, leases=leases, empty=len(waiting) < count)
 
     def _lease(self, task: Task, owner: str, lease_s: float) -> Lease:
         expires_at = self._store.clock.monotonic() + lease_s
@@ -245,7 +247,7 @@ class MemoryWork(Port):
                 lease.unknown_s = int(self._store.now_s - task.unknown_since)
         return lease
 
-    async def give_back(self, queue: str, owner: str) -> int:
+    async def undo_dequeue(self, queue: str, owner: str) -> int:
         taken = [t for t in self._store.queues[queue].of(TaskState.ACTIVE) if t.owner == owner]
         for task in taken:
             task.state = TaskState.PENDING  # its place in the line is what it was
@@ -310,7 +312,7 @@ class MemoryWork(Port):
                 lease.expires_at = self._store.clock.monotonic() + lease_s
         return [task is not None for task in held]
 
-    async def mark_begun(self, lease: Lease) -> bool:
+    async def mark_started(self, lease: Lease) -> bool:
         task = self._held(lease)
         if task is not None:
             task.to_begin = None
@@ -324,7 +326,7 @@ class MemoryWork(Port):
 
 
 class MemoryUpkeep(Port):
-    async def forward(self, queue: str) -> Forwarded:
+    async def forward(self, queue: str) -> ForwardResult:
         of = self._store.queues[queue]
         due = [task for task in of.of(*DELAYED) if task.at <= self._store.now_s][:MAX_TASKS]
         for task in due:
@@ -335,12 +337,12 @@ class MemoryUpkeep(Port):
         self._store.change()
         left = of.of(*DELAYED)
         next_in_s = max(left[0].at - self._store.now_s, 0) if left else None
-        return Forwarded(moved=len(due), more=next_in_s == 0, next_in_s=next_in_s)
+        return ForwardResult(moved=len(due), more=next_in_s == 0, next_in_s=next_in_s)
 
-    async def expired(self, queue: str) -> Taken:
+    async def expired(self, queue: str) -> DequeueResult:
         active = self._store.queues[queue].of(TaskState.ACTIVE)
         over = sorted((t for t in active if t.ends <= self._store.now_s), key=lambda t: t.ends)
-        taken = Taken(queue=queue)
+        taken = DequeueResult(queue=queue)
         left = MAX_BYTES
         for task in over[:MAX_TASKS]:
             if left <= 0:
@@ -350,7 +352,7 @@ class MemoryUpkeep(Port):
             lease = Lease(task.message, task.id, task.id, "", now_s, monotonic)
             if task.past_retried in (-1, lease.message.retried):
                 lease.crashes = task.crashes
-            lease.begun = task.to_begin is None or task.to_begin != task.owner
+            lease.started = task.to_begin is None or task.to_begin != task.owner
             taken.leases.append(lease)
         return taken
 
@@ -452,12 +454,12 @@ class MemoryInspection(Port):
         stats[0] = DailyStats(queue=queue, date=today, processed=done, failed=failed)
         return stats
 
-    async def task(self, queue: str, task_id: str) -> Found | None:
+    async def task(self, queue: str, task_id: str) -> StoredTask | None:
         task = self._store.queues[queue].tasks.get(task_id)
         if task is None:
             return None
-        return Found(
-            place=Place(queue=queue, state=task.state, group=task.group),
+        return StoredTask(
+            place=Container(queue=queue, state=task.state, group=task.group),
             staged=False,
             id=task_id,
             message=task.message,
@@ -466,7 +468,7 @@ class MemoryInspection(Port):
             size=len(task.data),
         )
 
-    async def tasks(self, place: Place, start: int, count: int) -> Page:
+    async def tasks(self, place: Container, start: int, count: int) -> Page:
         found = self._in(place)
         page = [_info(task, self._store.now_s) for task in found[start : start + count]]
         return Page(tasks=page, more=len(found) > start + count)
@@ -477,7 +479,7 @@ class MemoryInspection(Port):
         self._store.change()
         return was != paused
 
-    async def order(self, order: Move, place: Place, which: Sequence[str] | int) -> int:
+    async def apply(self, order: Move, place: Container, which: Sequence[str] | int) -> int:
         found = self._in(place)
         wanted: Iterable[Task] = (
             found[: min(which, MAX_BULK)]
@@ -493,44 +495,44 @@ class MemoryInspection(Port):
 
     def _order(self, queue: Queue, order: Move, task: Task) -> None:
         match order:
-            case Order.RUN:
+            case Action.RUN:
                 queue.append(task)
                 task.crashes, task.to_begin, task.unknown_since = 0, None, None
-            case Order.ARCHIVE:
+            case Action.ARCHIVE:
                 task.state, task.at, task.group = TaskState.ARCHIVED, self._store.now_s, ""
-            case Order.DELETE:
+            case Action.DELETE:
                 queue.delete(task)
 
-    async def update(self, found: Found, change: TaskMessage | int) -> Updated:
+    async def update(self, found: StoredTask, change: TaskMessage | int) -> UpdateResult:
         queue = self._store.queues[found.place.queue]
         task = queue.tasks.get(found.id)
         if task is None or task.state != found.place.state:
-            return Updated.CHANGED
+            return UpdateResult.CHANGED
         if isinstance(change, int):
             task.at = change
-            return Updated.DONE
+            return UpdateResult.DONE
         if found.version != (task.data, task.state):
-            return Updated.CHANGED
+            return UpdateResult.CHANGED
         key, old = change.unique_key, task.message.unique_key
         if key != old:
             if queue.locks.get(key, ("", 0.0))[1] > self._store.now_s:
-                return Updated.LOCKED
+                return UpdateResult.LOCKED
             if old in queue.locks:
                 queue.locks[key] = queue.locks.pop(old)
         task.data = encode(change)
-        return Updated.DONE
+        return UpdateResult.DONE
 
-    async def remove(self, queue: str, *, force: bool) -> Removed:
+    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
         of = self._store.queues[queue]
         if of.of(TaskState.ACTIVE):
-            return Removed.ACTIVE
+            return RemoveResult.ACTIVE
         if of.tasks and not force:
-            return Removed.NOT_EMPTY
+            return RemoveResult.NOT_EMPTY
         del self._store.queues[queue]
         self._store.known.discard(queue)
-        return Removed.DONE
+        return RemoveResult.DONE
 
-    def _in(self, place: Place) -> list[Task]:
+    def _in(self, place: Container) -> list[Task]:
         return self._store.queues[place.queue].of(place.state, group=place.group)
 
 
@@ -541,7 +543,7 @@ def _chosen(tasks: Mapping[str, Task], ids: Iterable[str]) -> Iterator[Task]:
 
 def _info(task: Task, now_s: float) -> TaskInfo:
     at = {TaskState.PENDING: now_s} | dict.fromkeys(DELAYED, task.at)
-    return described(
+    return info_of_message(
         task.message,
         state=task.state,
         next_process_at=instant(at[task.state]) if task.state in at else None,

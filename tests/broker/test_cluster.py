@@ -12,4 +12,4 @@ async def test_a_queue_has_a_slot(broker: Broker) -> None:
 
 
 async def test_a_broker_tells_of_itself(broker: Broker) -> None:
-    assert await broker.cluster.about()
+    assert await broker.cluster.server_info()

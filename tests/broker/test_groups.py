@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 import pytest
 
 from pyasynq.broker import (
+    AggregationSet,
     Broker,
+    Container,
+    GroupedTask,
     GroupRules,
-    Member,
+    NotCreated,
     Page,
-    Place,
-    Reclaimed,
-    Removed,
-    StagedSet,
-    Withheld,
+    ReclaimResult,
+    RemoveResult,
 )
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
-from pyasynq.core.message import revised
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.message import with_outcome
+from pyasynq.core.states import Action, TaskState
 from tests.support.making import (
     LOCK,
     a_grouped,
@@ -36,7 +36,7 @@ from tests.support.making import (
     take,
 )
 
-pytestmark = pytest.mark.needs("grouping")
+pytestmark = pytest.mark.needs("groups")
 
 ONE = GroupRules(grace_s=3600, max_size=1)
 TWO = GroupRules(grace_s=3600, max_size=2)
@@ -53,18 +53,18 @@ def many_grouped(count: int) -> list[Plan]:
 
 
 async def test_a_queue_without_groups_has_none_that_is_ripe(broker: Broker) -> None:
-    ripe = await broker.grouping.ripe("q", ONE)
+    ripe = await broker.groups.ready("q", ONE)
     assert (ripe.names, ripe.next_in_s) == ([], None)
 
 
 async def test_a_group_is_ripe_at_its_size(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("2"), a_grouped("3", group="small"))
-    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+    assert (await broker.groups.ready("q", TWO)).names == ["g"]
 
 
 async def test_a_group_that_is_not_ripe_says_when_it_is(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=100))
+    ripe = await broker.groups.ready("q", GroupRules(grace_s=100))
     assert ripe.names == []
     assert ripe.next_in_s is not None
     assert 99 < ripe.next_in_s <= 101
@@ -72,7 +72,7 @@ async def test_a_group_that_is_not_ripe_says_when_it_is(broker: Broker) -> None:
 
 async def test_the_oldest_task_makes_a_group_ripe_at_its_longest_delay(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=100, max_delay_s=50))
+    ripe = await broker.groups.ready("q", GroupRules(grace_s=100, max_delay_s=50))
     assert ripe.next_in_s is not None
     assert 48 < ripe.next_in_s <= 50
 
@@ -80,7 +80,7 @@ async def test_the_oldest_task_makes_a_group_ripe_at_its_longest_delay(broker: B
 async def test_hundreds_of_groups_are_all_found(broker: Broker) -> None:
     names = {f"group {n}" for n in range(300)}
     await enqueue(broker, *(a_grouped(name, group=name) for name in names))
-    assert set((await broker.grouping.ripe("q", ONE)).names) == names
+    assert set((await broker.groups.ready("q", ONE)).names) == names
 
 
 # -- stage -----------------------------------------------------------------------------------------
@@ -95,23 +95,23 @@ async def test_a_staged_set_has_the_tasks_of_its_group(broker: Broker) -> None:
 
 async def test_a_group_that_is_not_ripe_is_not_staged(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    assert await broker.grouping.stage("q", "g", QUIET) is None
+    assert await broker.groups.stage("q", "g", QUIET) is None
 
 
 async def test_a_group_that_is_not_there_is_not_staged(broker: Broker) -> None:
-    assert await broker.grouping.stage("q", "g", ONE) is None
+    assert await broker.groups.stage("q", "g", ONE) is None
 
 
 async def test_a_staged_task_is_not_staged_again(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped())
-    assert await broker.grouping.stage("q", "g", ONE) is None
-    assert (await broker.grouping.ripe("q", ONE)).names == []
+    assert await broker.groups.stage("q", "g", ONE) is None
+    assert (await broker.groups.ready("q", ONE)).names == []
 
 
 async def test_at_most_the_given_size_is_staged_and_the_rest_waits(broker: Broker) -> None:
     staged = await a_staged_set(broker, *many_grouped(3), max_size=2)
     assert member_ids(await members_of(broker, staged)) == ["000", "001"]
-    rest = await broker.grouping.stage("q", "g", ONE)
+    rest = await broker.groups.stage("q", "g", ONE)
     assert rest is not None
     assert member_ids(await members_of(broker, rest)) == ["002"]
 
@@ -139,42 +139,42 @@ async def test_a_set_becomes_the_combined_task(broker: Broker) -> None:
 async def test_the_tasks_of_a_combined_set_are_gone(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
     await combine(broker, staged, a_pending("c"))
-    assert await broker.grouping.members(staged) is None
+    assert await broker.groups.read_set(staged) is None
     await enqueue(broker, a_pending("1"))
 
 
 async def test_a_set_is_combined_once(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await combine(broker, staged, a_pending("c"))
-    assert await combine(broker, staged, a_pending("d")) == Withheld()
+    assert await combine(broker, staged, a_pending("d")) == NotCreated()
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_set_that_was_put_back_is_not_combined(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.put_back(staged)
-    assert await combine(broker, staged, a_pending("c")) == Withheld()
+    await broker.groups.unstage(staged)
+    assert await combine(broker, staged, a_pending("c")) == NotCreated()
     assert await take(broker, 5) == []
 
 
 async def test_a_combined_task_may_be_delayed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await combine(broker, staged, a_scheduled("c", at_s=1))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_combined_task_may_join_a_group(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await combine(broker, staged, a_grouped("c", group="other"))
-    assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
+    assert (await broker.groups.ready("q", ONE)).names == ["other"]
 
 
 async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await combine(broker, staged, a_scheduled("c", at_s=1, group_key="other"))
-    await broker.maintenance.forward("q")
-    assert (await broker.grouping.ripe("q", ONE)).names == ["other"]
+    await broker.upkeep.forward("q")
+    assert (await broker.groups.ready("q", ONE)).names == ["other"]
 
 
 async def test_combining_releases_the_locks_of_the_tasks(broker: Broker) -> None:
@@ -223,22 +223,22 @@ async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
 
 async def test_what_is_put_back_is_ripe_again(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await broker.grouping.put_back(staged) == 2
-    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+    assert await broker.groups.unstage(staged) == 2
+    assert (await broker.groups.ready("q", TWO)).names == ["g"]
 
 
 async def test_a_set_is_put_back_once(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.put_back(staged)
-    assert await broker.grouping.put_back(staged) == 0
-    assert await broker.grouping.hold(staged) is False
-    assert await broker.grouping.members(staged) is None
+    await broker.groups.unstage(staged)
+    assert await broker.groups.unstage(staged) == 0
+    assert await broker.groups.hold_set(staged) is False
+    assert await broker.groups.read_set(staged) is None
 
 
 async def test_a_set_that_is_held_is_not_reclaimed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    assert (await broker.grouping.reclaim("q")).tasks == 0
-    assert await broker.grouping.hold(staged) is True
+    assert (await broker.groups.reclaim("q")).tasks == 0
+    assert await broker.groups.hold_set(staged) is True
 
 
 async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
@@ -246,8 +246,8 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
     two = await a_staged_set(broker, a_grouped("2"))
     await postpone(broker, one, wait_s=0)
     await postpone(broker, two, wait_s=0)
-    assert (await broker.grouping.reclaim("q")).tasks == 2
-    assert (await broker.grouping.ripe("q", TWO)).names == ["g"]
+    assert (await broker.groups.reclaim("q")).tasks == 2
+    assert (await broker.groups.ready("q", TWO)).names == ["g"]
 
 
 # -- failures --------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
 async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
     assert await postpone(broker, staged, wait_s=0) is True
-    await broker.grouping.reclaim("q")
+    await broker.groups.reclaim("q")
     again = await a_staged_set(broker, a_grouped("2"), max_size=2)
     assert [(m.id, m.failures) for m in await members_of(broker, again)] == [("1", 1), ("2", 0)]
 
@@ -264,45 +264,45 @@ async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker
 async def test_a_postponed_set_is_reclaimed_when_its_time_has_come(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await postpone(broker, staged, wait_s=100)
-    assert (await broker.grouping.reclaim("q")).tasks == 0
+    assert (await broker.groups.reclaim("q")).tasks == 0
 
 
 async def test_a_failure_is_counted_in_those_alone_that_failed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
     bad, _ = await members_of(broker, staged)
-    assert await broker.grouping.postpone(staged, [bad], wait_s=100) is True
+    assert await broker.groups.postpone(staged, [bad], wait_s=100) is True
     failures = {member.id: member.failures for member in await members_of(broker, staged)}
     assert failures == {"1": 1, "2": 0}
 
 
 async def test_a_set_that_was_put_back_is_not_postponed(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.put_back(staged)
+    await broker.groups.unstage(staged)
     assert await postpone(broker, staged, wait_s=0) is False
 
 
 async def test_an_archived_task_leaves_its_set(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await broker.grouping.archive(staged, [_failed("1")]) == 1
+    assert await broker.groups.archive(staged, [_failed("1")]) == 1
     assert member_ids(await members_of(broker, staged)) == ["2"]
 
 
 async def test_a_set_without_tasks_is_gone(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
-    await broker.grouping.archive(staged, [_failed("1")])
-    assert await broker.grouping.members(staged) is None
+    await broker.groups.archive(staged, [_failed("1")])
+    assert await broker.groups.read_set(staged) is None
 
 
 async def test_a_task_that_is_not_in_the_set_is_not_archived(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_pending("2"))
-    assert await broker.grouping.archive(staged, [_failed("2"), _failed("3")]) == 0
+    assert await broker.groups.archive(staged, [_failed("2"), _failed("3")]) == 0
 
 
 async def test_hundreds_of_tasks_are_archived(broker: Broker) -> None:
     staged = await a_staged_set(broker, *many_grouped(300))
     members = await members_of(broker, staged)
-    assert await broker.grouping.archive(staged, members) == 300
+    assert await broker.groups.archive(staged, members) == 300
 
 
 # -- search ----------------------------------------------------------------------------------------
@@ -310,36 +310,36 @@ async def test_hundreds_of_tasks_are_archived(broker: Broker) -> None:
 
 async def test_a_group_that_is_registered_need_not_be_found(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=60)
+    assert await broker.groups.reclaim("q") == ReclaimResult(tasks=0, groups=0, next_in_s=60)
 
 
 async def test_after_a_search_there_is_a_rest(broker: Broker) -> None:
-    await broker.grouping.reclaim("q")
-    again = await broker.grouping.reclaim("q")
+    await broker.groups.reclaim("q")
+    again = await broker.groups.reclaim("q")
     assert again.groups == 0
     assert 58 < again.next_in_s <= 60
 
 
 async def test_sets_are_reclaimed_while_the_search_rests(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped())
-    await broker.grouping.reclaim("q")
+    await broker.groups.reclaim("q")
     await postpone(broker, staged, wait_s=0)
-    assert (await broker.grouping.reclaim("q")).tasks == 1
+    assert (await broker.groups.reclaim("q")).tasks == 1
 
 
 # -- by hand ---------------------------------------------------------------------------------------
 
-GROUP = Place(queue="q", state=TaskState.AGGREGATING, group="g")
+GROUP = Container(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
 async def test_a_queue_without_groups_has_none(broker: Broker) -> None:
-    assert await broker.grouping.sizes("q") == []
-    assert await broker.inspecting.tasks(GROUP, 0, 10) == Page(tasks=[], more=False)
+    assert await broker.groups.group_sizes("q") == []
+    assert await broker.inspection.tasks(GROUP, 0, 10) == Page(tasks=[], more=False)
 
 
 async def test_many_groups_are_all_counted(broker: Broker) -> None:
     await enqueue(broker, *[a_grouped(str(n), group=f"g{n:04}") for n in range(700)])
-    groups = await broker.grouping.sizes("q")
+    groups = await broker.groups.group_sizes("q")
     assert [(group.group, group.size) for group in groups] == [(f"g{n:04}", 1) for n in range(700)]
 
 
@@ -348,14 +348,14 @@ async def test_staged_tasks_count_with_those_of_their_queue_but_not_of_their_gro
 ) -> None:
     await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
     await enqueue(broker, a_grouped("3"))
-    assert [group.size for group in await broker.grouping.sizes("q")] == [1]
-    assert (await broker.inspecting.queue_info("q")).aggregating == 3
+    assert [group.size for group in await broker.groups.group_sizes("q")] == [1]
+    assert (await broker.inspection.queue_info("q")).aggregating == 3
 
 
 async def test_a_grouped_task_is_found_in_its_group_until_it_is_staged(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_grouped("2"))
-    tasks = [await broker.inspecting.task("q", task_id) for task_id in ("1", "2")]
+    tasks = [await broker.inspection.task("q", task_id) for task_id in ("1", "2")]
     assert [(task.place, task.staged) for task in tasks if task] == [(GROUP, True), (GROUP, False)]
 
 
@@ -384,48 +384,48 @@ async def test_a_page_of_a_group_goes_on_with_its_staged_tasks(
     await a_staged_set(broker, a_grouped("1"), a_grouped("2"), a_grouped("3"))
     await a_staged_set(broker, a_grouped("other", group="h"), group="h")
     await enqueue(broker, a_grouped("4"), a_grouped("5"))
-    page = await broker.inspecting.tasks(GROUP, start, count)
+    page = await broker.inspection.tasks(GROUP, start, count)
     assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
 
 
 async def test_all_the_sets_of_a_group_are_behind_a_page(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped("1"))
     await a_staged_set(broker, a_grouped("2"))
-    pages = [await broker.inspecting.tasks(GROUP, start, 1) for start in range(3)]
+    pages = [await broker.inspection.tasks(GROUP, start, 1) for start in range(3)]
     assert [(len(page.tasks), page.more) for page in pages] == [(1, True), (1, False), (0, False)]
 
 
 async def test_run_tasks_of_a_group_follow_those_that_are_pending(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("2"), a_pending("3"))
-    assert await broker.inspecting.order(Order.RUN, GROUP, ["1", "2", "4"]) == 2
+    assert await broker.inspection.apply(Action.RUN, GROUP, ["1", "2", "4"]) == 2
     assert ids(await take(broker, 5)) == ["3", "1", "2"]
-    assert await broker.grouping.sizes("q") == []
+    assert await broker.groups.group_sizes("q") == []
 
 
 async def test_an_order_by_count_takes_no_staged_task(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_grouped("2"), a_grouped("3"))
-    assert await broker.inspecting.order(Order.RUN, GROUP, 1) == 1
-    assert await broker.inspecting.order(Order.DELETE, GROUP, 10) == 1
-    page = await broker.inspecting.tasks(GROUP, 0, 10)
+    assert await broker.inspection.apply(Action.RUN, GROUP, 1) == 1
+    assert await broker.inspection.apply(Action.DELETE, GROUP, 10) == 1
+    page = await broker.inspection.tasks(GROUP, 0, 10)
     assert [task.id for task in page.tasks] == ["1"]
 
 
 async def test_a_queue_with_a_group_is_not_removed_without_force(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
-    staged = await broker.grouping.stage("q", "g", ONE)
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
+    staged = await broker.groups.stage("q", "g", ONE)
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
     assert staged is not None
-    assert await broker.grouping.hold(staged)
+    assert await broker.groups.hold_set(staged)
 
 
 async def test_a_queue_is_removed_with_its_groups_and_staged_sets(broker: Broker) -> None:
     await a_staged_set(broker, *many_grouped(2))
     await enqueue(broker, *[a_grouped(f"h{n}", group=f"h{n}") for n in range(300)])
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
-    assert (await broker.inspecting.queue_info("q")).size == 0
-    assert [await broker.inspecting.task("q", name) for name in ("000", "h0")] == [None, None]
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    assert (await broker.inspection.queue_info("q")).size == 0
+    assert [await broker.inspection.task("q", name) for name in ("000", "h0")] == [None, None]
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -434,22 +434,22 @@ async def test_a_queue_is_removed_with_its_groups_and_staged_sets(broker: Broker
 @pytest.mark.parametrize("name", ["*", "[a-z]", "a?", "\\", "päckchen", "a:b", ":"])
 async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
     await enqueue(broker, a_grouped("1", group=name))
-    staged = await broker.grouping.stage("q", name, ONE)
+    staged = await broker.groups.stage("q", name, ONE)
     assert staged is not None
-    assert await broker.grouping.put_back(staged) == 1
-    assert (await broker.grouping.ripe("q", ONE)).names == [name]
-    again = await broker.grouping.stage("q", name, ONE)
+    assert await broker.groups.unstage(staged) == 1
+    assert (await broker.groups.ready("q", ONE)).names == [name]
+    again = await broker.groups.stage("q", name, ONE)
     assert again is not None
     assert await combine(broker, again, a_pending("c")) is None
 
 
 async def test_queues_do_not_mix(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("1", queue="r"))
-    staged = await broker.grouping.stage("q", "g", ONE)
-    assert staged == StagedSet(queue="q", group="g", id=staged.id if staged else "")
-    assert (await broker.grouping.ripe("r", ONE)).names == ["g"]
+    staged = await broker.groups.stage("q", "g", ONE)
+    assert staged == AggregationSet(queue="q", group="g", id=staged.id if staged else "")
+    assert (await broker.groups.ready("r", ONE)).names == ["g"]
 
 
-def _failed(task_id: str) -> Member:
-    message = revised(a_message(task_id), error="boom", failed_at=datetime.now(UTC))
-    return Member(id=task_id, message=message, failures=4)
+def _failed(task_id: str) -> GroupedTask:
+    message = with_outcome(a_message(task_id), error="boom", failed_at=datetime.now(UTC))
+    return GroupedTask(id=task_id, message=message, failures=4)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pyasynq.broker import Broker, Found, Move, Page, Place, Removed, Updated
+from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTask, UpdateResult
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.states import Action, TaskState
 from tests.support.making import (
     FUTURE_S,
     LOCK,
@@ -22,13 +22,13 @@ from tests.support.making import (
     take,
 )
 
-PENDING = Place(queue="q", state=TaskState.PENDING)
-SCHEDULED = Place(queue="q", state=TaskState.SCHEDULED)
-ARCHIVED = Place(queue="q", state=TaskState.ARCHIVED)
+PENDING = Container(queue="q", state=TaskState.PENDING)
+SCHEDULED = Container(queue="q", state=TaskState.SCHEDULED)
+ARCHIVED = Container(queue="q", state=TaskState.ARCHIVED)
 
 
-async def found(broker: Broker, task_id: str = "1") -> Found:
-    task = await broker.inspecting.task("q", task_id)
+async def found(broker: Broker, task_id: str = "1") -> StoredTask:
+    task = await broker.inspection.task("q", task_id)
     assert task is not None
     return task
 
@@ -40,9 +40,9 @@ async def shown(broker: Broker, task_id: str = "1") -> TaskInfo:
     return info
 
 
-async def ids_in(broker: Broker, place: Place) -> list[str]:
+async def ids_in(broker: Broker, place: Container) -> list[str]:
     """Return the ids of the tasks in *place*, of which there are less than 100, in order."""
-    page = await broker.inspecting.tasks(place, 0, 100)
+    page = await broker.inspection.tasks(place, 0, 100)
     assert not page.more
     return [task.id for task in page.tasks]
 
@@ -51,36 +51,36 @@ async def ids_in(broker: Broker, place: Place) -> list[str]:
 
 
 async def test_queues_are_known_once_they_were_used(broker: Broker) -> None:
-    assert await broker.inspecting.queues() == await broker.inspecting.queues(["q"]) == []
+    assert await broker.inspection.queues() == await broker.inspection.queues(["q"]) == []
     await enqueue(broker, a_pending(), a_pending(queue="p"))
-    assert await broker.inspecting.queues() == ["p", "q"]
+    assert await broker.inspection.queues() == ["p", "q"]
 
 
 async def test_of_some_queues_those_are_named_that_are_known(broker: Broker) -> None:
     await enqueue(broker, a_pending(), a_pending(queue="p"), a_pending(queue="o"))
-    assert await broker.inspecting.queues(["q"]) == ["q"]
-    assert await broker.inspecting.queues(["x", "q", "y", "o"]) == ["o", "q"]
-    assert await broker.inspecting.queues(["x"]) == await broker.inspecting.queues([]) == []
+    assert await broker.inspection.queues(["q"]) == ["q"]
+    assert await broker.inspection.queues(["x", "q", "y", "o"]) == ["o", "q"]
+    assert await broker.inspection.queues(["x"]) == await broker.inspection.queues([]) == []
 
 
 async def test_a_queue_that_is_not_there_is_empty(broker: Broker) -> None:
-    info = await broker.inspecting.queue_info("q")
+    info = await broker.inspection.queue_info("q")
     assert (info.size, info.processed, info.memory_usage, info.paused) == (0, 0, 0, False)
-    assert await broker.inspecting.tasks(PENDING, 0, 10) == Page(tasks=[], more=False)
+    assert await broker.inspection.tasks(PENDING, 0, 10) == Page(tasks=[], more=False)
 
 
 async def test_a_queue_is_counted(broker: Broker) -> None:
     await a_lease(broker)
     await enqueue(broker, a_pending("2"), a_scheduled("3"))
-    info = await broker.inspecting.queue_info("q")
+    info = await broker.inspection.queue_info("q")
     assert (info.active, info.pending, info.scheduled, info.size) == (1, 1, 1, 3)
 
 
 async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) -> None:
-    assert await broker.inspecting.pause("\udcff", paused=True)
-    info = await broker.inspecting.queue_info("\udcff")
+    assert await broker.inspection.pause("\udcff", paused=True)
+    info = await broker.inspection.queue_info("\udcff")
     assert (info.size, info.paused) == (0, True)
-    assert await broker.inspecting.pause("\udcff", paused=False)
+    assert await broker.inspection.pause("\udcff", paused=False)
 
 
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
@@ -95,7 +95,7 @@ async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
 
 async def test_a_task_that_is_not_there_is_not_found(broker: Broker) -> None:
     await enqueue(broker, a_pending(queue="p"))
-    assert await broker.inspecting.task("q", "1") is None
+    assert await broker.inspection.task("q", "1") is None
 
 
 async def test_tasks_come_in_the_order_they_run(broker: Broker) -> None:
@@ -130,7 +130,7 @@ async def test_a_page_tells_whether_there_is_more(
 ) -> None:
     await enqueue(broker, make("1"), make("2"), make("3"))
     place = PENDING if make is a_pending else SCHEDULED
-    page = await broker.inspecting.tasks(place, start, count)
+    page = await broker.inspection.tasks(place, start, count)
     assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
 
 
@@ -139,63 +139,63 @@ async def test_a_page_tells_whether_there_is_more(
 
 async def test_run_tasks_follow_those_that_are_pending(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1"), a_scheduled("2"), a_pending("3"))
-    assert await broker.inspecting.order(Order.RUN, SCHEDULED, ["1", "2", "4"]) == 2
+    assert await broker.inspection.apply(Action.RUN, SCHEDULED, ["1", "2", "4"]) == 2
     assert ids(await take(broker, 5)) == ["3", "1", "2"]
 
 
-@pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
+@pytest.mark.parametrize("order", [Action.ARCHIVE, Action.DELETE])
 async def test_pending_tasks_are_taken_out_of_the_list(order: Move, broker: Broker) -> None:
     await enqueue(broker, *[a_pending(str(n)) for n in range(5)])
-    assert await broker.inspecting.order(order, PENDING, ["3"]) == 1
-    assert await broker.inspecting.order(order, PENDING, ["0", "2"]) == 2
+    assert await broker.inspection.apply(order, PENDING, ["3"]) == 1
+    assert await broker.inspection.apply(order, PENDING, ["0", "2"]) == 2
     assert await ids_in(broker, PENDING) == ["1", "4"]
 
 
-@pytest.mark.parametrize("order", [Order.ARCHIVE, Order.DELETE])
+@pytest.mark.parametrize("order", [Action.ARCHIVE, Action.DELETE])
 async def test_an_order_by_count_takes_the_next_to_run_first(order: Move, broker: Broker) -> None:
     await enqueue(broker, *many_pending(5))
-    assert await broker.inspecting.order(order, PENDING, 2) == 2
+    assert await broker.inspection.apply(order, PENDING, 2) == 2
     assert await ids_in(broker, PENDING) == ["2", "3", "4"]
-    assert (await broker.inspecting.task("q", "1") is None) == (order is Order.DELETE)
+    assert (await broker.inspection.task("q", "1") is None) == (order is Action.DELETE)
 
 
 async def test_an_order_by_count_takes_the_next_that_is_due_first(broker: Broker) -> None:
     due = {"late": FUTURE_S + 9, "soon": FUTURE_S, "then": FUTURE_S + 1}
     await enqueue(broker, *[a_scheduled(name, at_s=at_s) for name, at_s in due.items()])
-    assert await broker.inspecting.order(Order.RUN, SCHEDULED, 2) == 2
+    assert await broker.inspection.apply(Action.RUN, SCHEDULED, 2) == 2
     assert ids(await take(broker, 3)) == ["soon", "then"]
     assert await ids_in(broker, SCHEDULED) == ["late"]
 
 
 async def test_an_order_by_count_answers_how_many_there_were(broker: Broker) -> None:
     await enqueue(broker, *many_pending(3), a_scheduled("delayed"))
-    assert await broker.inspecting.order(Order.DELETE, PENDING, 0) == 0
-    assert await broker.inspecting.order(Order.DELETE, SCHEDULED, 0) == 0
-    assert await broker.inspecting.order(Order.DELETE, PENDING, 10) == 3
-    assert await broker.inspecting.order(Order.DELETE, PENDING, 10) == 0
+    assert await broker.inspection.apply(Action.DELETE, PENDING, 0) == 0
+    assert await broker.inspection.apply(Action.DELETE, SCHEDULED, 0) == 0
+    assert await broker.inspection.apply(Action.DELETE, PENDING, 10) == 3
+    assert await broker.inspection.apply(Action.DELETE, PENDING, 10) == 0
     assert await ids_in(broker, SCHEDULED) == ["delayed"]
 
 
 async def test_a_thousand_tasks_obey_one_order(broker: Broker) -> None:
     await enqueue(broker, *many_pending(1001))
-    assert await broker.inspecting.order(Order.ARCHIVE, PENDING, 1000) == 1000
+    assert await broker.inspection.apply(Action.ARCHIVE, PENDING, 1000) == 1000
     assert await ids_in(broker, PENDING) == ["1000"]
 
 
 async def test_a_task_that_was_taken_meanwhile_is_left_alone(broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await take(broker, 1)
-    assert await broker.inspecting.order(Order.DELETE, PENDING, ["1", "2"]) == 1
-    assert await broker.inspecting.order(Order.ARCHIVE, PENDING, ["1"]) == 0
-    assert await broker.inspecting.task("q", "2") is None
+    assert await broker.inspection.apply(Action.DELETE, PENDING, ["1", "2"]) == 1
+    assert await broker.inspection.apply(Action.ARCHIVE, PENDING, ["1"]) == 0
+    assert await broker.inspection.task("q", "2") is None
     assert (await shown(broker)).state is TaskState.ACTIVE
 
 
 async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task, revised = await found(broker), a_message(type="u")
-    assert await broker.inspecting.update(task, revised) is Updated.DONE
-    assert await broker.inspecting.update(task, revised) is Updated.CHANGED
+    assert await broker.inspection.update(task, revised) is UpdateResult.DONE
+    assert await broker.inspection.update(task, revised) is UpdateResult.CHANGED
     assert (await shown(broker)).type == "u"
 
 
@@ -203,16 +203,16 @@ async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", lock=LOCK), a_scheduled("2"))
     task = await found(broker)
     revised = a_message(unique_key="asynq:{q}:unique:t:other")
-    assert await broker.inspecting.update(task, revised) is Updated.DONE
+    assert await broker.inspection.update(task, revised) is UpdateResult.DONE
     await enqueue(broker, a_pending("3", lock=LOCK))
     back = a_message(unique_key="asynq:{q}:unique:t:0cc1")
-    assert await broker.inspecting.update(await found(broker), back) is Updated.LOCKED
+    assert await broker.inspection.update(await found(broker), back) is UpdateResult.LOCKED
 
 
 async def test_a_delayed_task_is_given_another_time(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", at_s=FUTURE_S), a_scheduled("2", at_s=FUTURE_S + 1))
-    updated = await broker.inspecting.update(await found(broker), FUTURE_S + 2)
-    assert updated is Updated.DONE
+    updated = await broker.inspection.update(await found(broker), FUTURE_S + 2)
+    assert updated is UpdateResult.DONE
     assert await ids_in(broker, SCHEDULED) == ["2", "1"]
     at = datetime.fromtimestamp(FUTURE_S + 2, UTC)
     assert (await shown(broker)).next_process_at == at
@@ -221,17 +221,17 @@ async def test_a_delayed_task_is_given_another_time(broker: Broker) -> None:
 async def test_a_task_that_is_due_already_is_not_rescheduled(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task = await found(broker)
-    await broker.inspecting.order(Order.RUN, SCHEDULED, ["1"])
-    assert await broker.inspecting.update(task, FUTURE_S + 1) is Updated.CHANGED
+    await broker.inspection.apply(Action.RUN, SCHEDULED, ["1"])
+    assert await broker.inspection.update(task, FUTURE_S + 1) is UpdateResult.CHANGED
     assert await ids_in(broker, SCHEDULED) == []
     assert await ids_in(broker, PENDING) == ["1"]
 
 
 async def test_a_queue_is_paused_once(broker: Broker) -> None:
     for paused in (True, False):
-        assert await broker.inspecting.pause("q", paused=paused)
-        assert not await broker.inspecting.pause("q", paused=paused)
-        assert (await broker.inspecting.queue_info("q")).paused is paused
+        assert await broker.inspection.pause("q", paused=paused)
+        assert not await broker.inspection.pause("q", paused=paused)
+        assert (await broker.inspection.queue_info("q")).paused is paused
 
 
 # -- remove ----------------------------------------------------------------------------------------
@@ -239,39 +239,39 @@ async def test_a_queue_is_paused_once(broker: Broker) -> None:
 
 async def test_a_removed_queue_leaves_nothing(broker: Broker) -> None:
     await enqueue(broker, a_pending("1", lock=LOCK), a_scheduled("2"))
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
-    assert await broker.inspecting.queues() == []
-    assert await broker.inspecting.task("q", "1") is None
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    assert await broker.inspection.queues() == []
+    assert await broker.inspection.task("q", "1") is None
 
 
 async def test_a_queue_with_running_tasks_is_not_removed(broker: Broker) -> None:
     await a_lease(broker)
-    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
-    assert not (await broker.inspecting.queue_info("q")).paused
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.ACTIVE
+    assert not (await broker.inspection.queue_info("q")).paused
 
 
 async def test_a_paused_queue_that_is_not_removed_stays_paused(broker: Broker) -> None:
     await a_lease(broker)
     await enqueue(broker, a_pending("2"))
-    await broker.inspecting.pause("q", paused=True)
-    assert await broker.inspecting.remove("q", force=False) is Removed.ACTIVE
-    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
-    assert (await broker.inspecting.queue_info("q")).paused
+    await broker.inspection.pause("q", paused=True)
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.ACTIVE
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.ACTIVE
+    assert (await broker.inspection.queue_info("q")).paused
 
 
 async def test_a_paused_queue_that_is_removed_is_not_paused_when_it_comes_back(
     broker: Broker,
 ) -> None:
     await enqueue(broker, a_pending())
-    await broker.inspecting.pause("q", paused=True)
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    await broker.inspection.pause("q", paused=True)
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
     await enqueue(broker, a_pending("2"))
     assert ids(await take(broker)) == ["2"]
 
 
 async def test_a_queue_of_thousands_is_removed(broker: Broker) -> None:
     await enqueue(broker, *many_pending(2500))
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
-    assert (await broker.inspecting.queue_info("q")).size == 0
-    assert await broker.inspecting.task("q", "0") is None
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    assert (await broker.inspection.queue_info("q")).size == 0
+    assert await broker.inspection.task("q", "0") is None

@@ -71,9 +71,9 @@ async def test_an_open_broker_can_be_lent_and_stays_open(broker: MemoryBroker) -
     lent = open_broker(broker)
     await lent.ping()
     await lent.aclose()
-    found = await lent.inspecting.task("default", "1")
+    found = await lent.inspection.task("default", "1")
     assert found is not None
-    assert (lent.name, closed, lent.supports("grouping")) == ("memory", False, False)
+    assert (lent.name, closed, lent.supports("groups")) == ("memory", False, False)
 
 
 async def test_a_task_travels_from_client_to_worker_and_its_result_back(

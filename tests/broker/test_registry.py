@@ -63,9 +63,9 @@ async def test_the_server_that_started_first_is_shown_first(broker: Broker) -> N
 async def test_the_queues_of_a_server_are_known_also_after_it_has_left(broker: Broker) -> None:
     server = a_server(queues={"r": 1, "q": 2})
     await broker.registry.write_server(server, ttl_s=10)
-    assert await broker.inspecting.queues() == ["q", "r"]
+    assert await broker.inspection.queues() == ["q", "r"]
     await broker.registry.write_server(server, ttl_s=0)
-    assert await broker.inspecting.queues() == ["q", "r"]
+    assert await broker.inspection.queues() == ["q", "r"]
 
 
 async def test_a_cancelation_reaches_those_who_listen(broker: Broker) -> None:

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from pyasynq.broker import Broker, Lease
-from pyasynq.core.settle import Verdict
 from pyasynq.core.states import TaskState
+from pyasynq.core.verdict import Verdict
 from tests.support.making import a_lease, a_pending, archived, completed, enqueue, settle
 
 HOUR_S = 3600
@@ -26,7 +26,7 @@ async def test_a_task_that_is_over_is_told_at_once(
     end: Callable[[Lease], Verdict], state: TaskState, broker: Broker
 ) -> None:
     lease = await a_lease(broker)
-    await broker.processing.write_result(lease, b"sent")
+    await broker.work.write_result(lease, b"sent")
     await settle(broker, lease, end(lease))
     with anyio.fail_after(60):
         task = await broker.results.wait("q", "1", longest_s=HOUR_S)

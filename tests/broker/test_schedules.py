@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from pyasynq.broker import Begun, Broker, Created, NewTask, Position, Tick, Ticked
+from pyasynq.broker import Broker, Created, EntryStart, NewTask, Position, Tick, TickResult
 from pyasynq.broker.redis import keys
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
@@ -26,7 +26,7 @@ from tests.support.making import (
 )
 from tests.support.waiting import Lapse
 
-pytestmark = pytest.mark.needs("scheduling")
+pytestmark = pytest.mark.needs("schedules")
 
 START_S = 1_700_000_000
 KEEP_S = 1000
@@ -42,18 +42,18 @@ ENTRY = an_entry()
 def a_tick(
     at_s: int, plan: Plan | None = None, *, known_s: int = START_S, entry_id: str = "e"
 ) -> NewTask:
-    tick = Tick(entry_id=entry_id, known_s=known_s, at_s=at_s, keep_s=KEEP_S)
+    tick = Tick(entry_id=entry_id, known_s=known_s, at_s=at_s, ttl_s=KEEP_S)
     return NewTask(plan or a_pending(str(at_s)), tick)
 
 
 async def begin(broker: Broker, begin_s: int = START_S) -> int | BrokerError:
-    position = Position(entry_id="e", queue="q", begin_s=begin_s, keep_s=KEEP_S)
-    (begun,) = await broker.scheduling.begin([position])
+    position = Position(entry_id="e", queue="q", begin_s=begin_s, ttl_s=KEEP_S)
+    (begun,) = await broker.schedules.begin([position])
     return begun if isinstance(begun, BrokerError) else begun.last_s
 
 
 async def tick(broker: Broker, new: NewTask) -> Created:
-    (ticked,) = await broker.creating.create([new])
+    (ticked,) = await broker.creation.create([new])
     return ticked
 
 
@@ -77,7 +77,7 @@ async def test_a_known_entry_goes_on_where_it_was(broker: Broker) -> None:
 @every_plan
 async def test_a_tick_moves_the_entry_on(plan: Plan, broker: Broker) -> None:
     await begin(broker)
-    moved = Ticked(last_s=START_S + 60, moved=True)
+    moved = TickResult(last_s=START_S + 60, moved=True)
     assert await tick(broker, a_tick(START_S + 60, plan)) == moved
     assert await begin(broker) == START_S + 60
 
@@ -93,7 +93,7 @@ async def test_a_tick_is_not_enqueued_twice(broker: Broker) -> None:
     await tick(broker, a_tick(START_S + 60, a_pending("x")))
     await take(broker)
     again = await tick(broker, a_tick(START_S + 60, a_pending("y")))
-    assert again == Ticked(last_s=START_S + 60, moved=False)
+    assert again == TickResult(last_s=START_S + 60, moved=False)
     assert ids(await take(broker)) == []
 
 
@@ -101,24 +101,24 @@ async def test_a_scheduler_that_knows_less_is_told_the_last_tick(broker: Broker)
     await begin(broker)
     await tick(broker, a_tick(START_S + 60))
     behind = await tick(broker, a_tick(START_S + 120, known_s=START_S))
-    assert behind == Ticked(last_s=START_S + 60, moved=False)
+    assert behind == TickResult(last_s=START_S + 60, moved=False)
 
 
 async def test_a_scheduler_that_knows_more_than_the_broker_is_told_so_too(broker: Broker) -> None:
     await begin(broker)
     ahead = await tick(broker, a_tick(START_S + 120, known_s=START_S + 60))
-    assert ahead == Ticked(last_s=START_S, moved=False)
+    assert ahead == TickResult(last_s=START_S, moved=False)
 
 
 async def test_an_entry_whose_last_tick_is_lost_goes_on(broker: Broker) -> None:
-    assert await tick(broker, a_tick(START_S + 60)) == Ticked(last_s=START_S + 60, moved=True)
+    assert await tick(broker, a_tick(START_S + 60)) == TickResult(last_s=START_S + 60, moved=True)
 
 
 async def test_a_refused_task_moves_the_entry_on_all_the_same(broker: Broker) -> None:
     await begin(broker)
     await enqueue(broker, a_pending("x"))
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("x")))
-    assert isinstance(ticked, Ticked)
+    assert isinstance(ticked, TickResult)
     assert isinstance(ticked.refusal, TaskIDConflictError)
     assert await begin(broker) == START_S + 60
 
@@ -126,7 +126,7 @@ async def test_a_refused_task_moves_the_entry_on_all_the_same(broker: Broker) ->
 async def test_a_task_whose_lock_is_held_is_refused(broker: Broker) -> None:
     await enqueue(broker, a_pending("x", lock=LOCK))
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("y", lock=LOCK)))
-    assert isinstance(ticked, Ticked)
+    assert isinstance(ticked, TickResult)
     assert isinstance(ticked.refusal, DuplicateTaskError)
 
 
@@ -142,7 +142,7 @@ def now_s() -> int:
 async def test_a_tick_that_is_still_to_come_is_not_enqueued(broker: Broker, lapse: Lapse) -> None:
     await begin(broker)
     ticked = await tick(broker, a_tick(now_s() + DAY_S))
-    assert isinstance(ticked, Ticked)
+    assert isinstance(ticked, TickResult)
     assert (ticked.moved, ticked.last_s) == (False, START_S)
     assert (ticked.clock_s or 0) in lapse
     assert ids(await take(broker)) == []
@@ -152,7 +152,7 @@ async def test_a_tick_that_is_still_to_come_is_not_enqueued(broker: Broker, laps
 async def test_a_tick_may_be_a_little_early(broker: Broker) -> None:
     await begin(broker)
     at_s = now_s() + EARLY_S - 1
-    assert await tick(broker, a_tick(at_s)) == Ticked(last_s=at_s, moved=True)
+    assert await tick(broker, a_tick(at_s)) == TickResult(last_s=at_s, moved=True)
 
 
 async def test_an_entry_does_not_begin_in_time_to_come(broker: Broker) -> None:
@@ -167,14 +167,14 @@ async def leave(broker: Broker, last_s: int) -> None:
 
 async def test_a_last_tick_far_ahead_is_not_believed_at_the_start(broker: Broker) -> None:
     await leave(broker, far_s := now_s() + DAY_S)
-    position = Position(entry_id="e", queue="q", begin_s=START_S, keep_s=KEEP_S)
+    position = Position(entry_id="e", queue="q", begin_s=START_S, ttl_s=KEEP_S)
     answers = [
-        *await broker.scheduling.begin([position]),
-        *await broker.scheduling.begin([position]),
+        *await broker.schedules.begin([position]),
+        *await broker.schedules.begin([position]),
     ]
     assert answers == [
-        Begun(last_s=START_S, known=False, disbelieved_s=far_s),
-        Begun(last_s=START_S, known=True),
+        EntryStart(last_s=START_S, known=False, rejected_s=far_s),
+        EntryStart(last_s=START_S, known=True),
     ]
 
 
@@ -182,94 +182,94 @@ async def test_a_last_tick_far_ahead_stops_no_scheduler_that_runs(broker: Broker
     await begin(broker)
     await leave(broker, far_s := now_s() + DAY_S)
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("x")))
-    assert ticked == Ticked(last_s=START_S + 60, moved=True, disbelieved_s=far_s)
+    assert ticked == TickResult(last_s=START_S + 60, moved=True, rejected_s=far_s)
     assert ids(await take(broker)) == ["x"]
 
 
 async def test_a_last_tick_a_little_ahead_is_obeyed(broker: Broker) -> None:
     await leave(broker, near_s := now_s() + 60)
     assert await begin(broker, START_S) == near_s
-    assert await tick(broker, a_tick(START_S)) == Ticked(last_s=near_s, moved=False)
+    assert await tick(broker, a_tick(START_S)) == TickResult(last_s=near_s, moved=False)
 
 
 async def test_the_brokers_clock_is_told(broker: Broker, lapse: Lapse) -> None:
-    assert await broker.scheduling.clock_s() in lapse
+    assert await broker.schedules.clock_s() in lapse
 
 
 async def test_hundreds_of_ticks_are_answered_one_by_one(broker: Broker) -> None:
     ticks = [a_tick(START_S, a_pending(str(n)), entry_id=str(n)) for n in range(300)]
-    answers = await broker.creating.create([*ticks, a_tick(START_S + 1, known_s=1, entry_id="0")])
-    assert answers[:300] == [Ticked(last_s=START_S, moved=True)] * 300
-    assert answers[300:] == [Ticked(last_s=START_S, moved=False)]
+    answers = await broker.creation.create([*ticks, a_tick(START_S + 1, known_s=1, entry_id="0")])
+    assert answers[:300] == [TickResult(last_s=START_S, moved=True)] * 300
+    assert answers[300:] == [TickResult(last_s=START_S, moved=False)]
 
 
 async def test_a_delayed_task_of_a_tick_is_forwarded_when_due(broker: Broker) -> None:
     await tick(broker, a_tick(START_S, a_scheduled("x", at_s=PAST_S)))
-    assert (await broker.maintenance.forward("q")).moved == 1
+    assert (await broker.upkeep.forward("q")).moved == 1
 
 
 # -- entries and events ----------------------------------------------------------------------------
 
 
 async def test_entries_are_shown(broker: Broker) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert told(await broker.scheduling.entries()) == told([ENTRY])
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    assert told(await broker.schedules.entries()) == told([ENTRY])
 
 
 async def test_an_entry_tells_its_last_and_its_next_tick(broker: Broker) -> None:
     entry = an_entry(prev=START, next=START + timedelta(minutes=1, microseconds=5))
-    await broker.scheduling.write_entries("h:1:s", [entry], ttl_s=20)
-    assert told(await broker.scheduling.entries()) == told([entry])
+    await broker.schedules.write_entries("h:1:s", [entry], ttl_s=20)
+    assert told(await broker.schedules.entries()) == told([entry])
 
 
 async def test_the_entries_of_all_schedulers_are_shown(broker: Broker) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    await broker.scheduling.write_entries("h:2:s", [ENTRY], ttl_s=20)
-    assert told(await broker.scheduling.entries()) == told([ENTRY, ENTRY])
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:2:s", [ENTRY], ttl_s=20)
+    assert told(await broker.schedules.entries()) == told([ENTRY, ENTRY])
 
 
 async def test_entries_that_are_gone_are_shown_no_more(broker: Broker) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY, ENTRY], ttl_s=20)
-    await broker.scheduling.write_entries("h:1:s", [], ttl_s=20)
-    assert await broker.scheduling.entries() == []
+    await broker.schedules.write_entries("h:1:s", [ENTRY, ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [], ttl_s=20)
+    assert await broker.schedules.entries() == []
 
 
 async def test_a_cleared_scheduler_is_shown_no_more(broker: Broker) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    await broker.scheduling.clear_entries("h:1:s")
-    assert await broker.scheduling.entries() == []
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.clear_entries("h:1:s")
+    assert await broker.schedules.entries() == []
 
 
 async def test_thousands_of_entries_are_shown(broker: Broker) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY] * 5000, ttl_s=20)
-    assert len(await broker.scheduling.entries()) == 5000
+    await broker.schedules.write_entries("h:1:s", [ENTRY] * 5000, ttl_s=20)
+    assert len(await broker.schedules.entries()) == 5000
 
 
 async def test_events_are_told_newest_first(broker: Broker) -> None:
-    await broker.scheduling.record([("e", an_event(n)) for n in range(3)])
-    events = await broker.scheduling.events("e", page=1, size=10)
+    await broker.schedules.record([("e", an_event(n)) for n in range(3)])
+    events = await broker.schedules.events("e", page=1, size=10)
     assert events == [an_event(2), an_event(1), an_event(0)]
 
 
 async def test_events_come_in_pages(broker: Broker) -> None:
-    await broker.scheduling.record([("e", an_event(n)) for n in range(5)])
-    assert await broker.scheduling.events("e", page=2, size=2) == [an_event(2), an_event(1)]
-    assert await broker.scheduling.events("e", page=3, size=2) == [an_event(0)]
+    await broker.schedules.record([("e", an_event(n)) for n in range(5)])
+    assert await broker.schedules.events("e", page=2, size=2) == [an_event(2), an_event(1)]
+    assert await broker.schedules.events("e", page=3, size=2) == [an_event(0)]
 
 
 async def test_events_of_another_entry_are_not_told(broker: Broker) -> None:
-    await broker.scheduling.record([("e", an_event(1))])
-    assert await broker.scheduling.events("f", page=1, size=10) == []
+    await broker.schedules.record([("e", an_event(1))])
+    assert await broker.schedules.events("f", page=1, size=10) == []
 
 
 async def test_a_thousand_events_are_kept(broker: Broker) -> None:
-    await broker.scheduling.record([("e", an_event(n)) for n in range(1010)])
-    events = await broker.scheduling.events("e", page=1, size=2000)
+    await broker.schedules.record([("e", an_event(n)) for n in range(1010)])
+    events = await broker.schedules.events("e", page=1, size=2000)
     assert (len(events), events[-1]) == (1000, an_event(10))
 
 
 async def test_a_forgotten_entry_has_no_events(broker: Broker) -> None:
     await begin(broker)
-    await broker.scheduling.record([("e", an_event(1))])
-    await broker.scheduling.forget("e", "q")
-    assert await broker.scheduling.events("e", page=1, size=10) == []
+    await broker.schedules.record([("e", an_event(1))])
+    await broker.schedules.forget("e", "q")
+    assert await broker.schedules.events("e", page=1, size=10) == []

@@ -23,12 +23,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyasynq.broker import GroupRules, Lease, Move, Place, StagedSet, Taken, Withheld, open_broker
+from pyasynq.broker import (
+    AggregationSet,
+    Container,
+    DequeueResult,
+    GroupRules,
+    Lease,
+    Move,
+    NotCreated,
+    open_broker,
+)
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.settle import DONE, REQUEUE, Verdict
-from pyasynq.core.states import MOVES, ORDERS, Order, TaskState
+from pyasynq.core.states import ALLOWED_STATES, MOVES, Action, TaskState
+from pyasynq.core.verdict import DONE, REQUEUE, Verdict
 from tests.support.making import (
     LEASE_S,
     a_grouped,
@@ -54,7 +63,7 @@ ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
 verdicts = st.sampled_from(["done", "complete", "retry", "snooze", "archive", "requeue"])
-orders = st.sampled_from([Order.RUN, Order.ARCHIVE, Order.DELETE])
+orders = st.sampled_from([Action.RUN, Action.ARCHIVE, Action.DELETE])
 states = st.sampled_from(TaskState)
 some = st.integers(1, 4)
 picks = st.integers(0, 10)
@@ -83,7 +92,7 @@ class Tasks(RuleBasedStateMachine):
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
         self.lost: list[Lease] = []
-        self.staged: dict[str, tuple[StagedSet, list[str]]] = {}
+        self.staged: dict[str, tuple[AggregationSet, list[str]]] = {}
         self.combined = 0
         self.lock: str | None = None
         self.counted: Counter[str] = Counter()
@@ -139,10 +148,8 @@ class Tasks(RuleBasedStateMachine):
     def dequeue(self, count: int) -> None:
         self.takings += 1
         owner = f"server/{self.takings}"
-        (taken,) = self.run(
-            self.broker.processing.dequeue({"q": count}, owner=owner, lease_s=LEASE_S)
-        )
-        assert isinstance(taken, Taken)
+        (taken,) = self.run(self.broker.work.dequeue({"q": count}, owner=owner, lease_s=LEASE_S))
+        assert isinstance(taken, DequeueResult)
         expected, self.queue = self.queue[:count], self.queue[count:]
         assert [lease.id for lease in taken.leases] == expected
         assert taken.empty == (len(expected) < count)
@@ -161,7 +168,7 @@ class Tasks(RuleBasedStateMachine):
     @rule(pick=picks)
     def extend(self, pick: int) -> None:
         lease = _picked(list(self.held.values()), pick)
-        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == [True]
+        assert self.run(self.broker.work.extend([lease], lease_s=LEASE_S)) == [True]
 
     # -- settling ----------------------------------------------------------------------------------
 
@@ -169,9 +176,7 @@ class Tasks(RuleBasedStateMachine):
     @rule(pick=picks, verdict=verdicts)
     def settle(self, pick: int, verdict: str) -> None:
         lease = _picked(list(self.held.values()), pick)
-        assert self.run(self.broker.processing.settle([(lease, _verdict(verdict, lease))])) == [
-            True
-        ]
+        assert self.run(self.broker.work.settle([(lease, _verdict(verdict, lease))])) == [True]
         self._settled(lease, verdict)
 
     @precondition(lambda self: len(self.held) > 1)
@@ -179,7 +184,7 @@ class Tasks(RuleBasedStateMachine):
     def settle_all(self, chosen: list[str]) -> None:
         pairs = list(zip(list(self.held.values()), chosen, strict=False))
         answers = self.run(
-            self.broker.processing.settle([(lease, _verdict(name, lease)) for lease, name in pairs])
+            self.broker.work.settle([(lease, _verdict(name, lease)) for lease, name in pairs])
         )
         assert answers == [True] * len(pairs)
         requeued = [lease.id for lease, name in pairs if name == "requeue"]
@@ -218,15 +223,15 @@ class Tasks(RuleBasedStateMachine):
     @rule(pick=picks, verdict=verdicts)
     def settle_what_is_lost(self, pick: int, verdict: str) -> None:
         lease = _picked(self.lost, pick)
-        answer = self.run(self.broker.processing.settle([(lease, _verdict(verdict, lease))]))
+        answer = self.run(self.broker.work.settle([(lease, _verdict(verdict, lease))]))
         assert answer == [False]
 
     @precondition(lambda self: self.lost)
     @rule(pick=picks)
     def use_what_is_lost(self, pick: int) -> None:
         lease = _picked(self.lost, pick)
-        assert self.run(self.broker.processing.extend([lease], lease_s=LEASE_S)) == [False]
-        assert self.run(self.broker.processing.write_result(lease, b"late")) is False
+        assert self.run(self.broker.work.extend([lease], lease_s=LEASE_S)) == [False]
+        assert self.run(self.broker.work.write_result(lease, b"late")) is False
 
     # -- time, by other scores ---------------------------------------------------------------------
 
@@ -235,7 +240,7 @@ class Tasks(RuleBasedStateMachine):
         due = sorted(self._scored(source))[:count]
         for number, task_id in enumerate(due):
             self.redis.zadd(f"{Q}{source}", {task_id: 1000 + number})
-        forwarded = self.run(self.broker.maintenance.forward("q"))
+        forwarded = self.run(self.broker.upkeep.forward("q"))
         assert (forwarded.moved, forwarded.more) == (len(due), False)
         for task_id in due:
             if self.tasks[task_id].group:
@@ -246,17 +251,17 @@ class Tasks(RuleBasedStateMachine):
 
     @rule()
     def forward_nothing(self) -> None:
-        assert self.run(self.broker.maintenance.forward("q")).moved == 0
+        assert self.run(self.broker.upkeep.forward("q")).moved == 0
 
     @precondition(lambda self: self.held)
     @rule(pick=picks, failed=st.booleans())
     def recover(self, pick: int, failed: bool) -> None:  # noqa: FBT001
         lease = _picked(list(self.held.values()), pick)
         self.redis.zadd(f"{Q}lease", {lease.id: int(time.time()) - 100})
-        (listed,) = self.run(self.broker.maintenance.expired("q")).leases
+        (listed,) = self.run(self.broker.upkeep.expired("q")).leases
         assert listed.id == lease.id
         verdict = "retry" if failed else "archive"
-        answer = self.run(self.broker.processing.settle([(listed, _verdict(verdict, listed))]))
+        answer = self.run(self.broker.work.settle([(listed, _verdict(verdict, listed))]))
         assert answer == [True]
         self._settled(lease, verdict)
 
@@ -265,8 +270,8 @@ class Tasks(RuleBasedStateMachine):
     def repair(self, pick: int) -> None:
         lease = _picked(list(self.held.values()), pick)
         self.redis.zrem(f"{Q}lease", lease.id)
-        (listed,) = self.run(self.broker.maintenance.expired("q")).leases
-        assert self.run(self.broker.processing.settle([(listed, REQUEUE)])) == [True]
+        (listed,) = self.run(self.broker.upkeep.expired("q")).leases
+        assert self.run(self.broker.work.settle([(listed, REQUEUE)])) == [True]
         self._settled(lease, "requeue")
 
     @rule(count=some)
@@ -274,7 +279,7 @@ class Tasks(RuleBasedStateMachine):
         over = sorted(self._scored("completed"))[:count]
         for task_id in over:
             self.redis.zadd(f"{Q}completed", {task_id: 1})
-        assert self.run(self.broker.maintenance.trim("q", limit=10)) == len(over)
+        assert self.run(self.broker.upkeep.trim("q", limit=10)) == len(over)
         for task_id in over:
             self._drop(task_id)
 
@@ -283,7 +288,7 @@ class Tasks(RuleBasedStateMachine):
         old = sorted(self._scored("archived"))[:count]
         for task_id in old:
             self.redis.zadd(f"{Q}archived", {task_id: 1})
-        assert self.run(self.broker.maintenance.trim("q", limit=10)) == len(old)
+        assert self.run(self.broker.upkeep.trim("q", limit=10)) == len(old)
         for task_id in old:
             self._release(task_id)
             self._drop(task_id)
@@ -294,7 +299,7 @@ class Tasks(RuleBasedStateMachine):
     def stage(self, count: int) -> None:
         waiting = list(self._scored("g:g"))
         rules = GroupRules(grace_s=10_000, max_size=count)
-        staged = self.run(self.broker.grouping.stage("q", "g", rules))
+        staged = self.run(self.broker.groups.stage("q", "g", rules))
         assert (staged is not None) == (len(waiting) >= count)
         if staged is not None:
             self.staged[staged.id] = staged, waiting[:count]
@@ -319,24 +324,24 @@ class Tasks(RuleBasedStateMachine):
 
     @precondition(lambda self: self.staged)
     @rule(stale=st.booleans())
-    def put_back(self, stale: bool) -> None:  # noqa: FBT001
+    def unstage(self, stale: bool) -> None:  # noqa: FBT001
         _, (staged, members) = self.staged.popitem()
         if stale:
             self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{staged.id}": 1})
-            count = self.run(self.broker.grouping.reclaim("q")).tasks
+            count = self.run(self.broker.groups.reclaim("q")).tasks
         else:
-            count = self.run(self.broker.grouping.put_back(staged))
+            count = self.run(self.broker.groups.unstage(staged))
         assert count == len(members)
-        assert self.run(combine(self.broker, staged, a_pending("late"))) == Withheld()
+        assert self.run(combine(self.broker, staged, a_pending("late"))) == NotCreated()
 
     @precondition(lambda self: self.staged)
     @rule()
     def give_up(self) -> None:
         staged, members = self.staged.popitem()[1]
-        found = self.run(self.broker.grouping.members(staged))
+        found = self.run(self.broker.groups.read_set(staged))
         assert found is not None
         assert [member.id for member in found] == members
-        assert self.run(self.broker.grouping.archive(staged, found)) == len(members)
+        assert self.run(self.broker.groups.archive(staged, found)) == len(members)
         for member in members:
             self._move(member, "archived")
             self.tasks[member] = replace(self.tasks[member], group="")
@@ -345,40 +350,40 @@ class Tasks(RuleBasedStateMachine):
     def find_groups(self) -> None:
         lost = bool(self._scored("g:g"))
         self.redis.delete(f"{Q}groups", f"{Q}group_search")
-        assert self.run(self.broker.grouping.reclaim("q")).groups == lost
+        assert self.run(self.broker.groups.reclaim("q")).groups == lost
 
     # -- by hand -----------------------------------------------------------------------------------
 
     @rule(order=orders, state=states, count=some, named=st.booleans())
     def order(self, order: Move, state: TaskState, count: int, named: bool) -> None:  # noqa: FBT001
-        if state not in ORDERS[order]:
+        if state not in ALLOWED_STATES[order]:
             return
-        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        place = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
         container = _container_of(state)
         there = self._listed(container) if state == "pending" else list(self._scored(container))
         chosen = there[:count]
         which = chosen if named else count
-        assert self.run(self.broker.inspecting.order(order, place, which)) == len(chosen)
+        assert self.run(self.broker.inspection.apply(order, place, which)) == len(chosen)
         for task_id in chosen:
             self._ordered(order, task_id)
 
     @rule(order=orders, state=states, task_id=ids)
     def order_what_is_elsewhere(self, order: Move, state: TaskState, task_id: str) -> None:
-        place = Place(queue="q", state=state, group="g" if state == "aggregating" else "")
+        place = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
         known = self.tasks.get(task_id)
-        if state in ORDERS[order] and (known is None or known.state != state):
-            assert self.run(self.broker.inspecting.order(order, place, [task_id])) == 0
+        if state in ALLOWED_STATES[order] and (known is None or known.state != state):
+            assert self.run(self.broker.inspection.apply(order, place, [task_id])) == 0
 
     def _ordered(self, order: Move, task_id: str) -> None:
         known = self.tasks[task_id]
-        assert known.state in ORDERS[order]
+        assert known.state in ALLOWED_STATES[order]
         if known.state == "pending":
             self.queue.remove(task_id)
         match order:
-            case Order.RUN:
+            case Action.RUN:
                 self.tasks[task_id] = replace(known, state="pending", group="")
                 self.queue.append(task_id)
-            case Order.ARCHIVE:
+            case Action.ARCHIVE:
                 self.tasks[task_id] = replace(known, state="archived", group="")
             case _:
                 self._release(task_id)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.broker import shown
+from pyasynq.broker import redact_url
 from pyasynq.broker.url import KINDS, parse
 from pyasynq.core.errors import OptionError
 
@@ -230,14 +230,14 @@ PIECES = ["qux", "zork", "1234"]
 @pytest.mark.parametrize("form", ODD)
 def test_no_piece_of_a_password_is_shown(form: str, between: str) -> None:
     text = form.format(between.join(PIECES))
-    told = shown(text) + _told(text)
+    told = redact_url(text) + _told(text)
     assert [piece for piece in PIECES if piece in told] == []
 
 
 @given(st.sampled_from(ODD), st.text("/#?@:&=[]%,.;+ x", max_size=12))
 def test_no_password_is_shown_whatever_is_in_it(form: str, password: str) -> None:
     text = form.format(f"QQ{password}QQ{password}QQ")
-    assert "QQ" not in shown(text) + _told(text)
+    assert "QQ" not in redact_url(text) + _told(text)
 
 
 def _told(text: str) -> str:
@@ -275,9 +275,9 @@ def test_a_password_in_its_percent_form_is_read(scheme: str) -> None:
     ],
 )
 def test_an_address_is_shown_without_login_and_settings(text: str, what: str) -> None:
-    assert shown(text) == what
+    assert redact_url(text) == what
 
 
 def test_a_client_is_shown_as_the_programs_own() -> None:
     client: Any = object()
-    assert shown(client) == "the program's own client"
+    assert redact_url(client) == "the program's own client"

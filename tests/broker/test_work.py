@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from pyasynq.broker import Broker, Lease, Place
+from pyasynq.broker import Broker, Container, Lease
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
-from pyasynq.core.settle import DONE, REQUEUE, Archive, Retry, Verdict
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.states import Action, TaskState
+from pyasynq.core.verdict import DONE, REQUEUE, Archive, Retry, Verdict
 from tests.support.making import (
     LEASE_S,
     OWNER,
@@ -107,7 +107,7 @@ async def test_a_queue_that_gave_less_because_its_tasks_are_large_is_not_empty(
 ) -> None:
     await enqueue(broker, *many_large(3))
     (taken,) = await ask(broker, {"q": 3})
-    assert (len(taken.leases), taken.empty, taken.ghosts) == (2, False, 0)
+    assert (len(taken.leases), taken.empty, taken.missing) == (2, False, 0)
 
 
 async def test_a_task_is_taken_however_large_it_is(broker: Broker) -> None:
@@ -137,14 +137,14 @@ async def test_many_queues_of_large_tasks_all_give_one(broker: Broker) -> None:
 async def test_every_verdict_is_written(broker: Broker) -> None:
     await enqueue(broker, *many_pending(5))
     settled = every_verdict(await take(broker, 5))
-    assert await broker.processing.settle(settled) == [True] * 5
+    assert await broker.work.settle(settled) == [True] * 5
 
 
 async def test_no_verdict_is_written_twice(broker: Broker) -> None:
     await enqueue(broker, *many_pending(5))
     settled = every_verdict(await take(broker, 5))
-    await broker.processing.settle(settled)
-    assert await broker.processing.settle(settled) == [False] * 5
+    await broker.work.settle(settled)
+    assert await broker.work.settle(settled) == [False] * 5
 
 
 async def test_verdicts_of_several_queues_are_answered_in_order(broker: Broker) -> None:
@@ -152,25 +152,25 @@ async def test_verdicts_of_several_queues_are_answered_in_order(broker: Broker) 
     gone = await a_lease(broker, a_pending("1", queue="r"))
     also_held = await a_lease(broker, a_pending("1", queue="s"))
     await settle(broker, gone, DONE)
-    answers = await broker.processing.settle([(held, DONE), (gone, REQUEUE), (also_held, DONE)])
+    answers = await broker.work.settle([(held, DONE), (gone, REQUEUE), (also_held, DONE)])
     assert answers == [True, False, True]
 
 
 async def test_more_than_128_verdicts_are_written_in_one_call(broker: Broker) -> None:
     await enqueue(broker, *many_pending(300))
     settled: list[tuple[Lease, Verdict]] = [(lease, DONE) for lease in await take(broker, 300)]
-    assert await broker.processing.settle(settled) == [True] * 300
+    assert await broker.work.settle(settled) == [True] * 300
 
 
 async def test_verdicts_with_large_messages_are_all_written(broker: Broker) -> None:
     await enqueue(broker, *many_large(5))
     leases = [lease for _ in range(3) for lease in await take(broker, 2)]
     settled = [(lease, retried(lease)) for lease in leases]
-    assert await broker.processing.settle(settled) == [True] * 5
+    assert await broker.work.settle(settled) == [True] * 5
 
 
 async def test_nothing_to_settle_is_answered_with_nothing(broker: Broker) -> None:
-    assert await broker.processing.settle([]) == []
+    assert await broker.work.settle([]) == []
 
 
 async def test_a_worker_that_lost_its_lease_is_refused_every_verdict(broker: Broker) -> None:
@@ -178,7 +178,7 @@ async def test_a_worker_that_lost_its_lease_is_refused_every_verdict(broker: Bro
     await settle(broker, lease, REQUEUE)
     await take(broker, owner="server/2")
     verdicts = [DONE, completed(lease), retried(lease), archived(lease), REQUEUE]
-    assert await broker.processing.settle([(lease, verdict) for verdict in verdicts]) == [False] * 5
+    assert await broker.work.settle([(lease, verdict) for verdict in verdicts]) == [False] * 5
 
 
 async def test_a_refused_verdict_leaves_the_task_to_its_new_worker(broker: Broker) -> None:
@@ -193,7 +193,7 @@ async def crash(broker: Broker, lease: Lease, crashes: int) -> None:
     """Put the task of *lease* back as a recoverer does."""
     verdict = Retry(message=lease.message, at=LONG_AGO, failed=True, crashes=crashes)
     assert await settle(broker, lease, verdict)
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
 
 
 async def test_the_next_worker_learns_how_often_a_task_has_crashed(broker: Broker) -> None:
@@ -206,29 +206,29 @@ async def test_the_next_worker_learns_how_often_a_task_has_crashed(broker: Broke
 async def test_a_recoverer_learns_how_often_a_task_has_crashed(broker: Broker) -> None:
     await crash(broker, await a_lease(broker), 2)
     (held,) = await take(broker, lease_s=-1)
-    await broker.processing.mark_begun(held)
-    (lease,) = (await broker.maintenance.expired("q")).leases
-    assert (lease.crashes, lease.begun) == (2, True)
+    await broker.work.mark_started(held)
+    (lease,) = (await broker.upkeep.expired("q")).leases
+    assert (lease.crashes, lease.started) == (2, True)
 
 
 async def test_a_recoverer_learns_that_a_crashed_task_was_not_begun(broker: Broker) -> None:
     await crash(broker, await a_lease(broker), 2)
     await take(broker, lease_s=-1)
-    (lease,) = (await broker.maintenance.expired("q")).leases
-    assert lease.begun is False
+    (lease,) = (await broker.upkeep.expired("q")).leases
+    assert lease.started is False
 
 
 async def test_the_begin_of_a_task_that_was_lost_is_refused(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, REQUEUE)
-    assert await broker.processing.mark_begun(lease) is False
+    assert await broker.work.mark_started(lease) is False
 
 
 async def test_a_task_that_fails_by_itself_has_crashed_nobody(broker: Broker) -> None:
     await crash(broker, await a_lease(broker), 2)
     (lease,) = await take(broker)
     await settle(broker, lease, retried(lease, after=timedelta(seconds=-1)))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     (lease,) = await take(broker)
     assert lease.crashes == 0
 
@@ -248,7 +248,7 @@ async def test_a_task_that_is_run_by_hand_begins_anew(broker: Broker) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     verdict = Retry(message=lease.message, at=later, failed=True, crashes=2, unknown=True)
     await settle(broker, lease, verdict)
-    await broker.inspecting.order(Order.RUN, Place(queue="q", state=TaskState.RETRY), ["1"])
+    await broker.inspection.apply(Action.RUN, Container(queue="q", state=TaskState.RETRY), ["1"])
     (lease,) = await take(broker)
     assert (lease.crashes, lease.unknown_s) == (0, None)
 
@@ -258,7 +258,7 @@ async def test_the_next_worker_learns_for_how_long_nobody_has_known_a_task(broke
     await settle(
         broker, lease, Retry(message=lease.message, at=LONG_AGO, failed=False, unknown=True)
     )
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     await enqueue(broker, a_pending("2"))
     leases = await take(broker, 2)
     assert {lease.id: lease.unknown_s for lease in leases} == {"1": 0, "2": None}
@@ -274,7 +274,7 @@ async def test_a_requeued_task_is_the_next_to_run(broker: Broker) -> None:
 async def test_requeued_tasks_run_in_the_order_they_were_taken(broker: Broker) -> None:
     await enqueue(broker, *many_pending(4))
     leases = await take(broker, 3)
-    await broker.processing.settle([(lease, REQUEUE) for lease in leases])
+    await broker.work.settle([(lease, REQUEUE) for lease in leases])
     assert ids(await take(broker, 4)) == ["0", "1", "2", "3"]
 
 
@@ -288,7 +288,7 @@ async def test_poison_can_be_settled(broker: Broker) -> None:
 
 async def test_a_lease_that_is_settled_twice_in_one_call_is_settled_once(broker: Broker) -> None:
     lease = await a_lease(broker)
-    answers = await broker.processing.settle([(lease, REQUEUE), (lease, REQUEUE)])
+    answers = await broker.work.settle([(lease, REQUEUE), (lease, REQUEUE)])
     assert answers == [True, False]
     assert ids(await take(broker, 5)) == ["1"]
 
@@ -296,7 +296,7 @@ async def test_a_lease_that_is_settled_twice_in_one_call_is_settled_once(broker:
 async def test_an_extended_lease_ends_later(broker: Broker) -> None:
     lease = await a_lease(broker, lease_s=5)
     before = time.monotonic()
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [True]
+    assert await broker.work.extend([lease], lease_s=LEASE_S) == [True]
     assert lease.expires_at >= before + LEASE_S
 
 
@@ -304,14 +304,14 @@ async def test_a_lease_that_is_lost_is_told(broker: Broker) -> None:
     held = await a_lease(broker, a_pending("1", queue="q"))
     lost = await a_lease(broker, a_pending("1", queue="r"))
     await settle(broker, lost, DONE)
-    assert await broker.processing.extend([held, lost], lease_s=LEASE_S) == [True, False]
+    assert await broker.work.extend([held, lost], lease_s=LEASE_S) == [True, False]
 
 
 async def test_a_lost_lease_keeps_its_end(broker: Broker) -> None:
     lease = await a_lease(broker, lease_s=5)
     await settle(broker, lease, DONE)
     before = lease.expires_at
-    await broker.processing.extend([lease], lease_s=LEASE_S)
+    await broker.work.extend([lease], lease_s=LEASE_S)
     assert lease.expires_at == before
 
 
@@ -319,39 +319,39 @@ async def test_a_lease_of_another_worker_is_not_extended(broker: Broker) -> None
     lost = await a_lease(broker)
     await settle(broker, lost, REQUEUE)
     await take(broker, owner="server/2")
-    assert await broker.processing.extend([lost], lease_s=LEASE_S) == [False]
+    assert await broker.work.extend([lost], lease_s=LEASE_S) == [False]
 
 
 async def test_more_than_128_leases_are_extended_in_one_call(broker: Broker) -> None:
     await enqueue(broker, *many_pending(200))
     leases = await take(broker, 200)
     await settle(broker, leases[150], DONE)
-    answers = await broker.processing.extend(leases, lease_s=LEASE_S)
+    answers = await broker.work.extend(leases, lease_s=LEASE_S)
     assert answers == [True] * 150 + [False] + [True] * 49
 
 
 async def test_nothing_to_extend_loses_nothing(broker: Broker) -> None:
-    assert await broker.processing.extend([], lease_s=LEASE_S) == []
+    assert await broker.work.extend([], lease_s=LEASE_S) == []
 
 
 # -- results ---------------------------------------------------------------------------------------
 
 
 async def test_a_result_is_stored_while_the_lease_is_held(broker: Broker) -> None:
-    assert await broker.processing.write_result(await a_lease(broker), b"sent") is True
+    assert await broker.work.write_result(await a_lease(broker), b"sent") is True
 
 
 async def test_a_result_after_the_end_is_refused(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, DONE)
-    assert await broker.processing.write_result(lease, b"late") is False
+    assert await broker.work.write_result(lease, b"late") is False
 
 
 async def test_a_result_of_a_worker_that_lost_its_lease_is_refused(broker: Broker) -> None:
     lost = await a_lease(broker)
     await settle(broker, lost, REQUEUE)
     await take(broker, owner="server/2")
-    assert await broker.processing.write_result(lost, b"late") is False
+    assert await broker.work.write_result(lost, b"late") is False
 
 
 # -- wait ------------------------------------------------------------------------------------------
@@ -359,7 +359,7 @@ async def test_a_result_of_a_worker_that_lost_its_lease_is_refused(broker: Broke
 
 async def test_waiting_on_a_queue_with_tasks_ends_at_once_and_takes_none(broker: Broker) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
-    assert await broker.processing.wait("q")
+    assert await broker.work.wait("q")
     assert ids(await take(broker, 2)) == ["1", "2"]
 
 
@@ -367,7 +367,7 @@ async def test_waiting_ends_when_a_task_comes(broker: Broker) -> None:
     woken: list[bool] = []
 
     async def wait() -> None:
-        woken.append(await broker.processing.wait("q"))
+        woken.append(await broker.work.wait("q"))
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
@@ -378,4 +378,4 @@ async def test_waiting_ends_when_a_task_comes(broker: Broker) -> None:
 
 
 async def test_waiting_in_vain_ends(broker: Broker) -> None:
-    assert await broker.processing.wait("q") is False
+    assert await broker.work.wait("q") is False

@@ -20,7 +20,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from pyasynq.broker import shown
+from pyasynq.broker import redact_url
 from pyasynq.cli import _parser
 from pyasynq.cli.supervisor import longer
 from pyasynq.cli.worker import _server
@@ -101,7 +101,7 @@ async def test_an_address_in_the_code_wins_over_the_variable_and_says_so(
 ) -> None:
     environ = {"TEST_REDIS_URL": redis_url, "PYASYNQ_URI": "redis://:secret@elsewhere"}
     async with worker(APP, environ=environ) as process:
-        await process.says(f"Redis: {shown(redis_url)} (named by the app)")
+        await process.says(f"Redis: {redact_url(redis_url)} (named by the app)")
         await process.says("PYASYNQ_URI is not used: an address in the code of the app wins")
         await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
@@ -112,7 +112,7 @@ async def test_an_option_wins_over_the_address_in_the_code_and_says_so(
 ) -> None:
     environ = {"TEST_REDIS_URL": "redis://:secret@elsewhere"}
     async with worker(APP, "-u", redis_url, environ=environ) as process:
-        await process.says(f"Redis: {shown(redis_url)} (named by --uri)")
+        await process.says(f"Redis: {redact_url(redis_url)} (named by --uri)")
         await process.says("--uri stands for this process alone: elsewhere the app uses redis://e")
         await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
@@ -129,7 +129,7 @@ async def test_each_call_that_a_handler_forgets_to_await_is_logged(
 
 async def test_an_app_without_an_address_has_that_of_the_variable(redis_url: str) -> None:
     async with worker(APP, environ={"PYASYNQ_URI": redis_url}) as process:
-        await process.says(f"Redis: {shown(redis_url)} (named by PYASYNQ_URI)")
+        await process.says(f"Redis: {redact_url(redis_url)} (named by PYASYNQ_URI)")
 
 
 async def test_a_variable_that_holds_no_address_is_named() -> None:

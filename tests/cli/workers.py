@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from pyasynq.runtime.signals import send
+from pyasynq.runtime.os_signals import send
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20

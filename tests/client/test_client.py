@@ -355,7 +355,7 @@ async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: 
 async def test_a_defect_is_told_to_the_callers_and_does_not_stop_the_next(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = client._broker.creating
+    path = client._broker.creation
 
     async def break_down(_plans: object) -> None:
         raise ZeroDivisionError

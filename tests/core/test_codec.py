@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pyasynq import Codec, CodecContext, CodecError, OptionError, Task, TaskInfo, TaskState
 from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
-from pyasynq.core.compose import changed, compose
-from pyasynq.core.info import described
+from pyasynq.core.compose import compose, with_options
+from pyasynq.core.info import info_of_message
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import NO_OPTIONS, Options
 from tests.support.codecs import Envelope, Zlib
@@ -32,7 +32,7 @@ def sealed(*codecs: Codec, payload: bytes = SECRET) -> TaskMessage:
 
 
 def info_of(message: TaskMessage, result: bytes | None = None) -> TaskInfo:
-    return described(message, state=TaskState.COMPLETED, result=result)
+    return info_of_message(message, state=TaskState.COMPLETED, result=result)
 
 
 ANY_CODECS = st.lists(
@@ -49,14 +49,14 @@ def test_whoever_has_the_codecs_in_whatever_order_opens_what_they_sealed(
     if codecs:
         Codecs(codecs).seal(message)
     reader = [*[codec for codec in more if codec.name not in names], *reversed(codecs)]
-    opened = Codecs(reader).opened(message)
+    opened = Codecs(reader).open_message(message)
     assert (opened.payload, dict(opened.headers)) == (payload, {"k": "v"})
 
 
 def test_the_header_names_the_codecs_in_the_order_in_which_they_were_applied() -> None:
     message = sealed(Zlib(), Envelope())
     assert dict(message.headers) == {HEADER: "zlib,envelope"}
-    assert Codecs([Envelope()]).opened(sealed(Envelope())).payload == SECRET
+    assert Codecs([Envelope()]).open_message(sealed(Envelope())).payload == SECRET
     assert b"4321" not in message.payload  # for it was compressed first
 
 
@@ -75,8 +75,8 @@ def test_sealing_returns_the_bytes_that_travel() -> None:
 
 def test_a_plain_task_is_opened_by_nobody() -> None:
     message = a_message()
-    assert NO_CODECS.opened(message) is message
-    assert Codecs([Zlib()]).opened(message) is message
+    assert NO_CODECS.open_message(message) is message
+    assert Codecs([Zlib()]).open_message(message) is message
 
 
 def test_a_codec_is_told_of_which_task_it_seals_what() -> None:
@@ -98,7 +98,7 @@ def test_a_codec_that_is_missing_is_named() -> None:
     with pytest.raises(
         CodecError, match=r"codec 'envelope' cannot open the payload .*codecs="
     ) as e:
-        Codecs([Zlib()]).opened(sealed(Zlib(), Envelope()))
+        Codecs([Zlib()]).open_message(sealed(Zlib(), Envelope()))
     assert (e.value.codec, e.value.action, e.value.part) == ("envelope", "open", "payload")
     assert (e.value.queue, e.value.task_id) == ("default", "1")
 
@@ -106,7 +106,7 @@ def test_a_codec_that_is_missing_is_named() -> None:
 def test_a_codec_that_fails_is_named_with_what_it_says() -> None:
     wrong = Codecs([Envelope(key=b"another")])
     with pytest.raises(CodecError, match=r"codec 'envelope' cannot open .*: ValueError: wrong key"):
-        wrong.opened(sealed(Envelope()))
+        wrong.open_message(sealed(Envelope()))
 
 
 def test_a_codec_may_fail_with_what_cannot_be_shown() -> None:
@@ -135,9 +135,9 @@ def test_a_result_is_sealed_as_its_task_is_and_opened_by_that() -> None:
     codecs, message = Codecs([Zlib(), Envelope()]), sealed(Envelope())
     result = codecs.seal_result(message, b"paid")
     assert result != b"paid"
-    assert codecs.opened_result(info_of(message, result)) == b"paid"
-    assert codecs.opened_result(info_of(message)) == b""
-    assert codecs.opened_result(info_of(a_message(), b"plain")) == b"plain"
+    assert codecs.open_result(info_of(message, result)) == b"paid"
+    assert codecs.open_result(info_of(message)) == b""
+    assert codecs.open_result(info_of(a_message(), b"plain")) == b"plain"
 
 
 # -- what is shown ---------------------------------------------------------------------------------
@@ -145,21 +145,21 @@ def test_a_result_is_sealed_as_its_task_is_and_opened_by_that() -> None:
 
 def test_who_can_open_a_task_is_shown_it_as_it_was() -> None:
     codecs, message = Codecs([Envelope()]), sealed(Envelope())
-    shown = codecs.shown(info_of(message, codecs.seal_result(message, b"paid")))
+    shown = codecs.open_info(info_of(message, codecs.seal_result(message, b"paid")))
     assert (shown.payload, shown.result, shown.headers) == (SECRET, b"paid", {})
     assert shown.sealed == ""
 
 
 def test_who_cannot_is_shown_it_as_it_travels_with_the_codecs() -> None:
     message = sealed(Zlib(), Envelope())
-    shown = Codecs([Envelope()]).shown(info_of(message))
+    shown = Codecs([Envelope()]).open_info(info_of(message))
     assert (shown.payload, shown.sealed) == (message.payload, "zlib,envelope")
     assert shown.headers == {HEADER: "zlib,envelope"}
 
 
 def test_a_result_that_does_not_fit_leaves_the_payload_sealed() -> None:
     message = sealed(Envelope())
-    shown = Codecs([Envelope()]).shown(info_of(message, b"plain"))
+    shown = Codecs([Envelope()]).open_info(info_of(message, b"plain"))
     assert (shown.payload, shown.result) == (message.payload, b"plain")
     assert shown.sealed == "envelope"
 
@@ -169,22 +169,22 @@ def test_a_result_that_does_not_fit_leaves_the_payload_sealed() -> None:
 
 def test_a_new_payload_is_sealed_as_the_old_one_was() -> None:
     codecs = Codecs([Zlib(), Envelope()])
-    revised = changed(sealed(Envelope()), NO_OPTIONS, payload=b"new")
+    revised = with_options(sealed(Envelope()), NO_OPTIONS, payload=b"new")
     codecs.seal_again(revised)
     assert revised.headers[HEADER] == "envelope"
-    assert codecs.opened(revised).payload == b"new"
+    assert codecs.open_message(revised).payload == b"new"
 
 
 def test_a_new_payload_of_a_plain_task_stays_plain() -> None:
-    revised = changed(a_message(), NO_OPTIONS, payload=b"new")
+    revised = with_options(a_message(), NO_OPTIONS, payload=b"new")
     Codecs([Zlib()]).seal_again(revised)
     assert (revised.payload, dict(revised.headers)) == (b"new", {})
 
 
 def test_new_headers_leave_the_one_that_says_how_to_open() -> None:
     options = Options(headers={"k": "v", HEADER: "other"})
-    assert changed(sealed(Zlib()), options).headers == {"k": "v", HEADER: "zlib"}
-    assert changed(a_message(), options).headers == {"k": "v"}
+    assert with_options(sealed(Zlib()), options).headers == {"k": "v", HEADER: "zlib"}
+    assert with_options(a_message(), options).headers == {"k": "v"}
 
 
 # -- what is no codec ------------------------------------------------------------------------------
@@ -235,12 +235,12 @@ def test_whatever_a_codec_raises_is_told_of_the_codec(kind: type[BaseException])
             raise kind
 
     with pytest.raises(CodecError, match="codec 'zlib' cannot open the payload"):
-        Codecs([Ending()]).opened(sealed(Zlib()))
+        Codecs([Ending()]).open_message(sealed(Zlib()))
 
 
 def test_a_long_name_from_outside_is_cut_where_it_is_told() -> None:
     message = a_message()
     message.headers[HEADER] = "x" * 1_000_000
     with pytest.raises(CodecError) as caught:
-        Codecs([Zlib()]).opened(message)
+        Codecs([Zlib()]).open_message(message)
     assert len(str(caught.value)) < 500

@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyasynq import Task, TaskInfo, TaskState
-from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled, changed, compose, describe
+from pyasynq.core.compose import (
+    Grouped,
+    Lock,
+    Pending,
+    Plan,
+    Scheduled,
+    compose,
+    info_of_plan,
+    with_options,
+)
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.options import Options, checked, merge
+from pyasynq.core.options import Options, check_all, merge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_S = 1_767_225_600
@@ -26,17 +35,17 @@ durations = st.timedeltas(min_value=SECOND, max_value=timedelta(days=3650))
 
 
 def planned(task: Task, *, now: datetime = NOW, **call: object) -> Plan:
-    return compose(task, merge(task.options, checked(call)), now=now, task_id="random")
+    return compose(task, merge(task.options, check_all(call)), now=now, task_id="random")
 
 
 def message(task: Task, **call: object) -> TaskMessage:
-    return compose(task, merge(task.options, checked(call)), now=NOW, task_id="random").message
+    return compose(task, merge(task.options, check_all(call)), now=NOW, task_id="random").message
 
 
 def described(task: Task, **call: object) -> TaskInfo:
-    options = merge(task.options, checked(call))
+    options = merge(task.options, check_all(call))
     plan = compose(task, options, now=NOW, task_id="random")
-    return describe(plan, task, options, now=NOW)
+    return info_of_plan(plan, task, options, now=NOW)
 
 
 # -- the way ---------------------------------------------------------------------------------------
@@ -238,21 +247,21 @@ STANDING = TaskMessage(
 
 
 def test_a_message_is_changed_only_in_what_is_given() -> None:
-    revised = changed(STANDING, checked({"max_retry": 5}))
+    revised = with_options(STANDING, check_all({"max_retry": 5}))
     assert (revised.retry, revised.timeout, dict(revised.headers)) == (5, 60, {"a": "1"})
     assert STANDING.retry == 3
 
 
 def test_headers_replace_those_that_stood_there() -> None:
-    assert dict(changed(STANDING, checked({"headers": {"b": "2"}})).headers) == {"b": "2"}
+    assert dict(with_options(STANDING, check_all({"headers": {"b": "2"}})).headers) == {"b": "2"}
 
 
 def test_a_lock_is_named_after_the_new_payload() -> None:
-    locked = changed(STANDING, checked({}))
+    locked = with_options(STANDING, check_all({}))
     locked.unique_key = "asynq:{q}:unique:t:149603e6c03516362a8da23f624db945"
-    revised = changed(locked, checked({}), payload=b"abc")
+    revised = with_options(locked, check_all({}), payload=b"abc")
     assert revised.unique_key == "asynq:{q}:unique:t:900150983cd24fb0d6963f7d28e17f72"
 
 
 def test_a_task_without_lock_gets_none_with_its_payload() -> None:
-    assert changed(STANDING, checked({}), payload=b"abc").unique_key == ""
+    assert with_options(STANDING, check_all({}), payload=b"abc").unique_key == ""

@@ -27,12 +27,12 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("duration", "text"), WRITTEN)
 def test_a_duration_is_written_as_go_writes_it(duration: timedelta, text: str) -> None:
-    assert durations.written(duration) == text
+    assert durations.format_duration(duration) == text
 
 
 @given(st.timedeltas(timedelta(days=-36_500), timedelta(days=36_500)))
 def test_what_is_written_is_read_as_the_same(duration: timedelta) -> None:
-    assert durations.parsed(durations.written(duration)) == duration
+    assert durations.parse_duration(durations.format_duration(duration)) == duration
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_is_written_is_read_as_the_same(duration: timedelta) -> None:
     ],
 )
 def test_every_form_that_go_reads_is_read(text: str, duration: timedelta) -> None:
-    assert durations.parsed(text) == duration
+    assert durations.parse_duration(text) == duration
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_every_form_that_go_reads_is_read(text: str, duration: timedelta) -> Non
 )
 def test_what_go_does_not_read_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
-        durations.parsed(text)
+        durations.parse_duration(text)

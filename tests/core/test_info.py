@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import asdict
 
 from pyasynq import TaskInfo, TaskState
-from pyasynq.core.info import described
+from pyasynq.core.info import info_of_message
 from pyasynq.core.message import TaskMessage
 
 INFO = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
@@ -50,11 +50,11 @@ def test_an_info_names_its_fields() -> None:
 
 def test_a_bare_message_describes_a_task_with_little() -> None:
     message = TaskMessage(id="1", queue="q", type="t", retry=25)
-    assert described(message, state=TaskState.PENDING) == INFO
+    assert info_of_message(message, state=TaskState.PENDING) == INFO
 
 
 def test_a_message_with_times_that_no_calendar_knows_is_described() -> None:
     message = TaskMessage(id="1", queue="q", type="t", deadline=2**62, timeout=2**62)
-    info = described(message, state=TaskState.PENDING)
+    info = info_of_message(message, state=TaskState.PENDING)
     assert info.deadline is not None
     assert info.deadline.year == 9999

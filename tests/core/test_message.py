@@ -12,8 +12,8 @@ from pyasynq.core.message import (
     decode,
     encode,
     instant,
-    revised,
     safe_text,
+    with_outcome,
 )
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
@@ -71,24 +71,24 @@ def test_bytes_that_are_no_task_are_poison(data: bytes) -> None:
 
 def test_a_revision_changes_only_what_is_given() -> None:
     message = TaskMessage(id="1", retry=3, headers={"a": "1"})
-    assert revised(message) == message
+    assert with_outcome(message) == message
 
 
 def test_a_revision_leaves_the_original_alone() -> None:
     message = TaskMessage(id="1")
-    revised(message, retried=1, error="boom", failed_at=NOON, completed_at=NOON)
+    with_outcome(message, retried=1, error="boom", failed_at=NOON, completed_at=NOON)
     assert message == TaskMessage(id="1")
 
 
 def test_a_revision_holds_whole_seconds() -> None:
-    assert revised(
+    assert with_outcome(
         TaskMessage(id="1"), retried=2, error="e", failed_at=NOON, completed_at=NOON
     ) == (TaskMessage(id="1", retried=2, error_msg="e", last_failed_at=NOON_S, completed_at=NOON_S))
 
 
 def test_a_revision_can_set_back_to_zero() -> None:
     message = TaskMessage(id="1", retried=2, error_msg="e")
-    assert revised(message, retried=0, error="") == TaskMessage(id="1")
+    assert with_outcome(message, retried=0, error="") == TaskMessage(id="1")
 
 
 def test_an_error_text_is_cut_at_8192_characters() -> None:
@@ -105,7 +105,7 @@ def test_an_error_text_keeps_what_utf8_can_carry() -> None:
 
 @given(st.text(st.characters(codec=None, exclude_categories=[])))
 def test_every_error_text_can_be_encoded(text: str) -> None:
-    message = revised(TaskMessage(id="1"), error=text)
+    message = with_outcome(TaskMessage(id="1"), error=text)
     assert decode(encode(message)).error_msg == safe_text(text)
 
 

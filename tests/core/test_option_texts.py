@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.core.option_texts import parsed, written
+from pyasynq.core.option_texts import format_options, parse_options
 from pyasynq.core.options import NO_OPTIONS, Options
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -34,25 +34,27 @@ def march(day: int, hour: int, minute: int) -> datetime:
 
 @given(options)
 def test_what_is_written_is_read_as_the_same(given: Options) -> None:
-    assert parsed(written(given)) == given
+    assert parse_options(format_options(given)) == given
 
 
 @given(options)
 def test_gos_reader_finds_the_end_of_every_argument(given: Options) -> None:
-    assert all(text.index(")") == len(text) - 1 for text in written(given))
+    assert all(text.index(")") == len(text) - 1 for text in format_options(given))
 
 
 def test_nothing_is_written_of_what_is_not_given() -> None:
-    assert written(NO_OPTIONS) == []
+    assert format_options(NO_OPTIONS) == []
 
 
 def test_a_header_is_written_as_go_writes_json() -> None:
-    assert written(Options(headers={"k<": 'ü"\u2028'})) == [r'Header(["k\u003c","ü\"\u2028"])']
+    assert format_options(Options(headers={"k<": 'ü"\u2028'})) == [
+        r'Header(["k\u003c","ü\"\u2028"])'
+    ]
 
 
 def test_an_instant_is_written_in_utc() -> None:
     at = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=5)))
-    assert written(Options(deadline=at)) == ["Deadline(Wed Mar  4 00:06:07 UTC 2026)"]
+    assert format_options(Options(deadline=at)) == ["Deadline(Wed Mar  4 00:06:07 UTC 2026)"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_an_instant_is_written_in_utc() -> None:
     ],
 )
 def test_every_form_of_an_argument_is_read(text: str, read: dict[str, Any]) -> None:
-    assert parsed([text]) == Options(**read)
+    assert parse_options([text]) == Options(**read)
 
 
 @pytest.mark.parametrize(
@@ -91,14 +93,14 @@ def test_every_form_of_an_argument_is_read(text: str, read: dict[str, Any]) -> N
     ],
 )
 def test_what_cannot_be_read_is_left_out(text: str) -> None:
-    assert parsed([text, "MaxRetry(3)"]) == Options(max_retry=3)
+    assert parse_options([text, "MaxRetry(3)"]) == Options(max_retry=3)
 
 
 @pytest.mark.parametrize(
     "literal", ["low", '"low', '"', r'"\q"', r'"\101"', r'"\x4"', r'"\U00110000"', "`a\\n`", ""]
 )
 def test_a_name_that_cannot_be_read_is_shown_as_it_stands(literal: str) -> None:
-    assert parsed([f"Queue({literal})"]) == Options(queue=literal)
+    assert parse_options([f"Queue({literal})"]) == Options(queue=literal)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +116,4 @@ def test_a_name_that_cannot_be_read_is_shown_as_it_stands(literal: str) -> None:
     ids=["one option twice", "two process times", "two headers"],
 )
 def test_options_told_together_count_as_go_counts_them(told: list[str], read: Options) -> None:
-    assert parsed(told) == read
+    assert parse_options(told) == read

@@ -1,6 +1,6 @@
 """States carry asynq's words, and the moves between them lead everywhere and nowhere else."""
 
-from pyasynq.core.states import MOVES, ORDERS, Order, TaskState
+from pyasynq.core.states import ALLOWED_STATES, MOVES, Action, TaskState
 
 STATES = set(TaskState)
 
@@ -48,11 +48,11 @@ def test_a_task_that_waits_is_not_lost() -> None:
 
 
 def test_every_order_is_obeyed_in_some_state_and_never_by_a_running_task() -> None:
-    assert set(ORDERS) == set(Order)
-    assert all(ORDERS.values())
-    assert TaskState.ACTIVE not in frozenset[TaskState]().union(*ORDERS.values())
+    assert set(ALLOWED_STATES) == set(Action)
+    assert all(ALLOWED_STATES.values())
+    assert TaskState.ACTIVE not in frozenset[TaskState]().union(*ALLOWED_STATES.values())
 
 
 def test_no_order_moves_a_task_to_where_it_is() -> None:
-    assert TaskState.PENDING not in ORDERS[Order.RUN]
-    assert TaskState.ARCHIVED not in ORDERS[Order.ARCHIVE]
+    assert TaskState.PENDING not in ALLOWED_STATES[Action.RUN]
+    assert TaskState.ARCHIVED not in ALLOWED_STATES[Action.ARCHIVE]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pyasynq.core.states import ORDERS, Order, TaskState
+from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from tests.differential import operations as ops
 from tests.differential.comparison import Case
 from tests.differential.snapshot import Snapshot
@@ -17,10 +17,10 @@ BULK: Final = {
 """What Go's inspector does to all tasks in a state."""
 
 SINGLE: Final = {
-    "run_task": ORDERS[Order.RUN],
-    "archive_task": ORDERS[Order.ARCHIVE],
-    "delete_task": ORDERS[Order.DELETE],
-    "update_payload": ORDERS[Order.UPDATE_PAYLOAD],
+    "run_task": ALLOWED_STATES[Action.RUN],
+    "archive_task": ALLOWED_STATES[Action.ARCHIVE],
+    "delete_task": ALLOWED_STATES[Action.DELETE],
+    "update_payload": ALLOWED_STATES[Action.UPDATE_PAYLOAD],
 }
 
 

@@ -24,7 +24,7 @@ from pyasynq.core.errors import (
     TaskNotFoundError,
     TaskStateError,
 )
-from pyasynq.runtime.actor import Link, dismiss
+from pyasynq.runtime.actor import OutageLog, cancel_and_wait
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.config import Config
 from pyasynq.server.groups.aggregator import Aggregator
@@ -115,7 +115,7 @@ class PythonSide:
         self._held = None
         shift.outcomes = operation.outcomes
         if operation.abort:
-            await shift.leave(hurry=True)
+            await shift.leave(on_cancel=True)
         else:
             shift.released.set()
             await shift.leave()
@@ -124,28 +124,28 @@ class PythonSide:
     async def crash(self, operation: ops.Crash) -> None:
         """Take tasks and forget them; what a handler would have seen is not known."""
         counts = {operation.queue: operation.count}
-        for taken in await self._broker.processing.dequeue(counts, owner="crashed/1", lease_s=30):
+        for taken in await self._broker.work.dequeue(counts, owner="crashed/1", lease_s=30):
             if taken.error is not None:
                 raise taken.error
 
     async def maintain(self, operation: ops.Maintain) -> None:
         if operation.what == "reclaim":
-            await self._broker.grouping.reclaim(operation.queue)
+            await self._broker.groups.reclaim(operation.queue)
             return
-        queue, clock, link = operation.queue, Clock(), Link()
-        maintenance = self._broker.maintenance
+        queue, clock, outages = operation.queue, Clock(), OutageLog()
+        upkeep = self._broker.upkeep
         match operation.what:
             case "forward":
-                actor = Forwarder(maintenance, queue, longest_s=1, clock=clock, link=link)
+                actor = Forwarder(upkeep, queue, longest_s=1, clock=clock, outages=outages)
             case "expire":
-                actor = Janitor(maintenance, queue, period_s=1, batch=100, clock=clock, link=link)
+                actor = Janitor(upkeep, queue, period_s=1, batch=100, clock=clock, outages=outages)
             case _:
                 actor = Recoverer(
-                    maintenance,
-                    self._broker.processing,
+                    upkeep,
+                    self._broker.work,
                     queue,
                     config=Config(clock=clock),
-                    link=link,
+                    outages=outages,
                 )
         await actor.step()
 
@@ -158,12 +158,14 @@ class PythonSide:
             return _task(operation.task)
 
         config = Config(group_aggregator=combine, group_grace_period=timedelta(seconds=1))
-        aggregator = Aggregator(self._broker, operation.queue, combine, config=config, link=Link())
+        aggregator = Aggregator(
+            self._broker, operation.queue, combine, config=config, outages=OutageLog()
+        )
         job = asyncio.create_task(aggregator.run())
         with anyio.fail_after(PATIENCE):
             await aggregator.combinings.next()
             await aggregator.finished()
-        await dismiss([job])
+        await cancel_and_wait([job])
         aggregator.close()
         return calls
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Server, SkipRetry, Task
 from pyasynq.core.control import RevokeTask
-from pyasynq.core.settle import error_text
+from pyasynq.core.verdict import error_text
 from tests.differential import operations as ops
 from tests.differential.operations import Outcome, Outcomes
 from tests.differential.sides import Failed, Report, Seen
@@ -61,14 +61,14 @@ class Shift:
             if self.order.count:
                 await self._all.wait()
             else:
-                crew = self.server._crew
-                assert crew is not None
-                await crew.emptied()
+                actors = self.server._actors
+                assert actors is not None
+                await actors.emptied()
 
-    async def leave(self, *, hurry: bool = False) -> None:
+    async def leave(self, *, on_cancel: bool = False) -> None:
         """Shut the server down."""
-        if hurry:
-            self.server._service.hurry.set()
+        if on_cancel:
+            self.server._service.on_cancel.set()
         await self._stack.aclose()
 
     def report(self) -> Report:

@@ -85,10 +85,10 @@ async def test_a_task_that_runs_while_redis_hangs_runs_once(
         await handler.began()
         heartbeater = crew_of(server).heartbeater
         own_redis.pause()
-        await heartbeater.passes.next()  # each gives up after a second
-        await heartbeater.passes.next()
+        await heartbeater.steps.next()  # each gives up after a second
+        await heartbeater.steps.next()
         own_redis.resume()
-        await heartbeater.passes.next()
+        await heartbeater.steps.next()
         handler.release()
         await wait_until(lambda: _is_gone(queue, info.id))
         await client.enqueue(Task("t"), task_id="next")

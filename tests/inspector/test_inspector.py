@@ -31,7 +31,7 @@ from pyasynq import (
 )
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.options import EnqueueOptions, Options
-from pyasynq.core.settle import DONE
+from pyasynq.core.verdict import DONE
 from tests.support.looking import RedisQueue
 from tests.support.making import (
     a_grouped,
@@ -422,7 +422,7 @@ async def test_a_task_that_never_stands_still_is_given_up(
         return 0
 
     await enqueue(broker, a_pending())
-    monkeypatch.setattr(inspector._port, "order", miss)
+    monkeypatch.setattr(inspector._port, "apply", miss)
     with pytest.raises(TaskStateError, match="moving between states all the time"):
         await inspector.delete_task("q", "1")
 
@@ -613,7 +613,7 @@ async def test_a_paused_queue_gives_nothing(
 ) -> None:
     await client.enqueue(Task("t"), queue="q")
     await inspector.pause("q")
-    [taken] = await broker.processing.dequeue({"q": 1}, owner="s", lease_s=30)
+    [taken] = await broker.work.dequeue({"q": 1}, owner="s", lease_s=30)
     assert getattr(taken, "paused", None)
     assert (await inspector.queue_info("q")).paused
     with pytest.raises(QueuePausedError):
@@ -685,13 +685,13 @@ async def test_what_workers_take_meanwhile_is_not_moved(
     inspector: Inspector, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await enqueue(broker, a_pending())
-    order = cast("Any", inspector._port).order
+    order = cast("Any", inspector._port).apply
 
     async def too_late(*arguments: object) -> int:
-        await broker.processing.dequeue({"q": 1}, owner="s", lease_s=30)
+        await broker.work.dequeue({"q": 1}, owner="s", lease_s=30)
         return cast("int", await order(*arguments))
 
-    monkeypatch.setattr(inspector._port, "order", too_late)
+    monkeypatch.setattr(inspector._port, "apply", too_late)
     assert await inspector.delete_all("q", "pending") == 0
     assert (await inspector.task_info("q", "1")).state is TaskState.ACTIVE
 
@@ -738,7 +738,7 @@ async def test_a_queue_whose_name_is_no_text_is_counted(
     await r.sadd("asynq:queues", b"\xff")
     await r.lpush(b"asynq:{\xff}:pending", "1")
     [queue] = await inspector.queues()
-    assert (await broker.inspecting.queue_info(queue)).pending == 1
+    assert (await broker.inspection.queue_info(queue)).pending == 1
 
 
 async def test_one_pending_task_whose_id_is_no_text_is_deleted(

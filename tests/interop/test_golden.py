@@ -76,12 +76,12 @@ async def test_a_unique_task_holds_the_lock_that_go_names(
 
 @pytest.mark.parametrize("line", golden.lines("options"), ids=told)
 def test_an_option_becomes_the_text_go_makes(line: dict[str, Any]) -> None:
-    assert option_texts.written(golden.options(line)) == [line["text"]]
+    assert option_texts.format_options(golden.options(line)) == [line["text"]]
 
 
 @pytest.mark.parametrize("line", golden.lines("options"), ids=told)
 def test_the_text_go_makes_becomes_the_option(line: dict[str, Any]) -> None:
-    assert option_texts.parsed([line["text"]]) == golden.options(line)
+    assert option_texts.parse_options([line["text"]]) == golden.options(line)
 
 
 @pytest.mark.parametrize("name", ["messages", "options", "unique-keys", "client-messages", "cron"])

@@ -7,7 +7,7 @@ from typing import Unpack, cast
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, Task, TaskState
-from pyasynq.broker import GroupRules, StagedSet, open_broker
+from pyasynq.broker import AggregationSet, GroupRules, open_broker
 from pyasynq.server import ServerOptions
 from tests.interop.gopeer import Event, Flag, Peer
 from tests.interop.handlers import Handler
@@ -41,10 +41,10 @@ def payloads(events: Sequence[Event]) -> list[bytes]:
     return [event["payload"] for event in events]
 
 
-async def stage(redis_url: str) -> StagedSet:
+async def stage(redis_url: str) -> AggregationSet:
     """Set the group aside as an aggregator does, which then dies."""
     broker = open_broker(redis_url)
-    staged = await broker.grouping.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
+    staged = await broker.groups.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
     await broker.aclose()
     assert staged is not None
     return staged
@@ -165,7 +165,7 @@ async def test_go_sees_a_group_that_python_put_back(
     await go_peer.enqueue("part", b"a", queue="q", group="g")
     staged = await stage(redis_url)
     broker = open_broker(redis_url)
-    await broker.grouping.put_back(staged)
+    await broker.groups.unstage(staged)
     await broker.aclose()
     assert await go_peer.inspect("groups", "q") == [{"group": "g", "size": 1}]
 

@@ -20,7 +20,7 @@ from pyasynq import (
     TaskStateError,
 )
 from pyasynq.broker.redis import RedisBroker, connect
-from pyasynq.core.states import ORDERS, Order
+from pyasynq.core.states import ALLOWED_STATES, Action
 from tests.interop.gopeer import Peer, PeerError
 from tests.interop.handlers import Handler
 from tests.support.looking import RedisQueue
@@ -198,9 +198,9 @@ async def test_python_cancels_a_task_of_a_go_worker(
 @pytest.mark.parametrize(
     ("order", "state"),
     [
-        *[("run", state) for state in sorted(ORDERS[Order.RUN])],
-        *[("archive", state) for state in sorted(ORDERS[Order.ARCHIVE])],
-        *[("delete", state) for state in sorted(ORDERS[Order.DELETE])],
+        *[("run", state) for state in sorted(ALLOWED_STATES[Action.RUN])],
+        *[("archive", state) for state in sorted(ALLOWED_STATES[Action.ARCHIVE])],
+        *[("delete", state) for state in sorted(ALLOWED_STATES[Action.DELETE])],
     ],
 )
 async def test_to_one_task(
@@ -238,7 +238,7 @@ async def test_nothing_to_a_task_in_the_wrong_state(
     [
         *[("run", state) for state in ("scheduled", "retry", "archived", "aggregating")],
         *[("archive", state) for state in ("pending", "scheduled", "retry", "aggregating")],
-        *[("delete", state) for state in sorted(ORDERS[Order.DELETE])],
+        *[("delete", state) for state in sorted(ALLOWED_STATES[Action.DELETE])],
     ],
 )
 async def test_to_all_tasks_in_a_state(

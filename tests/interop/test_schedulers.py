@@ -65,7 +65,7 @@ async def test_go_shows_an_entry_with_its_options(go_peer: Peer, redis_url: str)
     assert entry["payload"] == "AP8="
     assert entry["prev"] is None
     assert datetime.fromisoformat(entry["next"]) > datetime.now(UTC)
-    assert option_texts.parsed(entry["options"]) == Options(**OPTIONS)
+    assert option_texts.parse_options(entry["options"]) == Options(**OPTIONS)
 
 
 async def test_go_shows_that_an_entry_never_comes(go_peer: Peer, redis_url: str) -> None:
@@ -108,7 +108,7 @@ async def test_an_entry_of_go_is_read(go_peer: Peer, broker: Broker) -> None:
         [ready] = scheduler.seen("ready")
 
         async def ask() -> list[SchedulerEntry] | None:
-            return await broker.scheduling.entries() or None
+            return await broker.schedules.entries() or None
 
         [entry] = await answer(ask)
     assert (entry.id, entry.spec) == (ready["entry"], "@every 1h")
@@ -120,7 +120,7 @@ async def test_events_of_go_are_read(go_peer: Peer, broker: Broker) -> None:
     async with go_peer.schedule(spec="@every 1s", type="t", queue="q") as scheduler:
         [ready] = scheduler.seen("ready")
         await scheduler.wait_for("enqueued", count=2)
-        events = await broker.scheduling.events(ready["entry"], page=1, size=10)
+        events = await broker.schedules.events(ready["entry"], page=1, size=10)
     told = [event["task"]["id"] for event in scheduler.seen("enqueued")]
     assert [event.task_id for event in events] == told[: len(events)][::-1]
 
@@ -132,5 +132,5 @@ async def test_schedulers_of_both_are_shown_side_by_side(
     scheduler.register("@hourly", Task("python"))
     async with go_peer.schedule(spec="@hourly", type="go"), scheduler.running():
         await go_shows(go_peer, 2)
-        entries = await broker.scheduling.entries()
+        entries = await broker.schedules.entries()
     assert {entry.task.type for entry in entries} == {"python", "go"}

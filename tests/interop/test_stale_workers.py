@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from pyasynq.broker import Broker, Lease, open_broker
-from pyasynq.core.settle import Done
+from pyasynq.core.verdict import Done
 from tests.interop.gopeer import Peer
 from tests.support.looking import RedisQueue
 
@@ -32,7 +32,7 @@ async def stale(broker: Broker, redis_url: str, r: Redis, go_peer: Peer) -> Asyn
     async with Client(redis_url) as client:
         await client.enqueue(Task("t"), queue="q")
     # Go recovers it at once here, and not a minute later; so the two leases must not end together.
-    [taken] = await broker.processing.dequeue({"q": 1}, owner=f"{SERVER}/1", lease_s=20)
+    [taken] = await broker.work.dequeue({"q": 1}, owner=f"{SERVER}/1", lease_s=20)
     assert not isinstance(taken, Exception)
     await RedisQueue(r, "q").end_leases()
     async with go_peer.work(queues="q", sleep=HOUR, retry_delay=NOW, shutdown_timeout=SHORT) as go:
@@ -41,16 +41,16 @@ async def stale(broker: Broker, redis_url: str, r: Redis, go_peer: Peer) -> Asyn
 
 
 async def test_its_verdict_does_not_count(stale: Lease, broker: Broker) -> None:
-    assert await broker.processing.settle([(stale, Done())]) == [False]
+    assert await broker.work.settle([(stale, Done())]) == [False]
 
 
 async def test_its_result_is_refused(stale: Lease, broker: Broker) -> None:
-    assert not await broker.processing.write_result(stale, b"late")
+    assert not await broker.work.write_result(stale, b"late")
 
 
 async def test_its_lease_is_not_extended(stale: Lease, broker: Broker) -> None:
-    assert await broker.processing.extend([stale], lease_s=30) == [False]
+    assert await broker.work.extend([stale], lease_s=30) == [False]
 
 
 async def test_news_of_its_death_does_not_end_gos_lease(stale: Lease, broker: Broker) -> None:
-    assert await broker.maintenance.end_leases(stale.queue, SERVER) == 0
+    assert await broker.upkeep.end_leases(stale.queue, SERVER) == 0

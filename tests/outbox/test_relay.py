@@ -20,7 +20,7 @@ from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
@@ -58,7 +58,7 @@ async def test_a_commit_wakes_the_relay_in_the_same_process(
 ) -> None:
     relay = Relay(outbox, engine, client, poll_interval=NEVER)
     async with relay.running():
-        await relay.passes.next()
+        await relay.steps.next()
         task_id = await write(outbox, engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
     assert await work_off(broker) == [task_id]
@@ -130,7 +130,7 @@ async def test_a_row_that_nobody_tells_of_is_found(
 ) -> None:
     relay = Relay(outbox, engine, client, poll_interval=timedelta(milliseconds=20))
     async with relay.running():
-        await relay.passes.next()
+        await relay.steps.next()
         await write(Outbox(notify=False), engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
 
@@ -139,7 +139,7 @@ async def test_a_relay_runs_again_after_it_was_stopped(
     outbox: Outbox, engine: AsyncEngine, relay: Relay
 ) -> None:
     async with relay.running():
-        await relay.passes.next()
+        await relay.steps.next()
     await write(outbox, engine)
     async with relay.running():
         await wait_until(lambda: count_is(outbox, engine, 0))
@@ -169,10 +169,10 @@ async def test_a_task_id_may_be_written_again_when_the_first_is_done(
 async def test_a_held_unique_lock_counts_as_enqueued(
     outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
 ) -> None:
-    first = await write(outbox, engine, unique=timedelta(minutes=1))
+    wait_for_first = await write(outbox, engine, unique=timedelta(minutes=1))
     await write(outbox, engine, unique=timedelta(minutes=1))
     await relay.step()
-    assert await work_off(broker) == [first]
+    assert await work_off(broker) == [wait_for_first]
     assert await count(outbox, engine) == 0
 
 
@@ -252,8 +252,8 @@ async def test_rows_that_one_relay_moves_are_passed_over_by_others(
     outbox: Outbox, engine: AsyncEngine, relay: Relay
 ) -> None:
     await write(outbox, engine)
-    async with engine.connect() as first, engine.connect() as second:
-        assert len((await relay._read(first, []))[0]) == 1
+    async with engine.connect() as wait_for_first, engine.connect() as second:
+        assert len((await relay._read(wait_for_first, []))[0]) == 1
         assert await relay._read(second, []) == ([], False)
 
 
@@ -296,7 +296,7 @@ async def test_a_relay_waits_for_its_table(
         await connection.run_sync(outbox.table.metadata.drop_all)
     relay = Relay(outbox, engine, client)
     async with relay.running():
-        await relay.passes.next()
+        await relay.steps.next()
         async with engine.begin() as connection:
             await connection.run_sync(outbox.table.metadata.create_all)
         await write(outbox, engine)
@@ -312,9 +312,9 @@ async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
     async with relay.running():
         assert await clock.next_sleep() == PACE_S
         await write(outbox, engine)
-        assert not await first(relay.passes.next(), within_s=0.05)
+        assert not await wait_for_first(relay.steps.next(), within_s=0.05)
         clock.advance(seconds=PACE_S)
-        await relay.passes.next()
+        await relay.steps.next()
 
 
 @only_sqlite
@@ -326,9 +326,9 @@ async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
     async with relay.running():
         await clock.next_sleep()
         relay._mover.wake()
-        assert not await first(relay.passes.next(), within_s=0.05)
+        assert not await wait_for_first(relay.steps.next(), within_s=0.05)
         clock.advance(hours=1)
-        await relay.passes.next()
+        await relay.steps.next()
 
 
 async def test_a_relay_may_be_left_while_it_waits_for_what_is_away(
@@ -392,7 +392,7 @@ async def test_a_relay_without_its_table_says_what_helps(
 ) -> None:
     relay = Relay(Outbox(table="elsewhere"), engine, client)
     async with relay.running():
-        await relay.passes.next()
+        await relay.steps.next()
     assert "make the table elsewhere by a migration" in caplog.text
 
 

@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from pyasynq import Task
-from pyasynq.broker import Broker, Lease, Taken
+from pyasynq.broker import Broker, DequeueResult, Lease
 from pyasynq.core.options import EnqueueOptions
-from pyasynq.core.settle import DONE
+from pyasynq.core.verdict import DONE
 from pyasynq.outbox import Outbox
 
 TASK = Task("t", b"payload")
@@ -46,12 +46,12 @@ async def work_off(broker: Broker, queue: str = "default") -> list[str]:
     """Take all tasks that are ready, do them, and return their ids in order."""
     done: list[str] = []
     while leases := await _take(broker, queue):
-        await broker.processing.settle([(lease, DONE) for lease in leases])
+        await broker.work.settle([(lease, DONE) for lease in leases])
         done += [lease.id for lease in leases]
     return done
 
 
 async def _take(broker: Broker, queue: str) -> list[Lease]:
-    (taken,) = await broker.processing.dequeue({queue: 100}, owner="test/1", lease_s=30)
-    assert isinstance(taken, Taken)
+    (taken,) = await broker.work.dequeue({queue: 100}, owner="test/1", lease_s=30)
+    assert isinstance(taken, DequeueResult)
     return taken.leases

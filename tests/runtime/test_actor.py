@@ -8,8 +8,16 @@ import pytest
 
 from pyasynq import BrokerUnavailableError, Clock
 from pyasynq.core.errors import BrokerAuthError
-from pyasynq.runtime.actor import Actor, Backoff, Link, Passes, Wakeable, dismiss, kept
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.actor import (
+    Actor,
+    Backoff,
+    OutageLog,
+    StepSignal,
+    Wakeable,
+    cancel_and_wait,
+    run_forever,
+)
+from pyasynq.runtime.waiting import wait_for_first
 from tests.support.clocks import HastyClock
 from tests.support.waiting import wait_until
 
@@ -20,7 +28,7 @@ class Steps(Actor):
     name = "stepper"
 
     def __init__(self, clock: Clock, *ends: Exception | float) -> None:
-        super().__init__(clock=clock, link=Link())
+        super().__init__(clock=clock, outages=OutageLog())
         self._ends: Iterator[Exception | float] = iter(ends)
 
     async def step(self) -> float:
@@ -71,14 +79,14 @@ async def test_what_an_actor_waits_for_is_up_to_the_actor() -> None:
 async def test_each_step_is_a_pass_whether_it_works_or_not() -> None:
     actor = Steps(HastyClock(), 1.0, BrokerUnavailableError("away"), 1.0)
     await run_out(actor)
-    assert actor.passes.count == 3
+    assert actor.steps.count == 3
 
 
 async def test_a_pass_can_be_awaited() -> None:
-    passes = Passes()
-    waiting = asyncio.ensure_future(passes.next())
+    steps = StepSignal()
+    waiting = asyncio.ensure_future(steps.next())
     await asyncio.sleep(0)
-    passes.finish()
+    steps.finish()
     await asyncio.wait_for(waiting, 20)
 
 
@@ -105,7 +113,7 @@ async def test_a_crash_is_logged_and_the_actor_starts_again(
                 raise error
 
     fragile = Fragile()
-    await kept(fragile)
+    await run_forever(fragile)
     assert fragile.starts == 2
     assert caplog.text.count("the fragile one crashed; it starts again") == 1
 
@@ -119,7 +127,7 @@ async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() ->
 
     job = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    await dismiss([job])
+    await cancel_and_wait([job])
     assert job.done()
 
 
@@ -127,10 +135,10 @@ async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() ->
 
 
 def test_many_actors_say_once_that_redis_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    link = Link("Redis")
-    link.failed("one", BrokerUnavailableError("away"))
-    link.failed("two", BrokerUnavailableError("away"))
-    link.failed("one", BrokerUnavailableError("away"))
+    outages = OutageLog("Redis")
+    outages.failed("one", BrokerUnavailableError("away"))
+    outages.failed("two", BrokerUnavailableError("away"))
+    outages.failed("one", BrokerUnavailableError("away"))
     assert caplog.messages == ["away; trying again until it works"]
 
 
@@ -138,30 +146,30 @@ def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    link = Link("Redis")
-    link.failed("one", BrokerUnavailableError("away"))
-    link.failed("two", BrokerUnavailableError("away"))
-    link.worked("one")
-    link.worked("three")
-    link.worked("two")
-    link.worked("one")
+    outages = OutageLog("Redis")
+    outages.failed("one", BrokerUnavailableError("away"))
+    outages.failed("two", BrokerUnavailableError("away"))
+    outages.worked("one")
+    outages.worked("three")
+    outages.worked("two")
+    outages.worked("one")
     assert caplog.messages == ["away; trying again until it works", "Redis answers again"]
 
 
 def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixture) -> None:
-    link = Link("Redis")
-    link.failed("one", BrokerUnavailableError("away"))
-    link.failed("one", BrokerAuthError("wrong password"))
+    outages = OutageLog("Redis")
+    outages.failed("one", BrokerUnavailableError("away"))
+    outages.failed("one", BrokerAuthError("wrong password"))
     assert len(caplog.messages) == 2
 
 
 def test_a_link_may_speak_of_something_else(caplog: pytest.LogCaptureFixture) -> None:
     told: list[Exception | None] = []
     away = OSError("away")
-    link = Link(tell=told.append)
-    link.failed("one", away)
-    link.failed("one", away)
-    link.worked("one")
+    outages = OutageLog(tell=told.append)
+    outages.failed("one", away)
+    outages.failed("one", away)
+    outages.worked("one")
     assert (told, caplog.messages) == ([away, None], [])
 
 
@@ -178,31 +186,31 @@ class Sleepy(Wakeable):
 
 
 async def test_a_sleeping_actor_can_be_woken() -> None:
-    actor = Sleepy(clock=Clock(), link=Link())
+    actor = Sleepy(clock=Clock(), outages=OutageLog())
     job = asyncio.create_task(actor.run())
-    await actor.passes.next()
+    await actor.steps.next()
     actor.wake()
-    await actor.passes.next()
-    await dismiss([job])
+    await actor.steps.next()
+    await cancel_and_wait([job])
 
 
 async def test_an_actor_that_was_woken_sleeps_again() -> None:
     clock = HastyClock()
-    actor = Sleepy(clock=clock, link=Link())
+    actor = Sleepy(clock=clock, outages=OutageLog())
     actor.wake()
     job = asyncio.create_task(actor.run())
-    await actor.passes.next()
-    await actor.passes.next()
-    await actor.passes.next()
-    await dismiss([job])
+    await actor.steps.next()
+    await actor.steps.next()
+    await actor.steps.next()
+    await cancel_and_wait([job])
     assert min(clock.sleeps) > 3000
 
 
 async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
-    actor = Sleepy(clock=Clock(), link=Link())
+    actor = Sleepy(clock=Clock(), outages=OutageLog())
     job = asyncio.create_task(actor.run())
-    await actor.passes.next()
-    await dismiss([job])
+    await actor.steps.next()
+    await cancel_and_wait([job])
     await wait_until(lambda: len(asyncio.all_tasks()) <= 2)
 
 
@@ -210,7 +218,7 @@ class Slow(Sleepy):
     """An actor whose steps end when a test says so."""
 
     def __init__(self) -> None:
-        super().__init__(clock=Clock(), link=Link())
+        super().__init__(clock=Clock(), outages=OutageLog())
         self.begun = asyncio.Event()
         self.goes_on = asyncio.Event()
 
@@ -230,11 +238,11 @@ async def test_a_step_that_is_under_way_is_waited_for_and_none_begun_after_it() 
     actor.goes_on.set()
     await finishing
     actor.wake()
-    assert not await first(actor.passes.next(), within_s=0.05)
-    await dismiss([job])
+    assert not await wait_for_first(actor.steps.next(), within_s=0.05)
+    await cancel_and_wait([job])
 
 
 async def test_an_actor_that_has_finished_may_be_told_so_again() -> None:
-    actor = Sleepy(clock=Clock(), link=Link())
+    actor = Sleepy(clock=Clock(), outages=OutageLog())
     await actor.finish()
     await actor.finish()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks, guarded, role_in
+from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks, call_guarded, role_in
 
 
 class Odd(BaseException):
@@ -139,13 +139,13 @@ async def test_what_a_function_returns_is_returned() -> None:
     async def hook() -> int:
         return 1
 
-    assert await guarded("hook", hook()) == 1
+    assert await call_guarded("hook", hook()) == 1
 
 
 async def test_an_exception_of_a_function_comes_out_as_it_is() -> None:
     error = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as raised:
-        await guarded("hook", fails(error))
+        await call_guarded("hook", fails(error))
     assert raised.value is error
 
 
@@ -154,13 +154,13 @@ async def test_what_would_end_more_than_the_call_comes_out_as_a_runtime_error(
     error: BaseException,
 ) -> None:
     with pytest.raises(RuntimeError) as raised:
-        await guarded("hook", fails(error))
+        await call_guarded("hook", fails(error))
     assert (str(raised.value), raised.value.__cause__) == (f"hook raised {error!r}", error)
 
 
 async def test_an_interrupt_in_a_function_goes_on() -> None:
     with pytest.raises(KeyboardInterrupt):
-        await guarded("hook", fails(KeyboardInterrupt()))
+        await call_guarded("hook", fails(KeyboardInterrupt()))
 
 
 async def test_it_is_known_which_function_runs(callbacks: Callbacks) -> None:
@@ -170,6 +170,6 @@ async def test_it_is_known_which_function_runs(callbacks: Callbacks) -> None:
         roles.append(role_in(sys._getframe()))
 
     await hook()
-    await guarded("asked", hook())
+    await call_guarded("asked", hook())
     await callbacks.tell("told", hook, 1)
     assert roles == [None, "asked", "told"]

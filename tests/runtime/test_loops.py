@@ -12,7 +12,7 @@ import pytest
 
 from pyasynq import LoopError
 from pyasynq.runtime import loops
-from pyasynq.runtime.loops import Home
+from pyasynq.runtime.loops import HomeLoop
 
 T = TypeVar("T")
 
@@ -29,13 +29,13 @@ async def this_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-async def home_of_here() -> Home:
+async def home_of_here() -> HomeLoop:
     """Return the home of what belongs to this loop."""
-    return Home()
+    return HomeLoop()
 
 
 async def test_a_call_is_made_in_the_loop_it_belongs_to() -> None:
-    home = Home()
+    home = HomeLoop()
     made_in = await in_another_loop(lambda: home.call(this_loop))
     assert made_in is asyncio.get_running_loop()
 
@@ -44,7 +44,7 @@ async def test_what_a_call_raises_is_raised_where_it_came_from() -> None:
     async def fail() -> None:
         raise KeyError("deep")
 
-    home = Home()
+    home = HomeLoop()
     with pytest.raises(KeyError, match="deep"):
         await in_another_loop(lambda: home.call(fail))
 
@@ -57,7 +57,7 @@ async def test_a_call_sees_the_context_variables_of_its_caller() -> None:
         trace.set("4bf92f35")
         return await home.call(read)
 
-    home = Home()
+    home = HomeLoop()
     assert await in_another_loop(ask) == "4bf92f35"
 
 
@@ -78,7 +78,7 @@ async def test_a_call_is_cancelled_with_its_caller() -> None:
         asking.cancel()
         await asyncio.wait([asking])
 
-    home = Home()
+    home = HomeLoop()
     await in_another_loop(give_up)
     await asyncio.wait_for(cancelled.wait(), 10)
 
@@ -100,7 +100,7 @@ async def test_a_loop_that_waits_for_the_call_itself_is_told_and_nothing_is_done
         except LoopError as error:
             errors.append(error)
 
-    home = Home()
+    home = HomeLoop()
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join()  # blocks this loop
@@ -112,7 +112,7 @@ async def test_a_call_that_cancels_itself_is_cancelled_where_it_came_from() -> N
     async def give_up() -> None:
         raise asyncio.CancelledError
 
-    home = Home()
+    home = HomeLoop()
     with pytest.raises(asyncio.CancelledError):
         await in_another_loop(lambda: home.call(give_up))
 
@@ -133,7 +133,7 @@ def test_a_loop_that_is_closed_while_a_call_is_given_up_hides_nothing() -> None:
 
 
 async def test_a_thread_without_a_loop_has_its_call_made_in_the_loop() -> None:
-    home = Home()
+    home = HomeLoop()
     assert await asyncio.to_thread(home.call_sync, this_loop) is asyncio.get_running_loop()
 
 
@@ -141,7 +141,7 @@ async def test_what_a_call_from_a_thread_raises_is_raised_there() -> None:
     async def fail() -> None:
         raise TimeoutError
 
-    home = Home()
+    home = HomeLoop()
     with pytest.raises(TimeoutError):
         await asyncio.to_thread(home.call_sync, fail)
 
@@ -183,7 +183,7 @@ def test_a_loop_that_does_not_run_now_is_told() -> None:
 async def test_a_loop_of_the_process_before_the_fork_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = Home()
+    home = HomeLoop()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(LoopError, match="this one was forked from"):
         await in_another_loop(lambda: home.call(this_loop))
@@ -191,14 +191,14 @@ async def test_a_loop_of_the_process_before_the_fork_is_told(
 
 def test_a_loop_that_ends_before_it_has_answered_is_told() -> None:
     begun, asking = threading.Event(), threading.Event()
-    homes: list[Home] = []
+    homes: list[HomeLoop] = []
 
     async def wait() -> None:
         begun.set()
         await asyncio.Event().wait()
 
     async def end_when_asked() -> None:
-        homes.append(Home())
+        homes.append(HomeLoop())
         asking.set()
         await asyncio.to_thread(begun.wait, 10)
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pyasynq import Clock, ServerStateError
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.service import Service
 from tests.support.waiting import wait_until
 
@@ -17,43 +17,43 @@ class Worker(Actor):
 
     name = "worker"
 
-    def __init__(self, steps: list[str]) -> None:
-        super().__init__(clock=Clock(), link=Link())
-        self.steps = steps
+    def __init__(self, events: list[str]) -> None:
+        super().__init__(clock=Clock(), outages=OutageLog())
+        self.events = events
 
     async def run(self) -> None:
-        self.steps.append("began")
+        self.events.append("began")
         try:
             await super().run()
         finally:
-            self.steps.append("dismissed")
+            self.events.append("dismissed")
 
     async def step(self) -> float:
         return 3600
 
     def close(self) -> None:
-        self.steps.append("closed")
+        self.events.append("closed")
 
 
 class Trial:
     """A service with one worker, and what becomes of them."""
 
     def __init__(self) -> None:
-        self.steps: list[str] = []
+        self.events: list[str] = []
         self.service = Service()
-        self.worker = Worker(self.steps)
+        self.worker = Worker(self.events)
 
     async def drain(self) -> None:
-        self.steps.append("drained")
+        self.events.append("drained")
 
     async def leave(self) -> None:
-        self.steps.append("left")
+        self.events.append("left")
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Run the service until the block ends."""
         async with self.service.running([self.worker], drain=self.drain, leave=self.leave):
-            await self.worker.passes.next()
+            await self.worker.steps.next()
             yield
 
 
@@ -64,8 +64,8 @@ def trial() -> Trial:
 
 async def test_actors_work_until_what_is_under_way_has_ended(trial: Trial) -> None:
     async with trial.running():
-        assert trial.steps == ["began"]
-    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+        assert trial.events == ["began"]
+    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
 
 
 async def test_a_service_is_new_then_active_then_closed(trial: Trial) -> None:
@@ -99,7 +99,7 @@ async def test_an_error_of_the_block_comes_out_as_it_is_when_all_is_in_order(tri
     with pytest.raises(ZeroDivisionError):
         async with trial.running():
             raise ZeroDivisionError
-    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
 
 
 async def test_a_service_that_is_cancelled_ends_in_order(trial: Trial) -> None:
@@ -108,11 +108,11 @@ async def test_a_service_that_is_cancelled_ends_in_order(trial: Trial) -> None:
             await asyncio.Event().wait()
 
     job = asyncio.create_task(work())
-    await wait_until(lambda: trial.worker.passes.count)
+    await wait_until(lambda: trial.worker.steps.count)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    assert trial.steps == ["began", "drained", "dismissed", "closed", "left"]
+    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
 
 
 async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial) -> None:
@@ -120,7 +120,7 @@ async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial)
 
     async def drain() -> None:
         draining.set()
-        await trial.service.hurry.wait()
+        await trial.service.on_cancel.wait()
 
     async def work() -> None:
         async with trial.service.running([], drain=drain):
@@ -136,14 +136,14 @@ async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial)
 async def test_a_context_around_the_actors_is_left_after_them(trial: Trial) -> None:
     @asynccontextmanager
     async def within() -> AsyncGenerator[None]:
-        trial.steps.append("opened")
+        trial.events.append("opened")
         yield
-        trial.steps.append("shut")
+        trial.events.append("shut")
 
     actors = [trial.worker]
     async with trial.service.running(actors, drain=trial.drain, leave=trial.leave, within=within):
-        await trial.worker.passes.next()
-    assert trial.steps == ["opened", "began", "drained", "dismissed", "shut", "closed", "left"]
+        await trial.worker.steps.next()
+    assert trial.events == ["opened", "began", "drained", "dismissed", "shut", "closed", "left"]
 
 
 async def test_what_was_made_is_let_go_of_though_nothing_could_begin(trial: Trial) -> None:
@@ -158,7 +158,7 @@ async def test_what_was_made_is_let_go_of_though_nothing_could_begin(trial: Tria
             [trial.worker], drain=trial.drain, leave=trial.leave, within=within
         ):
             pass
-    assert trial.steps == ["closed", "left"]
+    assert trial.events == ["closed", "left"]
 
 
 async def test_what_is_no_actor_is_kept_as_well(trial: Trial) -> None:
@@ -181,6 +181,6 @@ async def test_what_is_no_actor_is_kept_as_well(trial: Trial) -> None:
 
 def test_a_service_that_is_told_to_end_again_is_in_a_hurry(trial: Trial) -> None:
     trial.service.shut_down()
-    assert (trial.service.told.is_set(), trial.service.hurry.is_set()) == (True, False)
+    assert (trial.service.told.is_set(), trial.service.on_cancel.is_set()) == (True, False)
     trial.service.shut_down()
-    assert trial.service.hurry.is_set()
+    assert trial.service.on_cancel.is_set()

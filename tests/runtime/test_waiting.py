@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 from tests.support.waiting import wait_until
 
 
@@ -16,26 +16,26 @@ async def at_once() -> None: ...
 
 
 async def test_the_wait_that_is_named_first_may_be_the_first_to_end() -> None:
-    assert await first(at_once(), never())
+    assert await wait_for_first(at_once(), never())
 
 
 async def test_another_wait_may_end_before_the_one_that_is_named_first() -> None:
-    assert not await first(never(), at_once())
+    assert not await wait_for_first(never(), at_once())
 
 
 async def test_nothing_is_waited_for_any_longer_than_it_was_said() -> None:
-    assert not await first(never(), never(), within_s=0.01)
+    assert not await wait_for_first(never(), never(), within_s=0.01)
 
 
 async def test_waits_that_were_not_the_first_are_cancelled() -> None:
     before = len(asyncio.all_tasks())
-    await first(at_once(), never(), never())
+    await wait_for_first(at_once(), never(), never())
     await wait_until(lambda: len(asyncio.all_tasks()) <= before)
 
 
 async def test_waits_end_with_whoever_waits() -> None:
     before = len(asyncio.all_tasks())
-    waiting = asyncio.create_task(first(never(), never()))
+    waiting = asyncio.create_task(wait_for_first(never(), never()))
     await wait_until(lambda: len(asyncio.all_tasks()) == before + 3)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

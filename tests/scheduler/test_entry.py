@@ -258,4 +258,4 @@ def test_where_an_entry_began_earlier_is_shown_as_no_tick() -> None:
 
 
 def test_a_last_tick_is_remembered_beyond_the_next() -> None:
-    assert begun("@yearly").keep_s(datetime(2026, 1, 1, tzinfo=UTC)) == (365 + 90) * 86_400
+    assert begun("@yearly").ttl_s(datetime(2026, 1, 1, tzinfo=UTC)) == (365 + 90) * 86_400

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 async def shown(broker: Broker) -> list[str]:
-    return sorted(entry.id for entry in await broker.scheduling.entries())
+    return sorted(entry.id for entry in await broker.schedules.entries())
 
 
 async def test_entries_are_shown_as_they_are(
@@ -25,7 +25,7 @@ async def test_entries_are_shown_as_they_are(
     await later(scheduler, clock)
     await later(scheduler, clock, hours=1)
     await heartbeater_of(scheduler).step()
-    (entry,) = await broker.scheduling.entries()
+    (entry,) = await broker.schedules.entries()
     assert (entry.id, entry.spec) == (entry_id, "@hourly")
     assert (entry.task.type, entry.task.payload) == ("t", b"p")
     assert entry.options == Options(queue="low")
@@ -68,7 +68,7 @@ async def test_a_scheduler_that_has_ended_shows_nothing(redis_url: str, r: Redis
     scheduler = Scheduler(redis_url)
     scheduler.register("@hourly", Task("t"))
     async with scheduler.running():
-        await heartbeater_of(scheduler).passes.next()
+        await heartbeater_of(scheduler).steps.next()
     assert await r.keys("asynq:schedulers*") == []
 
 

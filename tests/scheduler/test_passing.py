@@ -189,14 +189,14 @@ async def test_a_tick_that_redis_did_not_take_is_tried_again_whatever_middleware
             raise RuntimeError("traced") from error
 
     scheduler = await begun(make, client_middleware=[traced])
-    creating = ticker_of(scheduler)._creating
+    creation = ticker_of(scheduler)._creation
 
     async def away(tasks: Sequence[NewTask]) -> list[Created]:
         return [BrokerUnavailableError("away") for _ in tasks]
 
     clock.advance(minutes=1)
     with monkeypatch.context() as patch:
-        patch.setattr(creating, "create", away)
+        patch.setattr(creation, "create", away)
         with pytest.raises(BrokerUnavailableError, match="away"):
             await ticker_of(scheduler).step()
     await ticker_of(scheduler).step()

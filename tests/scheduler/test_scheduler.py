@@ -37,7 +37,7 @@ async def test_a_running_scheduler_enqueues(redis_url: str, queue: QueueView) ->
 
 async def test_an_entry_may_come_while_the_scheduler_runs(redis_url: str, queue: QueueView) -> None:
     async with Scheduler(redis_url).running() as scheduler:
-        await ticker_of(scheduler).passes.next()
+        await ticker_of(scheduler).steps.next()
         scheduler.register("@every 1s", TASK)
         await wait_until(queue.line)
 
@@ -172,7 +172,7 @@ async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) ->
     scheduler = Scheduler(own_redis.url)
     scheduler.register("@every 1s", TASK)
     async with scheduler.running():
-        await ticker_of(scheduler).passes.next()
+        await ticker_of(scheduler).steps.next()
         own_redis.start()
         async with Redis.from_url(own_redis.url) as r:
             await wait_until(lambda: RedisQueue(r).line())
@@ -184,6 +184,6 @@ async def test_a_steered_clock_steers_a_running_scheduler(
     scheduler = make()
     scheduler.register("@daily", TASK)
     async with scheduler.running():
-        await ticker_of(scheduler).passes.next()
+        await ticker_of(scheduler).steps.next()
         clock.advance(hours=12)
         await wait_until(queue.line)

@@ -138,7 +138,7 @@ async def test_an_unregistered_entry_is_enqueued_no_more(
     scheduler.unregister(entry_id)
     await later(scheduler, clock, minutes=1)
     assert await enqueued(queue) == 1
-    assert await broker.scheduling.events(entry_id, page=1, size=10) == []
+    assert await broker.schedules.events(entry_id, page=1, size=10) == []
 
 
 async def test_an_entry_that_came_back_at_once_keeps_its_history(
@@ -150,7 +150,7 @@ async def test_an_entry_that_came_back_at_once_keeps_its_history(
     scheduler.unregister(entry_id)
     scheduler.register(MINUTELY, TASK)
     await later(scheduler, clock)
-    assert len(await broker.scheduling.events(entry_id, page=1, size=10)) == 1
+    assert len(await broker.schedules.events(entry_id, page=1, size=10)) == 1
 
 
 async def test_a_delayed_task_is_scheduled(
@@ -400,7 +400,7 @@ async def test_a_refused_task_is_told_and_the_entry_goes_on(
     await later(scheduler, clock, minutes=1)
     assert [type(outcome) for outcome in told] == [TaskInfo, DuplicateTaskError]
     assert await enqueued(queue) == 1
-    assert len(await broker.scheduling.events(entry_id, page=1, size=10)) == 1
+    assert len(await broker.schedules.events(entry_id, page=1, size=10)) == 1
 
 
 async def test_a_task_id_of_the_entrys_own_is_taken_while_the_task_is_there(
@@ -480,7 +480,7 @@ async def test_what_was_enqueued_stands_in_the_history(
     entry_id = scheduler.register(MINUTELY, TASK)
     await later(scheduler, clock)
     await later(scheduler, clock, minutes=1, seconds=1)
-    (event,) = await broker.scheduling.events(entry_id, page=1, size=10)
+    (event,) = await broker.schedules.events(entry_id, page=1, size=10)
     assert [event.task_id] == await queue.line()
     assert event.enqueued_at == NOON + timedelta(seconds=61)
 
@@ -551,7 +551,7 @@ async def test_what_was_made_up_stands_in_the_history_before_the_next_is(
     recorded: list[int] = []
 
     async def look(_task: Task, _outcome: object) -> None:
-        recorded.append(len(await broker.scheduling.events(entry_id, page=1, size=10)))
+        recorded.append(len(await broker.schedules.events(entry_id, page=1, size=10)))
 
     gone, back = make(), make(catch_up="all", post_enqueue=look)
     gone.register(MINUTELY, TASK)
@@ -588,6 +588,6 @@ async def test_a_broken_history_stops_nothing(
     await r.set(f"asynq:scheduler_history:{broken}", "text")
     await later(scheduler, clock, minutes=1)
     await later(scheduler, clock, minutes=1)
-    assert len(await broker.scheduling.events(sound, page=1, size=10)) == 2
+    assert len(await broker.schedules.events(sound, page=1, size=10)) == 2
     assert await enqueued(RedisQueue(r, "one")) == 2
     await r.delete(f"asynq:scheduler_history:{broken}")

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 
 from pyasynq import ActiveTask, Server
-from pyasynq.server.crew import Crew
+from pyasynq.server.actors import ServerActors
 
 PATIENCE_S = 20.0
 
@@ -81,10 +81,10 @@ async def work_off(server: Server, handler: object) -> None:
         await server.run(handler)  # type: ignore[arg-type]
 
 
-def crew_of(server: Server) -> Crew:
+def crew_of(server: Server) -> ServerActors:
     """Return the actors of a running *server*."""
-    assert server._crew is not None
-    return server._crew
+    assert server._actors is not None
+    return server._actors
 
 
 def until_cancelled(task: ActiveTask) -> None:

@@ -61,7 +61,7 @@ async def test_a_result_written_after_the_end_makes_no_task_anew(
     server = Server(redis_url)
     async with server.running(handler):
         late = handler.tasks[0]
-        late._port = server._broker.processing
+        late._port = server._broker.work
         with pytest.raises(ResultError):
             await late.write_result(b"late")
     assert not await queue.exists(late.id)

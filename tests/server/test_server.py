@@ -168,15 +168,15 @@ async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
 
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle) as server:
         await began.wait()
-        crew = crew_of(server)
-        (job,) = [run.job for run in crew.processor.runs]
+        actors = crew_of(server)
+        (job,) = [run.job for run in actors.processor.runs]
         assert job is not None
         job.add_done_callback(lambda _: ended.set())
         server.stop()  # or it would take the task again
-        crew.processor.abandon()
+        actors.processor.abandon()
         leave.set()
         await ended.wait()
-        assert len(list(crew.ledger.leases())) <= 1
+        assert len(list(actors.completer.leases())) <= 1
     assert await queue.line() == [info.id]
 
 
@@ -209,7 +209,7 @@ async def test_a_stopped_server_that_is_told_to_end_ends(redis_url: str) -> None
 async def test_an_idle_server_does_not_wait_for_its_shutdown_timeout(redis_url: str) -> None:
     server = Server(redis_url, shutdown_timeout=HOUR)
     async with run(server, Handler()) as job:
-        await crew_of(server).processor.passes.next()
+        await crew_of(server).processor.steps.next()
         server.shut_down()
         await asyncio.wait_for(job, 15)
 
@@ -320,7 +320,7 @@ async def test_a_redis_that_is_away_at_the_start_is_waited_for(own_redis: RedisS
     own_redis.stop()
     handler = Handler()
     async with Server(own_redis.url).running(handler) as server:
-        await crew_of(server).processor.passes.next()
+        await crew_of(server).processor.steps.next()
         own_redis.start()
         async with Client(own_redis.url) as client:
             await client.enqueue(Task("t"))
@@ -344,11 +344,11 @@ async def test_a_second_absence_of_redis_is_told_like_the_first(
     caplog.set_level(logging.INFO, "pyasynq")
     async with Server(own_redis.url).running(Handler()) as server:
         own_redis.stop()
-        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 1)
         own_redis.stop()
-        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 2)
     assert caplog.text.count("trying again until it works") == 2
@@ -366,7 +366,7 @@ async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer)
     own_redis.stop()
     server = Server(own_redis.url)
     async with run(server, Handler()) as job:
-        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].steps.next()
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
 
@@ -380,9 +380,9 @@ async def test_one_line_tells_that_redis_is_away_and_one_that_it_is_back(
         await client.enqueue(Task("t"))
         await handler.began()
         own_redis.stop()
-        await crew_of(server).forwarders[0].passes.next()
-        await crew_of(server).forwarders[0].passes.next()
-        await crew_of(server).forwarders[0].passes.next()
+        await crew_of(server).forwarders[0].steps.next()
+        await crew_of(server).forwarders[0].steps.next()
+        await crew_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: "Redis answers again" in caplog.messages)
     assert caplog.text.count("trying again until it works") == 1
@@ -399,7 +399,7 @@ async def test_nothing_spins_while_redis_is_away() -> None:
     port = free_port()
     async with await asyncio.start_server(hang_up, "127.0.0.1", port):
         async with Server(f"127.0.0.1:{port}", concurrency=100).running(Handler()) as server:
-            await wait_until(lambda: crew_of(server).forwarders[0].passes.count >= 6)
+            await wait_until(lambda: crew_of(server).forwarders[0].steps.count >= 6)
     # Nine actors, each with waits that grow to two seconds: in some three seconds.
     assert len(attempts) < 120
 
@@ -410,7 +410,7 @@ async def test_a_redis_that_hangs_delays_tasks_and_loses_none(own_redis: RedisSe
         await client.enqueue(Task("t"))
         await handler.began(1)
         own_redis.pause()
-        paused = asyncio.ensure_future(crew_of(server).forwarders[0].passes.next())
+        paused = asyncio.ensure_future(crew_of(server).forwarders[0].steps.next())
         enqueued = asyncio.ensure_future(client.enqueue(Task("t"), task_id="x"))
         await asyncio.wait({paused}, timeout=1)
         own_redis.resume()
@@ -513,13 +513,15 @@ async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) ->
 async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pyasynq.runtime.turns.LONGEST_S", 60)  # on a slow machine all takes long
+    monkeypatch.setattr(
+        "pyasynq.runtime.concurrency_limit.LONGEST_S", 60
+    )  # on a slow machine all takes long
     queues = {f"q{n}": 1 for n in range(30)}
     with RedisServer() as own_redis, closing(own_redis.client()) as client:
         server = Server(own_redis.url, queues=queues)
         async with server.running(Handler()):
             await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
-            await asyncio.gather(*(actor.passes.next() for actor in crew_of(server).forwarders))
+            await asyncio.gather(*(actor.steps.next() for actor in crew_of(server).forwarders))
             assert client.info("clients")["connected_clients"] <= len(queues) + 10
 
 

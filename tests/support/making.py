@@ -5,24 +5,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pyasynq.broker import (
+    AggregationSet,
     Broker,
     Created,
+    DequeueResult,
+    GroupedTask,
     GroupRules,
     Lease,
-    Member,
     NewTask,
     Receipt,
-    Replaces,
-    StagedSet,
-    Taken,
+    ReplacesSet,
 )
 from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.core.info import SchedulerEntry, ServerInfo, WorkerInfo
-from pyasynq.core.message import TaskMessage, revised
+from pyasynq.core.message import TaskMessage, with_outcome
 from pyasynq.core.options import Options
 from pyasynq.core.policy import MAX_BYTES
-from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 from pyasynq.core.task import Task
+from pyasynq.core.verdict import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 
 OWNER = "server/1"
 LEASE_S = 30.0
@@ -30,7 +30,7 @@ PAST_S = 1_000_000_000
 FUTURE_S = 4_000_000_000
 
 LOCK = Lock(digest="0cc1", ttl_s=100)
-STAGED = StagedSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
+STAGED = AggregationSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
 """A set that an aggregator may have staged."""
 
 
@@ -82,20 +82,20 @@ def many_large(count: int, *, queue: str = "q") -> list[Plan]:
 
 async def create(broker: Broker, plans: Iterable[Plan]) -> list[Created]:
     """Return the answers to *plans*."""
-    return await broker.creating.create([NewTask(plan) for plan in plans])
+    return await broker.creation.create([NewTask(plan) for plan in plans])
 
 
 async def relay(
-    broker: Broker, rows: Iterable[tuple[str, Plan]], *, kept_s: int = 100
+    broker: Broker, rows: Iterable[tuple[str, Plan]], *, ttl_s: int = 100
 ) -> list[Created]:
     """Return the answers to plans, each with the id of its row in an outbox."""
-    new = [NewTask(plan, Receipt(row=row, kept_s=kept_s)) for row, plan in rows]
-    return await broker.creating.create(new)
+    new = [NewTask(plan, Receipt(row=row, ttl_s=ttl_s)) for row, plan in rows]
+    return await broker.creation.create(new)
 
 
-async def combine(broker: Broker, staged: StagedSet, plan: Plan) -> Created:
+async def combine(broker: Broker, staged: AggregationSet, plan: Plan) -> Created:
     """Return the answer to *plan*, whose task is to take the place of *staged*."""
-    (answer,) = await broker.creating.create([NewTask(plan, Replaces(staged=staged))])
+    (answer,) = await broker.creation.create([NewTask(plan, ReplacesSet(staged=staged))])
     return answer
 
 
@@ -106,9 +106,9 @@ async def enqueue(broker: Broker, *plans: Plan) -> None:
 
 async def ask(
     broker: Broker, counts: Mapping[str, int], *, owner: str = OWNER, lease_s: float = LEASE_S
-) -> list[Taken]:
+) -> list[DequeueResult]:
     """Return what the queues gave, which is to be no error."""
-    answers = await broker.processing.dequeue(counts, owner=owner, lease_s=lease_s)
+    answers = await broker.work.dequeue(counts, owner=owner, lease_s=lease_s)
     assert [taken.error for taken in answers] == [None] * len(answers)
     return answers
 
@@ -136,31 +136,31 @@ async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = 
 
 async def a_staged_set(
     broker: Broker, *plans: Plan, group: str = "g", max_size: int | None = None
-) -> StagedSet:
+) -> AggregationSet:
     """Enqueue *plans* into a group and stage them."""
     await enqueue(broker, *plans)
     rules = GroupRules(grace_s=3600, max_size=max_size or len(plans))
-    staged = await broker.grouping.stage("q", group, rules)
+    staged = await broker.groups.stage("q", group, rules)
     assert staged is not None
     return staged
 
 
-async def members_of(broker: Broker, staged: StagedSet) -> list[Member]:
+async def members_of(broker: Broker, staged: AggregationSet) -> list[GroupedTask]:
     """Return the tasks of *staged*, which is to be there."""
-    members = await broker.grouping.members(staged)
+    members = await broker.groups.read_set(staged)
     assert members is not None
     return members
 
 
-async def postpone(broker: Broker, staged: StagedSet, *, wait_s: int) -> bool:
+async def postpone(broker: Broker, staged: AggregationSet, *, wait_s: int) -> bool:
     """Count a failure in every task of *staged*, which may be gone, and postpone it."""
-    members = await broker.grouping.members(staged)
-    return await broker.grouping.postpone(staged, members or [], wait_s=wait_s)
+    members = await broker.groups.read_set(staged)
+    return await broker.groups.postpone(staged, members or [], wait_s=wait_s)
 
 
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
     """Return the answer to *verdict*."""
-    (answer,) = await broker.processing.settle([(lease, verdict)])
+    (answer,) = await broker.work.settle([(lease, verdict)])
     return answer
 
 
@@ -169,7 +169,7 @@ def ids(leases: Iterable[Lease]) -> list[str]:
     return [lease.id for lease in leases]
 
 
-def member_ids(members: Iterable[Member]) -> list[str]:
+def member_ids(members: Iterable[GroupedTask]) -> list[str]:
     """Return the ids of *members*, in order."""
     return [member.id for member in members]
 
@@ -177,7 +177,7 @@ def member_ids(members: Iterable[Member]) -> list[str]:
 def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:
     """Return the verdict that keeps the task for some time from now."""
     now = datetime.now(UTC)
-    message = revised(lease.message, completed_at=now)
+    message = with_outcome(lease.message, completed_at=now)
     return Complete(message=message, expires_at=now + kept)
 
 
@@ -185,13 +185,13 @@ def retried(lease: Lease, *, after: timedelta = timedelta(hours=1), failed: bool
     """Return the verdict that lets the task run again some time from now."""
     now = datetime.now(UTC)
     spent = lease.message.retried + failed
-    message = revised(lease.message, retried=spent, error="boom", failed_at=now)
+    message = with_outcome(lease.message, retried=spent, error="boom", failed_at=now)
     return Retry(message=message, at=now + after, failed=failed)
 
 
 def archived(lease: Lease) -> Archive:
     """Return the verdict that gives the task up."""
-    return Archive(message=revised(lease.message, error="boom", failed_at=datetime.now(UTC)))
+    return Archive(message=with_outcome(lease.message, error="boom", failed_at=datetime.now(UTC)))
 
 
 def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
@@ -211,7 +211,7 @@ async def one_of_each(broker: Broker, *, queue: str = "q") -> None:
 
     async def settled(task_id: str, verdict: Callable[[Lease], Verdict]) -> None:
         lease = await a_lease(broker, a_pending(task_id, queue=queue))
-        await broker.processing.write_result(lease, b"done")
+        await broker.work.write_result(lease, b"done")
         assert await settle(broker, lease, verdict(lease))
 
     await settled("retry", retried)

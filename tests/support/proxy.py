@@ -34,7 +34,7 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.hang_up()
-        await asyncio.gather(*(link.ended() for link in self._links))
+        await asyncio.gather(*(outages.ended() for outages in self._links))
 
     @property
     def url(self) -> str:
@@ -58,40 +58,40 @@ class Proxy:
         Args:
             said: Only those whose client has sent these bytes, `b"SUBSCRIBE"` for instance.
         """
-        for link in self._which(said):
-            link.freeze()
+        for outages in self._which(said):
+            outages.freeze()
 
     def hang_up(self, said: bytes = b"") -> None:
         """Close the open connections as a server does with idle ones; see `freeze`."""
-        for link in self._which(said):
-            link.close()
+        for outages in self._which(said):
+            outages.close()
 
     def reset(self, said: bytes = b"") -> None:
         """Reset the open connections as a firewall does that forgot them; see `freeze`."""
-        for link in self._which(said):
-            link.reset()
+        for outages in self._which(said):
+            outages.reset()
 
     def forget(self) -> None:
         """Reset the open connections once their clients send something, which goes nowhere."""
-        for link in self._links:
-            link.forgets = True
+        for outages in self._links:
+            outages.forgets = True
 
     def lose_answers(self) -> None:
         """Pass what clients send on the open connections, and reset these instead of answering."""
-        for link in self._links:
-            link.loses_answers = True
+        for outages in self._links:
+            outages.loses_answers = True
 
     def _which(self, said: bytes) -> Sequence["_Link"]:
-        return [link for link in self._links if said in link.said]
+        return [outages for outages in self._links if said in outages.said]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
-        link = _Link(reader, writer)
-        self._links.add(link)
+        outages = _Link(reader, writer)
+        self._links.add(outages)
         try:
-            await link.run(self._to)
+            await outages.run(self._to)
         finally:
-            self._links.discard(link)
+            self._links.discard(outages)
 
 
 class _Link:

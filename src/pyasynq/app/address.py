@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from pyasynq.broker import BrokerAddress, check_address, shown
+from pyasynq.broker import BrokerAddress, check_address, redact_url
 from pyasynq.core.errors import OptionError
 
 VARIABLE: Final = "PYASYNQ_URI"
@@ -40,7 +40,7 @@ class Address:
 
     def __str__(self) -> str:
         """Show both, without the passwords."""
-        return f"{shown(self.broker)} ({self.source})"
+        return f"{redact_url(self.broker)} ({self.source})"
 
 
 def address_of(given: "BrokerAddress | None") -> Address:

@@ -18,7 +18,7 @@ from pyasynq.app.models import check, dump, one
 from pyasynq.app.stand_ins import StandIn, adapted, load, normal
 from pyasynq.app.values import changed, declared_sets, ordered, same
 from pyasynq.core.control import PayloadError, SkipRetry
-from pyasynq.core.settle import error_text
+from pyasynq.core.verdict import error_text
 from pyasynq.server import ActiveTask
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from typing import (
 from pyasynq.app.payload import Signature, encode_result
 from pyasynq.client import Client
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import EnqueueOptions, Options, checked, merge
+from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
 from pyasynq.runtime.calls import Call, marked
 from pyasynq.runtime.threads import is_async
@@ -111,7 +111,7 @@ class TypedTask(Generic[P, R]):
     def options(self, **options: Unpack[EnqueueOptions]) -> Self:
         """Return this task with *options* on top of its own."""
         twin = copy.copy(self)
-        vars(twin)["_options"] = merge(self._options, checked(options))
+        vars(twin)["_options"] = merge(self._options, check_all(options))
         return twin
 
     async def handle(self, task: ActiveTask) -> None:

@@ -8,82 +8,90 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pyasynq.broker.ports import Broker
 from pyasynq.broker.ports.cluster import ClusterPort
-from pyasynq.broker.ports.create import (
+from pyasynq.broker.ports.creation import (
     Created,
-    CreatePort,
+    CreationPort,
     NewTask,
+    NotCreated,
     Receipt,
     Refusal,
-    Replaces,
+    ReplacesSet,
     Tick,
-    Ticked,
-    Withheld,
+    TickResult,
 )
 from pyasynq.broker.ports.groups import (
+    AggregationSet,
+    GroupedTask,
     GroupPort,
     GroupRules,
-    Member,
-    Reclaimed,
-    RipeGroups,
-    StagedSet,
+    ReadyGroups,
+    ReclaimResult,
 )
-from pyasynq.broker.ports.inspection import Found, InspectPort, Move, Page, Place, Removed, Updated
+from pyasynq.broker.ports.inspection import (
+    Container,
+    InspectionPort,
+    Move,
+    Page,
+    RemoveResult,
+    StoredTask,
+    UpdateResult,
+)
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
-from pyasynq.broker.ports.schedules import Begun, Position, SchedulePort
+from pyasynq.broker.ports.schedules import EntryStart, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
-from pyasynq.broker.ports.upkeep import Forwarded, UpkeepPort
-from pyasynq.broker.ports.work import Lease, Taken, WorkPort
+from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
+from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
 from pyasynq.broker.url import KINDS, parse
-from pyasynq.broker.url import shown as _shown
+from pyasynq.broker.url import redact_url as _shown
 from pyasynq.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from pyasynq.broker.redis import Driver
 
 __all__ = [
-    "Begun",
+    "AggregationSet",
     "Broker",
     "BrokerAddress",
     "ClusterPort",
-    "CreatePort",
+    "Container",
     "Created",
-    "Forwarded",
-    "Found",
+    "CreationPort",
+    "DequeueResult",
+    "EntryStart",
+    "ForwardResult",
     "GroupPort",
     "GroupRules",
-    "InspectPort",
+    "GroupedTask",
+    "InspectionPort",
     "Lease",
-    "Member",
     "Move",
     "NewTask",
+    "NotCreated",
     "Page",
-    "Place",
     "Position",
+    "ReadyGroups",
     "Receipt",
     "ReceiptPort",
-    "Reclaimed",
+    "ReclaimResult",
     "Refusal",
     "RegistryPort",
-    "Removed",
-    "Replaces",
+    "RemoveResult",
+    "ReplacesSet",
     "ResultPort",
-    "RipeGroups",
     "SchedulePort",
     "SemaphorePort",
-    "StagedSet",
-    "Taken",
+    "StoredTask",
     "Tick",
-    "Ticked",
+    "TickResult",
     "Token",
-    "Updated",
+    "UpdateResult",
     "UpkeepPort",
-    "Withheld",
     "WorkPort",
     "check_address",
     "open_broker",
-    "shown",
+    "redact_url",
 ]
 
 
@@ -150,7 +158,7 @@ def check_address(address: BrokerAddress) -> None:
     open_driver(address)
 
 
-def shown(address: BrokerAddress) -> str:
+def redact_url(address: BrokerAddress) -> str:
     """Return *address* for people, without the passwords in it."""
     if isinstance(address, Broker):
         return f"the program's own {address.name}"

@@ -60,7 +60,7 @@ class Address:
     hosts: tuple[Host, ...]
     path: str
     settings: Mapping[str, object]
-    shown: str
+    redacted: str
 
 
 def parse(text: str) -> Address:
@@ -78,10 +78,10 @@ def parse(text: str) -> Address:
         return _read(scheme, kind, rest)
 
 
-def shown(text: str) -> str:
+def redact_url(text: str) -> str:
     """Return the address *text* without login and settings; of one that is none, the scheme."""
     try:
-        return parse(text).shown
+        return parse(text).redacted
     except OptionError as error:
         return str(error.value)
 
@@ -129,7 +129,7 @@ def _read(scheme: str, kind: Kind, rest: str) -> Address:
         hosts=() if kind == "socket" else _hosts(places, kind),
         path=unquote(slash + path) if kind == "socket" else "",
         settings=settings,
-        shown=f"{scheme}://{places}{slash}{path}",
+        redacted=f"{scheme}://{places}{slash}{path}",
     )
 
 

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from pyasynq.app.address import VARIABLE
-from pyasynq.broker import BrokerAddress, shown
+from pyasynq.broker import BrokerAddress, redact_url
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.cli.extras import need
 from pyasynq.cli.values import FromVariable, naming_variable, on, whole
@@ -104,7 +104,7 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
         own: That of the app.
         uri: What replaces it, if anything does.
     """
-    log.info("Redis: %s", f"{shown(uri)} (named by --uri)" if uri else own)
+    log.info("Redis: %s", f"{redact_url(uri)} (named by --uri)" if uri else own)
     if uri and not _same(uri, own.broker):
         log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
     elif not uri and not _same(os.environ.get(VARIABLE) or own.broker, own.broker):

@@ -11,7 +11,7 @@ import msgspec
 
 from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.forks import tell_of_forks
+from pyasynq.runtime.forks import notify_on_fork
 
 PATIENCE_S: Final = 2.0
 """Longest wait for a request."""
@@ -84,7 +84,7 @@ async def ask(file: Path, path: str) -> tuple[int, bytes]:
 @asynccontextmanager
 async def _open(server: asyncio.Server) -> AsyncGenerator[None]:
     listening = _Listening(server)
-    tell_of_forks(listening)
+    notify_on_fork(listening)
     async with server:
         yield
 

@@ -13,7 +13,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.extras import need
 from pyasynq.cli.running import finish
 from pyasynq.cli.values import Options, address, duration
-from pyasynq.runtime.signals import STOPPING, heard
+from pyasynq.runtime.os_signals import STOPPING, handle_os_signals
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -111,5 +111,5 @@ def forget(folder: Path, pid: int) -> None:
 
 async def _told_to_stop() -> None:
     stopped = asyncio.Event()
-    with heard(STOPPING, lambda _: stopped.set()):
+    with handle_os_signals(STOPPING, lambda _: stopped.set()):
         await stopped.wait()

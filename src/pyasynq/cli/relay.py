@@ -12,7 +12,7 @@ from pyasynq.cli.exits import Exit
 from pyasynq.cli.loading import load_relay
 from pyasynq.cli.values import Options
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.signals import stopping
+from pyasynq.runtime.os_signals import handle_stop_signals
 
 if TYPE_CHECKING:
     from pyasynq.outbox import Relay
@@ -45,7 +45,7 @@ def run(words: argparse.Namespace) -> int:
 
 async def _relay(relay: "Relay", words: argparse.Namespace) -> None:
     stop = asyncio.Event()
-    with ended_soon(words), stopping(log, stop.set):
+    with ended_soon(words), handle_stop_signals(log, stop.set):
         try:
             async with relay.running():
                 await stop.wait()

@@ -22,8 +22,8 @@ from typing import Final
 from pyasynq.cli import health, http, metrics
 from pyasynq.cli.exits import Exit
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.signals import STOPPING, heard, send
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.os_signals import STOPPING, handle_os_signals, send
+from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.supervisor")
 
@@ -84,8 +84,8 @@ class _Supervisor:
 
     async def run(self, address: tuple[str, int] | None, numbers: Path | None) -> int:
         with (
-            heard(STOPPING, self._hear),
-            heard(["SIGTSTP"], self._pass_on),
+            handle_os_signals(STOPPING, self._hear),
+            handle_os_signals(["SIGTSTP"], self._pass_on),
         ):
             async with self._serving(address, numbers):
                 await self._keep_all()
@@ -128,7 +128,7 @@ class _Supervisor:
         log.info("%s%s: the workers are told to stop", name, " again" if again else "")
         self._stopping.set()
         for child in self._children:
-            child.end(hurry=again)
+            child.end(on_cancel=again)
 
     def _pass_on(self, number: int) -> None:
         for child in self._children:
@@ -175,7 +175,7 @@ class _Supervisor:
 
     async def _first(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or when told to stop."""
-        await first(wait, self._stopping.wait())
+        await wait_for_first(wait, self._stopping.wait())
 
     async def _replace_all(self) -> None:
         """Whenever told to, replace the children, each once the one before it is healthy."""
@@ -282,10 +282,10 @@ class _Child:
         if self._process is not None:
             send(self._process, number)
 
-    def end(self, *, hurry: bool = False) -> None:
+    def end(self, *, on_cancel: bool = False) -> None:
         """Have the process end; it is killed if it does not, sooner if in a *hurry*."""
         self._ending = True
-        self._tell(GRACE_S if hurry else self._patience_s)
+        self._tell(GRACE_S if on_cancel else self._patience_s)
 
     def reload(self) -> None:
         """Have the process end, and another take its place."""

@@ -14,7 +14,7 @@ from pyasynq.cli.parsing import Noun
 from pyasynq.cli.running import each, inspect
 from pyasynq.cli.values import data, duration, headers, instant, whole
 from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
-from pyasynq.core.states import ORDERS, Order, TaskState
+from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 
 if TYPE_CHECKING:
     from pyasynq.core.info import TaskInfo
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
 
 RUNNABLE, ARCHIVABLE, DELETABLE = (
-    tuple(state.value for state in TaskState if state in ORDERS[order])
-    for order in (Order.RUN, Order.ARCHIVE, Order.DELETE)
+    tuple(state.value for state in TaskState if state in ALLOWED_STATES[order])
+    for order in (Action.RUN, Action.ARCHIVE, Action.DELETE)
 )
 
 _CELLS: Final[dict[str, Cell]] = {

@@ -27,7 +27,7 @@ def duration(text: str) -> timedelta:
         msg = f"{text} is negative: write 0 or more, 8s for instance"
         raise argparse.ArgumentTypeError(msg)
     try:
-        return durations.parsed(text)
+        return durations.parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

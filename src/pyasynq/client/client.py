@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
-from pyasynq.client.gathering import Gathered
+from pyasynq.client.batching import Batcher
 from pyasynq.client.middleware import Chain, ClientMiddleware
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composed, Composer
@@ -24,19 +24,19 @@ from pyasynq.core.options import (
     DEFAULT_QUEUE,
     EnqueueOptions,
     Options,
+    check_all,
     check_count,
     check_name,
     check_timeout,
-    checked,
     merge,
 )
 from pyasynq.core.policy import LARGEST_PAYLOAD
 from pyasynq.core.states import TaskState
 from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.calls import must_await
+from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.endings import finish
-from pyasynq.runtime.loops import Home
+from pyasynq.runtime.loops import HomeLoop
 
 MAX_PAYLOAD: Final = 1024 * 1024
 
@@ -82,11 +82,11 @@ class Client:
         self._middleware = Chain.of(middleware)
         self._codecs = Codecs(codecs)
         most = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
-        self._compose = Composer(self._codecs, max_payload=most).composed
+        self._compose = Composer(self._codecs, max_payload=most).compose
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
-        self._gathered = Gathered(self._broker.creating)
-        self._home: Home | None = None
+        self._gathered = Batcher(self._broker.creation)
+        self._home: HomeLoop | None = None
         self._closed = False
 
     @property
@@ -113,7 +113,7 @@ class Client:
         if (home := self._elsewhere()) is not None:
             return await home.call(functools.partial(self.enqueue, task, **options))
         check_task(task)
-        merged = merge(task.options, checked(options))
+        merged = merge(task.options, check_all(options))
         if self._middleware:
             return await self._middleware.enqueue(task, merged, self._place)
         return await self._place(task, merged)
@@ -134,7 +134,7 @@ class Client:
             ClientClosedError: After `aclose`.
         """
         home = self._elsewhere()
-        shared = checked(options)
+        shared = check_all(options)
         waiting = _checked_tasks(tasks)
         if home is not None:
             return await home.call(functools.partial(self.enqueue_many, waiting, **options))
@@ -205,11 +205,11 @@ class Client:
             await self._home.call(self.aclose)
             return
         self._closed = True
-        await finish(self._close)
+        await run_to_end(self._close)
 
     async def __aenter__(self) -> Self:
         """Belong to this event loop, whoever makes the first call."""
-        self._home = self._home or Home()
+        self._home = self._home or HomeLoop()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -222,12 +222,12 @@ class Client:
         finally:
             await self._broker.aclose()
 
-    def _elsewhere(self) -> Home | None:
+    def _elsewhere(self) -> HomeLoop | None:
         """Return the loop in which a call has to be made, if it is not this one."""
         if self._closed:
             raise ClientClosedError
         if self._home is None:
-            self._home = Home()
+            self._home = HomeLoop()
         return None if self._home.loop is asyncio.get_running_loop() else self._home
 
     async def _awaited(self, queue: str, task_id: str) -> bytes:
@@ -237,7 +237,7 @@ class Client:
             if task is None:
                 raise ResultExpiredError(queue, task_id)
             if task.state is TaskState.COMPLETED:
-                return self._codecs.opened_result(task)
+                return self._codecs.open_result(task)
             if task.state is TaskState.ARCHIVED:
                 raise TaskFailedError(queue, task_id, task.last_error)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -275,7 +275,7 @@ class Client:
         self, chunk: Sequence[Composed | PyasynqError]
     ) -> list[TaskInfo | PyasynqError]:
         new = [NewTask(composed.plan) for composed in chunk if isinstance(composed, Composed)]
-        answers = iter(cast("list[PyasynqError | None]", await self._broker.creating.create(new)))
+        answers = iter(cast("list[PyasynqError | None]", await self._broker.creation.create(new)))
         return [
             composed if isinstance(composed, PyasynqError) else next(answers) or composed.info()
             for composed in chunk

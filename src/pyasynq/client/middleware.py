@@ -15,12 +15,12 @@ from msgspec import structs
 
 from pyasynq.core.codec import Codecs
 from pyasynq.core.errors import OptionError, PyasynqError
+from pyasynq.core.extension_errors import MiddlewareError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options, check_options, merge
-from pyasynq.core.seams import MiddlewareError
-from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime.callbacks import calls, check_function, guarded, name_of
+from pyasynq.core.verdict import error_text
+from pyasynq.runtime.callbacks import call_guarded, calls, check_function, name_of
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Chain(list[ClientMiddleware]):
             return await end(task, options)
 
         try:
-            return await guarded("client middleware", self.enqueue(task, options, noted_end))
+            return await call_guarded("client middleware", self.enqueue(task, options, noted_end))
         except PyasynqError as error:
             return error
         except Exception as error:  # noqa: BLE001 - the user's code

@@ -14,7 +14,7 @@ from pyasynq.core.errors import ClientClosedError, PyasynqError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions
 from pyasynq.core.task import Task
-from pyasynq.runtime.forks import tell_of_forks
+from pyasynq.runtime.forks import notify_on_fork
 from pyasynq.runtime.loop_thread import LoopThread, check_threads
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class SyncClient:
         self._thread: LoopThread | None = None
         self._lock = threading.Lock()
         self._closed = False
-        tell_of_forks(self)
+        notify_on_fork(self)
 
     def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """Enqueue *task*; see `Client.enqueue`."""

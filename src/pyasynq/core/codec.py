@@ -13,9 +13,9 @@ from typing import Final, Protocol, cast
 import msgspec
 
 from pyasynq.core.errors import OptionError
+from pyasynq.core.extension_errors import Action, CodecError, Part
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.seams import Action, CodecError, Part
 
 HEADER: Final = "pyasynq:codec"
 """Header with the names of the codecs that were applied, in that order, between commas."""
@@ -128,7 +128,7 @@ class Codecs:
         names = message.headers[HEADER].split(",")
         return self._pass("seal", names, result, _context(message, "result"))
 
-    def opened(self, message: TaskMessage) -> TaskMessage:
+    def open_message(self, message: TaskMessage) -> TaskMessage:
         """Return *message* as it was before it was sealed: itself, if it never was.
 
         Raises:
@@ -143,7 +143,7 @@ class Codecs:
         del copy.headers[HEADER]
         return copy
 
-    def opened_result(self, info: TaskInfo) -> bytes:
+    def open_result(self, info: TaskInfo) -> bytes:
         """Return the result of *info*; empty if there is none.
 
         Raises:
@@ -154,14 +154,14 @@ class Codecs:
             return info.result or b""
         return self._open(names, info.result, _context(info, "result"))
 
-    def shown(self, info: TaskInfo) -> TaskInfo:
+    def open_info(self, info: TaskInfo) -> TaskInfo:
         """Return *info* with payload and result opened, or with the codecs that would be needed."""
         names = info.headers.get(HEADER)
         if not names:
             return info
         try:
             payload = self._open(names, info.payload, _context(info, "payload"))
-            result = None if info.result is None else self.opened_result(info)
+            result = None if info.result is None else self.open_result(info)
         except CodecError:
             return msgspec.structs.replace(info, sealed=names)
         headers = {name: text for name, text in info.headers.items() if name != HEADER}

@@ -78,7 +78,7 @@ class Composer:
         self._codecs = codecs
         self._max_payload = max_payload
 
-    def composed(self, task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
+    def compose(self, task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
         """Return what becomes of *task*; see `compose`.
 
         Raises:
@@ -111,7 +111,7 @@ class Composed:
 
     def info(self) -> TaskInfo:
         """Return the task as it stands in Redis then."""
-        return describe(self.plan, self._task, self._options, now=self._now)
+        return info_of_plan(self.plan, self._task, self._options, now=self._now)
 
 
 def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Plan:
@@ -145,7 +145,7 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
     return Pending(message=message, lock=lock)
 
 
-def describe(plan: Plan, task: Task, options: Options, *, now: datetime) -> TaskInfo:
+def info_of_plan(plan: Plan, task: Task, options: Options, *, now: datetime) -> TaskInfo:
     """Return *task* as it stands in Redis after *plan* was carried out."""
     message = plan.message
     return TaskInfo(
@@ -164,7 +164,9 @@ def describe(plan: Plan, task: Task, options: Options, *, now: datetime) -> Task
     )
 
 
-def changed(message: TaskMessage, options: Options, *, payload: bytes | None = None) -> TaskMessage:
+def with_options(
+    message: TaskMessage, options: Options, *, payload: bytes | None = None
+) -> TaskMessage:
     """Return a copy of *message* with what is given changed; the unique lock follows the payload.
 
     The header that says how the payload is sealed stays: a new one is to be sealed again by that.

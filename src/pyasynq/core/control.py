@@ -7,7 +7,7 @@ The errors are leaves of the tree in `errors`. The signals (`SkipRetry`, `Revoke
 from datetime import datetime, timedelta
 from typing import Any
 
-from pyasynq.core.errors import PyasynqError, as_timedelta, shown
+from pyasynq.core.errors import PyasynqError, as_timedelta, short_repr
 
 
 class HandlerNotFoundError(PyasynqError):
@@ -173,6 +173,6 @@ class Snooze(Exception):
 def _checked_delay(delay: object) -> timedelta:
     if not isinstance(delay, timedelta):
         right = f"a timedelta, {as_timedelta(delay)} for instance"
-        msg = f"the delay must be {right}, got {shown(delay)}"
+        msg = f"the delay must be {right}, got {short_repr(delay)}"
         raise TypeError(msg)
     return max(delay, timedelta(0))

@@ -284,7 +284,7 @@ def parse(spec: str, *, location: tzinfo = UTC) -> Schedule:
 def _schedule(spec: str, text: str, zone: tzinfo) -> Schedule:
     if text.startswith(_EVERY):
         try:
-            return Every(durations.parsed(text.removeprefix(_EVERY)))
+            return Every(durations.parse_duration(text.removeprefix(_EVERY)))
         except ValueError as error:
             raise OptionError("spec", spec, "@every and a duration such as 1h30m") from error
     if text.startswith("@") and text not in _DESCRIPTORS:

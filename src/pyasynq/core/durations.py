@@ -26,10 +26,10 @@ _UNIT_NS: Final = {
 _LONGEST_NS: Final = 2**63 - 1
 
 
-def written(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """Return *duration* as Go writes it."""
     if duration < timedelta(0):
-        return f"-{written(-duration)}"
+        return f"-{format_duration(-duration)}"
     if duration >= SECOND:
         return _long(duration)
     micros = duration // MICROSECOND
@@ -38,7 +38,7 @@ def written(duration: timedelta) -> str:
     return f"{micros}\N{MICRO SIGN}s" if micros else "0s"
 
 
-def parsed(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Return the duration that *text* gives; what is below a microsecond is dropped.
 
     Raises:

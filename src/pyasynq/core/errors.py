@@ -72,7 +72,7 @@ class OptionError(PyasynqError, ValueError):
         self.option = option
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{option} must be {allowed}, got {shown(value)}")
+        super().__init__(f"{option} must be {allowed}, got {short_repr(value)}")
 
 
 class DuplicateTaskError(PyasynqError):
@@ -378,7 +378,7 @@ def as_timedelta(value: object) -> str:
     return f"timedelta(seconds={number})"
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return *value* for the text of an error, cut where it is long."""
     if isinstance(value, timedelta):
         return seconds(value)

@@ -220,7 +220,7 @@ class ClusterNode:
     address: str
 
 
-def described(
+def info_of_message(
     message: TaskMessage,
     *,
     state: TaskState,

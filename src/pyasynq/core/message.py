@@ -1,8 +1,8 @@
 """The message of a task, and how it becomes bytes and comes back.
 
 Its class is generated from ``proto/asynq.proto``: what a newer peer adds to a message survives a
-retry here. Treat an instance as a value: make a changed copy with `revised` instead of writing to
-one that others hold.
+retry here. Treat an instance as a value: make a changed copy with `with_outcome` instead of
+writing to one that others hold.
 
 Source:
     Protocol section 2 (asynq v0.26.0 ``internal/proto/asynq.proto``, ``internal/base/base.go``).
@@ -22,10 +22,10 @@ __all__ = [
     "decode",
     "encode",
     "instant",
-    "revised",
     "safe_text",
     "unique_key",
     "unix_s",
+    "with_outcome",
 ]
 
 MAX_ERROR: Final = 8192
@@ -61,7 +61,7 @@ def unique_key(queue: str, type: str, digest: str) -> str:
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 
-def revised(
+def with_outcome(
     message: TaskMessage,
     *,
     retried: int | None = None,

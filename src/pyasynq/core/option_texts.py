@@ -48,7 +48,7 @@ _JSON_ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&)\u2028
 _LAST_OF_TWO: Final = {"process_at": "process_in", "process_in": "process_at"}
 
 
-def written(options: Options) -> list[str]:
+def format_options(options: Options) -> list[str]:
     """Return the text of each option that is given, headers last; instants are in UTC."""
     texts: list[str] = []
     for field, (name, write, _) in _FORMS.items():
@@ -58,7 +58,7 @@ def written(options: Options) -> list[str]:
     return texts + [f"Header({_json(pair)})" for pair in options.headers.items()]
 
 
-def parsed(texts: Sequence[str]) -> Options:
+def parse_options(texts: Sequence[str]) -> Options:
     """Return the options that *texts* tell, as they are: nothing is checked.
 
     What cannot be read is left out; a name is then shown as it stands. Of one option told twice the
@@ -151,12 +151,12 @@ _FORMS: Final[Mapping[str, tuple[str, Callable[..., str], Callable[[str], object
     "queue": ("Queue", _quoted, _unquoted),
     "task_id": ("TaskID", _quoted, _unquoted),
     "max_retry": ("MaxRetry", str, _whole),
-    "timeout": ("Timeout", durations.written, durations.parsed),
+    "timeout": ("Timeout", durations.format_duration, durations.parse_duration),
     "deadline": ("Deadline", _instant, _read_instant),
-    "unique": ("Unique", durations.written, durations.parsed),
+    "unique": ("Unique", durations.format_duration, durations.parse_duration),
     "process_at": ("ProcessAt", _instant, _read_instant),
-    "process_in": ("ProcessIn", durations.written, durations.parsed),
-    "retention": ("Retention", durations.written, durations.parsed),
+    "process_in": ("ProcessIn", durations.format_duration, durations.parse_duration),
+    "retention": ("Retention", durations.format_duration, durations.parse_duration),
     "group": ("Group", _quoted, _unquoted),
 }
 """How each option is called, written and read."""

@@ -96,13 +96,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a value is not allowed.
             TypeError: If an option is unknown.
         """
-        return merge(self, checked(options))
+        return merge(self, check_all(options))
 
 
 NO_OPTIONS: Final = Options()
 
 
-def checked(given: Mapping[str, object]) -> Options:
+def check_all(given: Mapping[str, object]) -> Options:
     """Return *given* as `Options`; a value of None counts as not given.
 
     Raises:
@@ -143,7 +143,7 @@ def check_options(options: object) -> Options:
     """
     if not isinstance(options, Options):
         raise OptionError("options", options, "Options: options.merge(…) gives changed ones")
-    return checked(msgspec.structs.asdict(options))
+    return check_all(msgspec.structs.asdict(options))
 
 
 def check_timeout(timeout: object) -> timedelta:

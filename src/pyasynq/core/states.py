@@ -38,7 +38,7 @@ MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
 """From each state, the states that clients and servers move a task to; None is "no task"."""
 
 
-class Order(StrEnum):
+class Action(StrEnum):
     """What an operator may do to a task; the word stands in errors."""
 
     RUN = "run"
@@ -49,12 +49,12 @@ class Order(StrEnum):
     RESCHEDULE = "reschedule"
 
 
-ORDERS: Final[dict[Order, frozenset[TaskState]]] = {
-    Order.RUN: frozenset(TaskState) - {TaskState.PENDING, TaskState.ACTIVE},
-    Order.ARCHIVE: frozenset(TaskState) - {TaskState.ARCHIVED, TaskState.ACTIVE},
-    Order.DELETE: frozenset(TaskState) - {TaskState.ACTIVE},
-    Order.UPDATE: frozenset({TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED}),
-    Order.UPDATE_PAYLOAD: frozenset({TaskState.SCHEDULED}),
-    Order.RESCHEDULE: frozenset({TaskState.SCHEDULED, TaskState.RETRY}),
+ALLOWED_STATES: Final[dict[Action, frozenset[TaskState]]] = {
+    Action.RUN: frozenset(TaskState) - {TaskState.PENDING, TaskState.ACTIVE},
+    Action.ARCHIVE: frozenset(TaskState) - {TaskState.ARCHIVED, TaskState.ACTIVE},
+    Action.DELETE: frozenset(TaskState) - {TaskState.ACTIVE},
+    Action.UPDATE: frozenset({TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED}),
+    Action.UPDATE_PAYLOAD: frozenset({TaskState.SCHEDULED}),
+    Action.RESCHEDULE: frozenset({TaskState.SCHEDULED, TaskState.RETRY}),
 }
 """For each order, the states in which a task obeys it."""

@@ -8,9 +8,9 @@ from pyasynq.core.options import (
     NO_OPTIONS,
     Options,
     TaskOptions,
+    check_all,
     check_headers,
     check_name,
-    checked,
 )
 
 
@@ -49,7 +49,7 @@ class Task:
         self.type: str = check_name("type", type)
         self.payload: bytes | None = _checked_payload(payload)
         self.headers: Mapping[str, str] = check_headers(headers) if headers else {}
-        self.options: Options = checked(options) if options else NO_OPTIONS
+        self.options: Options = check_all(options) if options else NO_OPTIONS
 
     @classmethod
     def with_options(cls, type: str, payload: bytes, options: Options) -> Self:

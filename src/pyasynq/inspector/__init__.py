@@ -1,6 +1,6 @@
 """What operators see and order."""
 
+from pyasynq.inspector.filters import Criteria, TaskChanges
 from pyasynq.inspector.inspector import Inspector
-from pyasynq.inspector.questions import Criteria, TaskChanges
 
 __all__ = ["Criteria", "Inspector", "TaskChanges"]

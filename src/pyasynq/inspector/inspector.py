@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Self, Unpack
 
-from pyasynq.broker import Broker, BrokerAddress, Removed, open_broker
+from pyasynq.broker import Broker, BrokerAddress, RemoveResult, open_broker
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.errors import (
     QueueActiveError,
@@ -28,10 +28,10 @@ from pyasynq.core.info import (
     TaskInfo,
 )
 from pyasynq.core.options import check_count, check_instant, check_name
-from pyasynq.core.states import Order, TaskState
-from pyasynq.inspector.orders import Orders, Progress
-from pyasynq.inspector.questions import MAX_RANK, Criteria, TaskChanges, meets, place
-from pyasynq.runtime.endings import finish
+from pyasynq.core.states import Action, TaskState
+from pyasynq.inspector.actions import Actions, Progress
+from pyasynq.inspector.filters import MAX_RANK, Criteria, TaskChanges, container_of, meets
+from pyasynq.runtime.cleanup import run_to_end
 
 PAGE_SIZE: Final = 30
 SCANNED: Final = 250
@@ -58,8 +58,8 @@ class Inspector:
             OptionError: If the URL, the client or a codec cannot be used.
         """
         self._broker: Broker = open_broker(broker)
-        self._port = self._broker.inspecting
-        self._orders = Orders(self._broker, Codecs(codecs))
+        self._port = self._broker.inspection
+        self._orders = Actions(self._broker, Codecs(codecs))
 
     async def __aenter__(self) -> Self:
         """Return the inspector."""
@@ -71,7 +71,7 @@ class Inspector:
 
     async def aclose(self) -> None:
         """Close the connections this inspector opened."""
-        await finish(self._broker.aclose)
+        await run_to_end(self._broker.aclose)
 
     # -- queues ------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Inspector:
             QueueNotFoundError: If there is no such queue.
         """
         await self._orders.check(queue)
-        return await self._broker.grouping.sizes(queue)
+        return await self._broker.groups.group_sizes(queue)
 
     async def pause(self, queue: str) -> None:
         """Let no task of *queue* be taken until `unpause`; running ones go on.
@@ -147,11 +147,11 @@ class Inspector:
         """
         await self._orders.check(queue)
         match await self._port.remove(queue, force=force):
-            case Removed.ACTIVE:
+            case RemoveResult.ACTIVE:
                 raise QueueActiveError(queue)
-            case Removed.NOT_EMPTY:
+            case RemoveResult.NOT_EMPTY:
                 raise QueueNotEmptyError(queue)
-            case Removed.DONE:
+            case RemoveResult.DONE:
                 return
 
     async def queue_slot(self, queue: str) -> int:
@@ -202,7 +202,7 @@ class Inspector:
         """
         check_count("page", page, MAX_RANK)
         check_count("size", size, MAX_RANK)
-        where = place(queue, state, group)
+        where = container_of(queue, state, group)
         await self._orders.check(queue)
         return (await self._orders.tasks(where, (page - 1) * size, size)).tasks
 
@@ -225,7 +225,7 @@ class Inspector:
             QueueNotFoundError: If there is no such queue.
         """
         check_count("limit", limit, MAX_RANK)
-        where = place(queue, state, group)
+        where = container_of(queue, state, group)
         await self._orders.check(queue)
         found: dict[str, TaskInfo] = {}
         start, more = 0, True
@@ -245,7 +245,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is pending, running, or just being combined.
         """
-        await self._orders.give(Order.RUN, queue, task_id)
+        await self._orders.give(Action.RUN, queue, task_id)
 
     async def archive_task(self, queue: str, task_id: str) -> None:
         """Archive a task that is neither running nor archived.
@@ -255,7 +255,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is running, archived, or just being combined.
         """
-        await self._orders.give(Order.ARCHIVE, queue, task_id)
+        await self._orders.give(Action.ARCHIVE, queue, task_id)
 
     async def delete_task(self, queue: str, task_id: str) -> None:
         """Delete a task that is not running, and release its unique lock.
@@ -265,7 +265,7 @@ class Inspector:
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is running, or just being combined.
         """
-        await self._orders.give(Order.DELETE, queue, task_id)
+        await self._orders.give(Action.DELETE, queue, task_id)
 
     async def update_task(
         self, queue: str, task_id: str, **changes: Unpack[TaskChanges]
@@ -283,7 +283,7 @@ class Inspector:
             TaskStateError: If it is in another state.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._orders.update(Order.UPDATE, queue, task_id, changes)
+        await self._orders.update(Action.UPDATE, queue, task_id, changes)
         return await self.task_info(queue, task_id)
 
     async def update_task_payload(self, queue: str, task_id: str, payload: bytes) -> None:
@@ -296,7 +296,7 @@ class Inspector:
             TaskStateError: If it is not scheduled; see `update_task`.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._orders.update(Order.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
+        await self._orders.update(Action.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
 
     async def reschedule(self, queue: str, task_id: str, at: datetime) -> None:
         """Let a scheduled or retry task be due at *at*, rounded up to a second; past means now.
@@ -339,7 +339,7 @@ class Inspector:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        return await self._orders.give_all(Order.RUN, place(queue, state, group), progress)
+        return await self._orders.give_all(Action.RUN, container_of(queue, state, group), progress)
 
     async def archive_all(
         self,
@@ -353,7 +353,9 @@ class Inspector:
 
         The archive keeps the last 9,999 tasks: of more than these the first are deleted.
         """
-        return await self._orders.give_all(Order.ARCHIVE, place(queue, state, group), progress)
+        return await self._orders.give_all(
+            Action.ARCHIVE, container_of(queue, state, group), progress
+        )
 
     async def delete_all(
         self,
@@ -364,7 +366,9 @@ class Inspector:
         progress: Progress | None = None,
     ) -> int:
         """Delete the tasks that are in *state* now and release their locks; see `run_all`."""
-        return await self._orders.give_all(Order.DELETE, place(queue, state, group), progress)
+        return await self._orders.give_all(
+            Action.DELETE, container_of(queue, state, group), progress
+        )
 
     # -- servers -----------------------------------------------------------------------------------
 
@@ -374,13 +378,13 @@ class Inspector:
 
     async def redis_info(self) -> dict[str, str]:
         """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
-        return await self._broker.cluster.about()
+        return await self._broker.cluster.server_info()
 
     # -- schedulers --------------------------------------------------------------------------------
 
     async def scheduler_entries(self) -> list[SchedulerEntry]:
         """Return the periodic tasks of all live schedulers."""
-        return await self._broker.scheduling.entries()
+        return await self._broker.schedules.entries()
 
     async def scheduler_events(
         self, entry_id: str, *, page: int = 1, size: int = PAGE_SIZE
@@ -393,4 +397,4 @@ class Inspector:
         check_name("entry_id", entry_id)
         check_count("page", page, MAX_RANK)
         check_count("size", size, MAX_RANK)
-        return await self._broker.scheduling.events(entry_id, page=page, size=size)
+        return await self._broker.schedules.events(entry_id, page=page, size=size)

@@ -71,8 +71,8 @@ class QueueCollector:
             BrokerError: If not even the names of the queues can be read.
         """
         queues = sorted(await self._inspector.queues())
-        turns = asyncio.Semaphore(AT_ONCE)
-        infos = await asyncio.gather(*(self._info(queue, turns) for queue in queues))
+        limit = asyncio.Semaphore(AT_ONCE)
+        infos = await asyncio.gather(*(self._info(queue, limit) for queue in queues))
         readable = {queue: info is not None for queue, info in zip(queues, infos, strict=True)}
         found = [info for info in infos if info is not None]
         self._memory = {queue: self._memory[queue] for queue in queues if queue in self._memory}
@@ -83,13 +83,13 @@ class QueueCollector:
         """Return what was read last; prometheus_client calls this."""
         return self._families
 
-    async def _info(self, queue: str, turns: asyncio.Semaphore) -> QueueInfo | None:
+    async def _info(self, queue: str, limit: asyncio.Semaphore) -> QueueInfo | None:
         """Return the numbers of *queue*; None if it cannot be read."""
         now = self._clock.monotonic()
         sampled = self._memory.get(queue)
         sample = sampled is None or now - sampled[0] >= self._memory_interval_s
         try:
-            async with turns:
+            async with limit:
                 info = await self._inspector.queue_info(queue, memory=sample)
         except PyasynqError as error:
             log.warning("queue %r cannot be read: %s", queue, error)

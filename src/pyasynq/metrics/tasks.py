@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from pyasynq.core.control import HandlerNotFoundError, RevokeTask, Snooze
-from pyasynq.core.settle import decisive, is_final
+from pyasynq.core.verdict import decisive, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
 from pyasynq.server.run.failures import as_exception, checked, is_cancellation
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pyasynq.runtime.actor import FIRST_BACKOFF_S, Actor, Link
+from pyasynq.runtime.actor import FIRST_BACKOFF_S, Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
@@ -24,7 +24,7 @@ class Listener(Actor):
         self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock
     ) -> None:
         """Call *wake* for what is told on *channel*; *engine* has asyncpg, others cannot listen."""
-        super().__init__(clock=clock, link=Link(tell=self._tell))
+        super().__init__(clock=clock, outages=OutageLog(tell=self._tell))
         self._engine = engine
         self._channel = channel
         self._wake = wake

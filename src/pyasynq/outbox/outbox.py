@@ -17,9 +17,9 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import (
     EnqueueOptions,
     Options,
+    check_all,
     check_count,
     check_known,
-    checked,
     merge,
 )
 from pyasynq.core.policy import LARGEST_PAYLOAD
@@ -109,7 +109,7 @@ class Outbox:
             return await own.run_sync(lambda inner: self._write(inner, task, options))
 
         check_task(task)
-        merged = merge(task.options, checked(options))
+        merged = merge(task.options, check_all(options))
         return (await self._middleware.enqueue(task, merged, end)).id
 
     def add(
@@ -142,7 +142,7 @@ class Outbox:
             msg = f"add needs a Session, whose transaction the task is part of, got {own!r}"
             raise TypeError(msg)
         check_task(task)
-        merged = merge(task.options, checked(options))
+        merged = merge(task.options, check_all(options))
 
         async def end(task: Task, options: Options) -> TaskInfo:
             return self._write(own, task, options)
@@ -151,7 +151,7 @@ class Outbox:
 
     def _write(self, session: Session, task: Task, options: Options) -> TaskInfo:
         row_id, now = str(uuid.uuid4()), self._clock.now()
-        composed = self._composer.composed(task, options, now=now, task_id=row_id)
+        composed = self._composer.compose(task, options, now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
         tells = self._notify and connection.dialect.name == "postgresql"
         statement = self._insert_and_tell if tells else self._insert

@@ -22,12 +22,12 @@ from pyasynq.core.errors import BrokerError, PoisonError
 from pyasynq.outbox.listener import Listener
 from pyasynq.outbox.outbox import Outbox
 from pyasynq.outbox.rows import Row, row_of
-from pyasynq.runtime.actor import Link, Passes, Wakeable, dismiss
+from pyasynq.runtime.actor import OutageLog, StepSignal, Wakeable, cancel_and_wait
+from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.endings import finish
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 from pyasynq.runtime.service import Service
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.outbox")
 
@@ -99,16 +99,16 @@ class Relay:
         if not isinstance(engine, AsyncEngine):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = "a Relay needs an AsyncEngine: make it with create_async_engine"
             raise TypeError(msg)
-        self.passes: Passes = Passes()
+        self.steps: StepSignal = StepSignal()
         self._outbox = outbox
         self._engine = engine
         self._client = client
-        self._port = client.broker.creating
+        self._port = client.broker.creation
         self._receipts = client.broker.receipts
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
-        self._link = Link(tell=self._tell)
-        self._mover = _Mover(self, self._poll_s, clock=self._clock, link=self._link)
+        self._outages = OutageLog(tell=self._tell)
+        self._mover = _Mover(self, self._poll_s, clock=self._clock, outages=self._outages)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
@@ -121,7 +121,7 @@ class Relay:
         """Relay until cancelled, or until the block of `running` ends."""
         loop = asyncio.get_running_loop()
         # A new one each time: once it was finished it begins no more passes.
-        self._mover = mover = _Mover(self, self._poll_s, clock=self._clock, link=self._link)
+        self._mover = mover = _Mover(self, self._poll_s, clock=self._clock, outages=self._outages)
 
         def wake(*_told: object) -> None:
             with suppress(RuntimeError):  # the loop is closed: there is nobody to be woken
@@ -135,14 +135,14 @@ class Relay:
             with self._outbox.waking(wake):
                 await mover.run()
         finally:
-            await dismiss(listening)
+            await cancel_and_wait(listening)
 
     async def aclose(self) -> None:
         """Close the client and the engine, for a program that has them for this relay alone."""
         try:
             await self._client.aclose()
         finally:
-            await finish(self._engine.dispose)
+            await run_to_end(self._engine.dispose)
 
     async def step(self) -> None:
         """Move all rows that can be moved now.
@@ -161,7 +161,7 @@ class Relay:
 
     async def _drain(self) -> None:
         """Let a pass that has begun end."""
-        await first(self._mover.finish(), within_s=PATIENCE_S)
+        await wait_for_first(self._mover.finish(), within_s=PATIENCE_S)
 
     async def _move(self, failed: Iterable[str]) -> tuple[bool, dict[str, BrokerError]]:
         """Move a batch; return whether there may be more, and the queues it could not reach."""
@@ -212,7 +212,7 @@ class Relay:
     async def _send(self, rows: Sequence[Row]) -> Outcomes:
         """Enqueue the tasks of *rows*; return what became of each."""
         sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
-        new = [NewTask(plan, Receipt(row=row.id, kept_s=KEPT_S)) for row, plan in sound]
+        new = [NewTask(plan, Receipt(row=row.id, ttl_s=KEPT_S)) for row, plan in sound]
         answers = await self._port.create(new)
         poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
         return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
@@ -244,7 +244,7 @@ class Relay:
         """Let receipts end soon: they cost memory, and most will never be asked for."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they end later
-            await self._receipts.shorten(rows, kept_s=SHORTENED_S)
+            await self._receipts.expire(rows, ttl_s=SHORTENED_S)
 
     def _tell(self, error: Exception | None) -> None:
         if error is None:
@@ -260,9 +260,9 @@ class _Mover(Wakeable):
     name = Relay.name
     failures = (BrokerError, SQLAlchemyError, OSError, StaleError)
 
-    def __init__(self, relay: Relay, poll_s: float, *, clock: Clock, link: Link) -> None:
-        super().__init__(clock=clock, link=link)
-        self.passes = relay.passes
+    def __init__(self, relay: Relay, poll_s: float, *, clock: Clock, outages: OutageLog) -> None:
+        super().__init__(clock=clock, outages=outages)
+        self.steps = relay.steps
         self._relay = relay
         self._poll_s = poll_s
 

@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol
 
 from pyasynq.core.errors import BrokerError
+from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.endings import finish
+from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_ordered
-from pyasynq.runtime.turns import Turns
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.actor")
 
@@ -28,7 +28,7 @@ FIRST_BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 2.0
 
 
-class Link:
+class OutageLog:
     """Says once that a broker fails and once that it is back, however many actors notice.
 
     Attributes:
@@ -79,7 +79,7 @@ class Backoff:
         return wait_s
 
 
-class Passes:
+class StepSignal:
     """Counts an actor's passes; a test awaits the next one instead of sleeping."""
 
     def __init__(self) -> None:
@@ -110,19 +110,19 @@ class Actor(ABC):
         failures: Errors which mean that what it talks to is away; any other is a crash.
         passes: Signals each finished pass.
         jitter: Part of a wait that is random.
-        turns: What it shares with others that do the same for other queues; None if with nobody.
+        limit: What it shares with others that do the same for other queues; None if with nobody.
     """
 
     name: str
     failures: tuple[type[Exception], ...] = (BrokerError,)
     jitter = JITTER
-    turns: Turns | None = None
+    limit: ConcurrencyLimit | None = None
 
-    def __init__(self, *, clock: Clock, link: Link) -> None:
+    def __init__(self, *, clock: Clock, outages: OutageLog) -> None:
         """Sleep by *clock*; report to *link* what fails and what works."""
-        self.passes: Passes = Passes()
+        self.steps: StepSignal = StepSignal()
         self._clock = clock
-        self._link = link
+        self._outages = outages
 
     @abstractmethod
     async def step(self) -> float:
@@ -135,13 +135,13 @@ class Actor(ABC):
             try:
                 wait_s = await self._next_step()
             except self.failures as error:
-                self._link.failed(self.name, error)
-                self.passes.finish()
+                self._outages.failed(self.name, error)
+                self.steps.finish()
                 await self._clock.sleep(backoff.next_s())  # to be woken would bring nothing back
             else:
-                self._link.worked(self.name)
+                self._outages.worked(self.name)
                 backoff.reset()
-                self.passes.finish()
+                self.steps.finish()
                 await self._rest(wait_s * (1 - self.jitter * random.random()))
 
     def close(self) -> None:  # noqa: B027 - most actors have nothing
@@ -152,7 +152,7 @@ class Actor(ABC):
             return await self.step()
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self.turns is None else self.turns.turn()
+        return nullcontext() if self.limit is None else self.limit.slot()
 
     async def _rest(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
@@ -161,9 +161,9 @@ class Actor(ABC):
 class Wakeable(Actor):
     """An actor whose wait can be cut short, and whose step can be waited for."""
 
-    def __init__(self, *, clock: Clock, link: Link) -> None:
+    def __init__(self, *, clock: Clock, outages: OutageLog) -> None:
         """Sleep by *clock*; report to *link* what fails and what works."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self._woken = asyncio.Event()
         self._stepping = asyncio.Lock()
         self._over = False
@@ -183,11 +183,11 @@ class Wakeable(Actor):
             return await super()._next_step()
 
     async def _rest(self, seconds: float) -> None:
-        await first(self._woken.wait(), super()._rest(seconds))
+        await wait_for_first(self._woken.wait(), super()._rest(seconds))
         self._woken.clear()
 
 
-class Running(Protocol):
+class Runnable(Protocol):
     """What is kept running: an actor, or something with a loop of its own."""
 
     name: str
@@ -197,7 +197,7 @@ class Running(Protocol):
         ...
 
 
-async def kept(actor: Running) -> None:
+async def run_forever(actor: Runnable) -> None:
     """Run *actor*; a crash is logged, and it starts again.
 
     So is a cancellation that nobody ordered: it would end the actor alone, and without a word.
@@ -213,13 +213,13 @@ async def kept(actor: Running) -> None:
             await asyncio.sleep(backoff.next_s())
 
 
-async def dismiss(jobs: Iterable[asyncio.Task[None]]) -> None:
+async def cancel_and_wait(jobs: Iterable[asyncio.Task[None]]) -> None:
     """Cancel *jobs* until they are gone.
 
     Once may not be enough: on Python 3.11 ``wait_for``, which the driver uses, can swallow a
     cancellation that comes together with its result.
     """
-    await finish(functools.partial(_dismiss, set(jobs)))
+    await run_to_end(functools.partial(_dismiss, set(jobs)))
 
 
 async def _dismiss(left: set[asyncio.Task[None]]) -> None:

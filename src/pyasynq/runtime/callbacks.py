@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 from typing import Final, TypeVar
 
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.threads import called, is_closed, is_ordered
+from pyasynq.runtime.threads import invoke, is_closed, is_ordered
 
 log: Final = get_logger("pyasynq.callbacks")
 
@@ -21,7 +21,7 @@ CALLBACK_THREAD: Final = "pyasynq-callback"
 _roles: dict[CodeType, str] = {}
 
 
-async def guarded(role: str, call: Awaitable[T]) -> T:
+async def call_guarded(role: str, call: Awaitable[T]) -> T:
     """Return what *call*, which calls the user's *role*, returns.
 
     Raises:
@@ -56,7 +56,7 @@ class Callbacks:
         if function is None:
             return
         try:
-            await guarded(role, called(self._threads, function, *told))
+            await call_guarded(role, invoke(self._threads, function, *told))
         except Exception:
             enable_loggers()  # it may have configured logging, too
             log.exception("%s failed for %r", role, told[0])
@@ -79,7 +79,7 @@ def calls(role: str) -> Callable[[F], F]:
 def role_in(frame: FrameType | None) -> str | None:
     """Return which of the user's functions *frame* is in; None if in none that is known here."""
     while frame is not None:
-        if frame.f_code is guarded.__code__:
+        if frame.f_code is call_guarded.__code__:
             return str(frame.f_locals["role"])
         if frame.f_code in _roles:
             return _roles[frame.f_code]

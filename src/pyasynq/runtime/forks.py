@@ -5,7 +5,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class Inherited(Protocol):
+class ForkAware(Protocol):
     """Something that a forked child has, and must not use as it is."""
 
     def forked(self) -> None:
@@ -13,11 +13,11 @@ class Inherited(Protocol):
         ...
 
 
-_inherited: "WeakSet[Inherited]" = WeakSet()
+_inherited: "WeakSet[ForkAware]" = WeakSet()
 """Of one hook for all: the system's own can never be taken back."""
 
 
-def tell_of_forks(thing: Inherited) -> None:
+def notify_on_fork(thing: ForkAware) -> None:
     """Have *thing* told in every child that this process forks, as long as it lives."""
     _inherited.add(thing)
 

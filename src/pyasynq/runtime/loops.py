@@ -25,7 +25,7 @@ BLOCKED: Final = "is blocked, perhaps by waiting for this very call; nothing was
 ENDED: Final = "has ended meanwhile; the call may have been made"
 
 
-class Home:
+class HomeLoop:
     """The event loop that something belongs to; calls from others are made there.
 
     Attributes:

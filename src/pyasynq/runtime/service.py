@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeAlias
 
-from pyasynq.runtime.actor import Actor, Running, dismiss, kept
-from pyasynq.runtime.endings import finish
+from pyasynq.runtime.actor import Actor, Runnable, cancel_and_wait, run_forever
+from pyasynq.runtime.cleanup import run_to_end
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
@@ -26,8 +26,8 @@ class Service:
         """Begin as new."""
         self.state: str = "new"
         self.told: asyncio.Event = asyncio.Event()
-        self.hurry: asyncio.Event = asyncio.Event()
-        self.jobs: dict[Running, asyncio.Task[None]] = {}
+        self.on_cancel: asyncio.Event = asyncio.Event()
+        self.jobs: dict[Runnable, asyncio.Task[None]] = {}
 
     def check_new(self, error: Callable[[str], Exception]) -> None:
         """Raise *error*, made from the state, unless nothing has run yet."""
@@ -37,13 +37,13 @@ class Service:
     def shut_down(self) -> None:
         """Set `told`; called again, set `hurry`."""
         if self.told.is_set():
-            self.hurry.set()
+            self.on_cancel.set()
         self.told.set()
 
     @asynccontextmanager
     async def running(
         self,
-        actors: Sequence[Running],
+        actors: Sequence[Runnable],
         *,
         drain: Work,
         leave: Work | None = None,
@@ -52,31 +52,31 @@ class Service:
         """Keep *actors* working while the block runs.
 
         Whatever ends the block, *drain* lets end what is under way, while they still work; once
-        none of them does *leave* lets go of the rest. Both may be begun again: see `finish`.
+        none of them does *leave* lets go of the rest. Both may be begun again: see `run_to_end`.
         """
         self.state = "active"
         failure: BaseException | None = None
         try:
             async with within(), asyncio.TaskGroup() as group:
                 for actor in actors:
-                    self.jobs[actor] = group.create_task(kept(actor), name=actor.name)
+                    self.jobs[actor] = group.create_task(run_forever(actor), name=actor.name)
                 try:
                     yield
                 except BaseException as error:  # noqa: BLE001 - raised again once all is in order
                     failure = error  # inside the group it would come out as an ExceptionGroup
                 self.state = "closed"
-                await finish(functools.partial(self._end, drain), hurry=self.hurry.set)
+                await run_to_end(functools.partial(self._end, drain), on_cancel=self.on_cancel.set)
         finally:
-            await finish(functools.partial(_leave, actors, leave))
+            await run_to_end(functools.partial(_leave, actors, leave))
         if failure is not None:
             raise failure
 
     async def _end(self, drain: Work) -> None:
         await drain()
-        await dismiss(self.jobs.values())
+        await cancel_and_wait(self.jobs.values())
 
 
-async def _leave(actors: Sequence[Running], leave: Work | None) -> None:
+async def _leave(actors: Sequence[Runnable], leave: Work | None) -> None:
     for actor in actors:
         if isinstance(actor, Actor):
             actor.close()

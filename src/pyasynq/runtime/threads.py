@@ -22,7 +22,7 @@ def is_async(function: Callable[..., object]) -> bool:
     )
 
 
-async def called(threads: Executor, function: Callable[..., object], *args: object) -> object:
+async def invoke(threads: Executor, function: Callable[..., object], *args: object) -> object:
     """Return what *function* returns; a plain one is called in one of *threads*."""
     call = functools.partial(function, *args)
     answer: object = call() if is_async(function) else await submit(threads, call)

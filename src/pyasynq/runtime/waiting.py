@@ -5,7 +5,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def first(*waits: Coroutine[Any, Any, object], within_s: float | None = None) -> bool:
+async def wait_for_first(
+    *waits: Coroutine[Any, Any, object], within_s: float | None = None
+) -> bool:
     """Wait until one of *waits* is over, at most *within_s* seconds; then cancel the others.
 
     Returns:

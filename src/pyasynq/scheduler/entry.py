@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from pyasynq.core import cron, option_texts
 from pyasynq.core.errors import OptionError
 from pyasynq.core.info import SchedulerEntry
-from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, checked, merge
+from pyasynq.core.options import DEFAULT_QUEUE, EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
 
 CatchUp: TypeAlias = Literal["skip", "once", "all"]
@@ -77,7 +77,7 @@ class Entry:
         check_catch_up(wanted.catch_up or catch_up)
         self.spec: str = wanted.spec
         self.task: Task = wanted.task
-        self.options: Options = checked(cast("dict[str, object]", wanted.options))
+        self.options: Options = check_all(cast("dict[str, object]", wanted.options))
         self.last: datetime | None = None
         self.ran: datetime | None = None
         self.upcoming: datetime | None = None
@@ -121,7 +121,7 @@ class Entry:
         digest = hashlib.sha256(f"{self.id} {int(tick.timestamp())}".encode())
         return _uuid_form(digest.hexdigest())
 
-    def keep_s(self, tick: datetime) -> int:
+    def ttl_s(self, tick: datetime) -> int:
         """Return the seconds for which *tick* must be known as the last one."""
         following = self._schedule.next(tick) or tick
         return (following - tick + REMEMBERED) // SECOND
@@ -186,8 +186,8 @@ def _id(spec: str, task: Task, options: Options, location: tzinfo) -> str:
     parts.append(b"" if task.payload is None else b"=" + task.payload)
     for texts in (
         sorted(f"{_escaped(name)}={value}" for name, value in task.headers.items()),
-        sorted(option_texts.written(task.options)),
-        sorted(option_texts.written(options)),
+        sorted(option_texts.format_options(task.options)),
+        sorted(option_texts.format_options(options)),
     ):
         parts += [struct.pack(">Q", len(texts)), *(text.encode() for text in texts)]
     for part in parts:

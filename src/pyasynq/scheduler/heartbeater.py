@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from pyasynq.broker import SchedulePort
 from pyasynq.core.options import whole_seconds
-from pyasynq.runtime.actor import Link, Wakeable
+from pyasynq.runtime.actor import OutageLog, Wakeable
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
 
@@ -25,10 +25,15 @@ class Heartbeater(Wakeable):
     name = "heartbeater"
 
     def __init__(
-        self, port: SchedulePort, entries: Mapping[str, Entry], *, config: Config, link: Link
+        self,
+        port: SchedulePort,
+        entries: Mapping[str, Entry],
+        *,
+        config: Config,
+        outages: OutageLog,
     ) -> None:
         """Show *entries*, which may come and go."""
-        super().__init__(clock=config.clock, link=link)
+        super().__init__(clock=config.clock, outages=outages)
         self._port = port
         self._entries = entries
         # What is written here bears no headers, which would say how a payload is sealed.

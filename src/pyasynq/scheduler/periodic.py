@@ -17,11 +17,11 @@ from pyasynq.broker import BrokerAddress
 from pyasynq.core.errors import OptionError, SchedulerStateError
 from pyasynq.core.options import check_time
 from pyasynq.core.task import Task
-from pyasynq.runtime.actor import Actor, Link
-from pyasynq.runtime.callbacks import guarded
+from pyasynq.runtime.actor import Actor, OutageLog
+from pyasynq.runtime.callbacks import call_guarded
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.threads import called
+from pyasynq.runtime.threads import invoke
 from pyasynq.scheduler.config import SHORTEST_INTERVAL, SchedulerOptions
 from pyasynq.scheduler.entry import PeriodicTask
 from pyasynq.scheduler.scheduler import Scheduler
@@ -43,7 +43,7 @@ class Syncer(Actor):
         self, scheduler: Scheduler, provider: Provider, *, interval_s: float, clock: Clock
     ) -> None:
         """Ask *provider* every *interval_s* seconds."""
-        super().__init__(clock=clock, link=Link())
+        super().__init__(clock=clock, outages=OutageLog())
         self._scheduler = scheduler
         self._provider = provider
         self._interval_s = interval_s
@@ -67,7 +67,7 @@ class Syncer(Actor):
             self._asked = False
             return self._interval_s
         try:
-            wanted = await guarded("the provider", self._ask())
+            wanted = await call_guarded("the provider", self._ask())
         except Exception:
             enable_loggers()  # it may have configured logging, too
             log.exception("the provider of periodic tasks failed; the entries stay as they are")
@@ -80,7 +80,7 @@ class Syncer(Actor):
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self) -> list[PeriodicTask]:
-        wanted = list(cast("Wanted", await called(self._thread, self._provider)))
+        wanted = list(cast("Wanted", await invoke(self._thread, self._provider)))
         for one in wanted:
             _check(one)
         return wanted

@@ -4,15 +4,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, Self, Unpack
 
-from pyasynq.broker import BrokerAddress, open_broker, shown
+from pyasynq.broker import BrokerAddress, open_broker, redact_url
 from pyasynq.core.errors import BrokerError, EntryNotFoundError, SchedulerStateError
 from pyasynq.core.options import EnqueueOptions, check_known
 from pyasynq.core.task import Task, check_task
-from pyasynq.runtime.actor import Link, Running
+from pyasynq.runtime.actor import OutageLog, Runnable
 from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.os_signals import handle_stop_signals
 from pyasynq.runtime.service import Service
-from pyasynq.runtime.signals import stopping
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 from pyasynq.scheduler.config import Config, SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, Entry, PeriodicTask
 from pyasynq.scheduler.heartbeater import Heartbeater
@@ -53,11 +53,13 @@ class Scheduler:
         self._service = Service()
         self._config = Config.of(options)
         self._broker = open_broker(broker, self._config.clock)
-        self._address = shown(broker)
+        self._address = redact_url(broker)
         self._entries: dict[str, Entry] = {}
-        shown_by, link = self._broker.scheduling, Link(self._broker.name)
-        self._ticker = Ticker(self._broker, self._entries, config=self._config, link=link)
-        self._heartbeater = Heartbeater(shown_by, self._entries, config=self._config, link=link)
+        shown_by, outages = self._broker.schedules, OutageLog(self._broker.name)
+        self._ticker = Ticker(self._broker, self._entries, config=self._config, outages=outages)
+        self._heartbeater = Heartbeater(
+            shown_by, self._entries, config=self._config, outages=outages
+        )
 
     @property
     def state(self) -> str:
@@ -120,7 +122,7 @@ class Scheduler:
         self._ticker.forget(entry)
         self._heartbeater.wake()
 
-    async def run(self, *more: Running) -> None:
+    async def run(self, *more: Runnable) -> None:
         """Work until SIGTERM, SIGINT or SIGHUP.
 
         Args:
@@ -129,12 +131,12 @@ class Scheduler:
         Raises:
             SchedulerStateError: If the scheduler has run before.
         """
-        with stopping(log, self.shut_down):
+        with handle_stop_signals(log, self.shut_down):
             async with self.running(*more):
                 await self._service.told.wait()
 
     @asynccontextmanager
-    async def running(self, *more: Running) -> AsyncGenerator[Self]:
+    async def running(self, *more: Runnable) -> AsyncGenerator[Self]:
         """Work while the block runs.
 
         Args:
@@ -169,7 +171,7 @@ class Scheduler:
 
     async def _drain(self) -> None:
         """Let a tick that is under way end."""
-        if not await first(self._ticker.finish(), within_s=FINISH_S):
+        if not await wait_for_first(self._ticker.finish(), within_s=FINISH_S):
             log.warning("a tick that is under way is given up: nobody knows what became of it")
 
     async def _leave(self) -> None:

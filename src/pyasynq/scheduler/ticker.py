@@ -13,19 +13,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from pyasynq.broker import Broker, NewTask, Position, Tick, Ticked
+from pyasynq.broker import Broker, NewTask, Position, Tick, TickResult
 from pyasynq.client.middleware import told
 from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PyasynqError
+from pyasynq.core.extension_errors import CodecError, NotEnqueuedError
 from pyasynq.core.info import SchedulerEvent, TaskInfo
 from pyasynq.core.message import instant
 from pyasynq.core.options import Options, merge
 from pyasynq.core.policy import EARLY_S
-from pyasynq.core.seams import CodecError, NotEnqueuedError
-from pyasynq.core.settle import error_text
 from pyasynq.core.task import Task
-from pyasynq.runtime.actor import Link, Wakeable
-from pyasynq.runtime.callbacks import Callbacks, guarded
+from pyasynq.core.verdict import error_text
+from pyasynq.runtime.actor import OutageLog, Wakeable
+from pyasynq.runtime.callbacks import Callbacks, call_guarded
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.scheduler.config import Config
 from pyasynq.scheduler.entry import Entry
@@ -48,12 +48,12 @@ class Ticker(Wakeable):
     jitter: float = 0.0  # a tick is on time
 
     def __init__(
-        self, broker: Broker, entries: Mapping[str, Entry], *, config: Config, link: Link
+        self, broker: Broker, entries: Mapping[str, Entry], *, config: Config, outages: OutageLog
     ) -> None:
         """Enqueue the tasks of *entries*, which may come and go."""
-        super().__init__(clock=config.clock, link=link)
-        self._port = broker.scheduling
-        self._creating = broker.creating
+        super().__init__(clock=config.clock, outages=outages)
+        self._port = broker.schedules
+        self._creation = broker.creation
         self._entries = entries
         self._config = config
         self._composer = Composer(config.codecs)
@@ -102,7 +102,7 @@ class Ticker(Wakeable):
         now = self._now().replace(microsecond=0)
         begin_s = int(now.timestamp())
         positions = [
-            Position(entry_id=e.id, queue=e.queue, begin_s=begin_s, keep_s=e.keep_s(now))
+            Position(entry_id=e.id, queue=e.queue, begin_s=begin_s, ttl_s=e.ttl_s(now))
             for e in entries
         ]
         answers = await self._port.begin(positions)
@@ -110,7 +110,7 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             else:
-                _warn_of(entry, answer.disbelieved_s)
+                _warn_of(entry, answer.rejected_s)
                 entry.begin(instant(answer.last_s), known=answer.known)
 
     def _due(self, now: datetime) -> list[tuple[Entry, datetime]]:
@@ -146,11 +146,11 @@ class Ticker(Wakeable):
                 await self._stopped(entry, tick, error, ())
             else:
                 made.append((entry, composed, NewTask(composed.plan, _guard(entry, tick))))
-        answers = await self._creating.create([new for *_, new in made])
+        answers = await self._creation.create([new for *_, new in made])
         for (entry, composed, _), answer in zip(made, answers, strict=True):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
-            elif isinstance(answer, Ticked):
+            elif isinstance(answer, TickResult):
                 await self._moved(entry, composed.info(), answer, now)
 
     def _composed(
@@ -158,22 +158,24 @@ class Ticker(Wakeable):
     ) -> Composed:
         """Return what *task* becomes; it stays in the queue of *entry*, where its last tick is."""
         options = merge(options, Options(queue=entry.queue))
-        return self._composer.composed(task, options, now=now, task_id=entry.task_id(tick))
+        return self._composer.compose(task, options, now=now, task_id=entry.task_id(tick))
 
     async def _pass(self, entry: Entry, tick: datetime, now: datetime) -> None:
         """Enqueue at one tick, through the client middleware and the codecs."""
         ended: list[PyasynqError | None] = []
-        lost = BrokerUnavailableError(f"{self._link.name}: middleware did not wait for the answer")
+        lost = BrokerUnavailableError(
+            f"{self._outages.name}: middleware did not wait for the answer"
+        )
 
         async def end(task: Task, options: Options) -> TaskInfo:
             composed = self._composed(entry, tick, task, options, now)
             self._failed[entry.id] = lost  # unless there is an answer: the next try learns of it
-            (answer,) = await self._creating.create([NewTask(composed.plan, _guard(entry, tick))])
+            (answer,) = await self._creation.create([NewTask(composed.plan, _guard(entry, tick))])
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
                 raise answer
             del self._failed[entry.id]
-            ticked = cast("Ticked", answer)  # which a guard of this kind is answered with
+            ticked = cast("TickResult", answer)  # which a guard of this kind is answered with
             info = composed.info()
             await self._moved(entry, info, ticked, now)
             refusal = ticked.refusal if ticked.moved else NotEnqueuedError(_whose(ticked))
@@ -184,7 +186,7 @@ class Ticker(Wakeable):
 
         chain = self._config.client_middleware
         try:
-            await guarded("client middleware", chain.enqueue(entry.task, entry.merged, end))
+            await call_guarded("client middleware", chain.enqueue(entry.task, entry.merged, end))
         except Exception as error:  # noqa: BLE001 - the user's code
             await self._stopped(entry, tick, error, ended)
 
@@ -213,16 +215,16 @@ class Ticker(Wakeable):
             entry.pass_over(tick)
             await self._after(entry, told(error))
 
-    async def _moved(self, entry: Entry, info: TaskInfo, ticked: Ticked, now: datetime) -> None:
+    async def _moved(self, entry: Entry, info: TaskInfo, ticked: TickResult, now: datetime) -> None:
         if ticked.clock_s is not None:
             self._compare(ticked.clock_s)  # by which the tick is due no more
             return
-        _warn_of(entry, ticked.disbelieved_s)
+        _warn_of(entry, ticked.rejected_s)
         entry.move(instant(ticked.last_s))
         if ticked.moved:
             await self._tell(entry, info, ticked, now)
 
-    async def _tell(self, entry: Entry, info: TaskInfo, ticked: Ticked, now: datetime) -> None:
+    async def _tell(self, entry: Entry, info: TaskInfo, ticked: TickResult, now: datetime) -> None:
         """Tell the user, and history, what became of a tick."""
         if ticked.refusal is not None:
             text = "%s at %r was due and is left out: %s"
@@ -275,13 +277,13 @@ class Ticker(Wakeable):
         return min(max(wait.total_seconds(), 0), LONGEST_S)
 
 
-def _warn_of(entry: Entry, disbelieved_s: int | None) -> None:
-    if disbelieved_s is not None:
+def _warn_of(entry: Entry, rejected_s: int | None) -> None:
+    if rejected_s is not None:
         log.warning(
             "%s at %r: a scheduler whose clock was fast has left %s as last tick; it is ignored",
             entry.task,
             entry.spec,
-            instant(disbelieved_s),
+            instant(rejected_s),
         )
 
 
@@ -291,11 +293,11 @@ def _guard(entry: Entry, at: datetime) -> Tick:
         entry_id=entry.id,
         known_s=int(last.timestamp()),
         at_s=int(at.timestamp()),
-        keep_s=entry.keep_s(at),
+        ttl_s=entry.ttl_s(at),
     )
 
 
-def _whose(ticked: Ticked) -> str:
+def _whose(ticked: TickResult) -> str:
     if ticked.clock_s is not None:
         return "by the clock of Redis the tick is still to come"
     return "another scheduler has dealt with the tick"

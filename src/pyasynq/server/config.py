@@ -19,6 +19,7 @@ from pyasynq.client import Chain, ClientMiddleware
 from pyasynq.client.middleware import prepared
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError
+from pyasynq.core.extension_errors import CodecError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import (
     check_callback,
@@ -29,9 +30,8 @@ from pyasynq.core.options import (
     whole_seconds,
 )
 from pyasynq.core.retry import asynq_delay
-from pyasynq.core.seams import CodecError
-from pyasynq.core.settle import RetryPolicy
 from pyasynq.core.task import Task
+from pyasynq.core.verdict import RetryPolicy
 from pyasynq.runtime.callbacks import calls
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -299,7 +299,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def _task(self, message: TaskMessage) -> Task:
         with suppress(CodecError):  # then it is shown as it travels
-            message = self.codecs.opened(message)
+            message = self.codecs.open_message(message)
         return Task(message.type, message.payload, headers=dict(message.headers))
 
     @calls("is_failure")

@@ -21,7 +21,7 @@ from pyasynq.runtime.calls import must_await
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
     from pyasynq.core.codec import Codecs
-    from pyasynq.runtime.loops import Home
+    from pyasynq.runtime.loops import HomeLoop
     from pyasynq.runtime.threads import Threads
 
 
@@ -54,7 +54,7 @@ class ActiveTask:
     )
 
     def __init__(
-        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, home: Home
+        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, home: HomeLoop
     ) -> None:
         """Show the task of *lease*, which ends at *ends_at_s*.
 
@@ -122,9 +122,9 @@ class ActiveTask:
     @property
     def retention(self) -> timedelta | None:
         """How long the task and its result are kept after success; None deletes it at once."""
-        kept_s = self._message.retention
+        ttl_s = self._message.retention
         longest_s = int(LONGEST.total_seconds())
-        return timedelta(seconds=min(kept_s, longest_s)) if kept_s > 0 else None
+        return timedelta(seconds=min(ttl_s, longest_s)) if ttl_s > 0 else None
 
     @must_await
     async def write_result(self, result: bytes) -> None:
@@ -148,7 +148,7 @@ class ActiveTask:
         Raises:
             CodecError: If a codec is missing, or fails.
         """
-        self._message = codecs.opened(self._lease.message)
+        self._message = codecs.open_message(self._lease.message)
         self._codecs = codecs
 
     def _sealed(self, result: bytes) -> bytes:

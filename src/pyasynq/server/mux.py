@@ -178,9 +178,9 @@ def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
     def call_next(task: ActiveTask) -> Awaitable[object]:
         if task.forgotten is None:
             task.forgotten = forgotten  # until it begins
-        return begun(task)
+        return started(task)
 
-    async def begun(task: ActiveTask) -> object:
+    async def started(task: ActiveTask) -> object:
         if task.forgotten is forgotten:
             task.forgotten = None
         return await handler(task)

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self, Unpack
 
-from pyasynq.broker import BrokerAddress, open_broker, shown
+from pyasynq.broker import BrokerAddress, open_broker, redact_url
 from pyasynq.core.errors import OptionError, ServerStateError, seconds
 from pyasynq.core.options import check_known
 from pyasynq.runtime.loggers import enable_loggers, get_logger
+from pyasynq.runtime.os_signals import STOPPING, handle_os_signals
 from pyasynq.runtime.service import Service
-from pyasynq.runtime.signals import STOPPING, heard
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
+from pyasynq.server.actors import FLUSH_S, INTERRUPTED_S, ServerActors
 from pyasynq.server.config import Config, ServerOptions
-from pyasynq.server.crew import FLUSH_S, INTERRUPTED_S, Crew
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
 
 log: Final = get_logger("pyasynq.server")
@@ -55,8 +55,8 @@ class Server:
         self._config = Config.of(options)
         self.id: str = self._config.server_id
         self._broker = open_broker(broker, self._config.clock)
-        self._address = shown(broker)
-        self._crew: Crew | None = None
+        self._address = redact_url(broker)
+        self._actors: ServerActors | None = None
 
     @property
     def state(self) -> str:
@@ -73,7 +73,7 @@ class Server:
             OptionError: If there is no handler.
             ServerStateError: If the server has run before.
         """
-        with heard(SIGNALS, self._on_signal):
+        with handle_os_signals(SIGNALS, self._on_signal):
             async with self.running(handler):
                 await self._over()
 
@@ -92,20 +92,20 @@ class Server:
         if not callable(handler):
             raise OptionError("handler", handler, "a Mux or a function that takes a task")
         self._service.check_new(ServerStateError)
-        self._crew = crew = self._hire(handler)
+        self._actors = actors = self._hire(handler)
         async with self._service.running(
-            crew.actors,
-            drain=functools.partial(crew.drain, self._service),
-            leave=functools.partial(self._leave, crew),
+            actors.actors,
+            drain=functools.partial(actors.drain, self._service),
+            leave=functools.partial(self._leave, actors),
             within=self._config.lifespan,
         ):
             yield self
 
-    def _hire(self, handler: Handler) -> Crew:
+    def _hire(self, handler: Handler) -> ServerActors:
         config = self._config.for_plain() if is_plain(handler) else self._config
-        crew = Crew(self._broker, as_async(handler), config)
+        actors = ServerActors(self._broker, as_async(handler), config)
         self._log_start(handler, config)
-        return crew
+        return actors
 
     @property
     def longest_stop(self) -> timedelta:
@@ -125,8 +125,8 @@ class Server:
         if self.state == "active":
             self._service.state = "stopped"
             log.info("taking no more tasks")
-        if self._crew is not None:
-            self._crew.stop()
+        if self._actors is not None:
+            self._actors.stop()
 
     def shut_down(self) -> None:
         """Make `run` return once running handlers have ended; called again, end them at once."""
@@ -135,14 +135,14 @@ class Server:
     async def _over(self) -> None:
         """Return when told to shut down or, in a burst, when the queues are empty."""
         told = self._service.told
-        if not self._config.burst or self._crew is None:
+        if not self._config.burst or self._actors is None:
             await told.wait()
-        elif await first(self._crew.emptied(), told.wait()):
+        elif await wait_for_first(self._actors.emptied(), told.wait()):
             told.set()
             log.info("the queues are empty: shutting down")
 
-    async def _leave(self, crew: Crew) -> None:
-        await crew.leave()
+    async def _leave(self, actors: ServerActors) -> None:
+        await actors.leave()
         await self._broker.aclose()
         log.info("server %s has stopped", self.id)
 

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import GroupRules, Lease, Member, Removed, Token, Updated
+from pyasynq.broker import GroupedTask, GroupRules, Lease, RemoveResult, Token, UpdateResult
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.lua import upkeep as scripts
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.message import encode
-from pyasynq.core.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.verdict import DONE, REQUEUE, Verdict
 from tests.broker.redis.looking import (
     ACTIVE,
     ARCHIVED,
@@ -73,7 +73,7 @@ async def _group(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _dequeue(broker: RedisBroker, _lease: Lease) -> object:
-    (taken,) = await broker.processing.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
+    (taken,) = await broker.work.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
     return taken.error or taken
 
 
@@ -98,39 +98,39 @@ async def _requeue(broker: RedisBroker, lease: Lease) -> object:
 
 
 async def _extend(broker: RedisBroker, lease: Lease) -> object:
-    (answer,) = await broker.processing.extend([lease], lease_s=LEASE_S)
+    (answer,) = await broker.work.extend([lease], lease_s=LEASE_S)
     return answer
 
 
 async def _result(broker: RedisBroker, lease: Lease) -> object:
-    return await broker.processing.write_result(lease, b"sent")
+    return await broker.work.write_result(lease, b"sent")
 
 
 async def _forward(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.forward("q")
+    return await broker.upkeep.forward("q")
 
 
 async def _expired(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.expired("q")
+    return await broker.upkeep.expired("q")
 
 
 # One call of a port may run several scripts; each of them is looked at by itself.
 
 
 async def _repair(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.maintenance)._scan(scripts.repair, "q")
+    return await cast("Any", broker.upkeep)._scan(scripts.repair_leases, "q")
 
 
 async def _end_leases(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.maintenance.end_leases("q", "server")
+    return await broker.upkeep.end_leases("q", "server")
 
 
 async def _expire(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.maintenance)._expire_completed("q", 10)
+    return await cast("Any", broker.upkeep)._expire_completed("q", 10)
 
 
 async def _trim(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.maintenance)._trim_archived("q")
+    return await cast("Any", broker.upkeep)._trim_archived("q")
 
 
 STALE = f"{GROUP}:{STAGED.id}"
@@ -138,19 +138,19 @@ SETS = f"{Q}aggregation_sets"
 
 
 async def _ripe(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.ripe("q", GroupRules(grace_s=1))
+    return await broker.groups.ready("q", GroupRules(grace_s=1))
 
 
 async def _stage(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.stage("q", "g", GroupRules(grace_s=1, max_size=1))
+    return await broker.groups.stage("q", "g", GroupRules(grace_s=1, max_size=1))
 
 
 async def _members(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.members(STAGED)
+    return await broker.groups.read_set(STAGED)
 
 
 async def _hold_set(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.hold(STAGED)
+    return await broker.groups.hold_set(STAGED)
 
 
 async def _combine(broker: RedisBroker, _lease: Lease) -> object:
@@ -158,24 +158,24 @@ async def _combine(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _postpone(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.postpone(STAGED, [], wait_s=0)
+    return await broker.groups.postpone(STAGED, [], wait_s=0)
 
 
 async def _archive_member(broker: RedisBroker, _lease: Lease) -> object:
-    member = Member(id="staged", message=a_message("staged"), failures=5)
-    return await broker.grouping.archive(STAGED, [member])
+    member = GroupedTask(id="staged", message=a_message("staged"), failures=5)
+    return await broker.groups.archive(STAGED, [member])
 
 
 async def _put_back(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.grouping.put_back(STAGED)
+    return await broker.groups.unstage(STAGED)
 
 
 async def _reclaim(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.grouping)._put_back_all("q")
+    return await cast("Any", broker.groups)._put_back_all("q")
 
 
 async def _find(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.grouping)._find("q")
+    return await cast("Any", broker.groups)._find("q")
 
 
 # Each with the keys it reads or writes.
@@ -323,7 +323,7 @@ async def test_a_pending_task_of_a_wrong_type_is_dropped_and_hides_no_other(
     await spoil(r, task_key("1"))
     (taken,) = await ask(broker, {"q": 2})
     await r.delete(task_key("1"))
-    assert (ids(taken.leases), taken.ghosts) == (["2"], 1)
+    assert (ids(taken.leases), taken.missing) == (["2"], 1)
 
 
 async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
@@ -331,7 +331,7 @@ async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 ) -> None:
     await enqueue(broker, a_scheduled("1", at_s=PAST_S), a_scheduled("2", at_s=PAST_S))
     await spoil(r, task_key("1"))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     await r.delete(task_key("1"))
     assert await listed(r, PENDING) == ["2"]
     assert await r.exists(SCHEDULED) == 0
@@ -340,7 +340,7 @@ async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 async def test_a_lost_task_of_a_wrong_type_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker, lease_s=-1)
     await spoil(r, task_key())
-    expired = (await broker.maintenance.expired("q")).leases
+    expired = (await broker.upkeep.expired("q")).leases
     await r.delete(task_key())
     assert expired == []
     assert await r.exists(ACTIVE, LEASE) == 0
@@ -352,7 +352,7 @@ async def test_archived_and_completed_tasks_of_a_wrong_type_are_deleted(
     await r.mset({task_key("1"): "wrong type", task_key("2"): "wrong type"})
     await r.zadd(ARCHIVED, {"1": 1})
     await r.zadd(COMPLETED, {"2": 1})
-    assert await broker.maintenance.trim("q", limit=1) == 2
+    assert await broker.upkeep.trim("q", limit=1) == 2
     assert await r.keys() == []
 
 
@@ -443,7 +443,7 @@ async def test_a_full_redis_extends_leases(broker_of_full: RedisBroker, full: Re
     lease = await a_lease(broker_of_full, lease_s=1)
     before = await scored(full, LEASE)
     await fill(full)
-    assert await broker_of_full.processing.extend([lease], lease_s=LEASE_S) == [True]
+    assert await broker_of_full.work.extend([lease], lease_s=LEASE_S) == [True]
     assert (await scored(full, LEASE))["1"] > before["1"] + 20
 
 
@@ -472,14 +472,14 @@ async def test_a_full_redis_gives_and_renews_tokens(
 async def test_a_full_redis_forwards_what_is_due(broker_of_full: RedisBroker, full: Redis) -> None:
     await enqueue(broker_of_full, a_scheduled("1", at_s=PAST_S))
     await fill(full)
-    assert (await broker_of_full.maintenance.forward("q")).moved == 1
+    assert (await broker_of_full.upkeep.forward("q")).moved == 1
     assert await listed(full, PENDING) == ["1"]
 
 
 async def test_a_full_redis_recovers_lost_tasks(broker_of_full: RedisBroker, full: Redis) -> None:
     await a_lease(broker_of_full, lease_s=-1)
     await fill(full)
-    (lost,) = (await broker_of_full.maintenance.expired("q")).leases
+    (lost,) = (await broker_of_full.upkeep.expired("q")).leases
     assert await settle(broker_of_full, lost, retried(lost)) is True
 
 
@@ -487,7 +487,7 @@ async def test_a_full_redis_is_made_room_in(broker_of_full: RedisBroker, full: R
     await full.zadd(ARCHIVED, {"1": 1})
     await full.zadd(COMPLETED, {"2": 1})
     await fill(full)
-    assert await broker_of_full.maintenance.trim("q", limit=1) == 2
+    assert await broker_of_full.upkeep.trim("q", limit=1) == 2
 
 
 async def test_a_full_redis_refuses_a_result_and_keeps_the_task(
@@ -496,7 +496,7 @@ async def test_a_full_redis_refuses_a_result_and_keeps_the_task(
     lease = await a_lease(broker_of_full)
     await fill(full)
     with pytest.raises(BrokerFullError):
-        await broker_of_full.processing.write_result(lease, b"sent")
+        await broker_of_full.work.write_result(lease, b"sent")
     assert b"result" not in await fields(full)
     assert await listed(full, ACTIVE) == ["1"]
 
@@ -506,7 +506,7 @@ async def test_a_full_redis_lets_the_leases_of_a_dead_server_end(
 ) -> None:
     await a_lease(broker_of_full)
     await fill(full)
-    assert await broker_of_full.maintenance.end_leases("q", "server") == 1
+    assert await broker_of_full.upkeep.end_leases("q", "server") == 1
 
 
 async def test_a_full_redis_lets_a_task_without_lease_be_repaired(
@@ -515,7 +515,7 @@ async def test_a_full_redis_lets_a_task_without_lease_be_repaired(
     await a_lease(broker_of_full)
     await full.delete(LEASE)
     await fill(full)
-    assert ids((await broker_of_full.maintenance.expired("q")).leases) == ["1"]
+    assert ids((await broker_of_full.upkeep.expired("q")).leases) == ["1"]
 
 
 async def test_a_full_redis_shows_no_new_server_and_says_so(
@@ -554,7 +554,7 @@ async def test_a_full_redis_lets_a_stale_set_be_reclaimed(
     await full.rename(GROUP, STALE)
     await full.zadd(SETS, {STALE: 1})
     await fill(full)
-    assert (await broker_of_full.grouping.reclaim("q")).tasks == 1
+    assert (await broker_of_full.groups.reclaim("q")).tasks == 1
 
 
 async def test_a_full_redis_lets_a_queue_be_removed(
@@ -562,7 +562,7 @@ async def test_a_full_redis_lets_a_queue_be_removed(
 ) -> None:
     await enqueue(broker_of_full, a_scheduled("1"), a_pending("2"))
     await fill(full)
-    assert await broker_of_full.inspecting.remove("q", force=True) is Removed.DONE
+    assert await broker_of_full.inspection.remove("q", force=True) is RemoveResult.DONE
 
 
 async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
@@ -570,9 +570,9 @@ async def test_a_full_redis_lets_a_delayed_task_be_rescheduled(
 ) -> None:
     await enqueue(broker_of_full, a_scheduled("1"))
     await fill(full)
-    found = await broker_of_full.inspecting.task("q", "1")
+    found = await broker_of_full.inspection.task("q", "1")
     assert found is not None
-    assert await broker_of_full.inspecting.update(found, FUTURE_S + 1) is Updated.DONE
+    assert await broker_of_full.inspection.update(found, FUTURE_S + 1) is UpdateResult.DONE
     assert await scored(full, SCHEDULED) == {"1": FUTURE_S + 1}
 
 

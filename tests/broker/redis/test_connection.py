@@ -15,7 +15,7 @@ from redis.asyncio import RedisCluster as ClusterClient
 
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.address import open_driver
-from pyasynq.broker.redis.connection import blocked_s, execute, translated
+from pyasynq.broker.redis.connection import blocked_s, execute, map_error
 from pyasynq.core.errors import (
     BrokerAuthError,
     BrokerError,
@@ -24,7 +24,7 @@ from pyasynq.core.errors import (
     BrokerUnavailableError,
     OptionError,
 )
-from pyasynq.core.settle import DONE
+from pyasynq.core.verdict import DONE
 from tests.broker.redis.looking import PENDING, Q, listed, task_key
 from tests.support.making import (
     a_lease,
@@ -225,10 +225,10 @@ async def test_a_blocking_client_is_refused(redis_server: RedisServer) -> None:
 async def test_a_client_that_speaks_resp3_is_answered(redis_url: str, r: Redis) -> None:
     async with Redis.from_url(redis_url, protocol=3) as client, connected(client) as broker:
         await enqueue(broker, a_pending("1"), a_scheduled("2", at_s=1))
-        await broker.maintenance.forward("q")
+        await broker.upkeep.forward("q")
         (one, two) = await take(broker, 2, lease_s=-1)
-        assert await broker.processing.extend([one], lease_s=30) == [True]
-        assert ids((await broker.maintenance.expired("q")).leases) == [two.id]
+        assert await broker.work.extend([one], lease_s=30) == [True]
+        assert ids((await broker.upkeep.expired("q")).leases) == [two.id]
         assert await settle(broker, one, DONE) is True
 
 
@@ -333,13 +333,13 @@ async def test_a_port_that_nobody_listens_on_is_told() -> None:
 
 async def test_every_path_tells_that_redis_is_away() -> None:
     async with connected(NOWHERE) as broker:
-        taken = await broker.processing.dequeue({"q": 1, "r": 1}, owner="me", lease_s=30)
+        taken = await broker.work.dequeue({"q": 1, "r": 1}, owner="me", lease_s=30)
         answers = [answer.error for answer in taken]
         answers += await create(broker, [a_pending()])
         for_each = [
-            broker.processing.wait("q"),
-            broker.maintenance.forward("q"),
-            broker.maintenance.expired("q"),
+            broker.work.wait("q"),
+            broker.upkeep.forward("q"),
+            broker.upkeep.expired("q"),
             broker.registry.write_server(a_server(), ttl_s=10),
             broker.registry.cancel("1"),
             anext(aiter(broker.registry.cancelations())),
@@ -370,7 +370,7 @@ async def test_a_short_limit_for_answers_breaks_no_call_that_waits_for_a_task(
     redis_url: str,
 ) -> None:
     async with connected(f"{redis_url}?socket_timeout=0.4") as broker:
-        assert await broker.processing.wait("q") is False
+        assert await broker.work.wait("q") is False
 
 
 def test_a_call_blocks_less_than_its_driver_waits() -> None:
@@ -386,10 +386,10 @@ async def test_an_answer_that_comes_too_late_is_given_to_no_other_call(
     async with connected(f"{breakable.url}?socket_timeout=0.1") as broker:
         await enqueue(broker, *many_pending(2))
         breakable.pause()
-        (late,) = await broker.processing.dequeue({"q": 1}, owner="me", lease_s=30)
+        (late,) = await broker.work.dequeue({"q": 1}, owner="me", lease_s=30)
         breakable.resume()
         assert isinstance(late.error, BrokerUnavailableError)
-        assert await broker.processing.wait("q")
+        assert await broker.work.wait("q")
         await broker.ping()
 
 
@@ -436,8 +436,8 @@ async def test_a_replica_refuses_every_write_and_says_so(breakable: RedisServer)
         with closing(breakable.client()) as admin:
             admin.execute_command("REPLICAOF", "127.0.0.1", free_port())
         enqueued = await create(broker, [a_pending("3")])
-        dequeued = await broker.processing.dequeue({"q": 1}, owner="me", lease_s=30)
-        settled = await broker.processing.settle([(lease, DONE)])
+        dequeued = await broker.work.dequeue({"q": 1}, owner="me", lease_s=30)
+        settled = await broker.work.settle([(lease, DONE)])
         with pytest.raises(BrokerReadOnlyError):
             await broker.registry.write_server(a_server(), ttl_s=10)
     answers = [*enqueued, *(taken.error for taken in dequeued), *settled]
@@ -484,22 +484,22 @@ OURS: dict[type[Exception], type[BrokerError]] = {
 def test_an_error_of_the_driver_becomes_ours(
     theirs: type[Exception], ours: type[BrokerError]
 ) -> None:
-    assert type(translated(theirs("no"))) is ours
+    assert type(map_error(theirs("no"))) is ours
 
 
 def test_an_error_of_ours_says_where_it_comes_from_and_keeps_its_cause() -> None:
     cause = driver_errors.ResponseError("WRONGTYPE no")
-    error = translated(cause)
+    error = map_error(cause)
     assert (str(error), error.__cause__) == ("Redis: WRONGTYPE no", cause)
 
 
 def test_an_error_without_words_is_named_by_its_type() -> None:
-    assert str(translated(driver_errors.DataError())) == "Redis: DataError"
+    assert str(map_error(driver_errors.DataError())) == "Redis: DataError"
 
 
 @pytest.mark.parametrize("kind", [TimeoutError, driver_errors.TimeoutError], ids=["ours", "theirs"])
 def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -> None:
-    assert str(translated(kind())) == "Redis: no answer in time"
+    assert str(map_error(kind())) == "Redis: no answer in time"
 
 
 @pytest.mark.parametrize(
@@ -520,12 +520,12 @@ def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -
     ids=["database", "protocol", "sentinel"],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(theirs: str, ours: str) -> None:
-    assert str(translated(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
+    assert str(map_error(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
 
 
 def test_a_cluster_taken_for_a_plain_redis_is_told() -> None:
     error = driver_errors.MovedError("15495 127.0.0.1:20354")
-    assert "for a cluster use a redis-cluster:// URL" in str(translated(error))
+    assert "for a cluster use a redis-cluster:// URL" in str(map_error(error))
 
 
 async def test_a_plain_redis_taken_for_a_cluster_is_told() -> None:
@@ -545,7 +545,7 @@ ROUTES = {driver_errors.AskError, driver_errors.MovedError}  # the driver follow
 
 @pytest.mark.parametrize("theirs", [kind for kind in KINDS if kind not in ROUTES])
 def test_every_error_of_the_driver_becomes_one_of_ours(theirs: type[Exception]) -> None:
-    assert isinstance(translated(theirs("no")), BrokerError)
+    assert isinstance(map_error(theirs("no")), BrokerError)
 
 
 @pytest.mark.parametrize(
@@ -566,7 +566,7 @@ def test_every_error_of_the_driver_becomes_one_of_ours(theirs: type[Exception]) 
 def test_words_of_redis_are_known_also_from_inside_a_script(
     words: str, ours: type[BrokerError], form: str
 ) -> None:
-    assert type(translated(driver_errors.ResponseError(form.format(words)))) is ours
+    assert type(map_error(driver_errors.ResponseError(form.format(words)))) is ours
 
 
 # -- Sentinel --------------------------------------------------------------------------------------
@@ -657,7 +657,7 @@ async def test_a_node_of_a_cluster_is_enough_to_find_the_others(cluster_url: str
         queues = [f"queue{n}" for n in range(12)]
         await enqueue(broker, *(a_pending(queue=queue) for queue in queues))
         counts = dict.fromkeys(queues, 1)
-        taken = await broker.processing.dequeue(counts, owner="me", lease_s=30)
+        taken = await broker.work.dequeue(counts, owner="me", lease_s=30)
     assert [len(answer.leases) for answer in taken] == [1] * 12
 
 

@@ -28,7 +28,7 @@ class Attempts:
 
     def __init__(self, *names: str) -> None:
         self.names = names
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.cancelled: list[str] = []
         self.ends = {name: asyncio.get_running_loop().create_future() for name in names}
 
@@ -36,7 +36,7 @@ class Attempts:
         return [lambda name=name: self._attempt(name) for name in self.names]
 
     async def _attempt(self, name: str) -> str:
-        self.begun.append(name)
+        self.started.append(name)
         try:
             return await self.ends[name]
         except asyncio.CancelledError:
@@ -51,7 +51,7 @@ async def test_a_first_that_answers_is_asked_alone() -> None:
     attempts = Attempts("a", "b")
     attempts.ends["a"].set_result("here")
     assert await first_of(attempts.each(), head_start_s=NEVER_S) == "here"
-    assert attempts.begun == ["a"]
+    assert attempts.started == ["a"]
 
 
 async def test_the_next_is_asked_at_once_when_one_fails() -> None:
@@ -65,13 +65,13 @@ async def test_the_next_is_asked_soon_when_one_hangs() -> None:
     attempts = Attempts("a", "b", "c")
     attempts.ends["c"].set_result("here")
     assert await first_of(attempts.each(), head_start_s=SOON_S) == "here"
-    assert (attempts.begun, attempts.cancelled) == (["a", "b", "c"], ["a", "b"])
+    assert (attempts.started, attempts.cancelled) == (["a", "b", "c"], ["a", "b"])
 
 
 async def test_one_that_is_slow_may_still_be_the_first() -> None:
     attempts = Attempts("a", "b")
     asked = asyncio.create_task(first_of(attempts.each(), head_start_s=SOON_S))
-    await wait_until(lambda: attempts.begun == ["a", "b"])
+    await wait_until(lambda: attempts.started == ["a", "b"])
     attempts.ends["a"].set_result("slow")
     assert await asked == "slow"
 
@@ -98,7 +98,7 @@ async def test_what_succeeds_together_with_the_first_is_discarded() -> None:
     asked = asyncio.create_task(
         first_of(attempts.each(), head_start_s=SOON_S, discard=discarded.append)
     )
-    await wait_until(lambda: attempts.begun == ["a", "b"])
+    await wait_until(lambda: attempts.started == ["a", "b"])
     attempts.ends["b"].set_result("b")
     attempts.ends["a"].set_result("a")
     assert (await asked, discarded) == ("a", ["b"])
@@ -107,7 +107,7 @@ async def test_what_succeeds_together_with_the_first_is_discarded() -> None:
 async def test_whoever_gives_up_leaves_nothing_under_way() -> None:
     attempts = Attempts("a", "b")
     asked = asyncio.create_task(first_of(attempts.each(), head_start_s=SOON_S))
-    await wait_until(lambda: attempts.begun == ["a", "b"])
+    await wait_until(lambda: attempts.started == ["a", "b"])
     asked.cancel()
     await asyncio.wait([asked])
     assert (asked.cancelled(), sorted(attempts.cancelled)) == (True, ["a", "b"])
@@ -119,7 +119,7 @@ async def test_what_succeeds_as_its_caller_gives_up_is_discarded() -> None:
     asked = asyncio.create_task(
         first_of(attempts.each(), head_start_s=SOON_S, discard=discarded.append)
     )
-    await wait_until(lambda: attempts.begun == ["a", "b"])
+    await wait_until(lambda: attempts.started == ["a", "b"])
     attempts.ends["a"].set_result("a")
     await asyncio.sleep(0)  # the attempt has ended; nobody has been told
     asked.cancel()

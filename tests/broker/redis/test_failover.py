@@ -14,7 +14,7 @@ from pyasynq import BrokerReadOnlyError, Client, Inspector, QueueNotPausedError,
 from pyasynq.broker.redis import RedisBroker, connect, pipeline
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.settle import DONE, REQUEUE, Verdict
+from pyasynq.core.verdict import DONE, REQUEUE, Verdict
 from tests.broker.redis.looking import SCRIPTS
 from tests.server.handlers import Handler
 from tests.support.making import a_pending, a_scheduled, create, enqueue, take
@@ -22,12 +22,12 @@ from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 
-_LOOKS = ("look", "memory", "page", "staged", "task")
+_READS = ("queue_stats", "memory_usage", "list_tasks", "find_staged", "get_task")
 READS = {
-    *(f"inspection/{name}" for name in _LOOKS),
-    "groups/sizes",
-    "registry/workers",
-    "schedules/shown",
+    *(f"inspection/{name}" for name in _READS),
+    "groups/group_sizes",
+    "registry/read_workers",
+    "schedules/read_entries",
 }
 """What only shows people how things stand, or stood a moment ago."""
 
@@ -118,7 +118,7 @@ async def test_a_refused_pipeline_leads_to_the_new_primary(pair: Pair, broker: R
 async def test_a_blocked_call_is_told_and_leads_to_the_new_primary(
     pair: Pair, broker: RedisBroker
 ) -> None:
-    waiting = asyncio.ensure_future(broker.processing.wait("q"))
+    waiting = asyncio.ensure_future(broker.work.wait("q"))
     await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)
     pair.promote_b()
     with pytest.raises(BrokerError):
@@ -129,7 +129,7 @@ async def test_a_blocked_call_is_told_and_leads_to_the_new_primary(
 async def test_a_connection_that_was_in_use_is_closed_when_it_is_given_back(
     pair: Pair, broker: RedisBroker
 ) -> None:
-    waiting = asyncio.ensure_future(broker.processing.wait("q"))
+    waiting = asyncio.ensure_future(broker.work.wait("q"))
     await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)
     pair.promote_b()
     with pytest.raises(BrokerReadOnlyError):
@@ -184,9 +184,9 @@ async def test_a_replica_refuses_to_say_that_an_id_is_taken(
 async def test_a_replica_refuses_to_say_that_a_queue_is_paused(
     pair: Pair, broker: RedisBroker
 ) -> None:
-    await broker.inspecting.pause("q", paused=True)
+    await broker.inspection.pause("q", paused=True)
     pair.demote_a()
-    (taken,) = await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    (taken,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
     assert isinstance(taken.error, BrokerReadOnlyError)
 
 
@@ -198,7 +198,7 @@ async def test_a_replica_refuses_to_say_that_a_lease_is_lost(
     (lease,) = await take(broker)
     lease.owner = "another/1"
     pair.demote_a()
-    (answer,) = await broker.processing.settle([(lease, verdict)])
+    (answer,) = await broker.work.settle([(lease, verdict)])
     assert isinstance(answer, BrokerReadOnlyError)
 
 

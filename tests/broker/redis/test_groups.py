@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio import RedisCluster as Cluster
 
-from pyasynq.broker import GroupRules, Reclaimed
+from pyasynq.broker import GroupRules, ReclaimResult
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.compose import Lock
 from pyasynq.core.errors import BrokerError
@@ -70,7 +70,7 @@ async def test_a_group_is_ripe_once_it_was_quiet_for_the_whole_grace_period(
 ) -> None:
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await age(r, a=500, b=quiet_s)
-    assert (await broker.grouping.ripe("q", GRACE)).names == found
+    assert (await broker.groups.ready("q", GRACE)).names == found
 
 
 @pytest.mark.parametrize(("old_s", "found"), [(48, []), (50, ["g"])])
@@ -80,12 +80,12 @@ async def test_a_group_is_ripe_once_its_oldest_task_has_waited_long_enough(
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await age(r, a=old_s, b=0)
     rules = GroupRules(grace_s=100, max_delay_s=50)
-    assert (await broker.grouping.ripe("q", rules)).names == found
+    assert (await broker.groups.ready("q", rules)).names == found
 
 
 async def test_an_empty_group_is_forgotten(broker: RedisBroker, r: Redis) -> None:
     await r.sadd(GROUPS, "g")
-    assert (await broker.grouping.ripe("q", GRACE)).names == []
+    assert (await broker.groups.ready("q", GRACE)).names == []
     assert await r.exists(GROUPS) == 0
 
 
@@ -93,7 +93,7 @@ async def test_a_group_of_a_wrong_type_hides_no_other(broker: RedisBroker, r: Re
     await enqueue(broker, a_grouped("1", group="sound"))
     await r.set(GROUP, "wrong type")
     await r.sadd(GROUPS, "g")
-    ripe = await broker.grouping.ripe("q", GroupRules(grace_s=1, max_size=1))
+    ripe = await broker.groups.ready("q", GroupRules(grace_s=1, max_size=1))
     await r.delete(GROUP)
     assert ripe.names == ["sound"]
 
@@ -107,7 +107,7 @@ async def test_a_staged_set_stands_in_redis_as_gos_do(
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await age(r, a=300, b=200)
     before = await scored(r, GROUP)
-    staged = await broker.grouping.stage("q", "g", GRACE)
+    staged = await broker.groups.stage("q", "g", GRACE)
     assert staged is not None
     assert uuid.UUID(staged.id).version == 4
     key = f"{GROUP}:{staged.id}"
@@ -129,7 +129,7 @@ async def test_holding_a_set_pushes_its_end_out(
 ) -> None:
     staged = await a_staged_set(broker, a_grouped())
     await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
-    assert await broker.grouping.hold(staged) is True
+    assert await broker.groups.hold_set(staged) is True
     ((_, ends_s),) = (await scored(r, SETS)).items()
     assert ends_s - 120 in lapse
 
@@ -178,7 +178,7 @@ async def test_an_archived_task_says_why_and_forgets_its_group(
     await postpone(broker, staged, wait_s=10)
     members = await members_of(broker, staged)
     members[0].message.error_msg = "boom"  # type: ignore[union-attr]
-    await broker.grouping.archive(staged, members[:1])
+    await broker.groups.archive(staged, members[:1])
     assert (await stored(r, "1")).error_msg == "boom"
     assert (await fields(r, "1")).keys() == {b"msg", b"state"}
     assert await state(r, "1") == b"archived"
@@ -212,7 +212,7 @@ async def test_a_message_that_cannot_be_read_is_set_apart(broker: RedisBroker, r
     await r.hset(task_key("1"), "msg", b"\xff")
     bad, good = await members_of(broker, staged)
     assert (bad.id, bad.message, good.id) == ("1", None, "2")
-    assert await broker.grouping.archive(staged, [bad]) == 1
+    assert await broker.groups.archive(staged, [bad]) == 1
     assert (await fields(r, "1"))[b"msg"] == b"\xff"
     assert await state(r, "1") == b"archived"
 
@@ -232,7 +232,7 @@ async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
 ) -> None:
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
     staged = await a_staged_set(broker, *large)
-    answers = watched(monkeypatch, "groups/members")
+    answers = watched(monkeypatch, "groups/read_set")
     assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
     assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
 
@@ -251,8 +251,8 @@ async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
     staged = await a_staged_set(broker, *large)
     members = await members_of(broker, staged)
-    calls = watched(monkeypatch, "groups/archive_members")
-    assert await broker.grouping.archive(staged, members) == 5
+    calls = watched(monkeypatch, "groups/archive_grouped")
+    assert await broker.groups.archive(staged, members) == 5
     assert [reply for _, reply in calls] == [2, 2, 1]
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
 
@@ -266,10 +266,10 @@ async def test_a_reclaimed_task_keeps_its_place_and_its_group_is_registered(
     await enqueue(broker, a_grouped("a"))
     await age(r, a=300)
     before = await scored(r, GROUP)
-    staged = await broker.grouping.stage("q", "g", GRACE)
+    staged = await broker.groups.stage("q", "g", GRACE)
     assert staged is not None
     await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
-    assert (await broker.grouping.reclaim("q")).tasks == 1
+    assert (await broker.groups.reclaim("q")).tasks == 1
     assert await scored(r, GROUP) == before
     assert await r.smembers(GROUPS) == {b"g"}
     assert await r.exists(SETS) == 0
@@ -279,7 +279,7 @@ async def test_a_large_set_of_go_is_reclaimed_in_parts(broker: RedisBroker, r: R
     key = f"{GROUP}:{SET_ID}"
     await r.zadd(key, {f"{n}": n for n in range(2500)})
     await r.zadd(SETS, {key: 1})
-    assert (await broker.grouping.reclaim("q")).tasks == 2500
+    assert (await broker.groups.reclaim("q")).tasks == 2500
     assert await r.zcard(GROUP) == 2500
     assert await r.exists(SETS, key) == 0
 
@@ -292,11 +292,11 @@ async def test_a_set_that_cannot_go_back_hides_no_other(
     _ = [await r.zadd(key, {"1": 1}) for key in (bad, good)]
     await r.zadd(SETS, {bad: 1, good: 2})
     with pytest.raises(BrokerError, match=SET_ID):
-        await broker.grouping.reclaim("q")
+        await broker.groups.reclaim("q")
     left = await scored(r, SETS)
     assert await scored(r, GROUP) == {"1": 1}
     assert await scored(r, bad) == {"1": 1}
-    assert (await broker.grouping.reclaim("q")).tasks == 0
+    assert (await broker.groups.reclaim("q")).tasks == 0
     await r.delete(f"{Q}g:bad")
     assert left.keys() == {bad}
     assert left[bad] - STUCK_S in lapse
@@ -309,37 +309,37 @@ async def test_a_name_that_stands_for_no_set_is_dropped(
     name: str, broker: RedisBroker, r: Redis
 ) -> None:
     await r.zadd(SETS, {name: 1})
-    assert (await broker.grouping.reclaim("q")).tasks == 0
+    assert (await broker.groups.reclaim("q")).tasks == 0
     assert await r.exists(SETS) == 0
 
 
 # -- search ----------------------------------------------------------------------------------------
 
-FOUND = Reclaimed(tasks=0, groups=1, next_in_s=60)
+FOUND = ReclaimResult(tasks=0, groups=1, next_in_s=60)
 
 
 async def test_a_group_that_go_left_unregistered_is_found(broker: RedisBroker, r: Redis) -> None:
     await leave_unregistered(r, broker)
-    assert await broker.grouping.reclaim("q") == FOUND
+    assert await broker.groups.reclaim("q") == FOUND
     assert await r.smembers(GROUPS) == {b"g"}
 
 
 async def test_a_staged_set_is_no_group(broker: RedisBroker, r: Redis) -> None:
     await a_staged_set(broker, a_grouped())
-    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=60)
+    assert await broker.groups.reclaim("q") == ReclaimResult(tasks=0, groups=0, next_in_s=60)
 
 
 async def test_a_staged_set_that_was_forgotten_is_put_back(broker: RedisBroker, r: Redis) -> None:
     await a_staged_set(broker, a_grouped())
     await r.delete(SETS)
-    assert await broker.grouping.reclaim("q") == FOUND
-    assert (await broker.grouping.reclaim("q")).tasks == 1
+    assert await broker.groups.reclaim("q") == FOUND
+    assert (await broker.groups.reclaim("q")).tasks == 1
     assert await scored(r, GROUP)
 
 
 async def test_a_group_of_another_queue_is_left_alone(broker: RedisBroker, r: Redis) -> None:
     await leave_unregistered(r, broker)
-    assert (await broker.grouping.reclaim("*")).groups == 0
+    assert (await broker.groups.reclaim("*")).groups == 0
     assert await r.exists(GROUPS) == 0
 
 
@@ -357,16 +357,16 @@ async def test_the_search_goes_on_where_another_server_left_it(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
-    await broker.grouping.reclaim("q")
+    await broker.groups.reclaim("q")
     place = await r.hget(SEARCH, "cursor")
     assert place != b"0"
-    assert await broker.grouping.reclaim("q") == Reclaimed(tasks=0, groups=0, next_in_s=1)
+    assert await broker.groups.reclaim("q") == ReclaimResult(tasks=0, groups=0, next_in_s=1)
     assert await r.hget(SEARCH, "cursor") == place
     await r.flushall()
 
 
 async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker, r: Redis) -> None:
-    await broker.grouping.reclaim("q")
+    await broker.groups.reclaim("q")
     assert 0 < await r.ttl(SEARCH) <= 3600
 
 
@@ -375,7 +375,7 @@ async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
     wait_s = 0.0
     while wait_s < 60:
         await r.hdel(SEARCH, "from_s")
-        wait_s = (await broker.grouping.reclaim("q")).next_in_s
+        wait_s = (await broker.groups.reclaim("q")).next_in_s
         yield wait_s
 
 
@@ -387,6 +387,6 @@ async def test_on_a_cluster_the_search_looks_where_the_queue_is(
     await enqueue(broker, *(a_grouped(queue=queue) for queue in queues))
     async with Cluster.from_url(redis_cluster.url.replace("redis-cluster", "redis")) as client:
         _ = [await client.delete(f"asynq:{{{queue}}}:groups") for queue in queues]
-    found = [await broker.grouping.reclaim(queue) for queue in queues]
+    found = [await broker.groups.reclaim(queue) for queue in queues]
     await broker.aclose()
     assert found == [FOUND] * 12

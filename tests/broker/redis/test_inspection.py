@@ -6,13 +6,13 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import Move, Place, Removed, Updated
+from pyasynq.broker import Container, Move, RemoveResult, UpdateResult
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.states import Action, TaskState
 from tests.broker.redis.looking import (
     ARCHIVED,
     GROUP,
@@ -45,47 +45,47 @@ from tests.support.making import (
 )
 from tests.support.making import enqueue as put
 
-WAITING = Place(queue="q", state=TaskState.PENDING)
-DELAYED = Place(queue="q", state=TaskState.SCHEDULED)
-GROUPED = Place(queue="q", state=TaskState.AGGREGATING, group="g")
+WAITING = Container(queue="q", state=TaskState.PENDING)
+DELAYED = Container(queue="q", state=TaskState.SCHEDULED)
+GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
 @pytest.mark.parametrize(
     ("order", "place", "key"),
     [
-        (Order.RUN, GROUPED, PENDING),
-        (Order.RUN, GROUPED, GROUPS),
-        (Order.RUN, GROUPED, GROUP),
-        (Order.ARCHIVE, GROUPED, ARCHIVED),
-        (Order.ARCHIVE, GROUPED, GROUPS),
-        (Order.ARCHIVE, WAITING, PENDING),
-        (Order.DELETE, GROUPED, GROUPS),
-        (Order.DELETE, WAITING, PENDING),
+        (Action.RUN, GROUPED, PENDING),
+        (Action.RUN, GROUPED, GROUPS),
+        (Action.RUN, GROUPED, GROUP),
+        (Action.ARCHIVE, GROUPED, ARCHIVED),
+        (Action.ARCHIVE, GROUPED, GROUPS),
+        (Action.ARCHIVE, WAITING, PENDING),
+        (Action.DELETE, GROUPED, GROUPS),
+        (Action.DELETE, WAITING, PENDING),
     ],
 )
 async def test_an_order_that_fails_has_written_nothing(
-    order: Move, place: Place, key: str, broker: RedisBroker, r: Redis
+    order: Move, place: Container, key: str, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_grouped("2"))
     await r.delete(key)
     await r.hset(key, "wrong", "type")
     before = await everything(r)
     with pytest.raises(BrokerError, match="WRONGTYPE"):
-        await broker.inspecting.order(order, place, ["1", "2"])
+        await broker.inspection.apply(order, place, ["1", "2"])
     assert await everything(r) == before
     await r.delete(key)
 
 
 async def test_a_task_that_is_run_is_last_in_line(broker: RedisBroker, r: Redis) -> None:
     await put(broker, a_grouped("1"), a_pending("2"))
-    await broker.inspecting.order(Order.RUN, GROUPED, ["1"])
+    await broker.inspection.apply(Action.RUN, GROUPED, ["1"])
     assert await listed(r, PENDING) == ["2", "1"]
     assert (await fields(r)).keys() == {b"msg", b"state", b"pending_since"}
 
 
 async def test_an_archived_task_keeps_its_lock(broker: RedisBroker, r: Redis) -> None:
     await put(broker, a_pending(lock=LOCK))
-    await broker.inspecting.order(Order.ARCHIVE, WAITING, ["1"])
+    await broker.inspection.apply(Action.ARCHIVE, WAITING, ["1"])
     assert await r.get(LOCK_KEY) == b"1"
     assert (await state(r), list(await scored(r, ARCHIVED))) == (b"archived", ["1"])
 
@@ -93,7 +93,7 @@ async def test_an_archived_task_keeps_its_lock(broker: RedisBroker, r: Redis) ->
 async def test_a_lock_that_another_task_holds_is_kept(broker: RedisBroker, r: Redis) -> None:
     await put(broker, a_pending(lock=LOCK))
     await r.set(LOCK_KEY, "2")
-    await broker.inspecting.order(Order.DELETE, WAITING, ["1"])
+    await broker.inspection.apply(Action.DELETE, WAITING, ["1"])
     assert await r.get(LOCK_KEY) == b"2"
 
 
@@ -102,7 +102,7 @@ async def test_tasks_trimmed_from_the_archive_are_deleted(broker: RedisBroker, r
     await settle(broker, lease, archived(lease))
     await r.zadd(ARCHIVED, {"old": 1_000_000_000})
     await put(broker, a_pending("1"))
-    await broker.inspecting.order(Order.ARCHIVE, WAITING, ["1"])
+    await broker.inspection.apply(Action.ARCHIVE, WAITING, ["1"])
     assert list(await scored(r, ARCHIVED)) == ["1"]
     assert await r.exists(task_key("old"), LOCK_KEY) == 0
 
@@ -111,7 +111,7 @@ async def test_several_tasks_leave_the_list_from_its_right_end_only(
     broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, *[a_pending(str(n)) for n in range(50)])
-    assert await broker.inspecting.order(Order.DELETE, WAITING, ["49", "1"]) == 1
+    assert await broker.inspection.apply(Action.DELETE, WAITING, ["49", "1"]) == 1
     assert await listed(r, PENDING) == ["0", *[str(n) for n in range(2, 50)]]
     assert await state(r, "49") == b"pending"
 
@@ -122,7 +122,7 @@ async def test_an_order_by_count_takes_along_ids_that_are_no_text(
     await r.lpush(PENDING, b"\xfe", b"\xff")
     for task_id in (b"\xfe", b"\xff"):
         await r.hset(f"{Q}t:".encode() + task_id, "state", "pending")
-    assert await broker.inspecting.order(Order.DELETE, WAITING, 2) == 2
+    assert await broker.inspection.apply(Action.DELETE, WAITING, 2) == 2
     assert await r.exists(PENDING) == 0
 
 
@@ -141,15 +141,15 @@ async def spoil(r: Redis, task_id: str = "1") -> bytes:
     ids=["pending", "scheduled", "grouped"],
 )
 async def test_a_task_whose_message_cannot_be_read_is_found(
-    plan: Plan, place: Place, broker: RedisBroker, r: Redis
+    plan: Plan, place: Container, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, plan)
     poison = await spoil(r)
-    found = await broker.inspecting.task("q", "1")
+    found = await broker.inspection.task("q", "1")
     assert found is not None
     assert (found.place, found.staged, found.id) == (place, False, "1")
     assert (found.message, found.info, found.size) == (None, None, len(poison))
-    assert await broker.inspecting.order(Order.ARCHIVE, found.place, [found.id]) == 1
+    assert await broker.inspection.apply(Action.ARCHIVE, found.place, [found.id]) == 1
 
 
 async def test_a_task_whose_message_cannot_be_read_is_left_out_of_a_page(
@@ -157,9 +157,9 @@ async def test_a_task_whose_message_cannot_be_read_is_left_out_of_a_page(
 ) -> None:
     await put(broker, a_pending("1"), a_pending("2"), a_pending("3"))
     await spoil(r, "2")
-    page = await broker.inspecting.tasks(WAITING, 0, 2)
+    page = await broker.inspection.tasks(WAITING, 0, 2)
     assert ([task.id for task in page.tasks], page.more) == (["1"], True)
-    page = await broker.inspecting.tasks(WAITING, 1, 2)
+    page = await broker.inspection.tasks(WAITING, 1, 2)
     assert ([task.id for task in page.tasks], page.more) == (["3"], False)
 
 
@@ -168,20 +168,20 @@ async def test_a_delayed_task_whose_message_cannot_be_read_is_given_another_time
 ) -> None:
     await put(broker, a_scheduled())
     await spoil(r)
-    found = await broker.inspecting.task("q", "1")
+    found = await broker.inspection.task("q", "1")
     assert found is not None
-    assert await broker.inspecting.update(found, FUTURE_S + 1) is Updated.DONE
+    assert await broker.inspection.update(found, FUTURE_S + 1) is UpdateResult.DONE
     assert await scored(r, f"{Q}scheduled") == {"1": FUTURE_S + 1}
 
 
 async def test_a_message_that_cannot_be_read_can_be_replaced(broker: RedisBroker, r: Redis) -> None:
     await put(broker, a_scheduled())
     await spoil(r)
-    found = await broker.inspecting.task("q", "1")
+    found = await broker.inspection.task("q", "1")
     assert found is not None
     revised = a_message("1", type="mended")
-    assert await broker.inspecting.update(found, revised) is Updated.DONE
-    mended = await broker.inspecting.task("q", "1")
+    assert await broker.inspection.update(found, revised) is UpdateResult.DONE
+    mended = await broker.inspection.task("q", "1")
     assert mended is not None
     assert mended.message == revised
 
@@ -193,7 +193,7 @@ async def test_a_task_in_a_state_that_there_is_not_is_poison(
     await put(broker, a_pending())
     await r.hset(task_key(), "state", word)
     with pytest.raises(PoisonError):
-        await broker.inspecting.task("q", "1")
+        await broker.inspection.task("q", "1")
 
 
 # -- remove ----------------------------------------------------------------------------------------
@@ -203,8 +203,8 @@ def meanwhile(
     monkeypatch: pytest.MonkeyPatch, broker: RedisBroker, step: str, *plans: Plan, after: bool
 ) -> None:
     """Let a producer add *plans* before or *after* a step of the removal of a queue."""
-    inspecting = cast("Any", broker.inspecting)
-    taken = getattr(inspecting, step)
+    inspection = cast("Any", broker.inspection)
+    taken = getattr(inspection, step)
 
     async def produce(*args: object, **kwargs: object) -> object:
         if not after:
@@ -214,7 +214,7 @@ def meanwhile(
             await put(broker, *plans)
         return answer
 
-    monkeypatch.setattr(inspecting, step, produce)
+    monkeypatch.setattr(inspection, step, produce)
 
 
 async def test_a_queue_that_a_producer_fills_meanwhile_is_registered_again(
@@ -222,8 +222,8 @@ async def test_a_queue_that_a_producer_fills_meanwhile_is_registered_again(
 ) -> None:
     await put(broker, a_pending("1"))
     meanwhile(monkeypatch, broker, "_remove_rest", a_pending("2"), after=True)
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
-    assert await broker.inspecting.queues() == ["q"]
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
+    assert await broker.inspection.queues() == ["q"]
     assert await listed(r, PENDING) == ["2"]
 
 
@@ -249,15 +249,15 @@ async def test_a_queue_that_a_producer_adds_to_while_it_is_removed_stays_as_it_w
     await put(broker, a_pending("1"), a_grouped("3"))
     if not force:
         await r.delete(PENDING, GROUP, task_key("1"), task_key("3"))
-    await broker.inspecting.pause("q", paused=paused)
+    await broker.inspection.pause("q", paused=paused)
     meanwhile(monkeypatch, broker, "_remove_rest", plan, after=False)
-    assert await broker.inspecting.remove("q", force=force) is Removed.NOT_EMPTY
-    assert (await broker.inspecting.queue_info("q")).paused is paused
-    assert await broker.inspecting.queues() == ["q"]
-    found = await broker.inspecting.task("q", "2")
+    assert await broker.inspection.remove("q", force=force) is RemoveResult.NOT_EMPTY
+    assert (await broker.inspection.queue_info("q")).paused is paused
+    assert await broker.inspection.queues() == ["q"]
+    found = await broker.inspection.task("q", "2")
     assert found is not None
     assert (found.message, found.staged) == (plan.message, False)
-    assert [task.id for task in (await broker.inspecting.tasks(found.place, 0, 9)).tasks] == ["2"]
+    assert [task.id for task in (await broker.inspection.tasks(found.place, 0, 9)).tasks] == ["2"]
     assert await r.get(LOCK_KEY) == b"2"
 
 
@@ -267,8 +267,8 @@ async def test_a_queue_to_which_a_producer_has_added_is_removed_at_the_next_try(
     await put(broker, a_pending("1"))
     with monkeypatch.context() as patched:
         meanwhile(patched, broker, "_remove_rest", ADDED[0], a_grouped("3"), after=False)
-        assert await broker.inspecting.remove("q", force=True) is Removed.NOT_EMPTY
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+        assert await broker.inspection.remove("q", force=True) is RemoveResult.NOT_EMPTY
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
     assert await everything(r) == {}
 
 
@@ -276,17 +276,17 @@ async def test_a_queue_of_which_a_task_is_taken_before_it_is_paused_is_not_remov
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, a_pending("1"), a_pending("2"))
-    inspecting = cast("Any", broker.inspecting)
-    pause = inspecting.pause
+    inspection = cast("Any", broker.inspection)
+    pause = inspection.pause
 
     async def too_late(queue: str, *, paused: bool) -> bool:
         if paused:
             await take(broker)
         return await pause(queue, paused=paused)
 
-    monkeypatch.setattr(inspecting, "pause", too_late)
-    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
-    assert not (await broker.inspecting.queue_info("q")).paused
+    monkeypatch.setattr(inspection, "pause", too_late)
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.ACTIVE
+    assert not (await broker.inspection.queue_info("q")).paused
     assert await listed(r, PENDING) == ["2"]
 
 
@@ -294,16 +294,16 @@ async def test_a_queue_of_which_a_task_runs_in_the_end_is_not_removed(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, a_pending("1"))
-    inspecting = cast("Any", broker.inspecting)
-    remove_rest = inspecting._remove_rest
+    inspection = cast("Any", broker.inspection)
+    remove_rest = inspection._remove_rest
 
-    async def too_late(queue: str) -> Removed:
+    async def too_late(queue: str) -> RemoveResult:
         await go_takes(r, "2", lease_ends_s=FUTURE_S)
         return await remove_rest(queue)
 
-    monkeypatch.setattr(inspecting, "_remove_rest", too_late)
-    assert await broker.inspecting.remove("q", force=True) is Removed.ACTIVE
-    assert not (await broker.inspecting.queue_info("q")).paused
+    monkeypatch.setattr(inspection, "_remove_rest", too_late)
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.ACTIVE
+    assert not (await broker.inspection.queue_info("q")).paused
     assert await state(r, "2") == b"active"
 
 
@@ -311,8 +311,8 @@ async def test_a_queue_is_emptied_in_batches(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, *many_pending(2500))
-    calls = watched(monkeypatch, "inspection/delete")
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    calls = watched(monkeypatch, "inspection/delete_tasks")
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
     assert [len(reply) for _, reply in calls] == [1000, 1000, 500]
 
 
@@ -327,7 +327,7 @@ async def test_a_task_that_is_enqueued_while_its_queue_is_removed_is_kept(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile(monkeypatch, broker, "_clear_groups", a_pending("1"), a_grouped("2"), after=False)
-    assert await broker.inspecting.remove("q", force=False) is Removed.NOT_EMPTY
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
     assert (await listed(r, PENDING), list(await scored(r, GROUP))) == (["1"], ["2"])
     assert await r.exists(task_key("1"), task_key("2")) == 2
     assert await r.exists(f"{Q}paused") == 0
@@ -339,7 +339,7 @@ async def test_without_force_groups_and_sets_without_tasks_go_as_well(
 ) -> None:
     await r.sadd(GROUPS, "stale")
     await r.zadd(f"{Q}aggregation_sets", {f"{GROUP}:stale": 1})
-    assert await broker.inspecting.remove("q", force=False) is Removed.DONE
+    assert await broker.inspection.remove("q", force=False) is RemoveResult.DONE
     assert await everything(r) == {}
 
 
@@ -351,8 +351,8 @@ async def test_a_group_that_nobody_registered_is_seen_when_its_queue_is_removed(
 ) -> None:
     await put(broker, a_grouped("1"))
     await r.delete(GROUPS)
-    removed = await broker.inspecting.remove("q", force=force)
-    assert removed is (Removed.DONE if force else Removed.NOT_EMPTY)
+    removed = await broker.inspection.remove("q", force=force)
+    assert removed is (RemoveResult.DONE if force else RemoveResult.NOT_EMPTY)
     assert await r.exists("asynq:{q}:t:1") == (not force)
     assert not await r.exists("asynq:{q}:paused")
 
@@ -365,11 +365,11 @@ async def test_a_queue_is_removed_though_its_tasks_move_on_meanwhile(
 
     async def forward_first(port: RedisInspection, queue: str, *, delete: bool) -> None:
         await put(broker, a_scheduled("late", at_s=PAST_S))
-        await broker.maintenance.forward(queue)
+        await broker.upkeep.forward(queue)
         await clear(port, queue, delete=delete)
 
     monkeypatch.setattr(RedisInspection, "_clear_groups", forward_first)
-    assert await broker.inspecting.remove("q", force=True) is Removed.DONE
+    assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
 
 
 async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
@@ -386,7 +386,7 @@ async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
     await put(broker, a_pending("1"))
     monkeypatch.setattr(RedisInspection, "pause", pause_unheard)
     with pytest.raises(asyncio.CancelledError):
-        await broker.inspecting.remove("q", force=True)
+        await broker.inspection.remove("q", force=True)
     assert not await r.exists("asynq:{q}:paused")
 
 
@@ -394,26 +394,26 @@ async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
 async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
     failure: BaseException, broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_place: Place, _size: int) -> None:
+    async def fail(_place: Container, _size: int) -> None:
         assert await r.exists(f"{Q}paused") == 1
         raise failure
 
     await put(broker, a_pending())
-    monkeypatch.setattr(broker.inspecting, "_empty", fail)
+    monkeypatch.setattr(broker.inspection, "_empty", fail)
     with pytest.raises(type(failure)):
-        await broker.inspecting.remove("q", force=True)
+        await broker.inspection.remove("q", force=True)
     assert await r.exists(f"{Q}paused") == 0
 
 
 async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_place: Place, _size: int) -> None:
+    async def fail(_place: Container, _size: int) -> None:
         raise BrokerError("away")
 
     await put(broker, a_pending())
-    await broker.inspecting.pause("q", paused=True)
-    monkeypatch.setattr(broker.inspecting, "_empty", fail)
+    await broker.inspection.pause("q", paused=True)
+    monkeypatch.setattr(broker.inspection, "_empty", fail)
     with pytest.raises(BrokerError, match="away"):
-        await broker.inspecting.remove("q", force=True)
+        await broker.inspection.remove("q", force=True)
     assert await r.exists(f"{Q}paused") == 1

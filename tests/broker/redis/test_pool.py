@@ -131,7 +131,7 @@ async def test_a_lease_is_extended_though_connections_died(
 ) -> None:
     leases = await take(broker)
     end(proxy)
-    assert await broker.processing.extend(leases, lease_s=30) == [True]
+    assert await broker.work.extend(leases, lease_s=30) == [True]
 
 
 @every_end
@@ -147,9 +147,9 @@ async def test_a_token_is_taken_and_renewed_though_connections_died(
 
 async def test_tasks_are_not_asked_for_twice(proxy: Proxy, broker: RedisBroker) -> None:
     proxy.lose_answers()
-    (taken,) = await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    (taken,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
     assert isinstance(taken.error, BrokerUnavailableError)
-    assert await broker.processing.give_back("q", taken.owner) == 1
+    assert await broker.work.undo_dequeue("q", taken.owner) == 1
 
 
 async def test_an_outcome_is_not_written_twice_without_its_owner_knowing(
@@ -162,7 +162,7 @@ async def test_an_outcome_is_not_written_twice_without_its_owner_knowing(
 
 async def test_after_one_dead_connection_no_other_is_met(proxy: Proxy, broker: RedisBroker) -> None:
     proxy.forget()
-    await broker.processing.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
     assert len(await ask(broker, {"q": 1}, owner="server/2")) == 1
 
 
@@ -249,7 +249,7 @@ async def test_of_a_nodes_connections_half_are_closed_each_time(
 ) -> None:
     cast("Any", of_cluster._driver).connection_kwargs["sweeping"].end()
     monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
-    await asyncio.gather(*(of_cluster.processing.give_back(f"q{n}", "1") for n in range(20)))
+    await asyncio.gather(*(of_cluster.work.undo_dequeue(f"q{n}", "1") for n in range(20)))
     await wait_until(lambda: len(node_connections(of_cluster)) == 3)
     await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
 
@@ -283,7 +283,7 @@ async def test_the_limit_of_a_nodes_pool_is_told_as_such(redis_cluster: RedisClu
     broker = connect(f"{redis_cluster.url}?max_connections=1")
     await broker.ping()
     answers = await asyncio.gather(
-        *(broker.processing.give_back("q", "1") for _ in range(2)), return_exceptions=True
+        *(broker.work.undo_dequeue("q", "1") for _ in range(2)), return_exceptions=True
     )
     await broker.aclose()
     assert "max_connections of the client's pool" in str(answers)

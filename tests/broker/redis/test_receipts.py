@@ -49,36 +49,36 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     enqueued = await timeless(r)
     await r.flushall()
     await RedisRegistry(r).register(["q"])
-    await relay(broker, [("row", plan)], kept_s=100)
+    await relay(broker, [("row", plan)], ttl_s=100)
     assert await r.delete(RECEIPT) == 1
     assert await timeless(r) == enqueued
 
 
 async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) -> None:
-    await relay(broker, [("row", a_pending())], kept_s=100)
+    await relay(broker, [("row", a_pending())], ttl_s=100)
     assert 99 <= await r.ttl(RECEIPT) <= 100
 
 
 async def test_a_receipt_can_be_shortened(broker: RedisBroker, r: Redis) -> None:
-    await relay(broker, [("row", a_pending())], kept_s=100)
-    await broker.receipts.shorten([("q", "row"), ("q", "unknown")], kept_s=10)
+    await relay(broker, [("row", a_pending())], ttl_s=100)
+    await broker.receipts.expire([("q", "row"), ("q", "unknown")], ttl_s=10)
     assert 9 <= await r.ttl(RECEIPT) <= 10
 
 
 async def test_the_queue_is_made_known(broker: RedisBroker, r: Redis) -> None:
-    await relay(broker, [("row", a_pending())], kept_s=100)
+    await relay(broker, [("row", a_pending())], ttl_s=100)
     assert await r.smembers("asynq:queues") == {b"q"}
 
 
 async def test_the_queue_is_made_known_once_for_many_batches(broker: RedisBroker, r: Redis) -> None:
     await r.config_resetstat()
-    _ = [await relay(broker, [(f"{n}", a_pending(f"{n}"))], kept_s=9) for n in range(5)]
+    _ = [await relay(broker, [(f"{n}", a_pending(f"{n}"))], ttl_s=9) for n in range(5)]
     assert (await r.info("commandstats"))["cmdstat_sadd"]["calls"] == 1
 
 
 async def test_more_than_one_call_takes_are_all_relayed(broker: RedisBroker, r: Redis) -> None:
     rows = [(plan.message.id, plan) for plan in many_pending(MAX_TASKS + 1)]
-    assert set(await relay(broker, rows, kept_s=100)) == {None}
+    assert set(await relay(broker, rows, ttl_s=100)) == {None}
     assert await r.llen(PENDING) == MAX_TASKS + 1
 
 

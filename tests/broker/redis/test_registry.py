@@ -12,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker, connect
+from pyasynq.broker.redis.protobuf_records import server_record, worker_record
 from pyasynq.broker.redis.registry import RedisRegistry
-from pyasynq.broker.redis.shown import server_record, worker_record
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
@@ -150,7 +150,7 @@ async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
 ) -> None:
     workers = [a_worker(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
     await broker.registry.write_server(a_server("s", *workers), ttl_s=10)
-    calls = watched(monkeypatch, "registry/workers")
+    calls = watched(monkeypatch, "registry/read_workers")
     (info,) = await broker.registry.servers()
     assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
     assert len(calls) == 3

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker import Lease, Place
+from pyasynq.broker import Container, Lease
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import PoisonError
-from pyasynq.core.settle import Verdict
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.states import Action, TaskState
+from pyasynq.core.verdict import Verdict
 from tests.broker.redis.looking import Q, task_key
 from tests.support.making import a_pending, archived, completed, enqueue, settle, take
 
-SHELVED = Place(queue="q", state=TaskState.ARCHIVED)
+SHELVED = Container(queue="q", state=TaskState.ARCHIVED)
 
 
 async def look(broker: RedisBroker) -> None:
@@ -28,7 +28,7 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await look(broker)
     leases = await take(broker, 2)
-    assert await broker.processing.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
+    assert await broker.work.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
     assert 0 < await r.ttl(f"{Q}done:1") <= 60
     assert await r.exists(f"{Q}awaited") == 0
@@ -41,7 +41,7 @@ async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
     await look(broker)
     [lease] = await take(broker, 1)
     await settle(broker, lease, archived(lease))
-    await broker.inspecting.order(Order.RUN, SHELVED, ["1"])
+    await broker.inspection.apply(Action.RUN, SHELVED, ["1"])
     assert await r.exists(f"{Q}done:1") == 1
     await look(broker)
     assert await r.exists(f"{Q}done:1") == 0

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.shown import entry_record, event_record
+from pyasynq.broker.redis.protobuf_records import entry_record, event_record
 from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import HISTORY_S, MAX_BYTES
@@ -66,7 +66,7 @@ async def test_a_forgotten_entry_keeps_its_last_tick_for_a_minute(
     broker: RedisBroker, r: Redis
 ) -> None:
     await begin(broker)
-    await broker.scheduling.forget("e", "q")
+    await broker.schedules.forget("e", "q")
     assert 58 < await r.ttl(LAST) <= 60
 
 
@@ -129,7 +129,7 @@ async def test_a_last_tick_that_is_no_number_is_replaced(broker: RedisBroker, r:
 async def test_entries_are_listed_by_the_second_they_end(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     index = await scored(r, "asynq:schedulers")
     assert index.keys() == {ENTRIES}
     assert index[ENTRIES] - 20 in lapse
@@ -138,7 +138,7 @@ async def test_entries_are_listed_by_the_second_they_end(
 
 async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> None:
     entries = [an_entry("1"), an_entry("2")]
-    await broker.scheduling.write_entries("h:1:s", entries, ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", entries, ttl_s=20)
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
     assert [SchedulerEntry.FromString(record).id for record in records] == ["2", "1"]
 
@@ -146,9 +146,9 @@ async def test_entries_are_stored_in_reverse(broker: RedisBroker, r: Redis) -> N
 async def test_thousands_of_entries_take_the_place_of_those_before(
     broker: RedisBroker, r: Redis
 ) -> None:
-    await broker.scheduling.write_entries("h:1:s", [an_entry("old")], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [an_entry("old")], ttl_s=20)
     entries = [an_entry(str(n)) for n in range(2500)]
-    await broker.scheduling.write_entries("h:1:s", entries, ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", entries, ttl_s=20)
     records = cast("list[bytes]", await r.lrange(ENTRIES, 0, -1))
     shown = [SchedulerEntry.FromString(record) for record in reversed(records)]
     assert shown == [entry_record(entry) for entry in entries]
@@ -158,18 +158,18 @@ async def test_thousands_of_entries_take_the_place_of_those_before(
 async def test_large_entries_are_shown_in_bounded_calls(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = watched(monkeypatch, "schedules/entries")
-    await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
+    calls = watched(monkeypatch, "schedules/write_entries")
+    await broker.schedules.write_entries("h:1:s", large_entries(5), ttl_s=20)
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
-    assert told(await broker.scheduling.entries()) == told(large_entries(5)[::-1])
+    assert told(await broker.schedules.entries()) == told(large_entries(5)[::-1])
 
 
 async def test_large_entries_are_read_in_bounded_answers(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await broker.scheduling.write_entries("h:1:s", large_entries(5), ttl_s=20)
-    answers = watched(monkeypatch, "schedules/shown")
-    assert len(await broker.scheduling.entries()) == 5
+    await broker.schedules.write_entries("h:1:s", large_entries(5), ttl_s=20)
+    answers = watched(monkeypatch, "schedules/read_entries")
+    assert len(await broker.schedules.entries()) == 5
     assert [len(answer) for _, answer in answers] == [2, 2, 1, 0]
 
 
@@ -179,41 +179,41 @@ async def test_what_a_dead_scheduler_had_gathered_is_not_shown(
     await r.lpush(
         "asynq:schedulers:{h:1:s}:coming", entry_record(an_entry("x")).SerializeToString()
     )
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert told(await broker.scheduling.entries()) == told([ENTRY])
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    assert told(await broker.schedules.entries()) == told([ENTRY])
 
 
 async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd("asynq:schedulers", {"asynq:schedulers:{dead:1:s}": 1})
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     assert (await scored(r, "asynq:schedulers")).keys() == {ENTRIES}
 
 
 async def test_a_dead_scheduler_is_not_shown(broker: RedisBroker, r: Redis) -> None:
     await r.zadd("asynq:schedulers", {ENTRIES: 1})
     await r.lpush(ENTRIES, entry_record(ENTRY).SerializeToString())
-    assert await broker.scheduling.entries() == []
+    assert await broker.schedules.entries() == []
 
 
 async def test_a_cleared_scheduler_leaves_nothing(broker: RedisBroker, r: Redis) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    await broker.scheduling.clear_entries("h:1:s")
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.clear_entries("h:1:s")
     assert await r.keys() == []
 
 
 async def test_entries_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await r.lpush(ENTRIES, b"\xff")
-    assert told(await broker.scheduling.entries()) == told([ENTRY])
+    assert told(await broker.schedules.entries()) == told([ENTRY])
 
 
 async def test_a_history_ends_some_time_after_its_last_event(broker: RedisBroker, r: Redis) -> None:
-    await broker.scheduling.record([("e", an_event(1))])
+    await broker.schedules.record([("e", an_event(1))])
     assert HISTORY_S - 2 < await r.ttl(HISTORY) <= HISTORY_S
 
 
 async def test_an_event_is_ordered_by_its_second(broker: RedisBroker, r: Redis) -> None:
-    await broker.scheduling.record([("e", an_event(1))])
+    await broker.schedules.record([("e", an_event(1))])
     ((record, score),) = await r.zrange(HISTORY, 0, -1, withscores=True)
     assert SchedulerEnqueueEvent.FromString(cast("bytes", record)) == event_record(an_event(1))
     assert score == START_S + 1
@@ -223,19 +223,19 @@ async def test_an_event_is_ordered_by_its_second(broker: RedisBroker, r: Redis) 
 async def test_entries_whose_task_cannot_be_one_are_left_out(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
-    await broker.scheduling.write_entries("h:1:s", [ENTRY], ttl_s=20)
+    await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await r.lpush(ENTRIES, SchedulerEntry(id="x", task_type=kind).SerializeToString())
-    assert told(await broker.scheduling.entries()) == told([ENTRY])
+    assert told(await broker.schedules.entries()) == told([ENTRY])
 
 
 async def test_events_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:
-    await broker.scheduling.record([("e", an_event(1))])
+    await broker.schedules.record([("e", an_event(1))])
     await r.zadd(HISTORY, {b"\xff": START_S + 9})
-    assert await broker.scheduling.events("e", page=1, size=10) == [an_event(1)]
+    assert await broker.schedules.events("e", page=1, size=10) == [an_event(1)]
 
 
 async def test_an_event_that_cannot_be_recorded_is_told(broker: RedisBroker, r: Redis) -> None:
     await r.set(HISTORY, "text")
     with pytest.raises(BrokerError):
-        await broker.scheduling.record([("e", an_event(1))])
+        await broker.schedules.record([("e", an_event(1))])
     await r.delete(HISTORY)

@@ -103,8 +103,8 @@ def test_every_shared_file_is_used() -> None:
 
 
 def test_a_script_that_does_not_have_what_a_shared_file_needs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"x\.lua uses held\.lua, which needs each, is_held, str"):
-        scripts._shared("x", {"USES": "held"}, {"active", "lease"})
+    with pytest.raises(ValueError, match=r"x\.lua uses check_held\.lua, which needs each, owns, str"):
+        scripts._shared("x", {"USES": "check_held"}, {"active", "lease"})
 
 
 @every_script
@@ -211,7 +211,9 @@ async def test_a_known_script_is_called_by_its_digest_alone(broker: RedisBroker,
 
 async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: Redis) -> None:
     await r.set("asynq:{q}:completed", "wrong type")
-    call = upkeep.expire(completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1)
+    call = upkeep.delete_completed(
+        completed="asynq:{q}:completed", task_prefix="asynq:{q}:t:", limit=1
+    )
     with pytest.raises(BrokerError, match="WRONGTYPE") as failure:
         await pipeline.run(r, call)
     assert failure.value.__cause__ is not None
@@ -221,7 +223,9 @@ async def test_a_call_that_fails_raises_ours_with_the_drivers_error_as_cause(r: 
 async def test_in_a_pipeline_a_call_that_fails_leaves_the_others_their_answers(r: Redis) -> None:
     await r.set("asynq:{q}:completed", "wrong type")
     calls = [
-        upkeep.expire(completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1)
+        upkeep.delete_completed(
+            completed=f"asynq:{{{q}}}:completed", task_prefix="asynq:{q}:t:", limit=1
+        )
         for q in ("p", "q", "r")
     ]
     before, failed, after = await pipeline.run_all(r, calls)
@@ -247,7 +251,7 @@ def test_a_call_carries_a_bounded_number_of_tasks() -> None:
 
 
 def test_a_call_without_a_batch_carries_its_message() -> None:
-    call = inspection.update(
+    call = inspection.update_task(
         task="t", id="1", state="retry", message=b"12345", revised=b"678", lock="", new_lock=""
     )
     assert call.size == 8
@@ -272,7 +276,7 @@ async def test_verdicts_with_large_messages_go_out_in_several_calls(
     leases = [*await take(broker, 4), *await take(broker, 4)]
     await settle(broker, leases[0], retried(leases[0]))
     await r.config_resetstat()
-    await broker.processing.settle([(lease, retried(lease)) for lease in leases[1:]])
+    await broker.work.settle([(lease, retried(lease)) for lease in leases[1:]])
     assert await script_calls(r) == 2
 
 

@@ -59,7 +59,7 @@ async def test_a_due_task_becomes_pending(
 ) -> None:
     await r.hset(task_key(), mapping={"msg": "m", "state": "waits"})
     await r.zadd(source, {"1": PAST_S})
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     assert await listed(r, PENDING) == ["1"]
     assert await r.exists(source) == 0
     found = await fields(r)
@@ -71,7 +71,7 @@ async def test_a_due_task_of_a_group_joins_it_and_the_group_is_known(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
     await enqueue(broker, a_scheduled(at_s=PAST_S, group_key="g"))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     score = (await scored(r, GROUP))["1"]
     assert score == int(score)
     assert score in lapse
@@ -83,14 +83,14 @@ async def test_a_due_task_of_a_group_joins_it_and_the_group_is_known(
 async def test_an_empty_group_field_is_no_group(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_scheduled(at_s=PAST_S))
     await r.hset(task_key(), "group", "")
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     assert await listed(r, PENDING) == ["1"]
 
 
 async def test_a_due_id_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(SCHEDULED, {"ghost": 1})
     await enqueue(broker, a_scheduled("1", at_s=PAST_S))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     assert await listed(r, PENDING) == ["1"]
     assert await r.exists(SCHEDULED, task_key("ghost")) == 0
 
@@ -98,7 +98,7 @@ async def test_a_due_id_without_a_task_is_dropped(broker: RedisBroker, r: Redis)
 async def test_a_task_is_due_at_its_second(broker: RedisBroker, r: Redis) -> None:
     await r.hset(task_key(), "msg", "m")
     await r.zadd(SCHEDULED, {"1": now_s()})
-    assert (await broker.maintenance.forward("q")).moved == 1
+    assert (await broker.upkeep.forward("q")).moved == 1
 
 
 async def test_the_next_due_time_is_that_of_the_nearest_task(
@@ -108,7 +108,7 @@ async def test_the_next_due_time_is_that_of_the_nearest_task(
     await r.zadd(RETRY, {"c": now_s() + 200})
     due_s = now_s() + 100
     await r.zadd(SCHEDULED, {"a": due_s})
-    next_in_s = (await broker.maintenance.forward("q")).next_in_s
+    next_in_s = (await broker.upkeep.forward("q")).next_in_s
     assert next_in_s is not None
     assert due_s - next_in_s in lapse
 
@@ -117,14 +117,14 @@ async def test_a_fractional_score_that_a_peer_wrote_is_not_early(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.zadd(SCHEDULED, {"1": FUTURE_S + 0.5})
-    assert (await broker.maintenance.forward("q")).moved == 0
+    assert (await broker.upkeep.forward("q")).moved == 0
 
 
 async def test_more_tasks_to_be_retried_than_fit_a_step_are_more(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.zadd(RETRY, {str(n): 1 for n in range(129)})
-    first, second = [await broker.maintenance.forward("q") for _ in range(2)]
+    first, second = [await broker.upkeep.forward("q") for _ in range(2)]
     assert (first.moved, first.more) == (128, True)
     assert (second.moved, second.more) == (1, False)
 
@@ -138,7 +138,7 @@ async def test_one_broken_source_does_not_stop_the_other(
     await r.hset(task_key(), "msg", "m")
     await r.zadd(sound, {"1": 1})
     with pytest.raises(BrokerError, match="WRONGTYPE"):
-        await broker.maintenance.forward("q")
+        await broker.upkeep.forward("q")
     assert await listed(r, PENDING) == ["1"]
     await r.delete(broken)
 
@@ -151,12 +151,12 @@ async def test_a_lease_of_a_go_worker_is_over_after_a_margin(
     over_for_s: int, seen: list[str], broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=now_s() - over_for_s)
-    assert ids((await broker.maintenance.expired("q")).leases) == seen
+    assert ids((await broker.upkeep.expired("q")).leases) == seen
 
 
 async def test_a_lease_of_ours_is_over_at_once(broker: RedisBroker) -> None:
     await a_lease(broker, lease_s=-1)
-    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["1"]
 
 
 async def test_a_token_that_outlived_its_lease_makes_no_go_workers_lease_ours(
@@ -164,27 +164,27 @@ async def test_a_token_that_outlived_its_lease_makes_no_go_workers_lease_ours(
 ) -> None:
     await a_lease(broker, lease_s=-100)
     await r.zadd(LEASE, {"1": now_s() - 5})
-    assert (await broker.maintenance.expired("q")).leases == []
+    assert (await broker.upkeep.expired("q")).leases == []
 
 
 async def test_a_lease_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(LEASE, {"zombie": 1})
     await r.lpush(ACTIVE, "zombie", "zombie")
-    assert (await broker.maintenance.expired("q")).leases == []
+    assert (await broker.upkeep.expired("q")).leases == []
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
 async def test_a_zombie_hides_no_task(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(LEASE, {"zombie": 1})
     await go_takes(r, lease_ends_s=2)
-    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["1"]
 
 
 async def test_poison_is_listed_beside_what_is_sound(broker: RedisBroker, r: Redis) -> None:
     await go_takes(r, "bad", lease_ends_s=1)
     await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
     await go_takes(r, "good", lease_ends_s=2)
-    over = await broker.maintenance.expired("q")
+    over = await broker.upkeep.expired("q")
     assert [(bad.id, bad.queue) for bad in over.poison] == [("bad", "q")]
     assert [good.message for good in over.leases] == [a_message("good")]
 
@@ -199,7 +199,7 @@ async def test_many_leases_of_go_within_the_margin_do_not_hide_ours(
     pipeline = r.pipeline(transaction=False)
     _ = [pipeline.hset(task_key(name), "msg", "m") for name in recent]
     await pipeline.execute()
-    assert ids((await broker.maintenance.expired("q")).leases) == ["ours"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["ours"]
 
 
 # -- repair ----------------------------------------------------------------------------------------
@@ -210,25 +210,25 @@ async def test_a_running_task_without_lease_gets_one_that_is_over(
 ) -> None:
     await go_takes(r, lease_ends_s=FUTURE_S)
     await r.delete(LEASE)
-    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["1"]
 
 
 async def test_a_task_of_ours_without_lease_is_recovered(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     await r.delete(LEASE)
-    assert ids((await broker.maintenance.expired("q")).leases) == ["1"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["1"]
 
 
 async def test_a_running_id_without_lease_or_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await r.lpush(ACTIVE, "zombie")
-    assert (await broker.maintenance.expired("q")).leases == []
+    assert (await broker.upkeep.expired("q")).leases == []
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
 async def test_repair_leaves_leases_as_they_are(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     before = await everything(r)
-    await broker.maintenance.expired("q")
+    await broker.upkeep.expired("q")
     assert await everything(r) == before
 
 
@@ -236,11 +236,11 @@ async def test_there_is_no_repair_while_leases_are_over(broker: RedisBroker, r: 
     await go_takes(r, "over", lease_ends_s=1)
     await go_takes(r, "without", lease_ends_s=FUTURE_S)
     await r.zrem(LEASE, "without")
-    (over,) = (await broker.maintenance.expired("q")).leases
+    (over,) = (await broker.upkeep.expired("q")).leases
     assert over.id == "over"
     assert (await scored(r, LEASE)).keys() == {"over"}
     await settle(broker, over, archived(over))
-    assert ids((await broker.maintenance.expired("q")).leases) == ["without"]
+    assert ids((await broker.upkeep.expired("q")).leases) == ["without"]
 
 
 async def test_there_is_no_repair_while_poison_is_over(broker: RedisBroker, r: Redis) -> None:
@@ -248,7 +248,7 @@ async def test_there_is_no_repair_while_poison_is_over(broker: RedisBroker, r: R
     await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
     await go_takes(r, "without", lease_ends_s=FUTURE_S)
     await r.zrem(LEASE, "without")
-    assert ids((await broker.maintenance.expired("q")).poison) == ["bad"]
+    assert ids((await broker.upkeep.expired("q")).poison) == ["bad"]
     assert (await scored(r, LEASE)).keys() == {"bad"}
 
 
@@ -257,7 +257,7 @@ async def test_repair_looks_at_every_running_task(broker: RedisBroker, r: Redis)
     pipeline = r.pipeline(transaction=False)
     _ = [pipeline.hset(task_key(str(n)), "msg", "m") for n in range(1200)]
     await pipeline.execute()
-    await broker.maintenance.expired("q")
+    await broker.upkeep.expired("q")
     assert await r.zcard(LEASE) == 1200
 
 
@@ -266,14 +266,14 @@ async def test_repair_looks_at_every_running_task(broker: RedisBroker, r: Redis)
 
 async def test_the_lease_of_a_go_worker_is_not_ended(broker: RedisBroker, r: Redis) -> None:
     await go_takes(r, lease_ends_s=FUTURE_S)
-    assert await broker.maintenance.end_leases("q", "server") == 0
+    assert await broker.upkeep.end_leases("q", "server") == 0
     assert await scored(r, LEASE) == {"1": FUTURE_S}
 
 
 async def test_ending_leases_adds_none(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker)
     await r.delete(LEASE)
-    assert await broker.maintenance.end_leases("q", "server") == 0
+    assert await broker.upkeep.end_leases("q", "server") == 0
     assert await r.exists(LEASE) == 0
 
 
@@ -282,7 +282,7 @@ async def test_a_token_that_outlived_its_lease_ends_no_go_workers_lease(
 ) -> None:
     await a_lease(broker)
     await r.zadd(LEASE, {"1": FUTURE_S})
-    assert await broker.maintenance.end_leases("q", "server") == 0
+    assert await broker.upkeep.end_leases("q", "server") == 0
 
 
 # -- expire ----------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ async def test_an_expired_task_leaves_nothing(broker: RedisBroker, r: Redis) -> 
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "1")
     await r.zadd(COMPLETED, {"1": now_s()})
-    assert await broker.maintenance.trim("q", limit=10) == 1
+    assert await broker.upkeep.trim("q", limit=10) == 1
     assert await r.keys() == []
 
 
@@ -300,13 +300,13 @@ async def test_an_expired_task_leaves_the_lock_of_another(broker: RedisBroker, r
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "2")
     await r.zadd(COMPLETED, {"1": 1})
-    await broker.maintenance.trim("q", limit=10)
+    await broker.upkeep.trim("q", limit=10)
     assert await r.keys() == [LOCK_KEY.encode()]
 
 
 async def test_the_oldest_expired_tasks_go_first(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(COMPLETED, {"a": 3, "b": 1, "c": 2, "d": FUTURE_S})
-    assert await broker.maintenance.trim("q", limit=2) == 2
+    assert await broker.upkeep.trim("q", limit=2) == 2
     assert await scored(r, COMPLETED) == {"a": 3, "d": FUTURE_S}
 
 
@@ -319,19 +319,19 @@ async def test_trimming_deletes_what_is_90_days_old_with_hash_and_lock(
     await r.hset(task_key(), mapping={"msg": "m", "unique_key": LOCK_KEY})
     await r.set(LOCK_KEY, "1")
     await r.zadd(ARCHIVED, {"1": now_s() - 90 * DAY_S, "2": now_s() - 90 * DAY_S + 60})
-    assert await broker.maintenance.trim("q", limit=9) == 1
+    assert await broker.upkeep.trim("q", limit=9) == 1
     assert await r.keys() == [ARCHIVED.encode()]
     assert (await scored(r, ARCHIVED)).keys() == {"2"}
 
 
 async def test_trimming_goes_in_chunks_of_128(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(ARCHIVED, {str(n): 1 for n in range(300)})
-    assert [await broker.maintenance.trim("q", limit=9) for _ in range(4)] == [128, 128, 44, 0]
+    assert [await broker.upkeep.trim("q", limit=9) for _ in range(4)] == [128, 128, 44, 0]
 
 
 async def test_trimming_leaves_9999(broker: RedisBroker, r: Redis) -> None:
     await r.zadd(ARCHIVED, {str(n): now_s() for n in range(10_000)})
-    assert [await broker.maintenance.trim("q", limit=9) for _ in range(2)] == [1, 0]
+    assert [await broker.upkeep.trim("q", limit=9) for _ in range(2)] == [1, 0]
     assert await r.zcard(ARCHIVED) == 9_999
 
 
@@ -340,7 +340,7 @@ async def test_completed_and_archived_tasks_are_trimmed_together(
 ) -> None:
     await r.zadd(COMPLETED, {f"c{n}": 1 for n in range(3)})
     await r.zadd(ARCHIVED, {f"a{n}": 1 for n in range(4)})
-    assert [await broker.maintenance.trim("q", limit=2) for _ in range(3)] == [6, 1, 0]
+    assert [await broker.upkeep.trim("q", limit=2) for _ in range(3)] == [6, 1, 0]
 
 
 async def test_thousands_of_old_tasks_stop_no_archiving(broker: RedisBroker, r: Redis) -> None:
@@ -355,8 +355,8 @@ async def test_what_waits_runs_or_is_kept_is_not_touched(broker: RedisBroker, r:
     kept, _ = await take(broker, 2)
     await settle(broker, kept, completed(kept))
     before = await everything(r)
-    await broker.maintenance.forward("q")
-    await broker.maintenance.expired("q")
-    await broker.maintenance.end_leases("q", "another")
-    await broker.maintenance.trim("q", limit=100)
+    await broker.upkeep.forward("q")
+    await broker.upkeep.expired("q")
+    await broker.upkeep.end_leases("q", "another")
+    await broker.upkeep.trim("q", limit=100)
     assert await everything(r) == before

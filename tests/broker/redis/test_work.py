@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.message import encode
-from pyasynq.core.settle import DONE, REQUEUE, Archive, Complete, Retry, Verdict
+from pyasynq.core.verdict import DONE, REQUEUE, Archive, Complete, Retry, Verdict
 from tests.broker.redis.looking import (
     ACTIVE,
     ARCHIVED,
@@ -126,7 +126,7 @@ async def test_ids_without_a_task_are_dropped_and_counted(broker: RedisBroker, r
     await r.rpush(PENDING, "ghost")
     await enqueue(broker, a_pending("2"))
     (taken,) = await ask(broker, {"q": 3})
-    assert (ids(taken.leases), taken.ghosts, taken.empty) == (["1", "2"], 1, False)
+    assert (ids(taken.leases), taken.missing, taken.empty) == (["1", "2"], 1, False)
     assert await r.exists(PENDING, task_key("ghost")) == 0
     assert await listed(r, ACTIVE) == ["1", "2"]
 
@@ -136,7 +136,7 @@ async def test_what_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -
     await r.rpush(PENDING, "ghost")
     before = await r.dump(task_key("2"))
     (taken,) = await ask(broker, {"q": 4})
-    assert (ids(taken.leases), taken.ghosts) == (["0", "1"], 1)
+    assert (ids(taken.leases), taken.missing) == (["0", "1"], 1)
     assert await listed(r, PENDING) == ["2"]
     assert await r.dump(task_key("2")) == before
 
@@ -145,7 +145,7 @@ async def test_an_id_that_is_there_twice_is_taken_once(broker: RedisBroker, r: R
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await r.lpush(PENDING, "1")
     (taken,) = await ask(broker, {"q": 3})
-    assert (ids(taken.leases), taken.ghosts) == (["1", "2"], 1)
+    assert (ids(taken.leases), taken.missing) == (["1", "2"], 1)
     assert await listed(r, ACTIVE) == ["1", "2"]
 
 
@@ -153,7 +153,7 @@ async def test_a_hash_without_message_is_no_task(broker: RedisBroker, r: Redis) 
     await r.hset(task_key("half"), "state", "pending")
     await r.rpush(PENDING, "half")
     (taken,) = await ask(broker, {"q": 1})
-    assert (taken.leases, taken.ghosts) == ([], 1)
+    assert (taken.leases, taken.missing) == ([], 1)
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
@@ -245,7 +245,7 @@ async def test_a_completed_task_is_active_no_more_and_counts(broker: RedisBroker
 
 async def test_a_completed_task_keeps_its_result(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
-    await broker.processing.write_result(lease, b"sent")
+    await broker.work.write_result(lease, b"sent")
     await settle(broker, lease, completed(lease))
     assert (await fields(r))[b"result"] == b"sent"
 
@@ -286,7 +286,7 @@ async def test_what_is_no_failure_counts_nothing(broker: RedisBroker, r: Redis) 
 async def test_a_batch_of_retries_counts_its_failures_alone(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, *many_pending(3))
     one, two, three = await take(broker, 3)
-    await broker.processing.settle(
+    await broker.work.settle(
         [(one, retried(one)), (two, retried(two, failed=False)), (three, retried(three))]
     )
     assert await counters(r) == {
@@ -338,8 +338,8 @@ async def test_a_past_is_over_once_a_worker_that_knows_nothing_of_it_has_spent_a
     await r.hset(task_key(), mapping={"owner": "", "crashes": 2, "unknown_since": 1})
     await r.hset(task_key(), "past_retried", 3)
     (lease,) = await take(broker, lease_s=-1)
-    await broker.processing.mark_begun(lease)
-    (lost,) = (await broker.maintenance.expired("q")).leases
+    await broker.work.mark_started(lease)
+    (lost,) = (await broker.upkeep.expired("q")).leases
     assert (lease.crashes, lease.unknown_s, lost.crashes) == (0, None, 0)
 
 
@@ -349,7 +349,7 @@ async def test_a_past_counts_while_no_other_retry_has_been_spent(
     lease = await a_lease(broker)
     at = datetime(2001, 9, 9, tzinfo=UTC)
     await settle(broker, lease, Retry(message=lease.message, at=at, failed=True, crashes=2))
-    await broker.maintenance.forward("q")
+    await broker.upkeep.forward("q")
     (lease,) = await take(broker)
     assert (lease.crashes, (await fields(r))[b"past_retried"]) == (2, b"0")
 
@@ -446,7 +446,7 @@ async def test_a_batch_makes_room_for_itself(broker: RedisBroker, r: Redis) -> N
     await r.zadd(ARCHIVED, {f"a{n}": int(time.time()) - 60 for n in range(9_999)})
     await enqueue(broker, *many_pending(100))
     leases = await take(broker, 100)
-    await broker.processing.settle([(lease, archived(lease)) for lease in leases])
+    await broker.work.settle([(lease, archived(lease)) for lease in leases])
     assert await r.zcard(ARCHIVED) == 9_999
     assert (await scored(r, ARCHIVED)).keys() >= set(ids(leases))
 
@@ -527,7 +527,7 @@ async def test_a_recoverer_settles_what_a_go_worker_took_and_lost(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=1)
-    (lease,) = (await broker.maintenance.expired("q")).leases
+    (lease,) = (await broker.upkeep.expired("q")).leases
     assert await settle(broker, lease, a_verdict(kind, lease)) is True
 
 
@@ -536,7 +536,7 @@ async def test_a_recoverer_changes_nothing_that_a_worker_holds(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     await go_takes(r, lease_ends_s=1)
-    (lease,) = (await broker.maintenance.expired("q")).leases
+    (lease,) = (await broker.upkeep.expired("q")).leases
     await r.zadd(LEASE, {"1": FUTURE_S})
     before = await everything(r)
     assert await settle(broker, lease, a_verdict(kind, lease)) is False
@@ -578,7 +578,7 @@ async def test_a_batch_settles_what_is_held_and_leaves_the_rest(
     await enqueue(broker, *many_pending(3))
     leases = await take(broker, 3)
     await r.hset(task_key("1"), "owner", "another")
-    answers = await broker.processing.settle([(lease, DONE) for lease in leases])
+    answers = await broker.work.settle([(lease, DONE) for lease in leases])
     assert answers == [True, False, True]
     assert await listed(r, ACTIVE) == ["1"]
     assert await counters(r) == {"processed": 1 + 1, "processed:today": 1 + 1}
@@ -586,7 +586,7 @@ async def test_a_batch_settles_what_is_held_and_leaves_the_rest(
 
 async def test_five_verdicts_put_five_tasks_in_five_places(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, *many_pending(5))
-    await broker.processing.settle(every_verdict(await take(broker, 5)))
+    await broker.work.settle(every_verdict(await take(broker, 5)))
     assert [await state(r, str(n)) for n in range(5)] == [
         None,
         b"completed",
@@ -656,7 +656,7 @@ async def test_an_extended_lease_ends_at_a_whole_second_and_not_early(
 ) -> None:
     lease = await a_lease(broker, lease_s=1)
     before = time.time()
-    await broker.processing.extend([lease], lease_s=LEASE_S)
+    await broker.work.extend([lease], lease_s=LEASE_S)
     score = (await scored(r, LEASE))["1"]
     assert score == int(score)
     assert before + LEASE_S <= score < time.time() + LEASE_S + 1
@@ -665,7 +665,7 @@ async def test_an_extended_lease_ends_at_a_whole_second_and_not_early(
 async def test_extending_adds_no_lease_that_is_gone(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
     await r.zrem(LEASE, "1")
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [False]
+    assert await broker.work.extend([lease], lease_s=LEASE_S) == [False]
     assert await r.exists(LEASE) == 0
 
 
@@ -673,7 +673,7 @@ async def test_extending_changes_no_lease_of_another(broker: RedisBroker, r: Red
     lease = await a_lease(broker, lease_s=5)
     await r.hset(task_key(), "owner", "another")
     before = await everything(r)
-    assert await broker.processing.extend([lease], lease_s=LEASE_S) == [False]
+    assert await broker.work.extend([lease], lease_s=LEASE_S) == [False]
     assert await everything(r) == before
 
 
@@ -684,7 +684,7 @@ async def test_a_task_that_runs_and_waits_for_its_retry_does_not_prolong_its_loc
     await enqueue(broker, a_pending(lock=LOCK))
     await r.expire(LOCK_KEY, 10)
     (lease,) = await take(broker)
-    await broker.processing.extend([lease], lease_s=LEASE_S)
+    await broker.work.extend([lease], lease_s=LEASE_S)
     await settle(broker, lease, retried(lease))
     assert 0 < await r.ttl(LOCK_KEY) <= 10
 
@@ -697,21 +697,21 @@ async def test_a_result_stands_beside_the_task(
     result: bytes, broker: RedisBroker, r: Redis
 ) -> None:
     lease = await a_lease(broker)
-    assert await broker.processing.write_result(lease, result)
+    assert await broker.work.write_result(lease, result)
     assert (await fields(r))[b"result"] == result
 
 
 async def test_a_second_result_replaces_the_first(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
-    await broker.processing.write_result(lease, b"first")
-    await broker.processing.write_result(lease, b"second")
+    await broker.work.write_result(lease, b"first")
+    await broker.work.write_result(lease, b"second")
     assert (await fields(r))[b"result"] == b"second"
 
 
 async def test_a_late_result_makes_no_hash(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, DONE)
-    await broker.processing.write_result(lease, b"late")
+    await broker.work.write_result(lease, b"late")
     assert await r.exists(task_key()) == 0
 
 

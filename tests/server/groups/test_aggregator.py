@@ -124,8 +124,8 @@ async def test_a_group_that_is_not_ripe_is_left_alone(
     aggregate = Joined()
     async with a_server(redis_url, aggregate).running(Handler()) as server:
         ids = await add(client, b"a")
-        await aggregator_of(server).passes.next()
-        await aggregator_of(server).passes.next()
+        await aggregator_of(server).steps.next()
+        await aggregator_of(server).steps.next()
     assert aggregate.calls == []
     assert await queue.members("g") == ids
 
@@ -135,7 +135,7 @@ async def test_a_server_without_aggregator_leaves_groups_alone(
 ) -> None:
     ids = await add(client, b"a", b"b")
     async with Server(redis_url).running(Handler()) as server:
-        await reclaimer_of(server).passes.next()
+        await reclaimer_of(server).steps.next()
         assert crew_of(server).aggregators == []
     assert set(await queue.members("g")) == set(ids)
 
@@ -502,8 +502,8 @@ async def test_a_set_is_held_again_when_redis_is_back(own_redis: RedisServer) ->
         await add(client, b"a", b"b")
         await aggregate.called()
         own_redis.stop()
-        await aggregator_of(server).passes.next()
-        await aggregator_of(server).passes.next()
+        await aggregator_of(server).steps.next()
+        await aggregator_of(server).steps.next()
         own_redis.start()
         aggregate.release()
         await handler.began()

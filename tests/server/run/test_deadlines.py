@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from pyasynq import ActiveTask, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
-from pyasynq.server import crew
+from pyasynq.server import actors
 from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.support.looking import QueueView
@@ -102,7 +102,7 @@ async def test_a_task_whose_time_is_over_has_failed_though_the_server_stops_befo
     queue: QueueView,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crew, "INTERRUPTED_S", 0.1)
+    monkeypatch.setattr(actors, "INTERRUPTED_S", 0.1)
     await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
     hanging = Hanging()
     async with Server(redis_url, shutdown_timeout=timedelta()).running(hanging) as server:

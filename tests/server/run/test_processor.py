@@ -28,8 +28,8 @@ from pyasynq import (
     TaskTimeoutError,
     current_task,
 )
-from pyasynq.broker import Lease, Taken, open_broker
-from pyasynq.core.settle import Retry
+from pyasynq.broker import DequeueResult, Lease, open_broker
+from pyasynq.core.verdict import Retry
 from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, crew_of, work_off
 from tests.support.looking import QueueView, RedisQueue
@@ -883,8 +883,8 @@ async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
         await handler.began()
         await queue.pause()
         handler.release()
-        await crew_of(server).processor.passes.next()
-        await crew_of(server).processor.passes.next()
+        await crew_of(server).processor.steps.next()
+        await crew_of(server).processor.steps.next()
     assert (len(handler.tasks), len(await queue.line())) == (1, 1)
 
 
@@ -895,7 +895,7 @@ async def test_an_unpaused_queue_is_served(
     await client.enqueue(Task("t"))
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await crew_of(server).processor.passes.next()
+        await crew_of(server).processor.steps.next()
         await queue.resume()
         await handler.began()
 
@@ -966,15 +966,15 @@ async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> No
     """Enqueue tasks that have been through so many crashes."""
     await client.enqueue_many([Task("t", task_id=task_id) for task_id in ids], max_retry=5)
     broker = open_broker(redis_url)
-    [taken] = await broker.processing.dequeue({"default": len(ids)}, owner="dead/1", lease_s=30)
+    [taken] = await broker.work.dequeue({"default": len(ids)}, owner="dead/1", lease_s=30)
     at = datetime(2001, 9, 9, tzinfo=UTC)
-    await broker.processing.settle(
+    await broker.work.settle(
         [
             (lease, Retry(message=lease.message, at=at, failed=False, crashes=crashes))
             for lease in taken.leases
         ]
     )
-    await broker.maintenance.forward("default")
+    await broker.upkeep.forward("default")
     await broker.aclose()
 
 
@@ -1026,15 +1026,15 @@ async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
 ) -> None:
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
-    path = server._broker.processing
-    mark_begun = path.mark_begun
+    path = server._broker.work
+    mark_started = path.mark_started
 
     async def fail(_lease: Lease) -> bool:
-        monkeypatch.setattr(path, "mark_begun", mark_begun)
+        monkeypatch.setattr(path, "mark_started", mark_started)
         msg = "cut off"
         raise BrokerUnavailableError(msg)
 
-    monkeypatch.setattr(path, "mark_begun", fail)
+    monkeypatch.setattr(path, "mark_started", fail)
     handler = Handler(held=True)
     async with server.running(handler):
         [task] = await handler.began()
@@ -1048,14 +1048,14 @@ async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
 ) -> None:
     await crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
-    path = server._broker.processing
-    mark_begun = path.mark_begun
+    path = server._broker.work
+    mark_started = path.mark_started
 
     async def too_late(lease: Lease) -> bool:
         await queue.give_away("a")
-        return await mark_begun(lease)
+        return await mark_started(lease)
 
-    monkeypatch.setattr(path, "mark_begun", too_late)
+    monkeypatch.setattr(path, "mark_started", too_late)
     handler = Handler()
     async with server.running(handler):
         await wait_until(lambda: queue.ids("active"))
@@ -1122,7 +1122,7 @@ async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
     server = Server(redis_url, queues={"bad": 5, "good": 1}, strict_priority=True)
     async with server.running(handler):
         await handler.began(101)
-        await wait_until(lambda: not list(crew_of(server).ledger.leases()))
+        await wait_until(lambda: not list(crew_of(server).completer.leases()))
     await r.delete(RedisQueue(r, "bad").key(key))
 
 
@@ -1131,10 +1131,10 @@ async def test_a_cancellation_that_nobody_ordered_does_not_end_the_taking(
 ) -> None:
     await client.enqueue(Task("t"))
     handler, server = Handler(), Server(redis_url)
-    path = server._broker.processing
+    path = server._broker.work
     dequeue = path.dequeue
 
-    async def be_cancelled(_counts: object, **_: object) -> list[Taken]:
+    async def be_cancelled(_counts: object, **_: object) -> list[DequeueResult]:
         monkeypatch.setattr(path, "dequeue", dequeue)
         raise asyncio.CancelledError
 
@@ -1149,14 +1149,16 @@ async def test_what_a_lost_answer_took_runs_without_spending_a_retry(
     infos = await client.enqueue_many([Task("t") for _ in range(3)], max_retry=0)
     handler = Handler()
     server = Server(redis_url, concurrency=10)
-    path = server._broker.processing
+    path = server._broker.work
     dequeue = path.dequeue
 
-    async def lose_the_answer(counts: dict[str, int], *, owner: str, lease_s: float) -> list[Taken]:
+    async def lose_the_answer(
+        counts: dict[str, int], *, owner: str, lease_s: float
+    ) -> list[DequeueResult]:
         monkeypatch.setattr(path, "dequeue", dequeue)
         error = BrokerUnavailableError("cut off")
         return [
-            Taken(queue=taken.queue, owner=taken.owner, error=error)
+            DequeueResult(queue=taken.queue, owner=taken.owner, error=error)
             for taken in await dequeue(counts, owner=owner, lease_s=lease_s)
         ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pyasynq.core.errors import BrokerReadOnlyError
-from pyasynq.runtime.actor import Link
+from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.run.wakeup import Wakeup
 from tests.support.clocks import HastyClock
 
@@ -38,7 +38,7 @@ class Asking:
     def __init__(self) -> None:
         self.path, self.clock, self.rung = NoWaiting(), HastyClock(), asyncio.Event()
         path = cast("WorkPort", self.path)
-        self.wakeup = Wakeup("q", path, self.rung, clock=self.clock, link=Link())
+        self.wakeup = Wakeup("q", path, self.rung, clock=self.clock, outages=OutageLog())
 
     async def ask(self) -> None:
         """Find nothing, and return once the queue is to be asked again."""

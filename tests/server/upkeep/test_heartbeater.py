@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from pyasynq import BrokerError, BrokerUnavailableError, Client, Server, Task
 from pyasynq.broker import Lease
 from pyasynq.core.info import ServerInfo as Shown
-from pyasynq.core.settle import Verdict
+from pyasynq.core.verdict import Verdict
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, crew_of
@@ -89,7 +89,7 @@ async def test_the_next_extension_does_not_wait_for_a_server_to_be_shown(
 ) -> None:
     async with Server(redis_url).running(Handler()) as server:
         heartbeater = crew_of(server).heartbeater
-        await heartbeater.passes.next()
+        await heartbeater.steps.next()
         monkeypatch.setattr("pyasynq.server.upkeep.heartbeater.BEAT_S", 0.01)
         with monkeypatch.context() as patched:
             patched.setattr(heartbeater, "_registry", HangingPath())
@@ -138,7 +138,7 @@ async def test_the_lease_of_an_outcome_that_cannot_be_written_is_extended(
         await handler.began()
         first = await queue.lease_end(info.id)
         with monkeypatch.context() as broken:
-            broken.setattr(crew_of(server).ledger, "_port", BrokenPath())
+            broken.setattr(crew_of(server).completer, "_port", BrokenPath())
             handler.release()
             await wait_until(lambda: _is_later(queue, info.id, first))
     assert not await queue.exists(info.id)

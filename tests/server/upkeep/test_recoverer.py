@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskInfo
 from pyasynq.broker import Broker, open_broker
-from pyasynq.core.settle import Retry
+from pyasynq.core.verdict import Retry
 from pyasynq.server import ServerOptions
 from tests.server.handlers import Handler, crew_of
 from tests.support.looking import QueueView, RedisQueue
@@ -30,7 +30,7 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
 
 async def die(broker: Broker, *, server_id: str = "dead") -> None:
     """Take all tasks of the queue as the server *server_id*, which is heard of no more."""
-    await broker.processing.dequeue({"default": 100}, owner=f"{server_id}/1", lease_s=30)
+    await broker.work.dequeue({"default": 100}, owner=f"{server_id}/1", lease_s=30)
 
 
 async def test_a_task_whose_lease_is_over_runs_again(
@@ -49,7 +49,7 @@ async def test_a_lease_that_ended_by_itself_is_seen_within_seconds(
     client: Client, redis_url: str, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await broker.processing.dequeue({"default": 1}, owner="dead/1", lease_s=1)
+    await broker.work.dequeue({"default": 1}, owner="dead/1", lease_s=1)
     handler = Handler()
     async with Server(redis_url).running(handler):
         [task] = await handler.began()
@@ -86,9 +86,9 @@ async def test_on_error_is_not_called_for_a_recovered_task(
 
 async def test_leases_are_looked_at_and_extended_every_five_seconds(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        crew = crew_of(server)
-        assert await crew.recoverers[0].step() == 5
-        assert await crew.heartbeater.step() == 5
+        actors = crew_of(server)
+        assert await actors.recoverers[0].step() == 5
+        assert await actors.heartbeater.step() == 5
 
 
 async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
@@ -144,19 +144,19 @@ async def test_a_crashed_task_without_retries_left_is_archived(
 # -- again and again -------------------------------------------------------------------------------
 
 
-async def die_again(broker: Broker, crashes: int, *, begun: bool = True) -> None:
+async def die_again(broker: Broker, crashes: int, *, started: bool = True) -> None:
     """Die with all tasks, which have been through so many crashes."""
-    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/1", lease_s=30)
+    [taken] = await broker.work.dequeue({"default": 100}, owner="dead/1", lease_s=30)
     at = datetime(2001, 9, 9, tzinfo=UTC)
     back = [
         (lease, Retry(message=lease.message, at=at, failed=False, crashes=crashes))
         for lease in taken.leases
     ]
-    await broker.processing.settle(back)
-    await broker.maintenance.forward("default")
-    [taken] = await broker.processing.dequeue({"default": 100}, owner="dead/2", lease_s=-1)
-    for lease in taken.leases if begun else ():
-        assert await broker.processing.mark_begun(lease)
+    await broker.work.settle(back)
+    await broker.upkeep.forward("default")
+    [taken] = await broker.work.dequeue({"default": 100}, owner="dead/2", lease_s=-1)
+    for lease in taken.leases if started else ():
+        assert await broker.work.mark_started(lease)
 
 
 async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
@@ -214,9 +214,9 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
 ) -> None:
     async with Server(redis_url).running(Handler()) as server:
         recoverer = crew_of(server).recoverers[0]
-        await recoverer.passes.next()
+        await recoverer.steps.next()
         with monkeypatch.context() as away:
-            away.setattr(recoverer._maintenance, "expired", _away)
+            away.setattr(recoverer._upkeep, "expired", _away)
             with pytest.raises(BrokerUnavailableError):
                 await recoverer.step()
         server.stop()
@@ -230,7 +230,7 @@ async def test_a_crashed_task_that_a_dead_worker_had_not_begun_is_as_if_it_had_n
     client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await die_again(broker, crashes=2, begun=False)
+    await die_again(broker, crashes=2, started=False)
     handler = Handler(held=True)
     async with Server(redis_url).running(handler):
         [task] = await handler.began()
@@ -243,12 +243,12 @@ async def test_a_task_that_kills_every_worker_before_it_begins_is_given_up_too(
     client: Client, redis_url: str, queue: QueueView, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await die_again(broker, crashes=2, begun=False)
+    await die_again(broker, crashes=2, started=False)
     async with Server(redis_url).running(Handler()) as server:
         server.stop()
         recoverer = crew_of(server).recoverers[0]
         await recoverer.step()
-        await broker.processing.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
+        await broker.work.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
         await recoverer.step()
     assert await queue.ids("archived") == [info.id]
 
@@ -262,7 +262,7 @@ async def test_hundreds_of_crashed_tasks_are_recovered(
     client: Client, redis_url: str, queue: QueueView, broker: Broker
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(700)])
-    await broker.processing.dequeue({"default": 700}, owner="dead/1", lease_s=30)
+    await broker.work.dequeue({"default": 700}, owner="dead/1", lease_s=30)
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url, concurrency=50).running(handler):

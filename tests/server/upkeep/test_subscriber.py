@@ -79,7 +79,7 @@ async def test_a_task_that_is_canceled_before_its_handler_began_gives_back_its_s
     info = await client.enqueue(Task("t"))
     handler = Handler()
     server = Server(redis_url, concurrency=1)
-    path = server._broker.processing
+    path = server._broker.work
     dequeue = path.dequeue
 
     async def dequeue_and_cancel(*args: object, **kwargs: object) -> object:
@@ -100,7 +100,7 @@ async def test_an_id_that_does_not_run_here_is_ignored(
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
         await wait_until(lambda: listening(r))
-        passed = asyncio.ensure_future(crew_of(server).subscriber.passes.next())
+        passed = asyncio.ensure_future(crew_of(server).subscriber.steps.next())
         await r.publish(CANCEL, b"\xff elsewhere")
         await passed
         await client.enqueue(Task("t"))

@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker.ports.cluster import ClusterPort
-from pyasynq.broker.ports.create import CreatePort
+from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.groups import GroupPort
-from pyasynq.broker.ports.inspection import InspectPort
+from pyasynq.broker.ports.inspection import InspectionPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
 from pyasynq.broker.ports.results import ResultPort
@@ -26,9 +26,9 @@ __all__ = [
     "OPTIONAL",
     "Broker",
     "ClusterPort",
-    "CreatePort",
+    "CreationPort",
     "GroupPort",
-    "InspectPort",
+    "InspectionPort",
     "ReceiptPort",
     "RegistryPort",
     "ResultPort",
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 OPTIONAL: Final = {
-    "grouping": "groups",
-    "scheduling": "schedules",
+    "groups": "groups",
+    "schedules": "schedules",
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "cluster": "telling of its servers",
@@ -70,14 +70,14 @@ class Broker(ABC):
     """
 
     name: str
-    creating: CreatePort
-    processing: WorkPort
-    maintenance: UpkeepPort
+    creation: CreationPort
+    work: WorkPort
+    upkeep: UpkeepPort
     registry: RegistryPort
-    inspecting: InspectPort
+    inspection: InspectionPort
     results: ResultPort
-    grouping: GroupPort
-    scheduling: SchedulePort
+    groups: GroupPort
+    schedules: SchedulePort
     semaphores: SemaphorePort
     receipts: ReceiptPort
     cluster: ClusterPort

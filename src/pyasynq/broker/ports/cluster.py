@@ -17,6 +17,6 @@ class ClusterPort(Protocol):
         """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
         ...
 
-    async def about(self) -> dict[str, str]:
+    async def server_info(self) -> dict[str, str]:
         """Return what the server, or the cluster, says of itself."""
         ...

@@ -23,7 +23,7 @@ class GroupRules(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 0
 
 
-class RipeGroups(msgspec.Struct, frozen=True, kw_only=True):
+class ReadyGroups(msgspec.Struct, frozen=True, kw_only=True):
     """The groups of a queue that are to be combined.
 
     Attributes:
@@ -35,7 +35,7 @@ class RipeGroups(msgspec.Struct, frozen=True, kw_only=True):
     next_in_s: float | None
 
 
-class StagedSet(msgspec.Struct, frozen=True, kw_only=True):
+class AggregationSet(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks of one group, set aside to be combined.
 
     Attributes:
@@ -49,7 +49,7 @@ class StagedSet(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class GroupedTask(msgspec.Struct, frozen=True, kw_only=True):
     """A task of a staged set.
 
     Attributes:
@@ -63,7 +63,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
 
 
-class Reclaimed(msgspec.Struct, frozen=True, kw_only=True):
+class ReclaimResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was out of place among the groups of a queue.
 
     Attributes:
@@ -80,35 +80,37 @@ class Reclaimed(msgspec.Struct, frozen=True, kw_only=True):
 class GroupPort(Protocol):
     """Combine the tasks of a group into one."""
 
-    async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
+    async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
         """Return the groups of *queue* that are to be combined."""
         ...
 
-    async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
+    async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
         """Set the oldest tasks of *group* aside for `HELD_S`, if it is ripe; they are ours then."""
         ...
 
-    async def members(self, staged: StagedSet) -> list[Member] | None:
+    async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
         """Return the tasks of *staged*, oldest first; None if it is not ours any more."""
         ...
 
-    async def hold(self, staged: StagedSet) -> bool:
+    async def hold_set(self, staged: AggregationSet) -> bool:
         """Keep *staged* from being put back for `HELD_S`; False if it was."""
         ...
 
-    async def postpone(self, staged: StagedSet, failed: Sequence[Member], *, wait_s: int) -> bool:
+    async def postpone(
+        self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
+    ) -> bool:
         """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
         ...
 
-    async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
+    async def archive(self, staged: AggregationSet, members: Sequence[GroupedTask]) -> int:
         """Archive *members*, as their messages say; return how many were still in *staged*."""
         ...
 
-    async def put_back(self, staged: StagedSet) -> int:
+    async def unstage(self, staged: AggregationSet) -> int:
         """Put the tasks of *staged* back into their group now; return how many."""
         ...
 
-    async def reclaim(self, queue: str) -> Reclaimed:
+    async def reclaim(self, queue: str) -> ReclaimResult:
         """Put back the sets that nobody holds any more; register groups that nobody knows.
 
         Raises:
@@ -116,6 +118,6 @@ class GroupPort(Protocol):
         """
         ...
 
-    async def sizes(self, queue: str) -> list[GroupInfo]:
+    async def group_sizes(self, queue: str) -> list[GroupInfo]:
         """Return the groups of *queue* with waiting tasks, by name."""
         ...

@@ -12,13 +12,13 @@ import msgspec
 
 from pyasynq.core.info import DailyStats, QueueInfo, TaskInfo
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.states import Order, TaskState
+from pyasynq.core.states import Action, TaskState
 
-Move: TypeAlias = Literal[Order.RUN, Order.ARCHIVE, Order.DELETE]
+Move: TypeAlias = Literal[Action.RUN, Action.ARCHIVE, Action.DELETE]
 """Orders by which a task leaves its place."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Container(msgspec.Struct, frozen=True, kw_only=True):
     """Where tasks wait: a queue and a state, and for aggregating ones their group."""
 
     queue: str
@@ -26,7 +26,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class StoredTask(msgspec.Struct, frozen=True, kw_only=True):
     """One task that was looked up.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         size: Bytes of what stands for its message.
     """
 
-    place: Place
+    place: Container
     staged: bool
     id: str
     message: TaskMessage | None
@@ -60,7 +60,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
 
 
-class Updated(Enum):
+class UpdateResult(Enum):
     """What became of an update."""
 
     DONE = auto()
@@ -70,7 +70,7 @@ class Updated(Enum):
     """Another task holds the unique lock of the new payload."""
 
 
-class Removed(Enum):
+class RemoveResult(Enum):
     """What became of a queue that was to be removed."""
 
     DONE = auto()
@@ -78,7 +78,7 @@ class Removed(Enum):
     NOT_EMPTY = auto()
 
 
-class LookPort(Protocol):
+class ReadPort(Protocol):
     """Read, and change nothing."""
 
     async def queues(self, among: Sequence[str] | None = None) -> list[str]:
@@ -96,7 +96,7 @@ class LookPort(Protocol):
         """Return the counters of the last *days* days, today first."""
         ...
 
-    async def task(self, queue: str, task_id: str) -> Found | None:
+    async def task(self, queue: str, task_id: str) -> StoredTask | None:
         """Return one task, whether or not its message can be read.
 
         Raises:
@@ -104,19 +104,19 @@ class LookPort(Protocol):
         """
         ...
 
-    async def tasks(self, place: Place, start: int, count: int) -> Page:
+    async def tasks(self, place: Container, start: int, count: int) -> Page:
         """Return up to *count* tasks in order, leaving out the first *start*."""
         ...
 
 
-class OrderPort(Protocol):
+class ActionPort(Protocol):
     """Move waiting tasks by hand."""
 
     async def pause(self, queue: str, *, paused: bool) -> bool:
         """Let no task of *queue* be taken, or let them again; False if that is so already."""
         ...
 
-    async def order(self, order: Move, place: Place, which: Sequence[str] | int) -> int:
+    async def apply(self, order: Move, place: Container, which: Sequence[str] | int) -> int:
         """Run, archive or delete tasks of *place*, at most 1,000; return how many were there.
 
         Args:
@@ -126,7 +126,7 @@ class OrderPort(Protocol):
         """
         ...
 
-    async def update(self, found: Found, change: TaskMessage | int) -> Updated:
+    async def update(self, found: StoredTask, change: TaskMessage | int) -> UpdateResult:
         """Give the task another message, or another time.
 
         Args:
@@ -137,9 +137,9 @@ class OrderPort(Protocol):
         ...
 
 
-class InspectPort(LookPort, OrderPort, Protocol):
+class InspectionPort(ReadPort, ActionPort, Protocol):
     """All that an inspector needs."""
 
-    async def remove(self, queue: str, *, force: bool) -> Removed:
+    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
         """Remove *queue* with all that belongs to it; its tasks as well only with *force*."""
         ...

@@ -16,33 +16,33 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         entry_id: The entry.
         queue: Queue of its task.
         begin_s: What counts as its last tick, Unix seconds.
-        keep_s: Time for which the broker remembers it, seconds.
+        ttl_s: Time for which the broker remembers it, seconds.
     """
 
     entry_id: str
     queue: str
     begin_s: int
-    keep_s: int
+    ttl_s: int
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
+class EntryStart(msgspec.Struct, frozen=True, kw_only=True):
     """Where an entry begins.
 
     Attributes:
         last_s: The entry's last tick, Unix seconds.
         known: Whether a scheduler has known it.
-        disbelieved_s: As in `Ticked`.
+        rejected_s: As in `TickResult`.
     """
 
     last_s: int
     known: bool
-    disbelieved_s: int | None = None
+    rejected_s: int | None = None
 
 
 class SchedulePort(Protocol):
     """Where entries of schedulers are, and who has them."""
 
-    async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
+    async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
         """Return each entry's last tick; an unknown one begins where it says, or now."""
         ...
 

@@ -4,10 +4,10 @@ from typing import Protocol
 
 import msgspec
 
-from pyasynq.broker.ports.work import Taken
+from pyasynq.broker.ports.work import DequeueResult
 
 
-class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+class ForwardResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a forwarding step did.
 
     Attributes:
@@ -24,11 +24,11 @@ class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
 class UpkeepPort(Protocol):
     """Keep queues in order."""
 
-    async def forward(self, queue: str) -> Forwarded:
+    async def forward(self, queue: str) -> ForwardResult:
         """Move a batch of due tasks of *queue* to pending, or into their groups."""
         ...
 
-    async def expired(self, queue: str) -> Taken:
+    async def expired(self, queue: str) -> DequeueResult:
         """Return a batch of tasks whose lease is over, or missing; the same until they are settled.
 
         Their leases have no owner.

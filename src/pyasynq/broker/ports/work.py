@@ -7,7 +7,7 @@ import msgspec
 
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage
-from pyasynq.core.settle import Verdict
+from pyasynq.core.verdict import Verdict
 
 
 class Lease:
@@ -25,12 +25,11 @@ class Lease:
         crashes: Workers that died with it before, in a row.
         unknown_s: Seconds since a worker first could not run it, if none could since; None if all
             could.
-        begun: Its handler may have been called. Seen by a recoverer alone, and only of a task that
-            has crashed workers before.
+        started: Its handler may have been called. Only set for a recoverer, and only for a task
+            that has crashed workers before.
     """
 
     __slots__ = (
-        "begun",
         "crashes",
         "expires_at",
         "handle",
@@ -38,6 +37,7 @@ class Lease:
         "message",
         "owner",
         "queue",
+        "started",
         "taken_at_s",
         "unknown_s",
     )
@@ -61,14 +61,14 @@ class Lease:
         self.expires_at: float = expires_at
         self.crashes: int = 0
         self.unknown_s: int | None = None
-        self.begun: bool = True
+        self.started: bool = True
 
     def __repr__(self) -> str:
         """Name the task, for the log."""
         return f"task {self.id} ({self.message.type} in {self.queue!r})"
 
 
-class Taken(msgspec.Struct, kw_only=True):
+class DequeueResult(msgspec.Struct, kw_only=True):
     """What one queue gave.
 
     Attributes:
@@ -86,7 +86,7 @@ class Taken(msgspec.Struct, kw_only=True):
     owner: str = ""
     leases: list[Lease] = []
     poison: list[Lease] = []
-    ghosts: int = 0
+    missing: int = 0
     empty: bool = False
     paused: bool = False
     error: BrokerError | None = None
@@ -97,12 +97,12 @@ class WorkPort(Protocol):
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken]:
+    ) -> list[DequeueResult]:
         """Take up to so many tasks from each queue of *counts*; a paused one gives none.
 
-        A count above `MAX_TASKS` is several takings, each with a `Taken` and an owner of its own.
-        No more is taken in once there are `MAX_BYTES`, but one task is in any case. The result of
-        an earlier run is deleted.
+        A count above `MAX_TASKS` is several calls, each with its own `DequeueResult` and owner.
+        The call stops at `MAX_BYTES` of messages, but takes at least one task. The result of an
+        earlier run is deleted.
 
         Args:
             counts: Most tasks by queue.
@@ -112,7 +112,7 @@ class WorkPort(Protocol):
         """
         ...
 
-    async def give_back(self, queue: str, owner: str) -> int:
+    async def undo_dequeue(self, queue: str, owner: str) -> int:
         """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
         ...
 
@@ -135,7 +135,7 @@ class WorkPort(Protocol):
         """Extend *leases*, in place too; each is answered as `settle` answers."""
         ...
 
-    async def mark_begun(self, lease: Lease) -> bool:
+    async def mark_started(self, lease: Lease) -> bool:
         """Note that the handler of a task that has crashed workers is called; False if lost."""
         ...
 

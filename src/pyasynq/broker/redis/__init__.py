@@ -4,7 +4,7 @@ from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.create import RedisCreate
+from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.receipts import RedisReceipts
@@ -39,14 +39,14 @@ class RedisBroker(ports.Broker):
         self._registry = registry = RedisRegistry(driver)
         groups = RedisGroups(driver)
         self.name: str = "Redis"
-        self.creating: ports.CreatePort = RedisCreate(driver, registry.register, clock)
-        self.processing: ports.WorkPort = RedisWork(driver, clock)
-        self.maintenance: ports.UpkeepPort = RedisUpkeep(driver, clock)
+        self.creation: ports.CreationPort = RedisCreation(driver, registry.register, clock)
+        self.work: ports.WorkPort = RedisWork(driver, clock)
+        self.upkeep: ports.UpkeepPort = RedisUpkeep(driver, clock)
         self.registry: ports.RegistryPort = registry
-        self.inspecting: ports.InspectPort = RedisInspection(driver, groups, clock)
+        self.inspection: ports.InspectionPort = RedisInspection(driver, groups, clock)
         self.results: ports.ResultPort = RedisResults(driver, clock)
-        self.grouping: ports.GroupPort = groups
-        self.scheduling: ports.SchedulePort = RedisSchedules(driver)
+        self.groups: ports.GroupPort = groups
+        self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)

@@ -8,7 +8,7 @@ from redis.crc import key_slot
 
 from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.records import written
+from pyasynq.broker.redis.records import encode_name
 from pyasynq.core.info import ClusterNode
 from pyasynq.core.states import TaskState
 
@@ -22,7 +22,7 @@ class RedisServers:
 
     async def slot(self, queue: str) -> int:
         """Return the cluster slot of *queue*."""
-        return key_slot(written(keys.container(queue, TaskState.PENDING)))
+        return key_slot(encode_name(keys.container(queue, TaskState.PENDING)))
 
     async def nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
@@ -39,7 +39,7 @@ class RedisServers:
             if primary in {node["node_id"], node["master_id"]}
         ]
 
-    async def about(self) -> dict[str, str]:
+    async def server_info(self) -> dict[str, str]:
         """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
         if isinstance(self._driver, RedisCluster):
             return cast("dict[str, str]", await execute(self._driver, "CLUSTER INFO"))

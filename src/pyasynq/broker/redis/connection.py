@@ -124,13 +124,13 @@ async def failed(driver: Driver, error: Exception) -> BrokerError:
     elif broke(error):
         await _leave(driver)
     elif isinstance(error, TimeoutError) and _is_exhausted(driver):
-        return translated(driver_errors.MaxConnectionsError())
+        return map_error(driver_errors.MaxConnectionsError())
     elif isinstance(error, TimeoutError) and isinstance(driver, RedisCluster):
         # The node may be gone without a word, and a replica in its place. The driver asks anew who
         # has which slots only for errors that it sees, and it saw no more than a call given up.
         client: Any = driver
         client._initialize = True  # noqa: SLF001 - there is no other way to say so
-    return translated(error)
+    return map_error(error)
 
 
 def _is_exhausted(driver: Driver) -> bool:
@@ -166,7 +166,7 @@ async def _leave(driver: Driver, *, those_in_use: bool = False) -> None:
         await pool.disconnect(inuse_connections=False)
 
 
-def translated(error: Exception) -> BrokerError:
+def map_error(error: Exception) -> BrokerError:
     """Return our error for the driver's *error*, which becomes its cause."""
     text = str(error)
     said = (ours for words, ours in _WORDS if words in text)
@@ -187,7 +187,7 @@ def reason(error: Exception) -> str:
 
 
 @asynccontextmanager
-async def answered(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
+async def broker_errors(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
     """Raise the errors of *driver* as ours, and `BrokerUnavailableError` when it takes too long.
 
     The driver has time limits of its own, but on Python 3.11 they double the cost of a call.
@@ -269,7 +269,7 @@ async def _send_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[
     pipeline = driver.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*map(_escaped, command))
-    async with answered(driver):
+    async with broker_errors(driver):
         return cast("list[object]", await pipeline.execute())
 
 

@@ -17,7 +17,7 @@ from redis.asyncio.cluster import ClusterNode, NodesManager
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.cluster import PRIMARY
 
-from pyasynq.broker.redis.connection import ANSWER_S, reason, translated
+from pyasynq.broker.redis.connection import ANSWER_S, map_error, reason
 from pyasynq.broker.redis.dialing import first_of
 from pyasynq.broker.url import Host
 from pyasynq.core.errors import BrokerAuthError
@@ -193,7 +193,7 @@ def _none(
     what: str, places: Iterable[str], failures: Sequence[Exception], kind: type[Exception]
 ) -> Exception:
     """Return the error that says *what* is not, and why at each of *places*."""
-    if all(isinstance(translated(failure), BrokerAuthError) for failure in failures):
+    if all(isinstance(map_error(failure), BrokerAuthError) for failure in failures):
         kind = driver_errors.AuthenticationError
     each = zip(places, failures, strict=True)
     why = [f"{place}: {reason(failure)}" for place, failure in each]

@@ -11,11 +11,17 @@ from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.ports.groups import GroupRules, Member, Reclaimed, RipeGroups, StagedSet
+from pyasynq.broker.ports.groups import (
+    AggregationSet,
+    GroupedTask,
+    GroupRules,
+    ReadyGroups,
+    ReclaimResult,
+)
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, Word, answered
+from pyasynq.broker.redis.connection import Driver, Word, broker_errors
 from pyasynq.broker.redis.lua import groups as scripts
-from pyasynq.broker.redis.records import read_id, read_message
+from pyasynq.broker.redis.records import decode_name, read_message
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import GroupInfo
@@ -48,13 +54,13 @@ class RedisGroups:
         """Send to *driver*."""
         self._driver = driver
 
-    async def ripe(self, queue: str, rules: GroupRules) -> RipeGroups:
+    async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
         """Return the groups of *queue* that are to be combined."""
         names: list[str] = []
         waits: list[int] = []
         cursor = b"0"
         while True:
-            call = scripts.ripe_groups(
+            call = scripts.ready_groups(
                 groups=keys.groups(queue),
                 group_prefix=keys.group(queue),
                 cursor=cursor,
@@ -63,17 +69,17 @@ class RedisGroups:
             )
             reply = await pipeline.run(self._driver, call)
             cursor, wait_ms, found = cast("tuple[bytes, int, list[bytes]]", reply)
-            names += [read_id(name) for name in found]
+            names += [decode_name(name) for name in found]
             if wait_ms >= 0:
                 waits.append(wait_ms)
             if cursor == b"0":
                 break
-        return RipeGroups(names=names, next_in_s=min(waits) / 1000 if waits else None)
+        return ReadyGroups(names=names, next_in_s=min(waits) / 1000 if waits else None)
 
-    async def stage(self, queue: str, group: str, rules: GroupRules) -> StagedSet | None:
+    async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
         """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
-        staged = StagedSet(queue=queue, group=group, id=str(uuid.uuid4()))
-        call = scripts.stage(
+        staged = AggregationSet(queue=queue, group=group, id=str(uuid.uuid4()))
+        call = scripts.stage_set(
             **_set(staged),
             groups=keys.groups(queue),
             group=keys.group(queue, group),
@@ -84,19 +90,19 @@ class RedisGroups:
         )
         return staged if await pipeline.run(self._driver, call) else None
 
-    async def members(self, staged: StagedSet) -> list[Member] | None:
+    async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
         """Return the tasks of *staged*, oldest first; None if it is not ours any more.
 
         Ids without a task are dropped.
         """
-        members: list[Member] = []
+        members: list[GroupedTask] = []
         while True:
-            call = scripts.members(
+            call = scripts.read_set(
                 **_set(staged),
                 task_prefix=keys.task(staged.queue),
                 start=len(members),
                 limit=MAX_TASKS,
-                budget=MAX_BYTES,
+                max_bytes=MAX_BYTES,
             )
             reply = await pipeline.run(self._driver, call)
             if reply is None:
@@ -108,14 +114,16 @@ class RedisGroups:
             if not more:
                 return members
 
-    async def hold(self, staged: StagedSet) -> bool:
+    async def hold_set(self, staged: AggregationSet) -> bool:
         """Keep *staged* from being put back; False if it was."""
         call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
         return await pipeline.run(self._driver, call) == 1
 
-    async def postpone(self, staged: StagedSet, failed: Sequence[Member], *, wait_s: int) -> bool:
+    async def postpone(
+        self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
+    ) -> bool:
         """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
-        call = scripts.postpone(
+        call = scripts.postpone_set(
             [member.id for member in failed],
             **_set(staged),
             task_prefix=keys.task(staged.queue),
@@ -123,7 +131,7 @@ class RedisGroups:
         )
         return await pipeline.run(self._driver, call) == 1
 
-    async def archive(self, staged: StagedSet, members: Sequence[Member]) -> int:
+    async def archive(self, staged: AggregationSet, members: Sequence[GroupedTask]) -> int:
         """Archive *members*, as their messages say; return how many were still in *staged*."""
         messages = [b"" if m.message is None else encode(m.message) for m in members]
         archived = 0
@@ -131,7 +139,7 @@ class RedisGroups:
             each: list[Each] = []
             for place in places:
                 each += (members[place].id, blob(messages[place]))
-            call = scripts.archive_members(
+            call = scripts.archive_grouped(
                 each,
                 **_set(staged),
                 archived=keys.container(staged.queue, TaskState.ARCHIVED),
@@ -142,9 +150,9 @@ class RedisGroups:
             archived += cast("int", await pipeline.run(self._driver, call))
         return archived
 
-    async def put_back(self, staged: StagedSet) -> int:
+    async def unstage(self, staged: AggregationSet) -> int:
         """Put the tasks of *staged* back into their group now; return how many."""
-        call = scripts.put_back(
+        call = scripts.unstage_set(
             **_set(staged),
             groups=keys.groups(staged.queue),
             group_prefix=keys.group(staged.queue),
@@ -152,7 +160,7 @@ class RedisGroups:
         )
         return cast("int", await pipeline.run(self._driver, call))
 
-    async def reclaim(self, queue: str) -> Reclaimed:
+    async def reclaim(self, queue: str) -> ReclaimResult:
         """Put back the sets that nobody holds any more; register groups that nobody knows.
 
         A set that Go staged can be of any size, and goes back in parts.
@@ -163,21 +171,21 @@ class RedisGroups:
         """
         reclaimed = await self._put_back_all(queue)
         found, wait_s = await self._find(queue)
-        return Reclaimed(tasks=reclaimed, groups=found, next_in_s=wait_s)
+        return ReclaimResult(tasks=reclaimed, groups=found, next_in_s=wait_s)
 
-    async def sizes(self, queue: str) -> list[GroupInfo]:
+    async def group_sizes(self, queue: str) -> list[GroupInfo]:
         """Return the groups of *queue* with waiting tasks, by name."""
         sizes: dict[str, int] = {}
         cursor = b"0"
         while True:
-            call = scripts.sizes(
+            call = scripts.group_sizes(
                 groups=keys.groups(queue),
                 group_prefix=keys.group(queue),
                 cursor=cursor,
                 limit=STEP,
             )
             cursor, *found = cast("list[bytes]", await pipeline.run(self._driver, call))
-            names = map(read_id, found[::2])
+            names = map(decode_name, found[::2])
             sizes.update(zip(names, cast("list[int]", found[1::2]), strict=True))
             if cursor == b"0":
                 return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
@@ -190,13 +198,13 @@ class RedisGroups:
             node = node.get_node_from_key(keys.groups(queue))
         cursor = None
         while cursor != 0:
-            async with answered(self._driver):
+            async with broker_errors(self._driver):
                 words = ("SCAN", cursor or 0, "MATCH", keys.pattern(prefix), "COUNT", SEARCHED)
                 cursor, found = await node.execute_command(*words)
             cursor = int(cursor)
             if found:
-                call = scripts.register(
-                    [read_id(key) for key in found],
+                call = scripts.register_groups(
+                    [decode_name(key) for key in found],
                     groups=keys.groups(queue),
                     aggregation_sets=keys.aggregation_sets(queue),
                     group_prefix=prefix,
@@ -207,7 +215,7 @@ class RedisGroups:
         reclaimed = 0
         stuck: list[str] = []
         while True:
-            call = scripts.reclaim(
+            call = scripts.reclaim_sets(
                 groups=keys.groups(queue),
                 aggregation_sets=keys.aggregation_sets(queue),
                 group_prefix=keys.group(queue),
@@ -216,7 +224,7 @@ class RedisGroups:
             )
             reply = cast("int | bytes", await pipeline.run(self._driver, call))
             if isinstance(reply, bytes):
-                stuck.append(read_id(reply))
+                stuck.append(decode_name(reply))
             elif reply >= 0:
                 reclaimed += reply
             else:
@@ -255,17 +263,17 @@ def _criteria(rules: GroupRules) -> dict[str, Word]:
     }
 
 
-def _set(staged: StagedSet) -> dict[str, Word]:
+def _set(staged: AggregationSet) -> dict[str, Word]:
     return {
         "aggregation_sets": keys.aggregation_sets(staged.queue),
         "staged": keys.staged(staged.queue, staged.group, staged.id),
     }
 
 
-def _member(queue: str, task_id: bytes, data: bytes, failures: bytes) -> Member:
+def _member(queue: str, task_id: bytes, data: bytes, failures: bytes) -> GroupedTask:
     message, sound = read_message(queue, task_id, data)
-    return Member(
-        id=read_id(task_id),
+    return GroupedTask(
+        id=decode_name(task_id),
         message=message if sound else None,
         failures=int(failures) if failures.isdigit() else 0,
     )

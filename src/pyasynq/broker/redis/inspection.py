@@ -6,16 +6,16 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, cast
 
-from pyasynq.broker.ports.inspection import Place, Removed
+from pyasynq.broker.ports.inspection import Container, RemoveResult
 from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis.actions import RedisActions
 from pyasynq.broker.redis.connection import execute
-from pyasynq.broker.redis.look import RedisLook
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.order import RedisOrder
+from pyasynq.broker.redis.read import RedisRead
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BULK
-from pyasynq.core.states import Order, TaskState
-from pyasynq.runtime.endings import finish
+from pyasynq.core.states import Action, TaskState
+from pyasynq.runtime.cleanup import run_to_end
 
 DAYS: Final = 92
 """Counters of a day live for 90 days, and other machines may be a day ahead."""
@@ -23,13 +23,13 @@ DAYS: Final = 92
 EARLIER: Final = (TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED)
 """States of tasks that do not run before they are pending."""
 
-_REMOVED: Final = {1: Removed.DONE, 0: Removed.NOT_EMPTY, -1: Removed.ACTIVE}
+_REMOVED: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveResult.ACTIVE}
 
 
-class RedisInspection(RedisLook, RedisOrder):
+class RedisInspection(RedisRead, RedisActions):
     """All that an inspector needs, over one client."""
 
-    async def remove(self, queue: str, *, force: bool) -> Removed:
+    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
         """Remove *queue* with all that belongs to it; its tasks as well only with *force*.
 
         Source:
@@ -46,27 +46,27 @@ class RedisInspection(RedisLook, RedisOrder):
             return refused  # and no worker was stopped for that
         if await execute(self._driver, "EXISTS", keys.paused(queue)):
             return await self._remove(queue, force=force)
-        removed = Removed.NOT_EMPTY
+        removed = RemoveResult.NOT_EMPTY
         try:
             await self.pause(queue, paused=True)
             removed = await self._remove(queue, force=force)
         finally:
-            if removed is not Removed.DONE:
-                await finish(functools.partial(self._go_on, queue))
+            if removed is not RemoveResult.DONE:
+                await run_to_end(functools.partial(self._go_on, queue))
         return removed
 
     async def _go_on(self, queue: str) -> None:
         with suppress(BrokerError):  # what failed first is told
             await self.pause(queue, paused=False)
 
-    async def _refused(self, queue: str, *, force: bool) -> Removed | None:
+    async def _refused(self, queue: str, *, force: bool) -> RemoveResult | None:
         """Return why *queue* cannot be removed as it is now, if so."""
         info = await self.queue_info(queue, memory=False)
         if info.active:
-            return Removed.ACTIVE
-        return None if force or not info.size else Removed.NOT_EMPTY
+            return RemoveResult.ACTIVE
+        return None if force or not info.size else RemoveResult.NOT_EMPTY
 
-    async def _remove(self, queue: str, *, force: bool) -> Removed:
+    async def _remove(self, queue: str, *, force: bool) -> RemoveResult:
         """Remove *queue*, which is paused: no task is taken any more."""
         await self._groups.register(queue)
         if (refused := await self._refused(queue, force=force)) is not None:
@@ -78,37 +78,37 @@ class RedisInspection(RedisLook, RedisOrder):
         if force:
             await self._empty_all(queue, (TaskState.PENDING,))
         removed = await self._remove_rest(queue)
-        if removed is Removed.DONE:
+        if removed is RemoveResult.DONE:
             await self._deregister(queue)
         return removed
 
     async def _empty_all(self, queue: str, states: Sequence[TaskState]) -> None:
         info = await self.queue_info(queue, memory=False)
         for state in states:
-            await self._empty(Place(queue=queue, state=state), getattr(info, state.value))
+            await self._empty(Container(queue=queue, state=state), getattr(info, state.value))
 
     async def _clear_groups(self, queue: str, *, delete: bool) -> None:
         """Forget groups and staged sets that have no tasks; *delete* those tasks before."""
-        for group in await self._groups.sizes(queue):
+        for group in await self._groups.group_sizes(queue):
             if delete:
                 await self._empty(_group(queue, group.group), group.size)
-            await self.order(Order.DELETE, _group(queue, group.group), ())
+            await self.apply(Action.DELETE, _group(queue, group.group), ())
         for key, size in [staged async for staged in self._staged(queue)]:
             if delete:
                 await self._empty(_group(queue, key.removeprefix(keys.group(queue))), size)
             if delete or not size:
                 await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
 
-    async def _empty(self, place: Place, size: int) -> None:
+    async def _empty(self, place: Container, size: int) -> None:
         """Delete the *size* tasks that are in *place* now; more may come."""
         for _ in range(0, size, MAX_BULK):
-            await self.order(Order.DELETE, place, MAX_BULK)
+            await self.apply(Action.DELETE, place, MAX_BULK)
 
-    async def _remove_rest(self, queue: str) -> Removed:
+    async def _remove_rest(self, queue: str) -> RemoveResult:
         today = self._clock.now().date() + timedelta(days=1)
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
-        call = scripts.remove(
+        call = scripts.delete_queue_keys(
             [*each, keys.awaited(queue)],
             **{
                 state.value: keys.container(queue, state)
@@ -132,5 +132,5 @@ class RedisInspection(RedisLook, RedisOrder):
             await execute(self._driver, "SADD", keys.QUEUES, queue)
 
 
-def _group(queue: str, name: str) -> Place:
-    return Place(queue=queue, state=TaskState.AGGREGATING, group=name)
+def _group(queue: str, name: str) -> Container:
+    return Container(queue=queue, state=TaskState.AGGREGATING, group=name)

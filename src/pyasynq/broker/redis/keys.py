@@ -7,7 +7,7 @@ Source:
 import re
 from typing import Final
 
-from pyasynq.broker.ports.inspection import Place
+from pyasynq.broker.ports.inspection import Container
 from pyasynq.core.states import TaskState
 
 QUEUES: Final = "asynq:queues"
@@ -68,7 +68,7 @@ def container(queue: str, state: TaskState) -> str:
     return f"asynq:{{{queue}}}:{state.value}"
 
 
-def place(place: Place) -> str:
+def place(place: Container) -> str:
     """Return the key that lists the ids in *place* (list or sorted set)."""
     if place.state is TaskState.AGGREGATING:
         return group(place.queue, place.group)

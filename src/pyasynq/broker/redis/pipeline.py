@@ -9,11 +9,11 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pyasynq.broker.redis.connection import Driver, answered, execute, failed, is_broken
+from pyasynq.broker.redis.connection import Driver, broker_errors, execute, failed, is_broken
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
-from pyasynq.runtime.turns import Turns
+from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 
 SIDE_BY_SIDE: Final = 16
 """Queues of a cluster that are asked at a time: each has a connection of its own meanwhile."""
@@ -127,13 +127,13 @@ async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
     Queues live on different nodes of a cluster, and every call has a connection of its own.
     """
     answers: list[object] = [None] * len(calls)
-    turns = Turns(SIDE_BY_SIDE)
+    limit = ConcurrencyLimit(SIDE_BY_SIDE)
     by_queue: defaultdict[str, list[int]] = defaultdict(list)
     for place, call in enumerate(calls):
         by_queue[_hash_tag(call)].append(place)
 
     async def run_in_order(places: Sequence[int]) -> None:
-        async with turns.turn():
+        async with limit.slot():
             for place in places:
                 answers[place] = await _answer(driver, calls[place])
 
@@ -151,7 +151,7 @@ async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
     for call in calls:
         pipeline.execute_command("EVALSHA", call.script.sha, *call.arguments)
     try:
-        async with answered(driver):
+        async with broker_errors(driver):
             answers = cast("list[object]", await pipeline.execute(raise_on_error=False))
     except BrokerError as error:
         return [error] * len(calls)

@@ -14,14 +14,14 @@ class RedisReceipts:
         """Send to *driver*."""
         self._driver = driver
 
-    async def shorten(self, rows: Sequence[tuple[str, str]], *, kept_s: int) -> None:
+    async def expire(self, rows: Sequence[tuple[str, str]], *, ttl_s: int) -> None:
         """Let the receipts of *rows*, queue and id, end *kept_s* seconds from now."""
         batches = pipeline.batches(queue for queue, _ in rows)
         calls = [
-            scripts.shorten(
+            scripts.expire_receipts(
                 [rows[place][1] for place in places],
                 receipt_prefix=keys.receipt(rows[places[0]][0]),
-                kept_s=kept_s,
+                ttl_s=ttl_s,
             )
             for places in batches
         ]

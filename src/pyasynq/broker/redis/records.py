@@ -45,13 +45,13 @@ def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Re
     return found
 
 
-def read_id(task_id: bytes) -> str:
+def decode_name(task_id: bytes) -> str:
     """Return *task_id* as text; bytes that are no UTF-8 are escaped as surrogates."""
     return task_id.decode(errors="surrogateescape")
 
 
-def written(text: str) -> bytes:
-    """Return what `read_id` was given, or a key with it."""
+def encode_name(text: str) -> bytes:
+    """Return what `decode_name` was given, or a key with it."""
     return text.encode(errors="surrogateescape")
 
 

@@ -8,16 +8,16 @@ from typing import Any, Final, cast
 from redis.asyncio import RedisCluster
 
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, answered, execute, execute_all
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, broker_errors, execute, execute_all
 from pyasynq.broker.redis.lua import registry as scripts
-from pyasynq.broker.redis.records import read_id, read_records
-from pyasynq.broker.redis.scripts import Each, blob
-from pyasynq.broker.redis.shown import (
+from pyasynq.broker.redis.protobuf_records import (
     server_info,
     server_record,
     worker_info,
     worker_record,
 )
+from pyasynq.broker.redis.records import decode_name, read_records
+from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
@@ -82,10 +82,14 @@ class RedisRegistry:
         record = server_record(server).SerializeToString()
         await pipeline.run(
             self._driver,
-            scripts.beat(each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record),
+            scripts.write_server(
+                each, server=server_key, workers=workers_key, ttl_s=ttl_s, record=record
+            ),
         )
         for index, name in ((keys.SERVERS, server_key), (keys.WORKERS, workers_key)):
-            await pipeline.run(self._driver, scripts.present(index=index, name=name, ttl_s=ttl_s))
+            await pipeline.run(
+                self._driver, scripts.add_to_index(index=index, name=name, ttl_s=ttl_s)
+            )
 
     async def servers(self) -> list[ServerInfo]:
         """Return the servers that have shown themselves in the last seconds, by start.
@@ -114,7 +118,7 @@ class RedisRegistry:
         """
         pubsub: Any = self._driver.pubsub()
         async with aclosing(pubsub):
-            async with answered(self._driver):
+            async with broker_errors(self._driver):
                 if isinstance(self._driver, RedisCluster):
                     await self._driver.initialize()  # learns which node to listen to
                 await pubsub.subscribe(keys.CANCEL)
@@ -122,7 +126,7 @@ class RedisRegistry:
             pinged = False
             while True:
                 patience_s = ANSWER_S if pinged else LISTEN_S
-                async with answered(self._driver, patience_s + ANSWER_S):
+                async with broker_errors(self._driver, patience_s + ANSWER_S):
                     note = await pubsub.get_message(timeout=patience_s)
                     if note is None and pinged:
                         msg = "no sign of life where cancelations are heard"
@@ -147,8 +151,8 @@ class RedisRegistry:
         await execute(self._driver, "DEL", server_key, workers_key)
 
     async def _living(self, index: str) -> list[str]:
-        names = await pipeline.run(self._driver, scripts.living(index=index))
-        return [read_id(name) for name in cast("list[bytes]", names)]
+        names = await pipeline.run(self._driver, scripts.live_keys(index=index))
+        return [decode_name(name) for name in cast("list[bytes]", names)]
 
     async def _records(self, names: Sequence[str]) -> list[bytes | None]:
         """Return what stands under the keys *names*."""
@@ -163,8 +167,8 @@ class RedisRegistry:
         ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
         found: list[bytes | None] = []
         while ids:
-            each = [read_id(task_id) for task_id in ids[:STEP]]
-            call = scripts.workers(each, workers=key, budget=MAX_BYTES)
+            each = [decode_name(task_id) for task_id in ids[:STEP]]
+            call = scripts.read_workers(each, workers=key, max_bytes=MAX_BYTES)
             step = cast("list[bytes | None]", await pipeline.run(self._driver, call))
             found += step
             ids = ids[len(step) :]

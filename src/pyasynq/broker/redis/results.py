@@ -6,7 +6,7 @@ from typing import Final, cast
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, blocked_s, execute
 from pyasynq.broker.redis.lua import results as scripts
-from pyasynq.broker.redis.reading import read_task
+from pyasynq.broker.redis.task_records import read_task
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import OVER
@@ -48,7 +48,7 @@ class RedisResults:
             awaited=keys.awaited(queue),
             done=keys.done(queue, task_id),
             id=task_id,
-            life_s=AWAITED_S,
+            ttl_s=AWAITED_S,
         )
         reply = cast("list[bytes | None] | None", await pipeline.run(self._driver, call))
         if reply is None:

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import cast
 
-from pyasynq.broker.ports.schedules import Begun, Position
+from pyasynq.broker.ports.schedules import EntryStart, Position
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.lua import registry
 from pyasynq.broker.redis.lua import schedules as scripts
+from pyasynq.broker.redis.protobuf_records import (
+    entry_infos,
+    entry_record,
+    event_info,
+    event_record,
+)
 from pyasynq.broker.redis.records import read_records
 from pyasynq.broker.redis.scripts import Call, blob
-from pyasynq.broker.redis.shown import entry_infos, entry_record, event_info, event_record
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 from pyasynq.core.policy import (
@@ -34,14 +39,14 @@ class RedisSchedules:
         """Send to *driver*."""
         self._driver = driver
 
-    async def begin(self, positions: Sequence[Position]) -> list[Begun | BrokerError]:
+    async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
         """Return each entry's last tick; an unknown one begins where it says, or now."""
         answers = await self._run_all(
             [
-                scripts.begin(
+                scripts.begin_entry(
                     last=keys.last_tick(position.queue, position.entry_id),
                     begin_s=position.begin_s,
-                    keep_s=position.keep_s,
+                    ttl_s=position.ttl_s,
                     early_s=EARLY_S,
                     credible_s=CREDIBLE_S,
                 )
@@ -65,12 +70,12 @@ class RedisSchedules:
             BrokerError: If one could not be added.
         """
         calls = [
-            scripts.event(
+            scripts.record_event(
                 history=keys.history(entry_id),
                 at_s=int(event.enqueued_at.timestamp()),
                 event=event_record(event).SerializeToString(),
-                kept=MAX_EVENTS,
-                keep_s=HISTORY_S,
+                max_events=MAX_EVENTS,
+                ttl_s=HISTORY_S,
             )
             for entry_id, event in events
         ]
@@ -91,7 +96,7 @@ class RedisSchedules:
         shown = [entry_record(entry).SerializeToString() for entry in entries]
         parts = pipeline.batches(repeat(key), map(len, shown), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
-            call = scripts.entries(
+            call = scripts.write_entries(
                 [blob(shown[place]) for place in part],
                 entries=key,
                 coming=keys.coming(scheduler_id),
@@ -100,7 +105,7 @@ class RedisSchedules:
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        present = registry.present(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        present = registry.add_to_index(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
         await pipeline.run(self._driver, present)
 
     async def clear_entries(self, scheduler_id: str) -> None:
@@ -120,7 +125,7 @@ class RedisSchedules:
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        living = registry.living(index=keys.SCHEDULERS)
+        living = registry.live_keys(index=keys.SCHEDULERS)
         found = cast("list[bytes]", await pipeline.run(self._driver, living))
         shown = [record for key in found for record in await self._shown(key)]
         return list(entry_infos(read_records(wire.SchedulerEntry, shown)))
@@ -143,7 +148,9 @@ class RedisSchedules:
         """Return the records of one scheduler; it may show others while they are read."""
         found: list[bytes] = []
         while True:
-            call = scripts.shown(entries=key, start=len(found), limit=MAX_TASKS, budget=MAX_BYTES)
+            call = scripts.read_entries(
+                entries=key, start=len(found), limit=MAX_TASKS, max_bytes=MAX_BYTES
+            )
             step = cast("list[bytes]", await pipeline.run(self._driver, call))
             if not step:
                 return found
@@ -156,8 +163,8 @@ class RedisSchedules:
         return answers
 
 
-def _begun(answer: Sequence[int]) -> Begun:
-    last_s, known, disbelieved_s = answer
-    return Begun(
-        last_s=last_s, known=known == 1, disbelieved_s=None if disbelieved_s < 0 else disbelieved_s
+def _begun(answer: Sequence[int]) -> EntryStart:
+    last_s, known, rejected_s = answer
+    return EntryStart(
+        last_s=last_s, known=known == 1, rejected_s=None if rejected_s < 0 else rejected_s
     )

@@ -28,7 +28,7 @@ class RedisSemaphores:
             Ends are reckoned by the clock of Redis (D31), and lie within the lease and not at the
             task's deadline alone, so that the token of a dead holder is free soon (D59).
         """
-        call = scripts.acquire(
+        call = scripts.acquire_token(
             semaphore=keys.semaphore(token.scope),
             holder=token.holder,
             limit=limit,
@@ -46,7 +46,9 @@ class RedisSemaphores:
         for start in range(0, len(tokens), MAX_TASKS):
             batch = tokens[start : start + MAX_TASKS]
             each = [it for token in batch for it in (token.holder, token.deadline_s)]
-            call = scripts.renew(each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s)
+            call = scripts.renew_tokens(
+                each, semaphore=keys.semaphore(batch[0].scope), lease_s=lease_s
+            )
             answers = cast("list[int]", await pipeline.run(self._driver, call))
             for token, ends_s in zip(batch, answers, strict=True):
                 if ends_s:
@@ -57,5 +59,5 @@ class RedisSemaphores:
 
     async def release(self, token: Token) -> bool:
         """Give *token* back; False if it is no longer held."""
-        call = scripts.release(semaphore=keys.semaphore(token.scope), holder=token.holder)
+        call = scripts.release_token(semaphore=keys.semaphore(token.scope), holder=token.holder)
         return bool(await pipeline.run(self._driver, call))

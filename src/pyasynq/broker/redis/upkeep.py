@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from pyasynq.broker.ports.upkeep import Forwarded
-from pyasynq.broker.ports.work import Lease, Taken
+from pyasynq.broker.ports.upkeep import ForwardResult
+from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, Word
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.records import read_id, read_message, recall
+from pyasynq.broker.redis.records import decode_name, read_message, recall
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
@@ -32,7 +32,7 @@ class RedisUpkeep:
         self._driver = driver
         self._clock = clock
 
-    async def forward(self, queue: str) -> Forwarded:
+    async def forward(self, queue: str) -> ForwardResult:
         """Move a batch of due tasks of *queue* to pending."""
         sources = (TaskState.SCHEDULED, TaskState.RETRY)
         calls = [
@@ -54,31 +54,31 @@ class RedisUpkeep:
             if wait_ms >= 0:
                 waits.append(wait_ms)
         next_in_s = min(waits) / 1000 if waits else None
-        return Forwarded(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
+        return ForwardResult(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
 
-    async def expired(self, queue: str) -> Taken:
+    async def expired(self, queue: str) -> DequeueResult:
         """Return a batch of tasks whose lease is over, or missing.
 
         Where none is over, those that have no lease are given an ended one (D31): they are looked
         for once in a pass of a recoverer, which asks until nothing comes.
         """
         taken = await self._expired(queue)
-        if taken.leases or taken.poison or not await self._scan(scripts.repair, queue):
+        if taken.leases or taken.poison or not await self._scan(scripts.repair_leases, queue):
             return taken
         return await self._expired(queue)
 
-    async def _expired(self, queue: str) -> Taken:
-        call = scripts.expired(
-            **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, budget=MAX_BYTES
+    async def _expired(self, queue: str) -> DequeueResult:
+        call = scripts.list_expired(
+            **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, max_bytes=MAX_BYTES
         )
         reply = cast("Sequence[bytes]", await pipeline.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
-        taken = Taken(queue=queue)
+        taken = DequeueResult(queue=queue)
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
             message, sound = read_message(queue, task_id, data)
-            name = read_id(task_id)
+            name = decode_name(task_id)
             lease = Lease(message, name, name, RECOVERER, now_s, now)
-            lease.begun = int(crashes) >= 0
+            lease.started = int(crashes) >= 0
             recall(lease, max(int(crashes), 0), None, int(retried))
             (taken.leases if sound else taken.poison).append(lease)
         return taken
@@ -92,7 +92,7 @@ class RedisUpkeep:
         return await self._expire_completed(queue, limit) + await self._trim_archived(queue)
 
     async def _expire_completed(self, queue: str, limit: int) -> int:
-        call = scripts.expire(
+        call = scripts.delete_completed(
             completed=keys.container(queue, TaskState.COMPLETED),
             task_prefix=keys.task(queue),
             limit=limit,
@@ -101,7 +101,7 @@ class RedisUpkeep:
 
     async def _trim_archived(self, queue: str) -> int:
         archived = keys.container(queue, TaskState.ARCHIVED)
-        call = scripts.trim(
+        call = scripts.trim_archive(
             archived=archived,
             task_prefix=keys.task(queue),
             archive_s=ARCHIVE_S,

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, cast
 
-from pyasynq.broker.ports.work import Lease, Taken
+from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.records import read_id, read_message, recall
+from pyasynq.broker.redis.records import decode_name, read_message, recall
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
@@ -21,8 +21,8 @@ from pyasynq.core.policy import (
     STATISTICS_S,
     TOLD_S,
 )
-from pyasynq.core.settle import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.core.states import TaskState
+from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.clock import Clock
 
 SCAN: Final = 500
@@ -45,11 +45,11 @@ class RedisWork:
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
-    ) -> list[Taken]:
+    ) -> list[DequeueResult]:
         """Take up to so many tasks from each queue of *counts*.
 
-        A large count goes out as several calls, each a taking of its own, with its own `Taken`. Of
-        tasks with large messages fewer come than there are.
+        A large count goes out as several calls, each with its own `DequeueResult` and owner. Large
+        messages may bring fewer tasks than the queue has.
         """
         # The lease is counted from before the call, so ours ends before the one in Redis does.
         expires_at = self._clock.monotonic() + lease_s
@@ -67,7 +67,7 @@ class RedisWork:
         replies = await pipeline.run_all(self._driver, calls)
         taken_at_s = self._clock.now().timestamp()
         return [
-            Taken(queue=queue, owner=holder, error=reply)
+            DequeueResult(queue=queue, owner=holder, error=reply)
             if isinstance(reply, BrokerError)
             else _taken(
                 queue, n, cast("list[bytes | int]", reply), _Taking(holder, taken_at_s, expires_at)
@@ -75,11 +75,11 @@ class RedisWork:
             for (queue, n), holder, reply in zip(asked, owners, replies, strict=True)
         ]
 
-    async def give_back(self, queue: str, owner: str) -> int:
+    async def undo_dequeue(self, queue: str, owner: str) -> int:
         """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
         start = given = 0
         while True:
-            call = scripts.give_back(
+            call = scripts.undo_dequeue(
                 pending=keys.container(queue, TaskState.PENDING),
                 active=keys.container(queue, TaskState.ACTIVE),
                 lease=keys.lease(queue),
@@ -126,10 +126,10 @@ class RedisWork:
                 lease.expires_at = expires_at
         return answers
 
-    async def mark_begun(self, lease: Lease) -> bool:
+    async def mark_started(self, lease: Lease) -> bool:
         """Note that the handler of a task that has crashed workers is about to be called."""
         queue = lease.queue
-        call = scripts.start(
+        call = scripts.mark_started(
             (lease.handle, lease.owner),
             active=keys.container(queue, TaskState.ACTIVE),
             lease=keys.lease(queue),
@@ -140,7 +140,7 @@ class RedisWork:
     async def write_result(self, lease: Lease, result: bytes) -> bool:
         """Store *result* beside the task; False if the lease is lost."""
         queue = lease.queue
-        call = scripts.result(
+        call = scripts.write_result(
             (lease.handle, lease.owner, blob(result)),
             active=keys.container(queue, TaskState.ACTIVE),
             lease=keys.lease(queue),
@@ -157,7 +157,7 @@ def _dequeue(queue: str, count: int, owner: str, lease_s: float, budget: int) ->
         paused=keys.paused(queue),
         task_prefix=keys.task(queue),
         count=count,
-        budget=budget,
+        max_bytes=budget,
         owner=owner,
         lease_s=lease_s,
     )
@@ -171,7 +171,7 @@ class _Taking(NamedTuple):
     expires_at: float
 
 
-def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking) -> Taken:
+def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking) -> DequeueResult:
     paused, found, dropped = cast("Sequence[int]", reply[:3])
     leases: list[Lease] = []
     poison: list[Lease] = []
@@ -179,17 +179,17 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     past = _past(cast("Sequence[int]", reply[3])) if reply[3] else None
     for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
-        name = message.id or read_id(fields[at])
+        name = message.id or decode_name(fields[at])
         lease = Lease(message, name, name, *taking)
         if past and at in past:
             recall(lease, *past[at])
         (leases if sound else poison).append(lease)
-    return Taken(
+    return DequeueResult(
         queue=queue,
         owner=taking.owner,
         leases=leases,
         poison=poison,
-        ghosts=dropped,
+        missing=dropped,
         empty=found < asked,
         paused=bool(paused),
     )
@@ -225,7 +225,7 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
     told: dict[str, Word] = {
         "awaited": keys.awaited(queue),
         "done_prefix": keys.done(queue),
-        "told_s": TOLD_S,
+        "done_ttl_s": TOLD_S,
     }
     sent_s = int(now.timestamp())
     match verdict:
@@ -284,7 +284,7 @@ def _extend(leases: Sequence[Lease], lease_s: float) -> Call:
     each: list[Each] = []
     for lease in leases:
         each += (lease.handle, lease.owner)
-    return scripts.extend(
+    return scripts.extend_leases(
         each,
         active=keys.container(queue, TaskState.ACTIVE),
         lease=keys.lease(queue),

@@ -14,9 +14,9 @@ from typing import Final
 
 from pyasynq.broker import Broker
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Actor, Link, Passes
+from pyasynq.runtime.actor import Actor, OutageLog, StepSignal
 from pyasynq.server.config import Config, GroupAggregator
-from pyasynq.server.groups.combiner import Combiner
+from pyasynq.server.groups.set_aggregator import SetAggregator
 from pyasynq.server.mux import HANDLER_THREAD
 
 LONGEST_S: Final = 1.0
@@ -43,23 +43,23 @@ class Aggregator(Actor):
         aggregate: GroupAggregator,
         *,
         config: Config,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Combine the groups of *queue* by *aggregate*."""
-        super().__init__(clock=config.clock, link=link)
+        super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"aggregator of {queue!r}"
-        self.combinings: Passes = Passes()
-        self._port = broker.grouping
+        self.combinings: StepSignal = StepSignal()
+        self._port = broker.groups
         self._queue = queue
         self._rules = config.group_rules()
         self._free = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{HANDLER_THREAD}-groups")
-        self._combiner = Combiner(
+        self._combiner = SetAggregator(
             broker,
             aggregate,
             self._threads,
             config=config,
-            failed=functools.partial(link.failed, self.name),
+            failed=functools.partial(outages.failed, self.name),
         )
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
@@ -76,9 +76,9 @@ class Aggregator(Actor):
         A look at very many groups is followed by a longer pause.
         """
         async with self._turn():
-            begun = self._clock.monotonic()
-            ripe = await self._port.ripe(self._queue, self._rules)
-            took_s = self._clock.monotonic() - begun
+            started = self._clock.monotonic()
+            ripe = await self._port.ready(self._queue, self._rules)
+            took_s = self._clock.monotonic() - started
         for group in ripe.names:
             await self._start(group)
         next_in_s = LONGEST_S if ripe.next_in_s is None else min(ripe.next_in_s, LONGEST_S)
@@ -126,4 +126,4 @@ class Aggregator(Actor):
                 staged = await self._port.stage(self._queue, group, self._rules)
                 well = staged is not None and await self._combiner.combine(staged)
         except BrokerError as error:
-            self._link.failed(self.name, error)
+            self._outages.failed(self.name, error)

@@ -10,7 +10,7 @@ Differs:
 from typing import Final
 
 from pyasynq.broker import GroupPort
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
@@ -22,9 +22,9 @@ PERIOD_S: Final = 5.0
 class Reclaimer(Actor):
     """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
 
-    def __init__(self, port: GroupPort, queue: str, *, clock: Clock, link: Link) -> None:
+    def __init__(self, port: GroupPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
         """Look after *queue*."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self.name: str = f"reclaimer of {queue!r}"
         self._port = port
         self._queue = queue

@@ -16,11 +16,11 @@ from pyasynq.core.control import (
     Snooze,
     TaskCanceledError,
 )
-from pyasynq.core.settle import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
+from pyasynq.core.verdict import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.run.slots import Run
-from pyasynq.server.run.traces import ExcInfo, shown
+from pyasynq.server.run.traces import ExcInfo, format_traceback
 
 log: Final = get_logger("pyasynq.server")
 
@@ -77,7 +77,7 @@ class RunLog:
         try:
             log.log(level, FAILED, *told, exc_info=_trace(message.type, error) if traced else None)
         except RecursionError:  # Python cannot show a group of so many levels
-            log.log(level, FAILED, *told, exc_info=shown(decisive(message.type, error)))
+            log.log(level, FAILED, *told, exc_info=format_traceback(decisive(message.type, error)))
 
     def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
         match _telling(type, error), verdict:
@@ -112,7 +112,7 @@ def _trace(type: str, error: Exception) -> ExcInfo | None:
         case PayloadError() if error.type == type:
             return None
         case _:
-            return shown(error)
+            return format_traceback(error)
 
 
 def _telling(type: str, error: Exception) -> Exception:

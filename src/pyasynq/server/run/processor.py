@@ -8,17 +8,17 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol
 
-from pyasynq.broker import Lease, Taken, WorkPort
+from pyasynq.broker import DequeueResult, Lease, WorkPort
 from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.priority import by_rank, weighted
-from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, settle
-from pyasynq.runtime.actor import Link, Passes
+from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, decide
+from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_finished
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.loops import Home
+from pyasynq.runtime.loops import HomeLoop
 from pyasynq.runtime.threads import Threads, is_closed, is_ordered
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
@@ -46,7 +46,7 @@ SMALL_BATCH: Final = 64
 """Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
 
 
-class Ledger(Protocol):
+class Completer(Protocol):
     """Where outcomes go."""
 
     def add(self, lease: Lease, verdict: Verdict) -> None:
@@ -64,15 +64,20 @@ class Processor:
     name = "processor"
 
     def __init__(
-        self, handler: AsyncHandler, port: WorkPort, ledger: Ledger, config: Config, link: Link
+        self,
+        handler: AsyncHandler,
+        port: WorkPort,
+        completer: Completer,
+        config: Config,
+        outages: OutageLog,
     ) -> None:
         """Run tasks from *port* with *handler*."""
-        self.passes: Passes = Passes()
+        self.steps: StepSignal = StepSignal()
         self.runs: set[Run] = set()
-        self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, link=link)
+        self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, outages=outages)
         self._handler = handler
         self._port = port
-        self._ledger = ledger
+        self._completer = completer
         self._config = config
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
@@ -97,7 +102,7 @@ class Processor:
         self._taken = self._accepted = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
-        self._home: Home | None = None
+        self._home: HomeLoop | None = None
         self._tells_successes = False
 
     # -- taking ------------------------------------------------------------------------------------
@@ -110,7 +115,7 @@ class Processor:
                 counts = self._draw(min(free, self._most))
                 if counts:
                     await self._take(counts)
-                    self.passes.finish()
+                    self.steps.finish()
                 else:
                     if not self.wakeups.failing():
                         self._emptied.set()
@@ -150,19 +155,19 @@ class Processor:
                     wakeup.answered(at_work=bool(taken.leases) or taken.paused)
                     self._accept(taken)
 
-    def _accept(self, taken: Taken) -> None:
+    def _accept(self, taken: DequeueResult) -> None:
         if self._stopping:
             for lease in taken.leases:
-                self._ledger.add(lease, REQUEUE)
+                self._completer.add(lease, REQUEUE)
         else:
             self._accepted += len(taken.leases)
             self._slots.take(len(taken.leases))
             self._start(taken.leases)
         for lease in taken.poison:
             log.error(UNREADABLE, lease.id, lease.queue)
-            self._ledger.add(lease, ARCHIVE_AS_IT_IS)
-        if taken.ghosts:
-            log.error("dropped %d ids in %r that have no task", taken.ghosts, taken.queue)
+            self._completer.add(lease, ARCHIVE_AS_IT_IS)
+        if taken.missing:
+            log.error("dropped %d ids in %r that have no task", taken.missing, taken.queue)
         if taken.paused:
             self.wakeups[taken.queue].paused()
         elif taken.empty:
@@ -182,7 +187,7 @@ class Processor:
 
     def _start(self, leases: Sequence[Lease]) -> None:
         # What is asked for each batch need not be asked for each task, which would be slower.
-        home = self._home = self._home or Home()
+        home = self._home = self._home or HomeLoop()
         if log.disabled:  # by a configuration of logging that a handler made
             enable_loggers()
         self._tells_successes = log.isEnabledFor(logging.DEBUG)
@@ -206,7 +211,7 @@ class Processor:
     def _put_back(self, lease: Lease, at: datetime) -> None:
         self._slots.release()
         unknown = lease.unknown_s is not None
-        self._ledger.add(
+        self._completer.add(
             lease,
             Retry(
                 message=lease.message, at=at, failed=False, crashes=lease.crashes, unknown=unknown
@@ -236,7 +241,7 @@ class Processor:
         if not self._let_go(run):
             return
         lease, now = run.lease, self._config.clock.now()
-        self._ledger.add(lease, settle(lease.message, None, now=now, policy=self._policy))
+        self._completer.add(lease, decide(lease.message, None, now=now, policy=self._policy))
         if self._tells_successes:
             began_at = run.deadline - seconds_to_run(lease)
             self._run_log.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
@@ -253,21 +258,21 @@ class Processor:
         if not self._let_go(run):
             return
         if stop is Stop.SHUTDOWN:
-            self._ledger.add(run.lease, REQUEUE)
+            self._completer.add(run.lease, REQUEUE)
             self._run_log.went_back(run)
         elif run.stop is Stop.LEASE_LOST:
             self._run_log.was_lost(run)
         elif isinstance(unknown, Retry):
             self._unknown.tell(run.lease, error)
-            self._ledger.add(run.lease, unknown)
+            self._completer.add(run.lease, unknown)
         else:
             self._settle(run, error, unknown)
 
     def _settle(self, run: Run, error: Exception, verdict: Verdict | None = None) -> None:
         """Hand over *verdict*, or what follows from *error*."""
         lease, now = run.lease, self._config.clock.now()
-        verdict = verdict or settle(lease.message, error, now=now, policy=self._policy)
-        self._ledger.add(lease, verdict)
+        verdict = verdict or decide(lease.message, error, now=now, policy=self._policy)
+        self._completer.add(lease, verdict)
         self._run_log.failed(run, error, verdict, now=now)
 
     def _let_go(self, run: Run) -> bool:
@@ -283,7 +288,7 @@ class Processor:
         if run in self.runs:
             self._let_go(run)
             if isinstance(escaped, KeyboardInterrupt):
-                self._ledger.add(run.lease, REQUEUE)
+                self._completer.add(run.lease, REQUEUE)
         if not isinstance(escaped, KeyboardInterrupt):
             log.critical("%r is dropped until its lease ends", run, exc_info=escaped)
 
@@ -330,7 +335,7 @@ class Processor:
             LeaseExpiredError: If the task is no longer ours.
         """
         try:
-            held = await self._port.mark_begun(run.lease)
+            held = await self._port.mark_started(run.lease)
         except BrokerError:
             run.stop = Stop.SHUTDOWN
             raise
@@ -390,7 +395,7 @@ class Processor:
                 self._settle(run, stop_error(run))
             else:
                 log.error("the handler of %s does not stop; the task runs again", run)
-                self._ledger.add(run.lease, REQUEUE)
+                self._completer.add(run.lease, REQUEUE)
         self.runs.clear()
 
     def close(self) -> None:

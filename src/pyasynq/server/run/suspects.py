@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pyasynq.broker import Lease
-from pyasynq.core.settle import is_suspect
+from pyasynq.core.verdict import is_suspect
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.run.slots import Run
 

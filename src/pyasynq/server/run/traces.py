@@ -17,7 +17,7 @@ _OURS: Final = (
 """Where the code is that leads to a handler."""
 
 
-def shown(error: BaseException) -> ExcInfo | None:
+def format_traceback(error: BaseException) -> ExcInfo | None:
     """Return what the log shows of *error*, which stays as it is; None if that is nothing."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):

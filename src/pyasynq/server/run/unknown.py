@@ -14,8 +14,8 @@ from typing import Final
 
 from pyasynq.broker import Lease
 from pyasynq.core.control import HandlerNotFoundError
-from pyasynq.core.seams import CodecError
-from pyasynq.core.settle import Archive, Retry, decisive, unknown
+from pyasynq.core.extension_errors import CodecError
+from pyasynq.core.verdict import Archive, Retry, decide_unknown, decisive
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
@@ -42,7 +42,7 @@ class UnknownTypes:
                 pass
             case _:  # also of another task, which the handler ran or read itself
                 return None
-        return unknown(
+        return decide_unknown(
             message,
             error,
             lease.unknown_s or 0,

@@ -7,7 +7,7 @@ from typing import Final
 
 from pyasynq.broker import WorkPort
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Backoff, Link
+from pyasynq.runtime.actor import Backoff, OutageLog
 from pyasynq.runtime.clock import Clock
 
 PAUSED_S: Final = 1.0
@@ -27,7 +27,7 @@ class Wakeup:
     """
 
     def __init__(
-        self, queue: str, port: WorkPort, rung: asyncio.Event, *, clock: Clock, link: Link
+        self, queue: str, port: WorkPort, rung: asyncio.Event, *, clock: Clock, outages: OutageLog
     ) -> None:
         """Set *rung* whenever *queue* becomes ready."""
         self.queue = queue
@@ -37,7 +37,7 @@ class Wakeup:
         self._port = port
         self._rung = rung
         self._clock = clock
-        self._link = link
+        self._outages = outages
         self._asleep = asyncio.Event()
         self._paused = False
         self._misses = 0
@@ -61,7 +61,7 @@ class Wakeup:
         """Leave the queue alone for a while, then see whether *owner* took something after all."""
         self.failing = True
         self._doubtful.append(owner)
-        self._link.failed(self.name, error)
+        self._outages.failed(self.name, error)
         self._fall_asleep(paused=False)
 
     def emptied(self, *, took_some: bool) -> None:
@@ -80,12 +80,12 @@ class Wakeup:
             try:
                 await (self._make_sure() if self.failing else self._wait())
             except BrokerError as error:
-                self._link.failed(self.name, error)
+                self._outages.failed(self.name, error)
                 self.failing = True
 
     def _works(self) -> None:
         self._backoff.reset()
-        self._link.worked(self.name)
+        self._outages.worked(self.name)
 
     def _fall_asleep(self, *, paused: bool) -> None:
         self.ready = False
@@ -100,7 +100,7 @@ class Wakeup:
         """
         await self._clock.sleep(self._backoff.next_s())
         while self._doubtful:
-            await self._port.give_back(self.queue, self._doubtful[-1])
+            await self._port.undo_dequeue(self.queue, self._doubtful[-1])
             self._doubtful.pop()
         self._wake()
 
@@ -127,10 +127,12 @@ class Wakeup:
 class Wakeups:
     """The wake-ups of all queues of a server."""
 
-    def __init__(self, queues: Iterable[str], port: WorkPort, *, clock: Clock, link: Link) -> None:
+    def __init__(
+        self, queues: Iterable[str], port: WorkPort, *, clock: Clock, outages: OutageLog
+    ) -> None:
         """Watch *queues*, all of them ready at first."""
         self._rung = asyncio.Event()
-        self._all = {q: Wakeup(q, port, self._rung, clock=clock, link=link) for q in queues}
+        self._all = {q: Wakeup(q, port, self._rung, clock=clock, outages=outages) for q in queues}
 
     def __iter__(self) -> Iterator[Wakeup]:
         """Yield each queue's wake-up."""

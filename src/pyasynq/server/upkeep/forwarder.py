@@ -8,7 +8,7 @@ Differs:
 """
 
 from pyasynq.broker import UpkeepPort
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 
 
@@ -22,10 +22,10 @@ class Forwarder(Actor):
         *,
         longest_s: float,
         clock: Clock,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self.name: str = f"forwarder of {queue!r}"
         self._port = port
         self._queue = queue

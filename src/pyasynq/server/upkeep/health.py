@@ -7,7 +7,7 @@ Source:
 from collections.abc import Awaitable, Callable
 
 from pyasynq.core.errors import BrokerError
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.clock import Clock
 from pyasynq.server.config import HealthCheck
@@ -25,10 +25,10 @@ class HealthChecker(Actor):
         *,
         period_s: float,
         clock: Clock,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Call *check* every *period_s* seconds."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self._ping = ping
         self._check = check
         self._period_s = period_s

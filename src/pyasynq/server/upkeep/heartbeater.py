@@ -20,7 +20,7 @@ from pyasynq.broker import Lease, RegistryPort, WorkPort
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.info import ServerInfo, WorkerInfo
 from pyasynq.core.message import instant
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.loggers import enable_loggers
 from pyasynq.server.config import Config
 from pyasynq.server.run.slots import Run
@@ -63,19 +63,19 @@ class Heartbeater(Actor):
     def __init__(
         self,
         runner: Runner,
-        ledger: Holder,
+        completer: Holder,
         *,
-        processing: WorkPort,
+        work: WorkPort,
         registry: RegistryPort,
         config: Config,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Keep what *runner* and *ledger* hold."""
-        super().__init__(clock=config.clock, link=link)
+        super().__init__(clock=config.clock, outages=outages)
         self.status = "active"
         self._runner = runner
-        self._ledger = ledger
-        self._processing = processing
+        self._completer = completer
+        self._work = work
         self._registry = registry
         self._config = config
         self._info = ServerInfo(
@@ -101,7 +101,7 @@ class Heartbeater(Actor):
             async with asyncio.timeout(period_s):
                 failures.append(await self._show())
         except TimeoutError:
-            failures.append(BrokerUnavailableError(f"{self._link.name}: no answer in time"))
+            failures.append(BrokerUnavailableError(f"{self._outages.name}: no answer in time"))
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -113,9 +113,9 @@ class Heartbeater(Actor):
 
     async def _extend(self) -> BrokerError | None:
         """Extend all leases; return the error that kept one from being extended."""
-        leases = [*self._runner.leases(), *self._ledger.leases()]
+        leases = [*self._runner.leases(), *self._completer.leases()]
         lease_s = self._config.lease.total_seconds()
-        answers = await self._processing.extend(leases, lease_s=lease_s)
+        answers = await self._work.extend(leases, lease_s=lease_s)
         extended = zip(leases, answers, strict=True)
         self._runner.lose(lease for lease, answer in extended if answer is False)
         return next((answer for answer in answers if isinstance(answer, BrokerError)), None)

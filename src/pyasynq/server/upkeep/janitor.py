@@ -8,7 +8,7 @@ Differs:
 """
 
 from pyasynq.broker import UpkeepPort
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 
 
@@ -23,10 +23,10 @@ class Janitor(Actor):
         period_s: float,
         batch: int,
         clock: Clock,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Clean *queue* every *period_s* seconds, *batch* tasks in one script."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self.name: str = f"janitor of {queue!r}"
         self._port = port
         self._queue = queue

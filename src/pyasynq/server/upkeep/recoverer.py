@@ -20,8 +20,15 @@ from pyasynq.broker import Lease, UpkeepPort, WorkPort
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import LONGEST
-from pyasynq.core.settle import ARCHIVE_AS_IT_IS, REQUEUE, Archive, RetryPolicy, Verdict, recover
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.core.verdict import (
+    ARCHIVE_AS_IT_IS,
+    REQUEUE,
+    Archive,
+    RetryPolicy,
+    Verdict,
+    decide_lost,
+)
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
 from pyasynq.server.run.failures import FAILED, UNREADABLE
@@ -40,23 +47,23 @@ class Recoverer(Actor):
 
     def __init__(
         self,
-        maintenance: UpkeepPort,
-        processing: WorkPort,
+        upkeep: UpkeepPort,
+        work: WorkPort,
         queue: str,
         *,
         config: Config,
-        link: Link,
+        outages: OutageLog,
     ) -> None:
         """Look after *queue*; do not wait for the leases of a server that is replaced to end."""
-        super().__init__(clock=config.clock, link=link)
+        super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces
         self._most_crashes = config.max_crashes
         self._policy = _spread(config.policy())
         self._lease_s = config.lease.total_seconds()
         self._blind_until = -math.inf
-        self._maintenance = maintenance
-        self._processing = processing
+        self._upkeep = upkeep
+        self._work = work
         self._queue = queue
 
     async def step(self) -> float:
@@ -77,12 +84,12 @@ class Recoverer(Actor):
 
     async def _bury(self) -> None:
         if self._dead_server is not None:
-            await self._maintenance.end_leases(self._queue, self._dead_server)
+            await self._upkeep.end_leases(self._queue, self._dead_server)
             self._dead_server = None
 
     async def _expired(self) -> list[tuple[Lease, Verdict]]:
         """Return a batch of tasks whose lease is over, and what becomes of them."""
-        taken = await self._maintenance.expired(self._queue)
+        taken = await self._upkeep.expired(self._queue)
         now = self._clock.now()
         return [
             *((lease, ARCHIVE_AS_IT_IS) for lease in taken.poison),
@@ -90,9 +97,9 @@ class Recoverer(Actor):
         ]
 
     def _verdict(self, lease: Lease, now: datetime) -> Verdict:
-        if not lease.begun:
+        if not lease.started:
             return REQUEUE
-        return recover(
+        return decide_lost(
             lease.message,
             crashes=lease.crashes + (self._clock.monotonic() >= self._blind_until),
             most=self._most_crashes,
@@ -102,7 +109,7 @@ class Recoverer(Actor):
 
     async def _recover(self, over: Sequence[tuple[Lease, Verdict]]) -> int:
         """Settle *over*; return how many nobody else had settled."""
-        answers = await self._processing.settle(over)
+        answers = await self._work.settle(over)
         recovered = 0
         for (lease, verdict), answer in zip(over, answers, strict=True):
             if isinstance(answer, BrokerError):

@@ -7,7 +7,7 @@ Source:
 from collections.abc import Callable
 
 from pyasynq.broker import RegistryPort
-from pyasynq.runtime.actor import Actor, Link
+from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.clock import Clock
 
 
@@ -17,10 +17,15 @@ class Subscriber(Actor):
     name = "subscriber"
 
     def __init__(
-        self, registry: RegistryPort, cancel: Callable[[str], None], *, clock: Clock, link: Link
+        self,
+        registry: RegistryPort,
+        cancel: Callable[[str], None],
+        *,
+        clock: Clock,
+        outages: OutageLog,
     ) -> None:
         """Pass what *registry* hears to *cancel*."""
-        super().__init__(clock=clock, link=link)
+        super().__init__(clock=clock, outages=outages)
         self._registry = registry
         self._cancel = cancel
 
@@ -29,6 +34,6 @@ class Subscriber(Actor):
         async for task_id in self._registry.cancelations():
             if task_id is not None:
                 self._cancel(task_id)
-            self._link.worked(self.name)
-            self.passes.finish()
+            self._outages.worked(self.name)
+            self.steps.finish()
         return 0.0

@@ -2,7 +2,7 @@
 -- only, whoever tries and wherever they die: what the guard writes and the task are written in one
 -- step.
 --
--- USES clock nanoseconds locks
+-- USES clock now_ns locks
 -- KEYS
 --   pending       list
 -- ARGV
@@ -11,7 +11,7 @@
 --   id            str    task id
 --   message       bytes  encoded TaskMessage
 --   lock          str    key of the unique lock, or false
---   ttl_s         int    life of the lock, seconds, or false
+--   ttl_s         int    TTL of the lock, seconds, or false
 --   at_s          int    when to run, Unix seconds, or false
 --   group         str    group to join, when due, or false
 --   guard         array  name of a guard below, and what it takes, or false
@@ -129,13 +129,13 @@ else
 
   -- The row of an outbox, however often it is sent. Its receipt outlives the task, which may be done
   -- and gone before the row is.
-  function guards.receipt(i, receipt, kept_s)
+  function guards.receipt(i, receipt, ttl_s)
     if redis.call("EXISTS", receipt) == 1 then
       return -2
     end
     local answer = create(i)
     if answer == 1 then
-      redis.call("SET", receipt, 1, "EX", kept_s)
+      redis.call("SET", receipt, 1, "EX", ttl_s)
     end
     return answer
   end
@@ -148,7 +148,7 @@ else
   -- Returns the answer, -2 if another scheduler has moved the entry on, or -3 if the tick is still to
   -- come; the entry's last tick; the Redis clock, Unix milliseconds; and the last tick that is not
   -- believed, or -1.
-  function guards.tick(i, last, known_s, tick_s, keep_s, early_s, credible_s)
+  function guards.tick(i, last, known_s, tick_s, ttl_s, early_s, credible_s)
     local before = redis.pcall("GET", last)
     if type(before) == "table" then
       return before.err
@@ -169,7 +169,7 @@ else
     if type(answer) == "string" then
       return answer
     end
-    redis.call("SET", last, tick_s, "EX", keep_s)
+    redis.call("SET", last, tick_s, "EX", ttl_s)
     return {answer, tick_s, now_ms, disbelieved}
   end
 

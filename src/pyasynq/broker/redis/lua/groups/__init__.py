@@ -4,14 +4,14 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-archive_members: Final = Script("groups/archive_members")
+archive_grouped: Final = Script("groups/archive_grouped")
 find_groups: Final = Script("groups/find_groups")
 hold_set: Final = Script("groups/hold_set", repeatable=True)
-members: Final = Script("groups/members", repeatable=True)
-postpone: Final = Script("groups/postpone")
-put_back: Final = Script("groups/put_back")
-register: Final = Script("groups/register")
-reclaim: Final = Script("groups/reclaim")
-ripe_groups: Final = Script("groups/ripe_groups", repeatable=True)
-sizes: Final = Script("groups/sizes", repeatable=True)
-stage: Final = Script("groups/stage")
+read_set: Final = Script("groups/read_set", repeatable=True)
+postpone_set: Final = Script("groups/postpone_set")
+unstage_set: Final = Script("groups/unstage_set")
+register_groups: Final = Script("groups/register_groups")
+reclaim_sets: Final = Script("groups/reclaim_sets")
+ready_groups: Final = Script("groups/ready_groups", repeatable=True)
+group_sizes: Final = Script("groups/group_sizes", repeatable=True)
+stage_set: Final = Script("groups/stage_set")

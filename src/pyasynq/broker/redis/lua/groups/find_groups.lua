@@ -2,7 +2,7 @@
 --
 -- All servers share one place to look on, so that Redis has the work of one of them.
 --
--- USES clock registered
+-- USES clock register
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset

@@ -6,7 +6,7 @@
 --   staged            zset
 -- PRIMARY aggregation_sets
 -- ARGV
---   ends_in_s         int  time until others may put it back, seconds
+--   ends_in_s         int   time until others may put it back, seconds
 -- RETURNS
 --   1 held, 0 it was put back or combined
 -- SOURCE

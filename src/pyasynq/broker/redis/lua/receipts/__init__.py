@@ -4,4 +4,4 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-shorten: Final = Script("receipts/shorten", repeatable=True)
+expire_receipts: Final = Script("receipts/expire_receipts", repeatable=True)

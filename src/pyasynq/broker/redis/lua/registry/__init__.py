@@ -4,7 +4,7 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-beat: Final = Script("registry/beat", repeatable=True)
-present: Final = Script("registry/present", repeatable=True)
-living: Final = Script("registry/living", repeatable=True)
-workers: Final = Script("registry/workers", repeatable=True)
+write_server: Final = Script("registry/write_server", repeatable=True)
+add_to_index: Final = Script("registry/add_to_index", repeatable=True)
+live_keys: Final = Script("registry/live_keys", repeatable=True)
+read_workers: Final = Script("registry/read_workers", repeatable=True)

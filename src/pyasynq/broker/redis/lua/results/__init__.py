@@ -4,4 +4,4 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-await_result: Final = Script("results/await", repeatable=True)
+await_result: Final = Script("results/await_result", repeatable=True)

@@ -4,7 +4,7 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-begin: Final = Script("schedules/begin", repeatable=True)
-entries: Final = Script("schedules/entries")
-event: Final = Script("schedules/event")
-shown: Final = Script("schedules/shown", repeatable=True)
+begin_entry: Final = Script("schedules/begin_entry", repeatable=True)
+write_entries: Final = Script("schedules/write_entries")
+record_event: Final = Script("schedules/record_event")
+read_entries: Final = Script("schedules/read_entries", repeatable=True)

@@ -4,6 +4,6 @@ from typing import Final
 
 from pyasynq.broker.redis.scripts import Script
 
-acquire: Final = Script("semaphores/acquire", repeatable=True)
-renew: Final = Script("semaphores/renew", repeatable=True)
-release: Final = Script("semaphores/release")
+acquire_token: Final = Script("semaphores/acquire_token", repeatable=True)
+renew_tokens: Final = Script("semaphores/renew_tokens", repeatable=True)
+release_token: Final = Script("semaphores/release_token")

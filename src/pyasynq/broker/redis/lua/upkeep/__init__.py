@@ -5,8 +5,8 @@ from typing import Final
 from pyasynq.broker.redis.scripts import Script
 
 forward: Final = Script("upkeep/forward")
-expired: Final = Script("upkeep/expired", repeatable=True)
-repair: Final = Script("upkeep/repair", repeatable=True)
+list_expired: Final = Script("upkeep/list_expired", repeatable=True)
+repair_leases: Final = Script("upkeep/repair_leases", repeatable=True)
 end_leases: Final = Script("upkeep/end_leases", repeatable=True)
-expire: Final = Script("upkeep/expire")
-trim: Final = Script("upkeep/trim")
+delete_completed: Final = Script("upkeep/delete_completed")
+trim_archive: Final = Script("upkeep/trim_archive")

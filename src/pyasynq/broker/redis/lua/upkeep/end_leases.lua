@@ -6,11 +6,11 @@
 --   lease        zset
 -- PRIMARY lease
 -- ARGV
---   task_prefix  str  start of the keys of this queue's tasks
---   server_id    str  the server; its owner tokens are this, a slash and a number
---   start        int  rank to look from, 0 is the right end
---   limit        int  ids to look at
---   ended_s      int  how long the leases are to be over, seconds
+--   task_prefix  str   start of the keys of this queue's tasks
+--   server_id    str   the server; its owner tokens are this, a slash and a number
+--   start        int   rank to look from, 0 is the right end
+--   limit        int   ids to look at
+--   ended_s      int   how long the leases are to be over, seconds
 -- RETURNS
 --   ids looked at, leases ended
 

@@ -1,15 +1,15 @@
 -- Move due tasks to where they wait to run.
 --
--- USES clock nanoseconds
+-- USES clock now_ns
 -- KEYS
---   source        zset   scheduled or retry
+--   source        zset  scheduled or retry
 --   pending       list
 --   groups        set
 -- PRIMARY source
 -- ARGV
---   task_prefix   str    start of the keys of this queue's tasks
---   group_prefix  str    start of the keys of this queue's groups
---   limit         int    most tasks to move
+--   task_prefix   str   start of the keys of this queue's tasks
+--   group_prefix  str   start of the keys of this queue's groups
+--   limit         int   most tasks to move
 -- RETURNS
 --   tasks moved, milliseconds until the next one is due (0 if it is, -1 if none waits)
 -- SOURCE

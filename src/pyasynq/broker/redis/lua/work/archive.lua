@@ -1,6 +1,6 @@
 -- Give tasks up and keep them for inspection.
 --
--- USES clock locks stamp owner held tail let_go forget counted trimmed told
+-- USES clock locks stamp owns check_held take_from_tail remove_active forget count trim_archive notify
 -- KEYS
 --   active         list
 --   lease          zset
@@ -11,16 +11,16 @@
 --   failed_day     string
 --   awaited        zset
 -- ARGV
---   task_prefix    str    start of the keys of this queue's tasks
---   day_ends_s     int    when the counters of the day end, Unix seconds
---   done_prefix    str    start of the keys on which those wait who want a result
---   told_s         int    time for which they can learn that it is over, seconds
---   archive_s      int    life of an archived task, seconds
---   most_archived  int    tasks in the archive
+--   task_prefix    str     start of the keys of this queue's tasks
+--   day_ends_s     int     when the counters of the day end, Unix seconds
+--   done_prefix    str     start of the keys on which those wait who want a result
+--   done_ttl_s     int     time for which they can learn that it is over, seconds
+--   archive_s      int     TTL of an archived task, seconds
+--   most_archived  int     tasks in the archive
 -- EACH
---   id             str    task id
---   owner          str    token of the taking; empty if a recoverer holds it
---   message        bytes  encoded TaskMessage with what went wrong; empty leaves the stored one
+--   id             str     task id
+--   owner          str     token of the taking; empty if a recoverer holds it
+--   message        bytes   encoded TaskMessage with what went wrong; empty leaves the stored one
 -- RETURNS
 --   for each: 1 archived, 0 no longer held
 -- SOURCE
@@ -28,11 +28,11 @@
 --   there fails for good once some 8,000 tasks are old (D21)
 
 redis.call("ZCARD", archived)
-local answers, mine = held()
+local answers, mine = check_held()
 if #mine == 0 then
   return answers
 end
-let_go(mine)
+remove_active(mine)
 trim_archive(#mine)
 for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
@@ -44,7 +44,7 @@ for n, answer in ipairs(answers) do
       redis.call("HSET", key, "msg", each[i + 2])
     end
     forget(key)
-    tell(each[i])
+    notify_waiters(each[i])
   end
 end
 count(#mine, #mine)

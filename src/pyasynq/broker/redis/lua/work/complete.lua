@@ -1,6 +1,6 @@
 -- Keep tasks that are done until their retention is over.
 --
--- USES clock skew locks stamp owner held tail let_go forget counted told
+-- USES clock by_this_clock locks stamp owns check_held take_from_tail remove_active forget count notify
 -- KEYS
 --   active         list
 --   lease          zset
@@ -11,28 +11,28 @@
 --   failed_day     string
 --   awaited        zset
 -- ARGV
---   task_prefix    str    start of the keys of this queue's tasks
---   day_ends_s     int    when the counters of the day end, Unix seconds
---   done_prefix    str    start of the keys on which those wait who want a result
---   told_s         int    time for which they can learn that it is over, seconds
---   sent_s         int    the caller's clock, Unix seconds
+--   task_prefix    str     start of the keys of this queue's tasks
+--   day_ends_s     int     when the counters of the day end, Unix seconds
+--   done_prefix    str     start of the keys on which those wait who want a result
+--   done_ttl_s     int     time for which they can learn that it is over, seconds
+--   sent_s         int     the caller's clock, Unix seconds
 -- EACH
---   id             str    task id
---   owner          str    token of the taking; empty if a recoverer holds it
---   message        bytes  encoded TaskMessage with its completion time
---   expires_s      int    end of the retention, Unix seconds of the caller's clock
---   lock           str    key of the task's unique lock, or empty
+--   id             str     task id
+--   owner          str     token of the taking; empty if a recoverer holds it
+--   message        bytes   encoded TaskMessage with its completion time
+--   expires_s      int     end of the retention, Unix seconds of the caller's clock
+--   lock           str     key of the task's unique lock, or empty
 -- RETURNS
 --   for each: 1 completed, 0 no longer held
 -- SOURCE
 --   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd); there the worker's own clock counts (D68)
 
 redis.call("ZCARD", completed)
-local answers, mine = held()
+local answers, mine = check_held()
 if #mine == 0 then
   return answers
 end
-let_go(mine)
+remove_active(mine)
 for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
   if answer == 1 then
@@ -41,7 +41,7 @@ for n, answer in ipairs(answers) do
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
     forget(key)
     unlock(each[i + 4], each[i])
-    tell(each[i])
+    notify_waiters(each[i])
   end
 end
 count(#mine, 0)

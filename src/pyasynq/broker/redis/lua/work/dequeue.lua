@@ -1,17 +1,17 @@
 -- Take tasks from a queue.
 --
--- USES clock ahead stamp whole recall
+-- USES clock seconds_ahead stamp to_whole recall
 -- KEYS
 --   pending      list
 --   active       list
 --   lease        zset
 --   paused       string
 -- ARGV
---   task_prefix  str    start of the keys of this queue's tasks
---   count        int    most tasks to take
---   budget       int    bytes of messages after which no more are taken
---   owner        str    token of this taking
---   lease_s      float  length of the lease, seconds
+--   task_prefix  str     start of the keys of this queue's tasks
+--   count        int     most tasks to take
+--   max_bytes    int     bytes of messages after which no more are taken
+--   owner        str     token of this taking
+--   lease_s      float   length of the lease, seconds
 -- RETURNS
 --   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, a list of
 --   place, crashes, seconds unknown and retries by then for each task that has crashed its worker or
@@ -34,7 +34,7 @@ redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
 local past = {}
 local reply, taken, members = { 0, #ids, 0, past }, {}, {}
-local left, seen, known = tonumber(budget), 0, {}
+local left, seen, known = tonumber(max_bytes), 0, {}
 for i = #ids, 1, -1 do
   if left <= 0 then
     break

@@ -1,15 +1,15 @@
 -- Put tasks back at the head of their queue, as if they had not been taken.
 --
--- USES clock nanoseconds stamp owner held tail let_go leave
+-- USES clock now_ns stamp owns check_held take_from_tail remove_active leave
 -- KEYS
---   active         list
---   lease          zset
---   pending        list
+--   active       list
+--   lease        zset
+--   pending      list
 -- ARGV
---   task_prefix    str    start of the keys of this queue's tasks
+--   task_prefix  str   start of the keys of this queue's tasks
 -- EACH
---   id             str    task id
---   owner          str    token of the taking; empty if a recoverer holds it
+--   id           str   task id
+--   owner        str   token of the taking; empty if a recoverer holds it
 -- RETURNS
 --   for each: 1 pending, 0 no longer held
 -- SOURCE
@@ -17,11 +17,11 @@
 --   queue's latency stays true (D18)
 
 redis.call("LLEN", pending)
-local answers, mine = held()
+local answers, mine = check_held()
 if #mine == 0 then
   return answers
 end
-let_go(mine)
+remove_active(mine)
 for n = #mine, 1, -1 do  -- the first of them is to run first
   local id = mine[n]
   redis.call("RPUSH", pending, id)

@@ -1,6 +1,6 @@
 -- Let tasks run again later.
 --
--- USES clock skew stamp owner held tail let_go whole forget counted
+-- USES clock by_this_clock stamp owns check_held take_from_tail remove_active to_whole forget count
 -- KEYS
 --   active         list
 --   lease          zset
@@ -10,35 +10,35 @@
 --   processed_day  string
 --   failed_day     string
 -- ARGV
---   task_prefix    str    start of the keys of this queue's tasks
---   day_ends_s     int    when the counters of the day end, Unix seconds
---   sent_s         int    the caller's clock, Unix seconds
+--   task_prefix    str     start of the keys of this queue's tasks
+--   day_ends_s     int     when the counters of the day end, Unix seconds
+--   sent_s         int     the caller's clock, Unix seconds
 -- EACH
---   id             str    task id
---   owner          str    token of the taking; empty if a recoverer holds it
---   message        bytes  encoded TaskMessage with what went wrong
---   at_s           int    when to run, Unix seconds of the caller's clock
---   failure        int    1 if it counts as a failure, else 0
---   crashes        int    workers that died with it, in a row
---   unknown        int    1 if no worker has known its type yet, else 0
---   retried        int    retries that the message has spent
+--   id             str     task id
+--   owner          str     token of the taking; empty if a recoverer holds it
+--   message        bytes   encoded TaskMessage with what went wrong
+--   at_s           int     when to run, Unix seconds of the caller's clock
+--   failure        int     1 if it counts as a failure, else 0
+--   crashes        int     workers that died with it, in a row
+--   unknown        int     1 if no worker has known its type yet, else 0
+--   retried        int     retries that the message has spent
 -- RETURNS
 --   for each: 1 waiting, 0 no longer held
 -- SOURCE
 --   protocol 3.10 (asynq v0.26.0 internal/rdb/rdb.go retryCmd); there the worker's own clock counts (D68)
 
 redis.call("ZCARD", retry)
-local answers, mine = held()
+local answers, mine = check_held()
 if #mine == 0 then
   return answers
 end
-let_go(mine)
+remove_active(mine)
 local failures = 0
 for n, answer in ipairs(answers) do
   local i = 1 + (n - 1) * stride
   if answer == 1 then
     local key = task_prefix .. each[i]
-    local since = each[i + 6] == 1 and whole(redis.pcall("HGET", key, "unknown_since"))
+    local since = each[i + 6] == 1 and to_whole(redis.pcall("HGET", key, "unknown_since"))
     redis.call("ZADD", retry, by_this_clock(each[i + 3]), each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "retry")
     forget(key)

@@ -1,0 +1,31 @@
+-- Note that a staged set could not be combined, and leave it aside for a while.
+--
+-- The failures are counted in the tasks: the count outlives the set, whoever puts it back. Where
+-- some tasks kept the others waiting, theirs alone count.
+--
+-- USES clock
+-- KEYS
+--   aggregation_sets  zset
+--   staged            zset
+-- PRIMARY aggregation_sets
+-- ARGV
+--   task_prefix       str   start of the keys of this queue's tasks
+--   wait_s            int   time until it may be put back, seconds
+-- EACH
+--   id                str   a task of the set that failed
+-- RETURNS
+--   1 postponed, 0 it was put back or combined
+-- SOURCE
+--   improves on asynq v0.26.0, which tries for ever (D19)
+
+redis.call("ZCARD", staged)
+if not redis.call("ZSCORE", aggregation_sets, staged) then
+  return 0
+end
+for _, id in ipairs(each) do
+  if redis.pcall("HEXISTS", task_prefix .. id, "msg") == 1 then
+    redis.pcall("HINCRBY", task_prefix .. id, "aggregation_failures", 1)
+  end
+end
+redis.call("ZADD", aggregation_sets, "XX", now_s + wait_s, staged)
+return 1

@@ -1,0 +1,43 @@
+-- Read tasks of a staged set.
+--
+-- KEYS
+--   aggregation_sets  zset
+--   staged            zset
+-- PRIMARY aggregation_sets
+-- ARGV
+--   task_prefix       str   start of the keys of this queue's tasks
+--   start             int   rank to read from
+--   limit             int   most tasks to read
+--   max_bytes         int   bytes of messages after which no more are read
+-- RETURNS
+--   1 if there may be more to read, else 0, then for each task: id, message, failures; or nil if the
+--   set was put back or combined. Ids without a task are dropped
+-- SOURCE
+--   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go readAggregationSetCmd); a task that cannot be
+--   read, which there fails the set for good, is left out (D27)
+
+if not redis.call("ZSCORE", aggregation_sets, staged) then
+  return false
+end
+local ids = redis.call("ZRANGE", staged, start, start + limit - 1)
+local answer, dropped = { #ids == tonumber(limit) and 1 or 0 }, {}
+local left = tonumber(max_bytes)
+for _, id in ipairs(ids) do
+  if left <= 0 then
+    answer[1] = 1
+    break
+  end
+  local task = redis.pcall("HMGET", task_prefix .. id, "msg", "aggregation_failures")
+  if task[1] then
+    left = left - #task[1]
+    answer[#answer + 1] = id
+    answer[#answer + 1] = task[1]
+    answer[#answer + 1] = task[2] or "0"
+  else
+    dropped[#dropped + 1] = id
+  end
+end
+if #dropped > 0 then
+  redis.call("ZREM", staged, unpack(dropped))
+end
+return answer

@@ -1,0 +1,18 @@
+-- Count the tasks of some sets that are just being combined.
+--
+-- KEYS
+--   aggregation_sets  zset
+-- ARGV
+--   start             int   rank to start from
+--   limit             int   sets to look at
+-- RETURNS
+--   key and size of each set
+-- SOURCE
+--   improves on asynq v0.26.0, which neither counts nor lists them (D17)
+
+local answer = {}
+for _, key in ipairs(redis.call("ZRANGE", aggregation_sets, start, start + limit - 1)) do
+  answer[#answer + 1] = key
+  answer[#answer + 1] = redis.call("ZCARD", key)
+end
+return answer

@@ -1,0 +1,42 @@
+-- Read some tasks of one container: of a list the next to run first, of a sorted set the lowest.
+--
+-- USES clock
+-- KEYS
+--   container    list  or zset
+--   lease        zset
+-- ARGV
+--   task_prefix  str   start of the keys of this queue's tasks
+--   listed       int   1 if the container is a list
+--   start        int   rank to start from
+--   limit        int   tasks to read
+--   max_bytes    int   stop once messages and results are longer
+-- RETURNS
+--   for each: id, message or nil, result or nil, score or nil, 1 if its lease is over or missing
+-- SOURCE
+--   protocol 8.3 (asynq v0.26.0 internal/rdb/inspect.go listMessagesCmd, listZSetEntriesCmd)
+
+local ids, scores = {}, {}
+if listed == "1" then
+  local members = redis.call("LRANGE", container, -start - limit, -start - 1)
+  for n = #members, 1, -1 do
+    ids[#ids + 1] = members[n]
+  end
+else
+  local members = redis.call("ZRANGE", container, start, start + limit - 1, "WITHSCORES")
+  for n = 1, #members, 2 do
+    ids[#ids + 1] = members[n]
+    scores[#ids] = members[n + 1]
+  end
+end
+local ends = #ids > 0 and redis.call("ZMSCORE", lease, unpack(ids))
+local answer, bytes = {}, 0
+for n, id in ipairs(ids) do
+  if bytes > tonumber(max_bytes) then
+    break
+  end
+  local fields = redis.pcall("HMGET", task_prefix .. id, "msg", "result")
+  bytes = bytes + #(fields[1] or "") + #(fields[2] or "")
+  local over = not ends[n] or tonumber(ends[n]) <= now_s
+  answer[n] = { id, fields[1] or false, fields[2] or false, scores[n] or false, over and 1 or 0 }
+end
+return answer

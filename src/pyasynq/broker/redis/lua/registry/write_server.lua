@@ -1,0 +1,23 @@
+-- Show a server and the tasks it runs.
+--
+-- KEYS
+--   server   string
+--   workers  hash
+-- ARGV
+--   ttl_s    int     TTL of both keys, seconds
+--   record   bytes   encoded ServerInfo
+-- EACH
+--   task_id  str     task id
+--   worker   bytes   encoded WorkerInfo
+-- RETURNS
+--   1
+-- SOURCE
+--   protocol 3.18 (asynq v0.26.0 internal/rdb/rdb.go writeServerStateCmd)
+
+redis.call("SET", server, record, "EX", ttl_s)
+redis.call("DEL", workers)
+for i = 1, #each, stride do
+  redis.call("HSET", workers, each[i], each[i + 1])
+end
+redis.call("EXPIRE", workers, ttl_s)
+return 1

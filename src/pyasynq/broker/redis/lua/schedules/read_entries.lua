@@ -1,0 +1,23 @@
+-- Read entries of a scheduler.
+--
+-- KEYS
+--   entries    list
+-- ARGV
+--   start      int   how many to pass over
+--   limit      int   most entries to read
+--   max_bytes  int   bytes of entries after which no more are read
+-- RETURNS
+--   encoded SchedulerEntries; none if there are no more
+-- SOURCE
+--   protocol 8.7 (asynq v0.26.0 internal/rdb/inspect.go ListSchedulerEntries); there all at once
+
+local records, left = {}, tonumber(max_bytes)
+for at = start, start + limit - 1 do
+  local record = left > 0 and redis.call("LINDEX", entries, at)
+  if not record then
+    break
+  end
+  left = left - #record
+  records[#records + 1] = record
+end
+return records

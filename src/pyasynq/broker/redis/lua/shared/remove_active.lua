@@ -1,0 +1,14 @@
+-- Letting go of tasks that are held.
+--
+-- NEEDS active lease take_from_tail
+-- GIVES remove_active
+
+local function remove_active(ids)
+  local found = take_from_tail(active, ids)
+  for _, id in ipairs(ids) do
+    if not found[id] then
+      redis.call("LREM", active, -1, id)
+    end
+  end
+  redis.call("ZREM", lease, unpack(ids))
+end

@@ -1,9 +1,0 @@
--- Numbers in fields of a hash, which anybody may have written.
---
--- GIVES whole
-
--- Return a field as a whole number, 0 if it is none that makes sense.
-local function whole(field)
-  local number = tonumber(field or 0)
-  return number and number > 0 and number < 1e12 and math.floor(number) or 0
-end

@@ -1,0 +1,230 @@
+"""Look at queues and tasks."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import compress
+from typing import Final, TypeAlias, cast
+
+from pyasynq.broker.ports.inspection import Container, Page, StoredTask
+from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.groups import RedisGroups
+from pyasynq.broker.redis.lua import inspection as scripts
+from pyasynq.broker.redis.records import decode_name, read_message
+from pyasynq.broker.redis.task_records import Fields, number, read_found, task_info
+from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
+from pyasynq.core.policy import MAX_BYTES
+from pyasynq.core.states import TaskState
+from pyasynq.runtime.clock import Clock
+
+Number: TypeAlias = bytes | None
+
+STEP: Final = 250
+"""Tasks or sets looked at in one call."""
+
+SAMPLES: Final = 20
+SAMPLED_GROUPS: Final = 5
+"""How many tasks of a container, and how many groups, stand for all when memory is estimated."""
+
+_SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
+_SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
+_DAY: Final = timedelta(days=1)
+
+
+class RedisRead:
+    """The part of the inspection port that changes nothing."""
+
+    def __init__(self, driver: Driver, groups: RedisGroups, clock: Clock) -> None:
+        """Send to *driver*; *groups* counts what waits there, *clock* says which day it is."""
+        self._driver = driver
+        self._groups = groups
+        self._clock = clock
+
+    async def queues(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the names of all queues, or of those *among* some that are known, sorted."""
+        if among is not None:
+            if not among:
+                return []
+            known = await execute(self._driver, "SMISMEMBER", keys.QUEUES, *among)
+            return sorted(compress(among, cast("list[int]", known)))
+        names = cast("set[bytes]", await execute(self._driver, "SMEMBERS", keys.QUEUES))
+        return sorted(map(decode_name, names))
+
+    async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
+        """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated.
+
+        Source:
+            Protocol section 8.2 (asynq v0.26.0 ``RDB.CurrentStats``).
+
+        Differs:
+            Staged tasks count as aggregating (D17); groups are visited in steps (D44); the latency
+            is by the clock of Redis.
+        """
+        now = self._clock.now()
+        groups = await self._groups.group_sizes(queue)
+        waiting = sum(group.size for group in groups)
+        staged = sum([size async for _, size in self._staged(queue)])
+        memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
+        sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
+        counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
+        processed, failed, processed_total, failed_total = map(number, counters)
+        waited_ns = int(now_ns) - number(since) if number(since) else 0
+        return QueueInfo(
+            queue=queue,
+            timestamp=now,
+            size=sum(counts.values()),
+            **counts,
+            groups=named,
+            processed=processed,
+            failed=failed,
+            processed_total=processed_total,
+            failed_total=failed_total,
+            paused=bool(paused),
+            latency=timedelta(microseconds=max(0, waited_ns) // 1000),
+            memory_usage=memory_usage,
+        )
+
+    async def history(self, queue: str, days: int) -> list[DailyStats]:
+        """Return the counters of the last *days* days, today first."""
+        today = self._clock.now().date()
+        dates = [today - n * _DAY for n in range(days)]
+        names = [key(queue, f"{day}") for day in dates for key in (keys.processed, keys.failed)]
+        reply = cast("list[Number]", await execute(self._driver, "MGET", *names))
+        return [
+            DailyStats(queue=queue, date=day, processed=number(done), failed=number(failed))
+            for day, done, failed in zip(dates, reply[::2], reply[1::2], strict=True)
+        ]
+
+    async def task(self, queue: str, task_id: str) -> StoredTask | None:
+        """Return one task.
+
+        Raises:
+            PoisonError: If it is in no state that there is.
+
+        Source:
+            Protocol section 8.3 (asynq v0.26.0 ``RDB.GetTaskInfo``).
+
+        Differs:
+            Says of an active task whether its worker's lease is over.
+        """
+        call = scripts.get_task(
+            task=keys.task(queue, task_id),
+            lease=keys.lease(queue),
+            id=task_id,
+            prefix=keys.prefix(queue),
+        )
+        fields = cast("Fields | None", await pipeline.run(self._driver, call))
+        return None if fields is None else read_found(queue, task_id, fields, self._clock.now())
+
+    async def tasks(self, place: Container, start: int, count: int) -> Page:
+        """Return up to *count* tasks in order, leaving out the first *start*.
+
+        Source:
+            Protocol section 8.3 (asynq v0.26.0 ``RDB.ListPending`` and its siblings).
+
+        Differs:
+            Reads long pages in steps; ids without a task are left out; staged tasks follow the
+            waiting ones of their group (D17).
+        """
+        tasks: list[TaskInfo] = []
+        async for key, size in self._containers(place):
+            here = max(0, min(count, size - start))
+            tasks += await self._slice(place, key, start, start + here)
+            if size > start + count:
+                return Page(tasks=tasks, more=True)
+            start, count = max(0, start - size), count - here
+        return Page(tasks=tasks, more=False)
+
+    async def _counts(
+        self, queue: str, now: datetime
+    ) -> tuple[list[int], int, int, int, list[Number], Number, bytes]:
+        day = f"{now:%Y-%m-%d}"
+        named = {word: keys.container(queue, TaskState(word)) for word in _SIZES}
+        call = scripts.queue_stats(
+            **named,
+            groups=keys.groups(queue),
+            aggregation_sets=keys.aggregation_sets(queue),
+            paused=keys.paused(queue),
+            processed=keys.processed(queue),
+            failed=keys.failed(queue),
+            processed_day=keys.processed(queue, day),
+            failed_day=keys.failed(queue, day),
+            task_prefix=keys.task(queue),
+        )
+        reply = await pipeline.run(self._driver, call)
+        return cast("tuple[list[int], int, int, int, list[Number], Number, bytes]", reply)
+
+    async def _staged(self, queue: str) -> AsyncIterator[tuple[str, int]]:
+        """Yield the keys of staged sets with their sizes."""
+        start = 0
+        while True:
+            call = scripts.find_staged(
+                aggregation_sets=keys.aggregation_sets(queue), start=start, limit=STEP
+            )
+            found = cast("list[bytes]", await pipeline.run(self._driver, call))
+            sizes = cast("list[int]", found[1::2])
+            for key, size in zip(found[::2], sizes, strict=True):
+                yield decode_name(key), size
+            if len(sizes) < STEP:
+                return
+            start += STEP
+
+    async def _containers(self, place: Container) -> AsyncIterator[tuple[str, int]]:
+        """Yield the keys that hold the tasks of *place*, with their sizes."""
+        count = "LLEN" if place.state in keys.LISTS else "ZCARD"
+        key = keys.place(place)
+        yield key, cast("int", await execute(self._driver, count, key))
+        if place.state is TaskState.AGGREGATING:
+            async for key, size in self._staged(place.queue):
+                if keys.staged_group(place.queue, key) == place.group:
+                    yield key, size
+
+    async def _slice(self, place: Container, key: str, at: int, end: int) -> list[TaskInfo]:
+        """Return the tasks from rank *at* up to *end*, read in steps; poison is left out."""
+        tasks: list[TaskInfo] = []
+        now = self._clock.now()
+        while at < end and (rows := await self._rows(place, key, at, min(STEP, end - at))):
+            for task_id, data, result, score, over in rows:
+                message, sound = read_message(place.queue, task_id or b"", data or b"")
+                if sound:
+                    orphaned, at_and_result = bool(over), (score, result)
+                    tasks.append(
+                        task_info(message, place.state, at_and_result, now=now, orphaned=orphaned)
+                    )
+            at += len(rows)
+        return tasks
+
+    async def _rows(self, place: Container, key: str, start: int, limit: int) -> list[Fields]:
+        call = scripts.list_tasks(
+            container=key,
+            lease=keys.lease(place.queue),
+            task_prefix=keys.task(place.queue),
+            listed=int(place.state in keys.LISTS),
+            start=start,
+            limit=limit,
+            max_bytes=MAX_BYTES,
+        )
+        return cast("list[Fields]", await pipeline.run(self._driver, call))
+
+    async def _memory_usage(self, queue: str, groups: Sequence[GroupInfo], grouped: int) -> int:
+        containers = {keys.container(queue, state): state in keys.LISTS for state in _SAMPLED}
+        names = [keys.group(queue, group.group) for group in groups[:SAMPLED_GROUPS]]
+        samples = await self._samples(queue, containers | dict.fromkeys(names, False))
+        total = 0.0
+        for count, looked_at, size, own in samples[: len(containers)]:
+            total += own + (size / looked_at * count if looked_at else 0)
+        looked_at = sum(sample[1] for sample in samples[len(containers) :])
+        size = sum(sample[2] for sample in samples[len(containers) :])
+        return int(total + (size / looked_at * grouped if looked_at else 0))
+
+    async def _samples(self, queue: str, containers: Mapping[str, bool]) -> list[list[int]]:
+        """Return of each container: tasks, tasks looked at, their bytes, its own bytes."""
+        calls = [
+            scripts.memory_usage(
+                container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES
+            )
+            for key, listed in containers.items()
+        ]
+        replies = await pipeline.run_all(self._driver, calls)
+        pipeline.raise_first(replies)
+        return cast("list[list[int]]", replies)

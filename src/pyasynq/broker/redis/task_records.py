@@ -1,0 +1,85 @@
+"""Tasks that stand in Redis, as a user reads them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from pyasynq.broker.ports.inspection import Container, StoredTask
+from pyasynq.broker.redis.records import decode_name, encode_name, read_message
+from pyasynq.core.errors import PoisonError
+from pyasynq.core.info import TaskInfo, info_of_message
+from pyasynq.core.message import TaskMessage, instant
+from pyasynq.core.states import TaskState
+
+Fields: TypeAlias = Sequence[bytes | None]
+
+_STATES: Final = {state.value.encode(): state for state in TaskState}
+
+
+def read_found(queue: str, task_id: str, fields: Fields, now: datetime) -> StoredTask:
+    """Return the task with these *fields*, looked at *now*.
+
+    Raises:
+        PoisonError: If it is in no state that there is.
+    """
+    data, word, result, group, score, over = fields
+    state = _STATES.get(word or b"")
+    if state is None:
+        raise PoisonError(len(data or b""))
+    grouped = state is TaskState.AGGREGATING
+    message, is_sound = read_message(queue, encode_name(task_id), data or b"")
+    at = (score, result)
+    return StoredTask(
+        place=Container(
+            queue=queue, state=state, group=decode_name(group or b"") if grouped else ""
+        ),
+        staged=grouped and score is None,
+        id=task_id,
+        message=message if is_sound else None,
+        info=task_info(message, state, at, now=now, orphaned=bool(over)) if is_sound else None,
+        version=data,
+        size=len(data or b""),
+    )
+
+
+def read_task(queue: str, task_id: str, fields: Fields, now: datetime) -> TaskInfo:
+    """Return the task with these *fields*, message, state and result, looked at *now*.
+
+    Raises:
+        PoisonError: If they make no task.
+    """
+    data, word, result = fields
+    message, is_sound = read_message(queue, encode_name(task_id), data or b"")
+    state = _STATES.get(word or b"")
+    if not is_sound or state is None:
+        raise PoisonError(len(data or b""))
+    return task_info(message, state, (None, result), now=now)
+
+
+def task_info(
+    message: TaskMessage,
+    state: TaskState,
+    at: tuple[bytes | None, bytes | None],
+    *,
+    now: datetime,
+    orphaned: bool = False,
+) -> TaskInfo:
+    """Return what a user reads of a task; *at* are its score and its result."""
+    score, result = at
+    next_process_at = None
+    if state is TaskState.PENDING:
+        next_process_at = now
+    elif state in {TaskState.SCHEDULED, TaskState.RETRY} and score is not None:
+        next_process_at = instant(float(score))
+    return info_of_message(
+        message,
+        state=state,
+        next_process_at=next_process_at,
+        is_orphaned=orphaned and state is TaskState.ACTIVE,
+        result=result,
+    )
+
+
+def number(text: bytes | None) -> int:
+    """Return the number that *text* says; 0 where it says none."""
+    return int(text) if text and text.lstrip(b"-").isdigit() else 0

@@ -1,0 +1,158 @@
+"""What becomes of a staged set is decided without Redis."""
+
+import zlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pyasynq import Task
+from pyasynq.broker import GroupedTask
+from pyasynq.client import MAX_PAYLOAD
+from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
+from pyasynq.core.compose import Composer, Grouped, Pending, Plan, Scheduled
+from pyasynq.server.groups.aggregation import (
+    AggregationFailure,
+    checked_task,
+    failure_of,
+    placed,
+    read,
+)
+from tests.support.codecs import Zlib
+from tests.support.making import STAGED, a_message
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> GroupedTask:
+    message = a_message(task_id, type=type, payload=b"p", headers={"k": "v"})
+    return GroupedTask(id=task_id, message=message, failures=failures)
+
+
+def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
+    options = placed(task.options, STAGED)
+    return Composer(codecs).compose(task, options, now=NOW, task_id=STAGED.id).plan
+
+
+# -- the combined task -----------------------------------------------------------------------------
+
+
+def test_the_combined_task_has_the_id_of_its_set() -> None:
+    assert plan_of(Task("t")).message.id == STAGED.id
+
+
+def test_the_combined_task_may_choose_its_id() -> None:
+    assert plan_of(Task("t", task_id="mine")).message.id == "mine"
+
+
+def test_the_combined_task_stays_in_the_queue() -> None:
+    assert plan_of(Task("t", queue="other")).message.queue == "q"
+
+
+def test_the_combined_task_keeps_its_own_options() -> None:
+    task = Task("t", b"p", headers={"k": "v"}, max_retry=3, retention=HOUR, unique=HOUR)
+    plan = plan_of(task)
+    message = plan.message
+    assert type(plan) is Pending
+    assert (message.payload, dict(message.headers)) == (b"p", {"k": "v"})
+    assert (message.retry, message.retention) == (3, 3600)
+    assert plan.lock is not None
+
+
+def test_the_combined_task_may_be_larger_than_those_of_clients() -> None:
+    plan = plan_of(Task("t", bytes(MAX_PAYLOAD + 1)))
+    assert len(plan.message.payload) == MAX_PAYLOAD + 1
+
+
+def test_the_combined_task_may_be_delayed() -> None:
+    plan = plan_of(Task("t", process_in=HOUR))
+    assert isinstance(plan, Scheduled)
+    assert plan.at_s == int((NOW + HOUR).timestamp())
+
+
+def test_the_combined_task_may_join_a_group() -> None:
+    plan = plan_of(Task("t", group="other"))
+    assert isinstance(plan, Grouped)
+    assert plan.message.group_key == "other"
+
+
+def test_the_combined_task_is_sealed() -> None:
+    message = plan_of(Task("t", b"p"), Codecs([Zlib()])).message
+    assert (message.headers[HEADER], message.payload) == ("zlib", zlib.compress(b"p"))
+
+
+@pytest.mark.parametrize("answer", [None, b"payload", [Task("t")]])
+def test_what_is_no_task_is_refused(answer: object) -> None:
+    with pytest.raises(TypeError, match="must return a Task, got"):
+        checked_task(answer)
+
+
+# -- what the function sees ------------------------------------------------------------------------
+
+
+def test_the_function_sees_type_payload_and_headers() -> None:
+    found = read([a_member()], NO_CODECS)
+    [(member, task)] = found.tasks
+    assert (task.type, task.payload, task.headers) == ("t", b"p", {"k": "v"})
+    assert (member.id, found.poison, found.sealed) == ("1", [], [])
+
+
+@pytest.mark.parametrize("type", ["", " ", "t" * 300], ids=["empty", "blank", "long"])
+def test_a_task_that_cannot_be_made_is_kept_as_it_is(type: str) -> None:
+    found = read([a_member(type=type)], NO_CODECS)
+    [poison] = found.poison
+    assert (found.tasks, poison.id, poison.message) == ([], "1", None)
+
+
+def test_a_task_that_cannot_be_read_hides_no_other() -> None:
+    unreadable = GroupedTask(id="2", message=None, failures=0)
+    found = read([a_member("1"), unreadable, a_member("3")], NO_CODECS)
+    assert [member.id for member, _ in found.tasks] == ["1", "3"]
+    assert found.poison == [unreadable]
+
+
+def test_the_function_sees_what_was_sealed() -> None:
+    member = a_member()
+    assert member.message is not None
+    Codecs([Zlib()]).seal(member.message)
+    [(_, task)] = read([member], Codecs([Zlib()])).tasks
+    assert (task.payload, task.headers) == (b"p", {"k": "v"})
+
+
+def test_a_task_that_cannot_be_opened_is_kept_apart() -> None:
+    member = a_member("2")
+    assert member.message is not None
+    Codecs([Zlib()]).seal(member.message)
+    found = read([a_member("1"), member], NO_CODECS)
+    assert [member.id for member, _ in found.tasks] == ["1"]
+    assert [(member.id, error.codec) for member, error in found.sealed] == [("2", "zlib")]
+
+
+# -- setbacks --------------------------------------------------------------------------------------
+
+
+def fail(*members: GroupedTask, max_failures: int = 5) -> AggregationFailure:
+    error = ValueError("boom")
+    return failure_of(members, error, now=NOW, max_failures=max_failures, random=0)
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), [(0, 15), (1, 16), (2, 31), (3, 96)])
+def test_the_waits_grow_as_those_of_failed_tasks(failures: int, wait_s: int) -> None:
+    assert fail(a_member(failures=failures)).wait_s == wait_s
+
+
+def test_the_task_that_failed_most_often_says_how_long_the_wait_is() -> None:
+    assert fail(a_member("1"), a_member("2", failures=3)).wait_s == 96
+
+
+def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
+    back = fail(a_member("1", failures=4), a_member("2", failures=3))
+    [given_up] = back.given_up
+    assert given_up.id == "1"
+    assert given_up.message is not None
+    assert given_up.message.error_msg == "ValueError: boom"
+    assert given_up.message.last_failed_at == int(NOW.timestamp())
+
+
+def test_with_one_failure_allowed_the_first_is_the_last() -> None:
+    assert len(fail(a_member(), max_failures=1).given_up) == 1
