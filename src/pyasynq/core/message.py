@@ -57,7 +57,11 @@ def decode(data: bytes) -> TaskMessage:
 
 
 def unique_key(queue: str, type: str, digest: str) -> str:
-    """Return what a message names as its lock; *digest* is empty without payload."""
+    """Return the key of the unique lock of a task; *digest* is empty without payload.
+
+    Written by:
+        `create`; `update`; released by `done`, `complete` and whatever deletes the task
+    """
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 

@@ -11,10 +11,39 @@ from pyasynq.broker.ports.inspection import Container
 from pyasynq.core.states import TaskState
 
 QUEUES: Final = "asynq:queues"
+"""The names of all queues (set).
+
+Written by:
+clients, every 60 s; servers, at every heartbeat; the removal of a queue
+"""
+
 SERVERS: Final = "asynq:servers"
+"""The keys of the records of live servers (sorted set by the second they expire).
+
+Written by:
+heartbeaters of servers
+"""
+
 WORKERS: Final = "asynq:workers"
+"""The keys of what live servers run (sorted set by the second they expire).
+
+Written by:
+heartbeaters of servers
+"""
+
 SCHEDULERS: Final = "asynq:schedulers"
+"""The keys of the entries of live schedulers (sorted set by the second they expire).
+
+Written by:
+heartbeaters of schedulers
+"""
+
 CANCEL: Final = "asynq:cancel"
+"""The channel on which ids of tasks are published that an operator cancels.
+
+Written by:
+the inspector
+"""
 
 KINDS: Final = tuple(
     (re.compile(pattern, re.DOTALL), kind)
@@ -59,12 +88,22 @@ def pattern(start: str) -> str:
 
 
 def task(queue: str, task_id: str = "") -> str:
-    """Return the key of one task (hash); without an id, what all of them start with."""
+    """Return the key of one task (hash).
+
+    Without an id, the start of all of them.
+
+    Written by:
+        `create`, and every script that moves the task
+    """
     return f"asynq:{{{queue}}}:t:{task_id}"
 
 
 def container(queue: str, state: TaskState) -> str:
-    """Return the key that lists the ids in *state* (list or sorted set)."""
+    """Return the key of the ids of the tasks in a state (list or sorted set).
+
+    Written by:
+        the scripts in [states.md](states.md)
+    """
     return f"asynq:{{{queue}}}:{state.value}"
 
 
@@ -76,27 +115,48 @@ def place(place: Container) -> str:
 
 
 def lease(queue: str) -> str:
-    """Return the key of the lease ends (sorted set of ids by Unix seconds)."""
+    """Return the key of the lease ends (sorted set of ids by Unix seconds).
+
+    Written by:
+        `dequeue`, `extend`, every verdict, the recoverer
+    """
     return f"asynq:{{{queue}}}:lease"
 
 
 def paused(queue: str) -> str:
-    """Return the key that exists while *queue* is paused (string)."""
+    """Return the key of the pause, which exists while the queue is paused (string, Unix seconds).
+
+    Written by:
+        the inspector
+    """
     return f"asynq:{{{queue}}}:paused"
 
 
 def processed(queue: str, day: str = "") -> str:
-    """Return the key of the tasks processed, ever or on *day* (string)."""
+    """Return the key of the number of runs that ended, ever or on a day in UTC (string).
+
+    Written by:
+        every verdict but `Requeue` and a `Retry` that is no failure
+    """
     return f"asynq:{{{queue}}}:processed{day and ':' + day}"
 
 
 def failed(queue: str, day: str = "") -> str:
-    """Return the key of the runs that failed, ever or on *day* (string)."""
+    """Return the key of the number of runs that failed, ever or on a day in UTC (string).
+
+    Written by:
+        `Archive`, and a `Retry` that is a failure
+    """
     return f"asynq:{{{queue}}}:failed{day and ':' + day}"
 
 
 def receipt(queue: str, row: str = "") -> str:
-    """Return the receipt of an outbox's row (string); without a row, their common start.
+    """Return the key of the receipt of an outbox's row (string, ends by itself).
+
+    Without a row, the start of all of them.
+
+    Written by:
+        `create`, for a relay; shortened by the relay
 
     Differs:
         asynq has no such key; it asks for keys by name and does not see this one.
@@ -105,30 +165,57 @@ def receipt(queue: str, row: str = "") -> str:
 
 
 def awaited(queue: str) -> str:
-    """Return the key of the ids whose results are awaited (sorted set, short-lived)."""
+    """Return the key of the ids of tasks whose result a client awaits (sorted set, short-lived).
+
+    Written by:
+        clients that wait; the script that ends the task removes the id
+
+    Differs:
+        asynq has no such key.
+    """
     return f"asynq:{{{queue}}}:awaited"
 
 
 def done(queue: str, task_id: str = "") -> str:
-    """Return the key on which those wait who want a task's result (list, short-lived).
+    """Return the key of the list on which clients block for the result of a task (short-lived).
 
     Without an id, the start of all of them.
+
+    Written by:
+        `complete` and `archive`, if a client waits
+
+    Differs:
+        asynq has no such key.
     """
     return f"asynq:{{{queue}}}:done:{task_id}"
 
 
 def groups(queue: str) -> str:
-    """Return the key of the names of groups with waiting tasks (set)."""
+    """Return the key of the names of groups with waiting tasks (set).
+
+    Written by:
+        every script that adds a task to a group or takes the last one away
+    """
     return f"asynq:{{{queue}}}:groups"
 
 
 def group(queue: str, name: str = "") -> str:
-    """Return the key of one group's tasks (sorted set); without a name, their common start."""
+    """Return the key of the tasks of a group (sorted set of ids by the second they joined).
+
+    Without a name, the start of all of them.
+
+    Written by:
+        `create`, `forward`, `stage`, `put_back`, `reclaim`, the inspector
+    """
     return f"asynq:{{{queue}}}:g:{name}"
 
 
 def staged(queue: str, group: str, set_id: str) -> str:
-    """Return the key of tasks set aside to be combined (sorted set)."""
+    """Return the key of the tasks of an aggregation set (sorted set, scores as in the group).
+
+    Written by:
+        `stage`; `create` removes it with its tasks; `put_back` and `reclaim` give them back
+    """
     return f"asynq:{{{queue}}}:g:{group}:{set_id}"
 
 
@@ -138,48 +225,92 @@ def staged_group(queue: str, key: str) -> str:
 
 
 def aggregation_sets(queue: str) -> str:
-    """Return the key of the names of staged sets (sorted set by the second they are given up)."""
+    """Return the key of the aggregation sets (sorted set of their keys by the second they end).
+
+    Written by:
+        the aggregator and the reclaimer
+    """
     return f"asynq:{{{queue}}}:aggregation_sets"
 
 
 def group_search(queue: str) -> str:
-    """Return the key of how far the search for unregistered groups is (hash); ours alone."""
+    """Return the key of how far the search for unregistered groups is (hash).
+
+    Written by:
+        the reclaimer
+
+    Differs:
+        asynq has no such key.
+    """
     return f"asynq:{{{queue}}}:group_search"
 
 
 def server(host: str, pid: int, server_id: str) -> str:
-    """Return the key of a server's record (string)."""
+    """Return the key of the record of a server (string).
+
+    Written by:
+        the heartbeater of the server
+    """
     return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
 
 
 def workers(host: str, pid: int, server_id: str) -> str:
-    """Return the key of the tasks a server runs (hash)."""
+    """Return the key of the records of the tasks that a server runs (hash by id).
+
+    Written by:
+        the heartbeater of the server
+    """
     return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
 
 
 def scheduler(scheduler_id: str) -> str:
-    """Return the key of a scheduler's entries (list); the id is host, process and a UUID."""
+    """Return the key of the entries of a scheduler (list); its id is host, process and a UUID.
+
+    Written by:
+        the heartbeater of the scheduler
+    """
     return f"asynq:schedulers:{{{scheduler_id}}}"
 
 
 def coming(scheduler_id: str) -> str:
-    """Return the key of entries that are soon to be shown (list); Go never looks at it."""
+    """Return the key of the entries of a scheduler that are not all written yet (list).
+
+    Written by:
+        the heartbeater of the scheduler
+
+    Differs:
+        asynq has no such key.
+    """
     return f"asynq:schedulers:{{{scheduler_id}}}:coming"
 
 
 def history(entry_id: str) -> str:
-    """Return the key of what an entry enqueued (sorted set of events by Unix seconds)."""
+    """Return the key of the history of an entry (sorted set of events by Unix seconds).
+
+    Written by:
+        the ticker
+    """
     return f"asynq:scheduler_history:{entry_id}"
 
 
 def last_tick(queue: str, entry_id: str) -> str:
-    """Return the key of an entry's last tick (string); it is ours alone, Go never looks at it.
+    """Return the key of the last tick of an entry (string, Unix seconds).
 
     It lives with the queue, so that one script can enqueue and move it on.
+
+    Written by:
+        `create`, for a ticker; `begin`
+
+    Differs:
+        asynq has no such key.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
 
 
 def semaphore(scope: str) -> str:
-    """Return the key of a semaphore's tokens (sorted set of holders by Unix seconds)."""
+    """Return the key of the tokens of a semaphore (sorted set of holders by the second they end).
+
+    Written by:
+        `acquire`, `renew`, `release`
+    """
     return f"asynq:sema:{scope}"

@@ -1,0 +1,498 @@
+"""Write the pages of docs/internals that list what is in the code: keys, scripts, states, settings.
+
+    python tools/catalogue.py            # write them
+    python tools/catalogue.py --check    # name those that are stale
+
+A fact on such a page is changed in the code that it comes from.
+"""
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta, tzinfo
+from importlib import import_module
+from itertools import pairwise, product
+from pathlib import Path
+from pkgutil import iter_modules
+from textwrap import dedent, fill
+from types import ModuleType
+from typing import Final, NamedTuple, get_args
+
+import msgspec
+
+from pyasynq import App, Client, Inspector, PeriodicTaskManager, Scheduler, Semaphore, Server
+from pyasynq.broker.redis import keys, lua
+from pyasynq.broker.redis.scripts import Script
+from pyasynq.core import message, settle
+from pyasynq.core.options import EnqueueOptions, TaskOptions
+from pyasynq.core.states import MOVES, ORDERS, TaskState
+from pyasynq.outbox import Outbox, Relay
+from pyasynq.outbox.outbox import OutboxOptions
+from pyasynq.scheduler.config import Config as SchedulerConfig
+from pyasynq.scheduler.config import SchedulerOptions
+from pyasynq.server.config import Config as ServerConfig
+from pyasynq.server.config import ServerOptions
+
+FOLDER: Final = Path(__file__).parents[1] / "docs/internals"
+LUA: Final = Path(lua.__path__[0])
+NOTE: Final = "<!-- Written by tools/catalogue.py from the code: change it there. -->"
+
+WIDTH: Final = 118
+
+MOST_NAMED: Final = 10
+"""Users of a shared file that are named; of more only the number."""
+
+KEYS_INTRO: Final = """
+Every key, from `broker/redis/keys.py`. Words in capitals stand for names. What the keys of asynq
+hold in detail is in [protocol.md](protocol.md#1-redis-key-layout), and what those of pyasynq are
+for in [redis.md](redis.md#own-keys). After each test every key in Redis must have one of these
+forms.
+"""
+
+SCRIPTS_INTRO: Final = """
+Every script of `broker/redis/lua`, by folder, from the headers of the files, where units and
+meanings stand, too. How a script is called is in [redis.md](redis.md#scripts). A script with † may
+be sent again when a connection breaks: run twice, it changes and answers the same. The last column
+names the sections of [protocol.md](protocol.md) that say what asynq does.
+"""
+
+STATES_INTRO: Final = """
+The states of a task and the moves between them, from `core/states.py`, `core/settle.py` and the
+scripts. The diagram shows what clients and servers do; the last table, what an operator may do.
+"""
+
+SETTINGS_INTRO: Final = """
+Every setting of the public classes, from signatures, option types and docstrings. A `timedelta`
+has its unit in it; a whole number is a count, unless the meaning names a unit. The default – is
+none, or what the meaning says. Flags and `PYASYNQ_` variables of the command line are in
+[command-line.md](../guides/command-line.md).
+"""
+
+Rows = Iterable[Sequence[str]]
+
+
+# -- Markdown --------------------------------------------------------------------------------------
+
+
+def page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE, *map(wrapped, parts)]) + "\n"
+
+
+def wrapped(part: str) -> str:
+    if part[0] in "#|`":
+        return part
+    text = " ".join(part.split())
+    return fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+def table(head: Sequence[str], rows: Rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|").replace("``", "`") or "–"
+
+
+def code(*words: str) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+# -- docstrings ------------------------------------------------------------------------------------
+
+
+def summary(thing: object) -> str:
+    """Return the first paragraph of a docstring, in one line."""
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+
+
+def section(thing: object, name: str) -> str:
+    """Return a section of a docstring without its indentation; empty if there is none."""
+    found = re.search(rf"^{name}:\n((?:    .*\n?|\n)+)", inspect.getdoc(thing) or "", re.MULTILINE)
+    return dedent(found[1]).strip() if found else ""
+
+
+def entries(thing: object, name: str) -> dict[str, str]:
+    """Return the entries of a section, ``name: text``, as they stand there."""
+    parts = re.split(r"^(\**\w+): ", section(thing, name), flags=re.MULTILINE)[1:]
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return {n.strip("*"): " ".join(text.split()) for n, text in pairs}
+
+
+def syntax_of(thing: ModuleType | type | Callable[..., object]) -> ast.Module:
+    return ast.parse(dedent(inspect.getsource(thing)))
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+SAMPLES: Final = {"day": "2000-01-01"}
+"""Arguments that must look like what they stand for, so that the key has one of the known forms."""
+
+
+class Key(NamedTuple):
+    """A form of key, with what its docstring says."""
+
+    form: str
+    kind: str
+    doc: str
+    writers: str
+    own: bool
+
+
+def keys_page() -> str:
+    found = [*constant_keys(), *function_keys(keys), *function_keys(message)]
+    unknown = [pattern.pattern for pattern, _ in keys.KINDS if not any_fits(pattern, found)]
+    if unknown:
+        msg = f"no function of {keys.__name__} spells keys such as {unknown}"
+        raise ValueError(msg)
+    of_queues = [key for key in found if key.form.startswith("asynq:{")]
+    others = [key for key in found if key not in of_queues]
+    return page(
+        "Keys in Redis",
+        KEYS_INTRO,
+        "## Of a queue",
+        "All contain the hash tag `{QUEUE}`, so on a cluster they are in one slot.",
+        key_table(of_queues),
+        "## Of all queues, servers and schedulers",
+        key_table(others),
+    )
+
+
+def key_table(found: Iterable[Key]) -> str:
+    head = ["key", "type", "what it holds", "written by", "of"]
+    rows = [
+        [code(key.form), key.kind, key.doc, key.writers, "pyasynq" if key.own else "asynq"]
+        for key in found
+    ]
+    return table(head, rows)
+
+
+def any_fits(pattern: re.Pattern[str], found: Iterable[Key]) -> bool:
+    return any(pattern.fullmatch(sampled(key.form)) for key in found)
+
+
+def sampled(form: str) -> str:
+    return form.replace("DAY", SAMPLES["day"])
+
+
+def kind_of(form: str) -> str | None:
+    kinds = (kind for pattern, kind in keys.KINDS if pattern.fullmatch(sampled(form)))
+    return next(kinds, None)
+
+
+def constant_keys() -> Iterator[Key]:
+    """Yield the keys that are constants, each with the text below it."""
+    for line, below in pairwise(syntax_of(keys).body):
+        match line, below:
+            case (
+                ast.AnnAssign(value=ast.Constant(value=str(form))),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                doc, _, writers = text.partition("\n\nWritten by:\n")
+                kind = kind_of(form) or "channel"
+                yield Key(form, kind, doc.removeprefix("The ").rstrip("."), writers, own=False)
+            case _:
+                pass
+
+
+def function_keys(module: ModuleType) -> Iterator[Key]:
+    """Yield the keys that functions of *module* spell."""
+    for function in vars(module).values():
+        if inspect.isfunction(function) and function.__module__ == module.__name__:
+            doc = summary(function).removeprefix("Return the key of ").rstrip(".")
+            writers = section(function, "Written by")
+            for form in forms(function):
+                if kind := kind_of(form):
+                    own = bool(section(function, "Differs"))
+                    yield Key(form, kind, doc, writers, own=own)
+
+
+def forms(function: Callable[..., object]) -> Iterator[str]:
+    """Yield what *function* returns for names in capitals, also without what may be left out."""
+    choices: list[Sequence[object]] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.annotation is TaskState:
+            choices.append(list(TaskState))
+        elif parameter.annotation in {str, int}:
+            choices.append([name.upper()] if parameter.default else ["", name.upper()])
+        else:
+            return
+    for values in product(*choices):
+        form = function(*values)
+        if isinstance(form, str):
+            yield form
+
+
+# -- scripts ---------------------------------------------------------------------------------------
+
+
+class Header(NamedTuple):
+    """What a Lua file says of itself: its first sentence, and its sections."""
+
+    doc: str
+    sections: Mapping[str, str]
+
+    def names(self, section: str) -> list[str]:
+        """Return the names that a section declares, with their types."""
+        lines = self.sections.get(section, "")
+        declared = re.findall(r"^  (\w+) +(\w+(?: or \w+)?)", lines, re.MULTILINE)
+        return [f"`{name}` {kind}" for name, kind in declared]
+
+
+def header_of(file: Path) -> Header:
+    comment = file.read_text("utf-8").partition("\n\n")[0]
+    text = re.sub(r"^-- ?", "", comment, flags=re.MULTILINE)
+    doc, *parts = re.split(r"^([A-Z]{4,})\b", text, flags=re.MULTILINE)
+    first_sentence = re.split(r"(?<=\.)\s", doc, maxsplit=1)[0]
+    return Header(first_sentence, dict(zip(parts[::2], parts[1::2], strict=True)))
+
+
+def scripts_page() -> str:
+    folders = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
+    return page(
+        "Lua scripts",
+        SCRIPTS_INTRO,
+        *(part for folder in folders for part in folder_parts(folder)),
+        "## shared",
+        "Code that scripts share; it needs names of the script or of a shared file before it.",
+        shared_table(folders),
+    )
+
+
+def scripts_of(folder: ModuleType) -> list[Script]:
+    return [it for it in vars(folder).values() if isinstance(it, Script)]
+
+
+def folder_parts(folder: ModuleType) -> Iterator[str]:
+    yield f"## {folder.__name__.rpartition('.')[2]}"
+    yield summary(folder)
+    head = ["script", "what it does", "KEYS", "ARGV", "EACH", "RETURNS", "protocol"]
+    yield table(head, map(script_row, scripts_of(folder)))
+
+
+def script_row(script: Script) -> list[str]:
+    header = header_of(LUA / f"{script.name}.lua")
+    name = code(script.name.rpartition("/")[2]) + ("†" if script.repeatable else "")
+    arguments = ", ".join(header.names("ARGV"))
+    if more := header.names("MORE"):
+        arguments += f"; may be left out: {', '.join(more)}"
+    key_names, each = ", ".join(header.names("KEYS")), ", ".join(header.names("EACH"))
+    cited = re.search(r"protocol ([\d. andto]*\d)", header.sections.get("SOURCE", ""))
+    returns, source = header.sections["RETURNS"], cited[1] if cited else ""
+    return [name, header.doc, key_names, arguments, each, returns, source]
+
+
+def shared_table(folders: Iterable[ModuleType]) -> str:
+    used = [
+        (script.name, header_of(LUA / f"{script.name}.lua").sections.get("USES", "").split())
+        for folder in folders
+        for script in scripts_of(folder)
+    ]
+    rows: list[list[str]] = []
+    for file in sorted((LUA / "shared").glob("*.lua")):
+        header = header_of(file)
+        needs, gives = (header.sections.get(word, "").split() for word in ("NEEDS", "GIVES"))
+        users = [name.rpartition("/")[2] for name, uses in used if file.stem in uses]
+        users_cell = code(*users) if len(users) <= MOST_NAMED else f"{len(users)} scripts"
+        rows.append([code(file.stem), header.doc, code(*needs), code(*gives), users_cell])
+    return table(["file", "what it is", "needs", "gives", "used by"], rows)
+
+
+# -- states ----------------------------------------------------------------------------------------
+
+
+def states_page() -> str:
+    return page(
+        "States and moves",
+        STATES_INTRO,
+        diagram(),
+        "## States",
+        table(
+            ["state", "container", "moves to", "written by the scripts"], map(state_row, TaskState)
+        ),
+        "## Verdicts",
+        "What `settle` decides about a run, and the script that writes it.",
+        table(
+            ["verdict", "meaning", "script", "state afterwards"],
+            map(verdict_row, get_args(settle.Verdict)),
+        ),
+        "## Actions of operators",
+        table(
+            ["action", "allowed in"],
+            [
+                [f"{action.value} the task", code(*in_order(states))]
+                for action, states in ORDERS.items()
+            ],
+        ),
+    )
+
+
+def diagram() -> str:
+    moves = [
+        f"    {source.value if source else '[*]'} --> {target.value if target else '[*]'}"
+        for source, targets in MOVES.items()
+        for target in [None, *TaskState]
+        if target in targets
+    ]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *moves, "```"])
+
+
+def in_order(states: Iterable[TaskState | None]) -> list[str]:
+    wanted = set(states)
+    return [state.value for state in TaskState if state in wanted]
+
+
+def state_row(state: TaskState) -> list[str]:
+    targets = MOVES[state]
+    moves = code(*in_order(targets)) + (", deleted" if None in targets else "")
+    form = keys.container("QUEUE", state)
+    container = code(form) if kind_of(form) else code(keys.group("QUEUE", "GROUP"))
+    return [code(state.value), container, moves.removeprefix(", "), code(*writers_of(state.value))]
+
+
+def writers_of(state: str) -> list[str]:
+    """Return the scripts that write the word *state* into the hash of a task."""
+    files = [file for file in sorted(LUA.glob("*/*.lua")) if file.parent.name != "shared"]
+    return [file.stem for file in files if state in written_states(file.read_text("utf-8"))]
+
+
+def written_states(text: str) -> set[str]:
+    lines = [line for line in text.splitlines() if re.search(r'"state", "|local state =', line)]
+    return {word for line in lines for word in re.findall(r'"(\w+)"', line)}
+
+
+def verdict_row(verdict: type) -> list[str]:
+    script = verdict.__name__.lower()
+    states = written_states((LUA / f"work/{script}.lua").read_text("utf-8")) & {*TaskState}
+    return [code(verdict.__name__), summary(verdict), code(script), code(*states) or "deleted"]
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """A setting as its users give it."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def settings_page() -> str:
+    server, scheduler = defaults_of(ServerConfig), defaults_of(SchedulerConfig)
+    return page(
+        "Settings",
+        SETTINGS_INTRO,
+        *settings_part("Enqueueing", "Of a task or of a call.", dict_settings(TaskOptions, {})),
+        *settings_part("", "Of a call alone.", dict_settings(EnqueueOptions, {})),
+        *settings_part("Client", "`SyncClient` takes the same, but no clock.", arguments(Client)),
+        *settings_part("Server", "", [*arguments(Server), *dict_settings(ServerOptions, server)]),
+        *settings_part("App", "All settings of a server are its defaults.", arguments(App)),
+        *settings_part(
+            "Scheduler", "", [*arguments(Scheduler), *dict_settings(SchedulerOptions, scheduler)]
+        ),
+        *settings_part(
+            "PeriodicTaskManager",
+            "And all settings of a scheduler.",
+            arguments(PeriodicTaskManager),
+        ),
+        *settings_part("Outbox", "", [*arguments(Outbox), *dict_settings(OutboxOptions, {})]),
+        *settings_part("Relay", "", arguments(Relay)),
+        *settings_part("Inspector", "", arguments(Inspector)),
+        *settings_part("Semaphore", "", arguments(Semaphore)),
+    )
+
+
+def settings_part(title: str, note: str, settings: Iterable[Setting]) -> Iterator[str]:
+    if title:
+        yield f"## {title}"
+    if note:
+        yield note
+    rows = [[code(it.name), code(it.type), it.default, it.meaning] for it in settings]
+    yield table(["setting", "type", "default", "meaning"], rows)
+
+
+def dict_settings(options: type, defaults: Mapping[str, str]) -> Iterator[Setting]:
+    """Yield the keys that a typed dictionary declares itself."""
+    meanings = entries(options, "Keys")
+    for node in ast.walk(syntax_of(options)):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+                default = defaults.get(name, "")
+                yield Setting(name, ast.unparse(annotation), default, meanings[name])
+            case _:
+                pass
+
+
+def defaults_of(config: type) -> dict[str, str]:
+    return {field.name: shown(field.default) for field in msgspec.structs.fields(config)}
+
+
+def arguments(kind: type) -> Iterator[Setting]:
+    """Yield the arguments by which *kind* is made, but for those that an option type lists."""
+    meanings = entries(kind.__init__, "Args")
+    types = {
+        node.arg: ast.unparse(node.annotation)
+        for node in ast.walk(syntax_of(kind.__init__))
+        if isinstance(node, ast.arg) and node.annotation
+    }
+    for name, parameter in inspect.signature(kind.__init__).parameters.items():
+        if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+            default = (
+                "required" if parameter.default is parameter.empty else shown(parameter.default)
+            )
+            yield Setting(name, types[name].strip("'"), default, meanings[name])
+
+
+def shown(value: object) -> str:
+    """Return a default as people write it; nothing if the meaning has to say it."""
+    match value:
+        case bool() | str():
+            return code(repr(value))
+        case int():
+            return f"{value:,}"
+        case timedelta():
+            return f"{value.total_seconds():g} s"
+        case tzinfo():
+            return f"{value}"
+        case _:
+            return ""
+
+
+# -- the pages -------------------------------------------------------------------------------------
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "keys.md": keys_page,
+    "scripts.md": scripts_page,
+    "settings.md": settings_page,
+    "states.md": states_page,
+}
+
+
+def stale(folder: Path = FOLDER) -> list[str]:
+    """Return the names of the pages in *folder* that say otherwise than the code."""
+    return [
+        name
+        for name, write in PAGES.items()
+        if not (file := folder / name).exists() or file.read_text("utf-8") != write()
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the catalogues in docs/internals.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if one is stale")
+    if parser.parse_args().check:
+        for name in (names := stale()):
+            print(f"{FOLDER / name} is stale: run python tools/catalogue.py", file=sys.stderr)
+        return 1 if names else 0
+    for name, write in PAGES.items():
+        (FOLDER / name).write_text(write(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
