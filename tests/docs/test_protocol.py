@@ -8,10 +8,8 @@ from typing import Final
 import pytest
 
 from tests.docs.named import ROOT
+from tests.docs.protocol import NUMBERS, PROTOCOL, SECTIONS
 
-PROTOCOL: Final = (ROOT / "docs/internals/protocol.md").read_text()
-SECTIONS: Final = frozenset(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)", PROTOCOL, re.MULTILINE))
-NUMBERS: Final = frozenset(re.findall(r"^\| (D\d+) \|", PROTOCOL, re.MULTILINE))
 _, _, _AND_ON = PROTOCOL.partition("### 2.7 ")
 VECTORS: Final = re.findall(r"`((?:[0-9a-f]{2})+)`", _AND_ON.partition("\n## ")[0])
 
