@@ -23,7 +23,16 @@ from typing import Final, NamedTuple, get_args
 
 import msgspec
 
-from pyasynq import App, Client, Inspector, PeriodicTaskManager, Scheduler, Semaphore, Server
+from pyasynq import (
+    App,
+    Client,
+    Inspector,
+    PeriodicTaskManager,
+    Scheduler,
+    Semaphore,
+    Server,
+    SyncClient,
+)
 from pyasynq.broker.redis import keys, lua
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core import message, settle
@@ -77,52 +86,52 @@ Rows = Iterable[Sequence[str]]
 # -- Markdown --------------------------------------------------------------------------------------
 
 
-def page(title: str, *parts: str) -> str:
-    return "\n\n".join([f"# {title}", NOTE, *map(wrapped, parts)]) + "\n"
+def format_page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE, *map(wrap_prose, parts)]) + "\n"
 
 
-def wrapped(part: str) -> str:
+def wrap_prose(part: str) -> str:
     if part[0] in "#|`":
         return part
     text = " ".join(part.split())
     return fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
-def table(head: Sequence[str], rows: Rows) -> str:
+def format_table(head: Sequence[str], rows: Rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(format_cell, line))} |" for line in lines)
 
 
-def cell(text: str) -> str:
+def format_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|").replace("``", "`") or "–"
 
 
-def code(*words: str) -> str:
+def quote(*words: str) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
 # -- docstrings ------------------------------------------------------------------------------------
 
 
-def summary(thing: object) -> str:
+def read_summary(thing: object) -> str:
     """Return the first paragraph of a docstring, in one line."""
     return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
 
 
-def section(thing: object, name: str) -> str:
+def read_section(thing: object, name: str) -> str:
     """Return a section of a docstring without its indentation; empty if there is none."""
     found = re.search(rf"^{name}:\n((?:    .*\n?|\n)+)", inspect.getdoc(thing) or "", re.MULTILINE)
     return dedent(found[1]).strip() if found else ""
 
 
-def entries(thing: object, name: str) -> dict[str, str]:
+def read_entries(thing: object, name: str) -> dict[str, str]:
     """Return the entries of a section, ``name: text``, as they stand there."""
-    parts = re.split(r"^(\**\w+): ", section(thing, name), flags=re.MULTILINE)[1:]
+    parts = re.split(r"^(\**\w+): ", read_section(thing, name), flags=re.MULTILINE)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return {n.strip("*"): " ".join(text.split()) for n, text in pairs}
 
 
-def syntax_of(thing: ModuleType | type | Callable[..., object]) -> ast.Module:
+def parse_source(thing: ModuleType | type | Callable[..., object]) -> ast.Module:
     return ast.parse(dedent(inspect.getsource(thing)))
 
 
@@ -142,75 +151,75 @@ class Key(NamedTuple):
     own: bool
 
 
-def keys_page() -> str:
-    found = [*constant_keys(), *function_keys(keys), *function_keys(message)]
-    unknown = [pattern.pattern for pattern, _ in keys.KINDS if not any_fits(pattern, found)]
+def describe_keys() -> str:
+    found = [*read_constant_keys(), *read_function_keys(keys), *read_function_keys(message)]
+    unknown = [pattern.pattern for pattern, _ in keys.KINDS if not is_spelled(pattern, found)]
     if unknown:
         msg = f"no function of {keys.__name__} spells keys such as {unknown}"
         raise ValueError(msg)
     of_queues = [key for key in found if key.form.startswith("asynq:{")]
     others = [key for key in found if key not in of_queues]
-    return page(
+    return format_page(
         "Keys in Redis",
         KEYS_INTRO,
         "## Of a queue",
         "All contain the hash tag `{QUEUE}`, so on a cluster they are in one slot.",
-        key_table(of_queues),
+        format_keys(of_queues),
         "## Of all queues, servers and schedulers",
-        key_table(others),
+        format_keys(others),
     )
 
 
-def key_table(found: Iterable[Key]) -> str:
+def format_keys(found: Iterable[Key]) -> str:
     head = ["key", "type", "what it holds", "written by", "of"]
     rows = [
-        [code(key.form), key.kind, key.doc, key.writers, "pyasynq" if key.own else "asynq"]
+        [quote(key.form), key.kind, key.doc, key.writers, "pyasynq" if key.own else "asynq"]
         for key in found
     ]
-    return table(head, rows)
+    return format_table(head, rows)
 
 
-def any_fits(pattern: re.Pattern[str], found: Iterable[Key]) -> bool:
-    return any(pattern.fullmatch(sampled(key.form)) for key in found)
+def is_spelled(pattern: re.Pattern[str], found: Iterable[Key]) -> bool:
+    return any(pattern.fullmatch(fill_in_samples(key.form)) for key in found)
 
 
-def sampled(form: str) -> str:
+def fill_in_samples(form: str) -> str:
     return form.replace("DAY", SAMPLES["day"])
 
 
-def kind_of(form: str) -> str | None:
-    kinds = (kind for pattern, kind in keys.KINDS if pattern.fullmatch(sampled(form)))
+def find_kind(form: str) -> str | None:
+    kinds = (kind for pattern, kind in keys.KINDS if pattern.fullmatch(fill_in_samples(form)))
     return next(kinds, None)
 
 
-def constant_keys() -> Iterator[Key]:
+def read_constant_keys() -> Iterator[Key]:
     """Yield the keys that are constants, each with the text below it."""
-    for line, below in pairwise(syntax_of(keys).body):
+    for line, below in pairwise(parse_source(keys).body):
         match line, below:
             case (
                 ast.AnnAssign(value=ast.Constant(value=str(form))),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 doc, _, writers = text.partition("\n\nWritten by:\n")
-                kind = kind_of(form) or "channel"
+                kind = find_kind(form) or "channel"
                 yield Key(form, kind, doc.removeprefix("The ").rstrip("."), writers, own=False)
             case _:
                 pass
 
 
-def function_keys(module: ModuleType) -> Iterator[Key]:
+def read_function_keys(module: ModuleType) -> Iterator[Key]:
     """Yield the keys that functions of *module* spell."""
     for function in vars(module).values():
         if inspect.isfunction(function) and function.__module__ == module.__name__:
-            doc = summary(function).removeprefix("Return the key of ").rstrip(".")
-            writers = section(function, "Written by")
-            for form in forms(function):
-                if kind := kind_of(form):
-                    own = bool(section(function, "Differs"))
+            doc = read_summary(function).removeprefix("Return the key of ").rstrip(".")
+            writers = read_section(function, "Written by")
+            for form in spell_forms(function):
+                if kind := find_kind(form):
+                    own = bool(read_section(function, "Differs"))
                     yield Key(form, kind, doc, writers, own=own)
 
 
-def forms(function: Callable[..., object]) -> Iterator[str]:
+def spell_forms(function: Callable[..., object]) -> Iterator[str]:
     """Yield what *function* returns for names in capitals, also without what may be left out."""
     choices: list[Sequence[object]] = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -242,7 +251,7 @@ class Header(NamedTuple):
         return [f"`{name}` {kind}" for name, kind in declared]
 
 
-def header_of(file: Path) -> Header:
+def read_header(file: Path) -> Header:
     comment = file.read_text("utf-8").partition("\n\n")[0]
     text = re.sub(r"^-- ?", "", comment, flags=re.MULTILINE)
     doc, *parts = re.split(r"^([A-Z]{4,})\b", text, flags=re.MULTILINE)
@@ -250,32 +259,32 @@ def header_of(file: Path) -> Header:
     return Header(first_sentence, dict(zip(parts[::2], parts[1::2], strict=True)))
 
 
-def scripts_page() -> str:
+def describe_scripts() -> str:
     folders = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
-    return page(
+    return format_page(
         "Lua scripts",
         SCRIPTS_INTRO,
-        *(part for folder in folders for part in folder_parts(folder)),
+        *(part for folder in folders for part in describe_folder(folder)),
         "## shared",
         "Code that scripts share; it needs names of the script or of a shared file before it.",
-        shared_table(folders),
+        format_shared(folders),
     )
 
 
-def scripts_of(folder: ModuleType) -> list[Script]:
+def list_scripts(folder: ModuleType) -> list[Script]:
     return [it for it in vars(folder).values() if isinstance(it, Script)]
 
 
-def folder_parts(folder: ModuleType) -> Iterator[str]:
+def describe_folder(folder: ModuleType) -> Iterator[str]:
     yield f"## {folder.__name__.rpartition('.')[2]}"
-    yield summary(folder)
+    yield read_summary(folder)
     head = ["script", "what it does", "KEYS", "ARGV", "EACH", "RETURNS", "protocol"]
-    yield table(head, map(script_row, scripts_of(folder)))
+    yield format_table(head, map(format_script, list_scripts(folder)))
 
 
-def script_row(script: Script) -> list[str]:
-    header = header_of(LUA / f"{script.name}.lua")
-    name = code(script.name.rpartition("/")[2]) + ("†" if script.repeatable else "")
+def format_script(script: Script) -> list[str]:
+    header = read_header(LUA / f"{script.name}.lua")
+    name = quote(script.name.rpartition("/")[2]) + ("†" if script.repeatable else "")
     arguments = ", ".join(header.names("ARGV"))
     if more := header.names("MORE"):
         arguments += f"; may be left out: {', '.join(more)}"
@@ -285,54 +294,57 @@ def script_row(script: Script) -> list[str]:
     return [name, header.doc, key_names, arguments, each, returns, source]
 
 
-def shared_table(folders: Iterable[ModuleType]) -> str:
+def format_shared(folders: Iterable[ModuleType]) -> str:
     used = [
-        (script.name, header_of(LUA / f"{script.name}.lua").sections.get("USES", "").split())
+        (script.name, read_header(LUA / f"{script.name}.lua").sections.get("USES", "").split())
         for folder in folders
-        for script in scripts_of(folder)
+        for script in list_scripts(folder)
     ]
     rows: list[list[str]] = []
     for file in sorted((LUA / "shared").glob("*.lua")):
-        header = header_of(file)
+        header = read_header(file)
         needs, gives = (header.sections.get(word, "").split() for word in ("NEEDS", "GIVES"))
         users = [name.rpartition("/")[2] for name, uses in used if file.stem in uses]
-        users_cell = code(*users) if len(users) <= MOST_NAMED else f"{len(users)} scripts"
-        rows.append([code(file.stem), header.doc, code(*needs), code(*gives), users_cell])
-    return table(["file", "what it is", "needs", "gives", "used by"], rows)
+        users_cell = quote(*users) if len(users) <= MOST_NAMED else f"{len(users)} scripts"
+        rows.append([quote(file.stem), header.doc, quote(*needs), quote(*gives), users_cell])
+    return format_table(["file", "what it is", "needs", "gives", "used by"], rows)
 
 
 # -- states ----------------------------------------------------------------------------------------
 
+VERDICTS: Final[Sequence[type]] = get_args(settle.Verdict)
 
-def states_page() -> str:
-    return page(
+
+def describe_states() -> str:
+    return format_page(
         "States and moves",
         STATES_INTRO,
-        diagram(),
+        draw_moves(),
         "## States",
-        table(
-            ["state", "container", "moves to", "written by the scripts"], map(state_row, TaskState)
+        format_table(
+            ["state", "container", "moves to", "written by the scripts"],
+            map(format_state, TaskState),
         ),
         "## Verdicts",
         "What `settle` decides about a run, and the script that writes it.",
-        table(
+        format_table(
             ["verdict", "meaning", "script", "state afterwards"],
-            map(verdict_row, get_args(settle.Verdict)),
+            map(format_verdict, VERDICTS),
         ),
         "## Actions of operators",
-        table(
+        format_table(
             ["action", "allowed in"],
             [
-                [f"{action.value} the task", code(*in_order(states))]
+                [f"{action.value} the task", quote(*sort_states(states))]
                 for action, states in ORDERS.items()
             ],
         ),
     )
 
 
-def diagram() -> str:
+def draw_moves() -> str:
     moves = [
-        f"    {source.value if source else '[*]'} --> {target.value if target else '[*]'}"
+        draw_move(source, target)
         for source, targets in MOVES.items()
         for target in [None, *TaskState]
         if target in targets
@@ -340,34 +352,55 @@ def diagram() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *moves, "```"])
 
 
-def in_order(states: Iterable[TaskState | None]) -> list[str]:
+def draw_move(source: TaskState | None, target: TaskState | None) -> str:
+    names = [state.value if state else "[*]" for state in (source, target)]
+    wrote = [
+        it.__name__
+        for it in VERDICTS
+        if source is TaskState.ACTIVE and find_state_after(it) == target
+    ]
+    return f"    {' --> '.join(names)}{''.join(f': {name}' for name in wrote)}"
+
+
+def find_state_after(verdict: type) -> str | None:
+    """Return the state of a task after *verdict*; None if it is deleted."""
+    text = (LUA / f"work/{verdict.__name__.lower()}.lua").read_text("utf-8")
+    return next(iter(find_states(text) & {*TaskState}), None)
+
+
+def sort_states(states: Iterable[TaskState | None]) -> list[str]:
     wanted = set(states)
     return [state.value for state in TaskState if state in wanted]
 
 
-def state_row(state: TaskState) -> list[str]:
+def format_state(state: TaskState) -> list[str]:
     targets = MOVES[state]
-    moves = code(*in_order(targets)) + (", deleted" if None in targets else "")
+    moves = quote(*sort_states(targets)) + (", deleted" if None in targets else "")
     form = keys.container("QUEUE", state)
-    container = code(form) if kind_of(form) else code(keys.group("QUEUE", "GROUP"))
-    return [code(state.value), container, moves.removeprefix(", "), code(*writers_of(state.value))]
+    container = quote(form) if find_kind(form) else quote(keys.group("QUEUE", "GROUP"))
+    return [
+        quote(state.value),
+        container,
+        moves.removeprefix(", "),
+        quote(*find_writers(state.value)),
+    ]
 
 
-def writers_of(state: str) -> list[str]:
+def find_writers(state: str) -> list[str]:
     """Return the scripts that write the word *state* into the hash of a task."""
     files = [file for file in sorted(LUA.glob("*/*.lua")) if file.parent.name != "shared"]
-    return [file.stem for file in files if state in written_states(file.read_text("utf-8"))]
+    return [file.stem for file in files if state in find_states(file.read_text("utf-8"))]
 
 
-def written_states(text: str) -> set[str]:
+def find_states(text: str) -> set[str]:
     lines = [line for line in text.splitlines() if re.search(r'"state", "|local state =', line)]
     return {word for line in lines for word in re.findall(r'"(\w+)"', line)}
 
 
-def verdict_row(verdict: type) -> list[str]:
-    script = verdict.__name__.lower()
-    states = written_states((LUA / f"work/{script}.lua").read_text("utf-8")) & {*TaskState}
-    return [code(verdict.__name__), summary(verdict), code(script), code(*states) or "deleted"]
+def format_verdict(verdict: type) -> list[str]:
+    state, script = find_state_after(verdict), verdict.__name__.lower()
+    after = quote(state) if state else "deleted"
+    return [quote(verdict.__name__), read_summary(verdict), quote(script), after]
 
 
 # -- settings --------------------------------------------------------------------------------------
@@ -382,44 +415,51 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def settings_page() -> str:
-    server, scheduler = defaults_of(ServerConfig), defaults_of(SchedulerConfig)
-    return page(
+def describe_settings() -> str:
+    server, scheduler = read_defaults(ServerConfig), read_defaults(SchedulerConfig)
+    return format_page(
         "Settings",
         SETTINGS_INTRO,
-        *settings_part("Enqueueing", "Of a task or of a call.", dict_settings(TaskOptions, {})),
-        *settings_part("", "Of a call alone.", dict_settings(EnqueueOptions, {})),
-        *settings_part("Client", "`SyncClient` takes the same, but no clock.", arguments(Client)),
-        *settings_part("Server", "", [*arguments(Server), *dict_settings(ServerOptions, server)]),
-        *settings_part("App", "All settings of a server are its defaults.", arguments(App)),
-        *settings_part(
-            "Scheduler", "", [*arguments(Scheduler), *dict_settings(SchedulerOptions, scheduler)]
+        *describe_class("Enqueueing", "Of a task or of a call.", read_option_type(TaskOptions, {})),
+        *describe_class("", "Of a call alone.", read_option_type(EnqueueOptions, {})),
+        *describe_class("Client", "", read_arguments(Client)),
+        *describe_class("SyncClient", "", read_arguments(SyncClient)),
+        *describe_class(
+            "Server", "", [*read_arguments(Server), *read_option_type(ServerOptions, server)]
         ),
-        *settings_part(
+        *describe_class("App", "All settings of a server are its defaults.", read_arguments(App)),
+        *describe_class(
+            "Scheduler",
+            "",
+            [*read_arguments(Scheduler), *read_option_type(SchedulerOptions, scheduler)],
+        ),
+        *describe_class(
             "PeriodicTaskManager",
             "And all settings of a scheduler.",
-            arguments(PeriodicTaskManager),
+            read_arguments(PeriodicTaskManager),
         ),
-        *settings_part("Outbox", "", [*arguments(Outbox), *dict_settings(OutboxOptions, {})]),
-        *settings_part("Relay", "", arguments(Relay)),
-        *settings_part("Inspector", "", arguments(Inspector)),
-        *settings_part("Semaphore", "", arguments(Semaphore)),
+        *describe_class(
+            "Outbox", "", [*read_arguments(Outbox), *read_option_type(OutboxOptions, {})]
+        ),
+        *describe_class("Relay", "", read_arguments(Relay)),
+        *describe_class("Inspector", "", read_arguments(Inspector)),
+        *describe_class("Semaphore", "", read_arguments(Semaphore)),
     )
 
 
-def settings_part(title: str, note: str, settings: Iterable[Setting]) -> Iterator[str]:
+def describe_class(title: str, note: str, settings: Iterable[Setting]) -> Iterator[str]:
     if title:
         yield f"## {title}"
     if note:
         yield note
-    rows = [[code(it.name), code(it.type), it.default, it.meaning] for it in settings]
-    yield table(["setting", "type", "default", "meaning"], rows)
+    rows = [[quote(it.name), quote(it.type), it.default, it.meaning] for it in settings]
+    yield format_table(["setting", "type", "default", "meaning"], rows)
 
 
-def dict_settings(options: type, defaults: Mapping[str, str]) -> Iterator[Setting]:
+def read_option_type(options: type, defaults: Mapping[str, str]) -> Iterator[Setting]:
     """Yield the keys that a typed dictionary declares itself."""
-    meanings = entries(options, "Keys")
-    for node in ast.walk(syntax_of(options)):
+    meanings = read_entries(options, "Keys")
+    for node in ast.walk(parse_source(options)):
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
                 default = defaults.get(name, "")
@@ -428,31 +468,33 @@ def dict_settings(options: type, defaults: Mapping[str, str]) -> Iterator[Settin
                 pass
 
 
-def defaults_of(config: type) -> dict[str, str]:
-    return {field.name: shown(field.default) for field in msgspec.structs.fields(config)}
+def read_defaults(config: type) -> dict[str, str]:
+    return {field.name: format_default(field.default) for field in msgspec.structs.fields(config)}
 
 
-def arguments(kind: type) -> Iterator[Setting]:
+def read_arguments(kind: type) -> Iterator[Setting]:
     """Yield the arguments by which *kind* is made, but for those that an option type lists."""
-    meanings = entries(kind.__init__, "Args")
+    meanings = read_entries(kind.__init__, "Args")
     types = {
         node.arg: ast.unparse(node.annotation)
-        for node in ast.walk(syntax_of(kind.__init__))
+        for node in ast.walk(parse_source(kind.__init__))
         if isinstance(node, ast.arg) and node.annotation
     }
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
             default = (
-                "required" if parameter.default is parameter.empty else shown(parameter.default)
+                "required"
+                if parameter.default is parameter.empty
+                else format_default(parameter.default)
             )
             yield Setting(name, types[name].strip("'"), default, meanings[name])
 
 
-def shown(value: object) -> str:
+def format_default(value: object) -> str:
     """Return a default as people write it; nothing if the meaning has to say it."""
     match value:
         case bool() | str():
-            return code(repr(value))
+            return quote(repr(value))
         case int():
             return f"{value:,}"
         case timedelta():
@@ -466,14 +508,14 @@ def shown(value: object) -> str:
 # -- the pages -------------------------------------------------------------------------------------
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "keys.md": keys_page,
-    "scripts.md": scripts_page,
-    "settings.md": settings_page,
-    "states.md": states_page,
+    "keys.md": describe_keys,
+    "scripts.md": describe_scripts,
+    "settings.md": describe_settings,
+    "states.md": describe_states,
 }
 
 
-def stale(folder: Path = FOLDER) -> list[str]:
+def find_stale(folder: Path = FOLDER) -> list[str]:
     """Return the names of the pages in *folder* that say otherwise than the code."""
     return [
         name
@@ -486,7 +528,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the catalogues in docs/internals.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if one is stale")
     if parser.parse_args().check:
-        for name in (names := stale()):
+        for name in (names := find_stale()):
             print(f"{FOLDER / name} is stale: run python tools/catalogue.py", file=sys.stderr)
         return 1 if names else 0
     for name, write in PAGES.items():

@@ -8,7 +8,7 @@ from tools import catalogue
 
 
 def test_no_catalogue_is_stale() -> None:
-    assert catalogue.stale() == []
+    assert catalogue.find_stale() == []
 
 
 @pytest.fixture
@@ -22,15 +22,15 @@ def folder(tmp_path: Path) -> Path:
 def test_a_catalogue_that_says_otherwise_is_stale(folder: Path) -> None:
     with (folder / "keys.md").open("a") as page:
         page.write("more\n")
-    assert catalogue.stale(folder) == ["keys.md"]
+    assert catalogue.find_stale(folder) == ["keys.md"]
 
 
 def test_a_catalogue_that_is_missing_is_stale(folder: Path) -> None:
     (folder / "states.md").unlink()
-    assert catalogue.stale(folder) == ["states.md"]
+    assert catalogue.find_stale(folder) == ["states.md"]
 
 
 def test_a_form_of_key_that_no_function_spells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("pyasynq.broker.redis.keys.semaphore")
     with pytest.raises(ValueError, match=r"no function of .* spells keys such as .*sema"):
-        catalogue.keys_page()
+        catalogue.describe_keys()

@@ -12,34 +12,34 @@ PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-def anchors(page: Path) -> set[str]:
+def read_anchors(page: Path) -> set[str]:
     """Return the anchors of the headings of *page*."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def broken(page: Path) -> list[str]:
+def find_broken(page: Path) -> list[str]:
     """Return the links of *page* that lead nowhere."""
     text = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     return [
         f"{target}#{anchor}"
         for target, anchor in LINK.findall(text)
-        if not leads(page, target, anchor)
+        if not leads_somewhere(page, target, anchor)
     ]
 
 
-def leads(page: Path, target: str, anchor: str) -> bool:
+def leads_somewhere(page: Path, target: str, anchor: str) -> bool:
     """Tell whether a link of *page* leads somewhere."""
     file = page.parent / target if target else page
-    return file.exists() and (not anchor or anchor in anchors(file))
+    return file.exists() and (not anchor or anchor in read_anchors(file))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    assert broken(page) == []
+    assert find_broken(page) == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A page, with a heading\n[a](#a-page-with-a-heading) [b](#b) [c](c.md)\n")
-    assert broken(page) == ["#b", "c.md#"]
+    assert find_broken(page) == ["#b", "c.md#"]

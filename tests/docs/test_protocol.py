@@ -23,7 +23,7 @@ CITATION: Final = re.compile(
 NUMBER: Final = re.compile(r"\bD\d{1,2}\b")
 
 
-def cited(line: str) -> Iterator[tuple[str, bool]]:
+def find_citations(line: str) -> Iterator[tuple[str, bool]]:
     """Yield each section and number that *line* cites, and whether the protocol has it."""
     for before, after in CITATION.findall(line):
         for section in re.findall(r"[\d.]+", before or after):
@@ -32,29 +32,29 @@ def cited(line: str) -> Iterator[tuple[str, bool]]:
         yield number, number in NUMBERS
 
 
-def broken(paths: Iterable[Path]) -> list[str]:
+def find_broken(paths: Iterable[Path]) -> list[str]:
     """Return each citation in *paths* that leads nowhere, with its file and line."""
     return [
         f"{path}:{number}: {name}"
         for path in paths
         for number, line in enumerate(path.read_text().splitlines(), 1)
-        for name, exists in cited(line)
+        for name, exists in find_citations(line)
         if not exists
     ]
 
 
-def files(place: str) -> list[Path]:
+def find_files(place: str) -> list[Path]:
     """Return the files of *place* that may cite the protocol."""
     return [path for path in sorted((ROOT / place).rglob("*")) if path.suffix in KINDS]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_section_and_number_that_is_cited_exists(place: str) -> None:
-    assert broken(files(place)) == []
+    assert find_broken(find_files(place)) == []
 
 
 def test_pages_at_the_root_cite_what_exists() -> None:
-    assert broken(ROOT.glob("*.md")) == []
+    assert find_broken(ROOT.glob("*.md")) == []
 
 
 def test_a_citation_that_leads_nowhere_is_named_with_file_and_line(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_citation_that_leads_nowhere_is_named_with_file_and_line(tmp_path: Pat
         f"protocol 3.3 to {nowhere[0]}\n"
         f"section {nowhere[1]} of the protocol, D{nowhere[1]}\n"
     )
-    assert broken([page]) == [
+    assert find_broken([page]) == [
         f"{page}:1: section 77.1",
         f"{page}:2: section 77.1",
         f"{page}:3: section 77",
