@@ -35,9 +35,9 @@ from pyasynq import (
 )
 from pyasynq.broker.redis import keys, lua
 from pyasynq.broker.redis.scripts import Script
-from pyasynq.core import message, settle
+from pyasynq.core import message, verdict
 from pyasynq.core.options import EnqueueOptions, TaskOptions
-from pyasynq.core.states import MOVES, ORDERS, TaskState
+from pyasynq.core.states import ALLOWED_STATES, MOVES, TaskState
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.outbox import OutboxOptions
 from pyasynq.scheduler.config import Config as SchedulerConfig
@@ -69,7 +69,7 @@ names the sections of [protocol.md](protocol.md) that say what asynq does.
 """
 
 STATES_INTRO: Final = """
-The states of a task and the moves between them, from `core/states.py`, `core/settle.py` and the
+The states of a task and the moves between them, from `core/states.py`, `core/verdict.py` and the
 scripts. The diagram shows what clients and servers do; the last table, what an operator may do.
 """
 
@@ -312,7 +312,7 @@ def format_shared(folders: Iterable[ModuleType]) -> str:
 
 # -- states ----------------------------------------------------------------------------------------
 
-VERDICTS: Final[Sequence[type]] = get_args(settle.Verdict)
+VERDICTS: Final[Sequence[type]] = get_args(verdict.Verdict)
 
 
 def describe_states() -> str:
@@ -326,7 +326,7 @@ def describe_states() -> str:
             map(format_state, TaskState),
         ),
         "## Verdicts",
-        "What `settle` decides about a run, and the script that writes it.",
+        "What `decide` makes of a run, and the script that writes it.",
         format_table(
             ["verdict", "meaning", "script", "state afterwards"],
             map(format_verdict, VERDICTS),
@@ -336,7 +336,7 @@ def describe_states() -> str:
             ["action", "allowed in"],
             [
                 [f"{action.value} the task", quote(*sort_states(states))]
-                for action, states in ORDERS.items()
+                for action, states in ALLOWED_STATES.items()
             ],
         ),
     )
@@ -362,9 +362,9 @@ def draw_move(source: TaskState | None, target: TaskState | None) -> str:
     return f"    {' --> '.join(names)}{''.join(f': {name}' for name in wrote)}"
 
 
-def find_state_after(verdict: type) -> str | None:
-    """Return the state of a task after *verdict*; None if it is deleted."""
-    text = (LUA / f"work/{verdict.__name__.lower()}.lua").read_text("utf-8")
+def find_state_after(kind: type) -> str | None:
+    """Return the state of a task after a verdict of this kind; None if it is deleted."""
+    text = (LUA / f"work/{kind.__name__.lower()}.lua").read_text("utf-8")
     return next(iter(find_states(text) & {*TaskState}), None)
 
 
@@ -397,10 +397,10 @@ def find_states(text: str) -> set[str]:
     return {word for line in lines for word in re.findall(r'"(\w+)"', line)}
 
 
-def format_verdict(verdict: type) -> list[str]:
-    state, script = find_state_after(verdict), verdict.__name__.lower()
+def format_verdict(kind: type) -> list[str]:
+    state, script = find_state_after(kind), kind.__name__.lower()
     after = quote(state) if state else "deleted"
-    return [quote(verdict.__name__), read_summary(verdict), quote(script), after]
+    return [quote(kind.__name__), read_summary(kind), quote(script), after]
 
 
 # -- settings --------------------------------------------------------------------------------------

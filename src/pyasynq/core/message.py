@@ -60,7 +60,7 @@ def unique_key(queue: str, type: str, digest: str) -> str:
     """Return the key of the unique lock of a task; *digest* is empty without payload.
 
     Written by:
-        `create`; `update`; released by `done`, `complete` and whatever deletes the task
+        `create`, `update_task`; released by `done`, `complete` and whatever deletes the task
     """
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 

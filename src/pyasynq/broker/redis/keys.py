@@ -118,7 +118,7 @@ def lease(queue: str) -> str:
     """Return the key of the lease ends (sorted set of ids by Unix seconds).
 
     Written by:
-        `dequeue`, `extend`, every verdict, the recoverer
+        `dequeue`, `extend_leases`, every verdict, the recoverer
     """
     return f"asynq:{{{queue}}}:lease"
 
@@ -205,7 +205,7 @@ def group(queue: str, name: str = "") -> str:
     Without a name, the start of all of them.
 
     Written by:
-        `create`, `forward`, `stage`, `put_back`, `reclaim`, the inspector
+        `create`, `forward`, `stage_set`, `unstage_set`, `reclaim_sets`, the inspector
     """
     return f"asynq:{{{queue}}}:g:{name}"
 
@@ -214,7 +214,7 @@ def staged(queue: str, group: str, set_id: str) -> str:
     """Return the key of the tasks of an aggregation set (sorted set, scores as in the group).
 
     Written by:
-        `stage`; `create` removes it with its tasks; `put_back` and `reclaim` give them back
+        `stage_set`; `create` deletes it with its tasks; `unstage_set`, `reclaim_sets`
     """
     return f"asynq:{{{queue}}}:g:{group}:{set_id}"
 
@@ -299,7 +299,7 @@ def last_tick(queue: str, entry_id: str) -> str:
     It lives with the queue, so that one script can enqueue and move it on.
 
     Written by:
-        `create`, for a ticker; `begin`
+        `create`, for a ticker; `begin_entry`
 
     Differs:
         asynq has no such key.
@@ -311,6 +311,6 @@ def semaphore(scope: str) -> str:
     """Return the key of the tokens of a semaphore (sorted set of holders by the second they end).
 
     Written by:
-        `acquire`, `renew`, `release`
+        `acquire_token`, `renew_tokens`, `release_token`
     """
     return f"asynq:sema:{scope}"
