@@ -1,6 +1,7 @@
-"""Check that text is plain: no word of the list below stands in docs, comments or docstrings.
+"""Check that docs, comments and docstrings use none of the words listed below.
 
-Each entry is a regular expression and what to write instead. Add a word when a reader had to look twice.
+Each entry is a regular expression and what to write instead. Add a word that a reader had to look
+up, or to read twice.
 """
 
 import io
@@ -13,7 +14,7 @@ from pathlib import Path
 
 WORDS = {
     r"whoever": "name the subject: the caller, the server, the process that",
-    r"(is|are|was|were|be|being) told": "is notified, gets, receives; or name who writes it: the log says",
+    r"(is|are|was|were|be|being) told": "is notified, receives; or name what says it: the log",
     r"unless told( otherwise)?": "by default",
     r"tells? of": "reports, names, describes",
     r"ghosts?": "missing ids",
@@ -42,7 +43,7 @@ STARTS = r"(?:^|[.;:?] +)(?-i:Who|Whose|Whom)(?!.*\?)\b"
 
 CHECKED = ("*.md", "*.py", "*.lua", "Makefile", "*.toml", "*.proto")
 GENERATED = ("_pb2.py", "_pb2_grpc.py")
-_PATTERNS = [
+PATTERNS = [
     *((re.compile(rf"\b(?:{word})\b", re.IGNORECASE), instead) for word, instead in WORDS.items()),
     (re.compile(STARTS), "begin with a noun: the caller that, a server that"),
 ]
@@ -70,12 +71,12 @@ def _of_python(text: str, *, strings: bool) -> Iterator[tuple[int, str]]:
             or (strings and token.type == tokenize.STRING)
         ):
             for offset, line in enumerate(token.string.splitlines()):
-                yield token.start[0] + offset, line.strip().lstrip("#\"' ")
+                yield token.start[0] + offset, line.strip("#\"' ")
 
 
 def complaints(line: str) -> Iterator[str]:
     """Yield what to write instead of each listed word that *line* contains."""
-    for pattern, instead in _PATTERNS:
+    for pattern, instead in PATTERNS:
         for match in pattern.finditer(line):
             yield f"{match.group().strip()!r}: {instead}"
 
