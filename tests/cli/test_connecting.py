@@ -149,13 +149,13 @@ def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
 
 def test_a_database_of_a_cluster_is_a_usage_error(say: Say) -> None:
     told = say("queue", "list", "--cluster", "-n", "3")
-    assert (told.code, "a cluster has database 0 alone" in told.err) == (2, True)
+    assert (told.code, "a cluster has only database 0" in told.err) == (2, True)
 
 
 def test_a_refused_address_shows_no_password(say: Say) -> None:
     told = say("queue", "list", "-u", "redis://:sec/ret@h")
     assert told.code == 2
-    assert "in their percent form" in told.err
+    assert "percent-encode" in told.err
     assert "ret@" not in told.err
 
 

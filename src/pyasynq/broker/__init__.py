@@ -1,6 +1,6 @@
-"""Brokers: where tasks are kept between being enqueued and being done.
+"""Brokers: they store tasks from enqueueing until they are done.
 
-`open_broker` is the only way in; everything above sees the ports alone.
+`open_broker` is the only entry point. The layers above use a broker only through its ports.
 """
 
 from importlib import import_module
@@ -44,7 +44,7 @@ from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
 from pyasynq.broker.url import KINDS, parse
-from pyasynq.broker.url import redact_url as _shown
+from pyasynq.broker.url import redact_url as _redact_text
 from pyasynq.runtime.clock import Clock
 
 if TYPE_CHECKING:
@@ -96,20 +96,20 @@ __all__ = [
 
 
 _PACKAGES: Final = dict.fromkeys(KINDS, "pyasynq.broker.redis")
-"""Where the broker of a scheme is; it is loaded when one is opened, which takes 0.1 s."""
+"""Package of each scheme's broker. Importing it takes 0.1 s, so only `open_broker` does that."""
 
 BrokerAddress: TypeAlias = "str | Broker | Driver"
 """Where a broker is: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
-``redis-cluster://``), a bare ``host:port``, a redis-py asyncio client, or a broker that is open.
+``redis-cluster://``), a bare ``host:port``, a redis-py asyncio client, or an open broker.
 """
 
 
 def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
-    """Return a broker; nothing is sent before the first call.
+    """Return a broker. It sends nothing before the first call.
 
     Args:
-        address: Where it is; a client or a broker is never closed by us.
-        clock: Tells the time of this machine; a test may bring its own.
+        address: Where it is. We never close a client or a broker that is passed in.
+        clock: This machine's clock; a test may pass its own.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
@@ -122,10 +122,10 @@ def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
 
 
 class _Lent(Broker):
-    """A broker that somebody else closes."""
+    """A broker that its owner closes, not we."""
 
     def __init__(self, broker: Broker) -> None:
-        """Hand on all that is asked of *broker*, but not its end."""
+        """Pass every call on to *broker*, except `aclose`."""
         self.name: str = broker.name
         self._broker = broker
 
@@ -142,7 +142,7 @@ class _Lent(Broker):
 
 
 def check_address(address: BrokerAddress) -> None:
-    """Return if `open_broker` takes *address*; a text is read without loading the driver.
+    """Return if `open_broker` accepts *address*; a URL is checked without loading the driver.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
@@ -152,16 +152,16 @@ def check_address(address: BrokerAddress) -> None:
         return
     if isinstance(address, Broker):
         return
-    # Whoever has made a client has loaded the driver.
+    # A client comes from the driver, so the driver is loaded already.
     from pyasynq.broker.redis.address import open_driver
 
     open_driver(address)
 
 
 def redact_url(address: BrokerAddress) -> str:
-    """Return *address* for people, without the passwords in it."""
+    """Return *address* as a text for people, without passwords."""
     if isinstance(address, Broker):
         return f"the program's own {address.name}"
     if not isinstance(address, str):
         return "the program's own client"
-    return _shown(address)
+    return _redact_text(address)

@@ -1,8 +1,8 @@
-"""Addresses as texts: one reader for all their forms, and one table of settings.
+"""Broker URLs: one parser for all schemes, and one table of settings.
 
-An address holds passwords, and one that is written wrong holds them where nobody looks for them:
-what follows the ``/``, ``?`` or ``#`` of a password looks like a path, a setting or a fragment. So
-no error says what was read where a password may be.
+A URL contains passwords, and in a malformed URL they can be anywhere: after an unescaped ``/``,
+``?`` or ``#`` the rest of a password looks like a path, a setting or a fragment. So no error quotes
+a part of the URL that may contain a password.
 """
 
 import difflib
@@ -33,23 +33,23 @@ KINDS: Final[Mapping[str, Kind]] = {
     "rediss-cluster": "cluster",
 }
 PORTS: Final[Mapping[Kind, int]] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
-PERCENT: Final = "write / # ? @ in a password in their percent form: %2F %23 %3F %40"
+PERCENT: Final = "percent-encode / # ? @ in a password: %2F %23 %3F %40"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What an address says.
+    """A parsed broker URL.
 
     Attributes:
-        scheme: Its scheme, in small letters.
-        kind: What is there.
-        tls: Whether TLS is spoken.
+        scheme: Its scheme, in lower case.
+        kind: What it leads to: one server, a socket, sentinels or a cluster.
+        tls: Whether to use TLS.
         username: The name before the ``@``; empty if there is none.
         password: The password before the ``@``; empty if there is none.
         hosts: Each host, without brackets, and its port; none for a socket.
         path: Path of a socket; else empty.
-        settings: What the query and the database's number set.
-        shown: The address without login and settings.
+        settings: The settings of the query, and the database's number.
+        redacted: The URL without login and settings.
     """
 
     scheme: str
@@ -64,22 +64,22 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Return what the address *text* says.
+    """Parse the address *text*.
 
     Raises:
-        OptionError: If it is none, or one of its settings is unknown.
+        OptionError: If it is malformed, or one of its settings is unknown or invalid.
     """
     scheme, mark, rest = text.strip().partition("://")
     scheme, rest = (scheme.lower(), rest) if mark else ("redis", scheme)
     kind = KINDS.get(scheme)
-    with _told(scheme, rest):
+    with _option_errors(scheme, rest):
         if kind is None:
             raise ValueError
-        return _read(scheme, kind, rest)
+        return _parse_rest(scheme, kind, rest)
 
 
 def redact_url(text: str) -> str:
-    """Return the address *text* without login and settings; of one that is none, the scheme."""
+    """Return the address *text* without login and settings; if malformed, only its scheme."""
     try:
         return parse(text).redacted
     except OptionError as error:
@@ -87,8 +87,8 @@ def redact_url(text: str) -> str:
 
 
 @contextmanager
-def _told(scheme: str, rest: str) -> Generator[None]:
-    """Tell what is wrong with an address; where a password may be read, only that it is wrong."""
+def _option_errors(scheme: str, rest: str) -> Generator[None]:
+    """Turn a ValueError into an OptionError that quotes no part that may contain a password."""
     try:
         yield
     except ValueError as error:
@@ -98,27 +98,27 @@ def _told(scheme: str, rest: str) -> Generator[None]:
         raise OptionError("broker", named, f"{URLS} ({why})" if why else URLS) from None
 
 
-def _read(scheme: str, kind: Kind, rest: str) -> Address:
+def _parse_rest(scheme: str, kind: Kind, rest: str) -> Address:
     rest, mark, _ = rest.partition("#")
     if mark:
-        msg = f"nothing follows a #; {PERCENT}"
+        msg = f"a URL of a broker has no #; {PERCENT}"
         raise ValueError(msg)
     front, _, query = rest.partition("?")
     netloc, slash, path = front.partition("/")
-    login, _, places = netloc.rpartition("@")
+    login, _, hosts = netloc.rpartition("@")
     username, _, password = login.partition(":")
     tls = scheme.startswith("rediss")
     settings = dict(_settings(query, kind, tls=tls))
     if kind == "socket":
-        if places or not path:
+        if hosts or not path:
             msg = "the path of a socket begins with a /: unix:///run/redis.sock"
             raise ValueError(msg)
-        if login and "@" in path:  # then the password may go on there
+        if login and "@" in path:  # the path may contain the rest of the password
             raise ValueError
     elif path.strip("/"):
         settings.setdefault("db", _database(path.strip("/")))
     if kind == "cluster" and settings.get("db"):
-        msg = "a cluster has database 0 alone"
+        msg = "a cluster has only database 0"
         raise ValueError(msg)
     return Address(
         scheme=scheme,
@@ -126,44 +126,44 @@ def _read(scheme: str, kind: Kind, rest: str) -> Address:
         tls=tls,
         username=unquote(username),
         password=unquote(password),
-        hosts=() if kind == "socket" else _hosts(places, kind),
+        hosts=() if kind == "socket" else _parse_hosts(hosts, kind),
         path=unquote(slash + path) if kind == "socket" else "",
         settings=settings,
-        redacted=f"{scheme}://{places}{slash}{path}",
+        redacted=f"{scheme}://{hosts}{slash}{path}",
     )
 
 
 # -- hosts -----------------------------------------------------------------------------------------
 
 
-def _hosts(text: str, kind: Kind) -> tuple[Host, ...]:
+def _parse_hosts(text: str, kind: Kind) -> tuple[Host, ...]:
     if kind == "single":
-        host, port = _host(text, PORTS[kind])
+        host, port = _parse_host(text, PORTS[kind])
         return ((host or "localhost", port),)
-    hosts = tuple(_host(each.strip(), PORTS[kind]) for each in text.split(","))
+    hosts = tuple(_parse_host(each.strip(), PORTS[kind]) for each in text.split(","))
     if not all(host for host, _ in hosts):
         msg = "no sentinel is named" if kind == "sentinel" else "no node is named"
         raise ValueError(msg)
     return hosts
 
 
-def _host(text: str, usual: int) -> Host:
+def _parse_host(text: str, default_port: int) -> Host:
     """Return host and port of ``host``, ``host:port``, ``[IPv6]`` or ``[IPv6]:port``."""
     if text.startswith("["):
         host, closed, port = text[1:].partition("]")
         if not closed or (port and not port.startswith(":")):
-            msg = "an IPv6 address stands in brackets: [::1]:6379"
+            msg = "write an IPv6 address in brackets: [::1]:6379"
             raise ValueError(msg)
         port = port[1:]
     else:
         host, _, port = text.partition(":")
         if ":" in port:
-            msg = "an IPv6 address stands in brackets: [::1]:6379"
+            msg = "write an IPv6 address in brackets: [::1]:6379"
             raise ValueError(msg)
-    return unquote(host), _port(port) if port else usual
+    return unquote(host), _parse_port(port) if port else default_port
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
         msg = "a port is a number from 1 to 65535"
         raise ValueError(msg)
@@ -174,10 +174,10 @@ def _port(text: str) -> int:
 
 
 def _database(text: str) -> int:
-    return _whole("the number of a database", text, least=0)
+    return _integer("the number of a database", text, least=0)
 
 
-def _whole(what: str, text: str, *, least: int) -> int:
+def _integer(what: str, text: str, *, least: int) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         msg = f"{what} is a whole number, {least} or more"
         raise ValueError(msg)
@@ -185,11 +185,11 @@ def _whole(what: str, text: str, *, least: int) -> int:
 
 
 def _count(name: str, text: str) -> int:
-    return _whole(name, text, least=1)
+    return _integer(name, text, least=1)
 
 
 def _seconds(name: str, text: str) -> float:
-    """Return a time; 0 and less would end every wait before it begins."""
+    """Parse a time above 0; with 0 every wait would end at once."""
     if not (re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) and float(text) > 0):
         msg = f"{name} is a number of seconds above 0"
         raise ValueError(msg)
@@ -197,11 +197,11 @@ def _seconds(name: str, text: str) -> float:
 
 
 def _interval(name: str, text: str) -> int:
-    return _whole(name, text, least=0)
+    return _integer(name, text, least=0)
 
 
-def _switch(name: str, text: str) -> bool:
-    """Return yes or no, in the words that the driver's own addresses know."""
+def _boolean(name: str, text: str) -> bool:
+    """Parse a boolean; the driver's own URLs take the same texts."""
     if text.lower() not in {"1", "t", "true", "y", "yes", "0", "f", "false", "n", "no"}:
         msg = f"{name} is true or false"
         raise ValueError(msg)
@@ -209,13 +209,13 @@ def _switch(name: str, text: str) -> bool:
 
 
 def _one_of(*allowed: str) -> Callable[[str, str], str]:
-    def read(name: str, text: str) -> str:
+    def parse_choice(name: str, text: str) -> str:
         if text not in allowed:
             msg = f"{name} is {' or '.join(allowed)}"
             raise ValueError(msg)
         return text
 
-    return read
+    return parse_choice
 
 
 def _text(_: str, text: str) -> str | None:
@@ -223,8 +223,8 @@ def _text(_: str, text: str) -> str | None:
 
 
 def _file(name: str, text: str) -> str:
-    """Return the path of a file that exists: it is read with the first connection only."""
-    if not os.path.exists(text):  # unlike that of a Path it never raises
+    """Check now that the file exists: the driver reads it only with the first connection."""
+    if not os.path.exists(text):  # Path.exists() raises for some texts, this never
         msg = f"{name} names a file that does not exist"
         raise ValueError(msg)
     return text
@@ -235,7 +235,7 @@ def _protocol(name: str, text: str) -> int:
 
 
 def _tls_version(name: str, text: str) -> int:
-    """Return a version as the driver's own addresses have it: 771 is TLS 1.2, 772 is 1.3."""
+    """Parse a version as the driver's own URLs write it: 771 is TLS 1.2, 772 is TLS 1.3."""
     import ssl
 
     try:
@@ -255,36 +255,36 @@ def _flags(name: str, text: str) -> list[int]:
     return [ssl.VerifyFlags[flag] for flag in names]
 
 
-Reader: TypeAlias = Callable[[str, str], object]
+Parser: TypeAlias = Callable[[str, str], object]
 
-COMMON: Final[Mapping[str, Reader]] = {
+COMMON: Final[Mapping[str, Parser]] = {
     "client_name": _text,
     "db": lambda _, text: _database(text),
     "encoding": _text,
     "encoding_errors": _text,
     "health_check_interval": _interval,
-    "legacy_responses": _switch,
+    "legacy_responses": _boolean,
     "lib_name": _text,
     "lib_version": _text,
     "max_connections": _count,
     "password": _text,
     "protocol": _protocol,
-    "retry_on_timeout": _switch,
+    "retry_on_timeout": _boolean,
     "socket_connect_timeout": _seconds,
     "socket_read_size": _count,
     "socket_timeout": _seconds,
     "username": _text,
 }
-"""Settings of the driver that every form of address takes, and how each is read."""
+"""Settings of the driver that a URL of any scheme takes, and their parsers."""
 
-NETWORK: Final[Mapping[str, Reader]] = {"socket_keepalive": _switch}
-TLS: Final[Mapping[str, Reader]] = {
+NETWORK: Final[Mapping[str, Parser]] = {"socket_keepalive": _boolean}
+TLS: Final[Mapping[str, Parser]] = {
     "ssl_ca_certs": _file,
     "ssl_ca_data": _text,
     "ssl_ca_path": _file,
     "ssl_cert_reqs": _one_of("none", "optional", "required"),
     "ssl_certfile": _file,
-    "ssl_check_hostname": _switch,
+    "ssl_check_hostname": _boolean,
     "ssl_ciphers": _text,
     "ssl_exclude_verify_flags": _flags,
     "ssl_include_verify_flags": _flags,
@@ -293,9 +293,9 @@ TLS: Final[Mapping[str, Reader]] = {
     "ssl_password": _text,
     "ssl_server_name": _text,
 }
-OWN: Final[Mapping[Kind, Mapping[str, Reader]]] = {
+OWN: Final[Mapping[Kind, Mapping[str, Parser]]] = {
     "sentinel": {"master": _text},
-    "cluster": {"dynamic_startup_nodes": _switch, "require_full_coverage": _switch},
+    "cluster": {"dynamic_startup_nodes": _boolean, "require_full_coverage": _boolean},
 }
 
 OBJECTS: Final = frozenset(
@@ -313,31 +313,31 @@ OBJECTS: Final = frozenset(
         "retry_on_error",
     }
 )
-"""Settings of the driver that a program can give and a text cannot."""
+"""Settings of the driver that take a Python object, so a URL cannot contain them."""
 
 
 def _settings(query: str, kind: Kind, *, tls: bool) -> Iterator[tuple[str, object]]:
     network = {} if kind == "socket" else NETWORK
     known = {**COMMON, **network, **(TLS if tls else {}), **OWN.get(kind, {})}
-    met: set[str] = set()
+    seen: set[str] = set()
     secret = "password" in query
     for name, text in parse_qsl(query, keep_blank_values=True):
-        if name in met:
+        if name in seen:
             msg = f"{name} is given twice"
             raise ValueError(msg)
         if name not in known:
-            raise ValueError(_unknown(name, known, secret=secret))
-        met.add(name)
+            raise ValueError(_unknown_setting(name, known, secret=secret))
+        seen.add(name)
         yield name, known[name](name, text)
 
 
-def _unknown(name: str, known: Mapping[str, Reader], *, secret: bool) -> str:
-    """Say why *name* is no setting; it may be a piece of a password that was cut at an ``&``."""
+def _unknown_setting(name: str, known: Mapping[str, Parser], *, secret: bool) -> str:
+    """Return why *name* is no setting; if *secret*, *name* may be a password cut at an ``&``."""
     if name in OBJECTS:
         return f"{name} cannot be given in a URL: make the client yourself"
     if name in TLS:
-        return f"{name} needs TLS, so a scheme that begins with rediss"
-    named = "a setting" if secret else f"the setting {name!r}"
+        return f"{name} needs TLS: use a scheme that begins with rediss"
+    subject = "a setting" if secret else f"the setting {name!r}"
     if near := difflib.get_close_matches(name, known, n=1, cutoff=0.7):
-        return f"{named} is unknown; did you mean {near[0]}?"
-    return f"{named} is unknown; known are {', '.join(sorted(known))}"
+        return f"{subject} is unknown; did you mean {near[0]}?"
+    return f"{subject} is unknown; known are {', '.join(sorted(known))}"

@@ -15,7 +15,7 @@ from redis.asyncio import RedisCluster as ClusterClient
 
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.address import open_driver
-from pyasynq.broker.redis.connection import blocked_s, execute, map_error
+from pyasynq.broker.redis.connection import block_s, execute, map_error
 from pyasynq.core.errors import (
     BrokerAuthError,
     BrokerError,
@@ -374,10 +374,10 @@ async def test_a_short_limit_for_answers_breaks_no_call_that_waits_for_a_task(
 
 
 def test_a_call_blocks_less_than_its_driver_waits() -> None:
-    assert blocked_s(Redis(socket_timeout=1), 2) == 0.5
-    assert blocked_s(Redis(socket_timeout=None), 2) == 2
-    assert blocked_s(open_driver("redis-sentinel://h?socket_timeout=5"), 2) == 2
-    assert blocked_s(open_driver("redis-cluster://h?socket_timeout=1"), 2) == 0.5
+    assert block_s(Redis(socket_timeout=1), 2) == 0.5
+    assert block_s(Redis(socket_timeout=None), 2) == 2
+    assert block_s(open_driver("redis-sentinel://h?socket_timeout=5"), 2) == 2
+    assert block_s(open_driver("redis-cluster://h?socket_timeout=1"), 2) == 0.5
 
 
 async def test_an_answer_that_comes_too_late_is_given_to_no_other_call(
@@ -400,7 +400,7 @@ async def test_a_call_that_was_given_up_leaves_its_answer_to_no_other(
     await execute(client, "MSET", "late", 1, "next", 2)
     breakable.pause()
     with pytest.raises(BrokerUnavailableError):
-        await execute(client, "GET", "late", patience_s=0.1)
+        await execute(client, "GET", "late", timeout_s=0.1)
     breakable.resume()
     assert await execute(client, "GET", "next") == b"2"
     await client.aclose()
@@ -414,7 +414,7 @@ async def test_a_call_to_a_cluster_that_was_given_up_leaves_its_answer_to_no_oth
     await execute(client, "HSET", task_key("next"), "msg", "next")
     _ = [node.pause() for node in redis_cluster.nodes]
     with pytest.raises(BrokerUnavailableError):
-        await execute(client, "HGET", task_key("late"), "msg", patience_s=0.1)
+        await execute(client, "HGET", task_key("late"), "msg", timeout_s=0.1)
     _ = [node.resume() for node in redis_cluster.nodes]
     assert await execute(client, "HGET", task_key("next"), "msg") == b"next"
     await client.aclose()
@@ -509,7 +509,7 @@ def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -
         (
             'Protocol error, got "H" as reply type byte',
             'Protocol error, got "H" as reply type byte '
-            "(is this Redis? What answers there speaks something else)",
+            "(is this Redis? The server there speaks another protocol)",
         ),
         (
             "No master found for 'mymaster' : <redis.asyncio.client.Redis()> - no",

@@ -85,10 +85,10 @@ async def test_when_all_fail_it_is_told_why_each_did() -> None:
     assert (found[0], type(found[1]), found[2]) == (no, TimeoutError, never)
 
 
-@pytest.mark.parametrize("patience_s", [0, SOON_S])
-async def test_who_hangs_or_was_not_asked_in_time_is_told_to_be_late(patience_s: float) -> None:
+@pytest.mark.parametrize("timeout_s", [0, SOON_S])
+async def test_who_hangs_or_was_not_asked_in_time_is_told_to_be_late(timeout_s: float) -> None:
     attempts = Attempts("a", "b", "c")
-    found: Any = await first_of(attempts.each(), head_start_s=NEVER_S, patience_s=patience_s)
+    found: Any = await first_of(attempts.each(), head_start_s=NEVER_S, timeout_s=timeout_s)
     assert [type(error) for error in found] == [TimeoutError] * 3
 
 

@@ -32,7 +32,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up sooner than users do."""
-    monkeypatch.setattr("pyasynq.broker.redis.discovery.PATIENCE_S", 0.3)
+    monkeypatch.setattr("pyasynq.broker.redis.discovery.TIMEOUT_S", 0.3)
 
 
 @asynccontextmanager
@@ -226,7 +226,7 @@ async def test_a_node_that_is_gone_without_a_word_has_the_cluster_asked_who_took
         nodes = cast("Any", driver).nodes_manager
         with hanging(redis_cluster.nodes[1]):
             with pytest.raises(BrokerUnavailableError, match="no answer in time"):
-                await execute(driver, "GET", key, patience_s=0.1)
+                await execute(driver, "GET", key, timeout_s=0.1)
             known = nodes.slots_cache
             await execute(driver, "GET", other)
             assert nodes.slots_cache is not known

@@ -275,7 +275,7 @@ async def test_the_limit_of_ones_own_pool_is_told_as_such(
         await redis.ping()
         held = await pool.get_connection()
         with pytest.raises(BrokerUnavailableError, match="max_connections of the client's pool"):
-            await execute(redis, "PING", patience_s=0.05)
+            await execute(redis, "PING", timeout_s=0.05)
         await pool.release(held)
 
 

@@ -14,8 +14,8 @@ from pyasynq.broker.redis.protobuf_records import (
     event_record,
     server_info,
     server_record,
-    timestamp,
-    when,
+    to_timestamp,
+    to_datetime,
     worker_info,
     worker_record,
 )
@@ -40,22 +40,22 @@ int64s = st.integers(-(2**63), 2**63 - 1)
 
 @pytest.mark.parametrize("seconds", [ZERO_S, -1, 0])
 def test_a_stamp_of_gos_zero_time_or_before_1970_is_never(seconds: int) -> None:
-    assert when(Timestamp(seconds=seconds, nanos=5)) is None
+    assert to_datetime(Timestamp(seconds=seconds, nanos=5)) is None
 
 
 def test_never_is_gos_zero_time() -> None:
-    assert timestamp(None) == Timestamp(seconds=ZERO_S)
+    assert to_timestamp(None) == Timestamp(seconds=ZERO_S)
 
 
 def test_a_stamp_is_its_instant_to_the_microsecond() -> None:
     at = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
-    assert when(timestamp(at)) == at
-    assert when(Timestamp(seconds=NOON_S, nanos=123_456_999)) == at
+    assert to_datetime(to_timestamp(at)) == at
+    assert to_datetime(Timestamp(seconds=NOON_S, nanos=123_456_999)) == at
 
 
 @given(st.builds(Timestamp, seconds=int64s, nanos=int32s))
 def test_every_stamp_that_a_peer_can_write_is_read(stamp: Timestamp) -> None:
-    at = when(stamp)
+    at = to_datetime(stamp)
     assert at is None or 1969 <= at.year <= 9999
 
 
@@ -107,7 +107,7 @@ def test_an_event_comes_back() -> None:
 
 
 def test_an_event_without_a_time_is_told_as_of_1970() -> None:
-    assert event_info(wire.SchedulerEnqueueEvent(task_id="1")).enqueued_at.timestamp() == 0
+    assert event_info(wire.SchedulerEnqueueEvent(task_id="1")).enqueued_at.to_timestamp() == 0
 
 
 # -- what is no record -----------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""What the rooms above ask of a broker: one narrow port for each purpose.
+"""What the layers above need from a broker: one narrow port for each purpose.
 
-What goes wrong with the broker is a `BrokerError`. `create`, `dequeue`, `settle`, `extend` and
-`SchedulePort.begin` answer it for each item and raise none, so that one queue's error is not
-another's; all others raise it. Times that must agree between machines (leases, due times) are
-the broker's own clock; the worker's clock never enters them.
+Every failure of the broker is a `BrokerError`. `create`, `dequeue`, `settle`, `extend` and
+`SchedulePort.begin` return it for each item instead of raising it, so that an error of one queue
+does not affect another. All other methods raise it. Times that must agree between machines (leases,
+due times) come from the broker's clock, never from the worker's.
 """
 
 from abc import ABC, abstractmethod
@@ -43,27 +43,26 @@ OPTIONAL: Final = {
     "schedules": "schedules",
     "semaphores": "semaphores",
     "receipts": "an outbox",
-    "cluster": "telling of its servers",
+    "cluster": "information about its servers",
 }
-"""Ports that a broker may lack, and what is not supported then."""
+"""Ports that a broker may lack, and what it then does not support."""
 
 
 class Broker(ABC):
     """All ports of one broker.
 
-    A broker without an optional port has no such attribute, and whoever asks for it gets a
-    `NotSupportedError`.
+    If a broker lacks an optional port, reading that attribute raises `NotSupportedError`.
 
     Attributes:
-        name: What it is called in errors and logs.
-        creating: Create tasks.
-        processing: Take tasks and settle them.
-        maintenance: Keep queues in order.
-        registry: Who is there.
-        inspecting: Look, order, remove.
+        name: Name of the broker in errors and logs.
+        creation: Create tasks.
+        work: Take tasks and settle them.
+        upkeep: Keep queues in order.
+        registry: List the running servers and cancel tasks.
+        inspection: Read queues and tasks, act on them, remove queues.
         results: Wait for the results of tasks.
-        grouping: Combine the tasks of groups; optional, as all that follow.
-        scheduling: Where entries of schedulers are, and who has them.
+        groups: Combine the tasks of groups; optional, like all that follow.
+        schedules: Last ticks, entries and histories of schedulers.
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         cluster: The servers behind the broker.
@@ -84,21 +83,21 @@ class Broker(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return when the broker answers, and takes what is written."""
+        """Return if the broker answers and accepts writes."""
 
     @abstractmethod
     async def aclose(self) -> None:
         """Close the connections that this broker opened."""
 
     def supports(self, port: str) -> bool:
-        """Tell whether the broker has the optional *port*, named as its attribute."""
+        """Return whether the broker has the optional *port*; *port* is the attribute's name."""
         try:
             getattr(self, port)
         except NotSupportedError:
             return False
         return True
 
-    if not TYPE_CHECKING:  # a type checker shall know the names that there are
+    if not TYPE_CHECKING:  # else a type checker accepts any attribute name
 
         def __getattr__(self, name: str) -> object:
             """Refuse an optional port that this broker lacks."""

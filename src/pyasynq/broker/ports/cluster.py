@@ -14,9 +14,9 @@ class ClusterPort(Protocol):
         ...
 
     async def nodes(self, queue: str) -> Sequence[ClusterNode]:
-        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        """Return the nodes that serve *queue*, its primary first; none if there is no cluster."""
         ...
 
     async def server_info(self) -> dict[str, str]:
-        """Return what the server, or the cluster, says of itself."""
+        """Return the information that the server or the cluster gives about itself."""
         ...

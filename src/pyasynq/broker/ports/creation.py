@@ -13,11 +13,11 @@ Refusal: TypeAlias = DuplicateTaskError | TaskIDConflictError
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The task of an outbox's row is created once, however often the row is sent.
+    """Guard: create the task of an outbox's row once, even if the row is sent several times.
 
     Attributes:
         row: Id of the row.
-        ttl_s: Time for which the broker remembers it, seconds.
+        ttl_s: Time for which the broker remembers the row, seconds.
     """
 
     row: str
@@ -25,12 +25,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """The task of a tick of a scheduler's entry is created once, however many schedulers try.
+    """Guard: create the task of an entry's tick once, even if several schedulers try.
 
     Attributes:
-        entry_id: The entry, which moves on to this tick, also if the task is refused. Where it
-            stands is kept with the queue of the task.
-        known_s: The entry's last tick, as far as the caller knows, Unix seconds.
+        entry_id: The entry. Its last tick becomes this one, also if the task is refused. The broker
+            stores the last tick with the queue of the task.
+        known_s: The last tick that the caller knows, Unix seconds.
         at_s: This tick, Unix seconds.
         ttl_s: Time for which the broker remembers this tick as the last, seconds.
     """
@@ -42,7 +42,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacesSet(msgspec.Struct, frozen=True, kw_only=True):
-    """The task is created if *staged* is still there, and takes the place of its tasks."""
+    """Guard: create the task if *staged* still exists, and delete the tasks of that set."""
 
     staged: AggregationSet
 
@@ -51,9 +51,9 @@ class NewTask(msgspec.Struct, frozen=True):
     """A task to be created.
 
     Attributes:
-        plan: What becomes of it.
-        guard: What is to hold, or None; the broker tries it and writes it in one step with the
-            task.
+        plan: Its message, and where it goes.
+        guard: Condition under which it is created, or None. The broker checks the condition and
+            writes the task in one step.
     """
 
     plan: Plan
@@ -61,20 +61,20 @@ class NewTask(msgspec.Struct, frozen=True):
 
 
 class NotCreated(msgspec.Struct, frozen=True):
-    """The guard did not let the task be created: the row was sent, or the set is gone."""
+    """The guard failed: the row was sent before, or the set no longer exists."""
 
 
 class TickResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a tick.
+    """The answer for a task with a `Tick`.
 
     Attributes:
         last_s: The entry's last tick now, Unix seconds.
-        moved: It is this one. If not, nothing was created: another scheduler has moved the entry
-            on, or the tick is still to come.
-        refusal: Why its task was refused, if it was.
-        clock_s: If the tick is still to come, the broker's clock, Unix seconds.
-        rejected_s: What stood there as last tick and is not believed, if anything did: it lies
-            too far ahead of the broker's clock.
+        moved: Whether *last_s* is this tick. If not, nothing was created: another scheduler has
+            set a later tick, or this tick is in the future.
+        refusal: Why the task was refused; None if it was not.
+        clock_s: The broker's clock if the tick is in the future, Unix seconds; else None.
+        rejected_s: A stored last tick that the broker ignored, because it is too far ahead of the
+            broker's clock, Unix seconds; else None.
     """
 
     last_s: int
@@ -85,26 +85,26 @@ class TickResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Created: TypeAlias = TickResult | NotCreated | Refusal | BrokerError | None
-"""The answer for a new task: for one with a `Tick` what became of that, else None, or why not."""
+"""The answer for a new task: None if it was created, else why not; a `TickResult` for a `Tick`."""
 
 
 class CreationPort(Protocol):
     """Create tasks.
 
     Attributes:
-        apart: Queues may live on different machines, of which one can be away and others not.
+        apart: Queues may be on different machines, so one queue can fail while others work.
     """
 
     @property
     def apart(self) -> bool: ...  # noqa: D102 - see above
 
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
-        """Create *tasks*, each if its guard lets it; answer each, in order.
+        """Create each of *tasks* if its guard allows it; return the answers in order.
 
-        Of those of one queue the earlier ones are created first. Inspectors know their queues from
-        then on. An id that is taken is told before a lock that is held. A plan's lock is taken with
-        the task, in the name of its id, and for *ttl_s*; the message names it as
-        `core.message.unique_key` says before it is stored.
+        Tasks of one queue are created in the given order. Inspectors know the queues from then on.
+        If an id exists and its lock is held too, the answer is the conflict of ids. A plan's lock
+        is taken together with the task: its holder is the task's id, it lasts *ttl_s*, and the
+        stored message names it as `core.message.unique_key` does.
 
         Raises:
             NotSupportedError: If the broker lacks the port that a guard belongs to.

@@ -10,12 +10,12 @@ from pyasynq.core.message import TaskMessage
 
 
 class GroupRules(msgspec.Struct, frozen=True, kw_only=True):
-    """When a group is ripe to be combined.
+    """When a group is ready to be combined.
 
     Attributes:
-        grace_s: Once nothing has joined it for so many seconds.
-        max_delay_s: Once its oldest task has waited for so many seconds; 0 for never.
-        max_size: Once it has so many tasks; 0 for never. Also the most that are combined into one.
+        grace_s: Once no task has joined it for this time, seconds.
+        max_delay_s: Once its oldest task has waited for this time, seconds; 0 for never.
+        max_size: Once it has this number of tasks; 0 for never. Also the largest size of a set.
     """
 
     grace_s: int
@@ -24,11 +24,11 @@ class GroupRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadyGroups(msgspec.Struct, frozen=True, kw_only=True):
-    """The groups of a queue that are to be combined.
+    """The groups of a queue that are ready to be combined.
 
     Attributes:
         names: Their names.
-        next_in_s: Seconds until another one is ripe, or None if none waits.
+        next_in_s: Seconds until another group is ready; None if no other group waits.
     """
 
     names: list[str]
@@ -36,7 +36,7 @@ class ReadyGroups(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregationSet(msgspec.Struct, frozen=True, kw_only=True):
-    """Tasks of one group, set aside to be combined.
+    """Tasks that were taken out of one group to be combined.
 
     Attributes:
         queue: Queue of the group.
@@ -50,12 +50,12 @@ class AggregationSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupedTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task of a staged set.
+    """A task of an aggregation set.
 
     Attributes:
-        id: Its id; bytes that are no UTF-8 are escaped as surrogates.
-        message: The task; None if it cannot be read.
-        failures: How often it could not be combined.
+        id: Its id; bytes that are not UTF-8 are escaped as surrogates.
+        message: Its message; None if it cannot be decoded.
+        failures: Number of failed attempts to combine it.
     """
 
     id: str
@@ -64,12 +64,12 @@ class GroupedTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReclaimResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was out of place among the groups of a queue.
+    """What a reclaiming step repaired among the groups of a queue.
 
     Attributes:
-        tasks: Tasks that are back in their groups.
-        groups: Groups that are registered again.
-        next_in_s: Seconds until there is more to look through.
+        tasks: Number of tasks that it put back into their groups.
+        groups: Number of groups that it registered.
+        next_in_s: Seconds until the next step.
     """
 
     tasks: int
@@ -81,29 +81,33 @@ class GroupPort(Protocol):
     """Combine the tasks of a group into one."""
 
     async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
-        """Return the groups of *queue* that are to be combined."""
+        """Return the groups of *queue* that are ready to be combined."""
         ...
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
-        """Set the oldest tasks of *group* aside for `HELD_S`, if it is ripe; they are ours then."""
+        """Move the oldest tasks of *group* into a set of ours for `HELD_S`; None if not ready."""
         ...
 
     async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
-        """Return the tasks of *staged*, oldest first; None if it is not ours any more."""
+        """Return the tasks of *staged*, oldest first; None if the set is no longer ours."""
         ...
 
     async def hold_set(self, staged: AggregationSet) -> bool:
-        """Keep *staged* from being put back for `HELD_S`; False if it was."""
+        """Hold *staged* for another `HELD_S`; False if its tasks were put back."""
         ...
 
     async def postpone(
         self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
     ) -> bool:
-        """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
+        """Count a failure of each task in *failed*; let *staged* be put back after *wait_s*.
+
+        Returns:
+            False if the set is no longer ours.
+        """
         ...
 
-    async def archive(self, staged: AggregationSet, members: Sequence[GroupedTask]) -> int:
-        """Archive *members*, as their messages say; return how many were still in *staged*."""
+    async def archive(self, staged: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
+        """Archive *tasks* with their given messages; return how many were still in *staged*."""
         ...
 
     async def unstage(self, staged: AggregationSet) -> int:
@@ -111,10 +115,10 @@ class GroupPort(Protocol):
         ...
 
     async def reclaim(self, queue: str) -> ReclaimResult:
-        """Put back the sets that nobody holds any more; register groups that nobody knows.
+        """Put back the sets that nobody holds any more; register groups that are not registered.
 
         Raises:
-            BrokerError: Also if a set cannot go back; all others are back by then.
+            BrokerError: Also if one set cannot be put back; all others are put back first.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""What an inspector asks of a broker: look, order, remove.
+"""What an inspector needs from a broker: read queues and tasks, act on them, remove queues.
 
-Nothing here checks whether a queue or a task is there: absence is answered by None, False or an
-empty list, and the inspector says what it means.
+No method raises if a queue or a task does not exist: it returns None, False or an empty list, and
+the inspector decides what that means.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import Action, TaskState
 
 Move: TypeAlias = Literal[Action.RUN, Action.ARCHIVE, Action.DELETE]
-"""Orders by which a task leaves its place."""
+"""Actions that take a task out of its container."""
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """Where tasks wait: a queue and a state, and for aggregating ones their group."""
+    """Where tasks wait: a queue and a state, and for aggregating tasks the group."""
 
     queue: str
     state: TaskState
@@ -30,13 +30,13 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True):
     """One task that was looked up.
 
     Attributes:
-        place: Where its state says it is.
-        staged: It is just being combined with others of its group, and in no place to take it from.
+        place: The container that its state names.
+        staged: It is in an aggregation set, so it is not in *place* and no action can move it.
         id: Its id.
-        message: Its message; None if it cannot be read.
-        info: What a user reads of it; None if its message cannot be read.
-        version: Tells it from what it becomes when it is changed; nobody else looks into it.
-        size: Bytes of what stands for its message.
+        message: Its message; None if it cannot be decoded.
+        info: The task as a user sees it; None if its message cannot be decoded.
+        version: Differs after each change of the task; only the broker reads it.
+        size: Size of the stored message, bytes.
     """
 
     place: Container
@@ -49,11 +49,11 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Some tasks of a place.
+    """Some tasks of a container.
 
     Attributes:
-        tasks: Those of them whose message can be read.
-        more: There are tasks behind them.
+        tasks: The tasks of the page whose message can be decoded.
+        more: More tasks follow.
     """
 
     tasks: list[TaskInfo]
@@ -61,17 +61,17 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpdateResult(Enum):
-    """What became of an update."""
+    """The result of an update."""
 
     DONE = auto()
     CHANGED = auto()
-    """The task is no longer what it was when it was looked up."""
+    """The task has changed since it was read."""
     LOCKED = auto()
     """Another task holds the unique lock of the new payload."""
 
 
 class RemoveResult(Enum):
-    """What became of a queue that was to be removed."""
+    """The result of removing a queue."""
 
     DONE = auto()
     ACTIVE = auto()
@@ -79,17 +79,17 @@ class RemoveResult(Enum):
 
 
 class ReadPort(Protocol):
-    """Read, and change nothing."""
+    """Read queues and tasks without changing them."""
 
     async def queues(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the names of all queues, or of those *among* some that are known, sorted.
+        """Return the names of all known queues, or of the known ones in *among*, sorted.
 
-        A queue is known once it was named by a client or a server, until it is removed.
+        A queue is known once a client or a server has named it, until it is removed.
         """
         ...
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
-        """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated."""
+        """Return the counts of *queue*; without *memory* its memory is 0 and not estimated."""
         ...
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
@@ -97,15 +97,15 @@ class ReadPort(Protocol):
         ...
 
     async def task(self, queue: str, task_id: str) -> StoredTask | None:
-        """Return one task, whether or not its message can be read.
+        """Return one task, also if its message cannot be decoded; None if there is none.
 
         Raises:
-            PoisonError: If it is in no state that there is.
+            PoisonError: If its state is unknown.
         """
         ...
 
-    async def tasks(self, place: Container, start: int, count: int) -> Page:
-        """Return up to *count* tasks in order, leaving out the first *start*."""
+    async def tasks(self, container: Container, start: int, count: int) -> Page:
+        """Return up to *count* tasks in order, after skipping the first *start*."""
         ...
 
 
@@ -113,16 +113,16 @@ class ActionPort(Protocol):
     """Move waiting tasks by hand."""
 
     async def pause(self, queue: str, *, paused: bool) -> bool:
-        """Let no task of *queue* be taken, or let them again; False if that is so already."""
+        """Pause or resume *queue*; False if it is in that state already."""
         ...
 
-    async def apply(self, order: Move, place: Container, which: Sequence[str] | int) -> int:
-        """Run, archive or delete tasks of *place*, at most 1,000; return how many were there.
+    async def apply(self, action: Move, container: Container, which: Sequence[str] | int) -> int:
+        """Run, archive or delete tasks of *container*; return how many were there.
 
         Args:
-            order: What to do with them.
-            place: Where they wait.
-            which: Their ids, or how many, the next to run first.
+            action: What to do with them.
+            container: Where they wait.
+            which: Their ids, or their number, counted from the next to run. At most 1,000.
         """
         ...
 
@@ -131,8 +131,9 @@ class ActionPort(Protocol):
 
         Args:
             found: The task.
-            change: Its message from now on, unless it has changed meanwhile; its lock goes with it.
-                Or when it is due, Unix seconds, if it is still scheduled, or waits for a retry.
+            change: Its new message, unless the task has changed since it was read; its lock is
+                replaced by that of the new message. Or when it is due, Unix seconds, if it is still
+                scheduled or waits for a retry.
         """
         ...
 
@@ -141,5 +142,5 @@ class InspectionPort(ReadPort, ActionPort, Protocol):
     """All that an inspector needs."""
 
     async def remove(self, queue: str, *, force: bool) -> RemoveResult:
-        """Remove *queue* with all that belongs to it; its tasks as well only with *force*."""
+        """Remove *queue* and all its keys; a queue with tasks only with *force*."""
         ...

@@ -1,4 +1,4 @@
-"""Who is there."""
+"""List the running servers and cancel tasks."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -7,21 +7,24 @@ from pyasynq.core.info import ServerInfo
 
 
 class RegistryPort(Protocol):
-    """Who is there."""
+    """List the running servers and cancel tasks."""
 
     async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
-        """Show *server* with what it runs, and its queues, for *ttl_s* seconds.
+        """Write the record of *server* and its running tasks for *ttl_s* seconds; add its queues.
 
-        With 0 it is shown no more. Its queues stay known to inspectors.
+        With 0 the record is deleted. Its queues stay known to inspectors.
         """
         ...
 
     async def servers(self) -> list[ServerInfo]:
-        """Return the servers that have shown themselves in the last seconds, by start."""
+        """Return the servers whose record has not expired, ordered by start."""
         ...
 
     def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks an operator cancels; None at first, and in every silence."""
+        """Yield the ids of tasks that an operator cancels.
+
+        Yield None when the subscription has begun, and after a while without an id.
+        """
         ...
 
     async def cancel(self, task_id: str) -> None:

@@ -9,11 +9,12 @@ class ResultPort(Protocol):
     """Wait for the results of tasks."""
 
     async def wait(self, queue: str, task_id: str, *, longest_s: float) -> TaskInfo | None:
-        """Return the task if it is over; else wait until it is, at most *longest_s* seconds.
+        """Return the task at once if it has ended; else wait for its end, at most *longest_s*.
 
-        After a wait the task is returned as it was before. None if there is no such task.
+        After a wait the task is returned as it was before the wait, so call again. None if there is
+        no such task.
 
         Raises:
-            PoisonError: If what stands under this id is no task.
+            PoisonError: If the stored task cannot be decoded.
         """
         ...

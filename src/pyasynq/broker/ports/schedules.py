@@ -1,4 +1,4 @@
-"""Where entries of schedulers are, and who has them."""
+"""Last ticks, entries and histories of schedulers."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,12 +10,12 @@ from pyasynq.core.info import SchedulerEntry, SchedulerEvent
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry and where it begins if no scheduler has known it.
+    """An entry, and its last tick if no scheduler has known it before.
 
     Attributes:
         entry_id: The entry.
         queue: Queue of its task.
-        begin_s: What counts as its last tick, Unix seconds.
+        begin_s: Last tick of an entry that is new, Unix seconds.
         ttl_s: Time for which the broker remembers it, seconds.
     """
 
@@ -26,11 +26,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryStart(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an entry begins.
+    """The last tick from which an entry continues.
 
     Attributes:
         last_s: The entry's last tick, Unix seconds.
-        known: Whether a scheduler has known it.
+        known: Whether a scheduler has known the entry before.
         rejected_s: As in `TickResult`.
     """
 
@@ -40,10 +40,10 @@ class EntryStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SchedulePort(Protocol):
-    """Where entries of schedulers are, and who has them."""
+    """Last ticks, entries and histories of schedulers."""
 
     async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
-        """Return each entry's last tick; an unknown one begins where it says, or now."""
+        """Return each entry's last tick; store that of a new entry: *begin_s*, or now if later."""
         ...
 
     async def clock_s(self) -> float:
@@ -51,21 +51,21 @@ class SchedulePort(Protocol):
         ...
 
     async def record(self, events: Sequence[tuple[str, SchedulerEvent]]) -> None:
-        """Add events to the histories of entries, which are named by id."""
+        """Add each event to the history of the entry with the given id."""
         ...
 
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Show the *entries* of a scheduler for *ttl_s* seconds."""
+        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds."""
         ...
 
     async def clear_entries(self, scheduler_id: str) -> None:
-        """Stop showing a scheduler."""
+        """Delete the written entries of a scheduler."""
         ...
 
     async def forget(self, entry_id: str, queue: str) -> None:
-        """Clear an entry's history, and soon forget its last tick."""
+        """Delete an entry's history, and let its last tick expire soon."""
         ...
 
     async def entries(self) -> list[SchedulerEntry]:
@@ -73,5 +73,5 @@ class SchedulePort(Protocol):
         ...
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
-        """Return a page of what an entry enqueued, newest first; the first page is 1."""
+        """Return a page of an entry's enqueue events, newest first; the first page is 1."""
         ...

@@ -11,8 +11,8 @@ class Token(msgspec.Struct, kw_only=True):
 
     Attributes:
         scope: Name of the semaphore.
-        holder: Who holds it; no two tokens of a semaphore have the same.
-        deadline_s: Unix second after which the holder needs it no more; 0 for none.
+        holder: Id of its holder, unique within the semaphore.
+        deadline_s: Unix second after which the holder no longer needs it; 0 for none.
         ends_s: Unix second at which it ends unless it is renewed; 0 if not taken yet, or lost.
     """
 
@@ -26,7 +26,7 @@ class SemaphorePort(Protocol):
     """Tokens that all machines share."""
 
     async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
-        """Take *token* if fewer than *limit* are taken, or it is itself; set its end."""
+        """Take *token* if its holder has it or fewer than *limit* are taken; set its end."""
         ...
 
     async def renew(self, tokens: Sequence[Token], *, lease_s: float) -> list[Token]:
@@ -34,5 +34,5 @@ class SemaphorePort(Protocol):
         ...
 
     async def release(self, token: Token) -> bool:
-        """Give *token* back; False if it is no longer held."""
+        """Release *token*; False if it is no longer held."""
         ...

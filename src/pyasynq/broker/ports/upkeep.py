@@ -8,12 +8,12 @@ from pyasynq.broker.ports.work import DequeueResult
 
 
 class ForwardResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a forwarding step did.
+    """The result of a forwarding step.
 
     Attributes:
-        moved: Tasks moved.
-        more: More are due now.
-        next_in_s: Seconds until the next one is due, or None if none waits.
+        moved: Number of tasks moved.
+        more: More tasks are due now.
+        next_in_s: Seconds until the next task is due; None if no task waits.
     """
 
     moved: int
@@ -29,20 +29,20 @@ class UpkeepPort(Protocol):
         ...
 
     async def expired(self, queue: str) -> DequeueResult:
-        """Return a batch of tasks whose lease is over, or missing; the same until they are settled.
+        """Return a batch of tasks whose lease has expired or is missing.
 
-        Their leases have no owner.
+        Each call returns the same tasks until they are settled. Their `Lease` has no owner.
         """
         ...
 
     async def end_leases(self, queue: str, server_id: str) -> int:
-        """End the leases of a server that is known to be dead; return how many."""
+        """End the leases of a server that is known to be dead; return their number."""
         ...
 
     async def trim(self, queue: str, *, limit: int) -> int:
-        """Delete a batch of what is kept too long; return how many tasks.
+        """Delete a batch of old tasks; return their number.
 
-        Those are up to *limit* completed tasks past their retention, and archived ones beyond the
-        age and number of `core.policy`.
+        These are up to *limit* completed tasks past their retention, and archived tasks beyond the
+        age and number in `core.policy`.
         """
         ...

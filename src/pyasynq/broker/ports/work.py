@@ -1,4 +1,4 @@
-"""Take tasks, keep them, and say what became of them."""
+"""Take tasks, extend their leases, and write their verdicts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -16,17 +16,17 @@ class Lease:
     Attributes:
         message: The task.
         queue: Queue it was taken from.
-        id: Its id, for people; bytes that are no UTF-8 are escaped as surrogates.
-        handle: What the broker calls the task; nobody else looks into it.
-        owner: Token of this taking; whoever takes the task later writes another one. Empty for a
-            recoverer, which holds the task as long as its lease is over.
-        taken_at_s: Wall clock at the taking, Unix seconds.
+        id: Its id, for people; bytes that are not UTF-8 are escaped as surrogates.
+        handle: The broker's own reference to the task; only the broker reads it.
+        owner: Owner token of this dequeue; each later dequeue of the task writes another one. Empty
+            for a recoverer, which holds the task as long as the lease in the broker is over.
+        taken_at_s: Wall clock at the dequeue, Unix seconds.
         expires_at: End of the lease on the worker's monotonic clock, seconds; moves when extended.
-        crashes: Workers that died with it before, in a row.
-        unknown_s: Seconds since a worker first could not run it, if none could since; None if all
-            could.
-        started: Its handler may have been called. Only set for a recoverer, and only for a task
-            that has crashed workers before.
+        crashes: Number of workers in a row that died while they had the task.
+        unknown_s: Seconds since a worker first had no handler for it, if no worker since then had
+            one; else None.
+        started: Its handler may have been called. Only the recoverer's leases say so, and only for
+            a task that has crashed workers before; True in all others.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class Lease:
         taken_at_s: float,
         expires_at: float,
     ) -> None:
-        """Hold *message*, which the broker files as *handle*, as *owner*."""
+        """Hold *message*, to which the broker refers by *handle*, as *owner*."""
         self.message: TaskMessage = message
         self.queue: str = message.queue
         self.id: str = task_id
@@ -69,17 +69,17 @@ class Lease:
 
 
 class DequeueResult(msgspec.Struct, kw_only=True):
-    """What one queue gave.
+    """The tasks that a call took from one queue.
 
     Attributes:
         queue: Its name.
-        owner: Token of this taking.
+        owner: Owner token of this dequeue.
         leases: Tasks to run, next first.
-        poison: Leases whose message does not decode; it holds only id and queue.
-        ghosts: Ids dropped because no task, or none of their own, stood behind them.
+        poison: Leases whose message cannot be decoded; it holds only id and queue.
+        missing: Number of ids that were dropped, because no task exists or it has another id.
         empty: The queue had fewer tasks than asked for.
         paused: The queue is paused.
-        error: Why nothing is known of it: the queue may have given tasks, or not.
+        error: Why there is no answer; the broker may have taken tasks or not.
     """
 
     queue: str
@@ -93,27 +93,27 @@ class DequeueResult(msgspec.Struct, kw_only=True):
 
 
 class WorkPort(Protocol):
-    """Take tasks, keep them, and say what became of them."""
+    """Take tasks, extend their leases, and write their verdicts."""
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
     ) -> list[DequeueResult]:
-        """Take up to so many tasks from each queue of *counts*; a paused one gives none.
+        """Take up to the given number of tasks from each queue; none from a paused queue.
 
-        A count above `MAX_TASKS` is several calls, each with its own `DequeueResult` and owner.
-        The call stops at `MAX_BYTES` of messages, but takes at least one task. The result of an
-        earlier run is deleted.
+        A count above `MAX_TASKS` needs several calls, each with its own `DequeueResult` and owner.
+        A call stops at `MAX_BYTES` of messages, but takes at least one task. It deletes the results
+        of earlier runs.
 
         Args:
-            counts: Most tasks by queue.
-            owner: The server's id, a slash, and what tells this taking from the server's others;
-                `end_leases` goes by what stands before the slash.
+            counts: Largest number of tasks for each queue.
+            owner: The server's id, a slash, and a text that no other dequeue of the server uses;
+                `end_leases` compares the part before the slash.
             lease_s: Length of the leases, seconds.
         """
         ...
 
     async def undo_dequeue(self, queue: str, owner: str) -> int:
-        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
+        """Put back the tasks that *owner* took in a call whose answer was lost; return how many."""
         ...
 
     async def wait(self, queue: str) -> bool:
@@ -121,22 +121,22 @@ class WorkPort(Protocol):
         ...
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
-        """Write verdicts; each is answered True (written), False (lease lost) or an error.
+        """Write verdicts; return for each True (written), False (lease lost) or an error.
 
-        A run counts as processed with `Done`, `Complete`, `Archive` and a failed `Retry`, and as
-        failed with the last two. `Done` and `Complete` release the lock, `Archive` and `Retry` keep
-        it. `Requeue` puts the task at the head of its queue. `Retry` keeps crashes and unknown for
-        the next lease, as long as the message has spent no other retries. Who waits for a result is
-        told of `Complete` and `Archive`.
+        `Done`, `Complete`, `Archive` and a failed `Retry` count as processed, the last two also as
+        failed. `Done` and `Complete` release the lock, `Archive` and `Retry` keep it. `Requeue`
+        puts the task at the head of its queue. `Retry` stores crashes and unknown for the next
+        lease; they are valid while the message has the same number of retries. `Complete` and
+        `Archive` notify the clients that wait for the result.
         """
         ...
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
-        """Extend *leases*, in place too; each is answered as `settle` answers."""
+        """Extend *leases* in the broker and in place; return for each what `settle` returns."""
         ...
 
     async def mark_started(self, lease: Lease) -> bool:
-        """Note that the handler of a task that has crashed workers is called; False if lost."""
+        """Note that the handler of a task that has crashed workers starts; False if lease lost."""
         ...
 
     async def write_result(self, lease: Lease, result: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Everything that knows Redis."""
+"""The Redis broker; all code that knows Redis is here."""
 
 from pyasynq.broker import ports
 from pyasynq.broker.redis.address import close_driver, open_driver
@@ -21,7 +21,7 @@ __all__ = ["Driver", "RedisBroker", "connect"]
 
 
 def connect(address: str | Driver, clock: Clock | None = None) -> "RedisBroker":
-    """Return the broker at *address*; nothing is sent before the first call.
+    """Return the broker at *address*. It sends nothing before the first call.
 
     Raises:
         OptionError: If the URL or the client cannot be used.
@@ -33,7 +33,7 @@ class RedisBroker(ports.Broker):
     """All ports over one client and its connection pool."""
 
     def __init__(self, driver: Driver, clock: Clock, *, owned: bool) -> None:
-        """Use *driver* and *clock*; *owned* says whether closing is up to us."""
+        """Use *driver* and *clock*; `aclose` closes *driver* only if it is *owned*."""
         self._driver = driver
         self._owned = owned
         self._registry = registry = RedisRegistry(driver)
@@ -52,14 +52,14 @@ class RedisBroker(ports.Broker):
         self.cluster: ports.ClusterPort = RedisServers(driver)
 
     async def ping(self) -> None:
-        """Return when Redis answers, and takes what is written; see `RedisRegistry.confirm`.
+        """Return if Redis answers and accepts writes; see `RedisRegistry.confirm`.
 
         Raises:
             BrokerError: If it does not.
         """
         try:
             await self._registry.confirm()
-        except BrokerAuthError:  # who may only read is content with an answer
+        except BrokerAuthError:  # the user may lack the right to write; then an answer is enough
             await execute(self._driver, "PING")
 
     async def aclose(self) -> None:

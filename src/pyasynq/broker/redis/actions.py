@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from pyasynq.broker.ports.inspection import Container, Move, StoredTask, UpdateResult
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, Word, execute
+from pyasynq.broker.redis.connection import CommandArg, Driver, execute
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.records import decode_name
 from pyasynq.broker.redis.scripts import Call, Each
@@ -21,13 +21,13 @@ _ANSWERS: Final = {1: UpdateResult.DONE, 0: UpdateResult.CHANGED, -1: UpdateResu
 
 
 class RedisActions:
-    """The part of the inspection port that moves tasks; beside the part that looks for them."""
+    """The part of the inspection port that moves tasks; reading is in `read`."""
 
     _driver: Driver
     _clock: Clock
 
     async def pause(self, queue: str, *, paused: bool) -> bool:
-        """Let no task of *queue* be taken, or let them again; False if that is so already."""
+        """Pause or resume *queue*; False if it is in that state already."""
         if not paused:
             return bool(await execute(self._driver, "DEL", keys.paused(queue), once=True))
         call = scripts.pause_queue(
@@ -37,16 +37,16 @@ class RedisActions:
         )
         return await pipeline.run(self._driver, call) == 1
 
-    async def apply(self, order: Move, place: Container, which: Sequence[str] | int) -> int:
-        """Run, archive or delete tasks of *place*, at most 1,000; return how many were there."""
-        ids = await self._first(place, which) if isinstance(which, int) else which
-        match order:
+    async def apply(self, action: Move, container: Container, which: Sequence[str] | int) -> int:
+        """Run, archive or delete tasks of *container*; return how many were there."""
+        ids = await self._first_ids(container, which) if isinstance(which, int) else which
+        match action:
             case Action.RUN:
-                call = _run(place, ids)
+                call = _run(container, ids)
             case Action.ARCHIVE:
-                call = _archive(place, ids, await self._nearer_end(place, ids))
+                call = _archive(container, ids, await self._nearer_end(container, ids))
             case Action.DELETE:
-                call = _delete(place, ids, await self._nearer_end(place, ids))
+                call = _delete(container, ids, await self._nearer_end(container, ids))
         return cast("list[int]", await pipeline.run(self._driver, call)).count(1)
 
     async def update(self, found: StoredTask, change: TaskMessage | int) -> UpdateResult:
@@ -54,57 +54,59 @@ class RedisActions:
         call = _reschedule(found, change) if isinstance(change, int) else _update(found, change)
         return _ANSWERS[cast("int", await pipeline.run(self._driver, call))]
 
-    async def _first(self, place: Container, limit: int) -> list[str]:
+    async def _first_ids(self, container: Container, limit: int) -> list[str]:
         """Return up to *limit* ids, the next to run first."""
-        if limit <= 0:  # Redis would read "all"
+        if limit <= 0:  # for Redis, the range would mean all
             return []
-        words = ("LRANGE", -limit, -1) if place.state in keys.LISTS else ("ZRANGE", 0, limit - 1)
-        name, start, stop = words
-        reply = await execute(self._driver, name, keys.place(place), start, stop)
+        is_list = container.state in keys.LISTS
+        name, start, stop = ("LRANGE", -limit, -1) if is_list else ("ZRANGE", 0, limit - 1)
+        reply = await execute(self._driver, name, keys.ids_in(container), start, stop)
         found = [decode_name(task_id) for task_id in cast("list[bytes]", reply)]
-        return found[::-1] if place.state in keys.LISTS else found
+        return found[::-1] if is_list else found
 
-    async def _nearer_end(self, place: Container, ids: Sequence[str]) -> int:
-        """Return from which end of a list to look for a single task: 1 is left, -1 right.
+    async def _nearer_end(self, container: Container, ids: Sequence[str]) -> int:
+        """Return the end of the list that is nearer to a single task: 1 is left, -1 right.
 
-        To look through a list of a million takes 17 ms; so Redis is held for half of it, twice.
+        Searching a list of a million takes Redis 17 ms. Two searches of one half each keep it from
+        other clients for half that time.
         """
-        if place.state not in keys.LISTS or len(ids) != 1:
+        if container.state not in keys.LISTS or len(ids) != 1:
             return RIGHT
-        key = keys.place(place)
+        key = keys.ids_in(container)
         half = cast("int", await execute(self._driver, "LLEN", key)) // 2 + 1
-        words = ("LPOS", key, ids[0], "RANK", RIGHT, "MAXLEN", half)
-        return LEFT if await execute(self._driver, *words) is None else RIGHT
+        command = ("LPOS", key, ids[0], "RANK", RIGHT, "MAXLEN", half)
+        return LEFT if await execute(self._driver, *command) is None else RIGHT
 
 
-def _run(place: Container, each: Sequence[Each]) -> Call:
-    pending = keys.container(place.queue, TaskState.PENDING)
-    return scripts.run_tasks(each, pending=pending, **_source(place))
+def _run(container: Container, each: Sequence[Each]) -> Call:
+    pending = keys.container(container.queue, TaskState.PENDING)
+    return scripts.run_tasks(each, pending=pending, **_source(container))
 
 
-def _archive(place: Container, each: Sequence[Each], nearer: int) -> Call:
-    archived = keys.container(place.queue, TaskState.ARCHIVED)
+def _archive(container: Container, each: Sequence[Each], nearer: int) -> Call:
+    archived = keys.container(container.queue, TaskState.ARCHIVED)
     return scripts.archive_tasks(
         each,
         archived=archived,
-        state=place.state.value,
+        state=container.state.value,
         nearer=nearer,
         archive_s=ARCHIVE_S,
         most_archived=MOST_ARCHIVED,
-        **_source(place),
+        **_source(container),
     )
 
 
-def _delete(place: Container, each: Sequence[Each], nearer: int) -> Call:
-    return scripts.delete_tasks(each, state=place.state.value, nearer=nearer, **_source(place))
+def _delete(container: Container, each: Sequence[Each], nearer: int) -> Call:
+    source = _source(container)
+    return scripts.delete_tasks(each, state=container.state.value, nearer=nearer, **source)
 
 
-def _source(place: Container) -> dict[str, Word]:
+def _source(container: Container) -> dict[str, CommandArg]:
     return {
-        "source": keys.place(place),
-        "groups": keys.groups(place.queue),
-        "task_prefix": keys.task(place.queue),
-        "group": place.group,
+        "source": keys.ids_in(container),
+        "groups": keys.groups(container.queue),
+        "task_prefix": keys.task(container.queue),
+        "group": container.group,
     }
 
 
@@ -122,4 +124,4 @@ def _update(found: StoredTask, revised: TaskMessage) -> Call:
 
 
 def _reschedule(found: StoredTask, at_s: int) -> Call:
-    return scripts.reschedule_task(source=keys.place(found.place), id=found.id, at_s=at_s)
+    return scripts.reschedule_task(source=keys.ids_in(found.place), id=found.id, at_s=at_s)

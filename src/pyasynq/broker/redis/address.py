@@ -1,4 +1,4 @@
-"""Addresses: what a user gives, to clients of the driver."""
+"""Make a client of the driver from the address that a user gives."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,29 +17,29 @@ from pyasynq.broker.redis.dialing import (
     TlsPrimaryConnection,
 )
 from pyasynq.broker.redis.discovery import Cluster, Sentinels
-from pyasynq.broker.redis.pool import Pool, SentinelPool, watch
+from pyasynq.broker.redis.pool import Pool, SentinelPool, check_connections
 from pyasynq.broker.url import URLS, Address, Host, parse
 from pyasynq.core.errors import OptionError
 
 ALLOWED: Final = f"{URLS}, or a redis.asyncio client with decode_responses=False"
 
 CONNECT_S: Final = 4
-"""Longest wait for a connection: shorter than that for an answer, so the text says which it was."""
+"""Time limit for connecting. It is shorter than the one for an answer, so errors differ."""
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "protocol": 2,
     "max_connections": 2**31,
     "socket_connect_timeout": CONNECT_S,
-    "socket_timeout": None,  # see `answered`
+    "socket_timeout": None,  # see `broker_errors`
     "retry": Retry(NoBackoff(), 0),
 }
-"""What an address need not say.
+"""Default settings of the driver.
 
-Retries are ours: an enqueue that is sent again by the driver would meet itself as a conflict.
+The driver must not retry: an enqueue that it sent twice would conflict with itself.
 """
 
 OF_REDIS: Final = frozenset({"username", "password", "db"})
-"""Settings that are not for the sentinels."""
+"""Settings for the Redis server only, not for the sentinels."""
 
 OF_A_CLUSTER: Final = frozenset(
     {
@@ -53,11 +53,11 @@ OF_A_CLUSTER: Final = frozenset(
         "retry",
     }
 )
-"""Settings that the client of a cluster is given, which hands some on to its connections."""
+"""Settings for the client of a cluster, not for its connections."""
 
 
 def open_driver(broker: str | Driver) -> Driver:
-    """Return the client that *broker* is or names.
+    """Return *broker* if it is a client, else a new client for that address.
 
     Raises:
         OptionError: If it cannot be used.
@@ -65,7 +65,7 @@ def open_driver(broker: str | Driver) -> Driver:
     if broker == "":
         raise OptionError("broker", broker, ALLOWED)
     if isinstance(broker, str):
-        return _opened(parse(broker))
+        return _open_address(parse(broker))
     if not isinstance(broker, Redis | RedisCluster):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("broker", broker, ALLOWED)
     if broker.get_encoder().decode_responses:
@@ -74,27 +74,27 @@ def open_driver(broker: str | Driver) -> Driver:
 
 
 async def close_driver(driver: Driver) -> None:
-    """Close *driver*, and the connections to sentinels that it leaves open."""
+    """Close *driver*, and its connections to sentinels, which it does not close itself."""
     await driver.aclose()
     pool = driver.connection_pool if isinstance(driver, Redis) else None
     if isinstance(pool, SentinelConnectionPool):
         await pool.sentinel_manager.aclose()
 
 
-def _opened(address: Address) -> Driver:
+def _open_address(address: Address) -> Driver:
     network = TlsConnection if address.tls else TcpConnection
     settings = {**SETTINGS, **address.settings}
     match address.kind:
         case "single":
             (host,) = address.hosts
-            return _client(network, settings | _login(address) | _place(host))
+            return _client(network, settings | _login(address) | _host_settings(host))
         case "socket":
-            where = {"path": address.path}
-            return _client(UnixDomainSocketConnection, settings | _login(address) | where)
+            path = {"path": address.path}
+            return _client(UnixDomainSocketConnection, settings | _login(address) | path)
         case "cluster":
-            return _cluster(address, settings | _login(address), network)
+            return _cluster_client(address, settings | _login(address), network)
         case "sentinel":
-            return _sentinel(address, settings, network)
+            return _sentinel_client(address, settings, network)
 
 
 def _client(kind: type[AbstractConnection], settings: Mapping[str, Any]) -> Redis:
@@ -106,30 +106,33 @@ def _login(address: Address) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def _place(host: Host) -> dict[str, Any]:
+def _host_settings(host: Host) -> dict[str, Any]:
     return dict(zip(("host", "port"), host, strict=True))
 
 
-def _cluster(address: Address, settings: Mapping[str, Any], network: type) -> RedisCluster:
-    # A slot that moves is followed without these. Sent again by the driver, a dequeue whose answer
-    # was lost would take other tasks; and its fifth redirection would close all connections, with
-    # the answers under way on them.
+def _cluster_client(address: Address, settings: Mapping[str, Any], network: type) -> RedisCluster:
+    # The driver follows a moved slot without retries (see SETTINGS) and reinitializations. If it
+    # retried a dequeue whose answer was lost, that would take other tasks. If it reinitialized at
+    # the fifth redirection, that would close all connections while answers are on their way.
     client = {name: value for name, value in settings.items() if name in OF_A_CLUSTER}
     connection = {name: value for name, value in settings.items() if name not in OF_A_CLUSTER}
     connection["connection_class"] = network
-    return watch(Cluster(address.hosts, connection=connection, reinitialize_steps=0, **client))
+    return check_connections(
+        Cluster(address.hosts, connection=connection, reinitialize_steps=0, **client)
+    )
 
 
-def _sentinel(address: Address, settings: Mapping[str, Any], network: type) -> Redis:
+def _sentinel_client(address: Address, settings: Mapping[str, Any], network: type) -> Redis:
     """Return a client of the primary that the sentinels name.
 
-    As in the reference's URIs, a password before the ``@`` is the sentinels'; the Redis user and
-    password are the query's ``username`` and ``password``. All else is for both, but for the
-    primary's name, ``master``, and the database.
+    As in asynq's URIs, a password before the ``@`` is for the sentinels; the settings ``username``
+    and ``password`` are for Redis. So are the database and ``master``, the primary's name. All
+    other settings are for both.
     """
-    ours = dict(settings)
-    name = ours.pop("master", None) or "mymaster"
-    theirs = {key: value for key, value in ours.items() if key not in OF_REDIS} | _login(address)
-    sentinels = Sentinels([_client(network, theirs | _place(host)) for host in address.hosts])
-    ours["connection_class"] = TlsPrimaryConnection if address.tls else PrimaryConnection
-    return Redis.from_pool(SentinelPool(name, sentinels, **ours))
+    of_redis = dict(settings)
+    name = of_redis.pop("master", None) or "mymaster"
+    both = {key: value for key, value in of_redis.items() if key not in OF_REDIS}
+    of_sentinels = both | _login(address)
+    clients = [_client(network, of_sentinels | _host_settings(host)) for host in address.hosts]
+    of_redis["connection_class"] = TlsPrimaryConnection if address.tls else PrimaryConnection
+    return Redis.from_pool(SentinelPool(name, Sentinels(clients), **of_redis))

@@ -17,7 +17,7 @@ class RedisServers:
     """The cluster port."""
 
     def __init__(self, driver: Driver) -> None:
-        """Ask *driver*."""
+        """Send commands over *driver*."""
         self._driver = driver
 
     async def slot(self, queue: str) -> int:
@@ -25,25 +25,25 @@ class RedisServers:
         return key_slot(encode_name(keys.container(queue, TaskState.PENDING)))
 
     async def nodes(self, queue: str) -> list[ClusterNode]:
-        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        """Return the nodes that serve *queue*, its primary first; none if there is no cluster."""
         if not isinstance(self._driver, RedisCluster):
             return []
         slot = await self.slot(queue)
         reply = await execute(self._driver, "CLUSTER NODES")
         nodes = cast("dict[str, dict[str, Any]]", reply)
         primary = next(n["node_id"] for n in nodes.values() if _serves(n["slots"], slot))
-        served = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
+        primary_first = sorted(nodes.items(), key=lambda node: node[1]["node_id"] != primary)
         return [
             ClusterNode(id=node["node_id"], address=address)
-            for address, node in served
+            for address, node in primary_first
             if primary in {node["node_id"], node["master_id"]}
         ]
 
     async def server_info(self) -> dict[str, str]:
-        """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
+        """Return the answer to ``INFO``, or to ``CLUSTER INFO`` if there is a cluster."""
         if isinstance(self._driver, RedisCluster):
             return cast("dict[str, str]", await execute(self._driver, "CLUSTER INFO"))
-        # The driver parses the answer to "INFO" alone; the texts are wanted as they are.
+        # The driver would parse the answer to "INFO"; "INFO default" it returns as it came.
         reply = cast("bytes", await execute(self._driver, "INFO default"))
         lines = reply.decode(errors="replace").splitlines()
         return {name: value for name, colon, value in (x.partition(":") for x in lines) if colon}

@@ -1,4 +1,4 @@
-"""Reach Redis: one time limit for every answer, driver errors to ours."""
+"""Send commands to Redis with one time limit for every answer; turn driver errors into ours."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -18,12 +18,13 @@ from pyasynq.core.errors import (
 )
 
 Driver: TypeAlias = Redis | RedisCluster
-Word: TypeAlias = str | bytes | int | float
+CommandArg: TypeAlias = str | bytes | int | float
+"""The name of a command, or one of its arguments."""
 
 ANSWER_S: Final = 5
-"""Longest wait for an answer, as in the reference's client (3 s), with room for slow disks."""
+"""Time limit for an answer: the 3 s of asynq's client, and more for slow disks."""
 
-_ERRORS: Final[tuple[tuple[type[Exception], type[BrokerError]], ...]] = (
+_BY_TYPE: Final[tuple[tuple[type[Exception], type[BrokerError]], ...]] = (
     (driver_errors.AuthenticationError, BrokerAuthError),
     (driver_errors.AuthorizationError, BrokerAuthError),
     (driver_errors.NoPermissionError, BrokerAuthError),
@@ -38,7 +39,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[BrokerError]], ...]] = (
     (driver_errors.RedisError, BrokerError),
     (OSError, BrokerUnavailableError),
 )
-_WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
+_BY_TEXT: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("OOM command not allowed", BrokerFullError),
     ("READONLY ", BrokerReadOnlyError),
     ("NOPERM ", BrokerAuthError),
@@ -54,10 +55,12 @@ _WORDS: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("BUSY ", BrokerUnavailableError),
     ("UNBLOCKED ", BrokerUnavailableError),
 )
-"""Errors raised inside a script reach the driver as text only, those of a login as others."""
+"""Our errors by their texts: the driver has no type for an error inside a script, and a wrong one
+for some errors of a login.
+"""
 
 CLOSED_AT_ONCE: Final = "the connection was closed as soon as it was opened"
-"""What a Redis that is full leaves of its answer when it is quick."""
+"""Text for a connection that Redis closed before its answer was read, as when it has no room."""
 
 _MAXCLIENTS: Final = (
     "the limit is its own, maxclients: raise it, or start fewer processes or queues; a server "
@@ -65,7 +68,7 @@ _MAXCLIENTS: Final = (
 )
 
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
-    ("Protocol error, got", "is this Redis? What answers there speaks something else"),
+    ("Protocol error, got", "is this Redis? The server there speaks another protocol"),
     ("'SENTINEL'", "this Redis is no sentinel: use a redis:// URL"),
     ("Cluster mode is not enabled", "this Redis is no cluster: use a redis:// URL"),
     ("No master found", "check the sentinels' addresses and the name in ?master="),
@@ -78,131 +81,135 @@ _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("Authentication required", "put user and password into the URL, redis://user:password@host"),
 )
-"""Mistakes that waiting does not mend, and what to do about them."""
+"""Errors that waiting does not solve, by their texts, and what the user can do."""
 
-_NO_WORDS: Final[dict[type[Exception], str]] = {
+_DEFAULT_TEXTS: Final[dict[type[Exception], str]] = {
     TimeoutError: "no answer in time",
     driver_errors.TimeoutError: "no answer in time",
     driver_errors.MaxConnectionsError: "Too many connections",
 }
-"""What errors mean that come without words."""
+"""Texts for errors that have none."""
 
 _MOVED: Final = "the key is on another node: for a cluster use a redis-cluster:// URL"
 
 FAILURES: Final = (driver_errors.RedisError, driver_errors.RedisClusterException, OSError)
-"""What the driver raises; the second is no `RedisError`."""
+"""What the driver raises; the second is not a `RedisError`."""
 
 
-_ELSEWHERE: Final = ("READONLY ", "MASTERDOWN ", "LOADING ", "UNBLOCKED ")
-"""What Redis says to those who are at the wrong server, with or without the driver's help."""
+_WRONG_SERVER_TEXTS: Final = ("READONLY ", "MASTERDOWN ", "LOADING ", "UNBLOCKED ")
+"""Redis answers with these texts when the server is not, or no longer, the right one."""
 
-_WRONG_SERVER: Final = (
+_WRONG_SERVER_ERRORS: Final = (
     driver_errors.ReadOnlyError,
     driver_errors.MasterDownError,
     driver_errors.BusyLoadingError,
 )
 
 
-_BROKE: Final = (
+_BROKEN_TEXTS: Final = (
     "Connection closed by server",
     "Error while reading from",
     "while writing to socket",
     "The previous master is now a slave",
 )
-"""How the driver says that a connection broke, and not that there was none."""
+"""The driver's texts for a connection that broke; others say that it could not be opened."""
 
 
-async def failed(driver: Driver, error: Exception) -> BrokerError:
-    """Return our error for what *driver* raised or was answered.
+async def handle_error(driver: Driver, error: Exception) -> BrokerError:
+    """Return our error for *error* of *driver*; close connections that it makes useless.
 
-    A connection to a primary that was demoted stays open and never becomes right again, while the
-    name by which it was found may lead to the new primary. So all connections are given up. Where
-    one broke that had been idle, others may have, too.
+    A connection to a demoted primary stays open and never leads to the new primary, but a new
+    connection may, so all are closed. If one idle connection broke, the other idle ones may be
+    broken too, so those are closed.
     """
-    if isinstance(error, _WRONG_SERVER) or any(words in str(error) for words in _ELSEWHERE):
-        await _leave(driver, those_in_use=True)
-    elif broke(error):
-        await _leave(driver)
+    if isinstance(error, _WRONG_SERVER_ERRORS) or any(
+        text in str(error) for text in _WRONG_SERVER_TEXTS
+    ):
+        await _close_connections(driver, in_use=True)
+    elif is_broken(error):
+        await _close_connections(driver)
     elif isinstance(error, TimeoutError) and _is_exhausted(driver):
         return map_error(driver_errors.MaxConnectionsError())
     elif isinstance(error, TimeoutError) and isinstance(driver, RedisCluster):
-        # The node may be gone without a word, and a replica in its place. The driver asks anew who
-        # has which slots only for errors that it sees, and it saw no more than a call given up.
+        # The node may hang while a replica has taken its slots. The driver asks for the slots again
+        # only after errors that it sees, and it sees no error, only a cancelled call.
         client: Any = driver
-        client._initialize = True  # noqa: SLF001 - there is no other way to say so
+        client._initialize = True  # noqa: SLF001 - the driver has no public way
     return map_error(error)
 
 
 def _is_exhausted(driver: Driver) -> bool:
-    """Tell whether a call waits for a connection of the user's own pool, and not for Redis."""
+    """Return whether calls wait for a connection of the user's own pool, and not for Redis."""
     pool: Any = driver.connection_pool if isinstance(driver, Redis) else None
     return isinstance(pool, BlockingConnectionPool) and not pool.can_get_connection()
 
 
-def is_broken(error: object) -> bool:
-    """Tell whether *error* is that of a connection that broke while a call was under way.
+def lost_connection(error: object) -> bool:
+    """Return whether *error* means that the connection broke during a call.
 
-    Nobody knows then whether Redis has run the call.
+    Then Redis may have run the call or not.
     """
-    return isinstance(error, BrokerUnavailableError) and broke(error.__cause__)
+    return isinstance(error, BrokerUnavailableError) and is_broken(error.__cause__)
 
 
-def broke(error: BaseException | None) -> bool:
-    """Tell whether the driver's *error* is that of a connection that broke."""
+def is_broken(error: BaseException | None) -> bool:
+    """Return whether the driver's *error* means that a connection broke."""
     return type(error) is driver_errors.ConnectionError and any(
-        words in str(error) for words in _BROKE
+        text in str(error) for text in _BROKEN_TEXTS
     )
 
 
-async def _leave(driver: Driver, *, those_in_use: bool = False) -> None:
-    """Close the idle connections of *driver*, and *those_in_use* once they are given back.
+async def _close_connections(driver: Driver, *, in_use: bool = False) -> None:
+    """Close the idle connections of *driver*; with *in_use* the others once they are released.
 
-    The nodes of a cluster say where a key is, and their driver drops what breaks.
+    Not for a cluster: its nodes redirect to the right node, and its driver drops broken
+    connections.
     """
     if isinstance(driver, Redis):
         pool: Any = driver.connection_pool  # typed only in part
-        if those_in_use:
+        if in_use:
             await pool.update_active_connections_for_reconnect()
         await pool.disconnect(inuse_connections=False)
 
 
 def map_error(error: Exception) -> BrokerError:
     """Return our error for the driver's *error*, which becomes its cause."""
-    text = str(error)
-    said = (ours for words, ours in _WORDS if words in text)
-    meant = (ours for theirs, ours in _ERRORS if isinstance(error, theirs))
-    kind = next(chain(said, meant), BrokerError)
+    message = str(error)
+    by_text = (ours for text, ours in _BY_TEXT if text in message)
+    by_type = (ours for theirs, ours in _BY_TYPE if isinstance(error, theirs))
+    kind = next(chain(by_text, by_type), BrokerError)
     why = reason(error)
-    remedy = next((f" ({remedy})" for words, remedy in _REMEDIES if words in why), "")
+    remedy = next((f" ({remedy})" for text, remedy in _REMEDIES if text in why), "")
     ours = kind(f"Redis: {why}{remedy}")
     ours.__cause__ = error
     return ours
 
 
 def reason(error: Exception) -> str:
-    """Return what the driver's *error* says."""
+    """Return the text of the driver's *error*, or a default if it has none."""
     if isinstance(error, driver_errors.MovedError):
         return _MOVED  # the driver's text is the bare number of the slot
-    return str(error) or _NO_WORDS.get(type(error), type(error).__name__)
+    return str(error) or _DEFAULT_TEXTS.get(type(error), type(error).__name__)
 
 
 @asynccontextmanager
-async def broker_errors(driver: Driver, patience_s: float = ANSWER_S) -> AsyncGenerator[None]:
-    """Raise the errors of *driver* as ours, and `BrokerUnavailableError` when it takes too long.
+async def broker_errors(driver: Driver, timeout_s: float = ANSWER_S) -> AsyncGenerator[None]:
+    """Raise the errors of *driver* as ours, and `BrokerUnavailableError` after *timeout_s*.
 
-    The driver has time limits of its own, but on Python 3.11 they double the cost of a call.
+    The driver has its own time limits, but on Python 3.11 they double the cost of a call.
     """
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             yield
     except FAILURES as error:
-        raise await failed(driver, error) from error
+        raise await handle_error(driver, error) from error
 
 
-def blocked_s(driver: Driver, longest_s: float) -> float:
-    """Return how long Redis may hold a call back: *longest_s*, or less for a hasty *driver*.
+def block_s(driver: Driver, longest_s: float) -> float:
+    """Return how long a command may block in Redis: *longest_s*, or less for *driver*.
 
-    Its ``socket_timeout`` counts for calls that block, too, and would break each of them.
+    The driver's ``socket_timeout`` also applies to blocking commands, and would end each of them
+    with an error. So a command blocks for half of it at most.
     """
     settings = driver.connection_pool if isinstance(driver, Redis) else driver
     limit_s: float | None = settings.connection_kwargs.get("socket_timeout")
@@ -210,74 +217,75 @@ def blocked_s(driver: Driver, longest_s: float) -> float:
 
 
 async def execute(
-    driver: Driver, *words: Word, patience_s: float = ANSWER_S, once: bool = False
+    driver: Driver, *command: CommandArg, timeout_s: float = ANSWER_S, once: bool = False
 ) -> object:
     """Send one command and return its answer.
 
-    If the connection breaks meanwhile, as those do that were idle for too long, it is sent again.
+    If the connection breaks, which happens after it was idle for long, send the command again.
 
     Args:
         driver: The client.
-        *words: The command.
-        patience_s: Longest wait for the answer, seconds.
-        once: It is not to be sent again: it would do or answer something else.
+        *command: Name and arguments of the command.
+        timeout_s: Longest wait for the answer, seconds.
+        once: Never send it again, because a second run would have another effect or answer.
 
     Raises:
-        BrokerError: If there is no answer, or it is an error.
+        BrokerError: If there is no answer, or the answer is an error.
     """
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             try:
-                return await _send(driver, words)
+                return await _send(driver, command)
             except driver_errors.ConnectionError as error:
-                if once or not broke(error):
+                if once or not is_broken(error):
                     raise
-                await _leave(driver)
-                return await _send(driver, words)
+                await _close_connections(driver)
+                return await _send(driver, command)
     except FAILURES as error:
-        raise await failed(driver, error) from error
-    except UnicodeEncodeError:  # not sent yet
-        escaped = map(_escaped, words)
-        return await execute(driver, *escaped, patience_s=patience_s, once=once)
+        raise await handle_error(driver, error) from error
+    except UnicodeEncodeError:  # the driver has sent nothing yet
+        escaped = map(_encode_surrogates, command)
+        return await execute(driver, *escaped, timeout_s=timeout_s, once=once)
 
 
-async def _send(driver: Driver, words: Sequence[Word]) -> object:
+async def _send(driver: Driver, command: Sequence[CommandArg]) -> object:
     if isinstance(driver, RedisCluster):
-        # A client that does not know the slots yet sends to any node; told that the key is
-        # elsewhere, it closes every connection, with what is under way on them.
+        # A client that has not learned the slots sends the command to any node. When that node
+        # redirects it, the client closes all connections, and with them the calls in progress.
         await driver.initialize()
-    return cast("object", await driver.execute_command(*words))
+    return cast("object", await driver.execute_command(*command))
 
 
-async def execute_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[object]:
-    """Send *commands* in one round trip, on a cluster in one to each node; return their answers.
+async def execute_all(driver: Driver, commands: Sequence[Sequence[CommandArg]]) -> list[object]:
+    """Send *commands* in one round trip, on a cluster one to each node; return their answers.
 
-    They are to change nothing: if the connection breaks meanwhile, they are sent again.
+    The commands must change nothing: if the connection breaks, all are sent again.
 
     Raises:
-        BrokerError: If there is no answer, or one of them is an error.
+        BrokerError: If there is no answer, or one of the answers is an error.
     """
     try:
         return await _send_all(driver, commands)
     except BrokerError as error:
-        if not is_broken(error):
+        if not lost_connection(error):
             raise
         return await _send_all(driver, commands)
 
 
-async def _send_all(driver: Driver, commands: Sequence[Sequence[Word]]) -> list[object]:
+async def _send_all(driver: Driver, commands: Sequence[Sequence[CommandArg]]) -> list[object]:
     pipeline = driver.pipeline(transaction=False)
     for command in commands:
-        pipeline.execute_command(*map(_escaped, command))
+        pipeline.execute_command(*map(_encode_surrogates, command))
     async with broker_errors(driver):
         return cast("list[object]", await pipeline.execute())
 
 
-def _escaped(word: Word) -> Word:
-    """Return the bytes of a name that Go wrote and that is no UTF-8, from what was read of it.
+def _encode_surrogates(arg: CommandArg) -> CommandArg:
+    """Return *arg*; if it is a text with surrogates, the bytes that they stand for.
 
-    Such names are rare: they are looked for only when the driver cannot encode a command.
+    Names that Go wrote may be bytes that are not UTF-8, which we read as surrogates. They are rare,
+    so `execute` encodes them only after the driver has failed to.
     """
-    if isinstance(word, str) and not word.isascii():  # the driver looks at a command's name
-        return word.encode(errors="surrogateescape")
-    return word
+    if isinstance(arg, str) and not arg.isascii():  # the driver needs a command's name as a text
+        return arg.encode(errors="surrogateescape")
+    return arg

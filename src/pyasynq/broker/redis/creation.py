@@ -20,7 +20,7 @@ from pyasynq.broker.ports.creation import (
     TickResult,
 )
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, execute, is_broken, map_error
+from pyasynq.broker.redis.connection import Driver, execute, lost_connection, map_error
 from pyasynq.broker.redis.lua import create as scripts
 from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, blob
@@ -41,38 +41,40 @@ from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.broker")
 
-UNREGISTERED_S: Final = 5
-"""A queue that could not be registered, because a node is away, is not tried before this time."""
+RETRY_REGISTRATION_S: Final = 5
+"""If a queue could not be registered because a node is down, time until the next attempt."""
 
 REGISTERED_S: Final = 60
-"""A queue is registered again after this time, in case somebody removed it (D22)."""
+"""A queue is registered again after this time, because somebody may have removed it (D22)."""
 
-OUT_OF_ORDER: Final = (BrokerUnavailableError, BrokerReadOnlyError, BrokerFullError)
-"""Errors that concern every call alike."""
+OUTAGES: Final = (BrokerUnavailableError, BrokerReadOnlyError, BrokerFullError)
+"""Errors that affect every call, not single queues."""
 
 Register: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
 """Makes queues known to inspectors."""
 
 CREATED: Final = 1
 CONFLICT: Final = 0
-WITHHELD: Final = -2
-STILL_TO_COME: Final = -3
+NOT_CREATED: Final = -2
+IN_FUTURE: Final = -3
 
-Wired: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
-"""What the script's EACH names for a task; the first two alone if no more is to be said."""
+EachValues: TypeAlias = tuple[str, msgspec.Raw, *tuple[Each, ...]]
+"""A task's values for the EACH of the script; only the first two if the others are unset."""
 
 PLAIN: Final = 2
-_NOT_GIVEN: Final = (False,) * (len(scripts.create.each) - PLAIN)
+"""Number of values of a task that only goes to pending."""
+
+_UNSET: Final = (False,) * (len(scripts.create.each) - PLAIN)
 
 Reply: TypeAlias = int | bytes | list[int]
-"""What the script answers for a task: a number, Redis' error, or what it tells of a tick."""
+"""The script's answer for a task: a code, an error of Redis, or the values of a `TickResult`."""
 
 
 class RedisCreation:
-    """The create port: one script call for each queue, unless the tasks are many."""
+    """The creation port: one script call for each queue, more only for many tasks."""
 
     def __init__(self, driver: Driver, register: Register, clock: Clock) -> None:
-        """Send to *driver*; *register* makes queues known to inspectors."""
+        """Send calls over *driver*; *register* makes queues known to inspectors."""
         self.apart: bool = not isinstance(driver, Redis)
         self._driver = driver
         self._clock = clock
@@ -81,29 +83,29 @@ class RedisCreation:
         self._unregistered: set[str] = set()
 
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
-        """Create *tasks*, each if its guard lets it; answer each, in order."""
-        wired = [_wired(task) for task in tasks]
-        batches = pipeline.batches(map(_path, tasks), (len(one[1]) for one in wired))
-        queues = [tasks[places[0]].plan.message.queue for places in batches]
+        """Create each of *tasks* if its guard allows it; return the answers in order."""
+        rows = [_each_values(task) for task in tasks]
+        batches = pipeline.batches(map(_batch_key, tasks), (len(row[1]) for row in rows))
+        queues = [tasks[indexes[0]].plan.message.queue for indexes in batches]
         calls = [
-            _call(queue, [wired[place] for place in places])
-            for queue, places in zip(queues, batches, strict=True)
+            _call(queue, [rows[index] for index in indexes])
+            for queue, indexes in zip(queues, batches, strict=True)
         ]
         replies = await self._run_all(set(queues), calls)
-        if any(map(is_broken, replies)):
-            replies = await self._again(tasks, batches, calls, replies)
+        if any(map(lost_connection, replies)):
+            replies = await self._resend(tasks, batches, calls, replies)
         answers: list[Created] = [None] * len(tasks)
-        for places, reply in zip(batches, replies, strict=True):
-            _place_answers(answers, tasks, places, reply)
+        for indexes, reply in zip(batches, replies, strict=True):
+            _fill_answers(answers, tasks, indexes, reply)
         return answers
 
     async def register(self, queues: Collection[str]) -> None:
-        """Make *queues* known to inspectors, unless that was done just now.
+        """Make *queues* known to inspectors, unless that was done within `REGISTERED_S`.
 
-        What fails is logged once and tried again: it is no reason to refuse a task.
+        A failure is logged once for each queue and tried again; no task is refused because of it.
 
         Raises:
-            BrokerError: If the whole of Redis is out of order, and not these names.
+            BrokerError: If Redis accepts no writes at all.
         """
         now = self._clock.monotonic()
         due = {queue for queue in queues if self._registered.get(queue, 0) < now}
@@ -111,12 +113,14 @@ class RedisCreation:
             return
         try:
             await self._register_now(due)
-        except OUT_OF_ORDER:
+        except OUTAGES:
             if isinstance(self._driver, Redis):
                 raise
-            # On a cluster the names are on another node than the tasks: it is not waited for again
-            # and again.
-            self._registered.update(dict.fromkeys(due, self._clock.monotonic() + UNREGISTERED_S))
+            # On a cluster the names are on another node than the tasks, so do not wait for that
+            # node at every call.
+            self._registered.update(
+                dict.fromkeys(due, self._clock.monotonic() + RETRY_REGISTRATION_S)
+            )
         except BrokerError as error:
             if due - self._unregistered:
                 log.warning("inspectors do not see queues %s: %s", sorted(due), error)
@@ -126,7 +130,7 @@ class RedisCreation:
             self._unregistered -= due
 
     async def _run_all(self, queues: Collection[str], calls: Sequence[Call]) -> list[object]:
-        """Run *calls*, once *queues* are known to inspectors; on a cluster meanwhile."""
+        """Run *calls* after registering *queues*; on a cluster do both at the same time."""
         if isinstance(self._driver, Redis):
             try:
                 await self.register(queues)
@@ -138,29 +142,30 @@ class RedisCreation:
         )
         return replies
 
-    async def _again(
+    async def _resend(
         self,
         tasks: Sequence[NewTask],
         batches: Sequence[Sequence[int]],
         calls: Sequence[Call],
         replies: Sequence[object],
     ) -> list[object]:
-        """Send the calls again whose connection broke: ids keep a task from being created twice.
+        """Send the calls again whose connection broke, and return the answers to all calls.
 
-        An id that is taken by the very task was taken at the first try.
+        No task is created twice, because its id is taken. If the same task has the id, the first
+        try has created it.
         """
-        doubtful = [n for n, reply in enumerate(replies) if is_broken(reply)]
-        told = list(replies)
-        second = await pipeline.run_all(self._driver, [calls[n] for n in doubtful])
-        for n, reply in zip(doubtful, second, strict=True):
-            told[n] = reply
+        unanswered = [n for n, reply in enumerate(replies) if lost_connection(reply)]
+        answers = list(replies)
+        second = await pipeline.run_all(self._driver, [calls[n] for n in unanswered])
+        for n, reply in zip(unanswered, second, strict=True):
+            answers[n] = reply
             if not isinstance(reply, BrokerError):
-                answers = zip(batches[n], cast("list[Reply]", reply), strict=True)
-                told[n] = [await self._settled(tasks[place], one) for place, one in answers]
-        return told
+                pairs = zip(batches[n], cast("list[Reply]", reply), strict=True)
+                answers[n] = [await self._second_answer(tasks[index], one) for index, one in pairs]
+        return answers
 
-    async def _settled(self, task: NewTask, reply: Reply) -> Reply:
-        """Return what became of *task*, whose second try was answered *reply*."""
+    async def _second_answer(self, task: NewTask, reply: Reply) -> Reply:
+        """Return the answer for *task*, whose second try got *reply*."""
         if reply != CONFLICT:
             return reply
         ours = task.plan.message
@@ -169,27 +174,29 @@ class RedisCreation:
             data = await execute(self._driver, "HGET", key, "msg")
         except BrokerError:
             return reply
-        there, sound = read_message(ours.queue, ours.id.encode(), cast("bytes | None", data) or b"")
-        same = sound and (there.type, there.payload) == (ours.type, ours.payload)
+        stored, sound = read_message(
+            ours.queue, ours.id.encode(), cast("bytes | None", data) or b""
+        )
+        same = sound and (stored.type, stored.payload) == (ours.type, ours.payload)
         return CREATED if same else CONFLICT
 
 
-def _path(task: NewTask) -> Hashable:
-    """Return what a task shares with those that go out in the same call."""
+def _batch_key(task: NewTask) -> Hashable:
+    """Return a value that all tasks of one call share."""
     queue = task.plan.message.queue
     if isinstance(task.guard, ReplacesSet):
-        return queue, task.guard.staged.id  # a set may have as many tasks as a call has work
+        return queue, task.guard.staged.id  # one set may be as much work as a call may do
     return queue
 
 
-def _call(queue: str, wired: Sequence[Wired]) -> Call:
+def _call(queue: str, rows: Sequence[EachValues]) -> Call:
     pending, prefix = keys.container(queue, TaskState.PENDING), keys.task(queue)
-    if all(len(one) == PLAIN for one in wired):
-        plain = list(chain.from_iterable(wired))
+    if all(len(row) == PLAIN for row in rows):
+        plain = list(chain.from_iterable(rows))
         return scripts.create(plain, pending=pending, task_prefix=prefix)
-    whole = (one + _NOT_GIVEN if len(one) == PLAIN else one for one in wired)
+    complete = (row + _UNSET if len(row) == PLAIN else row for row in rows)
     return scripts.create(
-        list(chain.from_iterable(whole)),
+        list(chain.from_iterable(complete)),
         pending=pending,
         task_prefix=prefix,
         scheduled=keys.container(queue, TaskState.SCHEDULED),
@@ -198,8 +205,8 @@ def _call(queue: str, wired: Sequence[Wired]) -> Call:
     )
 
 
-def _wired(task: NewTask) -> Wired:
-    """Return what the script's EACH names for *task*, and name its lock in its message."""
+def _each_values(task: NewTask) -> EachValues:
+    """Return the values of *task* for the script's EACH, and set the lock in its message."""
     plan = task.plan
     message = plan.message
     lock: str | Literal[False] = False
@@ -212,10 +219,10 @@ def _wired(task: NewTask) -> Wired:
         return plain
     at_s = plan.at_s if isinstance(plan, Scheduled) else False
     group = False if isinstance(plan, Pending) else message.group_key or False
-    return *plain, lock, ttl_s, at_s, group, _guard(task)
+    return *plain, lock, ttl_s, at_s, group, _guard_values(task)
 
 
-def _guard(task: NewTask) -> Each:
+def _guard_values(task: NewTask) -> Each:
     queue = task.plan.message.queue
     match task.guard:
         case None:
@@ -223,25 +230,25 @@ def _guard(task: NewTask) -> Each:
         case Receipt(row=row, ttl_s=ttl_s):
             return "receipt", keys.receipt(queue, row), ttl_s
         case ReplacesSet(staged=staged):
-            key = keys.staged(queue, staged.group, staged.id)
+            key = keys.aggregation_set(queue, staged.group, staged.id)
             return "replaces", key, keys.aggregation_sets(queue)
         case Tick(known_s=known_s, at_s=at_s, ttl_s=ttl_s) as tick:
             last = keys.last_tick(queue, tick.entry_id)
             return "tick", last, known_s, at_s, ttl_s, EARLY_S, CREDIBLE_S
 
 
-def _place_answers(
-    answers: list[Created], tasks: Sequence[NewTask], places: Sequence[int], reply: object
+def _fill_answers(
+    answers: list[Created], tasks: Sequence[NewTask], indexes: Sequence[int], reply: object
 ) -> None:
     if isinstance(reply, BrokerError):
-        for place in places:
-            answers[place] = reply
+        for index in indexes:
+            answers[index] = reply
         return
     replies = cast("list[Reply]", reply)
     if replies.count(CREATED) == len(replies):
         return
-    for place, one in zip(places, replies, strict=True):
-        answers[place] = _answer(tasks[place], one)
+    for index, one in zip(indexes, replies, strict=True):
+        answers[index] = _answer(tasks[index], one)
 
 
 def _answer(task: NewTask, reply: Reply) -> Created:
@@ -249,15 +256,15 @@ def _answer(task: NewTask, reply: Reply) -> Created:
     if isinstance(reply, bytes):
         return map_error(ResponseError(reply.decode(errors="replace")))
     if isinstance(reply, list):
-        return _ticked(message, *reply)
-    return NotCreated() if reply == WITHHELD else _refusal(message, reply)
+        return _tick_result(message, *reply)
+    return NotCreated() if reply == NOT_CREATED else _refusal(message, reply)
 
 
-def _ticked(
+def _tick_result(
     message: TaskMessage, reply: int, last_s: int, clock_ms: int, rejected_s: int
 ) -> TickResult:
-    if reply in {WITHHELD, STILL_TO_COME}:
-        clock_s = clock_ms / 1000 if reply == STILL_TO_COME else None
+    if reply in {NOT_CREATED, IN_FUTURE}:
+        clock_s = clock_ms / 1000 if reply == IN_FUTURE else None
         return TickResult(last_s=last_s, moved=False, clock_s=clock_s)
     return TickResult(
         last_s=last_s,
@@ -268,7 +275,7 @@ def _ticked(
 
 
 def _refusal(message: TaskMessage, reply: int) -> Refusal | None:
-    """Return why a task was refused, from the script's *reply*, if it was."""
+    """Return why a task was refused, by the script's *reply*; None if it was created."""
     if reply == CREATED:
         return None
     if reply == CONFLICT:

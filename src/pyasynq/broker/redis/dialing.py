@@ -1,11 +1,10 @@
-"""Open connections: names to addresses, addresses to sockets.
+"""Open connections: resolve names, and connect to the first address that answers.
 
-Whoever answers is found among several, one of which may be gone without a word, in a fraction of
-the time that a call may take.
+If some addresses do not answer, this still takes only a fraction of the time limit of a call.
 
 Differs:
-    The driver looks names up in the event loop's default pool, which handlers may fill, and gives
-    the first address of a name all the time there is.
+    The driver resolves names in the event loop's default thread pool, which handlers may fill, and
+    waits for the first address of a name until the time limit ends.
 """
 
 import asyncio
@@ -23,15 +22,15 @@ from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSL
 
 T = TypeVar("T")
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
-Place: TypeAlias = tuple[int, Any]
-"""A family of addresses, and an address of it."""
-Question: TypeAlias = tuple[int, str, int]
-"""Process, host and port: a child does not wait for a thread that its parent has."""
+SocketAddress: TypeAlias = tuple[int, Any]
+"""An address family and an address, as `socket.socket.connect` takes it."""
+Lookup: TypeAlias = tuple[int, str, int]
+"""Process id, host and port. The id keeps a forked child from waiting for its parent's thread."""
 
 HEAD_START_S: Final = 0.25
-"""Time for which an address of a name is tried alone (RFC 8305)."""
+"""Time after which the next address of a name is tried too (RFC 8305)."""
 
-_asked: Final[dict[Question, Future[list[Place]]]] = {}
+_lookups: Final[dict[Lookup, Future[list[SocketAddress]]]] = {}
 
 
 # -- the first of several --------------------------------------------------------------------------
@@ -41,32 +40,32 @@ async def first_of(
     attempts: Sequence[Attempt[T]],
     *,
     head_start_s: float,
-    patience_s: float = math.inf,
+    timeout_s: float = math.inf,
     discard: Callable[[T], object] = lambda _: None,
 ) -> T | list[Exception]:
-    """Return the result of the first of *attempts* that succeeds, else why each has failed.
+    """Return the result of the first of *attempts* that succeeds; if all fail, their errors.
 
-    Each begins when the one before it has failed, or has gone on for a while. Those that are under
-    way at the end are cancelled.
+    An attempt starts when the one before it has failed, or after *head_start_s*. Attempts that
+    still run at the end are cancelled.
 
     Args:
         attempts: At least one.
-        head_start_s: Seconds between two beginnings; less if not all could begin in time.
-        patience_s: Longest wait for all of them, seconds.
-        discard: Gets the results that are not returned.
+        head_start_s: Seconds between two starts; less if *timeout_s* is too short for all.
+        timeout_s: Longest wait for all of them together, seconds.
+        discard: Called with each result that is not returned.
     """
     loop = asyncio.get_running_loop()
-    over = loop.time() + patience_s
-    head_start_s = min(head_start_s, patience_s / (len(attempts) + 1))
+    ends_at = loop.time() + timeout_s
+    head_start_s = min(head_start_s, timeout_s / (len(attempts) + 1))
     waiting = list(attempts)
     tasks: list[asyncio.Task[T]] = []
     first: asyncio.Task[T] | None = None
     try:
-        while loop.time() < over and (waiting or not _all_failed(tasks)):
+        while loop.time() < ends_at and (waiting or not _all_failed(tasks)):
             if waiting:
                 tasks.append(loop.create_task(waiting.pop(0)()))
-            limit_s = min(over - loop.time(), head_start_s if waiting else math.inf)
-            await _first_ends(tasks, limit_s)
+            limit_s = min(ends_at - loop.time(), head_start_s if waiting else math.inf)
+            await _wait_for_one(tasks, limit_s)
             first = next(filter(_has_succeeded, tasks), None)
             if first is not None:
                 return first.result()
@@ -78,8 +77,8 @@ async def first_of(
     return [*map(_failure, tasks), *(TimeoutError() for _ in waiting)]
 
 
-async def _first_ends(tasks: Sequence[asyncio.Task[Any]], limit_s: float) -> None:
-    """Wait until one of those that are under way ends, or *limit_s* seconds have passed."""
+async def _wait_for_one(tasks: Sequence[asyncio.Task[Any]], limit_s: float) -> None:
+    """Wait until one of the running tasks ends, or *limit_s* seconds have passed."""
     await asyncio.wait(
         [task for task in tasks if not task.done()],
         timeout=None if limit_s == math.inf else limit_s,
@@ -109,50 +108,50 @@ def _failure(task: asyncio.Task[Any]) -> Exception:
 # -- names -----------------------------------------------------------------------------------------
 
 
-async def look_up(host: str, port: int) -> list[Place]:
-    """Return the addresses of *host*, in the order in which they should be tried.
+async def look_up(host: str, port: int) -> list[SocketAddress]:
+    """Return the addresses of *host*, in the order in which to try them.
 
-    A name is looked up in a thread of its own: the event loop's pool belongs to handlers. Whoever
-    asks for the same meanwhile shares the answer, so there is one thread for each name at most.
+    A name is resolved in a thread of its own, because the event loop's pool belongs to handlers.
+    Concurrent calls for one name share the answer, so each name has one thread at most.
 
     Raises:
-        OSError: If it has none.
+        OSError: If the host has no address.
     """
     try:
-        return _places(host, port, socket.AI_NUMERICHOST)
+        return _addresses(host, port, socket.AI_NUMERICHOST)
     except socket.gaierror:
-        return await asyncio.wrap_future(_ask((os.getpid(), host, port)))
+        return await asyncio.wrap_future(_start_lookup((os.getpid(), host, port)))
 
 
-def _ask(question: Question) -> Future[list[Place]]:
-    mine: Future[list[Place]] = Future()
-    mine.set_running_or_notify_cancel()  # whoever gives up does not end it for the others
-    shared = _asked.setdefault(question, mine)
-    if shared is mine:
+def _start_lookup(lookup: Lookup) -> Future[list[SocketAddress]]:
+    new: Future[list[SocketAddress]] = Future()
+    new.set_running_or_notify_cancel()  # so a caller that gives up cannot cancel it for others
+    shared = _lookups.setdefault(lookup, new)
+    if shared is new:
         thread = threading.Thread(
-            target=_answer, args=(question, mine), name=f"names {question[1]}", daemon=True
+            target=_resolve, args=(lookup, new), name=f"names {lookup[1]}", daemon=True
         )
         try:
             thread.start()
         except RuntimeError as error:
-            del _asked[question]
-            mine.set_exception(OSError(str(error)))
+            del _lookups[lookup]
+            new.set_exception(OSError(str(error)))
     return shared
 
 
-def _answer(question: Question, asked: Future[list[Place]]) -> None:
-    _, host, port = question
+def _resolve(lookup: Lookup, answer: Future[list[SocketAddress]]) -> None:
+    _, host, port = lookup
     try:
-        places = _places(host, port)
-    except Exception as error:  # noqa: BLE001 - those who wait must hear of whatever it is
-        del _asked[question]
-        asked.set_exception(error)
+        addresses = _addresses(host, port)
+    except Exception as error:  # noqa: BLE001 - the callers that wait must get any error
+        del _lookups[lookup]
+        answer.set_exception(error)
     else:
-        del _asked[question]
-        asked.set_result(places)
+        del _lookups[lookup]
+        answer.set_result(addresses)
 
 
-def _places(host: str, port: int, flags: int = 0) -> list[Place]:
+def _addresses(host: str, port: int, flags: int = 0) -> list[SocketAddress]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return [(family, address) for family, _, _, _, address in found]
 
@@ -161,12 +160,12 @@ def _places(host: str, port: int, flags: int = 0) -> list[Place]:
 
 
 async def dial(host: str, port: int) -> socket.socket:
-    """Return a socket that is connected to *host*, whichever of its addresses answers first.
+    """Return a socket that is connected to the first address of *host* that answers.
 
     Raises:
-        OSError: If none does.
+        OSError: If no address answers.
     """
-    attempts = [partial(_connected, place) for place in await look_up(host, port)]
+    attempts = [partial(_connect_to, address) for address in await look_up(host, port)]
     if len(attempts) == 1:
         return await attempts[0]()
     found = await first_of(attempts, head_start_s=HEAD_START_S, discard=socket.socket.close)
@@ -175,23 +174,23 @@ async def dial(host: str, port: int) -> socket.socket:
     return found
 
 
-async def _connected(place: Place) -> socket.socket:
-    family, address = place
-    opened = socket.socket(family, socket.SOCK_STREAM)
+async def _connect_to(address: SocketAddress) -> socket.socket:
+    family, sockaddr = address
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
-        opened.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(opened, address)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, sockaddr)
     except BaseException:
-        opened.close()
+        connection.close()
         raise
-    return opened
+    return connection
 
 
 class TcpConnection(Connection):
-    """A connection over a network, which `dial` opens."""
+    """A connection over TCP, opened by `dial`."""
 
     def __init__(self, *, ssl_server_name: str | None = None, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
-        """Take the driver's settings, and the certificate's name if that is not the host's."""
+        """Take the driver's settings; *ssl_server_name* is the certificate's name if not *host*."""
         super().__init__(**settings)
         self._server_name = ssl_server_name
         self._dialed: socket.socket | None = None
@@ -199,9 +198,9 @@ class TcpConnection(Connection):
     async def _connect(self) -> None:
         inherited: Any = super()  # redis-py is typed only in part
         async with asyncio.timeout(self.socket_connect_timeout):
-            self._connection_arguments()  # reads the files of TLS, which may fail
+            self._connection_arguments()  # reads the TLS files, so that it fails before dialing
             self._dialed = await dial(self.host, self.port)
-            await inherited._connect()  # noqa: SLF001 - of the same connection
+            await inherited._connect()  # noqa: SLF001 - a method of the base class
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         arguments = dict(cast("Mapping[str, Any]", super()._connection_arguments()))
@@ -214,12 +213,12 @@ class TcpConnection(Connection):
 
 
 class TlsConnection(TcpConnection, SSLConnection):
-    """One with TLS."""
+    """A TCP connection with TLS."""
 
 
 class PrimaryConnection(TcpConnection, SentinelManagedConnection):
-    """One to the primary that sentinels name."""
+    """A TCP connection to the primary that sentinels name."""
 
 
 class TlsPrimaryConnection(TcpConnection, SentinelManagedSSLConnection):
-    """One with TLS to the primary that sentinels name."""
+    """A TCP connection with TLS to the primary that sentinels name."""

@@ -1,8 +1,8 @@
-"""Find Redis behind sentinels and in a cluster, though some of those that know may be gone.
+"""Find the primary by asking sentinels, and the slots by asking cluster nodes; some may hang.
 
 Differs:
-    The driver waits for each as long as for any answer, so one that hangs takes all the time that
-    a call has. Here the next one is asked soon, and the first that answers wins.
+    The driver asks one after another with the full time limit for each, so one that hangs uses up
+    the time of a call. Here the next one is asked after `HEAD_START_S`, and the first answer wins.
 """
 
 import random
@@ -23,16 +23,16 @@ from pyasynq.broker.url import Host
 from pyasynq.core.errors import BrokerAuthError
 
 HEAD_START_S: Final = 0.5
-"""Time for which one is asked alone: enough for an answer over TLS from another continent."""
+"""Time after which the next one is asked too: enough for TLS to another continent."""
 
-PATIENCE_S: Final = ANSWER_S - 1
-"""Longest wait for all of them: the caller hears why each did not answer."""
+TIMEOUT_S: Final = ANSWER_S - 1
+"""Time limit for all of them. It ends before the caller's, so that the error names each reason."""
 
 SLOTS: Final = 16_384
 
 
 class Sentinels(Sentinel):
-    """Sentinels; the one that answered last stands in front."""
+    """Sentinels, of which the one that answered last is asked first."""
 
     def __init__(self, clients: Sequence[Redis]) -> None:
         """Ask *clients*."""
@@ -44,22 +44,22 @@ class Sentinels(Sentinel):
         """Return the address of the primary *service_name*.
 
         Raises:
-            RedisError: If no sentinel says it; the text says why each does not.
+            RedisError: If no sentinel names it; the text has the reason of each.
         """
         asked = list(self.sentinels)
         found = await first_of(
-            [partial(self._primary, sentinel, service_name) for sentinel in asked],
+            [partial(self._ask, sentinel, service_name) for sentinel in asked],
             head_start_s=HEAD_START_S,
-            patience_s=PATIENCE_S,
+            timeout_s=TIMEOUT_S,
         )
         if isinstance(found, list):
             what = f"No master found for {service_name!r}"
-            raise _none(what, map(_place, asked), found, MasterNotFoundError)
+            raise _no_answer(what, map(_address_of, asked), found, MasterNotFoundError)
         sentinel, primary = found
         self.sentinels.sort(key=lambda each: each is not sentinel)
         return primary
 
-    async def _primary(self, sentinel: Redis, name: str) -> tuple[Redis, Host]:
+    async def _ask(self, sentinel: Redis, name: str) -> tuple[Redis, Host]:
         known = cast("dict[str, dict[str, Any]]", await sentinel.sentinel_masters())
         state = known.get(name)
         if state is None:
@@ -72,7 +72,7 @@ class Sentinels(Sentinel):
 
 
 class Cluster(RedisCluster):
-    """A cluster of which some nodes may hang."""
+    """A client of a cluster, some nodes of which may hang."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Cluster(RedisCluster):
             hosts: At least one.
             connection: Settings of every connection, and its class.
             require_full_coverage: Whether each slot must be on a node.
-            dynamic_startup_nodes: Whether nodes that are found take the place of *hosts*.
+            dynamic_startup_nodes: Whether nodes that are found replace *hosts*.
             **settings: Settings of the driver's client of a cluster.
         """
         super().__init__(startup_nodes=[ClusterNode(*host) for host in hosts], **settings)
@@ -105,7 +105,7 @@ class Cluster(RedisCluster):
 
 
 class Commands(AsyncCommandsParser):
-    """What Redis says of its commands, whichever node says it."""
+    """The commands of Redis, as any node lists them."""
 
     def __init__(self, nodes: NodesManager) -> None:
         """Ask the primaries among *nodes*."""
@@ -114,7 +114,7 @@ class Commands(AsyncCommandsParser):
         self._nodes = nodes
 
     async def initialize(self, node: ClusterNode | None = None) -> None:
-        """Learn the commands, from *node* if it answers soon.
+        """Ask for the commands; *node* is asked first.
 
         Raises:
             RedisError: If no primary answers.
@@ -125,7 +125,7 @@ class Commands(AsyncCommandsParser):
         found = await first_of(
             [partial(learn, each) for each in asked],
             head_start_s=HEAD_START_S,
-            patience_s=PATIENCE_S,
+            timeout_s=TIMEOUT_S,
         )
         if isinstance(found, list):
             raise found[0]
@@ -142,10 +142,10 @@ class Nodes(NodesManager):
         """Learn the cluster from the first node that answers.
 
         Raises:
-            RedisError: If none does; the text says why.
+            RedisError: If none does; the text has the reason of each.
         """
         known = self.startup_nodes
-        node = await self._answering(known.values(), last_failed_node_name)
+        node = await self._first_to_answer(known.values(), last_failed_node_name)
         self.startup_nodes: dict[str, ClusterNode] = {node.name: node}
         try:
             await super().initialize(additional_startup_nodes_info)
@@ -153,23 +153,25 @@ class Nodes(NodesManager):
             self.startup_nodes = known
         if self._dynamic_startup_nodes:
             self.set_nodes(known, self.nodes_cache, remove_old=True)
-        # What has no key goes there; the driver would take the first primary, answer or not.
+        # Gets commands without a key. The driver would choose the first primary, which may hang.
         self.default_node: ClusterNode = self.nodes_cache.get(node.name, self.default_node)
 
-    async def _answering(self, nodes: Iterable[ClusterNode], failed: str | None) -> ClusterNode:
+    async def _first_to_answer(
+        self, nodes: Iterable[ClusterNode], failed: str | None
+    ) -> ClusterNode:
         asked = sorted(nodes, key=lambda node: (node.name == failed, random.random()))
         found = await first_of(
-            [partial(self._asked, node) for node in asked],
+            [partial(self._check_node, node) for node in asked],
             head_start_s=HEAD_START_S,
-            patience_s=PATIENCE_S,
+            timeout_s=TIMEOUT_S,
         )
         if isinstance(found, list):
             what = "No node of the cluster answers"
             places = (node.name for node in asked)
-            raise _none(what, places, found, driver_errors.RedisClusterException)
+            raise _no_answer(what, places, found, driver_errors.RedisClusterException)
         return found
 
-    async def _asked(self, node: ClusterNode) -> ClusterNode:
+    async def _check_node(self, node: ClusterNode) -> ClusterNode:
         try:
             ranges = await node.execute_command("CLUSTER SLOTS")
         except driver_errors.ResponseError as error:
@@ -184,15 +186,15 @@ class Nodes(NodesManager):
         return node
 
 
-def _place(sentinel: Redis) -> str:
+def _address_of(sentinel: Redis) -> str:
     settings = sentinel.connection_pool.connection_kwargs
     return f"{settings['host']}:{settings['port']}"
 
 
-def _none(
+def _no_answer(
     what: str, places: Iterable[str], failures: Sequence[Exception], kind: type[Exception]
 ) -> Exception:
-    """Return the error that says *what* is not, and why at each of *places*."""
+    """Return the error that says *what* failed, and the reason at each of *places*."""
     if all(isinstance(map_error(failure), BrokerAuthError) for failure in failures):
         kind = driver_errors.AuthenticationError
     each = zip(places, failures, strict=True)

@@ -1,7 +1,8 @@
 """Combine the tasks of a group into one.
 
-The tasks of a ripe group are set aside in a set of their own, with a UUID and a time after which
-anybody may put them back. So nobody else combines them meanwhile, and none is lost if we die.
+The tasks of a ready group move into an aggregation set, which has a UUID and an end. Until that
+second nobody else takes the tasks; after it any server may put them back, so no task is lost if
+this process dies.
 """
 
 import uuid
@@ -19,7 +20,7 @@ from pyasynq.broker.ports.groups import (
     ReclaimResult,
 )
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, Word, broker_errors
+from pyasynq.broker.redis.connection import CommandArg, Driver, broker_errors
 from pyasynq.broker.redis.lua import groups as scripts
 from pyasynq.broker.redis.records import decode_name, read_message
 from pyasynq.broker.redis.scripts import Each, blob
@@ -38,24 +39,27 @@ from pyasynq.core.policy import (
 from pyasynq.core.states import TaskState
 
 STEP: Final = 250
-"""Groups counted in one call."""
+"""Groups that one call counts."""
 
 SEARCHED: Final = 1000
-"""Keys looked at in one part of the search for groups."""
+"""Keys that one step of the search for groups reads."""
 
 SEARCH_PAUSE_S: Final = 1
+"""Time between two steps of the search."""
+
 SEARCH_REST_S: Final = 60
+"""Time between the end of a search and the next one."""
 
 
 class RedisGroups:
     """The port for groups."""
 
     def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+        """Send calls over *driver*."""
         self._driver = driver
 
     async def ready(self, queue: str, rules: GroupRules) -> ReadyGroups:
-        """Return the groups of *queue* that are to be combined."""
+        """Return the groups of *queue* that are ready to be combined."""
         names: list[str] = []
         waits: list[int] = []
         cursor = b"0"
@@ -77,7 +81,7 @@ class RedisGroups:
         return ReadyGroups(names=names, next_in_s=min(waits) / 1000 if waits else None)
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
-        """Set the oldest tasks of *group* aside, if it is ripe; nobody else gets them now."""
+        """Move the oldest tasks of *group* into a set of ours; None if the group is not ready."""
         staged = AggregationSet(queue=queue, group=group, id=str(uuid.uuid4()))
         call = scripts.stage_set(
             **_set(staged),
@@ -91,16 +95,16 @@ class RedisGroups:
         return staged if await pipeline.run(self._driver, call) else None
 
     async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
-        """Return the tasks of *staged*, oldest first; None if it is not ours any more.
+        """Return the tasks of *staged*, oldest first; None if the set is no longer ours.
 
-        Ids without a task are dropped.
+        Ids without a task are removed from the set.
         """
-        members: list[GroupedTask] = []
+        tasks: list[GroupedTask] = []
         while True:
             call = scripts.read_set(
                 **_set(staged),
                 task_prefix=keys.task(staged.queue),
-                start=len(members),
+                start=len(tasks),
                 limit=MAX_TASKS,
                 max_bytes=MAX_BYTES,
             )
@@ -108,37 +112,37 @@ class RedisGroups:
             if reply is None:
                 return None
             more, *fields = cast("list[bytes]", reply)
-            members += [
-                _member(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
+            tasks += [
+                _grouped_task(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
             ]
             if not more:
-                return members
+                return tasks
 
     async def hold_set(self, staged: AggregationSet) -> bool:
-        """Keep *staged* from being put back; False if it was."""
+        """Hold *staged* for another `HELD_S`; False if its tasks were put back."""
         call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
         return await pipeline.run(self._driver, call) == 1
 
     async def postpone(
         self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
     ) -> bool:
-        """Count a failure in each of *failed*; have *staged* put back in *wait_s* seconds."""
+        """Count a failure of each task in *failed*; let *staged* be put back after *wait_s*."""
         call = scripts.postpone_set(
-            [member.id for member in failed],
+            [task.id for task in failed],
             **_set(staged),
             task_prefix=keys.task(staged.queue),
             wait_s=wait_s,
         )
         return await pipeline.run(self._driver, call) == 1
 
-    async def archive(self, staged: AggregationSet, members: Sequence[GroupedTask]) -> int:
-        """Archive *members*, as their messages say; return how many were still in *staged*."""
-        messages = [b"" if m.message is None else encode(m.message) for m in members]
+    async def archive(self, staged: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
+        """Archive *tasks* with their given messages; return how many were still in *staged*."""
+        messages = [b"" if task.message is None else encode(task.message) for task in tasks]
         archived = 0
-        for places in pipeline.batches(repeat(staged), map(len, messages)):
+        for indexes in pipeline.batches(repeat(staged), map(len, messages)):
             each: list[Each] = []
-            for place in places:
-                each += (members[place].id, blob(messages[place]))
+            for index in indexes:
+                each += (tasks[index].id, blob(messages[index]))
             call = scripts.archive_grouped(
                 each,
                 **_set(staged),
@@ -161,16 +165,16 @@ class RedisGroups:
         return cast("int", await pipeline.run(self._driver, call))
 
     async def reclaim(self, queue: str) -> ReclaimResult:
-        """Put back the sets that nobody holds any more; register groups that nobody knows.
+        """Put back the sets that nobody holds any more; register groups that are not registered.
 
-        A set that Go staged can be of any size, and goes back in parts.
+        A set that Go made can have any size and is put back in parts.
 
         Raises:
-            BrokerError: If a set cannot go back, because the key of its group is no sorted set; it
-                is tried again in an hour. All others are back by then.
+            BrokerError: If a set cannot be put back, because the key of its group is not a sorted
+                set. It is tried again after `STUCK_S`. All other sets are put back first.
         """
         reclaimed = await self._put_back_all(queue)
-        found, wait_s = await self._find(queue)
+        found, wait_s = await self._search(queue)
         return ReclaimResult(tasks=reclaimed, groups=found, next_in_s=wait_s)
 
     async def group_sizes(self, queue: str) -> list[GroupInfo]:
@@ -191,7 +195,7 @@ class RedisGroups:
                 return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
 
     async def register(self, queue: str) -> None:
-        """Register the groups and staged sets of *queue* that nobody has; looks at all keys."""
+        """Register the groups and aggregation sets of *queue* that are not; reads all keys."""
         prefix = keys.group(queue)
         node: Any = self._driver
         if isinstance(node, RedisCluster):
@@ -199,8 +203,8 @@ class RedisGroups:
         cursor = None
         while cursor != 0:
             async with broker_errors(self._driver):
-                words = ("SCAN", cursor or 0, "MATCH", keys.pattern(prefix), "COUNT", SEARCHED)
-                cursor, found = await node.execute_command(*words)
+                command = ("SCAN", cursor or 0, "MATCH", keys.pattern(prefix), "COUNT", SEARCHED)
+                cursor, found = await node.execute_command(*command)
             cursor = int(cursor)
             if found:
                 call = scripts.register_groups(
@@ -230,15 +234,15 @@ class RedisGroups:
             else:
                 break
         if stuck:
-            msg = f"Redis: WRONGTYPE: the groups of {stuck} are no sorted sets; their tasks wait"
+            msg = f"Redis: WRONGTYPE: the groups of {stuck} are not sorted sets; their tasks wait"
             raise BrokerError(msg)
         return reclaimed
 
-    async def _find(self, queue: str) -> tuple[int, float]:
-        """Look for unregistered groups in a part of Redis.
+    async def _search(self, queue: str) -> tuple[int, float]:
+        """Register unregistered groups among the next keys of Redis.
 
         Returns:
-            How many were registered, and the seconds until the next part may be looked at.
+            The number of groups that were registered, and the seconds until the next step.
         """
         prefix = keys.group(queue)
         call = scripts.find_groups(
@@ -255,7 +259,7 @@ class RedisGroups:
         return found, wait_s
 
 
-def _criteria(rules: GroupRules) -> dict[str, Word]:
+def _criteria(rules: GroupRules) -> dict[str, CommandArg]:
     return {
         "grace_s": rules.grace_s,
         "max_delay_s": rules.max_delay_s,
@@ -263,14 +267,14 @@ def _criteria(rules: GroupRules) -> dict[str, Word]:
     }
 
 
-def _set(staged: AggregationSet) -> dict[str, Word]:
+def _set(staged: AggregationSet) -> dict[str, CommandArg]:
     return {
         "aggregation_sets": keys.aggregation_sets(staged.queue),
-        "staged": keys.staged(staged.queue, staged.group, staged.id),
+        "staged": keys.aggregation_set(staged.queue, staged.group, staged.id),
     }
 
 
-def _member(queue: str, task_id: bytes, data: bytes, failures: bytes) -> GroupedTask:
+def _grouped_task(queue: str, task_id: bytes, data: bytes, failures: bytes) -> GroupedTask:
     message, sound = read_message(queue, task_id, data)
     return GroupedTask(
         id=decode_name(task_id),

@@ -1,4 +1,4 @@
-"""The inspection port: look at queues, move tasks by hand, remove queues."""
+"""The inspection port: read queues, act on tasks, remove queues."""
 
 import functools
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from pyasynq.core.states import Action, TaskState
 from pyasynq.runtime.cleanup import run_to_end
 
 DAYS: Final = 92
-"""Counters of a day live for 90 days, and other machines may be a day ahead."""
+"""Days of counters to delete: they live for 90, and other machines may be a day ahead."""
 
 EARLIER: Final = (TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED)
-"""States of tasks that do not run before they are pending."""
+"""The states that are emptied before the groups and pending."""
 
-_REMOVED: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveResult.ACTIVE}
+_RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveResult.ACTIVE}
 
 
 class RedisInspection(RedisRead, RedisActions):
     """All that an inspector needs, over one client."""
 
     async def remove(self, queue: str, *, force: bool) -> RemoveResult:
-        """Remove *queue* with all that belongs to it; its tasks as well only with *force*.
+        """Remove *queue* and all its keys; a queue with tasks only with *force*.
 
         Source:
             Protocol section 8.1 (asynq v0.26.0 ``RDB.RemoveQueue``).
 
         Differs:
-            Completed and aggregating tasks count, and every key that belongs to no task goes, in
-            bounded steps (D23, D44). The queue is paused until it is gone, or it turns out that it
-            stays, as it does if producers add to it meanwhile.
+            Completed and aggregating tasks count as tasks, and every key of the queue is deleted,
+            in bounded steps (D23, D44). The queue is paused meanwhile. If producers add tasks, the
+            queue stays and is resumed.
         """
-        # A replica refuses: its numbers may be old.
+        # A replica refuses this write; its counts may be old.
         await execute(self._driver, "ZREM", keys.container(queue, TaskState.SCHEDULED), "")
-        if (refused := await self._refused(queue, force=force)) is not None:
-            return refused  # and no worker was stopped for that
+        if (refusal := await self._refusal(queue, force=force)) is not None:
+            return refusal  # before pausing, so that workers go on
         if await execute(self._driver, "EXISTS", keys.paused(queue)):
             return await self._remove(queue, force=force)
         removed = RemoveResult.NOT_EMPTY
@@ -52,26 +52,26 @@ class RedisInspection(RedisRead, RedisActions):
             removed = await self._remove(queue, force=force)
         finally:
             if removed is not RemoveResult.DONE:
-                await run_to_end(functools.partial(self._go_on, queue))
+                await run_to_end(functools.partial(self._resume, queue))
         return removed
 
-    async def _go_on(self, queue: str) -> None:
-        with suppress(BrokerError):  # what failed first is told
+    async def _resume(self, queue: str) -> None:
+        with suppress(BrokerError):  # the first error is raised, not this one
             await self.pause(queue, paused=False)
 
-    async def _refused(self, queue: str, *, force: bool) -> RemoveResult | None:
-        """Return why *queue* cannot be removed as it is now, if so."""
+    async def _refusal(self, queue: str, *, force: bool) -> RemoveResult | None:
+        """Return why *queue* cannot be removed now; None if it can."""
         info = await self.queue_info(queue, memory=False)
         if info.active:
             return RemoveResult.ACTIVE
         return None if force or not info.size else RemoveResult.NOT_EMPTY
 
     async def _remove(self, queue: str, *, force: bool) -> RemoveResult:
-        """Remove *queue*, which is paused: no task is taken any more."""
+        """Remove *queue*, which must be paused, so that no worker takes a task."""
         await self._groups.register(queue)
-        if (refused := await self._refused(queue, force=force)) is not None:
-            return refused
-        # Pending last: forwarders and aggregators go on, and what they move comes there.
+        if (refusal := await self._refusal(queue, force=force)) is not None:
+            return refusal
+        # Pending last, because forwarders and aggregators still move tasks there.
         if force:
             await self._empty_all(queue, EARLIER)
         await self._clear_groups(queue, delete=force)
@@ -88,28 +88,28 @@ class RedisInspection(RedisRead, RedisActions):
             await self._empty(Container(queue=queue, state=state), getattr(info, state.value))
 
     async def _clear_groups(self, queue: str, *, delete: bool) -> None:
-        """Forget groups and staged sets that have no tasks; *delete* those tasks before."""
+        """Unregister empty groups and aggregation sets; with *delete* delete their tasks first."""
         for group in await self._groups.group_sizes(queue):
             if delete:
                 await self._empty(_group(queue, group.group), group.size)
             await self.apply(Action.DELETE, _group(queue, group.group), ())
-        for key, size in [staged async for staged in self._staged(queue)]:
+        for key, size in [found async for found in self._aggregation_sets(queue)]:
             if delete:
                 await self._empty(_group(queue, key.removeprefix(keys.group(queue))), size)
             if delete or not size:
                 await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
 
-    async def _empty(self, place: Container, size: int) -> None:
-        """Delete the *size* tasks that are in *place* now; more may come."""
+    async def _empty(self, container: Container, size: int) -> None:
+        """Delete up to *size* tasks of *container*; tasks that come meanwhile may stay."""
         for _ in range(0, size, MAX_BULK):
-            await self.apply(Action.DELETE, place, MAX_BULK)
+            await self.apply(Action.DELETE, container, MAX_BULK)
 
     async def _remove_rest(self, queue: str) -> RemoveResult:
         today = self._clock.now().date() + timedelta(days=1)
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
         call = scripts.delete_queue_keys(
-            [*each, keys.awaited(queue)],
+            [*each, keys.awaited_ids(queue)],
             **{
                 state.value: keys.container(queue, state)
                 for state in (*EARLIER, TaskState.PENDING, TaskState.ACTIVE)
@@ -122,11 +122,12 @@ class RedisInspection(RedisRead, RedisActions):
             processed=keys.processed(queue),
             failed=keys.failed(queue),
         )
-        return _REMOVED[cast("int", await pipeline.run(self._driver, call))]
+        return _RESULTS[cast("int", await pipeline.run(self._driver, call))]
 
     async def _deregister(self, queue: str) -> None:
         await execute(self._driver, "SREM", keys.QUEUES, queue)
-        # On a cluster the names of queues are elsewhere: a producer may have come in between.
+        # On a cluster the names of queues are on another node, so this is not atomic with the
+        # removal: register the queue again if a producer has added a task in between.
         sizes, groups, *_ = await self._counts(queue, self._clock.now())
         if any((*sizes, groups)):
             await execute(self._driver, "SADD", keys.QUEUES, queue)

@@ -107,7 +107,7 @@ def container(queue: str, state: TaskState) -> str:
     return f"asynq:{{{queue}}}:{state.value}"
 
 
-def place(place: Container) -> str:
+def ids_in(place: Container) -> str:
     """Return the key that lists the ids in *place* (list or sorted set)."""
     if place.state is TaskState.AGGREGATING:
         return group(place.queue, place.group)
@@ -164,7 +164,7 @@ def receipt(queue: str, row: str = "") -> str:
     return f"asynq:{{{queue}}}:relayed:{row}"
 
 
-def awaited(queue: str) -> str:
+def awaited_ids(queue: str) -> str:
     """Return the key of the ids of tasks whose result a client awaits (sorted set, short-lived).
 
     Written by:
@@ -176,7 +176,7 @@ def awaited(queue: str) -> str:
     return f"asynq:{{{queue}}}:awaited"
 
 
-def done(queue: str, task_id: str = "") -> str:
+def end_notices(queue: str, task_id: str = "") -> str:
     """Return the key of the list on which clients block for the result of a task (short-lived).
 
     Without an id, the start of all of them.
@@ -210,7 +210,7 @@ def group(queue: str, name: str = "") -> str:
     return f"asynq:{{{queue}}}:g:{name}"
 
 
-def staged(queue: str, group: str, set_id: str) -> str:
+def aggregation_set(queue: str, group: str, set_id: str) -> str:
     """Return the key of the tasks of an aggregation set (sorted set, scores as in the group).
 
     Written by:
@@ -219,7 +219,7 @@ def staged(queue: str, group: str, set_id: str) -> str:
     return f"asynq:{{{queue}}}:g:{group}:{set_id}"
 
 
-def staged_group(queue: str, key: str) -> str:
+def group_of_set(queue: str, key: str) -> str:
     """Return the group whose tasks were staged under *key*, which ends in the set's id."""
     return key.removeprefix(group(queue)).rpartition(":")[0]
 
@@ -272,7 +272,7 @@ def scheduler(scheduler_id: str) -> str:
     return f"asynq:schedulers:{{{scheduler_id}}}"
 
 
-def coming(scheduler_id: str) -> str:
+def next_entries(scheduler_id: str) -> str:
     """Return the key of the entries of a scheduler that are not all written yet (list).
 
     Written by:

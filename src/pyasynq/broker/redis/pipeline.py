@@ -1,4 +1,4 @@
-"""Sends script calls: in batches, in round trips, and to the nodes of a cluster side by side."""
+"""Send script calls: in batches, in few round trips, and to several cluster nodes at once."""
 
 import asyncio
 from collections import defaultdict
@@ -9,51 +9,56 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pyasynq.broker.redis.connection import Driver, broker_errors, execute, failed, is_broken
+from pyasynq.broker.redis.connection import (
+    Driver,
+    broker_errors,
+    execute,
+    handle_error,
+    lost_connection,
+)
 from pyasynq.broker.redis.scripts import Call
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
 from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 
-SIDE_BY_SIDE: Final = 16
-"""Queues of a cluster that are asked at a time: each has a connection of its own meanwhile."""
+QUEUES_AT_ONCE: Final = 16
+"""Queues of a cluster that are called at a time; each call needs its own connection."""
 
 _NO_BYTES: Final = repeat(0)
 
 
 class _Batch:
-    """The places of what goes out in one call, and the bytes of their messages."""
+    """The indexes of the items in one call, and the bytes of their messages."""
 
-    __slots__ = ("places", "size")
+    __slots__ = ("indexes", "size")
 
     def __init__(self) -> None:
-        self.places: list[int] = []
+        self.indexes: list[int] = []
         self.size = 0
 
 
 def batches(
-    paths: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES, *, most: int = MAX_TASKS
+    batch_keys: Iterable[Hashable], sizes: Iterable[int] = _NO_BYTES, *, most: int = MAX_TASKS
 ) -> list[list[int]]:
-    """Return the places of what goes out in one call each.
+    """Divide items into batches, one for each call; return the indexes of each batch's items.
 
-    Those of one call have the same path, are at most *most*, and no more once they have
-    `MAX_BYTES`.
+    The items of a batch have the same key. A batch is full at *most* items or `MAX_BYTES`.
 
     Args:
-        paths: The path of each task.
-        sizes: The bytes of the message that goes out with each; none when not given.
-        most: How many one call handles.
+        batch_keys: The key of each item; only items with the same key can share a call.
+        sizes: The bytes of each item's message; 0 by default.
+        most: Most items in one call.
     """
-    made: list[_Batch] = []
-    by_path: dict[Hashable, _Batch] = {}
-    for place, (path, size) in enumerate(zip(paths, sizes, strict=False)):
-        batch = by_path.get(path)
-        if batch is None or len(batch.places) == most or batch.size >= MAX_BYTES:
-            batch = by_path[path] = _Batch()
-            made.append(batch)
-        batch.places.append(place)
+    all_batches: list[_Batch] = []
+    by_key: dict[Hashable, _Batch] = {}
+    for index, (key, size) in enumerate(zip(batch_keys, sizes, strict=False)):
+        batch = by_key.get(key)
+        if batch is None or len(batch.indexes) == most or batch.size >= MAX_BYTES:
+            batch = by_key[key] = _Batch()
+            all_batches.append(batch)
+        batch.indexes.append(index)
         batch.size += size
-    return [batch.places for batch in made]
+    return [batch.indexes for batch in all_batches]
 
 
 async def run(driver: Driver, call: Call) -> object:
@@ -72,10 +77,10 @@ async def run(driver: Driver, call: Call) -> object:
 
 
 async def run_all(driver: Driver, calls: Sequence[Call]) -> list[object]:
-    """Run *calls* in one round trip; a call that failed is answered with its `BrokerError`.
+    """Run *calls* in one round trip; the answer to a call that failed is its `BrokerError`.
 
-    Calls that carry too much for one go out in several. After one that had no answer at all, the
-    rest is not sent.
+    Calls that carry too many bytes for one round trip take several. If a round trip gets no answer
+    at all, the rest is not sent.
     """
     answers: list[object] = []
     for together in _round_trips(calls):
@@ -94,7 +99,7 @@ def raise_first(answers: Iterable[object]) -> None:
 
 
 def _round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
-    """Yield *calls* in their order, each time until they have `MAX_BYTES`."""
+    """Yield *calls* in their order, in slices of about `MAX_BYTES`."""
     start = size = 0
     for end, call in enumerate(calls, 1):
         size += call.size
@@ -105,48 +110,48 @@ def _round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 
 async def _run_together(driver: Driver, calls: Sequence[Call]) -> list[object]:
     if len(calls) == 1:
-        return [await _answer(driver, calls[0])]
+        return [await _run_one(driver, calls[0])]
     if not isinstance(driver, Redis):
-        return await _by_queue(driver, calls)
-    answers = await _pipelined(driver, calls)
-    if is_broken(answers[0]) and all(call.script.repeatable for call in calls):
-        return await _pipelined(driver, calls)
+        return await _run_by_queue(driver, calls)
+    answers = await _run_pipelined(driver, calls)
+    if lost_connection(answers[0]) and all(call.script.repeatable for call in calls):
+        return await _run_pipelined(driver, calls)
     return answers
 
 
-async def _answer(driver: Driver, call: Call) -> object:
+async def _run_one(driver: Driver, call: Call) -> object:
     try:
         return await run(driver, call)
     except BrokerError as error:
         return error
 
 
-async def _by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
-    """Run the calls of one queue in their order, those of several side by side.
+async def _run_by_queue(driver: Driver, calls: Sequence[Call]) -> list[object]:
+    """Run the calls of one queue in their order, and several queues at the same time.
 
-    Queues live on different nodes of a cluster, and every call has a connection of its own.
+    Queues are on different nodes of a cluster, and every call uses its own connection.
     """
     answers: list[object] = [None] * len(calls)
-    limit = ConcurrencyLimit(SIDE_BY_SIDE)
+    limit = ConcurrencyLimit(QUEUES_AT_ONCE)
     by_queue: defaultdict[str, list[int]] = defaultdict(list)
-    for place, call in enumerate(calls):
-        by_queue[_hash_tag(call)].append(place)
+    for index, call in enumerate(calls):
+        by_queue[_hash_tag(call)].append(index)
 
-    async def run_in_order(places: Sequence[int]) -> None:
+    async def run_in_order(indexes: Sequence[int]) -> None:
         async with limit.slot():
-            for place in places:
-                answers[place] = await _answer(driver, calls[place])
+            for index in indexes:
+                answers[index] = await _run_one(driver, calls[index])
 
-    await asyncio.gather(*(run_in_order(places) for places in by_queue.values()))
+    await asyncio.gather(*(run_in_order(indexes) for indexes in by_queue.values()))
     return answers
 
 
 def _hash_tag(call: Call) -> str:
-    """Return what pins the slot of the call's keys: the queue, in braces."""
+    """Return the start of the call's first key up to the queue's name, which decides the slot."""
     return str(call.arguments[1]).partition("}")[0]
 
 
-async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
+async def _run_pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
     pipeline = driver.pipeline(transaction=False)
     for call in calls:
         pipeline.execute_command("EVALSHA", call.script.sha, *call.arguments)
@@ -155,15 +160,15 @@ async def _pipelined(driver: Redis, calls: Sequence[Call]) -> list[object]:
             answers = cast("list[object]", await pipeline.execute(raise_on_error=False))
     except BrokerError as error:
         return [error] * len(calls)
-    except UnicodeEncodeError:  # not sent yet; alone each goes as it is to
-        return [await _answer(driver, call) for call in calls]
+    except UnicodeEncodeError:  # nothing was sent; a single call encodes such names itself
+        return [await _run_one(driver, call) for call in calls]
     return [
-        await _again(driver, call, answer) if isinstance(answer, Exception) else answer
+        await _retry_unloaded(driver, call, answer) if isinstance(answer, Exception) else answer
         for call, answer in zip(calls, answers, strict=True)
     ]
 
 
-async def _again(driver: Redis, call: Call, error: Exception) -> object:
+async def _retry_unloaded(driver: Redis, call: Call, error: Exception) -> object:
     if isinstance(error, NoScriptError):
-        return await _answer(driver, call)
-    return await failed(driver, error)
+        return await _run_one(driver, call)
+    return await handle_error(driver, error)

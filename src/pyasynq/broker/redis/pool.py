@@ -1,4 +1,4 @@
-"""Connections that are kept: looked at before they are used, and let go when nobody needs them."""
+"""Connection pools: check a connection before it is used, close those that nobody needs."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,31 +9,31 @@ from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from pyasynq.broker.redis.connection import CLOSED_AT_ONCE, broke
+from pyasynq.broker.redis.connection import CLOSED_AT_ONCE, is_broken
 from pyasynq.broker.redis.dialing import TcpConnection, TlsConnection
 
 IDLE_S: Final = 30.0
-"""A connection that was not needed for so long is closed, after twice that at the latest.
+"""A connection that was not needed for this time is closed, after twice the time at the latest.
 
-Firewalls and load balancers forget idle connections after minutes, some without a word.
+Firewalls and load balancers drop idle connections after minutes, some without closing them.
 """
 
 
-class Sweeping:
-    """Calls a function every `IDLE_S` seconds, as long as there is something to sweep."""
+class SweepTimer:
+    """Calls a function every `IDLE_S` seconds until there are no connections to close."""
 
     def __init__(self, sweep: Callable[[], bool]) -> None:
-        """Call *sweep*, which tells whether something is left."""
+        """Call *sweep*, which returns whether connections are left."""
         self._sweep = sweep
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Begin, unless it has begun."""
+        """Start the timer if it does not run."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(IDLE_S, self._call)
 
     def end(self) -> None:
-        """Call it no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -44,16 +44,16 @@ class Sweeping:
             self.begin()
 
 
-class _Thrifty(ConnectionPool):
-    """A pool that closes what was not needed for a while.
+class _SweptPool(ConnectionPool):
+    """A pool that closes connections that were not needed for a while.
 
-    The connection that came back last is used next, so those that are too many stay at the left.
+    The connection that was released last is used next, so the unneeded ones stay at the left.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
         super().__init__(*args, **settings)
         self._spare = 0
-        self._sweeping = Sweeping(self.sweep)
+        self._sweep_timer = SweepTimer(self.sweep)
 
     def get_available_connection(self) -> AbstractConnection:
         pool: Any = super()  # typed only in part
@@ -67,19 +67,19 @@ class _Thrifty(ConnectionPool):
         try:
             await super().ensure_connection(connection)
         except driver_errors.ConnectionError as error:
-            if broke(error):
+            if is_broken(error):
                 raise driver_errors.ConnectionError(CLOSED_AT_ONCE) from error
             raise
 
     async def release(self, connection: AbstractConnection) -> None:
         await super().release(connection)
-        self._sweeping.begin()
+        self._sweep_timer.begin()
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001 - as the driver has it
         """Close connections; see the driver's pool.
 
         Differs:
-            Idle ones are closed without a pause, in which another call could take one.
+            Idle connections are closed without awaiting, so that no other call takes one meanwhile.
         """
         if inuse_connections:
             await super().disconnect()
@@ -87,11 +87,11 @@ class _Thrifty(ConnectionPool):
             await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
-        self._sweeping.end()
+        self._sweep_timer.end()
         await super().aclose()
 
     def sweep(self) -> bool:
-        """Close the connections that nobody needed since the last time; tell if some are left."""
+        """Close connections that nobody needed since the last sweep; return whether any is left."""
         unused, self._available_connections = (
             self._available_connections[: self._spare],
             self._available_connections[self._spare :],
@@ -101,60 +101,61 @@ class _Thrifty(ConnectionPool):
         return bool(self._available_connections or self._in_use_connections)
 
 
-class Pool(_Thrifty):
+class Pool(_SweptPool):
     """The pool of one server."""
 
 
-class SentinelPool(_Thrifty, SentinelConnectionPool):
+class SentinelPool(_SweptPool, SentinelConnectionPool):
     """The pool of the primary that sentinels name."""
 
 
-class _Watched(AbstractConnection):
-    """A connection of a cluster's node, which asks it before and after each call."""
+class _CheckedConnection(AbstractConnection):
+    """A connection to a cluster's node; the driver calls `should_reconnect` around each call."""
 
-    def __init__(self, *, sweeping: Sweeping, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
+    def __init__(self, *, sweep_timer: SweepTimer, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
         super().__init__(**settings)
-        self._sweeping = sweeping
-        self._looked_at = 0.0
+        self._sweep_timer = sweep_timer
+        self._checked_at = 0.0
 
     def should_reconnect(self) -> bool:
-        """Tell whether it is to be closed and opened anew."""
+        """Return whether the driver must close it and open it again."""
         now = asyncio.get_running_loop().time()
-        was_idle = now - self._looked_at > 2 * IDLE_S
-        self._looked_at = now
-        self._sweeping.begin()
-        marked: Any = super()  # typed only in part
-        return was_idle or is_gone(self) or bool(marked.should_reconnect())
+        was_idle = now - self._checked_at > 2 * IDLE_S
+        self._checked_at = now
+        self._sweep_timer.begin()
+        inherited: Any = super()  # typed only in part
+        return was_idle or is_gone(self) or bool(inherited.should_reconnect())
 
 
-class _NodeConnection(_Watched, TcpConnection):
-    """Without TLS."""
+class _NodeConnection(_CheckedConnection, TcpConnection):
+    """A connection without TLS."""
 
 
-class _NodeTlsConnection(_Watched, TlsConnection):
-    """With TLS."""
+class _NodeTlsConnection(_CheckedConnection, TlsConnection):
+    """A connection with TLS."""
 
 
-def watch(cluster: RedisCluster) -> RedisCluster:
-    """Have the connections of *cluster* looked at, and those closed that are too many."""
+def check_connections(cluster: RedisCluster) -> RedisCluster:
+    """Make *cluster* check its connections before use, and close those that nobody needs."""
     settings = cluster.connection_kwargs
     with_tls = issubclass(settings["connection_class"], TlsConnection)
     kind: Any = _NodeTlsConnection if with_tls else _NodeConnection
-    sweeping = Sweeping(lambda: _halve(cluster))
-    settings |= {"connection_class": kind, "sweeping": sweeping}
+    sweep_timer = SweepTimer(lambda: _close_half(cluster))
+    settings |= {"connection_class": kind, "sweep_timer": sweep_timer}
     for node in cluster.nodes_manager.startup_nodes.values():
         node.connection_class = kind
-        node.connection_kwargs["sweeping"] = sweeping
+        node.connection_kwargs["sweep_timer"] = sweep_timer
     return cluster
 
 
-def _halve(cluster: RedisCluster) -> bool:
-    """Close half of each node's free connections, but not the last; tell if several are left.
+def _close_half(cluster: RedisCluster) -> bool:
+    """Close half of each node's free connections; return whether a node has several left.
 
-    A node uses them in turn, so all of them look needed; those that are will be opened again.
+    A node uses its connections in turn, so nothing shows which are needed. A needed one is opened
+    again. The last one stays open.
     """
     left = False
-    for node in cast("list[Any]", cluster.get_nodes()):  # the driver has no way to close some
+    for node in cast("list[Any]", cluster.get_nodes()):  # the driver can close only all of them
         free = node._free  # noqa: SLF001
         unused = [free.popleft() for _ in range(len(free) // 2)]
         for connection in unused:
@@ -164,12 +165,12 @@ def _halve(cluster: RedisCluster) -> bool:
     return left
 
 
-def is_gone(connection: Any) -> bool:  # noqa: ANN401 - looked at where the driver does not
-    """Tell whether the other side has closed or reset *connection*, as far as is known here."""
+def is_gone(connection: Any) -> bool:  # noqa: ANN401 - reads private attributes of the driver
+    """Return whether the other side is known to have closed or reset *connection*."""
     reader: asyncio.StreamReader | None = connection._reader  # noqa: SLF001
     return reader is not None and (reader.at_eof() or reader.exception() is not None)
 
 
 def _close(connections: list[Any]) -> None:
     for connection in connections:
-        connection._close()  # noqa: SLF001 - without waiting, which a timer cannot
+        connection._close()  # noqa: SLF001 - the public method awaits, and a timer cannot

@@ -1,4 +1,4 @@
-"""What servers and schedulers show of themselves, as Redis holds it and as people read it."""
+"""Convert the records of servers and schedulers: protobuf in Redis, info classes for users."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -17,21 +17,21 @@ NEVER_S: Final = -62_135_596_800
 """Go's zero time, the start of year 1."""
 
 
-def when(stamp: Timestamp) -> datetime | None:
-    """Return the instant of *stamp*, or the nearest that our calendar has.
+def to_datetime(stamp: Timestamp) -> datetime | None:
+    """Return *stamp* as a datetime, or the nearest possible one.
 
-    None, which means never, for Go's zero time and all that lies before 1970.
+    None, which means never, for Go's zero time and every time before 1970.
     """
     if stamp.seconds <= 0:
         return None
     return instant(stamp.seconds) + timedelta(microseconds=stamp.nanos // 1000)
 
 
-def timestamp(at: datetime | None) -> Timestamp:
-    """Return *at* as records hold it; None, which means never, is Go's zero time.
+def to_timestamp(at: datetime | None) -> Timestamp:
+    """Return *at* as a protobuf timestamp; None, which means never, is Go's zero time.
 
     Source:
-        Protocol section 2.6: a time that is left out would be 1970 for Go.
+        Protocol section 2.6: Go would read a missing time as 1970.
     """
     if at is None:
         return Timestamp(seconds=NEVER_S)
@@ -44,7 +44,7 @@ def timestamp(at: datetime | None) -> Timestamp:
 
 
 def server_record(server: ServerInfo) -> wire.ServerInfo:
-    """Return the record of *server*, without what it runs."""
+    """Return the record of *server*, without its running tasks."""
     return wire.ServerInfo(
         host=server.host,
         pid=server.pid,
@@ -53,7 +53,7 @@ def server_record(server: ServerInfo) -> wire.ServerInfo:
         queues=server.queues,
         strict_priority=server.strict_priority,
         status=server.status,
-        start_time=timestamp(server.started),
+        start_time=to_timestamp(server.started),
         active_worker_count=server.active_worker_count,
     )
 
@@ -68,13 +68,13 @@ def worker_record(server: ServerInfo, worker: WorkerInfo) -> wire.WorkerInfo:
         task_type=worker.task_type,
         task_payload=worker.task_payload,
         queue=worker.queue,
-        start_time=timestamp(worker.started),
-        deadline=timestamp(worker.deadline),
+        start_time=to_timestamp(worker.started),
+        deadline=to_timestamp(worker.deadline),
     )
 
 
 def server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> ServerInfo:
-    """Return what a user reads of a server."""
+    """Return the info of a server, with its running tasks."""
     return ServerInfo(
         id=server.server_id,
         host=server.host,
@@ -82,7 +82,7 @@ def server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serve
         concurrency=server.concurrency,
         queues=dict(server.queues),
         strict_priority=server.strict_priority,
-        started=when(server.start_time),
+        started=to_datetime(server.start_time),
         status=server.status,
         active_workers=workers,
         active_worker_count=server.active_worker_count,
@@ -90,14 +90,14 @@ def server_info(server: wire.ServerInfo, workers: Sequence[WorkerInfo]) -> Serve
 
 
 def worker_info(worker: wire.WorkerInfo) -> WorkerInfo:
-    """Return what a user reads of a running task."""
+    """Return the info of a running task."""
     return WorkerInfo(
         task_id=worker.task_id,
         task_type=worker.task_type,
         task_payload=worker.task_payload,
         queue=worker.queue,
-        started=when(worker.start_time),
-        deadline=when(worker.deadline),
+        started=to_datetime(worker.start_time),
+        deadline=to_datetime(worker.deadline),
     )
 
 
@@ -112,20 +112,20 @@ def entry_record(entry: SchedulerEntry) -> wire.SchedulerEntry:
         task_type=entry.task.type,
         task_payload=entry.task.payload or b"",
         enqueue_options=option_texts.format_options(entry.options),
-        next_enqueue_time=timestamp(entry.next),
-        prev_enqueue_time=timestamp(entry.prev),
+        next_enqueue_time=to_timestamp(entry.next),
+        prev_enqueue_time=to_timestamp(entry.prev),
     )
 
 
 def event_record(event: SchedulerEvent) -> wire.SchedulerEnqueueEvent:
     """Return the record of *event*."""
     return wire.SchedulerEnqueueEvent(
-        task_id=event.task_id, enqueue_time=timestamp(event.enqueued_at)
+        task_id=event.task_id, enqueue_time=to_timestamp(event.enqueued_at)
     )
 
 
 def entry_infos(entries: Iterable[wire.SchedulerEntry]) -> Iterator[SchedulerEntry]:
-    """Yield what users read of *entries*; those whose task cannot be one are left out."""
+    """Yield the infos of *entries*, without entries whose task is invalid."""
     for entry in entries:
         try:
             task = Task(entry.task_type, entry.task_payload)
@@ -136,11 +136,13 @@ def entry_infos(entries: Iterable[wire.SchedulerEntry]) -> Iterator[SchedulerEnt
             spec=entry.spec,
             task=task,
             options=option_texts.parse_options(entry.enqueue_options),
-            next=when(entry.next_enqueue_time),
-            prev=when(entry.prev_enqueue_time),
+            next=to_datetime(entry.next_enqueue_time),
+            prev=to_datetime(entry.prev_enqueue_time),
         )
 
 
 def event_info(event: wire.SchedulerEnqueueEvent) -> SchedulerEvent:
-    """Return what users read of an event."""
-    return SchedulerEvent(task_id=event.task_id, enqueued_at=when(event.enqueue_time) or instant(0))
+    """Return the info of an event."""
+    return SchedulerEvent(
+        task_id=event.task_id, enqueued_at=to_datetime(event.enqueue_time) or instant(0)
+    )

@@ -1,4 +1,4 @@
-"""Look at queues and tasks."""
+"""Read queues and tasks."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.records import decode_name, read_message
-from pyasynq.broker.redis.task_records import Fields, number, read_found, task_info
+from pyasynq.broker.redis.task_records import Fields, number, stored_task, task_info
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
@@ -20,11 +20,11 @@ from pyasynq.runtime.clock import Clock
 Number: TypeAlias = bytes | None
 
 STEP: Final = 250
-"""Tasks or sets looked at in one call."""
+"""Tasks or sets that one call reads."""
 
 SAMPLES: Final = 20
 SAMPLED_GROUPS: Final = 5
-"""How many tasks of a container, and how many groups, stand for all when memory is estimated."""
+"""Sample sizes for the memory estimate: tasks of a container, and groups."""
 
 _SAMPLED: Final = tuple(state for state in TaskState if state is not TaskState.AGGREGATING)
 _SIZES: Final = ("pending", "active", "scheduled", "retry", "archived", "completed")
@@ -32,16 +32,16 @@ _DAY: Final = timedelta(days=1)
 
 
 class RedisRead:
-    """The part of the inspection port that changes nothing."""
+    """The part of the inspection port that reads; actions are in `actions`."""
 
     def __init__(self, driver: Driver, groups: RedisGroups, clock: Clock) -> None:
-        """Send to *driver*; *groups* counts what waits there, *clock* says which day it is."""
+        """Send calls over *driver*; *groups* counts grouped tasks, *clock* tells today's date."""
         self._driver = driver
         self._groups = groups
         self._clock = clock
 
     async def queues(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the names of all queues, or of those *among* some that are known, sorted."""
+        """Return the names of all known queues, or of the known ones in *among*, sorted."""
         if among is not None:
             if not among:
                 return []
@@ -51,19 +51,19 @@ class RedisRead:
         return sorted(map(decode_name, names))
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
-        """Return the counts of *queue*; its memory is 0 unless *memory* is to be estimated.
+        """Return the counts of *queue*; without *memory* its memory is 0 and not estimated.
 
         Source:
             Protocol section 8.2 (asynq v0.26.0 ``RDB.CurrentStats``).
 
         Differs:
-            Staged tasks count as aggregating (D17); groups are visited in steps (D44); the latency
-            is by the clock of Redis.
+            Tasks in aggregation sets count as aggregating (D17); groups are read in steps (D44);
+            the latency is by the clock of Redis.
         """
         now = self._clock.now()
         groups = await self._groups.group_sizes(queue)
         waiting = sum(group.size for group in groups)
-        staged = sum([size async for _, size in self._staged(queue)])
+        staged = sum([size async for _, size in self._aggregation_sets(queue)])
         memory_usage = await self._memory_usage(queue, groups, waiting) if memory else 0
         sizes, named, _, paused, counters, since, now_ns = await self._counts(queue, now)
         counts = dict(zip(_SIZES, sizes, strict=True)) | {"aggregating": waiting + staged}
@@ -99,13 +99,13 @@ class RedisRead:
         """Return one task.
 
         Raises:
-            PoisonError: If it is in no state that there is.
+            PoisonError: If its state is unknown.
 
         Source:
             Protocol section 8.3 (asynq v0.26.0 ``RDB.GetTaskInfo``).
 
         Differs:
-            Says of an active task whether its worker's lease is over.
+            Tells whether the lease of an active task is over.
         """
         call = scripts.get_task(
             task=keys.task(queue, task_id),
@@ -114,22 +114,22 @@ class RedisRead:
             prefix=keys.prefix(queue),
         )
         fields = cast("Fields | None", await pipeline.run(self._driver, call))
-        return None if fields is None else read_found(queue, task_id, fields, self._clock.now())
+        return None if fields is None else stored_task(queue, task_id, fields, self._clock.now())
 
-    async def tasks(self, place: Container, start: int, count: int) -> Page:
-        """Return up to *count* tasks in order, leaving out the first *start*.
+    async def tasks(self, container: Container, start: int, count: int) -> Page:
+        """Return up to *count* tasks in order, after skipping the first *start*.
 
         Source:
             Protocol section 8.3 (asynq v0.26.0 ``RDB.ListPending`` and its siblings).
 
         Differs:
-            Reads long pages in steps; ids without a task are left out; staged tasks follow the
-            waiting ones of their group (D17).
+            Reads long pages in steps; leaves out ids without a task; lists tasks in aggregation
+            sets after the waiting ones of their group (D17).
         """
         tasks: list[TaskInfo] = []
-        async for key, size in self._containers(place):
+        async for key, size in self._containers(container):
             here = max(0, min(count, size - start))
-            tasks += await self._slice(place, key, start, start + here)
+            tasks += await self._slice(container, key, start, start + here)
             if size > start + count:
                 return Page(tasks=tasks, more=True)
             start, count = max(0, start - size), count - here
@@ -154,8 +154,8 @@ class RedisRead:
         reply = await pipeline.run(self._driver, call)
         return cast("tuple[list[int], int, int, int, list[Number], Number, bytes]", reply)
 
-    async def _staged(self, queue: str) -> AsyncIterator[tuple[str, int]]:
-        """Yield the keys of staged sets with their sizes."""
+    async def _aggregation_sets(self, queue: str) -> AsyncIterator[tuple[str, int]]:
+        """Yield the keys of aggregation sets with their sizes."""
         start = 0
         while True:
             call = scripts.find_staged(
@@ -169,37 +169,39 @@ class RedisRead:
                 return
             start += STEP
 
-    async def _containers(self, place: Container) -> AsyncIterator[tuple[str, int]]:
-        """Yield the keys that hold the tasks of *place*, with their sizes."""
-        count = "LLEN" if place.state in keys.LISTS else "ZCARD"
-        key = keys.place(place)
+    async def _containers(self, container: Container) -> AsyncIterator[tuple[str, int]]:
+        """Yield the keys that hold the ids in *container*, with their sizes."""
+        count = "LLEN" if container.state in keys.LISTS else "ZCARD"
+        key = keys.ids_in(container)
         yield key, cast("int", await execute(self._driver, count, key))
-        if place.state is TaskState.AGGREGATING:
-            async for key, size in self._staged(place.queue):
-                if keys.staged_group(place.queue, key) == place.group:
+        if container.state is TaskState.AGGREGATING:
+            async for key, size in self._aggregation_sets(container.queue):
+                if keys.group_of_set(container.queue, key) == container.group:
                     yield key, size
 
-    async def _slice(self, place: Container, key: str, at: int, end: int) -> list[TaskInfo]:
-        """Return the tasks from rank *at* up to *end*, read in steps; poison is left out."""
+    async def _slice(self, container: Container, key: str, at: int, end: int) -> list[TaskInfo]:
+        """Return the tasks from rank *at* up to *end*, without poison; read them in steps."""
         tasks: list[TaskInfo] = []
         now = self._clock.now()
-        while at < end and (rows := await self._rows(place, key, at, min(STEP, end - at))):
+        while at < end and (rows := await self._rows(container, key, at, min(STEP, end - at))):
             for task_id, data, result, score, over in rows:
-                message, sound = read_message(place.queue, task_id or b"", data or b"")
+                message, sound = read_message(container.queue, task_id or b"", data or b"")
                 if sound:
                     orphaned, at_and_result = bool(over), (score, result)
                     tasks.append(
-                        task_info(message, place.state, at_and_result, now=now, orphaned=orphaned)
+                        task_info(
+                            message, container.state, at_and_result, now=now, orphaned=orphaned
+                        )
                     )
             at += len(rows)
         return tasks
 
-    async def _rows(self, place: Container, key: str, start: int, limit: int) -> list[Fields]:
+    async def _rows(self, container: Container, key: str, start: int, limit: int) -> list[Fields]:
         call = scripts.list_tasks(
             container=key,
-            lease=keys.lease(place.queue),
-            task_prefix=keys.task(place.queue),
-            listed=int(place.state in keys.LISTS),
+            lease=keys.lease(container.queue),
+            task_prefix=keys.task(container.queue),
+            listed=int(container.state in keys.LISTS),
             start=start,
             limit=limit,
             max_bytes=MAX_BYTES,
@@ -211,14 +213,14 @@ class RedisRead:
         names = [keys.group(queue, group.group) for group in groups[:SAMPLED_GROUPS]]
         samples = await self._samples(queue, containers | dict.fromkeys(names, False))
         total = 0.0
-        for count, looked_at, size, own in samples[: len(containers)]:
-            total += own + (size / looked_at * count if looked_at else 0)
-        looked_at = sum(sample[1] for sample in samples[len(containers) :])
+        for count, sampled, size, own in samples[: len(containers)]:
+            total += own + (size / sampled * count if sampled else 0)
+        sampled = sum(sample[1] for sample in samples[len(containers) :])
         size = sum(sample[2] for sample in samples[len(containers) :])
-        return int(total + (size / looked_at * grouped if looked_at else 0))
+        return int(total + (size / sampled * grouped if sampled else 0))
 
     async def _samples(self, queue: str, containers: Mapping[str, bool]) -> list[list[int]]:
-        """Return of each container: tasks, tasks looked at, their bytes, its own bytes."""
+        """Return for each container: tasks, sampled tasks, their bytes, bytes of the key itself."""
         calls = [
             scripts.memory_usage(
                 container=key, task_prefix=keys.task(queue), listed=int(listed), samples=SAMPLES

@@ -1,4 +1,4 @@
-"""Task ids, messages and other records as Redis holds them, whoever wrote them."""
+"""Decode task ids, messages and other records of Redis; any client may have written them."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,8 +23,8 @@ Record = TypeVar(
 def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, bool]:
     """Return the message, and whether it is sound.
 
-    A sound one decodes and says the id and queue it was found under. The stand-in for another one
-    has neither id nor type.
+    A sound message can be decoded and has the given id and queue. In place of any other one, return
+    a message with only the queue.
     """
     try:
         message = decode(data)
@@ -37,7 +37,7 @@ def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, 
 
 
 def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Record]:
-    """Return the *records* that are there and parse: nothing depends on the others."""
+    """Return the *records* that exist and can be parsed; drop the others."""
     found: list[Record] = []
     for record in filter(None, records):
         with suppress(DecodeError):
@@ -46,19 +46,20 @@ def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Re
 
 
 def decode_name(task_id: bytes) -> str:
-    """Return *task_id* as text; bytes that are no UTF-8 are escaped as surrogates."""
+    """Return *task_id* as text; bytes that are not UTF-8 are escaped as surrogates."""
     return task_id.decode(errors="surrogateescape")
 
 
 def encode_name(text: str) -> bytes:
-    """Return what `decode_name` was given, or a key with it."""
+    """Return the bytes of a text from `decode_name`, or of a key that contains one."""
     return text.encode(errors="surrogateescape")
 
 
-def recall(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:
-    """Note what the task of *lease* had been through when it had spent *retried* retries, or -1.
+def restore_history(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:
+    """Set crashes and unknown of *lease* as they were stored, with the task's *retried* then.
 
-    If it has spent others by now, a worker that knows nothing of all this has run it since.
+    If the message has another number of retries now, a worker that does not know these fields has
+    run the task since, and they are ignored. A *retried* of -1 fits any number.
     """
     if retried in (-1, lease.message.retried):
         lease.crashes, lease.unknown_s = crashes, unknown_s

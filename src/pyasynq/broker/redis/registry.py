@@ -1,4 +1,4 @@
-"""Who is there: queues, servers, the tasks they run, and cancelations."""
+"""The registry: queues, servers, their running tasks, and cancelations."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
@@ -24,26 +24,26 @@ from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.proto import asynq_pb2 as wire
 
 STEP: Final = 250
-"""Running tasks read in one call."""
+"""Running tasks that one call reads."""
 
 LISTEN_S = 2
-"""Longest silence of a subscription that is not looked into."""
+"""Time without a message after which a subscription is checked with a ping."""
 
 
 class RedisRegistry:
     """The registry port."""
 
     def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+        """Send calls over *driver*."""
         self._driver = driver
 
     async def confirm(self) -> None:
-        """Return when Redis has taken a write, which changes nothing.
+        """Return if Redis accepts a write, which changes nothing.
 
-        A replica answers a ``PING`` like any other, and managed services may refuse ``ROLE``.
+        A replica also answers ``PING``, and managed services may refuse ``ROLE``.
 
         Raises:
-            BrokerError: If there is no answer, or Redis takes no writes.
+            BrokerError: If there is no answer, or Redis accepts no writes.
         """
         await execute(self._driver, "SREM", keys.QUEUES, "")
 
@@ -52,14 +52,14 @@ class RedisRegistry:
         await execute(self._driver, "SADD", keys.QUEUES, *queues)
 
     async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
-        """Show *server* with what it runs, and its queues, for *ttl_s* seconds; not, with 0.
+        """Write the record of *server* for *ttl_s* seconds, and add its queues; with 0 delete it.
 
         Source:
             Protocol section 3.18 (asynq v0.26.0 ``RDB.WriteServerState``).
 
         Differs:
-            Names of servers that died are dropped here and not only when somebody lists (D57). How
-            long a server is listed goes by the clock of Redis.
+            This drops the names of dead servers; asynq does so only when somebody lists them (D57).
+            The clock of Redis decides how long a server is listed.
         """
         if not ttl_s:
             await self._clear(server)
@@ -68,13 +68,13 @@ class RedisRegistry:
         try:
             if server.queues:
                 await self.register(server.queues)
-        except BrokerError as error:  # a broken key; who gives up waiting gives up the rest, too
+        except BrokerError as error:  # asynq:queues is broken, but the record can be written
             failure = error
-        await self._show(server, ttl_s)
+        await self._write(server, ttl_s)
         if failure is not None:
             raise failure
 
-    async def _show(self, server: ServerInfo, ttl_s: int) -> None:
+    async def _write(self, server: ServerInfo, ttl_s: int) -> None:
         server_key, workers_key = _keys(server)
         each: list[Each] = []
         for worker in server.active_workers:
@@ -92,29 +92,29 @@ class RedisRegistry:
             )
 
     async def servers(self) -> list[ServerInfo]:
-        """Return the servers that have shown themselves in the last seconds, by start.
+        """Return the servers whose record has not expired, ordered by start.
 
         Source:
             Protocol sections 3.18 and 8.7 (asynq v0.26.0 ``RDB.ListServers``, ``ListWorkers``).
         """
         workers: dict[str, list[WorkerInfo]] = {}
-        for key in await self._living(keys.WORKERS):
-            for worker in read_records(wire.WorkerInfo, await self._workers(key)):
+        for key in await self._live_keys(keys.WORKERS):
+            for worker in read_records(wire.WorkerInfo, await self._worker_records(key)):
                 workers.setdefault(worker.server_id, []).append(worker_info(worker))
-        shown = read_records(wire.ServerInfo, await self._records(await self._living(keys.SERVERS)))
-        servers = [server_info(server, workers.get(server.server_id, [])) for server in shown]
+        names = await self._live_keys(keys.SERVERS)
+        records = read_records(wire.ServerInfo, await self._records(names))
+        servers = [server_info(server, workers.get(server.server_id, [])) for server in records]
         latest = datetime.max.replace(tzinfo=UTC)
         return sorted(servers, key=lambda server: (server.started or latest, server.id))
 
     async def cancelations(self) -> AsyncIterator[str | None]:
-        """Yield the ids of tasks an operator cancels, until the connection breaks.
+        """Yield the ids of tasks that an operator cancels, until the connection breaks.
 
-        None comes first, and after every 2 s without a cancelation: still listening. A connection
-        that only listens would not notice that nothing comes through any more, so silence is
-        answered with a ping.
+        Yield None first, and after every 2 s without a cancelation: still listening. A connection
+        that only listens does not notice a dead network, so after such a silence a ping is sent.
 
         Raises:
-            BrokerError: If Redis cannot be listened to.
+            BrokerError: If the subscription fails.
         """
         pubsub: Any = self._driver.pubsub()
         async with aclosing(pubsub):
@@ -125,21 +125,21 @@ class RedisRegistry:
             yield None
             pinged = False
             while True:
-                patience_s = ANSWER_S if pinged else LISTEN_S
-                async with broker_errors(self._driver, patience_s + ANSWER_S):
-                    note = await pubsub.get_message(timeout=patience_s)
-                    if note is None and pinged:
-                        msg = "no sign of life where cancelations are heard"
+                timeout_s = ANSWER_S if pinged else LISTEN_S
+                async with broker_errors(self._driver, timeout_s + ANSWER_S):
+                    notice = await pubsub.get_message(timeout=timeout_s)
+                    if notice is None and pinged:
+                        msg = "no sign of life on the connection for cancelations"
                         raise TimeoutError(msg)
-                    if note is None:
+                    if notice is None:
                         await pubsub.ping()
-                pinged = note is None
-                yield _canceled(note)
+                pinged = notice is None
+                yield _canceled_id(notice)
 
     async def cancel(self, task_id: str) -> None:
         """Ask every server to cancel *task_id*.
 
-        A replica would take the call, and tell only who listens there.
+        A replica would accept the call, but only its own subscribers would get the id.
         """
         await self.confirm()
         await execute(self._driver, "PUBLISH", keys.CANCEL, task_id)
@@ -150,20 +150,20 @@ class RedisRegistry:
         await execute(self._driver, "ZREM", keys.WORKERS, workers_key)
         await execute(self._driver, "DEL", server_key, workers_key)
 
-    async def _living(self, index: str) -> list[str]:
+    async def _live_keys(self, index: str) -> list[str]:
         names = await pipeline.run(self._driver, scripts.live_keys(index=index))
         return [decode_name(name) for name in cast("list[bytes]", names)]
 
     async def _records(self, names: Sequence[str]) -> list[bytes | None]:
-        """Return what stands under the keys *names*."""
+        """Return the values of the keys *names*."""
         answers: list[object] = []
         for at in range(0, len(names), MAX_SHARES):
             commands = [("GET", name) for name in names[at : at + MAX_SHARES]]
             answers += await execute_all(self._driver, commands)
         return cast("list[bytes | None]", answers)
 
-    async def _workers(self, key: str) -> list[bytes | None]:
-        """Return the records of what runs on one server, read in steps."""
+    async def _worker_records(self, key: str) -> list[bytes | None]:
+        """Return the records of the tasks that one server runs; read them in steps."""
         ids = cast("list[bytes]", await execute(self._driver, "HKEYS", key))
         found: list[bytes | None] = []
         while ids:
@@ -176,12 +176,12 @@ class RedisRegistry:
 
 
 def _keys(server: ServerInfo) -> tuple[str, str]:
-    who = (server.host, server.pid, server.id)
-    return keys.server(*who), keys.workers(*who)
+    identity = (server.host, server.pid, server.id)
+    return keys.server(*identity), keys.workers(*identity)
 
 
-def _canceled(note: Mapping[str, Any] | None) -> str | None:
-    """Return the id in what was heard, if it is a cancelation."""
-    if note is None or note["type"] != "message":
+def _canceled_id(notice: Mapping[str, Any] | None) -> str | None:
+    """Return the task id in *notice*; None if it is not a cancelation."""
+    if notice is None or notice["type"] != "message":
         return None
-    return cast("bytes", note["data"]).decode(errors="replace")
+    return cast("bytes", notice["data"]).decode(errors="replace")

@@ -99,7 +99,7 @@ class RedisSchedules:
             call = scripts.write_entries(
                 [blob(shown[place]) for place in part],
                 entries=key,
-                coming=keys.coming(scheduler_id),
+                coming=keys.next_entries(scheduler_id),
                 ttl_s=ttl_s,
                 first=int(number == 1),
                 final=int(number >= len(parts)),

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias, cast
 
 import msgspec
 
-from pyasynq.broker.redis.connection import Word
+from pyasynq.broker.redis.connection import CommandArg
 
 Each: TypeAlias = "str | int | bool | msgspec.Raw | tuple[Each, ...]"
 
@@ -64,10 +64,10 @@ class Call:
 
     __slots__ = ("arguments", "script", "size")
 
-    def __init__(self, script: "Script", arguments: list[Word], size: int) -> None:
+    def __init__(self, script: "Script", arguments: list[CommandArg], size: int) -> None:
         """Hold what is to be sent."""
         self.script: Script = script
-        self.arguments: list[Word] = arguments
+        self.arguments: list[CommandArg] = arguments
         self.size: int = size
 
 
@@ -103,7 +103,7 @@ class Script:
         self._known = frozenset(self._names)
         self._whole = frozenset([*self._names, *self.more])
 
-    def __call__(self, each: Sequence[Each] = (), /, **values: Word) -> Call:
+    def __call__(self, each: Sequence[Each] = (), /, **values: CommandArg) -> Call:
         """Return a call with *values*, and *each*: what comes for every task, one after another.
 
         Raises:
@@ -114,7 +114,7 @@ class Script:
             takes = f"{self._names}, maybe {self.more}, and each {self.each}"
             msg = f"{self.name}.lua takes {takes}, got {sorted(values)}"
             raise TypeError(msg)
-        arguments: list[Word] = [len(self.keys)]
+        arguments: list[CommandArg] = [len(self.keys)]
         arguments.extend([values[name] for name in self._names])
         if not self.each:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))

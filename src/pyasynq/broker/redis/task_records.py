@@ -1,4 +1,4 @@
-"""Tasks that stand in Redis, as a user reads them."""
+"""Convert the fields of tasks in Redis to the infos that a user reads."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,11 +16,11 @@ Fields: TypeAlias = Sequence[bytes | None]
 _STATES: Final = {state.value.encode(): state for state in TaskState}
 
 
-def read_found(queue: str, task_id: str, fields: Fields, now: datetime) -> StoredTask:
-    """Return the task with these *fields*, looked at *now*.
+def stored_task(queue: str, task_id: str, fields: Fields, now: datetime) -> StoredTask:
+    """Return the task with these *fields*, read at *now*.
 
     Raises:
-        PoisonError: If it is in no state that there is.
+        PoisonError: If its state is unknown.
     """
     data, word, result, group, score, over = fields
     state = _STATES.get(word or b"")
@@ -43,10 +43,10 @@ def read_found(queue: str, task_id: str, fields: Fields, now: datetime) -> Store
 
 
 def read_task(queue: str, task_id: str, fields: Fields, now: datetime) -> TaskInfo:
-    """Return the task with these *fields*, message, state and result, looked at *now*.
+    """Return the task with these *fields* (message, state and result), read at *now*.
 
     Raises:
-        PoisonError: If they make no task.
+        PoisonError: If its message cannot be decoded or its state is unknown.
     """
     data, word, result = fields
     message, is_sound = read_message(queue, encode_name(task_id), data or b"")
@@ -64,7 +64,7 @@ def task_info(
     now: datetime,
     orphaned: bool = False,
 ) -> TaskInfo:
-    """Return what a user reads of a task; *at* are its score and its result."""
+    """Return the info of a task; *at* is its score and its result."""
     score, result = at
     next_process_at = None
     if state is TaskState.PENDING:
@@ -81,5 +81,5 @@ def task_info(
 
 
 def number(text: bytes | None) -> int:
-    """Return the number that *text* says; 0 where it says none."""
+    """Return *text* as a number; 0 if it is not one."""
     return int(text) if text and text.lstrip(b"-").isdigit() else 0

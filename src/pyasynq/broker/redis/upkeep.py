@@ -6,9 +6,9 @@ from typing import Final, cast
 from pyasynq.broker.ports.upkeep import ForwardResult
 from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, Word
+from pyasynq.broker.redis.connection import CommandArg, Driver
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, recall
+from pyasynq.broker.redis.records import decode_name, read_message, restore_history
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
@@ -79,7 +79,7 @@ class RedisUpkeep:
             name = decode_name(task_id)
             lease = Lease(message, name, name, RECOVERER, now_s, now)
             lease.started = int(crashes) >= 0
-            recall(lease, max(int(crashes), 0), None, int(retried))
+            restore_history(lease, max(int(crashes), 0), None, int(retried))
             (taken.leases if sound else taken.poison).append(lease)
         return taken
 
@@ -109,7 +109,7 @@ class RedisUpkeep:
         )
         return cast("int", await pipeline.run(self._driver, call))
 
-    async def _scan(self, script: Script, queue: str, **values: Word) -> int:
+    async def _scan(self, script: Script, queue: str, **values: CommandArg) -> int:
         """Run *script* over all of ``active``, from its right end."""
         start = changed = 0
         while True:
@@ -127,7 +127,7 @@ class RedisUpkeep:
             start += seen
 
     @staticmethod
-    def _active(queue: str) -> dict[str, Word]:
+    def _active(queue: str) -> dict[str, CommandArg]:
         return {
             "active": keys.container(queue, TaskState.ACTIVE),
             "lease": keys.lease(queue),

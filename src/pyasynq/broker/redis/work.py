@@ -6,9 +6,9 @@ from typing import Final, NamedTuple, cast
 
 from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, Word, blocked_s, execute
+from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, recall
+from pyasynq.broker.redis.records import decode_name, read_message, restore_history
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
@@ -101,9 +101,9 @@ class RedisWork:
         while the list is empty.
         """
         pending = keys.container(queue, TaskState.PENDING)
-        wait_s = blocked_s(self._driver, WAIT_S)
+        wait_s = block_s(self._driver, WAIT_S)
         command = ("BLMOVE", pending, pending, "RIGHT", "RIGHT", wait_s)
-        return await execute(self._driver, *command, patience_s=wait_s + ANSWER_S) is not None
+        return await execute(self._driver, *command, timeout_s=wait_s + ANSWER_S) is not None
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
         """Write verdicts; each is answered True (written), False (lease lost) or an error."""
@@ -182,7 +182,7 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
         name = message.id or decode_name(fields[at])
         lease = Lease(message, name, name, *taking)
         if past and at in past:
-            recall(lease, *past[at])
+            restore_history(lease, *past[at])
         (leases if sound else poison).append(lease)
     return DequeueResult(
         queue=queue,
@@ -222,9 +222,9 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
         pending = keys.container(queue, TaskState.PENDING)
         return scripts.requeue(each, **held_keys, pending=pending, task_prefix=prefix)
     counted = _counters(queue, now) | {"task_prefix": prefix}
-    told: dict[str, Word] = {
-        "awaited": keys.awaited(queue),
-        "done_prefix": keys.done(queue),
+    told: dict[str, CommandArg] = {
+        "awaited": keys.awaited_ids(queue),
+        "done_prefix": keys.end_notices(queue),
         "done_ttl_s": TOLD_S,
     }
     sent_s = int(now.timestamp())
@@ -268,7 +268,7 @@ def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
             return ()
 
 
-def _counters(queue: str, now: datetime) -> dict[str, Word]:
+def _counters(queue: str, now: datetime) -> dict[str, CommandArg]:
     day = now.strftime("%Y-%m-%d")
     return {
         "processed": keys.processed(queue),
