@@ -44,8 +44,8 @@ class Address:
         scheme: Its scheme, in lower case.
         kind: What it leads to: one server, a socket, sentinels or a cluster.
         tls: Whether to use TLS.
-        username: The name before the ``@``; empty if there is none.
-        password: The password before the ``@``; empty if there is none.
+        username: The name before the ``@``; may be empty.
+        password: The password before the ``@``; may be empty.
         hosts: Each host, without brackets, and its port; none for a socket.
         path: Path of a socket; else empty.
         settings: The settings of the query, and the database's number.

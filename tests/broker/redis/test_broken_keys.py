@@ -126,7 +126,7 @@ async def _end_leases(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _expire(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.upkeep)._expire_completed("q", 10)
+    return await cast("Any", broker.upkeep)._delete_completed("q", 10)
 
 
 async def _trim(broker: RedisBroker, _lease: Lease) -> object:

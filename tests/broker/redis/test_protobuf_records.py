@@ -14,8 +14,8 @@ from pyasynq.broker.redis.protobuf_records import (
     event_record,
     server_info,
     server_record,
-    to_timestamp,
     to_datetime,
+    to_timestamp,
     worker_info,
     worker_record,
 )

@@ -103,8 +103,10 @@ def test_every_shared_file_is_used() -> None:
 
 
 def test_a_script_that_does_not_have_what_a_shared_file_needs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"x\.lua uses check_held\.lua, which needs each, owns, str"):
-        scripts._shared("x", {"USES": "check_held"}, {"active", "lease"})
+    with pytest.raises(
+        ValueError, match=r"x\.lua uses check_held\.lua, which needs each, owns, str"
+    ):
+        scripts._shared_code("x", {"USES": "check_held"}, {"active", "lease"})
 
 
 @every_script

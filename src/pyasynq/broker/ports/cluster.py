@@ -14,7 +14,7 @@ class ClusterPort(Protocol):
         ...
 
     async def nodes(self, queue: str) -> Sequence[ClusterNode]:
-        """Return the nodes that serve *queue*, its primary first; none if there is no cluster."""
+        """Return the nodes that serve *queue*, its primary first; empty without a cluster."""
         ...
 
     async def server_info(self) -> dict[str, str]:

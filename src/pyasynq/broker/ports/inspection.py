@@ -97,7 +97,7 @@ class ReadPort(Protocol):
         ...
 
     async def task(self, queue: str, task_id: str) -> StoredTask | None:
-        """Return one task, also if its message cannot be decoded; None if there is none.
+        """Return one task, also if its message cannot be decoded; None if it does not exist.
 
         Raises:
             PoisonError: If its state is unknown.

@@ -43,7 +43,7 @@ class SchedulePort(Protocol):
     """Last ticks, entries and histories of schedulers."""
 
     async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
-        """Return each entry's last tick; store that of a new entry: *begin_s*, or now if later."""
+        """Return each entry's last tick; that of a new entry is *begin_s*, or now if earlier."""
         ...
 
     async def clock_s(self) -> float:

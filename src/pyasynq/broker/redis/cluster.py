@@ -25,7 +25,7 @@ class RedisServers:
         return key_slot(encode_name(keys.container(queue, TaskState.PENDING)))
 
     async def nodes(self, queue: str) -> list[ClusterNode]:
-        """Return the nodes that serve *queue*, its primary first; none if there is no cluster."""
+        """Return the nodes that serve *queue*, its primary first; empty without a cluster."""
         if not isinstance(self._driver, RedisCluster):
             return []
         slot = await self.slot(queue)

@@ -1,4 +1,4 @@
-"""Spell every Redis key. No other module does, but `core.message`, which names a lock.
+"""Build every Redis key, except the name of a lock, which `core.message` builds.
 
 Source:
     Protocol sections 1.1 and 1.2 (asynq v0.26.0 ``internal/base/base.go``).
@@ -39,7 +39,7 @@ heartbeaters of schedulers
 """
 
 CANCEL: Final = "asynq:cancel"
-"""The channel on which ids of tasks are published that an operator cancels.
+"""The channel for the ids of tasks that an operator cancels.
 
 Written by:
 the inspector
@@ -59,7 +59,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:(g:.+|aggregation_sets)", "zset"),
         (r"asynq:\{.*\}:scheduler_last:.+", "string"),
         (r"asynq:\{.*\}:group_search", "hash"),
-        (r"asynq:\{.*\}:awaited", "zset"),  # this and the next are ours, for a minute
+        (r"asynq:\{.*\}:awaited", "zset"),
         (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
@@ -70,20 +70,20 @@ KINDS: Final = tuple(
         (r"asynq:sema:.+", "zset"),
     )
 )
-"""Every form of key with its Redis type; tests hold what is left in Redis against it."""
+"""Every form of key with its Redis type; tests compare the keys that are left in Redis with it."""
 
 
 LISTS: Final = (TaskState.PENDING, TaskState.ACTIVE)
-"""The states whose container is a list, and no sorted set."""
+"""The states whose container is a list; those of all others are sorted sets."""
 
 
 def prefix(queue: str) -> str:
-    """Return the start of all keys of *queue*; its braces pin one cluster slot."""
+    """Return the start of all keys of *queue*; its braces put them into one cluster slot."""
     return f"asynq:{{{queue}}}:"
 
 
 def pattern(start: str) -> str:
-    """Return the pattern, as SCAN takes it, of keys that begin with *start*."""
+    """Return the SCAN pattern for keys that begin with *start*."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", start) + "*"
 
 
@@ -136,7 +136,7 @@ def processed(queue: str, day: str = "") -> str:
     """Return the key of the number of runs that ended, ever or on a day in UTC (string).
 
     Written by:
-        every verdict but `Requeue` and a `Retry` that is no failure
+        every verdict except `Requeue` and a `Retry` that is not a failure
     """
     return f"asynq:{{{queue}}}:processed{day and ':' + day}"
 
@@ -151,7 +151,7 @@ def failed(queue: str, day: str = "") -> str:
 
 
 def receipt(queue: str, row: str = "") -> str:
-    """Return the key of the receipt of an outbox's row (string, ends by itself).
+    """Return the key of the receipt of an outbox's row (string, expires).
 
     Without a row, the start of all of them.
 
@@ -159,7 +159,7 @@ def receipt(queue: str, row: str = "") -> str:
         `create`, for a relay; shortened by the relay
 
     Differs:
-        asynq has no such key; it asks for keys by name and does not see this one.
+        asynq has no such key. It reads keys by name, so it does not see this one.
     """
     return f"asynq:{{{queue}}}:relayed:{row}"
 
@@ -220,7 +220,7 @@ def aggregation_set(queue: str, group: str, set_id: str) -> str:
 
 
 def group_of_set(queue: str, key: str) -> str:
-    """Return the group whose tasks were staged under *key*, which ends in the set's id."""
+    """Return the group of the aggregation set that has *key*; the key ends in the set's id."""
     return key.removeprefix(group(queue)).rpartition(":")[0]
 
 
@@ -234,7 +234,7 @@ def aggregation_sets(queue: str) -> str:
 
 
 def group_search(queue: str) -> str:
-    """Return the key of how far the search for unregistered groups is (hash).
+    """Return the key of the progress of the search for unregistered groups (hash).
 
     Written by:
         the reclaimer
@@ -273,7 +273,7 @@ def scheduler(scheduler_id: str) -> str:
 
 
 def next_entries(scheduler_id: str) -> str:
-    """Return the key of the entries of a scheduler that are not all written yet (list).
+    """Return the key of a scheduler's next entries while they are gathered (list).
 
     Written by:
         the heartbeater of the scheduler
@@ -296,7 +296,7 @@ def history(entry_id: str) -> str:
 def last_tick(queue: str, entry_id: str) -> str:
     """Return the key of the last tick of an entry (string, Unix seconds).
 
-    It lives with the queue, so that one script can enqueue and move it on.
+    It is in the slot of the queue, so that one script can create the task and set the last tick.
 
     Written by:
         `create`, for a ticker; `begin_entry`

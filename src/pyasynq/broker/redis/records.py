@@ -55,7 +55,7 @@ def encode_name(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def restore_history(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:
+def restore_run_history(lease: Lease, crashes: int, unknown_s: int | None, retried: int) -> None:
     """Set crashes and unknown of *lease* as they were stored, with the task's *retried* then.
 
     If the message has another number of retries now, a worker that does not know these fields has

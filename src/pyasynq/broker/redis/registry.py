@@ -68,7 +68,7 @@ class RedisRegistry:
         try:
             if server.queues:
                 await self.register(server.queues)
-        except BrokerError as error:  # asynq:queues is broken, but the record can be written
+        except BrokerError as error:  # only this key may be broken, so still write the record
             failure = error
         await self._write(server, ttl_s)
         if failure is not None:

@@ -1,4 +1,4 @@
-"""Schedulers: their entries, the last ticks of these, and what was enqueued."""
+"""Schedulers: their entries, last ticks and histories."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -36,11 +36,11 @@ class RedisSchedules:
     """The port for schedules."""
 
     def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+        """Send calls over *driver*."""
         self._driver = driver
 
     async def begin(self, positions: Sequence[Position]) -> list[EntryStart | BrokerError]:
-        """Return each entry's last tick; an unknown one begins where it says, or now."""
+        """Return each entry's last tick; that of a new entry is *begin_s*, or now if earlier."""
         answers = await self._run_all(
             [
                 scripts.begin_entry(
@@ -54,7 +54,7 @@ class RedisSchedules:
             ]
         )
         return [
-            answer if isinstance(answer, BrokerError) else _begun(cast("list[int]", answer))
+            answer if isinstance(answer, BrokerError) else _entry_start(cast("list[int]", answer))
             for answer in answers
         ]
 
@@ -64,10 +64,10 @@ class RedisSchedules:
         return seconds + micros / 1_000_000
 
     async def record(self, events: Sequence[tuple[str, SchedulerEvent]]) -> None:
-        """Add events to the histories of entries, which are named by id.
+        """Add each event to the history of the entry with the given id.
 
         Raises:
-            BrokerError: If one could not be added.
+            BrokerError: If an event could not be added.
         """
         calls = [
             scripts.record_event(
@@ -84,20 +84,20 @@ class RedisSchedules:
     async def write_entries(
         self, scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int
     ) -> None:
-        """Show the *entries* of a scheduler for *ttl_s* seconds.
+        """Write the *entries* of a scheduler; they expire after *ttl_s* seconds.
 
         Source:
             Protocol section 3.20 (asynq v0.26.0 ``RDB.WriteSchedulerEntries``).
 
         Differs:
-            Whole seconds: a fraction makes Go's script fail, and its list then stays (D50).
+            The TTL has no fraction: with one, Go's script fails, and its list stays (D50).
         """
         key = keys.scheduler(scheduler_id)
-        shown = [entry_record(entry).SerializeToString() for entry in entries]
-        parts = pipeline.batches(repeat(key), map(len, shown), most=MAX_BULK)
+        records = [entry_record(entry).SerializeToString() for entry in entries]
+        parts = pipeline.batches(repeat(key), map(len, records), most=MAX_BULK)
         for number, part in enumerate(parts or [[]], 1):
             call = scripts.write_entries(
-                [blob(shown[place]) for place in part],
+                [blob(records[index]) for index in part],
                 entries=key,
                 coming=keys.next_entries(scheduler_id),
                 ttl_s=ttl_s,
@@ -105,47 +105,47 @@ class RedisSchedules:
                 final=int(number >= len(parts)),
             )
             await pipeline.run(self._driver, call)
-        present = registry.add_to_index(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
-        await pipeline.run(self._driver, present)
+        list_scheduler = registry.add_to_index(index=keys.SCHEDULERS, name=key, ttl_s=ttl_s)
+        await pipeline.run(self._driver, list_scheduler)
 
     async def clear_entries(self, scheduler_id: str) -> None:
-        """Stop showing a scheduler."""
+        """Delete the written entries of a scheduler."""
         key = keys.scheduler(scheduler_id)
         await execute(self._driver, "ZREM", keys.SCHEDULERS, key)
         await execute(self._driver, "DEL", key)
 
     async def forget(self, entry_id: str, queue: str) -> None:
-        """Clear an entry's history, and soon forget its last tick."""
+        """Delete an entry's history, and let its last tick expire after `FORGOTTEN_S`."""
         await execute(self._driver, "DEL", keys.history(entry_id))
         await execute(self._driver, "EXPIRE", keys.last_tick(queue, entry_id), FORGOTTEN_S)
 
     async def entries(self) -> list[SchedulerEntry]:
-        """Return the entries of all live schedulers; what does not decode is left out.
+        """Return the entries of all live schedulers, without those that cannot be decoded.
 
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEntries``).
         """
-        living = registry.live_keys(index=keys.SCHEDULERS)
-        found = cast("list[bytes]", await pipeline.run(self._driver, living))
-        shown = [record for key in found for record in await self._shown(key)]
-        return list(entry_infos(read_records(wire.SchedulerEntry, shown)))
+        live_keys = registry.live_keys(index=keys.SCHEDULERS)
+        found = cast("list[bytes]", await pipeline.run(self._driver, live_keys))
+        records = [record for key in found for record in await self._entry_records(key)]
+        return list(entry_infos(read_records(wire.SchedulerEntry, records)))
 
     async def events(self, entry_id: str, *, page: int, size: int) -> list[SchedulerEvent]:
-        """Return a page of what an entry enqueued, newest first; the first page is 1.
+        """Return a page of an entry's enqueue events, newest first; the first page is 1.
 
         Source:
             Protocol section 8.7 (asynq v0.26.0 ``RDB.ListSchedulerEnqueueEvents``).
 
         Differs:
-            What does not decode is left out; there it fails the whole list.
+            Leaves out an event that cannot be decoded; asynq then fails the whole list.
         """
         first = (page - 1) * size
-        words = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
-        found = cast("list[bytes]", await execute(self._driver, *words))
+        command = ("ZREVRANGE", keys.history(entry_id), first, first + size - 1)
+        found = cast("list[bytes]", await execute(self._driver, *command))
         return [event_info(event) for event in read_records(wire.SchedulerEnqueueEvent, found)]
 
-    async def _shown(self, key: bytes) -> list[bytes]:
-        """Return the records of one scheduler; it may show others while they are read."""
+    async def _entry_records(self, key: bytes) -> list[bytes]:
+        """Return the records of one scheduler; it may replace them while they are read."""
         found: list[bytes] = []
         while True:
             call = scripts.read_entries(
@@ -163,7 +163,7 @@ class RedisSchedules:
         return answers
 
 
-def _begun(answer: Sequence[int]) -> EntryStart:
+def _entry_start(answer: Sequence[int]) -> EntryStart:
     last_s, known, rejected_s = answer
     return EntryStart(
         last_s=last_s, known=known == 1, rejected_s=None if rejected_s < 0 else rejected_s

@@ -1,17 +1,17 @@
-"""One Lua file per transition, called by the names in its header.
+"""Load Lua scripts, one file for each transition, and call them by the names in their headers.
 
-A header names the keys and arguments; the loader turns those names into Lua locals and into the
-keyword arguments of the call, so a position is never counted by hand on either side. A script that
-handles many tasks names under ``EACH`` what comes for each of them: the Lua side reads it from the
-table ``each``, in steps of ``stride``. All of it travels as one argument, in MessagePack: driver
-and Redis would otherwise spend more on separating hundreds of arguments than on the tasks.
-``MORE`` names keys and arguments that a call may leave out, all of them together.
-``PRIMARY`` names a key: the loader puts a write to it first, which changes nothing. A server that
-was demoted refuses the script then, instead of answering from what may be old; and a Redis that is
-full lets it write, for a script that has begun to write may go on.
-``USES`` names files of ``lua/shared`` whose code comes before the script's, in this order. Such a
-file names in its own header what it ``NEEDS``, of the script's keys and arguments or of a file
-before it, and what it ``GIVES``.
+``KEYS`` and ``ARGV`` name keys and arguments. The loader turns the names into Lua locals and into
+the keyword arguments of the call, so nobody counts positions.
+``EACH`` names the values of each task, for a script that handles many. Lua reads them from the
+table ``each``, in steps of ``stride``. All of them are one argument in MessagePack, because parsing
+hundreds of arguments would cost driver and Redis more than the tasks do.
+``MORE`` names keys and arguments that a call may leave out, all or none of them.
+``PRIMARY`` names a key. The loader puts a write to it, which changes nothing, before the script.
+Then a demoted server refuses the script instead of answering from old data, and a full Redis does
+not stop the script half-way, because a script that has written once may go on writing.
+``USES`` names files of ``lua/shared``, whose code comes before the script's, in this order. Such a
+file names in its own header what it ``NEEDS`` (the script's keys and arguments, or what an earlier
+file gives) and what it ``GIVES``.
 """
 
 import hashlib
@@ -38,14 +38,14 @@ _REMOVALS: Final = {"zset": "ZREM", "set": "SREM"}
 
 
 def blob(data: bytes) -> msgspec.Raw:
-    """Return *data* as it stands in an ``each``: Redis' MessagePack knows text, but not bytes."""
+    """Return *data* as an element of an ``each``: Redis' MessagePack has texts, but not bytes."""
     return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
-def _packed(each: Sequence[Each]) -> bytes:
+def _pack_each(each: Sequence[Each]) -> bytes:
     try:
         return _pack(each)
-    except UnicodeEncodeError:  # a name that Go wrote and that is no UTF-8, as `read_id` reads it
+    except UnicodeEncodeError:  # a name with surrogates; see `decode_name`
         return _pack([_bytes_of(it) if isinstance(it, str) else it for it in each])
 
 
@@ -57,15 +57,15 @@ class Call:
     """One script call, ready to be sent.
 
     Attributes:
-        script: What to run.
-        arguments: The number of keys, the keys, the rest.
-        size: Bytes it carries, or the budget of those it may bring.
+        script: The script to run.
+        arguments: The number of keys, the keys, then all other arguments.
+        size: Bytes that it carries, or most bytes that its answer may have.
     """
 
     __slots__ = ("arguments", "script", "size")
 
     def __init__(self, script: "Script", arguments: list[CommandArg], size: int) -> None:
-        """Hold what is to be sent."""
+        """Hold the script and its arguments."""
         self.script: Script = script
         self.arguments: list[CommandArg] = arguments
         self.size: int = size
@@ -79,8 +79,8 @@ class Script:
 
         Args:
             name: The file.
-            repeatable: Run twice, it changes and answers the same; so it is sent again when a
-                connection breaks. Who calls any other decides what to do.
+            repeatable: A second run has the same effect and answer, so the call is sent again when
+                a connection breaks. For other scripts the caller decides what to do.
         """
         text = (_FOLDER / f"{name}.lua").read_text("utf-8")
         sections = _sections(text)
@@ -91,25 +91,25 @@ class Script:
         self.each: list[str] = _NAME.findall(sections.get("EACH", ""))
         self.more: list[str] = _NAME.findall(sections.get("MORE", ""))
         known = {*self.keys, *self.args, *(_TASKS if self.each else ()), *self.more}
-        begin = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
+        prelude = _locals("KEYS", self.keys) + _locals("ARGV", self.args)
         at = len(self.args) + 1
         if self.each:
-            begin += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
+            prelude += f"local each, stride = cmsgpack.unpack(ARGV[{at}]), {len(self.each)} "
             at += 1
-        begin += _locals("ARGV", self.more, at) + _first_write(sections)
-        self.lua: str = f"{begin}\n{_shared(name, sections, known)}{_code(text)}"
+        prelude += _locals("ARGV", self.more, at) + _first_write(sections)
+        self.lua: str = f"{prelude}\n{_shared_code(name, sections, known)}{_code(text)}"
         self.sha: str = hashlib.sha1(self.lua.encode(), usedforsecurity=False).hexdigest()
         self._names = [*self.keys, *self.args]
-        self._known = frozenset(self._names)
-        self._whole = frozenset([*self._names, *self.more])
+        self._required = frozenset(self._names)
+        self._all_names = frozenset([*self._names, *self.more])
 
     def __call__(self, each: Sequence[Each] = (), /, **values: CommandArg) -> Call:
-        """Return a call with *values*, and *each*: what comes for every task, one after another.
+        """Return a call with *values* and *each*, the values of all tasks one after another.
 
         Raises:
             TypeError: If *values* are not exactly the names in the header.
         """
-        known = self._whole if len(values) > len(self._known) else self._known
+        known = self._all_names if len(values) > len(self._required) else self._required
         if values.keys() != known or (each and not self.each):
             takes = f"{self._names}, maybe {self.more}, and each {self.each}"
             msg = f"{self.name}.lua takes {takes}, got {sorted(values)}"
@@ -119,11 +119,11 @@ class Script:
         if not self.each:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
             return Call(self, arguments, cast("int", values.get("budget", carried)))
-        packed = _packed(each)
-        arguments.append(packed)
-        if known is not self._known:
+        data = _pack_each(each)
+        arguments.append(data)
+        if known is not self._required:
             arguments.extend([values[name] for name in self.more])
-        return Call(self, arguments, len(packed))
+        return Call(self, arguments, len(data))
 
 
 def _sections(text: str) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _first_write(sections: Mapping[str, str]) -> str:
-    """Return a write that changes nothing, to the key that is ``PRIMARY``; nothing if none is."""
+    """Return code that writes to the ``PRIMARY`` key without changing it; empty without that."""
     key = sections.get("PRIMARY", "").strip()
     if not key:
         return ""
@@ -143,11 +143,11 @@ def _first_write(sections: Mapping[str, str]) -> str:
     return f'redis.call("{_REMOVALS[kind]}", {key}, "") '
 
 
-def _shared(script: str, sections: Mapping[str, str], known: set[str]) -> str:
-    """Return the code that *script* shares, whose header has these *sections*.
+def _shared_code(script: str, sections: Mapping[str, str], known: set[str]) -> str:
+    """Return the code of the shared files that *script* uses, by its header's *sections*.
 
     Raises:
-        ValueError: If what it shares needs a name that is not *known*.
+        ValueError: If a shared file needs a name that is not *known*.
     """
     code = ""
     for name in sections.get("USES", "").split():

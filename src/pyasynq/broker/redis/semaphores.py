@@ -1,4 +1,4 @@
-"""Tokens that are shared by all machines.
+"""Tokens that all machines share.
 
 Source:
     Protocol section 11.2 (asynq v0.26.0 ``x/rate/semaphore.go``).
@@ -18,15 +18,15 @@ class RedisSemaphores:
     """The port for semaphores."""
 
     def __init__(self, driver: Driver) -> None:
-        """Send to *driver*."""
+        """Send calls over *driver*."""
         self._driver = driver
 
     async def acquire(self, token: Token, *, limit: int, lease_s: float) -> bool:
-        """Take *token* if fewer than *limit* are taken, or it is itself; set its end.
+        """Take *token* if its holder has it or fewer than *limit* are taken; set its end.
 
         Differs:
-            Ends are reckoned by the clock of Redis (D31), and lie within the lease and not at the
-            task's deadline alone, so that the token of a dead holder is free soon (D59).
+            The clock of Redis counts (D31). A token ends with the lease, and not only at the task's
+            deadline, so that the token of a dead holder is soon free (D59).
         """
         call = scripts.acquire_token(
             semaphore=keys.semaphore(token.scope),
@@ -58,6 +58,6 @@ class RedisSemaphores:
         return lost
 
     async def release(self, token: Token) -> bool:
-        """Give *token* back; False if it is no longer held."""
+        """Release *token*; False if it is no longer held."""
         call = scripts.release_token(semaphore=keys.semaphore(token.scope), holder=token.holder)
         return bool(await pipeline.run(self._driver, call))

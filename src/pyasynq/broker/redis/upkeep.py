@@ -8,32 +8,32 @@ from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, restore_history
+from pyasynq.broker.redis.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState
 from pyasynq.runtime.clock import Clock
 
 RECOVERER: Final = ""
-"""The owner who holds whatever is over."""
+"""The owner token of recoverers, which hold every task whose lease is over."""
 
 GO_MARGIN_S: Final = 30
-"""Go writes leases by its own clock; as in its recoverer, they are over only after this margin."""
+"""Go writes leases by its own clock, so they are over only after this margin, as in asynq."""
 
 SCAN: Final = 500
-"""Ids of ``active`` looked at in one call."""
+"""Ids of ``active`` that one call reads."""
 
 
 class RedisUpkeep:
     """The upkeep port."""
 
     def __init__(self, driver: Driver, clock: Clock) -> None:
-        """Send to *driver*; *clock* says when."""
+        """Send calls over *driver*; *clock* tells the present time."""
         self._driver = driver
         self._clock = clock
 
     async def forward(self, queue: str) -> ForwardResult:
-        """Move a batch of due tasks of *queue* to pending."""
+        """Move a batch of due tasks of *queue* to pending, or into their groups."""
         sources = (TaskState.SCHEDULED, TaskState.RETRY)
         calls = [
             scripts.forward(
@@ -57,41 +57,41 @@ class RedisUpkeep:
         return ForwardResult(moved=moved, more=next_in_s == 0, next_in_s=next_in_s)
 
     async def expired(self, queue: str) -> DequeueResult:
-        """Return a batch of tasks whose lease is over, or missing.
+        """Return a batch of tasks whose lease has expired or is missing.
 
-        Where none is over, those that have no lease are given an ended one (D31): they are looked
-        for once in a pass of a recoverer, which asks until nothing comes.
+        If no lease has expired, give tasks without a lease an expired one (D31) and look again. A
+        recoverer calls this until nothing comes, so each of its steps searches for them once.
         """
-        taken = await self._expired(queue)
-        if taken.leases or taken.poison or not await self._scan(scripts.repair_leases, queue):
-            return taken
+        result = await self._expired(queue)
+        if result.leases or result.poison or not await self._scan(scripts.repair_leases, queue):
+            return result
         return await self._expired(queue)
 
     async def _expired(self, queue: str) -> DequeueResult:
         call = scripts.list_expired(
-            **self._active(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, max_bytes=MAX_BYTES
+            **self._active_keys(queue), margin_s=GO_MARGIN_S, limit=MAX_TASKS, max_bytes=MAX_BYTES
         )
         reply = cast("Sequence[bytes]", await pipeline.run(self._driver, call))
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
-        taken = DequeueResult(queue=queue)
+        result = DequeueResult(queue=queue)
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
             message, sound = read_message(queue, task_id, data)
             name = decode_name(task_id)
             lease = Lease(message, name, name, RECOVERER, now_s, now)
             lease.started = int(crashes) >= 0
-            restore_history(lease, max(int(crashes), 0), None, int(retried))
-            (taken.leases if sound else taken.poison).append(lease)
-        return taken
+            restore_run_history(lease, max(int(crashes), 0), None, int(retried))
+            (result.leases if sound else result.poison).append(lease)
+        return result
 
     async def end_leases(self, queue: str, server_id: str) -> int:
-        """End the leases of a server that is known to be dead; return how many."""
+        """End the leases of a server that is known to be dead; return their number."""
         return await self._scan(scripts.end_leases, queue, server_id=server_id)
 
     async def trim(self, queue: str, *, limit: int) -> int:
-        """Delete a batch of what is kept too long; return how many tasks."""
-        return await self._expire_completed(queue, limit) + await self._trim_archived(queue)
+        """Delete a batch of old tasks; return their number."""
+        return await self._delete_completed(queue, limit) + await self._trim_archived(queue)
 
-    async def _expire_completed(self, queue: str, limit: int) -> int:
+    async def _delete_completed(self, queue: str, limit: int) -> int:
         call = scripts.delete_completed(
             completed=keys.container(queue, TaskState.COMPLETED),
             task_prefix=keys.task(queue),
@@ -114,7 +114,7 @@ class RedisUpkeep:
         start = changed = 0
         while True:
             call = script(
-                **self._active(queue),
+                **self._active_keys(queue),
                 **values,
                 start=start,
                 limit=SCAN,
@@ -127,7 +127,7 @@ class RedisUpkeep:
             start += seen
 
     @staticmethod
-    def _active(queue: str) -> dict[str, CommandArg]:
+    def _active_keys(queue: str) -> dict[str, CommandArg]:
         return {
             "active": keys.container(queue, TaskState.ACTIVE),
             "lease": keys.lease(queue),

@@ -1,4 +1,4 @@
-"""Take tasks, keep them, and say what became of them."""
+"""Take tasks, extend their leases, and write their verdicts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, restore_history
+from pyasynq.broker.redis.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
@@ -26,32 +26,32 @@ from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdic
 from pyasynq.runtime.clock import Clock
 
 SCAN: Final = 500
-"""Ids of ``active`` looked at in one call."""
+"""Ids of ``active`` that one call reads."""
 
 WAIT_S: Final = 2
-"""Longest block on an idle queue; an existing client may not wait longer for an answer."""
+"""Longest block on an idle queue; a user's own client may not wait longer for an answer."""
 
 BARE: Final = (Done, Requeue)
-"""Verdicts that carry no message."""
+"""Verdicts without a message."""
 
 
 class RedisWork:
-    """The work port: one script call for each queue, or queue and kind of verdict."""
+    """The work port: one script call for each queue, or for each queue and kind of verdict."""
 
     def __init__(self, driver: Driver, clock: Clock) -> None:
-        """Send to *driver*; leases end by *clock*."""
+        """Send calls over *driver*; the worker's side of leases ends by *clock*."""
         self._driver = driver
         self._clock = clock
 
     async def dequeue(
         self, counts: Mapping[str, int], *, owner: str, lease_s: float
     ) -> list[DequeueResult]:
-        """Take up to so many tasks from each queue of *counts*.
+        """Take up to the given number of tasks from each queue.
 
-        A large count goes out as several calls, each with its own `DequeueResult` and owner. Large
-        messages may bring fewer tasks than the queue has.
+        A large count needs several calls, each with its own `DequeueResult` and owner. If messages
+        are large, a call returns fewer tasks than the queue has.
         """
-        # The lease is counted from before the call, so ours ends before the one in Redis does.
+        # Starting before the call, the lease ends here before it ends in Redis.
         expires_at = self._clock.monotonic() + lease_s
         asked = [
             (queue, min(count - start, MAX_TASKS))
@@ -59,25 +59,25 @@ class RedisWork:
             for start in range(0, count, MAX_TASKS)
         ]
         owners = [f"{owner}.{number}" for number in range(len(asked))]
-        budget = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
+        max_bytes = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
         calls = [
-            _dequeue(queue, n, holder, lease_s, budget)
-            for (queue, n), holder in zip(asked, owners, strict=True)
+            _dequeue_call(queue, n, token, lease_s, max_bytes)
+            for (queue, n), token in zip(asked, owners, strict=True)
         ]
         replies = await pipeline.run_all(self._driver, calls)
         taken_at_s = self._clock.now().timestamp()
         return [
-            DequeueResult(queue=queue, owner=holder, error=reply)
+            DequeueResult(queue=queue, owner=token, error=reply)
             if isinstance(reply, BrokerError)
-            else _taken(
-                queue, n, cast("list[bytes | int]", reply), _Taking(holder, taken_at_s, expires_at)
+            else _dequeue_result(
+                queue, n, cast("list[bytes | int]", reply), _Dequeue(token, taken_at_s, expires_at)
             )
-            for (queue, n), holder, reply in zip(asked, owners, replies, strict=True)
+            for (queue, n), token, reply in zip(asked, owners, replies, strict=True)
         ]
 
     async def undo_dequeue(self, queue: str, owner: str) -> int:
-        """Put back what *owner* took in a call whose answer was lost; return how many tasks."""
-        start = given = 0
+        """Put back the tasks that *owner* took in a call whose answer was lost; return how many."""
+        start = moved = 0
         while True:
             call = scripts.undo_dequeue(
                 pending=keys.container(queue, TaskState.PENDING),
@@ -89,16 +89,16 @@ class RedisWork:
                 limit=SCAN,
             )
             seen, count = cast("list[int]", await pipeline.run(self._driver, call))
-            given += count
+            moved += count
             if seen < SCAN:
-                return given
+                return moved
             start += seen - count
 
     async def wait(self, queue: str) -> bool:
         """Block until *queue* has a task (True) or a few seconds have passed (False).
 
-        The list's right end moves to its right end: nothing changes, but Redis holds the call back
-        while the list is empty.
+        Moving the right end of the list to the right end changes nothing, but blocks while the list
+        is empty.
         """
         pending = keys.container(queue, TaskState.PENDING)
         wait_s = block_s(self._driver, WAIT_S)
@@ -106,20 +106,20 @@ class RedisWork:
         return await execute(self._driver, *command, timeout_s=wait_s + ANSWER_S) is not None
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
-        """Write verdicts; each is answered True (written), False (lease lost) or an error."""
+        """Write verdicts; return for each True (written), False (lease lost) or an error."""
         batches = pipeline.batches(
             ((type(verdict), lease.queue) for lease, verdict in settled),
             (_size(verdict) for _, verdict in settled),
         )
         now = self._clock.now()
-        calls = [_settle([settled[place] for place in places], now) for places in batches]
+        calls = [_settle_call([settled[index] for index in indexes], now) for indexes in batches]
         return _answers(len(settled), batches, await pipeline.run_all(self._driver, calls))
 
     async def extend(self, leases: Sequence[Lease], *, lease_s: float) -> list[bool | BrokerError]:
-        """Extend *leases*, in place too; each is answered as `settle` answers."""
+        """Extend *leases* in Redis and in place; return for each what `settle` returns."""
         batches = pipeline.batches(lease.queue for lease in leases)
         expires_at = self._clock.monotonic() + lease_s
-        calls = [_extend([leases[place] for place in places], lease_s) for places in batches]
+        calls = [_extend_call([leases[index] for index in indexes], lease_s) for indexes in batches]
         answers = _answers(len(leases), batches, await pipeline.run_all(self._driver, calls))
         for lease, answer in zip(leases, answers, strict=True):
             if answer is True:
@@ -127,7 +127,7 @@ class RedisWork:
         return answers
 
     async def mark_started(self, lease: Lease) -> bool:
-        """Note that the handler of a task that has crashed workers is about to be called."""
+        """Note that the handler of a task that has crashed workers starts; False if lease lost."""
         queue = lease.queue
         call = scripts.mark_started(
             (lease.handle, lease.owner),
@@ -149,7 +149,7 @@ class RedisWork:
         return await pipeline.run(self._driver, call) == [1]
 
 
-def _dequeue(queue: str, count: int, owner: str, lease_s: float, budget: int) -> Call:
+def _dequeue_call(queue: str, count: int, owner: str, lease_s: float, max_bytes: int) -> Call:
     return scripts.dequeue(
         pending=keys.container(queue, TaskState.PENDING),
         active=keys.container(queue, TaskState.ACTIVE),
@@ -157,36 +157,38 @@ def _dequeue(queue: str, count: int, owner: str, lease_s: float, budget: int) ->
         paused=keys.paused(queue),
         task_prefix=keys.task(queue),
         count=count,
-        max_bytes=budget,
+        max_bytes=max_bytes,
         owner=owner,
         lease_s=lease_s,
     )
 
 
-class _Taking(NamedTuple):
-    """What all leases of one call share; see `Lease`."""
+class _Dequeue(NamedTuple):
+    """The values that all leases of one call share; see `Lease`."""
 
     owner: str
     taken_at_s: float
     expires_at: float
 
 
-def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking) -> DequeueResult:
+def _dequeue_result(
+    queue: str, asked: int, reply: Sequence[bytes | int], dequeue: _Dequeue
+) -> DequeueResult:
     paused, found, dropped = cast("Sequence[int]", reply[:3])
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
-    past = _past(cast("Sequence[int]", reply[3])) if reply[3] else None
+    histories = _read_histories(cast("Sequence[int]", reply[3])) if reply[3] else None
     for at in range(4, len(fields), 2):
         message, sound = read_message(queue, fields[at], fields[at + 1])
         name = message.id or decode_name(fields[at])
-        lease = Lease(message, name, name, *taking)
-        if past and at in past:
-            restore_history(lease, *past[at])
+        lease = Lease(message, name, name, *dequeue)
+        if histories and at in histories:
+            restore_run_history(lease, *histories[at])
         (leases if sound else poison).append(lease)
     return DequeueResult(
         queue=queue,
-        owner=taking.owner,
+        owner=dequeue.owner,
         leases=leases,
         poison=poison,
         missing=dropped,
@@ -195,34 +197,34 @@ def _taken(queue: str, asked: int, reply: Sequence[bytes | int], taking: _Taking
     )
 
 
-def _past(past: Sequence[int]) -> dict[int, tuple[int, int | None, int]]:
-    """Return what some tasks have been through, by where they stand in the reply."""
+def _read_histories(numbers: Sequence[int]) -> dict[int, tuple[int, int | None, int]]:
+    """Return crashes, unknown_s and retried of some tasks, by the task's index in the reply."""
     return {
-        4 + 2 * place: (crashes, None if unknown_s < 0 else unknown_s, retried)
-        for place, crashes, unknown_s, retried in zip(*[iter(past)] * 4, strict=True)
+        4 + 2 * index: (crashes, None if unknown_s < 0 else unknown_s, retried)
+        for index, crashes, unknown_s, retried in zip(*[iter(numbers)] * 4, strict=True)
     }
 
 
 def _size(verdict: Verdict) -> int:
-    """Return the bytes of the message that *verdict* carries."""
+    """Return the size of the message of *verdict*, bytes."""
     if isinstance(verdict, BARE) or verdict.message is None:
         return 0
     return verdict.message.ByteSize()
 
 
-def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
+def _settle_call(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
     lease, verdict = settled[0]
     each: list[Each] = []
-    for held, decided in settled:
-        each += (held.handle, held.owner, *_decided(held, decided))
+    for one_lease, one_verdict in settled:
+        each += (one_lease.handle, one_lease.owner, *_verdict_values(one_lease, one_verdict))
     queue = lease.queue
     held_keys = {"active": keys.container(queue, TaskState.ACTIVE), "lease": keys.lease(queue)}
     prefix = keys.task(queue)
     if isinstance(verdict, Requeue):
         pending = keys.container(queue, TaskState.PENDING)
         return scripts.requeue(each, **held_keys, pending=pending, task_prefix=prefix)
-    counted = _counters(queue, now) | {"task_prefix": prefix}
-    told: dict[str, CommandArg] = {
+    counters = _counters(queue, now) | {"task_prefix": prefix}
+    waiters: dict[str, CommandArg] = {
         "awaited": keys.awaited_ids(queue),
         "done_prefix": keys.end_notices(queue),
         "done_ttl_s": TOLD_S,
@@ -230,38 +232,38 @@ def _settle(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Call:
     sent_s = int(now.timestamp())
     match verdict:
         case Done():
-            return scripts.done(each, **held_keys, **counted)
+            return scripts.done(each, **held_keys, **counters)
         case Complete():
             completed = keys.container(queue, TaskState.COMPLETED)
             return scripts.complete(
-                each, **held_keys, **counted, **told, completed=completed, sent_s=sent_s
+                each, **held_keys, **counters, **waiters, completed=completed, sent_s=sent_s
             )
         case Retry():
             retry = keys.container(queue, TaskState.RETRY)
-            return scripts.retry(each, **held_keys, retry=retry, sent_s=sent_s, **counted)
+            return scripts.retry(each, **held_keys, retry=retry, sent_s=sent_s, **counters)
         case Archive():
             archived = keys.container(queue, TaskState.ARCHIVED)
             return scripts.archive(
                 each,
                 **held_keys,
-                **counted,
-                **told,
+                **counters,
+                **waiters,
                 archived=archived,
                 archive_s=ARCHIVE_S,
                 most_archived=MOST_ARCHIVED,
             )
 
 
-def _decided(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
-    """Return what the script's EACH names after id and owner."""
+def _verdict_values(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
+    """Return the values for the script's EACH after id and owner."""
     match verdict:
         case Done():
             return (lease.message.unique_key,)
         case Complete(message=message, expires_at=expires_at):
             return blob(encode(message)), unix_s(expires_at), message.unique_key
         case Retry(message=message, at=at, failed=failed):
-            past = verdict.crashes, int(verdict.unknown), message.retried
-            return blob(encode(message)), unix_s(at), int(failed), *past
+            history = verdict.crashes, int(verdict.unknown), message.retried
+            return blob(encode(message)), unix_s(at), int(failed), *history
         case Archive(message=message):
             return ("" if message is None else blob(encode(message)),)
         case Requeue():
@@ -279,7 +281,7 @@ def _counters(queue: str, now: datetime) -> dict[str, CommandArg]:
     }
 
 
-def _extend(leases: Sequence[Lease], lease_s: float) -> Call:
+def _extend_call(leases: Sequence[Lease], lease_s: float) -> Call:
     queue = leases[0].queue
     each: list[Each] = []
     for lease in leases:
@@ -296,11 +298,11 @@ def _extend(leases: Sequence[Lease], lease_s: float) -> Call:
 def _answers(
     count: int, batches: Sequence[Sequence[int]], replies: Sequence[object]
 ) -> list[bool | BrokerError]:
-    """Return the answers to *count* leases, which went out in *batches*."""
+    """Return the answers for *count* leases from the *replies* to their *batches*."""
     answers: list[bool | BrokerError] = [False] * count
-    for places, reply in zip(batches, replies, strict=True):
-        for n, place in enumerate(places):
-            answers[place] = (
+    for indexes, reply in zip(batches, replies, strict=True):
+        for n, index in enumerate(indexes):
+            answers[index] = (
                 reply if isinstance(reply, BrokerError) else cast("list[int]", reply)[n] == 1
             )
     return answers

@@ -1,1 +1,1 @@
-"""The Lua scripts, a folder for each port; what they share is in ``shared``."""
+"""The Lua scripts, with a folder for each port; shared code is in ``shared``."""

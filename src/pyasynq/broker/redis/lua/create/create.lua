@@ -1,6 +1,6 @@
--- Create tasks and put them where they wait. A task may have a guard, with which it is created once
--- only, whoever tries and wherever they die: what the guard writes and the task are written in one
--- step.
+-- Create tasks and put them into their containers. A guard makes sure that its task is created once
+-- only, even if several callers try or a caller dies: the script writes the guard's data and the
+-- task in one step.
 --
 -- USES clock now_ns locks
 -- KEYS
@@ -13,24 +13,24 @@
 --   lock          str    key of the unique lock, or false
 --   ttl_s         int    TTL of the lock, seconds, or false
 --   at_s          int    when to run, Unix seconds, or false
---   group         str    group to join, when due, or false
---   guard         array  name of a guard below, and what it takes, or false
+--   group         str    group to join, at once or when due, or false
+--   guard         array  name of a guard below and its arguments, or false
 -- MORE
 --   scheduled     zset
 --   groups        set
 --   group_prefix  str    start of the keys of this queue's groups
 -- RETURNS
---   for each: 1 created, 0 the id is taken, -1 the lock is held, -2 the guard does not let it, or
---   Redis' error, for a key of a wrong type. What a tick is answered is named there
+--   for each: 1 created, 0 the id is taken, -1 the lock is held, -2 the guard does not allow it, or
+--   Redis' error if a key has a wrong type; the answers for a tick are described at its guard
 -- SOURCE
 --   protocol 3.3 to 3.5 (asynq v0.26.0 internal/rdb/rdb.go enqueueCmd, enqueueUniqueCmd, scheduleCmd,
---   scheduleUniqueCmd, addToGroupCmd, addToGroupUniqueCmd); checks the id before the lock, which
---   there stays behind (D7)
+--   scheduleUniqueCmd, addToGroupCmd, addToGroupUniqueCmd); checks the id before it takes the lock:
+--   asynq leaves the lock behind if the id is taken (D7)
 
 local answers, ready, due, joined, wrote = {}, {}, {}, {}, false
 
--- Without MORE only id and message come for each task, and all are ready to run. That is what most
--- calls bring; what the others need is not even defined then, which would be a fifth of the work.
+-- Without MORE, each task is only an id and a message, and all tasks are ready to run. Most calls are
+-- like this. They skip the functions below, because defining those is a fifth of the work.
 if not scheduled then
   redis.call("LLEN", pending)
   for i = 1, #each, 2 do
@@ -47,8 +47,8 @@ if not scheduled then
 else
   local checked = {}
 
-  -- Return Redis' error, as text, if a key is of a wrong type: a command that reads it says so.
-  local function damage(command, key)
+  -- Return Redis' error as text if a key has a wrong type, else false; command must read that type.
+  local function type_error(command, key)
     if checked[key] == nil then
       local reply = redis.pcall(command, key)
       checked[key] = type(reply) == "table" and reply.err or false
@@ -56,8 +56,8 @@ else
     return checked[key]
   end
 
-  -- Take a lock, also from a task of the staged set that the new one replaces, if there is one.
-  local function take(lock, id, ttl_s, staged)
+  -- Take a lock; if the new task replaces an aggregation set, also from a task of that set.
+  local function take_lock(lock, id, ttl_s, staged)
     if redis.call("SET", lock, id, "NX", "EX", ttl_s) then
       return true
     end
@@ -68,17 +68,17 @@ else
     return false
   end
 
-  local function damaged(at_s, group)
+  local function container_error(at_s, group)
     if at_s then
-      return damage("ZCARD", scheduled)
+      return type_error("ZCARD", scheduled)
     end
     if group then
-      return damage("SCARD", groups) or damage("ZCARD", group_prefix .. group)
+      return type_error("SCARD", groups) or type_error("ZCARD", group_prefix .. group)
     end
-    return damage("LLEN", pending)
+    return type_error("LLEN", pending)
   end
 
-  -- Write a task, and note where it is to wait.
+  -- Write a task's hash, and note its id for a container.
   local function write(id, message, lock, at_s, group)
     local state = at_s and "scheduled" or group and "aggregating" or "pending"
     local fields = {"msg", message, "state", state}
@@ -107,28 +107,28 @@ else
     wrote = true
   end
 
-  -- Create the task at place i of each, and return the answer.
+  -- Create the task whose values begin at index i of each, and return the answer.
   local function create(i, staged)
     local id, message, lock, ttl_s, at_s, group = unpack(each, i, i + 5)
-    local wrong = damaged(at_s, group)
+    local wrong = container_error(at_s, group)
     if wrong then
       return wrong
     end
     if redis.call("EXISTS", task_prefix .. id) == 1 then
       return 0
     end
-    if lock and not take(lock, id, ttl_s, staged) then
+    if lock and not take_lock(lock, id, ttl_s, staged) then
       return -1
     end
     write(id, message, lock, at_s, group)
     return 1
   end
 
-  -- The guards: each creates the task at place i if it may, and writes what belongs to it.
+  -- The guards: each creates the task at index i if its condition holds, and writes its own data.
   local guards = {}
 
-  -- The row of an outbox, however often it is sent. Its receipt outlives the task, which may be done
-  -- and gone before the row is.
+  -- Create the task of an outbox's row once, even if the row is sent again. The receipt outlives the
+  -- task, because the task may be done and deleted before the row is.
   function guards.receipt(i, receipt, ttl_s)
     if redis.call("EXISTS", receipt) == 1 then
       return -2
@@ -140,14 +140,14 @@ else
     return answer
   end
 
-  -- One tick of a scheduler's entry, which moves on to it. (Protocol 7.2; with asynq every scheduler
-  -- enqueues every tick, D47.) A tick may come early_s before its time by the Redis clock: a
-  -- scheduler whose clock is fast enqueues nothing. A last tick that is further ahead than credible_s
-  -- is not believed: all other schedulers would wait until then.
+  -- Create the task of one tick of an entry, and make that the entry's last tick. (Protocol 7.2; in
+  -- asynq every scheduler enqueues every tick, D47.) A tick may come early_s before its time by the
+  -- Redis clock, so a scheduler whose clock is fast enqueues nothing. A last tick that is more than
+  -- credible_s ahead is ignored, because all other schedulers would wait until then.
   --
-  -- Returns the answer, -2 if another scheduler has moved the entry on, or -3 if the tick is still to
-  -- come; the entry's last tick; the Redis clock, Unix milliseconds; and the last tick that is not
-  -- believed, or -1.
+  -- Returns the answer, or -2 if another scheduler has set another last tick, or -3 if the tick is
+  -- in the future; the entry's last tick; the Redis clock, Unix milliseconds; and the last tick that
+  -- was ignored, or -1.
   function guards.tick(i, last, known_s, tick_s, ttl_s, early_s, credible_s)
     local before = redis.pcall("GET", last)
     if type(before) == "table" then
@@ -155,32 +155,33 @@ else
     end
     before = tonumber(before)
     local now_ms = now_s * 1000 + math.floor(tonumber(clock[2]) / 1000)
-    local disbelieved = -1
+    local rejected = -1
     if before and before > now_s + credible_s then
-      before, disbelieved = nil, before
+      before, rejected = nil, before
     end
     if before and before ~= known_s then
-      return {-2, before, now_ms, disbelieved}
+      return {-2, before, now_ms, rejected}
     end
     if tick_s > now_s + early_s then
-      return {-3, known_s, now_ms, disbelieved}
+      return {-3, known_s, now_ms, rejected}
     end
     local answer = create(i)
     if type(answer) == "string" then
       return answer
     end
     redis.call("SET", last, tick_s, "EX", ttl_s)
-    return {answer, tick_s, now_ms, disbelieved}
+    return {answer, tick_s, now_ms, rejected}
   end
 
-  -- A staged set, which goes with its tasks and their locks. (Protocol 3.14, asynq v0.26.0
-  -- deleteAggregationSetCmd; in one step, D19, and with the locks released, D10.)
+  -- Create the task that replaces an aggregation set, and delete the set, its tasks and their locks.
+  -- (Protocol 3.14, asynq v0.26.0 deleteAggregationSetCmd; here in one step, D19, and with the locks
+  -- released, D10.)
   function guards.replaces(i, staged, aggregation_sets)
-    local wrong = damage("ZCARD", aggregation_sets) or damage("ZCARD", staged)
+    local wrong = type_error("ZCARD", aggregation_sets) or type_error("ZCARD", staged)
     if wrong then
       return wrong
     end
-    redis.call("ZREM", aggregation_sets, "")  -- a full Redis lets a script go on that begins like this
+    redis.call("ZREM", aggregation_sets, "")  -- after this write a full Redis does not stop the script
     if not redis.call("ZSCORE", aggregation_sets, staged) then
       return -2
     end
@@ -222,7 +223,7 @@ for group, members in pairs(joined) do
   redis.call("SADD", groups, group)
 end
 if not wrote then
-  -- A replica refuses, which may know of tasks that are gone.
+  -- A replica refuses this write; the tasks that it found may be deleted by now.
   redis.call("DEL", task_prefix)
 end
 return answers

@@ -1,4 +1,4 @@
--- Give tasks of a staged set up and keep them for inspection.
+-- Archive tasks of an aggregation set.
 --
 -- USES clock locks trim_archive
 -- KEYS
@@ -12,11 +12,11 @@
 --   most_archived     int    tasks in the archive
 -- EACH
 --   id                str    task id
---   message           bytes  encoded TaskMessage with what went wrong; empty leaves the stored one
+--   message           bytes  encoded TaskMessage with the error; if empty, the stored one stays
 -- RETURNS
 --   tasks archived
 -- SOURCE
---   improves on asynq v0.26.0, where one bad task keeps its group from being combined (D19, D27)
+--   improves on asynq v0.26.0, where one bad task keeps its whole group from being combined (D19, D27)
 
 redis.call("ZCARD", archived)
 if not redis.call("ZSCORE", aggregation_sets, staged) then

@@ -1,32 +1,32 @@
--- Look through Redis for groups that are not registered, a part at a time.
+-- Search the keys of Redis for groups that are not registered, one step at a time.
 --
--- All servers share one place to look on, so that Redis has the work of one of them.
+-- All servers share one cursor, so that together they cause the work of one search.
 --
 -- USES clock register
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
---   search            hash  where to look on, and from when
+--   search            hash  cursor of the search, and when the next step may run
 -- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str   start of the keys of this queue's groups
---   pattern           str   the same, as a pattern for names that begin with it
---   count             int   keys to look at, more or less
---   pause_s           int   time between two parts, seconds
---   rest_s            int   time after the last part until the first, seconds
+--   pattern           str   the SCAN pattern for keys that begin with group_prefix
+--   count             int   keys to read, approximately
+--   pause_s           int   time between two steps, seconds
+--   rest_s            int   time from the last step of a search to the next search, seconds
 -- RETURNS
---   groups registered, seconds until the next part may be looked at
+--   groups registered, seconds until the next step may run
 -- SOURCE
---   improves on asynq v0.26.0, where such a group waits until a task joins it (D15, D16)
+--   improves on asynq v0.26.0, where such a group waits until another task joins it (D15, D16)
 
 redis.call("SCARD", groups)
-local place = redis.call("HMGET", search, "cursor", "from_s")
-local wait_s = (tonumber(place[2]) or 0) - now_s
+local progress = redis.call("HMGET", search, "cursor", "from_s")
+local wait_s = (tonumber(progress[2]) or 0) - now_s
 if wait_s > 0 then
   return { 0, wait_s }
 end
 local found = 0
-local page = redis.call("SCAN", place[1] or "0", "MATCH", pattern, "COUNT", count, "TYPE", "zset")
+local page = redis.call("SCAN", progress[1] or "0", "MATCH", pattern, "COUNT", count, "TYPE", "zset")
 for _, key in ipairs(page[2]) do
   if register(key) then
     found = found + 1

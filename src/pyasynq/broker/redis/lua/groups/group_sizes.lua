@@ -4,8 +4,8 @@
 --   groups        set
 -- ARGV
 --   group_prefix  str  start of the keys of this queue's groups
---   cursor        str  where the last call ended; 0 at first
---   limit         int  about how many groups
+--   cursor        str  cursor from the last call; 0 for the first call
+--   limit         int  groups to read, approximately
 -- RETURNS
 --   the next cursor (0 at the end), then name and size of each group
 -- SOURCE

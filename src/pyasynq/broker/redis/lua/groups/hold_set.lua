@@ -1,4 +1,4 @@
--- Keep a staged set from being put back, while somebody combines it.
+-- Move the end of an aggregation set, so that nobody puts it back while its tasks are combined.
 --
 -- USES clock
 -- KEYS
@@ -10,7 +10,7 @@
 -- RETURNS
 --   1 held, 0 it was put back or combined
 -- SOURCE
---   improves on asynq v0.26.0, where a set is put back after 120 s whatever happens (D19)
+--   improves on asynq v0.26.0, where a set is always put back after 120 s (D19)
 
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return 0

@@ -1,7 +1,7 @@
--- Note that a staged set could not be combined, and leave it aside for a while.
+-- Count a failed attempt to combine an aggregation set, and let it be put back after a wait.
 --
--- The failures are counted in the tasks: the count outlives the set, whoever puts it back. Where
--- some tasks kept the others waiting, theirs alone count.
+-- The count is in the hashes of the tasks, so it outlives the set. If only some tasks caused the
+-- failure, it is counted for those only.
 --
 -- USES clock
 -- KEYS
@@ -16,7 +16,7 @@
 -- RETURNS
 --   1 postponed, 0 it was put back or combined
 -- SOURCE
---   improves on asynq v0.26.0, which tries for ever (D19)
+--   improves on asynq v0.26.0, which tries forever (D19)
 
 redis.call("ZCARD", staged)
 if not redis.call("ZSCORE", aggregation_sets, staged) then

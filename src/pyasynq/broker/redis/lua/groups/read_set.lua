@@ -1,4 +1,4 @@
--- Read tasks of a staged set.
+-- Read tasks of an aggregation set.
 --
 -- KEYS
 --   aggregation_sets  zset
@@ -6,15 +6,15 @@
 -- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str   start of the keys of this queue's tasks
---   start             int   rank to read from
+--   start             int   rank of the first task to read
 --   limit             int   most tasks to read
---   max_bytes         int   bytes of messages after which no more are read
+--   max_bytes         int   stop once the messages have this number of bytes
 -- RETURNS
 --   1 if there may be more to read, else 0, then for each task: id, message, failures; or nil if the
---   set was put back or combined. Ids without a task are dropped
+--   set was put back or combined. Ids without a task are removed from the set
 -- SOURCE
---   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go readAggregationSetCmd); a task that cannot be
---   read, which there fails the set for good, is left out (D27)
+--   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go readAggregationSetCmd); leaves out a task that
+--   cannot be read, which in asynq makes the set fail forever (D27)
 
 if not redis.call("ZSCORE", aggregation_sets, staged) then
   return false

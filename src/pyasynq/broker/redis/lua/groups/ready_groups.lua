@@ -1,4 +1,4 @@
--- Look for groups that are to be combined, and forget those that are empty.
+-- Find the groups that are ready to be combined, and unregister empty ones.
 --
 -- USES clock now_ns ready
 -- KEYS
@@ -6,24 +6,24 @@
 -- PRIMARY groups
 -- ARGV
 --   group_prefix  str  start of the keys of this queue's groups
---   cursor        str  where to look on; 0 to begin
---   limit         int  groups to look at, more or less
---   grace_s       int  quiet time after which a group is ripe, seconds
---   max_delay_s   int  age at which it is ripe, seconds; 0 for any
---   max_size      int  size at which it is ripe; 0 for any
+--   cursor        str  cursor from the last call; 0 for the first call
+--   limit         int  groups to read, approximately
+--   grace_s       int  time without a new task after which a group is ready, seconds
+--   max_delay_s   int  age of the oldest task at which it is ready, seconds; 0 for no limit
+--   max_size      int  number of tasks at which it is ready; 0 for no limit
 -- RETURNS
---   where to look on (0 at the end), milliseconds until the next is ripe (-1 if none waits), names
---   of those that are
+--   the next cursor (0 at the end), milliseconds until another group is ready (-1 if none waits),
+--   names of the ready groups
 -- SOURCE
---   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go ListGroups, aggregationCheckCmd); an empty
---   group's name, which there stays, is removed
+--   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go ListGroups, aggregationCheckCmd); removes the
+--   name of an empty group, which asynq keeps
 
 local page = redis.call("SSCAN", groups, cursor, "COUNT", limit)
-local ripe, next_s = {}, nil
+local ready, next_s = {}, nil
 for _, name in ipairs(page[2]) do
   local at_s, size = ready_at(group_prefix .. name)
   if at_s and at_s <= now_s then
-    ripe[#ripe + 1] = name
+    ready[#ready + 1] = name
   elseif at_s then
     next_s = math.min(next_s or at_s, at_s, now_s + 3600)
   elseif size == 0 then
@@ -31,4 +31,4 @@ for _, name in ipairs(page[2]) do
   end
 end
 local next_in_ms = next_s and math.ceil(next_s * 1000 - tonumber(now_ns) / 1000000) or -1
-return { page[1], next_in_ms, ripe }
+return { page[1], next_in_ms, ready }

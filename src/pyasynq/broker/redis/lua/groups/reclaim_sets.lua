@@ -1,4 +1,4 @@
--- Put a staged set back into its group that nobody holds any more.
+-- Put an aggregation set that nobody holds any more back into its group.
 --
 -- USES clock move_lowest unstage
 -- KEYS
@@ -8,12 +8,12 @@
 -- ARGV
 --   group_prefix      str   start of the keys of this queue's groups
 --   limit             int   most tasks to put back
---   rest_s            int   time until a set that cannot go back is tried again, seconds
+--   rest_s            int   if a set cannot be put back, time until the next attempt, seconds
 -- RETURNS
---   tasks put back; -1 if there was no such set; the set's name if its group's key is of a wrong type
+--   tasks put back; -1 if there was no such set; the set's key if its group's key has a wrong type
 -- SOURCE
 --   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go reclaimStateAggregationSetsCmd); registers the
---   group, which there is forgotten (D16)
+--   group, which asynq does not (D16)
 
 redis.call("SCARD", groups)
 local set = redis.call("ZRANGEBYSCORE", aggregation_sets, "-inf", now_s, "LIMIT", 0, 1)[1]
@@ -22,7 +22,7 @@ if not set then
 end
 local count = unstage(set, limit)
 if type(count) == "table" then
-  redis.call("ZADD", aggregation_sets, now_s + rest_s, set)  -- or it would hide all others
+  redis.call("ZADD", aggregation_sets, now_s + rest_s, set)  -- else each call would find this set
   return set
 end
 return count

@@ -1,4 +1,4 @@
--- Register groups and staged sets that were found in Redis, unless they are gone by now.
+-- Register groups and aggregation sets that were found in Redis and still exist.
 --
 -- USES clock register
 -- KEYS
@@ -8,11 +8,11 @@
 -- ARGV
 --   group_prefix      str   start of the keys of this queue's groups
 -- EACH
---   key               str   key of a group or a staged set
+--   key               str   key of a group or an aggregation set
 -- RETURNS
---   how many were not registered before
+--   number of keys that were not registered before
 -- SOURCE
---   improves on asynq v0.26.0, where such a group waits until a task joins it (D15, D16)
+--   improves on asynq v0.26.0, where such a group waits until another task joins it (D15, D16)
 
 redis.call("SCARD", groups)
 redis.call("ZCARD", aggregation_sets)

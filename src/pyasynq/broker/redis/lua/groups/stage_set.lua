@@ -1,24 +1,24 @@
--- Set the oldest tasks of a ripe group aside, to be combined.
+-- Move the oldest tasks of a ready group into a new aggregation set.
 --
 -- USES clock ready move_lowest
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
 --   group             zset
---   staged            zset  new
+--   staged            zset  the new set
 -- PRIMARY aggregation_sets
 -- ARGV
 --   name              str   the group's name
---   limit             int   most tasks to set aside
+--   limit             int   most tasks to move
 --   ends_in_s         int   time until others may put them back, seconds
---   grace_s           int   quiet time after which a group is ripe, seconds
---   max_delay_s       int   age at which it is ripe, seconds; 0 for any
---   max_size          int   size at which it is ripe; 0 for any
+--   grace_s           int   time without a new task after which a group is ready, seconds
+--   max_delay_s       int   age of the oldest task at which it is ready, seconds; 0 for no limit
+--   max_size          int   number of tasks at which it is ready; 0 for no limit
 -- RETURNS
---   tasks set aside
+--   tasks moved
 -- SOURCE
---   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go aggregationCheckCmd); there a set of any size
---   is moved at once (D44), and a grace period may end a second early
+--   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go aggregationCheckCmd); asynq moves sets of any
+--   size at once (D44), and its grace period may end a second early
 
 redis.call("SCARD", groups)
 redis.call("ZCARD", aggregation_sets)

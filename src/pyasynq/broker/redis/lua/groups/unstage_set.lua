@@ -1,4 +1,4 @@
--- Put a staged set back into its group.
+-- Put an aggregation set back into its group.
 --
 -- USES move_lowest unstage
 -- KEYS
@@ -12,7 +12,7 @@
 -- RETURNS
 --   tasks put back
 -- SOURCE
---   improves on asynq v0.26.0, which leaves that to time
+--   improves on asynq v0.26.0, which puts a set back only when its time is over
 
 redis.call("SCARD", groups)
 if not redis.call("ZSCORE", aggregation_sets, staged) then

@@ -1,4 +1,4 @@
-"""Look at queues and tasks, and move them by hand."""
+"""Read queues and tasks, and act on them by hand."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
--- Archive tasks that wait, by an operator's order.
+-- Archive waiting tasks for an operator.
 --
 -- USES clock locks take_from_tail trim_archive take_from_set take_out
 -- KEYS
@@ -9,7 +9,7 @@
 --   task_prefix    str   start of the keys of this queue's tasks
 --   state          str   state of the tasks in source
 --   group          str   the group that source holds, or empty
---   nearer         int   end of a list to look for a single task from: 1 left, -1 right
+--   nearer         int   end of the list from which to search for a single task: 1 left, -1 right
 --   archive_s      int   TTL of an archived task, seconds
 --   most_archived  int   tasks in the archive
 -- EACH
@@ -18,7 +18,7 @@
 --   for each: 1 archived, 0 not there
 -- SOURCE
 --   protocol 8.4 and 8.5 (asynq v0.26.0 internal/rdb/inspect.go archiveTaskCmd, archiveAllCmd);
---   deletes what is trimmed, in chunks (D20, D21); clears pending_since (D18) and group (D15)
+--   deletes trimmed tasks, in chunks (D20, D21); clears pending_since (D18) and group (D15)
 
 redis.call("ZCARD", archived)
 redis.call("SCARD", groups)

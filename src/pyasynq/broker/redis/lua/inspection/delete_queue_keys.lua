@@ -1,4 +1,4 @@
--- Remove what is left of a queue once it holds no task.
+-- Delete the remaining keys of a queue that has no tasks.
 --
 -- KEYS
 --   pending           list
@@ -16,12 +16,12 @@
 --   failed            string
 -- PRIMARY scheduled
 -- EACH
---   key               str     key of something else that goes: the counters of the days
+--   key               str     another key to delete, such as a day's counter
 -- RETURNS
---   1 removed, 0 it holds tasks again, -1 some are running
+--   1 deleted, 0 the queue has tasks, -1 some of its tasks are running
 -- SOURCE
---   protocol 8.1 (asynq v0.26.0 internal/rdb/inspect.go removeQueueCmd); counters, groups and the
---   pause go as well (D23)
+--   protocol 8.1 (asynq v0.26.0 internal/rdb/inspect.go removeQueueCmd); deletes counters, groups and
+--   the pause as well (D23)
 
 if redis.call("LLEN", active) > 0 then
   return -1

@@ -1,4 +1,4 @@
--- Delete tasks that wait or are over, by an operator's order.
+-- Delete waiting or ended tasks for an operator.
 --
 -- USES locks take_from_tail take_from_set take_out
 -- KEYS
@@ -8,17 +8,18 @@
 --   task_prefix  str   start of the keys of this queue's tasks
 --   state        str   state of the tasks in source
 --   group        str   the group that source holds, or empty
---   nearer       int   end of a list to look for a single task from: 1 left, -1 right
+--   nearer       int   end of the list from which to search for a single task: 1 left, -1 right
 -- EACH
 --   id           str   task id
 -- RETURNS
 --   for each: 1 deleted, 0 not there
 -- SOURCE
 --   protocol 8.4 and 8.5 (asynq v0.26.0 internal/rdb/inspect.go deleteTaskCmd, deleteAllCmd);
---   always releases the lock (D9), and deletes what is in no container (D20)
+--   always releases the lock (D9), and deletes tasks that are in no container (D20)
 
--- Whether the task is in no container, although its state says so: a trimmed one of Go, say. A
--- staged one is elsewhere, and among several a list was not searched to its end.
+-- Return whether the task is not in the container of its state, for example because Go has trimmed
+-- it. Not for aggregating tasks, which may be in an aggregation set, nor for several pending tasks,
+-- for which only the tail of the list was searched.
 local function is_orphan(id)
   return state ~= "aggregating"
     and (state ~= "pending" or #each == 1)

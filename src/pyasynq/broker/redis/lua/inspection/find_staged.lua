@@ -1,14 +1,14 @@
--- Count the tasks of some sets that are just being combined.
+-- Count the tasks of some aggregation sets.
 --
 -- KEYS
 --   aggregation_sets  zset
 -- ARGV
---   start             int   rank to start from
---   limit             int   sets to look at
+--   start             int   rank of the first set
+--   limit             int   most sets to count
 -- RETURNS
 --   key and size of each set
 -- SOURCE
---   improves on asynq v0.26.0, which neither counts nor lists them (D17)
+--   improves on asynq v0.26.0, which neither counts nor lists these tasks (D17)
 
 local answer = {}
 for _, key in ipairs(redis.call("ZRANGE", aggregation_sets, start, start + limit - 1)) do

@@ -1,4 +1,4 @@
--- Read one task, and whether it is where its state says.
+-- Read one task, with its score in the container of its state.
 --
 -- USES clock
 -- KEYS
@@ -8,8 +8,8 @@
 --   id      str   task id
 --   prefix  str   start of the keys of this queue
 -- RETURNS
---   nil if there is none; else message, state, result or nil, group or nil, score or nil,
---   1 if its lease is over or missing
+--   nil if there is no task; else message, state, result or nil, group or nil, score or nil,
+--   1 if its lease is over or missing, else 0
 -- SOURCE
 --   protocol 8.3 (asynq v0.26.0 internal/rdb/inspect.go getTaskInfoCmd)
 

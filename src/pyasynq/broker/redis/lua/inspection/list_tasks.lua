@@ -1,4 +1,4 @@
--- Read some tasks of one container: of a list the next to run first, of a sorted set the lowest.
+-- Read some tasks of one container: the next to run first in a list, the lowest score in a sorted set.
 --
 -- USES clock
 -- KEYS
@@ -7,11 +7,12 @@
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
 --   listed       int   1 if the container is a list
---   start        int   rank to start from
---   limit        int   tasks to read
---   max_bytes    int   stop once messages and results are longer
+--   start        int   rank of the first task
+--   limit        int   most tasks to read
+--   max_bytes    int   stop once messages and results have more bytes
 -- RETURNS
---   for each: id, message or nil, result or nil, score or nil, 1 if its lease is over or missing
+--   for each: id, message or nil, result or nil, score or nil, 1 if its lease is over or missing,
+--   else 0
 -- SOURCE
 --   protocol 8.3 (asynq v0.26.0 internal/rdb/inspect.go listMessagesCmd, listZSetEntriesCmd)
 

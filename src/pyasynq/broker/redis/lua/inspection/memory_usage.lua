@@ -1,13 +1,13 @@
--- Estimate the memory of one container's tasks from the first of them.
+-- Measure the memory of a container and of a sample of its tasks.
 --
 -- KEYS
 --   container    list  or zset
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
 --   listed       int   1 if the container is a list
---   samples      int   most tasks to look at
+--   samples      int   most tasks to measure
 -- RETURNS
---   tasks, tasks looked at, their bytes, bytes of the container itself
+--   number of tasks, tasks measured, their bytes, bytes of the container itself
 -- SOURCE
 --   protocol 8.2 (asynq v0.26.0 internal/rdb/inspect.go memoryUsageCmd)
 

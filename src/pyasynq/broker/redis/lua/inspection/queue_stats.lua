@@ -1,4 +1,4 @@
--- Look at a queue: what can be told at once, however long it is.
+-- Read the figures of a queue whose cost does not depend on its length.
 --
 -- USES clock now_ns
 -- KEYS
@@ -18,11 +18,12 @@
 -- ARGV
 --   task_prefix       str     start of the keys of this queue's tasks
 -- RETURNS
---   sizes of the first eight keys, 1 if paused, the four counters (missing ones are nil), the id of
---   the next task to run with its pending_since in nanoseconds (or nil), and the present time so
+--   sizes of the first six keys, numbers of groups and of aggregation sets, 1 if paused, else 0, the
+--   four counters (day's first; nil if missing), pending_since of the next task to run (nanoseconds,
+--   or nil), and the present time (nanoseconds)
 -- SOURCE
---   protocol 8.2 (asynq v0.26.0 internal/rdb/inspect.go currentStatsCmd); groups are counted apart,
---   in steps (D44)
+--   protocol 8.2 (asynq v0.26.0 internal/rdb/inspect.go currentStatsCmd); another script counts the
+--   tasks in groups, in steps (D44)
 
 local sizes = { redis.call("LLEN", pending), redis.call("LLEN", active) }
 for n, key in ipairs({ scheduled, retry, archived, completed }) do

@@ -1,4 +1,4 @@
--- Let a delayed task run at another time.
+-- Change the time of a delayed task.
 --
 -- KEYS
 --   source  zset  scheduled or retry
@@ -9,7 +9,7 @@
 -- RETURNS
 --   1 rescheduled, 0 not there
 -- SOURCE
---   asynq v0.26.0 has none
+--   asynq v0.26.0 has no such script
 
 if not redis.call("ZSCORE", source, id) then
   return 0

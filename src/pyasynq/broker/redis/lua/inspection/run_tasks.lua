@@ -1,4 +1,4 @@
--- Let tasks run now, by an operator's order.
+-- Move waiting tasks to pending for an operator.
 --
 -- USES clock now_ns take_from_set
 -- KEYS
@@ -14,8 +14,8 @@
 --   for each: 1 pending, 0 not there
 -- SOURCE
 --   protocol 8.4 and 8.5 (asynq v0.26.0 internal/rdb/inspect.go runTaskCmd, runAllCmd); sets
---   pending_since (D18), and forgets the group, which the task has left for good (D15), and what it
---   has been through: it begins anew
+--   pending_since (D18), clears the group, which the task has left for good (D15), and clears the
+--   task's run history
 
 redis.call("LLEN", pending)
 redis.call("SCARD", groups)

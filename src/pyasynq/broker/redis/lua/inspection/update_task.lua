@@ -1,23 +1,23 @@
--- Change the message of a task that has not changed meanwhile; its unique lock goes with it.
+-- Replace the message and the unique lock of a task, unless it has changed since it was read.
 --
 -- KEYS
 --   task      hash
 -- ARGV
 --   id        str    task id
---   state     str    state it is to be in
---   message   bytes  encoded TaskMessage it is to have
---   revised   bytes  the new one
+--   state     str    state in which the task was read
+--   message   bytes  encoded TaskMessage that was read
+--   revised   bytes  encoded TaskMessage that replaces it
 --   lock      str    key of its unique lock, or empty
 --   new_lock  str    key of the lock for the new payload, or empty
 -- RETURNS
---   1 changed, 0 it has changed meanwhile, -1 another task holds the new lock
+--   1 replaced, 0 the task has changed, -1 another task holds the new lock
 -- SOURCE
---   protocol 8.4 (asynq v0.26.0 internal/rdb/inspect.go updateTaskPayloadCmd); compares, and moves
---   the lock (D54)
+--   protocol 8.4 (asynq v0.26.0 internal/rdb/inspect.go updateTaskPayloadCmd); compares state and
+--   message, and moves the lock (D54)
 
 local fields = redis.call("HMGET", task, "state", "msg")
 if fields[1] ~= state or fields[2] ~= message then
-  redis.call("HDEL", task, "")  -- a replica refuses: it may not know the change
+  redis.call("HDEL", task, "")  -- a replica refuses this write; its task may be old
   return 0
 end
 if lock ~= new_lock and redis.call("GET", lock) == id then

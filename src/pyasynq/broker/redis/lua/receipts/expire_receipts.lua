@@ -1,13 +1,13 @@
--- Let receipts of an outbox end sooner: their rows are gone.
+-- Shorten the TTL of an outbox's receipts whose rows are deleted.
 --
 -- KEYS
---   receipt_prefix  none  start of the keys of this queue's receipts; no key, but in their slot
+--   receipt_prefix  none  start of the keys of this queue's receipts; not a key, but in their slot
 -- ARGV
---   ttl_s           int   seconds they are kept from now
+--   ttl_s           int   TTL of the receipts from now, seconds
 -- EACH
 --   row             str   id of the row
 -- RETURNS
---   number of receipts there were
+--   number of receipts that existed
 -- SOURCE
 --   none: asynq has no outbox
 

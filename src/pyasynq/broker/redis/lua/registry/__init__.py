@@ -1,4 +1,4 @@
-"""Show servers and schedulers."""
+"""List servers, their running tasks, and schedulers."""
 
 from typing import Final
 

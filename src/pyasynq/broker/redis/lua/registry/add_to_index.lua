@@ -1,16 +1,16 @@
--- Name a server, its workers or a scheduler among the living, and forget those that died.
+-- Add the key of a record to an index of live servers or schedulers, and remove expired keys.
 --
 -- USES clock seconds_ahead
 -- KEYS
 --   index  zset
 -- ARGV
---   name   str   key of what is shown
---   ttl_s  int   time for which it lives, seconds
+--   name   str   key of the record
+--   ttl_s  int   time for which it stays in the index, seconds
 -- RETURNS
 --   1
 -- SOURCE
---   protocol 3.18 and 3.20 (asynq v0.26.0 internal/rdb/rdb.go WriteServerState); there the machine's
---   own clock counts, and a fast one makes other servers vanish from the list
+--   protocol 3.18 and 3.20 (asynq v0.26.0 internal/rdb/rdb.go WriteServerState); asynq goes by the
+--   machine's own clock, and a fast one makes other servers vanish from the list
 
 redis.call("ZREMRANGEBYSCORE", index, "-inf", now_s - 1)
 redis.call("ZADD", index, seconds_ahead(tonumber(ttl_s)), name)

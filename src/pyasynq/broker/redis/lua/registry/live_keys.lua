@@ -1,10 +1,10 @@
--- Name the servers or workers that have shown themselves, and forget those that died.
+-- List the keys in an index that have not expired, and remove the expired ones.
 --
 -- USES clock
 -- KEYS
 --   index  zset
 -- RETURNS
---   the keys of the living
+--   the keys
 -- SOURCE
 --   protocol 3.18 (asynq v0.26.0 internal/rdb/inspect.go listServerKeysCmd, listWorkersCmd)
 

@@ -1,4 +1,4 @@
--- Show a server and the tasks it runs.
+-- Write the record of a server and those of its running tasks.
 --
 -- KEYS
 --   server   string

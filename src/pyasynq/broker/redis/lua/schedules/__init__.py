@@ -1,4 +1,4 @@
-"""Keep the entries of schedulers."""
+"""Store the last ticks, entries and histories of schedulers."""
 
 from typing import Final
 

@@ -1,18 +1,18 @@
--- Ask for an entry's last tick. An entry begins now that has none, one that is no instant, or one
--- that is to come: a scheduler whose clock is fast has left it, or wants to begin there.
+-- Return an entry's last tick. If it is missing, not an instant or too far in the future, store
+-- begin_s instead, or now if begin_s is in the future; a scheduler with a fast clock writes such times.
 --
 -- USES clock
 -- KEYS
 --   last        string  the entry's last tick, Unix seconds
 -- ARGV
---   begin_s     int     where to begin, Unix seconds
+--   begin_s     int     last tick of a new entry, Unix seconds
 --   ttl_s       int     TTL of the last tick, seconds
---   early_s     int     where to begin may lie so much ahead of the Redis clock, seconds
---   credible_s  int     a last tick that is further ahead counts as none, seconds
+--   early_s     int     most that begin_s may be ahead of the Redis clock, seconds
+--   credible_s  int     most that a stored last tick may be ahead of the Redis clock, seconds
 -- RETURNS
---   the last tick, 1 if it was known or else 0, and the last tick that is not believed, or -1
+--   the last tick, 1 if it was stored before or else 0, and the last tick that was ignored, or -1
 -- SOURCE
---   protocol 7.2; asynq knows no last tick (D48)
+--   protocol 7.2; asynq has no last tick (D48)
 
 local first = tonumber(begin_s)
 if first > now_s + tonumber(early_s) then

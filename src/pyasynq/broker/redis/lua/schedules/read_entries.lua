@@ -3,13 +3,13 @@
 -- KEYS
 --   entries    list
 -- ARGV
---   start      int   how many to pass over
+--   start      int   number of entries to skip
 --   limit      int   most entries to read
---   max_bytes  int   bytes of entries after which no more are read
+--   max_bytes  int   stop once the entries have this number of bytes
 -- RETURNS
 --   encoded SchedulerEntries; none if there are no more
 -- SOURCE
---   protocol 8.7 (asynq v0.26.0 internal/rdb/inspect.go ListSchedulerEntries); there all at once
+--   protocol 8.7 (asynq v0.26.0 internal/rdb/inspect.go ListSchedulerEntries); asynq reads all at once
 
 local records, left = {}, tonumber(max_bytes)
 for at = start, start + limit - 1 do

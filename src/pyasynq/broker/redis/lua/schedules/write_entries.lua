@@ -1,9 +1,8 @@
--- Show the entries of a scheduler: gather a part of them, and with the last part let all of them
--- take the place of those shown before.
+-- Write a part of a scheduler's entries; the last part replaces all entries written before.
 --
 -- KEYS
---   entries  list   what is shown
---   coming   list   what was gathered so far
+--   entries  list   the entries that readers see
+--   coming   list   the parts written so far
 -- ARGV
 --   ttl_s    int    TTL of the lists, whole seconds: with a fraction Go's own script fails (D50)
 --   first    int    1 if this is the first part
@@ -13,7 +12,8 @@
 -- RETURNS
 --   1
 -- SOURCE
---   protocol 3.20 (asynq v0.26.0 internal/rdb/rdb.go writeSchedulerEntriesCmd); there all go at once
+--   protocol 3.20 (asynq v0.26.0 internal/rdb/rdb.go writeSchedulerEntriesCmd); asynq writes all at
+--   once
 
 if first == "1" then
   redis.call("DEL", coming)

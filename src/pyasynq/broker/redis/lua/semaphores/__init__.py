@@ -1,4 +1,4 @@
-"""Take and give back tokens."""
+"""Take, renew and release tokens."""
 
 from typing import Final
 

@@ -4,10 +4,10 @@
 -- KEYS
 --   semaphore   zset
 -- ARGV
---   holder      str    who takes it; every token has a holder of its own
---   limit       int    tokens there are
+--   holder      str    id of the holder, unique within the semaphore
+--   limit       int    number of tokens
 --   lease_s     float  length of the lease from now, seconds
---   deadline_s  int    Unix second after which the holder needs it no more; 0 for none
+--   deadline_s  int    Unix second after which the holder no longer needs it; 0 for none
 -- RETURNS
 --   end of the token (Unix seconds), or 0 if all tokens are taken
 -- SOURCE
@@ -15,7 +15,7 @@
 
 redis.call("ZREMRANGEBYSCORE", semaphore, "-inf", now_s - 1)
 local taken = redis.call("ZCARD", semaphore) >= tonumber(limit)
-if taken and not redis.call("ZSCORE", semaphore, holder) then  -- it is there if the call was sent before
+if taken and not redis.call("ZSCORE", semaphore, holder) then  -- a repeated call finds its holder
   return 0
 end
 local ends = token_end(lease_s, tonumber(deadline_s))

@@ -1,11 +1,11 @@
--- Give a token of a semaphore back.
+-- Release a token of a semaphore.
 --
 -- KEYS
 --   semaphore  zset
 -- ARGV
---   holder     str   who holds the token
+--   holder     str   id of the holder
 -- RETURNS
---   1 given back, 0 no longer held
+--   1 released, 0 no longer held
 -- SOURCE
 --   protocol 11.2 (asynq x/rate Semaphore.Release)
 

@@ -1,4 +1,4 @@
--- Renew tokens of a semaphore; a full semaphore refuses none.
+-- Renew tokens of a semaphore, also if all its tokens are taken.
 --
 -- USES clock seconds_ahead token_end
 -- KEYS
@@ -7,12 +7,12 @@
 -- ARGV
 --   lease_s     float  length of the lease from now, seconds
 -- EACH
---   holder      str    who holds the token
---   deadline_s  int    Unix second after which the holder needs it no more; 0 for none
+--   holder      str    id of the holder
+--   deadline_s  int    Unix second after which the holder no longer needs it; 0 for none
 -- RETURNS
 --   for each: end of the token (Unix seconds), or 0 if it is lost
 -- SOURCE
---   own addition (D59); the reference has no renewal
+--   not in asynq, which never renews a token (D59)
 
 local answers = {}
 for i = 1, #each, stride do

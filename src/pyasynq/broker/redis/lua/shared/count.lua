@@ -1,16 +1,16 @@
--- Statistics. They never break a transition, so a damaged counter is left alone.
+-- Count processed and failed tasks. A broken counter is left alone, so that it stops no transition.
 --
 -- NEEDS processed processed_day failed failed_day day_ends_s
 -- GIVES count
 
--- Add n to a day's counter, which ends 90 days after its first count.
+-- Add n to a day's counter, which expires 90 days after its first count.
 local function count_day(key, n)
   if n > 0 and redis.pcall("INCRBY", key, n) == n then
     redis.call("EXPIREAT", key, day_ends_s)
   end
 end
 
--- Add to the totals, which start again at the largest int64; only processed is looked at.
+-- Add to the totals. Both start again when processed reaches the largest int64.
 local function count_total(n, failures)
   local total = tonumber(redis.pcall("GET", processed) or 0)
   if total and total + n >= 9223372036854775807 then

@@ -2,7 +2,7 @@
 --
 -- GIVES move_lowest
 
--- Move up to most members, lowest scores first, with their scores. Returns how many.
+-- Move up to most members, lowest scores first, with their scores; return their number.
 local function move_lowest(source, target, most)
   local members = redis.call("ZRANGE", source, 0, most - 1, "WITHSCORES")
   local scored = {}

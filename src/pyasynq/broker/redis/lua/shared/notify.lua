@@ -1,9 +1,9 @@
--- Telling those who wait for a task's result that it is over. It never breaks a transition.
+-- Notify clients that wait for a task's result. An error here stops no transition.
 --
 -- NEEDS awaited done_prefix done_ttl_s
 -- GIVES notify_waiters
 
--- Looked at once for all tasks of a call: where nobody waits, a task costs nothing more.
+-- Checked once for all tasks of a call, so that tasks cost nothing more if no client waits.
 local anyone_waits = redis.call("EXISTS", awaited) == 1
 
 local function notify_waiters(id)

@@ -1,4 +1,4 @@
--- The Redis clock in nanoseconds, as text.
+-- The Redis clock in nanoseconds, as a text.
 --
 -- NEEDS clock
 -- GIVES now_ns

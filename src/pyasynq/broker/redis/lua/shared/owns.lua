@@ -1,10 +1,10 @@
--- Whose a task is.
+-- Check who holds a task.
 --
 -- NEEDS task_prefix now_s stamp
 -- GIVES owns
 
--- Whether the task with this lease end is held by owner; an empty owner stands for a recoverer,
--- which holds whatever is over.
+-- Return whether owner holds the task with this lease end. An empty owner is a recoverer, which holds
+-- every task whose lease is over.
 local function owns(id, owner, lease_end)
   if not lease_end then
     return false

@@ -1,10 +1,10 @@
--- When a group is to be combined.
+-- Compute when a group is ready to be combined.
 --
 -- NEEDS max_size max_delay_s grace_s now_s
 -- GIVES ready_at
 
--- Return the Unix second from which a group is ripe, and its size; no second if it is empty, and no
--- size either if its key is none of a group. A task came up to a second after its score says.
+-- Return the Unix second from which a group is ready, and its size. Without tasks there is no second;
+-- if the key has a wrong type, the size is Redis' error. A task came up to 1 s later than its score.
 local function ready_at(group)
   local size = redis.pcall("ZCARD", group)
   if type(size) ~= "number" or size == 0 then

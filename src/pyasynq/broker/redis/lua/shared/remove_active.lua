@@ -1,4 +1,4 @@
--- Letting go of tasks that are held.
+-- Remove tasks from active and their leases.
 --
 -- NEEDS active lease take_from_tail
 -- GIVES remove_active

@@ -1,9 +1,9 @@
--- Who holds a task, and until when.
+-- Build the stamp of a task: who holds it, and until when.
 --
 -- GIVES stamp
 
--- What dequeue and extend write into a task's hash: who holds it, and the end of the lease with it.
--- A Go worker writes the lease only; so a token that outlived its lease is known by the other end.
+-- Return the value that dequeue and extend_leases write into the field owner: owner token and lease
+-- end. Go workers write only the lease, so a stamp with another lease end is old.
 local function stamp(owner, lease_end)
   return owner .. "@" .. lease_end
 end

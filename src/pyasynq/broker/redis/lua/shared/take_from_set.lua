@@ -1,10 +1,10 @@
--- Taking tasks by hand out of a sorted set.
+-- Take tasks out of a sorted set for an operator.
 --
 -- NEEDS source group groups
 -- GIVES take_from_set
 
--- Return a table of the scores of those that were there. A group whose last task leaves is no longer
--- named in groups.
+-- Take the ids out and return a table of the scores of those that were there. If the set is a group
+-- and has no more tasks, remove its name from groups.
 local function take_from_set(ids)
   local found = {}
   local scores = #ids > 0 and redis.call("ZMSCORE", source, unpack(ids))
@@ -12,7 +12,7 @@ local function take_from_set(ids)
     found[id] = scores[n]
   end
   if #ids > 0 then
-    redis.call("ZREM", source, unpack(ids))  -- none of them there: a replica refuses all the same
+    redis.call("ZREM", source, unpack(ids))  -- also if none is there, so that a replica refuses
   end
   if group ~= "" and redis.call("ZCARD", source) == 0 then
     redis.call("SREM", groups, group)

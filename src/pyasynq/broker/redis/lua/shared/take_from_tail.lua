@@ -1,9 +1,9 @@
--- Taking ids out of a list.
+-- Take ids out of a list.
 --
 -- GIVES take_from_tail
 
--- Take ids out of the right end of a list, where the oldest are: most of those that are looked for
--- stand together there, and a few calls take out many. Returns a table of those that were there.
+-- Take ids out of the tail of a list, and return a table of those that were there. The oldest ids are
+-- at the tail, and most wanted ids are among them, so a few commands take out many.
 local function take_from_tail(list, ids)
   local wanted = {}
   for _, id in ipairs(ids) do

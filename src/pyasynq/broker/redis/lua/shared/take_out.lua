@@ -1,10 +1,11 @@
--- Taking tasks by hand out of where they wait. Returns a table of those that were there.
+-- Take waiting tasks out of their container for an operator.
 --
 -- NEEDS source state nearer take_from_set take_from_tail
 -- GIVES take_out
 
--- One task is looked for in all of a list, which takes time with its length (D4); several only at the
--- right end, where the caller saw them a moment ago.
+-- Take the ids out and return a table of those that were there. A single id is searched in the whole
+-- list, which takes longer for a longer list (D4). Several are searched only at the tail, where the
+-- caller has just seen them.
 local function take_out(ids)
   if state ~= "pending" then
     return take_from_set(ids)

@@ -1,9 +1,9 @@
--- When a token ends.
+-- Compute when a token of a semaphore ends.
 --
 -- NEEDS seconds_ahead
 -- GIVES token_end
 
--- After the lease, but not after the deadline of its holder; 0 is no deadline.
+-- Return the end of the lease, or the holder's deadline if that is earlier; 0 means no deadline.
 local function token_end(seconds, deadline)
   local ends = seconds_ahead(seconds)
   if deadline > 0 and deadline < ends then

@@ -3,8 +3,8 @@
 -- NEEDS archived archive_s most_archived task_prefix now_s unlock
 -- GIVES trim_archive
 
--- Delete up to 128 archived tasks, oldest first: those over the age, then those over the number
--- once incoming more have come. Returns how many.
+-- Delete up to 128 archived tasks, oldest first, and return their number: those above the age; if
+-- there are none, those above the number once incoming more tasks are there.
 local function trim_archive(incoming)
   local ids = redis.call("ZRANGEBYSCORE", archived, "-inf", now_s - archive_s, "LIMIT", 0, 128)
   if #ids == 0 then

@@ -1,11 +1,11 @@
--- Put the tasks of staged sets back into their groups.
+-- Put the tasks of aggregation sets back into their groups.
 --
 -- NEEDS group_prefix groups aggregation_sets move_lowest
 -- GIVES unstage
 
--- Return up to most tasks of a set to its group with their scores, and register the group. A name
--- that stands for no set is dropped from aggregation_sets. Returns how many, or Redis' error if the
--- group's key is of a wrong type.
+-- Put up to most tasks of a set back into its group with their scores, and register the group. Remove
+-- a name that is not that of a set from aggregation_sets. Return the number of tasks, or Redis' error
+-- if the group's key has a wrong type.
 local function unstage(set, most)
   local group = string.match(set, "^(.+):[^:]*$") or ""
   local name = string.sub(group, #group_prefix + 1)

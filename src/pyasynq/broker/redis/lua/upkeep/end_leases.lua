@@ -7,19 +7,19 @@
 -- PRIMARY lease
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
---   server_id    str   the server; its owner tokens are this, a slash and a number
---   start        int   rank to look from, 0 is the right end
---   limit        int   ids to look at
---   ended_s      int   how long the leases are to be over, seconds
+--   server_id    str   id of the server; its owner tokens are this id, a slash and a number
+--   start        int   rank of the first id to read; 0 is the right end
+--   limit        int   most ids to read
+--   ended_s      int   time by which the new ends are in the past, seconds
 -- RETURNS
---   ids looked at, leases ended
+--   ids read, leases ended
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
 if #ids == 0 then
   return { 0, 0 }
 end
--- Whether the server made the token: the ids of others may start with this one.
-local function is_its(owner)
+-- Return whether the token is one of this server, and not of one whose id only begins with its id.
+local function is_of_server(owner)
   local start = server_id .. "/"
   return owner:sub(1, #start) == start and not owner:find("/", #start + 1, true)
 end
@@ -28,7 +28,7 @@ local ended = 0
 local ends = redis.call("ZMSCORE", lease, unpack(ids))
 for n, id in ipairs(ids) do
   local owner = ends[n] and redis.pcall("HGET", task_prefix .. id, "owner")
-  if type(owner) == "string" and is_its(owner) then
+  if type(owner) == "string" and is_of_server(owner) then
     local tail = stamp("", ends[n])
     if owner:sub(-#tail) == tail then
       ended = ended + 1

@@ -1,4 +1,4 @@
--- Move due tasks to where they wait to run.
+-- Move due tasks to pending, or into their groups.
 --
 -- USES clock now_ns
 -- KEYS
@@ -11,10 +11,10 @@
 --   group_prefix  str   start of the keys of this queue's groups
 --   limit         int   most tasks to move
 -- RETURNS
---   tasks moved, milliseconds until the next one is due (0 if it is, -1 if none waits)
+--   tasks moved, milliseconds until the next one is due (0 if it is due now, -1 if none waits)
 -- SOURCE
---   protocol 3.13 (asynq v0.26.0 internal/rdb/rdb.go forwardCmd); registers the group, which there
---   is forgotten (D15); drops ids without a task (D25)
+--   protocol 3.13 (asynq v0.26.0 internal/rdb/rdb.go forwardCmd); registers the group, which asynq
+--   does not (D15); drops ids without a task (D25)
 
 redis.call("LLEN", pending)
 redis.call("SCARD", groups)

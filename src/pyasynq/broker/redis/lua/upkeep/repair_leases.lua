@@ -1,7 +1,7 @@
--- Give running tasks without a lease one that is over, so that they are recovered.
+-- Give active tasks without a lease one that is over, so that a recoverer takes them.
 --
--- Every transition writes active and lease together; only a script that failed half-way leaves an
--- id in one of them.
+-- Every transition writes active and lease together, so an id is in only one of them only after a
+-- script has failed half-way.
 --
 -- USES clock
 -- KEYS
@@ -10,13 +10,13 @@
 -- PRIMARY lease
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
---   start        int   rank to look from, 0 is the right end
---   limit        int   ids to look at
---   ended_s      int   how long the lease is to be over, seconds
+--   start        int   rank of the first id to read; 0 is the right end
+--   limit        int   most ids to read
+--   ended_s      int   time by which the new ends are in the past, seconds
 -- RETURNS
---   ids looked at, ids repaired
+--   ids read, ids repaired
 -- SOURCE
---   improves on asynq v0.26.0, where such a task stays for ever (D24, D25)
+--   improves on asynq v0.26.0, where such a task stays forever (D24, D25)
 
 local ids = redis.call("LRANGE", active, -start - limit, -start - 1)
 if #ids == 0 then

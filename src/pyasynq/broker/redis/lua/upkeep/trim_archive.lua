@@ -1,4 +1,4 @@
--- Trim the archive ahead of need, which keeps Go's own trimming from failing (D21).
+-- Trim the archive at regular times, so that Go's own trimming never has too much to delete (D21).
 --
 -- USES clock locks trim_archive
 -- KEYS

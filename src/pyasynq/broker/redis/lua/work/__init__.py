@@ -1,4 +1,4 @@
-"""Take tasks, and write what became of them."""
+"""Take tasks, extend their leases, and write their verdicts."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
--- Give tasks up and keep them for inspection.
+-- Archive running tasks.
 --
--- USES clock locks stamp owns check_held take_from_tail remove_active forget count trim_archive notify
+-- USES clock locks stamp owns check_held take_from_tail remove_active clear_run_history count trim_archive notify
 -- KEYS
 --   active         list
 --   lease          zset
@@ -13,19 +13,19 @@
 -- ARGV
 --   task_prefix    str     start of the keys of this queue's tasks
 --   day_ends_s     int     when the counters of the day end, Unix seconds
---   done_prefix    str     start of the keys on which those wait who want a result
---   done_ttl_s     int     time for which they can learn that it is over, seconds
+--   done_prefix    str     start of the keys of the lists on which clients wait for a result
+--   done_ttl_s     int     TTL of such a list, seconds
 --   archive_s      int     TTL of an archived task, seconds
 --   most_archived  int     tasks in the archive
 -- EACH
 --   id             str     task id
---   owner          str     token of the taking; empty if a recoverer holds it
---   message        bytes   encoded TaskMessage with what went wrong; empty leaves the stored one
+--   owner          str     owner token of the dequeue; empty if a recoverer holds it
+--   message        bytes   encoded TaskMessage with the error; if empty, the stored one stays
 -- RETURNS
 --   for each: 1 archived, 0 no longer held
 -- SOURCE
---   protocol 3.11 (asynq v0.26.0 internal/rdb/rdb.go archiveCmd); trims first and in chunks, which
---   there fails for good once some 8,000 tasks are old (D21)
+--   protocol 3.11 (asynq v0.26.0 internal/rdb/rdb.go archiveCmd); trims first and in chunks; asynq's
+--   trimming fails forever once some 8,000 tasks are too old (D21)
 
 redis.call("ZCARD", archived)
 local answers, mine = check_held()
@@ -43,7 +43,7 @@ for n, answer in ipairs(answers) do
     if each[i + 2] ~= "" then
       redis.call("HSET", key, "msg", each[i + 2])
     end
-    forget(key)
+    clear_run_history(key)
     notify_waiters(each[i])
   end
 end

@@ -1,6 +1,6 @@
--- Keep tasks that are done until their retention is over.
+-- Move tasks that are done to completed, until their retention is over.
 --
--- USES clock by_this_clock locks stamp owns check_held take_from_tail remove_active forget count notify
+-- USES clock by_this_clock locks stamp owns check_held take_from_tail remove_active clear_run_history count notify
 -- KEYS
 --   active         list
 --   lease          zset
@@ -13,19 +13,20 @@
 -- ARGV
 --   task_prefix    str     start of the keys of this queue's tasks
 --   day_ends_s     int     when the counters of the day end, Unix seconds
---   done_prefix    str     start of the keys on which those wait who want a result
---   done_ttl_s     int     time for which they can learn that it is over, seconds
+--   done_prefix    str     start of the keys of the lists on which clients wait for a result
+--   done_ttl_s     int     TTL of such a list, seconds
 --   sent_s         int     the caller's clock, Unix seconds
 -- EACH
 --   id             str     task id
---   owner          str     token of the taking; empty if a recoverer holds it
+--   owner          str     owner token of the dequeue; empty if a recoverer holds it
 --   message        bytes   encoded TaskMessage with its completion time
 --   expires_s      int     end of the retention, Unix seconds of the caller's clock
 --   lock           str     key of the task's unique lock, or empty
 -- RETURNS
 --   for each: 1 completed, 0 no longer held
 -- SOURCE
---   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd); there the worker's own clock counts (D68)
+--   protocol 3.8 (asynq v0.26.0 internal/rdb/rdb.go markAsCompleteCmd); corrects expires_s by the
+--   difference of the clocks (D68)
 
 redis.call("ZCARD", completed)
 local answers, mine = check_held()
@@ -39,7 +40,7 @@ for n, answer in ipairs(answers) do
     local key = task_prefix .. each[i]
     redis.call("ZADD", completed, by_this_clock(each[i + 3]), each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "completed")
-    forget(key)
+    clear_run_history(key)
     unlock(each[i + 4], each[i])
     notify_waiters(each[i])
   end

@@ -1,6 +1,6 @@
 -- Take tasks from a queue.
 --
--- USES clock seconds_ahead stamp to_whole recall
+-- USES clock seconds_ahead stamp to_whole read_run_history
 -- KEYS
 --   pending      list
 --   active       list
@@ -9,31 +9,30 @@
 -- ARGV
 --   task_prefix  str     start of the keys of this queue's tasks
 --   count        int     most tasks to take
---   max_bytes    int     bytes of messages after which no more are taken
---   owner        str     token of this taking
+--   max_bytes    int     stop once the messages have this number of bytes
+--   owner        str     owner token of this dequeue
 --   lease_s      float   length of the lease, seconds
 -- RETURNS
---   paused (1 or 0), ids found (fewer than count: the queue has no more), ids dropped, a list of
---   place, crashes, seconds unknown and retries by then for each task that has crashed its worker or
---   found none that knows it, then id and message of each task taken, next to run first; the first of
---   them is in place 0
+--   paused (1 or 0), ids found (fewer than count if the queue has no more), ids dropped, a list with
+--   index, crashes, seconds unknown and retries at that time of each task with a run history, then id
+--   and message of each task taken, next to run first; index 0 is the first of these
 -- SOURCE
 --   protocol 3.6 (asynq v0.26.0 internal/rdb/rdb.go dequeueCmd); drops ids without a task, which
---   there block the queue for ever (D25), and an id that is there twice
+--   block the queue forever in asynq (D25), and ids that come twice
 
 if redis.call("EXISTS", paused) == 1 then
-  redis.call("ZREM", lease, "")  -- a replica refuses: its queue may be paused no more
+  redis.call("ZREM", lease, "")  -- a replica refuses this write; its pause may be old
   return { 1, 0, 0, {} }
 end
 local ids = redis.call("LRANGE", pending, -count, -1)
 if #ids == 0 then
-  redis.call("ZREM", lease, "")  -- a replica refuses: nobody can wait there
+  redis.call("ZREM", lease, "")  -- a replica refuses this write; no worker could block on a replica
   return { 0, 0, 0, {} }
 end
 redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
-local past = {}
-local reply, taken, members = { 0, #ids, 0, past }, {}, {}
+local histories = {}
+local reply, taken, members = { 0, #ids, 0, histories }, {}, {}
 local left, seen, known = tonumber(max_bytes), 0, {}
 for i = #ids, 1, -1 do
   if left <= 0 then
@@ -62,7 +61,7 @@ if #taken > 0 then
   for n, id in ipairs(taken) do
     local key = task_prefix .. id
     if redis.call("HSET", key, "state", "active", "owner", holder) == 0 then
-      recall(past, n - 1, key, owner)
+      read_run_history(histories, n - 1, key, owner)
     end
     redis.call("HDEL", key, "pending_since", "result")
   end

@@ -13,7 +13,7 @@
 --   day_ends_s     int     when the counters of the day end, Unix seconds
 -- EACH
 --   id             str     task id
---   owner          str     token of the taking; empty if a recoverer holds it
+--   owner          str     owner token of the dequeue; empty if a recoverer holds it
 --   lock           str     key of the task's unique lock, or empty
 -- RETURNS
 --   for each: 1 deleted, 0 no longer held

@@ -10,11 +10,11 @@
 --   lease_s      float  length of the lease from now, seconds
 -- EACH
 --   id           str    task id
---   owner        str    token of the taking
+--   owner        str    owner token of the dequeue
 -- RETURNS
 --   for each: 1 extended, 0 no longer held
 -- SOURCE
---   protocol 3.12 (asynq v0.26.0 internal/rdb/rdb.go ExtendLease); says which leases are lost (D30)
+--   protocol 3.12 (asynq v0.26.0 internal/rdb/rdb.go ExtendLease); returns which leases are lost (D30)
 
 local answers = check_held()
 local lease_ends = seconds_ahead(lease_s)

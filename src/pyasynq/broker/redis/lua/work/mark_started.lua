@@ -1,4 +1,4 @@
--- Note that the handlers of tasks that have crashed workers before are about to be called.
+-- Note that the handlers of tasks that have crashed workers before are called now.
 --
 -- USES clock stamp owns check_held
 -- KEYS
@@ -9,11 +9,11 @@
 --   task_prefix  str   start of the keys of this queue's tasks
 -- EACH
 --   id           str   task id
---   owner        str   token of the taking
+--   owner        str   owner token of the dequeue
 -- RETURNS
 --   for each: 1 noted, 0 no longer held
 -- SOURCE
---   none; asynq counts no crashes (D66)
+--   none: asynq does not count crashes (D66)
 
 local answers, mine = check_held()
 for _, id in ipairs(mine) do

@@ -1,6 +1,6 @@
--- Let tasks run again later.
+-- Move running tasks to retry, to run again later.
 --
--- USES clock by_this_clock stamp owns check_held take_from_tail remove_active to_whole forget count
+-- USES clock by_this_clock stamp owns check_held take_from_tail remove_active to_whole clear_run_history count
 -- KEYS
 --   active         list
 --   lease          zset
@@ -15,17 +15,18 @@
 --   sent_s         int     the caller's clock, Unix seconds
 -- EACH
 --   id             str     task id
---   owner          str     token of the taking; empty if a recoverer holds it
---   message        bytes   encoded TaskMessage with what went wrong
+--   owner          str     owner token of the dequeue; empty if a recoverer holds it
+--   message        bytes   encoded TaskMessage with the error
 --   at_s           int     when to run, Unix seconds of the caller's clock
 --   failure        int     1 if it counts as a failure, else 0
---   crashes        int     workers that died with it, in a row
---   unknown        int     1 if no worker has known its type yet, else 0
---   retried        int     retries that the message has spent
+--   crashes        int     number of workers in a row that died while they had it
+--   unknown        int     1 if no worker has had a handler for its type yet, else 0
+--   retried        int     number of retries in the message
 -- RETURNS
 --   for each: 1 waiting, 0 no longer held
 -- SOURCE
---   protocol 3.10 (asynq v0.26.0 internal/rdb/rdb.go retryCmd); there the worker's own clock counts (D68)
+--   protocol 3.10 (asynq v0.26.0 internal/rdb/rdb.go retryCmd); corrects at_s by the difference of
+--   the clocks (D68)
 
 redis.call("ZCARD", retry)
 local answers, mine = check_held()
@@ -41,7 +42,7 @@ for n, answer in ipairs(answers) do
     local since = each[i + 6] == 1 and to_whole(redis.pcall("HGET", key, "unknown_since"))
     redis.call("ZADD", retry, by_this_clock(each[i + 3]), each[i])
     redis.call("HSET", key, "msg", each[i + 2], "state", "retry")
-    forget(key)
+    clear_run_history(key)
     if each[i + 5] > 0 then
       redis.call("HSET", key, "crashes", each[i + 5], "owner", "")
     end

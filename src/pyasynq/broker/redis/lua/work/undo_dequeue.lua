@@ -1,6 +1,6 @@
--- Put back what one taking took, because its answer was lost.
+-- Put back the tasks of one dequeue whose answer was lost.
 --
--- USES clock now_ns stamp owns leave
+-- USES clock now_ns stamp owns release_owner
 -- KEYS
 --   pending      list
 --   active       list
@@ -8,11 +8,11 @@
 -- PRIMARY lease
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
---   owner        str   token of the taking
---   start        int   rank to look from, 0 is the left end, where the latest stand
---   limit        int   ids to look at
+--   owner        str   owner token of the dequeue
+--   start        int   rank of the first id to read; 0 is the left end, with the latest ids
+--   limit        int   most ids to read
 -- RETURNS
---   ids looked at, tasks put back
+--   ids read, tasks put back
 -- SOURCE
 --   improves on asynq v0.26.0, where such tasks wait for their lease to end and spend a retry
 
@@ -28,11 +28,11 @@ for n, id in ipairs(ids) do
     mine[#mine + 1] = id
   end
 end
-for _, id in ipairs(mine) do  -- the last to be put back is the first that was taken
+for _, id in ipairs(mine) do  -- latest first, so that the one taken first runs first again
   redis.call("LREM", active, 1, id)
   redis.call("ZREM", lease, id)
   redis.call("RPUSH", pending, id)
   redis.call("HSET", task_prefix .. id, "state", "pending", "pending_since", now_ns)
-  leave(task_prefix .. id)
+  release_owner(task_prefix .. id)
 end
 return { #ids, #mine }

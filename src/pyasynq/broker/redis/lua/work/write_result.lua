@@ -8,7 +8,7 @@
 --   task_prefix  str    start of the keys of this queue's tasks
 -- EACH
 --   id           str    task id
---   owner        str    token of the taking
+--   owner        str    owner token of the dequeue
 --   data         bytes  the result
 -- RETURNS
 --   for each: 1 stored, 0 no longer held
