@@ -14,20 +14,20 @@ from tests.support.servers import RedisCluster
 
 HERE = Path(__file__).parent
 EVERY = ("redis", "cluster", "memory")
-WHOLE = ("redis", "cluster")
-"""Brokers that have the optional ports, too."""
+COMPLETE = ("redis", "cluster")
+"""Brokers that also have the optional ports."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a shared test on every broker; on those that have what it needs, if it is marked so."""
+    """Run a shared test on every broker; one marked `needs` only on brokers with optional ports."""
     if metafunc.definition.path.parent == HERE and "broker" in metafunc.fixturenames:
         needs_more = metafunc.definition.get_closest_marker("needs") is not None
-        metafunc.parametrize("broker", WHOLE if needs_more else EVERY, indirect=True)
+        metafunc.parametrize("broker", COMPLETE if needs_more else EVERY, indirect=True)
 
 
 @pytest.fixture
 async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Broker]:
-    """Yield a broker over an empty Redis, an empty cluster, or an empty memory."""
+    """Yield a broker over an empty Redis, an empty cluster or an empty memory."""
     match request.param:
         case "redis":
             broker = open_broker(redis_url)
@@ -41,11 +41,11 @@ async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
 
 @pytest.fixture
 def cluster_url(redis_cluster: RedisCluster) -> Iterator[str]:
-    """Yield the address of an empty cluster; afterwards refuse keys that asynq does not know."""
+    """Yield the address of an empty cluster; afterwards check that `keys` knows every key left."""
     _flush(redis_cluster)
     yield redis_cluster.url
     strange = [strange_keys(node, keys.KINDS) for node in redis_cluster.nodes]
-    _flush(redis_cluster)  # other tests look at the same cluster
+    _flush(redis_cluster)  # other tests use the same cluster
     assert strange == [{}, {}, {}]
 
 

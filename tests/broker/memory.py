@@ -1,6 +1,6 @@
-"""A broker in one process's memory: proof that the ports say all that a broker must do.
+"""A broker in memory. It proves that a broker can be written from the ports alone.
 
-It has none of the optional ports. SQLite takes its place when it comes.
+It has none of the optional ports.
 """
 
 import asyncio
@@ -47,27 +47,27 @@ from pyasynq.runtime.clock import Clock
 
 NAME = "memory"
 WAIT_S = 2.0
-HEARD_S = 0.1
+LISTEN_S = 0.1
 DELAYED = (TaskState.SCHEDULED, TaskState.RETRY)
 
 
 @dataclass(kw_only=True)
 class Task:
-    """A task, and all that is known of it.
+    """A task, with all its fields.
 
     Attributes:
         id: Its id.
-        data: Its message.
-        state: Where it is.
-        at: What orders it in that state: a place in the line, or Unix seconds.
-        group: The group it waits in.
-        owner: Token of its taking.
+        data: Its encoded message.
+        state: Its state.
+        at: Orders it in that state: its position in the queue, or Unix seconds.
+        group: The group in which it waits.
+        owner: Owner token of its dequeue.
         ends: End of its lease, Unix seconds.
-        result: What its handler has written.
-        crashes: Workers that died with it, in a row.
-        to_begin: Token of a taking whose handler has not been called yet.
-        unknown_since: When it first found a worker that does not know it, Unix seconds.
-        past_retried: Retries that were spent when the last two were written.
+        result: The result that its handler has written.
+        crashes: Number of workers in a row that died while they had it.
+        to_begin: Owner token of a dequeue whose handler has not been called yet.
+        unknown_since: When a worker first had no handler for it, Unix seconds.
+        past_retried: Number of retries when crashes and unknown_since were written.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Queue:
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     locks: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
-    counted: Counter[str] = field(default_factory=Counter[str])
+    counters: Counter[str] = field(default_factory=Counter[str])
     paused: bool = False
 
     def of(self, *states: TaskState, group: str = "") -> list[Task]:
@@ -103,13 +103,13 @@ class Queue:
         return sorted(found, key=lambda task: task.at)
 
     def append(self, task: Task) -> None:
-        """Let *task* run after those that wait already."""
+        """Put *task* behind all pending tasks."""
         line = self.of(TaskState.PENDING)
         task.at = line[-1].at + 1 if line else 0
         task.state, task.group = TaskState.PENDING, ""
 
     def unlock(self, task: Task) -> None:
-        """Release the lock of *task*, if that holds it."""
+        """Release the lock of *task*, if *task* holds it."""
         key = task.message.unique_key
         if self.locks.get(key, ("",))[0] == task.id:
             del self.locks[key]
@@ -121,7 +121,7 @@ class Queue:
 
 
 class Store:
-    """All queues, and whoever waits for a change in them."""
+    """All queues, and an event for changes in them."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -134,11 +134,11 @@ class Store:
         return self.clock.now().timestamp()
 
     def change(self) -> None:
-        """Wake whoever waits."""
+        """Wake all calls that wait for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def changed(self, longest_s: float) -> None:
+    async def wait_for_change(self, longest_s: float) -> None:
         """Return when something has changed, or *longest_s* seconds have passed."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), longest_s)
@@ -150,7 +150,7 @@ class MemoryBroker(Broker):
     def __init__(self, clock: Clock | None = None) -> None:
         store = Store(clock or Clock())
         self.name = NAME
-        self.creation = MemoryCreate(store)
+        self.creation = MemoryCreation(store)
         self.work = MemoryWork(store)
         self.upkeep = MemoryUpkeep(store)
         self.registry = MemoryRegistry(store)
@@ -169,7 +169,7 @@ class Port:
         self._store = store
 
 
-class MemoryCreate(Port):
+class MemoryCreation(Port):
     apart = False
 
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
@@ -213,14 +213,14 @@ class MemoryWork(Port):
             for name, count in counts.items()
             for start in range(0, count, MAX_TASKS)
         ]
-        budget = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
+        max_bytes = MAX_BYTES // min(max(len(asked), 1), MAX_SHARES)
         return [
-            self._take(name, count, f"{owner}.{number}", lease_s, budget)
+            self._take(name, count, f"{owner}.{number}", lease_s, max_bytes)
             for number, (name, count) in enumerate(asked)
         ]
 
     def _take(
-        self, name: str, count: int, owner: str, lease_s: float, budget: int
+        self, name: str, count: int, owner: str, lease_s: float, max_bytes: int
     ) -> DequeueResult:
         queue = self._store.queues[name]
         if queue.paused:
@@ -228,9 +228,9 @@ class MemoryWork(Port):
         waiting = queue.of(TaskState.PENDING)[:count]
         leases: list[Lease] = []
         for task in waiting:
-            if budget <= 0:
+            if max_bytes <= 0:
                 break
-            budget -= len(task.data)
+            max_bytes -= len(task.data)
             task.state, task.result, task.owner = TaskState.ACTIVE, None, owner
             task.ends = self._store.now_s + lease_s
             leases.append(self._lease(task, owner, lease_s))
@@ -250,13 +250,13 @@ class MemoryWork(Port):
     async def undo_dequeue(self, queue: str, owner: str) -> int:
         taken = [t for t in self._store.queues[queue].of(TaskState.ACTIVE) if t.owner == owner]
         for task in taken:
-            task.state = TaskState.PENDING  # its place in the line is what it was
+            task.state = TaskState.PENDING  # its position in the queue has not changed
         self._store.change()
         return len(taken)
 
     async def wait(self, queue: str) -> bool:
         if not self._store.queues[queue].of(TaskState.PENDING):
-            await self._store.changed(WAIT_S)
+            await self._store.wait_for_change(WAIT_S)
         return bool(self._store.queues[queue].of(TaskState.PENDING))
 
     async def settle(self, settled: Sequence[tuple[Lease, Verdict]]) -> list[bool | BrokerError]:
@@ -270,7 +270,7 @@ class MemoryWork(Port):
         return answers
 
     def _held(self, lease: Lease) -> Task | None:
-        """Return the task of *lease* if that is still held; a recoverer holds what is over."""
+        """Return the task if *lease* holds it; a recoverer holds every task whose lease is over."""
         task = self._store.queues[lease.queue].tasks.get(lease.handle)
         if task is None or task.state is not TaskState.ACTIVE:
             return None
@@ -279,8 +279,8 @@ class MemoryWork(Port):
 
     def _settle(self, queue: Queue, task: Task, verdict: Verdict) -> None:
         failed = isinstance(verdict, Archive) or (isinstance(verdict, Retry) and verdict.failed)
-        queue.counted["failed"] += failed
-        queue.counted["processed"] += failed or isinstance(verdict, Done | Complete)
+        queue.counters["failed"] += failed
+        queue.counters["processed"] += failed or isinstance(verdict, Done | Complete)
         match verdict:
             case Done():
                 queue.delete(task)
@@ -290,14 +290,14 @@ class MemoryWork(Port):
                 task.state = TaskState.COMPLETED
             case Retry(message=message, at=at):
                 task.data, task.state, task.at = encode(message), TaskState.RETRY, unix_s(at)
-                self._remember(task, verdict)
+                self._write_run_history(task, verdict)
             case Archive(message=message):
                 task.data = task.data if message is None else encode(message)
                 task.state, task.at = TaskState.ARCHIVED, self._store.now_s
             case Requeue():
                 task.state = TaskState.PENDING
 
-    def _remember(self, task: Task, verdict: Retry) -> None:
+    def _write_run_history(self, task: Task, verdict: Retry) -> None:
         since = task.unknown_since or self._store.now_s
         task.crashes, task.to_begin = verdict.crashes, None
         task.unknown_since = since if verdict.unknown else None
@@ -387,24 +387,24 @@ class MemoryRegistry(Port):
             self._store.known |= server.queues.keys()
 
     async def servers(self) -> list[ServerInfo]:
-        shown = [server for server, ends in self._servers.values() if ends > self._store.now_s]
+        live = [server for server, ends in self._servers.values() if ends > self._store.now_s]
         latest = datetime.max.replace(tzinfo=UTC)
-        return sorted(shown, key=lambda server: (server.started or latest, server.id))
+        return sorted(live, key=lambda server: (server.started or latest, server.id))
 
     async def cancelations(self) -> AsyncIterator[str | None]:
-        heard: asyncio.Queue[str] = asyncio.Queue()
-        self._listening.append(heard)
+        cancelled: asyncio.Queue[str] = asyncio.Queue()
+        self._listening.append(cancelled)
         try:
             while True:
                 yield None
                 with suppress(TimeoutError):
-                    yield await asyncio.wait_for(heard.get(), HEARD_S)
+                    yield await asyncio.wait_for(cancelled.get(), LISTEN_S)
         finally:
-            self._listening.remove(heard)
+            self._listening.remove(cancelled)
 
     async def cancel(self, task_id: str) -> None:
-        for heard in self._listening:
-            heard.put_nowait(task_id)
+        for cancelled in self._listening:
+            cancelled.put_nowait(task_id)
 
 
 class MemoryResults(Port):
@@ -414,7 +414,7 @@ class MemoryResults(Port):
             return None
         info = _info(task, self._store.now_s)
         if task.state not in OVER:
-            await self._store.changed(longest_s)
+            await self._store.wait_for_change(longest_s)
         return info
 
 
@@ -426,7 +426,7 @@ class MemoryInspection(Port):
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
         of = self._store.queues[queue]
         counts = Counter(task.state for task in of.tasks.values())
-        processed, failed = of.counted["processed"], of.counted["failed"]
+        processed, failed = of.counters["processed"], of.counters["failed"]
         size = sum(len(task.data) for task in of.tasks.values())
         return QueueInfo(
             queue=queue,
@@ -444,13 +444,13 @@ class MemoryInspection(Port):
         )
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
-        counted = self._store.queues[queue].counted
+        counters = self._store.queues[queue].counters
         today = self._store.clock.now().date()
         stats = [
             DailyStats(queue=queue, date=today - timedelta(days=n), processed=0, failed=0)
             for n in range(days)
         ]
-        done, failed = counted["processed"], counted["failed"]
+        done, failed = counters["processed"], counters["failed"]
         stats[0] = DailyStats(queue=queue, date=today, processed=done, failed=failed)
         return stats
 
@@ -468,8 +468,8 @@ class MemoryInspection(Port):
             size=len(task.data),
         )
 
-    async def tasks(self, place: Container, start: int, count: int) -> Page:
-        found = self._in(place)
+    async def tasks(self, container: Container, start: int, count: int) -> Page:
+        found = self._tasks_in(container)
         page = [_info(task, self._store.now_s) for task in found[start : start + count]]
         return Page(tasks=page, more=len(found) > start + count)
 
@@ -479,22 +479,22 @@ class MemoryInspection(Port):
         self._store.change()
         return was != paused
 
-    async def apply(self, order: Move, place: Container, which: Sequence[str] | int) -> int:
-        found = self._in(place)
+    async def apply(self, action: Move, container: Container, which: Sequence[str] | int) -> int:
+        found = self._tasks_in(container)
         wanted: Iterable[Task] = (
             found[: min(which, MAX_BULK)]
             if isinstance(which, int)
-            else _chosen({task.id: task for task in found}, which)
+            else _named_tasks({task.id: task for task in found}, which)
         )
         moved = 0
         for task in wanted:
             moved += 1
-            self._order(self._store.queues[place.queue], order, task)
+            self._act(self._store.queues[container.queue], action, task)
         self._store.change()
         return moved
 
-    def _order(self, queue: Queue, order: Move, task: Task) -> None:
-        match order:
+    def _act(self, queue: Queue, action: Move, task: Task) -> None:
+        match action:
             case Action.RUN:
                 queue.append(task)
                 task.crashes, task.to_begin, task.unknown_since = 0, None, None
@@ -532,12 +532,12 @@ class MemoryInspection(Port):
         self._store.known.discard(queue)
         return RemoveResult.DONE
 
-    def _in(self, place: Container) -> list[Task]:
-        return self._store.queues[place.queue].of(place.state, group=place.group)
+    def _tasks_in(self, container: Container) -> list[Task]:
+        return self._store.queues[container.queue].of(container.state, group=container.group)
 
 
-def _chosen(tasks: Mapping[str, Task], ids: Iterable[str]) -> Iterator[Task]:
-    """Yield those of *tasks* that *ids* name, each once."""
+def _named_tasks(tasks: Mapping[str, Task], ids: Iterable[str]) -> Iterator[Task]:
+    """Yield the tasks with the given *ids*, each once."""
     return (tasks[task_id] for task_id in dict.fromkeys(ids) if task_id in tasks)
 
 

@@ -1,4 +1,4 @@
-"""A broker that has servers behind it tells of them."""
+"""A broker with servers behind it returns information about them."""
 
 import pytest
 

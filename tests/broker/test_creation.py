@@ -1,4 +1,4 @@
-"""Every broker accepts a task once, and answers each task of a batch by itself."""
+"""Every broker accepts a task once, and returns an answer for each task of a batch."""
 
 import pytest
 

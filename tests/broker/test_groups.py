@@ -1,4 +1,4 @@
-"""Groups become tasks: what every broker does, whatever it is made of."""
+"""Every broker combines the tasks of a group into one."""
 
 from datetime import UTC, datetime
 
@@ -45,36 +45,36 @@ TWO_LOCKS = [Lock(digest="1", ttl_s=100), Lock(digest="2", ttl_s=100)]
 
 
 def many_grouped(count: int) -> list[Plan]:
-    """Return plans of which the first has the id 000."""
+    """Return plans for tasks with the ids 000, 001 and so on."""
     return [a_grouped(f"{n:03}") for n in range(count)]
 
 
-# -- ripe ------------------------------------------------------------------------------------------
+# -- ready -----------------------------------------------------------------------------------------
 
 
-async def test_a_queue_without_groups_has_none_that_is_ripe(broker: Broker) -> None:
-    ripe = await broker.groups.ready("q", ONE)
-    assert (ripe.names, ripe.next_in_s) == ([], None)
+async def test_a_queue_without_groups_has_none_that_is_ready(broker: Broker) -> None:
+    ready = await broker.groups.ready("q", ONE)
+    assert (ready.names, ready.next_in_s) == ([], None)
 
 
-async def test_a_group_is_ripe_at_its_size(broker: Broker) -> None:
+async def test_a_group_is_ready_at_its_size(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("2"), a_grouped("3", group="small"))
     assert (await broker.groups.ready("q", TWO)).names == ["g"]
 
 
-async def test_a_group_that_is_not_ripe_says_when_it_is(broker: Broker) -> None:
+async def test_a_group_that_is_not_ready_says_when_it_is(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ripe = await broker.groups.ready("q", GroupRules(grace_s=100))
-    assert ripe.names == []
-    assert ripe.next_in_s is not None
-    assert 99 < ripe.next_in_s <= 101
+    ready = await broker.groups.ready("q", GroupRules(grace_s=100))
+    assert ready.names == []
+    assert ready.next_in_s is not None
+    assert 99 < ready.next_in_s <= 101
 
 
-async def test_the_oldest_task_makes_a_group_ripe_at_its_longest_delay(broker: Broker) -> None:
+async def test_the_oldest_task_makes_a_group_ready_at_its_longest_delay(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
-    ripe = await broker.groups.ready("q", GroupRules(grace_s=100, max_delay_s=50))
-    assert ripe.next_in_s is not None
-    assert 48 < ripe.next_in_s <= 50
+    ready = await broker.groups.ready("q", GroupRules(grace_s=100, max_delay_s=50))
+    assert ready.next_in_s is not None
+    assert 48 < ready.next_in_s <= 50
 
 
 async def test_hundreds_of_groups_are_all_found(broker: Broker) -> None:
@@ -93,7 +93,7 @@ async def test_a_staged_set_has_the_tasks_of_its_group(broker: Broker) -> None:
     assert members[0].message == a_message("1", payload=b"p", group_key="g")
 
 
-async def test_a_group_that_is_not_ripe_is_not_staged(broker: Broker) -> None:
+async def test_a_group_that_is_not_ready_is_not_staged(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
     assert await broker.groups.stage("q", "g", QUIET) is None
 
@@ -221,7 +221,7 @@ async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
 # -- put back --------------------------------------------------------------------------------------
 
 
-async def test_what_is_put_back_is_ripe_again(broker: Broker) -> None:
+async def test_tasks_that_are_put_back_are_ready_again(broker: Broker) -> None:
     staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
     assert await broker.groups.unstage(staged) == 2
     assert (await broker.groups.ready("q", TWO)).names == ["g"]
@@ -327,7 +327,7 @@ async def test_sets_are_reclaimed_while_the_search_rests(broker: Broker) -> None
     assert (await broker.groups.reclaim("q")).tasks == 1
 
 
-# -- by hand ---------------------------------------------------------------------------------------
+# -- actions of operators --------------------------------------------------------------------------
 
 GROUP = Container(queue="q", state=TaskState.AGGREGATING, group="g")
 

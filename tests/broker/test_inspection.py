@@ -1,4 +1,4 @@
-"""Every broker shows what is in its queues, and moves it by hand."""
+"""Every broker reads its queues, and moves tasks for operators."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,27 +27,27 @@ SCHEDULED = Container(queue="q", state=TaskState.SCHEDULED)
 ARCHIVED = Container(queue="q", state=TaskState.ARCHIVED)
 
 
-async def found(broker: Broker, task_id: str = "1") -> StoredTask:
+async def stored_task(broker: Broker, task_id: str = "1") -> StoredTask:
     task = await broker.inspection.task("q", task_id)
     assert task is not None
     return task
 
 
-async def shown(broker: Broker, task_id: str = "1") -> TaskInfo:
-    """Return what a user reads of a task, whose message is to be readable."""
-    info = (await found(broker, task_id)).info
+async def task_info_of(broker: Broker, task_id: str = "1") -> TaskInfo:
+    """Return the info of a task; its message must be decodable."""
+    info = (await stored_task(broker, task_id)).info
     assert info is not None
     return info
 
 
-async def ids_in(broker: Broker, place: Container) -> list[str]:
-    """Return the ids of the tasks in *place*, of which there are less than 100, in order."""
-    page = await broker.inspection.tasks(place, 0, 100)
+async def ids_in(broker: Broker, container: Container) -> list[str]:
+    """Return the ids of the tasks in *container* in order; at most 100."""
+    page = await broker.inspection.tasks(container, 0, 100)
     assert not page.more
     return [task.id for task in page.tasks]
 
 
-# -- look ------------------------------------------------------------------------------------------
+# -- read ------------------------------------------------------------------------------------------
 
 
 async def test_queues_are_known_once_they_were_used(broker: Broker) -> None:
@@ -56,7 +56,7 @@ async def test_queues_are_known_once_they_were_used(broker: Broker) -> None:
     assert await broker.inspection.queues() == ["p", "q"]
 
 
-async def test_of_some_queues_those_are_named_that_are_known(broker: Broker) -> None:
+async def test_of_the_given_queues_the_known_ones_are_returned(broker: Broker) -> None:
     await enqueue(broker, a_pending(), a_pending(queue="p"), a_pending(queue="o"))
     assert await broker.inspection.queues(["q"]) == ["q"]
     assert await broker.inspection.queues(["x", "q", "y", "o"]) == ["o", "q"]
@@ -85,10 +85,10 @@ async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) ->
 
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    task = await found(broker)
+    task = await stored_task(broker)
     assert (task.place, task.staged, task.id) == (SCHEDULED, False, "1")
     assert task.message == a_message("1")
-    info = await shown(broker)
+    info = await task_info_of(broker)
     assert (info.id, info.state) == ("1", TaskState.SCHEDULED)
     assert info.next_process_at == datetime.fromtimestamp(FUTURE_S, UTC)
 
@@ -134,7 +134,7 @@ async def test_a_page_tells_whether_there_is_more(
     assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
 
 
-# -- order -----------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 
 
 async def test_run_tasks_follow_those_that_are_pending(broker: Broker) -> None:
@@ -188,39 +188,39 @@ async def test_a_task_that_was_taken_meanwhile_is_left_alone(broker: Broker) -> 
     assert await broker.inspection.apply(Action.DELETE, PENDING, ["1", "2"]) == 1
     assert await broker.inspection.apply(Action.ARCHIVE, PENDING, ["1"]) == 0
     assert await broker.inspection.task("q", "2") is None
-    assert (await shown(broker)).state is TaskState.ACTIVE
+    assert (await task_info_of(broker)).state is TaskState.ACTIVE
 
 
 async def test_a_task_that_has_changed_is_not_updated(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    task, revised = await found(broker), a_message(type="u")
+    task, revised = await stored_task(broker), a_message(type="u")
     assert await broker.inspection.update(task, revised) is UpdateResult.DONE
     assert await broker.inspection.update(task, revised) is UpdateResult.CHANGED
-    assert (await shown(broker)).type == "u"
+    assert (await task_info_of(broker)).type == "u"
 
 
 async def test_a_lock_moves_only_to_a_free_place(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", lock=LOCK), a_scheduled("2"))
-    task = await found(broker)
+    task = await stored_task(broker)
     revised = a_message(unique_key="asynq:{q}:unique:t:other")
     assert await broker.inspection.update(task, revised) is UpdateResult.DONE
     await enqueue(broker, a_pending("3", lock=LOCK))
     back = a_message(unique_key="asynq:{q}:unique:t:0cc1")
-    assert await broker.inspection.update(await found(broker), back) is UpdateResult.LOCKED
+    assert await broker.inspection.update(await stored_task(broker), back) is UpdateResult.LOCKED
 
 
 async def test_a_delayed_task_is_given_another_time(broker: Broker) -> None:
     await enqueue(broker, a_scheduled("1", at_s=FUTURE_S), a_scheduled("2", at_s=FUTURE_S + 1))
-    updated = await broker.inspection.update(await found(broker), FUTURE_S + 2)
+    updated = await broker.inspection.update(await stored_task(broker), FUTURE_S + 2)
     assert updated is UpdateResult.DONE
     assert await ids_in(broker, SCHEDULED) == ["2", "1"]
     at = datetime.fromtimestamp(FUTURE_S + 2, UTC)
-    assert (await shown(broker)).next_process_at == at
+    assert (await task_info_of(broker)).next_process_at == at
 
 
 async def test_a_task_that_is_due_already_is_not_rescheduled(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
-    task = await found(broker)
+    task = await stored_task(broker)
     await broker.inspection.apply(Action.RUN, SCHEDULED, ["1"])
     assert await broker.inspection.update(task, FUTURE_S + 1) is UpdateResult.CHANGED
     assert await ids_in(broker, SCHEDULED) == []

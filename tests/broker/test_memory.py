@@ -1,4 +1,4 @@
-"""The rooms above stand on the ports alone: they work on a broker that is no Redis."""
+"""The layers above use the ports alone: they work on a broker without Redis."""
 
 import inspect
 from datetime import timedelta
@@ -28,7 +28,7 @@ async def ignore(task: object) -> None:
 
 
 def methods_of(kind: type) -> set[str]:
-    """Return what *kind* asks for: its methods, with those of the protocols it is made of."""
+    """Return the methods of the protocol *kind*, with the inherited ones."""
     classes = [one for one in kind.__mro__ if one not in {object, Protocol}]
     return {
         name

@@ -1,4 +1,4 @@
-"""Every broker creates the task of a row once, however often the row is sent."""
+"""Every broker creates the task of a row once, even if the row is sent again."""
 
 import pytest
 
@@ -26,7 +26,7 @@ every_plan = pytest.mark.parametrize("plan", PLANS, ids=["pending", "scheduled",
 
 
 async def send(broker: Broker, *plans: Plan) -> list[Created]:
-    """Return the answers to *plans*, each of a row with the id of its task."""
+    """Create *plans* and return the answers; each row has the id of its task."""
     return await relay(broker, [(f"row {plan.message.id}", plan) for plan in plans])
 
 

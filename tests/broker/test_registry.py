@@ -1,4 +1,4 @@
-"""Every broker shows servers for a while, and tells all servers what an operator cancels."""
+"""Every broker lists servers until their records expire, and sends cancelations to all servers."""
 
 from contextlib import aclosing
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Every broker enqueues a tick once, and shows the entries and events of schedulers."""
+"""Every broker enqueues a tick once, and lists the entries and events of schedulers."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -114,7 +114,7 @@ async def test_an_entry_whose_last_tick_is_lost_goes_on(broker: Broker) -> None:
     assert await tick(broker, a_tick(START_S + 60)) == TickResult(last_s=START_S + 60, moved=True)
 
 
-async def test_a_refused_task_moves_the_entry_on_all_the_same(broker: Broker) -> None:
+async def test_a_refused_task_moves_the_entry_on_anyway(broker: Broker) -> None:
     await begin(broker)
     await enqueue(broker, a_pending("x"))
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("x")))
@@ -159,14 +159,14 @@ async def test_an_entry_does_not_begin_in_time_to_come(broker: Broker) -> None:
     assert await begin(broker, now_s() + DAY_S) == pytest.approx(now_s(), abs=5)
 
 
-async def leave(broker: Broker, last_s: int) -> None:
-    """Leave a last tick, as a version that believed every clock did."""
+async def write_last_tick(broker: Broker, last_s: int) -> None:
+    """Write a last tick, as a version did that accepted every clock."""
     driver: Any = cast("Any", broker)._driver
     await driver.set(keys.last_tick("q", "e"), last_s, ex=KEEP_S)
 
 
 async def test_a_last_tick_far_ahead_is_not_believed_at_the_start(broker: Broker) -> None:
-    await leave(broker, far_s := now_s() + DAY_S)
+    await write_last_tick(broker, far_s := now_s() + DAY_S)
     position = Position(entry_id="e", queue="q", begin_s=START_S, ttl_s=KEEP_S)
     answers = [
         *await broker.schedules.begin([position]),
@@ -180,19 +180,19 @@ async def test_a_last_tick_far_ahead_is_not_believed_at_the_start(broker: Broker
 
 async def test_a_last_tick_far_ahead_stops_no_scheduler_that_runs(broker: Broker) -> None:
     await begin(broker)
-    await leave(broker, far_s := now_s() + DAY_S)
+    await write_last_tick(broker, far_s := now_s() + DAY_S)
     ticked = await tick(broker, a_tick(START_S + 60, a_pending("x")))
     assert ticked == TickResult(last_s=START_S + 60, moved=True, rejected_s=far_s)
     assert ids(await take(broker)) == ["x"]
 
 
 async def test_a_last_tick_a_little_ahead_is_obeyed(broker: Broker) -> None:
-    await leave(broker, near_s := now_s() + 60)
+    await write_last_tick(broker, near_s := now_s() + 60)
     assert await begin(broker, START_S) == near_s
     assert await tick(broker, a_tick(START_S)) == TickResult(last_s=near_s, moved=False)
 
 
-async def test_the_brokers_clock_is_told(broker: Broker, lapse: Lapse) -> None:
+async def test_the_brokers_clock_is_reported(broker: Broker, lapse: Lapse) -> None:
     assert await broker.schedules.clock_s() in lapse
 
 

@@ -1,4 +1,4 @@
-"""Every broker hands out as many tokens as there are, and takes them back."""
+"""Every broker lets holders take as many tokens as there are, and release them."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Whatever happens in whatever order, no task is lost, none is in two places, counts are right.
+"""In any order of moves, no task is lost, none is in two containers, and counters are right.
 
-Hypothesis moves tasks at random through Redis and, by the same rules, through a dict; after every
-move what stands in Redis is what stands in the dict.
+Hypothesis moves tasks at random in Redis and, by the same rules, in a dict. After every move, Redis
+must hold the same as the dict.
 """
 
 import asyncio
@@ -63,15 +63,15 @@ ids = st.sampled_from("abcdef")
 kinds = st.sampled_from(["pending", "scheduled", "grouped", "scheduled in group"])
 groups = {"grouped": "g", "scheduled in group": "g"}
 verdicts = st.sampled_from(["done", "complete", "retry", "snooze", "archive", "requeue"])
-orders = st.sampled_from([Action.RUN, Action.ARCHIVE, Action.DELETE])
+actions = st.sampled_from([Action.RUN, Action.ARCHIVE, Action.DELETE])
 states = st.sampled_from(TaskState)
 some = st.integers(1, 4)
 picks = st.integers(0, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What is known of a task: where it is, and what its message and hash say."""
+class TaskModel:
+    """What Redis must hold of a task."""
 
     state: str
     group: str = ""
@@ -79,8 +79,8 @@ class Known:
     retried: int = 0
 
 
-class Tasks(RuleBasedStateMachine):
-    """The broker, and a dict that says what Redis should hold."""
+class QueueMachine(RuleBasedStateMachine):
+    """The broker, and a dict of what Redis must hold."""
 
     def __init__(self, server: RedisServer) -> None:
         super().__init__()
@@ -88,15 +88,15 @@ class Tasks(RuleBasedStateMachine):
         self.redis.flushall()
         self.runner = asyncio.Runner()
         self.broker = open_broker(server.url)
-        self.tasks: dict[str, Known] = {}
+        self.tasks: dict[str, TaskModel] = {}
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
         self.lost: list[Lease] = []
         self.staged: dict[str, tuple[AggregationSet, list[str]]] = {}
         self.combined = 0
         self.lock: str | None = None
-        self.counted: Counter[str] = Counter()
-        self.takings = 0
+        self.counters: Counter[str] = Counter()
+        self.dequeues = 0
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(call)
@@ -124,7 +124,7 @@ class Tasks(RuleBasedStateMachine):
             assert isinstance(answer, DuplicateTaskError)
         else:
             assert answer is None
-            self._bring_in(task_id, kind, unique=unique)
+            self._add_created(task_id, kind, unique=unique)
 
     @rule(names=st.lists(ids, min_size=2, max_size=6))
     def enqueue_batch(self, names: list[str]) -> None:
@@ -132,11 +132,11 @@ class Tasks(RuleBasedStateMachine):
         for name, answer in zip(names, answers, strict=True):
             assert (answer is not None) == (name in self.tasks)
             if answer is None:
-                self._bring_in(name, "pending", unique=False)
+                self._add_created(name, "pending", unique=False)
 
-    def _bring_in(self, task_id: str, kind: str, *, unique: bool) -> None:
+    def _add_created(self, task_id: str, kind: str, *, unique: bool) -> None:
         state = {"pending": "pending", "grouped": "aggregating"}.get(kind, "scheduled")
-        self.tasks[task_id] = Known(state=state, group=groups.get(kind, ""), locked=unique)
+        self.tasks[task_id] = TaskModel(state=state, group=groups.get(kind, ""), locked=unique)
         if unique:
             self.lock = task_id
         if state == "pending":
@@ -146,8 +146,8 @@ class Tasks(RuleBasedStateMachine):
 
     @rule(count=some)
     def dequeue(self, count: int) -> None:
-        self.takings += 1
-        owner = f"server/{self.takings}"
+        self.dequeues += 1
+        owner = f"server/{self.dequeues}"
         (taken,) = self.run(self.broker.work.dequeue({"q": count}, owner=owner, lease_s=LEASE_S))
         assert isinstance(taken, DequeueResult)
         expected, self.queue = self.queue[:count], self.queue[count:]
@@ -167,7 +167,7 @@ class Tasks(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(pick=picks)
     def extend(self, pick: int) -> None:
-        lease = _picked(list(self.held.values()), pick)
+        lease = _pick_one(list(self.held.values()), pick)
         assert self.run(self.broker.work.extend([lease], lease_s=LEASE_S)) == [True]
 
     # -- settling ----------------------------------------------------------------------------------
@@ -175,9 +175,9 @@ class Tasks(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(pick=picks, verdict=verdicts)
     def settle(self, pick: int, verdict: str) -> None:
-        lease = _picked(list(self.held.values()), pick)
+        lease = _pick_one(list(self.held.values()), pick)
         assert self.run(self.broker.work.settle([(lease, _verdict(verdict, lease))])) == [True]
-        self._settled(lease, verdict)
+        self._apply_verdict(lease, verdict)
 
     @precondition(lambda self: len(self.held) > 1)
     @rule(chosen=st.lists(verdicts, min_size=6, max_size=6))
@@ -189,14 +189,14 @@ class Tasks(RuleBasedStateMachine):
         assert answers == [True] * len(pairs)
         requeued = [lease.id for lease, name in pairs if name == "requeue"]
         for lease, name in pairs:
-            self._settled(lease, name)
-        # Which of several comes first is not said here, only that they come before the others.
+            self._apply_verdict(lease, name)
+        # The order among the requeued tasks is not checked, only that they come before the others.
         count = len(requeued)
         in_redis = self._listed("pending")[:count]
         assert set(in_redis) == set(requeued)
         self.queue[:count] = in_redis
 
-    def _settled(self, lease: Lease, verdict: str) -> None:
+    def _apply_verdict(self, lease: Lease, verdict: str) -> None:
         del self.held[lease.id]
         self.lost.append(lease)
         known = self.tasks[lease.id]
@@ -216,20 +216,20 @@ class Tasks(RuleBasedStateMachine):
             case _:
                 self._move(lease.id, "pending")
                 self.queue.insert(0, lease.id)
-        self.counted["processed"] += verdict not in {"snooze", "requeue"}
-        self.counted["failed"] += verdict in {"retry", "archive"}
+        self.counters["processed"] += verdict not in {"snooze", "requeue"}
+        self.counters["failed"] += verdict in {"retry", "archive"}
 
     @precondition(lambda self: self.lost)
     @rule(pick=picks, verdict=verdicts)
-    def settle_what_is_lost(self, pick: int, verdict: str) -> None:
-        lease = _picked(self.lost, pick)
+    def settle_a_lost_lease(self, pick: int, verdict: str) -> None:
+        lease = _pick_one(self.lost, pick)
         answer = self.run(self.broker.work.settle([(lease, _verdict(verdict, lease))]))
         assert answer == [False]
 
     @precondition(lambda self: self.lost)
     @rule(pick=picks)
-    def use_what_is_lost(self, pick: int) -> None:
-        lease = _picked(self.lost, pick)
+    def use_a_lost_lease(self, pick: int) -> None:
+        lease = _pick_one(self.lost, pick)
         assert self.run(self.broker.work.extend([lease], lease_s=LEASE_S)) == [False]
         assert self.run(self.broker.work.write_result(lease, b"late")) is False
 
@@ -256,23 +256,23 @@ class Tasks(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(pick=picks, failed=st.booleans())
     def recover(self, pick: int, failed: bool) -> None:  # noqa: FBT001
-        lease = _picked(list(self.held.values()), pick)
+        lease = _pick_one(list(self.held.values()), pick)
         self.redis.zadd(f"{Q}lease", {lease.id: int(time.time()) - 100})
         (listed,) = self.run(self.broker.upkeep.expired("q")).leases
         assert listed.id == lease.id
         verdict = "retry" if failed else "archive"
         answer = self.run(self.broker.work.settle([(listed, _verdict(verdict, listed))]))
         assert answer == [True]
-        self._settled(lease, verdict)
+        self._apply_verdict(lease, verdict)
 
     @precondition(lambda self: self.held)
     @rule(pick=picks)
     def repair(self, pick: int) -> None:
-        lease = _picked(list(self.held.values()), pick)
+        lease = _pick_one(list(self.held.values()), pick)
         self.redis.zrem(f"{Q}lease", lease.id)
         (listed,) = self.run(self.broker.upkeep.expired("q")).leases
         assert self.run(self.broker.work.settle([(listed, REQUEUE)])) == [True]
-        self._settled(lease, "requeue")
+        self._apply_verdict(lease, "requeue")
 
     @rule(count=some)
     def expire_completed(self, count: int) -> None:
@@ -320,7 +320,7 @@ class Tasks(RuleBasedStateMachine):
         for member in members:
             self._release(member)
             self._drop(member)
-        self._bring_in(task_id, kind, unique=unique)
+        self._add_created(task_id, kind, unique=unique)
 
     @precondition(lambda self: self.staged)
     @rule(stale=st.booleans())
@@ -354,32 +354,32 @@ class Tasks(RuleBasedStateMachine):
 
     # -- by hand -----------------------------------------------------------------------------------
 
-    @rule(order=orders, state=states, count=some, named=st.booleans())
-    def order(self, order: Move, state: TaskState, count: int, named: bool) -> None:  # noqa: FBT001
-        if state not in ALLOWED_STATES[order]:
+    @rule(action=actions, state=states, count=some, by_id=st.booleans())
+    def act(self, action: Move, state: TaskState, count: int, by_id: bool) -> None:  # noqa: FBT001
+        if state not in ALLOWED_STATES[action]:
             return
-        place = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
+        waiting_in = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
         container = _container_of(state)
         there = self._listed(container) if state == "pending" else list(self._scored(container))
         chosen = there[:count]
-        which = chosen if named else count
-        assert self.run(self.broker.inspection.apply(order, place, which)) == len(chosen)
+        which = chosen if by_id else count
+        assert self.run(self.broker.inspection.apply(action, waiting_in, which)) == len(chosen)
         for task_id in chosen:
-            self._ordered(order, task_id)
+            self._apply_action(action, task_id)
 
-    @rule(order=orders, state=states, task_id=ids)
-    def order_what_is_elsewhere(self, order: Move, state: TaskState, task_id: str) -> None:
-        place = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
+    @rule(action=actions, state=states, task_id=ids)
+    def act_on_a_task_that_is_elsewhere(self, action: Move, state: TaskState, task_id: str) -> None:
+        waiting_in = Container(queue="q", state=state, group="g" if state == "aggregating" else "")
         known = self.tasks.get(task_id)
-        if state in ALLOWED_STATES[order] and (known is None or known.state != state):
-            assert self.run(self.broker.inspection.apply(order, place, [task_id])) == 0
+        if state in ALLOWED_STATES[action] and (known is None or known.state != state):
+            assert self.run(self.broker.inspection.apply(action, waiting_in, [task_id])) == 0
 
-    def _ordered(self, order: Move, task_id: str) -> None:
+    def _apply_action(self, action: Move, task_id: str) -> None:
         known = self.tasks[task_id]
-        assert known.state in ALLOWED_STATES[order]
+        assert known.state in ALLOWED_STATES[action]
         if known.state == "pending":
             self.queue.remove(task_id)
-        match order:
+        match action:
             case Action.RUN:
                 self.tasks[task_id] = replace(known, state="pending", group="")
                 self.queue.append(task_id)
@@ -420,7 +420,7 @@ class Tasks(RuleBasedStateMachine):
         assert sorted(places) == sorted((name, known.state) for name, known in self.tasks.items())
 
     @invariant()
-    def every_hash_says_what_is_known(self) -> None:
+    def every_hash_is_as_in_the_model(self) -> None:
         hashes = {
             key.decode().removeprefix(f"{Q}t:"): self._hash(key)
             for key in cast("list[bytes]", self.redis.keys(f"{Q}t:*"))
@@ -441,13 +441,13 @@ class Tasks(RuleBasedStateMachine):
         assert scores == [int(score) for score in scores]
 
     @invariant()
-    def the_lock_is_held_by_whom_it_should(self) -> None:
+    def the_right_task_holds_the_lock(self) -> None:
         assert self.redis.get(LOCK_KEY) == (self.lock.encode() if self.lock else None)
 
     @invariant()
     def counters_are_right(self) -> None:
         counted = {name: int(self._text(name) or 0) for name in ("processed", "failed")}
-        assert counted == {name: self.counted[name] for name in counted}
+        assert counted == {name: self.counters[name] for name in counted}
 
     @invariant()
     def a_group_with_tasks_is_known(self) -> None:
@@ -459,14 +459,14 @@ class Tasks(RuleBasedStateMachine):
         assert self._scored("aggregation_sets").keys() == {f"{Q}{name}" for name in names}
         assert {name: list(self._scored(name)) for name in names} == names
 
-    def _hash(self, key: bytes) -> Known:
+    def _hash(self, key: bytes) -> TaskModel:
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(key))
         message = TaskMessage.FromString(fields[b"msg"])
         state = fields[b"state"].decode()
         assert (b"owner" in fields) == (state == "active")
         assert (b"pending_since" in fields) == (state == "pending")
         assert bool(message.unique_key) == (b"unique_key" in fields)
-        return Known(
+        return TaskModel(
             state=state,
             group=fields.get(b"group", b"").decode(),
             locked=bool(message.unique_key),
@@ -511,7 +511,7 @@ def _verdict(name: str, lease: Lease) -> Verdict:
     return made[name]
 
 
-def _picked(choices: list[Lease], pick: int) -> Lease:
+def _pick_one(choices: list[Lease], pick: int) -> Lease:
     return choices[pick % len(choices)]
 
 
@@ -525,6 +525,6 @@ def _container_of(state: str) -> str:
 
 def test_no_task_is_lost_and_none_is_in_two_places(redis_server: RedisServer) -> None:
     run_state_machine_as_test(
-        cast("type[RuleBasedStateMachine]", lambda: Tasks(redis_server)),
+        cast("type[RuleBasedStateMachine]", lambda: QueueMachine(redis_server)),
         settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
     )

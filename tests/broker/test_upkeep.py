@@ -1,4 +1,4 @@
-"""Every broker brings back what is due, what was left behind, and drops what is over."""
+"""Every broker forwards due tasks, returns expired leases, and deletes old tasks."""
 
 from datetime import timedelta
 
@@ -182,7 +182,7 @@ async def test_of_a_sound_queue_nothing_is_over(broker: Broker) -> None:
     assert (taken.leases, taken.poison) == ([], [])
 
 
-# -- what is over ----------------------------------------------------------------------------------
+# -- old tasks -------------------------------------------------------------------------------------
 
 
 async def test_a_completed_task_goes_when_its_retention_is_over(broker: Broker) -> None:

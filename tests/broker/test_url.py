@@ -1,4 +1,4 @@
-"""All forms of address are read alike, and no error shows a password."""
+"""URLs of all schemes are parsed alike, and no error contains a password."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ SEVERAL = [scheme for scheme, kind in KINDS.items() if kind in {"sentinel", "clu
 
 
 def address(scheme: str, *, login: str = "", query: str = "") -> str:
-    """Return a good address of a scheme."""
+    """Return a valid address of a scheme."""
     place = "/run/redis.sock" if KINDS[scheme] == "socket" else "127.0.0.1"
     return f"{scheme}://{login}{place}{query and '?'}{query}"
 
 
 def refused(text: str) -> str:
-    """Return the text with which an address is refused."""
+    """Return the error text for an address."""
     with pytest.raises(OptionError) as refusal:
         parse(text)
     return str(refusal.value)
@@ -230,18 +230,18 @@ PIECES = ["qux", "zork", "1234"]
 @pytest.mark.parametrize("form", ODD)
 def test_no_piece_of_a_password_is_shown(form: str, between: str) -> None:
     text = form.format(between.join(PIECES))
-    told = redact_url(text) + _told(text)
+    told = redact_url(text) + refusal_text(text)
     assert [piece for piece in PIECES if piece in told] == []
 
 
 @given(st.sampled_from(ODD), st.text("/#?@:&=[]%,.;+ x", max_size=12))
 def test_no_password_is_shown_whatever_is_in_it(form: str, password: str) -> None:
     text = form.format(f"QQ{password}QQ{password}QQ")
-    assert "QQ" not in redact_url(text) + _told(text)
+    assert "QQ" not in redact_url(text) + refusal_text(text)
 
 
-def _told(text: str) -> str:
-    """Return what a refusal of *text* says and keeps; nothing if it is not refused."""
+def refusal_text(text: str) -> str:
+    """Return all texts of the error for *text*; empty if *text* is accepted."""
     try:
         parse(text)
     except OptionError as error:
@@ -251,7 +251,7 @@ def _told(text: str) -> str:
 
 @pytest.mark.parametrize("mark", ["/", "#", "?"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_who_writes_a_password_as_it_is_is_told_how_to_write_it(scheme: str, mark: str) -> None:
+def test_an_error_says_how_to_write_a_password(scheme: str, mark: str) -> None:
     told = refused(address(scheme, login=f"user:pa{mark}ss@"))
     assert "percent-encode / # ? @ in a password: %2F %23 %3F %40" in told
 

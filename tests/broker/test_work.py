@@ -1,4 +1,4 @@
-"""Every broker lends a task to one worker at a time, and hears what became of it from that one."""
+"""Every broker gives a task to one worker at a time, and accepts a verdict only from that one."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -300,7 +300,7 @@ async def test_an_extended_lease_ends_later(broker: Broker) -> None:
     assert lease.expires_at >= before + LEASE_S
 
 
-async def test_a_lease_that_is_lost_is_told(broker: Broker) -> None:
+async def test_a_lease_that_is_lost_is_reported(broker: Broker) -> None:
     held = await a_lease(broker, a_pending("1", queue="q"))
     lost = await a_lease(broker, a_pending("1", queue="r"))
     await settle(broker, lost, DONE)

@@ -1,4 +1,4 @@
-"""Here the broker is Redis, and the tests look at its keys."""
+"""The fixtures of tests that read the keys of Redis."""
 
 from collections.abc import AsyncIterator
 

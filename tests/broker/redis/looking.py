@@ -1,4 +1,4 @@
-"""Look at what stands in Redis."""
+"""Read the keys of Redis, in tests."""
 
 from datetime import UTC, datetime
 from importlib import import_module
@@ -16,7 +16,7 @@ from tests.support.making import a_message
 
 PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
 SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]
-"""All there are."""
+"""All scripts."""
 
 Q = "asynq:{q}:"
 PENDING = f"{Q}pending"
@@ -57,13 +57,13 @@ async def listed(r: Redis, key: str) -> list[str]:
 
 
 async def scored(r: Redis, key: str) -> dict[str, float]:
-    """Return the members of a sorted set by their scores."""
+    """Return the scores of a sorted set by member."""
     members = await r.zrange(key, 0, -1, withscores=True)
     return {member.decode(): score for member, score in cast("list[tuple[bytes, float]]", members)}
 
 
 async def counters(r: Redis) -> dict[str, int]:
-    """Return the counters by what follows the queue's name; today reads ``today``."""
+    """Return the counters by the rest of their keys, with ``today`` for today's date."""
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     keys = [key.decode() for key in cast("list[bytes]", await r.keys(f"{Q}*ed*"))]
     names = [key for key in keys if key.split(":")[2] in {"processed", "failed"}]
@@ -79,7 +79,7 @@ async def everything(r: Redis) -> dict[bytes, bytes]:
 
 
 async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
-    """Put a task where a Go worker puts it that takes it: it writes no token."""
+    """Put a task into active as a Go worker does: without an owner."""
     message = a_message(task_id)
     await r.hset(task_key(task_id), mapping={"msg": message.SerializeToString(), "state": "active"})
     await r.lpush(ACTIVE, task_id)
@@ -87,7 +87,7 @@ async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]]:
-    """Return a list that gains each call of the script *name* from now on, and its reply."""
+    """Return a list that gains each later call of the script *name*, with its reply."""
     seen: list[tuple[Call, Any]] = []
     run = pipeline.run
 

@@ -1,4 +1,4 @@
-"""A script that fails has written nothing, and a full Redis still lets work end."""
+"""A script that fails has written nothing, and in a full Redis tasks can still be settled."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeAlias, cast
@@ -114,7 +114,7 @@ async def _expired(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.upkeep.expired("q")
 
 
-# One call of a port may run several scripts; each of them is looked at by itself.
+# One call of a port may run several scripts; these test each script by itself.
 
 
 async def _repair(broker: RedisBroker, _lease: Lease) -> object:
@@ -137,7 +137,7 @@ STALE = f"{GROUP}:{STAGED.id}"
 SETS = f"{Q}aggregation_sets"
 
 
-async def _ripe(broker: RedisBroker, _lease: Lease) -> object:
+async def _ready(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.groups.ready("q", GroupRules(grace_s=1))
 
 
@@ -145,7 +145,7 @@ async def _stage(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.groups.stage("q", "g", GroupRules(grace_s=1, max_size=1))
 
 
-async def _members(broker: RedisBroker, _lease: Lease) -> object:
+async def _read_set(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.groups.read_set(STAGED)
 
 
@@ -161,12 +161,12 @@ async def _postpone(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.groups.postpone(STAGED, [], wait_s=0)
 
 
-async def _archive_member(broker: RedisBroker, _lease: Lease) -> object:
+async def _archive_grouped(broker: RedisBroker, _lease: Lease) -> object:
     member = GroupedTask(id="staged", message=a_message("staged"), failures=5)
     return await broker.groups.archive(STAGED, [member])
 
 
-async def _put_back(broker: RedisBroker, _lease: Lease) -> object:
+async def _unstage(broker: RedisBroker, _lease: Lease) -> object:
     return await broker.groups.unstage(STAGED)
 
 
@@ -174,11 +174,11 @@ async def _reclaim(broker: RedisBroker, _lease: Lease) -> object:
     return await cast("Any", broker.groups)._put_back_all("q")
 
 
-async def _find(broker: RedisBroker, _lease: Lease) -> object:
-    return await cast("Any", broker.groups)._find("q")
+async def _search(broker: RedisBroker, _lease: Lease) -> object:
+    return await cast("Any", broker.groups)._search("q")
 
 
-# Each with the keys it reads or writes.
+# The keys that each reads or writes.
 TOUCHED: dict[Act, list[str]] = {
     _enqueue: [PENDING],
     _schedule: [SCHEDULED],
@@ -197,22 +197,22 @@ TOUCHED: dict[Act, list[str]] = {
     _end_leases: [ACTIVE, LEASE],
     _expire: [COMPLETED],
     _trim: [ARCHIVED],
-    _ripe: [GROUPS],
+    _ready: [GROUPS],
     _stage: [GROUPS, GROUP, SETS],
-    _members: [SETS, STALE],
+    _read_set: [SETS, STALE],
     _hold_set: [SETS],
     _combine: [GROUPS, GROUP, SETS, STALE],
     _postpone: [SETS, STALE],
-    _archive_member: [SETS, STALE, ARCHIVED],
-    _put_back: [GROUPS, GROUP, SETS],
+    _archive_grouped: [SETS, STALE, ARCHIVED],
+    _unstage: [GROUPS, GROUP, SETS],
     _reclaim: [GROUPS, SETS],
-    _find: [GROUPS, SETS, f"{Q}group_search"],
+    _search: [GROUPS, SETS, f"{Q}group_search"],
 }
 PAIRS = [(act, key) for act, keys in TOUCHED.items() for key in keys]
 SETTLES = [_done, _complete, _retry, _archive, _requeue]
 
 
-def named(value: object) -> str:
+def name_of(value: object) -> str:
     return getattr(value, "__name__", str(value)).removeprefix(Q).strip("_")
 
 
@@ -241,27 +241,27 @@ async def lease(broker: RedisBroker, r: Redis) -> Lease:
     return held
 
 
-async def spoil(r: Redis, key: str) -> None:
-    """Make *key* one of a type that no container has."""
+async def break_key(r: Redis, key: str) -> None:
+    """Replace *key* by a string, which no container is."""
     await r.delete(key)
     await r.set(key, "wrong type")
 
 
-async def failure(act: Act, broker: RedisBroker, lease: Lease) -> object:
-    """Return the error that *act* raises or answers."""
+async def error_of(act: Act, broker: RedisBroker, lease: Lease) -> object:
+    """Return the error that *act* raises or returns."""
     try:
         return await act(broker, lease)
     except BrokerError as error:
         return error
 
 
-@pytest.mark.parametrize(("act", "key"), PAIRS, ids=named)
+@pytest.mark.parametrize(("act", "key"), PAIRS, ids=name_of)
 async def test_a_script_that_meets_a_key_of_a_wrong_type_writes_nothing(
     act: Act, key: str, broker: RedisBroker, r: Redis, lease: Lease
 ) -> None:
-    await spoil(r, key)
+    await break_key(r, key)
     before = await everything(r)
-    error = await failure(act, broker, lease)
+    error = await error_of(act, broker, lease)
     after = await everything(r)
     await r.flushall()
     assert isinstance(error, BrokerError)
@@ -272,21 +272,21 @@ async def test_a_script_that_meets_a_key_of_a_wrong_type_writes_nothing(
 async def test_forwarding_into_a_group_of_a_wrong_type_writes_nothing(
     broker: RedisBroker, r: Redis, lease: Lease
 ) -> None:
-    await spoil(r, GROUP)
+    await break_key(r, GROUP)
     await r.delete(RETRY)
     before = await everything(r)
-    error = await failure(_forward, broker, lease)
+    error = await error_of(_forward, broker, lease)
     after = await everything(r)
     await r.flushall()
     assert isinstance(error, BrokerError)
     assert after == before
 
 
-@pytest.mark.parametrize("act", SETTLES, ids=named)
+@pytest.mark.parametrize("act", SETTLES, ids=name_of)
 async def test_a_held_task_of_a_wrong_type_is_not_held(
     act: Act, broker: RedisBroker, r: Redis, lease: Lease
 ) -> None:
-    await spoil(r, task_key("held"))
+    await break_key(r, task_key("held"))
     before = await everything(r)
     answer = await act(broker, lease)
     after = await everything(r)
@@ -297,7 +297,7 @@ async def test_a_held_task_of_a_wrong_type_is_not_held(
 async def test_extending_a_task_of_a_wrong_type_loses_it(
     broker: RedisBroker, r: Redis, lease: Lease
 ) -> None:
-    await spoil(r, task_key("held"))
+    await break_key(r, task_key("held"))
     before = await everything(r)
     answer = await _extend(broker, lease)
     after = await everything(r)
@@ -308,7 +308,7 @@ async def test_extending_a_task_of_a_wrong_type_loses_it(
 async def test_a_result_for_a_task_of_a_wrong_type_is_refused(
     broker: RedisBroker, r: Redis, lease: Lease
 ) -> None:
-    await spoil(r, task_key("held"))
+    await break_key(r, task_key("held"))
     before = await everything(r)
     answer = await _result(broker, lease)
     after = await everything(r)
@@ -320,7 +320,7 @@ async def test_a_pending_task_of_a_wrong_type_is_dropped_and_hides_no_other(
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
-    await spoil(r, task_key("1"))
+    await break_key(r, task_key("1"))
     (taken,) = await ask(broker, {"q": 2})
     await r.delete(task_key("1"))
     assert (ids(taken.leases), taken.missing) == (["2"], 1)
@@ -330,7 +330,7 @@ async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_scheduled("1", at_s=PAST_S), a_scheduled("2", at_s=PAST_S))
-    await spoil(r, task_key("1"))
+    await break_key(r, task_key("1"))
     await broker.upkeep.forward("q")
     await r.delete(task_key("1"))
     assert await listed(r, PENDING) == ["2"]
@@ -339,7 +339,7 @@ async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 
 async def test_a_lost_task_of_a_wrong_type_is_dropped(broker: RedisBroker, r: Redis) -> None:
     await a_lease(broker, lease_s=-1)
-    await spoil(r, task_key())
+    await break_key(r, task_key())
     expired = (await broker.upkeep.expired("q")).leases
     await r.delete(task_key())
     assert expired == []
@@ -372,7 +372,7 @@ async def test_of_a_batch_into_groups_of_which_one_is_broken_the_others_are_writ
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending("known"))
-    await spoil(r, GROUP)
+    await break_key(r, GROUP)
     answers = await create(broker, [a_grouped("1", group="sound"), a_grouped("2")])
     left = await everything(r)
     await r.flushall()
@@ -405,7 +405,7 @@ async def broker_of_full(server: RedisServer) -> AsyncIterator[RedisBroker]:
 
 
 async def fill(full: Redis) -> None:
-    """Let Redis accept no new data."""
+    """Make Redis refuse new data."""
     await full.config_set("maxmemory", "1")
 
 
@@ -447,7 +447,7 @@ async def test_a_full_redis_extends_leases(broker_of_full: RedisBroker, full: Re
     assert (await scored(full, LEASE))["1"] > before["1"] + 20
 
 
-@pytest.mark.parametrize("act", SETTLES, ids=named)
+@pytest.mark.parametrize("act", SETTLES, ids=name_of)
 async def test_a_full_redis_hears_every_verdict(
     act: Act, broker_of_full: RedisBroker, full: Redis
 ) -> None:
@@ -526,8 +526,8 @@ async def test_a_full_redis_shows_no_new_server_and_says_so(
         await broker_of_full.registry.write_server(a_server(), ttl_s=10)
 
 
-@pytest.mark.parametrize("act", [_combine, _postpone, _archive_member, _put_back, _hold_set])
-async def test_a_full_redis_lets_a_group_be_combined_postponed_archived_and_put_back(
+@pytest.mark.parametrize("act", [_combine, _postpone, _archive_grouped, _unstage, _hold_set])
+async def test_a_full_redis_lets_a_group_be_combined_postponed_archived_and_unstage(
     act: Act, broker_of_full: RedisBroker, full: Redis
 ) -> None:
     lease = await a_lease(broker_of_full)

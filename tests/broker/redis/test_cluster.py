@@ -1,4 +1,4 @@
-"""A cluster tells which of its nodes serve a queue; a single Redis has none."""
+"""The broker names the cluster nodes of a queue; for a single Redis there are none."""
 
 from pyasynq.broker.redis import RedisBroker, connect
 from tests.support.servers import RedisCluster

@@ -1,4 +1,4 @@
-"""Redis is reached in every way there is, and every failure of the driver becomes one of ours."""
+"""Redis is reached over every kind of address, and driver errors become ours."""
 
 import asyncio
 import inspect
@@ -111,7 +111,7 @@ async def test_an_address_leads_to_redis(form: str, server_with_port: RedisServe
         await broker.ping()
 
 
-async def test_the_number_of_the_database_is_heard(server_with_port: RedisServer) -> None:
+async def test_the_number_of_the_database_is_accepted(server_with_port: RedisServer) -> None:
     async with connected(f"{server_with_port.url}/3") as broker:
         await enqueue(broker, a_pending())
     async with Redis(port=server_with_port.port, db=3) as client:
@@ -265,7 +265,7 @@ async def test_a_user_with_a_password_is_let_in(redis_with_password: PasswordRed
     ["worker:wrong@", "nobody:x@", ":x@", ""],
     ids=["password", "user", "no user", "nothing"],
 )
-async def test_who_is_not_let_in_is_told(
+async def test_a_login_that_redis_refuses_is_an_auth_error(
     credentials: str, redis_with_password: PasswordRedis
 ) -> None:
     async with connected(f"redis://{credentials}127.0.0.1:{redis_with_password.port}") as broker:
@@ -281,13 +281,13 @@ def redis_with_rights() -> Iterator[PasswordRedis]:
 
 
 def let_user(server: PasswordRedis, *rules: str) -> str:
-    """Let a user do what *rules* say; return the address for that user."""
+    """Give a user the rights in *rules*; return the address for that user."""
     with closing(server.client()) as admin:
         admin.execute_command("ACL", "SETUSER", "weak", "on", ">pw", *rules)
     return f"redis://weak:{quote('pw')}@127.0.0.1:{server.port}"
 
 
-async def test_a_right_that_is_missing_is_told(redis_with_rights: PasswordRedis) -> None:
+async def test_a_missing_right_is_an_auth_error(redis_with_rights: PasswordRedis) -> None:
     url = let_user(redis_with_rights, "~asynq:*", "+ping")
     async with connected(url) as broker:
         await broker.ping()
@@ -295,7 +295,7 @@ async def test_a_right_that_is_missing_is_told(redis_with_rights: PasswordRedis)
     assert isinstance(answer, BrokerAuthError)
 
 
-async def test_a_right_that_is_missing_inside_a_script_is_told(
+async def test_a_missing_right_inside_a_script_is_an_auth_error(
     redis_with_rights: PasswordRedis,
 ) -> None:
     url = let_user(redis_with_rights, "~asynq:*", "+@all", "-lpush")
@@ -304,7 +304,7 @@ async def test_a_right_that_is_missing_inside_a_script_is_told(
     assert isinstance(answer, BrokerAuthError)
 
 
-async def test_a_queue_that_a_user_may_not_touch_is_told(
+async def test_a_queue_that_a_user_may_not_touch_is_an_auth_error(
     redis_with_rights: PasswordRedis,
 ) -> None:
     url = let_user(redis_with_rights, "~asynq:queues", "~asynq:{mine}:*", "+@all")
@@ -314,17 +314,17 @@ async def test_a_queue_that_a_user_may_not_touch_is_told(
     assert isinstance(other, BrokerAuthError)
 
 
-# -- gone, hanging, read-only ----------------------------------------------------------------------
+# -- down, hanging, read-only ----------------------------------------------------------------------
 
 
-async def test_a_redis_that_is_not_there_is_told() -> None:
+async def test_a_redis_that_is_not_there_is_reported() -> None:
     async with connected(NOWHERE) as broker:
         with pytest.raises(BrokerUnavailableError, match=r"^Redis: .*No such file") as failure:
             await broker.ping()
     assert isinstance(failure.value.__cause__, driver_errors.ConnectionError)
 
 
-async def test_a_port_that_nobody_listens_on_is_told() -> None:
+async def test_a_port_that_nobody_listens_on_is_reported() -> None:
     address = f"127.0.0.1:{free_port()}"
     async with connected(address) as broker:
         with pytest.raises(BrokerUnavailableError, match=f"^Redis: .* connecting to {address}"):
@@ -498,7 +498,7 @@ def test_an_error_without_words_is_named_by_its_type() -> None:
 
 
 @pytest.mark.parametrize("kind", [TimeoutError, driver_errors.TimeoutError], ids=["ours", "theirs"])
-def test_an_answer_that_comes_too_late_is_told_in_words(kind: type[Exception]) -> None:
+def test_an_answer_that_comes_too_late_is_named_in_the_error(kind: type[Exception]) -> None:
     assert str(map_error(kind())) == "Redis: no answer in time"
 
 
@@ -523,12 +523,12 @@ def test_an_error_says_what_is_wrong_and_what_to_do(theirs: str, ours: str) -> N
     assert str(map_error(driver_errors.ConnectionError(theirs))) == f"Redis: {ours}"
 
 
-def test_a_cluster_taken_for_a_plain_redis_is_told() -> None:
+def test_a_cluster_taken_for_a_plain_redis_is_reported() -> None:
     error = driver_errors.MovedError("15495 127.0.0.1:20354")
     assert "for a cluster use a redis-cluster:// URL" in str(map_error(error))
 
 
-async def test_a_plain_redis_taken_for_a_cluster_is_told() -> None:
+async def test_a_plain_redis_taken_for_a_cluster_is_reported() -> None:
     with RedisServer(port=free_port()) as server:
         async with connected(f"redis-cluster://127.0.0.1:{server.port}") as broker:
             with pytest.raises(BrokerUnavailableError, match="this Redis is no cluster: use"):
@@ -584,14 +584,14 @@ async def test_a_sentinel_leads_to_the_primary_and_to_the_next_one(
         await settle(broker, (await take(broker, 2))[-1], DONE)
 
 
-async def test_a_primary_that_no_sentinel_knows_is_told(redis_sentinel: RedisSentinel) -> None:
+async def test_a_primary_that_no_sentinel_knows_is_reported(redis_sentinel: RedisSentinel) -> None:
     address = f"redis-sentinel://127.0.0.1:{redis_sentinel.sentinel.port}?master=other"
     async with connected_by_sentinel(address) as (broker, _):
         with pytest.raises(BrokerUnavailableError, match="other"):
             await broker.ping()
 
 
-async def test_sentinels_that_are_away_are_told() -> None:
+async def test_sentinels_that_are_away_are_reported() -> None:
     address = f"redis-sentinel://127.0.0.1:{free_port()}?master=m"
     async with connected_by_sentinel(address) as (broker, _):
         with pytest.raises(BrokerUnavailableError):
@@ -666,7 +666,9 @@ async def test_a_slot_that_moves_in_a_cluster_is_followed(
 ) -> None:
     async with connected(cluster_url) as broker:
         await enqueue(broker, a_pending(queue="stays"))
-        redis_cluster.move_slot("asynq:{moves}:pending")  # no other test has a queue of this name
+        redis_cluster.move_slot(
+            "asynq:{moves}:pending"
+        )  # no other test uses a queue with this name
         await enqueue(broker, a_pending("1", queue="moves"))
         assert ids(await take(broker, queue="moves")) == ["1"]
 
@@ -697,7 +699,7 @@ async def test_listening_may_be_the_first_thing_asked_of_a_cluster(cluster_url: 
         assert await anext(cancelations) is None
 
 
-async def test_a_cluster_that_is_away_is_told() -> None:
+async def test_a_cluster_that_is_away_is_reported() -> None:
     async with connected(f"redis-cluster://127.0.0.1:{free_port()}") as broker:
         with pytest.raises(BrokerUnavailableError):
             await broker.ping()

@@ -1,4 +1,4 @@
-"""What a new task is in Redis, byte for byte and key for key."""
+"""A new task in Redis is the same as asynq's, byte for byte and key for key."""
 
 import asyncio
 import time
@@ -183,7 +183,7 @@ async def test_a_removed_queue_is_registered_again_after_a_minute(redis_url: str
     assert await r.smembers("asynq:queues") == {b"q"}
 
 
-async def test_what_cannot_be_registered_is_enqueued_all_the_same(
+async def test_a_task_of_a_queue_that_cannot_be_registered_is_enqueued(
     broker: RedisBroker, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     await r.set("asynq:queues", "wrong type")
@@ -211,7 +211,7 @@ async def test_tasks_of_all_kinds_in_a_queue_go_in_one_call(broker: RedisBroker,
     assert (await r.info("commandstats"))["cmdstat_evalsha"]["calls"] == 1
 
 
-# -- one path fails --------------------------------------------------------------------------------
+# -- one queue fails -------------------------------------------------------------------------------
 
 
 async def test_a_queue_that_cannot_be_written_leaves_the_others_their_answers(

@@ -1,4 +1,4 @@
-"""Who answers is found among several, and looking a name up waits in no pool of others."""
+"""The first address that answers is found, and resolving a name needs no other thread pool."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ NAME = "redis.example.org"
 
 
 class Attempts:
-    """Attempts by name, which end when a test says so."""
+    """Attempts by name, which end when a test ends them."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -76,7 +76,7 @@ async def test_one_that_is_slow_may_still_be_the_first() -> None:
     assert await asked == "slow"
 
 
-async def test_when_all_fail_it_is_told_why_each_did() -> None:
+async def test_when_all_fail_their_errors_are_returned() -> None:
     attempts = Attempts("a", "b", "c")
     attempts.ends["a"].set_exception(no := OSError("no"))
     attempts.ends["b"].cancel()
@@ -86,7 +86,7 @@ async def test_when_all_fail_it_is_told_why_each_did() -> None:
 
 
 @pytest.mark.parametrize("timeout_s", [0, SOON_S])
-async def test_who_hangs_or_was_not_asked_in_time_is_told_to_be_late(timeout_s: float) -> None:
+async def test_attempts_that_hang_or_never_started_are_timeouts(timeout_s: float) -> None:
     attempts = Attempts("a", "b", "c")
     found: Any = await first_of(attempts.each(), head_start_s=NEVER_S, timeout_s=timeout_s)
     assert [type(error) for error in found] == [TimeoutError] * 3
@@ -104,7 +104,7 @@ async def test_what_succeeds_together_with_the_first_is_discarded() -> None:
     assert (await asked, discarded) == ("a", ["b"])
 
 
-async def test_whoever_gives_up_leaves_nothing_under_way() -> None:
+async def test_a_caller_that_gives_up_cancels_all_attempts() -> None:
     attempts = Attempts("a", "b")
     asked = asyncio.create_task(first_of(attempts.each(), head_start_s=SOON_S))
     await wait_until(lambda: attempts.started == ["a", "b"])
@@ -121,7 +121,7 @@ async def test_what_succeeds_as_its_caller_gives_up_is_discarded() -> None:
     )
     await wait_until(lambda: attempts.started == ["a", "b"])
     attempts.ends["a"].set_result("a")
-    await asyncio.sleep(0)  # the attempt has ended; nobody has been told
+    await asyncio.sleep(0)  # the attempt has ended; `first_of` has not seen it yet
     asked.cancel()
     await asyncio.wait([asked])
     assert (asked.cancelled(), discarded) == (True, ["a"])
@@ -131,10 +131,10 @@ async def test_what_succeeds_as_its_caller_gives_up_is_discarded() -> None:
 
 
 class Resolver:
-    """Stands for the system's, whose answers a test holds back."""
+    """A resolver in place of the system's; a test can delay its answers."""
 
-    def __init__(self, places: list[tuple[Any, ...]]) -> None:
-        self.places = places
+    def __init__(self, addresses: list[tuple[Any, ...]]) -> None:
+        self.addresses = addresses
         self.asked: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -144,18 +144,20 @@ class Resolver:
             raise socket.gaierror(socket.EAI_NONAME, "no number")
         self.asked.append(host)
         self.may_answer.wait()
-        return self.places
+        return self.addresses
 
 
-def place(port: int, *, family: int = socket.AF_INET, host: str = "127.0.0.1") -> tuple[Any, ...]:
-    """Return what the resolver says of an address."""
+def address_info(
+    port: int, *, family: int = socket.AF_INET, host: str = "127.0.0.1"
+) -> tuple[Any, ...]:
+    """Return the resolver's result for an address."""
     rest = () if family == socket.AF_INET else (0, 0)
     return (family, socket.SOCK_STREAM, 0, "", (host, port, *rest))
 
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
-    """Yield what the names are looked up in; it knows none."""
+    """Yield the resolver in use; it knows no names."""
     resolver = Resolver([])
     monkeypatch.setattr(dialing.socket, "getaddrinfo", resolver.getaddrinfo)
     yield resolver
@@ -170,7 +172,7 @@ def server_with_port() -> Iterator[RedisServer]:
 
 @contextmanager
 def full_pool() -> Generator[None]:
-    """Fill the event loop's own pool, as handlers do that call `asyncio.to_thread`."""
+    """Fill the event loop's thread pool, as handlers can with `asyncio.to_thread`."""
     end = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         loop = asyncio.get_running_loop()
@@ -190,14 +192,14 @@ async def test_redis_is_reached_while_handlers_fill_the_pool(
     await broker.aclose()
 
 
-async def test_a_name_that_does_not_exist_is_told() -> None:
+async def test_a_name_that_does_not_exist_is_reported() -> None:
     broker = open_broker("redis://no-such-host.invalid")
     with pytest.raises(BrokerUnavailableError, match=r"connecting to no-such-host\.invalid:6379"):
         await broker.ping()
     await broker.aclose()
 
 
-async def test_a_name_that_cannot_be_one_is_told() -> None:
+async def test_a_name_that_cannot_be_one_is_reported() -> None:
     broker = open_broker(f"redis://{'a' * 64}.example.org")
     with pytest.raises(BrokerUnavailableError):
         await broker.ping()
@@ -205,7 +207,7 @@ async def test_a_name_that_cannot_be_one_is_told() -> None:
 
 
 async def test_those_who_ask_for_a_name_together_share_the_answer(resolver: Resolver) -> None:
-    resolver.places = [place(1)]
+    resolver.addresses = [address_info(1)]
     resolver.may_answer.clear()
     first, second = (asyncio.create_task(look_up(NAME, 1)) for _ in range(2))
     await wait_until(lambda: resolver.asked)
@@ -216,9 +218,9 @@ async def test_those_who_ask_for_a_name_together_share_the_answer(resolver: Reso
 
 
 async def test_a_name_is_looked_up_again_for_the_next_who_asks(resolver: Resolver) -> None:
-    resolver.places = [place(1)]
+    resolver.addresses = [address_info(1)]
     await look_up(NAME, 1)
-    resolver.places = [place(2)]
+    resolver.addresses = [address_info(2)]
     assert await look_up(NAME, 1) == [(socket.AF_INET, ("127.0.0.1", 2))]
 
 
@@ -229,7 +231,7 @@ async def test_without_a_thread_to_look_it_up_a_name_is_unknown_for_now(
         msg = "can't start new thread"
         raise RuntimeError(msg)
 
-    resolver.places = [place(1)]
+    resolver.addresses = [address_info(1)]
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         with pytest.raises(OSError, match="can't start new thread"):
@@ -242,7 +244,7 @@ async def test_without_a_thread_to_look_it_up_a_name_is_unknown_for_now(
 
 @contextmanager
 def black_hole() -> Generator[tuple[str, int]]:
-    """Yield an address that answers nothing: nobody accepts, and no more may wait."""
+    """Yield an address that never answers: its queue of connections is full."""
     with closing(socket.socket()) as listener, closing(socket.socket()) as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -255,7 +257,7 @@ async def test_the_next_address_of_a_name_is_tried_when_one_hangs(
     resolver: Resolver, server_with_port: RedisServer
 ) -> None:
     with black_hole() as (_, port):
-        resolver.places = [place(port), place(server_with_port.port)]
+        resolver.addresses = [address_info(port), address_info(server_with_port.port)]
         with closing(await dial(NAME, 6379)) as connected:
             assert connected.getpeername()[1] == server_with_port.port
 
@@ -263,14 +265,14 @@ async def test_the_next_address_of_a_name_is_tried_when_one_hangs(
 async def test_the_next_address_of_a_name_is_tried_when_one_refuses(
     resolver: Resolver, server_with_port: RedisServer
 ) -> None:
-    refusing = place(free_port(), family=socket.AF_INET6, host="::1")
-    resolver.places = [refusing, place(server_with_port.port)]
+    refusing = address_info(free_port(), family=socket.AF_INET6, host="::1")
+    resolver.addresses = [refusing, address_info(server_with_port.port)]
     with closing(await dial(NAME, 6379)) as connected:
         assert connected.getpeername()[1] == server_with_port.port
 
 
 async def test_a_name_whose_addresses_all_refuse_is_refused(resolver: Resolver) -> None:
-    resolver.places = [place(free_port()), place(free_port())]
+    resolver.addresses = [address_info(free_port()), address_info(free_port())]
     with pytest.raises(ConnectionRefusedError):
         await dial(NAME, 6379)
 

@@ -1,4 +1,4 @@
-"""Redis is found while some of those that know where it is hang or are gone."""
+"""Redis is found while some sentinels or cluster nodes hang or are down."""
 
 import ssl
 from collections.abc import AsyncGenerator, Generator, Iterator
@@ -20,18 +20,18 @@ from tests.support.servers import (
     free_port,
 )
 
-pytestmark = pytest.mark.usefixtures("brisk")
+pytestmark = pytest.mark.usefixtures("short_head_start")
 
 
 @pytest.fixture
-def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask the next sooner than users do."""
+def short_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the next server sooner than in production."""
     monkeypatch.setattr("pyasynq.broker.redis.discovery.HEAD_START_S", 0.05)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up sooner than users do."""
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up sooner than in production."""
     monkeypatch.setattr("pyasynq.broker.redis.discovery.TIMEOUT_S", 0.3)
 
 
@@ -60,7 +60,7 @@ def primary() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def sentinels(primary: RedisServer) -> Iterator[tuple[RedisServer, RedisServer]]:
-    """Yield two sentinels of one primary, neither of which knows of the other."""
+    """Yield two sentinels of one primary that do not know each other."""
     watched = f"monitor {RedisSentinel.NAME} 127.0.0.1 {primary.port} 9"
     with (
         RedisServer(port=free_port(), sentinel=[watched, "deny-scripts-reconfig yes"]) as first,
@@ -95,8 +95,8 @@ async def test_the_sentinel_that_answered_is_asked_first(
     assert ports == [second.port, first.port]
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_when_no_sentinel_answers_it_is_told_why_each_does_not(
+@pytest.mark.usefixtures("short_timeout")
+async def test_when_no_sentinel_answers_the_error_has_the_reason_of_each(
     sentinels: tuple[RedisServer, RedisServer],
 ) -> None:
     first, second = sentinels
@@ -112,7 +112,7 @@ async def test_when_no_sentinel_answers_it_is_told_why_each_does_not(
     assert text.endswith("(check the sentinels' addresses and the name in ?master=)")
 
 
-async def test_a_primary_that_no_sentinel_knows_is_told(
+async def test_a_primary_that_no_sentinel_knows_is_reported(
     sentinels: tuple[RedisServer, RedisServer],
 ) -> None:
     async with opened(address(*sentinels).replace("mymaster", "other")) as driver:
@@ -120,13 +120,13 @@ async def test_a_primary_that_no_sentinel_knows_is_told(
             await execute(driver, "PING")
 
 
-async def test_a_plain_redis_taken_for_a_sentinel_is_told(primary: RedisServer) -> None:
+async def test_a_plain_redis_taken_for_a_sentinel_is_reported(primary: RedisServer) -> None:
     async with opened(address(primary)) as driver:
         with pytest.raises(BrokerUnavailableError, match="this Redis is no sentinel: use"):
             await execute(driver, "PING")
 
 
-async def test_a_password_that_sentinels_do_not_know_is_told(
+async def test_a_password_that_sentinels_do_not_know_is_reported(
     sentinels: tuple[RedisServer, RedisServer],
 ) -> None:
     url = address(*sentinels).replace("//", "//nobody:secret@", 1)
@@ -155,7 +155,7 @@ async def test_the_limit_for_answers_counts_behind_sentinels(
 
 @pytest.fixture(scope="module")
 def tls_sentinel() -> Iterator[tuple[RedisServer, Certificates]]:
-    """Yield a sentinel, and a primary with TLS, both certified by an authority of their own."""
+    """Yield a sentinel and a primary with TLS, both certified by one private authority."""
     certificates = Certificates.make()
     tls: dict[str, Any] = {
         "binary": "redis-server",
@@ -183,7 +183,7 @@ async def test_an_authority_of_ones_own_is_enough_for_sentinels_and_primary(
         assert await execute(driver, "PING")
 
 
-async def test_a_strange_certificate_of_a_sentinel_is_told(
+async def test_a_strange_certificate_of_a_sentinel_is_reported(
     tls_sentinel: tuple[RedisServer, Certificates],
 ) -> None:
     sentinel, _ = tls_sentinel
@@ -200,7 +200,7 @@ def nodes_of(cluster: RedisCluster) -> str:
 
 
 def key_on(cluster: RedisCluster, number: int) -> str:
-    """Return a key that the node *number* has."""
+    """Return a key in a slot of the node *number*."""
     keys = (f"key{n}" for n in range(1000))
     share = cluster.SLOTS / cluster.NODES
     return next(key for key in keys if key_slot(key.encode()) // share == number)
@@ -232,8 +232,8 @@ async def test_a_node_that_is_gone_without_a_word_has_the_cluster_asked_who_took
             assert nodes.slots_cache is not known
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_when_no_node_answers_it_is_told_why_each_does_not(
+@pytest.mark.usefixtures("short_timeout")
+async def test_when_no_node_answers_the_error_has_the_reason_of_each(
     redis_cluster: RedisCluster,
 ) -> None:
     hangs, gone = redis_cluster.nodes[0], free_port()

@@ -1,4 +1,4 @@
-"""A name stays while another server takes the primary's place, and old connections stay open."""
+"""After a failover the name leads to another server, while old connections stay open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -29,16 +29,16 @@ READS = {
     "registry/read_workers",
     "schedules/read_entries",
 }
-"""What only shows people how things stand, or stood a moment ago."""
+"""Scripts that only read, for people; a replica may run them."""
 
 WITHOUT_FILES = {"repl_diskless_sync": "yes", "repl_diskless_sync_delay": "0"}
-"""How a primary feeds its replica, at once, and with no process that outlives it."""
+"""Options of a primary: replicate at once, without a child process that outlives the server."""
 
 WRITERS = [script for script in SCRIPTS if script.name not in READS]
 
 
 class Pair:
-    """Two servers, and a name that leads to the one that is the primary."""
+    """Two servers, and a name that leads to the primary."""
 
     def __init__(self, a: RedisServer, b: RedisServer, proxy: Proxy) -> None:
         self.a, self.b = a, b
@@ -49,12 +49,12 @@ class Pair:
         return self.proxy.url
 
     def promote_b(self) -> None:
-        """Let the name lead new connections to b, and a follow b."""
+        """Make b the primary: the name leads new connections to b, and a replicates b."""
         self.proxy.lead(self.b.port)
         self.demote_a()
 
     def demote_a(self) -> None:
-        """Let a follow b, and the name still lead to it."""
+        """Make a replicate b, while the name still leads to a."""
         with closing(self.a.client()) as client:
             client.replicaof("127.0.0.1", str(self.b.port))
 
@@ -232,7 +232,9 @@ async def test_a_server_that_is_led_to_a_replica_is_not_well(pair: Pair) -> None
             await server.ping()
 
 
-async def test_who_waits_for_a_result_follows_the_name(pair: Pair, broker: RedisBroker) -> None:
+async def test_a_client_that_waits_for_a_result_follows_the_name(
+    pair: Pair, broker: RedisBroker
+) -> None:
     await enqueue(broker, a_pending())
     waiting = asyncio.ensure_future(broker.results.wait("q", "1", longest_s=0.1))
     await wait_until(lambda: pair.proxy.count(b"BLMOVE") == 1)

@@ -1,4 +1,4 @@
-"""What the path of groups does to the keys in Redis."""
+"""What the port for groups writes to the keys of Redis."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -49,36 +49,36 @@ GRACE = GroupRules(grace_s=100)
 SET_ID = "5cdce7f5-5221-494e-b2ea-262acf33b109"
 
 
-async def age(r: Redis, **seconds: int) -> None:
-    """Let the tasks of the group have joined it so long ago."""
+async def set_ages(r: Redis, **seconds: int) -> None:
+    """Set how long ago tasks joined the group, in seconds by id."""
     now_s = int((await r.time())[0])
     await r.zadd(GROUP, {task_id: now_s - ago_s for task_id, ago_s in seconds.items()}, xx=True)
 
 
 async def leave_unregistered(r: Redis, broker: RedisBroker) -> None:
-    """Leave a group as Go's forwarder does."""
+    """Create a group without its name in groups, as Go's forwarder does."""
     await enqueue(broker, a_grouped())
     await r.delete(GROUPS)
 
 
-# -- when a group is ripe --------------------------------------------------------------------------
+# -- when a group is ready -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("quiet_s", "found"), [(99, []), (100, []), (101, ["g"])])
-async def test_a_group_is_ripe_once_it_was_quiet_for_the_whole_grace_period(
+async def test_a_group_is_ready_once_it_was_quiet_for_the_whole_grace_period(
     quiet_s: int, found: list[str], broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
-    await age(r, a=500, b=quiet_s)
+    await set_ages(r, a=500, b=quiet_s)
     assert (await broker.groups.ready("q", GRACE)).names == found
 
 
 @pytest.mark.parametrize(("old_s", "found"), [(48, []), (50, ["g"])])
-async def test_a_group_is_ripe_once_its_oldest_task_has_waited_long_enough(
+async def test_a_group_is_ready_once_its_oldest_task_has_waited_long_enough(
     old_s: int, found: list[str], broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
-    await age(r, a=old_s, b=0)
+    await set_ages(r, a=old_s, b=0)
     rules = GroupRules(grace_s=100, max_delay_s=50)
     assert (await broker.groups.ready("q", rules)).names == found
 
@@ -93,9 +93,9 @@ async def test_a_group_of_a_wrong_type_hides_no_other(broker: RedisBroker, r: Re
     await enqueue(broker, a_grouped("1", group="sound"))
     await r.set(GROUP, "wrong type")
     await r.sadd(GROUPS, "g")
-    ripe = await broker.groups.ready("q", GroupRules(grace_s=1, max_size=1))
+    ready = await broker.groups.ready("q", GroupRules(grace_s=1, max_size=1))
     await r.delete(GROUP)
-    assert ripe.names == ["sound"]
+    assert ready.names == ["sound"]
 
 
 # -- the layout ------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ async def test_a_staged_set_stands_in_redis_as_gos_do(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
-    await age(r, a=300, b=200)
+    await set_ages(r, a=300, b=200)
     before = await scored(r, GROUP)
     staged = await broker.groups.stage("q", "g", GRACE)
     assert staged is not None
@@ -185,7 +185,7 @@ async def test_an_archived_task_says_why_and_forgets_its_group(
     assert (await scored(r, ARCHIVED))["1"] in lapse
 
 
-# -- poison and ghosts -----------------------------------------------------------------------------
+# -- poison and missing tasks ----------------------------------------------------------------------
 
 
 async def test_an_id_without_a_task_is_dropped_from_its_set(broker: RedisBroker, r: Redis) -> None:
@@ -264,7 +264,7 @@ async def test_a_reclaimed_task_keeps_its_place_and_its_group_is_registered(
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_grouped("a"))
-    await age(r, a=300)
+    await set_ages(r, a=300)
     before = await scored(r, GROUP)
     staged = await broker.groups.stage("q", "g", GRACE)
     assert staged is not None
@@ -371,7 +371,7 @@ async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker,
 
 
 async def _search(broker: RedisBroker, r: Redis) -> AsyncIterator[float]:
-    """Yield the waits of a whole search, without waiting."""
+    """Run a whole search without its pauses; yield the length of each pause."""
     wait_s = 0.0
     while wait_s < 60:
         await r.hdel(SEARCH, "from_s")

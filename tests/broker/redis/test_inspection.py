@@ -1,4 +1,4 @@
-"""What operators order leaves Redis as asynq would, or better."""
+"""Actions of operators leave Redis as asynq would, or better."""
 
 import asyncio
 from typing import Any, cast
@@ -129,8 +129,8 @@ async def test_an_order_by_count_takes_along_ids_that_are_no_text(
 # -- tasks that cannot be read ---------------------------------------------------------------------
 
 
-async def spoil(r: Redis, task_id: str = "1") -> bytes:
-    """Write a message that cannot be read; return it."""
+async def break_message(r: Redis, task_id: str = "1") -> bytes:
+    """Write a message that cannot be decoded; return it."""
     await r.hset(task_key(task_id), "msg", poison := b"\xff" * 7)
     return poison
 
@@ -144,7 +144,7 @@ async def test_a_task_whose_message_cannot_be_read_is_found(
     plan: Plan, place: Container, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, plan)
-    poison = await spoil(r)
+    poison = await break_message(r)
     found = await broker.inspection.task("q", "1")
     assert found is not None
     assert (found.place, found.staged, found.id) == (place, False, "1")
@@ -156,7 +156,7 @@ async def test_a_task_whose_message_cannot_be_read_is_left_out_of_a_page(
     broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_pending("2"), a_pending("3"))
-    await spoil(r, "2")
+    await break_message(r, "2")
     page = await broker.inspection.tasks(WAITING, 0, 2)
     assert ([task.id for task in page.tasks], page.more) == (["1"], True)
     page = await broker.inspection.tasks(WAITING, 1, 2)
@@ -167,7 +167,7 @@ async def test_a_delayed_task_whose_message_cannot_be_read_is_given_another_time
     broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_scheduled())
-    await spoil(r)
+    await break_message(r)
     found = await broker.inspection.task("q", "1")
     assert found is not None
     assert await broker.inspection.update(found, FUTURE_S + 1) is UpdateResult.DONE
@@ -176,7 +176,7 @@ async def test_a_delayed_task_whose_message_cannot_be_read_is_given_another_time
 
 async def test_a_message_that_cannot_be_read_can_be_replaced(broker: RedisBroker, r: Redis) -> None:
     await put(broker, a_scheduled())
-    await spoil(r)
+    await break_message(r)
     found = await broker.inspection.task("q", "1")
     assert found is not None
     revised = a_message("1", type="mended")
@@ -318,7 +318,7 @@ async def test_a_queue_is_emptied_in_batches(
 
 @pytest.fixture
 async def emptied(r: Redis) -> None:
-    """Let the queue be there, but without a task."""
+    """Register the queue, without a task."""
     await RedisRegistry(r).register(["q"])
 
 
@@ -377,14 +377,14 @@ async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
 ) -> None:
     pause = RedisInspection.pause
 
-    async def pause_unheard(port: RedisInspection, queue: str, *, paused: bool) -> bool:
+    async def pause_then_cancel(port: RedisInspection, queue: str, *, paused: bool) -> bool:
         answer = await pause(port, queue, paused=paused)
         if paused:
             raise asyncio.CancelledError
         return answer
 
     await put(broker, a_pending("1"))
-    monkeypatch.setattr(RedisInspection, "pause", pause_unheard)
+    monkeypatch.setattr(RedisInspection, "pause", pause_then_cancel)
     with pytest.raises(asyncio.CancelledError):
         await broker.inspection.remove("q", force=True)
     assert not await r.exists("asynq:{q}:paused")
@@ -394,7 +394,7 @@ async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
 async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
     failure: BaseException, broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_place: Container, _size: int) -> None:
+    async def fail(_container: Container, _size: int) -> None:
         assert await r.exists(f"{Q}paused") == 1
         raise failure
 
@@ -408,7 +408,7 @@ async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
 async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_place: Container, _size: int) -> None:
+    async def fail(_container: Container, _size: int) -> None:
         raise BrokerError("away")
 
     await put(broker, a_pending())

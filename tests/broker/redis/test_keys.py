@@ -1,4 +1,4 @@
-"""Keys are spelled as asynq spells them, and every one has its kind."""
+"""Keys are the same as asynq's, and each form has its Redis type."""
 
 import pytest
 from redis.asyncio import Redis

@@ -1,4 +1,4 @@
-"""Connections that died while nobody used them, or under a call, and those that are too many."""
+"""Pools replace connections that broke while idle or during a call, and close unneeded ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -34,9 +34,9 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[RedisServer]:
-    """Yield a Redis on a port, which a proxy can lead to; it knows the scripts.
+    """Yield a Redis on a port, behind which a proxy can stand; the scripts are loaded.
 
-    An answer that is lost is to be that of a script, and not that there is none.
+    So a lost answer is that of a script, not the error that it is not loaded.
     """
     with RedisServer(port=free_port()) as server:
         with closing(server.client()) as client:
@@ -53,7 +53,7 @@ async def proxy(redis_server: RedisServer) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def broker(proxy: Proxy) -> AsyncIterator[RedisBroker]:
-    """Yield a broker with idle connections, which knows its queue."""
+    """Yield a broker with idle connections that has registered its queue."""
     broker = connect(proxy.url)
     await enqueue(broker, a_pending("before"))
     await asyncio.gather(*(broker.ping() for _ in range(3)))
@@ -194,12 +194,12 @@ async def test_a_node_that_closed_its_idle_connections_is_asked_on_a_new_one(
     assert [len(taken.leases) for taken in answers] == [1] * 5
 
 
-# -- connections that are too many -----------------------------------------------------------------
+# -- unneeded connections --------------------------------------------------------------------------
 
 
 @pytest.fixture
 def pool(broker: RedisBroker) -> Pool:
-    """Return the pool of the broker, whose count of the spare ones begins now."""
+    """Return the pool of the broker, with a new count of spare connections."""
     pool = cast("Pool", cast("Any", broker._driver).connection_pool)
     pool.sweep()
     return pool
@@ -247,7 +247,7 @@ async def test_sweeping_begins_and_ends_by_itself(
 async def test_of_a_nodes_connections_half_are_closed_each_time(
     monkeypatch: pytest.MonkeyPatch, of_cluster: RedisBroker
 ) -> None:
-    cast("Any", of_cluster._driver).connection_kwargs["sweeping"].end()
+    cast("Any", of_cluster._driver).connection_kwargs["sweep_timer"].end()
     monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
     await asyncio.gather(*(of_cluster.work.undo_dequeue(f"q{n}", "1") for n in range(20)))
     await wait_until(lambda: len(node_connections(of_cluster)) == 3)

@@ -1,4 +1,4 @@
-"""What servers and schedulers show becomes the records of Go, and comes back."""
+"""Infos of servers and schedulers become records as Go writes them, and are read back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -74,7 +74,7 @@ def test_a_worker_says_whose_it_is() -> None:
     assert (record.host, record.pid, record.server_id) == ("h", 7, "s")
 
 
-def test_what_is_never_is_told_in_gos_words() -> None:
+def test_a_server_that_never_started_has_gos_zero_time() -> None:
     server = a_server(started=None)
     assert server_record(server).start_time.seconds == ZERO_S
     assert server_info(server_record(server), []).started is None
@@ -106,14 +106,14 @@ def test_an_event_comes_back() -> None:
     assert event_info(event_record(event)) == event
 
 
-def test_an_event_without_a_time_is_told_as_of_1970() -> None:
-    assert event_info(wire.SchedulerEnqueueEvent(task_id="1")).enqueued_at.to_timestamp() == 0
+def test_an_event_without_a_time_is_read_as_1970() -> None:
+    assert event_info(wire.SchedulerEnqueueEvent(task_id="1")).enqueued_at.timestamp() == 0
 
 
-# -- what is no record -----------------------------------------------------------------------------
+# -- broken records --------------------------------------------------------------------------------
 
 
-def test_what_is_gone_or_does_not_parse_shows_nothing() -> None:
+def test_missing_and_broken_records_are_dropped() -> None:
     sound = wire.ServerInfo(server_id="s")
     each = [None, b"", b"\xff", sound.SerializeToString()]
     assert read_records(wire.ServerInfo, each) == [sound]

@@ -1,4 +1,4 @@
-"""What relaying leaves in Redis: the task as enqueueing leaves it, and a receipt."""
+"""Relaying writes the same task as enqueueing does, and a receipt."""
 
 import pytest
 from redis.asyncio import Redis
@@ -21,7 +21,7 @@ from tests.support.making import (
 
 RECEIPT = "asynq:{q}:relayed:row"
 TIMED = {b"asynq:{q}:g:g", b"asynq:{q}:t:1"}
-"""Hold the time of the call."""
+"""Keys that contain the time of the call."""
 
 PLANS = [
     a_pending("1", lock=LOCK),
@@ -34,11 +34,11 @@ every_plan = pytest.mark.parametrize(
 )
 
 
-async def timeless(r: Redis) -> list[object]:
-    """Return what is in Redis, but for the time of the call."""
+async def without_times(r: Redis) -> list[object]:
+    """Return the content of Redis, without the time of the call."""
     found, task = await everything(r), await fields(r)
-    whole = {key: value for key, value in found.items() if key not in TIMED}
-    return [found.keys(), whole, task.keys(), task[b"msg"], task[b"state"], task.get(b"group")]
+    untimed = {key: value for key, value in found.items() if key not in TIMED}
+    return [found.keys(), untimed, task.keys(), task[b"msg"], task[b"state"], task.get(b"group")]
 
 
 @every_plan
@@ -46,12 +46,12 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     plan: Plan, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, plan)
-    enqueued = await timeless(r)
+    enqueued = await without_times(r)
     await r.flushall()
     await RedisRegistry(r).register(["q"])
     await relay(broker, [("row", plan)], ttl_s=100)
     assert await r.delete(RECEIPT) == 1
-    assert await timeless(r) == enqueued
+    assert await without_times(r) == enqueued
 
 
 async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) -> None:

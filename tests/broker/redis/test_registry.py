@@ -1,4 +1,4 @@
-"""Servers and queues stand in Redis as Go's tools look for them."""
+"""Servers and queues are in Redis as Go's tools read them."""
 
 import asyncio
 import time
@@ -41,14 +41,14 @@ async def test_a_server_registers_its_queues(broker: RedisBroker, r: Redis) -> N
     assert await r.smembers("asynq:queues") == {b"q", b"r"}
 
 
-async def test_who_gives_up_while_queues_are_registered_waits_for_nothing_else(
+async def test_a_caller_that_gives_up_while_queues_are_registered_writes_no_record(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(_registry: RedisRegistry, _queues: Collection[str]) -> None:
         await anyio.sleep_forever()
 
     monkeypatch.setattr(RedisRegistry, "register", hang)
-    with pytest.raises(TimeoutError):  # as the heartbeater does: once, and not again and again
+    with pytest.raises(TimeoutError):  # the heartbeater sets one time limit for all of it
         async with asyncio.timeout(0.01):
             await broker.registry.write_server(a_server(queues={"q": 1}), ttl_s=10)
     assert await r.exists("asynq:servers") == 0
@@ -156,7 +156,7 @@ async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
     assert len(calls) == 3
 
 
-async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(
+async def test_workers_of_which_one_cannot_be_read_are_shown_anyway(
     broker: RedisBroker, r: Redis
 ) -> None:
     await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
@@ -170,7 +170,7 @@ async def test_workers_of_which_one_cannot_be_read_are_shown_all_the_same(
 
 @asynccontextmanager
 async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
-    """Yield the cancelations that come once this has been entered."""
+    """Yield the cancelations that come after entering."""
     with anyio.fail_after(20):
         async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:
             assert [await anext(cancelations) for _ in range(2)] == [None, None]  # subscribed
@@ -178,7 +178,7 @@ async def listening(broker: RedisBroker) -> AsyncGenerator[Any]:
 
 
 async def listeners(r: Redis) -> int:
-    """Return how many listen for cancelations."""
+    """Return the number of subscribers for cancelations."""
     ((_, count),) = await r.pubsub_numsub("asynq:cancel")
     return count
 
@@ -199,11 +199,11 @@ async def test_a_cancelation_is_published_as_the_bare_id(broker: RedisBroker, r:
         await pubsub.subscribe("asynq:cancel")
         await pubsub.get_message(timeout=1)
         await broker.registry.cancel("1")
-        note = cast("dict[str, object]", await pubsub.get_message(timeout=1))
-    assert note["data"] == b"1"
+        notice = cast("dict[str, object]", await pubsub.get_message(timeout=1))
+    assert notice["data"] == b"1"
 
 
-async def test_who_stops_listening_is_subscribed_no_more(broker: RedisBroker, r: Redis) -> None:
+async def test_a_listener_that_stops_is_unsubscribed(broker: RedisBroker, r: Redis) -> None:
     async with listening(broker):
         assert await listeners(r) == 1
     await wait_until(lambda: _nobody_listens(r))
@@ -214,31 +214,31 @@ async def _nobody_listens(r: Redis) -> bool:
 
 
 @pytest.fixture
-def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look into a silence sooner than servers do."""
+def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check a silent connection sooner than in production."""
     monkeypatch.setattr("pyasynq.broker.redis.registry.LISTEN_S", 0.02)
 
 
-@pytest.mark.usefixtures("brisk")
+@pytest.mark.usefixtures("short_silence")
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_silence_is_no_cancelation(protocol: int, redis_url: str) -> None:
     broker = connect(f"{redis_url}?protocol={protocol}")
     async with listening(broker) as cancelations:
         assert [await anext(cancelations) for _ in range(5)] == [None] * 5
         await broker.registry.cancel("1")
-        heard = [note async for note in _until(cancelations, "1")]
+        heard = [notice async for notice in _until(cancelations, "1")]
         assert {*heard} <= {None, "1"}
     await broker.aclose()
 
 
-async def _until(notes: AsyncIterator[str | None], last: str) -> AsyncIterator[str | None]:
-    async for note in notes:
-        yield note
-        if note == last:
+async def _until(notices: AsyncIterator[str | None], last: str) -> AsyncIterator[str | None]:
+    async for notice in notices:
+        yield notice
+        if notice == last:
             return
 
 
-@pytest.mark.usefixtures("brisk")
+@pytest.mark.usefixtures("short_silence")
 async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -249,7 +249,7 @@ async def test_listening_ends_with_an_error_when_nothing_comes_through_any_more(
                 monkeypatch.setattr("pyasynq.broker.redis.registry.ANSWER_S", 0.1)
                 proxy.freeze(b"SUBSCRIBE")
                 with pytest.raises(BrokerUnavailableError, match="no sign of life"):
-                    _ = [note async for note in cancelations]
+                    _ = [notice async for notice in cancelations]
             await broker.aclose()
 
 

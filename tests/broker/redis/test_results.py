@@ -1,4 +1,4 @@
-"""Who waits for a result finds the word of its end, and no other costs anything."""
+"""A client that waits for a result is notified of its end; other tasks cost nothing more."""
 
 from collections.abc import Callable
 
@@ -13,20 +13,20 @@ from pyasynq.core.verdict import Verdict
 from tests.broker.redis.looking import Q, task_key
 from tests.support.making import a_pending, archived, completed, enqueue, settle, take
 
-SHELVED = Container(queue="q", state=TaskState.ARCHIVED)
+IN_ARCHIVE = Container(queue="q", state=TaskState.ARCHIVED)
 
 
-async def look(broker: RedisBroker) -> None:
-    """Begin to wait for the task, and give up soon."""
+async def wait_briefly(broker: RedisBroker) -> None:
+    """Wait for the task, and give up soon."""
     await broker.results.wait("q", "1", longest_s=0.01)
 
 
 @pytest.mark.parametrize("end", [completed, archived])
-async def test_only_a_task_that_is_awaited_leaves_word(
+async def test_only_an_awaited_task_leaves_a_notice(
     end: Callable[[Lease], Verdict], broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
-    await look(broker)
+    await wait_briefly(broker)
     leases = await take(broker, 2)
     assert await broker.work.settle([(lease, end(lease)) for lease in leases]) == [True] * 2
     assert await r.keys(f"{Q}done:*") == [f"{Q}done:1".encode()]
@@ -34,24 +34,24 @@ async def test_only_a_task_that_is_awaited_leaves_word(
     assert await r.exists(f"{Q}awaited") == 0
 
 
-async def test_word_of_an_earlier_run_does_not_end_the_wait_for_the_next(
+async def test_the_notice_of_an_earlier_run_does_not_end_the_next_wait(
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
-    await look(broker)
+    await wait_briefly(broker)
     [lease] = await take(broker, 1)
     await settle(broker, lease, archived(lease))
-    await broker.inspection.apply(Action.RUN, SHELVED, ["1"])
+    await broker.inspection.apply(Action.RUN, IN_ARCHIVE, ["1"])
     assert await r.exists(f"{Q}done:1") == 1
-    await look(broker)
+    await wait_briefly(broker)
     assert await r.exists(f"{Q}done:1") == 0
 
 
-@pytest.mark.parametrize("spoilt", [{"msg": b"\xff"}, {"state": "gone"}])
+@pytest.mark.parametrize("broken", [{"msg": b"\xff"}, {"state": "gone"}])
 async def test_what_is_no_task_is_not_waited_for(
-    spoilt: dict[str, str | bytes], broker: RedisBroker, r: Redis
+    broken: dict[str, str | bytes], broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
-    _ = [await r.hset(task_key(), name, value) for name, value in spoilt.items()]
+    _ = [await r.hset(task_key(), name, value) for name, value in broken.items()]
     with pytest.raises(PoisonError):
-        await look(broker)
+        await wait_briefly(broker)

@@ -1,4 +1,4 @@
-"""Schedulers stand in Redis as Go's tools look for them, and nothing of theirs stays for ever."""
+"""Schedulers are in Redis as Go's tools read them, and all their keys expire."""
 
 from typing import cast
 
@@ -42,7 +42,7 @@ HISTORY = "asynq:scheduler_history:e"
 
 
 def large_entries(count: int) -> list[info.SchedulerEntry]:
-    """Return entries of which two fill a call."""
+    """Return entries so large that two of them fill a call."""
     payload = bytes(MAX_BYTES // 2)
     return [an_entry(str(n), payload=payload) for n in range(count)]
 
@@ -234,7 +234,7 @@ async def test_events_that_do_not_decode_are_left_out(broker: RedisBroker, r: Re
     assert await broker.schedules.events("e", page=1, size=10) == [an_event(1)]
 
 
-async def test_an_event_that_cannot_be_recorded_is_told(broker: RedisBroker, r: Redis) -> None:
+async def test_an_event_that_cannot_be_recorded_is_reported(broker: RedisBroker, r: Redis) -> None:
     await r.set(HISTORY, "text")
     with pytest.raises(BrokerError):
         await broker.schedules.record([("e", an_event(1))])

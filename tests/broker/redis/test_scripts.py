@@ -41,7 +41,7 @@ _DECLARATIONS = (
     re.compile(r"\bfor ([\w, ]+?) (?:in|=)"),
     re.compile(r"\bfunction *[\w.]*\(([\w, ]+)"),
 )
-# Not a field, and not a key of a table; what is assigned to must be declared: Redis sees to that.
+# Neither a field nor a key of a table. Redis itself refuses an assignment to an undeclared name.
 _NAME = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\b(?! = )")
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -52,7 +52,7 @@ def values(script: Script) -> dict[str, str]:
 
 
 async def script_calls(r: Redis) -> int:
-    """Return how many times Redis was asked to run a script."""
+    """Return how often Redis has run a script."""
     statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
     return statistics["cmdstat_evalsha"]["calls"]
 
@@ -172,7 +172,7 @@ def test_a_script_says_what_it_returns_and_where_it_comes_from(script: Script) -
     assert "-- RETURNS\n" in header
 
 
-# -- forgotten scripts -----------------------------------------------------------------------------
+# -- scripts that Redis has lost -------------------------------------------------------------------
 
 
 async def test_a_script_that_redis_has_forgotten_is_sent_again(
@@ -240,7 +240,7 @@ async def test_no_calls_have_no_answers(r: Redis) -> None:
     assert await pipeline.run_all(r, []) == []
 
 
-# -- what goes out together ------------------------------------------------------------------------
+# -- batches and round trips -----------------------------------------------------------------------
 
 
 def test_tasks_of_one_path_go_out_in_one_call() -> None:

@@ -1,4 +1,4 @@
-"""Tokens stand in Redis as Go's x/rate reads them."""
+"""Tokens are in Redis as Go's x/rate reads them."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What keeping order leaves behind in Redis, key for key."""
+"""What the upkeep port writes to Redis, key for key."""
 
 import time
 
@@ -285,7 +285,7 @@ async def test_a_token_that_outlived_its_lease_ends_no_go_workers_lease(
     assert await broker.upkeep.end_leases("q", "server") == 0
 
 
-# -- expire ----------------------------------------------------------------------------------------
+# -- delete completed ------------------------------------------------------------------------------
 
 
 async def test_an_expired_task_leaves_nothing(broker: RedisBroker, r: Redis) -> None:

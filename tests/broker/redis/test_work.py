@@ -1,4 +1,4 @@
-"""What taking and settling leave behind in Redis, byte for byte and key for key."""
+"""What the work port writes to Redis, byte for byte and key for key."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -394,7 +394,7 @@ async def fill_archive(r: Redis, count: int, *, score: float, name: str = "old")
 
 
 async def left(r: Redis, *, name: str = "old") -> tuple[int, int]:
-    """Return how many hashes and locks of archived tasks there are."""
+    """Return the number of hashes and locks of archived tasks."""
     return len(await r.keys(task_key(f"{name}-*"))), len(await r.keys(f"{Q}unique:t:{name}-*"))
 
 
@@ -514,10 +514,10 @@ async def test_a_worker_whose_lease_is_gone_changes_nothing(
 
 
 @every_kind
-async def test_a_worker_whose_lease_is_over_but_there_is_heard(
+async def test_a_worker_whose_lease_is_over_but_there_is_accepted(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
-    """As in the reference: until somebody recovers the task it is still its worker's."""
+    """As in asynq: until a recoverer settles the task, its worker still holds it."""
     lease = await a_lease(broker, lease_s=-5)
     assert await settle(broker, lease, a_verdict(kind, lease)) is True
 
@@ -547,7 +547,7 @@ async def test_a_recoverer_changes_nothing_that_a_worker_holds(
 async def test_a_worker_that_was_taken_for_dead_changes_nothing_of_a_go_workers_run(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
-    """Go leaves our token in the hash when it recovers a task and takes it again."""
+    """Go leaves our owner token in the hash when it recovers a task and takes it again."""
     stale = await a_lease(broker)
     await r.zadd(LEASE, {"1": FUTURE_S})
     before = await everything(r)
@@ -680,7 +680,7 @@ async def test_extending_changes_no_lease_of_another(broker: RedisBroker, r: Red
 async def test_a_task_that_runs_and_waits_for_its_retry_does_not_prolong_its_lock(
     broker: RedisBroker, r: Redis
 ) -> None:
-    """As in the reference."""
+    """As in asynq."""
     await enqueue(broker, a_pending(lock=LOCK))
     await r.expire(LOCK_KEY, 10)
     (lease,) = await take(broker)
