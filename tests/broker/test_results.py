@@ -22,7 +22,7 @@ async def test_there_is_no_wait_for_a_task_that_is_not_there(broker: Broker) -> 
 @pytest.mark.parametrize(
     ("end", "state"), [(completed, TaskState.COMPLETED), (archived, TaskState.ARCHIVED)]
 )
-async def test_a_task_that_is_over_is_told_at_once(
+async def test_a_task_that_is_over_is_returned_at_once(
     end: Callable[[Lease], Verdict], state: TaskState, broker: Broker
 ) -> None:
     lease = await a_lease(broker)
@@ -34,7 +34,7 @@ async def test_a_task_that_is_over_is_told_at_once(
     assert (task.id, task.state, task.result) == ("1", state, b"sent")
 
 
-async def test_a_task_that_is_not_over_is_told_as_it_was(broker: Broker) -> None:
+async def test_a_task_that_is_not_over_is_returned_as_it_was(broker: Broker) -> None:
     await enqueue(broker, a_pending())
     task = await broker.results.wait("q", "1", longest_s=0.01)
     assert task is not None

@@ -97,14 +97,16 @@ async def test_a_tick_is_not_enqueued_twice(broker: Broker) -> None:
     assert ids(await take(broker)) == []
 
 
-async def test_a_scheduler_that_knows_less_is_told_the_last_tick(broker: Broker) -> None:
+async def test_a_scheduler_that_knows_less_gets_the_last_tick(broker: Broker) -> None:
     await begin(broker)
     await tick(broker, a_tick(START_S + 60))
     behind = await tick(broker, a_tick(START_S + 120, known_s=START_S))
     assert behind == TickResult(last_s=START_S + 60, moved=False)
 
 
-async def test_a_scheduler_that_knows_more_than_the_broker_is_told_so_too(broker: Broker) -> None:
+async def test_a_scheduler_that_knows_more_than_the_broker_gets_the_last_tick(
+    broker: Broker,
+) -> None:
     await begin(broker)
     ahead = await tick(broker, a_tick(START_S + 120, known_s=START_S + 60))
     assert ahead == TickResult(last_s=START_S, moved=False)
@@ -245,7 +247,7 @@ async def test_thousands_of_entries_are_shown(broker: Broker) -> None:
     assert len(await broker.schedules.entries()) == 5000
 
 
-async def test_events_are_told_newest_first(broker: Broker) -> None:
+async def test_events_are_returned_newest_first(broker: Broker) -> None:
     await broker.schedules.record([("e", an_event(n)) for n in range(3)])
     events = await broker.schedules.events("e", page=1, size=10)
     assert events == [an_event(2), an_event(1), an_event(0)]
@@ -257,7 +259,7 @@ async def test_events_come_in_pages(broker: Broker) -> None:
     assert await broker.schedules.events("e", page=3, size=2) == [an_event(0)]
 
 
-async def test_events_of_another_entry_are_not_told(broker: Broker) -> None:
+async def test_events_of_another_entry_are_not_returned(broker: Broker) -> None:
     await broker.schedules.record([("e", an_event(1))])
     assert await broker.schedules.events("f", page=1, size=10) == []
 

@@ -67,7 +67,7 @@ def test_an_ipv6_address_stands_in_brackets(scheme: str, place: str) -> None:
 
 @pytest.mark.parametrize("port", ["port", "0", "70000", "-1", "٣"])
 @pytest.mark.parametrize("scheme", NETWORK)
-def test_a_port_that_is_none_is_refused(scheme: str, port: str) -> None:
+def test_an_invalid_port_is_refused(scheme: str, port: str) -> None:
     assert "a port is a number from 1 to 65535" in refused(f"{scheme}://h:{port}")
 
 
@@ -147,7 +147,7 @@ def test_a_setting_is_read_alike_behind_every_scheme(
     ],
 )
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_setting_that_is_none_is_refused_behind_every_scheme(scheme: str, query: str) -> None:
+def test_an_invalid_setting_is_refused_for_every_scheme(scheme: str, query: str) -> None:
     assert refused(address(scheme, query=query)).startswith("broker must be host:port, or a redis")
 
 

@@ -354,7 +354,7 @@ def breakable() -> Iterator[RedisServer]:
         yield server
 
 
-async def test_a_redis_that_hangs_is_told_in_time(
+async def test_a_redis_that_hangs_is_reported_in_time(
     breakable: RedisServer,
 ) -> None:
     async with connected(f"{breakable.url}?socket_timeout=0.1") as broker:

@@ -206,7 +206,7 @@ async def test_a_name_that_cannot_be_one_is_reported() -> None:
     await broker.aclose()
 
 
-async def test_those_who_ask_for_a_name_together_share_the_answer(resolver: Resolver) -> None:
+async def test_concurrent_lookups_of_a_name_share_the_answer(resolver: Resolver) -> None:
     resolver.addresses = [address_info(1)]
     resolver.may_answer.clear()
     first, second = (asyncio.create_task(look_up(NAME, 1)) for _ in range(2))
@@ -217,7 +217,7 @@ async def test_those_who_ask_for_a_name_together_share_the_answer(resolver: Reso
     assert resolver.asked == [NAME]
 
 
-async def test_a_name_is_looked_up_again_for_the_next_who_asks(resolver: Resolver) -> None:
+async def test_a_name_is_looked_up_again_for_the_next_call(resolver: Resolver) -> None:
     resolver.addresses = [address_info(1)]
     await look_up(NAME, 1)
     resolver.addresses = [address_info(2)]

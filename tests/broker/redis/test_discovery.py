@@ -217,7 +217,7 @@ async def test_a_node_that_hangs_keeps_nobody_from_the_others(
             assert await execute(driver, "GET", key) is None
 
 
-async def test_a_node_that_is_gone_without_a_word_has_the_cluster_asked_who_took_over(
+async def test_after_a_node_that_hangs_the_cluster_is_asked_for_its_slots(
     redis_cluster: RedisCluster,
 ) -> None:
     async with opened(redis_cluster.url) as driver:

@@ -115,7 +115,7 @@ async def test_a_refused_pipeline_leads_to_the_new_primary(pair: Pair, broker: R
     await enqueue(broker, *plans)
 
 
-async def test_a_blocked_call_is_told_and_leads_to_the_new_primary(
+async def test_a_blocked_call_is_reported_and_leads_to_the_new_primary(
     pair: Pair, broker: RedisBroker
 ) -> None:
     waiting = asyncio.ensure_future(broker.work.wait("q"))
@@ -148,7 +148,7 @@ async def test_a_client_of_ones_own_reaches_the_new_primary(pair: Pair) -> None:
         await client.enqueue(Task("t"))
 
 
-async def test_a_cancelation_is_not_told_to_a_replica_alone(
+async def test_a_cancelation_is_not_sent_to_a_replica_alone(
     pair: Pair, broker: RedisBroker
 ) -> None:
     pair.promote_b()

@@ -247,7 +247,7 @@ async def test_sweeping_begins_and_ends_by_itself(
 async def test_of_a_nodes_connections_half_are_closed_each_time(
     monkeypatch: pytest.MonkeyPatch, of_cluster: RedisBroker
 ) -> None:
-    cast("Any", of_cluster._driver).connection_kwargs["sweep_timer"].end()
+    cast("Any", of_cluster._driver).connection_kwargs["sweep_timer"].stop()
     monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
     await asyncio.gather(*(of_cluster.work.undo_dequeue(f"q{n}", "1") for n in range(20)))
     await wait_until(lambda: len(node_connections(of_cluster)) == 3)
@@ -257,7 +257,7 @@ async def test_of_a_nodes_connections_half_are_closed_each_time(
 # -- limits ----------------------------------------------------------------------------------------
 
 
-async def test_the_limit_of_redis_is_told_as_such() -> None:
+async def test_the_limit_of_redis_is_named_in_the_error() -> None:
     with RedisServer(maxclients="1") as server, closing(server.client()) as client:
         client.ping()
         broker = connect(server.url)
@@ -267,7 +267,7 @@ async def test_the_limit_of_redis_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize("kind", [ConnectionPool, BlockingConnectionPool])
-async def test_the_limit_of_ones_own_pool_is_told_as_such(
+async def test_the_limit_of_the_users_pool_is_named_in_the_error(
     kind: type[ConnectionPool], redis_server: RedisServer
 ) -> None:
     pool = kind.from_url(redis_server.url, max_connections=1)
@@ -279,7 +279,7 @@ async def test_the_limit_of_ones_own_pool_is_told_as_such(
         await pool.release(held)
 
 
-async def test_the_limit_of_a_nodes_pool_is_told_as_such(redis_cluster: RedisCluster) -> None:
+async def test_the_limit_of_a_nodes_pool_is_named_in_the_error(redis_cluster: RedisCluster) -> None:
     broker = connect(f"{redis_cluster.url}?max_connections=1")
     await broker.ping()
     answers = await asyncio.gather(

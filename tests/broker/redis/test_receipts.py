@@ -54,7 +54,7 @@ async def test_a_relayed_task_stands_in_redis_as_an_enqueued_one(
     assert await without_times(r) == enqueued
 
 
-async def test_a_receipt_is_kept_as_long_as_told(broker: RedisBroker, r: Redis) -> None:
+async def test_a_receipt_is_kept_for_its_ttl(broker: RedisBroker, r: Redis) -> None:
     await relay(broker, [("row", a_pending())], ttl_s=100)
     assert 99 <= await r.ttl(RECEIPT) <= 100
 

@@ -173,7 +173,7 @@ async def test_large_entries_are_read_in_bounded_answers(
     assert [len(answer) for _, answer in answers] == [2, 2, 1, 0]
 
 
-async def test_what_a_dead_scheduler_had_gathered_is_not_shown(
+async def test_entries_that_a_dead_scheduler_had_gathered_are_not_shown(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.lpush(

@@ -321,7 +321,7 @@ async def test_a_task_that_waits_for_a_worker_that_knows_it_keeps_since_when(
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "nan", "inf", "1e300"])
-async def test_a_past_that_makes_no_sense_is_none(
+async def test_a_run_history_that_makes_no_sense_is_ignored(
     value: str, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())

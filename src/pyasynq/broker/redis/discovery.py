@@ -23,10 +23,10 @@ from pyasynq.broker.url import Host
 from pyasynq.core.errors import BrokerAuthError
 
 HEAD_START_S: Final = 0.5
-"""Time after which the next one is asked too: enough for TLS to another continent."""
+"""Time after which the next server is asked too: enough for TLS to another continent."""
 
 TIMEOUT_S: Final = ANSWER_S - 1
-"""Time limit for all of them. It ends before the caller's, so that the error names each reason."""
+"""Time limit for all servers; the limit of the call ends later, so the error has each reason."""
 
 SLOTS: Final = 16_384
 

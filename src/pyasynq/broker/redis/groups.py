@@ -41,7 +41,7 @@ from pyasynq.core.states import TaskState
 STEP: Final = 250
 """Groups that one call counts."""
 
-SEARCHED: Final = 1000
+SEARCH_COUNT: Final = 1000
 """Keys that one step of the search for groups reads."""
 
 SEARCH_PAUSE_S: Final = 1
@@ -195,7 +195,7 @@ class RedisGroups:
                 return [GroupInfo(group=name, size=sizes[name]) for name in sorted(sizes)]
 
     async def register(self, queue: str) -> None:
-        """Register the groups and aggregation sets of *queue* that are not; reads all keys."""
+        """Register all unregistered groups and aggregation sets of *queue*; this reads all keys."""
         prefix = keys.group(queue)
         node: Any = self._driver
         if isinstance(node, RedisCluster):
@@ -203,7 +203,14 @@ class RedisGroups:
         cursor = None
         while cursor != 0:
             async with broker_errors(self._driver):
-                command = ("SCAN", cursor or 0, "MATCH", keys.pattern(prefix), "COUNT", SEARCHED)
+                command = (
+                    "SCAN",
+                    cursor or 0,
+                    "MATCH",
+                    keys.pattern(prefix),
+                    "COUNT",
+                    SEARCH_COUNT,
+                )
                 cursor, found = await node.execute_command(*command)
             cursor = int(cursor)
             if found:
@@ -251,7 +258,7 @@ class RedisGroups:
             search=keys.group_search(queue),
             group_prefix=prefix,
             pattern=keys.pattern(prefix),
-            count=SEARCHED,
+            count=SEARCH_COUNT,
             pause_s=SEARCH_PAUSE_S,
             rest_s=SEARCH_REST_S,
         )

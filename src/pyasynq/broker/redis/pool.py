@@ -27,12 +27,12 @@ class SweepTimer:
         self._sweep = sweep
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the timer if it does not run."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(IDLE_S, self._call)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
@@ -41,13 +41,13 @@ class SweepTimer:
     def _call(self) -> None:
         self._timer = None
         if self._sweep():
-            self.begin()
+            self.start()
 
 
 class _SweptPool(ConnectionPool):
     """A pool that closes connections that were not needed for a while.
 
-    The connection that was released last is used next, so the unneeded ones stay at the left.
+    The connection released last is used next, so the unneeded ones stay at the list's start.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - the driver's own settings
@@ -73,7 +73,7 @@ class _SweptPool(ConnectionPool):
 
     async def release(self, connection: AbstractConnection) -> None:
         await super().release(connection)
-        self._sweep_timer.begin()
+        self._sweep_timer.start()
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001 - as the driver has it
         """Close connections; see the driver's pool.
@@ -87,7 +87,7 @@ class _SweptPool(ConnectionPool):
             await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
-        self._sweep_timer.end()
+        self._sweep_timer.stop()
         await super().aclose()
 
     def sweep(self) -> bool:
@@ -122,7 +122,7 @@ class _CheckedConnection(AbstractConnection):
         now = asyncio.get_running_loop().time()
         was_idle = now - self._checked_at > 2 * IDLE_S
         self._checked_at = now
-        self._sweep_timer.begin()
+        self._sweep_timer.start()
         inherited: Any = super()  # typed only in part
         return was_idle or is_gone(self) or bool(inherited.should_reconnect())
 
