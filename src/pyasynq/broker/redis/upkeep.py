@@ -59,7 +59,7 @@ class RedisUpkeep:
     async def expired(self, queue: str) -> DequeueResult:
         """Return a batch of tasks whose lease has expired or is missing.
 
-        If no lease has expired, give tasks without a lease an expired one (D31) and look again. A
+        If no lease has expired, give tasks without a lease an expired one (D25) and look again. A
         recoverer calls this until nothing comes, so each of its steps searches for them once.
         """
         result = await self._expired(queue)
