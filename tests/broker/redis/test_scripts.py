@@ -259,6 +259,21 @@ def test_a_call_without_a_batch_carries_its_message() -> None:
     assert call.size == 8
 
 
+def test_a_call_that_brings_messages_counts_as_the_bytes_it_may_bring() -> None:
+    call = work.dequeue(
+        pending="p",
+        active="a",
+        lease="l",
+        paused="x",
+        task_prefix="t",
+        count=1,
+        max_bytes=MAX_BYTES,
+        owner="s/1",
+        lease_s=30,
+    )
+    assert call.size == MAX_BYTES
+
+
 def test_a_call_carries_bounded_bytes_and_one_task_at_least() -> None:
     sizes = [MAX_BYTES - 1, 1, 3 * MAX_BYTES, 1]
     assert pipeline.batches(["a"] * 4, sizes) == [[0, 1], [2], [3]]

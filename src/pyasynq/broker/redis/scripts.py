@@ -118,7 +118,7 @@ class Script:
         arguments.extend([values[name] for name in self._names])
         if not self.each:
             carried = sum(len(value) for value in values.values() if isinstance(value, bytes))
-            return Call(self, arguments, cast("int", values.get("budget", carried)))
+            return Call(self, arguments, cast("int", values.get("max_bytes", carried)))
         data = _pack_each(each)
         arguments.append(data)
         if known is not self._required:
