@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from benchmarks import results, table
-from benchmarks.goals import goals
-from benchmarks.installed import NotInstalledError, Run, prepared
+from benchmarks.goals import evaluate_goals
+from benchmarks.installed import NotInstalledError, Run, prepare
 from benchmarks.measure import Drain, Enqueue, LongRun, Measurement, Pickup
 from benchmarks.programs import ProgramError
 from benchmarks.roster import GO, PEERS, PYASYNQ, SLOTS, Contender
@@ -25,90 +25,88 @@ QUICK = 0.1
 
 
 def main() -> None:
-    """Do what the command line says."""
-    options = _options()
+    """Run the benchmark that the command line describes."""
+    options = _parse_options()
     _allow_many_connections()
     began = time.monotonic()
-    runs, sheet = asyncio.run(_measured(options))
-    reached = list(goals(sheet))
-    machine = results.machine(_conditions(options), time.monotonic() - began)
-    print(report := table.report(runs, sheet, reached, machine))
+    runs, sheet = asyncio.run(_measure(options))
+    reached = list(evaluate_goals(sheet))
+    machine = results.describe_machine(_describe_conditions(options), time.monotonic() - began)
+    print(report := table.format_report(runs, sheet, reached, machine))
     versions = {run.peer.name: run.version for run in runs}
-    results.write("latest", report, {"versions": versions, **results.data(sheet, reached)})
+    results.write("latest", report, {"versions": versions, **results.to_data(sheet, reached)})
 
 
-async def _measured(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
+async def _measure(options: argparse.Namespace) -> tuple[list[Run], Sheet]:
     sheet = Sheet()
-    runs = await _runs(options, sheet)
+    runs = await _prepare_runs(options, sheet)
     for run, measurement in _plan(runs, options):
-        results.tell(f"{run.peer.name}: {measurement}")
+        results.log_progress(f"{run.peer.name}: {measurement}")
         try:
             await measurement(run, sheet)
         except ProgramError as error:
             sheet.notes.append(f"{run.peer.name}, {measurement}: {error}")
-            results.tell(sheet.notes[-1])
+            results.log_progress(sheet.notes[-1])
     return runs, sheet
 
 
-async def _runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
-    """Return how to run those that are wanted and installed; leave a note for the others."""
+async def _prepare_runs(options: argparse.Namespace, sheet: Sheet) -> list[Run]:
+    """Return how to run the selected contenders; note those that are not installed."""
     runs: list[Run] = []
-    for contender in _wanted(options.only):
+    for contender in _select(options.only):
         small = contender.scaled(QUICK) if options.quick else contender
         try:
-            runs.append(await prepared(small, uvloop=options.uvloop))
+            runs.append(await prepare(small, uvloop=options.uvloop))
         except NotInstalledError as error:
-            sheet.notes.append(f"{contender.name} is left out: {error}")
-            results.tell(sheet.notes[-1])
+            sheet.notes.append(f"{contender.name} is skipped: {error}")
+            results.log_progress(sheet.notes[-1])
     return runs
 
 
-def _wanted(only: Sequence[str]) -> list[Contender]:
+def _select(only: Sequence[str]) -> list[Contender]:
     everyone: list[Contender] = [PYASYNQ, GO, *PEERS]
     return [one for one in everyone if not only or any(one.name.startswith(word) for word in only)]
 
 
 def _plan(runs: list[Run], options: argparse.Namespace) -> Iterator[Step]:
-    """Yield what to measure of whom."""
+    """Yield each contender with a measurement, in order."""
     rivals = [run for run in runs if run.peer.name in {PYASYNQ.name, GO.name}]
-    yield from _in_turns(rivals, options.rounds)
+    yield from _alternate(rivals, options.rounds)
     if any(run.peer.name == PYASYNQ.name for run in rivals):
         yield rivals[0], LongRun(large=100_000 if options.quick else 1_000_000, small=10_000)
     for run in runs:
         if run not in rivals:
-            yield from ((run, measurement) for measurement in _rates(run.peer.slots))
+            yield from ((run, measurement) for measurement in _list_rates(run.peer.slots))
         yield run, Pickup()
 
 
-def _in_turns(rivals: list[Run], rounds: int) -> Iterator[Step]:
-    """Yield what is compared closely: each measurement of one next to that of the other."""
+def _alternate(rivals: list[Run], rounds: int) -> Iterator[Step]:
+    """Yield each measurement for one rival right after the same one for the other."""
     for _ in range(rounds):
-        for measurement in _rates(SLOTS):
+        for measurement in _list_rates(SLOTS):
             for run in rivals:
                 yield run, measurement
 
 
-def _rates(slots: Sequence[int]) -> list[Measurement]:
+def _list_rates(slots: Sequence[int]) -> list[Measurement]:
     return [*(Enqueue(how) for how in ("one", "flight", "many")), *(Drain(c) for c in slots)]
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, one round")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="only this one; can be repeated"
     )
     parser.add_argument("--rounds", type=int, help="rounds of pyasynq and Go in turn (3; quick: 1)")
-    parser.add_argument(
-        "--uvloop", action="store_true", help="run what runs on asyncio with uvloop"
-    )
+    parser.add_argument("--uvloop", action="store_true", help="use uvloop for peers on asyncio")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
 
 
-def _conditions(options: argparse.Namespace) -> str:
-    flags = f"{options.rounds} round(s) of pyasynq and Go in turn, one of the others"
+def _describe_conditions(options: argparse.Namespace) -> str:
+    flags = f"{options.rounds} round(s) of pyasynq and Go in turn, one round of the others"
     return flags + ", quick" * options.quick + ", uvloop" * options.uvloop
 
 

@@ -1,11 +1,11 @@
-"""One peer at work, in a process of its own: ``python -m benchmarks.agent PEER COMMAND``.
+"""Run one peer in its own process: ``python -m benchmarks.agent PEER COMMAND``.
 
-It answers in lines of JSON and is ended by the program that started it. Commands:
+The agent writes lines of JSON; the program that started it also ends it. Commands:
 
-- ``about``: which version this is.
-- ``enqueue``: enqueue n tasks and say how fast that was.
-- ``drain``: handle tasks; after the n-th say how fast that was, then go on.
-- ``serve``: handle tasks; say of each how long ago it was sent.
+- ``about``: report the versions.
+- ``enqueue``: enqueue n tasks and report the rate.
+- ``drain``: handle tasks; report the rate after the n-th, then continue.
+- ``serve``: handle tasks; report the delay of each.
 - ``send``: enqueue a task for each line on standard input.
 """
 
@@ -32,35 +32,35 @@ PAYLOAD = "x" * tally.PAYLOAD_BYTES
 
 
 def main() -> None:
-    """Do what the command line says."""
-    options = _parsed(sys.argv[1:])
-    _end_after(options.limit)
+    """Execute the command of the command line."""
+    options = _parse_arguments(sys.argv[1:])
+    _exit_after(options.limit)
     if options.command == "about":
         return tally.say({"versions": _versions(options.peer)})
     module = importlib.import_module(f"benchmarks.peers.{options.peer}")
     peer: AsyncPeer | ThreadPeer = module.connect(options.redis)
     if isinstance(peer, AsyncPeer):
-        return _run(_AsyncDriver(peer).obey(options), uvloop=options.uvloop)
-    return _ThreadDriver(peer).obey(options)
+        return _run(_AsyncDriver(peer).execute(options), uvloop=options.uvloop)
+    return _ThreadDriver(peer).execute(options)
 
 
 class _AsyncDriver:
-    """Does the commands with a library for asyncio."""
+    """Executes the commands with a library for asyncio."""
 
     def __init__(self, peer: AsyncPeer) -> None:
         self._peer = peer
 
-    async def obey(self, options: argparse.Namespace) -> None:
+    async def execute(self, options: argparse.Namespace) -> None:
         match options.command:
             case "enqueue":
-                await self._timed(options.how, options.n, options.warm)
+                await self._measure(options.how, options.n, options.warm)
             case "send":
                 await self._send()
             case _:
-                tally.count_with(_tally_of(options))
+                tally.count_with(_make_tally(options))
                 await self._peer.work(options.concurrency)
 
-    async def _timed(self, how: str, n: int, warm: int) -> None:
+    async def _measure(self, how: str, n: int, warm: int) -> None:
         if how == "fill":
             how = "many" if isinstance(self._peer, AsyncBulk) else "flight"
         if how == "many" and not isinstance(self._peer, AsyncBulk):
@@ -68,9 +68,9 @@ class _AsyncDriver:
         call = {"one": self._one, "flight": self._flight, "many": self._many}[how]
         async with self._peer.session():
             await call(warm)
-            watch = _Watch()
+            watch = _Stopwatch()
             await call(n)
-        return watch.tell(n)
+        return watch.report(n)
 
     async def _one(self, n: int) -> None:
         for _ in range(n):
@@ -88,42 +88,42 @@ class _AsyncDriver:
 
     async def _many(self, n: int) -> None:
         assert isinstance(self._peer, AsyncBulk)
-        for size in _portions(n):
+        for size in _batch_sizes(n):
             await self._peer.enqueue_many([PAYLOAD] * size)
 
     async def _send(self) -> None:
         async with self._peer.session():
             while await asyncio.to_thread(sys.stdin.readline):
-                await self._peer.enqueue(tally.stamped())
+                await self._peer.enqueue(tally.make_timestamp())
 
 
 class _ThreadDriver:
-    """Does the commands with a library that blocks."""
+    """Executes the commands with a library that blocks."""
 
     def __init__(self, peer: ThreadPeer) -> None:
         self._peer = peer
 
-    def obey(self, options: argparse.Namespace) -> None:
+    def execute(self, options: argparse.Namespace) -> None:
         match options.command:
             case "enqueue":
-                self._timed(options.how, options.n, options.warm)
+                self._measure(options.how, options.n, options.warm)
             case "send":
                 for _ in sys.stdin:
-                    self._peer.enqueue(tally.stamped())
+                    self._peer.enqueue(tally.make_timestamp())
             case _:
-                tally.count_with(_tally_of(options))
+                tally.count_with(_make_tally(options))
                 self._peer.work(options.concurrency)
 
-    def _timed(self, how: str, n: int, warm: int) -> None:
+    def _measure(self, how: str, n: int, warm: int) -> None:
         if how == "fill":
             how = "many" if isinstance(self._peer, ThreadBulk) else "one"
         if how == "many" and not isinstance(self._peer, ThreadBulk):
             return tally.say({"rate": None})
         with ThreadPoolExecutor(IN_FLIGHT) as threads:
             self._enqueue(how, warm, threads)
-            watch = _Watch()
+            watch = _Stopwatch()
             self._enqueue(how, n, threads)
-        return watch.tell(n)
+        return watch.report(n)
 
     def _enqueue(self, how: str, n: int, threads: ThreadPoolExecutor) -> None:
         match how:
@@ -136,7 +136,7 @@ class _ThreadDriver:
                     call.result()
             case _:
                 assert isinstance(self._peer, ThreadBulk)
-                for size in _portions(n):
+                for size in _batch_sizes(n):
                     self._peer.enqueue_many([PAYLOAD] * size)
 
     def _call(self, numbers: Iterator[int]) -> None:
@@ -144,46 +144,46 @@ class _ThreadDriver:
             self._peer.enqueue(PAYLOAD)
 
 
-class _Watch:
-    """Takes the time, and the CPU of this process, from now on."""
+class _Stopwatch:
+    """Measures time, and the CPU time of this process, from its creation."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._began_cpu_ns = time.process_time_ns()
 
-    def tell(self, n: int) -> None:
-        """Say what *n* tasks took."""
+    def report(self, n: int) -> None:
+        """Write the rate of *n* tasks, and their time and CPU time."""
         seconds = time.perf_counter() - self._began
         cpu_us = (time.process_time_ns() - self._began_cpu_ns) / 1e3 / n
         tally.say({"rate": n / seconds, "seconds": seconds, "cpu_us": cpu_us})
 
 
-def _parsed(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.agent")
     parser.add_argument("peer")
     parser.add_argument("command", choices=["about", "enqueue", "drain", "serve", "send"])
     parser.add_argument("--redis", default="127.0.0.1:6379", help="host:port")
     parser.add_argument("--n", type=int, default=1_000)
     parser.add_argument("--how", choices=["one", "flight", "many", "fill"], default="fill")
-    parser.add_argument("--warm", type=int, default=0, help="tasks enqueued before the clock runs")
+    parser.add_argument("--warm", type=int, default=0, help="tasks enqueued before the measurement")
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--uvloop", action="store_true")
-    parser.add_argument("--limit", type=float, default=60, help="seconds until this ends itself")
+    parser.add_argument("--limit", type=float, default=60, help="seconds until this process exits")
     return parser.parse_args(arguments)
 
 
-def _tally_of(options: argparse.Namespace) -> tally.Drain | tally.Pickup:
+def _make_tally(options: argparse.Namespace) -> tally.Drain | tally.Pickup:
     return tally.Drain(options.n) if options.command == "drain" else tally.Pickup()
 
 
-def _end_after(seconds: float) -> None:
-    """Leave nothing behind if the program that started this is gone."""
+def _exit_after(seconds: float) -> None:
+    """Exit after *seconds*, in case the program that started this one has died."""
     timer = threading.Timer(seconds, os._exit, [70])
     timer.daemon = True
     timer.start()
 
 
-def _portions(n: int) -> Iterator[int]:
+def _batch_sizes(n: int) -> Iterator[int]:
     for begin in range(0, n, BULK):
         yield min(BULK, n - begin)
 

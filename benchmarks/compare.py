@@ -1,8 +1,8 @@
 """Compare this working tree with an earlier commit: ``make bench-compare BASE=df3da0a``.
 
-Each round does each piece of work with BASE, with the working tree, and with BASE again, right
-after each other and in changing order. What counts is CPU, not time: it depends less on what else
-the machine does. The exit code is 1 if a figure has become worse.
+Each round does the same work with BASE, with the working tree and with BASE again, one right after
+the other, in changing order. It compares CPU time, because elapsed time depends more on other load.
+The exit code is 1 if a figure is a regression.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from typing import Final, TypeAlias
 
 from benchmarks import private_redis, programs
 from benchmarks.installed import PythonRun
-from benchmarks.results import tell
+from benchmarks.results import log_progress
 from benchmarks.roster import PYASYNQ
-from benchmarks.table import grid
-from benchmarks.verdicts import Verdict, verdict
+from benchmarks.table import format_table
+from benchmarks.verdicts import Verdict, judge
 from tools import earlier
 
 TURNS: Final = (
@@ -27,11 +27,11 @@ TURNS: Final = (
     ("now", "again", "base"),
     ("again", "base", "now"),
 )
-"""The order of the runs of a round; the next round takes the next."""
+"""Orders of the runs of a round; each round uses the next one."""
 
 TASKS: Final = {"one": 5_000, "flight": 20_000, "many": 40_000, "drain": 40_000}
 TOGETHER: Final = (("one",), ("flight",), ("many", "drain"))
-"""What is done on one Redis: the tasks of the last are there to be drained."""
+"""Pieces of work that share one Redis: `drain` needs the tasks of `many`."""
 
 QUICK: Final = 0.2
 SLOTS: Final = 100
@@ -44,7 +44,7 @@ NAMES: Final = {
     "drain": "drain, 100 slots",
 }
 LEAST_CHANGE: Final = 0.01
-"""Calls for a task; fewer come from what is done now and then, such as heartbeats."""
+"""Smallest reported difference, calls for a task; smaller ones come from heartbeats."""
 
 OURS: Final = frozenset({"config|resetstat", "info", "ping"})
 """Commands that the benchmark itself sends."""
@@ -54,7 +54,7 @@ Commands: TypeAlias = dict[str, dict[str, list[float]]]
 
 
 class Side:
-    """What has been measured of one version.
+    """The measurements of one version.
 
     Attributes:
         python: The program that imports it.
@@ -70,15 +70,15 @@ class Side:
         self._run = PythonRun(PYASYNQ, python, "", uvloop=False)
 
     async def measure(self, works: Sequence[str], factor: float) -> None:
-        """Do *works* on one Redis, with *factor* of the tasks."""
-        async with private_redis.fresh() as redis:
+        """Do *works* on one Redis; *factor* scales the number of tasks."""
+        async with private_redis.start() as redis:
             for work in works:
                 await self._do(work, redis, int(TASKS[work] * factor))
 
     async def _do(self, work: str, redis: private_redis.Server, n: int) -> None:
         whole, _ = redis.cpu_us()
         before = redis.commands()
-        record = await programs.answer(self._command(work, redis.address, n), PATIENCE_S)
+        record = await programs.read_answer(self._command(work, redis.address, n), PATIENCE_S)
         after = redis.commands()
         whole_then, _ = redis.cpu_us()
         calls = {name: (after[name] - before.get(name, 0)) / n for name in after.keys() - OURS}
@@ -97,19 +97,19 @@ class Side:
 
 
 def main() -> int:
-    """Do what the command line says; return the exit code."""
-    options = _options()
+    """Compare the versions of the command line; return the exit code."""
+    options = _parse_options()
     try:
         base = earlier.python_of(options.base)
         now = earlier.python_of(options.now) if options.now else Path(sys.executable)
     except earlier.HistoryMissingError as error:
-        tell(str(error))
+        log_progress(str(error))
         return 2
     sides = {"base": Side(base), "now": Side(now), "again": Side(base)}
     asyncio.run(_measure(sides, options.pairs, QUICK if options.quick else 1.0))
-    verdicts = _verdicts(sides, options.bar / 100)
-    print(_table(verdicts))
-    print("\n".join(_changed_commands(sides)))
+    verdicts = _judge_all(sides, options.bar / 100)
+    print(_format_table(verdicts))
+    print("\n".join(_list_changed_commands(sides)))
     print("\n".join(map(str, verdicts)))
     return int(any(one.is_regression for one in verdicts))
 
@@ -118,18 +118,18 @@ async def _measure(sides: Mapping[str, Side], pairs: int, factor: float) -> None
     for python in {side.python for side in sides.values()}:
         await Side(python).measure(list(TASKS), WARM_UP)
     for number in range(pairs):
-        tell(f"round {number + 1} of {pairs}")
+        log_progress(f"round {number + 1} of {pairs}")
         for works in TOGETHER:
             for name in TURNS[number % len(TURNS)]:
                 await sides[name].measure(works, factor)
 
 
-def _verdicts(sides: Mapping[str, Side], bar: float) -> list[Verdict]:
+def _judge_all(sides: Mapping[str, Side], bar: float) -> list[Verdict]:
     base, now, again = (sides[name].figures for name in ("base", "now", "again"))
-    return [verdict(name, base[name], now[name], again[name], bar=bar) for name in base]
+    return [judge(name, base[name], now[name], again[name], bar=bar) for name in base]
 
 
-def _table(verdicts: Sequence[Verdict]) -> str:
+def _format_table(verdicts: Sequence[Verdict]) -> str:
     head = ("for a task", "BASE", "now", "ratio", "lowest to highest", "BASE against itself")
     rows = (
         (
@@ -142,11 +142,11 @@ def _table(verdicts: Sequence[Verdict]) -> str:
         )
         for one in verdicts
     )
-    return "\n".join(grid(head, rows)) + "\n"
+    return "\n".join(format_table(head, rows)) + "\n"
 
 
-def _changed_commands(sides: Mapping[str, Side]) -> list[str]:
-    """Return a line for each command whose number lies beyond all that was seen of BASE."""
+def _list_changed_commands(sides: Mapping[str, Side]) -> list[str]:
+    """Return a line for each command whose count is outside the range of all runs of BASE."""
     lines: list[str] = []
     for work, title in NAMES.items():
         base, now, again = (sides[side].commands[work] for side in ("base", "now", "again"))
@@ -156,17 +156,19 @@ def _changed_commands(sides: Mapping[str, Side]) -> list[str]:
             was = statistics.median(known)
             if abs(count - was) >= LEAST_CHANGE and not min(known) <= count <= max(known):
                 lines.append(f"{title}: {name} {was:.3f} times a task, now {count:.3f}")
-    return lines or ["Redis saw the same commands."]
+    return lines or ["The number of Redis commands is the same."]
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("--base", required=True, metavar="COMMIT", help="what to compare with")
     parser.add_argument(
-        "--now", metavar="COMMIT", help="what is compared; the working tree if none"
+        "--base", required=True, metavar="COMMIT", help="the commit to compare with"
     )
-    parser.add_argument("--bar", type=float, default=5.0, help="per cent that are too much (5)")
-    parser.add_argument("--pairs", type=int, default=9, help="rounds of runs beside each other (9)")
+    parser.add_argument(
+        "--now", metavar="COMMIT", help="the commit to compare; default: the working tree"
+    )
+    parser.add_argument("--bar", type=float, default=5.0, help="limit, per cent (5)")
+    parser.add_argument("--pairs", type=int, default=9, help="rounds (9)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the tasks")
     return parser.parse_args()
 

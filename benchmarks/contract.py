@@ -1,9 +1,9 @@
-"""What a peer has to offer to be measured.
+"""What a peer must implement to be measured.
 
 A module of `benchmarks.peers` has a function ``connect(redis)``, which takes
-``host:port`` and returns an `AsyncPeer` or a `ThreadPeer`; with a bulk call of
-its own that is also a `Bulk` of the same kind. Its handler does nothing but
-call `benchmarks.tally.handled`.
+``host:port`` and returns an `AsyncPeer` or a `ThreadPeer`. If the library has a
+bulk call, the peer also implements `AsyncBulk` or `ThreadBulk`. Its handler
+only calls `benchmarks.tally.record_task`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class AsyncPeer(Protocol):
     """A library for asyncio."""
 
     def session(self) -> AbstractAsyncContextManager[object]:
-        """Open what `enqueue` needs."""
+        """Open the connections that `enqueue` needs."""
 
     async def enqueue(self, payload: str) -> object:
         """Enqueue one task and wait until Redis has it."""

@@ -1,4 +1,4 @@
-"""What pyasynq wants to reach, compared with what was measured. Goals, not tests."""
+"""The goals of pyasynq, compared with the measurements. They are no tests."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Goal:
     """One goal.
 
     Attributes:
-        text: What it says.
-        value: What was measured, or None if that was left out.
-        bound: What it should be.
+        text: Description.
+        value: The measurement; None if it was skipped.
+        bound: The value to reach.
         is_floor: Whether *value* should be at least *bound*, rather than at most.
-        unit: What follows a number.
+        unit: Text after a number.
     """
 
     text: str
@@ -36,29 +36,29 @@ class Goal:
         return "pass" if is_met else "FAIL"
 
 
-def goals(sheet: Sheet) -> Iterator[Goal]:
-    """Yield the goals with what *sheet* says about each."""
+def evaluate_goals(sheet: Sheet) -> Iterator[Goal]:
+    """Yield the goals with their measurements from *sheet*."""
     drain = sheet.median(US, "drain.100")
     yield Goal(
-        text="drain, 100 slots, one process: Go's",
+        text="drain, 100 slots, one process, relative to Go",
         value=_ratio(drain, sheet.median(GO.name, "drain.100")),
         bound=5,
     )
     for when, slots in (("", (1, 100)), (" at any concurrency", (1, *SLOTS))):
-        best, rival = _best_peer(sheet, slots)
+        best, rival = _find_best_peer(sheet, slots)
         yield Goal(
-            text=f"drain, 100 slots, one process: the best Python peer's{when}{rival}",
+            text=f"drain, 100 slots, one process, relative to the best Python peer{when}{rival}",
             value=_ratio(drain, best),
             bound=10,
         )
     flight = sheet.median(GO.name, "enqueue.flight")
     yield Goal(
-        text="`enqueue_many`: Go's with 32 goroutines",
+        text="`enqueue_many`, relative to Go with 32 goroutines",
         value=_ratio(sheet.median(US, "enqueue.many"), flight),
         bound=2,
     )
     yield Goal(
-        text="enqueue, 100 in flight: Go's with 32 goroutines",
+        text="enqueue, 100 in flight, relative to Go with 32 goroutines",
         value=_ratio(sheet.median(US, "enqueue.flight"), flight),
         bound=0.7,
     )
@@ -70,27 +70,27 @@ def goals(sheet: Sheet) -> Iterator[Goal]:
         unit=" ms",
     )
     yield Goal(
-        text="Redis CPU for a task, drain with 100 slots",
+        text="Redis CPU per task, drain with 100 slots",
         value=sheet.median(US, "redis_us.100"),
         bound=12,
         is_floor=False,
         unit=" µs",
     )
     yield Goal(
-        text="drain of a long queue: that of a short one",
+        text="drain of a long queue, relative to a short one",
         value=_ratio(sheet.median(US, "long.large"), sheet.median(US, "long.small")),
         bound=0.9,
     )
     yield Goal(
-        text="memory of the worker at the end of the long queue: that at its first tenth",
+        text="memory of the worker at the end of the long queue, relative to its first tenth",
         value=_ratio(sheet.median(US, "rss.last"), sheet.median(US, "rss.tenth")),
         bound=1.1,
         is_floor=False,
     )
 
 
-def _best_peer(sheet: Sheet, slots: Sequence[int]) -> tuple[float | None, str]:
-    """Return the best drain rate of a Python peer with so many slots, and whose it is."""
+def _find_best_peer(sheet: Sheet, slots: Sequence[int]) -> tuple[float | None, str]:
+    """Return the best drain rate of a Python peer with any of *slots*, and the peer's name."""
     found = [
         (rate, f" ({peer.name})")
         for peer in PEERS

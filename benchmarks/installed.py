@@ -1,4 +1,4 @@
-"""Find, or make, what a contender runs in; say which version it is."""
+"""Find or create the environment of a contender, and read its version."""
 
 import asyncio
 import json
@@ -18,12 +18,12 @@ BUILD_S = 300
 
 
 class NotInstalledError(Exception):
-    """A peer is not there; the text says why."""
+    """A peer is not installed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonRun:
-    """How to run a Python peer: `benchmarks.agent` in the right environment."""
+    """How to run a Python peer: `benchmarks.agent` in the peer's environment."""
 
     peer: Peer
     python: Path
@@ -53,31 +53,31 @@ class GoRun:
 Run: TypeAlias = PythonRun | GoRun
 
 
-async def prepared(contender: Contender, *, uvloop: bool) -> Run:
+async def prepare(contender: Contender, *, uvloop: bool) -> Run:
     """Return how to run *contender*.
 
     Raises:
-        NotInstalledError: If it cannot be run here.
+        NotInstalledError: If this machine cannot run it.
     """
     match contender:
         case Peer():
-            python = await asyncio.to_thread(_environment, contender)
-            return PythonRun(contender, python, await _version(contender, python), uvloop)
+            python = await asyncio.to_thread(_find_python, contender)
+            return PythonRun(contender, python, await _read_version(contender, python), uvloop)
         case GoPeer():
-            return await asyncio.to_thread(_built, contender)
+            return await asyncio.to_thread(_build, contender)
 
 
-async def _version(peer: Peer, python: Path) -> str:
+async def _read_version(peer: Peer, python: Path) -> str:
     command = [str(python), "-m", "benchmarks.agent", peer.distributions, "about"]
     try:
-        about = await programs.answer(command)
+        about = await programs.read_answer(command)
     except programs.ProgramError as error:
         raise NotInstalledError(str(error)) from None
     return " + ".join(about["versions"].values())
 
 
-def _environment(peer: Peer) -> Path:
-    """Return the Python of the peer's environment, made if it is one of its own."""
+def _find_python(peer: Peer) -> Path:
+    """Return the Python of the peer's environment; create the environment if it is separate."""
     if not peer.apart:
         return Path(sys.executable)
     requirements = programs.ROOT / "requirements" / f"bench-{peer.module}.txt"
@@ -85,25 +85,25 @@ def _environment(peer: Peer) -> Path:
     done = venv / "installed"
     if not done.exists() or done.read_text() != requirements.read_text():
         shutil.rmtree(venv, ignore_errors=True)
-        _call([sys.executable, "-m", "venv", str(venv)])
-        _call([str(venv / "bin" / "python"), "-m", "pip", "install", "-qr", str(requirements)])
+        _run([sys.executable, "-m", "venv", str(venv)])
+        _run([str(venv / "bin" / "python"), "-m", "pip", "install", "-qr", str(requirements)])
         done.write_text(requirements.read_text())
     return venv / "bin" / "python"
 
 
-def _built(peer: GoPeer) -> GoRun:
+def _build(peer: GoPeer) -> GoRun:
     go = shutil.which("go")
     if go is None:
-        msg = "Go is not here"
+        msg = "Go is not installed"
         raise NotInstalledError(msg)
     program = VENVS / "bench-go-peer"
     program.parent.mkdir(exist_ok=True)
-    _call([go, "build", "-o", str(program), "."], cwd=GO_SOURCE)
-    modules = _call([go, "list", "-m", "-json", "github.com/hibiken/asynq"], cwd=GO_SOURCE)
+    _run([go, "build", "-o", str(program), "."], cwd=GO_SOURCE)
+    modules = _run([go, "list", "-m", "-json", "github.com/hibiken/asynq"], cwd=GO_SOURCE)
     return GoRun(peer, program, json.loads(modules)["Version"].removeprefix("v"))
 
 
-def _call(command: list[str], cwd: Path = programs.ROOT) -> str:
+def _run(command: list[str], cwd: Path = programs.ROOT) -> str:
     try:
         done = subprocess.run(
             command, cwd=cwd, check=True, capture_output=True, text=True, timeout=BUILD_S

@@ -1,4 +1,4 @@
-"""The measurements. Each takes a fresh Redis and adds what it finds to the sheet."""
+"""The measurements. Each starts its own Redis and adds its results to the sheet."""
 
 import asyncio
 import random
@@ -19,17 +19,17 @@ PATIENCE_S = 60
 
 
 class Measurement(Protocol):
-    """Something to measure of a contender."""
+    """A measurement of a contender."""
 
     def __str__(self) -> str:
-        """Say what in a few words."""
+        """Return a short description."""
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         """Measure it."""
 
 
 class Enqueue:
-    """How fast tasks are enqueued: ``one`` at a time, in ``flight`` together, ``many`` a call."""
+    """How fast a client enqueues: ``one`` at a time, ``flight`` concurrently, ``many`` per call."""
 
     def __init__(self, how: str) -> None:
         self._how = how
@@ -40,15 +40,15 @@ class Enqueue:
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         if isinstance(run, GoRun) and self._how == "many":
             return
-        async with private_redis.fresh() as redis:
-            command = _enqueue(run, redis.address, self._how, run.peer.enqueues)
-            record = await programs.answer(command, PATIENCE_S)
+        async with private_redis.start() as redis:
+            command = _enqueue_command(run, redis.address, self._how, run.peer.enqueues)
+            record = await programs.read_answer(command, PATIENCE_S)
         if record["rate"] is not None:
             sheet.add(run.peer.name, f"enqueue.{self._how}", record["rate"])
 
 
 class Drain:
-    """How fast waiting tasks are handled, what that costs Redis, and what a waiting task takes."""
+    """How fast a worker handles waiting tasks, the CPU time of Redis, and the memory of a task."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -58,13 +58,13 @@ class Drain:
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         n = max(run.peer.drains, LEAST_TASKS_FOR_A_SLOT * self._slots)
-        async with private_redis.fresh() as redis:
+        async with private_redis.start() as redis:
             empty = redis.memory_bytes()
-            await programs.answer(_enqueue(run, redis.address, "fill", n), PATIENCE_S)
+            await programs.read_answer(_enqueue_command(run, redis.address, "fill", n), PATIENCE_S)
             sheet.add(run.peer.name, "bytes", (redis.memory_bytes() - empty) / n)
             whole, main = redis.cpu_us()
-            record = await programs.answer(
-                _drain(run, redis.address, n, self._slots, PATIENCE_S), PATIENCE_S
+            record = await programs.read_answer(
+                _drain_command(run, redis.address, n, self._slots, PATIENCE_S), PATIENCE_S
             )
             whole_then, main_then = redis.cpu_us()
         sheet.add(run.peer.name, f"drain.{self._slots}", record["rate"])
@@ -75,13 +75,13 @@ class Drain:
 
 
 class Pickup:
-    """How long a task waits for a worker that has nothing to do."""
+    """How long a task waits for an idle worker."""
 
     def __str__(self) -> str:
         return "pick-up by an idle worker"
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
-        async with private_redis.fresh() as redis:
+        async with private_redis.start() as redis:
             match run:
                 case GoRun():
                     p50, p99 = await self._go(run, redis.address)
@@ -93,7 +93,7 @@ class Pickup:
     @staticmethod
     async def _go(run: GoRun, redis: str) -> tuple[float, float]:
         command = run.command("pickup", redis, f"--n={run.peer.pickups}")
-        record = await programs.answer(command, PATIENCE_S)
+        record = await programs.read_answer(command, PATIENCE_S)
         return record["p50_ms"], record["max_ms"]
 
     @staticmethod
@@ -101,16 +101,16 @@ class Pickup:
         serve = run.command("serve", redis, f"--concurrency={PICKUP_SLOTS}", "--limit=120")
         send = run.command("send", redis, "--limit=120")
         delays: list[float] = []
-        async with programs.running(send) as sender, programs.running(serve) as worker:
+        async with programs.run(send) as sender, programs.run(serve) as worker:
             for _ in range(PICKUP_WARM_UP + run.peer.pickups):
                 await asyncio.sleep(random.uniform(*PICKUP_GAP_S))
-                sender.poke()
-                delays.append((await worker.answer(PATIENCE_S))["delay_ms"])
+                sender.send_line()
+                delays.append((await worker.read_answer(PATIENCE_S))["delay_ms"])
         return percentiles(delays[PICKUP_WARM_UP:])
 
 
 class LongRun:
-    """Whether a long queue is drained as fast as a short one, in the same memory."""
+    """How fast a worker drains a long and a short queue, and how much memory it needs."""
 
     def __init__(self, large: int, small: int) -> None:
         self._large = large
@@ -121,25 +121,25 @@ class LongRun:
 
     async def __call__(self, run: Run, sheet: Sheet) -> None:
         for _ in range(3):
-            record = await self._drained(run, self._small)
+            record = await self._drain_queue(run, self._small)
             sheet.add(run.peer.name, "long.small", record["rate"])
-        record = await self._drained(run, self._large)
+        record = await self._drain_queue(run, self._large)
         sheet.add(run.peer.name, "long.large", record["rate"])
         for when, rss in zip(("first", "tenth", "last"), record["rss"], strict=True):
             sheet.add(run.peer.name, f"rss.{when}", rss)
 
     @staticmethod
-    async def _drained(run: Run, n: int) -> programs.Record:
+    async def _drain_queue(run: Run, n: int) -> programs.Record:
         patience_s = PATIENCE_S + n / 5_000
-        async with private_redis.fresh() as redis:
-            fill = [*_enqueue(run, redis.address, "fill", n), f"--limit={patience_s}"]
-            await programs.answer(fill, patience_s)
-            return await programs.answer(
-                _drain(run, redis.address, n, SLOTS_OF_LONG_RUN, patience_s), patience_s
+        async with private_redis.start() as redis:
+            fill = [*_enqueue_command(run, redis.address, "fill", n), f"--limit={patience_s}"]
+            await programs.read_answer(fill, patience_s)
+            return await programs.read_answer(
+                _drain_command(run, redis.address, n, SLOTS_OF_LONG_RUN, patience_s), patience_s
             )
 
 
-def _enqueue(run: Run, redis: str, how: str, n: int) -> list[str]:
+def _enqueue_command(run: Run, redis: str, how: str, n: int) -> list[str]:
     """Return the command line that enqueues *n* tasks."""
     match run:
         case GoRun():
@@ -149,7 +149,7 @@ def _enqueue(run: Run, redis: str, how: str, n: int) -> list[str]:
             return run.command("enqueue", redis, f"--n={n}", f"--how={how}", f"--warm={warm}")
 
 
-def _drain(run: Run, redis: str, n: int, slots: int, limit_s: float) -> list[str]:
+def _drain_command(run: Run, redis: str, n: int, slots: int, limit_s: float) -> list[str]:
     """Return the command line that handles *n* tasks."""
     flags = [f"--n={n}", f"--concurrency={slots}"]
     limit = [f"--limit={limit_s}"] if isinstance(run, PythonRun) else []

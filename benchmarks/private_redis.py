@@ -1,4 +1,4 @@
-"""A Redis for one measurement: fresh, private, without persistence."""
+"""A Redis for one measurement: empty, private, without persistence."""
 
 import asyncio
 import contextlib
@@ -26,18 +26,18 @@ class Server:
 
     Attributes:
         address: Where it listens, as ``host:port``.
-        client: A connection for questions about the server itself.
+        client: A connection for reading statistics of the server.
     """
 
     address: str
     client: redis.Redis
 
     def memory_bytes(self) -> int:
-        """Return how much memory the data and the connections take."""
+        """Return the memory of data and connections, bytes."""
         return int(self._info("memory")["used_memory"])
 
     def cpu_us(self) -> tuple[float, float]:
-        """Return the microseconds of CPU of the whole process, and of its main thread."""
+        """Return the CPU time of the whole process and of its main thread, µs."""
         cpu = self._info("cpu")
         whole = float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
         main = float(cpu["used_cpu_user_main_thread"]) + float(cpu["used_cpu_sys_main_thread"])
@@ -57,8 +57,8 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def fresh() -> AsyncIterator[Server]:
-    """Yield an empty Redis on a loopback port, which every library can speak to.
+async def start() -> AsyncIterator[Server]:
+    """Run an empty Redis on a loopback port, which every library can use.
 
     Raises:
         RedisMissingError: If there is no redis-server.
@@ -67,7 +67,7 @@ async def fresh() -> AsyncIterator[Server]:
     if program is None:
         raise RedisMissingError
     with tempfile.TemporaryDirectory(prefix="pyasynq-bench-") as home:
-        port = free_port()
+        port = find_free_port()
         process = await asyncio.create_subprocess_exec(
             program,
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", home),
@@ -84,8 +84,8 @@ async def fresh() -> AsyncIterator[Server]:
             await process.wait()
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+def find_free_port() -> int:
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Start the programs that are measured, read what they say, and end them."""
+"""Start the measured programs, read their answers, and end them."""
 
 import asyncio
 import contextlib
@@ -15,49 +15,49 @@ Record: TypeAlias = dict[str, Any]
 
 
 class ProgramError(Exception):
-    """A program ended or went silent before it had said what was wanted."""
+    """A program ended, or did not answer in time."""
 
 
 class Program:
-    """A running program that speaks in lines of JSON."""
+    """A running program that answers in lines of JSON."""
 
     def __init__(self, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
-        """Speak with *process*, which writes its complaints to *errors*."""
+        """Talk to *process*, whose stderr goes to *errors*."""
         self._process = process
         self._errors = errors
 
-    async def answer(self, patience_s: float) -> Record:
-        """Return the next line.
+    async def read_answer(self, patience_s: float) -> Record:
+        """Return the next record.
 
         Raises:
-            ProgramError: If there is none in *patience_s* seconds.
+            ProgramError: If none arrives within *patience_s* seconds.
         """
         assert self._process.stdout is not None
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), patience_s)
         except TimeoutError:
-            msg = f"no answer in {patience_s:.0f} s{self._complaint()}"
+            msg = f"no answer in {patience_s:.0f} s{self._last_error()}"
             raise ProgramError(msg) from None
         if not line:
             await self._process.wait()
-            msg = f"ended with {self._process.returncode}{self._complaint()}"
+            msg = f"ended with {self._process.returncode}{self._last_error()}"
             raise ProgramError(msg)
         record: Record = json.loads(line)
         return record
 
-    def poke(self) -> None:
+    def send_line(self) -> None:
         """Send one empty line."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
 
-    def _complaint(self) -> str:
+    def _last_error(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return f": {lines[-1]}" if lines else ""
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def run(
     command: Sequence[str], variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[Program]:
     """Run *command*, with *variables* in its environment, while the block runs; then kill it."""
@@ -78,14 +78,14 @@ async def running(
             await process.wait()
 
 
-async def answer(command: Sequence[str], patience_s: float = 60) -> Record:
-    """Return the first line *command* writes.
+async def read_answer(command: Sequence[str], patience_s: float = 60) -> Record:
+    """Run *command*, and return its first record.
 
     Raises:
-        ProgramError: If there is none.
+        ProgramError: If none arrives within *patience_s* seconds.
     """
-    async with running(command) as program:
-        return await program.answer(patience_s)
+    async with run(command) as program:
+        return await program.read_answer(patience_s)
 
 
 def _python_path() -> str:

@@ -1,4 +1,4 @@
-"""Keep what was measured, and say where and how."""
+"""Store the results, with the machine and conditions of the run."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ from benchmarks.sheet import Sheet
 RESULTS = Path(__file__).parent / "results"
 
 
-def tell(text: str) -> None:
-    """Say what is going on."""
+def log_progress(text: str) -> None:
+    """Write a line about the progress to stderr."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def machine(conditions: str, seconds: float) -> str:
-    """Return what the numbers hold for: the machine, and the *conditions* that were chosen."""
+def describe_machine(conditions: str, seconds: float) -> str:
+    """Describe the machine and the chosen *conditions*."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores ({_processor()}), load "
         f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, Redis {_redis_version()}; "
@@ -31,8 +31,8 @@ def machine(conditions: str, seconds: float) -> str:
     )
 
 
-def data(sheet: Sheet, reached: Sequence[Goal]) -> dict[str, object]:
-    """Return what programs want to read."""
+def to_data(sheet: Sheet, reached: Sequence[Goal]) -> dict[str, object]:
+    """Return the results as data for programs."""
     return {
         "numbers": sheet.numbers,
         "goals": [{**asdict(goal), "mark": goal.mark} for goal in reached],
@@ -55,8 +55,8 @@ def _processor() -> str:
 
 
 def _redis_version() -> str:
-    async def asked() -> str:
-        async with private_redis.fresh() as redis:
+    async def read_version() -> str:
+        async with private_redis.start() as redis:
             return redis.version()
 
-    return asyncio.run(asked())
+    return asyncio.run(read_version())

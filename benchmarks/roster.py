@@ -1,4 +1,4 @@
-"""Who is measured, with how many tasks, and in which words the table tells the settings."""
+"""The contenders: names, numbers of tasks, and settings as the report shows them."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -11,17 +11,17 @@ class Peer:
     """One task queue.
 
     Attributes:
-        name: How the table calls it.
+        name: Name in the table.
         module: Its file in `benchmarks.peers`.
-        distributions: What it is installed from, joined with ``+``.
-        apart: Whether it needs an environment of its own (``requirements/bench-<module>.txt``),
-            because it and the others cannot agree on a version of redis-py.
-        on_asyncio: Whether ``--uvloop`` concerns it.
-        slots: The concurrencies it is drained with.
+        distributions: Names of its packages, joined with ``+``.
+        apart: Whether it needs a separate environment (``requirements/bench-<module>.txt``),
+            because it needs another version of redis-py than the others.
+        on_asyncio: Whether ``--uvloop`` applies to it.
+        slots: The concurrencies of its drain measurements.
         enqueues: Number of tasks of one enqueue measurement.
         drains: Number of tasks of one drain measurement.
-        pickups: Number of tasks that meet an idle worker.
-        settings: What the table says about how it is run.
+        pickups: Number of tasks of the pick-up measurement.
+        settings: Its settings, as text for the report.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Peer:
     settings: str
 
     def scaled(self, factor: float) -> "Peer":
-        """Return the same with fewer tasks."""
+        """Return a copy with *factor* times the tasks, but not too few."""
         return replace(
             self,
             enqueues=max(500, int(self.enqueues * factor)),
@@ -60,7 +60,7 @@ class GoPeer:
     )
 
     def scaled(self, factor: float) -> "GoPeer":
-        """Return the same with fewer tasks."""
+        """Return a copy with *factor* times the tasks, but not too few."""
         return replace(
             self,
             enqueues=max(2_000, int(self.enqueues * factor)),
@@ -89,15 +89,15 @@ PEERS = (
         module="arq",
         distributions="arq",
         apart=True,
-        settings="`keep_result=0`, `poll_delay=0.01` (0.5 s unless told)",
+        settings="`keep_result=0`, `poll_delay=0.01` (default 0.5 s)",
     ),
     Peer(
         name="taskiq (stream)",
         module="taskiq",
         distributions="taskiq+taskiq-redis",
         settings=(
-            "`RedisStreamBroker`, which acknowledges; no result backend; `max_prefetch` as the "
-            "concurrency (0 unless told)"
+            "`RedisStreamBroker`, which acknowledges; no result backend; `max_prefetch` equals the "
+            "concurrency (default 0)"
         ),
     ),
     Peer(
@@ -117,7 +117,7 @@ PEERS = (
         module="saq",
         distributions="saq",
         apart=True,
-        settings="`ttl=-1`, `max_concurrent_ops=1000` (20 unless told)",
+        settings="`ttl=-1`, `max_concurrent_ops=1000` (default 20)",
     ),
     Peer(
         name="dramatiq",
@@ -126,7 +126,7 @@ PEERS = (
         on_asyncio=False,
         settings=(
             "one process with a thread for each slot; default middleware, no results; "
-            "prefetch at least 200 (twice the threads unless told)"
+            "prefetch at least 200 (default: twice the threads)"
         ),
     ),
     Peer(
@@ -136,7 +136,7 @@ PEERS = (
         on_asyncio=False,
         drains=2_000,
         settings=(
-            "`-P threads`, prefetch multiplier 64 (4 unless told), results, events, gossip, "
+            "`-P threads`, prefetch multiplier 64 (default 4), results, events, gossip, "
             "mingle and heartbeat off"
         ),
     ),

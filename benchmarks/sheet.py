@@ -1,4 +1,4 @@
-"""The numbers: one list for each contender and metric; the median is what counts."""
+"""The numbers: one list for each contender and metric; reports show the median."""
 
 import statistics
 from collections import defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Sheet:
-    """What has been measured so far.
+    """The measurements so far.
 
     Metrics: ``enqueue.one|flight|many``, ``drain.<slots>``, ``redis_us.<slots>``,
     ``redis_main_us.<slots>``, ``worker_us.<slots>``, ``bytes``, ``pickup.p50|p99`` (ms); for
@@ -18,10 +18,10 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, metric: str, value: float) -> None:
-        """Take note of one measurement."""
+        """Add one measurement."""
         self.numbers.setdefault(name, defaultdict(list))[metric].append(value)
 
     def median(self, name: str, metric: str) -> float | None:
-        """Return the middle one of the measurements, or None if there is none."""
+        """Return the median of the measurements, or None without any."""
         values = self.numbers.get(name, {}).get(metric)
         return statistics.median(values) if values else None

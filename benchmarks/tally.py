@@ -1,4 +1,4 @@
-"""What the handlers call: it counts tasks, or measures how long one took to arrive.
+"""Handlers call this module; it counts tasks, or measures how long each took to arrive.
 
 The clock is `time.monotonic_ns`, which on Linux is the same in every process.
 """
@@ -17,10 +17,10 @@ Payload: TypeAlias = str | bytes
 
 
 class Drain:
-    """Count tasks; at the n-th say how long it was since the first."""
+    """Counts tasks; reports the rate from the first to the n-th."""
 
     def __init__(self, n: int) -> None:
-        """Stop at the *n*-th task."""
+        """Report at the *n*-th task."""
         self._n = n
         self._numbers = itertools.count(1)  # handlers may run in threads, and this needs no lock
         self._marks = {1, max(2, n // 10), n}
@@ -29,7 +29,7 @@ class Drain:
         self._rss: list[int] = []
 
     def __call__(self, _: Payload) -> None:
-        """Take note of one task."""
+        """Count one task."""
         number = next(self._numbers)
         if number in self._marks:
             self._mark(number)
@@ -47,38 +47,38 @@ class Drain:
 
 
 class Pickup:
-    """Say of each task how long ago it was sent."""
+    """Reports the delay of each task."""
 
     def __call__(self, payload: Payload) -> None:
-        """Take note of one task."""
+        """Report the delay of one task."""
         say({"delay_ms": (time.monotonic_ns() - int(payload[:20])) / 1e6})
 
 
-def stamped() -> str:
-    """Return a payload that tells when it was made."""
+def make_timestamp() -> str:
+    """Return a payload that contains the current time."""
     return f"{time.monotonic_ns():020d}".ljust(PAYLOAD_BYTES, ".")
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process holds."""
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE")
 
 
 def say(record: dict[str, object]) -> None:
-    """Write one line for the program that started this process, past any logging."""
+    """Write one line for the program that started this process, directly to stdout."""
     os.write(1, f"{json.dumps(record)}\n".encode())
 
 
-_take_note: Callable[[Payload], None] = Drain(0)
+_record: Callable[[Payload], None] = Drain(0)
 
 
-def handled(payload: Payload) -> None:
-    """Tell that a task with *payload* is being handled."""
-    _take_note(payload)
+def record_task(payload: Payload) -> None:
+    """Record that a task with *payload* is being handled."""
+    _record(payload)
 
 
 def count_with(tally: Callable[[Payload], None]) -> None:
-    """Let *tally* hear of every task from now on."""
-    global _take_note  # noqa: PLW0603 - handlers are found by name, some in modules of their own
-    _take_note = tally
+    """Call *tally* for every task from now on."""
+    global _record  # noqa: PLW0603 - handlers are found by name, some in modules of their own
+    _record = tally

@@ -1,4 +1,4 @@
-"""Whether something has become slower: pure, it is told the numbers."""
+"""Decide whether a figure has become worse. Pure."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the measurements of one figure say.
+    """The result for one figure.
 
     Attributes:
-        name: What was measured.
+        name: Name of the figure.
         base: Median of BASE.
-        now: Median of what is compared with it.
-        ratio: Median of the ratios now to BASE, each of two runs beside each other.
-        lowest: The smallest of these.
-        highest: The largest of these.
-        spread: How far BASE is from itself, as a part of 1.
-        bar: What more than BASE is too much, as a part of 1.
+        now: Median of the version that is compared with BASE.
+        ratio: Median of the ratios now to BASE, each from two neighbouring runs.
+        lowest: The smallest of these ratios.
+        highest: The largest of these ratios.
+        spread: Difference of BASE from itself, as a fraction of 1.
+        bar: Largest increase that is allowed, as a fraction of 1.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Verdict:
 
     @property
     def is_regression(self) -> bool:
-        """Whether it is more than the bar and more than chance."""
+        """Whether the increase exceeds both the bar and the spread."""
         return self.ratio - 1 > max(self.bar, self.spread)
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the result as one line."""
         word = "REGRESSION" if self.is_regression else "ok"
         return (
             f"{word}: {self.name}: {self.ratio - 1:+.1%} "
@@ -43,13 +43,13 @@ class Verdict:
         )
 
 
-def verdict(
+def judge(
     name: str, base: Sequence[float], now: Sequence[float], again: Sequence[float], *, bar: float
 ) -> Verdict:
-    """Return what measurements in turn say: those of one place were made beside each other.
+    """Compare runs in turn; those with the same index were made right after each other.
 
-    The spread is that of the middle half of the ratios *again* to *base*, where both are BASE: the
-    quartile that is farther from 1.
+    The spread comes from the ratios *again* to *base*, where both are BASE: the distance from 1 of
+    the farther quartile.
     """
     ratios = [new / old for new, old in zip(now, base, strict=True)]
     first, _, third = statistics.quantiles(

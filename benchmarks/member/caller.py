@@ -1,6 +1,6 @@
-"""People who sign up: ``python -m benchmarks.member.caller ADDRESS PREFIX``.
+"""Sign members up: ``python -m benchmarks.member.caller ADDRESS PREFIX``.
 
-Says in one line of JSON how fast that was, and of each call when it was sent and answered.
+Writes one line of JSON with the rate, and with the times of each call and its answer.
 """
 
 import argparse
@@ -22,10 +22,10 @@ READY_S = 30
 
 @dataclass(slots=True)
 class Calls:
-    """What became of the calls.
+    """The results of the calls.
 
     Attributes:
-        spent_ms: How long each took.
+        spent_ms: Duration of each.
         answered: Names, with the instants of call and answer, s since the epoch.
     """
 
@@ -34,7 +34,7 @@ class Calls:
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Call, and say how it went."""
+    """Make the calls, and write the results."""
     calls = Calls()
     names = (f"{options.prefix}{number}" for number in range(options.n))
     async with aio.insecure_channel(options.address) as channel:
@@ -69,10 +69,10 @@ def _sign_up(name: str) -> pb.CreateMemberRequest:
     )
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.member.caller")
     parser.add_argument("address", help="host:port of the service")
-    parser.add_argument("prefix", help="what names start with")
+    parser.add_argument("prefix", help="prefix of the names")
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--flight", type=int, default=1, help="calls at a time")
     parser.add_argument("--gap", type=float, default=0, help="seconds between calls, on average")
@@ -80,4 +80,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(_options()))
+    asyncio.run(main(_parse_options()))

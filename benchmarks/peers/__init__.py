@@ -1,1 +1,1 @@
-"""One file for each task queue, each run in a process of its own; see `benchmarks.contract`."""
+"""One file for each task queue; each runs in its own process. See `benchmarks.contract`."""

@@ -7,14 +7,14 @@ import dramatiq.worker
 from dramatiq.brokers.redis import RedisBroker
 from redis import ConnectionPool, Redis
 
-from benchmarks.tally import handled
+from benchmarks.tally import record_task
 
 PREFETCH = 200
-"""Its environment variable ``dramatiq_queue_prefetch``; twice the threads unless told."""
+"""Its environment variable ``dramatiq_queue_prefetch``; the default is twice the threads."""
 
 
 class Dramatiq:
-    """One process; a thread for each slot; its middleware as it comes."""
+    """One process; a thread for each slot; its default middleware."""
 
     def __init__(self, redis: str) -> None:
         connections = ConnectionPool.from_url(f"redis://{redis}", max_connections=2_000)
@@ -31,7 +31,7 @@ class Dramatiq:
 
 
 def _handle(payload: str) -> None:
-    handled(payload)
+    record_task(payload)
 
 
 connect = Dramatiq

@@ -3,7 +3,7 @@
 from huey import RedisHuey
 from redis import ConnectionPool
 
-from benchmarks.tally import handled
+from benchmarks.tally import record_task
 
 
 class Huey:
@@ -22,7 +22,7 @@ class Huey:
 
 
 def _handle(payload: str) -> None:
-    handled(payload)
+    record_task(payload)
 
 
 connect = Huey

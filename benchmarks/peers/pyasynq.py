@@ -1,16 +1,16 @@
-"""pyasynq, as its users run it."""
+"""pyasynq, with its usual settings."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pyasynq
-from benchmarks.tally import handled
+from benchmarks.tally import record_task
 
 TYPE = "bench:noop"
 
 
 class Pyasynq:
-    """Default settings but for the concurrency."""
+    """Default settings except the concurrency."""
 
     def __init__(self, redis: str) -> None:
         self._url = f"redis://{redis}"
@@ -35,7 +35,7 @@ class Pyasynq:
 
 async def _handle(task: pyasynq.ActiveTask) -> None:
     assert task.payload is not None
-    handled(task.payload)
+    record_task(task.payload)
 
 
 connect = Pyasynq

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from streaq import Worker
 
-from benchmarks.tally import handled
+from benchmarks.tally import record_task
 
 
 class Streaq:
@@ -36,7 +36,7 @@ class Streaq:
 
 
 async def _handle(payload: str) -> None:
-    handled(payload)
+    record_task(payload)
 
 
 connect = Streaq

@@ -1,31 +1,31 @@
 """When a benchmark says that something has become slower."""
 
-from benchmarks.verdicts import verdict
+from benchmarks.verdicts import judge
 
 BASE = [10.0] * 9
 
 
 def test_the_median_of_the_pairs_above_the_bar_is_a_regression() -> None:
     slower = [10.6] * 5 + [9.0] * 4
-    assert verdict("f", BASE, slower, BASE, bar=0.05).is_regression
+    assert judge("f", BASE, slower, BASE, bar=0.05).is_regression
 
 
 def test_what_lies_below_the_bar_is_none() -> None:
-    assert not verdict("f", BASE, [10.4] * 9, BASE, bar=0.05).is_regression
+    assert not judge("f", BASE, [10.4] * 9, BASE, bar=0.05).is_regression
 
 
 def test_what_lies_within_the_spread_of_base_against_itself_is_none() -> None:
     again = [9.0, 10.0, 11.0] * 3
-    assert not verdict("f", BASE, [10.9] * 9, again, bar=0.05).is_regression
-    assert verdict("f", BASE, [11.1] * 9, again, bar=0.05).is_regression
+    assert not judge("f", BASE, [10.9] * 9, again, bar=0.05).is_regression
+    assert judge("f", BASE, [11.1] * 9, again, bar=0.05).is_regression
 
 
 def test_each_run_is_compared_with_the_one_beside_it() -> None:
     drifting = [10.0, 20.0, 40.0]
-    found = verdict("f", drifting, [11.0, 22.0, 44.0], drifting, bar=0.05)
+    found = judge("f", drifting, [11.0, 22.0, 44.0], drifting, bar=0.05)
     assert (round(found.ratio, 6), found.spread) == (1.1, 0)
 
 
 def test_a_verdict_reads_as_a_line() -> None:
     line = "REGRESSION: f: +10.0% (bar 5%, BASE against itself 0.0%)"
-    assert str(verdict("f", BASE, [11.0] * 9, BASE, bar=0.05)) == line
+    assert str(judge("f", BASE, [11.0] * 9, BASE, bar=0.05)) == line

@@ -1,4 +1,4 @@
-"""What the service is measured with: servers of its own, and the program itself."""
+"""Servers for the measurement of the service, and the service itself."""
 
 import sys
 import time
@@ -27,22 +27,22 @@ _HASHES: dict[Cost, dict[str, str]] = {
 
 
 class Arrivals(SmtpSink):
-    """Keeps when a mail for each name came, s since the epoch."""
+    """Records when the mail for each name arrived, s since the epoch."""
 
     def __init__(self) -> None:
-        """Listen nowhere yet."""
+        """Create the sink; it does not listen yet."""
         super().__init__()
         self.at: dict[str, float] = {}
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it by this name
-        """Take note of a mail."""
+        """Record the arrival of a mail."""
         self.at[envelope.rcpt_tos[0].partition("@")[0]] = time.time()
         return self.answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arena:
-    """A database server and a mail server; each program gets a Redis and a database of its own."""
+class Servers:
+    """A database server and a mail server; each program gets its own Redis and database."""
 
     postgres: PostgresServer
     mails: Arrivals
@@ -50,16 +50,16 @@ class Arena:
     folder: Path
 
     @asynccontextmanager
-    async def service(
+    async def run_service(
         self, database: str, distributor: Distributor, cost: Cost, *, delay: str
     ) -> AsyncIterator[str]:
         """Run the program while the block runs; mails wait for *delay*.
 
         Yields:
-            Where it serves gRPC.
+            The address of its gRPC server.
         """
-        address = f"127.0.0.1:{private_redis.free_port()}"
-        async with private_redis.fresh() as redis:
+        address = f"127.0.0.1:{private_redis.find_free_port()}"
+        async with private_redis.start() as redis:
             variables = {
                 "ENVIRONMENT": "development",
                 "DB_SOURCE": self._new_database(database, address),
@@ -75,7 +75,7 @@ class Arena:
                 "LOG_FORMAT": "json",
                 **_HASHES[cost],
             }
-            async with programs.running([sys.executable, "-m", "member"], variables):
+            async with programs.run([sys.executable, "-m", "member"], variables):
                 yield address
 
     def _new_database(self, kind: str, address: str) -> str:
@@ -85,11 +85,11 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena() -> AsyncIterator[Arena]:
-    """Yield the servers, on loopback ports and sockets of their own."""
+async def start_servers() -> AsyncIterator[Servers]:
+    """Run the servers on their own loopback ports and sockets."""
     async with AsyncExitStack() as stack:
         mails = Arrivals()
-        yield Arena(
+        yield Servers(
             postgres=stack.enter_context(PostgresServer(durable=True)),
             mails=mails,
             smtp=await stack.enter_async_context(mails.running()),
