@@ -1,9 +1,9 @@
 """Write the pages of docs/internals that list what is in the code: keys, scripts, states, settings.
 
-    python tools/catalogue.py            # write them
-    python tools/catalogue.py --check    # name those that are stale
+    python tools/catalogue.py            # write the pages
+    python tools/catalogue.py --check    # list pages that differ from the code
 
-A fact on such a page is changed in the code that it comes from.
+To change a fact on such a page, change the code that it comes from.
 """
 
 import argparse
@@ -52,7 +52,7 @@ NOTE: Final = "<!-- Written by tools/catalogue.py from the code: change it there
 WIDTH: Final = 118
 
 MOST_NAMED: Final = 10
-"""Users of a shared file that are named; of more only the number."""
+"""Largest number of users of a shared file that the page names; above it the page only counts."""
 
 KEYS_INTRO: Final = """
 Every key, from `broker/redis/keys.py`. Words in capitals stand for names. What the keys of asynq
@@ -119,13 +119,13 @@ def read_summary(thing: object) -> str:
 
 
 def read_section(thing: object, name: str) -> str:
-    """Return a section of a docstring without its indentation; empty if there is none."""
+    """Return a section of a docstring without its indentation; an empty text if it is missing."""
     found = re.search(rf"^{name}:\n((?:    .*\n?|\n)+)", inspect.getdoc(thing) or "", re.MULTILINE)
     return dedent(found[1]).strip() if found else ""
 
 
 def read_entries(thing: object, name: str) -> dict[str, str]:
-    """Return the entries of a section, ``name: text``, as they stand there."""
+    """Return the entries of a section, ``name: text``, in their order."""
     parts = re.split(r"^(\**\w+): ", read_section(thing, name), flags=re.MULTILINE)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return {n.strip("*"): " ".join(text.split()) for n, text in pairs}
@@ -138,11 +138,11 @@ def parse_source(thing: ModuleType | type | Callable[..., object]) -> ast.Module
 # -- keys ------------------------------------------------------------------------------------------
 
 SAMPLES: Final = {"day": "2000-01-01"}
-"""Arguments that must look like what they stand for, so that the key has one of the known forms."""
+"""Arguments that need a realistic value, so that the key matches one of the known forms."""
 
 
 class Key(NamedTuple):
-    """A form of key, with what its docstring says."""
+    """A form of key, with the facts of its docstring."""
 
     form: str
     kind: str
@@ -155,7 +155,7 @@ def describe_keys() -> str:
     found = [*read_constant_keys(), *read_function_keys(keys), *read_function_keys(message)]
     unknown = [pattern.pattern for pattern, _ in keys.KINDS if not is_spelled(pattern, found)]
     if unknown:
-        msg = f"no function of {keys.__name__} spells keys such as {unknown}"
+        msg = f"no function of {keys.__name__} returns keys such as {unknown}"
         raise ValueError(msg)
     of_queues = [key for key in found if key.form.startswith("asynq:{")]
     others = [key for key in found if key not in of_queues]
@@ -208,7 +208,7 @@ def read_constant_keys() -> Iterator[Key]:
 
 
 def read_function_keys(module: ModuleType) -> Iterator[Key]:
-    """Yield the keys that functions of *module* spell."""
+    """Yield the keys that functions of *module* return."""
     for function in vars(module).values():
         if inspect.isfunction(function) and function.__module__ == module.__name__:
             doc = read_summary(function).removeprefix("Return the key of ").rstrip(".")
@@ -220,7 +220,7 @@ def read_function_keys(module: ModuleType) -> Iterator[Key]:
 
 
 def spell_forms(function: Callable[..., object]) -> Iterator[str]:
-    """Yield what *function* returns for names in capitals, also without what may be left out."""
+    """Yield the keys of *function* for names in capitals, with and without optional parts."""
     choices: list[Sequence[object]] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.annotation is TaskState:
@@ -239,7 +239,7 @@ def spell_forms(function: Callable[..., object]) -> Iterator[str]:
 
 
 class Header(NamedTuple):
-    """What a Lua file says of itself: its first sentence, and its sections."""
+    """The header of a Lua file: its first sentence and its sections."""
 
     doc: str
     sections: Mapping[str, str]
@@ -266,7 +266,7 @@ def describe_scripts() -> str:
         SCRIPTS_INTRO,
         *(part for folder in folders for part in describe_folder(folder)),
         "## shared",
-        "Code that scripts share; it needs names of the script or of a shared file before it.",
+        "Code that scripts share; it uses names of the script or of a shared file before it.",
         format_shared(folders),
     )
 
@@ -326,7 +326,7 @@ def describe_states() -> str:
             map(format_state, TaskState),
         ),
         "## Verdicts",
-        "What `decide` makes of a run, and the script that writes it.",
+        "The verdicts that `decide` returns, and the scripts that write them.",
         format_table(
             ["verdict", "meaning", "script", "state afterwards"],
             map(format_verdict, VERDICTS),
@@ -407,7 +407,7 @@ def format_verdict(kind: type) -> list[str]:
 
 
 class Setting(NamedTuple):
-    """A setting as its users give it."""
+    """A setting as users pass it."""
 
     name: str
     type: str
@@ -457,7 +457,7 @@ def describe_class(title: str, note: str, settings: Iterable[Setting]) -> Iterat
 
 
 def read_option_type(options: type, defaults: Mapping[str, str]) -> Iterator[Setting]:
-    """Yield the keys that a typed dictionary declares itself."""
+    """Yield the keys that a typed dictionary declares, without inherited ones."""
     meanings = read_entries(options, "Keys")
     for node in ast.walk(parse_source(options)):
         match node:
@@ -473,7 +473,7 @@ def read_defaults(config: type) -> dict[str, str]:
 
 
 def read_arguments(kind: type) -> Iterator[Setting]:
-    """Yield the arguments by which *kind* is made, but for those that an option type lists."""
+    """Yield the arguments of the constructor of *kind*, except those that an option type lists."""
     meanings = read_entries(kind.__init__, "Args")
     types = {
         node.arg: ast.unparse(node.annotation)
@@ -491,7 +491,7 @@ def read_arguments(kind: type) -> Iterator[Setting]:
 
 
 def format_default(value: object) -> str:
-    """Return a default as people write it; nothing if the meaning has to say it."""
+    """Return a default as text; an empty text if the meaning names the default."""
     match value:
         case bool() | str():
             return quote(repr(value))
@@ -516,7 +516,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def find_stale(folder: Path = FOLDER) -> list[str]:
-    """Return the names of the pages in *folder* that say otherwise than the code."""
+    """Return the names of the pages in *folder* that differ from the code."""
     return [
         name
         for name, write in PAGES.items()

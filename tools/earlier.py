@@ -1,7 +1,7 @@
-"""Earlier versions of the library, out of this repository's history, each in an environment.
+"""Create environments with earlier versions of the library, from this repository's history.
 
-The environment borrows the packages of the one that runs this; only the library in front of them
-is the earlier one, and those packages that it had pinned otherwise. So it is made in a second.
+An environment borrows the packages of the one that runs this module. It contains only the earlier
+library, and the packages whose pins differ. So it takes a second to create.
 """
 
 import compileall
@@ -28,12 +28,12 @@ class HistoryMissingError(Exception):
     def __init__(self, commit: str, *, is_shallow: bool) -> None:
         self.commit = commit
         remedy = "fetch the history with `git fetch --unshallow`" if is_shallow else "fetch it"
-        what = "this clone is shallow" if is_shallow else "this clone does not know it"
-        super().__init__(f"commit {commit} is needed, and {what}: {remedy}")
+        reason = "this clone is shallow" if is_shallow else "this clone does not have it"
+        super().__init__(f"commit {commit} is needed, but {reason}: {remedy}")
 
 
 def full_name(commit: str) -> str:
-    """Return the 40 digits of *commit*, which may be a branch or a short name.
+    """Return the full hash of *commit*, which may be a branch or a short hash.
 
     Raises:
         HistoryMissingError: If this clone does not have it.
@@ -46,9 +46,9 @@ def full_name(commit: str) -> str:
 
 
 def python_of(commit: str) -> Path:
-    """Return the Python that imports the library as it was at *commit*.
+    """Return the Python whose environment has the library of *commit*.
 
-    Its environment is made at the first call; processes side by side take turns.
+    The first call creates the environment; concurrent processes take turns.
 
     Raises:
         HistoryMissingError: If this clone does not have the commit.
@@ -70,29 +70,29 @@ def python_of(commit: str) -> Path:
 def _make(home: Path, commit: str) -> None:
     venv.create(home, symlinks=True)
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(home)}))
-    # Not `tarfile`: what it takes depends on the patch version of Python.
+    # Not `tarfile`: its filters depend on the patch version of Python.
     subprocess.run(["tar", "-x", "-C", home], input=_git("archive", commit, SOURCE), check=True)
     (home / SOURCE).rename(packages / "pyasynq")
     compileall.compile_dir(packages / "pyasynq", quiet=1)
-    # A line of this file is a folder to import from, after this one; what makes the running
-    # library importable there is a file of the same kind, and those are not read from it.
+    # Each line of a .pth file adds a folder to the end of the import path. The borrowed folder has
+    # such a file for the running library, but Python does not read .pth files in added folders.
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    if others := list(_pinned_otherwise(commit)):
+    if others := list(_find_differing_pins(commit)):
         (home / "constraints.txt").write_bytes(_git("show", f"{commit}:{CONSTRAINTS}"))
         _install(home, "-c", str(home / "constraints.txt"), *others)
 
 
-def _pinned_otherwise(commit: str) -> Iterator[str]:
-    """Yield the pins of *commit* that the running environment does not meet."""
+def _find_differing_pins(commit: str) -> Iterator[str]:
+    """Yield the pins of *commit* that differ from the running environment."""
     for file in PINS:
         for line in _git("show", f"{commit}:{file}").decode().splitlines():
             pin = line.partition("#")[0].strip()
             name, _, version = pin.partition("==")
-            if pin and _version(name.partition("[")[0]) != version:
+            if pin and _installed_version(name.partition("[")[0]) != version:
                 yield pin
 
 
-def _version(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -100,7 +100,7 @@ def _version(name: str) -> str | None:
 
 
 def _install(home: Path, *words: str) -> None:
-    """Install packages into *home* with uv, where it is there, else with pip."""
+    """Install packages into *home*, with uv if it is installed, otherwise with pip."""
     python = str(home / "bin" / "python")
     uv = shutil.which("uv")
     if uv:

@@ -1,8 +1,8 @@
-"""Read the Lua scripts as Redis gets them: with ``luac -p``, and with luacheck.
+"""Check the Lua scripts in the form that Redis gets, with ``luac -p`` and luacheck.
 
     python tools/lua.py
 
-A file alone says little: the loader puts names of keys and arguments and shared code before it.
+A single file is not enough: the loader adds names of keys and arguments and shared code.
 """
 
 import subprocess
@@ -19,19 +19,19 @@ SETTINGS = Path(__file__).parents[1] / ".luacheckrc"
 
 
 def main() -> int:
-    """Return what luacheck ends with; raise what the compiler finds."""
+    """Return the exit code of luacheck; raise an error if luac refuses a script."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         for port in iter_modules(lua.__path__):
             for script in vars(import_module(f"{lua.__name__}.{port.name}")).values():
                 if isinstance(script, Script):
-                    write(script, folder / f"{script.name}.lua")
+                    write_and_compile(script, folder / f"{script.name}.lua")
         command = ["luacheck", "--quiet", "--config", str(SETTINGS), "."]
         return subprocess.run(command, cwd=folder, check=False).returncode
 
 
-def write(script: Script, file: Path) -> None:
-    """Write *script*, which is to be Lua, to *file*."""
+def write_and_compile(script: Script, file: Path) -> None:
+    """Write *script* to *file*, and compile it."""
     file.parent.mkdir(exist_ok=True)
     file.write_text(script.lua)
     subprocess.run(["luac5.1", "-p", str(file)], check=True)
