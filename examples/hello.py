@@ -1,4 +1,4 @@
-"""Enqueue two tasks, run them, end.
+"""Enqueue two tasks, run them, and end.
 
 Needs Redis at 127.0.0.1:6379. Run it::
 
@@ -23,7 +23,7 @@ async def greet(task: ActiveTask) -> None:
 
 
 async def main() -> None:
-    """Put two tasks into the queue; then work until it is empty."""
+    """Enqueue two tasks; then run a worker until the queue is empty."""
     async with Client(REDIS) as client:
         for name in ("Alice", "Bob"):
             await client.enqueue(Task("greet", json.dumps({"name": name}).encode()))

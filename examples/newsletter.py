@@ -1,4 +1,4 @@
-"""A typed app: tasks with parameters, a resource they share, tasks that enqueue tasks.
+"""A typed app: tasks with parameters, a shared resource, tasks that enqueue tasks.
 
 Needs Redis at 127.0.0.1:6379. Start a worker, then enqueue from a second terminal::
 
@@ -20,7 +20,7 @@ app = pyasynq.App("redis://127.0.0.1:6379", queues={"mail": 3, "default": 1})
 
 @app.lifespan
 async def open_outbox(_app: pyasynq.App) -> AsyncGenerator[dict[str, Any]]:
-    """Open what the handlers share; a database or an HTTP client in a real program."""
+    """Open the resource that handlers share; in a real program a database or an HTTP client."""
     print("the outbox is open")
     yield {"outbox": sys.stdout}
     print("the outbox is closed")
@@ -28,13 +28,13 @@ async def open_outbox(_app: pyasynq.App) -> AsyncGenerator[dict[str, Any]]:
 
 @app.task("newsletter:send", timeout=timedelta(minutes=1))
 async def send_newsletter(subject: str, readers: list[str]) -> None:
-    """Enqueue one mail for each reader, all of them in one go."""
+    """Enqueue one mail for each reader, all in one call."""
     await app.client.enqueue_many(send_mail.task(to=reader, subject=subject) for reader in readers)
 
 
 @app.task("mail:send", queue="mail", max_retry=5, retention=timedelta(hours=1))
 async def send_mail(task: pyasynq.ActiveTask, to: str, subject: str) -> str:
-    """Send one mail; what is returned is kept for an hour as the task's result."""
+    """Send one mail; the return value is kept for an hour as the task's result."""
     outbox: TextIO = app.state["outbox"]
     outbox.write(f"to {to}: {subject} (try {task.retried + 1})\n")
     outbox.flush()

@@ -1,11 +1,11 @@
-"""Replace a worker by a new one while tasks run, as a deployment does; nothing is lost or repeated.
+"""Replace a worker while tasks run, as a deployment does; no task is lost or repeated.
 
 Needs Redis at 127.0.0.1:6379. Run it::
 
     python examples/rolling_restart.py
 
-Steps: the old worker runs tasks; SIGTSTP has it take no more; the new worker starts; SIGTERM ends
-the old one as soon as its running tasks have ended. The new one works the rest off.
+Steps: the old worker runs tasks; after SIGTSTP it takes no more; the new worker starts; after
+SIGTERM the old one ends when its running tasks have ended. The new one runs the rest.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ app = pyasynq.App(REDIS, queues={"rolling": 1}, concurrency=4)
 
 @app.task("rolling:work", queue="rolling", timeout=timedelta(seconds=30))
 async def work(number: int) -> None:
-    """Take a moment, and say which worker did it."""
+    """Wait for half a second, and print which release ran the task."""
     await asyncio.sleep(0.5)
     print(f"{os.environ['RELEASE']} did {number}", flush=True)
 
 
 async def main() -> None:
-    """Play a deployment."""
+    """Run the deployment."""
     async with app:
         await app.client.enqueue_many(work.task(number=number) for number in range(TASKS))
 
@@ -39,11 +39,11 @@ async def main() -> None:
     await asyncio.sleep(1.5)
     print("-- the old worker takes no more tasks; the new one starts")
     old.send_signal(signal.SIGTSTP)
-    new = await _start("new", "--burst")  # ends by itself once the queue is empty
-    print("-- the old worker ends once its running tasks have ended")
+    new = await _start("new", "--burst")  # ends when the queue is empty
+    print("-- the old worker ends when its running tasks have ended")
     old.terminate()
 
-    lines = [*await _said_by(old), *await _said_by(new)]
+    lines = [*await _read_lines(old), *await _read_lines(new)]
     print(*lines, sep="\n")
     done = sorted(int(line.split()[-1]) for line in lines)
     print(f"-- {len(done)} tasks done, each once: {done == list(range(TASKS))}")
@@ -59,9 +59,9 @@ async def _start(release: str, *flags: str) -> asyncio.subprocess.Process:
     )
 
 
-async def _said_by(worker: asyncio.subprocess.Process) -> list[str]:
-    said, _ = await worker.communicate()
-    return said.decode().splitlines()
+async def _read_lines(worker: asyncio.subprocess.Process) -> list[str]:
+    output, _ = await worker.communicate()
+    return output.decode().splitlines()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Enqueue from a synchronous web application, as one would in Flask or Django.
 
-The application is plain WSGI, so nothing has to be installed; in Flask the body of `application`
-would be a view. Needs Redis at 127.0.0.1:6379. In three terminals::
+The application is plain WSGI and needs no framework; in Flask the body of `application` would be a
+view. Needs Redis at 127.0.0.1:6379. In three terminals::
 
     cd examples
     pyasynq worker signup_wsgi:app
@@ -25,13 +25,13 @@ client = pyasynq.SyncClient(REDIS)  # one for the whole process; threads share i
 
 @app.task("mail:welcome", max_retry=10)
 def send_welcome(email: str) -> None:
-    """Send a mail. A plain function, so it runs in a thread of the worker and may block."""
+    """Send a mail. A plain function runs in a thread of the worker, so it may block."""
     time.sleep(0.5)
     print(f"welcome mail sent to {email}", flush=True)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a sign-up at once; the mail is a worker's business."""
+    """Answer a sign-up at once; a worker sends the mail."""
     form = parse_qs(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode())
     email = form.get("email", [""])[0]
     status, text = _sign_up(email) if email else ("400 Bad Request", "email is missing")
@@ -44,7 +44,7 @@ def _sign_up(email: str) -> tuple[str, str]:
         info = client.enqueue(send_welcome.task(email=email))
     except pyasynq.BrokerError as error:
         return "503 Service Unavailable", f"try again later ({error})"
-    return "202 Accepted", f"a mail is on its way (task {info.id})"
+    return "202 Accepted", f"you will get a mail (task {info.id})"
 
 
 if __name__ == "__main__":
