@@ -55,28 +55,29 @@ MOST_NAMED: Final = 10
 """Largest number of users of a shared file that the page names; above it the page only counts."""
 
 KEYS_INTRO: Final = """
-Every key, from `broker/redis/keys.py`. Words in capitals stand for names. What the keys of asynq
-hold in detail is in [protocol.md](protocol.md#1-redis-key-layout), and what those of pyasynq are
-for in [redis.md](redis.md#own-keys). After each test every key in Redis must have one of these
-forms.
+Every key, from `broker/redis/keys.py`. Words in capitals are placeholders for names.
+[protocol.md](protocol.md#1-redis-key-layout) describes the keys of asynq in detail, and
+[redis.md](redis.md#own-keys) those of pyasynq. After each test a fixture checks that every key in
+Redis has one of these forms.
 """
 
 SCRIPTS_INTRO: Final = """
-Every script of `broker/redis/lua`, by folder, from the headers of the files, where units and
-meanings stand, too. How a script is called is in [redis.md](redis.md#scripts). A script with † may
-be sent again when a connection breaks: run twice, it changes and answers the same. The last column
-names the sections of [protocol.md](protocol.md) that say what asynq does.
+Every script of `broker/redis/lua`, by folder, from the headers of the files, which also contain
+units and meanings. [redis.md](redis.md#scripts) says how a script is called. A script with † may be
+sent again when a connection breaks: run twice, it makes the same changes and gives the same answer.
+The last column names the sections of [protocol.md](protocol.md) that describe asynq's behaviour.
 """
 
 STATES_INTRO: Final = """
 The states of a task and the moves between them, from `core/states.py`, `core/verdict.py` and the
-scripts. The diagram shows what clients and servers do; the last table, what an operator may do.
+scripts. The diagram shows what clients and servers do; the last table shows what an operator may
+do.
 """
 
 SETTINGS_INTRO: Final = """
 Every setting of the public classes, from signatures, option types and docstrings. A `timedelta`
-has its unit in it; a whole number is a count, unless the meaning names a unit. The default – is
-none, or what the meaning says. Flags and `PYASYNQ_` variables of the command line are in
+contains its unit; a whole number is a count, unless the meaning names a unit. The default – is
+none, or the one that the meaning names. Flags and `PYASYNQ_` variables of the command line are in
 [command-line.md](../guides/command-line.md).
 """
 
