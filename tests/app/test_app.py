@@ -15,15 +15,20 @@ import pytest
 from pyasynq import (
     ActiveTask,
     App,
+    CallNext,
     Client,
+    Inspector,
     OptionError,
+    Options,
     PayloadError,
     PyasynqError,
     Task,
+    TaskInfo,
     TaskState,
     current_task,
 )
 from pyasynq.server import AsyncHandler
+from tests.support.codecs import Zlib
 from tests.support.looking import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
@@ -881,3 +886,88 @@ async def test_arguments_that_do_not_fit_name_the_field(app: App) -> None:
 
     with pytest.raises(PayloadError, match="text"):
         notify.arguments(Task("notify", b"{}"))
+
+
+# -- for operators ---------------------------------------------------------------------------------
+
+
+async def test_the_tasks_of_an_app_are_found_by_their_types(app: App) -> None:
+    @app.task("notify")
+    async def notify(text: str) -> None: ...
+
+    assert app.tasks == {"notify": notify}
+
+
+async def test_a_payload_that_somebody_has_written_becomes_the_task_of_the_call(app: App) -> None:
+    @app.task("notify", queue="mail", max_retry=3)
+    async def notify(text: str, *, to: str = "all") -> None: ...
+
+    task = notify.from_payload(b'{ "text" : "hello" }')
+    assert (task.type, task.payload) == ("notify", notify.task("hello").payload)
+    assert (task.options.queue, task.options.max_retry) == ("mail", 3)
+
+
+async def test_a_payload_in_another_order_becomes_the_same_task(app: App) -> None:
+    @app.task("notify")
+    async def notify(text: str, *, to: str = "all") -> None: ...
+
+    task = notify.from_payload(b'{"to": "bob", "text": "hello"}')
+    assert task.payload == notify.task("hello", to="bob").payload
+
+
+async def test_no_payload_is_a_call_without_arguments(app: App) -> None:
+    @app.task("tick")
+    async def tick() -> None: ...
+
+    assert tick.from_payload(b"").payload == tick.task().payload
+
+
+async def test_a_whole_payload_stays_what_it_is(app: App) -> None:
+    @app.task("raw")
+    async def raw(data: bytes, /) -> None: ...
+
+    assert raw.from_payload(b"\x00\xff").payload == b"\x00\xff"
+
+
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        (b"{}", "text"),
+        (b'{"text": 1}', r"\$\.text"),
+        (b'{"text": "a", "txet": "b"}', "there is no parameter 'txet': the task takes"),
+        (b"hello", "malformed"),
+    ],
+)
+async def test_a_payload_that_does_not_fit_names_the_field(
+    app: App, payload: bytes, text: str
+) -> None:
+    @app.task("notify")
+    async def notify(text: str) -> None: ...
+
+    with pytest.raises(PayloadError, match=text):
+        notify.from_payload(payload)
+
+
+async def test_a_new_client_has_the_middleware_and_the_codecs_of_the_app(redis_url: str) -> None:
+    app = App("redis://elsewhere", codecs=[Zlib()])
+    seen: list[str] = []
+
+    @app.use_client
+    async def note(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
+        seen.append(task.type)
+        return await call_next(task, options)
+
+    async with app.new_client(redis_url) as client:
+        info = await client.enqueue(Task("t", b"p"))
+    async with app.inspector(redis_url) as inspector:
+        assert (await inspector.task_info("default", info.id)).payload == b"p"
+    async with Inspector(redis_url) as inspector:
+        assert (await inspector.task_info("default", info.id)).sealed == "zlib"
+    assert seen == ["t"]
+
+
+async def test_a_new_client_and_an_inspector_use_the_redis_of_the_app(redis_url: str) -> None:
+    app = App(redis_url)
+    async with app.new_client() as client, app.inspector() as inspector:
+        await client.enqueue(Task("t"))
+        assert await inspector.queues() == ["default"]

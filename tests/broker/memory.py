@@ -20,6 +20,7 @@ from pyasynq.broker import (
     Move,
     NewTask,
     Page,
+    Progress,
     RemoveResult,
     StoredTask,
     UpdateResult,
@@ -522,12 +523,16 @@ class MemoryInspection(Port):
         task.data = encode(change)
         return UpdateResult.DONE
 
-    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
+    async def remove(
+        self, queue: str, *, force: bool, progress: Progress | None = None
+    ) -> RemoveResult:
         of = self._store.queues[queue]
         if of.of(TaskState.ACTIVE):
             return RemoveResult.ACTIVE
         if of.tasks and not force:
             return RemoveResult.NOT_EMPTY
+        if progress is not None and of.tasks:
+            progress(len(of.tasks))
         del self._store.queues[queue]
         self._store.known.discard(queue)
         return RemoveResult.DONE

@@ -38,10 +38,7 @@ class Say:
     def __call__(self, *words: str) -> Told:
         """Run ``pyasynq`` with *words*."""
         self.capsys.readouterr()
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = main(words)
         out, err = self.capsys.readouterr()
         return Told(code, out, err)
 

@@ -1,66 +1,94 @@
-"""Shells complete commands and options."""
+"""Shells complete commands, options and values."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pyasynq import SyncClient
+from tests.cli.making import an_entry, one_of_each, running, works_on
 from tests.cli.saying import Say
+from tests.support.servers import RedisServer, free_port
+
+ROOT = Path(__file__).parents[2]
+STATES = ["aggregating", "archived", "completed", "pending", "retry", "scheduled"]
 
 
-def completed(script: str, *words: str) -> set[str]:
-    """Return what bash offers for the last of *words*."""
-    line = " ".join(f"'{word}'" for word in ("pyasynq", *words))
-    program = f"""{script}
-COMP_WORDS=({line}); COMP_CWORD={len(words)}; _pyasynq; printf '%s\\n' "${{COMPREPLY[@]}}"
+class Shell:
+    """A bash that has read the script; what it calls is ``pyasynq`` of this source tree."""
+
+    def __init__(self, script: str, folder: Path) -> None:
+        self._script = script
+        self.program = folder / "pyasynq"
+        self.program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pyasynq "$@"\n')
+        self.program.chmod(0o755)
+
+    def __call__(self, *words: str) -> list[str]:
+        """Return what is offered for the last of *words*, sorted."""
+        line = " ".join(f"'{word}'" for word in ("pyasynq", *words))
+        program = f"""{self._script}
+COMP_WORDS=({line}); COMP_CWORD={len(words)}
+_pyasynq_completion {self.program}; printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    answer = subprocess.run(
-        ["bash", "-c", program], check=True, capture_output=True, text=True, timeout=20
-    )
-    return set(answer.stdout.split())
+        done = subprocess.run(
+            ["bash", "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+        )
+        assert done.stderr == ""
+        return sorted(done.stdout.split())
 
 
 @pytest.fixture
-def bash(say: Say) -> str:
-    """Return the script for bash."""
-    return say("completion", "bash").out
+def bash(say: Say, tmp_path: Path) -> Shell:
+    """Return a bash that completes."""
+    return Shell(say("completion", "bash").out, tmp_path)
 
 
-def test_bash_completes_nouns(bash: str) -> None:
-    assert completed(bash, "que") == {"queue"}
-
-
-def test_bash_completes_verbs_and_their_aliases(bash: str) -> None:
-    assert completed(bash, "queue", "re") == {"remove", "resume"}
-    assert completed(bash, "queue", "") >= {"list", "ls", "rm", "unpause"}
-
-
-def test_bash_completes_options(bash: str) -> None:
-    assert completed(bash, "task", "list", "--st") == {"--state"}
-
-
-def test_bash_looks_past_options(bash: str) -> None:
-    assert completed(bash, "--tls", "task", "--cluster", "runa") == {"runall"}
-
-
-def test_bash_completes_the_shells(bash: str) -> None:
-    assert completed(bash, "completion", "f") == {"fish"}
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("que", ["queue"]),
+        ("queue re", ["remove", "resume"]),
+        ("queue u", ["unpause"]),
+        ("task list --st", ["--state"]),
+        ("task list -s re", ["retry"]),
+        ("--tls task --cluster runa", ["runall"]),
+        ("-o json task runa", ["runall"]),
+        ("completion f", ["fish"]),
+    ],
+)
+def test_bash_completes_commands_options_and_choices(
+    bash: Shell, line: str, offered: list[str]
+) -> None:
+    assert bash(*line.split()) == offered
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-def test_zsh_completes_as_bash_does(say: Say) -> None:
+def test_zsh_completes_as_bash_does(say: Say, bash: Shell) -> None:
     script = say("completion", "zsh").out
     program = f"""
 compdef() {{ }}
-compadd() {{ print -l -- "${{@[2,-1]}}" }}
+compadd() {{ print -l -- $completions }}
+_describe() {{ print -l -- $completions_with_descriptions }}
 {script}
-words=(pyasynq --tls queue re); CURRENT=4; _pyasynq
+words=(pyasynq --tls queue re); CURRENT=4; _pyasynq_completion
 """
     answer = subprocess.run(
-        ["zsh", "-f", "-c", program], check=True, capture_output=True, text=True, timeout=20
+        ["zsh", "-f", "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": f"{bash.program.parent}:{os.environ['PATH']}"},
     )
-    assert {"remove", "resume", "unpause"} <= set(answer.stdout.split())
+    assert "remove:" in answer.stdout
     assert "runall" not in answer.stdout
 
 
@@ -69,21 +97,103 @@ words=(pyasynq --tls queue re); CURRENT=4; _pyasynq
     ("line", "offered"),
     [("que", {"queue"}), ("queue re", {"remove", "resume"}), ("task runa", {"runall"})],
 )
-def test_fish_completes_commands(say: Say, tmp_path: Path, line: str, offered: set[str]) -> None:
-    (tmp_path / "script").write_text(say("completion", "fish").out)
-    program = f"source {tmp_path}/script; complete -C 'pyasynq {line}'"
+def test_fish_completes_commands(say: Say, bash: Shell, line: str, offered: set[str]) -> None:
+    script = bash.program.with_name("script")
+    script.write_text(say("completion", "fish").out)
     answer = subprocess.run(
-        ["fish", "-N", "-c", program], check=True, capture_output=True, text=True, timeout=20
+        ["fish", "-N", "-c", f"source {script}; complete -C 'pyasynq {line}'"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": f"{bash.program.parent}:{os.environ['PATH']}"},
     )
     assert {words.split("\t")[0] for words in answer.stdout.splitlines()} == offered
 
 
-def test_zsh_and_fish_are_told_each_command(say: Say) -> None:
-    assert "compdef _pyasynq pyasynq" in say("completion", "zsh").out
-    told = say("completion", "fish").out
-    assert "__fish_seen_subcommand_from queue" in told
-    assert "unpause" in told
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_a_script_wherever_it_is_printed(
+    say: Say, shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    told = say("completion", shell)
+    assert (told.code, told.err, "_pyasynq_completion" in told.out) == (0, "", True)
 
 
 def test_another_shell_is_a_usage_error(say: Say) -> None:
     assert say("completion", "cmd").code == 2
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(enqueuing: SyncClient, redis_server: RedisServer) -> None:
+    """Fill the queue ``q``."""
+    one_of_each(enqueuing, redis_server)
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("queue inspect", ["q"]),
+        ("task list -q", ["q"]),
+        ("task list -q q -s aggregating -g", ["g"]),
+        ("task inspect -q q -i", STATES),
+        ("task archiveall -q q -s", ["aggregating", "completed", "pending", "retry", "scheduled"]),
+        ("task enqueue --app tests.cli.apps:app -t", ["email:verify", "forget", "often", "print"]),
+    ],
+)
+def test_values_are_offered(bash: Shell, line: str, offered: list[str]) -> None:
+    assert bash(*line.split(), "") == offered
+
+
+@pytest.mark.usefixtures("filled")
+def test_ids_are_offered_that_begin_with_what_is_typed(bash: Shell) -> None:
+    assert bash("task", "inspect", "-q", "q", "-i", "re") == ["retry"]
+
+
+def test_running_tasks_are_offered_to_be_canceled(bash: Shell, redis_server: RedisServer) -> None:
+    running(redis_server, "1")
+    works_on(redis_server, "1")
+    assert bash("task", "cancel", "") == ["1"]
+
+
+def test_entries_are_offered(bash: Shell, redis_server: RedisServer) -> None:
+    an_entry(redis_server)
+    assert bash("cron", "history", "") == ["e"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_redis_is_that_of_the_options_before_the_value(bash: Shell) -> None:
+    assert bash("-n", "5", "queue", "inspect", "") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-u", "127.0.0.1:1", "queue", "inspect", ""),
+        ("-u", "http://h", "queue", "inspect", ""),
+        ("-n", "many", "queue", "inspect", ""),
+        ("-n", "5", "worker", ""),
+        ("task", "list", "-q", "nothing", "-s", "aggregating", "-g", ""),
+        ("task", "inspect", "-i", ""),
+        ("task", "enqueue", "--app", "no_such_module:app", "-t", ""),
+        ("task", "enqueue", "-t", ""),
+        ("--config", "/no/such/file", "queue", "inspect", ""),
+    ],
+    ids=" ".join,
+)
+def test_what_goes_wrong_offers_nothing_and_prints_nothing(
+    bash: Shell, words: tuple[str, ...]
+) -> None:
+    assert bash(*words) == []
+
+
+def test_a_redis_that_hangs_offers_nothing(bash: Shell) -> None:
+    with RedisServer(port=free_port()) as server:
+        server.pause()
+        offered = bash("-u", server.url, "queue", "inspect", "")
+        server.resume()
+    assert offered == []

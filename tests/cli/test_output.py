@@ -9,7 +9,7 @@ import pytest
 
 from pyasynq import TaskInfo, TaskState
 from pyasynq.cli import output
-from pyasynq.cli.exits import ExitError
+from pyasynq.cli.exit_codes import ExitError
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
 
@@ -112,7 +112,7 @@ def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPat
         ExitError, match=r"pip install 'pyasynq\[cli\]', or .* checkout\), or ask for JSON"
     ) as error:
         output.table(["ID"], [])
-    assert error.value.code == 1
+    assert error.value.exit_code == 1
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from pyasynq import Task
-from pyasynq.cli.exits import ExitError
-from pyasynq.cli.loading import load_relay
+from pyasynq.cli.app_loader import load_relay
+from pyasynq.cli.exit_codes import ExitError
 from pyasynq.outbox import Outbox
 from tests.cli import relays
 from tests.cli.workers import command

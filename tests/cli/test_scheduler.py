@@ -7,13 +7,21 @@ from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
-from pyasynq.cli import _parser
-from pyasynq.cli.scheduler import _scheduler
+from pyasynq.cli.commands.scheduler import make_scheduler, scheduler
+from pyasynq.scheduler.config import Config
+from tests.cli import apps
 from tests.cli.workers import command
 from tests.support.looking import RedisQueue
 from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
+
+
+def made(redis_url: str, *words: str) -> Config:
+    """Return the settings of the scheduler that the command makes of *words*."""
+    given = scheduler.make_context("scheduler", [APP, *words]).params
+    options = {name: given[name] for name in ("location", "catch_up", "heartbeat_interval")}
+    return make_scheduler(apps.app, redis_url, **options)._config
 
 
 async def test_periodic_tasks_are_enqueued(redis_url: str, r: Redis) -> None:
@@ -41,14 +49,15 @@ async def test_settings_may_come_from_the_environment(redis_url: str, r: Redis) 
 
 
 def test_every_option_of_a_scheduler_is_passed_on(redis_url: str) -> None:
-    words = ["--location", "Asia/Tokyo", "--catch-up", "all", "--heartbeat-interval", "1m"]
-    config = _scheduler(_parser().parse_args(["scheduler", APP, "-u", redis_url, *words]))._config
+    config = made(
+        redis_url, *("--location", "Asia/Tokyo", "--catch-up", "all", "--heartbeat-interval", "1m")
+    )
     assert (config.location, config.catch_up) == (ZoneInfo("Asia/Tokyo"), "all")
     assert config.heartbeat_interval == timedelta(minutes=1)
 
 
 def test_what_a_scheduler_is_not_told_is_what_the_guide_says(redis_url: str) -> None:
-    config = _scheduler(_parser().parse_args(["scheduler", APP, "-u", redis_url]))._config
+    config = made(redis_url)
     assert (config.location, config.catch_up) == (UTC, "skip")
     assert config.heartbeat_interval == timedelta(seconds=10)
 

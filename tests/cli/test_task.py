@@ -406,3 +406,17 @@ def test_a_sealed_task_is_shown_with_its_codecs(say: Say, redis_server: RedisSer
     told = say("task", "update", *task, "--payload", "new")
     assert told.code != 0
     assert "codec 'zlib' cannot seal the payload" in told.err
+
+
+def test_a_sealed_task_is_read_and_changed_with_the_codecs_of_its_app(
+    say: Say, redis_server: RedisServer
+) -> None:
+    with SyncClient(redis_server.url, codecs=[Zlib()]) as client:
+        info = client.enqueue(Task("t", b"p"), queue="sealed", process_in=HOUR)
+    app = ("--app", "tests.cli.apps:sealing", "-u", redis_server.url)
+    place, task = ("-q", "sealed", "-s", "scheduled"), ("-q", "sealed", "-i", info.id)
+    assert say("task", "list", *place, *app).lines[1][2] == "p"
+    assert say("task", "find", *place, "--payload", "p", *app).lines[1][2] == "p"
+    assert say("task", "update", *task, "--payload", "new", *app).code == 0
+    assert "Payload: new\n" in say("task", "inspect", *task, *app).out
+    assert "Payload: sealed by zlib" in say("task", "inspect", *task).out

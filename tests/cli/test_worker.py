@@ -21,9 +21,10 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from pyasynq.broker import redact_url
-from pyasynq.cli import _parser
+from pyasynq.cli.commands.worker import make_server
+from pyasynq.cli.commands.worker import worker as command
 from pyasynq.cli.supervisor import longer
-from pyasynq.cli.worker import _server
+from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.proto.asynq_pb2 import ServerInfo
 from tests.cli.workers import worker
 from tests.support.servers import free_port
@@ -74,7 +75,8 @@ def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
         "1m30s",
         "--burst",
     ]
-    config = _server(_parser().parse_args(["worker", APP, "-u", redis_url, *words]))._config
+    given = command.make_context("worker", [APP, "-u", redis_url, *words]).params
+    config = make_server(WorkerOptions(**given))._config
     assert (config.threads, config.max_crashes, config.unknown) == (5, 9, "retry")
     assert (config.shutdown_timeout, config.burst) == (timedelta(seconds=90), True)
 
@@ -144,7 +146,7 @@ async def test_a_variable_that_holds_no_address_is_named() -> None:
         (["tests.cli.apps:nothing"], 3, "has no pyasynq.App called 'nothing'"),
         ([APP, "-c", "0"], 2, "concurrency must be a whole number from 1"),
         ([APP, "-u", "http://x"], 2, "--uri must be host:port, or a redis://"),
-        ([APP, "-p", "0"], 2, "--processes must be at least 1"),
+        ([APP, "-p", "0"], 2, "0 is not in the range"),
         ([APP, "-p", "2", "-c", "0"], 2, "concurrency must be a whole number from 1"),
     ],
     ids=["app", "option", "uri", "processes", "supervised"],

@@ -664,6 +664,16 @@ async def test_a_queue_is_deleted_by_force_with_all_its_keys(
     assert await r.keys("*") == []
 
 
+async def test_the_tasks_that_are_deleted_with_a_queue_are_counted(
+    inspector: Inspector, client: Client
+) -> None:
+    await many(client, BULK, process_in=HOUR)
+    await client.enqueue(Task("t"), queue="q", group="g")
+    counts: list[int] = []
+    await inspector.delete_queue("q", force=True, progress=counts.append)
+    assert counts == [1000, BULK, BULK + 1]
+
+
 async def test_a_queue_to_which_a_producer_adds_while_it_is_deleted_is_not_empty(
     inspector: Inspector, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ from pyasynq.server.mux import is_plain
 
 if TYPE_CHECKING:
     from pyasynq.core.codec import Codec
+    from pyasynq.inspector import Inspector
 
 log: Final = get_logger("pyasynq.server")
 
@@ -74,6 +75,7 @@ class App:
 
     Attributes:
         mux: Handlers of the declared tasks; others may be added.
+        tasks: The declared tasks, by type.
         state: What the lifespan yielded.
     """
 
@@ -98,6 +100,7 @@ class App:
         if broker is not None:
             check_address(broker)
         self.mux: Mux = Mux()
+        self.tasks: dict[str, TypedTask[..., Any]] = {}
         self.state: dict[str, Any] = {}
         self._broker = broker
         self._options = options
@@ -165,6 +168,7 @@ class App:
             make = cast("Make", TypedTask if is_async(function) else PlainTask)
             task = make(self, type, function, defaults)
             self.mux.add(type, task.handle, exact=True, plain=is_plain(function))
+            self.tasks[type] = task
             self._queues.setdefault(defaults.queue or DEFAULT_QUEUE, set()).add(type)
             if defaults.group:
                 self._grouped.add(type)
@@ -297,6 +301,26 @@ class App:
             scheduler.add(wanted)
         return scheduler
 
+    def new_client(self, broker: "BrokerAddress | None" = None) -> Client:
+        """Return a client with this app's middleware and codecs, for you to close.
+
+        Args:
+            broker: Used instead of the app's own.
+        """
+        address = self.address.checked() if broker is None else broker
+        return Client(address, middleware=self._client_middleware, codecs=self._codecs)
+
+    def inspector(self, broker: "BrokerAddress | None" = None) -> "Inspector":
+        """Return an inspector that opens what this app's codecs have sealed.
+
+        Args:
+            broker: Used instead of the app's own.
+        """
+        from pyasynq.inspector import Inspector
+
+        address = self.address.checked() if broker is None else broker
+        return Inspector(address, codecs=self._codecs)
+
     async def __aenter__(self) -> Self:
         """Open the client of this event loop, unless a server of this app, say, has opened it."""
         for loop in [loop for loop in [*self._clients] if loop.is_closed()]:
@@ -304,7 +328,7 @@ class App:
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
-            client = await self._new_client().__aenter__()
+            client = await self.new_client().__aenter__()
             opened = self._clients[loop] = _Opened(client)
         opened.users += 1
         return self
@@ -324,11 +348,6 @@ class App:
         if not opened.users:
             del self._clients[loop]
             await opened.client.aclose()
-
-    def _new_client(self) -> Client:
-        return Client(
-            self.address.checked(), middleware=self._client_middleware, codecs=self._codecs
-        )
 
     @asynccontextmanager
     async def _working(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:

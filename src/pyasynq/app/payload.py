@@ -125,6 +125,21 @@ class Signature:
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(self._type, _reason(error)) from error
 
+    def rewrite(self, payload: bytes) -> bytes:
+        """Return *payload* as `payload` writes it: equal arguments have equal locks.
+
+        Raises:
+            PayloadError: If it does not fit; it names the field.
+        """
+        arguments = self.arguments(payload)
+        if self._positional:
+            return self.payload(*arguments.values())
+        given = msgspec.json.decode(payload or b"{}", type=dict[str, msgspec.Raw])
+        if unknown := given.keys() - arguments.keys():
+            reason = f"there is no parameter {min(unknown)!r}: the task takes {self._takes}"
+            raise PayloadError(self._type, reason)
+        return self.payload(**{name: arguments[name] for name in given})
+
     def call(self, task: ActiveTask) -> tuple[list[object], dict[str, object]]:
         """Return positional and keyword arguments for the function that runs *task*.
 

@@ -86,6 +86,14 @@ class TypedTask(Generic[P, R]):
         payload = self._signature.payload(*args, **kwargs)
         return Task.with_options(self.type, payload, self._options)
 
+    def from_payload(self, payload: bytes) -> Task:
+        """Return the call whose arguments *payload* holds, as `task` would; for operators.
+
+        Raises:
+            PayloadError: If it does not fit the function, or names a parameter that there is not.
+        """
+        return Task.with_options(self.type, self._signature.rewrite(payload), self._options)
+
     def arguments(self, task: Task) -> dict[str, Any]:
         """Return the arguments by name with which *task* was made; for aggregators.
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+import click
 import msgspec
 
-from pyasynq.cli.exits import Exit, ExitError
 from pyasynq.core.errors import BrokerError
 from pyasynq.runtime.forks import notify_on_fork
 
@@ -45,14 +45,15 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
     """Serve *pages*, by their paths, at *host*:*port* while the block runs.
 
     Raises:
-        ExitError: If nobody can listen there.
+        click.UsageError: If nobody can listen there.
     """
     try:
         server = await asyncio.start_server(_answering(pages), host, port)
     except OSError as error:
         # asyncio's own text repeats the address; names that are not known have a negative number.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ExitError(Exit.USAGE, f"cannot listen at {host}:{port}: {reason}") from error
+        msg = f"cannot listen at {host}:{port}: {reason}"
+        raise click.UsageError(msg) from error
     async with _open(server):
         yield
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from pyasynq.cli.values import Options
 from pyasynq.logs import FIELDS, TaskFields
 from pyasynq.runtime.loggers import enable_loggers, get_logger
 
@@ -48,20 +47,6 @@ class _Json(logging.Formatter):
 
 def _safe(value: object) -> object:
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
-
-
-def add_to(options: Options) -> None:
-    """Add what says how log lines look."""
-    options.value(
-        "--log-format",
-        choices=["console", "json"],
-        help="log lines; console when not given; the app's own logging configuration wins",
-    )
-    options.value(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        help="least important log lines shown; info when not given; as above",
-    )
 
 
 class Logs:

@@ -1,6 +1,5 @@
 """What commands print: tables for people, JSON for programs. Messages go to stderr."""
 
-import argparse
 import base64
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from pyasynq.cli.extras import need
+from pyasynq.cli.optional_deps import require
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +23,6 @@ LEAST_CELLS: Final = 8
 _SECOND: Final = timedelta(seconds=1)
 
 
-def is_json(words: argparse.Namespace) -> bool:
-    """Return whether JSON is wanted."""
-    return bool(words.output == "json")
-
-
 _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
@@ -39,15 +33,15 @@ _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 def data(text: str) -> None:
     """Print *text* to stdout."""
-    print(shown(text))  # noqa: T201 - data of a command line
+    print(escape_controls(text))  # noqa: T201 - data of a command line
 
 
 def message(text: str) -> None:
     """Print *text* to stderr."""
-    print(shown(text), file=sys.stderr)  # noqa: T201 - messages of a command line
+    print(escape_controls(text), file=sys.stderr)  # noqa: T201 - messages of a command line
 
 
-def shown(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return *text* without what would steer a terminal: producers choose names and errors."""
     return text.translate(_CONTROLS)
 
@@ -65,13 +59,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     Raises:
         ExitError: If rich is not installed.
     """
-    need("rich", "cli", "tables need rich", "ask for JSON: -o json")
+    require("rich", "cli", "tables need rich", "ask for JSON: -o json")
     from rich.console import Console
 
     # A pipe has no width: nothing is to be cut or broken there.
     wide = None if sys.stdout.isatty() else 1_000_000
     printer = Console(file=sys.stdout, width=wide, highlight=False)
-    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    cells = [[escape_controls(str(cell)) for cell in row] for row in rows]
     if _fits(headings, cells, printer.width):
         _print_grid(printer, headings, cells, title)
     else:

@@ -5,7 +5,6 @@ their tasks run again within seconds and not when the leases are over. A child r
 that its supervisor holds; when the supervisor is gone, however it went, the child shuts down.
 """
 
-import argparse
 import asyncio
 import os
 import signal
@@ -19,8 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pyasynq.cli import health, http, metrics
-from pyasynq.cli.exits import Exit
+from pyasynq.cli import health, http, metrics_pages
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.os_signals import STOPPING, handle_os_signals, send
 from pyasynq.runtime.waiting import wait_for_first
@@ -52,24 +52,24 @@ READY_S: Final = 30.0
 LOOK_S: Final = 0.1
 
 
-def supervise(words: argparse.Namespace, *, patience_s: float) -> int:
+def supervise(arguments: Sequence[str], options: WorkerOptions, *, patience_s: float) -> int:
     """Run children of the worker's command until told to stop; return the exit code.
 
     Args:
-        words: The command.
+        arguments: The command line.
+        options: What it says.
         patience_s: Longest time a child that is told to stop takes.
     """
-    count = words.processes or 1
+    count = options.processes or 1
     log.info("pid %d supervises %d worker%s", os.getpid(), count, "" if count == 1 else "s")
     with TemporaryDirectory(prefix="pyasynq-", ignore_cleanup_errors=True) as name:
-        numbers = Path(os.environ.get(NUMBERS, name)) if words.metrics else None
+        numbers = Path(os.environ.get(NUMBERS, name)) if options.metrics else None
         patience_s += GRACE_S
         children = [
-            _Child(words.given, Path(name, str(place)), patience_s, numbers)
-            for place in range(count)
+            _Child(arguments, Path(name, str(place)), patience_s, numbers) for place in range(count)
         ]
-        supervisor = _Supervisor(children, reload=words.reload, burst=words.burst)
-        return asyncio.run(supervisor.run(words.health_addr, numbers))
+        supervisor = _Supervisor(children, reload=options.reload, burst=options.burst)
+        return asyncio.run(supervisor.run(options.health_addr, numbers))
 
 
 class _Supervisor:
@@ -99,7 +99,7 @@ class _Supervisor:
             return nullcontext()
         pages = {health.PATH: health.page_of_all(self._files)}
         if numbers is not None:
-            pages[metrics.PATH] = metrics.page_of_all(numbers, self._files)
+            pages[metrics_pages.PATH] = metrics_pages.page_of_all(numbers, self._files)
         return http.serving(*address, pages)
 
     def _files(self) -> list[Path]:
@@ -128,7 +128,7 @@ class _Supervisor:
         log.info("%s%s: the workers are told to stop", name, " again" if again else "")
         self._stopping.set()
         for child in self._children:
-            child.end(on_cancel=again)
+            child.end(force=again)
 
     def _pass_on(self, number: int) -> None:
         for child in self._children:
@@ -147,7 +147,7 @@ class _Supervisor:
             if child.reloading or self._stopping.is_set():
                 continue
             if self._reload and code > 0:
-                log.warning("the worker ended with %s; waiting for a change", _words(code))
+                log.warning("the worker ended with %s; waiting for a change", _describe(code))
                 await self._first(self._changed.wait())
             elif code in HOPELESS or (self._burst and code >= 0):
                 self._code = max(self._code, code)
@@ -155,7 +155,7 @@ class _Supervisor:
             else:
                 wait_s = 0.0 if time.monotonic() - started > HEALTHY_S else wait_s
                 log.warning(
-                    "worker %s ended with %s; it is replaced", child.server_id, _words(code)
+                    "worker %s ended with %s; it is replaced", child.server_id, _describe(code)
                 )
                 await self._first(asyncio.sleep(wait_s))
                 wait_s = longer(wait_s)
@@ -275,17 +275,17 @@ class _Child:
         code = await process.wait()
         self.begun.clear()
         if self._numbers is not None:
-            metrics.forget(self._numbers, process.pid)
+            metrics_pages.forget(self._numbers, process.pid)
         return code
 
     def send(self, number: int) -> None:
         if self._process is not None:
             send(self._process, number)
 
-    def end(self, *, on_cancel: bool = False) -> None:
+    def end(self, *, force: bool = False) -> None:
         """Have the process end; it is killed if it does not, sooner if in a *hurry*."""
         self._ending = True
-        self._tell(GRACE_S if on_cancel else self._patience_s)
+        self._tell(GRACE_S if force else self._patience_s)
 
     def reload(self) -> None:
         """Have the process end, and another take its place."""
@@ -314,7 +314,7 @@ def _in_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _words(code: int) -> str:
+def _describe(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 

@@ -1,11 +1,11 @@
 """Orders: look a task up, and move it from where it is; again if it moves meanwhile."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
-from pyasynq.broker import Broker, Container, Move, Page, StoredTask, UpdateResult
+from pyasynq.broker import Broker, Container, Move, Page, Progress, StoredTask, UpdateResult
 from pyasynq.core.codec import Codecs
 from pyasynq.core.compose import with_options
 from pyasynq.core.errors import (
@@ -20,8 +20,6 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import check_name
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 from pyasynq.inspector.filters import TaskChanges, check_changes
-
-Progress: TypeAlias = Callable[[int], None]
 
 BATCH: Final = 1000
 """Most tasks a bulk operation moves in one call to Redis."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Self, Unpack
 
-from pyasynq.broker import Broker, BrokerAddress, RemoveResult, open_broker
+from pyasynq.broker import Broker, BrokerAddress, Progress, RemoveResult, open_broker
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.errors import (
     QueueActiveError,
@@ -29,7 +29,7 @@ from pyasynq.core.info import (
 )
 from pyasynq.core.options import check_count, check_instant, check_name
 from pyasynq.core.states import Action, TaskState
-from pyasynq.inspector.actions import Actions, Progress
+from pyasynq.inspector.actions import Actions
 from pyasynq.inspector.filters import MAX_RANK, Criteria, TaskChanges, container_of, meets
 from pyasynq.runtime.cleanup import run_to_end
 
@@ -134,10 +134,17 @@ class Inspector:
         if not await self._port.pause(queue, paused=False):
             raise QueueNotPausedError(queue)
 
-    async def delete_queue(self, queue: str, *, force: bool = False) -> None:
+    async def delete_queue(
+        self, queue: str, *, force: bool = False, progress: Progress | None = None
+    ) -> None:
         """Remove *queue* with its counters, groups and locks; its tasks only with *force*.
 
         The queue is paused meanwhile.
+
+        Args:
+            queue: Name of the queue.
+            force: Delete its tasks as well.
+            progress: Called after every batch with the count of deleted tasks so far.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
@@ -146,7 +153,7 @@ class Inspector:
             QueueActiveError: If tasks are running.
         """
         await self._orders.check(queue)
-        match await self._port.remove(queue, force=force):
+        match await self._port.remove(queue, force=force, progress=progress):
             case RemoveResult.ACTIVE:
                 raise QueueActiveError(queue)
             case RemoveResult.NOT_EMPTY:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker import Container, Move, RemoveResult, UpdateResult
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.inspection import RedisInspection
+from pyasynq.broker.redis.inspection import RedisInspection, _Deleted
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
@@ -363,10 +363,12 @@ async def test_a_queue_is_removed_though_its_tasks_move_on_meanwhile(
     await put(broker, *[a_scheduled(str(n), at_s=PAST_S) for n in range(5)], a_pending("p"))
     clear = RedisInspection._clear_groups
 
-    async def forward_first(port: RedisInspection, queue: str, *, delete: bool) -> None:
+    async def forward_first(
+        port: RedisInspection, queue: str, deleted: _Deleted, *, delete: bool
+    ) -> None:
         await put(broker, a_scheduled("late", at_s=PAST_S))
         await broker.upkeep.forward(queue)
-        await clear(port, queue, delete=delete)
+        await clear(port, queue, deleted, delete=delete)
 
     monkeypatch.setattr(RedisInspection, "_clear_groups", forward_first)
     assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
@@ -394,7 +396,7 @@ async def test_a_removal_that_is_given_up_while_it_pauses_leaves_no_pause(
 async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
     failure: BaseException, broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_container: Container, _size: int) -> None:
+    async def fail(_container: Container, _size: int, _deleted: _Deleted) -> None:
         assert await r.exists(f"{Q}paused") == 1
         raise failure
 
@@ -408,7 +410,7 @@ async def test_a_removal_that_fails_leaves_the_queue_as_it_was(
 async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
     broker: RedisBroker, r: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_container: Container, _size: int) -> None:
+    async def fail(_container: Container, _size: int, _deleted: _Deleted) -> None:
         raise BrokerError("away")
 
     await put(broker, a_pending())

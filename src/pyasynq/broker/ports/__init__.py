@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import CreationPort
+from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.groups import GroupPort
 from pyasynq.broker.ports.inspection import InspectionPort
 from pyasynq.broker.ports.receipts import ReceiptPort
@@ -27,6 +28,7 @@ __all__ = [
     "Broker",
     "ClusterPort",
     "CreationPort",
+    "DiagnosisPort",
     "GroupPort",
     "InspectionPort",
     "ReceiptPort",
@@ -44,6 +46,7 @@ OPTIONAL: Final = {
     "semaphores": "semaphores",
     "receipts": "an outbox",
     "cluster": "information about its servers",
+    "diagnosis": "a diagnosis",
 }
 """Ports that a broker may lack, and what it then does not support."""
 
@@ -66,6 +69,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         cluster: The servers behind the broker.
+        diagnosis: Look for what may be wrong.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Broker(ABC):
     semaphores: SemaphorePort
     receipts: ReceiptPort
     cluster: ClusterPort
+    diagnosis: DiagnosisPort
 
     @abstractmethod
     async def ping(self) -> None:

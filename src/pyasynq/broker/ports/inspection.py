@@ -4,7 +4,7 @@ No method raises if a queue or a task does not exist: it returns None, False or 
 the inspector decides what that means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Literal, Protocol, TypeAlias
 
@@ -16,6 +16,10 @@ from pyasynq.core.states import Action, TaskState
 
 Move: TypeAlias = Literal[Action.RUN, Action.ARCHIVE, Action.DELETE]
 """Actions that take a task out of its container."""
+
+
+Progress: TypeAlias = Callable[[int], object]
+"""Called after every batch of a bulk operation with the number of tasks so far."""
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,8 @@ class ActionPort(Protocol):
 class InspectionPort(ReadPort, ActionPort, Protocol):
     """All that an inspector needs."""
 
-    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
+    async def remove(
+        self, queue: str, *, force: bool, progress: Progress | None = None
+    ) -> RemoveResult:
         """Remove *queue* and all its keys; a queue with tasks only with *force*."""
         ...

@@ -5,6 +5,7 @@ from pyasynq.broker.redis.address import close_driver, open_driver
 from pyasynq.broker.redis.cluster import RedisServers
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.creation import RedisCreation
+from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.receipts import RedisReceipts
@@ -50,6 +51,7 @@ class RedisBroker(ports.Broker):
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
         self.cluster: ports.ClusterPort = RedisServers(driver)
+        self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
 
     async def ping(self) -> None:
         """Return if Redis answers and accepts writes; see `RedisRegistry.confirm`.

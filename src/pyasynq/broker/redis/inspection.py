@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, cast
 
-from pyasynq.broker.ports.inspection import Container, RemoveResult
+from pyasynq.broker.ports.inspection import Container, Progress, RemoveResult
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.actions import RedisActions
 from pyasynq.broker.redis.connection import execute
@@ -29,7 +29,9 @@ _RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveRe
 class RedisInspection(RedisRead, RedisActions):
     """All that an inspector needs, over one client."""
 
-    async def remove(self, queue: str, *, force: bool) -> RemoveResult:
+    async def remove(
+        self, queue: str, *, force: bool, progress: Progress | None = None
+    ) -> RemoveResult:
         """Remove *queue* and all its keys; a queue with tasks only with *force*.
 
         Source:
@@ -45,11 +47,11 @@ class RedisInspection(RedisRead, RedisActions):
         if (refusal := await self._refusal(queue, force=force)) is not None:
             return refusal  # before pausing, so that workers go on
         if await execute(self._driver, "EXISTS", keys.paused(queue)):
-            return await self._remove(queue, force=force)
+            return await self._remove(queue, _Deleted(progress), force=force)
         removed = RemoveResult.NOT_EMPTY
         try:
             await self.pause(queue, paused=True)
-            removed = await self._remove(queue, force=force)
+            removed = await self._remove(queue, _Deleted(progress), force=force)
         finally:
             if removed is not RemoveResult.DONE:
                 await run_to_end(functools.partial(self._resume, queue))
@@ -66,43 +68,47 @@ class RedisInspection(RedisRead, RedisActions):
             return RemoveResult.ACTIVE
         return None if force or not info.size else RemoveResult.NOT_EMPTY
 
-    async def _remove(self, queue: str, *, force: bool) -> RemoveResult:
+    async def _remove(self, queue: str, deleted: "_Deleted", *, force: bool) -> RemoveResult:
         """Remove *queue*, which must be paused, so that no worker takes a task."""
         await self._groups.register(queue)
         if (refusal := await self._refusal(queue, force=force)) is not None:
             return refusal
         # Pending last, because forwarders and aggregators still move tasks there.
         if force:
-            await self._empty_all(queue, EARLIER)
-        await self._clear_groups(queue, delete=force)
+            await self._empty_all(queue, EARLIER, deleted)
+        await self._clear_groups(queue, deleted, delete=force)
         if force:
-            await self._empty_all(queue, (TaskState.PENDING,))
+            await self._empty_all(queue, (TaskState.PENDING,), deleted)
         removed = await self._remove_rest(queue)
         if removed is RemoveResult.DONE:
             await self._deregister(queue)
         return removed
 
-    async def _empty_all(self, queue: str, states: Sequence[TaskState]) -> None:
+    async def _empty_all(
+        self, queue: str, states: Sequence[TaskState], deleted: "_Deleted"
+    ) -> None:
         info = await self.queue_info(queue, memory=False)
         for state in states:
-            await self._empty(Container(queue=queue, state=state), getattr(info, state.value))
+            size = getattr(info, state.value)
+            await self._empty(Container(queue=queue, state=state), size, deleted)
 
-    async def _clear_groups(self, queue: str, *, delete: bool) -> None:
+    async def _clear_groups(self, queue: str, deleted: "_Deleted", *, delete: bool) -> None:
         """Unregister empty groups and aggregation sets; with *delete* delete their tasks first."""
         for group in await self._groups.group_sizes(queue):
             if delete:
-                await self._empty(_group(queue, group.group), group.size)
+                await self._empty(_group(queue, group.group), group.size, deleted)
             await self.apply(Action.DELETE, _group(queue, group.group), ())
         for key, size in [found async for found in self._aggregation_sets(queue)]:
             if delete:
-                await self._empty(_group(queue, key.removeprefix(keys.group(queue))), size)
+                place = _group(queue, key.removeprefix(keys.group(queue)))
+                await self._empty(place, size, deleted)
             if delete or not size:
                 await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
 
-    async def _empty(self, container: Container, size: int) -> None:
+    async def _empty(self, container: Container, size: int, deleted: "_Deleted") -> None:
         """Delete up to *size* tasks of *container*; tasks that come meanwhile may stay."""
         for _ in range(0, size, MAX_BULK):
-            await self.apply(Action.DELETE, container, MAX_BULK)
+            deleted.add(await self.apply(Action.DELETE, container, MAX_BULK))
 
     async def _remove_rest(self, queue: str) -> RemoveResult:
         today = self._clock.now().date() + timedelta(days=1)
@@ -131,6 +137,19 @@ class RedisInspection(RedisRead, RedisActions):
         sizes, groups, *_ = await self._counts(queue, self._clock.now())
         if any((*sizes, groups)):
             await execute(self._driver, "SADD", keys.QUEUES, queue)
+
+
+class _Deleted:
+    """Counts deleted tasks, and reports them to the caller."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if self._progress is not None:
+            self._progress(self._count)
 
 
 def _group(queue: str, name: str) -> Container:

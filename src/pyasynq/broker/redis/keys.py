@@ -68,6 +68,7 @@ KINDS: Final = tuple(
         (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:sema:.+", "zset"),
+        (r"asynq:probe:.+", "string"),  # ours, for a moment
     )
 )
 """Every form of key with its Redis type; tests compare the keys that are left in Redis with it."""
@@ -305,6 +306,11 @@ def last_tick(queue: str, entry_id: str) -> str:
         asynq has no such key.
     """
     return f"asynq:{{{queue}}}:scheduler_last:{entry_id}"
+
+
+def probe(name: str) -> str:
+    """Return the key on which commands are tried (string, short-lived)."""
+    return f"asynq:probe:{name}"
 
 
 def semaphore(scope: str) -> str:

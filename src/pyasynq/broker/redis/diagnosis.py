@@ -1,0 +1,191 @@
+"""The diagnosis port: what servers report, and which commands they permit."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final, cast
+
+from redis.asyncio import RedisCluster
+
+from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
+from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, broker_errors, execute
+from pyasynq.broker.redis.lua import diagnosis as scripts
+from pyasynq.broker.redis.records import decode_name
+from pyasynq.core.errors import BrokerAuthError, BrokerError, BrokerUnavailableError
+from pyasynq.runtime.clock import Clock
+
+SETTINGS: Final = ("save", "appendfsync")
+PROBE_S: Final = 60
+"""Life of the key on which commands are tried, should it not be deleted."""
+
+DENIALS: Final = ("NOPERM", "The user executing the script can't")
+
+COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
+    ("SET", "KEY", "probe", "EX", str(PROBE_S)),
+    # The key holds a text now: what is for other types changes nothing, if it may be run.
+    ("TIME",),
+    ("SCAN", "0", "COUNT", "1"),
+    ("PUBLISH", keys.CANCEL, ""),
+    ("MEMORY", "USAGE", "KEY"),
+    ("EXISTS", "KEY"),
+    ("GET", "KEY"),
+    ("MGET", "KEY"),
+    ("INCRBY", "KEY", "1"),
+    ("EXPIREAT", "KEY", "99999999999"),
+    ("RENAME", "KEY", "KEY"),
+    ("RENAMENX", "KEY", "KEY"),
+    ("HDEL", "KEY", "f"),
+    ("HEXISTS", "KEY", "f"),
+    ("HGET", "KEY", "f"),
+    ("HINCRBY", "KEY", "f", "1"),
+    ("HKEYS", "KEY"),
+    ("HMGET", "KEY", "f"),
+    ("HSET", "KEY", "f", "v"),
+    ("HSETNX", "KEY", "f", "v"),
+    ("BLMOVE", "KEY", "KEY", "RIGHT", "RIGHT", "0.01"),
+    ("LINDEX", "KEY", "0"),
+    ("LLEN", "KEY"),
+    ("LPOS", "KEY", "v"),
+    ("LPUSH", "KEY", "v"),
+    ("LRANGE", "KEY", "0", "0"),
+    ("LREM", "KEY", "0", "v"),
+    ("LTRIM", "KEY", "0", "0"),
+    ("RPUSH", "KEY", "v"),
+    ("SADD", "KEY", "v"),
+    ("SCARD", "KEY"),
+    ("SISMEMBER", "KEY", "v"),
+    ("SMEMBERS", "KEY"),
+    ("SMISMEMBER", "KEY", "v"),
+    ("SREM", "KEY", "v"),
+    ("SSCAN", "KEY", "0"),
+    ("ZADD", "KEY", "1", "v"),
+    ("ZCARD", "KEY"),
+    ("ZMSCORE", "KEY", "v"),
+    ("ZRANGE", "KEY", "0", "0"),
+    ("ZRANGEBYSCORE", "KEY", "0", "0"),
+    ("ZREM", "KEY", "v"),
+    ("ZREMRANGEBYRANK", "KEY", "0", "0"),
+    ("ZREMRANGEBYSCORE", "KEY", "0", "0"),
+    ("ZREVRANGE", "KEY", "0", "0"),
+    ("ZSCORE", "KEY", "v"),
+    ("EXPIRE", "KEY", str(PROBE_S)),
+    ("UNLINK", "KEY"),
+    ("DEL", "KEY"),
+)
+"""Every command that scripts and ports use, with as many arguments as it needs."""
+
+
+class RedisDiagnosis:
+    """The diagnosis port."""
+
+    def __init__(self, driver: Driver, clock: Clock) -> None:
+        """Ask *driver*; its clock is compared with *clock*."""
+        self._driver = driver
+        self._clock = clock
+
+    async def nodes(self) -> Sequence[NodeReport]:
+        """Return what Redis, or each primary of the cluster, reports."""
+        if not isinstance(self._driver, RedisCluster):
+            return [await self._report(None)]
+        async with broker_errors(self._driver):
+            await self._driver.initialize()
+        return [await self._report(node) for node in self._driver.get_primaries()]
+
+    async def _report(self, node: Any) -> NodeReport:  # noqa: ANN401 - the driver's, if there is one
+        info = await self._ask(node, "INFO default")
+        settings = {name: await self._ask(node, "CONFIG", "GET", name) for name in SETTINGS}
+        before = self._clock.monotonic()
+        now = self._clock.now().timestamp()
+        time = cast("tuple[object, object] | None", await self._ask(node, "TIME"))
+        round_trip_s = self._clock.monotonic() - before
+        return NodeReport(
+            address=node.name if node else "",
+            info=None if info is None else _pairs(cast("bytes", info)),
+            settings={
+                name: _value(answer) for name, answer in settings.items() if answer is not None
+            },
+            offset_s=None if time is None else _unix_s(time) - now - round_trip_s / 2,
+            round_trip_s=round_trip_s,
+        )
+
+    async def _ask(self, node: Any, *args: CommandArg) -> object | None:  # noqa: ANN401 - as above
+        """Return the answer to a command; None if it is not permitted, or not there."""
+        try:
+            if node is None:
+                return await execute(self._driver, *args)
+            async with broker_errors(self._driver):
+                return cast("object", await node.execute_command(*args))
+        except BrokerUnavailableError:
+            raise
+        except BrokerError:  # managed services remove commands, or forbid them
+            return None
+
+    async def forbidden(self) -> Mapping[str, str]:
+        """Return the commands that are needed and not permitted, and the reason for each."""
+        denied = await self._probe()
+        try:
+            await self._subscribe()
+        except BrokerAuthError as error:
+            denied["SUBSCRIBE"] = str(error)
+        return denied
+
+    async def _subscribe(self) -> None:
+        """Subscribe to cancelations, and await the answer."""
+        pubsub: Any = self._driver.pubsub()
+        async with aclosing(pubsub), broker_errors(self._driver):
+            if isinstance(self._driver, RedisCluster):
+                await self._driver.initialize()
+            await pubsub.subscribe(keys.CANCEL)
+            await pubsub.get_message(timeout=ANSWER_S)
+
+    async def _probe(self) -> dict[str, str]:
+        probe = keys.probe(str(uuid.uuid4()))
+        try:
+            answer = await pipeline.run(self._driver, scripts.probe(COMMANDS, probe=probe))
+        except BrokerAuthError as error:
+            return {"EVALSHA": str(error)}
+        errors = [error.decode(errors="replace") for error in cast("list[bytes]", answer)]
+        return {
+            command[0]: error
+            for command, error in zip(COMMANDS, errors, strict=True)
+            if any(denial in error for denial in DENIALS)
+        }
+
+    async def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return the servers that have shown themselves, the one that is latest first."""
+        time = cast("tuple[object, object]", await execute(self._driver, "TIME"))
+        shown = await execute(self._driver, "ZRANGE", keys.SERVERS, 0, -1, "WITHSCORES")
+        now_s, pairs = _unix_s(time), _scores(shown)
+        return [
+            Heartbeat(
+                server=decode_name(key).partition("{")[2].removesuffix("}"), left_s=at_s - now_s
+            )
+            for key, at_s in pairs
+        ]
+
+
+def _pairs(info: bytes) -> dict[str, str]:
+    lines = info.decode(errors="replace").splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def _value(answer: object) -> str:
+    """Return the value in the answer to ``CONFIG GET``: a list, or a mapping from RESP 3 on."""
+    if isinstance(answer, dict):
+        values = list(cast("dict[bytes, bytes]", answer).values())
+    else:
+        values = cast("list[bytes]", answer)
+    return values[-1].decode(errors="replace") if values else ""
+
+
+def _unix_s(time: tuple[object, object]) -> float:
+    seconds, microseconds = cast("tuple[int, int]", time)
+    return int(seconds) + int(microseconds) / 1e6
+
+
+def _scores(reply: object) -> list[tuple[bytes, float]]:
+    """Return members and scores: Redis sends them one after another, in pairs from RESP 3 on."""
+    rows = cast("list[bytes | list[Any]]", reply)
+    flat: list[Any] = [it for row in rows for it in (row if isinstance(row, list) else [row])]
+    return [(key, float(score)) for key, score in zip(flat[::2], flat[1::2], strict=True)]

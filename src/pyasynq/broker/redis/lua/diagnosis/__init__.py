@@ -1,0 +1,7 @@
+"""Look for what may be wrong."""
+
+from typing import Final
+
+from pyasynq.broker.redis.scripts import Script
+
+probe: Final = Script("diagnosis/probe", repeatable=True)

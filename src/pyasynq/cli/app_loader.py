@@ -1,0 +1,108 @@
+"""Find the user's app, or relay."""
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from pyasynq.cli.exit_codes import Exit, ExitError
+from pyasynq.cli.optional_deps import install_hint
+
+if TYPE_CHECKING:
+    from pyasynq.app import App
+    from pyasynq.outbox import Relay
+
+T = TypeVar("T")
+
+_OURS: Final = (__file__, importlib.__file__, "<frozen importlib")
+"""Files whose frames tell the user nothing."""
+
+
+class BrokenModuleError(ExitError):
+    """The module of the app, or relay, is there, and has an error in it."""
+
+    def __init__(self, module: str, error: BaseException) -> None:
+        """Show the traceback of *error* from the user's *module* down."""
+        frames = _users_frames(error.__traceback__)
+        lines = traceback.format_exception(type(error), error, frames)
+        text = f"the module {module!r} cannot be imported\n{''.join(lines).rstrip()}"
+        super().__init__(Exit.FAILED, text)
+
+
+def load_app(place: str) -> "App":
+    """Return the `App` at *place*, ``module:name``; the name is ``app`` when left out.
+
+    Raises:
+        click.ClickException: If there is no such module or name, or it is no App.
+    """
+    from pyasynq.app import App
+
+    return _loaded(place, "app", App, "pyasynq.App")
+
+
+def load_relay(place: str) -> "Relay":
+    """Return the `Relay` at *place*, ``module:name``; the name is ``relay`` when left out.
+
+    Raises:
+        click.ClickException: If there is no such module or name, it is no Relay, or SQLAlchemy is
+            missing.
+    """
+    try:
+        from pyasynq.outbox import Relay
+    except ModuleNotFoundError as error:
+        text = f"{error.name} is missing: {install_hint('sqlalchemy')}"
+        raise ExitError(Exit.FAILED, text) from error
+
+    return _loaded(place, "relay", Relay, "pyasynq.outbox.Relay")
+
+
+def _loaded(place: str, noun: str, kind: type[T], called: str) -> T:
+    """Return what is at *place*, a *kind*; its name is *noun* when left out."""
+    from pyasynq.cli import logs
+
+    module_name, _, name = place.partition(":")
+    _check_module_name(place, noun)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    module = _imported(module_name, noun)
+    logs.go_on()
+    found = getattr(module, name or noun, None)
+    if isinstance(found, kind):
+        return found
+    others = [known for known, value in vars(module).items() if isinstance(value, kind)]
+    there = f"there is {', '.join(others)}" if others else "there is none at all"
+    text = f"{module_name!r} has no {called} called {name or noun!r}; {there}"
+    raise ExitError(Exit.NOT_FOUND, text)
+
+
+def _check_module_name(place: str, noun: str) -> None:
+    module, _, name = place.partition(":")
+    if module and not module.startswith(".") and "/" not in module and not module.endswith(".py"):
+        return
+    likely = module.removesuffix(".py").strip("./").replace("/", ".")
+    hint = f"did you mean {likely}:{name or noun}?" if likely else f"name it as module:{noun}"
+    msg = f"{place!r} names no module: {hint}"
+    raise click.UsageError(msg)
+
+
+def _imported(name: str, noun: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise BrokenModuleError(name, error) from None  # something it needs is not there
+        text = f"there is no module {name!r} here: name it as module:{noun}"
+        raise ExitError(Exit.NOT_FOUND, text) from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code
+        raise BrokenModuleError(name, error) from None
+
+
+def _users_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Return *frames* from the first on that is the user's; None for an error in the syntax."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,29 @@
+"""``pyasynq completion bash|zsh|fish``: the shell completes commands, options and values."""
+
+import click
+from click.shell_completion import get_completion_class
+
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.output import data
+
+VARIABLE = "_PYASYNQ_COMPLETE"
+"""The variable by which the script asks for completions, as click names it."""
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, *, shell: str) -> int:
+    """Print the script that makes a shell complete commands.
+
+    For instance: source <(pyasynq completion bash)
+    """
+    kind = get_completion_class(shell)
+    if kind is None:
+        msg = f"click knows no completion for {shell}"
+        raise click.UsageError(msg)
+    script = kind(ctx.find_root().command, {}, "pyasynq", VARIABLE)
+    # Not its source(): that of bash asks the bash of this machine for its version first.
+    data(script.source_template % script.source_vars())
+    return Exit.OK

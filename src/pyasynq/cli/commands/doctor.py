@@ -1,0 +1,123 @@
+"""``pyasynq doctor``: look for what may be wrong with Redis, queues and workers."""
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from pyasynq import __version__
+from pyasynq.cli import output
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.diagnosis import Check, Findings, diagnose
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.options import output_option
+from pyasynq.cli.redis_options import RedisOptions, redis_options
+from pyasynq.cli.run_inspector import exit_errors
+from pyasynq.core.errors import (
+    BrokerAuthError,
+    BrokerError,
+    BrokerReadOnlyError,
+    BrokerUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from pyasynq.broker import Broker
+
+T = TypeVar("T")
+
+COLORS: Final = {"ok": "green", "unknown": "blue", "warning": "yellow", "problem": "red"}
+INDENT: Final = " " * 22
+
+
+@click.command(cls=Command)
+@output_option()
+@redis_options
+def doctor(*, redis: RedisOptions, as_json: bool) -> int:
+    """Look for what may be wrong with Redis, queues and workers.
+
+    Exit codes: 0 no problem, perhaps warnings; 1 a problem; 4 Redis cannot be used at all.
+    """
+    with exit_errors():
+        code, checks = asyncio.run(_examine(redis))
+    if as_json:
+        output.json(checks)
+        return code
+    for check in checks:
+        _print(check)
+    return code
+
+
+async def _examine(redis: RedisOptions) -> tuple[Exit, Sequence[Check]]:
+    """Return exit code and results."""
+    from pyasynq.broker import open_broker, redact_url
+
+    broker = open_broker(redis.url)
+    versions = f"{__version__}, on Python {platform.python_version()}"
+    address = f"{redact_url(redis.url)} ({redis.named_by})"
+    checks = [
+        Check(check="pyasynq", status="ok", message=versions),
+        Check(check="address", status="ok", message=address),
+    ]
+    try:
+        checks.append(await _connect(broker))
+        checks += diagnose(await _find(broker))
+    except (BrokerAuthError, BrokerUnavailableError) as error:
+        advice = "is Redis running, and are address, name and password right?"
+        checks.append(
+            Check(check="connection", status="problem", message=str(error), advice=advice)
+        )
+        return Exit.NO_CONNECTION, checks
+    finally:
+        await broker.aclose()
+    is_well = all(check.status != "problem" for check in checks)
+    return Exit.OK if is_well else Exit.FAILED, checks
+
+
+async def _connect(broker: "Broker") -> Check:
+    """Return the result of the first call.
+
+    Raises:
+        BrokerError: If Redis does not answer, or refuses the user.
+    """
+    with suppress(BrokerReadOnlyError):  # another check says so
+        await broker.ping()
+    return Check(check="connection", status="ok", message="Redis answers and accepts the login")
+
+
+async def _find(broker: "Broker") -> Findings:
+    from pyasynq.inspector import Inspector
+
+    inspector = Inspector(broker)
+    server_info = await _try_to(broker.cluster.server_info()) or {}
+    heartbeats = await _try_to(broker.diagnosis.heartbeats())  # listing servers removes dead ones
+    names = await _try_to(inspector.queues())
+    infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names or ()]
+    return Findings(
+        nodes=await broker.diagnosis.nodes(),
+        cluster=server_info if "cluster_state" in server_info else {},
+        forbidden=await _try_to(broker.diagnosis.forbidden()),
+        heartbeats=heartbeats,
+        servers=await _try_to(inspector.servers()),
+        queues=None if names is None else [info for info in infos if info is not None],
+    )
+
+
+async def _try_to(read: Awaitable[T]) -> T | None:
+    """Return what is read; None if Redis refuses: other checks tell why."""
+    try:
+        return await read
+    except BrokerUnavailableError:
+        raise
+    except BrokerError:
+        return None
+
+
+def _print(check: Check) -> None:
+    """Print the result in one line, and below it what to do."""
+    status = click.style(f"{check.status:<9}", fg=COLORS[check.status])
+    click.echo(f"{status} {check.check:<11} {output.escape_controls(check.message)}")
+    if check.advice:
+        click.echo(f"{INDENT}{output.escape_controls(check.advice)}")

@@ -1,0 +1,149 @@
+"""``pyasynq task enqueue``."""
+
+import asyncio
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+import click
+
+from pyasynq.cli import completions, output
+from pyasynq.cli.app_loader import load_app
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.option_types import BYTES, DURATION, HEADERS, INSTANT
+from pyasynq.cli.options import app_option, output_option
+from pyasynq.cli.redis_options import RedisOptions, redis_options
+from pyasynq.cli.run_inspector import exit_errors
+from pyasynq.core.control import PayloadError
+
+if TYPE_CHECKING:
+    from pyasynq.app import App
+    from pyasynq.client import Client
+    from pyasynq.core.info import TaskInfo
+    from pyasynq.core.options import EnqueueOptions
+    from pyasynq.core.task import Task
+
+
+EITHER: Final = "say either --payload or --payload-file"
+
+
+@click.command(cls=Command)
+@click.option(
+    "-t",
+    "--type-name",
+    required=True,
+    metavar="TYPE",
+    help="Type of the task.",
+    shell_complete=completions.complete_types,
+)
+@click.option("-l", "--payload", **BYTES, help="Payload.")
+@click.option(
+    "--payload-file", type=click.File("rb"), help="File with the payload; - for the standard input."
+)
+@click.option("-H", "--header", "headers", **HEADERS, help="Header; repeatable.")
+@click.option(
+    "-q",
+    "--queue",
+    help="Queue; default when not given.",
+    shell_complete=completions.complete_queues,
+)
+@click.option("-i", "--id", "task_id", help="Id; a random one when not given.")
+@click.option(
+    "--retry",
+    "max_retry",
+    type=int,
+    metavar="N",
+    help="Retries after the first failure; 25 when not given.",
+)
+@click.option("--timeout", **DURATION, help="Longest run; 30m when not given.")
+@click.option("--deadline", **INSTANT, help="When the task must have run: 2030-01-31T12:00:00Z.")
+@click.option("--unique", **DURATION, help="Refuse the same task for a time, such as 1h.")
+@click.option("--process-at", **INSTANT, help="When to run the task: 2030-01-31T12:00:00Z.")
+@click.option("--process-in", **DURATION, help="Time until the task is run, such as 5m.")
+@click.option("--retention", **DURATION, help="Time to keep the task after success, such as 24h.")
+@click.option("-g", "--group", help="Group; its tasks are combined into one.")
+@app_option
+@output_option()
+@redis_options
+def enqueue(
+    *,
+    redis: RedisOptions,
+    as_json: bool,
+    app: str | None,
+    payload: bytes | None,
+    payload_file: BinaryIO | None,
+    **values: Any,  # noqa: ANN401 - type, headers and options of the task, as declared above
+) -> int:
+    """Enqueue a task.
+
+    With --app, the arguments of a typed task are checked, its options are the defaults, and the
+    app's Redis, middleware and codecs are used.
+    """
+    data = _read_payload(payload, payload_file)
+    type_name: str = values.pop("type_name")
+    options = cast("EnqueueOptions", {name: it for name, it in values.items() if it is not None})
+    with exit_errors():
+        client, task = _prepare(redis, app, type_name, data)
+        info = asyncio.run(_enqueue(client, task, options))
+    if as_json:
+        output.json(info)
+    else:
+        output.data(f"Enqueued task {info.id} to queue {info.queue}")
+    return Exit.OK
+
+
+def _read_payload(payload: bytes | None, file: BinaryIO | None) -> bytes | None:
+    """Return the payload; None if none was given."""
+    if payload is not None and file is not None:
+        raise click.UsageError(EITHER)
+    return file.read() if file is not None else payload
+
+
+def _prepare(
+    redis: RedisOptions, place: str | None, type_name: str, payload: bytes | None
+) -> "tuple[Client, Task]":
+    """Return the task, and a client for it: those of the app at *place*, if it is named."""
+    from pyasynq.client import Client
+
+    if place is None:
+        return Client(redis.url), _plain_task(type_name, payload)
+    app = load_app(place)
+    return app.new_client(redis.app_uri()), _find_task(app, type_name, payload)
+
+
+def _plain_task(type_name: str, payload: bytes | None) -> "Task":
+    from pyasynq.core.task import Task
+
+    if payload is None:
+        raise click.UsageError(EITHER)
+    return Task(type_name, payload)
+
+
+def _find_task(app: "App", type_name: str, payload: bytes | None) -> "Task":
+    """Return the task of *app*, its payload checked if it is a typed one.
+
+    Raises:
+        click.UsageError: If the app has no such task, or the payload does not fit.
+    """
+    typed = app.tasks.get(type_name)
+    if typed is not None:
+        try:
+            return typed.from_payload(payload or b"")
+        except PayloadError as error:
+            raise click.UsageError(str(error)) from error
+    others = [it for it in app.mux.patterns if it not in app.tasks]
+    if any(type_name.startswith(pattern) for pattern in others):
+        return _plain_task(type_name, payload)
+    raise click.UsageError(_unknown_type(type_name, [*app.mux.patterns]))
+
+
+def _unknown_type(type_name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(type_name, known) or sorted(known)
+    there = f"there is {', '.join(near)}" if near else "there is none at all"
+    return f"the app has no task {type_name!r}; {there}"
+
+
+async def _enqueue(client: "Client", task: "Task", options: "EnqueueOptions") -> "TaskInfo":
+    async with client:
+        return await client.enqueue(task, **options)

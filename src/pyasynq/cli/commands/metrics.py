@@ -1,0 +1,62 @@
+"""``pyasynq metrics``: serve the numbers of all queues to Prometheus."""
+
+import asyncio
+from datetime import timedelta
+
+import click
+
+from pyasynq.cli import http, metrics_pages, output
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.option_types import ADDRESS, DURATION, option_with_variable
+from pyasynq.cli.optional_deps import require
+from pyasynq.cli.redis_options import RedisOptions, redis_options
+from pyasynq.cli.run_inspector import exit_errors
+from pyasynq.runtime.os_signals import STOPPING, handle_os_signals
+
+
+@click.command(cls=Command)
+@option_with_variable(
+    "--addr",
+    **ADDRESS,
+    default="127.0.0.1:9876",
+    show_default=True,
+    help="Where to serve /metrics.",
+)
+@option_with_variable(
+    "--memory-interval",
+    **DURATION,
+    default="1m",
+    show_default=True,
+    help="Time between memory samples.",
+)
+@redis_options
+def metrics(*, redis: RedisOptions, addr: tuple[str, int], memory_interval: timedelta) -> int:
+    """Serve the numbers of all queues to Prometheus."""
+    require(*metrics_pages.EXTRA)
+    with exit_errors():
+        asyncio.run(_serve(redis, addr, memory_interval))
+    return Exit.OK
+
+
+async def _serve(redis: RedisOptions, addr: tuple[str, int], memory_interval: timedelta) -> None:
+    from prometheus_client import CollectorRegistry
+
+    from pyasynq.inspector import Inspector
+    from pyasynq.metrics import QueueCollector
+
+    host, port = addr
+    async with Inspector(redis.url) as inspector:
+        collector = QueueCollector(inspector, memory_interval=memory_interval)
+        registry = CollectorRegistry()
+        registry.register(collector)
+        pages = {metrics_pages.PATH: metrics_pages.page(registry, collector)}
+        async with http.serving(host, port, pages):
+            output.message(f"metrics at http://{host}:{port}/metrics")
+            await _wait_for_signal()
+
+
+async def _wait_for_signal() -> None:
+    stopped = asyncio.Event()
+    with handle_os_signals(STOPPING, lambda _: stopped.set()):
+        await stopped.wait()

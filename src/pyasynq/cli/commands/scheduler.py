@@ -1,0 +1,110 @@
+"""``pyasynq scheduler module:app``: enqueue the periodic tasks of an app."""
+
+import asyncio
+import os
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final, cast
+from zoneinfo import ZoneInfo
+
+import click
+
+from pyasynq.cli.app_loader import load_app
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.invocation import Invocation
+from pyasynq.cli.option_types import DURATION, name_flag, option_with_variable
+from pyasynq.cli.options import log_options
+from pyasynq.cli.redis_options import app_uri_option, log_address
+from pyasynq.cli.shutdown import end_process_soon
+from pyasynq.core.errors import OptionError
+from pyasynq.runtime.loggers import get_logger
+
+if TYPE_CHECKING:
+    from pyasynq.app import App
+    from pyasynq.scheduler import Scheduler, SchedulerOptions
+
+log: Final = get_logger("pyasynq.scheduler")
+
+
+def parse_zone(name: str) -> tzinfo:
+    """Return the time zone called *name*.
+
+    Raises:
+        click.BadParameter: If this machine knows none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        msg = f"{name!r} is no time zone that this machine knows: write Europe/Paris"
+        raise click.BadParameter(msg) from error
+
+
+@click.command(cls=Command)
+@click.argument("app", metavar="MODULE:APP")
+@app_uri_option
+@option_with_variable(
+    "--location",
+    type=parse_zone,
+    metavar="ZONE",
+    help="Time zone of specs that name none, such as Europe/Paris; UTC when not given.",
+)
+@option_with_variable(
+    "--catch-up",
+    type=click.Choice(["skip", "once", "all"], case_sensitive=False),
+    help="What to do about missed ticks; skip when not given.",
+)
+@option_with_variable(
+    "--heartbeat-interval", **DURATION, help="Time between two listings; 10s when not given."
+)
+@log_options
+@click.pass_obj
+def scheduler(
+    invocation: Invocation,
+    /,
+    *,
+    app: str,
+    uri: str | None,
+    log_format: str | None,
+    log_level: str | None,
+    **options: Any,  # noqa: ANN401 - those of a scheduler, as declared above
+) -> int:
+    """Enqueue the periodic tasks of an app.
+
+    The pyasynq.App is named as module:app.
+    """
+    from pyasynq.cli import logs
+
+    logs.set_up(log_format, log_level)
+    loaded = load_app(app)
+    own = loaded.address
+    made = make_scheduler(loaded, uri, **options)
+    log.info("pid %d runs %s", os.getpid(), app)
+    log_address(log, own, uri)
+    asyncio.run(_run(made, invocation))
+    return Exit.OK
+
+
+def make_scheduler(
+    app: "App",
+    uri: str | None,
+    *,
+    location: tzinfo | None,
+    catch_up: str | None,
+    heartbeat_interval: timedelta | None,
+) -> "Scheduler":
+    """Return the scheduler of *app*; what is None is as the scheduler has it.
+
+    Raises:
+        click.UsageError: If an option cannot be.
+    """
+    given = {"location": location, "catch_up": catch_up, "heartbeat_interval": heartbeat_interval}
+    options = {name: value for name, value in given.items() if value is not None}
+    try:
+        return app.scheduler(uri or None, **cast("SchedulerOptions", options))
+    except OptionError as error:
+        raise click.UsageError(name_flag(error, {"uri": uri, **given})) from error
+
+
+async def _run(scheduler: "Scheduler", invocation: Invocation) -> None:
+    with end_process_soon(invocation):
+        await scheduler.run()

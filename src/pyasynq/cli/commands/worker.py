@@ -1,0 +1,258 @@
+"""``pyasynq worker module:app``: run the tasks of an app."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, chdir, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from pyasynq.cli import metrics_pages
+from pyasynq.cli.app_loader import BrokenModuleError, load_app
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.exit_codes import Exit, ExitError
+from pyasynq.cli.invocation import Invocation
+from pyasynq.cli.option_types import (
+    ADDRESS,
+    DURATION,
+    name_flag,
+    option_with_variable,
+    parse_weights,
+)
+from pyasynq.cli.optional_deps import require
+from pyasynq.cli.options import log_options
+from pyasynq.cli.redis_options import app_uri_option, log_address
+from pyasynq.cli.shutdown import GRACE_S, end_now, end_process_soon
+from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
+from pyasynq.cli.worker_options import WorkerOptions
+from pyasynq.core.errors import BrokerError, OptionError
+from pyasynq.runtime.loggers import get_logger
+
+if TYPE_CHECKING:
+    from pyasynq.cli.http import Page
+    from pyasynq.server import Handler, Server, ServerOptions
+
+log: Final = get_logger("pyasynq.worker")
+
+EPILOG: Final = """\
+The environment variable stands for its option; the option wins.
+
+\b
+Exit codes: 0 stopped; 1 failed; 2 an option does not fit;
+3 there is no such module or app; 4 no Redis at the start of a burst.
+"""
+
+UNKNOWN_STOP_S: Final = 30.0
+"""Longest stop of a child whose app cannot be loaded yet."""
+
+
+@click.command(cls=Command, epilog=EPILOG)
+@click.argument("app", metavar="MODULE:APP")
+@app_uri_option
+@option_with_variable(
+    "-c",
+    "--concurrency",
+    type=int,
+    metavar="N",
+    help="Most tasks that run at once; the app's when not given, else 100.",
+)
+@option_with_variable(
+    "--threads",
+    type=int,
+    metavar="N",
+    help="Threads for plain functions; the app's when not given, else as many as -c says, else 4 "
+    "more than CPUs, 32 at most.",
+)
+@option_with_variable(
+    "-Q",
+    "--queues",
+    type=parse_weights,
+    metavar="QUEUES",
+    help="Queues and weights, critical=6,low=1; the app's when not given, else default=1.",
+)
+@option_with_variable("--strict", is_flag=True, help="Empty heavier queues before lighter ones.")
+@option_with_variable(
+    "-p",
+    "--processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes, supervised and restarted; one, not supervised, when not given.",
+)
+@option_with_variable("--burst", is_flag=True, help="Stop when the queues are empty.")
+@option_with_variable("--reload", is_flag=True, help="Restart when a source file changes.")
+@option_with_variable(
+    "--shutdown-timeout",
+    **DURATION,
+    help="Time running tasks have to end at a stop, 1m30s; the app's when not given, else 8s.",
+)
+@option_with_variable(
+    "--max-crashes",
+    type=int,
+    metavar="N",
+    help="Workers that may die with one task in a row; the app's when not given, else 3.",
+)
+@option_with_variable(
+    "--unknown",
+    type=click.Choice(["retry", "wait"], case_sensitive=False),
+    help="What to do with tasks of unknown types; the app's when not given, else wait.",
+)
+@option_with_variable("--health-addr", **ADDRESS, help="Serve /healthz; with -p for all processes.")
+@option_with_variable("--metrics", is_flag=True, help="Serve /metrics there as well.")
+@log_options
+@click.pass_obj
+def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - see `WorkerOptions`
+    """Run the tasks of an app.
+
+    The pyasynq.App is named as module:app and looked for in the current folder first; "module"
+    alone means "module:app". SIGTERM, SIGHUP and Ctrl-C stop the worker once running tasks have
+    ended, a second one at once. With -p, SIGHUP replaces the processes, one after another.
+    """
+    options = WorkerOptions(**values)
+    from pyasynq.cli import logs
+
+    logs.set_up(options.log_format, options.log_level, of_several=options.is_supervised)
+    _check(options)
+    if options.is_supervised and CHILD not in os.environ:
+        return supervise(invocation.arguments, options, patience_s=_patience_s(options))
+    own = load_app(options.app).address
+    server = make_server(options)
+    log.info("pid %d runs %s", os.getpid(), options.app)
+    log_address(log, own, options.uri)
+    if CHILD in os.environ:
+        # Its supervisor's signal; not SIG_IGN, which programs that handlers start would inherit.
+        signal.signal(signal.SIGHUP, _leave)
+    asyncio.run(_work(server, options, invocation))
+    return Exit.OK
+
+
+def _leave(*_signal: object) -> None:
+    """Do nothing about a signal."""
+
+
+def _check(options: WorkerOptions) -> None:
+    """Return if the options fit together.
+
+    Raises:
+        click.ClickException: If they do not.
+    """
+    if options.is_supervised and not hasattr(socket, "AF_UNIX"):
+        msg = "--processes and --reload need a Unix system: start several workers instead"
+        raise click.UsageError(msg)
+    if options.metrics and options.health_addr is None:
+        msg = "--metrics needs an address: --health-addr host:port"
+        raise click.UsageError(msg)
+    if options.metrics:
+        require(*metrics_pages.EXTRA)
+
+
+def _patience_s(options: WorkerOptions) -> float:
+    """Return the longest time a child takes to stop; mistakes end here, not in every child again.
+
+    With ``--reload`` a broken app is for the child to show; then its supervisor awaits a change.
+    """
+    try:
+        with chdir("."):  # whatever the app makes of it, children begin where the command did
+            return make_server(options).longest_stop.total_seconds()
+    except BrokenModuleError:
+        if options.reload:
+            return UNKNOWN_STOP_S
+        raise
+
+
+def make_server(options: WorkerOptions) -> "Server":
+    """Return the server of the app.
+
+    Raises:
+        click.ClickException: If there is no such app, or an option cannot be.
+    """
+    app = load_app(options.app)
+    given = {
+        "concurrency": options.concurrency,
+        "threads": options.threads,
+        "max_crashes": options.max_crashes,
+        "unknown": options.unknown,
+        "queues": options.queues,
+        "shutdown_timeout": options.shutdown_timeout,
+        "strict_priority": options.strict or None,
+        "burst": options.burst or None,
+        "server_id": os.environ.get(SERVER_ID) or None,
+        "replaces": os.environ.get(DEAD_SERVER) or None,
+    }
+    merged = {name: value for name, value in given.items() if value is not None}
+    try:
+        return app.server(options.uri or None, **cast("ServerOptions", merged))
+    except OptionError as error:
+        raise click.UsageError(name_flag(error, {"uri": options.uri, **given})) from error
+
+
+async def _work(server: "Server", options: WorkerOptions, invocation: Invocation) -> None:
+    if CHILD in os.environ:
+        _watch_supervisor(server)
+    handler, pages = _measure(options)
+    with end_process_soon(invocation):
+        async with _serving(server, options, pages):
+            if options.burst:
+                await _check_redis(server)
+            await server.run(handler)
+
+
+def _serving(
+    server: "Server", options: WorkerOptions, more: "Mapping[str, Page]"
+) -> AbstractAsyncContextManager[None]:
+    """Serve the health of *server*, and *more*, where it is wanted: a child to its supervisor."""
+    from pyasynq.cli import http
+    from pyasynq.cli.health import pages
+
+    if file := os.environ.get(SOCKET):
+        return http.serving_in(Path(file), pages(server, more))
+    if options.health_addr is not None:
+        host, port = options.health_addr
+        return http.serving(host, port, pages(server, more))
+    return nullcontext()
+
+
+def _measure(options: WorkerOptions) -> "tuple[Handler | None, Mapping[str, Page]]":
+    """Return the app's handler, counted and timed, and the page with the numbers, if wanted."""
+    if not options.metrics:
+        return None, {}
+    from prometheus_client import REGISTRY
+
+    from pyasynq.metrics import TaskMetrics
+
+    measured = TaskMetrics(REGISTRY)
+    page = (
+        metrics_pages.page_of_child(measured)
+        if SOCKET in os.environ
+        else metrics_pages.page(REGISTRY)
+    )
+    return load_app(options.app).mux.within(measured), {metrics_pages.PATH: page}
+
+
+async def _check_redis(server: "Server") -> None:
+    """Refuse to wait for Redis: a burst is started to end, by a timer or a script that looks."""
+    try:
+        await server.ping()
+    except BrokerError as error:
+        raise ExitError(Exit.NO_CONNECTION, str(error)) from error
+
+
+def _watch_supervisor(server: "Server") -> None:
+    """End with the supervisor, also where the loop is blocked: the pipe from it closes then."""
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        log.warning("the supervisor is gone: shutting down")
+        with suppress(RuntimeError):  # the loop is over
+            loop.call_soon_threadsafe(server.shut_down)
+        time.sleep(server.longest_stop.total_seconds() + GRACE_S)
+        end_now(Exit.FAILED)
+
+    threading.Thread(target=watch, name="pyasynq-supervised", daemon=True).start()

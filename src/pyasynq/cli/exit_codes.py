@@ -1,0 +1,32 @@
+"""How a command ends."""
+
+from enum import IntEnum
+
+import click
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    NO_CONNECTION = 4
+    CONFLICT = 5
+    INTERRUPTED = 130
+
+
+class ExitError(click.ClickException):
+    """A command cannot go on; its text is for the person who called it.
+
+    Mistakes on the command line are a `click.UsageError`: the usage of the command comes with it.
+
+    Attributes:
+        exit_code: Exit code.
+    """
+
+    def __init__(self, code: Exit, text: str) -> None:
+        """End with *code* and print *text*."""
+        super().__init__(text)
+        self.exit_code = code  # type: ignore[misc]  # click has one for each class

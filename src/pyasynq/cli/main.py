@@ -1,0 +1,118 @@
+"""``pyasynq``: all commands, and how each of them ends."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from pyasynq import __version__
+from pyasynq.cli.command_group import Command, CommandGroup
+from pyasynq.cli.commands import (
+    completion,
+    cron,
+    doctor,
+    group,
+    metrics,
+    queue,
+    relay,
+    scheduler,
+    server,
+    stats,
+    task,
+    worker,
+)
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.invocation import Invocation
+from pyasynq.cli.options import output_option
+from pyasynq.cli.output import data, message
+from pyasynq.cli.redis_options import connection_options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in *argv* (the process's own when None); return the exit code.
+
+    A command of the process's own may end the process, if something is left that hangs.
+    """
+    arguments = sys.argv[1:] if argv is None else [*argv]
+    invocation = Invocation(arguments=arguments, is_process=argv is None)
+    try:
+        code: int = cli.main(arguments, "pyasynq", standalone_mode=False, obj=invocation)
+    except NoArgsIsHelpError as error:
+        error.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        _show(error)
+        return error.exit_code
+    except click.Abort:
+        return Exit.INTERRUPTED
+    except SystemExit as end:  # of click: a completion is done, or nobody reads on; or of a handler
+        if not isinstance(end.code, int | None):
+            raise
+        return end.code or Exit.OK
+    return code
+
+
+def _show(error: click.ClickException) -> None:
+    """Print what is wrong; a mistake on the command line in one line, below the usage."""
+    text = error.format_message()
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        message(f"pyasynq: {text}")
+        return
+    message(error.ctx.get_usage())
+    message(f"{error.ctx.command_path}: {' '.join(text.split())}")
+
+
+def _with_dashes(word: str) -> str:
+    """Return an option, spelled as Go's tool spells it, as we do: ``--cluster-addrs``."""
+    return word.replace("_", "-")
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "token_normalize_func": _with_dashes,
+    },
+)
+@click.version_option(__version__, message="pyasynq %(version)s")
+@output_option(variable=False)
+@connection_options(variables=False)
+def cli(**_options: object) -> None:
+    """Task queues on Redis.
+
+    The options below may stand before a command or after it.
+    """
+
+
+@cli.result_callback()
+def _flush(code: int, **_options: object) -> int:
+    """Write what is left while a reader that is gone can still be told from a failure."""
+    sys.stdout.flush()
+    return code
+
+
+@click.command(cls=Command)
+def version() -> int:
+    """Print the version."""
+    data(f"pyasynq {__version__}")
+    return Exit.OK
+
+
+for command in (
+    worker.worker,
+    scheduler.scheduler,
+    relay.relay,
+    stats.stats,
+    queue.queue,
+    task.task,
+    group.group,
+    server.server,
+    cron.cron,
+    metrics.metrics,
+    doctor.doctor,
+    completion.completion,
+    version,
+):
+    cli.add_command(command)

@@ -1,0 +1,161 @@
+"""Options that several commands have."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import click
+
+from pyasynq.cli import completions
+from pyasynq.cli.option_types import option_with_variable
+
+F = TypeVar("F", bound=Callable[..., object])
+
+STATES: Final = (
+    "active",
+    "pending",
+    "aggregating",
+    "scheduled",
+    "retry",
+    "archived",
+    "completed",
+)
+
+
+def _is_json(_ctx: click.Context, _option: click.Parameter, form: str) -> bool:
+    return form == "json"
+
+
+def output_option(*, variable: bool = True, ignored: bool = False) -> Callable[[F], F]:
+    """Return a decorator that adds ``-o``, for the parameter *as_json*.
+
+    Args:
+        variable: It has its environment variable; else it is handed on as it was given.
+        ignored: The command prints no data, so it has no such parameter.
+    """
+    add = option_with_variable if variable else click.option
+    return add(
+        "-o",
+        "--output",
+        "as_json",
+        type=click.Choice(["table", "json"], case_sensitive=False),
+        default="table",
+        show_default=True,
+        callback=_is_json if variable else None,
+        expose_value=not ignored,
+        help="Output for people or for programs.",
+    )
+
+
+def log_options(function: F) -> F:
+    """Add ``--log-format`` and ``--log-level``, which say how log lines look."""
+    for option in (
+        option_with_variable(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+            help="Least important log lines to show; info when not given; as above.",
+        ),
+        option_with_variable(
+            "--log-format",
+            type=click.Choice(["console", "json"], case_sensitive=False),
+            help="Log lines; console when not given; the app's own logging configuration wins.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _single(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> str:
+    if len(values) > 1:
+        msg = f"{option.opts[0]} is given twice: this command takes one task"
+        raise click.UsageError(msg)
+    return values[0]
+
+
+queue_option: Final = click.option(
+    "-q",
+    "--queue",
+    required=True,
+    help="Queue.",
+    shell_complete=completions.complete_queues,
+)
+id_option: Final = click.option(
+    "-i",
+    "--id",
+    "task_id",
+    multiple=True,
+    required=True,
+    callback=_single,
+    help="Id of the task.",
+    shell_complete=completions.complete_task_ids,
+)
+ids_option: Final = click.option(
+    "-i",
+    "--id",
+    "task_ids",
+    multiple=True,
+    required=True,
+    help="Id of the task; repeatable.",
+    shell_complete=completions.complete_task_ids,
+)
+app_option: Final = click.option(
+    "--app",
+    metavar="MODULE:APP",
+    help="App whose Redis and codecs are used.",
+)
+yes_option: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+page_option: Final = click.option(
+    "--page", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Page."
+)
+size_option: Final = click.option(
+    "--size",
+    type=click.IntRange(1),
+    metavar="N",
+    default=30,
+    show_default=True,
+    help="Tasks on a page.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPlace:
+    """Where tasks are: a queue and a state, and for aggregating ones their group."""
+
+    queue: str
+    state: str
+    group: str | None
+
+
+def place_options(
+    states: Sequence[str] = STATES,
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds ``-q``, ``-s`` (one of *states*) and ``-g``, as *where*."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(*, queue: str, state: str, group: str | None, **values: object) -> int:
+            return command(where=TaskPlace(queue=queue, state=state, group=group), **values)
+
+        return queue_option(_state_option(states)(_group_option(run)))
+
+    return decorate
+
+
+def _state_option(states: Sequence[str]) -> Callable[[F], F]:
+    return click.option(
+        "-s",
+        "--state",
+        type=click.Choice(states, case_sensitive=False),
+        metavar="STATE",
+        required=True,
+        help=f"State of the tasks: {', '.join(states)}.",
+    )
+
+
+_group_option: Final = click.option(
+    "-g",
+    "--group",
+    help="Group; needed for aggregating tasks, and only there.",
+    shell_complete=completions.complete_groups,
+)

@@ -1,0 +1,275 @@
+"""Where Redis is: options, variables, and the file that asynq's own tool reads.
+
+The option wins over its ``PYASYNQ_…`` variable, which wins over the file.
+
+Source:
+    Protocol section 10.1 (asynq v0.26.0 ``tools/asynq/cmd/root.go``).
+
+Differs:
+    ``--uri`` takes a URL, too. Variables have a prefix, and nothing is printed about the file
+    (D61).
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from pyasynq.cli.exit_codes import ExitError
+from pyasynq.cli.option_types import Settings, option_with_variable
+from pyasynq.cli.optional_deps import require
+
+if TYPE_CHECKING:
+    from pyasynq.app.address import Address
+    from pyasynq.broker import BrokerAddress
+
+F = TypeVar("F", bound=Callable[..., object])
+
+HERE: Final = "127.0.0.1:6379"
+NODES_HERE: Final = ",".join(f"127.0.0.1:{port}" for port in range(7000, 7006))
+SENTINELS: Final = ("redis-sentinel", "rediss-sentinel")
+SOCKETS: Final = ("unix", "redis-socket")
+FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisOptions:
+    """What options, variables and file say about where Redis is; None where they say nothing.
+
+    Attributes:
+        named_by: Who names the address, in words.
+        given: The options that the command line has.
+    """
+
+    uri: str | None
+    db: int | None
+    username: str | None
+    password: str | None = field(repr=False)
+    cluster: bool
+    cluster_addrs: str | None
+    tls: bool
+    tls_server: str | None
+    insecure: bool
+    named_by: str
+    given: frozenset[str]
+
+    @classmethod
+    def of(cls, ctx: click.Context) -> "RedisOptions":
+        """Return what the command of *ctx* was given."""
+        sources = {name: ctx.get_parameter_source(name) for name in NAMES}
+        return cls(
+            **{name: value for name, value in ctx.params.items() if name in NAMES - {"config"}},
+            named_by=_namer(ctx, "cluster_addrs" if ctx.params["cluster"] else "uri"),
+            given=frozenset(n for n, it in sources.items() if it is ParameterSource.COMMANDLINE),
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL of Redis."""
+        if self.cluster:
+            url = f"redis-cluster://{self.cluster_addrs or NODES_HERE}"
+        else:
+            url = self.uri or HERE
+        url = url if "://" in url else f"redis://{url}"
+        return _with_login(_with_tls(url, self), self)
+
+    def app_uri(self) -> str | None:
+        """Return what replaces the Redis of an app, if anything does.
+
+        Raises:
+            click.UsageError: If another option than ``-u`` says something about it.
+        """
+        if more := sorted(self.given - {"uri"}):
+            msg = f"--app takes -u URL, not --{more[0].replace('_', '-')}"
+            raise click.UsageError(msg)
+        return self.uri or None if "uri" in self.given else None
+
+
+NAMES: Final = frozenset(
+    {it.name for it in fields(RedisOptions)} - {"named_by", "given"} | {"config"}
+)
+"""The parameters of the options."""
+
+
+def _namer(ctx: click.Context, name: str) -> str:
+    """Return who names the value of an option, in words."""
+    match ctx.get_parameter_source(name):
+        case ParameterSource.COMMANDLINE:
+            return f"named by --{name.replace('_', '-')}"
+        case ParameterSource.ENVIRONMENT:
+            return f"named by PYASYNQ_{name.upper()}"
+        case ParameterSource.DEFAULT_MAP:
+            return f"named by {ctx.params['config']}"
+        case _:
+            return "the default"
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+def connection_options(*, variables: bool = True) -> Callable[[F], F]:
+    """Return a decorator that adds the options.
+
+    Args:
+        variables: Variables and the file stand for them; else they are handed on as given.
+    """
+    add = option_with_variable if variables else click.option
+    config: Settings = {"callback": _load_file, "is_eager": True} if variables else {}
+    options: list[Callable[[F], F]] = [
+        add("-u", "--uri", help=f"host:port or URL of Redis: {HERE}."),
+        add("-n", "--db", type=click.IntRange(0), metavar="N", help="Number of the database."),
+        add("-U", "--username", help="User name for Redis."),
+        add("-p", "--password", help="Password for Redis; better in PYASYNQ_PASSWORD."),
+        add("--cluster", is_flag=True, help="Redis is a cluster."),
+        add("--cluster-addrs", help="Some of its nodes: host:port,host:port."),
+        add("--tls", is_flag=True, help="Speak TLS."),
+        add("--tls-server", help="Name the certificate must have; turns TLS on."),
+        add("--insecure", is_flag=True, help="Do not check the certificate."),
+        add("--config", help="File with these options, instead of ~/.asynq.yaml.", **config),
+    ]
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def redis_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options to *command*, which gets them as *redis*."""
+
+    @functools.wraps(command)
+    def run(*args: object, **values: object) -> int:
+        own = {name: value for name, value in values.items() if name not in NAMES}
+        return command(*args, redis=RedisOptions.of(click.get_current_context()), **own)
+
+    return connection_options()(run)
+
+
+app_uri_option: Final = click.option(
+    "-u",
+    "--uri",
+    help="host:port or URL of Redis, instead of the app's; PYASYNQ_URI is for apps without one.",
+)
+"""``-u`` of a command that runs an app, which has a Redis of its own."""
+
+
+def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
+    """Log which Redis is used, and a warning if that may be a surprise.
+
+    Args:
+        log: Where to log it.
+        own: That of the app.
+        uri: What replaces it, if anything does.
+    """
+    from pyasynq.app.address import VARIABLE
+    from pyasynq.broker import redact_url
+
+    log.info("Redis: %s", f"{redact_url(uri)} (named by --uri)" if uri else own)
+    if uri and not _same(uri, own.broker):
+        log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
+    elif not uri and not _same(os.environ.get(VARIABLE) or own.broker, own.broker):
+        log.warning("%s is not used: an address in the code of the app wins", VARIABLE)
+
+
+def _same(*brokers: "BrokerAddress") -> bool:
+    """Return whether these are the same, however short they are written."""
+    return len({_short(it) if isinstance(it, str) else it for it in brokers}) == 1
+
+
+def _short(uri: str) -> str:
+    return uri.removeprefix("redis://").removesuffix("/0")
+
+
+# -- the URL ---------------------------------------------------------------------------------------
+
+
+def _with_tls(url: str, redis: RedisOptions) -> str:
+    if not (redis.tls or redis.tls_server or redis.insecure):
+        return url
+    scheme, rest = url.split("://", 1)
+    if scheme in {"redis", "redis-cluster", "redis-sentinel"}:
+        scheme = scheme.replace("redis", "rediss", 1)
+    query: dict[str, str] = {}
+    if redis.insecure:
+        query |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
+    if redis.tls_server:
+        query["ssl_server_name"] = redis.tls_server
+    return f"{scheme}://{_with_query(rest, query)}"
+
+
+def _with_login(url: str, redis: RedisOptions) -> str:
+    """Return *url* with name, password and database, where they are given.
+
+    What stands before the ``@`` of sentinels is their own login, and what follows the ``/`` of a
+    socket is its path.
+    """
+    scheme, rest = url.split("://", 1)
+    address, mark, query = rest.partition("?")
+    netloc, slash, path = address.partition("/")
+    login, at, hosts = netloc.rpartition("@")
+    more: dict[str, object] = {}
+    user, password = redis.username or "", redis.password or ""
+    if scheme in SENTINELS:
+        more |= {"username": user} if user else {}
+        more |= {"password": password} if password else {}
+    elif user or password:
+        login, at = f"{quote(user, safe='')}:{quote(password, safe='')}", "@"
+    if redis.db is not None:
+        if scheme in SOCKETS or "db=" in query:
+            more["db"] = redis.db
+        else:
+            slash, path = "/", str(redis.db)
+    return f"{scheme}://{_with_query(f'{login}{at}{hosts}{slash}{path}{mark}{query}', more)}"
+
+
+def _with_query(rest: str, more: Mapping[str, object]) -> str:
+    """Return the end of a URL with *more* in its query, instead of what had these names."""
+    if not more:
+        return rest
+    address, _, query = rest.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in more]
+    return f"{address}?{'&'.join([*kept, urlencode(more)])}"
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def _load_file(ctx: click.Context, _option: click.Parameter, named: str | None) -> Path | None:
+    """Have the file give the defaults of the command's options; return which file it is."""
+    usual = next((file for name in FILES if (file := Path.home() / name).is_file()), None)
+    path = Path(named) if named else usual
+    if path is not None:
+        settings = {name: _plain(value) for name, value in _read_file(path).items()}
+        ctx.default_map = {name: settings[name] for name in NAMES if name in settings}
+    return path
+
+
+def _plain(value: object) -> object:
+    """Return a list of nodes as the option has it."""
+    return ",".join(map(str, cast("list[object]", value))) if isinstance(value, list) else value
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".json":
+            return msgspec.json.decode(text, type=dict[str, Any])
+        require("yaml", "cli", f"{path} needs a reader of YAML")
+        import yaml
+
+        return msgspec.convert(yaml.safe_load(text) or {}, dict[str, Any])
+    except ExitError:
+        raise
+    except Exception as error:  # whatever the reader raises, the file is at fault
+        msg = f"{path} cannot be read: {error}"
+        raise click.UsageError(msg) from error

@@ -1,0 +1,98 @@
+"""Tasks as commands print them."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pyasynq.cli import output
+from pyasynq.cli.options import TaskPlace
+
+if TYPE_CHECKING:
+    from pyasynq.core.info import TaskInfo
+
+Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
+
+_CELLS: Final[dict[str, Cell]] = {
+    "ID": lambda task, _: task.id,
+    "Type": lambda task, _: task.type,
+    "Payload": lambda task, _: _content(task, task.payload),
+    "Process In": lambda task, now: output.until(task.next_process_at, now),
+    "Next Retry": lambda task, now: output.until(task.next_process_at, now),
+    "Last Error": lambda task, _: task.last_error or "",
+    "Last Failed": lambda task, now: output.ago(task.last_failed_at, now),
+    "Retried": lambda task, _: task.retried,
+    "Max Retry": lambda task, _: task.max_retry,
+    "CompletedAt": lambda task, now: output.ago(task.completed_at, now),
+    "Result": lambda task, _: _content(task, task.result),
+    "Group": lambda task, _: task.group or "",
+}
+_ALWAYS: Final = ("ID", "Type", "Payload")
+_COLUMNS: Final[dict[str, Sequence[str]]] = {
+    "active": (),
+    "pending": (),
+    "scheduled": ("Process In",),
+    "retry": ("Next Retry", "Last Error", "Last Failed", "Retried", "Max Retry"),
+    "archived": ("Last Failed", "Last Error"),
+    "completed": ("CompletedAt", "Result"),
+    "aggregating": ("Group",),
+}
+
+
+def print_tasks(tasks: "Sequence[TaskInfo]", where: TaskPlace, *, as_json: bool) -> None:
+    """Print the tasks that are there."""
+    if as_json:
+        output.json(tasks)
+        return
+    if not tasks:
+        output.message(f'No {where.state} tasks in "{where.queue}" queue')
+        return
+    headings = (*_ALWAYS, *_COLUMNS[where.state])
+    now = datetime.now(UTC)
+    output.table(headings, [[_CELLS[name](it, now) for name in headings] for it in tasks])
+
+
+def print_json(tasks: "list[TaskInfo]", *, several: bool) -> None:
+    """Print a list, if *several* tasks were asked for; else the task, if there is one."""
+    if several:
+        output.json(tasks)
+    elif tasks:
+        output.json(tasks[0])
+
+
+def print_task(task: "TaskInfo") -> None:
+    """Print all that is known of a task."""
+    facts = {
+        "ID": task.id,
+        "Type": task.type,
+        "State": task.state.value,
+        "Payload": _content(task, task.payload),
+        "Headers": ", ".join(f"{key}={value}" for key, value in task.headers.items()),
+        "Group": task.group,
+        "Retried": f"{task.retried}/{task.max_retry}",
+        "Next process time": _next(task),
+        "Timeout": task.timeout and output.span(task.timeout),
+        "Deadline": task.deadline and output.instant(task.deadline),
+        "Completed at": task.completed_at and output.instant(task.completed_at),
+        "Result": task.result and _content(task, task.result),
+    }
+    for name, fact in facts.items():
+        if fact:
+            output.data(f"{name}: {fact}")
+    if task.last_error:
+        output.data("\nLast Failure")
+        output.data(f"Failed at: {output.instant(task.last_failed_at)}")
+        output.data(f"Error message: {task.last_error}")
+
+
+def _content(task: "TaskInfo", content: bytes | None) -> str:
+    """Return a payload or a result, or by which codecs it is sealed, if these are not here."""
+    return f"sealed by {task.sealed}" if task.sealed and content else output.payload(content)
+
+
+def _next(task: "TaskInfo") -> str:
+    now = datetime.now(UTC)
+    if task.next_process_at is None:
+        return "n/a"
+    if task.next_process_at <= now:
+        return "now"
+    return f"{output.instant(task.next_process_at)} ({output.until(task.next_process_at, now)})"

@@ -1,0 +1,32 @@
+"""What the command line says about a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """The options of the command; None where the app, or else the server, decides."""
+
+    app: str
+    uri: str | None
+    concurrency: int | None
+    threads: int | None
+    queues: Mapping[str, int] | None
+    strict: bool
+    processes: int | None
+    burst: bool
+    reload: bool
+    shutdown_timeout: timedelta | None
+    max_crashes: int | None
+    unknown: str | None
+    health_addr: tuple[str, int] | None
+    metrics: bool
+    log_format: str | None
+    log_level: str | None
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether worker processes are supervised."""
+        return bool(self.processes or self.reload)

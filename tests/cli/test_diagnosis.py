@@ -1,0 +1,231 @@
+"""What a doctor makes of what it finds."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from pyasynq import QueueInfo, ServerInfo
+from pyasynq.broker import Heartbeat, NodeReport
+from pyasynq.cli import diagnosis
+from pyasynq.cli.diagnosis import Check
+
+SERVER = ServerInfo(
+    id="s",
+    host="h",
+    pid=1,
+    concurrency=1,
+    queues={"served": 1},
+    strict_priority=False,
+    started=None,
+    status="active",
+)
+
+
+def a_node(info: Mapping[str, str], settings: Mapping[str, str] | None = None) -> NodeReport:
+    """Return what a Redis reports, whose clock is right."""
+    return NodeReport(
+        address="", info=info, settings=settings or {}, offset_s=0.0, round_trip_s=0.0
+    )
+
+
+SILENT = NodeReport(address="", info=None, settings={}, offset_s=None, round_trip_s=0.0)
+
+
+def a_queue(name: str, *, paused: bool = False, pending: int = 0) -> QueueInfo:
+    """Return what a queue holds."""
+    return QueueInfo(
+        queue=name,
+        timestamp=datetime.now(UTC),
+        size=pending,
+        pending=pending,
+        active=0,
+        scheduled=0,
+        retry=0,
+        archived=0,
+        completed=0,
+        aggregating=0,
+        groups=0,
+        processed=0,
+        failed=0,
+        processed_total=0,
+        failed_total=0,
+        paused=paused,
+        latency=timedelta(),
+        memory_usage=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("info", "status"),
+    [
+        ({"redis_version": "6.2.0"}, "ok"),
+        ({"redis_version": "7.0.15"}, "ok"),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.0"}, "ok"),
+        ({"redis_version": "6.0.16"}, "problem"),
+        ({"redis_version": "5.0"}, "problem"),
+    ],
+)
+def test_a_redis_that_is_too_old_is_a_problem(info: Mapping[str, str], status: str) -> None:
+    assert diagnosis.check_version(a_node(info)).status == status
+
+
+def test_valkey_is_called_by_its_name() -> None:
+    node = a_node({"redis_version": "7.2.4", "valkey_version": "8.1.0"})
+    assert diagnosis.check_version(node).message == "Valkey 8.1.0, compatible with Redis 7.2.4"
+
+
+def test_a_replica_is_a_problem_whose_advice_is_the_primary() -> None:
+    check = diagnosis.check_role(a_node({"role": "slave", "master_host": "h", "master_port": "1"}))
+    assert (check.status, "the primary, h:1" in check.advice) == ("problem", True)
+    assert diagnosis.check_role(a_node({"role": "master"})).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "round_trip_s", "status"),
+    [
+        (0.5, 0.0, "ok"),
+        (-2.0, 0.0, "ok"),
+        (3.0, 0.0, "warning"),
+        (-60.0, 0.0, "warning"),
+        (3, 2, "ok"),
+    ],
+)
+def test_clocks_that_differ_are_a_warning(
+    offset_s: float, round_trip_s: float, status: str
+) -> None:
+    node = msgspec.structs.replace(a_node({}), offset_s=offset_s, round_trip_s=round_trip_s)
+    assert diagnosis.check_clock(node).status == status
+
+
+@pytest.mark.parametrize(
+    ("policy", "limit", "used", "status"),
+    [
+        ("noeviction", "0", "50", "ok"),
+        ("noeviction", "100", "50", "ok"),
+        ("noeviction", "100", "95", "warning"),
+        ("noeviction", "100", "101", "problem"),
+        ("allkeys-lru", "0", "50", "warning"),
+        ("allkeys-lru", "100", "50", "problem"),
+        ("volatile-ttl", "100", "50", "problem"),
+    ],
+)
+def test_a_redis_that_evicts_or_is_full_is_no_place_for_tasks(
+    policy: str, limit: str, used: str, status: str
+) -> None:
+    node = a_node({"maxmemory_policy": policy, "maxmemory": limit, "used_memory": used})
+    assert diagnosis.check_memory(node).status == status
+
+
+@pytest.mark.parametrize(
+    ("info", "settings", "status", "text"),
+    [
+        ({"aof_enabled": "1"}, {"appendfsync": "always"}, "ok", "loses nothing"),
+        ({"aof_enabled": "1"}, {"appendfsync": "everysec"}, "ok", "the last second"),
+        ({"aof_enabled": "1"}, {}, "ok", "at most some seconds"),
+        ({"aof_enabled": "0"}, {"save": "3600 1"}, "warning", "since the last one"),
+        ({"aof_enabled": "0"}, {}, "warning", "since the last one"),
+        ({"aof_enabled": "0"}, {"save": ""}, "warning", "a restart loses all tasks"),
+        ({"rdb_last_bgsave_status": "err"}, {}, "problem", "rdb_last_bgsave_status is err"),
+        ({"aof_enabled": "1", "aof_last_write_status": "err"}, {}, "problem", "could not save"),
+    ],
+)
+def test_what_a_crash_would_lose_is_told(
+    info: Mapping[str, str], settings: Mapping[str, str], status: str, text: str
+) -> None:
+    check = diagnosis.check_persistence(a_node(info, settings))
+    assert (check.status, text in check.message) == (status, True)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        diagnosis.check_version,
+        diagnosis.check_role,
+        diagnosis.check_clock,
+        diagnosis.check_memory,
+        diagnosis.check_persistence,
+    ],
+)
+def test_what_is_not_permitted_is_unknown(check: Callable[[NodeReport], Check]) -> None:
+    assert check(SILENT).status == "unknown"
+
+
+def test_commands_that_are_not_permitted_are_named_by_their_reasons() -> None:
+    check = diagnosis.check_permissions({"ZADD": "no", "HSET": "no", "PUBLISH": "other"})
+    assert check.status == "problem"
+    assert check.message == "not permitted: HSET, ZADD (no); PUBLISH (other)"
+
+
+@pytest.mark.parametrize(("forbidden", "status"), [({}, "ok"), (None, "unknown")])
+def test_commands_that_are_permitted_are_well(
+    forbidden: Mapping[str, str] | None, status: str
+) -> None:
+    assert diagnosis.check_permissions(forbidden).status == status
+
+
+@pytest.mark.parametrize(
+    ("queue", "found"),
+    [
+        (a_queue("served", pending=3), [("ok", "1 known, with 3 tasks to run")]),
+        (a_queue("other"), [("ok", "1 known, with 0 tasks to run")]),
+        (
+            a_queue("other", pending=1),
+            [("warning", "no worker serves 'other', which holds 1 task")],
+        ),
+        (a_queue("served", paused=True), [("warning", "'served' is paused")]),
+    ],
+)
+def test_a_queue_that_nobody_works_on_is_a_warning(
+    queue: QueueInfo, found: list[tuple[str, str]]
+) -> None:
+    checks = diagnosis.check_queues([queue], [SERVER])
+    assert [(check.status, check.message) for check in checks] == found
+
+
+@pytest.mark.parametrize(
+    ("left_s", "status"), [(9.0, "ok"), (5.0, "ok"), (2.0, "warning"), (-1.0, "warning")]
+)
+def test_a_worker_whose_heartbeat_is_late_is_a_warning(left_s: float, status: str) -> None:
+    [check] = diagnosis.check_heartbeats([Heartbeat(server="h:1:s", left_s=left_s)])
+    assert check.status == status
+
+
+@pytest.mark.parametrize(
+    ("about", "statuses"),
+    [
+        ({}, []),
+        ({"cluster_state": "ok", "cluster_slots_fail": "0"}, ["ok"]),
+        ({"cluster_state": "fail", "cluster_slots_fail": "5"}, ["problem"]),
+        ({"cluster_state": "ok", "cluster_slots_fail": "5"}, ["problem"]),
+    ],
+)
+def test_a_cluster_without_some_of_its_slots_is_a_problem(
+    about: Mapping[str, str], statuses: list[str]
+) -> None:
+    assert [check.status for check in diagnosis.check_cluster(about)] == statuses
+
+
+def test_each_primary_of_a_cluster_is_named() -> None:
+    found = diagnosis.Findings(
+        nodes=[
+            NodeReport(address=it, info=None, settings={}, offset_s=None, round_trip_s=0)
+            for it in "ab"
+        ],
+        cluster={},
+        forbidden={},
+        heartbeats=[],
+        servers=[],
+        queues=[],
+    )
+    messages = [check.message for check in diagnosis.diagnose(found) if check.check == "memory"]
+    assert messages == ["a: INFO is not permitted", "b: INFO is not permitted"]
+
+
+def test_what_cannot_be_read_is_unknown() -> None:
+    checks: list[Check] = [
+        *diagnosis.check_queues(None, None),
+        *diagnosis.check_heartbeats(None),
+    ]
+    assert [check.status for check in checks] == ["unknown", "unknown"]

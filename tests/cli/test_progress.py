@@ -1,0 +1,65 @@
+"""Bulk work shows how far it is, at a terminal alone."""
+
+import io
+
+import pytest
+
+from pyasynq import SyncClient, Task
+from pyasynq.cli.progress import progress_bar
+from tests.cli.saying import Say
+
+
+class Terminal(io.StringIO):
+    """What somebody looks at."""
+
+    def isatty(self) -> bool:
+        """Say that somebody is there."""
+        return True
+
+
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Return the terminal that stderr is from now on."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    return terminal
+
+
+def test_a_bar_grows_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    with progress_bar("tasks deleted", 2000) as progress:
+        progress(1000)
+        half = terminal.getvalue()
+        progress(2000)
+    assert ("50%" in half, "100%" in terminal.getvalue()) == (True, True)
+
+
+def test_nothing_to_do_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    with progress_bar("tasks deleted", 0):
+        pass
+    assert terminal.getvalue() == ""
+
+
+def test_a_pipe_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("tasks deleted", 1) as progress:
+        progress(1)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("task", "runall", "-q", "q", "-s", "archived"),
+        ("task", "deleteall", "-q", "q", "-s", "archived", "-y"),
+        ("queue", "remove", "q", "-f", "-y"),
+    ],
+    ids=lambda words: words[1],
+)
+def test_bulk_work_shows_a_bar_at_a_terminal(
+    say: Say, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    enqueuing.enqueue(Task("t"), queue="q", task_id="1")
+    say("task", "archive", "-q", "q", "-i", "1")
+    terminal = open_terminal(monkeypatch)
+    assert say(*words).code == 0
+    assert "100%" in terminal.getvalue()

@@ -1,0 +1,221 @@
+"""Flags, variables and the file of asynq's tool say where Redis is."""
+
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from redis.crc import key_slot
+
+from pyasynq.cli.command_group import Command
+from pyasynq.cli.main import cli
+from pyasynq.cli.redis_options import RedisOptions, redis_options
+from tests.cli.saying import Say
+from tests.support.servers import RedisCluster, TlsRedis, free_port
+
+
+@click.command(cls=Command, context_settings=cli.context_settings)
+@redis_options
+def show_url(*, redis: RedisOptions) -> int:
+    """Print the URL."""
+    click.echo(redis.url)
+    return 0
+
+
+def url(home: Path, *words: str, **environ: str) -> str:
+    """Return the URL that *words* and *environ* make."""
+    return run(home, *words, **environ).stdout.strip()
+
+
+def run(home: Path, *words: str, **environ: str) -> Result:
+    """Print the URL that *words* and *environ* make."""
+    return CliRunner(env={"HOME": str(home), **environ}).invoke(show_url, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "redis://127.0.0.1:6379"),
+        ("-u h:1", "redis://h:1"),
+        ("--uri redis://h:1/2", "redis://h:1/2"),
+        ("--uri unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("-n 3", "redis://127.0.0.1:6379/3"),
+        ("-n=3", "redis://127.0.0.1:6379/3"),
+        ("--db=0", "redis://127.0.0.1:6379/0"),
+        ("-p s@cret", "redis://:s%40cret@127.0.0.1:6379"),
+        ("-U me -p secret", "redis://me:secret@127.0.0.1:6379"),
+        ("--tls", "rediss://127.0.0.1:6379"),
+        ("--tls_server name", "rediss://127.0.0.1:6379?ssl_server_name=name"),
+        ("--tls-server name", "rediss://127.0.0.1:6379?ssl_server_name=name"),
+        (
+            "--tls --insecure",
+            "rediss://127.0.0.1:6379?ssl_cert_reqs=none&ssl_check_hostname=false",
+        ),
+        ("-u unix:///tmp/r.sock -n 3", "unix:///tmp/r.sock?db=3"),
+        ("-u unix:///tmp/r.sock?db=1&x=y -n 3", "unix:///tmp/r.sock?x=y&db=3"),
+        ("-u redis://h/1?db=2 -n 3", "redis://h/1?db=3"),
+        ("--cluster --cluster_addrs a:1 -n 0", "redis-cluster://a:1/0"),
+        ("-u unix:///tmp/r.sock -p secret", "unix://:secret@/tmp/r.sock"),
+        (
+            "-u redis-sentinel://:theirs@s:1/0?master=m -U me -p s@cret -n 2",
+            "redis-sentinel://:theirs@s:1/2?master=m&username=me&password=s%40cret",
+        ),
+        (
+            "-u redis-sentinel://s:1?password=old -p new --tls",
+            "rediss-sentinel://s:1?password=new",
+        ),
+        ("--cluster --cluster_addrs a:1,b:2", "redis-cluster://a:1,b:2"),
+        ("--cluster --cluster_addrs a:1 --tls", "rediss-cluster://a:1"),
+        (
+            "--cluster",
+            "redis-cluster://" + ",".join(f"127.0.0.1:{port}" for port in range(7000, 7006)),
+        ),
+    ],
+)
+def test_the_flags_of_asynqs_tool_make_a_url(tmp_path: Path, words: str, expected: str) -> None:
+    assert url(tmp_path, *words.split()) == expected
+
+
+def test_variables_stand_for_flags(tmp_path: Path) -> None:
+    variables = {"PYASYNQ_URI": "h:1", "PYASYNQ_DB": "2", "PYASYNQ_TLS": "true"}
+    assert url(tmp_path, **variables) == "rediss://h:1/2"
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert url(tmp_path, PYASYNQ_URI="", PYASYNQ_TLS="") == url(tmp_path)
+
+
+def test_a_variable_that_is_no_switch_is_named(tmp_path: Path) -> None:
+    told = run(tmp_path, PYASYNQ_TLS="maybe")
+    assert (told.exit_code, "(env var: 'PYASYNQ_TLS'): 'maybe' is not" in told.stderr) == (2, True)
+
+
+def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:
+    assert url(tmp_path, USERNAME="somebody", URI="h:1") == "redis://127.0.0.1:6379"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".asynq.yaml", "uri: h:1\ndb: 2\npassword: secret\n"),
+        (".asynq.yml", "uri: 'h:1'\ndb: 2\npassword: secret\nsomething: else\n"),
+        (".asynq.json", '{"uri": "h:1", "db": 2, "password": "secret"}'),
+    ],
+)
+def test_the_file_of_asynqs_tool_gives_defaults(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert url(tmp_path) == "redis://:secret@h:1/2"
+
+
+def test_a_list_of_nodes_may_stand_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("cluster: true\ncluster_addrs: [a:1, b:2]\n")
+    assert url(tmp_path) == "redis-cluster://a:1,b:2"
+
+
+def test_the_flag_wins_over_the_variable_and_that_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: file:1\ndb: 1\nusername: file\n")
+    variables = {"PYASYNQ_URI": "variable:1", "PYASYNQ_DB": "2"}
+    assert url(tmp_path, "-n", "3", **variables) == "redis://file:@variable:1/3"
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("")
+    assert url(tmp_path) == "redis://127.0.0.1:6379"
+
+
+def test_another_file_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: usual:1")
+    (tmp_path / "mine.yaml").write_text("uri: mine:1")
+    assert url(tmp_path, "--config", str(tmp_path / "mine.yaml")) == "redis://mine:1"
+
+
+@pytest.mark.parametrize("text", ["uri: [", "- a list"])
+def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".asynq.yaml").write_text(text)
+    told = run(tmp_path)
+    assert (told.exit_code, ".asynq.yaml cannot be read" in told.stderr) == (2, True)
+
+
+def test_a_named_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    told = run(tmp_path, "--config", "/no/such/file.yaml")
+    assert (told.exit_code, "cannot be read" in told.stderr) == (2, True)
+
+
+def test_a_redis_that_is_away_is_exit_code_4(say: Say) -> None:
+    told = say("task", "enqueue", "-t", "t", "-l", "p", "-u", f"127.0.0.1:{free_port()}")
+    assert (told.code, told.out) == (4, "")
+    assert told.err.startswith("pyasynq: Redis: ")
+
+
+def test_the_flags_may_stand_before_the_command(say: Say) -> None:
+    assert say("-u", f"127.0.0.1:{free_port()}", "queue", "list").code == 4
+
+
+def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
+    assert say("queue", "list", "-u", "http://h").code == 2
+
+
+def test_a_database_of_a_cluster_is_a_usage_error(say: Say) -> None:
+    told = say("queue", "list", "--cluster", "-n", "3")
+    assert (told.code, "a cluster has only database 0" in told.err) == (2, True)
+
+
+def test_a_refused_address_shows_no_password(say: Say) -> None:
+    told = say("queue", "list", "-u", "redis://:sec/ret@h")
+    assert told.code == 2
+    assert "percent-encode" in told.err
+    assert "ret@" not in told.err
+
+
+def test_queues_of_a_cluster_are_listed_with_their_nodes(
+    say: Say, redis_cluster: RedisCluster
+) -> None:
+    nodes = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+    flags = ("--cluster", "--cluster_addrs", f"127.0.0.1:{free_port()},{nodes}")
+    assert say("task", "enqueue", "-t", "t", "-l", "p", "--queue", "q", *flags).code == 0
+    headings, row = say("queue", "list", *flags).lines
+    assert headings == ["Queue", "Cluster", "KeySlot", "Cluster", "Nodes"]
+    assert (row[0], row[1]) == ("q", str(key_slot(b"{q}")))
+    assert row[2] in nodes
+    assert "Redis Cluster Info" in say("stats", *flags).out
+    assert say("queue", "remove", "q", "--force", "--yes", *flags).code == 0
+
+
+def test_a_certificate_may_have_another_name_than_its_server(
+    say: Say, redis_with_tls: TlsRedis
+) -> None:
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "127.0.0.1")
+    assert told.code == 0
+    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "other.example.org")
+    assert told.code == 4
+
+
+def test_a_certificate_need_not_be_checked(say: Say, redis_with_tls: TlsRedis) -> None:
+    url = redis_with_tls.url.replace("ssl_ca_certs=", "ignored=").split("&", 1)
+    address, files = url[0].partition("?")[0], url[1]
+    assert say("queue", "list", "-u", f"{address}?{files}").code == 4
+    assert say("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0
+
+
+def test_a_file_in_yaml_without_a_reader_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: h:1")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    told = run(tmp_path)
+    assert (told.exit_code, "pip install 'pyasynq[cli]'" in told.stderr) == (1, True)
+
+
+def test_redis_may_be_named_before_the_worker(say: Say) -> None:
+    told = say("-u", "http://h", "worker", "tests.cli.apps:app")
+    assert (told.code, "--uri must be host:port" in told.err) == (2, True)
+
+
+def test_a_short_option_may_have_an_equals_sign_before_the_command(say: Say) -> None:
+    assert say(f"-u=127.0.0.1:{free_port()}", "queue", "list").code == 4
+
+
+def test_the_last_of_several_options_wins(say: Say) -> None:
+    away = f"127.0.0.1:{free_port()}"
+    assert say("-u", "http://h", "queue", "list", "-u", away).code == 4
