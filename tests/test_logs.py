@@ -12,7 +12,7 @@ import pytest
 from pyasynq import ActiveTask, App, Client, Scheduler, Server, Task
 from pyasynq.logs import TaskFields, task_fields
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from tests.server.handlers import crew_of
+from tests.server.handlers import actors_of
 
 log = logging.getLogger("shop")
 
@@ -159,7 +159,7 @@ async def test_a_configuration_elsewhere_silences_a_server_until_its_next_beat(
     server = Server(redis_url)
     async with server.running(lambda _task: None):
         logger.disabled = True
-        await crew_of(server).heartbeater.step()
+        await actors_of(server).heartbeater.step()
         assert not logger.disabled
     assert lines
 

@@ -163,8 +163,8 @@ class PythonSide:
         )
         job = asyncio.create_task(aggregator.run())
         with anyio.fail_after(PATIENCE):
-            await aggregator.combinings.next()
-            await aggregator.finished()
+            await aggregator.groups_done.next()
+            await aggregator.wait_until_finished()
         await cancel_and_wait([job])
         aggregator.close()
         return calls

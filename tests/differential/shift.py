@@ -63,12 +63,12 @@ class Shift:
             else:
                 actors = self.server._actors
                 assert actors is not None
-                await actors.emptied()
+                await actors.wait_until_empty()
 
     async def leave(self, *, on_cancel: bool = False) -> None:
         """Shut the server down."""
         if on_cancel:
-            self.server._service.on_cancel.set()
+            self.server._service.force_requested.set()
         await self._stack.aclose()
 
     def report(self) -> Report:

@@ -1,4 +1,4 @@
-"""What the tests of faults ask for: a Redis to break, and a recording of what ran."""
+"""Fixtures for the tests of faults: a Redis to break, and a recording of the tasks that ran."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,26 +14,26 @@ from tests.support.servers import RedisServer
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """Yield a Redis that a test may break; it keeps what it was told."""
+    """Yield a Redis that a test may break; it keeps its data."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server
 
 
 @pytest.fixture
 async def client(own_redis: RedisServer) -> AsyncIterator[Client]:
-    """Yield a client of the Redis that may be broken."""
+    """Yield a client of the test's own Redis."""
     async with Client(own_redis.url) as client:
         yield client
 
 
 @pytest.fixture
 async def queue(own_redis: RedisServer) -> AsyncIterator[QueueView]:
-    """Yield a look at the queue ``default`` of the Redis that may be broken."""
+    """Yield a view of the queue ``default`` of the test's own Redis."""
     async with Redis.from_url(own_redis.url) as r:
         yield RedisQueue(r)
 
 
 @pytest.fixture
 def recording(own_redis: RedisServer, tmp_path: Path) -> Recording:
-    """Return what the workers are going to write down."""
+    """Return the recording to which the workers will write."""
     return Recording(tmp_path / "notes", own_redis.url)

@@ -1,4 +1,4 @@
-"""What the tasks of `tests.e2e.apps.recording` wrote down."""
+"""The notes that the tasks of `tests.e2e.apps.recording` have written."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +9,9 @@ class Note(NamedTuple):
 
     Attributes:
         event: ``began`` or ``ended``.
-        task_id: Which task.
-        pid: In which process.
-        at: When, Unix seconds.
+        task_id: Id of the task.
+        pid: Id of its process.
+        at: Time of the event, Unix seconds.
     """
 
     event: str
@@ -30,7 +30,7 @@ class Recording:
         file.touch()
 
     def notes(self, event: str) -> list[Note]:
-        """Return the notes of *event*, in order; not one that is just being written."""
+        """Return the notes of *event*, in order, without an unfinished line."""
         whole, _, _ = self._file.read_text().rpartition("\n")
         lines = [line.split() for line in whole.splitlines()]
         return [Note(e, i, int(pid), float(at)) for e, i, pid, at in lines if e == event]

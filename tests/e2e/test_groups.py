@@ -1,4 +1,4 @@
-"""Workers are killed while they combine groups: each task ends in one combined task still."""
+"""Workers are killed while they combine groups: each task still ends in one combined task."""
 
 import signal
 from typing import cast
@@ -16,20 +16,20 @@ APP = "tests.e2e.apps.aggregating:app"
 
 
 async def add(client: Client, count: int, groups: int) -> list[str]:
-    """Add *count* tasks to so many groups; return their payloads, sorted."""
+    """Add *count* tasks to *groups* groups; return their payloads, sorted."""
     tasks = [Task("part", b"%d" % n, group=f"g{n % groups}") for n in range(count)]
     await client.enqueue_many(tasks)
     return sorted(str(n) for n in range(count))
 
 
-async def combined(queue: QueueView) -> list[str]:
+async def combined_payloads(queue: QueueView) -> list[str]:
     """Return the payloads in all combined tasks, sorted."""
     messages = [await queue.message(task_id) for task_id in await queue.ids("scheduled")]
     return sorted(part for m in messages for part in m.payload.decode().split(","))
 
 
-async def give_up_sets(own_redis: RedisServer, queue: RedisQueue) -> None:
-    """Let the staged sets have been held for too long."""
+async def end_holds(own_redis: RedisServer, queue: RedisQueue) -> None:
+    """End the holds on the aggregation sets of dead workers."""
     async with Redis.from_url(own_redis.url) as r:
         names = cast("list[bytes]", await r.zrange(queue.key("aggregation_sets"), 0, -1))
         if names:
@@ -48,15 +48,15 @@ async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_n
         await wait_until(lambda: len(recording.notes("began")) == 5)
         first.send(signal.SIGKILL)
         await first.ends()
-    assert await combined(queue) == []
+    assert await combined_payloads(queue) == []
     assert len(await queue.staged()) == 5
-    await give_up_sets(own_redis, queue)
+    await end_holds(own_redis, queue)
     async with worker(APP, environ=environ(recording, seconds=0)):
-        await wait_until(lambda: _are(queue, parts))
+        await wait_until(lambda: _are_combined(queue, parts))
 
 
 async def kill_in_the_middle(recording: Recording, groups: int) -> None:
-    """Run a worker and kill it once it has begun on so many more sets."""
+    """Run a worker and kill it once it has begun to combine *groups* more sets."""
     enough = len(recording.notes("began")) + groups
     async with worker(APP, environ=environ(recording, seconds=0.05)) as victim:
         await wait_until(lambda: len(recording.notes("began")) >= enough)
@@ -70,11 +70,11 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
     parts = await add(client, 2000, groups=20)
     for groups in (3, 11, 12, 17, 24):
         await kill_in_the_middle(recording, groups)
-        await give_up_sets(own_redis, queue)
-    assert len(await combined(queue)) < len(parts)
+        await end_holds(own_redis, queue)
+    assert len(await combined_payloads(queue)) < len(parts)
     async with worker(APP, environ=environ(recording, seconds=0)):
-        await wait_until(lambda: _are(queue, parts))
+        await wait_until(lambda: _are_combined(queue, parts))
 
 
-async def _are(queue: QueueView, parts: list[str]) -> bool:
-    return await combined(queue) == parts
+async def _are_combined(queue: QueueView, parts: list[str]) -> bool:
+    return await combined_payloads(queue) == parts

@@ -18,33 +18,33 @@ LAST = "asynq:{default}:scheduler_last:*"
 
 
 class Ticks:
-    """What the schedulers of one entry have enqueued; nobody takes any of it."""
+    """The tasks that the schedulers of one entry have enqueued; no worker takes them."""
 
     def __init__(self, r: Redis, began_s: int = 0) -> None:
-        """Look through *r* at the entry that began at *began_s*."""
+        """Read with *r* the entry that began at *began_s*, Unix seconds."""
         self._r = r
         self.began_s = began_s
 
-    async def begin(self) -> None:
-        """Note where the entry begins."""
+    async def note_start(self) -> None:
+        """Note when the entry began."""
         await wait_until(lambda: self._r.keys(LAST))
-        last_s, count = await self._look()
+        last_s, count = await self._read()
         self.began_s = last_s - count
 
     async def reach(self, count: int) -> None:
         """Return when *count* tasks have been enqueued."""
         await wait_until(lambda: self._has(count), 30)
 
-    async def missed(self) -> int:
-        """Return the ticks that are missing; less than 0 are too many."""
-        last_s, count = await self._look()
+    async def count_missed(self) -> int:
+        """Return the number of missing ticks; it is negative if there are too many."""
+        last_s, count = await self._read()
         return last_s - self.began_s - count
 
     async def _has(self, count: int) -> bool:
         return await self._r.llen(PENDING) >= count
 
-    async def _look(self) -> tuple[int, int]:
-        """Return the last tick and the number of tasks, as they are at one moment."""
+    async def _read(self) -> tuple[int, int]:
+        """Return the last tick and the number of tasks, read in one transaction."""
         (key,) = cast("list[bytes]", await self._r.keys(LAST))
         async with self._r.pipeline(transaction=True) as pipeline:
             last_s, count = await cast("Any", pipeline).get(key).llen(PENDING).execute()
@@ -63,7 +63,7 @@ async def ticks_of(server: RedisServer, began_s: int = 0) -> AsyncGenerator[Tick
 
 
 async def seconds_pass(seconds: float) -> None:
-    """Return when ticks have been missed: they go by the clock of the machine."""
+    """Wait until ticks are missed: they go by the clock of the machine."""
     over = time.monotonic() + seconds
     await wait_until(lambda: time.monotonic() > over, 2 * seconds)
 
@@ -73,21 +73,21 @@ async def test_a_killed_and_restarted_scheduler_misses_and_doubles_nothing(
 ) -> None:
     async with ticks_of(own_redis) as ticks:
         async with scheduler(own_redis) as first:
-            await ticks.begin()
+            await ticks.note_start()
             await ticks.reach(1)
             first.send(signal.SIGKILL)
             await first.ends()
         await seconds_pass(2)
         async with scheduler(own_redis):
             await ticks.reach(4)
-        assert await ticks.missed() == 0
+        assert await ticks.count_missed() == 0
 
 
-async def test_schedulers_that_are_killed_by_turns_miss_and_double_nothing(
+async def test_schedulers_that_are_killed_in_turn_miss_and_double_nothing(
     own_redis: RedisServer,
 ) -> None:
     async with ticks_of(own_redis) as ticks, scheduler(own_redis) as one:
-        await ticks.begin()
+        await ticks.note_start()
         async with scheduler(own_redis) as two:
             await ticks.reach(1)
             one.send(signal.SIGKILL)
@@ -97,12 +97,12 @@ async def test_schedulers_that_are_killed_by_turns_miss_and_double_nothing(
                 await ticks.reach(4)
                 three.send(signal.SIGTERM)
                 await three.ends()
-        assert await ticks.missed() == 0
+        assert await ticks.count_missed() == 0
 
 
 async def test_a_scheduler_that_was_frozen_doubles_nothing(own_redis: RedisServer) -> None:
     async with ticks_of(own_redis) as ticks, scheduler(own_redis) as frozen:
-        await ticks.begin()
+        await ticks.note_start()
         async with scheduler(own_redis) as other:
             await ticks.reach(1)
             frozen.send(signal.SIGSTOP)
@@ -112,17 +112,19 @@ async def test_a_scheduler_that_was_frozen_doubles_nothing(own_redis: RedisServe
             other.send(signal.SIGTERM)
             await other.ends()
         await ticks.reach(5)
-        assert await ticks.missed() == 0
+        assert await ticks.count_missed() == 0
 
 
-async def test_ticks_that_came_while_redis_was_away_are_made_up(own_redis: RedisServer) -> None:
+async def test_ticks_that_came_while_redis_was_away_are_enqueued_later(
+    own_redis: RedisServer,
+) -> None:
     async with scheduler(own_redis), scheduler(own_redis):
         async with ticks_of(own_redis) as ticks:
-            await ticks.begin()
+            await ticks.note_start()
             await ticks.reach(2)
         own_redis.kill()
         await seconds_pass(3)
         own_redis.start()
         async with ticks_of(own_redis, ticks.began_s) as ticks_after:
             await ticks_after.reach(7)
-            assert await ticks_after.missed() == 0
+            assert await ticks_after.count_missed() == 0

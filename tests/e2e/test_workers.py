@@ -1,4 +1,4 @@
-"""Workers are killed or told to end: every task is done all the same."""
+"""Workers are killed or stopped: every task is still done."""
 
 import os
 import resource
@@ -37,7 +37,7 @@ async def test_every_task_of_a_killed_worker_is_done_by_another(
     await queue.end_leases()
     async with worker(APP, "-c", "100", environ=recording.environ):
         await wait_until(lambda: recording.ids("ended") == ids)
-        await wait_until(lambda: _none(queue, "active"))
+        await wait_until(lambda: _has_none(queue, "active"))
 
 
 async def test_the_tasks_of_a_killed_worker_run_again_once_their_leases_are_over(
@@ -88,7 +88,7 @@ async def test_a_child_that_cannot_be_started_is_started_later(
         await wait_until(lambda: set(recording.ids("ended")) == lost)
 
 
-async def test_a_task_that_kills_its_workers_is_given_up_alone(
+async def test_only_the_task_that_kills_its_workers_is_archived(
     client: Client, queue: QueueView, own_redis: RedisServer
 ) -> None:
     innocent = [f"innocent-{n}" for n in range(3)]
@@ -103,7 +103,7 @@ async def test_a_task_that_kills_its_workers_is_given_up_alone(
     assert (message.retried, message.error_msg) == (1, "crashed its worker 2 times in a row")
 
 
-async def test_a_worker_that_is_told_to_end_ends_its_tasks_first(
+async def test_a_worker_that_gets_sigterm_ends_its_tasks_first(
     client: Client, queue: QueueView, recording: Recording
 ) -> None:
     ids = await enqueue(client, "work", 10, b'{"seconds":1}')
@@ -123,23 +123,23 @@ async def test_tasks_that_do_not_end_in_time_go_to_the_next_worker(
     client: Client, recording: Recording, queue: QueueView
 ) -> None:
     ids = await enqueue(client, "work", 10, b'{"seconds":2}')
-    words = (APP, "-c", "10", "--shutdown-timeout", "100ms")
-    async with worker(*words, environ=recording.environ) as first:
+    args = (APP, "-c", "10", "--shutdown-timeout", "100ms")
+    async with worker(*args, environ=recording.environ) as first:
         await wait_until(lambda: len(recording.notes("began")) == 10)
         first.send(signal.SIGTERM)
         assert await first.ends() == 0
     assert sorted(await queue.line()) == ids
-    async with worker(*words, "--burst", environ=recording.environ) as second:
+    async with worker(*args, "--burst", environ=recording.environ) as second:
         assert await second.ends() == 0
     assert recording.ids("ended") == ids
 
 
-@pytest.mark.parametrize("words", [(), ("-p", "1")], ids=["alone", "supervised"])
+@pytest.mark.parametrize("args", [(), ("-p", "1")], ids=["alone", "supervised"])
 async def test_a_second_signal_ends_even_a_worker_whose_thread_hangs(
-    words: tuple[str, ...], client: Client, queue: QueueView, recording: Recording
+    args: tuple[str, ...], client: Client, queue: QueueView, recording: Recording
 ) -> None:
     ids = await enqueue(client, "hang in thread", 1)
-    async with worker(APP, *words, environ=recording.environ) as process:
+    async with worker(APP, *args, environ=recording.environ) as process:
         await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
         await process.says("SIGTERM: shutting down")
@@ -152,8 +152,8 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
     client: Client, queue: QueueView, recording: Recording
 ) -> None:
     ids = await enqueue(client, "hang in thread", 1)
-    words = (APP, "--shutdown-timeout", "100ms")
-    async with worker(*words, environ=recording.environ) as process:
+    args = (APP, "--shutdown-timeout", "100ms")
+    async with worker(*args, environ=recording.environ) as process:
         await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
         await process.ends()
@@ -163,18 +163,18 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
 async def test_two_of_everything_do_each_task_once(
     client: Client, recording: Recording, queue: QueueView
 ) -> None:
-    words = (APP, "-p", "2", "-c", "20")
-    async with worker(*words, environ=recording.environ), worker(*words, environ=recording.environ):
+    args = (APP, "-p", "2", "-c", "20")
+    async with worker(*args, environ=recording.environ), worker(*args, environ=recording.environ):
         async with Client(recording.environ["RECORDING_REDIS"]) as other:
             ids = await enqueue(client, "work", 1000) + await enqueue(other, "work", 1000)
         await wait_until(lambda: len(recording.notes("ended")) >= 2000, 30)
-        await wait_until(lambda: _none(queue, "active"))
+        await wait_until(lambda: _has_none(queue, "active"))
     runs = Counter(recording.ids("began"))
     assert (sorted(runs), set(runs.values())) == (sorted(ids), {1})
     assert len({note.pid for note in recording.notes("began")}) > 1
 
 
-async def _none(queue: QueueView, state: str) -> bool:
+async def _has_none(queue: QueueView, state: str) -> bool:
     return not await queue.ids(state)
 
 

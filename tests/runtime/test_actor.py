@@ -1,4 +1,4 @@
-"""Actors outlive their errors, and speak of Redis with one voice."""
+"""Actors go on after errors, and together log an outage once."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 
 class Steps(Actor):
-    """An actor whose steps end as told; after the last it is idle."""
+    """An actor whose steps raise or return what the test gave."""
 
     name = "stepper"
 
@@ -65,7 +65,7 @@ async def test_an_actor_waits_little_again_after_redis_was_back() -> None:
     assert clock.sleeps[-1] <= 0.1
 
 
-async def test_what_an_actor_waits_for_is_up_to_the_actor() -> None:
+async def test_an_actor_says_which_errors_are_outages() -> None:
     class Reader(Steps):
         failures = (OSError,)
 
@@ -76,13 +76,13 @@ async def test_what_an_actor_waits_for_is_up_to_the_actor() -> None:
         await Reader(clock, BrokerUnavailableError("away")).run()
 
 
-async def test_each_step_is_a_pass_whether_it_works_or_not() -> None:
+async def test_each_step_is_counted_whether_it_works_or_not() -> None:
     actor = Steps(HastyClock(), 1.0, BrokerUnavailableError("away"), 1.0)
     await run_out(actor)
     assert actor.steps.count == 3
 
 
-async def test_a_pass_can_be_awaited() -> None:
+async def test_the_end_of_a_step_can_be_awaited() -> None:
     steps = StepSignal()
     waiting = asyncio.ensure_future(steps.next())
     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ async def test_a_crash_is_logged_and_the_actor_starts_again(
     assert caplog.text.count("the fragile one crashed; it starts again") == 1
 
 
-async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() -> None:
+async def test_jobs_that_swallow_their_first_cancellation_are_cancelled_again() -> None:
     async def stubborn() -> None:
         try:
             await asyncio.Event().wait()
@@ -131,14 +131,14 @@ async def test_jobs_that_swallow_their_first_cancellation_are_dismissed_too() ->
     assert job.done()
 
 
-# -- one voice -------------------------------------------------------------------------------------
+# -- the log of outages ----------------------------------------------------------------------------
 
 
 def test_many_actors_say_once_that_redis_is_away(caplog: pytest.LogCaptureFixture) -> None:
     outages = OutageLog("Redis")
-    outages.failed("one", BrokerUnavailableError("away"))
-    outages.failed("two", BrokerUnavailableError("away"))
-    outages.failed("one", BrokerUnavailableError("away"))
+    outages.record_failure("one", BrokerUnavailableError("away"))
+    outages.record_failure("two", BrokerUnavailableError("away"))
+    outages.record_failure("one", BrokerUnavailableError("away"))
     assert caplog.messages == ["away; trying again until it works"]
 
 
@@ -147,30 +147,30 @@ def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
 ) -> None:
     caplog.set_level(logging.INFO)
     outages = OutageLog("Redis")
-    outages.failed("one", BrokerUnavailableError("away"))
-    outages.failed("two", BrokerUnavailableError("away"))
-    outages.worked("one")
-    outages.worked("three")
-    outages.worked("two")
-    outages.worked("one")
+    outages.record_failure("one", BrokerUnavailableError("away"))
+    outages.record_failure("two", BrokerUnavailableError("away"))
+    outages.record_success("one")
+    outages.record_success("three")
+    outages.record_success("two")
+    outages.record_success("one")
     assert caplog.messages == ["away; trying again until it works", "Redis answers again"]
 
 
-def test_another_kind_of_trouble_is_told_as_well(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_kind_of_error_is_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     outages = OutageLog("Redis")
-    outages.failed("one", BrokerUnavailableError("away"))
-    outages.failed("one", BrokerAuthError("wrong password"))
+    outages.record_failure("one", BrokerUnavailableError("away"))
+    outages.record_failure("one", BrokerAuthError("wrong password"))
     assert len(caplog.messages) == 2
 
 
-def test_a_link_may_speak_of_something_else(caplog: pytest.LogCaptureFixture) -> None:
-    told: list[Exception | None] = []
+def test_an_outage_can_be_reported_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    reported: list[Exception | None] = []
     away = OSError("away")
-    outages = OutageLog(tell=told.append)
-    outages.failed("one", away)
-    outages.failed("one", away)
-    outages.worked("one")
-    assert (told, caplog.messages) == ([away, None], [])
+    outages = OutageLog(report=reported.append)
+    outages.record_failure("one", away)
+    outages.record_failure("one", away)
+    outages.record_success("one")
+    assert (reported, caplog.messages) == ([away, None], [])
 
 
 # -- actors that can be woken ----------------------------------------------------------------------
@@ -206,7 +206,7 @@ async def test_an_actor_that_was_woken_sleeps_again() -> None:
     assert min(clock.sleeps) > 3000
 
 
-async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
+async def test_a_cancelled_actor_leaves_nothing_behind() -> None:
     actor = Sleepy(clock=Clock(), outages=OutageLog())
     job = asyncio.create_task(actor.run())
     await actor.steps.next()
@@ -215,7 +215,7 @@ async def test_an_actor_that_is_dismissed_leaves_nothing_behind() -> None:
 
 
 class Slow(Sleepy):
-    """An actor whose steps end when a test says so."""
+    """An actor whose steps wait until a test sets `goes_on`."""
 
     def __init__(self) -> None:
         super().__init__(clock=Clock(), outages=OutageLog())
@@ -228,7 +228,7 @@ class Slow(Sleepy):
         return 0
 
 
-async def test_a_step_that_is_under_way_is_waited_for_and_none_begun_after_it() -> None:
+async def test_finish_waits_for_a_running_step_and_no_other_begins() -> None:
     actor = Slow()
     job = asyncio.create_task(actor.run())
     await actor.begun.wait()
@@ -242,7 +242,7 @@ async def test_a_step_that_is_under_way_is_waited_for_and_none_begun_after_it() 
     await cancel_and_wait([job])
 
 
-async def test_an_actor_that_has_finished_may_be_told_so_again() -> None:
+async def test_an_actor_may_be_finished_twice() -> None:
     actor = Sleepy(clock=Clock(), outages=OutageLog())
     await actor.finish()
     await actor.finish()

@@ -1,4 +1,4 @@
-"""The user's functions harm nobody, whatever they raise, and it is known which of them runs."""
+"""The user's functions may raise anything without harm, and the one that runs can be named."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ from pyasynq.runtime.callbacks import CALLBACK_THREAD, Callbacks, call_guarded, 
 
 
 class Odd(BaseException):
-    """What a library may raise that is no `Exception`."""
+    """An error of a library that is no `Exception`."""
 
 
 @pytest.fixture
 async def callbacks() -> AsyncIterator[Callbacks]:
-    """Yield what calls one plain function at a time."""
+    """Yield callbacks that run one plain function at a time."""
     callbacks = Callbacks(1)
     yield callbacks
     callbacks.close()
@@ -26,7 +26,7 @@ async def callbacks() -> AsyncIterator[Callbacks]:
 
 async def test_a_plain_function_is_called_in_a_thread(callbacks: Callbacks) -> None:
     names: list[str] = []
-    await callbacks.tell("hook", lambda _: names.append(threading.current_thread().name), 1)
+    await callbacks.call("hook", lambda _: names.append(threading.current_thread().name), 1)
     assert names[0].startswith(CALLBACK_THREAD)
 
 
@@ -36,22 +36,22 @@ async def test_an_async_function_is_called_on_the_loop(callbacks: Callbacks) -> 
     async def hook(_: object) -> None:
         threads.append(threading.current_thread())
 
-    await callbacks.tell("hook", hook, 1)
+    await callbacks.call("hook", hook, 1)
     assert threads == [threading.current_thread()]
 
 
 async def test_a_coroutine_that_a_plain_function_returns_is_awaited(callbacks: Callbacks) -> None:
-    told: list[object] = []
+    values: list[object] = []
 
     async def hook(value: object) -> None:
-        told.append(value)
+        values.append(value)
 
-    await callbacks.tell("hook", lambda value: hook(value), 1)  # noqa: PLW0108 - not async
-    assert told == [1]
+    await callbacks.call("hook", lambda value: hook(value), 1)  # noqa: PLW0108 - not async
+    assert values == [1]
 
 
-async def test_no_function_is_told_nothing(callbacks: Callbacks) -> None:
-    await callbacks.tell("hook", None, 1)
+async def test_without_a_function_nothing_is_called(callbacks: Callbacks) -> None:
+    await callbacks.call("hook", None, 1)
 
 
 def fails_plainly(error: BaseException) -> None:
@@ -81,19 +81,21 @@ async def test_what_a_function_raises_is_logged_and_ends_nothing(
     callbacks: Callbacks,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await callbacks.tell("hook", function, error)
+    await callbacks.call("hook", function, error)
     assert caplog.records[0].getMessage() == f"hook failed for {error!r}"
     assert caplog.records[0].exc_info
 
 
-async def test_a_cancellation_of_the_caller_is_none_of_the_function(callbacks: Callbacks) -> None:
+async def test_a_cancellation_of_the_caller_is_no_failure_of_the_function(
+    callbacks: Callbacks,
+) -> None:
     began, free = threading.Event(), threading.Event()
 
     def hook(_: object) -> None:
         began.set()
         free.wait(30)
 
-    job = asyncio.create_task(callbacks.tell("hook", hook, 1))
+    job = asyncio.create_task(callbacks.call("hook", hook, 1))
     await asyncio.to_thread(began.wait, 30)
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -105,17 +107,17 @@ def test_a_call_that_is_closed_after_its_loop_ends_in_silence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     callbacks = Callbacks(1)
-    telling = callbacks.tell("hook", lambda _: asyncio.Event().wait(), 1)
+    call = callbacks.call("hook", lambda _: asyncio.Event().wait(), 1)
 
     async def begin() -> asyncio.Task[None]:
-        job = asyncio.create_task(telling)
+        job = asyncio.create_task(call)
         await asyncio.sleep(0.001)
         return job
 
     loop = asyncio.new_event_loop()
     job: Any = loop.run_until_complete(begin())
     loop.close()
-    telling.close()
+    call.close()
     job._log_destroy_pending = False
     callbacks.close()
     assert caplog.records == []
@@ -128,11 +130,11 @@ async def test_a_configuration_of_logging_in_a_function_does_not_silence_its_fai
         logging.getLogger("pyasynq.callbacks").disabled = True
         raise ValueError
 
-    await callbacks.tell("hook", hook, 1)
+    await callbacks.call("hook", hook, 1)
     assert "hook failed for 1" in caplog.text
 
 
-# -- functions that are asked something ------------------------------------------------------------
+# -- functions whose answers are used --------------------------------------------------------------
 
 
 async def test_what_a_function_returns_is_returned() -> None:
@@ -150,7 +152,7 @@ async def test_an_exception_of_a_function_comes_out_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), Odd()], ids=repr)
-async def test_what_would_end_more_than_the_call_comes_out_as_a_runtime_error(
+async def test_an_error_that_would_end_more_than_the_call_becomes_a_runtime_error(
     error: BaseException,
 ) -> None:
     with pytest.raises(RuntimeError) as raised:
@@ -170,6 +172,6 @@ async def test_it_is_known_which_function_runs(callbacks: Callbacks) -> None:
         roles.append(role_in(sys._getframe()))
 
     await hook()
-    await call_guarded("asked", hook())
-    await callbacks.tell("told", hook, 1)
-    assert roles == [None, "asked", "told"]
+    await call_guarded("guarded", hook())
+    await callbacks.call("called", hook, 1)
+    assert roles == [None, "guarded", "called"]

@@ -1,4 +1,4 @@
-"""A call that was never awaited is told; in every other way it is a coroutine."""
+"""A call that was never awaited is logged; in all other ways it is a coroutine."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ import pytest
 
 from pyasynq import NotAwaitedError
 from pyasynq.runtime import calls
-from pyasynq.runtime.calls import check_finished, must_await
+from pyasynq.runtime.calls import check_awaited, must_await
 
 
 class Run:
@@ -25,21 +25,21 @@ class Run:
 
 @must_await
 async def double(n: int) -> int:
-    """Return *n* twice."""
+    """Return twice *n*."""
     await asyncio.sleep(0)
     return 2 * n
 
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Yield a run that is current."""
+    """Yield the current run."""
     run = Run()
     token = calls.current.set(run)
     yield run
     calls.current.reset(token)
 
 
-def test_a_call_that_is_never_awaited_is_told_with_its_place(
+def test_a_call_that_is_never_awaited_is_logged_with_its_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     double(1)  # type: ignore[unused-coroutine]
@@ -81,7 +81,7 @@ async def _in_a_group_of_anyio() -> int:
     return answers[0]
 
 
-async def _gathered() -> int:
+async def _with_gather() -> int:
     return sum(await asyncio.gather(double(2), double(2)))
 
 
@@ -114,7 +114,7 @@ Way: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
         _awaited,
         _in_a_group,
         _in_a_group_of_anyio,
-        _gathered,
+        _with_gather,
         _in_a_task,
         _in_time,
         _from_a_thread,
@@ -127,7 +127,7 @@ def test_it_can_be_awaited_as_every_coroutine_can(
     assert (asyncio.run(way()), run.forgotten, caplog.records) == (8, None, [])
 
 
-async def test_one_that_was_cancelled_before_it_began_is_not_told(run: Run) -> None:
+async def test_a_call_that_was_cancelled_before_it_began_is_not_logged(run: Run) -> None:
     task = asyncio.create_task(double(1))
     task.cancel()
     await asyncio.wait([task])
@@ -136,14 +136,14 @@ async def test_one_that_was_cancelled_before_it_began_is_not_told(run: Run) -> N
     assert run.forgotten is None
 
 
-def test_one_that_was_never_finished_has_no_attributes() -> None:
+def test_a_call_whose_init_failed_has_no_attributes() -> None:
     unfinished = calls.Call.__new__(calls.Call)
-    unfinished._taken = True
+    unfinished._awaited = True
     with pytest.raises(AttributeError):
         _ = unfinished.cr_frame
 
 
-def test_one_that_was_closed_is_not_told(run: Run) -> None:
+def test_a_call_that_was_closed_is_not_logged(run: Run) -> None:
     double(1).close()
     assert run.forgotten is None
 
@@ -155,7 +155,7 @@ def test_it_passes_for_a_coroutine() -> None:
     call.close()
 
 
-def test_what_makes_it_passes_for_an_async_function() -> None:
+def test_the_decorated_function_passes_for_an_async_function() -> None:
     assert asyncio.iscoroutinefunction(double)  # pyright: ignore[reportDeprecated] - for 3.11
 
 
@@ -163,5 +163,5 @@ def test_a_handler_that_returns_work_instead_of_doing_it_is_refused() -> None:
     async def send() -> None: ...
 
     with pytest.raises(NotAwaitedError, match=r"send\(\) was never awaited at the end of"):
-        check_finished(send())
-    check_finished(4)
+        check_awaited(send())
+    check_awaited(4)

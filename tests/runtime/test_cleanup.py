@@ -1,4 +1,4 @@
-"""Cleaning up goes on to its end, however often whoever cleans up is cancelled."""
+"""A clean-up is finished, however often the asyncio task that does it is cancelled."""
 
 import asyncio
 
@@ -16,23 +16,23 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    """Return a look at the queue ``default``."""
+    """Return a view of the queue ``default``."""
     return RedisQueue(r)
 
 
 class Work:
-    """Something to be done, which waits until it is let go on."""
+    """Work that waits until a test sets `goes_on`."""
 
     def __init__(self) -> None:
         """Begin."""
         self.begun = 0
-        self.hurried = 0
+        self.cancellations = 0
         self.done = False
         self.job: asyncio.Task[object] | None = None
         self.goes_on = asyncio.Event()
 
     async def __call__(self) -> str:
-        """Wait, and be done."""
+        """Wait, then end."""
         self.begun += 1
         self.job = asyncio.current_task()
         await self.goes_on.wait()
@@ -40,13 +40,13 @@ class Work:
         return "the answer"
 
     def on_cancel(self) -> None:
-        """Note that somebody wants it soon."""
-        self.hurried += 1
+        """Count a cancellation."""
+        self.cancellations += 1
 
 
 @pytest.fixture
 async def work() -> Work:
-    """Return something to be done."""
+    """Return work that a test ends."""
     return Work()
 
 
@@ -67,9 +67,9 @@ async def test_a_cancellation_is_raised_when_the_work_is_done(work: Work) -> Non
     job = asyncio.create_task(run_to_end(work, on_cancel=work.on_cancel))
     await wait_until(lambda: work.begun)
     job.cancel()
-    await wait_until(lambda: work.hurried)
+    await wait_until(lambda: work.cancellations)
     job.cancel()
-    await wait_until(lambda: work.hurried == 2)
+    await wait_until(lambda: work.cancellations == 2)
     work.goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await job
@@ -108,7 +108,7 @@ async def test_work_that_is_cancelled_itself_begins_again(work: Work) -> None:
     await wait_until(lambda: work.begun == 2)
     work.goes_on.set()
     assert await job == "the answer"
-    assert work.hurried == 1
+    assert work.cancellations == 1
 
 
 async def test_work_that_ends_as_cancelled_does_not_begin_again() -> None:
@@ -119,14 +119,14 @@ async def test_work_that_ends_as_cancelled_does_not_begin_again() -> None:
         await run_to_end(give_up)
 
 
-async def test_a_timeout_around_it_is_told_when_the_work_is_done(work: Work) -> None:
+async def test_a_timeout_around_it_is_raised_when_the_work_is_done(work: Work) -> None:
     asyncio.get_running_loop().call_later(0.05, work.goes_on.set)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(run_to_end(work), 0.001)
     assert work.done
 
 
-async def test_jobs_are_dismissed_though_whoever_does_it_is_cancelled() -> None:
+async def test_jobs_are_cancelled_to_their_end_although_the_caller_is_cancelled() -> None:
     async def hold_on() -> None:
         try:
             await anyio.sleep_forever()
@@ -147,14 +147,14 @@ async def test_jobs_are_dismissed_though_whoever_does_it_is_cancelled() -> None:
 
 
 async def connections(server: RedisServer) -> int:
-    """Return how many others are connected."""
+    """Return the number of other connections."""
     with server.client() as client:
         return len(client.client_list()) - 1
 
 
 @pytest.fixture
 async def before(redis_server: RedisServer) -> int:
-    """Return how many were connected before the test."""
+    """Return the number of connections before the test."""
     return await connections(redis_server)
 
 
@@ -178,7 +178,7 @@ async def test_a_client_whose_closing_is_cancelled_is_closed(
         async with Client(redis_url) as client:
             await client.ping()
             scope.cancel()
-    await wait_until(lambda: _are(redis_server, before))
+    await wait_until(lambda: _has_connections(redis_server, before))
 
 
 async def test_an_inspector_whose_closing_is_cancelled_is_closed(
@@ -188,7 +188,7 @@ async def test_an_inspector_whose_closing_is_cancelled_is_closed(
         async with Inspector(redis_url) as inspector:
             await inspector.queues()
             scope.cancel()
-    await wait_until(lambda: _are(redis_server, before))
+    await wait_until(lambda: _has_connections(redis_server, before))
 
 
 async def test_a_token_is_given_back_though_the_scope_is_cancelled(
@@ -225,17 +225,17 @@ async def test_a_scheduler_in_a_scope_that_is_cancelled_leaves_nothing_behind(
     scheduler.register("@hourly", Task("t"))
     with anyio.CancelScope() as scope:
         async with scheduler.running():
-            await wait_until(lambda: _shown(redis_server))
+            await wait_until(lambda: _records(redis_server))
             scope.cancel()
             await anyio.sleep_forever()
-    assert not _shown(redis_server)
-    await wait_until(lambda: _are(redis_server, before))
+    assert not _records(redis_server)
+    await wait_until(lambda: _has_connections(redis_server, before))
 
 
-async def _are(server: RedisServer, count: int) -> bool:
+async def _has_connections(server: RedisServer, count: int) -> bool:
     return await connections(server) == count
 
 
-def _shown(server: RedisServer) -> list[object]:
+def _records(server: RedisServer) -> list[object]:
     with server.client() as client:
         return list(client.keys("asynq:schedulers:*"))

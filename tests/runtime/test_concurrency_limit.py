@@ -1,4 +1,4 @@
-"""A few do something at a time, and nobody waits long for those who take long."""
+"""A few blocks run at once, and blocks that take long do not delay the others for long."""
 
 import asyncio
 
@@ -9,22 +9,22 @@ from tests.support.waiting import wait_until
 
 
 class Doing:
-    """What takes turns, and lasts until `end` is set."""
+    """What takes limit, and lasts until `end` is set."""
 
-    def __init__(self, turns: ConcurrencyLimit) -> None:
+    def __init__(self, limit: ConcurrencyLimit) -> None:
         self.now = self.most = 0
         self.end = asyncio.Event()
-        self._turns = turns
+        self._limit = limit
 
     async def __call__(self) -> None:
-        async with self._turns.slot():
+        async with self._limit.slot():
             self.now += 1
             self.most = max(self.most, self.now)
             await self.end.wait()
             self.now -= 1
 
 
-async def test_no_more_than_there_are_places_for_begin_at_once() -> None:
+async def test_no_more_blocks_than_slots_begin_at_once() -> None:
     doing = Doing(ConcurrencyLimit(2))
     jobs = asyncio.gather(*(doing() for _ in range(10)))
     await asyncio.sleep(0)
@@ -33,7 +33,7 @@ async def test_no_more_than_there_are_places_for_begin_at_once() -> None:
     assert doing.most == 2
 
 
-async def test_those_who_wait_begin_when_the_others_take_long() -> None:
+async def test_waiting_blocks_begin_when_the_others_take_long() -> None:
     doing = Doing(ConcurrencyLimit(1))
     begun = asyncio.gather(*(doing() for _ in range(3)))
     await wait_until(lambda: doing.now == 3)
@@ -41,20 +41,20 @@ async def test_those_who_wait_begin_when_the_others_take_long() -> None:
     await begun
 
 
-async def test_a_turn_that_fails_frees_its_place() -> None:
-    turns = ConcurrencyLimit(1)
+async def test_a_block_that_fails_frees_its_slot() -> None:
+    limit = ConcurrencyLimit(1)
 
     async def fail() -> None:
-        async with turns.slot():
+        async with limit.slot():
             msg = "boom"
             raise ValueError(msg)
 
     with pytest.raises(ValueError, match="boom"):
         await fail()
-    assert not turns._places.locked()
+    assert not limit._slots.locked()
 
 
-async def test_who_is_cancelled_while_it_waits_takes_no_place() -> None:
+async def test_a_block_that_is_cancelled_while_it_waits_takes_no_slot() -> None:
     doing = Doing(ConcurrencyLimit(1))
     first, waiting, last = (asyncio.ensure_future(doing()) for _ in range(3))
     await wait_until(lambda: doing.now == 1)
@@ -64,12 +64,12 @@ async def test_who_is_cancelled_while_it_waits_takes_no_place() -> None:
     assert waiting.cancelled()
 
 
-async def test_a_place_that_was_held_for_too_long_is_left_once() -> None:
-    turns = ConcurrencyLimit(1)
-    doing = Doing(turns)
+async def test_a_slot_that_was_held_for_too_long_is_released_once() -> None:
+    limit = ConcurrencyLimit(1)
+    doing = Doing(limit)
     jobs = asyncio.gather(doing(), doing())
     await wait_until(lambda: doing.now == 2)
     doing.end.set()
     await jobs
-    await wait_until(lambda: not turns._places.locked())
-    assert turns._places._value == 1
+    await wait_until(lambda: not limit._slots.locked())
+    assert limit._slots._value == 1

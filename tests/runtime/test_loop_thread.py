@@ -1,4 +1,4 @@
-"""A sync client never waits without end for a thread that is gone, or that never was one."""
+"""A sync client never waits forever for a thread that has ended, or that is no real one."""
 
 import asyncio
 import gc
@@ -21,15 +21,15 @@ def end_thread(client: SyncClient) -> None:
     client._thread.stop()
 
 
-async def outcome_of(script: str, *words: str) -> tuple[int, list[str]]:
-    """Return exit code and lines of a Python that runs *script*."""
+async def outcome_of(script: str, *args: str) -> tuple[int, list[str]]:
+    """Return exit code and output lines of a Python process that runs *script* with *args*."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "ignore", "-c", script, *words),
+        *(sys.executable, "-W", "ignore", "-c", script, *args),
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode is not None
-    return process.returncode, said.decode().splitlines()
+    return process.returncode, output.decode().splitlines()
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def waiting(redis_url: str) -> TaskInfo:
         return client.enqueue(Task("t"))
 
 
-def test_who_waits_for_a_thread_that_dies_is_told(redis_url: str, waiting: TaskInfo) -> None:
+def test_a_call_to_a_thread_that_dies_fails(redis_url: str, waiting: TaskInfo) -> None:
     client = SyncClient(redis_url)
     client.ping()
     threading.Timer(0.1, end_thread, [client]).start()
@@ -59,7 +59,7 @@ def test_a_sync_client_whose_thread_has_died_begins_another(redis_url: str) -> N
         assert client._thread is not first
 
 
-def test_who_is_interrupted_gives_the_call_up(redis_url: str, waiting: TaskInfo) -> None:
+def test_an_interruption_cancels_the_call(redis_url: str, waiting: TaskInfo) -> None:
     with SyncClient(redis_url) as client:
         client.ping()
         thread = client._thread
@@ -76,7 +76,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-async def test_the_thread_of_a_sync_client_that_nobody_has_any_more_ends(redis_url: str) -> None:
+async def test_the_thread_of_a_garbage_collected_sync_client_ends(redis_url: str) -> None:
     client = SyncClient(redis_url)
     client.ping()
     assert client._thread is not None
@@ -134,7 +134,8 @@ sys.last = Last(client, Task("t"))
 async def test_a_call_after_the_end_of_a_program_is_refused(redis_url: str) -> None:
     code, lines = await outcome_of(FINALIZING, redis_url)
     assert code == 0
-    assert lines in ([], ["the thread of this SyncClient is gone, for the interpreter ends"])
+    text = "the thread of this SyncClient has ended with the interpreter: make the call before that"
+    assert lines in ([], [text])
 
 
 # -- greenlets -------------------------------------------------------------------------------------

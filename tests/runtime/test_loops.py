@@ -1,4 +1,4 @@
-"""A call from another event loop is made in the one it belongs to, or refused with a reason."""
+"""A call from another event loop runs in the loop that the object is bound to, or is refused."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from pyasynq import LoopError
 from pyasynq.runtime import loops
-from pyasynq.runtime.loops import HomeLoop
+from pyasynq.runtime.loops import BoundLoop
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ trace: ContextVar[str] = ContextVar("trace")
 
 
 async def in_another_loop(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await what *make* returns in the loop of another thread; this one goes on."""
+    """Await what *make* returns in the loop of another thread, while this loop goes on."""
     return await asyncio.to_thread(lambda: asyncio.run(make()))
 
 
@@ -29,14 +29,14 @@ async def this_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-async def home_of_here() -> HomeLoop:
-    """Return the home of what belongs to this loop."""
-    return HomeLoop()
+async def bind() -> BoundLoop:
+    """Bind to the loop in which this is awaited."""
+    return BoundLoop()
 
 
 async def test_a_call_is_made_in_the_loop_it_belongs_to() -> None:
-    home = HomeLoop()
-    made_in = await in_another_loop(lambda: home.call(this_loop))
+    bound = BoundLoop()
+    made_in = await in_another_loop(lambda: bound.call(this_loop))
     assert made_in is asyncio.get_running_loop()
 
 
@@ -44,9 +44,9 @@ async def test_what_a_call_raises_is_raised_where_it_came_from() -> None:
     async def fail() -> None:
         raise KeyError("deep")
 
-    home = HomeLoop()
+    bound = BoundLoop()
     with pytest.raises(KeyError, match="deep"):
-        await in_another_loop(lambda: home.call(fail))
+        await in_another_loop(lambda: bound.call(fail))
 
 
 async def test_a_call_sees_the_context_variables_of_its_caller() -> None:
@@ -55,9 +55,9 @@ async def test_a_call_sees_the_context_variables_of_its_caller() -> None:
 
     async def ask() -> str:
         trace.set("4bf92f35")
-        return await home.call(read)
+        return await bound.call(read)
 
-    home = HomeLoop()
+    bound = BoundLoop()
     assert await in_another_loop(ask) == "4bf92f35"
 
 
@@ -73,21 +73,21 @@ async def test_a_call_is_cancelled_with_its_caller() -> None:
             raise
 
     async def give_up() -> None:
-        asking = asyncio.create_task(home.call(wait))
+        asking = asyncio.create_task(bound.call(wait))
         await asyncio.to_thread(begun.wait, 10)
         asking.cancel()
         await asyncio.wait([asking])
 
-    home = HomeLoop()
+    bound = BoundLoop()
     await in_another_loop(give_up)
     await asyncio.wait_for(cancelled.wait(), 10)
 
 
-async def test_a_loop_that_waits_for_the_call_itself_is_told_and_nothing_is_done(
+async def test_a_call_to_a_blocked_loop_fails_and_nothing_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loops, "BEGIN_S", 0.02)
-    monkeypatch.setattr(loops, "LOOK_S", 0.01)
+    monkeypatch.setattr(loops, "START_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(loops, "POLL_S", 0.01)
     made: list[str] = []
     errors: list[BaseException] = []
 
@@ -96,11 +96,11 @@ async def test_a_loop_that_waits_for_the_call_itself_is_told_and_nothing_is_done
 
     def ask() -> None:
         try:
-            asyncio.run(home.call(note))
+            asyncio.run(bound.call(note))
         except LoopError as error:
             errors.append(error)
 
-    home = HomeLoop()
+    bound = BoundLoop()
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join()  # blocks this loop
@@ -112,13 +112,13 @@ async def test_a_call_that_cancels_itself_is_cancelled_where_it_came_from() -> N
     async def give_up() -> None:
         raise asyncio.CancelledError
 
-    home = HomeLoop()
+    bound = BoundLoop()
     with pytest.raises(asyncio.CancelledError):
-        await in_another_loop(lambda: home.call(give_up))
+        await in_another_loop(lambda: bound.call(give_up))
 
 
 class ClosingLoop(asyncio.SelectorEventLoop):
-    """A loop that is closed as soon as it was looked at."""
+    """A loop that is closed right after a check that it is open."""
 
     def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:  # noqa: ANN401 - passed on
         self.close()
@@ -133,25 +133,25 @@ def test_a_loop_that_is_closed_while_a_call_is_given_up_hides_nothing() -> None:
 
 
 async def test_a_thread_without_a_loop_has_its_call_made_in_the_loop() -> None:
-    home = HomeLoop()
-    assert await asyncio.to_thread(home.call_sync, this_loop) is asyncio.get_running_loop()
+    bound = BoundLoop()
+    assert await asyncio.to_thread(bound.call_sync, this_loop) is asyncio.get_running_loop()
 
 
 async def test_what_a_call_from_a_thread_raises_is_raised_there() -> None:
     async def fail() -> None:
         raise TimeoutError
 
-    home = HomeLoop()
+    bound = BoundLoop()
     with pytest.raises(TimeoutError):
-        await asyncio.to_thread(home.call_sync, fail)
+        await asyncio.to_thread(bound.call_sync, fail)
 
 
 def test_a_thread_does_not_wait_for_a_loop_that_is_stopped_before_it_has_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK_S", 0.01)
+    monkeypatch.setattr(loops, "POLL_S", 0.01)
     loop = asyncio.new_event_loop()
-    home = loop.run_until_complete(home_of_here())
+    bound = loop.run_until_complete(bind())
 
     async def stop() -> None:
         loop.stop()
@@ -159,7 +159,7 @@ def test_a_thread_does_not_wait_for_a_loop_that_is_stopped_before_it_has_answere
 
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future[None]] = []
-        loop.call_soon(lambda: waiting.append(pool.submit(home.call_sync, stop)))
+        loop.call_soon(lambda: waiting.append(pool.submit(bound.call_sync, stop)))
         loop.run_forever()
         with pytest.raises(LoopError, match="the call may have been made"):
             waiting[0].result(10)
@@ -167,38 +167,38 @@ def test_a_thread_does_not_wait_for_a_loop_that_is_stopped_before_it_has_answere
     loop.close()
 
 
-def test_a_loop_that_is_over_is_told() -> None:
-    home = asyncio.run(home_of_here())
-    with pytest.raises(LoopError, match=r"is over: open one Client, or the app, in each loop"):
-        asyncio.run(home.call(this_loop))
+def test_a_call_to_a_closed_loop_fails() -> None:
+    bound = asyncio.run(bind())
+    with pytest.raises(LoopError, match=r"is closed: open one Client, or the app, in each loop"):
+        asyncio.run(bound.call(this_loop))
 
 
-def test_a_loop_that_does_not_run_now_is_told() -> None:
+def test_a_call_to_a_loop_that_does_not_run_now_fails() -> None:
     with asyncio.Runner() as runner:
-        home = runner.run(home_of_here())
+        bound = runner.run(bind())
         with pytest.raises(LoopError, match="does not run now"):
-            asyncio.run(home.call(this_loop))
+            asyncio.run(bound.call(this_loop))
 
 
-async def test_a_loop_of_the_process_before_the_fork_is_told(
+async def test_a_call_to_a_loop_of_the_parent_process_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = HomeLoop()
+    bound = BoundLoop()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(LoopError, match="this one was forked from"):
-        await in_another_loop(lambda: home.call(this_loop))
+        await in_another_loop(lambda: bound.call(this_loop))
 
 
-def test_a_loop_that_ends_before_it_has_answered_is_told() -> None:
+def test_a_call_fails_if_the_loop_ends_before_it_has_answered() -> None:
     begun, asking = threading.Event(), threading.Event()
-    homes: list[HomeLoop] = []
+    bound_loops: list[BoundLoop] = []
 
     async def wait() -> None:
         begun.set()
         await asyncio.Event().wait()
 
     async def end_when_asked() -> None:
-        homes.append(HomeLoop())
+        bound_loops.append(BoundLoop())
         asking.set()
         await asyncio.to_thread(begun.wait, 10)
 
@@ -206,16 +206,16 @@ def test_a_loop_that_ends_before_it_has_answered_is_told() -> None:
     thread.start()
     asking.wait(10)
     with pytest.raises(LoopError, match="the call may have been made"):
-        asyncio.run(homes[0].call(wait))
+        asyncio.run(bound_loops[0].call(wait))
     thread.join()
 
 
-def test_a_loop_that_is_stopped_before_it_has_answered_is_told(
+def test_a_call_fails_if_the_loop_is_stopped_before_it_has_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK_S", 0.01)
+    monkeypatch.setattr(loops, "POLL_S", 0.01)
     loop = asyncio.new_event_loop()
-    home = loop.run_until_complete(home_of_here())
+    bound = loop.run_until_complete(bind())
 
     async def stop() -> None:
         loop.stop()
@@ -224,7 +224,7 @@ def test_a_loop_that_is_stopped_before_it_has_answered_is_told(
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     with pytest.raises(LoopError, match=r"has ended meanwhile|does not run now"):
-        asyncio.run(home.call(stop))
+        asyncio.run(bound.call(stop))
     thread.join()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()

@@ -1,4 +1,4 @@
-"""Signals are heard while a block runs, and not after it."""
+"""Signals are handled while a block runs, and not after it."""
 
 import asyncio
 import logging
@@ -28,14 +28,14 @@ async def test_a_signal_reaches_the_handler() -> None:
         await wait_until(lambda: seen == [signal.SIGUSR1])
 
 
-async def test_a_signal_that_ends_the_process_is_told_and_passed_on(
+async def test_a_stop_signal_is_logged_and_passed_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq")
-    told = asyncio.Event()
-    with handle_stop_signals(logging.getLogger("pyasynq"), told.set):
+    stopped = asyncio.Event()
+    with handle_stop_signals(logging.getLogger("pyasynq"), stopped.set):
         os.kill(os.getpid(), signal.SIGTERM)
-        await told.wait()
+        await stopped.wait()
     assert caplog.messages == ["SIGTERM: shutting down"]
 
 
@@ -46,12 +46,12 @@ async def test_after_the_block_the_signal_has_its_usual_meaning() -> None:
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
-async def test_a_signal_that_the_system_does_not_know_is_left_out() -> None:
+async def test_a_signal_that_the_system_does_not_know_is_ignored() -> None:
     with handle_os_signals(["SIGNOTHING"], lambda _: None):
         assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
-async def test_a_signal_reaches_all_who_hear_it() -> None:
+async def test_a_signal_reaches_all_handlers() -> None:
     first: list[int] = []
     second: list[int] = []
     with (
@@ -62,7 +62,7 @@ async def test_a_signal_reaches_all_who_hear_it() -> None:
         await wait_until(lambda: first == second == [signal.SIGUSR1])
 
 
-async def test_a_signal_is_heard_on_after_another_stopped_hearing_it() -> None:
+async def test_a_signal_still_reaches_the_handler_after_another_was_removed() -> None:
     seen: list[int] = []
     with handle_os_signals(["SIGUSR1"], seen.append):
         with handle_os_signals(["SIGUSR1"], lambda _: None):
@@ -83,7 +83,7 @@ async def test_after_the_block_a_signal_means_what_it_meant_before() -> None:
         signal.signal(signal.SIGUSR1, usual)
 
 
-async def test_a_signal_that_the_loop_already_heard_is_nobodys_after_the_block() -> None:
+async def test_a_signal_that_the_loop_handled_before_has_no_handler_after_the_block() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: None)
     with handle_os_signals(["SIGUSR1"], lambda _: None):
         pass
@@ -100,7 +100,7 @@ async def test_a_hangup_that_has_a_meaning_keeps_it(meaning: Meaning) -> None:
         signal.signal(signal.SIGHUP, usual)
 
 
-async def test_a_loop_that_knows_no_signals_hears_them_all_the_same(
+async def test_a_loop_without_signal_support_still_handles_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object) -> None:
@@ -136,14 +136,14 @@ async def test_a_forked_child_takes_its_own_signals() -> None:
 @FORKING
 async def test_a_child_that_was_forked_by_a_thread_takes_its_own_signals() -> None:
     with handle_os_signals(["SIGTERM"], lambda _: None):
-        code = await asyncio.to_thread(_code_of_a_terminated_child)
+        code = await asyncio.to_thread(_exit_code_of_a_terminated_child)
     assert code == -signal.SIGTERM
 
 
 @FORKING
-async def test_a_forked_child_can_hear_signals_in_a_loop_of_its_own() -> None:
+async def test_a_forked_child_can_handle_signals_in_its_own_loop() -> None:
     with handle_os_signals(["SIGTERM"], lambda _: None):
-        child = FORK.Process(target=_end_by_a_heard_signal)
+        child = FORK.Process(target=_exit_after_a_signal)
         child.start()
         await asyncio.to_thread(child.join, 10)
     assert child.exitcode == 7
@@ -153,14 +153,14 @@ async def test_a_forked_child_can_hear_signals_in_a_loop_of_its_own() -> None:
 async def test_a_fork_blocks_no_signal_for_good() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with handle_os_signals(["SIGTERM"], lambda _: None):
-        child = FORK.Process(target=_end_by_the_mask)
+        child = FORK.Process(target=_exit_with_the_number_of_blocked_signals)
         child.start()
         await asyncio.to_thread(child.join, 10)
         after = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert (child.exitcode, after) == (len(before), before)
 
 
-def _code_of_a_terminated_child() -> int | None:
+def _exit_code_of_a_terminated_child() -> int | None:
     child = FORK.Process(target=signal.pause)
     child.start()
     child.terminate()
@@ -168,29 +168,29 @@ def _code_of_a_terminated_child() -> int | None:
     return child.exitcode
 
 
-def _end_by_a_heard_signal() -> None:
-    async def hear() -> None:
-        heard_one = asyncio.Event()
-        with handle_os_signals(["SIGTERM"], lambda _: heard_one.set()):
+def _exit_after_a_signal() -> None:
+    async def receive() -> None:
+        received = asyncio.Event()
+        with handle_os_signals(["SIGTERM"], lambda _: received.set()):
             os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.wait_for(heard_one.wait(), 10)
+            await asyncio.wait_for(received.wait(), 10)
 
-    asyncio.run(hear())
+    asyncio.run(receive())
     os._exit(7)
 
 
-def _end_by_the_mask() -> None:
+def _exit_with_the_number_of_blocked_signals() -> None:
     os._exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 
 
 async def test_a_signal_to_a_process_that_has_just_ended_leaves_its_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told, wait_for_child = threading.Event(), os.waitpid
+    sent, wait_for_child = threading.Event(), os.waitpid
 
     def late(pid: int, options: int) -> tuple[int, int]:
         if not options:  # asyncio's own, in a thread
-            told.wait(20)
+            sent.wait(20)
         return wait_for_child(pid, options)
 
     monkeypatch.setattr(os, "waitpid", late)
@@ -198,5 +198,5 @@ async def test_a_signal_to_a_process_that_has_just_ended_leaves_its_exit_code(
     state = Path(f"/proc/{process.pid}/stat")
     await wait_until(lambda: state.read_text().rpartition(") ")[2].startswith("Z"))
     send(process, signal.SIGTERM)
-    told.set()
+    sent.set()
     assert await process.wait() == 7

@@ -1,4 +1,4 @@
-"""A service runs once, and ends in order whatever ends it."""
+"""A service runs once, and stops in order, whatever stops it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 
 class Worker(Actor):
-    """An actor that notes what is asked of it."""
+    """An actor that records its begin and end."""
 
     name = "worker"
 
@@ -26,7 +26,7 @@ class Worker(Actor):
         try:
             await super().run()
         finally:
-            self.events.append("dismissed")
+            self.events.append("ended")
 
     async def step(self) -> float:
         return 3600
@@ -36,7 +36,7 @@ class Worker(Actor):
 
 
 class Trial:
-    """A service with one worker, and what becomes of them."""
+    """A service with one worker, and the events of both."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -46,13 +46,13 @@ class Trial:
     async def drain(self) -> None:
         self.events.append("drained")
 
-    async def leave(self) -> None:
-        self.events.append("left")
+    async def clean_up(self) -> None:
+        self.events.append("cleaned up")
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Run the service until the block ends."""
-        async with self.service.running([self.worker], drain=self.drain, leave=self.leave):
+        async with self.service.running([self.worker], drain=self.drain, cleanup=self.clean_up):
             await self.worker.steps.next()
             yield
 
@@ -62,10 +62,10 @@ def trial() -> Trial:
     return Trial()
 
 
-async def test_actors_work_until_what_is_under_way_has_ended(trial: Trial) -> None:
+async def test_actors_work_until_running_work_has_ended(trial: Trial) -> None:
     async with trial.running():
         assert trial.events == ["began"]
-    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
+    assert trial.events == ["began", "drained", "ended", "closed", "cleaned up"]
 
 
 async def test_a_service_is_new_then_active_then_closed(trial: Trial) -> None:
@@ -75,7 +75,7 @@ async def test_a_service_is_new_then_active_then_closed(trial: Trial) -> None:
     assert [*states, trial.service.state] == ["new", "active", "closed"]
 
 
-async def test_a_service_is_closed_before_what_is_under_way_has_ended(trial: Trial) -> None:
+async def test_a_service_is_closed_before_running_work_has_ended(trial: Trial) -> None:
     states: list[str] = []
 
     async def drain() -> None:
@@ -95,11 +95,11 @@ async def test_a_service_that_runs_or_has_run_is_told_from_a_new_one(trial: Tria
         trial.service.check_new(ServerStateError)
 
 
-async def test_an_error_of_the_block_comes_out_as_it_is_when_all_is_in_order(trial: Trial) -> None:
+async def test_an_error_of_the_block_is_raised_unchanged_after_the_cleanup(trial: Trial) -> None:
     with pytest.raises(ZeroDivisionError):
         async with trial.running():
             raise ZeroDivisionError
-    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
+    assert trial.events == ["began", "drained", "ended", "closed", "cleaned up"]
 
 
 async def test_a_service_that_is_cancelled_ends_in_order(trial: Trial) -> None:
@@ -112,15 +112,15 @@ async def test_a_service_that_is_cancelled_ends_in_order(trial: Trial) -> None:
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    assert trial.events == ["began", "drained", "dismissed", "closed", "left"]
+    assert trial.events == ["began", "drained", "ended", "closed", "cleaned up"]
 
 
-async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial) -> None:
+async def test_a_cancellation_of_a_draining_service_forces_its_end(trial: Trial) -> None:
     draining = asyncio.Event()
 
     async def drain() -> None:
         draining.set()
-        await trial.service.on_cancel.wait()
+        await trial.service.force_requested.wait()
 
     async def work() -> None:
         async with trial.service.running([], drain=drain):
@@ -135,33 +135,35 @@ async def test_whoever_cancels_a_service_that_drains_is_in_a_hurry(trial: Trial)
 
 async def test_a_context_around_the_actors_is_left_after_them(trial: Trial) -> None:
     @asynccontextmanager
-    async def within() -> AsyncGenerator[None]:
+    async def lifespan() -> AsyncGenerator[None]:
         trial.events.append("opened")
         yield
         trial.events.append("shut")
 
     actors = [trial.worker]
-    async with trial.service.running(actors, drain=trial.drain, leave=trial.leave, within=within):
+    async with trial.service.running(
+        actors, drain=trial.drain, cleanup=trial.clean_up, lifespan=lifespan
+    ):
         await trial.worker.steps.next()
-    assert trial.events == ["opened", "began", "drained", "dismissed", "shut", "closed", "left"]
+    assert trial.events == ["opened", "began", "drained", "ended", "shut", "closed", "cleaned up"]
 
 
-async def test_what_was_made_is_let_go_of_though_nothing_could_begin(trial: Trial) -> None:
+async def test_actors_are_closed_although_the_lifespan_failed(trial: Trial) -> None:
     @asynccontextmanager
-    async def within() -> AsyncGenerator[None]:
+    async def lifespan() -> AsyncGenerator[None]:
         msg = "no database"
         raise KeyError(msg)
         yield
 
     with pytest.raises(KeyError, match="no database"):
         async with trial.service.running(
-            [trial.worker], drain=trial.drain, leave=trial.leave, within=within
+            [trial.worker], drain=trial.drain, cleanup=trial.clean_up, lifespan=lifespan
         ):
             pass
-    assert trial.events == ["closed", "left"]
+    assert trial.events == ["closed", "cleaned up"]
 
 
-async def test_what_is_no_actor_is_kept_as_well(trial: Trial) -> None:
+async def test_a_runnable_that_is_no_actor_runs_as_well(trial: Trial) -> None:
     class Other:
         name = "other"
 
@@ -179,8 +181,11 @@ async def test_what_is_no_actor_is_kept_as_well(trial: Trial) -> None:
     assert trial.service.jobs[other].done()
 
 
-def test_a_service_that_is_told_to_end_again_is_in_a_hurry(trial: Trial) -> None:
+def test_a_second_stop_request_forces_the_end(trial: Trial) -> None:
     trial.service.shut_down()
-    assert (trial.service.told.is_set(), trial.service.on_cancel.is_set()) == (True, False)
+    assert (trial.service.stop_requested.is_set(), trial.service.force_requested.is_set()) == (
+        True,
+        False,
+    )
     trial.service.shut_down()
-    assert trial.service.on_cancel.is_set()
+    assert trial.service.force_requested.is_set()

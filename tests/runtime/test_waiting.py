@@ -1,4 +1,4 @@
-"""Of several waits the first one counts, and none is left behind."""
+"""The first of several waits counts, and the others are cancelled."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def test_another_wait_may_end_before_the_one_that_is_named_first() -> None
     assert not await wait_for_first(never(), at_once())
 
 
-async def test_nothing_is_waited_for_any_longer_than_it_was_said() -> None:
+async def test_a_wait_ends_after_the_given_time() -> None:
     assert not await wait_for_first(never(), never(), within_s=0.01)
 
 
@@ -33,7 +33,7 @@ async def test_waits_that_were_not_the_first_are_cancelled() -> None:
     await wait_until(lambda: len(asyncio.all_tasks()) <= before)
 
 
-async def test_waits_end_with_whoever_waits() -> None:
+async def test_waits_end_with_their_caller() -> None:
     before = len(asyncio.all_tasks())
     waiting = asyncio.create_task(wait_for_first(never(), never()))
     await wait_until(lambda: len(asyncio.all_tasks()) == before + 3)

@@ -1,4 +1,4 @@
-"""What the tests of schedulers ask for."""
+"""Fixtures for the tests of schedulers."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Unpack
@@ -16,13 +16,13 @@ from tests.support.servers import RedisServer
 
 @pytest.fixture
 def clock() -> SteeredClock:
-    """Return a clock that stands at noon."""
+    """Return a clock that stands still at noon."""
     return SteeredClock()
 
 
 @pytest.fixture
 async def make(redis_url: str, clock: SteeredClock) -> AsyncIterator[Callable[..., Scheduler]]:
-    """Yield what makes schedulers that go by the steered clock; none of them runs."""
+    """Yield a function that makes schedulers with the clock of the test; none of them runs."""
     made: list[Scheduler] = []
 
     def scheduler(**options: Unpack[SchedulerOptions]) -> Scheduler:
@@ -36,13 +36,13 @@ async def make(redis_url: str, clock: SteeredClock) -> AsyncIterator[Callable[..
 
 @pytest.fixture
 async def scheduler(make: Callable[..., Scheduler]) -> Scheduler:
-    """Return a scheduler that goes by the steered clock; a test takes its steps."""
+    """Return a scheduler with the clock of the test, which calls its steps itself."""
     return make()
 
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
-    """Yield a broker, to look at what a scheduler wrote."""
+    """Yield a broker that reads what a scheduler has written."""
     broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
@@ -50,12 +50,12 @@ async def broker(redis_url: str) -> AsyncIterator[Broker]:
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    """Return a look at the queue ``default``."""
+    """Return a view of the queue ``default``."""
     return RedisQueue(r)
 
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """Yield a Redis that a test may stop and start; it keeps what it was told."""
+    """Yield a Redis that a test may stop and start; it keeps its data."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server

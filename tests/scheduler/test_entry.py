@@ -1,4 +1,4 @@
-"""An entry knows what is due, and is the same thing in every process."""
+"""An entry knows its due ticks, and has the same id in every process."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 TASK = Task("t", b"p")
 
 
-def an_entry(
+def make_entry(
     spec: str = "* * * * *",
     task: Task = TASK,
     *,
@@ -30,9 +30,9 @@ def an_entry(
     return Entry(wanted, location=location, catch_up=catch_up)
 
 
-def begun(spec: str = "* * * * *", *, catch_up: CatchUp = "skip") -> Entry:
-    entry = an_entry(spec, catch_up=catch_up)
-    entry.begin(NOON)
+def start_entry(spec: str = "* * * * *", *, catch_up: CatchUp = "skip") -> Entry:
+    entry = make_entry(spec, catch_up=catch_up)
+    entry.start_after(NOON)
     return entry
 
 
@@ -40,17 +40,17 @@ def begun(spec: str = "* * * * *", *, catch_up: CatchUp = "skip") -> Entry:
 
 
 def test_an_id_looks_like_a_uuid() -> None:
-    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", an_entry().id)
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", make_entry().id)
 
 
 def test_an_id_is_the_same_in_every_process() -> None:
-    assert an_entry("@every 1m", Task("foo", b"bar"), queue="low", max_retry=3).id == (
+    assert make_entry("@every 1m", Task("foo", b"bar"), queue="low", max_retry=3).id == (
         "fb220eef-6f52-1e0c-bc17-a35cb137ffae"
     )
 
 
 class Nameless(tzinfo):
-    """A zone that does not say how it is called."""
+    """A zone without a name."""
 
     def utcoffset(self, _at: datetime | None) -> timedelta:
         return timedelta(0)
@@ -62,37 +62,37 @@ class Nameless(tzinfo):
 def test_a_zone_without_a_name_is_the_same_in_every_process() -> None:
     one, other = Nameless(), Nameless()
     assert str(one) != str(other)
-    assert an_entry(location=one).id == an_entry(location=other).id
+    assert make_entry(location=one).id == make_entry(location=other).id
 
 
-def test_a_spec_that_is_no_text_is_refused_as_others_are() -> None:
+def test_a_spec_that_is_no_valid_text_is_refused() -> None:
     with pytest.raises(OptionError, match="spec"):
-        an_entry("\ud800")
+        make_entry("\ud800")
 
 
 def test_the_order_of_options_and_headers_does_not_count() -> None:
-    one = an_entry(task=Task("t", headers={"a": "1", "b": "2"}), queue="q", max_retry=1)
-    other = an_entry(task=Task("t", headers={"b": "2", "a": "1"}), max_retry=1, queue="q")
+    one = make_entry(task=Task("t", headers={"a": "1", "b": "2"}), queue="q", max_retry=1)
+    other = make_entry(task=Task("t", headers={"b": "2", "a": "1"}), max_retry=1, queue="q")
     assert one.id == other.id
 
 
 DIFFERENT = {
-    "plain": an_entry(),
-    "spec": an_entry("*/2 * * * *"),
-    "location": an_entry(location=ZoneInfo("Asia/Tokyo")),
-    "type": an_entry(task=Task("u", b"p")),
-    "payload": an_entry(task=Task("t", b"q")),
-    "no payload": an_entry(task=Task("t")),
-    "empty payload": an_entry(task=Task("t", b"")),
-    "type and payload run together": an_entry(task=Task("tp", b"")),
-    "header": an_entry(task=Task("t", b"p", headers={"a": "1"})),
-    "option of the task": an_entry(task=Task("t", b"p", queue="low")),
-    "option of the entry": an_entry(queue="low"),
-    "name of a header": an_entry(task=Task("t", b"p", headers={"a=b": "c"})),
-    "value of a header": an_entry(task=Task("t", b"p", headers={"a": "b=c"})),
-    "end of a header's name": an_entry(task=Task("t", b"p", headers={"a\\": "b=c"})),
-    "header of the entry": an_entry(headers={"a": "1"}),
-    "two options": an_entry(queue="low", max_retry=3),
+    "plain": make_entry(),
+    "spec": make_entry("*/2 * * * *"),
+    "location": make_entry(location=ZoneInfo("Asia/Tokyo")),
+    "type": make_entry(task=Task("u", b"p")),
+    "payload": make_entry(task=Task("t", b"q")),
+    "no payload": make_entry(task=Task("t")),
+    "empty payload": make_entry(task=Task("t", b"")),
+    "type and payload run together": make_entry(task=Task("tp", b"")),
+    "header": make_entry(task=Task("t", b"p", headers={"a": "1"})),
+    "option of the task": make_entry(task=Task("t", b"p", queue="low")),
+    "option of the entry": make_entry(queue="low"),
+    "name of a header": make_entry(task=Task("t", b"p", headers={"a=b": "c"})),
+    "value of a header": make_entry(task=Task("t", b"p", headers={"a": "b=c"})),
+    "end of a header's name": make_entry(task=Task("t", b"p", headers={"a\\": "b=c"})),
+    "header of the entry": make_entry(headers={"a": "1"}),
+    "two options": make_entry(queue="low", max_retry=3),
 }
 
 
@@ -100,22 +100,22 @@ def test_everything_in_a_definition_counts() -> None:
     assert len({entry.id for entry in DIFFERENT.values()}) == len(DIFFERENT)
 
 
-def test_how_to_catch_up_is_no_part_of_the_definition() -> None:
-    assert an_entry(catch_up="all").id == an_entry(catch_up="skip").id
+def test_catch_up_is_no_part_of_the_definition() -> None:
+    assert make_entry(catch_up="all").id == make_entry(catch_up="skip").id
 
 
 def test_a_tick_gives_its_task_the_same_id_in_every_process() -> None:
-    assert begun().task_id(NOON + MINUTE) == begun().task_id(NOON + MINUTE)
+    assert start_entry().task_id(NOON + MINUTE) == start_entry().task_id(NOON + MINUTE)
 
 
 def test_every_tick_gives_its_task_another_id() -> None:
-    ids = {begun().task_id(NOON + n * MINUTE) for n in range(10)}
+    ids = {start_entry().task_id(NOON + n * MINUTE) for n in range(10)}
     assert len(ids) == 10
 
 
 def test_options_of_the_entry_win_over_those_of_the_task() -> None:
     task = Task("t", b"p", queue="low", max_retry=1, headers={"a": "1"})
-    merged = an_entry(task=task, queue="high", headers={"b": "2"}).merged
+    merged = make_entry(task=task, queue="high", headers={"b": "2"}).merged
     assert (merged.queue, merged.max_retry) == ("high", 1)
     assert merged.headers == {"b": "2"}
 
@@ -133,71 +133,71 @@ def test_a_definition_that_cannot_work_is_refused(
     spec: str, options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        an_entry(spec, **options)
+        make_entry(spec, **options)
 
 
 def test_an_unknown_way_to_catch_up_is_refused() -> None:
     with pytest.raises(OptionError, match='"skip", "once" or "all"'):
-        an_entry(catch_up=cast("CatchUp", "some"))
+        make_entry(catch_up=cast("CatchUp", "some"))
 
 
-# -- what is due -----------------------------------------------------------------------------------
+# -- due ticks -------------------------------------------------------------------------------------
 
 
 def test_nothing_is_due_before_the_first_tick() -> None:
-    assert begun().due(NOON + MINUTE - timedelta(microseconds=1)) is None
+    assert start_entry().due(NOON + MINUTE - timedelta(microseconds=1)) is None
 
 
 @pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
 def test_a_tick_is_due_when_it_has_come(catch_up: CatchUp) -> None:
-    assert begun(catch_up=catch_up).due(NOON + MINUTE) == NOON + MINUTE
+    assert start_entry(catch_up=catch_up).due(NOON + MINUTE) == NOON + MINUTE
 
 
 @pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
 def test_a_tick_is_due_once(catch_up: CatchUp) -> None:
-    entry = begun(catch_up=catch_up)
-    entry.move(NOON + MINUTE)
+    entry = start_entry(catch_up=catch_up)
+    entry.mark_enqueued(NOON + MINUTE)
     assert entry.due(NOON + 1.5 * MINUTE) is None
 
 
 def test_skip_drops_all_that_is_late() -> None:
-    assert begun("@hourly").due(NOON + timedelta(hours=3) + GRACE) is None
+    assert start_entry("@hourly").due(NOON + timedelta(hours=3) + GRACE) is None
 
 
 def test_skip_does_not_drop_what_is_a_little_late() -> None:
     now = NOON + timedelta(hours=3) + GRACE - timedelta(seconds=1)
-    assert begun("@hourly").due(now) == NOON + timedelta(hours=3)
+    assert start_entry("@hourly").due(now) == NOON + timedelta(hours=3)
 
 
 def test_skip_goes_on_with_the_next_tick() -> None:
-    entry = begun("@hourly")
-    entry.pass_over(NOON + 90 * MINUTE)
+    entry = start_entry("@hourly")
+    entry.skip_until(NOON + 90 * MINUTE)
     assert entry.upcoming == NOON + timedelta(hours=2)
 
 
 def test_once_takes_the_latest_however_late() -> None:
     late = NOON + timedelta(days=100, minutes=59)
-    assert begun("@hourly", catch_up="once").due(late) == NOON + timedelta(days=100)
+    assert start_entry("@hourly", catch_up="once").due(late) == NOON + timedelta(days=100)
 
 
 def test_once_takes_the_tick_of_this_very_second() -> None:
-    entry = begun("@every 1s", catch_up="once")
+    entry = start_entry("@every 1s", catch_up="once")
     assert entry.due(NOON + timedelta(seconds=2)) == NOON + timedelta(seconds=2)
 
 
 def test_all_takes_the_oldest_first() -> None:
-    entry = begun("@hourly", catch_up="all")
+    entry = start_entry("@hourly", catch_up="all")
     assert entry.due(NOON + timedelta(days=100)) == NOON + timedelta(hours=1)
 
 
-def test_every_is_relative_to_where_the_entry_began() -> None:
-    entry = begun("@every 7m", catch_up="once")
+def test_every_counts_from_the_start_of_the_entry() -> None:
+    entry = start_entry("@every 7m", catch_up="once")
     assert entry.due(NOON + timedelta(minutes=30)) == NOON + timedelta(minutes=28)
 
 
-def test_every_goes_on_in_the_step_of_whoever_moved_it() -> None:
-    entry = begun("@every 7m")
-    entry.move(NOON + MINUTE)
+def test_every_counts_from_the_last_tick_that_any_scheduler_enqueued() -> None:
+    entry = start_entry("@every 7m")
+    entry.mark_enqueued(NOON + MINUTE)
     assert entry.upcoming == NOON + 8 * MINUTE
 
 
@@ -206,24 +206,27 @@ def test_every_goes_on_in_the_step_of_whoever_moved_it() -> None:
     ahead_s=st.integers(0, 10_000_000),
 )
 def test_the_latest_tick_is_the_last_before_the_next(spec: str, ahead_s: int) -> None:
-    entry, now = begun(spec, catch_up="once"), NOON + timedelta(seconds=ahead_s, microseconds=5)
+    entry, now = (
+        start_entry(spec, catch_up="once"),
+        NOON + timedelta(seconds=ahead_s, microseconds=5),
+    )
     latest = entry.due(now) or NOON
-    entry.move(latest)
+    entry.mark_enqueued(latest)
     assert latest <= now
     assert entry.upcoming is not None
     assert entry.upcoming > now
 
 
 def test_an_entry_that_never_comes_is_never_due() -> None:
-    entry = begun("0 0 30 2 *")
+    entry = start_entry("0 0 30 2 *")
     assert (entry.due(NOON + timedelta(days=3650)), entry.upcoming) == (None, None)
 
 
-# -- what is shown ---------------------------------------------------------------------------------
+# -- what inspectors see ---------------------------------------------------------------------------
 
 
 def test_an_entry_is_shown_as_it_was_defined() -> None:
-    entry = an_entry("@hourly", Task("t", b"p", queue="low"), max_retry=3)
+    entry = make_entry("@hourly", Task("t", b"p", queue="low"), max_retry=3)
     info = entry.info(NOON)
     assert (info.id, info.spec, info.task) == (entry.id, "@hourly", entry.task)
     assert info.options == Options(max_retry=3)
@@ -231,31 +234,31 @@ def test_an_entry_is_shown_as_it_was_defined() -> None:
 
 
 def test_an_entry_that_never_ran_says_so() -> None:
-    assert begun().info(NOON).prev is None
+    assert start_entry().info(NOON).prev is None
 
 
 def test_an_entry_that_never_comes_says_so() -> None:
-    assert begun("0 0 30 2 *").info(NOON).next is None
+    assert start_entry("0 0 30 2 *").info(NOON).next is None
 
 
 def test_the_last_tick_is_shown() -> None:
-    entry = begun("@hourly")
-    entry.move(NOON + timedelta(hours=1))
+    entry = start_entry("@hourly")
+    entry.mark_enqueued(NOON + timedelta(hours=1))
     info = entry.info(NOON)
     assert (info.prev, info.next) == (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
 
 
 def test_a_last_tick_that_redis_knew_is_shown() -> None:
-    entry = an_entry("@hourly")
-    entry.begin(NOON, known=True)
+    entry = make_entry("@hourly")
+    entry.start_after(NOON, known=True)
     assert entry.info(NOON).prev == NOON
 
 
-def test_where_an_entry_began_earlier_is_shown_as_no_tick() -> None:
-    entry = an_entry("@hourly")
-    entry.begin(NOON + timedelta(seconds=1), known=True)
+def test_an_earlier_start_of_an_entry_is_not_shown_as_a_tick() -> None:
+    entry = make_entry("@hourly")
+    entry.start_after(NOON + timedelta(seconds=1), known=True)
     assert entry.info(NOON).prev is None
 
 
 def test_a_last_tick_is_remembered_beyond_the_next() -> None:
-    assert begun("@yearly").ttl_s(datetime(2026, 1, 1, tzinfo=UTC)) == (365 + 90) * 86_400
+    assert start_entry("@yearly").ttl_s(datetime(2026, 1, 1, tzinfo=UTC)) == (365 + 90) * 86_400

@@ -1,4 +1,4 @@
-"""The entries of a scheduler are shown at once, and as long as it lives."""
+"""Inspectors see the entries of a scheduler at once, and as long as it runs."""
 
 import os
 import socket
@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from pyasynq import Scheduler, Task
 from pyasynq.broker import Broker
 from pyasynq.core.options import Options
-from tests.scheduler.steering import heartbeater_of, later
+from tests.scheduler.steps import advance_and_step, heartbeater_of
 from tests.support.clocks import NOON, SteeredClock
 from tests.support.waiting import wait_until
 
 
-async def shown(broker: Broker) -> list[str]:
+async def ids_of_entries(broker: Broker) -> list[str]:
     return sorted(entry.id for entry in await broker.schedules.entries())
 
 
@@ -22,8 +22,8 @@ async def test_entries_are_shown_as_they_are(
     scheduler: Scheduler, clock: SteeredClock, broker: Broker
 ) -> None:
     entry_id = scheduler.register("@hourly", Task("t", b"p"), queue="low")
-    await later(scheduler, clock)
-    await later(scheduler, clock, hours=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, hours=1)
     await heartbeater_of(scheduler).step()
     (entry,) = await broker.schedules.entries()
     assert (entry.id, entry.spec) == (entry_id, "@hourly")
@@ -52,16 +52,18 @@ async def test_entries_are_shown_at_once(redis_url: str, broker: Broker) -> None
     scheduler = Scheduler(redis_url)
     entry_id = scheduler.register("@hourly", Task("t"))
     async with scheduler.running():
-        await wait_until(lambda: _are_shown(broker, [entry_id]))
+        await wait_until(lambda: _are_listed(broker, [entry_id]))
 
 
-async def test_what_comes_and_goes_later_is_shown_at_once(redis_url: str, broker: Broker) -> None:
+async def test_entries_that_come_and_go_later_are_shown_at_once(
+    redis_url: str, broker: Broker
+) -> None:
     scheduler = Scheduler(redis_url, heartbeat_interval=timedelta(hours=1))
     async with scheduler.running():
         entry_id = scheduler.register("@hourly", Task("t"))
-        await wait_until(lambda: _are_shown(broker, [entry_id]))
+        await wait_until(lambda: _are_listed(broker, [entry_id]))
         scheduler.unregister(entry_id)
-        await wait_until(lambda: _are_shown(broker, []))
+        await wait_until(lambda: _are_listed(broker, []))
 
 
 async def test_a_scheduler_that_has_ended_shows_nothing(redis_url: str, r: Redis) -> None:
@@ -72,5 +74,5 @@ async def test_a_scheduler_that_has_ended_shows_nothing(redis_url: str, r: Redis
     assert await r.keys("asynq:schedulers*") == []
 
 
-async def _are_shown(broker: Broker, ids: list[str]) -> bool:
-    return await shown(broker) == ids
+async def _are_listed(broker: Broker, ids: list[str]) -> bool:
+    return await ids_of_entries(broker) == ids

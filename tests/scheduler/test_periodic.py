@@ -23,39 +23,39 @@ TWO = PeriodicTask(spec="@daily", task=Task("two"), options={"queue": "low"})
 BAD = PeriodicTask(spec="nonsense", task=Task("bad"))
 
 
-class Answers:
-    """Returns what a test says, or raises it."""
+class Provider:
+    """A provider that returns or raises the `answer` that a test has set."""
 
     def __init__(self, *wanted: PeriodicTask) -> None:
         self.answer: Any = wanted
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self) -> Sequence[PeriodicTask]:
-        self.asked += 1
+        self.calls += 1
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
 
-def types(manager: PeriodicTaskManager) -> list[str]:
+def registered_types(manager: PeriodicTaskManager) -> list[str]:
     """Return the types of the tasks that are registered."""
     return sorted(entry.task.type for entry in manager._scheduler._entries.values())
 
 
-async def asked_again(manager: PeriodicTaskManager) -> None:
+async def sync_again(manager: PeriodicTaskManager) -> None:
     await manager._syncer.step()
     await manager._syncer.step()
 
 
 @pytest.fixture
 def manage(redis_url: str, clock: SteeredClock) -> Manage:
-    """Return what makes managers that go by the steered clock."""
+    """Return a function that makes managers with the clock of the test."""
     return lambda provider: PeriodicTaskManager(redis_url, provider, clock=clock)
 
 
 async def test_what_the_provider_returns_is_registered(manage: Manage, broker: Broker) -> None:
-    async with manage(Answers(ONE, TWO)).running():
-        await wait_until(lambda: _shown(broker, 2))
+    async with manage(Provider(ONE, TWO)).running():
+        await wait_until(lambda: _has_entries(broker, 2))
         entries = await broker.schedules.entries()
     assert {entry.task.type for entry in entries} == {"one", "two"}
 
@@ -66,17 +66,17 @@ async def test_a_provider_may_be_async(manage: Manage) -> None:
         return [ONE]
 
     async with manage(provider).running() as manager:
-        assert types(manager) == ["one"]
+        assert registered_types(manager) == ["one"]
 
 
-async def test_a_provider_waits_for_no_other_work_in_threads(manage: Manage) -> None:
+async def test_a_provider_does_not_wait_for_other_work_in_threads(manage: Manage) -> None:
     end = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(pool)
         loop.run_in_executor(None, end.wait)
-        async with manage(Answers(ONE)).running() as manager:
-            assert types(manager) == ["one"]
+        async with manage(Provider(ONE)).running() as manager:
+            assert registered_types(manager) == ["one"]
         end.set()
 
 
@@ -100,48 +100,48 @@ async def test_a_provider_that_blocks_is_called_in_a_thread(manage: Manage) -> N
 
 
 async def test_entries_come_and_go_with_the_provider(manage: Manage) -> None:
-    provider = Answers(ONE)
+    provider = Provider(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
     provider.answer = [TWO]
-    await asked_again(manager)
-    assert types(manager) == ["two"]
+    await sync_again(manager)
+    assert registered_types(manager) == ["two"]
 
 
 async def test_entries_that_stay_are_not_touched(manage: Manage) -> None:
-    provider = Answers(ONE)
+    provider = Provider(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
     (before,) = manager._scheduler._entries.values()
     provider.answer = [ONE, TWO]
-    await asked_again(manager)
+    await sync_again(manager)
     assert before in manager._scheduler._entries.values()
 
 
 async def test_equal_tasks_count_once(manage: Manage) -> None:
-    provider = Answers(ONE, ONE)
+    provider = Provider(ONE, ONE)
     manager = manage(provider)
     await manager._syncer.begin()
-    assert types(manager) == ["one"]
+    assert registered_types(manager) == ["one"]
     provider.answer = []
-    await asked_again(manager)
-    assert types(manager) == []
+    await sync_again(manager)
+    assert registered_types(manager) == []
 
 
 async def test_tasks_that_differ_in_their_own_options_are_two(manage: Manage) -> None:
     other = PeriodicTask(spec="@hourly", task=Task("one", queue="low"))
-    manager = manage(Answers(ONE, other))
+    manager = manage(Provider(ONE, other))
     await manager._syncer.begin()
-    assert types(manager) == ["one", "one"]
+    assert registered_types(manager) == ["one", "one"]
 
 
-async def test_the_provider_is_asked_each_interval(manage: Manage, clock: SteeredClock) -> None:
-    provider = Answers(ONE)
+async def test_the_provider_is_called_each_interval(manage: Manage, clock: SteeredClock) -> None:
+    provider = Provider(ONE)
     async with manage(provider).running() as manager:
         await wait_until(lambda: manager._syncer.steps.count == 1)
-        assert provider.asked == 1
+        assert provider.calls == 1
         clock.advance(minutes=3)
-        await wait_until(lambda: provider.asked == 2)
+        await wait_until(lambda: provider.calls == 2)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +158,12 @@ async def test_the_provider_is_asked_each_interval(manage: Manage, clock: Steere
 async def test_a_provider_that_fails_changes_nothing(
     error: BaseException, manage: Manage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    provider = Answers(ONE)
+    provider = Provider(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
     provider.answer = error
-    await asked_again(manager)
-    assert types(manager) == ["one"]
+    await sync_again(manager)
+    assert registered_types(manager) == ["one"]
     assert "the entries stay as they are" in caplog.text
 
 
@@ -177,25 +177,25 @@ async def test_a_provider_that_fails_changes_nothing(
     ],
 )
 async def test_what_is_no_periodic_task_changes_nothing(wrong: object, manage: Manage) -> None:
-    provider = Answers(ONE)
+    provider = Provider(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
     provider.answer = [TWO, wrong]
-    await asked_again(manager)
-    assert types(manager) == ["one"]
+    await sync_again(manager)
+    assert registered_types(manager) == ["one"]
 
 
-async def test_a_spec_that_is_none_is_reported_and_the_others_registered(
+async def test_an_invalid_spec_is_logged_and_the_others_are_registered(
     manage: Manage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manager = manage(Answers(BAD, ONE))
+    manager = manage(Provider(BAD, ONE))
     await manager._syncer.begin()
-    assert types(manager) == ["one"]
+    assert registered_types(manager) == ["one"]
     assert "'nonsense' is not registered" in caplog.text
 
 
 async def test_a_provider_that_fails_at_the_start_ends_it(manage: Manage) -> None:
-    provider = Answers()
+    provider = Provider()
     provider.answer = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         await manage(provider).run()
@@ -207,7 +207,7 @@ async def test_an_answer_that_is_wrong_at_the_start_ends_it(manage: Manage) -> N
 
 
 async def test_a_manager_runs_until_it_is_shut_down(manage: Manage) -> None:
-    manager = manage(Answers(ONE))
+    manager = manage(Provider(ONE))
     running = asyncio.create_task(manager.run())
     await wait_until(lambda: manager._syncer.steps.count)
     manager.shut_down()
@@ -219,17 +219,17 @@ async def test_a_manager_runs_until_it_is_shut_down(manage: Manage) -> None:
 async def test_a_manager_that_is_run_twice_at_once_runs_once(
     manage: Manage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manager = manage(Answers(ONE))
+    manager = manage(Provider(ONE))
     both = [asyncio.create_task(manager.run()) for _ in range(2)]
     (refused,), (running,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     assert isinstance(refused.exception(), SchedulerStateError)
-    await asked_again(manager)
-    assert (types(manager), "failed" in caplog.text) == (["one"], False)
+    await sync_again(manager)
+    assert (registered_types(manager), "failed" in caplog.text) == (["one"], False)
     manager.shut_down()
     await running
 
 
-async def test_a_manager_that_has_ended_lets_go_of_the_thread_of_its_provider(
+async def test_a_manager_that_has_ended_releases_the_thread_of_its_provider(
     manage: Manage,
 ) -> None:
     threads: list[threading.Thread] = []
@@ -261,5 +261,5 @@ def test_what_is_no_provider_is_refused() -> None:
         PeriodicTaskManager("localhost", cast("Any", [ONE]))
 
 
-async def _shown(broker: Broker, count: int) -> bool:
+async def _has_entries(broker: Broker, count: int) -> bool:
     return len(await broker.schedules.entries()) == count

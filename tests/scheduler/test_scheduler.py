@@ -19,7 +19,7 @@ from pyasynq import (
     SchedulerStateError,
     Task,
 )
-from tests.scheduler.steering import ticker_of
+from tests.scheduler.steps import ticker_of
 from tests.support.clocks import SteeredClock
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
@@ -49,7 +49,7 @@ async def test_a_scheduler_without_entries_warns(
         assert "nothing is registered, so nothing will be enqueued" in caplog.text
 
 
-async def test_a_spec_that_never_comes_is_told_when_it_is_registered(
+async def test_a_spec_that_never_comes_is_logged_when_it_is_registered(
     scheduler: Scheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduler.register("0 0 30 2 *", TASK)
@@ -65,7 +65,7 @@ async def test_equal_entries_count_once(scheduler: Scheduler) -> None:
     assert scheduler._entries == {}
 
 
-async def test_the_last_word_on_catching_up_counts(scheduler: Scheduler) -> None:
+async def test_the_last_catch_up_of_an_entry_counts(scheduler: Scheduler) -> None:
     scheduler.register("@hourly", TASK)
     entry_id = scheduler.register("@hourly", TASK, catch_up="all")
     assert scheduler._entries[entry_id].catch_up == "all"
@@ -92,7 +92,7 @@ async def test_an_unknown_entry_cannot_be_unregistered(scheduler: Scheduler) -> 
 
 
 @pytest.mark.parametrize("spec", ["", "nonsense", "* * * * * *", "TZ=UTC"])
-async def test_a_spec_that_is_none_is_refused(spec: str, scheduler: Scheduler) -> None:
+async def test_an_invalid_spec_is_refused(spec: str, scheduler: Scheduler) -> None:
     with pytest.raises(OptionError, match="spec must be"):
         scheduler.register(spec, TASK)
 
@@ -138,13 +138,13 @@ async def test_run_ends_at_a_signal(redis_url: str) -> None:
     assert scheduler.state == "closed"
 
 
-async def test_an_error_in_the_block_comes_out_as_it_is(redis_url: str) -> None:
+async def test_an_error_in_the_block_is_raised_unchanged(redis_url: str) -> None:
     with pytest.raises(ZeroDivisionError):
         async with Scheduler(redis_url).running():
             raise ZeroDivisionError
 
 
-async def test_a_tick_that_is_under_way_is_finished(redis_url: str, r: Redis) -> None:
+async def test_a_running_tick_is_finished(redis_url: str, r: Redis) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold(_task: Task) -> None:
@@ -178,7 +178,7 @@ async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) ->
             await wait_until(lambda: RedisQueue(r).line())
 
 
-async def test_a_steered_clock_steers_a_running_scheduler(
+async def test_a_running_scheduler_follows_the_clock_of_a_test(
     make: Callable[..., Scheduler], clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler = make()

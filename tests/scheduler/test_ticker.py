@@ -1,4 +1,4 @@
-"""Each tick is enqueued once: on time, by whoever is first, and after a fault if so wanted."""
+"""Each tick is enqueued once: on time, by the first scheduler, and after a fault if wanted."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from pyasynq import (
 from pyasynq.broker import Broker
 from pyasynq.scheduler.entry import CatchUp
 from pyasynq.scheduler.ticker import LONGEST_S
-from tests.scheduler.steering import later, ticker_of
+from tests.scheduler.steps import advance_and_step, ticker_of
 from tests.support.clocks import NOON, ShiftedClock, SteeredClock
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import RedisServer
@@ -35,7 +35,7 @@ MINUTELY = "* * * * *"
 Make = Callable[..., Scheduler]
 
 
-async def enqueued(queue: QueueView) -> int:
+async def count_pending(queue: QueueView) -> int:
     return len(await queue.line())
 
 
@@ -46,17 +46,17 @@ async def test_nothing_is_enqueued_before_the_first_tick(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler.register(MINUTELY, TASK)
-    assert await later(scheduler, clock) == LONGEST_S
-    await later(scheduler, clock, seconds=59.9)
-    assert await enqueued(queue) == 0
+    assert await advance_and_step(scheduler, clock) == LONGEST_S
+    await advance_and_step(scheduler, clock, seconds=59.9)
+    assert await count_pending(queue) == 0
 
 
 async def test_a_task_is_enqueued_when_its_tick_has_come(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler.register(MINUTELY, TASK, max_retry=7)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     (task_id,) = await queue.line()
     message = await queue.message(task_id)
     assert (message.type, message.payload, message.retry) == ("t", b"p", 7)
@@ -66,41 +66,41 @@ async def test_the_ticker_sleeps_until_the_next_tick(
     scheduler: Scheduler, clock: SteeredClock
 ) -> None:
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    assert await later(scheduler, clock, seconds=57.5) == pytest.approx(2.5)
+    await advance_and_step(scheduler, clock)
+    assert await advance_and_step(scheduler, clock, seconds=57.5) == pytest.approx(2.5)
 
 
 async def test_every_tick_is_enqueued(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 3
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == 3
 
 
-async def test_a_tick_is_enqueued_once_however_often_it_is_looked_at(
+async def test_a_tick_is_enqueued_once_in_several_steps(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, seconds=1)
-    assert await enqueued(queue) == 1
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, seconds=1)
+    assert await count_pending(queue) == 1
 
 
 @pytest.mark.parametrize("last", [str(2**50), "-1", "inf", "nan", "1.5", "garbage", ""])
-async def test_a_last_tick_that_is_no_instant_is_begun_anew(
+async def test_an_entry_whose_last_tick_is_no_instant_begins_anew(
     last: str, scheduler: Scheduler, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     strange = scheduler.register(MINUTELY, TASK)
     scheduler.register(MINUTELY, Task("u"))
     await r.set(queue.key(f"scheduler_last:{strange}"), last)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 2
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == 2
 
 
 async def test_entries_are_due_independently(
@@ -109,10 +109,10 @@ async def test_entries_are_due_independently(
     scheduler.register(MINUTELY, TASK, queue="one")
     scheduler.register("*/2 * * * *", TASK, queue="two")
     scheduler.register("0 0 30 2 *", TASK, queue="three")
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
-    counts = [await enqueued(RedisQueue(r, name)) for name in ("one", "two", "three")]
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
+    counts = [await count_pending(RedisQueue(r, name)) for name in ("one", "two", "three")]
     assert counts == [2, 1, 0]
 
 
@@ -120,36 +120,36 @@ async def test_hundreds_of_entries_are_enqueued_at_one_tick(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     entries = [scheduler.register(MINUTELY, Task("t", b"%d" % n)) for n in range(500)]
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == len(set(entries)) == 500
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == len(set(entries)) == 500
 
 
 async def test_a_scheduler_without_entries_waits(scheduler: Scheduler, clock: SteeredClock) -> None:
-    assert await later(scheduler, clock) == LONGEST_S
+    assert await advance_and_step(scheduler, clock) == LONGEST_S
 
 
 async def test_an_unregistered_entry_is_enqueued_no_more(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView, broker: Broker
 ) -> None:
     entry_id = scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     scheduler.unregister(entry_id)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 1
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == 1
     assert await broker.schedules.events(entry_id, page=1, size=10) == []
 
 
-async def test_an_entry_that_came_back_at_once_keeps_its_history(
+async def test_an_entry_that_is_registered_again_at_once_keeps_its_history(
     scheduler: Scheduler, clock: SteeredClock, broker: Broker
 ) -> None:
     entry_id = scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     scheduler.unregister(entry_id)
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     assert len(await broker.schedules.events(entry_id, page=1, size=10)) == 1
 
 
@@ -157,8 +157,8 @@ async def test_a_delayed_task_is_scheduled(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView
 ) -> None:
     scheduler.register(MINUTELY, TASK, process_in=timedelta(minutes=5))
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     (task_id,) = await queue.ids("scheduled")
     due = NOON + timedelta(minutes=6)
     assert await queue.due(task_id) == due.timestamp()
@@ -173,12 +173,12 @@ async def test_of_several_schedulers_one_enqueues_each_tick(
     schedulers = [make() for _ in range(5)]
     ids = {scheduler.register(MINUTELY, TASK) for scheduler in schedulers}
     assert len(ids) == 1
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in schedulers))
     clock.advance(minutes=1)
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in schedulers))
     clock.advance(minutes=1)
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
-    assert await enqueued(queue) == 2
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in schedulers))
+    assert await count_pending(queue) == 2
 
 
 async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
@@ -187,13 +187,13 @@ async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
     first, second = make(), make()
     first.register(MINUTELY, TASK)
     second.register(MINUTELY, TASK)
-    await later(first, clock)
-    await later(second, clock)
-    await later(first, clock, minutes=1)
+    await advance_and_step(first, clock)
+    await advance_and_step(second, clock)
+    await advance_and_step(first, clock, minutes=1)
     (task_id,) = await queue.line()
     await r.delete(queue.key("pending"), queue.key(f"t:{task_id}"))
-    await later(second, clock)
-    assert await enqueued(queue) == 0
+    await advance_and_step(second, clock)
+    assert await count_pending(queue) == 0
 
 
 async def test_schedulers_agree_on_ticks_that_are_relative(
@@ -202,11 +202,11 @@ async def test_schedulers_agree_on_ticks_that_are_relative(
     first, second = make(), make()
     first.register("@every 1m", TASK)
     second.register("@every 1m", TASK)
-    await later(first, clock)
-    await later(second, clock, seconds=30)
-    await later(first, clock, seconds=30)
-    await later(second, clock, seconds=30)
-    assert await enqueued(queue) == 1
+    await advance_and_step(first, clock)
+    await advance_and_step(second, clock, seconds=30)
+    await advance_and_step(first, clock, seconds=30)
+    await advance_and_step(second, clock, seconds=30)
+    assert await count_pending(queue) == 1
 
 
 async def test_a_lost_last_tick_does_not_double_the_pace(
@@ -214,26 +214,28 @@ async def test_a_lost_last_tick_does_not_double_the_pace(
 ) -> None:
     first, second = make(), make()
     entry_id = first.register("@every 1m", TASK)
-    await later(first, clock)
+    await advance_and_step(first, clock)
     clock.advance(seconds=30)
     await r.delete(queue.key(f"scheduler_last:{entry_id}"))
     second.register("@every 1m", TASK)
-    await later(second, clock)
-    await later(first, clock, seconds=30)
-    await later(second, clock, seconds=30)
-    await later(first, clock, seconds=30)
-    await later(second, clock, seconds=30)
-    assert await enqueued(queue) == 2
+    await advance_and_step(second, clock)
+    await advance_and_step(first, clock, seconds=30)
+    await advance_and_step(second, clock, seconds=30)
+    await advance_and_step(first, clock, seconds=30)
+    await advance_and_step(second, clock, seconds=30)
+    assert await count_pending(queue) == 2
 
 
-async def test_only_who_enqueued_calls_post_enqueue(make: Make, clock: SteeredClock) -> None:
-    told: list[object] = []
-    schedulers = [make(post_enqueue=lambda _, outcome: told.append(outcome)) for _ in range(3)]
+async def test_only_the_scheduler_that_enqueued_calls_post_enqueue(
+    make: Make, clock: SteeredClock
+) -> None:
+    outcomes: list[object] = []
+    schedulers = [make(post_enqueue=lambda _, outcome: outcomes.append(outcome)) for _ in range(3)]
     assert len({scheduler.register(MINUTELY, TASK) for scheduler in schedulers}) == 1
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in schedulers))
     clock.advance(minutes=1)
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in schedulers))
-    assert len(told) == 1
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in schedulers))
+    assert len(outcomes) == 1
 
 
 # -- clocks that are fast --------------------------------------------------------------------------
@@ -242,8 +244,8 @@ SECONDLY = "@every 1s"
 
 
 @pytest.fixture
-async def beside(redis_url: str) -> AsyncIterator[Callable[[Clock], Scheduler]]:
-    """Yield what makes schedulers that go by a clock of their own, and have one entry."""
+async def make_with_clock(redis_url: str) -> AsyncIterator[Callable[[Clock], Scheduler]]:
+    """Yield a function that makes a scheduler with one entry and the given clock."""
     made: list[Scheduler] = []
 
     def scheduler(clock: Clock) -> Scheduler:
@@ -261,54 +263,56 @@ async def steps_until(count: int, scheduler: Scheduler, queue: QueueView) -> Non
 
     async def enough() -> bool:
         await ticker_of(scheduler).step()
-        return await enqueued(queue) >= count
+        return await count_pending(queue) >= count
 
     await wait_until(enough)
 
 
-async def test_a_scheduler_whose_clock_is_fast_silences_no_other(
-    beside: Callable[[Clock], Scheduler], queue: QueueView
+async def test_a_scheduler_whose_clock_is_fast_does_not_stop_the_others(
+    make_with_clock: Callable[[Clock], Scheduler], queue: QueueView
 ) -> None:
-    good, bad = beside(Clock()), beside(ShiftedClock(wall=timedelta(days=1)))
+    good, bad = make_with_clock(Clock()), make_with_clock(ShiftedClock(wall=timedelta(days=1)))
     await ticker_of(good).step()
     await steps_until(1, bad, queue)
     await steps_until(2, good, queue)
 
 
 async def test_a_clock_that_is_fast_from_the_start_begins_now(
-    beside: Callable[[Clock], Scheduler], queue: QueueView
+    make_with_clock: Callable[[Clock], Scheduler], queue: QueueView
 ) -> None:
     fast = ShiftedClock(wall=timedelta(days=1))
-    await ticker_of(beside(fast)).step()
-    await steps_until(1, beside(Clock()), queue)
+    await ticker_of(make_with_clock(fast)).step()
+    await steps_until(1, make_with_clock(Clock()), queue)
 
 
-async def test_a_clock_that_is_put_forward_and_back_is_told_once_each(
-    beside: Callable[[Clock], Scheduler], queue: QueueView, caplog: pytest.LogCaptureFixture
+async def test_a_clock_that_is_set_forward_and_back_is_logged_once_each(
+    make_with_clock: Callable[[Clock], Scheduler],
+    queue: QueueView,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq.scheduler")
     clock = ShiftedClock()
-    scheduler = beside(clock)
+    scheduler = make_with_clock(clock)
     await ticker_of(scheduler).step()
     clock.wall = timedelta(days=1)
     await steps_until(2, scheduler, queue)
     clock.wall = timedelta(0)
     await steps_until(3, scheduler, queue)
-    told = [record.getMessage() for record in caplog.records]
-    assert [text for text in told if "clock" in text] == [
+    texts = [record.getMessage() for record in caplog.records]
+    assert [text for text in texts if "clock" in text] == [
         "this machine's clock is 86400 s ahead of that of Redis;"
         " until they agree, ticks go by that of Redis",
         "this machine's clock agrees with that of Redis again",
     ]
 
 
-async def test_a_last_tick_that_a_fast_clock_left_is_told_and_ignored(
-    beside: Callable[[Clock], Scheduler],
+async def test_a_last_tick_that_a_fast_clock_left_is_logged_and_ignored(
+    make_with_clock: Callable[[Clock], Scheduler],
     queue: RedisQueue,
     r: Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    scheduler = beside(Clock())
+    scheduler = make_with_clock(Clock())
     (entry_id,) = scheduler._entries
     await r.set(queue.key(f"scheduler_last:{entry_id}"), "4000000000", ex=100)
     await steps_until(1, scheduler, queue)
@@ -319,15 +323,15 @@ async def test_a_last_tick_that_a_fast_clock_left_is_told_and_ignored(
 
 
 @pytest.mark.parametrize(("catch_up", "count"), [("skip", 0), ("once", 1), ("all", 10)])
-async def test_ticks_that_no_scheduler_saw_are_caught_up_as_wanted(
+async def test_catch_up_decides_about_ticks_that_no_scheduler_saw(
     catch_up: CatchUp, count: int, make: Make, clock: SteeredClock, queue: QueueView
 ) -> None:
     gone, back = make(catch_up=catch_up), make(catch_up=catch_up)
     gone.register(MINUTELY, TASK)
-    await later(gone, clock)
+    await advance_and_step(gone, clock)
     back.register(MINUTELY, TASK)
-    await later(back, clock, minutes=10, seconds=45)
-    assert await enqueued(queue) == count
+    await advance_and_step(back, clock, minutes=10, seconds=45)
+    assert await count_pending(queue) == count
 
 
 @pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
@@ -336,35 +340,35 @@ async def test_after_missed_ticks_it_goes_on_as_before(
 ) -> None:
     gone, back = make(), make()
     gone.register(MINUTELY, TASK)
-    await later(gone, clock)
+    await advance_and_step(gone, clock)
     back.register(MINUTELY, TASK, catch_up=catch_up)
-    await later(back, clock, minutes=10, seconds=45)
-    before = await enqueued(queue)
-    await later(back, clock, seconds=15)
-    assert await enqueued(queue) == before + 1
+    await advance_and_step(back, clock, minutes=10, seconds=45)
+    before = await count_pending(queue)
+    await advance_and_step(back, clock, seconds=15)
+    assert await count_pending(queue) == before + 1
 
 
-async def test_an_entry_catches_up_in_its_own_way(
+async def test_the_catch_up_of_an_entry_wins(
     make: Make, clock: SteeredClock, queue: QueueView
 ) -> None:
     gone, back = make(), make(catch_up="skip")
     gone.register(MINUTELY, TASK)
-    await later(gone, clock)
+    await advance_and_step(gone, clock)
     back.register(MINUTELY, TASK, catch_up="all")
-    await later(back, clock, minutes=10, seconds=45)
-    assert await enqueued(queue) == 10
+    await advance_and_step(back, clock, minutes=10, seconds=45)
+    assert await count_pending(queue) == 10
 
 
-async def test_two_that_come_back_catch_up_once(
+async def test_schedulers_that_come_back_together_catch_up_once(
     make: Make, clock: SteeredClock, queue: QueueView
 ) -> None:
     gone, *back = [make(catch_up="all") for _ in range(4)]
     gone.register(MINUTELY, TASK)
-    await later(gone, clock)
+    await advance_and_step(gone, clock)
     clock.advance(minutes=20, seconds=45)
     assert len({scheduler.register(MINUTELY, TASK) for scheduler in back}) == 1
-    await asyncio.gather(*(later(scheduler, clock) for scheduler in back))
-    assert await enqueued(queue) == 20
+    await asyncio.gather(*(advance_and_step(scheduler, clock) for scheduler in back))
+    assert await count_pending(queue) == 20
 
 
 async def test_a_new_entry_has_missed_nothing(
@@ -372,8 +376,8 @@ async def test_a_new_entry_has_missed_nothing(
 ) -> None:
     scheduler = make(catch_up="all")
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock, minutes=10)
-    assert await enqueued(queue) == 0
+    await advance_and_step(scheduler, clock, minutes=10)
+    assert await count_pending(queue) == 0
 
 
 async def test_missed_ticks_are_logged(
@@ -381,25 +385,25 @@ async def test_missed_ticks_are_logged(
 ) -> None:
     scheduler = make()
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=10, seconds=45)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=10, seconds=45)
     assert "was missed since 2026-03-04 12:01:00" in caplog.text
 
 
 # -- refusals, hooks, history ----------------------------------------------------------------------
 
 
-async def test_a_refused_task_is_told_and_the_entry_goes_on(
+async def test_a_refused_task_is_reported_and_the_entry_goes_on(
     make: Make, clock: SteeredClock, queue: QueueView, broker: Broker
 ) -> None:
-    told: list[object] = []
-    scheduler = make(post_enqueue=lambda _, outcome: told.append(outcome))
+    outcomes: list[object] = []
+    scheduler = make(post_enqueue=lambda _, outcome: outcomes.append(outcome))
     entry_id = scheduler.register(MINUTELY, TASK, unique=timedelta(hours=1))
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
-    assert [type(outcome) for outcome in told] == [TaskInfo, DuplicateTaskError]
-    assert await enqueued(queue) == 1
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert [type(outcome) for outcome in outcomes] == [TaskInfo, DuplicateTaskError]
+    assert await count_pending(queue) == 1
     assert len(await broker.schedules.events(entry_id, page=1, size=10)) == 1
 
 
@@ -407,12 +411,12 @@ async def test_a_task_id_of_the_entrys_own_is_taken_while_the_task_is_there(
     scheduler: Scheduler, clock: SteeredClock, queue: RedisQueue, r: Redis
 ) -> None:
     scheduler.register(MINUTELY, TASK, task_id="mine")
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert await queue.line() == ["mine"]
     await r.delete(queue.key("pending"), queue.key("t:mine"))
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert await queue.line() == ["mine"]
 
 
@@ -424,14 +428,14 @@ async def test_hooks_are_called_before_and_after(make: Make, clock: SteeredClock
 
     scheduler = make(pre_enqueue=calls.append, post_enqueue=after)
     scheduler.register(MINUTELY, TASK, queue="low")
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert calls[0] is TASK
     assert calls[1][0] is TASK
     assert (calls[1][1].queue, calls[1][1].state) == ("low", TaskState.PENDING)
 
 
-async def test_a_plain_hook_is_called_in_a_thread_and_holds_up_no_loop(
+async def test_a_plain_hook_is_called_in_a_thread_and_does_not_block_the_loop(
     make: Make, clock: SteeredClock
 ) -> None:
     threads: list[threading.Thread] = []
@@ -440,8 +444,8 @@ async def test_a_plain_hook_is_called_in_a_thread_and_holds_up_no_loop(
         post_enqueue=lambda *_: threads.append(threading.current_thread()),
     )
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert len(threads) == 2
     assert threading.current_thread() not in threads
 
@@ -454,9 +458,9 @@ async def test_a_hook_that_cancels_what_it_awaits_stops_nothing(
 
     scheduler = make(pre_enqueue=fail)
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 1
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == 1
 
 
 async def test_a_hook_that_fails_stops_nothing(
@@ -467,19 +471,19 @@ async def test_a_hook_that_fails_stops_nothing(
 
     scheduler = make(pre_enqueue=fail, post_enqueue=fail)
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
-    assert await enqueued(queue) == 1
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
+    assert await count_pending(queue) == 1
     failed = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert [text.split()[0] for text in failed] == ["pre_enqueue", "post_enqueue"]
 
 
-async def test_what_was_enqueued_stands_in_the_history(
+async def test_an_enqueued_task_is_in_the_history(
     scheduler: Scheduler, clock: SteeredClock, queue: QueueView, broker: Broker
 ) -> None:
     entry_id = scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1, seconds=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1, seconds=1)
     (event,) = await broker.schedules.events(entry_id, page=1, size=10)
     assert [event.task_id] == await queue.line()
     assert event.enqueued_at == NOON + timedelta(seconds=61)
@@ -488,20 +492,20 @@ async def test_what_was_enqueued_stands_in_the_history(
 # -- faults ----------------------------------------------------------------------------------------
 
 
-async def test_a_tick_is_made_up_when_redis_is_back(
+async def test_a_missed_tick_is_enqueued_when_redis_is_back(
     clock: SteeredClock, own_redis: RedisServer
 ) -> None:
     scheduler = Scheduler(own_redis.url, clock=clock, catch_up="all")
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     own_redis.stop()
     clock.advance(minutes=3)
     with pytest.raises(BrokerUnavailableError):
         await ticker_of(scheduler).step()
     own_redis.start()
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     async with Redis.from_url(own_redis.url) as r:
-        assert await enqueued(RedisQueue(r)) == 3
+        assert await count_pending(RedisQueue(r)) == 3
     await scheduler._broker.aclose()
 
 
@@ -511,17 +515,17 @@ async def test_a_broken_key_of_one_entry_does_not_stop_the_others(
 ) -> None:
     scheduler = make(catch_up="all")
     scheduler.register(MINUTELY, TASK, queue="two")
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     broken = scheduler.register(MINUTELY, TASK, queue="one")
     key = f"asynq:{{one}}:scheduler_last:{broken}"
     if when == "later":
-        await later(scheduler, clock)
+        await advance_and_step(scheduler, clock)
         await r.delete(key)
     await r.hset(key, "a", "b")
     clock.advance(minutes=3)
     with pytest.raises(BrokerError, match="WRONGTYPE"):
         await ticker_of(scheduler).step()
-    assert await enqueued(RedisQueue(r, "two")) == 3
+    assert await count_pending(RedisQueue(r, "two")) == 3
     await r.delete(key)
 
 
@@ -531,21 +535,21 @@ async def test_an_entry_that_cannot_be_forgotten_does_not_stop_the_others(
     scheduler = Scheduler(own_redis.url, clock=clock)
     gone = scheduler.register(MINUTELY, TASK, queue="gone")
     scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock)
+    await advance_and_step(scheduler, clock, minutes=1)
     scheduler.unregister(gone)
     async with Redis.from_url(own_redis.url) as r:
         await r.acl_setuser("default", enabled=True, commands=["-del"])
         with pytest.raises(BrokerError):
-            await later(scheduler, clock, minutes=1)
-        assert await enqueued(RedisQueue(r)) == 2
+            await advance_and_step(scheduler, clock, minutes=1)
+        assert await count_pending(RedisQueue(r)) == 2
         await r.acl_setuser("default", enabled=True, commands=["+del"])
-        await later(scheduler, clock)
+        await advance_and_step(scheduler, clock)
         assert await r.exists(f"asynq:scheduler_history:{gone}") == 0
     await scheduler._broker.aclose()
 
 
-async def test_what_was_made_up_stands_in_the_history_before_the_next_is(
+async def test_each_missed_tick_is_in_the_history_before_the_next_is_enqueued(
     make: Make, clock: SteeredClock, broker: Broker
 ) -> None:
     recorded: list[int] = []
@@ -555,9 +559,9 @@ async def test_what_was_made_up_stands_in_the_history_before_the_next_is(
 
     gone, back = make(), make(catch_up="all", post_enqueue=look)
     gone.register(MINUTELY, TASK)
-    await later(gone, clock)
+    await advance_and_step(gone, clock)
     entry_id = back.register(MINUTELY, TASK)
-    await later(back, clock, minutes=3)
+    await advance_and_step(back, clock, minutes=3)
     assert recorded == [0, 1, 2]
 
 
@@ -568,12 +572,12 @@ async def test_events_that_redis_did_not_take_are_recorded_later(
         own_redis.url, clock=clock, post_enqueue=lambda _task, _outcome: own_redis.stop()
     )
     entry_id = scheduler.register(MINUTELY, TASK)
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     clock.advance(minutes=1)
     with pytest.raises(BrokerUnavailableError):
         await ticker_of(scheduler).step()
     own_redis.start()
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     async with Redis.from_url(own_redis.url) as r:
         assert await r.zcard(f"asynq:scheduler_history:{entry_id}") == 1
     await scheduler._broker.aclose()
@@ -584,10 +588,10 @@ async def test_a_broken_history_stops_nothing(
 ) -> None:
     broken = scheduler.register(MINUTELY, TASK, queue="one")
     sound = scheduler.register(MINUTELY, TASK, queue="two")
-    await later(scheduler, clock)
+    await advance_and_step(scheduler, clock)
     await r.set(f"asynq:scheduler_history:{broken}", "text")
-    await later(scheduler, clock, minutes=1)
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert len(await broker.schedules.events(sound, page=1, size=10)) == 2
-    assert await enqueued(RedisQueue(r, "one")) == 2
+    assert await count_pending(RedisQueue(r, "one")) == 2
     await r.delete(f"asynq:scheduler_history:{broken}")

@@ -1,4 +1,4 @@
-"""A group aggregator that remembers its groups, holds them while a test looks, and ends as told."""
+"""A group aggregator that records its calls, and waits or fails as the test says."""
 
 import asyncio
 from collections.abc import Collection
@@ -7,29 +7,29 @@ from pyasynq import Task
 from tests.server.handlers import PATIENCE_S
 
 
-class Joined:
+class Joiner:
     """Join payloads by commas; or raise, or wait.
 
     Attributes:
         calls: Group and payloads of each call, in order.
-        cancelled: Groups whose call was told to stop.
-        error: What to raise.
-        answer: What to return in place of the joined task.
+        cancelled: Groups whose call was cancelled.
+        error: What to raise; None raises nothing.
+        answer: What to return instead of the joined task.
     """
 
     def __init__(
         self,
         error: BaseException | None = None,
         *,
-        held: Collection[str] = (),
+        hold: Collection[str] = (),
         answer: object = None,
     ) -> None:
-        """Raise *error* if there is one; hold the groups *held* until `release`."""
+        """Raise *error* if there is one; let the groups in *hold* wait until `release`."""
         self.calls: list[tuple[str, list[bytes | None]]] = []
         self.cancelled: list[str] = []
         self.error = error
         self.answer = answer
-        self._held = held
+        self._hold = hold
         self._released = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -39,20 +39,20 @@ class Joined:
         self.calls.append((group, payloads))
         self._news.set()
         try:
-            if group in self._held:
+            if group in self._hold:
                 await self._released.wait()
         except asyncio.CancelledError:
             self.cancelled.append(group)
             raise
         if self.error is not None:
             raise self.error
-        return self.answer or joined(payloads)  # type: ignore[return-value]
+        return self.answer or join_payloads(payloads)  # type: ignore[return-value]
 
     def release(self) -> None:
-        """Let the groups that are held go on."""
+        """Let the waiting groups go on."""
         self._released.set()
 
-    async def called(self, count: int = 1) -> list[tuple[str, list[bytes | None]]]:
+    async def wait_for_calls(self, count: int = 1) -> list[tuple[str, list[bytes | None]]]:
         """Return the calls once there are *count*."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self.calls) < count:
@@ -61,6 +61,6 @@ class Joined:
         return self.calls
 
 
-def joined(payloads: list[bytes | None]) -> Task:
-    """Return the task of type ``joined`` that *payloads* become."""
+def join_payloads(payloads: list[bytes | None]) -> Task:
+    """Return a task of type ``joined`` with all *payloads*."""
     return Task("joined", b",".join(payload or b"" for payload in payloads))

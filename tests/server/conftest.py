@@ -1,4 +1,4 @@
-"""What the tests of the server ask for."""
+"""Fixtures for the tests of the server."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -19,12 +19,12 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    """Return a look at the queue ``default``."""
+    """Return a view of the queue ``default``."""
     return RedisQueue(r)
 
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """Yield a Redis that a test may stop and start; it keeps what it was told."""
+    """Yield a Redis that a test may stop and start; it keeps its data."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server

@@ -1,4 +1,4 @@
-"""A handler that remembers its tasks, holds them while a test looks, and ends as told."""
+"""A handler that records its tasks, and waits or fails as the test says."""
 
 import asyncio
 import threading
@@ -11,32 +11,32 @@ PATIENCE_S = 20.0
 
 
 class Handler:
-    """Remember every task; then return, raise, or wait.
+    """Record every task; then return, raise, or wait.
 
     Attributes:
         tasks: The tasks that began, in order.
-        cancelled: Ids of those that were told to stop.
-        running: How many run now.
-        most: How many ran at once at most.
+        cancelled: Ids of the tasks that were cancelled.
+        running: Number of tasks that run now.
+        max_running: Largest number of tasks that ran at once.
     """
 
-    def __init__(self, error: BaseException | None = None, *, held: bool = False) -> None:
-        """Raise *error* if there is one; if *held*, not before `release`."""
+    def __init__(self, error: BaseException | None = None, *, hold: bool = False) -> None:
+        """Raise *error* if there is one; with *hold*, wait for `release` first."""
         self.tasks: list[ActiveTask] = []
         self.cancelled: list[str] = []
         self.running = 0
-        self.most = 0
+        self.max_running = 0
         self._error = error
         self._released = asyncio.Event()
         self._news = asyncio.Event()
-        if not held:
+        if not hold:
             self._released.set()
 
     async def __call__(self, task: ActiveTask) -> None:
         """Handle one task."""
         self.tasks.append(task)
         self.running += 1
-        self.most = max(self.most, self.running)
+        self.max_running = max(self.max_running, self.running)
         self._news.set()
         try:
             await self._released.wait()
@@ -55,16 +55,16 @@ class Handler:
         return [task.id for task in self.tasks]
 
     def release(self) -> None:
-        """Let the tasks end, and those to come."""
+        """Let the running tasks and all later ones end."""
         self._released.set()
 
-    async def began(self, count: int = 1) -> Sequence[ActiveTask]:
+    async def wait_for_tasks(self, count: int = 1) -> Sequence[ActiveTask]:
         """Return the tasks once *count* have begun."""
         await self._until(self.tasks, count)
         return self.tasks
 
-    async def was_cancelled(self, count: int = 1) -> Sequence[str]:
-        """Return the ids of those told to stop, once there are *count*."""
+    async def wait_for_cancelled(self, count: int = 1) -> Sequence[str]:
+        """Return the ids of cancelled tasks, once there are *count*."""
         await self._until(self.cancelled, count)
         return self.cancelled
 
@@ -75,20 +75,20 @@ class Handler:
                 await self._news.wait()
 
 
-async def work_off(server: Server, handler: object) -> None:
+async def run_burst(server: Server, handler: object) -> None:
     """Run *server*, which was made with ``burst=True``, until its queues are empty."""
     async with asyncio.timeout(PATIENCE_S):
         await server.run(handler)  # type: ignore[arg-type]
 
 
-def crew_of(server: Server) -> ServerActors:
+def actors_of(server: Server) -> ServerActors:
     """Return the actors of a running *server*."""
     assert server._actors is not None
     return server._actors
 
 
-def until_cancelled(task: ActiveTask) -> None:
-    """Return when *task* is told to stop, as a plain handler that looks now and then."""
+def wait_until_cancelled(task: ActiveTask) -> None:
+    """Return when *task* is cancelled, as a plain handler that checks now and then."""
     pause = threading.Event()
     while not task.cancelled:
         pause.wait(0.01)

@@ -1,4 +1,4 @@
-"""A server that is cancelled, however often and by whom, ends in order before it lets go."""
+"""A server that is cancelled, however often and by whatever, still stops in order."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, Task
-from tests.server.aggregators import Joined
+from tests.server.aggregators import Joiner
 from tests.server.handlers import Handler
 from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
@@ -20,13 +20,13 @@ from tests.support.waiting import wait_until
 HOUR = timedelta(hours=1)
 
 
-async def shown(r: Redis) -> list[bytes]:
-    """Return the keys of the servers that show themselves."""
+async def server_keys(r: Redis) -> list[bytes]:
+    """Return the keys of the records of servers."""
     return [key async for key in r.scan_iter("asynq:servers:*")]
 
 
 async def connections(r: Redis) -> int:
-    """Return how many clients are connected."""
+    """Return the number of connected clients."""
     return len(await r.client_list())
 
 
@@ -34,10 +34,10 @@ async def test_a_server_in_a_scope_that_is_cancelled_puts_its_tasks_back(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     with anyio.CancelScope() as scope:
         async with Server(redis_url).running(handler):
-            await handler.began()
+            await handler.wait_for_tasks()
             scope.cancel()
             await anyio.sleep_forever()
     assert handler.cancelled == [info.id]
@@ -48,14 +48,14 @@ async def test_a_server_in_a_scope_that_is_cancelled_leaves_nothing_behind(
     client: Client, redis_url: str, r: Redis
 ) -> None:
     await client.enqueue(Task("t"))
-    before, handler = await connections(r), Handler(held=True)
+    before, handler = await connections(r), Handler(hold=True)
     with anyio.CancelScope() as scope:
         async with Server(redis_url).running(handler):
-            await handler.began()
-            await wait_until(lambda: shown(r))
+            await handler.wait_for_tasks()
+            await wait_until(lambda: server_keys(r))
             scope.cancel()
             await anyio.sleep_forever()
-    assert await shown(r) == []
+    assert await server_keys(r) == []
     await wait_until(lambda: _holds(connections(r), before))
 
 
@@ -84,9 +84,9 @@ async def test_one_cancellation_lets_running_tasks_end(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    server, handler = Server(redis_url), Handler(held=True)
+    server, handler = Server(redis_url), Handler(hold=True)
     job = asyncio.create_task(server.run(handler))
-    await handler.began()
+    await handler.wait_for_tasks()
     job.cancel()
     await wait_until(lambda: server.state == "closed")
     handler.release()
@@ -99,9 +99,9 @@ async def test_a_second_cancellation_interrupts_them(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    server, handler = Server(redis_url, shutdown_timeout=HOUR), Handler(held=True)
+    server, handler = Server(redis_url, shutdown_timeout=HOUR), Handler(hold=True)
     job = asyncio.create_task(server.run(handler))
-    await handler.began()
+    await handler.wait_for_tasks()
     job.cancel()
     await wait_until(lambda: server.state == "closed")
     job.cancel()
@@ -111,16 +111,16 @@ async def test_a_second_cancellation_interrupts_them(
     assert await queue.line() == [info.id]
 
 
-async def test_a_timeout_around_a_server_is_raised_when_all_is_in_order(
+async def test_a_timeout_around_a_server_is_raised_after_its_stop(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
 
     async def work() -> None:
         async with asyncio.timeout(None) as limit:
             async with Server(redis_url, shutdown_timeout=timedelta()).running(handler):
-                await handler.began()
+                await handler.wait_for_tasks()
                 limit.reschedule(0)
                 await anyio.sleep_forever()
 
@@ -133,10 +133,10 @@ async def test_a_sibling_that_fails_ends_the_server_in_order(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
 
     async def fail() -> None:
-        await handler.began()
+        await handler.wait_for_tasks()
         raise ValueError
 
     async def work() -> None:
@@ -154,11 +154,11 @@ async def test_a_group_that_is_combined_is_put_back_though_the_scope_is_cancelle
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("part", group="g"))
-    aggregate = Joined(held=["g"])
+    aggregate = Joiner(hold=["g"])
     server = Server(redis_url, group_aggregator=aggregate, group_max_size=1)
     with anyio.CancelScope() as scope:
         async with server.running(Handler()):
-            await aggregate.called()
+            await aggregate.wait_for_calls()
             scope.cancel()
             await anyio.sleep_forever()
     assert await queue.members("g") == [info.id]
@@ -171,8 +171,8 @@ Main = Callable[[Server, Handler], Coroutine[Any, Any, None]]
 
 
 def run(main: Main, url: str) -> Handler:
-    """Run *main* in a loop of its own, which ends with it."""
-    handler = Handler(held=True)
+    """Run *main* in a separate loop, which ends with it."""
+    handler = Handler(hold=True)
 
     async def begin() -> None:
         server = Server(url, shutdown_timeout=HOUR)
@@ -187,13 +187,13 @@ async def test_a_server_that_is_left_to_the_end_of_its_loop_puts_its_tasks_back(
 ) -> None:
     async def leave(server: Server, handler: Handler) -> None:
         jobs.append(asyncio.create_task(server.run(handler)))
-        await handler.began()
+        await handler.wait_for_tasks()
 
     jobs: list[asyncio.Task[None]] = []
     info = await client.enqueue(Task("t", max_retry=0))
     await asyncio.to_thread(run, leave, redis_url)
     assert await queue.line() == [info.id]
-    assert await shown(r) == []
+    assert await server_keys(r) == []
 
 
 async def test_a_server_whose_loop_ends_while_it_drains_puts_its_tasks_back(
@@ -201,7 +201,7 @@ async def test_a_server_whose_loop_ends_while_it_drains_puts_its_tasks_back(
 ) -> None:
     async def leave(server: Server, handler: Handler) -> None:
         jobs.append(asyncio.create_task(server.run(handler)))
-        await handler.began()
+        await handler.wait_for_tasks()
         server.shut_down()
         await wait_until(lambda: server.state == "closed")
 
@@ -209,7 +209,7 @@ async def test_a_server_whose_loop_ends_while_it_drains_puts_its_tasks_back(
     info = await client.enqueue(Task("t", max_retry=0))
     await asyncio.to_thread(run, leave, redis_url)
     assert await queue.line() == [info.id]
-    assert await shown(r) == []
+    assert await server_keys(r) == []
 
 
 INTERRUPTED = """
@@ -227,8 +227,8 @@ async def test_an_interrupt_in_a_handler_ends_the_loop_and_puts_its_task_back(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    words = (sys.executable, "-c", INTERRUPTED, redis_url)
-    process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.DEVNULL)
+    args = (sys.executable, "-c", INTERRUPTED, redis_url)
+    process = await asyncio.create_subprocess_exec(*args, stderr=asyncio.subprocess.DEVNULL)
     assert await process.wait() == -signal.SIGINT
     assert await queue.line() == [info.id]
 

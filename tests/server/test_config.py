@@ -14,7 +14,7 @@ URL = "redis://127.0.0.1:6379"
 
 
 async def never(*_: object) -> None:
-    """Play a callback that would have to be awaited."""
+    """Stand for a callback that would have to be awaited."""
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
         Server(URL, concurency=5)  # type: ignore[call-arg]
 
 
-def test_a_broker_that_cannot_be_is_refused() -> None:
+def test_an_invalid_broker_address_is_refused() -> None:
     with pytest.raises(OptionError, match=r"^broker must be"):
         Server("http://127.0.0.1")
 
@@ -122,14 +122,14 @@ async def test_a_server_without_handler_does_not_start() -> None:
         ({"concurrency": 7, "threads": 3}, 7, 3),
     ],
 )
-def test_there_are_as_many_threads_as_tasks_are_wanted_at_once_unless_told(
+def test_by_default_there_are_as_many_threads_as_tasks_at_once(
     given: ServerOptions, concurrency: int, threads: int
 ) -> None:
     config = Server(URL, **given)._config
     assert (config.concurrency, config.threads) == (concurrency, threads)
 
 
-def test_without_a_word_there_are_a_few_more_threads_than_cpus(
+def test_by_default_there_are_a_few_more_threads_than_cpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
@@ -138,7 +138,7 @@ def test_without_a_word_there_are_a_few_more_threads_than_cpus(
     assert usual_threads() == 32
 
 
-def test_what_is_not_given_is_what_the_guides_say() -> None:
+def test_the_defaults_are_those_of_the_guides() -> None:
     config = Server(URL)._config
     assert config.queues == {"default": 1}
     assert (config.lease, config.max_crashes) == (timedelta(seconds=30), 3)

@@ -1,9 +1,9 @@
-"""What a handler sees of its task, and what it may write."""
+"""What a handler gets with its task, and which results it may write."""
 
 import pytest
 
 from pyasynq import ActiveTask, Client, PyasynqError, ResultError, Server, Task, current_task
-from tests.server.handlers import Handler, work_off
+from tests.server.handlers import Handler, run_burst
 from tests.support.looking import QueueView
 
 
@@ -19,7 +19,7 @@ async def test_the_current_task_is_the_handlers_own(client: Client, redis_url: s
     async def handle(task: ActiveTask) -> None:
         same.append(current_task() is task)
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert same == [True] * 10
 
 
@@ -34,17 +34,17 @@ async def test_a_result_can_be_read_while_the_task_runs(
         await task.write_result(b"whole")
         results.append(await queue.result(task.id))
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert results == [b"whole"]
 
 
-async def test_a_result_is_not_written_once_the_task_is_somebody_elses(
+async def test_a_result_is_not_written_once_another_worker_has_the_task(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
         await queue.give_away(info.id)
         with pytest.raises(ResultError, match=info.id):
             await task.write_result(b"late")
@@ -52,12 +52,12 @@ async def test_a_result_is_not_written_once_the_task_is_somebody_elses(
     assert await queue.result(info.id) is None
 
 
-async def test_a_result_written_after_the_end_makes_no_task_anew(
+async def test_a_result_written_after_the_end_does_not_create_the_task_again(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     server = Server(redis_url)
     async with server.running(handler):
         late = handler.tasks[0]
@@ -72,5 +72,5 @@ async def test_a_task_in_a_log_line_does_not_show_its_payload(
 ) -> None:
     info = await client.enqueue(Task("t", b"secret"))
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert repr(handler.tasks[0]) == f"<ActiveTask 't' {info.id} in 'default'>"

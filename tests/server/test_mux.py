@@ -22,7 +22,7 @@ from pyasynq import (
 )
 from pyasynq import current_task as the_current_task
 from pyasynq.server import AsyncHandler
-from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
+from tests.server.handlers import Handler, actors_of, run_burst, wait_until_cancelled
 from tests.support.looking import QueueView
 
 SECOND = timedelta(seconds=1)
@@ -32,7 +32,7 @@ seen: ContextVar[str] = ContextVar("seen", default="nothing")
 async def run_all(client: Client, redis_url: str, mux: Mux, *types: str) -> None:
     """Enqueue a task of each type and have *mux* run them, one after another."""
     await client.enqueue_many([Task(type) for type in types])
-    await work_off(Server(redis_url, burst=True, concurrency=1), mux)
+    await run_burst(Server(redis_url, burst=True, concurrency=1), mux)
 
 
 # -- patterns --------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ async def test_a_task_that_nobody_handles_is_retried_with_the_reason(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("unknown"))
-    await work_off(Server(redis_url, burst=True), Mux())
+    await run_burst(Server(redis_url, burst=True), Mux())
     message = await queue.message(info.id)
     assert (message.retried, message.error_msg) == (1, 'handler not found for task "unknown"')
 
@@ -90,10 +90,10 @@ async def test_a_handler_may_be_added_while_the_server_runs(client: Client, redi
     mux.handle("t")(prefix)
     async with Server(redis_url).running(mux):
         await client.enqueue(Task("t:x"))
-        await prefix.began()
+        await prefix.wait_for_tasks()
         mux.handle("t:x")(exact)
         await client.enqueue(Task("t:x"))
-        await exact.began()
+        await exact.wait_for_tasks()
 
 
 @pytest.mark.parametrize("pattern", ["", " \t"])
@@ -151,7 +151,9 @@ async def test_the_first_middleware_is_outermost(client: Client, redis_url: str)
     assert steps == ["first before", "second before", "second after", "first after"]
 
 
-async def test_middleware_wraps_also_what_nobody_handles(client: Client, redis_url: str) -> None:
+async def test_middleware_also_wraps_types_without_a_handler(
+    client: Client, redis_url: str
+) -> None:
     mux, errors = Mux(), list[str]()
 
     @mux.use
@@ -237,7 +239,7 @@ async def test_middleware_may_call_the_handler_again(client: Client, redis_url: 
     assert len(handler.tasks) == 2
 
 
-async def test_plain_middleware_that_awaits_nothing_is_told(
+async def test_plain_middleware_that_awaits_nothing_is_refused(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     mux = Mux()
@@ -254,7 +256,7 @@ async def test_a_plain_function_runs_in_a_thread(client: Client, redis_url: str)
     threads: list[threading.Thread] = []
     await client.enqueue(Task("t"))
     server = Server(redis_url, burst=True)
-    await work_off(server, lambda _task: threads.append(threading.current_thread()))
+    await run_burst(server, lambda _task: threads.append(threading.current_thread()))
     assert threads[0] is not threading.main_thread()
 
 
@@ -264,7 +266,7 @@ async def test_plain_functions_run_as_many_at_once_as_allowed(
     await client.enqueue_many([Task("t") for _ in range(12)])
     meeting = threading.Barrier(6, timeout=10)
     server = Server(redis_url, burst=True, concurrency=6)
-    await work_off(server, lambda _task: meeting.wait())
+    await run_burst(server, lambda _task: meeting.wait())
     assert (await queue.count("processed"), await queue.count("failed")) == (12, 0)
 
 
@@ -272,7 +274,7 @@ async def test_a_plain_function_sees_the_current_task(client: Client, redis_url:
     info = await client.enqueue(Task("t"))
     ids: list[str] = []
     server = Server(redis_url, burst=True)
-    await work_off(server, lambda _task: ids.append(the_current_task().id))
+    await run_burst(server, lambda _task: ids.append(the_current_task().id))
     assert ids == [info.id]
 
 
@@ -295,7 +297,7 @@ async def test_what_a_plain_function_raises_is_the_failure(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), lambda _task: {}["missing"])
+    await run_burst(Server(redis_url, burst=True), lambda _task: {}["missing"])
     assert (await queue.message(info.id)).error_msg == "KeyError: 'missing'"
 
 
@@ -303,7 +305,7 @@ async def test_a_plain_function_that_exhausts_an_iterator_fails(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), lambda _task: next(iter(())))
+    await run_burst(Server(redis_url, burst=True), lambda _task: next(iter(())))
     assert await queue.ids("retry") == [info.id]
 
 
@@ -312,16 +314,16 @@ async def test_a_plain_function_that_makes_a_coroutine_has_it_run(
 ) -> None:
     handler = Handler()
     await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), lambda task: handler(task))  # noqa: PLW0108
+    await run_burst(Server(redis_url, burst=True), lambda task: handler(task))  # noqa: PLW0108
     assert len(handler.tasks) == 1
 
 
-async def test_a_plain_function_is_told_of_its_timeout_and_keeps_its_slot_until_it_returns(
+async def test_a_plain_function_sees_its_timeout_and_keeps_its_slot_until_it_returns(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"), task_id="slow", timeout=SECOND)
     await client.enqueue(Task("t"), task_id="next")
-    told, leave, active = threading.Event(), threading.Event(), list[list[str]]()
+    cancelled, leave, active = threading.Event(), threading.Event(), list[list[str]]()
     loop = asyncio.get_running_loop()
 
     async def look() -> None:
@@ -329,16 +331,16 @@ async def test_a_plain_function_is_told_of_its_timeout_and_keeps_its_slot_until_
         leave.set()
 
     def wait(task: ActiveTask) -> None:
-        until_cancelled(task)
-        told.set()
+        wait_until_cancelled(task)
+        cancelled.set()
         asyncio.run_coroutine_threadsafe(look(), loop)
         leave.wait(10)
 
     def by_id(task: ActiveTask) -> object:
         return {"slow": wait}.get(task.id, active.append)(task)  # type: ignore[operator]
 
-    await work_off(Server(redis_url, burst=True, concurrency=1), by_id)
-    assert told.is_set()
+    await run_burst(Server(redis_url, burst=True, concurrency=1), by_id)
+    assert cancelled.is_set()
     assert active[0] == ["slow"]
 
 
@@ -352,10 +354,10 @@ async def test_a_plain_function_whose_coroutine_had_no_time_to_run_has_failed(
         ran.append("work")
 
     def late(task: ActiveTask) -> object:
-        until_cancelled(task)
+        wait_until_cancelled(task)
         return work()
 
-    await work_off(Server(redis_url, burst=True), late)
+    await run_burst(Server(redis_url, burst=True), late)
     assert (ran, await queue.ids("retry")) == ([], [info.id])
 
 
@@ -363,7 +365,7 @@ async def test_a_plain_function_can_write_a_result(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
-    await work_off(Server(redis_url, burst=True), lambda task: task.write_result_sync(b"sent"))
+    await run_burst(Server(redis_url, burst=True), lambda task: task.write_result_sync(b"sent"))
     assert await queue.result(info.id) == b"sent"
 
 
@@ -372,18 +374,18 @@ async def test_a_plain_function_can_write_a_result_in_a_loop_of_its_own(
 ) -> None:
     info = await client.enqueue(Task("t"), retention=timedelta(hours=1))
     server = Server(redis_url, burst=True)
-    await work_off(server, lambda task: asyncio.run(task.write_result(b"sent")))
+    await run_burst(server, lambda task: asyncio.run(task.write_result(b"sent")))
     assert await queue.result(info.id) == b"sent"
 
 
-async def test_an_async_handler_that_would_block_the_loop_for_a_result_is_told(
+async def test_an_async_handler_cannot_block_the_loop_for_a_result(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(task: ActiveTask) -> None:
         task.write_result_sync(b"never")
 
     await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert "write_result_sync blocks the event loop: await write_result" in caplog.text
 
 
@@ -391,7 +393,7 @@ async def test_a_plain_function_that_returns_after_its_timeout_has_failed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=SECOND)
-    await work_off(Server(redis_url, burst=True), until_cancelled)
+    await run_burst(Server(redis_url, burst=True), wait_until_cancelled)
     assert await queue.ids("retry") == [info.id]
     assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
 
@@ -402,10 +404,10 @@ async def test_a_plain_function_that_raises_after_its_timeout_says_itself_what_i
     info = await client.enqueue(Task("t"), timeout=SECOND)
 
     def half(task: ActiveTask) -> None:
-        until_cancelled(task)
+        wait_until_cancelled(task)
         raise SkipRetry("half done")
 
-    await work_off(Server(redis_url, burst=True), half)
+    await run_burst(Server(redis_url, burst=True), half)
     assert (await queue.message(info.id)).error_msg == "half done"
     assert await queue.ids("archived") == [info.id]
 
@@ -418,10 +420,10 @@ async def test_a_plain_function_that_returns_although_it_was_canceled_has_succee
     loop = asyncio.get_running_loop()
 
     def wait(task: ActiveTask) -> None:
-        loop.call_soon_threadsafe(crew_of(server).processor.cancel, task.id)
-        until_cancelled(task)
+        loop.call_soon_threadsafe(actors_of(server).processor.cancel, task.id)
+        wait_until_cancelled(task)
 
-    await work_off(server, wait)
+    await run_burst(server, wait)
     assert not await queue.exists(info.id)
 
 

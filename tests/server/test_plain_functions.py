@@ -1,4 +1,4 @@
-"""Plain functions share the server's threads; those that wait for one lose nothing by it."""
+"""Plain functions share the server's threads, and a wait for one costs them nothing."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
 from pyasynq.server import AsyncHandler
 from pyasynq.server.run.slots import Stop
-from tests.server.handlers import Handler, crew_of, until_cancelled, work_off
+from tests.server.handlers import Handler, actors_of, run_burst, wait_until_cancelled
 from tests.support.clocks import ShiftedClock
 from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 
 class Plain:
-    """A plain handler whose runs end when they are told to.
+    """A plain handler whose runs wait for `end`.
 
     Attributes:
         began: Ids of the tasks that began, in order.
@@ -38,12 +38,12 @@ class Plain:
         self._end.acquire(timeout=15)
 
     def end(self, count: int = 1) -> None:
-        """Let so many runs end."""
+        """Let *count* runs end."""
         self._end.release(count)
 
 
 def block_until(condition: Callable[[], bool]) -> None:
-    """Hold the loop until *condition* is true."""
+    """Block the loop until *condition* is true."""
     pause = threading.Event()
     while not condition():
         pause.wait(0.001)
@@ -57,11 +57,11 @@ def plain() -> Iterator[Plain]:
 
 
 def running(server: Server) -> int:
-    """Return how many tasks *server* holds."""
-    return len(crew_of(server).processor.runs)
+    """Return the number of tasks that *server* has taken."""
+    return len(actors_of(server).processor.runs)
 
 
-async def test_as_many_plain_functions_run_as_there_are_threads_and_as_many_wait(
+async def test_one_plain_function_for_each_thread_runs_and_one_waits(
     client: Client, redis_url: str, plain: Plain, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(10)])
@@ -71,7 +71,7 @@ async def test_as_many_plain_functions_run_as_there_are_threads_and_as_many_wait
         plain.end(1000)
 
 
-async def test_where_some_handlers_are_async_all_slots_are_filled(
+async def test_all_slots_are_filled_if_some_handlers_are_async(
     client: Client, redis_url: str, plain: Plain
 ) -> None:
     mux, other = Mux(), Handler()
@@ -79,7 +79,7 @@ async def test_where_some_handlers_are_async_all_slots_are_filled(
     mux.handle("async")(other)
     await client.enqueue_many([*[Task("plain") for _ in range(5)], Task("async")])
     async with Server(redis_url, threads=1).running(mux) as server:
-        await other.began()
+        await other.wait_for_tasks()
         assert running(server) == 5
         plain.end(1000)
 
@@ -87,7 +87,7 @@ async def test_where_some_handlers_are_async_all_slots_are_filled(
 async def test_an_async_function_behind_a_plain_decorator_is_not_counted_as_plain(
     redis_url: str, client: Client
 ) -> None:
-    app, held = App(redis_url, threads=1), Handler(held=True)
+    app, held = App(redis_url, threads=1), Handler(hold=True)
 
     def decorated(function: AsyncHandler) -> AsyncHandler:
         def wrapper(task: ActiveTask) -> object:
@@ -102,11 +102,11 @@ async def test_an_async_function_behind_a_plain_decorator_is_not_counted_as_plai
     app.mux.handle("t")(decorated(wait))
     await client.enqueue_many([Task("t") for _ in range(5)])
     async with app.server().running():
-        await held.began(5)
+        await held.wait_for_tasks(5)
         held.release()
 
 
-async def test_a_server_of_typed_plain_functions_takes_what_its_threads_run(
+async def test_a_server_of_typed_plain_functions_takes_two_tasks_for_each_thread(
     redis_url: str,
 ) -> None:
     app = App(redis_url, threads=3)
@@ -115,7 +115,7 @@ async def test_a_server_of_typed_plain_functions_takes_what_its_threads_run(
     def work() -> None: ...
 
     async with app.server().running() as server:
-        assert crew_of(server).processor._slots.free == 6
+        assert actors_of(server).processor._slots.free == 6
 
 
 async def test_a_timeout_begins_when_a_thread_is_there(
@@ -134,18 +134,18 @@ async def test_a_timeout_begins_when_a_thread_is_there(
     assert await queue.ids("retry") == []
 
 
-async def test_a_plain_function_that_ended_in_time_succeeds_though_the_loop_learns_it_late(
+async def test_a_plain_function_that_ended_in_time_succeeds_although_the_loop_notices_late(
     client: Client, redis_url: str, plain: Plain, queue: QueueView
 ) -> None:
     clock = ShiftedClock()
     await client.enqueue(Task("t", task_id="quick"), timeout=HOUR, retention=HOUR)
     async with Server(redis_url, clock=clock, lease=5 * HOUR).running(plain) as server:
         await wait_until(lambda: plain.began)
-        [run] = crew_of(server).processor.runs
+        [run] = actors_of(server).processor.runs
         plain.end()
         block_until(lambda: run.active.thread is None)
         clock.passed = 2 * HOUR
-        crew_of(server).processor._deadlines._ring()
+        actors_of(server).processor._deadlines._on_timer()
         assert run.stop is Stop.DEADLINE
         await wait_until(lambda: not running(server))
     assert await queue.ids("completed") == ["quick"]
@@ -169,7 +169,7 @@ async def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(
     await client.enqueue(Task("t", task_id="second"))
     async with Server(redis_url, threads=1).running(plain) as server:
         await wait_until(lambda: running(server) == 2)
-        crew_of(server).processor.cancel("second")
+        actors_of(server).processor.cancel("second")
         await wait_until(lambda: _has(queue, "second"))
         assert plain.began == ["first"]
         plain.end()
@@ -184,13 +184,13 @@ async def test_a_plain_function_that_is_canceled_stops_by_raising_a_cancellation
     @mux.handle("t")
     def handle(task: ActiveTask) -> None:
         began.set()
-        until_cancelled(task)
+        wait_until_cancelled(task)
         raise asyncio.CancelledError
 
     await client.enqueue(Task("t"), task_id="id")
     async with Server(redis_url).running(mux) as server:
         await wait_until(began.is_set)
-        crew_of(server).processor.cancel("id")
+        actors_of(server).processor.cancel("id")
         await wait_until(lambda: _has(queue, "id"))
     [line] = [it for it in caplog.records if it.getMessage().startswith("task id")]
     assert (line.levelname, line.exc_info) == ("WARNING", None)
@@ -199,20 +199,20 @@ async def test_a_plain_function_that_is_canceled_stops_by_raising_a_cancellation
     assert registry.get_sample_value("pyasynq_tasks_total", labels) == 1
 
 
-async def test_an_error_of_a_plain_function_that_is_told_to_stop_is_shown_without_the_stop(
+async def test_an_error_of_a_cancelled_plain_function_is_logged_without_the_cancellation(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     began = threading.Event()
 
     def handle(task: ActiveTask) -> None:
         began.set()
-        until_cancelled(task)
+        wait_until_cancelled(task)
         raise ValueError("while it cleaned up")
 
     await client.enqueue(Task("t"), task_id="id")
     async with Server(redis_url).running(handle) as server:
         await wait_until(began.is_set)
-        crew_of(server).processor.cancel("id")
+        actors_of(server).processor.cancel("id")
         await wait_until(lambda: _has(queue, "id"))
     assert "while it cleaned up" in caplog.text
     assert "CancelledError" not in caplog.text
@@ -240,7 +240,7 @@ async def test_a_thread_is_free_again_after_a_plain_function_has_failed(
         raise ValueError
 
     await client.enqueue_many([Task("t") for _ in range(5)])
-    await work_off(Server(redis_url, threads=1, burst=True), fail)
+    await run_burst(Server(redis_url, threads=1, burst=True), fail)
     assert len(ran) == 5
 
 
@@ -262,7 +262,7 @@ async def test_a_thread_that_the_system_refuses_costs_its_task_one_try_and_no_ot
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     await client.enqueue_many([Task("t", task_id=f"{number}") for number in range(5)])
-    await work_off(Server(redis_url, threads=1, burst=True), handle)
+    await run_burst(Server(redis_url, threads=1, burst=True), handle)
     assert len(ran) == 3
     assert {*ran, *await queue.ids("retry")} == {"0", "1", "2", "3", "4"}
 

@@ -1,4 +1,4 @@
-"""Sealed tasks run where they can be opened, and wait for such a worker where they cannot."""
+"""Sealed tasks run on a worker that can open them, and wait for one otherwise."""
 
 import re
 import zlib
@@ -21,7 +21,7 @@ from pyasynq import (
     TaskState,
 )
 from pyasynq.core.codec import HEADER
-from tests.server.handlers import work_off
+from tests.server.handlers import run_burst
 from tests.support.codecs import Envelope, Zlib
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
@@ -37,8 +37,8 @@ async def sealing(redis_url: str) -> AsyncIterator[Client]:
         yield client
 
 
-class Seen:
-    """A handler that keeps payload and headers, and writes a result."""
+class RecordingHandler:
+    """A handler that records payload and headers, and writes a result."""
 
     def __init__(self) -> None:
         self.tasks: list[tuple[bytes, dict[str, str]]] = []
@@ -65,7 +65,7 @@ async def test_the_payload_travels_sealed_and_is_shown_plain(
     assert (info.payload, info.headers, info.sealed) == (b"card 1234", {"k": "v"}, "")
 
 
-async def test_many_travel_sealed(sealing: Client, queue: QueueView) -> None:
+async def test_many_tasks_are_sealed(sealing: Client, queue: QueueView) -> None:
     answers = await sealing.enqueue_many([Task("t", b"card 1234")] * 2)
     ids = [answer.id for answer in answers if isinstance(answer, TaskInfo)]
     first, second = [(await queue.message(task_id)).payload for task_id in ids]
@@ -78,8 +78,8 @@ async def test_a_task_without_payload_is_sealed_as_well(
 ) -> None:
     info = await sealing.enqueue(Task("t"))
     assert (await queue.message(info.id)).payload != b""
-    seen = Seen()
-    await work_off(Server(redis_url, codecs=CODECS, burst=True), seen)
+    seen = RecordingHandler()
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True), seen)
     assert seen.tasks == [(b"", {})]
 
 
@@ -93,7 +93,7 @@ async def test_the_lock_is_that_of_the_plain_payload(
     assert kinds == ["TaskInfo", "DuplicateTaskError", "DuplicateTaskError"]
 
 
-async def test_the_largest_payload_is_that_which_travels(redis_url: str) -> None:
+async def test_the_size_limit_applies_to_the_sealed_payload(redis_url: str) -> None:
     async with Client(redis_url, codecs=[Zlib()], max_payload=100) as client:
         await client.enqueue(Task("t", bytes(10_000)))
     async with Client(redis_url, codecs=[Envelope()], max_payload=100) as client:
@@ -101,7 +101,7 @@ async def test_the_largest_payload_is_that_which_travels(redis_url: str) -> None
             await client.enqueue(Task("t", bytes(90)))
 
 
-async def test_what_a_codec_cannot_seal_is_refused_each_by_itself(redis_url: str) -> None:
+async def test_only_a_task_that_a_codec_cannot_seal_is_refused(redis_url: str) -> None:
     class Picky(Zlib):
         def seal(self, payload: bytes, context: object) -> bytes:
             if payload == b"bad":
@@ -117,7 +117,9 @@ async def test_what_a_codec_cannot_seal_is_refused_each_by_itself(redis_url: str
     assert isinstance(bad, CodecError)
 
 
-async def test_what_was_read_sealed_is_not_sealed_again(redis_url: str, queue: QueueView) -> None:
+async def test_a_payload_that_was_read_sealed_is_not_sealed_again(
+    redis_url: str, queue: QueueView
+) -> None:
     async with Client(redis_url, codecs=[Zlib()]) as client, Inspector(redis_url) as inspector:
         info = await client.enqueue(Task("t", b"p"))
         read = await inspector.task_info("default", info.id)
@@ -128,13 +130,13 @@ async def test_what_was_read_sealed_is_not_sealed_again(redis_url: str, queue: Q
 # -- worker ----------------------------------------------------------------------------------------
 
 
-async def test_a_handler_sees_what_was_sealed(
+async def test_a_handler_gets_the_opened_payload(
     sealing: Client, client: Client, redis_url: str
 ) -> None:
     await sealing.enqueue(Task("t", b"sealed", headers={"k": "v"}))
     await client.enqueue(Task("t", b"plain"))
-    seen = Seen()
-    await work_off(Server(redis_url, codecs=CODECS, burst=True, concurrency=1), seen)
+    seen = RecordingHandler()
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True, concurrency=1), seen)
     assert seen.tasks == [(b"sealed", {"k": "v"}), (b"plain", {})]
 
 
@@ -143,7 +145,7 @@ async def test_a_result_is_sealed_as_its_task_is(
 ) -> None:
     sealed = await sealing.enqueue(Task("t", b"1234", retention=HOUR))
     plain = await client.enqueue(Task("t", b"1234", retention=HOUR))
-    await work_off(Server(redis_url, codecs=CODECS, burst=True), Seen())
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True), RecordingHandler())
     assert await queue.result(plain.id) == b"paid 1234"
     assert await queue.result(sealed.id) not in {None, b"paid 1234"}
     assert await sealing.result(sealed) == b"paid 1234"
@@ -158,7 +160,7 @@ async def test_a_plain_function_writes_sealed_results(sealing: Client, redis_url
     def handle(task: ActiveTask) -> None:
         task.write_result_sync(task.payload * 2)
 
-    await work_off(Server(redis_url, codecs=CODECS, burst=True), handle)
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True), handle)
     assert await sealing.result(info) == b"pp"
 
 
@@ -167,7 +169,7 @@ async def test_a_task_that_fails_stays_sealed(
 ) -> None:
     info = await sealing.enqueue(Task("t", b"1234"))
     before = await queue.message(info.id)
-    await work_off(Server(redis_url, codecs=CODECS, burst=True), fail)
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True), fail)
     after = await queue.message(info.id)
     assert (after.retried, after.payload) == (1, before.payload)
     assert dict(after.headers) == {HEADER: "zlib,envelope"}
@@ -190,12 +192,12 @@ async def test_a_task_that_cannot_be_opened_waits_and_spends_nothing(
     why: str,
 ) -> None:
     await sealing.enqueue_many([Task("t", task_id=n, max_retry=0) for n in "12"])
-    seen, told = Seen(), list[Exception]()
-    await work_off(
-        Server(redis_url, codecs=codecs, burst=True, on_error=lambda _, e: told.append(e)), seen
+    seen, errors = RecordingHandler(), list[Exception]()
+    await run_burst(
+        Server(redis_url, codecs=codecs, burst=True, on_error=lambda _, e: errors.append(e)), seen
     )
     message = await queue.message("1")
-    assert (seen.tasks, told, message.retried) == ([], [], 0)
+    assert (seen.tasks, errors, message.retried) == ([], [], 0)
     assert re.match(why, message.error_msg)
     assert sorted(await queue.ids("retry")) == ["1", "2"]
     assert (await queue.fields("1"))["unknown_since"]
@@ -207,8 +209,8 @@ async def test_a_worker_that_can_open_it_runs_it_then(
     sealing: Client, redis_url: str, queue: QueueView
 ) -> None:
     await sealing.enqueue(Task("t", b"p", task_id="1", max_retry=0))
-    seen = Seen()
-    await work_off(Server(redis_url, burst=True), seen)
+    seen = RecordingHandler()
+    await run_burst(Server(redis_url, burst=True), seen)
     await queue.make_due("1")
     async with Server(redis_url, codecs=CODECS).running(seen):
         await wait_until(lambda: seen.tasks)
@@ -220,7 +222,7 @@ async def test_a_task_that_nobody_could_open_for_a_day_is_archived(
 ) -> None:
     await sealing.enqueue(Task("t", b"p", task_id="1"))
     await r.hset(queue.key("t:1"), mapping={"unknown_since": "1", "owner": ""})
-    await work_off(Server(redis_url, burst=True), Seen())
+    await run_burst(Server(redis_url, burst=True), RecordingHandler())
     assert await queue.ids("archived") == ["1"]
     assert "codec 'envelope'" in (await queue.message("1")).error_msg
 
@@ -229,17 +231,17 @@ async def test_an_error_about_another_task_is_a_failure_like_any_other(
     sealing: Client, client: Client, redis_url: str, queue: QueueView
 ) -> None:
     other = await sealing.enqueue(Task("t", b"p", retention=HOUR))
-    await work_off(Server(redis_url, codecs=CODECS, burst=True), Seen())
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True), RecordingHandler())
     info = await client.enqueue(Task("t"))
 
     async def read(task: ActiveTask) -> None:
         await client.result(other)
 
-    await work_off(Server(redis_url, burst=True), read)
+    await run_burst(Server(redis_url, burst=True), read)
     assert (await queue.message(info.id)).retried == 1
 
 
-async def test_who_decides_on_retries_sees_what_was_sealed(sealing: Client, redis_url: str) -> None:
+async def test_retry_delay_gets_the_opened_payload(sealing: Client, redis_url: str) -> None:
     await sealing.enqueue(Task("t", b"p", headers={"k": "v"}))
     seen: list[tuple[bytes | None, dict[str, str]]] = []
 
@@ -247,14 +249,14 @@ async def test_who_decides_on_retries_sees_what_was_sealed(sealing: Client, redi
         seen.append((task.payload, dict(task.headers)))
         return HOUR
 
-    await work_off(Server(redis_url, codecs=CODECS, burst=True, retry_delay=delay), fail)
+    await run_burst(Server(redis_url, codecs=CODECS, burst=True, retry_delay=delay), fail)
     assert seen == [(b"p", {"k": "v"})]
 
 
 # -- app -------------------------------------------------------------------------------------------
 
 
-async def test_an_app_seals_and_opens_by_itself(redis_url: str, queue: QueueView) -> None:
+async def test_an_app_seals_and_opens_payloads(redis_url: str, queue: QueueView) -> None:
     app = App(redis_url, codecs=CODECS, burst=True)
 
     @app.task("double", retention=HOUR)

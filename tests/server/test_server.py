@@ -1,4 +1,4 @@
-"""A server starts, stops, and lives through what happens to Redis."""
+"""A server starts, stops, and survives outages of Redis."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from pyasynq import (
     ServerStateError,
     Task,
 )
-from tests.server.handlers import Handler, crew_of
+from tests.server.handlers import Handler, actors_of
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.servers import PasswordRedis, RedisServer, free_port
 from tests.support.waiting import wait_until
@@ -54,9 +54,9 @@ async def test_a_signal_lets_running_tasks_end(
     number: signal.Signals, client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    server, handler = Server(redis_url), Handler(held=True)
+    server, handler = Server(redis_url), Handler(hold=True)
     async with run(server, handler) as job:
-        await handler.began()
+        await handler.wait_for_tasks()
         send(number)
         await wait_until(lambda: server.state == "closed")
         handler.release()
@@ -69,9 +69,9 @@ async def test_after_a_signal_no_more_tasks_are_taken(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    server, handler = Server(redis_url, concurrency=5), Handler(held=True)
+    server, handler = Server(redis_url, concurrency=5), Handler(hold=True)
     async with run(server, handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         send(signal.SIGTERM)
         await wait_until(lambda: server.state == "closed")
         await client.enqueue(Task("t"), task_id="late")
@@ -83,9 +83,9 @@ async def test_leases_are_kept_while_the_server_drains(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    server, handler = Server(redis_url, lease=timedelta(seconds=10)), Handler(held=True)
+    server, handler = Server(redis_url, lease=timedelta(seconds=10)), Handler(hold=True)
     async with run(server, handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         server.shut_down()
         first = await queue.lease_end(info.id)
         await wait_until(lambda: _is_later(queue, info.id, first))
@@ -97,9 +97,9 @@ async def test_tasks_that_outlast_the_shutdown_timeout_go_back_unchanged_to_run_
 ) -> None:
     await client.enqueue(Task("t"), task_id="slow")
     server = Server(redis_url, concurrency=1, shutdown_timeout=timedelta(seconds=0.1))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with run(server, handler) as job:
-        await handler.began()
+        await handler.wait_for_tasks()
         before = (await queue.message("slow")).SerializeToString()
         await client.enqueue(Task("t"), task_id="other")
         send(signal.SIGTERM)
@@ -109,27 +109,27 @@ async def test_tasks_that_outlast_the_shutdown_timeout_go_back_unchanged_to_run_
     assert handler.cancelled == ["slow"]
 
 
-async def test_what_goes_back_at_shutdown_counts_as_nothing_and_tells_nobody(
+async def test_a_task_that_goes_back_at_shutdown_is_not_counted_and_calls_no_on_error(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    told: list[Exception] = []
+    errors: list[Exception] = []
     server = Server(
-        redis_url, shutdown_timeout=timedelta(), on_error=lambda _task, error: told.append(error)
+        redis_url, shutdown_timeout=timedelta(), on_error=lambda _task, error: errors.append(error)
     )
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with server.running(handler):
-        await handler.began()
-    assert (await queue.count("processed"), await queue.count("failed"), told) == (0, 0, [])
+        await handler.wait_for_tasks()
+    assert (await queue.count("processed"), await queue.count("failed"), errors) == (0, 0, [])
 
 
 async def test_a_second_signal_ends_at_once(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    server, handler = Server(redis_url, shutdown_timeout=HOUR), Handler(held=True)
+    server, handler = Server(redis_url, shutdown_timeout=HOUR), Handler(hold=True)
     async with run(server, handler) as job:
-        await handler.began()
+        await handler.wait_for_tasks()
         send(signal.SIGTERM)
         await wait_until(lambda: server.state == "closed")
         send(signal.SIGTERM)
@@ -155,7 +155,7 @@ async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
     assert "does not stop; the task runs again" in caplog.text
 
 
-async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
+async def test_a_handler_that_ends_after_its_server_abandoned_it_settles_nothing(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
@@ -168,7 +168,7 @@ async def test_a_handler_that_ends_after_its_server_gave_it_up_settles_nothing(
 
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle) as server:
         await began.wait()
-        actors = crew_of(server)
+        actors = actors_of(server)
         (job,) = [run.job for run in actors.processor.runs]
         assert job is not None
         job.add_done_callback(lambda _: ended.set())
@@ -184,20 +184,20 @@ async def test_sigtstp_takes_no_more_tasks_but_runs_on(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    server, handler = Server(redis_url, concurrency=5), Handler(held=True)
+    server, handler = Server(redis_url, concurrency=5), Handler(hold=True)
     async with run(server, handler) as job:
-        await handler.began()
+        await handler.wait_for_tasks()
         send(signal.SIGTSTP)
         await wait_until(lambda: server.state == "stopped")
         await client.enqueue(Task("t"), task_id="late")
         handler.release()
         await wait_until(lambda: not handler.running)
-        await crew_of(server).heartbeater.step()
+        await actors_of(server).heartbeater.step()
         assert not job.done()
     assert await queue.line() == ["late"]
 
 
-async def test_a_stopped_server_that_is_told_to_end_ends(redis_url: str) -> None:
+async def test_a_stopped_server_ends_at_a_signal(redis_url: str) -> None:
     server = Server(redis_url)
     async with run(server, Handler()) as job:
         server.stop()
@@ -209,12 +209,12 @@ async def test_a_stopped_server_that_is_told_to_end_ends(redis_url: str) -> None
 async def test_an_idle_server_does_not_wait_for_its_shutdown_timeout(redis_url: str) -> None:
     server = Server(redis_url, shutdown_timeout=HOUR)
     async with run(server, Handler()) as job:
-        await crew_of(server).processor.steps.next()
+        await actors_of(server).processor.steps.next()
         server.shut_down()
         await asyncio.wait_for(job, 15)
 
 
-async def test_signals_are_heard_no_more_once_the_server_has_ended(redis_url: str) -> None:
+async def test_signals_are_no_longer_handled_once_the_server_has_ended(redis_url: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     async with run(Server(redis_url), Handler()):
         pass
@@ -225,7 +225,7 @@ async def test_an_error_in_the_block_ends_the_server_and_comes_through(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     server = Server(redis_url, shutdown_timeout=timedelta())
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - bare or in a group
         await _fail_while_running(server, handler)
@@ -235,7 +235,7 @@ async def test_an_error_in_the_block_ends_the_server_and_comes_through(
 
 async def _fail_while_running(server: Server, handler: Handler) -> None:
     async with server.running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         msg = "mine"
         raise KeyError(msg)
 
@@ -267,7 +267,7 @@ async def test_a_client_of_the_users_own_is_used_and_left_open(r: Redis, client:
     await client.enqueue(Task("t"))
     handler = Handler()
     async with Server(r).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
     assert await r.ping()
 
 
@@ -289,7 +289,7 @@ async def test_a_lifespan_is_open_while_tasks_run(client: Client, redis_url: str
     assert steps == ["opened", "ran", "closed"]
 
 
-async def test_a_lifespan_that_fails_is_the_servers_failure(redis_url: str) -> None:
+async def test_an_error_of_the_lifespan_is_raised(redis_url: str) -> None:
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         msg = "no database"
@@ -311,44 +311,44 @@ async def test_ping_answers_when_redis_does(redis_url: str) -> None:
 async def test_an_idle_server_takes_a_new_task(client: Client, redis_url: str) -> None:
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await wait_until(lambda: not crew_of(server).processor.wakeups.ready())
+        await wait_until(lambda: not actors_of(server).processor.wakeups.ready())
         await client.enqueue(Task("t"))
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
 async def test_a_redis_that_is_away_at_the_start_is_waited_for(own_redis: RedisServer) -> None:
     own_redis.stop()
     handler = Handler()
     async with Server(own_redis.url).running(handler) as server:
-        await crew_of(server).processor.steps.next()
+        await actors_of(server).processor.steps.next()
         own_redis.start()
         async with Client(own_redis.url) as client:
             await client.enqueue(Task("t"))
-            await handler.began()
+            await handler.wait_for_tasks()
 
 
 async def test_tasks_run_again_after_redis_was_away(own_redis: RedisServer) -> None:
     handler = Handler()
     async with Client(own_redis.url) as client, Server(own_redis.url).running(handler):
         await client.enqueue(Task("t"))
-        await handler.began(1)
+        await handler.wait_for_tasks(1)
         own_redis.restart()
         async with Client(own_redis.url) as another:
             await another.enqueue(Task("t"))
-            await handler.began(2)
+            await handler.wait_for_tasks(2)
 
 
-async def test_a_second_absence_of_redis_is_told_like_the_first(
+async def test_a_second_outage_of_redis_is_logged_like_the_first(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq")
     async with Server(own_redis.url).running(Handler()) as server:
         own_redis.stop()
-        await crew_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 1)
         own_redis.stop()
-        await crew_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: caplog.messages.count("Redis answers again") == 2)
     assert caplog.text.count("trying again until it works") == 2
@@ -359,30 +359,30 @@ async def test_delayed_tasks_run_after_redis_was_away(own_redis: RedisServer) ->
     async with Client(own_redis.url) as client, Server(own_redis.url).running(handler):
         await client.enqueue(Task("t"), process_in=timedelta(seconds=1))
         own_redis.restart()
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
 async def test_a_server_whose_redis_is_away_can_be_ended(own_redis: RedisServer) -> None:
     own_redis.stop()
     server = Server(own_redis.url)
     async with run(server, Handler()) as job:
-        await crew_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
 
 
-async def test_one_line_tells_that_redis_is_away_and_one_that_it_is_back(
+async def test_one_line_says_that_redis_is_away_and_one_that_it_is_back(
     own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq")
     handler = Handler()
     async with Client(own_redis.url) as client, Server(own_redis.url).running(handler) as server:
         await client.enqueue(Task("t"))
-        await handler.began()
+        await handler.wait_for_tasks()
         own_redis.stop()
-        await crew_of(server).forwarders[0].steps.next()
-        await crew_of(server).forwarders[0].steps.next()
-        await crew_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
+        await actors_of(server).forwarders[0].steps.next()
         own_redis.start()
         await wait_until(lambda: "Redis answers again" in caplog.messages)
     assert caplog.text.count("trying again until it works") == 1
@@ -399,8 +399,8 @@ async def test_nothing_spins_while_redis_is_away() -> None:
     port = free_port()
     async with await asyncio.start_server(hang_up, "127.0.0.1", port):
         async with Server(f"127.0.0.1:{port}", concurrency=100).running(Handler()) as server:
-            await wait_until(lambda: crew_of(server).forwarders[0].steps.count >= 6)
-    # Nine actors, each with waits that grow to two seconds: in some three seconds.
+            await wait_until(lambda: actors_of(server).forwarders[0].steps.count >= 6)
+    # Nine actors, each with waits that grow to two seconds, in about three seconds.
     assert len(attempts) < 120
 
 
@@ -408,28 +408,28 @@ async def test_a_redis_that_hangs_delays_tasks_and_loses_none(own_redis: RedisSe
     handler = Handler()
     async with Client(own_redis.url) as client, Server(own_redis.url).running(handler) as server:
         await client.enqueue(Task("t"))
-        await handler.began(1)
+        await handler.wait_for_tasks(1)
         own_redis.pause()
-        paused = asyncio.ensure_future(crew_of(server).forwarders[0].steps.next())
+        paused = asyncio.ensure_future(actors_of(server).forwarders[0].steps.next())
         enqueued = asyncio.ensure_future(client.enqueue(Task("t"), task_id="x"))
         await asyncio.wait({paused}, timeout=1)
         own_redis.resume()
         await enqueued
-        await handler.began(2)
+        await handler.wait_for_tasks(2)
     assert len(handler.tasks) == 2
 
 
 async def test_scripts_that_redis_forgot_are_sent_again(
     client: Client, redis_url: str, r: Redis, queue: QueueView
 ) -> None:
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
         await client.enqueue_many([Task("t"), Task("t", retention=HOUR)])
-        await handler.began()
+        await handler.wait_for_tasks()
         await r.script_flush()
         handler.release()
         await client.enqueue(Task("t"))
-        await handler.began(3)
+        await handler.wait_for_tasks(3)
         await wait_until(lambda: queue.ids("completed"))
     assert await queue.ids("active") == []
 
@@ -437,26 +437,26 @@ async def test_scripts_that_redis_forgot_are_sent_again(
 async def test_a_server_works_on_after_redis_was_emptied(
     client: Client, redis_url: str, r: Redis
 ) -> None:
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler) as server:
         await client.enqueue(Task("t"))
-        await handler.began()
+        await handler.wait_for_tasks()
         await r.flushall()
         handler.release()
         await client.enqueue(Task("t"), task_id="next")
         await wait_until(lambda: "next" in handler.ids)
-        await crew_of(server).heartbeater.step()
+        await actors_of(server).heartbeater.step()
         assert await r.smembers("asynq:queues") == {b"default"}
 
 
 async def test_a_full_redis_does_not_keep_outcomes_from_being_written(
     own_redis: RedisServer,
 ) -> None:
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Client(own_redis.url) as client, Redis.from_url(own_redis.url) as r:
         info = await client.enqueue(Task("t"))
         async with Server(own_redis.url).running(handler):
-            await handler.began()
+            await handler.wait_for_tasks()
             await r.config_set("maxmemory", 1)
             handler.release()
             await wait_until(lambda: _is_gone(RedisQueue(r), info.id))
@@ -470,10 +470,10 @@ async def _is_gone(queue: QueueView, task_id: str) -> bool:
     return not await queue.exists(task_id)
 
 
-# -- what is said ----------------------------------------------------------------------------------
+# -- the log ---------------------------------------------------------------------------------------
 
 
-async def test_start_and_stop_are_told_without_the_password(
+async def test_start_and_stop_are_logged_without_the_password(
     redis_with_password: PasswordRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pyasynq")
@@ -498,7 +498,7 @@ async def test_a_signal_reaches_every_server_of_the_loop(redis_url: str) -> None
         await asyncio.wait_for(asyncio.gather(one, other), 20)
 
 
-async def test_a_server_hears_signals_after_another_has_ended(redis_url: str) -> None:
+async def test_a_server_handles_signals_after_another_has_ended(redis_url: str) -> None:
     first, second = Server(redis_url), Server(redis_url)
     async with run(second, Handler()) as other:
         async with run(first, Handler()):
@@ -521,7 +521,7 @@ async def test_a_server_needs_a_connection_for_each_queue_and_a_few_more(
         server = Server(own_redis.url, queues=queues)
         async with server.running(Handler()):
             await wait_until(lambda: client.info("clients")["blocked_clients"] == len(queues))
-            await asyncio.gather(*(actor.steps.next() for actor in crew_of(server).forwarders))
+            await asyncio.gather(*(actor.steps.next() for actor in actors_of(server).forwarders))
             assert client.info("clients")["connected_clients"] <= len(queues) + 10
 
 

@@ -1,8 +1,7 @@
-"""What a type checker must say of typed tasks.
+"""Uses of typed tasks that a type checker must accept or refuse.
 
-It is read, not run: by pyright and mypy where the code is linted, and by mypy against the wheel.
-What is right must pass. Each mistake bears a comment with its error, and a comment that is not
-needed is an error itself.
+This file is not run: pyright and mypy check it with the sources, and mypy with the wheel. Correct
+uses must pass. Each mistake has a comment with its error, and an unneeded comment is an error, too.
 """
 
 from datetime import timedelta

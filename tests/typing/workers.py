@@ -1,6 +1,6 @@
-"""What a type checker must say of what surrounds typed tasks: workers, clients and schedulers.
+"""Uses of workers, clients and schedulers that a type checker must accept or refuse.
 
-It is read as typed_tasks.py is.
+It is checked like typed_tasks.py.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,7 +142,7 @@ async def workers() -> None:
     app.lifespan(yields_text)  # type: ignore[arg-type]
 
 
-def seams(metadata: MetaData) -> None:
+def extensions(metadata: MetaData) -> None:
     async def takes_two(task: Task, options: Options) -> TaskInfo:
         raise NotImplementedError
 

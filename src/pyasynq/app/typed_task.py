@@ -21,7 +21,7 @@ from pyasynq.client import Client
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import EnqueueOptions, Options, check_all, merge
 from pyasynq.core.task import Task
-from pyasynq.runtime.calls import Call, marked
+from pyasynq.runtime.calls import Call, mark_as_async
 from pyasynq.runtime.threads import is_async
 from pyasynq.server import ActiveTask, current_task
 
@@ -102,7 +102,7 @@ class TypedTask(Generic[P, R]):
         """
         return self._signature.arguments(task.payload or b"")
 
-    @marked
+    @mark_as_async
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, TaskInfo]:
         """Enqueue the call with the app's client, to be awaited; see `Client.enqueue` for errors.
 

@@ -111,7 +111,7 @@ class _Listening:
     def __init__(self, server: asyncio.Server) -> None:
         self._server = server
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for listener in self._server.sockets:  # they belong to objects, so their numbers stay taken
             os.dup2(nothing, listener.fileno(), inheritable=False)

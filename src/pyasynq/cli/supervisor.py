@@ -22,7 +22,7 @@ from pyasynq.cli import health, http, metrics_pages
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.os_signals import STOPPING, handle_os_signals, send
+from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals, send
 from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.supervisor")
@@ -84,7 +84,7 @@ class _Supervisor:
 
     async def run(self, address: tuple[str, int] | None, numbers: Path | None) -> int:
         with (
-            handle_os_signals(STOPPING, self._hear),
+            handle_os_signals(STOP_SIGNALS, self._hear),
             handle_os_signals(["SIGTSTP"], self._pass_on),
         ):
             async with self._serving(address, numbers):

@@ -36,7 +36,7 @@ from pyasynq.core.task import Task, check_task
 from pyasynq.runtime.calls import must_await
 from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
-from pyasynq.runtime.loops import HomeLoop
+from pyasynq.runtime.loops import BoundLoop
 
 MAX_PAYLOAD: Final = 1024 * 1024
 
@@ -86,7 +86,7 @@ class Client:
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._gathered = Batcher(self._broker.creation)
-        self._home: HomeLoop | None = None
+        self._home: BoundLoop | None = None
         self._closed = False
 
     @property
@@ -209,7 +209,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         """Belong to this event loop, whoever makes the first call."""
-        self._home = self._home or HomeLoop()
+        self._home = self._home or BoundLoop()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -222,12 +222,12 @@ class Client:
         finally:
             await self._broker.aclose()
 
-    def _elsewhere(self) -> HomeLoop | None:
+    def _elsewhere(self) -> BoundLoop | None:
         """Return the loop in which a call has to be made, if it is not this one."""
         if self._closed:
             raise ClientClosedError
         if self._home is None:
-            self._home = HomeLoop()
+            self._home = BoundLoop()
         return None if self._home.loop is asyncio.get_running_loop() else self._home
 
     async def _awaited(self, queue: str, task_id: str) -> bytes:

@@ -20,7 +20,7 @@ from pyasynq.core.info import TaskInfo
 from pyasynq.core.options import Options, check_options, merge
 from pyasynq.core.task import Task, check_task
 from pyasynq.core.verdict import error_text
-from pyasynq.runtime.callbacks import call_guarded, calls, check_function, name_of
+from pyasynq.runtime.callbacks import call_guarded, calls_callback, check_function, name_of
 
 T = TypeVar("T")
 
@@ -132,7 +132,7 @@ class _Layer:
         self._begun = False
         self._answer: TaskInfo | None = None
 
-    @calls("client middleware")
+    @calls_callback("client middleware")
     async def enter(self, task: Task, options: Options) -> TaskInfo:
         try:
             awaitable = cast("object", self._middleware(task, options, self._call_next))

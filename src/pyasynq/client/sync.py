@@ -103,7 +103,7 @@ class SyncClient:
         """Close the client."""
         self.close()
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a child: a thread does not come along, and a connection is not shared."""
         self._lock = threading.Lock()
 

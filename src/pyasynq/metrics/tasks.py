@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from pyasynq.core.control import HandlerNotFoundError, RevokeTask, Snooze
 from pyasynq.core.verdict import decisive, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
-from pyasynq.server.run.failures import as_exception, checked, is_cancellation
+from pyasynq.server.run.handler_errors import as_exception, check_usable, is_cancellation
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
@@ -133,7 +133,7 @@ def _overdue(running: Collection[ActiveTask]) -> int:
 def _outcome(task: ActiveTask, error: BaseException) -> str:
     if task.cancelled and is_cancellation(error):
         return "stopped"
-    failure = checked(task.type, as_exception(error))
+    failure = check_usable(task.type, as_exception(error))
     if is_final(task.type, failure):
         return "archived"
     match decisive(task.type, failure):

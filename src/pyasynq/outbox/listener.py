@@ -24,7 +24,7 @@ class Listener(Actor):
         self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock
     ) -> None:
         """Call *wake* for what is told on *channel*; *engine* has asyncpg, others cannot listen."""
-        super().__init__(clock=clock, outages=OutageLog(tell=self._tell))
+        super().__init__(clock=clock, outages=OutageLog(report=self._tell))
         self._engine = engine
         self._channel = channel
         self._wake = wake

@@ -107,7 +107,7 @@ class Relay:
         self._receipts = client.broker.receipts
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
-        self._outages = OutageLog(tell=self._tell)
+        self._outages = OutageLog(report=self._tell)
         self._mover = _Mover(self, self._poll_s, clock=self._clock, outages=self._outages)
 
     @asynccontextmanager
@@ -270,9 +270,9 @@ class _Mover(Wakeable):
         await self._relay.step()
         return self._poll_s
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep(PACE_S)
-        await super()._rest(seconds)
+        await super()._sleep(seconds)
 
 
 def _hint(error: Exception, table: str) -> str:

@@ -1,1 +1,1 @@
-"""What runs: the clock, event loops, threads, signals, and what all actors share."""
+"""The runtime: clock, event loops, threads, signals, actors and services."""

@@ -1,6 +1,6 @@
-"""What all actors share: a loop that outlives its errors, and one voice about what is away.
+"""Actors: loops that go on after errors, and the log of outages that they share.
 
-Servers, schedulers and relays are made of actors.
+Servers, schedulers and relays consist of actors.
 """
 
 import asyncio
@@ -16,43 +16,49 @@ from pyasynq.runtime.cleanup import run_to_end
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.concurrency_limit import ConcurrencyLimit
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.threads import is_ordered
+from pyasynq.runtime.threads import is_cancel_request
 from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.actor")
 
 JITTER: Final = 0.1
-"""Part of a wait that is random, so that servers started together do not act together."""
+"""Random part of a wait, so that servers started together do not act together."""
 
 FIRST_BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 2.0
 
 
 class OutageLog:
-    """Says once that a broker fails and once that it is back, however many actors notice.
+    """Logs once that a broker fails and once that it is back, however many actors notice.
 
     Attributes:
-        name: Its name.
+        name: Name of the broker.
     """
 
     def __init__(
-        self, name: str = "the broker", tell: Callable[[Exception | None], None] | None = None
+        self, name: str = "the broker", report: Callable[[Exception | None], None] | None = None
     ) -> None:
-        """Begin with *name* believed to be well; *tell* says it of whatever else fails."""
+        """Begin without a failure.
+
+        Args:
+            name: Name of the broker, for the log.
+            report: Called with the error of a new failure, and with None once all works again;
+                None writes to the log.
+        """
         self.name: str = name
-        self._tell = tell or self._log
+        self._report = report or self._log
         self._failing: dict[str, type[Exception]] = {}
 
-    def failed(self, actor: str, error: Exception) -> None:
+    def record_failure(self, actor: str, error: Exception) -> None:
         """Note that *actor* got *error*."""
         if type(error) not in self._failing.values():
-            self._tell(error)
+            self._report(error)
         self._failing[actor] = type(error)
 
-    def worked(self, actor: str) -> None:
-        """Note that *actor* was answered."""
+    def record_success(self, actor: str) -> None:
+        """Note that *actor* got an answer."""
         if self._failing.pop(actor, None) and not self._failing:
-            self._tell(None)
+            self._report(None)
 
     def _log(self, error: Exception | None) -> None:
         if error is None:
@@ -80,7 +86,7 @@ class Backoff:
 
 
 class StepSignal:
-    """Counts an actor's passes; a test awaits the next one instead of sleeping."""
+    """Counts the steps of an actor; a test awaits the next one instead of sleeping."""
 
     def __init__(self) -> None:
         """Begin at zero."""
@@ -88,7 +94,7 @@ class StepSignal:
         self._waiting: list[asyncio.Future[None]] = []
 
     def finish(self) -> None:
-        """Note that a pass has finished."""
+        """Note that a step has finished."""
         self.count += 1
         waiting, self._waiting = self._waiting, []
         for future in waiting:
@@ -96,21 +102,21 @@ class StepSignal:
                 future.set_result(None)
 
     async def next(self) -> None:
-        """Return when the next pass has finished."""
+        """Return when the next step has finished."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         await future
 
 
 class Actor(ABC):
-    """One job of a server, a scheduler or a relay, done again and again.
+    """One repeated job of a server, a scheduler or a relay.
 
     Attributes:
-        name: What the job is called in logs.
-        failures: Errors which mean that what it talks to is away; any other is a crash.
-        passes: Signals each finished pass.
-        jitter: Part of a wait that is random.
-        limit: What it shares with others that do the same for other queues; None if with nobody.
+        name: Name of the job in logs.
+        failures: Errors that mean an outage, of Redis for instance; any other error is a crash.
+        steps: Signals each finished step.
+        jitter: Random part of a wait, 0 to 1.
+        limit: Limits how many actors of different queues take a step at once; None for no limit.
     """
 
     name: str
@@ -119,7 +125,7 @@ class Actor(ABC):
     limit: ConcurrencyLimit | None = None
 
     def __init__(self, *, clock: Clock, outages: OutageLog) -> None:
-        """Sleep by *clock*; report to *link* what fails and what works."""
+        """Sleep by *clock*; record failures and successes in *outages*."""
         self.steps: StepSignal = StepSignal()
         self._clock = clock
         self._outages = outages
@@ -129,51 +135,51 @@ class Actor(ABC):
         """Do the job once; return the seconds to wait before the next time."""
 
     async def run(self) -> None:
-        """Do the job until cancelled; what is away only makes the next time come later."""
+        """Do the job until cancelled; during an outage try again, after growing waits."""
         backoff = Backoff()
         while True:
             try:
                 wait_s = await self._next_step()
             except self.failures as error:
-                self._outages.failed(self.name, error)
+                self._outages.record_failure(self.name, error)
                 self.steps.finish()
-                await self._clock.sleep(backoff.next_s())  # to be woken would bring nothing back
+                await self._clock.sleep(backoff.next_s())  # `wake` cannot end an outage
             else:
-                self._outages.worked(self.name)
+                self._outages.record_success(self.name)
                 backoff.reset()
                 self.steps.finish()
-                await self._rest(wait_s * (1 - self.jitter * random.random()))
+                await self._sleep(wait_s * (1 - self.jitter * random.random()))
 
     def close(self) -> None:  # noqa: B027 - most actors have nothing
-        """Let go of what outlives `run`: threads, for instance."""
+        """Release what outlives `run`: threads, for instance."""
 
     async def _next_step(self) -> float:
-        async with self._turn():
+        async with self._limit_slot():
             return await self.step()
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
+    def _limit_slot(self) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self.limit is None else self.limit.slot()
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
 
 
 class Wakeable(Actor):
-    """An actor whose wait can be cut short, and whose step can be waited for."""
+    """An actor whose wait `wake` cuts short, and whose last step `finish` waits for."""
 
     def __init__(self, *, clock: Clock, outages: OutageLog) -> None:
-        """Sleep by *clock*; report to *link* what fails and what works."""
+        """Sleep by *clock*; record failures and successes in *outages*."""
         super().__init__(clock=clock, outages=outages)
         self._woken = asyncio.Event()
         self._stepping = asyncio.Lock()
         self._over = False
 
     def wake(self) -> None:
-        """Begin the next step now, or once the present one is done."""
+        """Begin the next step now, or once the current one has ended."""
         self._woken.set()
 
     async def finish(self) -> None:
-        """Return when no step is under way; `run` begins none any more."""
+        """Return when no step is running; `run` begins no other."""
         if not self._over:
             await self._stepping.acquire()
             self._over = True
@@ -182,47 +188,47 @@ class Wakeable(Actor):
         async with self._stepping:
             return await super()._next_step()
 
-    async def _rest(self, seconds: float) -> None:
-        await wait_for_first(self._woken.wait(), super()._rest(seconds))
+    async def _sleep(self, seconds: float) -> None:
+        await wait_for_first(self._woken.wait(), super()._sleep(seconds))
         self._woken.clear()
 
 
 class Runnable(Protocol):
-    """What is kept running: an actor, or something with a loop of its own."""
+    """What `run_forever` runs: an actor, or an object with its own loop."""
 
     name: str
 
     async def run(self) -> None:
-        """Run until cancelled, or until the work is over."""
+        """Run until cancelled, or until the work is done."""
         ...
 
 
 async def run_forever(actor: Runnable) -> None:
-    """Run *actor*; a crash is logged, and it starts again.
+    """Run *actor*; log a crash and start it again.
 
-    So is a cancellation that nobody ordered: it would end the actor alone, and without a word.
+    A cancellation that nobody requested counts as a crash: else it would end this actor silently.
     """
     backoff = Backoff()
     while True:
         try:
             return await actor.run()
         except (Exception, asyncio.CancelledError) as error:
-            if is_ordered(error):
+            if is_cancel_request(error):
                 raise
             log.exception("the %s crashed; it starts again", actor.name)
             await asyncio.sleep(backoff.next_s())
 
 
 async def cancel_and_wait(jobs: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel *jobs* until they are gone.
+    """Cancel *jobs* until all have ended.
 
-    Once may not be enough: on Python 3.11 ``wait_for``, which the driver uses, can swallow a
-    cancellation that comes together with its result.
+    One cancellation may not be enough: on Python 3.11 ``wait_for``, which the driver uses, can
+    swallow a cancellation that comes together with its result.
     """
-    await run_to_end(functools.partial(_dismiss, set(jobs)))
+    await run_to_end(functools.partial(_cancel_until_done, set(jobs)))
 
 
-async def _dismiss(left: set[asyncio.Task[None]]) -> None:
+async def _cancel_until_done(left: set[asyncio.Task[None]]) -> None:
     while left:
         for job in left:
             job.cancel()

@@ -1,4 +1,4 @@
-"""Check and call the functions that a user hands over, and know which of them runs."""
+"""Check and call the user's functions, and find out which of them runs."""
 
 import asyncio
 import inspect
@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 from typing import Final, TypeVar
 
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.threads import invoke, is_closed, is_ordered
+from pyasynq.runtime.threads import invoke, is_cancel_request, is_coroutine_closing
 
 log: Final = get_logger("pyasynq.callbacks")
 
@@ -22,11 +22,15 @@ _roles: dict[CodeType, str] = {}
 
 
 async def call_guarded(role: str, call: Awaitable[T]) -> T:
-    """Return what *call*, which calls the user's *role*, returns.
+    """Return the result of *call*, which calls the user's function.
+
+    Args:
+        role: Name of the function, for messages.
+        call: Calls it.
 
     Raises:
-        Exception: What the function raised; a RuntimeError for what would end more than the call,
-            such as ``exit()`` or a cancellation that nobody ordered.
+        Exception: What the function raised; a RuntimeError instead of an error that would end more
+            than the call, such as ``exit()`` or a cancellation that nobody requested.
     """
     job = asyncio.current_task()
     try:
@@ -34,50 +38,56 @@ async def call_guarded(role: str, call: Awaitable[T]) -> T:
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
-        if is_ordered(error) or is_closed(error, job):
+        if is_cancel_request(error) or is_coroutine_closing(error, job):
             raise
         msg = f"{role} raised {error!r}"
         raise RuntimeError(msg) from error
 
 
 class Callbacks:
-    """Calls functions that are told something: nothing is asked of them.
+    """Calls the user's functions whose answers are not used.
 
-    Plain ones run in threads of their own: they may wait, and handlers that hang in all of theirs
-    do not keep them from running.
+    Plain functions run in separate threads: they may wait, and they run even when handlers hang in
+    all handler threads.
     """
 
     def __init__(self, threads: int) -> None:
-        """Call so many plain functions at once."""
+        """Call at most *threads* plain functions at once."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=CALLBACK_THREAD)
 
-    async def tell(self, role: str, function: Callable[..., object] | None, *told: object) -> None:
-        """Call *function*, the user's *role*, if there is one; what it raises is logged (D40)."""
+    async def call(self, role: str, function: Callable[..., object] | None, *args: object) -> None:
+        """Call the user's *function*, if there is one; log what it raises (D40).
+
+        Args:
+            role: Name of the function, for the log.
+            function: What to call; None does nothing.
+            *args: Arguments; the log names the first.
+        """
         if function is None:
             return
         try:
-            await call_guarded(role, invoke(self._threads, function, *told))
+            await call_guarded(role, invoke(self._threads, function, *args))
         except Exception:
-            enable_loggers()  # it may have configured logging, too
-            log.exception("%s failed for %r", role, told[0])
+            enable_loggers()  # the function may have configured logging
+            log.exception("%s failed for %r", role, args[0])
 
     def close(self) -> None:
-        """Let go of the threads; one that does not return ends with the process."""
+        """Release the threads; one that does not return ends with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def calls(role: str) -> Callable[[F], F]:
-    """Return a decorator that marks a function as the one that calls the user's *role*."""
+def calls_callback(role: str) -> Callable[[F], F]:
+    """Return a decorator for a function that calls the user's *role*; see `role_in`."""
 
-    def mark(function: F) -> F:
+    def set_role(function: F) -> F:
         _roles[function.__code__] = role
         return function
 
-    return mark
+    return set_role
 
 
 def role_in(frame: FrameType | None) -> str | None:
-    """Return which of the user's functions *frame* is in; None if in none that is known here."""
+    """Return the role of the user's function that *frame* is in; None if it is in none."""
     while frame is not None:
         if frame.f_code is call_guarded.__code__:
             return str(frame.f_locals["role"])
@@ -88,16 +98,17 @@ def role_in(frame: FrameType | None) -> str | None:
 
 
 def check_function(function: object, role: str, takes: str, count: int | None = None) -> None:
-    """Refuse what could never play its *role*.
+    """Check that *function* can be called as *role*.
 
     Args:
-        function: What was given.
-        role: What it is to be, for the message.
-        takes: What it is called with, for the message.
-        count: How many arguments that is; None if it does not matter.
+        function: What the user gave.
+        role: What it is used for, for the message.
+        takes: Its arguments, for the message.
+        count: Number of arguments; None if any number will do.
 
     Raises:
-        TypeError: If it cannot be called so, or is a generator, whose body would never run.
+        TypeError: If it cannot be called with these arguments, or is a generator function, whose
+            body would never run.
     """
     name = name_of(function)
     if not callable(function):
@@ -106,13 +117,13 @@ def check_function(function: object, role: str, takes: str, count: int | None = 
     if any(_is_generator(it) for it in (function, getattr(function, "__call__", None))):  # noqa: B004
         msg = f"{role} must return, {name} yields: its body would never run"
         raise TypeError(msg)
-    if count is not None and not _takes(function, count):
+    if count is not None and not _accepts(function, count):
         msg = f"{role} is called with {takes}, {name} takes {inspect.signature(function)}"
         raise TypeError(msg)
 
 
 def name_of(function: object) -> str:
-    """Return how *function* is called in its module, for messages."""
+    """Return the qualified name of *function*, for messages."""
     return getattr(function, "__qualname__", None) or repr(function)
 
 
@@ -120,11 +131,11 @@ def _is_generator(function: object) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _takes(function: Callable[..., object], count: int) -> bool:
+def _accepts(function: Callable[..., object], count: int) -> bool:
     try:
         inspect.signature(function).bind(*range(count))
     except ValueError:
-        return True  # written in C, without a signature: it cannot be known
+        return True  # written in C, without a signature: nobody can know
     except TypeError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Clean up to the end, however often whoever cleans up is cancelled."""
+"""Finish a clean-up, however often the asyncio task that does it is cancelled."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,14 +13,15 @@ def _ignore() -> None: ...
 async def run_to_end(
     work: Callable[[], Coroutine[Any, Any, T]], *, on_cancel: Callable[[], None] = _ignore
 ) -> T:
-    """Do *work* to its end; cancellations that come meanwhile wait, and are raised then.
+    """Finish *work*; raise a cancellation that comes meanwhile once it has ended.
 
-    A task may be cancelled again while it cleans up; by anyio it is on every turn of the loop,
-    until the scope is left. So the work is done in a task of its own. Whoever ends a loop cancels
-    that, too: then the work begins again.
+    An asyncio task may be cancelled again while it cleans up; anyio cancels it on every turn of
+    the loop until the scope is left. So the work runs in a separate asyncio task. The end of a loop
+    cancels that task, too: then the work begins again.
 
     Args:
-        work: What has to be done, within a bounded time, also if half of it is done.
+        work: Makes the coroutine; it must end in a bounded time, and may be called again after half
+            of the work is done.
         on_cancel: Called at each cancellation.
     """
     cancelled: asyncio.CancelledError | None = None
@@ -40,4 +41,4 @@ async def run_to_end(
     try:
         raise cancelled
     finally:
-        job.result()  # what the work has raised comes first, with the cancellation as its context
+        job.result()  # an error of the work wins, with the cancellation as its context

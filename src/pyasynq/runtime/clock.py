@@ -1,4 +1,4 @@
-"""Now and sleep: the only place where time enters, so that tests can bring their own."""
+"""The time and sleep, in one place, so that tests can bring their own clock."""
 
 import asyncio
 import time
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """The machine's clock. Subclass it to steer time in a test."""
+    """The machine's clock. Subclass it to control time in a test."""
 
     def now(self) -> datetime:
         """Return the current instant, UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, for lease ends and deadlines."""
+        """Return seconds that never go backwards, for lease ends and deadlines."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A few places for many who want to do the same, so that they need few connections."""
+"""Limit how many actors work at once, so that they need few connections."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,36 +6,36 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 LONGEST_S: Final = 0.1
-"""Longest time for which a place is held: nobody waits long for those whose node is away."""
+"""Longest time for which a block holds its slot: an unreachable node must not delay the others."""
 
 
 class ConcurrencyLimit:
-    """Lets a few at a time do what they do, and more only where these take long."""
+    """Lets a few blocks run at once, and more only when some take longer than 0.1 s."""
 
-    def __init__(self, places: int) -> None:
-        """Let *places* do it at a time."""
-        self._places = asyncio.Semaphore(places)
+    def __init__(self, slots: int) -> None:
+        """Let *slots* blocks run at once."""
+        self._slots = asyncio.Semaphore(slots)
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
-        """Begin the block once there is a place; one that takes long goes on without."""
-        await self._places.acquire()
-        place = _Place(self._places)
+        """Begin the block once a slot is free; a block that takes long goes on without it."""
+        await self._slots.acquire()
+        slot = _Slot(self._slots)
         try:
             yield
         finally:
-            place.leave()
+            slot.release()
 
 
-class _Place:
-    """Is left once: when its time is over, or before."""
+class _Slot:
+    """A slot that is released once: after `LONGEST_S`, or earlier when the block ends."""
 
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places: asyncio.Semaphore | None = places
-        self._timer = asyncio.get_running_loop().call_later(LONGEST_S, self.leave)
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots: asyncio.Semaphore | None = slots
+        self._timer = asyncio.get_running_loop().call_later(LONGEST_S, self.release)
 
-    def leave(self) -> None:
-        places, self._places = self._places, None
+    def release(self) -> None:
+        slots, self._slots = self._slots, None
         self._timer.cancel()
-        if places is not None:
-            places.release()
+        if slots is not None:
+            slots.release()

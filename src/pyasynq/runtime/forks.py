@@ -1,4 +1,4 @@
-"""What a forked child must not share with its parent."""
+"""Objects that a forked child must not share with its parent."""
 
 import os
 from typing import Protocol
@@ -6,26 +6,26 @@ from weakref import WeakSet
 
 
 class ForkAware(Protocol):
-    """Something that a forked child has, and must not use as it is."""
+    """An object that a forked child inherits, but must not use before `after_fork`."""
 
-    def forked(self) -> None:
-        """Let go, in the child, of what is the parent's."""
+    def after_fork(self) -> None:
+        """Drop, in the child, what belongs to the parent."""
         ...
 
 
-_inherited: "WeakSet[ForkAware]" = WeakSet()
-"""Of one hook for all: the system's own can never be taken back."""
+_registered: "WeakSet[ForkAware]" = WeakSet()
+"""One hook serves all objects, because `os.register_at_fork` cannot be undone."""
 
 
 def notify_on_fork(thing: ForkAware) -> None:
-    """Have *thing* told in every child that this process forks, as long as it lives."""
-    _inherited.add(thing)
+    """Call ``thing.after_fork()`` in every child that this process forks, while *thing* lives."""
+    _registered.add(thing)
 
 
-def _tell() -> None:
-    for thing in list(_inherited):
-        thing.forked()
+def _notify_all() -> None:
+    for thing in list(_registered):
+        thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(after_in_child=_tell)
+    os.register_at_fork(after_in_child=_notify_all)

@@ -12,21 +12,21 @@ from pyasynq.core.errors import LoopError
 
 T = TypeVar("T")
 
-BEGIN_S: Final = 5.0
-"""A call that has not begun after this time is given up: the loop it is made in is blocked."""
+START_TIMEOUT_S: Final = 5.0
+"""A call that has not begun after this time fails: the other loop is blocked."""
 
-LOOK_S: Final = 1.0
-"""Time between looks at whether the other loop still runs."""
+POLL_S: Final = 1.0
+"""Time between two checks that the other loop still runs."""
 
 FORKED: Final = "is in the process that this one was forked from"
-OVER: Final = "is over"
-RESTING: Final = "does not run now"
+CLOSED: Final = "is closed"
+NOT_RUNNING: Final = "does not run now"
 BLOCKED: Final = "is blocked, perhaps by waiting for this very call; nothing was done"
 ENDED: Final = "has ended meanwhile; the call may have been made"
 
 
-class HomeLoop:
-    """The event loop that something belongs to; calls from others are made there.
+class BoundLoop:
+    """The event loop that an object is bound to; calls from other loops run in it.
 
     Attributes:
         loop: The loop.
@@ -35,45 +35,45 @@ class HomeLoop:
     __slots__ = ("_pid", "loop")
 
     def __init__(self) -> None:
-        """Belong to the loop that runs here."""
+        """Bind to the loop that runs in this thread."""
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._pid = os.getpid()
 
     def is_here(self) -> bool:
-        """Return whether this is called in the loop."""
+        """Return whether the caller runs in the loop."""
         try:
             return self.loop is asyncio.get_running_loop()
         except RuntimeError:
             return False
 
     async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Call *make* in this loop, await there what it returns, and return its answer here.
+        """Call *make* and await its coroutine in the bound loop; return the result here.
 
         Raises:
-            LoopError: If the loop cannot do that.
+            LoopError: If the loop is closed, does not run, is blocked or ends meanwhile.
         """
-        self._check()
+        self._check_usable()
         call = _Call(make, self.loop)
         answer = asyncio.wrap_future(call.answer)
         try:
             self._send(call)
             await self._watch(call, answer)
         finally:
-            answer.cancel()  # does nothing to one that is there
+            answer.cancel()  # no effect if it has a result
             call.give_up()
         return answer.result()
 
     def call_sync(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do as `call` does, for a thread without a loop; it waits as long as this loop runs.
+        """Like `call`, for a thread without a loop; wait as long as the bound loop runs.
 
         Raises:
             LoopError: If the loop does not run, or ends before it has answered.
         """
-        self._check()
+        self._check_usable()
         call = _Call(make, self.loop)
         try:
             self._send(call)
-            while not concurrent.futures.wait([call.answer], timeout=LOOK_S).done:
+            while not concurrent.futures.wait([call.answer], timeout=POLL_S).done:
                 if not self.loop.is_running():
                     call.answer.cancel()
                     raise LoopError(ENDED)
@@ -81,27 +81,31 @@ class HomeLoop:
             call.give_up()
         return call.answer.result()
 
-    def _check(self) -> None:
+    def _check_usable(self) -> None:
         if self._pid != os.getpid():
             raise LoopError(FORKED)
         if self.loop.is_closed():
-            raise LoopError(OVER)
+            raise LoopError(CLOSED)
         if not self.loop.is_running():
-            raise LoopError(RESTING)
+            raise LoopError(NOT_RUNNING)
 
     def _send(self, call: "_Call[Any]") -> None:
         try:
             self.loop.call_soon_threadsafe(call.begin, context=contextvars.copy_context())
-        except RuntimeError:  # it has been closed since it was looked at
-            self._check()
+        except RuntimeError:  # the loop was closed after the check
+            self._check_usable()
             raise
 
     async def _watch(self, call: "_Call[Any]", answer: "asyncio.Future[Any]") -> None:
-        """Return once *answer* is there; a loop that is blocked, or over, will not give one."""
+        """Return once *answer* has a result.
+
+        Raises:
+            LoopError: If the loop is blocked, or has ended.
+        """
         waited_s = 0.0
-        while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
-            waited_s += LOOK_S
-            if waited_s >= BEGIN_S and call.answer.cancel():
+        while not (await asyncio.wait({answer}, timeout=POLL_S))[0]:
+            waited_s += POLL_S
+            if waited_s >= START_TIMEOUT_S and call.answer.cancel():
                 raise LoopError(BLOCKED)
             if not self.loop.is_running():
                 call.answer.cancel()
@@ -109,7 +113,7 @@ class HomeLoop:
 
 
 class _Call(Generic[T]):
-    """One call, on its way to the loop in which it is made."""
+    """One call from another loop or thread."""
 
     def __init__(
         self, make: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
@@ -120,10 +124,10 @@ class _Call(Generic[T]):
         self._job: asyncio.Task[T] | None = None
 
     def begin(self) -> None:
-        """Make the call, unless it was given up; runs in its loop."""
+        """Begin the call, unless it was given up; runs in the bound loop."""
         if self.answer.set_running_or_notify_cancel():
             self._job = self._loop.create_task(self._make())
-            self._job.add_done_callback(self._tell)
+            self._job.add_done_callback(self._set_answer)
 
     def give_up(self) -> None:
         """Cancel the call if it has no answer yet."""
@@ -135,9 +139,9 @@ class _Call(Generic[T]):
         if self._job is not None:
             self._job.cancel()
 
-    def _tell(self, job: "asyncio.Task[T]") -> None:
+    def _set_answer(self, job: "asyncio.Task[T]") -> None:
         if job.cancelled():
-            ended = job.cancelling()  # else it has cancelled itself
+            ended = job.cancelling()  # by the end of the loop; else by the called code itself
             self.answer.set_exception(LoopError(ENDED) if ended else asyncio.CancelledError())
         elif (error := job.exception()) is not None:
             self.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""Signals of the system, while something runs that hears them."""
+"""Handle signals of the operating system while a block runs."""
 
 import asyncio
 import functools
@@ -17,52 +17,52 @@ log: Final = get_logger("pyasynq.signals")
 
 Handle: TypeAlias = Callable[[int], None]
 
-STOPPING: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
-"""What tells a process to end: an order, Ctrl-C, a terminal that is gone, Ctrl-Break of Windows."""
+STOP_SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+"""Signals that stop a process: from ``kill``, Ctrl-C, a closed terminal, Ctrl-Break on Windows."""
 
-COURTEOUS: Final = "SIGHUP"
-"""A signal that is left to whoever has given it a meaning: ``nohup`` ignores it, and many programs
-read their settings again."""
+KEPT_IF_SET: Final = "SIGHUP"
+"""Signal that is not handled here if the program already handles or ignores it: ``nohup`` ignores
+it, and many programs reload their settings."""
 
 
 def send(process: asyncio.subprocess.Process, number: int) -> None:
-    """Send a signal to a process of ours, which may have ended.
+    """Send a signal to a child process, which may have ended.
 
-    Its own `send_signal` looks first whether it has, and then the exit code is lost for asyncio,
-    which reports 255 (mended in Python 3.14: CPython issue 127049).
+    asyncio's own `send_signal` polls the process first. If it has ended, its exit code is lost and
+    asyncio reports 255 (fixed in Python 3.14: CPython issue 127049).
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
 
 
-class _Ear:
-    """Hears one signal in one loop, which has room for one, for all who want to know."""
+class _Dispatcher:
+    """Passes one signal to all its handlers in one loop, which itself allows only one."""
 
     def __init__(self, number: int) -> None:
         self.handles: list[Handle] = []
         self._number = number
         self._before: Any = signal.getsignal(number)
 
-    def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to hear.
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to handle the signal.
 
         Raises:
-            ValueError, RuntimeError: If this thread cannot.
+            ValueError, RuntimeError: If this thread cannot handle signals.
         """
         try:
             loop.add_signal_handler(self._number, self._call)
         except NotImplementedError:  # on Windows
             signal.signal(self._number, functools.partial(self._wake, loop))
 
-    def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear no more; the signal means again what it meant before."""
+    def uninstall(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop handling the signal and restore the handler it had before."""
         now = signal.getsignal(self._number)
         try:
             loop.remove_signal_handler(self._number)
         except NotImplementedError:
             signal.signal(self._number, signal.SIG_DFL)
-        # What is the same was the loop's own, for somebody whom it no longer knows.
+        # The same handler was the loop's own, for a callback that the loop has replaced.
         if self._before is not None and self._before is not now:
             signal.signal(self._number, self._before)
 
@@ -74,15 +74,17 @@ class _Ear:
             handle(self._number)
 
 
-_ears: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, _Ear]]" = WeakKeyDictionary()
+_dispatchers: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, _Dispatcher]]" = (
+    WeakKeyDictionary()
+)
 
 
 @contextmanager
 def handle_os_signals(names: Sequence[str], handle: Handle) -> Generator[None]:
     """Pass the signals of *names* to *handle*, where this thread and platform can.
 
-    Others that hear them in this loop go on hearing them. A child that is forked meanwhile does
-    not: there they mean what they mean to any process.
+    Other handlers in this loop still get them. A child that is forked meanwhile does not pass them:
+    there the signals have their default effect.
     """
     loop = asyncio.get_running_loop()
     numbers = [number for name in names if (number := _add(loop, name, handle))]
@@ -96,61 +98,61 @@ def handle_os_signals(names: Sequence[str], handle: Handle) -> Generator[None]:
 def handle_stop_signals(
     log: logging.Logger, stop: Callable[[], None]
 ) -> AbstractContextManager[None]:
-    """Call *stop* when the process is told to end, and say so in *log*, while a block runs."""
+    """Call *stop* at each of `STOP_SIGNALS` while a block runs, and write that to *log*."""
 
-    def hear(number: int) -> None:
+    def on_signal(number: int) -> None:
         log.info("%s: shutting down", signal.Signals(number).name)
         stop()
 
-    return handle_os_signals(STOPPING, hear)
+    return handle_os_signals(STOP_SIGNALS, on_signal)
 
 
 def _add(loop: asyncio.AbstractEventLoop, name: str, handle: Handle) -> int | None:
-    """Have *handle* called; return the signal's number, or None where it cannot be heard."""
+    """Add *handle*; return the signal's number, or None if it cannot or must not be handled."""
     number = getattr(signal, name, None)
     if number is None:
         return None
-    ears = _ears.setdefault(loop, {})
-    ear = ears.get(number)
-    if ear is None:
-        if name == COURTEOUS and signal.getsignal(number) is not signal.SIG_DFL:
+    dispatchers = _dispatchers.setdefault(loop, {})
+    dispatcher = dispatchers.get(number)
+    if dispatcher is None:
+        if name == KEPT_IF_SET and signal.getsignal(number) is not signal.SIG_DFL:
             return None
-        ear = _Ear(number)
+        dispatcher = _Dispatcher(number)
         try:
-            ear.open(loop)
+            dispatcher.install(loop)
         except (ValueError, RuntimeError):
-            log.debug("signal %s cannot be heard here", name)
+            log.debug("signal %s cannot be handled in this thread", name)
             return None
-        ears[number] = ear
-    ear.handles.append(handle)
+        dispatchers[number] = dispatcher
+    dispatcher.handles.append(handle)
     return int(number)
 
 
 def _remove(loop: asyncio.AbstractEventLoop, number: int, handle: Handle) -> None:
-    ear = _ears.get(loop, {}).get(number)
-    if ear is None:
+    dispatcher = _dispatchers.get(loop, {}).get(number)
+    if dispatcher is None:
         return  # in a forked child
-    ear.handles.remove(handle)
-    if not ear.handles:
-        del _ears[loop][number]
-        ear.close(loop)
+    dispatcher.handles.remove(handle)
+    if not dispatcher.handles:
+        del _dispatchers[loop][number]
+        dispatcher.uninstall(loop)
 
 
 # -- forks -----------------------------------------------------------------------------------------
 
-# A child has the handlers of its parent, and the descriptor by which a signal wakes the parent's
-# loop. So it would take no SIGTERM, which is how `multiprocessing` ends its processes, and its
-# parent would. What is sent before the child has its own waits, for both sides.
+# A forked child inherits the handlers of its parent, and the descriptor by which a signal wakes the
+# parent's loop. A SIGTERM to the child, by which `multiprocessing` ends its processes, would stop
+# the parent instead. So the child resets both, and the signals are blocked during the fork.
 
 _blocked = threading.local()
 
 
-def _numbers() -> set[int]:
-    return {number for ears in list(_ears.values()) for number in ears}
+def _handled_signals() -> set[int]:
+    return {number for dispatchers in list(_dispatchers.values()) for number in dispatchers}
 
 
 def _before_fork() -> None:
-    if numbers := _numbers():
+    if numbers := _handled_signals():
         _blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
 
@@ -160,16 +162,18 @@ def _after_fork() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _in_child() -> None:
-    numbers = _numbers()
+def _reset_in_child() -> None:
+    numbers = _handled_signals()
     if numbers:
         signal.set_wakeup_fd(-1)
     for number in numbers:
         is_interrupt = number == signal.SIGINT
         signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
-    _ears.clear()
+    _dispatchers.clear()
     _after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_reset_in_child
+    )

@@ -1,4 +1,4 @@
-"""The life of what is made of actors: new → active → (stopped) → closed."""
+"""Services, which consist of actors, and their states: new → active → (stopped) → closed."""
 
 import asyncio
 import functools
@@ -13,32 +13,32 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Service:
-    """A server, a scheduler or a relay: has actors work, once, and ends in order.
+    """Runs the actors of a server, a scheduler or a relay, once, and stops them in order.
 
     Attributes:
-        state: ``new``, ``active``, ``stopped`` (works, but begins nothing more) or ``closed``.
-        told: Set once it is to end.
-        hurry: Set once what is under way is no longer to be waited for.
+        state: ``new``, ``active``, ``stopped`` (runs, but begins no new work) or ``closed``.
+        stop_requested: Set when the service must stop.
+        force_requested: Set when it must stop without waiting for running work.
         jobs: The actors, and the asyncio task of each.
     """
 
     def __init__(self) -> None:
-        """Begin as new."""
+        """Begin in the state ``new``."""
         self.state: str = "new"
-        self.told: asyncio.Event = asyncio.Event()
-        self.on_cancel: asyncio.Event = asyncio.Event()
+        self.stop_requested: asyncio.Event = asyncio.Event()
+        self.force_requested: asyncio.Event = asyncio.Event()
         self.jobs: dict[Runnable, asyncio.Task[None]] = {}
 
     def check_new(self, error: Callable[[str], Exception]) -> None:
-        """Raise *error*, made from the state, unless nothing has run yet."""
+        """Raise *error*, called with the state, unless the state is ``new``."""
         if self.state != "new":
             raise error(self.state)
 
     def shut_down(self) -> None:
-        """Set `told`; called again, set `hurry`."""
-        if self.told.is_set():
-            self.on_cancel.set()
-        self.told.set()
+        """Set `stop_requested`; called again, set `force_requested`."""
+        if self.stop_requested.is_set():
+            self.force_requested.set()
+        self.stop_requested.set()
 
     @asynccontextmanager
     async def running(
@@ -46,39 +46,48 @@ class Service:
         actors: Sequence[Runnable],
         *,
         drain: Work,
-        leave: Work | None = None,
-        within: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+        cleanup: Work | None = None,
+        lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> AsyncGenerator[None]:
-        """Keep *actors* working while the block runs.
+        """Run *actors* while the block runs.
 
-        Whatever ends the block, *drain* lets end what is under way, while they still work; once
-        none of them does *leave* lets go of the rest. Both may be begun again: see `run_to_end`.
+        *drain* and *cleanup* are called however the block ends. Either may be called again if it is
+        cancelled: see `run_to_end`.
+
+        Args:
+            actors: What to run; a crashed one starts again.
+            drain: Waits for running work, while the actors still run.
+            cleanup: Releases the rest, once no actor runs.
+            lifespan: Makes a context that stays open until all actors have ended.
         """
         self.state = "active"
         failure: BaseException | None = None
         try:
-            async with within(), asyncio.TaskGroup() as group:
+            async with lifespan(), asyncio.TaskGroup() as group:
                 for actor in actors:
                     self.jobs[actor] = group.create_task(run_forever(actor), name=actor.name)
                 try:
                     yield
-                except BaseException as error:  # noqa: BLE001 - raised again once all is in order
-                    failure = error  # inside the group it would come out as an ExceptionGroup
+                except BaseException as error:  # noqa: BLE001 - raised again at the end
+                    failure = error  # raised here, the group would make it an ExceptionGroup
                 self.state = "closed"
-                await run_to_end(functools.partial(self._end, drain), on_cancel=self.on_cancel.set)
+                await run_to_end(
+                    functools.partial(self._drain_and_cancel, drain),
+                    on_cancel=self.force_requested.set,
+                )
         finally:
-            await run_to_end(functools.partial(_leave, actors, leave))
+            await run_to_end(functools.partial(_close_all, actors, cleanup))
         if failure is not None:
             raise failure
 
-    async def _end(self, drain: Work) -> None:
+    async def _drain_and_cancel(self, drain: Work) -> None:
         await drain()
         await cancel_and_wait(self.jobs.values())
 
 
-async def _leave(actors: Sequence[Runnable], leave: Work | None) -> None:
+async def _close_all(actors: Sequence[Runnable], cleanup: Work | None) -> None:
     for actor in actors:
         if isinstance(actor, Actor):
             actor.close()
-    if leave is not None:
-        await leave()
+    if cleanup is not None:
+        await cleanup()

@@ -12,33 +12,36 @@ from types import FrameType
 from typing import Final
 
 FRAMES: Final = 12
-"""Innermost frames of a stack that are shown."""
+"""Number of innermost frames that a log line shows of a stack."""
 
 
 def is_async(function: Callable[..., object]) -> bool:
-    """Return whether calling *function* gives something to await, as an ``async def`` does."""
+    """Return whether a call of *function* returns an awaitable, like an ``async def``."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - a Mux is awaited through it
+        getattr(function, "__call__", None)  # noqa: B004 - the `__call__` of a Mux is async
     )
 
 
 async def invoke(threads: Executor, function: Callable[..., object], *args: object) -> object:
-    """Return what *function* returns; a plain one is called in one of *threads*."""
+    """Return the result of *function*; call a plain one in one of *threads*."""
     call = functools.partial(function, *args)
     answer: object = call() if is_async(function) else await submit(threads, call)
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def is_ordered(error: BaseException) -> bool:
-    """Tell whether *error* is a cancellation of who runs here, and not one that a function made."""
+def is_cancel_request(error: BaseException) -> bool:
+    """Return whether *error* is a requested cancellation of the current asyncio task.
+
+    It is not if the code that the task runs has raised it by itself.
+    """
     if not isinstance(error, asyncio.CancelledError):
         return False
     job = asyncio.current_task()
     return job is not None and job.cancelling() > 0
 
 
-def is_closed(error: BaseException, job: object) -> bool:
-    """Tell whether *error* ends a coroutine of *job* that is closed, and may await nothing more."""
+def is_coroutine_closing(error: BaseException, job: object) -> bool:
+    """Return whether *error* comes from closing a coroutine of *job*, which must not await more."""
     if not isinstance(error, GeneratorExit):
         return False
     try:
@@ -48,7 +51,7 @@ def is_closed(error: BaseException, job: object) -> bool:
 
 
 class Threads:
-    """Threads for plain functions. Who finds none free waits in the loop, in turn."""
+    """Threads for plain functions. A call that finds none free waits in the loop, in turn."""
 
     def __init__(
         self,
@@ -58,13 +61,14 @@ class Threads:
         now: Callable[[], float],
         watch: Callable[[float], None],
     ) -> None:
-        """Have *count* threads whose names begin with *name*.
+        """Have at most *count* threads.
 
         Args:
-            count: How many.
+            count: Number of threads.
             name: Start of their names.
-            now: Tells the time, seconds on the monotonic clock.
-            watch: Told when the time of a task that has waited ends, on the monotonic clock.
+            now: Returns the time, seconds on the monotonic clock.
+            watch: Called when a task has got its thread after a wait, with the new end of its time,
+                seconds on the monotonic clock.
         """
         self.now = now
         self.watch = watch
@@ -73,15 +77,15 @@ class Threads:
 
     @property
     def busy(self) -> bool:
-        """Whether all threads are taken."""
+        """Whether no thread is free."""
         return self._free.locked()
 
     async def acquire(self) -> None:
-        """Take a thread, once one is free; `call` gives it back."""
+        """Reserve a thread, once one is free; `call` releases it."""
         await self._free.acquire()
 
     def call(self, call: Callable[[], object]) -> asyncio.Future[object]:
-        """Have *call* made in the thread that was acquired, which is free once it returns."""
+        """Run *call* in the reserved thread, which is free once it returns."""
         try:
             running = submit(self._executor, call)
         except BaseException:
@@ -91,21 +95,21 @@ class Threads:
         return running
 
     def close(self) -> None:
-        """Let go of the threads; one that does not return ends with the process."""
+        """Release the threads; one that does not return ends with the process."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def submit(threads: Executor, call: Callable[[], object]) -> asyncio.Future[object]:
-    """Have *call* made in one of *threads*, with the context variables that hold here.
+    """Run *call* in one of *threads*, with the current context variables.
 
     Raises:
-        RuntimeError: If the system gives no more threads; *call* is not made then.
+        RuntimeError: If the system has no more threads; *call* does not run then.
     """
     work = _Work(call)
     try:
         return asyncio.get_running_loop().run_in_executor(threads, work)
     except BaseException:
-        work.wanted = False  # it waits in the executor all the same, for the next thread
+        work.wanted = False  # it still waits in the executor, for the next thread
         raise
 
 
@@ -116,13 +120,13 @@ class _Work:
         self._context = contextvars.copy_context()
 
     def __call__(self) -> object:
-        return self._context.run(_without_stop, self._call) if self.wanted else None
+        return self._context.run(_convert_stop_errors, self._call) if self.wanted else None
 
 
-def _without_stop(call: Callable[[], object]) -> object:
-    """Make *call*; a future, which carries its errors to the loop, cannot hold these two.
+def _convert_stop_errors(call: Callable[[], object]) -> object:
+    """Run *call*; raise a RuntimeError instead of the two errors that a future cannot carry.
 
-    One it refuses, and with the other it would close the coroutine that waits for it.
+    A future refuses StopIteration, and a GeneratorExit would close the coroutine that awaits it.
     """
     try:
         return call()
@@ -132,13 +136,13 @@ def _without_stop(call: Callable[[], object]) -> object:
 
 
 def frame_of(thread: int) -> FrameType | None:
-    """Return what *thread* does; None if it is gone."""
-    # The only way to look at another thread.
+    """Return the innermost frame of *thread*; None if it has ended."""
+    # There is no other way to see what another thread does.
     return sys._current_frames().get(thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def stack_of(thread: int) -> str:
-    """Return where *thread* stands, for the log; nothing if it is gone."""
+    """Return the stack of *thread*, for the log; empty if it has ended."""
     frame = frame_of(thread)
     if frame is None:
         return ""

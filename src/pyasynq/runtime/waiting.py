@@ -1,4 +1,4 @@
-"""Wait for whatever comes first."""
+"""Wait for the first of several coroutines."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,10 +8,14 @@ from typing import Any
 async def wait_for_first(
     *waits: Coroutine[Any, Any, object], within_s: float | None = None
 ) -> bool:
-    """Wait until one of *waits* is over, at most *within_s* seconds; then cancel the others.
+    """Wait until one of *waits* has ended, then cancel the others.
+
+    Args:
+        *waits: What to wait for.
+        within_s: Longest wait, seconds; None for no limit.
 
     Returns:
-        Whether the one that was named first is over.
+        Whether the first of *waits* has ended.
     """
     jobs = [asyncio.ensure_future(wait) for wait in waits]
     try:

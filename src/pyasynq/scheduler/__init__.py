@@ -1,4 +1,4 @@
-"""Schedulers: tasks at the ticks of a cron text."""
+"""Schedulers: enqueue tasks at the ticks of cron texts."""
 
 from pyasynq.scheduler.config import SchedulerOptions
 from pyasynq.scheduler.entry import CatchUp, PeriodicTask, check

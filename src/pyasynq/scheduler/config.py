@@ -31,19 +31,20 @@ class SchedulerOptions(TypedDict, total=False):
 
     Keys:
         location: Time zone of specs that name none; UTC when not given.
-        catch_up: What becomes of ticks that were missed because no scheduler ran or Redis was away:
-            ``"skip"`` drops those later than 30 s, ``"once"`` enqueues the latest, ``"all"``
-            enqueues every one, oldest first. ``"skip"`` when not given.
-        heartbeat_interval: Time between two listings of the entries, which are shown for twice as
-            long; 10 s when not given.
+        catch_up: How to treat ticks that were missed because no scheduler ran or Redis was away:
+            ``"skip"`` drops those that are 30 s late or more, ``"once"`` enqueues the latest,
+            ``"all"`` enqueues every one, oldest first. ``"skip"`` when not given.
+        heartbeat_interval: Time between two writes of the list of entries, which expires after
+            twice this time; 10 s when not given.
         pre_enqueue: Called with the task before each try to enqueue it; ``async def``, or ``def``
             in a thread. Ticks wait while a hook runs.
         post_enqueue: Called with the task and its info, or the error for which it was refused;
             ``async def``, or ``def`` in a thread.
         client_middleware: Called around each try to enqueue the task of a tick; see `Client`. A
-            tick that it refuses is left out.
-        codecs: Seal payloads, in this order. The payloads of entries are not shown then.
-        clock: Tells the time; a test may bring its own.
+            tick that it refuses is skipped.
+        codecs: Seal payloads, in this order. With codecs, inspectors do not see the payloads of
+            entries.
+        clock: Gives the time; a test may bring its own.
     """
 
     location: tzinfo
@@ -79,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**prepared(options))
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check what the types cannot express.
 
         Raises:
             OptionError: If a setting cannot work.

@@ -1,10 +1,10 @@
-"""Show the entries of a scheduler to inspectors.
+"""Write the list of a scheduler's entries, for inspectors.
 
 Source:
     Protocol sections 3.20 and 7.2 (asynq v0.26.0 ``Scheduler.beat``).
 
 Differs:
-    The first time at once, and when an entry comes or goes (D50).
+    The first write is at once; another follows when an entry is registered or removed (D50).
 """
 
 import os
@@ -20,7 +20,7 @@ from pyasynq.scheduler.entry import Entry
 
 
 class Heartbeater(Wakeable):
-    """Writes the entries again and again."""
+    """Writes the entries periodically."""
 
     name = "heartbeater"
 
@@ -32,28 +32,28 @@ class Heartbeater(Wakeable):
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Show *entries*, which may come and go."""
+        """Write *entries*, which others may add and remove."""
         super().__init__(clock=config.clock, outages=outages)
         self._port = port
         self._entries = entries
-        # What is written here bears no headers, which would say how a payload is sealed.
-        self._hidden = bool(config.codecs.names)
+        # An entry is written without headers, so nobody could see that its payload is sealed.
+        self._hide_payloads = bool(config.codecs.names)
         self._interval = config.heartbeat_interval
         self.scheduler_id: str = f"{_host()}:{os.getpid()}:{uuid.uuid4()}"
 
     async def step(self) -> float:
         """Write the entries."""
         now = self._clock.now()
-        entries = [entry.info(now, hidden=self._hidden) for entry in self._entries.values()]
+        entries = [entry.info(now, hidden=self._hide_payloads) for entry in self._entries.values()]
         ttl_s = whole_seconds(2 * self._interval)
         await self._port.write_entries(self.scheduler_id, entries, ttl_s=ttl_s)
         return self._interval.total_seconds()
 
     async def clear(self) -> None:
-        """Show nothing any more.
+        """Delete the list of entries.
 
         Raises:
-            BrokerError: If Redis does not answer; what is shown expires by itself.
+            BrokerError: If Redis does not answer; the list expires by itself.
         """
         await self._port.clear_entries(self.scheduler_id)
 

@@ -1,10 +1,10 @@
-"""Keep the entries of a scheduler as a provider says.
+"""Register what a provider returns as the entries of a scheduler.
 
 Source:
     Protocol section 7.3 (asynq v0.26.0 ``periodic_task_manager.go``).
 
 Differs:
-    All of a definition is its identity, and equal ones count once (D51).
+    The whole definition identifies an entry, and equal definitions count once (D51).
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -28,71 +28,71 @@ from pyasynq.scheduler.scheduler import Scheduler
 
 log: Final = get_logger("pyasynq.scheduler")
 
-Wanted: TypeAlias = Iterable[PeriodicTask]
-Provider: TypeAlias = Callable[[], Wanted | Awaitable[Wanted]]
+PeriodicTasks: TypeAlias = Iterable[PeriodicTask]
+Provider: TypeAlias = Callable[[], PeriodicTasks | Awaitable[PeriodicTasks]]
 
 SYNC_INTERVAL: Final = timedelta(minutes=3)
 
 
 class Syncer(Actor):
-    """Asks the provider, and registers and unregisters what is new and gone."""
+    """Calls the provider; registers new definitions and unregisters those no longer returned."""
 
     name = "syncer"
 
     def __init__(
         self, scheduler: Scheduler, provider: Provider, *, interval_s: float, clock: Clock
     ) -> None:
-        """Ask *provider* every *interval_s* seconds."""
+        """Call *provider* every *interval_s* seconds."""
         super().__init__(clock=clock, outages=OutageLog())
         self._scheduler = scheduler
         self._provider = provider
         self._interval_s = interval_s
         self._known: frozenset[str] = frozenset()
-        self._asked = False
-        # The event loop's own pool may be full of other work.
+        self._just_called = False
+        # The event loop's default pool may be busy with other work.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pyasynq-provider")
 
     async def begin(self) -> None:
-        """Ask for the first time; whatever the provider raises comes out.
+        """Call the provider for the first time; raise what it raises.
 
         Raises:
-            OptionError: If what the provider returned are not periodic tasks.
+            OptionError: If the provider did not return periodic tasks.
         """
-        self._apply(await self._ask())
-        self._asked = True
+        self._apply(await self._call_provider())
+        self._just_called = True
 
     async def step(self) -> float:
-        """Ask again; where the provider fails, everything stays as it is."""
-        if self._asked:
-            self._asked = False
+        """Call the provider; if it fails, keep the entries."""
+        if self._just_called:
+            self._just_called = False
             return self._interval_s
         try:
-            wanted = await call_guarded("the provider", self._ask())
+            wanted = await call_guarded("the provider", self._call_provider())
         except Exception:
-            enable_loggers()  # it may have configured logging, too
+            enable_loggers()  # the provider may have configured logging
             log.exception("the provider of periodic tasks failed; the entries stay as they are")
         else:
             self._apply(wanted)
         return self._interval_s
 
     def close(self) -> None:
-        """Let go of the thread; one that does not return ends with the process."""
+        """Release the thread; one that does not return ends with the process."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self) -> list[PeriodicTask]:
-        wanted = list(cast("Wanted", await invoke(self._thread, self._provider)))
+    async def _call_provider(self) -> list[PeriodicTask]:
+        wanted = list(cast("PeriodicTasks", await invoke(self._thread, self._provider)))
         for one in wanted:
-            _check(one)
+            _check_periodic_task(one)
         return wanted
 
     def _apply(self, wanted: Iterable[PeriodicTask]) -> None:
-        found = frozenset(entry_id for one in wanted if (entry_id := self._registered(one)))
+        found = frozenset(entry_id for one in wanted if (entry_id := self._register(one)))
         for entry_id in self._known - found:
             self._scheduler.unregister(entry_id)
             log.info("unregistered the periodic task %s", entry_id)
         self._known = found
 
-    def _registered(self, one: PeriodicTask) -> str | None:
+    def _register(self, one: PeriodicTask) -> str | None:
         try:
             entry_id = self._scheduler.add(one)
         except (OptionError, TypeError) as error:
@@ -104,7 +104,7 @@ class Syncer(Actor):
 
 
 class PeriodicTaskManager:
-    """A scheduler whose entries are what a provider returns, asked again and again."""
+    """A scheduler that gets its entries from a provider, which it calls periodically."""
 
     def __init__(
         self,
@@ -114,14 +114,14 @@ class PeriodicTaskManager:
         sync_interval: timedelta = SYNC_INTERVAL,
         **options: Unpack[SchedulerOptions],
     ) -> None:
-        """Use *broker*; nothing is sent or asked before the manager runs.
+        """Use *broker*; send nothing and call nothing before the manager runs.
 
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
             provider: Returns all periodic tasks there should be. It may be ``async def``; if not,
                 it is called in a thread.
-            sync_interval: Time between two questions; 3 minutes when not given.
+            sync_interval: Time between two calls of the provider; 3 minutes when not given.
             **options: See `SchedulerOptions`.
 
         Raises:
@@ -140,10 +140,10 @@ class PeriodicTaskManager:
         )
 
     async def run(self) -> None:
-        """Work until SIGTERM, SIGINT or SIGHUP; raises what the provider raises when first asked.
+        """Work until SIGTERM, SIGINT or SIGHUP; raise what the first call of the provider raises.
 
         Raises:
-            OptionError: If what the provider returned are not periodic tasks.
+            OptionError: If the provider did not return periodic tasks.
             SchedulerStateError: If the manager has run before.
         """
         await self._begin()
@@ -151,10 +151,10 @@ class PeriodicTaskManager:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
-        """Work while the block runs; raises what the provider raises when first asked.
+        """Work while the block runs; raise what the first call of the provider raises.
 
         Raises:
-            OptionError: If what the provider returned are not periodic tasks.
+            OptionError: If the provider did not return periodic tasks.
             SchedulerStateError: If the manager has run before.
         """
         await self._begin()
@@ -171,7 +171,7 @@ class PeriodicTaskManager:
         await self._syncer.begin()
 
 
-def _check(one: object) -> None:
+def _check_periodic_task(one: object) -> None:
     if not isinstance(one, PeriodicTask) or not isinstance(one.task, Task) or not one.spec:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(
             "provider", one, "a function that returns periodic tasks with spec and task"

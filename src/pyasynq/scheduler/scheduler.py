@@ -1,4 +1,4 @@
-"""The scheduler: entries, and the actors that enqueue and show them."""
+"""The scheduler: entries, and the actors that enqueue and list them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,24 +21,24 @@ from pyasynq.scheduler.ticker import Ticker
 log: Final = get_logger("pyasynq.scheduler")
 
 FINISH_S: Final = 5.0
-"""Time that ticks under way have to end."""
+"""Time that a running step of the ticker has to end."""
 
 
 class Scheduler:
     """Enqueues tasks at the ticks of cron texts.
 
-    Run as many with the same entries as you like: each tick is enqueued once.
+    Run any number of schedulers with the same entries: each tick is enqueued once.
 
     Source:
         Protocol section 7.2 (asynq v0.26.0 ``scheduler.go``).
 
     Differs:
-        Entries have the same id everywhere and after every start; their histories outlive the
-        scheduler (D47 to D50).
+        Entries have the same id in every process and after every start; their histories outlive
+        the scheduler (D47 to D50).
     """
 
     def __init__(self, broker: BrokerAddress, **options: Unpack[SchedulerOptions]) -> None:
-        """Use *broker*; nothing is sent before the scheduler runs.
+        """Use *broker*; send nothing before the scheduler runs.
 
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
@@ -55,10 +55,10 @@ class Scheduler:
         self._broker = open_broker(broker, self._config.clock)
         self._address = redact_url(broker)
         self._entries: dict[str, Entry] = {}
-        shown_by, outages = self._broker.schedules, OutageLog(self._broker.name)
+        schedules, outages = self._broker.schedules, OutageLog(self._broker.name)
         self._ticker = Ticker(self._broker, self._entries, config=self._config, outages=outages)
         self._heartbeater = Heartbeater(
-            shown_by, self._entries, config=self._config, outages=outages
+            schedules, self._entries, config=self._config, outages=outages
         )
 
     @property
@@ -80,20 +80,19 @@ class Scheduler:
             spec: Five fields (minute, hour, day of month, month, weekday), ``@daily`` and its like,
                 or ``@every 90s``; ``TZ=Europe/Paris`` may stand before it.
             task: What to enqueue.
-            catch_up: What becomes of missed ticks, if not what the scheduler says; see
+            catch_up: How to treat missed ticks; None uses the scheduler's setting, see
                 `SchedulerOptions`.
             **options: Options of each enqueueing; they win over the task's own.
 
         Returns:
-            The entry's id, which is made from all of that but *catch_up*, and from the scheduler's
-            location. Equal entries count once.
+            The entry's id, a hash of all arguments but *catch_up*, and of the scheduler's location.
+            Equal entries count once.
 
         Raises:
             OptionError: If the spec or an option cannot work.
             TypeError: If an option is unknown.
         """
-        wanted = PeriodicTask(spec=spec, task=task, options=options, catch_up=catch_up)
-        return self.add(wanted)
+        return self.add(PeriodicTask(spec=spec, task=task, options=options, catch_up=catch_up))
 
     def add(self, wanted: PeriodicTask) -> str:
         """Register *wanted*; see `register`."""
@@ -104,14 +103,14 @@ class Scheduler:
             known.catch_up = entry.catch_up
             return entry.id
         self._entries[entry.id] = entry
-        if not entry.ticks_after(self._config.clock.now()):
+        if not entry.has_tick_after(self._config.clock.now()):
             log.warning("%r never comes: %s will not be enqueued", entry.spec, entry.task.type)
         self._ticker.wake()
         self._heartbeater.wake()
         return entry.id
 
     def unregister(self, entry_id: str) -> None:
-        """Enqueue an entry no more; its history and its last tick are forgotten.
+        """Stop enqueueing an entry; delete its history and its last tick.
 
         Raises:
             EntryNotFoundError: If there is no such entry.
@@ -126,21 +125,21 @@ class Scheduler:
         """Work until SIGTERM, SIGINT or SIGHUP.
 
         Args:
-            *more: What else is to be kept running meanwhile.
+            *more: Actors to run as well.
 
         Raises:
             SchedulerStateError: If the scheduler has run before.
         """
         with handle_stop_signals(log, self.shut_down):
             async with self.running(*more):
-                await self._service.told.wait()
+                await self._service.stop_requested.wait()
 
     @asynccontextmanager
     async def running(self, *more: Runnable) -> AsyncGenerator[Self]:
         """Work while the block runs.
 
         Args:
-            *more: What else is to be kept running meanwhile.
+            *more: Actors to run as well.
 
         Raises:
             SchedulerStateError: If the scheduler has run before.
@@ -154,11 +153,11 @@ class Scheduler:
                 "import what declares its periodic tasks"
             )
         actors = [self._ticker, self._heartbeater, *more]
-        async with self._service.running(actors, drain=self._drain, leave=self._leave):
+        async with self._service.running(actors, drain=self._drain, cleanup=self._close):
             yield self
 
     async def ping(self) -> None:
-        """Return when Redis answers, and takes what is written: a replica does not.
+        """Return when Redis answers and accepts writes, which a replica does not.
 
         Raises:
             BrokerError: If it does not.
@@ -170,11 +169,13 @@ class Scheduler:
         self._service.shut_down()
 
     async def _drain(self) -> None:
-        """Let a tick that is under way end."""
+        """Let a running step of the ticker end."""
         if not await wait_for_first(self._ticker.finish(), within_s=FINISH_S):
-            log.warning("a tick that is under way is given up: nobody knows what became of it")
+            log.warning(
+                "a running tick is given up at the stop: it is unknown if its task was enqueued"
+            )
 
-    async def _leave(self) -> None:
+    async def _close(self) -> None:
         try:
             await self._heartbeater.clear()
         except BrokerError as error:

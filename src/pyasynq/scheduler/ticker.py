@@ -4,9 +4,9 @@ Source:
     Protocol section 7.2 (asynq v0.26.0 ``enqueueJob.Run``; robfig/cron v3 ``Cron.run``).
 
 Differs:
-    Of several schedulers one enqueues each tick (D47). While Redis is away a tick is tried again,
-    and then dealt with as the entry catches up (D48). No tick comes before its time by the clock of
-    Redis.
+    Of several schedulers, one enqueues each tick (D47). While Redis is away the ticker tries again;
+    once Redis is back, the entry's `catch_up` decides about the ticks missed (D48). No tick is
+    enqueued before its time by the clock of Redis.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,16 +33,16 @@ from pyasynq.scheduler.entry import Entry
 log: Final = get_logger("pyasynq.scheduler")
 
 LONGEST_S: Final = 10.0
-"""Longest sleep: the machine's clock may be set meanwhile."""
+"""Longest sleep: somebody may set the machine's clock meanwhile."""
 
 EARLY: Final = timedelta(seconds=EARLY_S)
 
-MOST_EVENTS: Final = 1000
-"""Events recorded in one go."""
+MAX_EVENTS: Final = 1000
+"""Events recorded in one call."""
 
 
 class Ticker(Wakeable):
-    """Sleeps until the next tick and enqueues what is due."""
+    """Sleeps until the next tick, then enqueues the due tasks."""
 
     name = "ticker"
     jitter: float = 0.0  # a tick is on time
@@ -50,7 +50,7 @@ class Ticker(Wakeable):
     def __init__(
         self, broker: Broker, entries: Mapping[str, Entry], *, config: Config, outages: OutageLog
     ) -> None:
-        """Enqueue the tasks of *entries*, which may come and go."""
+        """Enqueue the tasks of *entries*, which others may add and remove."""
         super().__init__(clock=config.clock, outages=outages)
         self._port = broker.schedules
         self._creation = broker.creation
@@ -64,41 +64,41 @@ class Ticker(Wakeable):
         self._ahead = timedelta(0)
 
     def forget(self, entry: Entry) -> None:
-        """Have Redis forget *entry*, which was taken away."""
+        """Delete the last tick and the history of *entry*, which was unregistered."""
         self._removed.append(entry)
         self.wake()
 
     async def step(self) -> float:
-        """Enqueue what is due; return the seconds until something else is."""
+        """Enqueue at all due ticks; return the seconds until the next tick."""
         self._failed.clear()
         if self._ahead:
-            self._compare(await self._port.clock_s())
-        await self._forget()
-        await self._begin([entry for entry in self._entries.values() if entry.last is None])
-        while due := self._due(self._now()):
+            self._compare_clocks(await self._port.clock_s())
+        await self._forget_removed()
+        await self._start_entries([entry for entry in self._entries.values() if entry.last is None])
+        while due := self._due_entries(self._now()):
             await self._enqueue(due)
             await self._record()
         await self._record()
         for error in self._failed.values():
-            raise error  # all others were dealt with; these are tried again
+            raise error  # only the failed entries are tried again
         return self._wait_s()
 
     def close(self) -> None:
-        """Let go of the thread of the hooks."""
+        """Release the thread of the hooks."""
         self._hooks.close()
 
-    async def _forget(self) -> None:
+    async def _forget_removed(self) -> None:
         for entry in tuple(self._removed):
             try:
-                if entry.id not in self._entries:  # it may have come back
+                if entry.id not in self._entries:  # it may be registered again
                     await self._port.forget(entry.id, entry.queue)
             except BrokerError as error:
                 self._failed[entry.id] = error
             else:
                 self._removed.remove(entry)
 
-    async def _begin(self, entries: Sequence[Entry]) -> None:
-        """Learn the last ticks of *entries*; those that nobody knew begin now."""
+    async def _start_entries(self, entries: Sequence[Entry]) -> None:
+        """Read the last ticks of *entries*; an entry that Redis does not know begins now."""
         now = self._now().replace(microsecond=0)
         begin_s = int(now.timestamp())
         positions = [
@@ -110,10 +110,10 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             else:
-                _warn_of(entry, answer.rejected_s)
-                entry.begin(instant(answer.last_s), known=answer.known)
+                _warn_of_rejected(entry, answer.rejected_s)
+                entry.start_after(instant(answer.last_s), known=answer.known)
 
-    def _due(self, now: datetime) -> list[tuple[Entry, datetime]]:
+    def _due_entries(self, now: datetime) -> list[tuple[Entry, datetime]]:
         due: list[tuple[Entry, datetime]] = []
         for entry in self._entries.values():
             if entry.upcoming is None or entry.upcoming > now or entry.id in self._failed:
@@ -121,19 +121,19 @@ class Ticker(Wakeable):
             tick = entry.due(now)
             if tick is None:
                 log.warning("%s at %r was missed since %s", entry.task, entry.spec, entry.upcoming)
-                entry.pass_over(now)
+                entry.skip_until(now)
             else:
                 due.append((entry, tick))
         return due
 
     async def _enqueue(self, due: Sequence[tuple[Entry, datetime]]) -> None:
-        """Enqueue at ticks that are due, one for each entry."""
+        """Enqueue at due ticks, one for each entry."""
         for entry, _ in due:
-            await self._hooks.tell("pre_enqueue", self._config.pre_enqueue, entry.task)
+            await self._hooks.call("pre_enqueue", self._config.pre_enqueue, entry.task)
         now = self._now()
         if self._config.client_middleware:
             for entry, tick in due:
-                await self._pass(entry, tick, now)
+                await self._enqueue_through_middleware(entry, tick, now)
         else:
             await self._enqueue_all(due, now)
 
@@ -141,9 +141,9 @@ class Ticker(Wakeable):
         made: list[tuple[Entry, Composed, NewTask]] = []
         for entry, tick in due:
             try:
-                composed = self._composed(entry, tick, entry.task, entry.merged, now)
+                composed = self._compose(entry, tick, entry.task, entry.merged, now)
             except CodecError as error:
-                await self._stopped(entry, tick, error, ())
+                await self._handle_error(entry, tick, error, ())
             else:
                 made.append((entry, composed, NewTask(composed.plan, _guard(entry, tick))))
         answers = await self._creation.create([new for *_, new in made])
@@ -151,35 +151,37 @@ class Ticker(Wakeable):
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
             elif isinstance(answer, TickResult):
-                await self._moved(entry, composed.info(), answer, now)
+                await self._apply_result(entry, composed.info(), answer, now)
 
-    def _composed(
+    def _compose(
         self, entry: Entry, tick: datetime, task: Task, options: Options, now: datetime
     ) -> Composed:
-        """Return what *task* becomes; it stays in the queue of *entry*, where its last tick is."""
+        """Compose *task*, always in the queue of *entry*, which also has the entry's last tick."""
         options = merge(options, Options(queue=entry.queue))
         return self._composer.compose(task, options, now=now, task_id=entry.task_id(tick))
 
-    async def _pass(self, entry: Entry, tick: datetime, now: datetime) -> None:
+    async def _enqueue_through_middleware(
+        self, entry: Entry, tick: datetime, now: datetime
+    ) -> None:
         """Enqueue at one tick, through the client middleware and the codecs."""
-        ended: list[PyasynqError | None] = []
+        refusals: list[PyasynqError | None] = []
         lost = BrokerUnavailableError(
             f"{self._outages.name}: middleware did not wait for the answer"
         )
 
         async def end(task: Task, options: Options) -> TaskInfo:
-            composed = self._composed(entry, tick, task, options, now)
-            self._failed[entry.id] = lost  # unless there is an answer: the next try learns of it
+            composed = self._compose(entry, tick, task, options, now)
+            self._failed[entry.id] = lost  # until an answer comes: the next try finds out
             (answer,) = await self._creation.create([NewTask(composed.plan, _guard(entry, tick))])
             if isinstance(answer, BrokerError):
                 self._failed[entry.id] = answer
                 raise answer
             del self._failed[entry.id]
-            ticked = cast("TickResult", answer)  # which a guard of this kind is answered with
+            result = cast("TickResult", answer)  # a `Tick` guard has no other answer
             info = composed.info()
-            await self._moved(entry, info, ticked, now)
-            refusal = ticked.refusal if ticked.moved else NotEnqueuedError(_whose(ticked))
-            ended.append(refusal)
+            await self._apply_result(entry, info, result, now)
+            refusal = result.refusal if result.moved else NotEnqueuedError(_refusal_reason(result))
+            refusals.append(refusal)
             if refusal is not None:
                 raise refusal
             return info
@@ -188,75 +190,84 @@ class Ticker(Wakeable):
         try:
             await call_guarded("client middleware", chain.enqueue(entry.task, entry.merged, end))
         except Exception as error:  # noqa: BLE001 - the user's code
-            await self._stopped(entry, tick, error, ended)
+            await self._handle_error(entry, tick, error, refusals)
 
-    async def _stopped(
-        self, entry: Entry, tick: datetime, error: Exception, ended: Sequence[PyasynqError | None]
+    async def _handle_error(
+        self,
+        entry: Entry,
+        tick: datetime,
+        error: Exception,
+        refusals: Sequence[PyasynqError | None],
     ) -> None:
-        """Deal with the *error* that came out of client middleware, if it is not told yet.
+        """Handle an error of client middleware or of a codec.
 
         Args:
-            entry: What was to be enqueued.
-            tick: When.
-            error: What came out.
-            ended: What Redis refused it for, or None; empty if it was not asked.
+            entry: Entry of the tick.
+            tick: The tick.
+            error: What was raised.
+            refusals: For each answer of Redis its refusal, or None if it took the tick; empty if
+                Redis was not asked.
         """
-        if entry.id in self._failed or any(error is one for one in ended):
-            return  # it is tried again, or told
-        if ended:
-            text = "client middleware failed for %s at %r, which is dealt with"
+        if entry.id in self._failed or any(error is one for one in refusals):
+            return  # the tick is tried again, or the refusal is already reported
+        if refusals:
+            text = "client middleware failed for %s at %r, after the tick was handled"
             log.error(text, entry.task, entry.spec, exc_info=error)
         elif isinstance(error, BrokerError):
             self._failed[entry.id] = error
         else:
-            text = "%s at %r was due and is left out: %s"
+            text = "%s at %r was due and is skipped: %s"
             crash = None if isinstance(error, PyasynqError) else error
             log.warning(text, entry.task, entry.spec, error_text(error), exc_info=crash)
-            entry.pass_over(tick)
-            await self._after(entry, told(error))
+            entry.skip_until(tick)
+            await self._call_post_enqueue(entry, told(error))
 
-    async def _moved(self, entry: Entry, info: TaskInfo, ticked: TickResult, now: datetime) -> None:
-        if ticked.clock_s is not None:
-            self._compare(ticked.clock_s)  # by which the tick is due no more
+    async def _apply_result(
+        self, entry: Entry, info: TaskInfo, result: TickResult, now: datetime
+    ) -> None:
+        if result.clock_s is not None:
+            self._compare_clocks(result.clock_s)  # by the clock of Redis the tick is not due
             return
-        _warn_of(entry, ticked.rejected_s)
-        entry.move(instant(ticked.last_s))
-        if ticked.moved:
-            await self._tell(entry, info, ticked, now)
+        _warn_of_rejected(entry, result.rejected_s)
+        entry.mark_enqueued(instant(result.last_s))
+        if result.moved:
+            await self._report(entry, info, result, now)
 
-    async def _tell(self, entry: Entry, info: TaskInfo, ticked: TickResult, now: datetime) -> None:
-        """Tell the user, and history, what became of a tick."""
-        if ticked.refusal is not None:
-            text = "%s at %r was due and is left out: %s"
-            log.warning(text, entry.task, entry.spec, ticked.refusal)
-            await self._after(entry, ticked.refusal)
+    async def _report(
+        self, entry: Entry, info: TaskInfo, result: TickResult, now: datetime
+    ) -> None:
+        """Call ``post_enqueue``, and add an enqueued task to the entry's history."""
+        if result.refusal is not None:
+            text = "%s at %r was due and is skipped: %s"
+            log.warning(text, entry.task, entry.spec, result.refusal)
+            await self._call_post_enqueue(entry, result.refusal)
             return
         event = SchedulerEvent(task_id=info.id, enqueued_at=now)
         self._events.append((entry.id, event))
-        await self._after(entry, info)
+        await self._call_post_enqueue(entry, info)
 
-    async def _after(self, entry: Entry, outcome: TaskInfo | PyasynqError) -> None:
-        await self._hooks.tell("post_enqueue", self._config.post_enqueue, entry.task, outcome)
+    async def _call_post_enqueue(self, entry: Entry, outcome: TaskInfo | PyasynqError) -> None:
+        await self._hooks.call("post_enqueue", self._config.post_enqueue, entry.task, outcome)
 
     async def _record(self) -> None:
-        """Record what was enqueued; what a failing Redis does not take is tried again."""
+        """Write the events of enqueued tasks; those left by an outage are written later."""
         while self._events:
-            events = self._events[:MOST_EVENTS]
+            events = self._events[:MAX_EVENTS]
             try:
                 await self._port.record(events)
             except BrokerError as error:
                 if type(error) is not BrokerError:
                     raise
-                # Redis works; a key of a history is broken, and will be the next time.
-                log.warning("what was enqueued is missing in a history: %s", error)
+                # Redis works, but the key of a history is broken: another try would fail, too.
+                log.warning("an enqueued task is missing in a scheduler history: %s", error)
             del self._events[: len(events)]
 
     def _now(self) -> datetime:
-        """Return the instant to go by: this machine's, unless its clock is too far ahead."""
+        """Return the time by this machine's clock, corrected if that is too far ahead."""
         return self._clock.now() - self._ahead
 
-    def _compare(self, clock_s: float) -> None:
-        """Go by the clock of Redis, which says *clock_s*, while this machine's is ahead of it."""
+    def _compare_clocks(self, clock_s: float) -> None:
+        """Use the clock of Redis, now at *clock_s*, while this machine's is too far ahead of it."""
         ahead = self._clock.now() - instant(clock_s)
         ahead = ahead if ahead > EARLY else timedelta(0)
         if ahead and abs(ahead - self._ahead) > EARLY:
@@ -277,7 +288,7 @@ class Ticker(Wakeable):
         return min(max(wait.total_seconds(), 0), LONGEST_S)
 
 
-def _warn_of(entry: Entry, rejected_s: int | None) -> None:
+def _warn_of_rejected(entry: Entry, rejected_s: int | None) -> None:
     if rejected_s is not None:
         log.warning(
             "%s at %r: a scheduler whose clock was fast has left %s as last tick; it is ignored",
@@ -288,7 +299,7 @@ def _warn_of(entry: Entry, rejected_s: int | None) -> None:
 
 
 def _guard(entry: Entry, at: datetime) -> Tick:
-    last = entry.last or at  # what is due has begun
+    last = entry.last or at  # an entry with a due tick has begun
     return Tick(
         entry_id=entry.id,
         known_s=int(last.timestamp()),
@@ -297,7 +308,7 @@ def _guard(entry: Entry, at: datetime) -> Tick:
     )
 
 
-def _whose(ticked: TickResult) -> str:
-    if ticked.clock_s is not None:
+def _refusal_reason(result: TickResult) -> str:
+    if result.clock_s is not None:
         return "by the clock of Redis the tick is still to come"
-    return "another scheduler has dealt with the tick"
+    return "another scheduler has handled the tick"

@@ -1,4 +1,4 @@
-"""The worker side: servers, handlers and what they see."""
+"""The worker side: servers, handlers, and the running task."""
 
 from pyasynq.server.config import GroupAggregator, ServerOptions
 from pyasynq.server.context import ActiveTask, current_task

@@ -1,4 +1,4 @@
-"""The actors of one server: made together, drained in order."""
+"""The actors of one server: made together, stopped in order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,27 +27,25 @@ from pyasynq.server.upkeep.subscriber import Subscriber
 
 log: Final = get_logger("pyasynq.server")
 
-INTERRUPTED_S: Final = 2.0
-"""Time handlers have to end once they are told to stop."""
+INTERRUPT_S: Final = 2.0
+"""Time that handlers have to end after they were cancelled."""
 
-QUEUES_EACH: Final = 16
-"""Actors that keep a queue in order act two at a time, and one more for each so many queues: as
-many connections are enough for all of them.
-"""
+QUEUES_PER_SLOT: Final = 16
+"""The actors of queues share 2 slots, plus one for each 16 queues; each slot needs a connection."""
 
 FLUSH_S: Final = 5.0
-"""Time the last verdicts have to be written."""
+"""Longest time to write the last verdicts."""
 
 
 class ServerActors:
     """Every actor of a server.
 
     Attributes:
-        actors: What has to be kept running.
+        actors: The actors to run.
     """
 
     def __init__(self, broker: Broker, handler: AsyncHandler, config: Config) -> None:
-        """Make the actors; none runs yet."""
+        """Make the actors; start none."""
         self._config = config
         self._outages = OutageLog(broker.name)
         clock, outages = config.clock, self._outages
@@ -61,7 +59,7 @@ class ServerActors:
             config=config,
             outages=outages,
         )
-        # One for each queue: where one of them is broken the others go on.
+        # One for each queue: if the keys of one queue are broken, the others go on.
         self.recoverers: list[Recoverer] = [
             self._recoverer(broker, queue) for queue in config.queues
         ]
@@ -78,8 +76,8 @@ class ServerActors:
             if broker.supports("groups")
         ]
         self.aggregators: list[Aggregator] = self._aggregators(broker)
-        limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_EACH)
-        for actor in self._keepers():
+        limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_PER_SLOT)
+        for actor in self._queue_actors():
             actor.limit = limit
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
         self.actors: Sequence[Runnable] = self._all()
@@ -89,7 +87,7 @@ class ServerActors:
         return [
             self.heartbeater,
             self.completer,
-            *self._keepers(),
+            *self._queue_actors(),
             self.subscriber,
             *self.health_checkers,
             *self._watchdogs(),
@@ -97,8 +95,8 @@ class ServerActors:
             self.processor,
         ]
 
-    def _keepers(self) -> list[Actor]:
-        """Return the actors that keep one queue in order each."""
+    def _queue_actors(self) -> list[Actor]:
+        """Return the actors that each maintain one queue."""
         return [
             *self.recoverers,
             *self.forwarders,
@@ -163,36 +161,38 @@ class ServerActors:
         return [Watchdog(self.processor.runs, longest_s=longest_s)] if longest_s else []
 
     def stop(self) -> None:
-        """Take no more tasks; those that run go on."""
+        """Take no more tasks; running ones go on."""
         self.heartbeater.status = "stopped"
         self.processor.stop()
 
-    async def emptied(self) -> None:
-        """Return when the queues are empty, nothing runs and everything is written."""
-        await self.processor.emptied()
-        await self.completer.written()
+    async def wait_until_empty(self) -> None:
+        """Return when the queues are empty, no task runs and all verdicts are written."""
+        await self.processor.wait_until_empty()
+        await self.completer.wait_until_written()
 
     async def drain(self, service: Service) -> None:
-        """Let handlers and aggregations end; interrupt them in time, or if *service* is in a hurry.
+        """Let handlers and aggregations end; interrupt them after the shutdown timeout.
 
-        Everything else goes on meanwhile: leases are extended and verdicts written.
+        If *service* must stop by force, interrupt them at once. The other actors extend leases and
+        write verdicts meanwhile.
         """
         self.processor.stop()
         self.heartbeater.status = "closed"
-        patience_s = self._config.shutdown_timeout.total_seconds()
+        timeout_s = self._config.shutdown_timeout.total_seconds()
         if not await wait_for_first(
-            self._finished(), service.on_cancel.wait(), within_s=patience_s
+            self._wait_until_finished(), service.force_requested.wait(), within_s=timeout_s
         ):
-            log.info("running tasks told to stop: %d", len(self.processor.runs))
+            log.info("running tasks interrupted: %d", len(self.processor.runs))
             self._interrupt()
-            await wait_for_first(self._finished(), within_s=INTERRUPTED_S)
+            await wait_for_first(self._wait_until_finished(), within_s=INTERRUPT_S)
         self.processor.abandon()
         await self._flush(service.jobs)
 
-    async def _finished(self) -> None:
+    async def _wait_until_finished(self) -> None:
         """Return when no handler and no aggregation runs."""
         await asyncio.gather(
-            self.processor.finished(), *(aggregator.finished() for aggregator in self.aggregators)
+            self.processor.wait_until_finished(),
+            *(aggregator.wait_until_finished() for aggregator in self.aggregators),
         )
 
     def _interrupt(self) -> None:
@@ -201,11 +201,11 @@ class ServerActors:
             aggregator.interrupt()
 
     async def _flush(self, jobs: dict[Runnable, asyncio.Task[None]]) -> None:
-        written = asyncio.ensure_future(self.completer.written())
+        written = asyncio.ensure_future(self.completer.wait_until_written())
         try:
             async with asyncio.timeout(FLUSH_S):
                 while not written.done():
-                    waits = {written, self._writing(jobs)}
+                    waits = {written, self._completer_job(jobs)}
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             log.warning(
@@ -214,16 +214,16 @@ class ServerActors:
         finally:
             written.cancel()
 
-    def _writing(self, jobs: dict[Runnable, asyncio.Task[None]]) -> asyncio.Task[None]:
-        """Return the ledger's job: another one if somebody has cancelled all tasks of the loop."""
+    def _completer_job(self, jobs: dict[Runnable, asyncio.Task[None]]) -> asyncio.Task[None]:
+        """Return the completer's job; start a new one if the end of the loop has cancelled it."""
         if jobs[self.completer].done():
             jobs[self.completer] = asyncio.create_task(
                 run_forever(self.completer), name=self.completer.name
             )
         return jobs[self.completer]
 
-    async def leave(self) -> None:
-        """Take the server off the lists and let go of threads."""
+    async def close(self) -> None:
+        """Release threads, and delete the server's record."""
         self.processor.close()
         try:
             await self.heartbeater.clear()

@@ -1,4 +1,4 @@
-"""The settings of a server, checked, and the user's callbacks, guarded.
+"""The checked settings of a server, and guarded calls of the user's callbacks.
 
 Source:
     Protocol section 6.1 (asynq v0.26.0 ``Config``).
@@ -32,7 +32,7 @@ from pyasynq.core.options import (
 from pyasynq.core.retry import asynq_delay
 from pyasynq.core.task import Task
 from pyasynq.core.verdict import RetryPolicy
-from pyasynq.runtime.callbacks import calls
+from pyasynq.runtime.callbacks import calls_callback
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.threads import is_async
@@ -49,7 +49,7 @@ HealthCheck: TypeAlias = Callable[[Exception | None], Awaitable[None] | None]
 Unknown: TypeAlias = Literal["retry", "wait"]
 
 GroupAggregator: TypeAlias = Callable[[str, list[Task]], Awaitable[Task] | Task]
-"""Combines the tasks of a group, oldest first, into one; ``async def``, or ``def`` in a thread."""
+"""Makes one task of a group's tasks, oldest first; ``async def``, or ``def`` in a thread."""
 
 MOST_SLOTS: Final = 100_000
 MOST_USUAL_THREADS: Final = 32
@@ -76,55 +76,55 @@ class ServerOptions(TypedDict, total=False):
     """Keywords of `Server`.
 
     Keys:
-        concurrency: Tasks run at once, at most 100,000; 100 when not given.
+        concurrency: Tasks that run at once, at most 100,000; 100 when not given.
         threads: Threads for plain functions, at most 100,000; `concurrency` if that is given, else
-            4 more than there are CPUs, 32 at most. Where all handlers are plain, at most twice as
-            many tasks are taken.
+            4 more than there are CPUs, 32 at most. If all handlers are plain functions, the server
+            takes at most two tasks for each thread.
         queues: Queue to weight, 1 to 1,000; ``{"default": 1}`` when not given.
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
-        retry_delay: Wait before the next try, from the retries already spent, the error and the
-            task. Called on the event loop, so it must not wait for anything.
-        is_failure: False for errors that must not spend a retry; all do when not given. Called on
-            the event loop, too.
+        retry_delay: Called with the retries already spent, the error and the task; returns the wait
+            before the next try. It runs on the event loop, so it must not wait for anything.
+        is_failure: Called with the error; returns False if it must not spend a retry. All errors do
+            when not given. It runs on the event loop, too.
         on_error: Called with the running task and the error of every failed run, before the
             outcome is written; ``async def``, or ``def`` in a thread.
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
-        max_crashes: Workers that may die with one task in a row, 1 to 1,000, before it is archived;
-            3 when not given.
-        unknown: What becomes of tasks whose type has no handler: ``retry`` spends their retries, as
+        max_crashes: Number of workers in a row, 1 to 1,000, that may die while they run a task,
+            before it is archived; 3 when not given.
+        unknown: How to treat tasks whose type has no handler: ``retry`` spends their retries, as
             asynq does; ``wait`` puts them back, up to 24 h, for a worker that has one. When not
             given ``wait`` for the servers of an `App`, else ``retry``.
-        lease: How long a silent worker keeps its tasks; 30 s when not given, at least 10 s. Go
-            peers write 30 s.
+        lease: How long a worker keeps its tasks without extending their leases; 30 s when not
+            given, at least 10 s. Go peers write 30 s.
         health_check: Called with None or the error of a ping; ``async def``, or ``def`` in a
             thread.
         health_check_interval: Time between pings; 15 s when not given.
         janitor_interval: Time between clean-ups; 8 s when not given.
         janitor_batch_size: Completed tasks deleted in one script, at most 1,000; 100 when not
             given.
-        delayed_task_check_interval: Longest time between looks at delayed tasks; 1 s when not
-            given. A task that is known to be due sooner is forwarded on time.
-        group_aggregator: Called with a group's name and tasks, and returns the task they become;
-            without it, groups are left to other servers.
+        delayed_task_check_interval: Longest time between checks for due delayed tasks; 1 s when not
+            given. The server forwards a task on time if it knows that it is due sooner.
+        group_aggregator: Called with a group's name and tasks; returns the one task that replaces
+            them. Without it, the server leaves groups to other servers.
         group_grace_period: A group is combined once no task has joined it for this time; 1 min when
             not given, at least 1 s.
         group_max_delay: A group is combined once its oldest task has waited for this time, at least
-            1 s; whenever it becomes quiet when not given.
-        group_max_size: A group is combined once it has so many tasks, 1 to 1,000; whenever it
-            becomes quiet when not given. In any case at most 1,000 become one task.
-        group_max_failures: Tasks that could not be combined so many times are archived; 5 when not
-            given.
-        client_middleware: Called around the enqueueing of each task that a group becomes; see
-            `Client`. The tasks that handlers enqueue are those of their own client.
-        codecs: Open payloads, by what the headers of each task say, and seal the results of such
-            tasks; and seal what groups become, in this order.
-        blocked_warning: An async handler that holds the event loop this long is named in a
-            warning; 1 s when not given, zero for never.
-        burst: Stop by itself once the queues are empty and nothing is running.
-        server_id: Name by which others know this server; a random UUID when not given.
+            1 s; no limit when not given.
+        group_max_size: A group is combined once it has this number of tasks, 1 to 1,000; no limit
+            when not given. One combined task replaces at most 1,000 in any case.
+        group_max_failures: Tasks that could not be combined this number of times are archived; 5
+            when not given.
+        client_middleware: Called around the enqueueing of each task that replaces a group; see
+            `Client`. The tasks that handlers enqueue pass the middleware of the handlers' client.
+        codecs: Open payloads as the headers of each task say, and seal the results of such tasks;
+            also seal the tasks that replace groups, in this order.
+        blocked_warning: A warning names an async handler that blocks the event loop for this time;
+            1 s when not given, zero for never.
+        burst: Stop once the queues are empty and no task runs.
+        server_id: Id of this server in Redis; a random UUID when not given.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
-        clock: Tells the time; a test may bring its own.
+        clock: Gives the time; a test may bring its own.
     """
 
     concurrency: int
@@ -159,7 +159,7 @@ class ServerOptions(TypedDict, total=False):
 
 
 def usual_threads() -> int:
-    """Return how many threads there are when nobody says."""
+    """Return the default number of threads."""
     return min(MOST_USUAL_THREADS, (os.cpu_count() or 1) + 4)
 
 
@@ -197,7 +197,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock = msgspec.field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check what the types cannot express.
 
         Raises:
             OptionError: If a setting cannot work.
@@ -228,10 +228,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**given)
 
     def for_plain(self) -> "Config":
-        """Return the settings of a server whose handlers are plain functions, all of them.
+        """Return the settings of a server whose handlers are all plain functions.
 
-        It takes as many tasks as its threads run, and as many that wait for these: what waits
-        longer is better left to other servers.
+        It takes at most two tasks for each thread: one that runs, and one that waits. Any more
+        would wait too long, so the server leaves them to others.
         """
         return msgspec.structs.replace(
             self, concurrency=min(self.concurrency, PLAIN_PER_THREAD * self.threads)
@@ -272,8 +272,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise OptionError("clock", self.clock, "a Clock")
 
     def policy(self) -> RetryPolicy:
-        """Return the user's answers; where one raises, the default answers instead (D40)."""
-        return RetryPolicy(delay=self._delay, is_failure=self._is_failure)
+        """Return the user's retry policy; if a function of it raises, the default applies (D40)."""
+        return RetryPolicy(delay=self._retry_delay, is_failure=self._is_failure)
 
     def _check_groups(self) -> None:
         check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)
@@ -283,11 +283,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             check_count("group_max_size", self.group_max_size, LARGEST_SET)
         check_count("group_max_failures", self.group_max_failures, MOST_FAILURES)
 
-    @calls("retry_delay")
-    def _delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
+    @calls_callback("retry_delay")
+    def _retry_delay(self, retried: int, error: Exception, message: TaskMessage) -> timedelta:
         if self.retry_delay is not None:
             try:
-                delay = self.retry_delay(retried, error, self._task(message))
+                delay = self.retry_delay(retried, error, self._make_task(message))
                 check_time("retry_delay's answer", delay, timedelta(0), timedelta.max)
             except KeyboardInterrupt:
                 raise
@@ -297,12 +297,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 return delay
         return asynq_delay(retried, random.random())
 
-    def _task(self, message: TaskMessage) -> Task:
-        with suppress(CodecError):  # then it is shown as it travels
+    def _make_task(self, message: TaskMessage) -> Task:
+        with suppress(CodecError):  # then `retry_delay` gets the sealed payload
             message = self.codecs.open_message(message)
         return Task(message.type, message.payload, headers=dict(message.headers))
 
-    @calls("is_failure")
+    @calls_callback("is_failure")
     def _is_failure(self, error: Exception) -> bool:
         if self.is_failure is not None:
             try:

@@ -1,4 +1,4 @@
-"""The running task, as its handler sees it."""
+"""The running task that a handler gets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pyasynq.runtime.calls import must_await
 if TYPE_CHECKING:
     from pyasynq.broker import Lease, WorkPort
     from pyasynq.core.codec import Codecs
-    from pyasynq.runtime.loops import HomeLoop
+    from pyasynq.runtime.loops import BoundLoop
     from pyasynq.runtime.threads import Threads
 
 
@@ -29,20 +29,19 @@ class ActiveTask:
     """The task a handler runs.
 
     Attributes:
-        cancelled: True once the handler is told to stop; a plain function may look at it.
-        ends_at: End of its time on the monotonic clock, seconds; later if it waits for a thread.
+        cancelled: True once the handler must stop; a plain function may look at it.
+        ends_at: End of its time on the monotonic clock, seconds; later after a wait for a thread.
         overdue: True once its timeout or deadline has passed.
         thread: Id of the thread that runs its plain function; None while none does.
-        forgotten: A call in the handler that nobody awaited, which fails the run; None if there is
-            none.
+        forgotten: A call that the handler did not await, which fails the run; None without one.
     """
 
     __slots__ = (
         "_codecs",
         "_ended_at",
         "_ends_at_s",
-        "_home",
         "_lease",
+        "_loop",
         "_message",
         "_port",
         "_threads",
@@ -54,26 +53,26 @@ class ActiveTask:
     )
 
     def __init__(
-        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, home: HomeLoop
+        self, lease: Lease, port: WorkPort, threads: Threads, ends_at_s: float, loop: BoundLoop
     ) -> None:
-        """Show the task of *lease*, which ends at *ends_at_s*.
+        """Give access to the task of *lease*.
 
         Args:
             lease: The task, and the right to run it.
-            port: Takes results.
-            threads: Where plain functions run.
-            ends_at_s: When it must have ended, seconds since 1970.
-            home: The loop in which results are written.
+            port: Writes results.
+            threads: Run plain functions.
+            ends_at_s: When the task must have ended, seconds since 1970.
+            loop: The loop in which results are written.
         """
         self._lease = lease
         self._message = lease.message
-        self._codecs: Codecs  # of a task whose payload was sealed
+        self._codecs: Codecs  # set if the payload was sealed
         self._port = port
         self._ends_at_s = ends_at_s
         self._threads = threads
-        self._ended_at: float  # of the thread
+        self._ended_at: float  # set when the plain function has returned
         self.ends_at: float = math.inf
-        self._home = home
+        self._loop = loop
         self.cancelled: bool = False
         self.overdue: bool = False
         self.thread: int | None = None
@@ -81,17 +80,17 @@ class ActiveTask:
 
     @property
     def id(self) -> str:
-        """Id, unique within the queue."""
+        """Id of the task, unique within its queue."""
         return self._lease.id
 
     @property
     def type(self) -> str:
-        """What kind of work."""
+        """Type of the task."""
         return self._message.type
 
     @property
     def payload(self) -> bytes:
-        """The data; empty if the maker gave none."""
+        """The data; empty if the task was enqueued without."""
         return self._message.payload
 
     @property
@@ -128,22 +127,22 @@ class ActiveTask:
 
     @must_await
     async def write_result(self, result: bytes) -> None:
-        """Store *result* beside the task; a second one replaces the first.
+        """Store *result* with the task; a second one replaces the first.
 
         It can be read while the task runs, and after success for its retention.
 
         Raises:
-            ResultError: If another worker runs the task by now.
+            ResultError: If this worker no longer holds the task.
             CodecError: If the task is sealed, and a codec cannot seal its result.
             BrokerError: If Redis did not answer.
         """
-        if not self._home.is_here():
-            await self._home.call(functools.partial(self.write_result, result))
-        elif not await self._port.write_result(self._lease, self._sealed(result)):
+        if not self._loop.is_here():
+            await self._loop.call(functools.partial(self.write_result, result))
+        elif not await self._port.write_result(self._lease, self._seal_result(result)):
             raise ResultError(self.id)
 
     def unseal(self, codecs: Codecs) -> None:
-        """Let the handler see what was sealed, and have its results sealed; for the server to call.
+        """Open the sealed payload, and seal results from now on; called by the server.
 
         Raises:
             CodecError: If a codec is missing, or fails.
@@ -151,7 +150,7 @@ class ActiveTask:
         self._message = codecs.open_message(self._lease.message)
         self._codecs = codecs
 
-    def _sealed(self, result: bytes) -> bytes:
+    def _seal_result(self, result: bytes) -> bytes:
         message = self._lease.message
         return result if self._message is message else self._codecs.seal_result(message, result)
 
@@ -159,25 +158,24 @@ class ActiveTask:
         """Store *result* from a plain function, which runs in a thread; see `write_result`.
 
         Raises:
-            LoopError: If the event loop ends before it has answered.
+            LoopError: If the event loop ends before the result is stored.
             PyasynqError: In the event loop, which it would block.
         """
-        if self._home.is_here():
+        if self._loop.is_here():
             msg = "write_result_sync blocks the event loop: await write_result in an async def"
             raise PyasynqError(msg)
-        self._home.call_sync(functools.partial(self.write_result, result))
+        self._loop.call_sync(functools.partial(self.write_result, result))
 
     async def in_thread(self, call: Callable[[], object]) -> object:
-        """Make *call* in one of the server's threads and return what it returns.
+        """Run *call* in one of the server's threads and return its result.
 
-        What it returns is awaited if it can be, the coroutine of a decorated handler for instance.
+        An awaitable result, such as the coroutine of a decorated handler, is awaited here. If no
+        thread is free, the task waits for one, and its timeout begins when it has one.
 
-        Where all of them are taken it waits for one, and its timeout begins when it has one.
-
-        A thread cannot be stopped. The task is over only when the thread is: told to stop by
-        `cancelled`, it may end early; running on, it must not meet its own retry. What it returns
-        after its timeout or deadline comes too late: when the thread ended decides, and not when
-        the loop, which may have been blocked, learned of it.
+        A thread cannot be stopped, so the task ends only when *call* returns: its retry must not
+        run beside it. *call* may end early when it sees `cancelled`. A result after the timeout or
+        deadline is too late. What counts is when *call* returned, not when the loop noticed: the
+        loop may have been blocked.
         """
         if self._threads.busy:
             await self._wait_for_thread()
@@ -190,17 +188,17 @@ class ActiveTask:
         except asyncio.CancelledError:
             await asyncio.wait([running])
             stopped = True
-        answer = running.result()  # out here: an error of the function is none of the stop's
+        answer = running.result()  # outside of `except`: the cancellation is not its context
         if not stopped:
             return await answer if inspect.isawaitable(answer) else answer
         if inspect.iscoroutine(answer):
-            answer.close()  # the work itself, which has not begun
+            answer.close()  # the handler's work, which has not begun
         if inspect.isawaitable(answer) or (self.overdue and self._ended_at > self.ends_at):
             raise asyncio.CancelledError
         return answer
 
     async def _wait_for_thread(self) -> None:
-        """Take a thread once one is free; meanwhile the timeout stands still, not a deadline."""
+        """Reserve a thread once one is free; the wait extends a timeout, but not a deadline."""
         before, left_s = self.ends_at, self.ends_at - self._threads.now()
         deadline_s = self._message.deadline
         limit = before + deadline_s - self._ends_at_s if deadline_s else math.inf
@@ -226,7 +224,7 @@ class ActiveTask:
 
 
 def current_task() -> ActiveTask:
-    """Return the task whose handler is running, also in code that was not given it.
+    """Return the task whose handler runs here, for code that did not get it as an argument.
 
     Raises:
         PyasynqError: Outside a handler.
@@ -239,5 +237,5 @@ def current_task() -> ActiveTask:
 
 
 def set_current_task(task: ActiveTask) -> None:
-    """Make *task* current in this asyncio task and those it starts."""
+    """Make *task* current in this asyncio task and the asyncio tasks that it starts."""
     calls.current.set(task)

@@ -25,14 +25,14 @@ H = TypeVar("H", bound=Callable[..., object])
 HANDLER_THREAD: Final = "pyasynq-handler"
 """Start of the names of the threads that run plain functions."""
 
-REMEMBERED: Final = 1024
+CACHE_SIZE: Final = 1024
 
 
 class Mux:
-    """Patterns to handlers. A mux is itself a handler and can be nested.
+    """Maps patterns to handlers. A mux is itself a handler and can be nested.
 
     A pattern is a plain prefix, case-sensitive: the exact type wins, else the longest pattern that
-    the type begins with. One that was registered as exact handles that type alone.
+    the type begins with. A pattern registered as exact handles that type alone.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,17 @@ class Mux:
         self._plain: set[str] = set()
         self._inner: Mux | None = None
         self._middleware: list[Middleware] = []
-        self._found: dict[str, AsyncHandler] = {}
+        self._cache: dict[str, AsyncHandler] = {}
 
     def handle(self, pattern: str, *, exact: bool = False) -> Callable[[H], H]:
         """Return a decorator that makes a function the handler of *pattern*.
 
         Args:
-            pattern: What the types begin with that the function handles.
-            exact: Handle the type *pattern* alone, and none that is longer.
+            pattern: Prefix of the types that the function handles.
+            exact: Handle only the type that equals *pattern*.
 
         Raises:
-            OptionError: If *pattern* is no text, is blank or has a handler.
+            OptionError: If *pattern* is no text, is blank or already has a handler.
             TypeError: From the decorator, if the function cannot handle a task.
         """
         self._check(pattern)
@@ -64,16 +64,16 @@ class Mux:
         return register
 
     def add(self, pattern: str, handler: "Handler", *, exact: bool, plain: bool) -> None:
-        """Make *handler* that of *pattern*; see `handle`.
+        """Register *handler* for *pattern*; see `handle`.
 
         Args:
-            pattern: What the types begin with that it handles.
+            pattern: Prefix of the types that it handles.
             handler: What `handle` decorates.
-            exact: Handle the type *pattern* alone.
-            plain: Its work is done in a thread.
+            exact: Handle only the type that equals *pattern*.
+            plain: It runs in a thread.
 
         Raises:
-            OptionError: If *pattern* is no text, is blank or has a handler.
+            OptionError: If *pattern* is no text, is blank or already has a handler.
             TypeError: If the function cannot handle a task.
         """
         self._check(pattern)
@@ -82,7 +82,7 @@ class Mux:
             self._prefixes.add(pattern)
         if plain:
             self._plain.add(pattern)
-        self._found.clear()
+        self._cache.clear()
 
     def _check(self, pattern: object) -> None:
         if not isinstance(pattern, str):
@@ -93,7 +93,7 @@ class Mux:
             raise OptionError("pattern", pattern, "one that has no handler yet")
 
     def within(self, middleware: Middleware) -> "Mux":
-        """Return a mux with these handlers and *middleware* around all of theirs."""
+        """Return a mux with these handlers, and *middleware* around all their middleware."""
         outer = Mux()
         outer._handlers, outer._plain, outer._inner = self._handlers, self._plain, self
         outer.use(middleware)
@@ -102,15 +102,15 @@ class Mux:
     def use(self, middleware: Middleware) -> Middleware:
         """Wrap every handler in *middleware*; the first added is outermost.
 
-        It is called as ``await middleware(task, call_next)``, also for types that nobody handles,
-        and applies to tasks that start from now on. Can be used as a decorator.
+        It is called as ``await middleware(task, call_next)``, also for types without a handler, and
+        applies to tasks that start from now on. Can be used as a decorator.
 
         Raises:
-            TypeError: If it cannot be called so.
+            TypeError: If it cannot be called with these arguments.
         """
         check_function(middleware, "a middleware", "(task, call_next)", 2)
         self._middleware.append(middleware)
-        self._found.clear()
+        self._cache.clear()
         return middleware
 
     @property
@@ -120,7 +120,7 @@ class Mux:
 
     @property
     def plain(self) -> bool:
-        """Whether the work of all handlers is done in threads, so far."""
+        """Whether there are handlers, and all of them run in threads."""
         return len(self._plain) == len(self._handlers) > 0
 
     async def __call__(self, task: ActiveTask) -> object:
@@ -130,24 +130,24 @@ class Mux:
             HandlerNotFoundError: If no pattern matches its type.
         """
         kind = task.type
-        return await (self._found.get(kind) or self._find(kind))(task)
+        return await (self._cache.get(kind) or self._find(kind))(task)
 
     def _find(self, kind: str) -> AsyncHandler:
-        handler = self._inner or self._handlers.get(kind) or self._by_prefix(kind)
+        handler = self._inner or self._handlers.get(kind) or self._find_by_prefix(kind)
         for middleware in reversed(self._middleware):
-            handler = _wrapped(middleware, handler)
-        if len(self._found) >= REMEMBERED:
-            self._found.clear()
-        self._found[kind] = handler
+            handler = _wrap(middleware, handler)
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[kind] = handler
         return handler
 
-    def _by_prefix(self, kind: str) -> AsyncHandler:
+    def _find_by_prefix(self, kind: str) -> AsyncHandler:
         matching = [prefix for prefix in self._prefixes if kind.startswith(prefix)]
         return self._handlers[max(matching, key=len)] if matching else _not_found
 
 
 def as_async(handler: Handler) -> AsyncHandler:
-    """Return *handler* as something to await; a plain function will run in a thread.
+    """Return *handler* as an async function; a plain one will run in a thread.
 
     Raises:
         TypeError: If it cannot handle a task.
@@ -163,24 +163,24 @@ def as_async(handler: Handler) -> AsyncHandler:
 
 
 def is_plain(handler: object) -> bool:
-    """Return whether the work of *handler*, as it stands, is done in a thread."""
+    """Return whether *handler* runs in a thread."""
     if isinstance(handler, Mux):
         return handler.plain
     if not callable(handler):
         return False
-    # A plain decorator around an ``async def`` only takes a thread to make the coroutine.
+    # A plain decorator around an ``async def`` only makes the coroutine in a thread.
     return not is_async(handler) and not is_async(inspect.unwrap(handler))
 
 
-def _wrapped(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
+def _wrap(middleware: Middleware, handler: AsyncHandler) -> AsyncHandler:
     forgotten = NotAwaitedError("call_next", f"the middleware {name_of(middleware)}")
 
     def call_next(task: ActiveTask) -> Awaitable[object]:
         if task.forgotten is None:
-            task.forgotten = forgotten  # until it begins
-        return started(task)
+            task.forgotten = forgotten  # until the call begins
+        return run(task)
 
-    async def started(task: ActiveTask) -> object:
+    async def run(task: ActiveTask) -> object:
         if task.forgotten is forgotten:
             task.forgotten = None
         return await handler(task)

@@ -1,4 +1,4 @@
-"""The worker: all actors in one TaskGroup, started and stopped together."""
+"""The server: starts and stops its actors, and handles signals."""
 
 import functools
 import signal
@@ -11,16 +11,16 @@ from pyasynq.broker import BrokerAddress, open_broker, redact_url
 from pyasynq.core.errors import OptionError, ServerStateError, seconds
 from pyasynq.core.options import check_known
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.os_signals import STOPPING, handle_os_signals
+from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 from pyasynq.runtime.service import Service
 from pyasynq.runtime.waiting import wait_for_first
-from pyasynq.server.actors import FLUSH_S, INTERRUPTED_S, ServerActors
+from pyasynq.server.actors import FLUSH_S, INTERRUPT_S, ServerActors
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
 
 log: Final = get_logger("pyasynq.server")
 
-SIGNALS: Final = (*STOPPING, "SIGTSTP")
+SIGNALS: Final = (*STOP_SIGNALS, "SIGTSTP")
 
 
 class Server:
@@ -37,12 +37,12 @@ class Server:
         handler: Handler | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Use *broker*; nothing is sent before the server runs.
+        """Use *broker*; send nothing before the server runs.
 
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
-            handler: What `run` and `running` use when they are given none.
+            handler: The handler that `run` and `running` use by default.
             **options: See `ServerOptions`.
 
         Raises:
@@ -64,7 +64,10 @@ class Server:
         return self._service.state
 
     async def run(self, handler: Handler | None = None) -> None:
-        """Work until SIGTERM, SIGINT or SIGHUP; a second one ends at once; SIGTSTP takes no more.
+        """Work until SIGTERM, SIGINT or SIGHUP.
+
+        A second one interrupts running handlers at once. After SIGTSTP the server takes no more
+        tasks.
 
         Args:
             handler: A `Mux`, or one handler for all types. A server that an `App` made has one.
@@ -75,11 +78,11 @@ class Server:
         """
         with handle_os_signals(SIGNALS, self._on_signal):
             async with self.running(handler):
-                await self._over()
+                await self._wait_for_end()
 
     @asynccontextmanager
     async def running(self, handler: Handler | None = None) -> AsyncGenerator[Self]:
-        """Work while the block runs; leaving it stops gracefully, as `run` does.
+        """Work while the block runs; its end stops the server gracefully, as a signal stops `run`.
 
         Args:
             handler: A `Mux`, or one handler for all types. A server that an `App` made has one.
@@ -92,16 +95,16 @@ class Server:
         if not callable(handler):
             raise OptionError("handler", handler, "a Mux or a function that takes a task")
         self._service.check_new(ServerStateError)
-        self._actors = actors = self._hire(handler)
+        self._actors = actors = self._make_actors(handler)
         async with self._service.running(
             actors.actors,
             drain=functools.partial(actors.drain, self._service),
-            leave=functools.partial(self._leave, actors),
-            within=self._config.lifespan,
+            cleanup=functools.partial(self._close, actors),
+            lifespan=self._config.lifespan,
         ):
             yield self
 
-    def _hire(self, handler: Handler) -> ServerActors:
+    def _make_actors(self, handler: Handler) -> ServerActors:
         config = self._config.for_plain() if is_plain(handler) else self._config
         actors = ServerActors(self._broker, as_async(handler), config)
         self._log_start(handler, config)
@@ -109,11 +112,11 @@ class Server:
 
     @property
     def longest_stop(self) -> timedelta:
-        """The longest time a stop takes, with interrupting handlers and writing outcomes."""
-        return self._config.shutdown_timeout + timedelta(seconds=INTERRUPTED_S + FLUSH_S)
+        """Longest time of a stop, including interrupted handlers and the last writes."""
+        return self._config.shutdown_timeout + timedelta(seconds=INTERRUPT_S + FLUSH_S)
 
     async def ping(self) -> None:
-        """Return when Redis answers, and takes what is written: a replica does not.
+        """Return when Redis answers and accepts writes, which a replica does not.
 
         Raises:
             BrokerError: If it does not.
@@ -121,7 +124,7 @@ class Server:
         await self._broker.ping()
 
     def stop(self) -> None:
-        """Take no more tasks; those that run go on, and the server stays until it is left."""
+        """Take no more tasks; running tasks and the server itself go on until a shutdown."""
         if self.state == "active":
             self._service.state = "stopped"
             log.info("taking no more tasks")
@@ -129,20 +132,20 @@ class Server:
             self._actors.stop()
 
     def shut_down(self) -> None:
-        """Make `run` return once running handlers have ended; called again, end them at once."""
+        """Make `run` return once running handlers have ended; called again, interrupt them."""
         self._service.shut_down()
 
-    async def _over(self) -> None:
-        """Return when told to shut down or, in a burst, when the queues are empty."""
-        told = self._service.told
+    async def _wait_for_end(self) -> None:
+        """Return when a stop is requested or, in a burst, when the queues are empty."""
+        requested = self._service.stop_requested
         if not self._config.burst or self._actors is None:
-            await told.wait()
-        elif await wait_for_first(self._actors.emptied(), told.wait()):
-            told.set()
+            await requested.wait()
+        elif await wait_for_first(self._actors.wait_until_empty(), requested.wait()):
+            requested.set()
             log.info("the queues are empty: shutting down")
 
-    async def _leave(self, actors: ServerActors) -> None:
-        await actors.leave()
+    async def _close(self, actors: ServerActors) -> None:
+        await actors.close()
         await self._broker.aclose()
         log.info("server %s has stopped", self.id)
 
@@ -151,8 +154,8 @@ class Server:
             self.stop()
             return
         name = signal.Signals(number).name
-        if self._service.told.is_set():
-            log.info("%s again: running tasks are told to stop", name)
+        if self._service.stop_requested.is_set():
+            log.info("%s again: interrupting running tasks", name)
         else:
             time = seconds(self._config.shutdown_timeout)
             log.info("%s: shutting down server %s; running tasks have %s", name, self.id, time)

@@ -209,7 +209,7 @@ async def test_a_server_whose_primary_was_demoted_runs_every_task_once(pair: Pai
     with closing(pair.a.client()) as a, closing(pair.b.client()) as b:
         b.replicaof("127.0.0.1", str(pair.a.port))
         await wait_until(lambda: b.info("replication")["master_link_status"] == "up")
-        handler = Handler(held=True)
+        handler = Handler(hold=True)
         async with Client(pair.url) as client:
             await client.enqueue_many([Task("t") for _ in range(10)])
             async with Server(pair.url, concurrency=10).running(handler):

@@ -1,7 +1,7 @@
-"""A group aggregator that writes down that it began, and may hang, for workers to be killed.
+"""A group aggregator that records its calls and may hang, for workers that are killed.
 
-``RECORDING_REDIS`` names the Redis, ``RECORDING_FILE`` the file, and ``AGGREGATING_S`` how long a
-group takes. What groups become runs much later, so that a test can look at it.
+``RECORDING_REDIS`` is the address of Redis, ``RECORDING_FILE`` the file, and ``AGGREGATING_S`` the
+time that a group takes. Combined tasks are delayed, so that a test can read them.
 """
 
 import asyncio

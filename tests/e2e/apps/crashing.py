@@ -1,6 +1,6 @@
-"""Tasks that end well beside one that kills its worker, for workers in processes of their own.
+"""Tasks that succeed, and one that kills its worker, for workers in separate processes.
 
-``CRASHING_REDIS`` names the Redis.
+``CRASHING_REDIS`` is the address of Redis.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from datetime import timedelta
 from pyasynq import App, Task
 
 
-def at_once(_retried: int, _error: Exception, _task: Task) -> timedelta:
-    """Wait for no longer than a test wants to."""
+def short_delay(_retried: int, _error: Exception, _task: Task) -> timedelta:
+    """Return a delay that is short enough for a test."""
     return timedelta(seconds=1)
 
 
-# Two crashes instead of three: the same, sooner.
-app = App(os.environ["CRASHING_REDIS"], retry_delay=at_once, max_crashes=2)
+# Two crashes instead of three, to make the test faster.
+app = App(os.environ["CRASHING_REDIS"], retry_delay=short_delay, max_crashes=2)
 
 
 @app.task("work", max_retry=3)
@@ -28,5 +28,5 @@ async def work() -> None:
 
 @app.task("kill", max_retry=3)
 async def kill() -> None:
-    """Do as the kernel does with a process that takes too much memory."""
+    """Kill the worker, as the kernel kills a process that uses too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)

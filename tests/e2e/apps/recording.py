@@ -1,7 +1,7 @@
-"""Tasks that write down when they begin and end, for workers in processes of their own.
+"""Tasks that record when they begin and end, for workers in separate processes.
 
-``RECORDING_REDIS`` names the Redis and ``RECORDING_FILE`` the file, to which each process appends;
-``RECORDING_LEASE_S`` is the lease, 30 s unless told.
+``RECORDING_REDIS`` is the address of Redis, ``RECORDING_FILE`` the file to which each process
+appends, and ``RECORDING_LEASE_S`` the lease in seconds, 30 by default.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ async def work(task: ActiveTask, seconds: float = 0) -> None:
 
 @app.task("hang once")
 async def hang_once(task: ActiveTask) -> None:
-    """Hang in the first run; end well in the next."""
+    """Hang in the first run; succeed in the next."""
     note("began", task)
     await asyncio.sleep(0 if task.retried else 3600)
     note("ended", task)

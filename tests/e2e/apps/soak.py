@@ -1,4 +1,4 @@
-"""Run many tasks in one worker and print what its memory was early and late, in KiB.
+"""Run many tasks in one worker and print its memory early and late, in KiB.
 
 python -m tests.e2e.apps.soak REDIS_URL
 """
@@ -22,7 +22,7 @@ def resident_kib() -> int:
 
 
 async def main(redis_url: str) -> None:
-    """Work off rounds of tasks, some of which fail and some of which have a result."""
+    """Run rounds of tasks, half of which fail."""
     ran = asyncio.Event()
     left = 0
 
@@ -47,5 +47,5 @@ async def main(redis_url: str) -> None:
 
 
 if __name__ == "__main__":
-    logging.disable()  # to format ten thousand tracebacks takes longer than all the rest
+    logging.disable()  # formatting thousands of tracebacks would take longer than the tasks
     asyncio.run(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""A task every second, of which no tick may be lost, for schedulers in processes of their own."""
+"""A task every second, with all missed ticks, for schedulers in separate processes."""
 
 import os
 
@@ -10,4 +10,4 @@ app = App(os.environ["TICKING_REDIS"])
 @app.periodic("@every 1s", catch_up="all")
 @app.task("tick")
 async def tick() -> None:
-    """Do nothing: that it is enqueued is what counts."""
+    """Do nothing: the tests only count enqueued tasks."""

@@ -1,4 +1,4 @@
-"""What becomes of a staged set is decided without Redis."""
+"""Decisions about the tasks of an aggregation set need no Redis."""
 
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ from pyasynq.core.codec import HEADER, NO_CODECS, Codecs
 from pyasynq.core.compose import Composer, Grouped, Pending, Plan, Scheduled
 from pyasynq.server.groups.aggregation import (
     AggregationFailure,
-    checked_task,
+    check_result,
     failure_of,
-    placed,
-    read,
+    read_contents,
+    with_queue,
 )
 from tests.support.codecs import Zlib
 from tests.support.making import STAGED, a_message
@@ -24,13 +24,13 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def a_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> GroupedTask:
+def make_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> GroupedTask:
     message = a_message(task_id, type=type, payload=b"p", headers={"k": "v"})
     return GroupedTask(id=task_id, message=message, failures=failures)
 
 
 def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
-    options = placed(task.options, STAGED)
+    options = with_queue(task.options, STAGED)
     return Composer(codecs).compose(task, options, now=NOW, task_id=STAGED.id).plan
 
 
@@ -82,72 +82,72 @@ def test_the_combined_task_is_sealed() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, b"payload", [Task("t")]])
-def test_what_is_no_task_is_refused(answer: object) -> None:
+def test_an_answer_that_is_no_task_is_refused(answer: object) -> None:
     with pytest.raises(TypeError, match="must return a Task, got"):
-        checked_task(answer)
+        check_result(answer)
 
 
-# -- what the function sees ------------------------------------------------------------------------
+# -- what the user's function gets -----------------------------------------------------------------
 
 
 def test_the_function_sees_type_payload_and_headers() -> None:
-    found = read([a_member()], NO_CODECS)
+    found = read_contents([make_member()], NO_CODECS)
     [(member, task)] = found.tasks
     assert (task.type, task.payload, task.headers) == ("t", b"p", {"k": "v"})
     assert (member.id, found.poison, found.sealed) == ("1", [], [])
 
 
 @pytest.mark.parametrize("type", ["", " ", "t" * 300], ids=["empty", "blank", "long"])
-def test_a_task_that_cannot_be_made_is_kept_as_it_is(type: str) -> None:
-    found = read([a_member(type=type)], NO_CODECS)
+def test_a_task_of_an_invalid_type_is_poison(type: str) -> None:
+    found = read_contents([make_member(type=type)], NO_CODECS)
     [poison] = found.poison
     assert (found.tasks, poison.id, poison.message) == ([], "1", None)
 
 
-def test_a_task_that_cannot_be_read_hides_no_other() -> None:
+def test_a_task_that_cannot_be_read_does_not_block_the_others() -> None:
     unreadable = GroupedTask(id="2", message=None, failures=0)
-    found = read([a_member("1"), unreadable, a_member("3")], NO_CODECS)
+    found = read_contents([make_member("1"), unreadable, make_member("3")], NO_CODECS)
     assert [member.id for member, _ in found.tasks] == ["1", "3"]
     assert found.poison == [unreadable]
 
 
 def test_the_function_sees_what_was_sealed() -> None:
-    member = a_member()
+    member = make_member()
     assert member.message is not None
     Codecs([Zlib()]).seal(member.message)
-    [(_, task)] = read([member], Codecs([Zlib()])).tasks
+    [(_, task)] = read_contents([member], Codecs([Zlib()])).tasks
     assert (task.payload, task.headers) == (b"p", {"k": "v"})
 
 
-def test_a_task_that_cannot_be_opened_is_kept_apart() -> None:
-    member = a_member("2")
+def test_a_task_that_cannot_be_opened_is_returned_with_its_error() -> None:
+    member = make_member("2")
     assert member.message is not None
     Codecs([Zlib()]).seal(member.message)
-    found = read([a_member("1"), member], NO_CODECS)
+    found = read_contents([make_member("1"), member], NO_CODECS)
     assert [member.id for member, _ in found.tasks] == ["1"]
     assert [(member.id, error.codec) for member, error in found.sealed] == [("2", "zlib")]
 
 
-# -- setbacks --------------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
-def fail(*members: GroupedTask, max_failures: int = 5) -> AggregationFailure:
+def make_failure(*members: GroupedTask, max_failures: int = 5) -> AggregationFailure:
     error = ValueError("boom")
     return failure_of(members, error, now=NOW, max_failures=max_failures, random=0)
 
 
 @pytest.mark.parametrize(("failures", "wait_s"), [(0, 15), (1, 16), (2, 31), (3, 96)])
-def test_the_waits_grow_as_those_of_failed_tasks(failures: int, wait_s: int) -> None:
-    assert fail(a_member(failures=failures)).wait_s == wait_s
+def test_the_waits_grow_like_those_of_failed_tasks(failures: int, wait_s: int) -> None:
+    assert make_failure(make_member(failures=failures)).wait_s == wait_s
 
 
-def test_the_task_that_failed_most_often_says_how_long_the_wait_is() -> None:
-    assert fail(a_member("1"), a_member("2", failures=3)).wait_s == 96
+def test_the_task_that_failed_most_often_decides_the_wait() -> None:
+    assert make_failure(make_member("1"), make_member("2", failures=3)).wait_s == 96
 
 
 def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
-    back = fail(a_member("1", failures=4), a_member("2", failures=3))
-    [given_up] = back.given_up
+    failure = make_failure(make_member("1", failures=4), make_member("2", failures=3))
+    [given_up] = failure.given_up
     assert given_up.id == "1"
     assert given_up.message is not None
     assert given_up.message.error_msg == "ValueError: boom"
@@ -155,4 +155,4 @@ def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
 
 
 def test_with_one_failure_allowed_the_first_is_the_last() -> None:
-    assert len(fail(a_member(), max_failures=1).given_up) == 1
+    assert len(make_failure(make_member(), max_failures=1).given_up) == 1

@@ -1,4 +1,4 @@
-"""A handler that outlives its time is named, with the slot it holds, and so is its late end."""
+"""A handler that does not stop at its deadline is logged, with its slot, and so is its late end."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from pyasynq import ActiveTask, Client, Mux, Server, Task
 from pyasynq.metrics import TaskMetrics
 from pyasynq.server import actors
 from pyasynq.server.run import deadlines
-from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.handlers import Handler, actors_of, run_burst
 from tests.support.looking import QueueView
 from tests.support.waiting import wait_until
 
@@ -21,24 +21,24 @@ OVER = "the time of task hung (t in 'default') is over"
 
 
 class Hanging:
-    """A plain handler that hangs until it is let go."""
+    """A plain handler that hangs until `release`."""
 
     def __init__(self) -> None:
         self._free = threading.Event()
 
     def __call__(self, _task: ActiveTask) -> None:
-        """Wait far longer than any timeout here."""
+        """Wait far longer than any timeout in these tests."""
         self._free.wait(30)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let it end."""
         self._free.set()
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name a handler as soon as its time is over."""
-    monkeypatch.setattr(deadlines, "TO_END_S", 0.1)
+def log_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log a handler soon after its time is over."""
+    monkeypatch.setattr(deadlines, "STOP_GRACE_S", 0.1)
 
 
 async def test_a_thread_that_outlives_its_timeout_is_named_once_with_its_stack(
@@ -48,9 +48,9 @@ async def test_a_thread_that_outlives_its_timeout_is_named_once_with_its_stack(
     hanging = Hanging()
     async with Server(redis_url, concurrency=3).running(hanging):
         await wait_until(lambda: OVER in caplog.text)
-        hanging.let_go()
+        hanging.release()
     assert caplog.text.count(OVER) == 1
-    assert "slots held so: 1 of 3\n" in caplog.text
+    assert "overdue handlers hold 1 of 3 slots\n" in caplog.text
     assert 'threading.py", line' not in caplog.text.split("__call__")[0]
     assert "self._free.wait(30)" in caplog.text
 
@@ -62,10 +62,10 @@ async def test_a_worker_whose_last_slot_hangs_says_that_it_takes_no_task(
     hanging = Hanging()
     async with Server(redis_url, concurrency=1).running(hanging):
         await wait_until(lambda: OVER in caplog.text)
-        hanging.let_go()
+        hanging.release()
     [over] = [record for record in caplog.records if OVER in record.getMessage()]
     assert over.levelno == logging.ERROR
-    assert "slots held so: 1 of 1, so no task is taken" in over.getMessage()
+    assert "overdue handlers hold 1 of 1 slots, so no task is taken" in over.getMessage()
 
 
 async def test_a_worker_whose_last_thread_hangs_says_that_it_calls_no_plain_function(
@@ -75,10 +75,10 @@ async def test_a_worker_whose_last_thread_hangs_says_that_it_calls_no_plain_func
     hanging = Hanging()
     async with Server(redis_url, threads=1).running(hanging):
         await wait_until(lambda: OVER in caplog.text)
-        hanging.let_go()
+        hanging.release()
     [over] = [record for record in caplog.records if OVER in record.getMessage()]
     assert over.levelno == logging.ERROR
-    assert "slots held so: 1 of 2, so no plain function is called" in over.getMessage()
+    assert "overdue handlers hold 1 of 2 slots, so no plain function is called" in over.getMessage()
 
 
 async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
@@ -88,10 +88,10 @@ async def test_the_late_end_of_a_thread_is_logged_and_its_task_has_failed(
     hanging = Hanging()
     async with Server(redis_url, concurrency=1).running(hanging):
         await wait_until(lambda: OVER in caplog.text)
-        hanging.let_go()
+        hanging.release()
         await wait_until(lambda: queue.ids("retry"))
     assert "task hung (t in 'default') has ended, 0." in caplog.text
-    assert "after its time; slots held so: 0 of 1" in caplog.text
+    assert "after its time; overdue handlers hold 0 of 1 slots" in caplog.text
     assert (await queue.message("hung")).error_msg == "context deadline exceeded"
 
 
@@ -102,18 +102,18 @@ async def test_a_task_whose_time_is_over_has_failed_though_the_server_stops_befo
     queue: QueueView,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(actors, "INTERRUPTED_S", 0.1)
+    monkeypatch.setattr(actors, "INTERRUPT_S", 0.1)
     await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
     hanging = Hanging()
     async with Server(redis_url, shutdown_timeout=timedelta()).running(hanging) as server:
         await wait_until(lambda: OVER in caplog.text)
-        [job] = [run.job for run in crew_of(server).processor.runs if run.job]
+        [job] = [run.job for run in actors_of(server).processor.runs if run.job]
     assert (await queue.ids("retry"), await queue.line()) == (["hung"], [])
     assert (await queue.message("hung")).retried == 1
     job.cancel()  # as the end of the loop does
     await asyncio.wait([job])
     assert "has ended" not in caplog.text
-    hanging.let_go()
+    hanging.release()
 
 
 async def test_an_async_handler_that_a_stop_ends_after_its_time_has_failed(
@@ -139,11 +139,11 @@ async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(
     hanging = Hanging()
     async with Server(redis_url, concurrency=1).running(hanging) as server:
         await wait_until(lambda: OVER in caplog.text)
-        processor = crew_of(server).processor
-        processor.lose([*processor.leases()])
+        processor = actors_of(server).processor
+        processor.stop_lost([*processor.leases()])
         ended, _ = await asyncio.wait([run.job for run in processor.runs if run.job], timeout=0.1)
         assert (ended, processor._slots.free) == (set(), 0)
-        hanging.let_go()
+        hanging.release()
         await wait_until(lambda: processor._slots.free)
 
 
@@ -153,7 +153,7 @@ async def test_an_async_handler_that_catches_its_cancellation_is_named(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(deadlines, "TO_END_S", 0)
+    monkeypatch.setattr(deadlines, "STOP_GRACE_S", 0)
     await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
     free = asyncio.Event()
 
@@ -171,7 +171,7 @@ async def test_an_async_handler_that_catches_its_cancellation_is_named(
     assert "failed" not in caplog.text
 
 
-async def test_a_handler_that_ends_when_it_is_told_to_is_not_named(
+async def test_a_handler_that_ends_when_it_is_cancelled_is_not_named(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await client.enqueue(Task("t"), task_id="hung", timeout=SECOND)
@@ -179,7 +179,7 @@ async def test_a_handler_that_ends_when_it_is_told_to_is_not_named(
     async def handle(_task: ActiveTask) -> None:
         await asyncio.Event().wait()
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert OVER not in caplog.text
 
 
@@ -194,7 +194,7 @@ async def test_slots_that_hang_can_be_seen_in_the_metrics(
     async with Server(redis_url).running(mux):
         await wait_until(lambda: OVER in caplog.text)
         assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 1
-        hanging.let_go()
+        hanging.release()
     assert registry.get_sample_value("pyasynq_tasks_overdue", labels) == 0
 
 
@@ -202,12 +202,12 @@ async def test_a_handler_is_stopped_at_the_end_of_its_lease_by_the_workers_own_c
     client: Client, redis_url: str
 ) -> None:
     await client.enqueue(Task("t"), task_id="lost")
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler) as server:
-        await handler.began()
-        processor = crew_of(server).processor
+        await handler.wait_for_tasks()
+        processor = actors_of(server).processor
         [run] = processor.runs
         run.lease.expires_at = 0.0
         processor._deadlines.watch(run)
-        assert await handler.was_cancelled() == ["lost"]
+        assert await handler.wait_for_cancelled() == ["lost"]
         handler.release()

@@ -1,4 +1,4 @@
-"""Tasks are taken, run, and end in Redis as they should."""
+"""Tasks are taken and run, and Redis has the right outcome."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ from pyasynq import (
 from pyasynq.broker import DequeueResult, Lease, open_broker
 from pyasynq.core.verdict import Retry
 from pyasynq.server.run import deadlines
-from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.handlers import Handler, actors_of, run_burst
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import Lapse, wait_until
 
@@ -40,7 +40,7 @@ GARBAGE = b"\xff\xff\xff"
 
 
 class Odd(BaseException):
-    """What a library may raise that is no `Exception`: pyo3's panics, for one."""
+    """An error of a library that is no `Exception`: a pyo3 panic, for instance."""
 
 
 class UnprintableError(Exception):
@@ -65,7 +65,7 @@ class ExitingError(Exception):
 
 async def test_success_deletes_the_task(client: Client, redis_url: str, queue: QueueView) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     assert not await queue.exists(info.id)
     assert await queue.ids("active") == await queue.leased() == []
 
@@ -74,7 +74,7 @@ async def test_success_counts_as_processed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t"), Task("t")])
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     assert (await queue.count("processed"), await queue.count("failed")) == (2, 0)
 
 
@@ -82,7 +82,7 @@ async def test_success_keeps_a_task_with_retention(
     client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     assert await queue.ids("completed") == [info.id]
     assert await queue.fields(info.id) == {"state": "completed"}
 
@@ -91,7 +91,7 @@ async def test_a_completed_task_is_kept_from_its_completion_for_its_retention(
     client: Client, redis_url: str, queue: QueueView, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     completed_at = (await queue.message(info.id)).completed_at
     assert completed_at in lapse
     assert await queue.due(info.id) == pytest.approx(completed_at + 3600, abs=1)
@@ -99,7 +99,7 @@ async def test_a_completed_task_is_kept_from_its_completion_for_its_retention(
 
 async def test_success_releases_the_unique_lock(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("t"), unique=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     assert await client.enqueue(Task("t"), unique=HOUR)
 
 
@@ -108,7 +108,7 @@ async def test_a_task_reaches_its_handler_as_it_was_made(client: Client, redis_u
         Task("t", b"p", headers={"k": "v"}), task_id="x", max_retry=7, retention=HOUR
     )
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     [task] = handler.tasks
     assert (task.id, task.type, task.payload, task.headers) == ("x", "t", b"p", {"k": "v"})
     assert (task.queue, task.retried, task.max_retry) == ("default", 0, 7)
@@ -119,7 +119,7 @@ async def test_tasks_of_a_queue_begin_in_the_order_in_which_they_came(
 ) -> None:
     infos = await client.enqueue_many([Task("t") for _ in range(300)])
     handler = Handler()
-    await work_off(Server(redis_url, burst=True, concurrency=7), handler)
+    await run_burst(Server(redis_url, burst=True, concurrency=7), handler)
     assert handler.ids == [info.id for info in infos if isinstance(info, TaskInfo)]
 
 
@@ -130,7 +130,7 @@ async def test_a_failure_waits_in_retry_with_its_reason(
     client: Client, redis_url: str, queue: RedisQueue, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     message = await queue.message(info.id)
     assert await queue.ids("retry") == [info.id]
     assert await queue.fields(info.id) == {"state": "retry"}
@@ -142,13 +142,13 @@ async def test_a_failure_counts_as_processed_and_failed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     assert (await queue.count("processed"), await queue.count("failed")) == (1, 1)
 
 
 async def test_a_failure_keeps_the_unique_lock(client: Client, redis_url: str, r: Redis) -> None:
     await client.enqueue(Task("t"), unique=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     assert await r.exists("asynq:{default}:unique:t:") == 1
 
 
@@ -157,7 +157,7 @@ async def test_the_first_retry_waits_15_to_44_seconds(
 ) -> None:
     info = await client.enqueue(Task("t"))
     before = time.time()
-    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
@@ -166,7 +166,7 @@ async def test_a_task_without_retries_left_is_archived(
     client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
-    await work_off(Server(redis_url, burst=True), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     message = await queue.message(info.id)
     assert await queue.ids("archived") == [info.id]
     assert await queue.fields(info.id) == {"state": "archived"}
@@ -204,7 +204,7 @@ async def test_whatever_a_handler_raises_is_written_as_text(
     async def fail(_task: ActiveTask) -> None:
         raise error
 
-    await work_off(Server(redis_url, burst=True), fail)
+    await run_burst(Server(redis_url, burst=True), fail)
     assert (await queue.message(info.id)).error_msg == text
 
 
@@ -212,7 +212,7 @@ async def test_an_error_that_is_no_exception_is_a_failure_as_well(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(Odd("panic")))
+    await run_burst(Server(redis_url, burst=True), Handler(Odd("panic")))
     assert await queue.ids("retry") == [info.id]
 
 
@@ -220,7 +220,7 @@ async def test_an_error_that_cannot_be_printed_is_a_failure_as_well(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(UnprintableError()))
+    await run_burst(Server(redis_url, burst=True), Handler(UnprintableError()))
     assert await queue.ids("retry") == [info.id]
 
 
@@ -231,8 +231,8 @@ class Bare(RetryIn):
         pass
 
 
-def nested(error: BaseException, levels: int) -> BaseException:
-    """Return *error* in so many groups."""
+def nest(error: BaseException, levels: int) -> BaseException:
+    """Return *error* in *levels* nested groups."""
     for _ in range(levels):
         error = BaseExceptionGroup("g", [error])
     return error
@@ -241,8 +241,8 @@ def nested(error: BaseException, levels: int) -> BaseException:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (nested(ValueError("leaf"), 3000), "g: ValueError: leaf"),
-        (nested(Odd("panic"), 3000), "g: RuntimeError: the handler raised Odd('panic')"),
+        (nest(ValueError("leaf"), 3000), "g: ValueError: leaf"),
+        (nest(Odd("panic"), 3000), "g: RuntimeError: the handler raised Odd('panic')"),
         (Unspeakable(), "RuntimeError: the handler raised a Unspeakable"),
         (SystemExit(Unspeakable()), "RuntimeError: the handler called exit(a Unspeakable)"),
         (ExitingError(), "ExitingError: it cannot say what it is"),
@@ -254,11 +254,11 @@ def nested(error: BaseException, levels: int) -> BaseException:
     ],
     ids=["deep", "deep and odd", "no repr", "no code", "exits", "no delay"],
 )
-async def test_an_error_that_cannot_be_dealt_with_holds_no_slot(
+async def test_an_error_that_cannot_be_handled_frees_its_slot(
     error: BaseException, text: str, client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True, concurrency=1), Handler(error))
+    await run_burst(Server(redis_url, burst=True, concurrency=1), Handler(error))
     assert await queue.ids("retry") == [info.id]
     assert (await queue.message(info.id)).error_msg == text
 
@@ -280,7 +280,7 @@ async def test_a_signal_in_a_task_group_means_what_it_means_alone(
                 inner.create_task(give_up())
             outer.create_task(asyncio.sleep(0))
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert await queue.ids("archived") == [info.id]
     assert (await queue.message(info.id)).error_msg == "550 no such address"
 
@@ -290,7 +290,7 @@ async def test_a_signal_beside_what_is_no_exception_is_seen(
 ) -> None:
     info = await client.enqueue(Task("t"))
     group = BaseExceptionGroup("all", [Odd("panic"), BaseExceptionGroup("b", [SkipRetry("no")])])
-    await work_off(Server(redis_url, burst=True), Handler(group))
+    await run_burst(Server(redis_url, burst=True), Handler(group))
     assert await queue.ids("archived") == [info.id]
     text = "all: 2 errors: (RuntimeError: the handler raised Odd('panic')), (SkipRetry: no)"
     assert (await queue.message(info.id)).error_msg == text
@@ -306,7 +306,7 @@ async def test_a_handler_that_cancels_what_it_awaits_has_failed_by_itself(
         inner.cancel()
         await inner
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert await queue.ids("retry") == [info.id]
     text = "RuntimeError: the handler raised CancelledError, though nobody stopped it"
     assert (await queue.message(info.id)).error_msg == text
@@ -322,12 +322,12 @@ async def test_a_cancelled_future_in_a_plain_handler_is_its_own_failure(
         future.cancel()
         future.result()
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     text = "RuntimeError: the handler raised CancelledError, though nobody stopped it"
     assert (await queue.message(info.id)).error_msg == text
 
 
-async def test_a_group_of_cancellations_is_a_stop_if_the_handler_was_told_to(
+async def test_a_group_of_cancellations_is_a_stop_if_the_handler_was_cancelled(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
@@ -338,7 +338,7 @@ async def test_a_group_of_cancellations_is_a_stop_if_the_handler_was_told_to(
         except asyncio.CancelledError as error:
             raise BaseExceptionGroup("all", [error]) from None
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
 
 
@@ -346,7 +346,7 @@ async def test_skip_retry_archives_at_once(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(SkipRetry("bad input")))
+    await run_burst(Server(redis_url, burst=True), Handler(SkipRetry("bad input")))
     assert await queue.ids("archived") == [info.id]
     assert (await queue.message(info.id)).error_msg == "bad input"
     assert await queue.count("failed") == 1
@@ -354,16 +354,16 @@ async def test_skip_retry_archives_at_once(
 
 async def test_revoke_task_drops_the_task(client: Client, redis_url: str, queue: QueueView) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler(RevokeTask("not needed")))
+    await run_burst(Server(redis_url, burst=True), Handler(RevokeTask("not needed")))
     assert not await queue.exists(info.id)
     assert (await queue.count("processed"), await queue.count("failed")) == (1, 0)
 
 
-async def test_retry_in_spends_a_retry_and_waits_as_told(
+async def test_retry_in_spends_a_retry_and_waits_for_its_delay(
     client: Client, redis_url: str, queue: QueueView, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(RetryIn(HOUR, "busy")))
+    await run_burst(Server(redis_url, burst=True), Handler(RetryIn(HOUR, "busy")))
     message = await queue.message(info.id)
     assert (message.retried, message.error_msg) == (1, "busy")
     assert (await queue.due(info.id) or 0) - 3600 in lapse
@@ -373,7 +373,7 @@ async def test_retry_in_does_not_go_past_the_limit(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
-    await work_off(Server(redis_url, burst=True), Handler(RetryIn(HOUR)))
+    await run_burst(Server(redis_url, burst=True), Handler(RetryIn(HOUR)))
     assert await queue.ids("archived") == [info.id]
 
 
@@ -381,22 +381,22 @@ async def test_a_delay_beyond_the_calendar_does_not_leave_the_task_hanging(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True), Handler(RetryIn(timedelta.max)))
+    await run_burst(Server(redis_url, burst=True), Handler(RetryIn(timedelta.max)))
     assert await queue.ids("retry") == [info.id]
 
 
-async def test_snooze_spends_no_retry_and_counts_as_nothing(
+async def test_snooze_spends_no_retry_and_is_not_counted(
     client: Client, redis_url: str, queue: QueueView, lapse: Lapse
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
-    await work_off(Server(redis_url, burst=True), Handler(Snooze(HOUR)))
+    await run_burst(Server(redis_url, burst=True), Handler(Snooze(HOUR)))
     message = await queue.message(info.id)
     assert (await queue.due(info.id) or 0) - 3600 in lapse
     assert (message.retried, message.error_msg) == (0, "")
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
 
 
-# -- the user's answers ----------------------------------------------------------------------------
+# -- the user's callbacks --------------------------------------------------------------------------
 
 
 async def test_retry_delay_is_asked_with_what_it_needs(
@@ -409,7 +409,7 @@ async def test_retry_delay_is_asked_with_what_it_needs(
         asked.extend((retried, str(error), task.type, task.payload, task.headers))
         return HOUR
 
-    await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
     assert asked == [0, "boom", "t", b"p", {"k": "v"}]
     assert (await queue.due(info.id) or 0) - 3600 in lapse
 
@@ -423,7 +423,7 @@ async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
     def delay(_retried: int, _error: Exception, _task: Task) -> timedelta:
         raise KeyError
 
-    await work_off(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
     due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
     assert "retry_delay failed" in caplog.text
@@ -435,17 +435,17 @@ async def test_a_retry_delay_that_is_no_timedelta_is_answered_by_the_default(
     info = await client.enqueue(Task("t"))
     before = time.time()
     server = Server(redis_url, burst=True, retry_delay=lambda _retried, _error, _task: 5)  # type: ignore[arg-type,return-value]
-    await work_off(server, Handler(ValueError("boom")))
+    await run_burst(server, Handler(ValueError("boom")))
     due = await queue.due(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
 
-async def test_what_is_no_failure_spends_no_retry_and_counts_as_nothing(
+async def test_an_error_that_is_no_failure_spends_no_retry_and_is_not_counted(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
     server = Server(redis_url, burst=True, is_failure=lambda error: str(error) != "busy")
-    await work_off(server, Handler(ValueError("busy")))
+    await run_burst(server, Handler(ValueError("busy")))
     message = await queue.message(info.id)
     assert (message.retried, message.error_msg) == (0, "ValueError: busy")
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
@@ -456,11 +456,11 @@ async def test_an_exhausted_task_is_archived_whatever_is_failure_says(
 ) -> None:
     info = await client.enqueue(Task("t"), max_retry=0)
     server = Server(redis_url, burst=True, is_failure=lambda _error: False)
-    await work_off(server, Handler(ValueError("busy")))
+    await run_burst(server, Handler(ValueError("busy")))
     assert await queue.ids("archived") == [info.id]
 
 
-async def test_an_is_failure_that_raises_is_logged_and_means_yes(
+async def test_an_is_failure_that_raises_is_logged_and_counts_as_true(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     info = await client.enqueue(Task("t"))
@@ -469,12 +469,12 @@ async def test_an_is_failure_that_raises_is_logged_and_means_yes(
         raise KeyError
 
     server = Server(redis_url, burst=True, is_failure=is_failure)
-    await work_off(server, Handler(ValueError("boom")))
+    await run_burst(server, Handler(ValueError("boom")))
     assert (await queue.message(info.id)).retried == 1
     assert "is_failure failed" in caplog.text
 
 
-async def test_an_is_failure_that_says_neither_yes_nor_no_is_logged_and_means_yes(
+async def test_an_is_failure_without_a_truth_value_is_logged_and_counts_as_true(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Unsure:
@@ -483,7 +483,7 @@ async def test_an_is_failure_that_says_neither_yes_nor_no_is_logged_and_means_ye
 
     await client.enqueue(Task("t"))
     server = Server(redis_url, burst=True, is_failure=lambda _error: Unsure())  # type: ignore[arg-type, return-value]
-    await work_off(server, Handler(ValueError("boom")))
+    await run_burst(server, Handler(ValueError("boom")))
     assert await queue.count("failed") == 1
     assert "is_failure failed" in caplog.text
 
@@ -492,29 +492,29 @@ async def test_on_error_is_called_before_the_outcome_is_written(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    told: list[object] = []
+    calls: list[object] = []
 
     async def on_error(task: ActiveTask, error: Exception) -> None:
-        told.extend((task.id, str(error), await queue.where(task.id)))
+        calls.extend((task.id, str(error), await queue.where(task.id)))
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
-    assert told == [info.id, "boom", "active"]
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert calls == [info.id, "boom", "active"]
 
 
 async def test_on_error_may_be_a_plain_function(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("t"))
-    told: list[str] = []
-    server = Server(redis_url, burst=True, on_error=lambda _task, error: told.append(str(error)))
-    await work_off(server, Handler(SkipRetry("no")))
-    assert told == ["no"]
+    calls: list[str] = []
+    server = Server(redis_url, burst=True, on_error=lambda _task, error: calls.append(str(error)))
+    await run_burst(server, Handler(SkipRetry("no")))
+    assert calls == ["no"]
 
 
 async def test_on_error_is_not_called_after_success(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("t"))
-    told: list[str] = []
-    server = Server(redis_url, burst=True, on_error=lambda _task, error: told.append(str(error)))
-    await work_off(server, Handler())
-    assert told == []
+    calls: list[str] = []
+    server = Server(redis_url, burst=True, on_error=lambda _task, error: calls.append(str(error)))
+    await run_burst(server, Handler())
+    assert calls == []
 
 
 async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
@@ -525,7 +525,7 @@ async def test_an_on_error_that_raises_is_logged_and_the_outcome_is_written(
     async def on_error(_task: ActiveTask, _error: Exception) -> None:
         raise KeyError
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert await queue.ids("retry") == [info.id]
     assert f"on_error failed for <ActiveTask 't' {info.id} in 'default'>" in caplog.text
 
@@ -536,7 +536,7 @@ async def test_an_on_error_that_is_slow_to_stop_is_not_taken_for_its_handler(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(deadlines, "TO_END_S", 0.0)
+    monkeypatch.setattr(deadlines, "STOP_GRACE_S", 0.0)
     await client.enqueue(Task("t"), timeout=timedelta(seconds=1), max_retry=0)
 
     async def on_error(_task: ActiveTask, _error: Exception) -> None:
@@ -545,8 +545,8 @@ async def test_an_on_error_that_is_slow_to_stop_is_not_taken_for_its_handler(
         finally:
             await asyncio.sleep(0.1)
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
-    assert "slots held so" not in caplog.text
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    assert "overdue handlers hold" not in caplog.text
 
 
 async def test_an_on_error_that_raises_after_a_timeout_frees_its_slot(
@@ -557,11 +557,11 @@ async def test_an_on_error_that_raises_after_a_timeout_frees_its_slot(
     async def on_error(_task: ActiveTask, _error: Exception) -> None:
         raise ValueError
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(held=True))
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(hold=True))
     assert await queue.ids("archived") == [info.id]
 
 
-async def test_an_on_error_that_raises_when_it_is_told_to_stop_frees_its_slot(
+async def test_an_on_error_that_raises_when_it_is_cancelled_frees_its_slot(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1), max_retry=0)
@@ -572,23 +572,23 @@ async def test_an_on_error_that_raises_when_it_is_told_to_stop_frees_its_slot(
         except asyncio.CancelledError:
             raise ValueError from None
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert await queue.ids("archived") == [info.id]
 
 
-async def test_a_failure_whose_on_error_is_stopped_with_the_server_is_told_once_and_counts(
+async def test_a_failure_whose_on_error_is_stopped_with_the_server_counts_once(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
-    told = asyncio.Event()
+    began = asyncio.Event()
 
     async def on_error(_task: ActiveTask, _error: Exception) -> None:
-        told.set()
+        began.set()
         await asyncio.Event().wait()
 
     server = Server(redis_url, shutdown_timeout=timedelta(), on_error=on_error)
     async with server.running(Handler(ValueError("boom"))):
-        await told.wait()
+        await began.wait()
     assert await queue.ids("retry") == [info.id]
     assert (await queue.message(info.id)).retried == 1
 
@@ -597,22 +597,22 @@ async def test_a_failure_whose_lease_is_lost_during_on_error_is_left_to_others(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"))
-    told = asyncio.Event()
+    began = asyncio.Event()
 
     async def on_error(_task: ActiveTask, _error: Exception) -> None:
-        told.set()
+        began.set()
         await asyncio.Event().wait()
 
     server = Server(redis_url, on_error=on_error)
     async with server.running(Handler(ValueError("boom"))):
-        await told.wait()
-        processor = crew_of(server).processor
-        processor.lose(list(processor.leases()))
-        await processor.finished()
+        await began.wait()
+        processor = actors_of(server).processor
+        processor.stop_lost(list(processor.leases()))
+        await processor.wait_until_finished()
     assert await queue.ids("retry") == []
 
 
-async def test_what_escapes_from_a_run_is_logged_and_holds_no_slot(
+async def test_an_error_that_escapes_from_a_run_is_logged_and_frees_its_slot(
     client: Client,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -622,52 +622,52 @@ async def test_what_escapes_from_a_run_is_logged_and_holds_no_slot(
         raise GeneratorExit
 
     server = Server(redis_url, concurrency=1)
-    handler = Handler(ValueError("boom"), held=True)
+    handler = Handler(ValueError("boom"), hold=True)
     async with server.running(handler):
-        processor = crew_of(server).processor
+        processor = actors_of(server).processor
         monkeypatch.setattr(processor, "_report", escape)
         info = await client.enqueue(Task("t"))
-        await handler.began()
+        await handler.wait_for_tasks()
         handler.release()
-        await processor.finished()
+        await processor.wait_until_finished()
         assert processor._slots.free == 1
     assert f"task {info.id} (t in 'default') is dropped until its lease ends" in caplog.text
 
 
-async def test_a_plain_on_error_sees_its_task_and_holds_up_no_other_handler(
+async def test_a_plain_on_error_has_its_task_and_does_not_block_other_handlers(
     client: Client, redis_url: str
 ) -> None:
     await client.enqueue_many([Task("fails"), Task("goes on")])
     went_on = threading.Event()
-    told: list[tuple[object, bool]] = []
+    calls: list[tuple[object, bool]] = []
 
     def on_error(task: ActiveTask, _error: Exception) -> None:
-        told.append((current_task(), went_on.wait(10)))
+        calls.append((current_task(), went_on.wait(10)))
 
     async def handle(task: ActiveTask) -> None:
         if task.type == "fails":
             raise ValueError
         went_on.set()
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error, concurrency=2), handle)
-    assert [(repr(task)[:20], on) for task, on in told] == [("<ActiveTask 'fails' ", True)]
+    await run_burst(Server(redis_url, burst=True, on_error=on_error, concurrency=2), handle)
+    assert [(repr(task)[:20], on) for task, on in calls] == [("<ActiveTask 'fails' ", True)]
 
 
-async def test_handlers_that_hold_all_threads_do_not_hold_up_on_error(
+async def test_handlers_that_hold_all_threads_do_not_delay_on_error(
     client: Client, redis_url: str
 ) -> None:
     await client.enqueue_many([Task("holds"), Task("fails")])
-    told, held = threading.Event(), list[bool]()
+    called, results = threading.Event(), list[bool]()
 
     async def fail(_task: ActiveTask) -> None:
         raise ValueError
 
     mux = Mux()
-    mux.handle("holds")(lambda _task: held.append(told.wait(10)))
+    mux.handle("holds")(lambda _task: results.append(called.wait(10)))
     mux.handle("fails")(fail)
-    server = Server(redis_url, burst=True, concurrency=2, on_error=lambda *_: told.set())
-    await work_off(server, mux)
-    assert held == [True]
+    server = Server(redis_url, burst=True, concurrency=2, on_error=lambda *_: called.set())
+    await run_burst(server, mux)
+    assert results == [True]
 
 
 async def test_an_on_error_that_outlives_the_time_of_its_task_is_named(
@@ -678,7 +678,7 @@ async def test_an_on_error_that_outlives_the_time_of_its_task_is_named(
     async def on_error(*_: object) -> None:
         await asyncio.Event().wait()
 
-    await work_off(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
+    await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert f"on_error has not ended in time for task {info.id}" in caplog.text
     assert (await queue.message(info.id)).error_msg == "ValueError: boom"
 
@@ -690,8 +690,8 @@ async def test_a_handler_is_stopped_at_its_timeout(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
-    handler = Handler(held=True)
-    await work_off(Server(redis_url, burst=True), handler)
+    handler = Handler(hold=True)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert handler.cancelled == [info.id]
     assert (await queue.message(info.id)).error_msg == "context deadline exceeded"
     assert await queue.ids("retry") == [info.id]
@@ -702,15 +702,15 @@ async def test_a_handler_is_stopped_at_the_deadline_if_that_comes_first(
 ) -> None:
     deadline = datetime.now(UTC) + timedelta(seconds=2)
     info = await client.enqueue(Task("t"), timeout=HOUR, deadline=deadline)
-    handler = Handler(held=True)
-    await work_off(Server(redis_url, burst=True), handler)
+    handler = Handler(hold=True)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert handler.cancelled == [info.id]
 
 
 async def test_a_handler_sees_when_it_will_be_stopped(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("t"), timeout=HOUR)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     left = handler.tasks[0].deadline - datetime.now(UTC)
     assert timedelta(minutes=59) < left <= HOUR
 
@@ -720,7 +720,7 @@ async def test_a_task_past_its_deadline_is_archived_without_a_call_of_its_handle
 ) -> None:
     info = await client.enqueue(Task("t"), deadline=datetime.now(UTC) - HOUR)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert handler.tasks == []
     assert await queue.ids("archived") == [info.id]
     message = await queue.message(info.id)
@@ -733,7 +733,7 @@ async def test_a_deadline_that_passes_while_the_handler_runs_is_retried(
 ) -> None:
     deadline = datetime.now(UTC) + timedelta(seconds=1.5)
     info = await client.enqueue(Task("t"), deadline=deadline)
-    await work_off(Server(redis_url, burst=True), Handler(held=True))
+    await run_burst(Server(redis_url, burst=True), Handler(hold=True))
     assert await queue.ids("retry") == [info.id]
 
 
@@ -744,13 +744,13 @@ async def test_on_error_sees_a_deadline_that_has_passed_as_a_timeout(
     await client.enqueue(Task("t"), deadline=deadline)
     seen: list[Exception] = []
     server = Server(redis_url, burst=True, on_error=lambda _task, error: seen.append(error))
-    await work_off(server, Handler())
+    await run_burst(server, Handler())
     assert [type(error) for error in seen] == [DeadlinePassedError]
     assert isinstance(seen[0], TaskTimeoutError)
     assert getattr(seen[0], "deadline", None) == deadline
 
 
-async def test_a_result_is_preferred_over_a_late_stop(
+async def test_a_success_counts_although_a_stop_came_before(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), timeout=timedelta(seconds=1), retention=HOUR)
@@ -761,7 +761,7 @@ async def test_a_result_is_preferred_over_a_late_stop(
         except asyncio.CancelledError:
             return
 
-    await work_off(Server(redis_url, burst=True), finish)
+    await run_burst(Server(redis_url, burst=True), finish)
     assert await queue.ids("completed") == [info.id]
 
 
@@ -776,7 +776,7 @@ async def test_an_error_raised_while_being_stopped_is_the_reason_that_is_kept(
         except asyncio.CancelledError as error:
             raise SkipRetry("half done") from error
 
-    await work_off(Server(redis_url, burst=True), fail)
+    await run_burst(Server(redis_url, burst=True), fail)
     assert (await queue.message(info.id)).error_msg == "half done"
 
 
@@ -785,21 +785,21 @@ async def test_an_error_raised_while_being_stopped_is_the_reason_that_is_kept(
 
 async def test_no_more_tasks_run_at_once_than_allowed(client: Client, redis_url: str) -> None:
     await client.enqueue_many([Task("t") for _ in range(20)])
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=3).running(handler):
-        await handler.began(3)
+        await handler.wait_for_tasks(3)
         handler.release()
-        await handler.began(20)
-    assert handler.most == 3
+        await handler.wait_for_tasks(20)
+    assert handler.max_running == 3
 
 
 async def test_no_task_is_taken_that_cannot_run(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(20)])
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=3).running(handler):
-        await handler.began(3)
+        await handler.wait_for_tasks(3)
         assert (len(await queue.ids("active")), len(await queue.line())) == (3, 17)
         handler.release()
 
@@ -809,7 +809,7 @@ async def test_a_handler_that_ignores_its_stop_keeps_its_slot(
 ) -> None:
     await client.enqueue(Task("t"), task_id="stubborn", timeout=timedelta(seconds=1))
     await client.enqueue(Task("t"), task_id="next")
-    released, told = asyncio.Event(), asyncio.Event()
+    released, cancelled = asyncio.Event(), asyncio.Event()
     began: list[str] = []
 
     async def handle(task: ActiveTask) -> None:
@@ -817,11 +817,11 @@ async def test_a_handler_that_ignores_its_stop_keeps_its_slot(
         try:
             await released.wait()
         except asyncio.CancelledError:
-            told.set()
+            cancelled.set()
             await released.wait()
 
     async with Server(redis_url, concurrency=1).running(handle):
-        await told.wait()
+        await cancelled.wait()
         assert (began, await queue.line()) == (["stubborn"], ["next"])
         released.set()
         await wait_until(lambda: began == ["stubborn", "next"])
@@ -833,7 +833,7 @@ async def test_queues_share_in_proportion_to_their_weights(client: Client, redis
     await client.enqueue_many([Task("t", queue=queue) for queue in weights for _ in range(1000)])
     handler = Handler()
     async with Server(redis_url, concurrency=10, queues=weights).running(handler):
-        await handler.began(500)
+        await handler.wait_for_tasks(500)
     share = Counter(task.queue for task in handler.tasks[:500])
     assert share["critical"] == pytest.approx(300, abs=60)
     assert share["default"] == pytest.approx(150, abs=50)
@@ -844,10 +844,10 @@ async def test_slots_that_one_queue_cannot_fill_go_to_the_others(
     client: Client, redis_url: str
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(10)], queue="low")
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     weights = {"critical": 1000, "low": 1}
     async with Server(redis_url, concurrency=10, queues=weights).running(handler):
-        await handler.began(10)
+        await handler.wait_for_tasks(10)
         handler.release()
 
 
@@ -858,18 +858,18 @@ async def test_strict_priority_never_takes_a_low_task_before_a_high_one(
     await client.enqueue_many([Task("t", queue=queue) for queue in weights for _ in range(200)])
     handler = Handler()
     server = Server(redis_url, burst=True, concurrency=7, queues=weights, strict_priority=True)
-    await work_off(server, handler)
+    await run_burst(server, handler)
     assert [task.queue for task in handler.tasks] == ["high"] * 200 + ["low"] * 200
 
 
-async def test_a_paused_queue_gives_nothing_and_stops_no_other(
+async def test_a_paused_queue_gives_nothing_and_does_not_stop_the_others(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await queue.pause()
     held = await client.enqueue(Task("t"))
     info = await client.enqueue(Task("t"), queue="other")
     handler = Handler()
-    await work_off(Server(redis_url, burst=True, queues={"default": 9, "other": 1}), handler)
+    await run_burst(Server(redis_url, burst=True, queues={"default": 9, "other": 1}), handler)
     assert handler.ids == [info.id]
     assert await queue.line() == [held.id]
 
@@ -877,14 +877,14 @@ async def test_a_paused_queue_gives_nothing_and_stops_no_other(
 async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=1).running(handler) as server:
         await client.enqueue_many([Task("t"), Task("t")])
-        await handler.began()
+        await handler.wait_for_tasks()
         await queue.pause()
         handler.release()
-        await crew_of(server).processor.steps.next()
-        await crew_of(server).processor.steps.next()
+        await actors_of(server).processor.steps.next()
+        await actors_of(server).processor.steps.next()
     assert (len(handler.tasks), len(await queue.line())) == (1, 1)
 
 
@@ -895,9 +895,9 @@ async def test_an_unpaused_queue_is_served(
     await client.enqueue(Task("t"))
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await crew_of(server).processor.steps.next()
+        await actors_of(server).processor.steps.next()
         await queue.resume()
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
 # -- poison ----------------------------------------------------------------------------------------
@@ -909,7 +909,7 @@ async def test_poison_is_archived_as_it_is_and_the_others_run(
     info = await client.enqueue(Task("t"))
     await queue.put_poison(b"bad", GARBAGE)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert handler.ids == [info.id]
     assert await queue.ids("archived") == ["bad"]
     assert await r.hgetall(queue.key("t:bad")) == {b"msg": GARBAGE, b"state": b"archived"}
@@ -919,7 +919,7 @@ async def test_poison_is_named_in_the_log(
     redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     await queue.put_poison(b"bad", GARBAGE)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     assert re.search("task .?bad.? in 'default' is not readable", caplog.text)
 
 
@@ -930,7 +930,7 @@ async def test_poison_whose_id_is_no_text_is_archived_and_the_others_run(
     await queue.put_poison(b"\xff\xfe", GARBAGE)
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         await wait_until(lambda: queue.ids("archived"))
     assert handler.ids == [info.id]
 
@@ -942,7 +942,7 @@ async def test_a_message_filed_under_another_id_is_poison(
     message = (await queue.message(info.id)).SerializeToString()
     await queue.put_poison(b"other", message)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert handler.ids == [info.id]
     assert await queue.ids("archived") == ["other"]
 
@@ -953,7 +953,7 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
     info = await client.enqueue(Task("t"))
     await queue.put_poison(b"ghost", None)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True, concurrency=1), handler)
+    await run_burst(Server(redis_url, burst=True, concurrency=1), handler)
     assert handler.ids == [info.id]
     assert await queue.ids("active") == await queue.line() == []
     assert "dropped 1 ids in 'default'" in caplog.text
@@ -962,8 +962,8 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
 # -- tasks that crashed their workers --------------------------------------------------------------
 
 
-async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> None:
-    """Enqueue tasks that have been through so many crashes."""
+async def enqueue_crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> None:
+    """Enqueue tasks that have crashed their workers *crashes* times."""
     await client.enqueue_many([Task("t", task_id=task_id) for task_id in ids], max_retry=5)
     broker = open_broker(redis_url)
     [taken] = await broker.work.dequeue({"default": len(ids)}, owner="dead/1", lease_s=30)
@@ -978,66 +978,66 @@ async def crashed(client: Client, redis_url: str, crashes: int, *ids: str) -> No
     await broker.aclose()
 
 
-async def test_of_tasks_that_the_next_crash_gives_up_one_runs_at_a_time(
+async def test_tasks_that_the_next_crash_archives_run_one_at_a_time(
     client: Client, redis_url: str, queue: RedisQueue
 ) -> None:
-    await crashed(client, redis_url, 2, "a", "b")
-    handler = Handler(held=True)
+    await enqueue_crashed(client, redis_url, 2, "a", "b")
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=10).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         await wait_until(lambda: queue.ids("retry"))
         waiting = await queue.fields("b")
         handler.release()
-        await handler.began(2)
+        await handler.wait_for_tasks(2)
     assert waiting == {"state": "retry", "owner": "", "crashes": "2", "past_retried": "0"}
-    assert (handler.ids, handler.most) == (["a", "b"], 1)
+    assert (handler.ids, handler.max_running) == (["a", "b"], 1)
     assert [task.retried for task in handler.tasks] == [0, 0]
 
 
-async def test_a_task_that_is_put_off_keeps_since_when_nobody_knew_its_type(
+async def test_a_postponed_task_keeps_the_time_since_which_its_type_is_unknown(
     client: Client, redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
-    await crashed(client, redis_url, 2, "a", "b")
+    await enqueue_crashed(client, redis_url, 2, "a", "b")
     await r.hset(queue.key("t:b"), "unknown_since", "1000000000")
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=10).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         await wait_until(lambda: queue.ids("retry"))
         waiting = await queue.fields("b")
         handler.release()
     assert waiting["unknown_since"] == "1000000000"
 
 
-async def test_a_task_that_the_next_crash_gives_up_runs_beside_those_that_it_does_not(
+async def test_a_task_that_the_next_crash_archives_runs_beside_other_tasks(
     client: Client, redis_url: str
 ) -> None:
-    await crashed(client, redis_url, 2, "a")
-    await crashed(client, redis_url, 1, "b")
+    await enqueue_crashed(client, redis_url, 2, "a")
+    await enqueue_crashed(client, redis_url, 1, "b")
     await client.enqueue(Task("t", task_id="c"))
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url, concurrency=10).running(handler):
-        await handler.began(3)
+        await handler.wait_for_tasks(3)
         handler.release()
-    assert handler.most == 3
+    assert handler.max_running == 3
 
 
-async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
+async def test_a_crashed_task_that_cannot_be_marked_as_started_goes_back(
     client: Client, redis_url: str, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await crashed(client, redis_url, 1, "a")
+    await enqueue_crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
-    path = server._broker.work
-    mark_started = path.mark_started
+    port = server._broker.work
+    mark_started = port.mark_started
 
     async def fail(_lease: Lease) -> bool:
-        monkeypatch.setattr(path, "mark_started", mark_started)
+        monkeypatch.setattr(port, "mark_started", mark_started)
         msg = "cut off"
         raise BrokerUnavailableError(msg)
 
-    monkeypatch.setattr(path, "mark_started", fail)
-    handler = Handler(held=True)
+    monkeypatch.setattr(port, "mark_started", fail)
+    handler = Handler(hold=True)
     async with server.running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
         fields = await queue.fields("a")
         handler.release()
     assert (task.retried, fields["crashes"]) == (0, "1")
@@ -1046,20 +1046,20 @@ async def test_a_crashed_task_that_cannot_be_noted_as_begun_goes_back(
 async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
     client: Client, redis_url: str, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await crashed(client, redis_url, 1, "a")
+    await enqueue_crashed(client, redis_url, 1, "a")
     server = Server(redis_url)
-    path = server._broker.work
-    mark_started = path.mark_started
+    port = server._broker.work
+    mark_started = port.mark_started
 
     async def too_late(lease: Lease) -> bool:
         await queue.give_away("a")
         return await mark_started(lease)
 
-    monkeypatch.setattr(path, "mark_started", too_late)
+    monkeypatch.setattr(port, "mark_started", too_late)
     handler = Handler()
     async with server.running(handler):
         await wait_until(lambda: queue.ids("active"))
-        await crew_of(server).processor.finished()
+        await actors_of(server).processor.wait_until_finished()
     assert handler.tasks == []
     assert (await queue.fields("a"))["state"] == "active"
 
@@ -1074,7 +1074,7 @@ async def test_the_same_id_in_two_queues_is_two_tasks(
     await client.enqueue(Task("t"), task_id="x", queue="one")
     await client.enqueue(Task("t"), task_id="x", queue="two", retention=HOUR)
     handler = Handler()
-    await work_off(Server(redis_url, burst=True, concurrency=2, queues=queues), handler)
+    await run_burst(Server(redis_url, burst=True, concurrency=2, queues=queues), handler)
     assert {task.queue for task in handler.tasks} == {"one", "two"}
     assert not await RedisQueue(r, "one").exists("x")
     assert await RedisQueue(r, "two").ids("completed") == ["x"]
@@ -1086,12 +1086,12 @@ async def test_the_same_id_in_two_queues_is_two_tasks(
 async def test_a_burst_ends_when_the_queues_are_empty(client: Client, redis_url: str) -> None:
     await client.enqueue_many([Task("t") for _ in range(300)])
     handler = Handler()
-    await work_off(Server(redis_url, burst=True), handler)
+    await run_burst(Server(redis_url, burst=True), handler)
     assert len(handler.tasks) == 300
 
 
 async def test_a_burst_ends_at_once_on_empty_queues(redis_url: str) -> None:
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
 
 
 async def test_a_burst_also_runs_what_its_tasks_enqueue(client: Client, redis_url: str) -> None:
@@ -1101,7 +1101,7 @@ async def test_a_burst_also_runs_what_its_tasks_enqueue(client: Client, redis_ur
     async def handle(_task: ActiveTask) -> None:
         await client.enqueue(Task(to_come.pop()))
 
-    await work_off(Server(redis_url, burst=True), handle)
+    await run_burst(Server(redis_url, burst=True), handle)
     assert to_come == []
 
 
@@ -1109,7 +1109,7 @@ async def test_a_burst_also_runs_what_its_tasks_enqueue(client: Client, redis_ur
 
 
 @pytest.mark.parametrize("key", ["pending", "active", "lease", "scheduled", "completed"])
-async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
+async def test_a_broken_queue_does_not_stop_the_others(
     key: str,
     client: Client,
     redis_url: str,
@@ -1121,49 +1121,49 @@ async def test_a_queue_that_is_broken_keeps_no_other_from_being_worked_off(
     handler = Handler()
     server = Server(redis_url, queues={"bad": 5, "good": 1}, strict_priority=True)
     async with server.running(handler):
-        await handler.began(101)
-        await wait_until(lambda: not list(crew_of(server).completer.leases()))
+        await handler.wait_for_tasks(101)
+        await wait_until(lambda: not list(actors_of(server).completer.leases()))
     await r.delete(RedisQueue(r, "bad").key(key))
 
 
-async def test_a_cancellation_that_nobody_ordered_does_not_end_the_taking(
+async def test_a_cancellation_that_nobody_requested_does_not_stop_the_processor(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.enqueue(Task("t"))
     handler, server = Handler(), Server(redis_url)
-    path = server._broker.work
-    dequeue = path.dequeue
+    port = server._broker.work
+    dequeue = port.dequeue
 
     async def be_cancelled(_counts: object, **_: object) -> list[DequeueResult]:
-        monkeypatch.setattr(path, "dequeue", dequeue)
+        monkeypatch.setattr(port, "dequeue", dequeue)
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(path, "dequeue", be_cancelled)
+    monkeypatch.setattr(port, "dequeue", be_cancelled)
     async with server.running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
-async def test_what_a_lost_answer_took_runs_without_spending_a_retry(
+async def test_tasks_of_a_lost_dequeue_run_without_spending_a_retry(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infos = await client.enqueue_many([Task("t") for _ in range(3)], max_retry=0)
     handler = Handler()
     server = Server(redis_url, concurrency=10)
-    path = server._broker.work
-    dequeue = path.dequeue
+    port = server._broker.work
+    dequeue = port.dequeue
 
     async def lose_the_answer(
         counts: dict[str, int], *, owner: str, lease_s: float
     ) -> list[DequeueResult]:
-        monkeypatch.setattr(path, "dequeue", dequeue)
+        monkeypatch.setattr(port, "dequeue", dequeue)
         error = BrokerUnavailableError("cut off")
         return [
             DequeueResult(queue=taken.queue, owner=taken.owner, error=error)
             for taken in await dequeue(counts, owner=owner, lease_s=lease_s)
         ]
 
-    monkeypatch.setattr(path, "dequeue", lose_the_answer)
+    monkeypatch.setattr(port, "dequeue", lose_the_answer)
     async with server.running(handler):
-        await handler.began(3)
+        await handler.wait_for_tasks(3)
     assert [task.retried for task in handler.tasks] == [0, 0, 0]
     assert handler.ids == [info.id for info in infos if isinstance(info, TaskInfo)]

@@ -1,4 +1,4 @@
-"""A queue that answers, but cannot be waited on, is asked less and less often."""
+"""A queue that answers, but on which the server cannot block, is asked less and less often."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pyasynq.broker import WorkPort
 
 
-class NoWaiting:
-    """A path on which nobody can wait, until told otherwise."""
+class RefusingPort:
+    """A work port that refuses to wait while `refuses` is set."""
 
     def __init__(self) -> None:
         self.refuses = True
@@ -32,56 +32,56 @@ class NoWaiting:
         return await asyncio.Future[bool]()
 
 
-class Asking:
-    """What a processor does with one empty queue."""
+class EmptyQueue:
+    """An empty queue, and what a processor does with it."""
 
     def __init__(self) -> None:
-        self.path, self.clock, self.rung = NoWaiting(), HastyClock(), asyncio.Event()
-        path = cast("WorkPort", self.path)
-        self.wakeup = Wakeup("q", path, self.rung, clock=self.clock, outages=OutageLog())
+        self.port, self.clock, self.notified = RefusingPort(), HastyClock(), asyncio.Event()
+        port = cast("WorkPort", self.port)
+        self.wakeup = Wakeup("q", port, self.notified, clock=self.clock, outages=OutageLog())
 
     async def ask(self) -> None:
-        """Find nothing, and return once the queue is to be asked again."""
-        self.rung.clear()
+        """Find nothing, and return once the queue is ready again."""
+        self.notified.clear()
         self.find_nothing()
-        await self.rung.wait()
+        await self.notified.wait()
 
     def find_nothing(self) -> None:
-        self.wakeup.answered(at_work=False)
-        self.wakeup.emptied(took_some=False)
+        self.wakeup.on_answer(at_work=False)
+        self.wakeup.on_empty(took_some=False)
 
 
 @pytest.fixture
-async def asking() -> AsyncIterator[Asking]:
-    asking = Asking()
-    job = asyncio.ensure_future(asking.wakeup.run())
-    yield asking
+async def queue() -> AsyncIterator[EmptyQueue]:
+    queue = EmptyQueue()
+    job = asyncio.ensure_future(queue.wakeup.run())
+    yield queue
     job.cancel()
     with suppress(asyncio.CancelledError):
         await job
 
 
-async def test_the_waits_between_two_questions_grow(asking: Asking) -> None:
+async def test_the_waits_between_two_dequeues_grow(queue: EmptyQueue) -> None:
     for _ in range(6):
-        await asking.ask()
-    pauses = [pause for pause in asking.clock.sleeps if pause > 0.05]
+        await queue.ask()
+    pauses = [pause for pause in queue.clock.sleeps if pause > 0.05]
     assert pauses[-1] > 8 * pauses[0]
 
 
-async def test_it_is_complained_about_once(
-    asking: Asking, caplog: pytest.LogCaptureFixture
+async def test_a_queue_that_cannot_be_waited_on_is_logged_once(
+    queue: EmptyQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "pyasynq"):
-        await asking.ask()
-        await asking.ask()
+        await queue.ask()
+        await queue.ask()
     assert caplog.messages == ["Redis: a replica; trying again until it works"]
 
 
-async def test_it_is_well_again_once_it_can_be_waited_on(
-    asking: Asking, caplog: pytest.LogCaptureFixture
+async def test_the_queue_works_again_once_it_can_be_waited_on(
+    queue: EmptyQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await asking.ask()
-    asking.path.refuses = False
-    asking.find_nothing()
-    await asking.path.waited.wait()
-    assert not asking.wakeup.failing
+    await queue.ask()
+    queue.port.refuses = False
+    queue.find_nothing()
+    await queue.port.waited.wait()
+    assert not queue.wakeup.failing

@@ -1,4 +1,4 @@
-"""A handler that blocks the event loop is named."""
+"""A handler that blocks the event loop is named in a warning."""
 
 import logging
 import time
@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from pyasynq import ActiveTask, Client, Server, Task
-from tests.server.handlers import Handler, work_off
+from tests.server.handlers import Handler, run_burst
 from tests.support.waiting import wait_until
 
 
 async def block(_task: ActiveTask) -> None:
-    time.sleep(0.6)  # noqa: ASYNC251 - the mistake this is about
+    time.sleep(0.6)  # noqa: ASYNC251 - the mistake under test
 
 
 async def test_a_handler_that_blocks_the_loop_is_named_with_its_line(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True, blocked_warning=timedelta(seconds=0.2)), block)
+    await run_burst(Server(redis_url, burst=True, blocked_warning=timedelta(seconds=0.2)), block)
     assert f"the handler of <ActiveTask 't' {info.id} in 'default'> has blocked" in caplog.text
     assert "time.sleep(0.6)" in caplog.text
 
@@ -51,7 +51,7 @@ async def test_a_callback_that_blocks_the_loop_is_named_and_not_the_handler(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def warnings() -> list[str]:
-        """Return those of a user's code: a busy machine may keep the loop silent as long."""
+        """Return the warnings about the user's code: a busy machine may cause others."""
         texts = [record.getMessage() for record in caplog.records]
         theirs = [text for text in texts if "has blocked" in text]
         return [text for text in theirs if not text.startswith("something outside")]
@@ -85,15 +85,15 @@ async def test_a_plain_callback_blocks_nothing(
         block_here()
 
     server = Server(redis_url, burst=True, on_error=on_error, blocked_warning=warned)
-    await work_off(server, Handler(ValueError()))
+    await run_burst(server, Handler(ValueError()))
     assert "has blocked" not in caplog.text
 
 
-async def test_one_block_is_warned_about_once(
+async def test_one_block_gives_one_warning(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await client.enqueue(Task("t"))
-    await work_off(Server(redis_url, burst=True, blocked_warning=timedelta(seconds=0.1)), block)
+    await run_burst(Server(redis_url, burst=True, blocked_warning=timedelta(seconds=0.1)), block)
     assert caplog.text.count("has blocked the event loop") == 1
 
 
@@ -102,7 +102,7 @@ async def test_a_handler_that_waits_is_not_named(
 ) -> None:
     await client.enqueue(Task("t"), timeout=timedelta(seconds=1))
     server = Server(redis_url, burst=True, blocked_warning=timedelta(seconds=0.5))
-    await work_off(server, Handler(held=True))
+    await run_burst(server, Handler(hold=True))
     assert "has blocked" not in caplog.text
 
 
@@ -111,5 +111,5 @@ async def test_no_warning_comes_when_none_is_wanted(
 ) -> None:
     await client.enqueue(Task("t"))
     with caplog.at_level(logging.WARNING):
-        await work_off(Server(redis_url, burst=True, blocked_warning=timedelta()), block)
+        await run_burst(Server(redis_url, burst=True, blocked_warning=timedelta()), block)
     assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""Delayed tasks run on time, and never early; how much later is for the benchmarks."""
+"""Delayed tasks never run early; the benchmarks measure how late they run."""
 
 import time
 from datetime import timedelta
@@ -7,15 +7,15 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, RetryIn, Server, Snooze, Task
-from tests.server.handlers import Handler, crew_of
+from tests.server.handlers import Handler, actors_of
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
 
 
-class Punctual:
-    """Notes when each run begins; the first raises what it is given."""
+class RecordingHandler:
+    """A handler that records when each run begins; the first run raises *first*."""
 
     def __init__(self, first: Exception | None = None) -> None:
         self.times: list[float] = []
@@ -29,7 +29,7 @@ class Punctual:
 
 
 async def test_a_scheduled_task_does_not_run_early(client: Client, redis_url: str) -> None:
-    handler = Punctual()
+    handler = RecordingHandler()
     async with Server(redis_url).running(handler):
         due = time.time() + 1
         await client.enqueue(Task("t"), process_in=SECOND)
@@ -41,37 +41,39 @@ async def test_a_scheduled_task_does_not_run_early(client: Client, redis_url: st
 async def test_a_task_that_comes_back_does_not_come_back_early(
     error: Exception, client: Client, redis_url: str
 ) -> None:
-    handler = Punctual(error)
+    handler = RecordingHandler(error)
     await client.enqueue(Task("t"))
     async with Server(redis_url).running(handler):
         await wait_until(lambda: len(handler.times) == 2)
     assert handler.times[1] >= handler.times[0] + 1
 
 
-async def test_what_is_due_when_the_server_starts_runs_at_once(
+async def test_a_task_that_is_due_when_the_server_starts_runs_at_once(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue(Task("t"), task_id="x", process_in=timedelta(hours=1))
     await queue.make_due("x")
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
-async def test_what_is_not_due_stays(client: Client, redis_url: str, queue: QueueView) -> None:
+async def test_a_task_that_is_not_due_stays(
+    client: Client, redis_url: str, queue: QueueView
+) -> None:
     info = await client.enqueue(Task("t"), process_in=timedelta(hours=1))
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).forwarders[0].step()
+        await actors_of(server).forwarders[0].step()
     assert await queue.ids("scheduled") == [info.id]
 
 
-async def test_hundreds_of_due_tasks_are_forwarded_in_one_pass(
+async def test_hundreds_of_due_tasks_are_forwarded_in_one_step(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(500)], process_in=timedelta(hours=1))
     await queue.make_due(*await queue.ids("scheduled"))
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).forwarders[0].step()
+        await actors_of(server).forwarders[0].step()
         assert await queue.ids("scheduled") == []
 
 
@@ -82,13 +84,13 @@ async def test_the_forwarder_sleeps_until_the_next_task_is_due(
     async with Server(redis_url, delayed_task_check_interval=longest).running(Handler()) as server:
         due = time.time() + 10
         await client.enqueue(Task("t"), process_in=timedelta(seconds=10))
-        wait_s = await crew_of(server).forwarders[0].step()
+        wait_s = await actors_of(server).forwarders[0].step()
     assert due - time.time() <= wait_s <= 11.1  # scores are whole seconds, rounded up
 
 
-async def test_the_forwarder_looks_again_after_its_longest_sleep(redis_url: str) -> None:
+async def test_the_forwarder_sleeps_for_a_second_at_most(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        assert await crew_of(server).forwarders[0].step() == 1
+        assert await actors_of(server).forwarders[0].step() == 1
 
 
 async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis) -> None:
@@ -99,4 +101,4 @@ async def test_every_queue_is_forwarded(client: Client, redis_url: str, r: Redis
     await RedisQueue(r, "two").make_due("x")
     handler = Handler()
     async with Server(redis_url, queues=queues).running(handler):
-        await handler.began(2)
+        await handler.wait_for_tasks(2)

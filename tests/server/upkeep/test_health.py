@@ -1,4 +1,4 @@
-"""The user's function is told whether Redis answers."""
+"""The user's function gets to know whether Redis answers."""
 
 import asyncio
 import threading
@@ -13,77 +13,77 @@ from tests.support.servers import RedisServer
 OFTEN = timedelta(seconds=0.05)
 
 
-class Told:
-    """A health check that remembers what it was told."""
+class RecordingCheck:
+    """A health check that records its calls."""
 
     def __init__(self) -> None:
-        self.news: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.errors: asyncio.Queue[Exception | None] = asyncio.Queue()
         self.threads: set[threading.Thread] = set()
         self._loop = asyncio.get_running_loop()
 
     def __call__(self, error: Exception | None) -> None:
         self.threads.add(threading.current_thread())
-        self._loop.call_soon_threadsafe(self.news.put_nowait, error)
+        self._loop.call_soon_threadsafe(self.errors.put_nowait, error)
 
 
-async def test_the_function_is_told_that_all_is_well(redis_url: str) -> None:
-    told = Told()
-    server = Server(redis_url, health_check=told, health_check_interval=OFTEN)
+async def test_the_function_gets_none_while_redis_answers(redis_url: str) -> None:
+    recorder = RecordingCheck()
+    server = Server(redis_url, health_check=recorder, health_check_interval=OFTEN)
     async with server.running(Handler()):
-        assert [await told.news.get(), await told.news.get()] == [None, None]
+        assert [await recorder.errors.get(), await recorder.errors.get()] == [None, None]
 
 
-async def test_the_function_is_told_what_is_wrong_and_that_it_is_over(
+async def test_the_function_gets_the_error_and_later_none(
     own_redis: RedisServer,
 ) -> None:
-    told = Told()
+    recorder = RecordingCheck()
     own_redis.stop()
-    server = Server(own_redis.url, health_check=told, health_check_interval=OFTEN)
+    server = Server(own_redis.url, health_check=recorder, health_check_interval=OFTEN)
     async with server.running(Handler()):
-        assert isinstance(await told.news.get(), BrokerUnavailableError)
+        assert isinstance(await recorder.errors.get(), BrokerUnavailableError)
         own_redis.start()
-        assert await asyncio.wait_for(_first_none(told), 20) is None
+        assert await asyncio.wait_for(_first_none(recorder), 20) is None
 
 
 async def test_a_plain_function_is_called_in_a_thread(redis_url: str) -> None:
-    told = Told()
-    server = Server(redis_url, health_check=told, health_check_interval=OFTEN)
+    recorder = RecordingCheck()
+    server = Server(redis_url, health_check=recorder, health_check_interval=OFTEN)
     async with server.running(Handler()):
-        await told.news.get()
-    assert threading.current_thread() not in told.threads
+        await recorder.errors.get()
+    assert threading.current_thread() not in recorder.threads
 
 
 async def test_the_function_may_be_async(redis_url: str) -> None:
-    told = Told()
+    recorder = RecordingCheck()
 
     async def check(error: Exception | None) -> None:
-        told(error)
+        recorder(error)
 
     server = Server(redis_url, health_check=check, health_check_interval=OFTEN)
     async with server.running(Handler()):
-        assert await told.news.get() is None
+        assert await recorder.errors.get() is None
 
 
 async def test_a_function_that_raises_is_logged_and_stops_nothing(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, handler = Told(), Handler()
+    recorder, handler = RecordingCheck(), Handler()
 
     async def check(error: Exception | None) -> None:
-        told(error)
+        recorder(error)
         raise KeyError
 
     server = Server(redis_url, health_check=check, health_check_interval=OFTEN)
     async with server.running(handler):
-        await told.news.get()
-        await told.news.get()
+        await recorder.errors.get()
+        await recorder.errors.get()
         await client.enqueue(Task("t"))
-        await handler.began()
+        await handler.wait_for_tasks()
     assert "KeyError" in caplog.text
 
 
-async def _first_none(told: Told) -> Exception | None:
-    while (error := await told.news.get()) is not None:
+async def _first_none(recorder: RecordingCheck) -> Exception | None:
+    while (error := await recorder.errors.get()) is not None:
         pass
     return error
 

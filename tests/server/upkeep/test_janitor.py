@@ -1,4 +1,4 @@
-"""What is kept only for a time is deleted."""
+"""Tasks whose retention is over are deleted."""
 
 import time
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from pyasynq import Client, Server, SkipRetry, Task
-from tests.server.handlers import Handler, crew_of, work_off
+from tests.server.handlers import Handler, actors_of, run_burst
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
@@ -29,20 +29,20 @@ async def test_a_completed_task_stays_for_its_retention(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"), retention=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).janitors[0].step()
+        await actors_of(server).janitors[0].step()
     assert await queue.ids("completed") == [info.id]
 
 
-async def test_one_pass_deletes_all_that_is_over_in_small_batches(
+async def test_one_step_deletes_all_expired_tasks_in_small_batches(
     client: Client, redis_url: str, queue: QueueView, r: Redis
 ) -> None:
     await client.enqueue_many([Task("t") for _ in range(50)], retention=HOUR)
-    await work_off(Server(redis_url, burst=True), Handler())
+    await run_burst(Server(redis_url, burst=True), Handler())
     await queue.make_due(*await queue.ids("completed"))
     async with Server(redis_url, janitor_batch_size=7).running(Handler()) as server:
-        await crew_of(server).janitors[0].step()
+        await actors_of(server).janitors[0].step()
     assert await queue.ids("completed") == []
     assert [key async for key in r.scan_iter("*:t:*")] == []
 
@@ -52,11 +52,11 @@ async def test_an_archived_task_goes_after_ninety_days(
 ) -> None:
     await client.enqueue(Task("t"), task_id="old")
     await client.enqueue(Task("t"), task_id="young")
-    await work_off(Server(redis_url, burst=True), Handler(SkipRetry()))
+    await run_burst(Server(redis_url, burst=True), Handler(SkipRetry()))
     now = time.time()
     await r.zadd(queue.key("archived"), {"old": now - 91 * DAY_S, "young": now - 89 * DAY_S})
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).janitors[0].step()
+        await actors_of(server).janitors[0].step()
     assert await queue.ids("archived") == ["young"]
     assert not await queue.exists("old")
 

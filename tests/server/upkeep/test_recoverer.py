@@ -12,7 +12,7 @@ from pyasynq import BrokerUnavailableError, Client, RetryIn, Server, Task, TaskI
 from pyasynq.broker import Broker, open_broker
 from pyasynq.core.verdict import Retry
 from pyasynq.server import ServerOptions
-from tests.server.handlers import Handler, crew_of
+from tests.server.handlers import Handler, actors_of
 from tests.support.looking import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
@@ -22,14 +22,14 @@ EXPIRED = "asynq: task lease expired"
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
-    """Yield what a worker that is going to die takes its tasks with."""
+    """Yield the broker with which a dying worker takes its tasks."""
     broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 
 
 async def die(broker: Broker, *, server_id: str = "dead") -> None:
-    """Take all tasks of the queue as the server *server_id*, which is heard of no more."""
+    """Take all tasks of the queue as the server *server_id*, which then does nothing more."""
     await broker.work.dequeue({"default": 100}, owner=f"{server_id}/1", lease_s=30)
 
 
@@ -41,7 +41,7 @@ async def test_a_task_whose_lease_is_over_runs_again(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
     assert (task.id, task.retried) == (info.id, 1)
 
 
@@ -52,19 +52,19 @@ async def test_a_lease_that_ended_by_itself_is_seen_within_seconds(
     await broker.work.dequeue({"default": 1}, owner="dead/1", lease_s=1)
     handler = Handler()
     async with Server(redis_url).running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
     assert task.id == info.id
 
 
-async def test_a_recovered_task_says_why_and_counts_as_failed(
+async def test_a_recovered_task_has_the_reason_and_counts_as_failed(
     client: Client, redis_url: str, queue: QueueView, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die(broker)
     await queue.end_leases()
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         message = await queue.message(info.id)
         handler.release()
     assert message.error_msg == EXPIRED
@@ -77,16 +77,16 @@ async def test_on_error_is_not_called_for_a_recovered_task(
     await client.enqueue(Task("t"), max_retry=0)
     await die(broker)
     await queue.end_leases()
-    told: list[str] = []
-    server = Server(redis_url, on_error=lambda task, _error: told.append(task.id))
+    ids: list[str] = []
+    server = Server(redis_url, on_error=lambda task, _error: ids.append(task.id))
     async with server.running(Handler()):
         await wait_until(lambda: queue.ids("archived"))
-    assert told == []
+    assert ids == []
 
 
-async def test_leases_are_looked_at_and_extended_every_five_seconds(redis_url: str) -> None:
+async def test_leases_are_checked_and_extended_every_five_seconds(redis_url: str) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        actors = crew_of(server)
+        actors = actors_of(server)
         assert await actors.recoverers[0].step() == 5
         assert await actors.heartbeater.step() == 5
 
@@ -99,7 +99,7 @@ async def test_a_recovered_task_does_not_wait_for_its_retry_delay(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url, retry_delay=lambda *_: timedelta(hours=1)).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
 
 
 async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
@@ -108,7 +108,7 @@ async def test_a_task_whose_lease_is_not_over_is_left_to_its_worker(
     info = await client.enqueue(Task("t"))
     await die(broker)
     async with Server(redis_url).running(Handler()) as server:
-        await crew_of(server).recoverers[0].step()
+        await actors_of(server).recoverers[0].step()
     assert await queue.ids("active") == [info.id]
 
 
@@ -121,11 +121,11 @@ async def test_a_lease_that_a_go_worker_wrote_is_over_half_a_minute_after_its_en
     await queue.end_leases(ago_s=20)
     handler = Handler()
     async with Server(redis_url).running(handler) as server:
-        await crew_of(server).recoverers[0].step()
+        await actors_of(server).recoverers[0].step()
         left_alone = await queue.ids("active")
         await queue.end_leases(ago_s=32)
-        await crew_of(server).recoverers[0].step()
-        await handler.began()
+        await actors_of(server).recoverers[0].step()
+        await handler.wait_for_tasks()
     assert left_alone == [info.id]
 
 
@@ -141,11 +141,11 @@ async def test_a_crashed_task_without_retries_left_is_archived(
     assert await queue.ids("active") == await queue.leased() == []
 
 
-# -- again and again -------------------------------------------------------------------------------
+# -- several crashes in a row ----------------------------------------------------------------------
 
 
 async def die_again(broker: Broker, crashes: int, *, started: bool = True) -> None:
-    """Die with all tasks, which have been through so many crashes."""
+    """Take all tasks, which have crashed *crashes* workers, with leases that have ended."""
     [taken] = await broker.work.dequeue({"default": 100}, owner="dead/1", lease_s=30)
     at = datetime(2001, 9, 9, tzinfo=UTC)
     back = [
@@ -160,9 +160,9 @@ async def die_again(broker: Broker, crashes: int, *, started: bool = True) -> No
 
 
 async def recover(redis_url: str, **options: Unpack[ServerOptions]) -> None:
-    """Let a server find what is over; what runs again fails."""
+    """Let a server recover the tasks; those that run again fail."""
     async with Server(redis_url, **options).running(Handler(RetryIn(HOUR))) as server:
-        await crew_of(server).recoverers[0].step()
+        await actors_of(server).recoverers[0].step()
 
 
 async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
@@ -186,7 +186,7 @@ async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_a
     assert len({await queue.due(task_id) for task_id in ids}) > 4
 
 
-async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_and_says_why(
+async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_with_the_reason(
     client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
@@ -213,7 +213,7 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Server(redis_url).running(Handler()) as server:
-        recoverer = crew_of(server).recoverers[0]
+        recoverer = actors_of(server).recoverers[0]
         await recoverer.steps.next()
         with monkeypatch.context() as away:
             away.setattr(recoverer._upkeep, "expired", _away)
@@ -226,27 +226,27 @@ async def test_a_lease_that_ended_while_redis_was_away_is_no_crash(
     assert await queue.crashes(info.id) == 2
 
 
-async def test_a_crashed_task_that_a_dead_worker_had_not_begun_is_as_if_it_had_not_been_taken(
+async def test_a_task_that_a_dead_worker_had_not_begun_spends_no_retry_and_no_crash(
     client: Client, redis_url: str, queue: RedisQueue, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2, started=False)
-    handler = Handler(held=True)
+    handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
         fields = await queue.fields(info.id)
         handler.release()
     assert (task.retried, fields["crashes"]) == (0, "2")
 
 
-async def test_a_task_that_kills_every_worker_before_it_begins_is_given_up_too(
+async def test_a_task_that_kills_every_worker_before_it_begins_is_archived_too(
     client: Client, redis_url: str, queue: QueueView, broker: Broker
 ) -> None:
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2, started=False)
     async with Server(redis_url).running(Handler()) as server:
         server.stop()
-        recoverer = crew_of(server).recoverers[0]
+        recoverer = actors_of(server).recoverers[0]
         await recoverer.step()
         await broker.work.dequeue({"default": 1}, owner="dead/3", lease_s=-1)
         await recoverer.step()
@@ -266,7 +266,7 @@ async def test_hundreds_of_crashed_tasks_are_recovered(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url, concurrency=50).running(handler):
-        await handler.began(700)
+        await handler.wait_for_tasks(700)
     assert await queue.ids("active") == []
 
 
@@ -277,7 +277,7 @@ async def test_the_server_that_replaces_a_dead_one_does_not_wait_for_its_leases(
     await die(broker, server_id="dead")
     handler = Handler()
     async with Server(redis_url, replaces="dead").running(handler):
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
     assert task.id == info.id
 
 
@@ -287,7 +287,7 @@ async def test_the_server_that_replaces_a_dead_one_leaves_the_tasks_of_others_al
     info = await client.enqueue(Task("t"))
     await die(broker, server_id="alive")
     async with Server(redis_url, replaces="dead").running(Handler()) as server:
-        await crew_of(server).recoverers[0].step()
+        await actors_of(server).recoverers[0].step()
     assert await queue.ids("active") == [info.id]
 
 
@@ -301,7 +301,7 @@ async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
         await wait_until(lambda: queue.ids("archived"))
     assert handler.ids == [info.id]
     assert await queue.ids("archived") == ["bad"]
@@ -319,7 +319,7 @@ async def test_poison_whose_id_is_no_text_does_not_stop_the_recovery(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
     assert handler.ids == [info.id]
 
 
@@ -331,7 +331,7 @@ async def test_an_active_task_without_lease_is_recovered(
     await r.delete(queue.key("lease"))
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
     assert handler.ids == [info.id]
 
 
@@ -340,13 +340,13 @@ async def test_an_active_id_without_task_is_dropped(
 ) -> None:
     await r.lpush(queue.key("active"), "ghost")
     async with Server(redis_url).running(Handler()):
-        await wait_until(lambda: _none(queue, "active"))
+        await wait_until(lambda: _is_empty(queue, "active"))
 
 
 async def test_a_lease_without_task_is_dropped(redis_url: str, queue: RedisQueue, r: Redis) -> None:
     await r.zadd(queue.key("lease"), {"ghost": 1})
     async with Server(redis_url).running(Handler()):
-        await wait_until(lambda: _none(queue, "lease"))
+        await wait_until(lambda: _is_empty(queue, "lease"))
 
 
 async def test_a_recovered_task_is_named_in_the_log(
@@ -361,12 +361,12 @@ async def test_a_recovered_task_is_named_in_the_log(
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):
-        await handler.began()
+        await handler.wait_for_tasks()
     text = "task x (t in 'default'): its worker is gone; recovered"
-    assert told(caplog, "task x") == [("WARNING", text)]
+    assert log_lines(caplog, "task x") == [("WARNING", text)]
 
 
-async def test_a_task_that_is_given_up_for_its_crashes_is_an_error_that_says_so(
+async def test_a_task_archived_for_its_crashes_is_logged_as_an_error(
     client: Client,
     redis_url: str,
     queue: QueueView,
@@ -379,14 +379,14 @@ async def test_a_task_that_is_given_up_for_its_crashes_is_an_error_that_says_so(
     async with Server(redis_url, max_crashes=1).running(Handler()):
         await wait_until(lambda: queue.ids("archived"))
     text = "task x (t in 'default'), retried 0 of 3: crashed its worker 1 time in a row; archived"
-    assert told(caplog, "task x") == [("ERROR", text)]
+    assert log_lines(caplog, "task x") == [("ERROR", text)]
 
 
-def told(caplog: pytest.LogCaptureFixture, start: str) -> list[tuple[str, str]]:
-    """Return level and text of the lines that begin with *start*."""
+def log_lines(caplog: pytest.LogCaptureFixture, start: str) -> list[tuple[str, str]]:
+    """Return level and text of the log lines that begin with *start*."""
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     return [(level, text) for level, text in lines if text.startswith(start)]
 
 
-async def _none(queue: QueueView, state: str) -> bool:
+async def _is_empty(queue: QueueView, state: str) -> bool:
     return not await queue.ids(state)

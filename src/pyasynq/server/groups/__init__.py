@@ -1,1 +1,1 @@
-"""Combines the tasks of groups."""
+"""Actors that combine the tasks of groups."""

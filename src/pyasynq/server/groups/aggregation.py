@@ -1,7 +1,4 @@
-"""Decide what becomes of a staged set.
-
-Pure: members, what the user's function made of them, and the time come in, plans go out.
-"""
+"""Decide about the tasks of an aggregation set. Pure: the time and randomness are arguments."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,11 +17,11 @@ from pyasynq.core.verdict import error_text
 
 
 class AggregationFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows when a set could not be combined.
+    """What to do with a set that could not be combined.
 
     Attributes:
-        wait_s: Seconds until its tasks are tried again.
-        given_up: Those that are to be archived, with what went wrong.
+        wait_s: Seconds until the next try.
+        given_up: Tasks to archive, with the error in their messages.
     """
 
     wait_s: int
@@ -32,12 +29,12 @@ class AggregationFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetContents(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a set.
+    """The tasks of a set.
 
     Attributes:
-        tasks: Those that can be combined.
-        poison: Those that cannot be read, to be kept as they are.
-        sealed: Those that cannot be opened here, and why not.
+        tasks: Tasks that can be combined, each as stored and as the user's function gets it.
+        poison: Tasks that cannot be decoded; they are archived unchanged.
+        sealed: Tasks whose payload cannot be opened here, each with its error.
     """
 
     tasks: list[tuple[GroupedTask, Task]]
@@ -45,23 +42,23 @@ class SetContents(msgspec.Struct, frozen=True, kw_only=True):
     sealed: list[tuple[GroupedTask, CodecError]]
 
 
-def read(members: Sequence[GroupedTask], codecs: Codecs) -> SetContents:
-    """Return what *members* are, opened by *codecs*."""
+def read_contents(members: Sequence[GroupedTask], codecs: Codecs) -> SetContents:
+    """Sort *members* by whether they can be combined; open payloads with *codecs*."""
     found = SetContents(tasks=[], poison=[], sealed=[])
     for member in members:
         try:
             if member.message is None:
                 found.poison.append(member)
             else:
-                found.tasks.append((member, _task(member.message, codecs)))
-        except OptionError:  # none of ours would have such a type
+                found.tasks.append((member, _open_task(member.message, codecs)))
+        except OptionError:  # a type that pyasynq itself never enqueues
             found.poison.append(msgspec.structs.replace(member, message=None))
         except CodecError as error:
             found.sealed.append((member, error))
     return found
 
 
-def checked_task(task: object) -> Task:
+def check_result(task: object) -> Task:
     """Return *task* if it is one.
 
     Raises:
@@ -73,8 +70,8 @@ def checked_task(task: object) -> Task:
     return task
 
 
-def placed(options: Options, staged: AggregationSet) -> Options:
-    """Return *options* for the task of *staged*, which stays in the queue, whatever they say."""
+def with_queue(options: Options, staged: AggregationSet) -> Options:
+    """Return *options* with the queue of *staged*, where its combined task always stays."""
     return merge(options, Options(queue=staged.queue))
 
 
@@ -86,14 +83,14 @@ def failure_of(
     max_failures: int,
     random: float,
 ) -> AggregationFailure:
-    """Return what follows when *members* could not be combined.
+    """Return what to do with *members*, which could not be combined.
 
     Args:
-        members: The set.
-        error: What went wrong.
+        members: Tasks of the set.
+        error: The reason.
         now: Current time, UTC.
-        max_failures: How often a task may fail to be combined.
-        random: A number in [0, 1).
+        max_failures: Failures after which a task is archived.
+        random: A random number in [0, 1), for the wait.
     """
     failures = max(member.failures for member in members)
     text = error_text(error)
@@ -109,6 +106,6 @@ def failure_of(
     )
 
 
-def _task(message: TaskMessage, codecs: Codecs) -> Task:
+def _open_task(message: TaskMessage, codecs: Codecs) -> Task:
     message = codecs.open_message(message)
     return Task(message.type, message.payload, headers=dict(message.headers))

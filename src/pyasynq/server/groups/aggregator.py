@@ -4,7 +4,7 @@ Source:
     Protocol sections 3.14 and 6.11 (asynq v0.26.0 ``aggregator.go``).
 
 Differs:
-    Looks when a group is ripe, and combines several groups side by side (D19).
+    Sleeps until a group is ready, and combines several groups at once (D19).
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from pyasynq.server.groups.set_aggregator import SetAggregator
 from pyasynq.server.mux import HANDLER_THREAD
 
 LONGEST_S: Final = 1.0
-"""Longest time between two looks: others may add to groups, too."""
+"""Longest time between two reads: others may add to groups, too."""
 
-PAUSE: Final = 10
-"""How many times longer the pause after a look is than the look, at least."""
+PAUSE_FACTOR: Final = 10
+"""The pause after a read is at least this many times as long as the read."""
 
-AT_ONCE: Final = 10
-"""Groups of a queue combined side by side, so that a slow one delays no other."""
+MAX_GROUPS: Final = 10
+"""Groups of a queue combined at once, so that a slow one does not delay the others."""
 
 
 class Aggregator(Actor):
-    """Has the user's function combine the ripe groups of one queue.
+    """Has the user's function combine the ready groups of one queue.
 
     Attributes:
-        combinings: Signals each group that was worked on, well or not.
+        groups_done: Signals the end of work on each group, also after a failure.
     """
 
     def __init__(
@@ -45,21 +45,23 @@ class Aggregator(Actor):
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Combine the groups of *queue* by *aggregate*."""
+        """Combine the groups of *queue* with the user's function *aggregate*."""
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"aggregator of {queue!r}"
-        self.combinings: StepSignal = StepSignal()
+        self.groups_done: StepSignal = StepSignal()
         self._port = broker.groups
         self._queue = queue
         self._rules = config.group_rules()
-        self._free = asyncio.Semaphore(AT_ONCE)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{HANDLER_THREAD}-groups")
-        self._combiner = SetAggregator(
+        self._free = asyncio.Semaphore(MAX_GROUPS)
+        self._threads = ThreadPoolExecutor(
+            MAX_GROUPS, thread_name_prefix=f"{HANDLER_THREAD}-groups"
+        )
+        self._set_aggregator = SetAggregator(
             broker,
             aggregate,
             self._threads,
             config=config,
-            failed=functools.partial(outages.failed, self.name),
+            record_failure=functools.partial(outages.record_failure, self.name),
         )
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
@@ -71,35 +73,35 @@ class Aggregator(Actor):
             await super().run()
 
     async def step(self) -> float:
-        """Start on every ripe group; return the seconds until another one is ripe.
+        """Start to combine every ready group; return the seconds until another one is ready.
 
-        A look at very many groups is followed by a longer pause.
+        After a slow read, of very many groups for instance, the pause is longer.
         """
-        async with self._turn():
+        async with self._limit_slot():
             started = self._clock.monotonic()
-            ripe = await self._port.ready(self._queue, self._rules)
+            ready = await self._port.ready(self._queue, self._rules)
             took_s = self._clock.monotonic() - started
-        for group in ripe.names:
+        for group in ready.names:
             await self._start(group)
-        next_in_s = LONGEST_S if ripe.next_in_s is None else min(ripe.next_in_s, LONGEST_S)
-        return max(next_in_s, took_s * PAUSE)
+        next_in_s = LONGEST_S if ready.next_in_s is None else min(ready.next_in_s, LONGEST_S)
+        return max(next_in_s, took_s * PAUSE_FACTOR)
 
     async def _next_step(self) -> float:
-        return await self.step()  # takes its turn for the look, and not to start on groups
+        return await self.step()  # it takes a slot of the limit only for the read
 
-    async def finished(self) -> None:
-        """Start on no more groups; return when those begun are over."""
+    async def wait_until_finished(self) -> None:
+        """Start no more groups; return when the running ones have ended."""
         self._stopped = True
         if self._jobs:
             await asyncio.wait(self._jobs.values())
 
     def interrupt(self) -> None:
-        """Put everything back that is under way."""
+        """Cancel running aggregations, which puts their tasks back."""
         for job in self._jobs.values():
             job.cancel()
 
     def close(self) -> None:
-        """Let go of threads; one that does not return ends with the process."""
+        """Release the threads; one that does not return ends with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _start(self, group: str) -> None:
@@ -109,21 +111,21 @@ class Aggregator(Actor):
         if self._stopped:
             self._free.release()
             return
-        job = self._tasks.create_task(self._work_off(group), name=f"aggregate {group}")
+        job = self._tasks.create_task(self._combine_group(group), name=f"aggregate {group}")
         self._jobs[group] = job
-        job.add_done_callback(lambda _: self._over(group))
+        job.add_done_callback(lambda _: self._on_done(group))
 
-    def _over(self, group: str) -> None:
+    def _on_done(self, group: str) -> None:
         del self._jobs[group]
         self._free.release()
-        self.combinings.finish()
+        self.groups_done.finish()
 
-    async def _work_off(self, group: str) -> None:
-        """Combine a group, set by set, as long as it is ripe and all goes well."""
+    async def _combine_group(self, group: str) -> None:
+        """Combine a group, set by set, as long as it is ready and no set fails."""
         try:
-            well = True
-            while well and not self._stopped:
+            succeeded = True
+            while succeeded and not self._stopped:
                 staged = await self._port.stage(self._queue, group, self._rules)
-                well = staged is not None and await self._combiner.combine(staged)
+                succeeded = staged is not None and await self._set_aggregator.combine(staged)
         except BrokerError as error:
-            self._outages.failed(self.name, error)
+            self._outages.record_failure(self.name, error)

@@ -1,10 +1,10 @@
-"""Keep groups from getting stuck.
+"""Put abandoned aggregation sets back, and register unregistered groups.
 
 Source:
     Protocol sections 3.14 and 6.9 (asynq v0.26.0 ``recoverer.recoverStaleAggregationSets``).
 
 Differs:
-    Registers the groups (D16), also those that a Go peer has left unregistered (D15).
+    Registers the groups of the sets (D16), and those that a Go peer has not registered (D15).
 """
 
 from typing import Final
@@ -20,17 +20,17 @@ PERIOD_S: Final = 5.0
 
 
 class Reclaimer(Actor):
-    """Puts back staged sets whose aggregator is gone, and finds groups that nobody knows."""
+    """Puts back the sets of dead aggregators, and finds groups that are not registered."""
 
     def __init__(self, port: GroupPort, queue: str, *, clock: Clock, outages: OutageLog) -> None:
-        """Look after *queue*."""
+        """Maintain the groups of *queue*."""
         super().__init__(clock=clock, outages=outages)
         self.name: str = f"reclaimer of {queue!r}"
         self._port = port
         self._queue = queue
 
     async def step(self) -> float:
-        """Put back and search; return the seconds until there is more to look through."""
+        """Put sets back and search for groups; return the seconds until the next time."""
         reclaimed = await self._port.reclaim(self._queue)
         if reclaimed.tasks:
             log.info("%d tasks of %r are back in their groups", reclaimed.tasks, self._queue)

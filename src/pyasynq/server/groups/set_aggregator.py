@@ -1,11 +1,11 @@
-"""Combine one staged set.
+"""Combine one aggregation set.
 
 Source:
     Protocol section 6.11 (asynq v0.26.0 ``aggregator.aggregate``).
 
 Differs:
-    The combined task is created and its parts deleted in one step; what cannot be combined is given
-    up in the end (D19), and what cannot be read at once (D27).
+    One script creates the combined task and deletes its parts. Tasks that often failed to be
+    combined are archived (D19), and tasks that cannot be decoded at once (D27).
 """
 
 import asyncio
@@ -39,21 +39,21 @@ from pyasynq.runtime.threads import invoke
 from pyasynq.server.config import Config, GroupAggregator
 from pyasynq.server.groups.aggregation import (
     SetContents,
-    checked_task,
+    check_result,
     failure_of,
-    placed,
-    read,
+    read_contents,
+    with_queue,
 )
 from pyasynq.server.run.traces import format_traceback
 
 log: Final = get_logger("pyasynq.server")
 
 HOLD_S: Final = 30.0
-"""Time between two extensions of a set, a quarter of what it is held for."""
+"""Time between two extensions of a set: a quarter of the time for which it is held."""
 
 
 class SetAggregator:
-    """Has the user's function make one task of a staged set."""
+    """Replaces the tasks of an aggregation set by one, which the user's function makes."""
 
     def __init__(
         self,
@@ -62,9 +62,17 @@ class SetAggregator:
         threads: Executor,
         *,
         config: Config,
-        failed: Callable[[BrokerError], None],
+        record_failure: Callable[[BrokerError], None],
     ) -> None:
-        """Call *aggregate*, in *threads* if it is a plain function; tell *failed* of Redis."""
+        """Call *aggregate* for each set.
+
+        Args:
+            broker: Has the sets, and takes the combined tasks.
+            aggregate: The user's function.
+            threads: Run it if it is a plain function.
+            config: Settings of the server.
+            record_failure: Called with an error of the broker, before the next try.
+        """
         self._port = broker.groups
         self._creation = broker.creation
         self._aggregate = aggregate
@@ -74,122 +82,132 @@ class SetAggregator:
         self._composer = Composer(config.codecs)
         self._clock = config.clock
         self._max_failures = config.group_max_failures
-        self._failed = failed
+        self._record_failure = record_failure
 
     async def combine(self, staged: AggregationSet) -> bool:
-        """Combine *staged*; return whether that went well."""
+        """Combine *staged*; return whether that succeeded."""
         try:
-            async with self._held(staged):
+            async with self._keep_held(staged):
                 return await self._attempt(staged)
         except asyncio.CancelledError:
-            await run_to_end(functools.partial(self._put_back, staged))
+            await run_to_end(functools.partial(self._unstage, staged))
             raise
 
     async def _attempt(self, staged: AggregationSet) -> bool:
-        members = await self._members(staged)
-        if members.sealed:  # another worker may open them, and combines all of them then
-            sealed, error = [member for member, _ in members.sealed], members.sealed[0][1]
+        contents = await self._read_contents(staged)
+        if contents.sealed:  # another worker may be able to open them, and combine the whole set
+            sealed, error = [member for member, _ in contents.sealed], contents.sealed[0][1]
             await self._fail(staged, sealed, error)
             return False
-        if not members.tasks:
-            await self._port.unstage(staged)  # there is nothing in it
+        if not contents.tasks:
+            await self._port.unstage(staged)  # the set is empty
             return True
-        failure = await self._combine(staged, [task for _, task in members.tasks])
+        failure = await self._combine(staged, [task for _, task in contents.tasks])
         if failure is not None:
-            await self._fail(staged, [member for member, _ in members.tasks], failure)
+            await self._fail(staged, [member for member, _ in contents.tasks], failure)
         return failure is None
 
-    async def _members(self, staged: AggregationSet) -> SetContents:
-        """Return what is in *staged*; what cannot be read is archived."""
-        members = read(await self._port.read_set(staged) or [], self._codecs)
-        if members.poison:
-            count = await self._port.archive(staged, members.poison)
-            log.error("%d tasks of %s cannot be read; archived", count, _name(staged))
-        return members
+    async def _read_contents(self, staged: AggregationSet) -> SetContents:
+        """Return the tasks of *staged*; archive those that cannot be decoded."""
+        contents = read_contents(await self._port.read_set(staged) or [], self._codecs)
+        if contents.poison:
+            count = await self._port.archive(staged, contents.poison)
+            log.error("%d tasks of %s cannot be read; archived", count, _describe(staged))
+        return contents
 
     async def _combine(self, staged: AggregationSet, tasks: list[Task]) -> Exception | None:
-        """Have the user's function make one task of *tasks*, and enqueue it; return why not."""
+        """Make one task of *tasks* with the user's function, and enqueue it.
+
+        Returns:
+            Why the set could not be combined; None if it was, or belongs to others now.
+        """
         try:
             call = invoke(self._threads, self._aggregate, staged.group, tasks)
-            task = checked_task(await call_guarded("the group aggregator", call))
+            task = check_result(await call_guarded("the group aggregator", call))
         except Exception as error:  # noqa: BLE001 - the function is the user's
             return error
-        return await self._pass(staged, task)
+        return await self._enqueue(staged, task)
 
-    async def _pass(self, staged: AggregationSet, task: Task) -> Exception | None:
-        """Put *task* in the place of *staged*, through the client middleware; return why not.
+    async def _enqueue(self, staged: AggregationSet, task: Task) -> Exception | None:
+        """Replace the tasks of *staged* by *task*, through the client middleware.
+
+        Returns:
+            Why that failed; None if it was done, or the set belongs to others now.
 
         Raises:
-            BrokerError: If the broker was there and could not do it.
+            BrokerError: If the broker answered with an error.
         """
-        over = False
+        settled = False
 
         async def end(task: Task, options: Options) -> TaskInfo:
-            nonlocal over
-            options = placed(options, staged)
+            nonlocal settled
+            options = with_queue(options, staged)
             now = self._clock.now()
-            # However often a set is combined, there is one task: it has the id of the set.
+            # The set's id is the task's id, so a set combined twice still gives one task.
             composed = self._composer.compose(task, options, now=now, task_id=staged.id)
             answer = await self._replace(staged, composed.plan)
             if isinstance(answer, Refusal):
                 raise answer
-            over = True
+            settled = True
             if isinstance(answer, NotCreated):
-                msg = f"{_name(staged)} was put back, or combined, meanwhile"
+                msg = f"{_describe(staged)} was put back, or combined, meanwhile"
                 raise NotEnqueuedError(msg)
             return composed.info()
 
-        options = placed(task.options, staged)
+        options = with_queue(task.options, staged)
         try:
             await call_guarded("client middleware", self._middleware.enqueue(task, options, end))
         except BrokerError:
             raise
         except Exception as error:
-            if not over:
+            if not settled:
                 return error
-            if not isinstance(error, NotEnqueuedError):  # which is in the log
-                log.exception("client middleware failed once %s was combined", _name(staged))
+            if not isinstance(error, NotEnqueuedError):  # `_replace` has logged that
+                log.exception("client middleware failed after %s was combined", _describe(staged))
         return None
 
     async def _replace(self, staged: AggregationSet, plan: Plan) -> Refusal | NotCreated | None:
-        """Put the task of *plan* in the place of *staged*; return why that was not done, if so.
+        """Replace the tasks of *staged* by that of *plan*; try again while Redis is away.
+
+        Returns:
+            Why that was not done; None if it was.
 
         Raises:
-            BrokerError: If the broker was there and could not do it.
+            BrokerError: If the broker answered with an error.
         """
         backoff = Backoff()
         new = NewTask(plan, ReplacesSet(staged=staged))
         (answer,) = await self._creation.create([new])
         while isinstance(answer, BrokerUnavailableError):
-            self._failed(answer)
+            self._record_failure(answer)
             await self._clock.sleep(backoff.next_s())
             (answer,) = await self._creation.create([new])
         if isinstance(answer, BrokerError):
             raise answer
         if isinstance(answer, NotCreated):
-            log.warning("%s was put back, or combined, meanwhile", _name(staged))
+            log.warning("%s was put back, or combined, meanwhile", _describe(staged))
         return answer if isinstance(answer, Refusal | NotCreated) else None
 
     async def _fail(
         self, staged: AggregationSet, members: Sequence[GroupedTask], error: Exception
     ) -> None:
-        """Leave *staged* aside for a while, and archive what has failed too often."""
-        back = failure_of(
+        """Postpone *staged*, and archive tasks that have failed too often."""
+        failure = failure_of(
             members,
             error,
             now=self._clock.now(),
             max_failures=self._max_failures,
             random=random.random(),
         )
-        log.error("%s could not be combined", _name(staged), exc_info=format_traceback(error))
-        await self._port.postpone(staged, members, wait_s=back.wait_s)
-        if back.given_up:
-            count = await self._port.archive(staged, back.given_up)
-            log.error("%d tasks of %s are given up; archived", count, _name(staged))
+        log.error("%s could not be combined", _describe(staged), exc_info=format_traceback(error))
+        await self._port.postpone(staged, members, wait_s=failure.wait_s)
+        if failure.given_up:
+            count = await self._port.archive(staged, failure.given_up)
+            log.error("%d tasks of %s are given up; archived", count, _describe(staged))
 
     @asynccontextmanager
-    async def _held(self, staged: AggregationSet) -> AsyncGenerator[None]:
-        """Keep others from putting *staged* back."""
+    async def _keep_held(self, staged: AggregationSet) -> AsyncGenerator[None]:
+        """Extend the hold on *staged* during the block, so that nobody else puts it back."""
         holding = asyncio.create_task(self._hold(staged), name=f"hold {staged.id}")
         try:
             yield
@@ -203,14 +221,14 @@ class SetAggregator:
             try:
                 held = await self._port.hold_set(staged)
             except BrokerError as error:
-                self._failed(error)
+                self._record_failure(error)
 
-    async def _put_back(self, staged: AggregationSet) -> None:
+    async def _unstage(self, staged: AggregationSet) -> None:
         try:
             await self._port.unstage(staged)
         except BrokerError as error:
-            log.info("%s goes back once it is no longer held: %s", _name(staged), error)
+            log.info("%s goes back once it is no longer held: %s", _describe(staged), error)
 
 
-def _name(staged: AggregationSet) -> str:
+def _describe(staged: AggregationSet) -> str:
     return f"group {staged.group!r} in {staged.queue!r}"

@@ -1,1 +1,1 @@
-"""Runs tasks: what is taken, what runs, and what became of it."""
+"""Takes tasks, runs their handlers and writes the outcomes."""

@@ -1,4 +1,4 @@
-"""Write what became of tasks, and try again until it is written or the lease is over."""
+"""Write verdicts, and try again until they are written or the lease has ended."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ log: Final = get_logger("pyasynq.server")
 
 
 class Completer:
-    """Verdicts on their way to Redis.
+    """Writes the verdicts on tasks to Redis.
 
-    Whatever has gathered is written as soon as the previous write has returned: no timer, no delay.
-    What could not be written is put off, and keeps nothing else from being written.
+    All verdicts that have arrived are written together as soon as the previous write has returned:
+    no timer, no delay. Verdicts that could not be written wait, and do not block new ones.
 
     Differs:
-        In the reference no failed acknowledgement is ever written (D26).
+        asynq never writes an outcome whose first write has failed (D26).
     """
 
     name = "completer"
@@ -37,22 +37,22 @@ class Completer:
         self._entries: list[tuple[Lease, Verdict]] = []
         self._writing: Sequence[tuple[Lease, Verdict]] = ()
         self._put_off: list[tuple[Lease, Verdict]] = []
-        self._doubtful: set[Lease] = set()
+        self._unanswered: set[Lease] = set()
         self._again_at = 0.0
         self._added = asyncio.Event()
 
     def add(self, lease: Lease, verdict: Verdict) -> None:
-        """Take over *lease*; its *verdict* goes out with the next write."""
-        if not self._entries:  # else it is set
+        """Take over *lease*; write its *verdict* with the next batch."""
+        if not self._entries:  # else the event is set
             self._added.set()
         self._entries.append((lease, verdict))
 
     def leases(self) -> Iterable[Lease]:
-        """Return the leases whose verdict is not written yet."""
+        """Return the leases whose verdicts are not written yet."""
         return (lease for lease, _ in chain(self._writing, self._entries, self._put_off))
 
-    async def written(self) -> None:
-        """Return when everything is written."""
+    async def wait_until_written(self) -> None:
+        """Return when all verdicts are written."""
         while self._entries or self._writing or self._put_off:
             await self.steps.next()
 
@@ -60,18 +60,18 @@ class Completer:
         """Write until cancelled."""
         backoff = Backoff()
         while True:
-            await self._gathered()
+            await self._wait_for_entries()
             error = await self._write()
             self.steps.finish()
             if error is None and not self._put_off:
                 backoff.reset()
-                self._outages.worked(self.name)
+                self._outages.record_success(self.name)
             elif error is not None:
-                self._outages.failed(self.name, error)
+                self._outages.record_failure(self.name, error)
                 self._again_at = self._clock.monotonic() + backoff.next_s()
 
-    async def _gathered(self) -> None:
-        """Return when there is something to write: something new, or it is time for the old."""
+    async def _wait_for_entries(self) -> None:
+        """Return when there is a new verdict, or it is time to try the failed ones again."""
         while True:
             left_s = self._again_at - self._clock.monotonic()
             if self._put_off and left_s <= 0:
@@ -84,7 +84,7 @@ class Completer:
                     await self._added.wait()
 
     async def _write(self) -> BrokerError | None:
-        """Write what has gathered; return the error that kept something from being written."""
+        """Write the verdicts; return the error of those that could not be written."""
         self._writing, self._entries = self._entries, []
         self._added.clear()
         failed: list[tuple[Lease, Verdict]] = list(self._writing)
@@ -97,30 +97,30 @@ class Completer:
                     error = answer
                     failed.append(entry)
                 elif not answer:
-                    self._lost(*entry)
+                    self._report_lost(*entry)
         finally:
             self._writing = ()
-            self._keep(failed)
+            self._put_off_failed(failed)
             if isinstance(error, BrokerUnavailableError):
-                self._doubtful.update(lease for lease, _ in failed)
-            if self._doubtful:
-                self._doubtful.intersection_update(lease for lease, _ in self._put_off)
+                self._unanswered.update(lease for lease, _ in failed)
+            if self._unanswered:
+                self._unanswered.intersection_update(lease for lease, _ in self._put_off)
         return error
 
-    def _lost(self, lease: Lease, verdict: Verdict) -> None:
-        """Tell that the lease is gone; a try before, whose answer was lost, may have ended it."""
-        if lease in self._doubtful:
+    def _report_lost(self, lease: Lease, verdict: Verdict) -> None:
+        """Log that the lease is gone; an earlier write without an answer may have ended it."""
+        if lease in self._unanswered:
             log.info(
-                "%r is held no more: %s was written, though no answer came, or its lease ended "
-                "before, and it will run again",
+                "%r is no longer held: either %s was written although no answer came, or its lease "
+                "had ended before, and the task will run again",
                 lease,
-                _name(verdict),
+                _verdict_name(verdict),
             )
         else:
             _log_lost(lease, verdict)
 
-    def _keep(self, failed: Sequence[tuple[Lease, Verdict]]) -> None:
-        """Put *failed* off, but for those whose lease is over: they belong to a recoverer."""
+    def _put_off_failed(self, failed: Sequence[tuple[Lease, Verdict]]) -> None:
+        """Keep *failed* for another try; drop those whose lease has ended: a recoverer has them."""
         now = self._clock.monotonic()
         for lease, verdict in failed:
             if lease.expires_at > now:
@@ -133,9 +133,9 @@ def _log_lost(lease: Lease, verdict: Verdict) -> None:
     log.warning(
         "the lease of %r ended before %s was written; the task will run again",
         lease,
-        _name(verdict),
+        _verdict_name(verdict),
     )
 
 
-def _name(verdict: Verdict) -> str:
+def _verdict_name(verdict: Verdict) -> str:
     return type(verdict).__name__.lower()

@@ -1,7 +1,7 @@
-"""Stop runs whose time is over, and name those that do not stop.
+"""Stop runs whose time is over, and log those that do not stop.
 
-One timer for all of them, set to the earliest end. Most runs end long before, so a timer of their
-own (1.5 µs each on the hot path) would almost always be thrown away.
+One timer serves all runs; it is set to the earliest end. Most runs end long before, so a timer for
+each (1.5 µs on the hot path) would almost always be wasted.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from pyasynq.server.run.slots import Run, Stop
 
 log: Final = get_logger("pyasynq.server")
 
-UNTOLD_S: Final = DEFAULT_TIMEOUT.total_seconds()
-"""Longest run of a task that has neither timeout nor deadline, as in the reference."""
+DEFAULT_TIMEOUT_S: Final = DEFAULT_TIMEOUT.total_seconds()
+"""Longest run of a task that has neither timeout nor deadline, as in asynq."""
 
-TO_END_S: Final = 1.0
-"""Time that a handler has to end once its own is over, before it is named."""
+STOP_GRACE_S: Final = 1.0
+"""Time between the cancellation of an overdue handler and the log line that it does not stop."""
 
 
 class Deadlines:
-    """Tells runs to stop at their deadline, or when their lease is over."""
+    """Stops runs at their deadline, or at the end of their lease."""
 
     def __init__(self, runs: Collection[Run], clock: Clock, *, slots: int, threads: int) -> None:
-        """Watch *runs*: *slots* at once at most, and of plain functions as many as *threads*."""
+        """Watch *runs*: at most *slots* at once, *threads* of them plain functions."""
         self._runs = runs
         self._clock = clock
         self._slots = slots
@@ -40,55 +40,57 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, run: Run) -> None:
-        """See to it that *run* ends in time."""
+        """Stop *run* at its end."""
         earliest = self._earliest
-        # As `ends_at` of a run has it, in fewer calls: this is asked for every task.
+        # The same as `run.ends_at < earliest`, but with fewer calls: this runs for every task.
         if run.active.ends_at < earliest or run.lease.expires_at < earliest:
-            self._set(run.ends_at)
+            self._set_timer(run.ends_at)
 
     def watch_until(self, at: float) -> None:
-        """See to it that a run whose time has become longer ends *at* its new end."""
+        """Stop a run whose time was extended *at* its new end."""
         if at < self._earliest:
-            self._set(at)
+            self._set_timer(at)
 
-    def ended(self, run: Run) -> None:
-        """Note that the handler of *run* has ended; what follows is not held against it."""
+    def on_handler_end(self, run: Run) -> None:
+        """Note that the handler of *run* has ended, so that later steps do not count as overdue."""
         run.ended = True
-        if run in self._hung and run.active.thread is None:  # else nobody waits for it any more
+        if run in self._hung and run.active.thread is None:  # else its thread still runs
             self._hung.remove(run)
             late_s = self._clock.monotonic() - run.deadline
-            log.warning("%s has ended, %.1f s after its time; %s", run, late_s, self._held())
+            log.warning(
+                "%s has ended, %.1f s after its time; %s", run, late_s, self._describe_held_slots()
+            )
 
     def close(self) -> None:
-        """Set no timer any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _set(self, at: float) -> None:
+    def _set_timer(self, at: float) -> None:
         self.close()
         self._earliest = at
         wait_s = max(0, at - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         now = self._clock.monotonic()
         for run in self._runs:
             if run.deadline <= now:
-                self._end(run)
+                self._stop_overdue(run)
             elif run.lease.expires_at <= now:
-                run.tell(Stop.LEASE_LOST)
+                run.request_stop(Stop.LEASE_LOST)
         self._earliest = math.inf
         left = [run.ends_at for run in self._runs if run.stop is None]
         if left:
-            self._set(min(left))
+            self._set_timer(min(left))
 
-    def _end(self, run: Run) -> None:
+    def _stop_overdue(self, run: Run) -> None:
         if run.stop is None:
-            run.tell(Stop.DEADLINE)
-            asyncio.get_running_loop().call_later(TO_END_S, self._name, run)
+            run.request_stop(Stop.DEADLINE)
+            asyncio.get_running_loop().call_later(STOP_GRACE_S, self._report_overrun, run)
 
-    def _name(self, run: Run) -> None:
-        """Say that *run* outlives its time, if it still does."""
+    def _report_overrun(self, run: Run) -> None:
+        """Log that *run* does not stop, unless it has by now."""
         if run.ended or run not in self._runs:
             return
         self._hung.add(run)
@@ -97,23 +99,24 @@ class Deadlines:
             "catches its cancellation" if thread is None else "runs on: a thread cannot be stopped"
         )
         log.log(
-            logging.ERROR if self._none_left() else logging.WARNING,
+            logging.ERROR if self._describe_shortage() else logging.WARNING,
             "the time of %s is over, but its handler %s; it keeps its slot until it ends; %s%s",
             run,
             why,
-            self._held(),
+            self._describe_held_slots(),
             f"\n{stack_of(thread)}" if thread is not None else "",
         )
 
-    def _none_left(self) -> str:
-        """Say what cannot go on, for want of slots or threads; nothing if there are some."""
+    def _describe_shortage(self) -> str:
+        """Return what cannot run for lack of slots or threads; empty if enough are left."""
         if len(self._hung) >= self._slots:
             return ", so no task is taken"
         in_threads = sum(run.active.thread is not None for run in self._hung)
         return ", so no plain function is called" if in_threads >= self._threads else ""
 
-    def _held(self) -> str:
-        return f"slots held so: {len(self._hung)} of {self._slots}{self._none_left()}"
+    def _describe_held_slots(self) -> str:
+        held, shortage = len(self._hung), self._describe_shortage()
+        return f"overdue handlers hold {held} of {self._slots} slots{shortage}"
 
 
 def seconds_to_run(lease: Lease) -> float:
@@ -124,6 +127,6 @@ def seconds_to_run(lease: Lease) -> float:
     """
     message = lease.message
     if not message.deadline:
-        return message.timeout or UNTOLD_S
+        return message.timeout or DEFAULT_TIMEOUT_S
     left_s = message.deadline - lease.taken_at_s
     return min(left_s, message.timeout) if message.timeout else left_s

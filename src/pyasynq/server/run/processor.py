@@ -1,4 +1,4 @@
-"""Take tasks and run them: slots → leases → runs → outcome → verdict → ledger."""
+"""Take tasks and run them: slots → leases → runs → outcome → verdict → completer."""
 
 import asyncio
 import logging
@@ -16,22 +16,21 @@ from pyasynq.core.priority import by_rank, weighted
 from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.callbacks import Callbacks
-from pyasynq.runtime.calls import check_finished
+from pyasynq.runtime.calls import check_awaited
 from pyasynq.runtime.loggers import enable_loggers, get_logger
-from pyasynq.runtime.loops import HomeLoop
-from pyasynq.runtime.threads import Threads, is_closed, is_ordered
+from pyasynq.runtime.loops import BoundLoop
+from pyasynq.runtime.threads import Threads, is_cancel_request, is_coroutine_closing
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
 from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
-from pyasynq.server.run.failures import (
-    UNREADABLE,
-    RunLog,
+from pyasynq.server.run.handler_errors import (
     as_exception,
-    checked,
-    instead_of,
+    check_usable,
     is_cancellation,
+    replace_error,
 )
+from pyasynq.server.run.run_log import UNREADABLE, RunLog
 from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
 from pyasynq.server.run.suspects import Suspects
 from pyasynq.server.run.unknown import UnknownTypes
@@ -40,25 +39,25 @@ from pyasynq.server.run.wakeup import Wakeups
 log: Final = get_logger("pyasynq.server")
 
 CALLBACKS_AT_ONCE: Final = 8
-"""Calls of a plain ``on_error`` at once."""
+"""Number of calls of a plain ``on_error`` at once."""
 
 SMALL_BATCH: Final = 64
-"""Fewer tasks than these are taken at once: smaller batches cost more than they overlap."""
+"""A batch may always have this number of tasks: smaller ones cost more than their overlap gains."""
 
 
 class Completer(Protocol):
-    """Where outcomes go."""
+    """Writes verdicts."""
 
     def add(self, lease: Lease, verdict: Verdict) -> None:
-        """Take over *lease* with its *verdict*."""
+        """Take over *lease*; write its *verdict*."""
         ...
 
 
 class Processor:
-    """Fills free slots with tasks and hands what became of them to the ledger.
+    """Fills free slots with tasks, runs them, and hands the verdicts to the completer.
 
-    Its asyncio tasks are kept in `runs` and not in a TaskGroup, which would cost 2 µs of the 15 µs
-    that a task takes here; `_run` lets nothing out, and `finished` waits for all.
+    `runs` keeps its asyncio tasks. A TaskGroup would cost 2 µs of the 15 µs that a task takes here;
+    `_run` raises nothing, and `wait_until_finished` waits for all.
     """
 
     name = "processor"
@@ -94,16 +93,16 @@ class Processor:
             watch=self._deadlines.watch_until,
         )
         self._callbacks = Callbacks(CALLBACKS_AT_ONCE)
-        # Half of the slots at most: while Redis hands out one half, the other is run.
-        self._most = max(config.concurrency // 2, SMALL_BATCH)
+        # At most half of the slots: while Redis hands out one half, the other half runs.
+        self._max_fetch = max(config.concurrency // 2, SMALL_BATCH)
         self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
         self._taken = self._accepted = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
-        self._home: HomeLoop | None = None
-        self._tells_successes = False
+        self._loop: BoundLoop | None = None
+        self._logs_successes = False
 
     # -- taking ------------------------------------------------------------------------------------
 
@@ -112,26 +111,26 @@ class Processor:
         try:
             while not self._stopping:
                 free = await self._slots.wait()
-                counts = self._draw(min(free, self._most))
+                counts = self._draw(min(free, self._max_fetch))
                 if counts:
                     await self._take(counts)
                     self.steps.finish()
                 else:
                     if not self.wakeups.failing():
                         self._emptied.set()
-                    await self.wakeups.rung()
+                    await self.wakeups.wait()
         except asyncio.CancelledError as error:
-            if is_ordered(error):  # else it is a crash, after which `kept` has us go on
+            if is_cancel_request(error):  # else it is a crash: `run_forever` starts this again
                 self._stopping = True
             raise
 
     def stop(self) -> None:
-        """Take no more tasks; those that run go on."""
+        """Take no more tasks; running ones go on."""
         self._stopping = True
-        self.wakeups.ring()
+        self.wakeups.notify()
 
     def _draw(self, free: int) -> dict[str, int]:
-        """Return how many tasks to ask of each queue; slots that stay free are offered again."""
+        """Return how many tasks to ask of each queue; the next call offers slots still free."""
         ready = self.wakeups.ready()
         if not ready:
             return {}
@@ -150,9 +149,9 @@ class Processor:
             for taken in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
                 wakeup = self.wakeups[taken.queue]
                 if taken.error is not None:
-                    wakeup.failed(taken.error, taken.owner)
+                    wakeup.on_error(taken.error, taken.owner)
                 else:
-                    wakeup.answered(at_work=bool(taken.leases) or taken.paused)
+                    wakeup.on_answer(at_work=bool(taken.leases) or taken.paused)
                     self._accept(taken)
 
     def _accept(self, taken: DequeueResult) -> None:
@@ -169,44 +168,44 @@ class Processor:
         if taken.missing:
             log.error("dropped %d ids in %r that have no task", taken.missing, taken.queue)
         if taken.paused:
-            self.wakeups[taken.queue].paused()
+            self.wakeups[taken.queue].on_paused()
         elif taken.empty:
-            self.wakeups[taken.queue].emptied(took_some=bool(taken.leases))
+            self.wakeups[taken.queue].on_empty(took_some=bool(taken.leases))
 
-    async def emptied(self) -> None:
-        """Return when a look at every queue found nothing and nothing runs."""
+    async def wait_until_empty(self) -> None:
+        """Return when every queue was asked and found empty, and no task runs."""
         seen = -1
         while seen != self._accepted:
             seen = self._accepted
             self._emptied.clear()
-            self.wakeups.wake()  # what has just run may have enqueued
+            self.wakeups.wake()  # the tasks that have just run may have enqueued others
             await self._emptied.wait()
-            await self.finished()
+            await self.wait_until_finished()
 
     # -- running -----------------------------------------------------------------------------------
 
     def _start(self, leases: Sequence[Lease]) -> None:
-        # What is asked for each batch need not be asked for each task, which would be slower.
-        home = self._home = self._home or HomeLoop()
-        if log.disabled:  # by a configuration of logging that a handler made
+        # These checks are made for each batch and not for each task, which would be slower.
+        bound = self._loop = self._loop or BoundLoop()
+        if log.disabled:  # a handler has configured logging
             enable_loggers()
-        self._tells_successes = log.isEnabledFor(logging.DEBUG)
+        self._logs_successes = log.isEnabledFor(logging.DEBUG)
         now = self._config.clock.monotonic()
         for lease in leases:
-            if lease.crashes and (at := self._suspects.put_off(lease)):
+            if lease.crashes and (at := self._suspects.retry_at(lease)):
                 self._put_back(lease, at)
                 continue
             time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
-            active = ActiveTask(lease, self._port, self._threads, ends_at_s, home)
+            active = ActiveTask(lease, self._port, self._threads, ends_at_s, bound)
             run = Run(lease, active, now + time_s)
             if time_s <= 0:
-                run.tell(Stop.DEADLINE)
+                run.request_stop(Stop.DEADLINE)
             self.runs.add(run)
             if lease.crashes:
                 self._suspects.note(run)
             self._deadlines.watch(run)
-            run.job = Job(self._run(run), loop=home.loop)
+            run.job = Job(self._run(run), loop=bound.loop)
 
     def _put_back(self, lease: Lease, at: datetime) -> None:
         self._slots.release()
@@ -219,64 +218,64 @@ class Processor:
         )
 
     async def _run(self, run: Run) -> None:
-        if run.job is None:  # an eager one begins before its constructor returns
+        if run.job is None:  # an eager asyncio task begins before its constructor returns
             run.job = asyncio.current_task()
         set_current_task(run.active)
         try:
-            error = await self._outcome(run)
+            error = await self._run_handler(run)
             if error is None:
-                self._succeeded(run)
+                self._settle_success(run)
             else:
-                await self._failed(run, error)
+                await self._settle_failure(run, error)
         except BaseException as escaped:
-            if is_closed(escaped, run.job):
+            if is_coroutine_closing(escaped, run.job):
                 raise
             self._drop(run, escaped)
             if isinstance(escaped, KeyboardInterrupt):
                 raise  # ends the loop
 
-    def _succeeded(self, run: Run) -> None:
+    def _settle_success(self, run: Run) -> None:
         if run.stop is not None:
-            self._deadlines.ended(run)
-        if not self._let_go(run):
+            self._deadlines.on_handler_end(run)
+        if not self._release(run):
             return
         lease, now = run.lease, self._config.clock.now()
         self._completer.add(lease, decide(lease.message, None, now=now, policy=self._policy))
-        if self._tells_successes:
+        if self._logs_successes:
             began_at = run.deadline - seconds_to_run(lease)
-            self._run_log.succeeded(run, took_s=self._config.clock.monotonic() - began_at)
+            self._run_log.log_success(run, took_s=self._config.clock.monotonic() - began_at)
 
-    async def _failed(self, run: Run, error: Exception) -> None:
-        """Settle the task of *run*, whose handler failed with *error*, or leave it to others."""
+    async def _settle_failure(self, run: Run, error: Exception) -> None:
+        """Settle the task of *run*, which failed with *error*, unless the lease is lost."""
         if log.disabled:
             enable_loggers()
-        stop = run.stop  # what comes while on_error runs is not why the handler ended
-        self._deadlines.ended(run)
-        unknown = self._unknown.verdict(run.lease, error, now=self._config.clock.now())
+        stop = run.stop  # a stop during `on_error` is not why the handler ended
+        self._deadlines.on_handler_end(run)
+        unknown = self._unknown.decide(run.lease, error, now=self._config.clock.now())
         if not isinstance(unknown, Retry):
             await self._report(run, error)
-        if not self._let_go(run):
+        if not self._release(run):
             return
         if stop is Stop.SHUTDOWN:
             self._completer.add(run.lease, REQUEUE)
-            self._run_log.went_back(run)
+            self._run_log.log_requeue(run)
         elif run.stop is Stop.LEASE_LOST:
-            self._run_log.was_lost(run)
+            self._run_log.log_lost_lease(run)
         elif isinstance(unknown, Retry):
-            self._unknown.tell(run.lease, error)
+            self._unknown.report(run.lease, error)
             self._completer.add(run.lease, unknown)
         else:
             self._settle(run, error, unknown)
 
     def _settle(self, run: Run, error: Exception, verdict: Verdict | None = None) -> None:
-        """Hand over *verdict*, or what follows from *error*."""
+        """Hand over *verdict*; if None, decide by *error*."""
         lease, now = run.lease, self._config.clock.now()
         verdict = verdict or decide(lease.message, error, now=now, policy=self._policy)
         self._completer.add(lease, verdict)
-        self._run_log.failed(run, error, verdict, now=now)
+        self._run_log.log_failure(run, error, verdict, now=now)
 
-    def _let_go(self, run: Run) -> bool:
-        """Free the slot of *run*; False if it was given up at the stop, and its task with it."""
+    def _release(self, run: Run) -> bool:
+        """Free the slot of *run*; return False if `abandon` has already settled its task."""
         self._slots.release()
         if run not in self.runs:
             return False
@@ -284,55 +283,55 @@ class Processor:
         return True
 
     def _drop(self, run: Run, escaped: BaseException) -> None:
-        """Let go of *run*, out of which came what never should: no slot is lost to that."""
+        """Free the slot of *run*, in which *escaped* was raised outside of the handler."""
         if run in self.runs:
-            self._let_go(run)
+            self._release(run)
             if isinstance(escaped, KeyboardInterrupt):
                 self._completer.add(run.lease, REQUEUE)
         if not isinstance(escaped, KeyboardInterrupt):
             log.critical("%r is dropped until its lease ends", run, exc_info=escaped)
 
-    async def _outcome(self, run: Run) -> Exception | None:
-        """Run the handler; return what it failed with. A result wins over a late order to stop."""
+    async def _run_handler(self, run: Run) -> Exception | None:
+        """Run the handler; return its error, or None. A success counts even after a stop."""
         if run.stop is not None:
             return stop_error(run)
         run.started = True
         try:
             if run.lease.crashes:
-                await self._begin(run)
+                await self._mark_started(run)
             if HEADER in run.lease.message.headers:
                 run.active.unseal(self._config.codecs)
             answer = await self._handler(run.active)
             if answer is not None:
-                check_finished(answer)
-        except BaseException as error:  # as `guarded` does; that costs a coroutine for each task
-            if isinstance(error, KeyboardInterrupt) or is_closed(error, run.job):
+                check_awaited(answer)
+        except BaseException as error:  # as `call_guarded` does; that costs a coroutine
+            if isinstance(error, KeyboardInterrupt) or is_coroutine_closing(error, run.job):
                 raise
-            return await self._failure(run, error)
+            return await self._failure_of(run, error)
         return run.active.forgotten
 
-    async def _failure(self, run: Run, error: BaseException) -> Exception:
-        """Return what the task failed with: *error*, or why its handler was stopped."""
+    async def _failure_of(self, run: Run, error: BaseException) -> Exception:
+        """Return the error of the task: *error*, or the reason why its handler was stopped."""
         if is_cancellation(error):
-            await self._learn_why(run)
+            await self._detect_loop_end(run)
         if run.stop is None or not is_cancellation(error):
-            return checked(run.lease.message.type, as_exception(error))
-        return instead_of(error, stop_error(run))  # its traceback shows where the handler was
+            return check_usable(run.lease.message.type, as_exception(error))
+        return replace_error(error, stop_error(run))  # its traceback shows where the handler was
 
-    async def _learn_why(self, run: Run) -> None:
-        """See whether the whole loop ends: then all its tasks are cancelled, that of `run`, too."""
+    async def _detect_loop_end(self, run: Run) -> None:
+        """Set the reason to stop if the whole loop ends: then `Processor.run` is cancelled, too."""
         if run.stop is None:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
             if self._stopping:
                 run.stop = Stop.SHUTDOWN
 
-    async def _begin(self, run: Run) -> None:
-        """Note that the handler is called now: whoever dies before that was not killed by it.
+    async def _mark_started(self, run: Run) -> None:
+        """Record that the handler begins: a worker that dies earlier was not killed by this task.
 
         Raises:
             BrokerError: If Redis does not answer; the task goes back to its queue.
-            LeaseExpiredError: If the task is no longer ours.
+            LeaseExpiredError: If this worker no longer holds the task.
         """
         try:
             held = await self._port.mark_started(run.lease)
@@ -344,11 +343,11 @@ class Processor:
             raise LeaseExpiredError
 
     async def _report(self, run: Run, error: Exception) -> None:
-        """Call the user's ``on_error``; what it raises is logged (D40)."""
+        """Call the user's ``on_error``; log what it raises (D40)."""
         if self._config.on_error is None or run.stop is Stop.SHUTDOWN or run not in self.runs:
             return
         try:
-            await self._callbacks.tell("on_error", self._config.on_error, run.active, error)
+            await self._callbacks.call("on_error", self._config.on_error, run.active, error)
         except asyncio.CancelledError:
             log.warning("on_error has not ended in time for %r", run)
 
@@ -358,27 +357,27 @@ class Processor:
         """Return the leases of running tasks."""
         return (run.lease for run in self.runs)
 
-    def lose(self, leases: Iterable[Lease]) -> None:
-        """Stop the runs of *leases*, which are lost."""
+    def stop_lost(self, leases: Iterable[Lease]) -> None:
+        """Stop the runs of *leases*, which this server no longer holds."""
         lost = set(leases)
         for run in self.runs:
             if run.lease in lost:
                 log.warning("%r: the lease was lost, its handler is stopped", run)
-                run.tell(Stop.LEASE_LOST)
+                run.request_stop(Stop.LEASE_LOST)
 
     def cancel(self, task_id: str) -> None:
-        """Stop the runs of *task_id*, because an operator says so."""
+        """Stop the runs of *task_id*, which an operator has cancelled."""
         for run in self.runs:
             if run.lease.id == task_id:
-                run.tell(Stop.CANCELED)
+                run.request_stop(Stop.CANCELED)
 
     def interrupt(self) -> None:
-        """Tell every handler to stop; their tasks go back to their queues."""
+        """Stop every handler; their tasks go back to their queues."""
         for run in self.runs:
-            run.tell(Stop.SHUTDOWN)
+            run.request_stop(Stop.SHUTDOWN)
 
-    async def finished(self) -> None:
-        """Return when nothing is being taken and nothing runs."""
+    async def wait_until_finished(self) -> None:
+        """Return when no dequeue is under way and no task runs."""
         async with self._taking:
             pass
         while self.runs:
@@ -387,7 +386,7 @@ class Processor:
     def abandon(self) -> None:
         """Put the tasks of handlers that do not stop back into their queues.
 
-        Those that should have stopped before the server did have failed, and spend a retry.
+        A task that was overdue or canceled before the stop has failed, and spends a retry.
         """
         for run in self.runs:
             if run.stop in FAILING:
@@ -399,7 +398,7 @@ class Processor:
         self.runs.clear()
 
     def close(self) -> None:
-        """Let go of timers and threads; a thread that does not return ends with the process."""
+        """Release the timer and threads; a thread that does not return ends with the process."""
         self._deadlines.close()
         self._threads.close()
         self._callbacks.close()

@@ -1,4 +1,4 @@
-"""How many more tasks may run, and what is running."""
+"""Slots for running tasks, and the running tasks."""
 
 import asyncio
 import functools
@@ -17,8 +17,8 @@ from pyasynq.core.control import (
 from pyasynq.core.message import instant
 from pyasynq.server.context import ActiveTask
 
-# The constructor and not create_task, which costs as much again; where Python can do that, a
-# handler starts at once, without a turn of the loop.
+# `create_task` would cost twice as much as the constructor. Where Python can do that, a handler
+# starts at once, not on the next turn of the loop.
 if sys.version_info >= (3, 12):
     Job = functools.partial(asyncio.Task, eager_start=True)
 else:
@@ -26,7 +26,7 @@ else:
 
 
 class Slots:
-    """Places for running tasks. A slot is held until its handler has really ended."""
+    """Counts the free slots for tasks. A task holds its slot until its handler has really ended."""
 
     def __init__(self, count: int) -> None:
         """Begin with *count* free slots."""
@@ -34,25 +34,25 @@ class Slots:
         self._freed = asyncio.Event()
 
     async def wait(self) -> int:
-        """Return how many slots are free, once one is."""
+        """Wait until a slot is free; return the number of free slots."""
         while not self.free:
             self._freed.clear()
             await self._freed.wait()
         return self.free
 
     def take(self, count: int) -> None:
-        """Hold *count* slots."""
+        """Take *count* slots."""
         self.free -= count
 
     def release(self) -> None:
         """Free one slot."""
-        if not self.free:  # else nobody waits
+        if not self.free:  # else `wait` returns at once
             self._freed.set()
         self.free += 1
 
 
 class Stop(Enum):
-    """Why a run was told to stop."""
+    """Reason to stop a run."""
 
     DEADLINE = "its deadline passed"
     LEASE_LOST = "its lease was lost"
@@ -65,19 +65,20 @@ LEAVING: Final = (Stop.LEASE_LOST, Stop.SHUTDOWN)
 
 
 FAILING: Final = (Stop.DEADLINE, Stop.CANCELED)
-"""Reasons after which the task has failed, unless its handler succeeds all the same."""
+"""Reasons after which the task has failed, unless its handler still succeeds."""
 
 
 class Run:
     """One task being run.
 
     Attributes:
-        lease: The right to run it.
-        active: What its handler sees.
+        lease: The right to run the task.
+        active: The task as its handler gets it.
         job: The asyncio task of its handler.
-        started: Its handler was called. A job cancelled before that would not even clean up.
-        ended: Its handler has ended; not noted of one that did well in its time.
-        stop: Why it was told to stop, or None.
+        started: Whether its handler was called. `job` must not be cancelled before that: it would
+            not even clean up.
+        ended: Whether its handler has ended; stays False if it succeeded in time.
+        stop: Reason to stop; None while it may run.
     """
 
     __slots__ = ("active", "ended", "job", "lease", "started", "stop")
@@ -98,34 +99,34 @@ class Run:
 
     @property
     def deadline(self) -> float:
-        """End of its time, on the monotonic clock."""
+        """When its time is over, seconds on the monotonic clock."""
         return self.active.ends_at
 
     @property
     def ends_at(self) -> float:
-        """When the run must end by itself: its deadline or the end of its lease."""
+        """When the run must end: at its deadline or the end of its lease, seconds, monotonic."""
         return min(self.deadline, self.lease.expires_at)
 
-    def tell(self, stop: Stop) -> None:
-        """Tell the handler to stop; once, but again for a reason that leaves the task to others.
+    def request_stop(self, stop: Stop) -> None:
+        """Cancel the handler once; again only if another server will run the task.
 
-        A run whose time was over, or that was canceled, before the server stops has failed: its
-        task does not go back as if it had never run.
+        A shutdown does not replace an earlier reason: a run that is overdue or canceled has failed,
+        so its task must not go back to its queue as if it had never run.
         """
-        told = self.stop is not None
-        if not told or (stop in LEAVING and self.stop not in LEAVING):
-            if not told or stop is not Stop.SHUTDOWN:
+        stopping = self.stop is not None
+        if not stopping or (stop in LEAVING and self.stop not in LEAVING):
+            if not stopping or stop is not Stop.SHUTDOWN:
                 self.stop = stop
             self.active.cancelled = True
             self.active.overdue = stop is Stop.DEADLINE or self.active.overdue
-            # Told again, it would no longer wait for the end of its thread.
-            waits_for_thread = told and self.active.thread is not None
+            # After a second cancellation it would no longer wait for the end of its thread.
+            waits_for_thread = stopping and self.active.thread is not None
             if self.started and self.job is not None and not waits_for_thread:
                 self.job.cancel()
 
 
 def stop_error(run: Run) -> Exception:
-    """Return what a task failed with that was stopped."""
+    """Return the error with which a stopped run has failed."""
     match run.stop:
         case Stop.DEADLINE if run.lease.unknown_s is not None and not run.started:
             return HandlerNotFoundError(run.lease.message.type)

@@ -1,6 +1,6 @@
-"""Keep those tasks apart that one more crash of their worker gives up.
+"""Run suspects one at a time: tasks that are archived if their worker crashes once more.
 
-Of them one runs at a time: with another beside it, the innocent would be given up with the guilty.
+If two ran together, a crash that one of them caused would archive both.
 """
 
 import random
@@ -15,21 +15,21 @@ from pyasynq.server.run.slots import Run
 
 SHORTEST_APART_S: Final = 0.5
 LONGEST_APART_S: Final = 60.0
-"""A suspect waits for another as long as that has run already, or so."""
+"""Bounds of the time that the running suspect has run; another one waits 1 to 2 times as long."""
 
 
 class Suspects:
-    """Knows the one that runs."""
+    """Knows which suspect runs."""
 
     def __init__(self, runs: Collection[Run], clock: Clock, max_crashes: int) -> None:
-        """Look at *runs*, of tasks that are given up after *max_crashes* in a row."""
+        """Look at *runs*; tasks are archived after *max_crashes* crashes in a row."""
         self._runs = runs
         self._clock = clock
         self._max_crashes = max_crashes
         self._running: Run | None = None
 
-    def put_off(self, lease: Lease) -> datetime | None:
-        """Return when *lease* may be tried again, if it must not run beside the one that does."""
+    def retry_at(self, lease: Lease) -> datetime | None:
+        """Return when to try *lease* again if another suspect runs; None if it may run now."""
         running = self._running
         if running is None or running not in self._runs or not self._is_suspect(lease):
             return None
@@ -39,7 +39,7 @@ class Suspects:
         return now + timedelta(seconds=wait_s)
 
     def note(self, run: Run) -> None:
-        """Take *run* for the one that runs, if it is a suspect."""
+        """Remember *run* as the running suspect, if it is one."""
         if self._is_suspect(run.lease):
             self._running = run
 

@@ -1,4 +1,4 @@
-"""Tracebacks as the log shows them: from the first frame of the user's code on."""
+"""Tracebacks for the log, which begin at the first frame of the user's code."""
 
 import asyncio
 import concurrent.futures
@@ -14,11 +14,11 @@ _OURS: Final = (
     f"{Path(asyncio.__file__).parent}{os.sep}",
     f"{Path(concurrent.futures.__file__).parent}{os.sep}",
 )
-"""Where the code is that leads to a handler."""
+"""Folders of the code that calls a handler; its frames are left out."""
 
 
 def format_traceback(error: BaseException) -> ExcInfo | None:
-    """Return what the log shows of *error*, which stays as it is; None if that is nothing."""
+    """Return ``exc_info`` for *error*, which is not changed; None if there is nothing to show."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
         frames = frames.tb_next

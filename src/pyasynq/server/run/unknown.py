@@ -1,11 +1,11 @@
-"""Put tasks back that cannot be run here, but by another worker, perhaps: a newer one.
+"""Put back tasks that this worker cannot run, but perhaps another one: a newer one, for instance.
 
 Their type has no handler, or their payload is sealed and cannot be opened.
 
 Differs:
-    In the reference such a task spends its retries, and the worker without the type archives what
-    is meant for others. Here so does a mux, but not the server of an `App` (D67). What is sealed
-    waits in any case: a client that seals is new, and there may be workers that are older.
+    In asynq such a task spends its retries, so a worker without the type archives tasks that others
+    could run. A server with a mux does the same here, but that of an `App` does not (D67). Sealed
+    tasks always wait: clients may begin to seal before all workers are replaced.
 """
 
 import random
@@ -21,26 +21,26 @@ from pyasynq.runtime.loggers import get_logger
 log: Final = get_logger("pyasynq.server")
 
 MOST_NAMED: Final = 1000
-"""Types and codecs that are named in a warning of their own."""
+"""Most types and codecs that get a warning; the others are only logged with level DEBUG."""
 
 
 class UnknownTypes:
-    """Decides about tasks that cannot be run here; names each type and codec once in the log."""
+    """Decides about tasks that this worker cannot run; logs each type and codec once."""
 
     def __init__(self, *, wait: bool) -> None:
-        """Let tasks without handler *wait* for others, or leave them to their retries."""
+        """Let tasks without a handler *wait* for other workers, or spend their retries."""
         self._wait = wait
         self._named: set[tuple[str, str]] = set()
 
-    def verdict(self, lease: Lease, error: Exception, *, now: datetime) -> Retry | Archive | None:
-        """Return what becomes of the task of *lease*; None if *error* is no reason to wait."""
+    def decide(self, lease: Lease, error: Exception, *, now: datetime) -> Retry | Archive | None:
+        """Return the verdict on the task of *lease*; None if *error* is no reason to wait."""
         message = lease.message
         match decisive(message.type, error):
             case HandlerNotFoundError(type=message.type) if self._wait:
                 pass
             case CodecError(action="open", part="payload", queue=lease.queue, task_id=message.id):
                 pass
-            case _:  # also of another task, which the handler ran or read itself
+            case _:  # also such an error about another task, which the handler ran or read
                 return None
         return decide_unknown(
             message,
@@ -51,8 +51,8 @@ class UnknownTypes:
             lot=random.random(),
         )
 
-    def tell(self, lease: Lease, error: Exception) -> None:
-        """Warn that such tasks are put back, if that has not been said before."""
+    def report(self, lease: Lease, error: Exception) -> None:
+        """Log that the task is put back: the first of its type or codec as a warning."""
         type = lease.message.type
         why = decisive(type, error)
         named = ("codec", why.codec) if isinstance(why, CodecError) else ("type", type)

@@ -1,4 +1,4 @@
-"""Know which queues may have tasks, without polling."""
+"""Find out which queues may have tasks, without polling."""
 
 import asyncio
 import random
@@ -11,101 +11,108 @@ from pyasynq.runtime.actor import Backoff, OutageLog
 from pyasynq.runtime.clock import Clock
 
 PAUSED_S: Final = 1.0
-"""A paused queue is looked at once a second."""
+"""A paused queue is asked once a second."""
 
 LONGEST_MISS_S: Final = 0.05
-"""Longest wait after a wake-up that found nothing, because another server was faster."""
+"""Longest wait after a wake-up that found no task because another server was faster."""
 
 
 class Wakeup:
     """Watches one queue while it is empty.
 
     Attributes:
-        queue: Its name.
-        ready: The queue may have tasks: ask it.
-        failing: The last answer was an error: nobody knows what is in the queue.
+        queue: Name of the queue.
+        ready: Whether the queue may have tasks, so that the processor must ask it.
+        failing: Whether the last answer was an error, so that it is unknown if it has tasks.
     """
 
     def __init__(
-        self, queue: str, port: WorkPort, rung: asyncio.Event, *, clock: Clock, outages: OutageLog
+        self,
+        queue: str,
+        port: WorkPort,
+        notified: asyncio.Event,
+        *,
+        clock: Clock,
+        outages: OutageLog,
     ) -> None:
-        """Set *rung* whenever *queue* becomes ready."""
+        """Set *notified* whenever *queue* becomes ready."""
         self.queue = queue
         self.ready: bool = True
         self.failing: bool = False
         self.name: str = f"wake-up of {queue!r}"
         self._port = port
-        self._rung = rung
+        self._notified = notified
         self._clock = clock
         self._outages = outages
-        self._asleep = asyncio.Event()
+        self._waiting = asyncio.Event()
         self._paused = False
         self._misses = 0
-        self._doubtful: list[str] = []
+        self._unanswered: list[str] = []
         self._backoff = Backoff()
 
-    def answered(self, *, at_work: bool) -> None:
-        """Note that the queue answers.
+    def on_answer(self, *, at_work: bool) -> None:
+        """Note an answer to a dequeue.
 
-        An empty one is believed to be well only once it can be waited on, too: a Redis that is full
-        refuses that, and would otherwise be asked, and said to be back, ten times a second.
+        An empty queue counts as working again only once the server can block on it, too. A full
+        Redis refuses to block: otherwise the server would ask, and log that Redis is back, ten
+        times a second.
 
         Args:
-            at_work: It gave tasks, or is paused.
+            at_work: Whether the queue gave tasks, or is paused.
         """
         self.failing = False
         if at_work:
-            self._works()
+            self._record_success()
 
-    def failed(self, error: BrokerError, owner: str) -> None:
-        """Leave the queue alone for a while, then see whether *owner* took something after all."""
+    def on_error(self, error: BrokerError, owner: str) -> None:
+        """Stop asking for a while, then put back what the failed dequeue of *owner* has taken."""
         self.failing = True
-        self._doubtful.append(owner)
-        self._outages.failed(self.name, error)
-        self._fall_asleep(paused=False)
+        self._unanswered.append(owner)
+        self._outages.record_failure(self.name, error)
+        self._start_waiting(paused=False)
 
-    def emptied(self, *, took_some: bool) -> None:
-        """Block on the queue: it had fewer tasks than there were slots."""
+    def on_empty(self, *, took_some: bool) -> None:
+        """Block on the queue, which had fewer tasks than were asked for."""
         self._misses = 0 if took_some else self._misses + 1
-        self._fall_asleep(paused=False)
+        self._start_waiting(paused=False)
 
-    def paused(self) -> None:
-        """Leave the queue alone for a while: it may be full, and would not block."""
-        self._fall_asleep(paused=True)
+    def on_paused(self) -> None:
+        """Stop asking for a while; a paused queue may have tasks, so blocking on it is no use."""
+        self._start_waiting(paused=True)
 
     async def run(self) -> None:
-        """Wait for tasks whenever the queue is asleep, until cancelled."""
+        """Wait for tasks whenever the queue is not ready, until cancelled."""
         while True:
-            await self._asleep.wait()
+            await self._waiting.wait()
             try:
-                await (self._make_sure() if self.failing else self._wait())
+                await (self._recover_lost_dequeues() if self.failing else self._wait())
             except BrokerError as error:
-                self._outages.failed(self.name, error)
+                self._outages.record_failure(self.name, error)
                 self.failing = True
 
-    def _works(self) -> None:
+    def _record_success(self) -> None:
         self._backoff.reset()
-        self._outages.worked(self.name)
+        self._outages.record_success(self.name)
 
-    def _fall_asleep(self, *, paused: bool) -> None:
+    def _start_waiting(self, *, paused: bool) -> None:
         self.ready = False
         self._paused = paused
-        self._asleep.set()
+        self._waiting.set()
 
-    async def _make_sure(self) -> None:
-        """Wake after a while, when nothing is left that was taken without our knowing.
+    async def _recover_lost_dequeues(self) -> None:
+        """After a wait, put back the tasks of lost dequeues, and mark the queue ready.
 
-        Then the queue is asked whatever the error was: a Redis that is full refuses to block, and
+        The processor then asks the queue whatever the error was: a full Redis refuses to block, but
         still gives out tasks.
         """
         await self._clock.sleep(self._backoff.next_s())
-        while self._doubtful:
-            await self._port.undo_dequeue(self.queue, self._doubtful[-1])
-            self._doubtful.pop()
+        while self._unanswered:
+            await self._port.undo_dequeue(self.queue, self._unanswered[-1])
+            self._unanswered.pop()
         self._wake()
 
     async def _wait(self) -> None:
-        """Wake when the queue may have tasks, or return after a while to be called again."""
+        """Mark the queue ready once it may have tasks; return after a while in any case."""
         if self._paused:
             await self._clock.sleep(PAUSED_S)
             self._wake()
@@ -114,14 +121,14 @@ class Wakeup:
             longest_s = min(LONGEST_MISS_S, 0.001 * 2 ** min(self._misses, 10))
             await self._clock.sleep(random.uniform(0, longest_s))
         has_tasks = await self._port.wait(self.queue)
-        self._works()
+        self._record_success()
         if has_tasks:
             self._wake()
 
     def _wake(self) -> None:
-        self._asleep.clear()
+        self._waiting.clear()
         self.ready = True
-        self._rung.set()
+        self._notified.set()
 
 
 class Wakeups:
@@ -131,8 +138,10 @@ class Wakeups:
         self, queues: Iterable[str], port: WorkPort, *, clock: Clock, outages: OutageLog
     ) -> None:
         """Watch *queues*, all of them ready at first."""
-        self._rung = asyncio.Event()
-        self._all = {q: Wakeup(q, port, self._rung, clock=clock, outages=outages) for q in queues}
+        self._notified = asyncio.Event()
+        self._all = {
+            q: Wakeup(q, port, self._notified, clock=clock, outages=outages) for q in queues
+        }
 
     def __iter__(self) -> Iterator[Wakeup]:
         """Yield each queue's wake-up."""
@@ -147,21 +156,21 @@ class Wakeups:
         return [queue for queue, wakeup in self._all.items() if wakeup.ready]
 
     def failing(self) -> bool:
-        """Return whether what is in some queue is not known."""
+        """Return whether the last answer of any queue was an error."""
         return any(wakeup.failing for wakeup in self)
 
     def wake(self) -> None:
-        """Have every queue looked at again."""
+        """Mark every queue ready."""
         for wakeup in self:
             wakeup.ready = True
-        self._rung.set()
+        self._notified.set()
 
-    def ring(self) -> None:
-        """Let `rung` return."""
-        self._rung.set()
+    def notify(self) -> None:
+        """Make `wait` return."""
+        self._notified.set()
 
-    async def rung(self) -> None:
-        """Return when a queue becomes ready, or somebody rings."""
-        self._rung.clear()
+    async def wait(self) -> None:
+        """Return when a queue is ready, or `notify` is called."""
+        self._notified.clear()
         if not self.ready():
-            await self._rung.wait()
+            await self._notified.wait()

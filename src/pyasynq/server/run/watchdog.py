@@ -1,7 +1,7 @@
-"""Name the handler that blocks the event loop.
+"""Log which handler blocks the event loop.
 
 While the loop is blocked no lease is extended, and after 30 s other workers run the same tasks
-again; the person who wrote ``time.sleep`` in an ``async def`` wants to know before that.
+again. The author of a ``time.sleep`` in an ``async def`` should know before that.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from pyasynq.server.run.slots import Run
 log: Final = get_logger("pyasynq.server")
 
 BEATS: Final = 4
-"""Signs of life from the loop in the time after which it counts as blocked."""
+"""Number of signs of life from the loop in the time after which it counts as blocked."""
 
 ON_THE_LOOP: Final = ("retry_delay", "is_failure")
-"""Functions that are called there even if they are plain."""
+"""Plain functions that are called on the event loop."""
 
 
 class Watchdog:
-    """A thread that expects a sign of life from the loop."""
+    """A thread that expects signs of life from the loop."""
 
     name = "watchdog"
 

@@ -1,1 +1,1 @@
-"""Keeps queues in order, and shows the server to others."""
+"""Actors that maintain queues, leases and the record of the server."""

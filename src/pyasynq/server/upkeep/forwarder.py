@@ -4,7 +4,7 @@ Source:
     Protocol sections 3.13 and 6.10 (asynq v0.26.0 ``forwarder.go``).
 
 Differs:
-    Sleeps until the next task is due instead of looking every 5 s (D2).
+    Sleeps until the next task is due; asynq checks every 5 s (D2).
 """
 
 from pyasynq.broker import UpkeepPort
@@ -13,7 +13,7 @@ from pyasynq.runtime.clock import Clock
 
 
 class Forwarder(Actor):
-    """Forwards the scheduled and failed tasks of one queue."""
+    """Forwards the due tasks of one queue: those scheduled, and those to retry."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Forwarder(Actor):
         clock: Clock,
         outages: OutageLog,
     ) -> None:
-        """Look at *queue* at least every *longest_s* seconds: others may schedule, too."""
+        """Check *queue* at least every *longest_s* seconds: others may schedule, too."""
         super().__init__(clock=clock, outages=outages)
         self.name: str = f"forwarder of {queue!r}"
         self._port = port
@@ -32,7 +32,7 @@ class Forwarder(Actor):
         self._longest_s = longest_s
 
     async def step(self) -> float:
-        """Forward what is due; return the seconds until something else is."""
+        """Forward all due tasks; return the seconds until the next check."""
         while True:
             forwarded = await self._port.forward(self._queue)
             if not forwarded.more:

@@ -1,4 +1,4 @@
-"""Tell the user's function whether Redis answers.
+"""Report to the user's function whether Redis answers.
 
 Source:
     Protocol section 6.10 (asynq v0.26.0 ``healthcheck.go``).
@@ -35,15 +35,15 @@ class HealthChecker(Actor):
         self._callbacks = Callbacks(1)
 
     async def step(self) -> float:
-        """Ping and tell."""
+        """Ping Redis and report the result."""
         error: BrokerError | None = None
         try:
             await self._ping()
         except BrokerError as failure:
             error = failure
-        await self._callbacks.tell("health_check", self._check, error)
+        await self._callbacks.call("health_check", self._check, error)
         return self._period_s
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Release the thread."""
         self._callbacks.close()

@@ -1,11 +1,11 @@
-"""Keep the leases of running tasks, then show the server to inspectors.
+"""Extend the leases of running tasks, then write the server's record for inspectors.
 
 Source:
     Protocol section 6.7 (asynq v0.26.0 ``heartbeat.go``).
 
 Differs:
-    Leases come first (D34); tasks are known by queue and id (D28); a lost lease stops its handler
-    at once (D30).
+    Leases come first (D34); queue and id identify a task (D28); a lost lease stops its handler at
+    once (D30).
 """
 
 import asyncio
@@ -27,50 +27,50 @@ from pyasynq.server.run.slots import Run
 
 BEAT_S: Final = 5.0
 TTL_S: Final = 10
-SHOWN_PAYLOAD: Final = 4096
-SHOWN_PAYLOADS: Final = 1024 * 1024
-"""Bytes of a running task's payload that inspectors see here, and of all of them together; the task
-itself has all (D57).
+MAX_PAYLOAD: Final = 4096
+MAX_PAYLOADS: Final = 1024 * 1024
+"""Bytes that the record has of a running task's payload, and of all payloads together; the task
+itself has the whole payload (D57).
 """
 
-MOST_SHOWN: Final = 1000
-"""Running tasks that inspectors see here, those that have run longest; all are counted."""
+MAX_WORKERS: Final = 1000
+"""The record lists at most this number of running tasks, the oldest ones, but counts all."""
 
 
-class Holder(Protocol):
+class LeaseHolder(Protocol):
     """Holds leases that must not end."""
 
     def leases(self) -> Iterable[Lease]:
-        """Return them."""
+        """Return the leases."""
         ...
 
 
-class Runner(Holder, Protocol):
-    """Runs the tasks it holds."""
+class Runner(LeaseHolder, Protocol):
+    """Runs the tasks of the leases it holds."""
 
     runs: set[Run]
 
-    def lose(self, leases: Iterable[Lease]) -> None:
-        """Stop the runs of *leases*, which are lost."""
+    def stop_lost(self, leases: Iterable[Lease]) -> None:
+        """Stop the runs of *leases*, which this server no longer holds."""
         ...
 
 
 class Heartbeater(Actor):
-    """Extends leases and writes the server's state, every 5 s."""
+    """Extends leases and writes the server's record, every 5 s or a sixth of a shorter lease."""
 
     name = "heartbeater"
 
     def __init__(
         self,
         runner: Runner,
-        completer: Holder,
+        completer: LeaseHolder,
         *,
         work: WorkPort,
         registry: RegistryPort,
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Keep what *runner* and *ledger* hold."""
+        """Extend the leases of *runner* and *completer*."""
         super().__init__(clock=config.clock, outages=outages)
         self.status = "active"
         self._runner = runner
@@ -90,16 +90,16 @@ class Heartbeater(Actor):
         )
 
     async def step(self) -> float:
-        """Extend all leases, then write the server's state.
+        """Extend all leases, then write the server's record.
 
-        That is for people to look at, so it may fail, and take no longer than a pause.
+        The record is only for people, so writing it may fail, and takes one period at most.
         """
-        enable_loggers()  # a lifespan, or a thread, may have configured logging meanwhile
+        enable_loggers()  # a lifespan or a thread may have configured logging meanwhile
         period_s = min(BEAT_S, self._config.lease.total_seconds() / 6)
         failures = [await self._extend()]
         try:
             async with asyncio.timeout(period_s):
-                failures.append(await self._show())
+                failures.append(await self._write_server())
         except TimeoutError:
             failures.append(BrokerUnavailableError(f"{self._outages.name}: no answer in time"))
         for failure in failures:
@@ -108,42 +108,42 @@ class Heartbeater(Actor):
         return period_s
 
     async def clear(self) -> None:
-        """Stop showing the server."""
+        """Delete the server's record."""
         await self._registry.write_server(self._info, ttl_s=0)
 
     async def _extend(self) -> BrokerError | None:
-        """Extend all leases; return the error that kept one from being extended."""
+        """Extend all leases; return the first error of those that could not be extended."""
         leases = [*self._runner.leases(), *self._completer.leases()]
         lease_s = self._config.lease.total_seconds()
         answers = await self._work.extend(leases, lease_s=lease_s)
         extended = zip(leases, answers, strict=True)
-        self._runner.lose(lease for lease, answer in extended if answer is False)
+        self._runner.stop_lost(lease for lease, answer in extended if answer is False)
         return next((answer for answer in answers if isinstance(answer, BrokerError)), None)
 
-    async def _show(self) -> BrokerError | None:
+    async def _write_server(self) -> BrokerError | None:
         runs = self._runner.runs
-        shown = replace(
+        info = replace(
             self._info,
             status=self.status,
             active_workers=_workers(runs),
             active_worker_count=len(runs),
         )
         try:
-            await self._registry.write_server(shown, ttl_s=TTL_S)
+            await self._registry.write_server(info, ttl_s=TTL_S)
         except BrokerError as error:
             return error
         return None
 
 
 def _workers(runs: Collection[Run]) -> list[WorkerInfo]:
-    if len(runs) > MOST_SHOWN:
-        runs = nsmallest(MOST_SHOWN, runs, key=lambda run: run.lease.taken_at_s)
-    most = min(SHOWN_PAYLOAD, SHOWN_PAYLOADS // max(len(runs), 1))
+    if len(runs) > MAX_WORKERS:
+        runs = nsmallest(MAX_WORKERS, runs, key=lambda run: run.lease.taken_at_s)
+    max_bytes = min(MAX_PAYLOAD, MAX_PAYLOADS // max(len(runs), 1))
     return [
         WorkerInfo(
             task_id=run.lease.id,
             task_type=run.lease.message.type,
-            task_payload=run.lease.message.payload[:most],
+            task_payload=run.lease.message.payload[:max_bytes],
             queue=run.lease.queue,
             started=instant(int(run.lease.taken_at_s)),
             deadline=run.active.deadline,

@@ -1,4 +1,4 @@
-"""Delete what is kept only for a time.
+"""Delete tasks whose retention is over.
 
 Source:
     Protocol sections 3.11, 3.16 and 6.10 (asynq v0.26.0 ``janitor.go``).
@@ -13,7 +13,7 @@ from pyasynq.runtime.clock import Clock
 
 
 class Janitor(Actor):
-    """Deletes one queue's completed tasks past their retention and archived ones beyond limits."""
+    """Deletes completed tasks of one queue after their retention, and archived ones over limits."""
 
     def __init__(
         self,

@@ -1,13 +1,13 @@
-"""Bring back the tasks of workers that died.
+"""Recover the tasks of workers that died.
 
 Source:
     Protocol section 6.9 (asynq v0.26.0 ``recoverer.go``).
 
 Differs:
-    Looks every 5 s by the Redis clock, in batches; a recovered task spends a retry, as there, but
-    runs again at once: its delay was the lease (D31, D32). A task that loses a second worker in a
-    row waits, so that it does not meet the same tasks again, and is given up after the third (D66).
-    Broken messages hide no others (D27).
+    Checks every 5 s, by the clock of Redis, in batches. A recovered task spends a retry, as in
+    asynq, but runs again at once: the lease was its delay (D31, D32). A task that loses a second
+    worker in a row waits, so that it does not run with the same tasks again; after the third it is
+    archived (D66). A broken message does not block the others (D27).
 """
 
 import math
@@ -31,7 +31,7 @@ from pyasynq.core.verdict import (
 from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
-from pyasynq.server.run.failures import FAILED, UNREADABLE
+from pyasynq.server.run.run_log import FAILED, UNREADABLE
 
 log: Final = get_logger("pyasynq.server")
 
@@ -39,11 +39,13 @@ PERIOD_S: Final = 5.0
 
 SHORTEST_SPREAD_S: Final = 1.0
 LONGEST_SPREAD_S: Final = 10.0
-"""Tasks that lost a second worker together come back over as long as their delay is, or so."""
+"""Tasks that lost a second worker together come back spread over a time as long as their delay;
+these are the bounds of that time.
+"""
 
 
 class Recoverer(Actor):
-    """Settles the tasks of one queue whose lease is over."""
+    """Settles the tasks of one queue whose leases have ended."""
 
     def __init__(
         self,
@@ -54,14 +56,14 @@ class Recoverer(Actor):
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Look after *queue*; do not wait for the leases of a server that is replaced to end."""
+        """Recover *queue*; if the server replaces a dead one, end the leases of that at once."""
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces
-        self._most_crashes = config.max_crashes
-        self._policy = _spread(config.policy())
+        self._max_crashes = config.max_crashes
+        self._policy = _with_spread(config.policy())
         self._lease_s = config.lease.total_seconds()
-        self._blind_until = -math.inf
+        self._outage_until = -math.inf
         self._upkeep = upkeep
         self._work = work
         self._queue = queue
@@ -71,29 +73,29 @@ class Recoverer(Actor):
         try:
             await self._recover_all()
         except BrokerError:
-            # Whoever could not reach Redis lost its leases, too: that says nothing of the tasks.
-            self._blind_until = self._clock.monotonic() + self._lease_s + 2 * PERIOD_S
+            # Other workers may have lost their leases in the same outage: no task is to blame.
+            self._outage_until = self._clock.monotonic() + self._lease_s + 2 * PERIOD_S
             raise
         return PERIOD_S
 
     async def _recover_all(self) -> None:
-        await self._bury()
-        while over := await self._expired():
-            if not await self._recover(over):
-                break  # others were faster; what is left waits for the next pass
+        await self._end_dead_leases()
+        while expired := await self._read_expired():
+            if not await self._recover(expired):
+                break  # other servers were faster; the rest waits for the next step
 
-    async def _bury(self) -> None:
+    async def _end_dead_leases(self) -> None:
         if self._dead_server is not None:
             await self._upkeep.end_leases(self._queue, self._dead_server)
             self._dead_server = None
 
-    async def _expired(self) -> list[tuple[Lease, Verdict]]:
-        """Return a batch of tasks whose lease is over, and what becomes of them."""
-        taken = await self._upkeep.expired(self._queue)
+    async def _read_expired(self) -> list[tuple[Lease, Verdict]]:
+        """Return a batch of tasks whose leases have ended, with their verdicts."""
+        expired = await self._upkeep.expired(self._queue)
         now = self._clock.now()
         return [
-            *((lease, ARCHIVE_AS_IT_IS) for lease in taken.poison),
-            *((lease, self._verdict(lease, now)) for lease in taken.leases),
+            *((lease, ARCHIVE_AS_IT_IS) for lease in expired.poison),
+            *((lease, self._verdict(lease, now)) for lease in expired.leases),
         ]
 
     def _verdict(self, lease: Lease, now: datetime) -> Verdict:
@@ -101,27 +103,27 @@ class Recoverer(Actor):
             return REQUEUE
         return decide_lost(
             lease.message,
-            crashes=lease.crashes + (self._clock.monotonic() >= self._blind_until),
-            most=self._most_crashes,
+            crashes=lease.crashes + (self._clock.monotonic() >= self._outage_until),
+            most=self._max_crashes,
             now=now,
             policy=self._policy,
         )
 
-    async def _recover(self, over: Sequence[tuple[Lease, Verdict]]) -> int:
-        """Settle *over*; return how many nobody else had settled."""
-        answers = await self._work.settle(over)
+    async def _recover(self, expired: Sequence[tuple[Lease, Verdict]]) -> int:
+        """Settle *expired*; return the number of tasks that no other server had settled."""
+        answers = await self._work.settle(expired)
         recovered = 0
-        for (lease, verdict), answer in zip(over, answers, strict=True):
+        for (lease, verdict), answer in zip(expired, answers, strict=True):
             if isinstance(answer, BrokerError):
                 raise answer
             if answer:
                 recovered += 1
-                _log(lease, verdict)
+                _log_recovery(lease, verdict)
         return recovered
 
 
-def _spread(policy: RetryPolicy) -> RetryPolicy:
-    """Return *policy* with delays that differ, whatever the user's own function says."""
+def _with_spread(policy: RetryPolicy) -> RetryPolicy:
+    """Return *policy* with a random time added to each delay, also of the user's function."""
 
     def delay(retried: int, error: Exception, message: TaskMessage) -> timedelta:
         wait = policy.delay(retried, error, message)
@@ -131,7 +133,7 @@ def _spread(policy: RetryPolicy) -> RetryPolicy:
     return RetryPolicy(delay=delay, is_failure=policy.is_failure)
 
 
-def _log(lease: Lease, verdict: Verdict) -> None:
+def _log_recovery(lease: Lease, verdict: Verdict) -> None:
     match verdict:
         case Archive(message=TaskMessage() as it):
             log.error(FAILED, lease, it.retried, it.retry, it.error_msg, "archived")

@@ -24,7 +24,7 @@ class Subscriber(Actor):
         clock: Clock,
         outages: OutageLog,
     ) -> None:
-        """Pass what *registry* hears to *cancel*."""
+        """Call *cancel* with each task id that *registry* receives."""
         super().__init__(clock=clock, outages=outages)
         self._registry = registry
         self._cancel = cancel
@@ -34,6 +34,6 @@ class Subscriber(Actor):
         async for task_id in self._registry.cancelations():
             if task_id is not None:
                 self._cancel(task_id)
-            self._outages.worked(self.name)
+            self._outages.record_success(self.name)
             self.steps.finish()
         return 0.0

@@ -1,4 +1,4 @@
-"""A look at what a scheduler does by the clock that a test steers."""
+"""Call the steps of a scheduler's actors, by the clock of a test."""
 
 from pyasynq import Scheduler
 from pyasynq.scheduler.heartbeater import Heartbeater
@@ -12,11 +12,11 @@ def ticker_of(scheduler: Scheduler) -> Ticker:
 
 
 def heartbeater_of(scheduler: Scheduler) -> Heartbeater:
-    """Return the actor that shows the entries."""
+    """Return the actor that lists the entries."""
     return scheduler._heartbeater
 
 
-async def later(scheduler: Scheduler, clock: SteeredClock, **span: float) -> float:
-    """Move the clock on, let the scheduler enqueue what is due, return how long it would wait."""
+async def advance_and_step(scheduler: Scheduler, clock: SteeredClock, **span: float) -> float:
+    """Advance the clock, take a step of the ticker, and return the seconds that it would wait."""
     clock.advance(**span)
     return await ticker_of(scheduler).step()

@@ -1,4 +1,4 @@
-"""What a group becomes passes client middleware, and codecs."""
+"""The combined task of a group passes client middleware and codecs."""
 
 from datetime import timedelta
 from typing import Unpack
@@ -21,8 +21,8 @@ from pyasynq import (
 )
 from pyasynq.core.codec import HEADER
 from pyasynq.server import ServerOptions
-from tests.server.aggregators import Joined
-from tests.server.groups.test_aggregator import add, aggregator_of, staged
+from tests.server.aggregators import Joiner
+from tests.server.groups.test_aggregator import add, aggregator_of, set_keys
 from tests.server.handlers import Handler
 from tests.support.codecs import Envelope, Zlib
 from tests.support.looking import QueueView, RedisQueue
@@ -32,24 +32,24 @@ HOUR = timedelta(hours=1)
 AT_SIZE_TWO: ServerOptions = {"group_grace_period": HOUR, "group_max_size": 2}
 
 
-def a_server(
+def make_server(
     url: str,
     *middleware: ClientMiddleware,
-    aggregate: Joined | None = None,
+    aggregate: Joiner | None = None,
     **options: Unpack[ServerOptions],
 ) -> Server:
     """Return a server that combines groups of two, through *middleware*."""
     merged: ServerOptions = {
         **AT_SIZE_TWO,
         **options,
-        "group_aggregator": aggregate or Joined(),
+        "group_aggregator": aggregate or Joiner(),
         "client_middleware": middleware,
     }
     return Server(url, **merged)
 
 
-class Noting:
-    """Note what passes, change it, and fail as told."""
+class RecordingMiddleware:
+    """Client middleware that records tasks, changes them, and raises what the test gave."""
 
     def __init__(self, before: BaseException | None = None, after: Exception | None = None) -> None:
         self.passed: list[tuple[str, str | None]] = []
@@ -73,16 +73,16 @@ class Noting:
         return info
 
 
-async def test_what_a_group_becomes_passes_once_and_stays_in_its_queue(
+async def test_the_combined_task_passes_once_and_stays_in_its_queue(
     client: Client, redis_url: str
 ) -> None:
-    noting, handler = Noting(), Handler()
-    async with a_server(redis_url, noting).running(handler):
+    middleware, handler = RecordingMiddleware(), Handler()
+    async with make_server(redis_url, middleware).running(handler):
         await add(client, b"a", b"b")
-        [task] = await handler.began()
-    assert noting.passed == [("joined", "default")]
+        [task] = await handler.wait_for_tasks()
+    assert middleware.passed == [("joined", "default")]
     assert (task.headers, task.queue) == ({"k": "v"}, "default")
-    assert [(info.id, info.queue) for info in noting.infos] == [(task.id, "default")]
+    assert [(info.id, info.queue) for info in middleware.infos] == [(task.id, "default")]
 
 
 @pytest.mark.parametrize("error", [ValueError("not today"), SystemExit(1)])
@@ -94,10 +94,12 @@ async def test_a_middleware_that_refuses_leaves_the_group_for_later(
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
 ) -> None:
-    async with a_server(redis_url, Noting(before=error)).running(Handler()) as server:
+    async with make_server(redis_url, RecordingMiddleware(before=error)).running(
+        Handler()
+    ) as server:
         await add(client, b"a", b"b")
-        await aggregator_of(server).combinings.next()
-        assert len(await staged(r, queue)) == 1
+        await aggregator_of(server).groups_done.next()
+        assert len(await set_keys(r, queue)) == 1
     assert "group 'g' in 'default' could not be combined" in caplog.text
     assert await queue.line() == []
 
@@ -105,45 +107,45 @@ async def test_a_middleware_that_refuses_leaves_the_group_for_later(
 async def test_a_middleware_that_fails_too_late_changes_nothing(
     client: Client, redis_url: str, r: Redis, queue: RedisQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    handler, noting = Handler(), Noting(after=ValueError("late"))
-    async with a_server(redis_url, noting).running(handler):
+    handler, middleware = Handler(), RecordingMiddleware(after=ValueError("late"))
+    async with make_server(redis_url, middleware).running(handler):
         await add(client, b"a", b"b")
-        await wait_until(lambda: noting.infos)
-        await handler.began()
-        await wait_until(lambda: "client middleware failed once group 'g'" in caplog.text)
-        assert await staged(r, queue) == []
+        await wait_until(lambda: middleware.infos)
+        await handler.wait_for_tasks()
+        await wait_until(lambda: "client middleware failed after group 'g'" in caplog.text)
+        assert await set_keys(r, queue) == []
     assert "could not be combined" not in caplog.text
 
 
-async def test_a_set_that_was_put_back_meanwhile_is_told_to_the_middleware(
+async def test_the_middleware_gets_an_error_if_the_set_was_put_back_meanwhile(
     client: Client, redis_url: str, r: Redis, queue: RedisQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    noting = Noting()
+    middleware = RecordingMiddleware()
 
     async def too_late(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
-        for key in await staged(r, queue):
+        for key in await set_keys(r, queue):
             await r.delete(key)
             await r.zrem(queue.key("aggregation_sets"), key)
         return await call_next(task, options)
 
-    async with a_server(redis_url, noting, too_late).running(Handler()) as server:
+    async with make_server(redis_url, middleware, too_late).running(Handler()) as server:
         ids = await add(client, b"a", b"b")
-        await aggregator_of(server).combinings.next()
-    assert [type(error) for error in noting.errors] == [NotEnqueuedError]
+        await aggregator_of(server).groups_done.next()
+    assert [type(error) for error in middleware.errors] == [NotEnqueuedError]
     assert "could not be combined" not in caplog.text
     for task_id in ids:
         await r.delete(queue.key(f"t:{task_id}"))
 
 
-async def test_a_refusal_of_redis_is_told_to_the_middleware(
+async def test_the_middleware_gets_a_refusal_of_redis(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     await client.enqueue(Task("t", task_id="taken", process_in=HOUR))
-    aggregate, noting = Joined(answer=Task("joined", task_id="taken")), Noting()
-    async with a_server(redis_url, noting, aggregate=aggregate).running(Handler()) as server:
+    aggregate, middleware = Joiner(answer=Task("joined", task_id="taken")), RecordingMiddleware()
+    async with make_server(redis_url, middleware, aggregate=aggregate).running(Handler()) as server:
         await add(client, b"a", b"b")
-        await aggregator_of(server).combinings.next()
-    assert [type(error).__name__ for error in noting.errors] == ["TaskIDConflictError"]
+        await aggregator_of(server).groups_done.next()
+    assert [type(error).__name__ for error in middleware.errors] == ["TaskIDConflictError"]
     assert "could not be combined" in caplog.text
 
 
@@ -153,32 +155,32 @@ async def test_a_refusal_of_redis_is_told_to_the_middleware(
 async def test_an_aggregator_sees_what_was_sealed_and_its_task_is_sealed(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
-    aggregate, handler = Joined(), Handler()
+    aggregate, handler = Joiner(), Handler()
     codecs = [Zlib(), Envelope()]
-    server = a_server(redis_url, aggregate=aggregate, codecs=codecs)
+    server = make_server(redis_url, aggregate=aggregate, codecs=codecs)
     async with Client(redis_url, codecs=codecs) as sealing, server.running(handler):
         await add(sealing, b"a")
         await add(client, b"b")
-        [task] = await handler.began()
+        [task] = await handler.wait_for_tasks()
         assert sorted(task.payload) == sorted(b"a,b")
         assert task._lease.message.headers[HEADER] == "zlib,envelope"
     [(_, payloads)] = aggregate.calls
     assert set(payloads) == {b"a", b"b"}
 
 
-async def test_a_group_that_cannot_be_opened_waits_and_is_given_up_in_the_end(
+async def test_a_group_that_cannot_be_opened_waits_and_is_archived_in_the_end(
     client: Client, redis_url: str, r: Redis, queue: RedisQueue
 ) -> None:
-    aggregate = Joined()
+    aggregate = Joiner()
     async with Client(redis_url, codecs=[Zlib()]) as sealing:
         [sealed] = await add(sealing, b"a")
     [plain] = await add(client, b"b")
-    server = a_server(redis_url, aggregate=aggregate, group_max_failures=2)
+    server = make_server(redis_url, aggregate=aggregate, group_max_failures=2)
     async with server.running(Handler()) as running:
-        await aggregator_of(running).combinings.next()
+        await aggregator_of(running).groups_done.next()
         assert await queue.ids("archived") == []
         assert (await queue.fields(sealed))["aggregation_failures"] == "1"
-        [key] = await staged(r, queue)
+        [key] = await set_keys(r, queue)
         await r.zadd(queue.key("aggregation_sets"), {key: 1}, xx=True)
         await wait_until(lambda: queue.ids("archived"))
     assert await queue.ids("archived") == [sealed]
@@ -217,23 +219,23 @@ async def test_an_app_gives_its_middleware_to_client_groups_and_ticks(redis_url:
 
 
 async def test_middleware_that_comes_late_is_called_from_then_on(redis_url: str) -> None:
-    app, noting = App(redis_url), Noting()
+    app, middleware = App(redis_url), RecordingMiddleware()
     async with app:
         await app.client.enqueue(Task("early"))
-        assert app.use_client(noting) is noting
+        assert app.use_client(middleware) is middleware
         await app.client.enqueue(Task("late"))
-    assert [type for type, _ in noting.passed] == ["late"]
+    assert [type for type, _ in middleware.passed] == ["late"]
 
 
 async def test_an_app_takes_middleware_as_an_option_too(redis_url: str) -> None:
-    noting = Noting()
-    app = App(redis_url, client_middleware=[noting])
+    middleware = RecordingMiddleware()
+    app = App(redis_url, client_middleware=[middleware])
     async with app:
         await app.client.enqueue(Task("t"))
-    assert [type for type, _ in noting.passed] == ["t"]
+    assert [type for type, _ in middleware.passed] == ["t"]
 
 
-def test_what_cannot_be_called_so_is_refused(redis_url: str) -> None:
+def test_middleware_with_wrong_parameters_is_refused(redis_url: str) -> None:
     def takes_one(task: Task) -> None: ...
 
     with pytest.raises(TypeError, match="a client middleware is called with"):

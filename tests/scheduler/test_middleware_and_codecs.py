@@ -1,4 +1,4 @@
-"""The task of a tick passes client middleware, and codecs."""
+"""The task of a tick passes client middleware and codecs."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from pyasynq import (
 )
 from pyasynq.broker import Created, NewTask
 from pyasynq.core.codec import HEADER
-from tests.scheduler.steering import heartbeater_of, later, ticker_of
+from tests.scheduler.steps import advance_and_step, heartbeater_of, ticker_of
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 from tests.support.looking import QueueView
@@ -31,8 +31,8 @@ Make = Callable[..., Scheduler]
 TASK = Task("t", b"card 1234", headers={"own": "1"})
 
 
-class Noting:
-    """Note what passes, and fail as told."""
+class RecordingMiddleware:
+    """Client middleware that records tasks, infos and errors, and raises what the test gave."""
 
     def __init__(self, before: BaseException | None = None, after: Exception | None = None) -> None:
         self.passed: list[str] = []
@@ -56,8 +56,8 @@ class Noting:
         return self.infos[-1]
 
 
-class Hook:
-    """What became of ticks."""
+class RecordingHook:
+    """A ``post_enqueue`` that records the outcomes of ticks."""
 
     def __init__(self) -> None:
         self.outcomes: list[TaskInfo | PyasynqError] = []
@@ -66,8 +66,8 @@ class Hook:
         self.outcomes.append(outcome)
 
 
-async def begun(make: Make, **options: object) -> Scheduler:
-    """Return a scheduler that has begun to count an entry's minutes."""
+async def start_scheduler(make: Make, **options: object) -> Scheduler:
+    """Return a scheduler with an entry that has begun, and ticks each minute."""
     scheduler = make(**options)
     scheduler.register("* * * * *", TASK)
     await ticker_of(scheduler).step()
@@ -77,48 +77,50 @@ async def begun(make: Make, **options: object) -> Scheduler:
 async def test_the_task_of_a_tick_passes_once(
     make: Make, clock: SteeredClock, queue: QueueView
 ) -> None:
-    noting, hook = Noting(), Hook()
-    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
-    await later(scheduler, clock, minutes=1)
+    middleware, hook = RecordingMiddleware(), RecordingHook()
+    scheduler = await start_scheduler(make, client_middleware=[middleware], post_enqueue=hook)
+    await advance_and_step(scheduler, clock, minutes=1)
     [task_id] = await queue.line()
-    assert noting.passed == ["t"]
+    assert middleware.passed == ["t"]
     assert dict((await queue.message(task_id)).headers) == {"own": "1", "trace": "4bf9"}
-    assert hook.outcomes == noting.infos
-    assert noting.infos[0].id == task_id
+    assert hook.outcomes == middleware.infos
+    assert middleware.infos[0].id == task_id
 
 
 async def test_each_tick_passes(make: Make, clock: SteeredClock, queue: QueueView) -> None:
-    noting = Noting()
-    scheduler = await begun(make, client_middleware=[noting], catch_up="all")
-    await later(scheduler, clock, minutes=3)
-    assert noting.passed == ["t"] * 3
+    middleware = RecordingMiddleware()
+    scheduler = await start_scheduler(make, client_middleware=[middleware], catch_up="all")
+    await advance_and_step(scheduler, clock, minutes=3)
+    assert middleware.passed == ["t"] * 3
     assert len(await queue.line()) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("not today"), SystemExit(1)])
-async def test_a_tick_that_is_refused_is_left_out_and_the_next_comes(
+async def test_a_tick_that_is_refused_is_skipped_and_the_next_comes(
     make: Make,
     clock: SteeredClock,
     queue: QueueView,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
 ) -> None:
-    noting, hook = Noting(before=error), Hook()
-    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook, catch_up="all")
-    await later(scheduler, clock, minutes=2)
-    assert noting.passed == ["t"] * 2
+    middleware, hook = RecordingMiddleware(before=error), RecordingHook()
+    scheduler = await start_scheduler(
+        make, client_middleware=[middleware], post_enqueue=hook, catch_up="all"
+    )
+    await advance_and_step(scheduler, clock, minutes=2)
+    assert middleware.passed == ["t"] * 2
     assert len(await queue.line()) == 1
     assert [type(outcome) for outcome in hook.outcomes] == [MiddlewareError, TaskInfo]
-    assert "'* * * * *' was due and is left out: " in caplog.text
+    assert "'* * * * *' was due and is skipped: " in caplog.text
 
 
 async def test_a_tick_is_tried_again_when_redis_was_away(
     make: Make, clock: SteeredClock, queue: QueueView
 ) -> None:
-    noting = Noting(before=BrokerUnavailableError("away"))
-    scheduler = await begun(make, client_middleware=[noting])
+    middleware = RecordingMiddleware(before=BrokerUnavailableError("away"))
+    scheduler = await start_scheduler(make, client_middleware=[middleware])
     with pytest.raises(BrokerUnavailableError):
-        await later(scheduler, clock, minutes=1)
+        await advance_and_step(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
     assert len(await queue.line()) == 1
 
@@ -126,60 +128,60 @@ async def test_a_tick_is_tried_again_when_redis_was_away(
 async def test_a_middleware_that_fails_too_late_changes_nothing(
     make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hook, noting = Hook(), Noting(after=ValueError("late"))
-    scheduler = await begun(make, client_middleware=[noting], post_enqueue=hook)
-    await later(scheduler, clock, minutes=1)
+    hook, middleware = RecordingHook(), RecordingMiddleware(after=ValueError("late"))
+    scheduler = await start_scheduler(make, client_middleware=[middleware], post_enqueue=hook)
+    await advance_and_step(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
     assert len(await queue.line()) == 1
-    assert hook.outcomes == noting.infos
+    assert hook.outcomes == middleware.infos
     [record] = [it for it in caplog.records if it.levelno >= logging.ERROR]
-    assert record.getMessage().endswith("at '* * * * *', which is dealt with")
+    assert record.getMessage().endswith("at '* * * * *', after the tick was handled")
 
 
-async def test_a_refusal_of_redis_is_told_once(
+async def test_a_refusal_of_redis_is_reported_once(
     make: Make, clock: SteeredClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    noting, hook = Noting(), Hook()
-    scheduler = make(client_middleware=[noting], post_enqueue=hook)
+    middleware, hook = RecordingMiddleware(), RecordingHook()
+    scheduler = make(client_middleware=[middleware], post_enqueue=hook)
     scheduler.register("* * * * *", TASK, task_id="mine")
     await ticker_of(scheduler).step()
     for _ in range(2):
-        await later(scheduler, clock, minutes=1)
-    assert hook.outcomes == [*noting.infos, *noting.errors]
-    assert [type(error).__name__ for error in noting.errors] == ["TaskIDConflictError"]
-    assert caplog.text.count("left out") == 1
+        await advance_and_step(scheduler, clock, minutes=1)
+    assert hook.outcomes == [*middleware.infos, *middleware.errors]
+    assert [type(error).__name__ for error in middleware.errors] == ["TaskIDConflictError"]
+    assert caplog.text.count("is skipped") == 1
 
 
-async def test_a_tick_that_another_scheduler_has_dealt_with_is_told_to_the_middleware(
+async def test_the_middleware_gets_an_error_if_another_scheduler_has_handled_the_tick(
     make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = Noting(), Noting()
-    schedulers = [await begun(make, client_middleware=[it]) for it in (first, second)]
+    first, second = RecordingMiddleware(), RecordingMiddleware()
+    schedulers = [await start_scheduler(make, client_middleware=[it]) for it in (first, second)]
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
     assert len(await queue.line()) == 1
     assert [type(error) for error in second.errors] == [NotEnqueuedError]
-    assert "another scheduler has dealt with the tick" in str(second.errors[0])
+    assert "another scheduler has handled the tick" in str(second.errors[0])
     assert caplog.records == []
 
 
 async def test_a_manager_has_middleware_and_codecs(redis_url: str, queue: QueueView) -> None:
-    noting = Noting()
+    middleware = RecordingMiddleware()
     manager = PeriodicTaskManager(
         redis_url,
         lambda: [PeriodicTask(spec="@every 1s", task=TASK)],
-        client_middleware=[noting],
+        client_middleware=[middleware],
         codecs=[Zlib()],
     )
     async with manager.running():
         await wait_until(queue.line)
         [task_id, *_] = await queue.line()
-    assert set(noting.passed) == {"t"}
+    assert set(middleware.passed) == {"t"}
     assert (await queue.message(task_id)).headers[HEADER] == "zlib"
 
 
-async def test_a_tick_that_redis_did_not_take_is_tried_again_whatever_middleware_makes_of_it(
+async def test_a_tick_that_redis_did_not_take_is_tried_again_although_middleware_changed_the_error(
     make: Make, clock: SteeredClock, queue: QueueView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def traced(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
@@ -188,7 +190,7 @@ async def test_a_tick_that_redis_did_not_take_is_tried_again_whatever_middleware
         except PyasynqError as error:
             raise RuntimeError("traced") from error
 
-    scheduler = await begun(make, client_middleware=[traced])
+    scheduler = await start_scheduler(make, client_middleware=[traced])
     creation = ticker_of(scheduler)._creation
 
     async def away(tasks: Sequence[NewTask]) -> list[Created]:
@@ -209,7 +211,7 @@ async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
     async def elsewhere(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
         return await call_next(task, options.merge(queue="elsewhere"))
 
-    schedulers = [await begun(make, client_middleware=it) for it in ([elsewhere], [])]
+    schedulers = [await start_scheduler(make, client_middleware=it) for it in ([elsewhere], [])]
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
@@ -222,8 +224,8 @@ async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
 async def test_the_task_of_a_tick_is_sealed_and_its_entry_shows_no_payload(
     make: Make, clock: SteeredClock, queue: QueueView, redis_url: str
 ) -> None:
-    scheduler = await begun(make, codecs=[Envelope()])
-    await later(scheduler, clock, minutes=1)
+    scheduler = await start_scheduler(make, codecs=[Envelope()])
+    await advance_and_step(scheduler, clock, minutes=1)
     [task_id] = await queue.line()
     message = await queue.message(task_id)
     assert b"1234" not in message.payload
@@ -236,7 +238,7 @@ async def test_the_task_of_a_tick_is_sealed_and_its_entry_shows_no_payload(
     await heartbeater_of(scheduler).clear()
 
 
-async def test_a_tick_that_cannot_be_sealed_keeps_no_other_waiting(
+async def test_a_tick_that_cannot_be_sealed_does_not_delay_the_others(
     make: Make, clock: SteeredClock, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Picky(Zlib):
@@ -245,12 +247,12 @@ async def test_a_tick_that_cannot_be_sealed_keeps_no_other_waiting(
                 raise ValueError(payload)
             return payload
 
-    scheduler = await begun(make, codecs=[Picky()])
+    scheduler = await start_scheduler(make, codecs=[Picky()])
     scheduler.register("* * * * *", Task("t", b"bad"))
     await ticker_of(scheduler).step()
-    await later(scheduler, clock, minutes=1)
+    await advance_and_step(scheduler, clock, minutes=1)
     assert len(await queue.line()) == 1
-    assert "is left out: codec 'zlib' cannot seal" in caplog.text
+    assert "is skipped: codec 'zlib' cannot seal" in caplog.text
 
 
 # -- settings --------------------------------------------------------------------------------------
