@@ -1,4 +1,4 @@
-"""What every test can ask for: a Redis, empty at the start and looked through at the end."""
+"""Fixtures for all tests: a Redis that is empty at the start and audited at the end."""
 
 import gc
 import os
@@ -13,30 +13,30 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq.broker.redis import keys
-from tests.support.audit import strange_keys
+from tests.support.key_audit import unknown_keys
 from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
 from tests.support.waiting import Lapse
 
-# Many tests start programs of ours. Without a cache of compiled code, which some machines forbid,
-# half of such a start is compiling.
+# Many tests start programs of this repository. Without cached bytecode, which some machines forbid,
+# compiling takes half of their start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Programs of ours that tests start must hear of these signals. Who ignores one hands that on to
-# what it starts: nohup does, and a shell to what it runs in the background.
+# The programs that tests start must get these signals. A process that ignores a signal passes that
+# on to its children: nohup does so, and a shell with jobs in the background.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long one example takes says more about the machine than about the code.
+# The duration of one example depends more on the machine than on the code.
 hypothesis.settings.register_profile("pyasynq", deadline=None)
 hypothesis.settings.load_profile("pyasynq")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let each worker begin with tests that may take long: at the end one would be waited for.
+    """Let each worker begin with the long tests, so that no worker waits for one at the end.
 
-    They have a timeout of their own. Workers share the tests in equal parts, in their order.
+    Long tests have a timeout of their own. Workers get equal shares of the tests, in order.
     """
     count: int = getattr(config, "workerinput", {"workercount": 1})["workercount"]
     lasting = [item for item in items if item.get_closest_marker("timeout")]
@@ -125,4 +125,4 @@ def key_audit(request: pytest.FixtureRequest) -> Iterator[None]:
     with closing(server.client()) as client:
         client.flushall()
     yield
-    assert strange_keys(server, keys.KINDS) == {}
+    assert unknown_keys(server, keys.KINDS) == {}

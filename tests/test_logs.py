@@ -1,4 +1,4 @@
-"""Every line that a handler logs can name its task."""
+"""Every log record of a handler can name its task."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ SOURCES = sorted((Path(__file__).parents[1] / "src/pyasynq").rglob("*.py"))
 
 
 class OddError(Exception):
-    """Cannot be shown."""
+    """An error whose text raises."""
 
     def __str__(self) -> str:
         """Fail."""
@@ -28,7 +28,7 @@ class OddError(Exception):
 
 
 class Lines(logging.Handler):
-    """Keeps what it is given, as text."""
+    """A logging handler that keeps the formatted records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ def test_a_line_of_ours_holds_nothing_that_a_file_cannot(lines: list[str]) -> No
     assert lines == ["failed: caf\\udce9||||\nValueError: caf\\udce9"]
 
 
-def test_what_a_line_of_ours_is_about_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_arguments_of_a_record_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     error = ValueError("caf\udce9")
     get_logger("pyasynq.server").error("%s failed", "café", exc_info=error)
     [record] = caplog.records

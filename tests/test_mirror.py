@@ -1,4 +1,4 @@
-"""The folders of tests are the rooms of the library: what is tested is found where it stands."""
+"""The folders of tests are those of the library, so that tests are found beside their module."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -9,12 +9,12 @@ TESTS = Path(__file__).parent
 LIBRARY = TESTS.parent / "src/pyasynq"
 
 TESTED_ELSEWHERE = {"broker/ports": "broker", "proto": "interop"}
-"""What every broker does; and what is generated, by what Go makes of it."""
+"""Folders with tests elsewhere: ports by every broker, generated code by comparison with Go."""
 
 ROOMS = sorted(
     file.parent.relative_to(LIBRARY).as_posix()
     for file in LIBRARY.rglob("*/__init__.py")
-    if "lua" not in file.parts  # a script is tested with what calls it
+    if "lua" not in file.parts  # tests of the calling module also test the script
 )
 
 

@@ -1,4 +1,4 @@
-"""What other systems do not have is not needed, or one sentence says what for."""
+"""The library works without Unix features, or names the missing one in one sentence."""
 
 import asyncio
 import sys
@@ -77,7 +77,7 @@ async def test_a_task_is_inspected_without_unix(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["-p=2", "--reload"])
-async def test_what_needs_unix_says_so(option: str, redis_url: str) -> None:
+async def test_a_program_that_needs_unix_says_so(option: str, redis_url: str) -> None:
     words = ("worker", "tests.cli.apps:app", option, "-u", redis_url)
     code, said = await run("del socket.AF_UNIX\n" + COMMANDING, *words)
     assert code == 2

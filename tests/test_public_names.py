@@ -1,4 +1,4 @@
-"""What ``import pyasynq`` offers, and what it costs."""
+"""The public names of ``import pyasynq``, and what it imports."""
 
 import ast
 import inspect

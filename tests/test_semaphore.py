@@ -1,4 +1,4 @@
-"""A semaphore limits holders on all machines, and outlives none of them for long."""
+"""A semaphore limits holders on all machines; a dead holder's token is soon free."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ async def other(redis_url: str) -> AsyncIterator[Semaphore]:
 
 
 async def tokens(r: Redis) -> dict[str, float]:
-    """Return the holders by the ends of their tokens."""
+    """Return the end of the token of each holder, Unix seconds."""
     found = cast("list[tuple[bytes, float]]", await r.zrange(KEY, 0, -1, withscores=True))
     return {holder.decode(): score for holder, score in found}
 
@@ -97,7 +97,7 @@ async def test_no_timeout_at_all_asks_once(semaphore: Semaphore, other: Semaphor
         await other.acquire(timeout=timedelta(0))
 
 
-async def test_what_is_not_held_cannot_be_released(semaphore: Semaphore) -> None:
+async def test_a_token_that_is_not_held_cannot_be_released(semaphore: Semaphore) -> None:
     with pytest.raises(NoTokenError, match="no token of semaphore 'api' is held here"):
         await semaphore.release()
 
@@ -130,7 +130,7 @@ async def test_the_token_of_a_dead_holder_is_free_after_its_lease(
     await semaphore.acquire(timeout=timedelta(seconds=4))
 
 
-async def test_a_lost_token_is_told(
+async def test_a_lost_token_is_logged(
     redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     semaphore = Semaphore(redis_url, "api", 1, clock=HastyClock())
@@ -153,12 +153,14 @@ async def test_a_lost_token_is_told(
         ("api", 1, timedelta.max),
     ],
 )
-def test_what_cannot_work_is_refused(scope: str, limit: int, lease: timedelta) -> None:
+def test_arguments_that_cannot_work_are_refused(scope: str, limit: int, lease: timedelta) -> None:
     with pytest.raises(OptionError):
         Semaphore("redis://127.0.0.1:6379", scope, limit, lease=lease)
 
 
-async def test_a_live_token_is_not_given_back_by_who_lost_its_own(redis_url: str, r: Redis) -> None:
+async def test_a_task_that_lost_its_token_does_not_release_another(
+    redis_url: str, r: Redis
+) -> None:
     semaphore = Semaphore(redis_url, "api", 2)
     await semaphore.acquire()
     await r.delete(KEY)
@@ -180,7 +182,7 @@ async def test_a_live_token_is_not_given_back_by_who_lost_its_own(redis_url: str
     await semaphore.aclose()
 
 
-async def test_of_several_tokens_one_that_was_lost_is_given_back_first(
+async def test_a_lost_token_is_released_before_others(
     redis_url: str, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     semaphore = Semaphore(redis_url, "api", 2, clock=HastyClock())
@@ -272,7 +274,7 @@ async def test_a_running_task_gives_back_its_own_token(redis_url: str, r: Redis)
     await semaphore.aclose()
 
 
-async def test_what_was_taken_outside_a_running_task_is_not_released_in_it(
+async def test_a_token_taken_outside_a_task_is_not_released_in_it(
     redis_url: str, semaphore: Semaphore
 ) -> None:
     await semaphore.acquire()

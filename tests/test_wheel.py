@@ -1,4 +1,4 @@
-"""The wheel holds the whole library, and its types reach those who install it."""
+"""The wheel has the whole library, and users who install it get its types."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PROGRAMS = Path(__file__).parent / "typing"
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of packages of an environment that has the wheel, and what it needs."""
+    """Return the site-packages of an environment with the wheel and its requirements."""
     wheels, environment = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("environment")
     pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, ROOT)
     venv.create(environment, symlinks=True)
@@ -68,13 +68,13 @@ def test_a_type_checker_finds_the_mistakes_of_those_who_install_it(
     assert found.stdout.startswith(("Success", "0 errors"))
 
 
-@pytest.mark.timeout(300)  # pyright reads all that the library needs
+@pytest.mark.timeout(300)  # pyright reads all requirements of the library
 def test_every_public_name_says_its_type(installed: Path) -> None:
     python = installed.parents[2] / "bin" / "python"
     command = [sys.executable, "-m", "pyright", "--pythonpath", python]
     found = subprocess.run(
         [*command, "--verifytypes", "pyasynq", "--ignoreexternal"],
-        env=os.environ | {"PYTHONPATH": str(installed)},  # else it may take the sources
+        env=os.environ | {"PYTHONPATH": str(installed)},  # otherwise it may read the sources
         capture_output=True,
         text=True,
         check=False,

@@ -225,12 +225,12 @@ _HOMES = {
     "semaphore": ("Semaphore",),
     "server": ("ActiveTask", "GroupAggregator", "Middleware", "Mux", "Server", "current_task"),
 }
-"""The modules that have the names; each is imported when one of its names is asked for."""
+"""The names of each module; a module is imported at the first use of one of its names."""
 
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
-if not TYPE_CHECKING:  # who must know no other names than those above
+if not TYPE_CHECKING:  # type checkers must see only the names above
 
     def __getattr__(name: str) -> object:
         if name in _HOMES:

@@ -1,7 +1,7 @@
-"""What the lines of a handler say about its task.
+"""Name the running task in log records.
 
-Every line that is logged while a handler runs can name the task, also from its threads and from the
-asyncio tasks it starts: add `TaskFields` to the handlers of your logging configuration.
+Every record that is logged while a handler of a task runs can name the task, also from its threads
+and the asyncio tasks it starts: add `TaskFields` to the handlers of your logging configuration.
 """
 
 import logging
@@ -14,13 +14,13 @@ FIELDS: Final = ("task_id", "task_type", "task_queue", "task_try")
 
 
 class Fields(TypedDict, total=False):
-    """What names a task.
+    """Fields that name a task.
 
     Keys:
         task_id: Its id.
         task_type: Its type.
         task_queue: The queue it was taken from.
-        task_try: Which try it is; 1 for the first.
+        task_try: Number of the try; 1 is the first.
     """
 
     task_id: str
@@ -30,7 +30,7 @@ class Fields(TypedDict, total=False):
 
 
 def task_fields() -> Fields:
-    """Return what names the running task; nothing outside a handler."""
+    """Return the fields of the running task; an empty dict outside a handler."""
     try:
         task = current_task()
     except PyasynqError:
@@ -44,16 +44,17 @@ def task_fields() -> Fields:
 
 
 class TaskFields(logging.Filter):
-    """Lets every record pass, and names the running task in it.
+    """Adds the running task to every record; drops no record.
 
-    Formats can then show ``%(task_id)s``, ``%(task_type)s``, ``%(task_queue)s`` and
-    ``%(task_try)s``, which are empty outside a handler. Add it to handlers: filters of a logger do
-    not see the records of other loggers. With a `logging.handlers.QueueHandler`, add it to that:
-    the listener is in another thread.
+    Formats can then use ``%(task_id)s``, ``%(task_type)s``, ``%(task_queue)s`` and
+    ``%(task_try)s``; they are empty outside a handler. Add the filter to logging handlers, because
+    filters of a logger do not see the records of other loggers. With a
+    `logging.handlers.QueueHandler`, add it to that handler, because the listener runs in another
+    thread.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Name the task in *record*, unless another filter has."""
+        """Name the task in *record*, unless another filter has done so."""
         if not hasattr(record, "task_id"):
             vars(record).update(dict.fromkeys(FIELDS, ""))
             vars(record).update(task_fields())

@@ -37,23 +37,23 @@ RENEWALS: Final = 3
 
 FIRST_WAIT_S: Final = 0.02
 LONGEST_WAIT_S: Final = 1.0
-"""Go releases in silence, and tokens of the dead end by themselves; so whoever waits must look."""
+"""Pauses between tries while waiting: nobody is notified of a release by Go, or of an expiry."""
 
 
 class Semaphore:
-    """Lets at most so many hold a token at once, on all machines together.
+    """Limits how many tokens are held at once, on all machines together.
 
-    Every acquisition takes a token of its own, also the second one of the same task. A token is
-    renewed while it is held; when its holder dies it is free within the lease. A running task gives
-    back what it has taken itself; outside of handlers, any coroutine gives back what another has
-    taken. Safe to share between the coroutines of one event loop.
+    Every acquisition takes a token of its own, also a second one by the same task. A token is
+    renewed while it is held; if its holder dies, it is free within the lease. A running task
+    releases only the tokens that it took itself; outside of handlers, any coroutine may release a
+    token that another one took. Coroutines of one event loop may share a semaphore.
 
     Source:
         Protocol section 11.2 (asynq v0.26.0 ``x/rate`` ``Semaphore``).
 
     Differs:
-        A holder is one acquisition and not a task; a token ends with its lease, which is renewed,
-        and not with the task's deadline only; there is a waiting `acquire` (D59).
+        A holder is one acquisition, not a task. A token ends with its lease, which is renewed, and
+        not only with the task's deadline. `acquire` can wait (D59).
     """
 
     def __init__(
@@ -70,47 +70,48 @@ class Semaphore:
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
-            scope: Name of what is limited; those who give the same name share the tokens.
-            limit: Tokens there are; those who share a scope should agree.
+            scope: Name of what is limited; semaphores with the same name share the tokens.
+            limit: Number of tokens; semaphores with the same name should agree on it.
             lease: Time after which the token of a dead holder is free, at least 3 s.
-            clock: Waits; a test may bring its own.
+            clock: Tells the time and waits; a test may pass its own.
 
         Raises:
             OptionError: If an argument cannot be used.
         """
         self.scope: str = check_name("scope", scope)
-        self.limit: int = _checked_limit(limit)
+        self.limit: int = _check_limit(limit)
         self._lease_s = check_time("lease", lease, SHORTEST_LEASE).total_seconds()
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._tokens: list[Token] = []
         self._renewing: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._releasing: set[asyncio.Task[None]] = set()
 
     @must_await
     async def try_acquire(self) -> bool:
         """Take a token if one is free; return whether one was.
 
         Raises:
-            BrokerError: If Redis did not answer; a token it may have given ends with its lease.
+            BrokerError: If the broker did not answer; a token that it may have given ends with its
+                lease.
         """
-        return await self._take(_token(self.scope))
+        return await self._take(_new_token(self.scope))
 
     @must_await
     async def acquire(self, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - see `asyncio.Queue.get`
         """Take a token; wait until one is free.
 
         Args:
-            timeout: Longest wait; None waits for ever, or until the running task is over.
+            timeout: Longest wait; None waits until a token is free, or the running task ends.
 
         Raises:
-            SemaphoreTimeoutError: If none was free in time.
-            OptionError: If the timeout is no timedelta.
-            BrokerError: If Redis did not answer.
+            SemaphoreTimeoutError: If no token was free in time.
+            OptionError: If the timeout is not a timedelta.
+            BrokerError: If the broker did not answer.
         """
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         give_up = None if limit_s is None else self._clock.monotonic() + limit_s
-        token = _token(self.scope)
+        token = _new_token(self.scope)
         wait_s = FIRST_WAIT_S
         while not await self._take(token):
             left_s = LONGEST_WAIT_S if give_up is None else give_up - self._clock.monotonic()
@@ -121,13 +122,13 @@ class Semaphore:
 
     @must_await
     async def release(self) -> None:
-        """Give the token back.
+        """Release a token.
 
         Raises:
-            NoTokenError: If none is held here.
-            BrokerError: If Redis did not answer; the token ends with its lease.
+            NoTokenError: If the running task, or the code outside of handlers, holds none.
+            BrokerError: If the broker did not answer; the token ends with its lease.
         """
-        token = self._ending_first()
+        token = self._next_to_release()
         self._tokens.remove(token)
         if not self._tokens:
             self._stop_renewing()
@@ -135,24 +136,24 @@ class Semaphore:
             log.warning("a token of semaphore %r was lost before it was released", self.scope)
 
     async def aclose(self) -> None:
-        """Give all tokens back and close the connections that this semaphore opened."""
+        """Release all tokens and close the connections that this semaphore opened."""
         self._stop_renewing()
         tokens, self._tokens = self._tokens, []
         await run_to_end(functools.partial(self._close, tokens))
 
     async def __aenter__(self) -> Self:
-        """Wait for a token."""
+        """Acquire a token; wait until one is free."""
         await self.acquire()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Give the token back."""
+        """Release a token."""
         await self.release()
 
     async def _close(self, tokens: Iterable[Token]) -> None:
-        given_back = (self._broker.semaphores.release(token) for token in tokens)
+        releases = (self._broker.semaphores.release(token) for token in tokens)
         try:
-            answers = await asyncio.gather(*given_back, *self._leaving, return_exceptions=True)
+            answers = await asyncio.gather(*releases, *self._releasing, return_exceptions=True)
         finally:
             await self._broker.aclose()
         for answer in answers:
@@ -161,10 +162,10 @@ class Semaphore:
 
     async def _take(self, token: Token) -> bool:
         try:
-            path = self._broker.semaphores
-            taken = await path.acquire(token, limit=self.limit, lease_s=self._lease_s)
+            port = self._broker.semaphores
+            taken = await port.acquire(token, limit=self.limit, lease_s=self._lease_s)
         except asyncio.CancelledError:
-            self._leave(token)
+            self._release_unclaimed(token)
             raise
         if taken:
             self._tokens.append(token)
@@ -172,33 +173,32 @@ class Semaphore:
                 self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
         return taken
 
-    def _leave(self, token: Token) -> None:
-        """Give *token* back, which Redis may have given out to a caller who is gone."""
-        leaving = asyncio.create_task(self._give_back(token), name="pyasynq semaphore")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+    def _release_unclaimed(self, token: Token) -> None:
+        """Release *token*, which the broker may have given to a caller that was cancelled."""
+        releasing = asyncio.create_task(self._release_quietly(token), name="pyasynq semaphore")
+        self._releasing.add(releasing)
+        releasing.add_done_callback(self._releasing.discard)
 
-    async def _give_back(self, token: Token) -> None:
+    async def _release_quietly(self, token: Token) -> None:
         with suppress(BrokerError):  # then it ends with its lease
             await self._broker.semaphores.release(token)
 
-    def _ending_first(self) -> Token:
-        """Return the token to release: of those of the running task, the one that ends first.
+    def _next_to_release(self) -> Token:
+        """Return the token to release: of the running task's tokens, the one that ends first.
 
-        It does not matter which of them is given back, unless one was lost: that one goes first,
-        for the others are in use.
+        Any of them would do, but a lost token must go first, because the others are in use.
 
         Raises:
-            NoTokenError: If there is none.
+            NoTokenError: If the running task has no token.
         """
-        owner, _ = _owner()
+        owner, _ = _current_owner()
         own = [token for token in self._tokens if _owner_of(token) == owner]
         if not own:
             raise NoTokenError(self.scope)
         return min(own, key=lambda token: token.ends_s)
 
     async def _renew(self) -> None:
-        """Renew tokens while there are some."""
+        """Renew the tokens until cancelled."""
         while True:
             await self._clock.sleep(self._lease_s / RENEWALS)
             try:
@@ -218,18 +218,19 @@ class Semaphore:
             self._renewing = None
 
 
-def _token(scope: str) -> Token:
-    """Return a new token of *scope* for the running task, or for whoever else asks."""
-    owner, deadline_s = _owner()
+def _new_token(scope: str) -> Token:
+    """Return a new token of *scope* for the running task, or for code outside of handlers."""
+    owner, deadline_s = _current_owner()
     unique = secrets.token_hex(8)
     holder = f"{owner}:{unique}" if owner else unique
     return Token(scope=scope, holder=holder, deadline_s=deadline_s)
 
 
-def _owner() -> tuple[str, int]:
-    """Return the running task and its deadline (Unix seconds); "" and 0 if none runs here.
+def _current_owner() -> tuple[str, int]:
+    """Return the running task and its deadline (Unix seconds); "" and 0 outside of handlers.
 
-    Ids are unique within a queue only, and names of queues have no braces.
+    The text names the queue, too, because ids are unique only within a queue. Names of queues have
+    no braces.
     """
     try:
         task = current_task()
@@ -242,7 +243,7 @@ def _owner_of(token: Token) -> str:
     return token.holder.rpartition(":")[0]
 
 
-def _checked_limit(limit: object) -> int:
+def _check_limit(limit: object) -> int:
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise OptionError("limit", limit, "a whole number from 1")
     return limit

@@ -1,4 +1,4 @@
-"""What the tests of the app ask for."""
+"""Fixtures for the tests of apps."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import App, Client
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ async def app(redis_url: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    """Yield a client that knows nothing of the app."""
+    """Yield a client that does not belong to the app."""
     async with Client(redis_url) as client:
         yield client
 
 
 @pytest.fixture
 def queue(r: Redis) -> QueueView:
-    """Return a look at the queue ``default``."""
+    """Return a view of the queue ``default``."""
     return RedisQueue(r)

@@ -29,7 +29,7 @@ from pyasynq import (
 )
 from pyasynq.server import AsyncHandler
 from tests.support.codecs import Zlib
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
 
@@ -375,7 +375,7 @@ async def test_the_first_call_from_another_loop_takes_the_client_from_nobody(
         infos = [await asyncio.to_thread(lambda: asyncio.run(task.enqueue()))]
         infos += [await asyncio.to_thread(lambda: asyncio.run(app.client.enqueue(task.task())))]
         infos += [await task.enqueue()]
-        assert set(await queue.line()) == {info.id for info in infos}
+        assert set(await queue.pending_ids()) == {info.id for info in infos}
 
 
 async def test_an_app_can_be_opened_in_two_loops_at_a_time(redis_url: str) -> None:
@@ -406,7 +406,7 @@ def test_an_app_that_a_loop_never_left_says_so_and_opens_again(redis_url: str) -
     app = App(redis_url)
     task = app.task("t")(_nothing)
     asyncio.run(app.__aenter__())
-    with pytest.raises(PyasynqError, match="the one in which it was opened does not run"):
+    with pytest.raises(PyasynqError, match="the loop in which the app was opened does not run"):
         asyncio.run(task.enqueue())
 
     async def enqueue() -> TaskState:
@@ -417,7 +417,7 @@ def test_an_app_that_a_loop_never_left_says_so_and_opens_again(redis_url: str) -
 
 
 async def test_an_app_is_left_in_the_loop_in_which_it_was_opened(app: App) -> None:
-    with pytest.raises(PyasynqError, match="left in another event loop"):
+    with pytest.raises(PyasynqError, match="opened in another event loop"):
         await asyncio.to_thread(lambda: asyncio.run(app.__aexit__()))
     await app.client.ping()
 
@@ -442,7 +442,7 @@ async def test_a_forked_child_says_that_the_app_was_opened_before(app: App) -> N
 # -- results ---------------------------------------------------------------------------------------
 
 
-async def test_what_the_function_returns_is_stored_as_json(app: App, queue: QueueView) -> None:
+async def test_the_return_value_is_stored_as_json(app: App, queue: QueueView) -> None:
     @app.task("t", retention=HOUR)
     async def answer() -> dict[str, int]:
         return {"answer": 42}
@@ -484,7 +484,7 @@ async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
 
 
 def endless() -> list[object]:
-    """Return a list that holds itself."""
+    """Return a list that contains itself."""
     things: list[object] = []
     things.append(things)
     return things
@@ -509,7 +509,7 @@ async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_ag
 
     info = await answer.enqueue()
     await work_off(app)
-    assert await queue.where(info.id) == "archived"
+    assert await queue.state_of(info.id) == "archived"
 
 
 # -- lifespan --------------------------------------------------------------------------------------
@@ -716,7 +716,7 @@ async def test_two_servers_of_one_app_share_its_tasks(redis_url: str, client: Cl
 def test_a_type_is_declared_once() -> None:
     app = App("redis://127.0.0.1:6379")
     app.task("t")(_nothing)
-    with pytest.raises(OptionError, match="type must be one that is not taken"):
+    with pytest.raises(OptionError, match="type must be one that no other task of this app has"):
         app.task("t")(_nothing)
 
 

@@ -1,4 +1,4 @@
-"""Models of pydantic come back as they were sent, or are refused; its checks are made."""
+"""Models of pydantic come back unchanged or are refused; pydantic's checks apply."""
 
 import dataclasses
 import subprocess
@@ -45,7 +45,7 @@ SORTED = b'["alpha","bravo","charlie","delta","echo","foxtrot","golf","hotel"]'
 
 
 def taking(hint: object) -> TypedTask[..., Any]:
-    """Return a task whose one parameter is of that type."""
+    """Return a task with one parameter of type *hint*."""
 
     def take(it: object) -> None: ...
 
@@ -54,7 +54,7 @@ def taking(hint: object) -> TypedTask[..., Any]:
 
 
 def it(task: Task) -> bytes | None:
-    """Return the JSON of the one argument."""
+    """Return the JSON of the only argument."""
     return task.payload and task.payload.removeprefix(b'{"it":').removesuffix(b"}")
 
 
@@ -105,7 +105,7 @@ class Mixed(BaseModel):
 
 
 class NamedLikeSchemas(BaseModel):
-    """Its fields are called as the parts of pydantic's own schemas are."""
+    """Its fields have the names of parts of pydantic's core schemas."""
 
     type: str
     fields: dict[str, int]
@@ -179,7 +179,7 @@ class Colour(Enum):
 
 
 class Defaults(BaseModel):
-    """Pydantic does not look at defaults: they need not be of the field's type."""
+    """Its defaults are not of the fields' types; pydantic does not check defaults."""
 
     model_config = ConfigDict(use_enum_values=True)
     url: HttpUrl = "http://example.com"  # type: ignore[assignment]
@@ -267,7 +267,7 @@ def test_a_model_comes_back_as_it_was(hint: object, value: object) -> None:
     [
         (User(userId=1), b'{"userId":1}'),
         (Titled.model_validate({"Name": "a"}), b'{"Name":"a","Boss":null}'),
-        # The others could be sent before aliases were; their bytes stay.
+        # These classes could be sent before aliases were supported, so their bytes must not change.
         (WrittenAs(user_id=1), b'{"user_id":1}'),
         (ByName(userId=1), b'{"user_id":1}'),
         (Computed(side=2), b'{"side":2,"area":4}'),
@@ -575,7 +575,7 @@ def test_a_constraint_of_pydantic_is_checked(hint: object, right: object, wrong:
     ],
     ids=["stripped", "in a list"],
 )
-def test_what_a_parameters_own_validator_makes_of_a_value_is_what_the_handler_gets(
+def test_the_handler_gets_the_value_that_a_parameters_validator_returns(
     hint: object, value: object, expected: object
 ) -> None:
     assert back(hint, value) == expected
@@ -585,7 +585,7 @@ def test_json_that_an_annotation_tells_of_is_sent_as_its_value() -> None:
     assert back(Json[list[int]], [1]) == [1]
 
 
-def test_what_pydantic_cannot_check_is_refused_where_it_is_declared() -> None:
+def test_a_type_that_pydantic_cannot_check_is_refused_where_it_is_declared() -> None:
     def explode(_self: object, _source: object, _handler: object) -> object:
         raise TypeError("no schema")
 

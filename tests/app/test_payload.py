@@ -1,4 +1,4 @@
-"""Payloads are made of arguments and become arguments again, of the types that were declared."""
+"""Arguments become payloads and come back with their declared types."""
 
 import asyncio
 import math
@@ -16,8 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from pyasynq import ActiveTask, App, Client, PayloadError, Task
-from pyasynq.app import payload
-from tests.support.looking import QueueView
+from pyasynq.app import values
+from tests.support.queue_view import QueueView
 
 URL = "redis://127.0.0.1:6379"
 
@@ -38,7 +38,7 @@ class Parcel:
 
 
 class Model:
-    """Stands for a pydantic model, of which the library knows these two methods alone."""
+    """Stands for a pydantic model; the library uses only these two methods."""
 
     def __init__(self, id: int) -> None:
         self.id = id
@@ -63,7 +63,7 @@ class Model:
 
 
 async def passed(app: App, *tasks: Task) -> list[object]:
-    """Enqueue *tasks* and return what their functions were called with."""
+    """Enqueue and run *tasks*; return the arguments that their functions got."""
     await app.client.enqueue_many(tasks)
     async with asyncio.timeout(15):
         await app.server().run()
@@ -72,7 +72,7 @@ async def passed(app: App, *tasks: Task) -> list[object]:
 
 @pytest.fixture
 def got(app: App) -> list[object]:
-    """Return the list into which the functions of a test put their arguments."""
+    """Return the list to which the functions of a test add their arguments."""
     app.state["passed"] = list[object]()
     return app.state["passed"]
 
@@ -173,7 +173,7 @@ async def test_parameters_of_many_types_travel(app: App, got: list[object]) -> N
     assert await passed(app, take.task(*values)) == [values]
 
 
-async def test_what_is_missing_has_its_default(app: App, got: list[object]) -> None:
+async def test_a_missing_argument_has_its_default(app: App, got: list[object]) -> None:
     @app.task("t")
     async def take(name: str = "nobody", tags: list[str] = []) -> None:  # noqa: B006
         got.append((name, tags))
@@ -392,7 +392,7 @@ def test_a_parameter_that_json_cannot_carry_is_refused(hint: object) -> None:
     [
         (object, "an object; write Any"),
         (Path, "a Path; write str"),
-        (SecretStr, "a SecretStr; what is in Redis is no secret"),
+        (SecretStr, "a SecretStr; what the broker stores is not secret"),
         (Connection, "a Connection; use a dataclass"),
     ],
 )
@@ -432,13 +432,13 @@ def test_only_arguments_that_may_hold_sets_are_walked(monkeypatch: pytest.Monkey
     def tag(tags: set[str], rows: list[dict[str, int]]) -> None: ...
 
     walked: list[object] = []
-    ordered = payload.ordered
+    sort_sets = values.sort_sets
 
     def walk(value: object, encode: Callable[[object], bytes]) -> object:
         walked.append(value)
-        return ordered(value, encode)
+        return sort_sets(value, encode)
 
-    monkeypatch.setattr(payload, "ordered", walk)
+    monkeypatch.setattr(values, "sort_sets", walk)
     tag.task({"b"}, [{"n": 1}])
     assert walked[0] == {"b"}
     assert [{"n": 1}] not in walked

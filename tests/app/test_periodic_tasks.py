@@ -1,4 +1,4 @@
-"""An app declares what is to be enqueued periodically."""
+"""An app declares periodic tasks."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, App, OptionError, Scheduler, TypedTask
 from pyasynq.scheduler.entry import Entry
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 from tests.support.waiting import wait_until
 
 
@@ -63,7 +63,7 @@ async def test_a_periodic_task_is_still_a_typed_task(app: App) -> None:
         ("@daily", {"retries": 1}, TypeError),
     ],
 )
-async def test_what_cannot_work_is_refused_where_it_is_declared(
+async def test_a_wrong_spec_or_option_is_refused_where_it_is_declared(
     spec: str, options: dict[str, Any], error: type[Exception], app: App
 ) -> None:
     with pytest.raises(error):
@@ -89,7 +89,7 @@ async def test_a_periodic_task_runs(redis_url: str, r: Redis) -> None:
 
     async with app.scheduler().running(), app.server().running():
         await wait_until(lambda: ran)
-    assert await RedisQueue(r).line() == []
+    assert await RedisQueue(r).pending_ids() == []
 
 
 async def test_a_scheduler_may_be_given_another_redis_and_settings(redis_url: str) -> None:
@@ -98,15 +98,15 @@ async def test_a_scheduler_may_be_given_another_redis_and_settings(redis_url: st
         await made.ping()
 
 
-async def test_how_a_task_that_needs_arguments_becomes_periodic_is_told(app: App) -> None:
-    with pytest.raises(TypeError, match=r"a default helps, or Scheduler\.register"):
+async def test_a_task_that_needs_arguments_says_how_it_becomes_periodic(app: App) -> None:
+    with pytest.raises(TypeError, match=r"add defaults, or use Scheduler\.register"):
 
         @app.periodic("@daily")
         def greet(name: str) -> None: ...
 
 
 async def test_a_task_below_which_the_schedule_stands_is_refused(app: App) -> None:
-    with pytest.raises(TypeError, match=r"@app\.periodic stands above @app\.task"):
+    with pytest.raises(TypeError, match=r"write @app\.periodic above @app\.task"):
 
         @app.task("clean")
         @app.periodic("@daily")

@@ -1,4 +1,4 @@
-"""Equal arguments are equal payloads; what JSON would change is refused before it is sent."""
+"""Equal arguments make equal payloads; values that JSON would change are refused."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ URL = "redis://127.0.0.1:6379"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 ONE_WAY, OTHER_WAY = {0, 8}, {8, 0}
-"""Equal sets, which Python walks through in two orders."""
+"""Equal sets that Python iterates in different orders."""
 
 WORDS = {"delta", "alpha", "golf", "charlie", "hotel", "foxtrot", "bravo", "echo"}
 SORTED = b'["alpha","bravo","charlie","delta","echo","foxtrot","golf","hotel"]'
@@ -61,7 +61,7 @@ class Attributes:
 
 
 def taking(hint: object) -> TypedTask[..., Any]:
-    """Return a task whose one parameter is of that type."""
+    """Return a task with one parameter of type *hint*."""
 
     def take(it: object) -> None: ...
 
@@ -70,7 +70,7 @@ def taking(hint: object) -> TypedTask[..., Any]:
 
 
 def it(task: Task) -> bytes | None:
-    """Return the JSON of the one argument."""
+    """Return the JSON of the only argument."""
     return task.payload and task.payload.removeprefix(b'{"it":').removesuffix(b"}")
 
 
@@ -213,11 +213,11 @@ class Dog(Animal):
 
 
 class Named(Animal):
-    """Adds nothing to an animal."""
+    """Adds no field to an animal."""
 
 
 class Unequal:
-    """Says of nothing that it is equal, not even of itself."""
+    """Is equal to nothing, not even to itself."""
 
     def __eq__(self, other: object) -> bool:
         raise ValueError
@@ -256,7 +256,7 @@ def rounded(number: float) -> Rounded:
     ],
     ids=["subclass", "in a list", "changed by its class", "seconds of a zone", "keys"],
 )
-def test_what_would_come_back_changed_is_refused_before_it_is_sent(
+def test_a_value_that_would_come_back_changed_is_refused(
     hint: object, value: object, reason: str
 ) -> None:
     with pytest.raises(PayloadError, match=reason):
@@ -277,7 +277,7 @@ def test_what_would_come_back_changed_is_refused_before_it_is_sent(
         (dict[str, Any], {"a": Place(1)}, {"a": {"x": 1, "tags": []}}),
     ],
 )
-def test_what_json_has_another_type_for_may_be_sent(
+def test_a_value_that_json_has_another_type_for_may_be_sent(
     hint: object, value: object, back: object
 ) -> None:
     take = taking(hint)
@@ -292,13 +292,13 @@ def test_a_time_of_the_night_in_which_a_zone_changes_may_be_sent(day: datetime, 
     assert take.arguments(take.task([at])) == {"it": [at.astimezone(UTC)]}
 
 
-def test_what_cannot_be_compared_may_be_sent() -> None:
+def test_a_value_that_cannot_be_compared_may_be_sent() -> None:
     take = taking(Incomparable)
     back = take.arguments(take.task(Incomparable(1, (2, Decimal("NaN")))))["it"]
     assert (back.number, back.rest) == (1, [2, "NaN"])
 
 
-def test_what_is_not_even_equal_to_itself_may_be_sent() -> None:
+def test_a_value_that_is_not_equal_to_itself_may_be_sent() -> None:
     take = taking(Decimal)
     assert take.arguments(take.task(Decimal("NaN")))["it"].is_nan()
 
@@ -322,5 +322,5 @@ def deep(levels: int, innermost: object) -> object:
 @pytest.mark.parametrize(
     "send", [taking(Any).task, functools.partial(encode_result, "t")], ids=["payload", "result"]
 )
-def test_what_is_too_deep_to_be_compared_may_be_sent(send: Callable[[object], object]) -> None:
+def test_a_value_that_is_too_deep_to_compare_may_be_sent(send: Callable[[object], object]) -> None:
     assert send(deep(400, (1,)))

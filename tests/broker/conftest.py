@@ -9,7 +9,7 @@ import pytest
 from pyasynq.broker import Broker, open_broker
 from pyasynq.broker.redis import keys
 from tests.broker.memory import MemoryBroker
-from tests.support.audit import strange_keys
+from tests.support.key_audit import unknown_keys
 from tests.support.servers import RedisCluster
 
 HERE = Path(__file__).parent
@@ -44,9 +44,9 @@ def cluster_url(redis_cluster: RedisCluster) -> Iterator[str]:
     """Yield the address of an empty cluster; afterwards check that `keys` knows every key left."""
     _flush(redis_cluster)
     yield redis_cluster.url
-    strange = [strange_keys(node, keys.KINDS) for node in redis_cluster.nodes]
+    unknown = [unknown_keys(node, keys.KINDS) for node in redis_cluster.nodes]
     _flush(redis_cluster)  # other tests use the same cluster
-    assert strange == [{}, {}, {}]
+    assert unknown == [{}, {}, {}]
 
 
 def _flush(cluster: RedisCluster) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pyasynq.broker import Broker
-from tests.support.making import a_server
+from tests.support.factories import a_server
 
 pytestmark = pytest.mark.needs("diagnosis")
 

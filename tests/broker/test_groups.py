@@ -19,7 +19,7 @@ from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import with_outcome
 from pyasynq.core.states import Action, TaskState
-from tests.support.making import (
+from tests.support.factories import (
     LOCK,
     a_grouped,
     a_message,

@@ -9,7 +9,7 @@ from pyasynq.broker import Broker, Container, Move, Page, RemoveResult, StoredTa
 from pyasynq.core.compose import Plan
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import Action, TaskState
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LOCK,
     a_lease,

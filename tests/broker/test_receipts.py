@@ -6,7 +6,7 @@ from pyasynq.broker import Broker, Created, NotCreated
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.verdict import DONE
-from tests.support.making import (
+from tests.support.factories import (
     LOCK,
     PAST_S,
     a_grouped,

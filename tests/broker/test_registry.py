@@ -7,7 +7,7 @@ from typing import Any, cast
 import anyio
 
 from pyasynq.broker import Broker
-from tests.support.making import STARTED, a_server, a_worker
+from tests.support.factories import STARTED, a_server, a_worker
 
 
 async def test_servers_are_shown_with_what_they_run(broker: Broker) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pyasynq.broker import Broker, Lease
 from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import Verdict
-from tests.support.making import a_lease, a_pending, archived, completed, enqueue, settle
+from tests.support.factories import a_lease, a_pending, archived, completed, enqueue, settle
 
 HOUR_S = 3600
 

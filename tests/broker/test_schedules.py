@@ -12,7 +12,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.policy import EARLY_S
-from tests.support.making import (
+from tests.support.factories import (
     LOCK,
     PAST_S,
     a_grouped,
@@ -20,9 +20,9 @@ from tests.support.making import (
     a_scheduled,
     an_entry,
     enqueue,
+    entry_values,
     ids,
     take,
-    told,
 )
 from tests.support.waiting import Lapse
 
@@ -215,19 +215,19 @@ async def test_a_delayed_task_of_a_tick_is_forwarded_when_due(broker: Broker) ->
 
 async def test_entries_are_shown(broker: Broker) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert told(await broker.schedules.entries()) == told([ENTRY])
+    assert entry_values(await broker.schedules.entries()) == entry_values([ENTRY])
 
 
 async def test_an_entry_tells_its_last_and_its_next_tick(broker: Broker) -> None:
     entry = an_entry(prev=START, next=START + timedelta(minutes=1, microseconds=5))
     await broker.schedules.write_entries("h:1:s", [entry], ttl_s=20)
-    assert told(await broker.schedules.entries()) == told([entry])
+    assert entry_values(await broker.schedules.entries()) == entry_values([entry])
 
 
 async def test_the_entries_of_all_schedulers_are_shown(broker: Broker) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await broker.schedules.write_entries("h:2:s", [ENTRY], ttl_s=20)
-    assert told(await broker.schedules.entries()) == told([ENTRY, ENTRY])
+    assert entry_values(await broker.schedules.entries()) == entry_values([ENTRY, ENTRY])
 
 
 async def test_entries_that_are_gone_are_shown_no_more(broker: Broker) -> None:

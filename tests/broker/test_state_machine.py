@@ -38,7 +38,7 @@ from pyasynq.core.errors import DuplicateTaskError, TaskIDConflictError
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.states import ALLOWED_STATES, MOVES, Action, TaskState
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
-from tests.support.making import (
+from tests.support.factories import (
     LEASE_S,
     a_grouped,
     a_pending,

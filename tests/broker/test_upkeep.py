@@ -6,7 +6,7 @@ import pytest
 
 from pyasynq.broker import Broker, ForwardResult
 from pyasynq.core.verdict import DONE, REQUEUE
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LEASE_S,
     PAST_S,

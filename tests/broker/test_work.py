@@ -9,14 +9,14 @@ from pyasynq.broker import Broker, Container, Lease
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import DONE, REQUEUE, Archive, Retry, Verdict
-from tests.support.making import (
+from tests.support.factories import (
     LEASE_S,
     OWNER,
     a_lease,
     a_pending,
     archived,
-    ask,
     completed,
+    dequeue,
     enqueue,
     every_verdict,
     ids,
@@ -62,25 +62,25 @@ async def test_tasks_are_taken_first_come_first_served(broker: Broker) -> None:
 
 
 async def test_an_empty_queue_says_so(broker: Broker) -> None:
-    (taken,) = await ask(broker, {"q": 1})
+    (taken,) = await dequeue(broker, {"q": 1})
     assert (taken.queue, taken.leases, taken.empty, taken.paused) == ("q", [], True, False)
 
 
 async def test_a_queue_that_gave_all_it_was_asked_for_may_have_more(broker: Broker) -> None:
     await enqueue(broker, a_pending())
-    (taken,) = await ask(broker, {"q": 1})
+    (taken,) = await dequeue(broker, {"q": 1})
     assert not taken.empty
 
 
 async def test_a_queue_that_gave_less_than_asked_is_empty(broker: Broker) -> None:
     await enqueue(broker, a_pending())
-    (taken,) = await ask(broker, {"q": 2})
+    (taken,) = await dequeue(broker, {"q": 2})
     assert (len(taken.leases), taken.empty) == (1, True)
 
 
 async def test_one_call_takes_from_queues_in_different_slots(broker: Broker) -> None:
     await enqueue(broker, *(a_pending("1", queue=queue) for queue in ("q", "r", "s")))
-    taken = await ask(broker, {"q": 2, "r": 1, "s": 5})
+    taken = await dequeue(broker, {"q": 2, "r": 1, "s": 5})
     assert [(answer.queue, ids(answer.leases)) for answer in taken] == [
         ("q", ["1"]),
         ("r", ["1"]),
@@ -90,15 +90,15 @@ async def test_one_call_takes_from_queues_in_different_slots(broker: Broker) -> 
 
 async def test_more_than_128_tasks_are_taken_in_one_call(broker: Broker) -> None:
     await enqueue(broker, *many_pending(300))
-    taken = await ask(broker, {"q": 290})
+    taken = await dequeue(broker, {"q": 290})
     assert sorted(len(answer.leases) for answer in taken) == [34, 128, 128]
     assert len(await take(broker, 300)) == 10
 
 
 async def test_large_tasks_are_taken_a_few_at_a_time(broker: Broker) -> None:
     await enqueue(broker, *many_large(5))
-    (first,) = await ask(broker, {"q": 5})
-    (second,) = await ask(broker, {"q": 5})
+    (first,) = await dequeue(broker, {"q": 5})
+    (second,) = await dequeue(broker, {"q": 5})
     assert [ids(first.leases), ids(second.leases)] == [["0", "1"], ["2", "3"]]
 
 
@@ -106,7 +106,7 @@ async def test_a_queue_that_gave_less_because_its_tasks_are_large_is_not_empty(
     broker: Broker,
 ) -> None:
     await enqueue(broker, *many_large(3))
-    (taken,) = await ask(broker, {"q": 3})
+    (taken,) = await dequeue(broker, {"q": 3})
     assert (len(taken.leases), taken.empty, taken.missing) == (2, False, 0)
 
 
@@ -119,7 +119,7 @@ async def test_queues_that_are_asked_together_share_what_one_answer_may_bring(
     broker: Broker,
 ) -> None:
     await enqueue(broker, *many_large(2, queue="q"), *many_large(2, queue="r"))
-    taken = await ask(broker, {"q": 2, "r": 2})
+    taken = await dequeue(broker, {"q": 2, "r": 2})
     assert [ids(answer.leases) for answer in taken] == [["0"], ["0"]]
 
 
@@ -127,7 +127,7 @@ async def test_many_queues_of_large_tasks_all_give_one(broker: Broker) -> None:
     queues = [f"q{n}" for n in range(MAX_SHARES + 1)]
     plans = [plan for queue in queues for plan in many_large(2, queue=queue)]
     await enqueue(broker, *plans)
-    taken = await ask(broker, dict.fromkeys(queues, 2))
+    taken = await dequeue(broker, dict.fromkeys(queues, 2))
     assert [len(answer.leases) for answer in taken] == [1] * len(queues)
 
 

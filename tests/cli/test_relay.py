@@ -15,7 +15,7 @@ from pyasynq.cli.exit_codes import ExitError
 from pyasynq.outbox import Outbox
 from tests.cli import relays
 from tests.cli.workers import command
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 from tests.support.waiting import wait_until
 
 RELAY = "tests.cli.relays:relay"
@@ -43,7 +43,7 @@ async def test_a_relay_moves_tasks_until_it_is_told_to_stop(
     async with command("relay", RELAY, environ=environ) as process:
         async with AsyncSession(engine) as session, session.begin():
             await Outbox().enqueue(session, Task("t"))
-        await wait_until(RedisQueue(r).line)
+        await wait_until(RedisQueue(r).pending_ids)
         process.send(number)
         await process.says(f"{number.name}: shutting down")
         await process.says("the relay has stopped")

@@ -11,7 +11,7 @@ from pyasynq.cli.commands.scheduler import make_scheduler, scheduler
 from pyasynq.scheduler.config import Config
 from tests.cli import apps
 from tests.cli.workers import command
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 from tests.support.waiting import wait_until
 
 APP = "tests.cli.apps:app"
@@ -26,7 +26,7 @@ def made(redis_url: str, *words: str) -> Config:
 
 async def test_periodic_tasks_are_enqueued(redis_url: str, r: Redis) -> None:
     async with command("scheduler", APP, "-u", redis_url) as process:
-        await wait_until(RedisQueue(r).line)
+        await wait_until(RedisQueue(r).pending_ids)
         process.send(signal.SIGTERM)
         await process.says("the scheduler starts: unix://")
         await process.says("SIGTERM: shutting down")

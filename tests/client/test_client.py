@@ -1,4 +1,4 @@
-"""The client checks before it writes, shares round trips, and answers each task by itself."""
+"""The client checks before it writes, shares round trips, and answers each task separately."""
 
 import asyncio
 import sys
@@ -37,7 +37,7 @@ from pyasynq import (
 )
 from pyasynq.client.client import CHUNK, MAX_PAYLOAD
 from tests.support.clocks import SteeredClock
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -58,7 +58,7 @@ def sync_client(redis_url: str) -> Iterator[SyncClient]:
 
 
 async def script_calls(r: Redis) -> int:
-    """Return how many times Redis was asked to run a script."""
+    """Return the number of script calls that Redis got."""
     statistics = cast("dict[str, dict[str, int]]", await r.info("commandstats"))
     return statistics["cmdstat_evalsha"]["calls"]
 
@@ -91,7 +91,7 @@ async def test_an_enqueued_task_is_described_as_it_stands(redis_url: str, r: Red
         retention=MINUTE,
         next_process_at=NOON,
     )
-    assert await RedisQueue(r, "q").line() == ["1"]
+    assert await RedisQueue(r, "q").pending_ids() == ["1"]
 
 
 async def test_a_task_gets_a_random_uuid_for_its_id(client: Client) -> None:
@@ -152,7 +152,7 @@ BAD_OPTIONS = [
     {"max_retry": True},
     {"timeout": timedelta(milliseconds=500)},
     {"timeout": -MINUTE},
-    {"deadline": datetime(2026, 1, 1)},  # noqa: DTZ001  # what is to be refused
+    {"deadline": datetime(2026, 1, 1)},  # noqa: DTZ001  # the naive time that is tested
     {"unique": timedelta()},
     {"process_at": datetime(2026, 1, 1)},  # noqa: DTZ001
     {"process_in": -MINUTE},
@@ -231,7 +231,7 @@ async def test_the_text_of_a_refused_payload_shows_its_size_alone(redis_url: str
             await client.enqueue(Task("t", b"secret"))
 
 
-async def test_what_is_no_task_is_refused(client: Client) -> None:
+async def test_something_else_than_a_task_is_refused(client: Client) -> None:
     with pytest.raises(OptionError, match=r"^task must be a Task \(.*: \.task\(…\)\), got 'email'"):
         await client.enqueue(cast("Task", "email"))
 
@@ -283,7 +283,7 @@ async def test_a_batch_of_many_chunks_keeps_its_order(client: Client, r: Redis) 
     names = [str(n) for n in range(2 * CHUNK + 1)]
     outcomes = await client.enqueue_many(Task("t", task_id=name) for name in names)
     assert ids(outcomes) == names
-    assert await RedisQueue(r).line() == names
+    assert await RedisQueue(r).pending_ids() == names
 
 
 async def test_the_options_of_the_call_are_added_to_each_task(client: Client) -> None:
@@ -342,7 +342,7 @@ async def test_calls_in_flight_together_share_a_round_trip(client: Client, r: Re
     assert await script_calls(r) - before <= 2
 
 
-async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: Client) -> None:
+async def test_calls_that_share_a_round_trip_get_their_own_answers(client: Client) -> None:
     outcomes = await asyncio.gather(
         client.enqueue(Task("a"), task_id="1"),
         client.enqueue(Task("b"), task_id="1"),
@@ -352,7 +352,7 @@ async def test_of_calls_that_share_a_round_trip_each_has_its_own_answer(client: 
     assert [type(outcome) for outcome in outcomes] == [TaskInfo, TaskIDConflictError, TaskInfo]
 
 
-async def test_a_defect_is_told_to_the_callers_and_does_not_stop_the_next(
+async def test_a_defect_is_raised_in_the_callers_and_does_not_stop_the_next(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = client._broker.creation
@@ -384,7 +384,7 @@ async def test_closing_waits_for_what_is_in_flight(redis_url: str, r: Redis) -> 
     await asyncio.sleep(0)
     await client.aclose()
     assert (await call).id
-    assert len(await RedisQueue(r).line()) == 1
+    assert len(await RedisQueue(r).pending_ids()) == 1
 
 
 # -- life ------------------------------------------------------------------------------------------
@@ -508,7 +508,7 @@ def test_a_sync_client_serves_many_threads(sync_client: SyncClient) -> None:
 async def test_a_sync_client_works_inside_a_running_loop(redis_url: str, r: Redis) -> None:
     with SyncClient(redis_url) as sync_client:
         assert sync_client.enqueue(Task("t")).id
-    assert len(await RedisQueue(r).line()) == 1
+    assert len(await RedisQueue(r).pending_ids()) == 1
 
 
 def test_closing_a_sync_client_ends_its_thread(redis_url: str) -> None:
@@ -580,7 +580,7 @@ with SyncClient(sys.argv[1]) as client:
     child = os.fork()
     if child == 0:
         client.enqueue(Task("child"))
-        gc.collect()  # what the child throws away must not be missed by its parent
+        gc.collect()  # the parent must not lose what the child frees
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     client.enqueue(Task("parent"))
@@ -594,7 +594,7 @@ async def test_a_sync_client_serves_both_sides_of_a_fork(redis_url: str, r: Redi
         sys.executable, *ignoring, "-c", FORKING, redis_url
     )
     assert await asyncio.wait_for(process.wait(), 20) == 0
-    assert len(await RedisQueue(r).line()) == 3
+    assert len(await RedisQueue(r).pending_ids()) == 3
 
 
 async def test_one_task_is_no_batch(client: Client) -> None:
@@ -693,7 +693,7 @@ async def test_a_result_is_awaited_by_the_id_of_its_task(
         ("id", "", "queue must be non-blank text"),
     ],
 )
-async def test_what_names_no_task_has_no_result(
+async def test_a_result_needs_a_task_or_its_id(
     client: Client, named: str, queue: str | None, text: str
 ) -> None:
     with pytest.raises(OptionError, match=text):
@@ -720,7 +720,7 @@ def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
 
 async def test_who_waits_too_long_for_a_result_is_told_for_which(client: Client) -> None:
     info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
-    with pytest.raises(TimeoutError, match=r"task '1' of 'q' was not over in time"):
+    with pytest.raises(TimeoutError, match=r"task '1' of 'q' has not ended in time"):
         await client.result(info, timeout=timedelta(milliseconds=30))
 
 

@@ -26,15 +26,15 @@ from pyasynq import (
     ThreadError,
 )
 from pyasynq.client.client import CHUNK
-from pyasynq.client.middleware import Chain, driven
-from tests.support.looking import QueueView, RedisQueue
+from pyasynq.client.middleware import MiddlewareChain, run_without_waiting
+from tests.support.queue_view import QueueView, RedisQueue
 
 Make = Callable[..., Client]
 
 
 @pytest.fixture
 async def make(redis_url: str) -> AsyncIterator[Make]:
-    """Yield what makes clients with some middleware."""
+    """Yield a function that makes clients with some middleware."""
     made: list[Client] = []
 
     def client(*middleware: ClientMiddleware) -> Client:
@@ -52,7 +52,7 @@ def queue(r: Redis) -> QueueView:
 
 
 class Noting:
-    """Note what comes and goes."""
+    """Record the calls of a middleware and their ends."""
 
     def __init__(self, name: str = "", seen: list[str] | None = None) -> None:
         self.name = name
@@ -119,13 +119,13 @@ async def test_the_first_is_outermost_and_each_is_called_once(make: Make) -> Non
     assert seen == ["a:t", "b:t"]
 
 
-async def test_it_sees_the_answer_that_the_caller_gets(make: Make) -> None:
+async def test_a_middleware_sees_the_answer_that_the_caller_gets(make: Make) -> None:
     noting = Noting()
     info = await make(noting).enqueue(Task("t"))
     assert noting.answers == [info]
 
 
-async def test_it_sees_the_error_that_the_caller_gets(make: Make) -> None:
+async def test_a_middleware_sees_the_error_that_the_caller_gets(make: Make) -> None:
     noting = Noting()
     client = make(noting)
     await client.enqueue(Task("t", task_id="1"))
@@ -134,7 +134,7 @@ async def test_it_sees_the_error_that_the_caller_gets(make: Make) -> None:
     assert noting.answers[1] is e.value
 
 
-async def test_it_gets_the_options_of_task_and_call_together(make: Make) -> None:
+async def test_a_middleware_gets_the_merged_options_of_task_and_call(make: Make) -> None:
     got: list[Options] = []
 
     async def look(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
@@ -146,7 +146,7 @@ async def test_it_gets_the_options_of_task_and_call_together(make: Make) -> None
     assert got == [Options(queue="high", max_retry=3, headers={"call": "2"})]
 
 
-async def test_it_may_change_task_and_options(make: Make, queue: QueueView) -> None:
+async def test_a_middleware_may_change_task_and_options(make: Make, queue: QueueView) -> None:
     async def change(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
         changed = options.merge(headers={"trace": "4bf9"}, max_retry=0)
         return await call_next(Task("other", b"new", headers=task.headers), changed)
@@ -168,13 +168,13 @@ async def test_an_option_that_it_takes_away_is_not_given(make: Make, queue: Queu
     assert info.max_retry == 25
 
 
-async def test_it_may_choose_the_queue(make: Make, r: Redis) -> None:
+async def test_a_middleware_may_choose_the_queue(make: Make, r: Redis) -> None:
     async def route(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
         return await call_next(task, options.merge(queue="bulk"))
 
     info = await make(route).enqueue(Task("t"))
     assert info.queue == "bulk"
-    assert await RedisQueue(r, "bulk").line() == [info.id]
+    assert await RedisQueue(r, "bulk").pending_ids() == [info.id]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_options_that_cannot_work_are_refused(make: Make, wrong: Any) -> N
         await make(give).enqueue(Task("t"))
 
 
-async def test_what_is_no_task_is_refused(make: Make) -> None:
+async def test_a_middleware_cannot_pass_on_something_else_than_a_task(make: Make) -> None:
     async def give(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
         return await call_next("t", options)  # type: ignore[arg-type]
 
@@ -196,10 +196,10 @@ async def test_what_is_no_task_is_refused(make: Make) -> None:
         await make(give).enqueue(Task("t"))
 
 
-async def test_it_refuses_by_raising(make: Make, queue: QueueView) -> None:
+async def test_a_middleware_refuses_a_task_by_raising(make: Make, queue: QueueView) -> None:
     with pytest.raises(ValueError, match="not today"):
         await make(refusing).enqueue(Task("bad"))
-    assert await queue.line() == []
+    assert await queue.pending_ids() == []
 
 
 async def test_a_plain_function_that_hands_on_is_enough(make: Make) -> None:
@@ -210,32 +210,34 @@ async def test_a_plain_function_that_hands_on_is_enough(make: Make) -> None:
 # -- rules -----------------------------------------------------------------------------------------
 
 
-async def test_a_call_next_that_is_not_awaited_is_told(make: Make, queue: QueueView) -> None:
-    with pytest.raises(MiddlewareError, match="forgetful calls call_next, and does not await it"):
+async def test_a_call_next_that_is_not_awaited_is_an_error(make: Make, queue: QueueView) -> None:
+    with pytest.raises(MiddlewareError, match="forgetful calls call_next without awaiting it"):
         await make(passing, forgetful).enqueue(Task("t"))
-    assert await queue.line() == []
+    assert await queue.pending_ids() == []
 
 
 @pytest.mark.parametrize("middleware", [lazy, plain])
-async def test_a_middleware_that_does_nothing_is_told_what_to_do(
+async def test_a_middleware_that_does_nothing_is_an_error(
     make: Make, middleware: ClientMiddleware
 ) -> None:
-    with pytest.raises(MiddlewareError, match=r"(lazy|plain) must return what .* gives, or raise$"):
+    with pytest.raises(
+        MiddlewareError, match=r"(lazy|plain) must return what .* returns, or raise$"
+    ):
         await make(middleware).enqueue(Task("t"))
 
 
-async def test_a_middleware_that_returns_something_else_is_told_so(
+async def test_a_middleware_that_returns_something_else_is_an_error(
     make: Make, queue: QueueView
 ) -> None:
-    with pytest.raises(MiddlewareError, match=r"silent must return .*; the task has gone on"):
+    with pytest.raises(MiddlewareError, match=r"silent must return .*; the task was passed on"):
         await make(silent).enqueue(Task("t"))
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 async def test_call_next_is_called_once(make: Make, queue: QueueView) -> None:
-    with pytest.raises(MiddlewareError, match=r"twice must call call_next once, .*: another task"):
+    with pytest.raises(MiddlewareError, match="twice must call call_next once"):
         await make(twice).enqueue(Task("t"))
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 async def test_call_next_is_called_once_though_it_failed(make: Make) -> None:
@@ -246,12 +248,12 @@ async def test_call_next_is_called_once_though_it_failed(make: Make) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["mw", None, 1])
-def test_what_is_no_list_of_middleware_is_refused(redis_url: str, wrong: Any) -> None:  # noqa: ANN401
+def test_middleware_must_be_a_list(redis_url: str, wrong: Any) -> None:  # noqa: ANN401
     with pytest.raises((TypeError, OptionError), match="middleware"):
         Client(redis_url, middleware=wrong)
 
 
-def test_what_cannot_be_called_so_is_refused(redis_url: str) -> None:
+def test_a_function_that_cannot_be_called_as_middleware_is_refused(redis_url: str) -> None:
     async def takes_two(task: Task, call_next: CallNext) -> TaskInfo:
         raise NotImplementedError
 
@@ -273,7 +275,7 @@ async def test_many_tasks_keep_their_order_and_are_answered_each(
     refused = [n for n, answer in enumerate(answers) if isinstance(answer, MiddlewareError)]
     assert refused == [n for n, task in enumerate(tasks) if task.type == "bad"]
     ids = [answer.id for answer in answers if isinstance(answer, TaskInfo)]
-    assert await queue.line() == ids
+    assert await queue.pending_ids() == ids
 
 
 async def test_a_refusal_that_is_not_of_pyasynq_is_told_as_one(make: Make) -> None:
@@ -311,7 +313,7 @@ async def test_their_order_stays_though_a_middleware_waits(make: Make, queue: Qu
 
     answers = await make(waits).enqueue_many([Task("slow"), Task("quick")] * 3)
     ids = [answer.id for answer in answers if isinstance(answer, TaskInfo)]
-    assert await queue.line() == ids
+    assert await queue.pending_ids() == ids
 
 
 async def test_a_middleware_that_lets_few_through_at_a_time_does_not_hang(make: Make) -> None:
@@ -375,9 +377,9 @@ async def _enqueue(client: Client) -> None:
 # -- chains ----------------------------------------------------------------------------------------
 
 
-def test_a_chain_stays_itself() -> None:
-    chain = Chain.of([passing])
-    assert Chain.of(chain) is chain
+def test_a_chain_made_of_a_chain_is_the_same_chain() -> None:
+    chain = MiddlewareChain.of([passing])
+    assert MiddlewareChain.of(chain) is chain
 
 
 async def _waits_for_ever() -> None:
@@ -388,18 +390,18 @@ async def _waits_for_ever() -> None:
 
 
 @pytest.mark.parametrize("waits", [_waits_for_ever, functools.partial(asyncio.sleep, 1)])
-def test_what_waits_cannot_be_driven(waits: Any) -> None:  # noqa: ANN401
-    with pytest.raises(MiddlewareError, match="none may wait for anything here: call that"):
-        driven(waits(), "call that")
+def test_work_that_waits_is_refused(waits: Any) -> None:  # noqa: ANN401
+    with pytest.raises(MiddlewareError, match="it must not wait for anything here: call that"):
+        run_without_waiting(waits(), "call that")
 
 
-def test_what_fails_by_itself_fails_so() -> None:
+def test_an_error_of_the_work_is_raised_unchanged() -> None:
     async def fails() -> None:
         msg = "broken"
         raise RuntimeError(msg)
 
     with pytest.raises(RuntimeError, match="broken"):
-        driven(fails(), "")
+        run_without_waiting(fails(), "")
 
 
 async def test_headers_of_options_cannot_be_changed_in_place(redis_url: str) -> None:
@@ -413,7 +415,7 @@ async def test_headers_of_options_cannot_be_changed_in_place(redis_url: str) -> 
         assert (await other.enqueue(Task("public"))).headers == {}
 
 
-async def test_what_ends_more_than_a_call_fails_its_own_task_alone(make: Make) -> None:
+async def test_a_cancellation_in_a_middleware_fails_only_its_own_task(make: Make) -> None:
     async def ending(task: Task, options: Options, call_next: CallNext) -> TaskInfo:
         if task.type == "bad":
             raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""What is sealed says by what in its headers, and is opened by that alone."""
+"""The headers of a sealed task name its codecs, and only these open it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def a_message(payload: bytes = SECRET, **headers: str) -> TaskMessage:
     return compose(task, NO_OPTIONS, now=NOW, task_id="1").message
 
 
-def sealed(*codecs: Codec, payload: bytes = SECRET) -> TaskMessage:
+def seal_message(*codecs: Codec, payload: bytes = SECRET) -> TaskMessage:
     message = a_message(payload)
     Codecs(codecs).seal(message)
     return message
@@ -54,14 +54,14 @@ def test_whoever_has_the_codecs_in_whatever_order_opens_what_they_sealed(
 
 
 def test_the_header_names_the_codecs_in_the_order_in_which_they_were_applied() -> None:
-    message = sealed(Zlib(), Envelope())
+    message = seal_message(Zlib(), Envelope())
     assert dict(message.headers) == {HEADER: "zlib,envelope"}
-    assert Codecs([Envelope()]).open_message(sealed(Envelope())).payload == SECRET
-    assert b"4321" not in message.payload  # for it was compressed first
+    assert Codecs([Envelope()]).open_message(seal_message(Envelope())).payload == SECRET
+    assert b"4321" not in message.payload  # because it was compressed first
 
 
-def test_what_is_sealed_is_not_sealed_again() -> None:
-    message = sealed(Envelope())
+def test_a_sealed_payload_is_not_sealed_again() -> None:
+    message = seal_message(Envelope())
     before = message.SerializeToString(deterministic=True)
     Codecs([Zlib(), Envelope()]).seal(message)
     assert message.SerializeToString(deterministic=True) == before
@@ -79,7 +79,7 @@ def test_a_plain_task_is_opened_by_nobody() -> None:
     assert Codecs([Zlib()]).open_message(message) is message
 
 
-def test_a_codec_is_told_of_which_task_it_seals_what() -> None:
+def test_a_codec_gets_the_task_and_the_part_that_it_seals() -> None:
     told: list[CodecContext] = []
 
     class Telling(Zlib):
@@ -87,7 +87,7 @@ def test_a_codec_is_told_of_which_task_it_seals_what() -> None:
             told.append(context)
             return super().seal(payload, context)
 
-    message = sealed(Telling())
+    message = seal_message(Telling())
     Codecs([Telling()]).seal_result(message, b"paid")
     payload = CodecContext(type="pay", queue="default", id="1", part="payload")
     result = CodecContext(type="pay", queue="default", id="1", part="result")
@@ -98,7 +98,7 @@ def test_a_codec_that_is_missing_is_named() -> None:
     with pytest.raises(
         CodecError, match=r"codec 'envelope' cannot open the payload .*codecs="
     ) as e:
-        Codecs([Zlib()]).open_message(sealed(Zlib(), Envelope()))
+        Codecs([Zlib()]).open_message(seal_message(Zlib(), Envelope()))
     assert (e.value.codec, e.value.action, e.value.part) == ("envelope", "open", "payload")
     assert (e.value.queue, e.value.task_id) == ("default", "1")
 
@@ -106,7 +106,7 @@ def test_a_codec_that_is_missing_is_named() -> None:
 def test_a_codec_that_fails_is_named_with_what_it_says() -> None:
     wrong = Codecs([Envelope(key=b"another")])
     with pytest.raises(CodecError, match=r"codec 'envelope' cannot open .*: ValueError: wrong key"):
-        wrong.open_message(sealed(Envelope()))
+        wrong.open_message(seal_message(Envelope()))
 
 
 def test_a_codec_may_fail_with_what_cannot_be_shown() -> None:
@@ -119,7 +119,7 @@ def test_a_codec_may_fail_with_what_cannot_be_shown() -> None:
             raise Mute
 
     with pytest.raises(CodecError, match=r"cannot seal .*: Mute$"):
-        sealed(Failing())
+        seal_message(Failing())
 
 
 def test_a_codec_must_return_bytes() -> None:
@@ -128,11 +128,11 @@ def test_a_codec_must_return_bytes() -> None:
             return "text"  # type: ignore[return-value]
 
     with pytest.raises(CodecError, match=r"cannot seal .*: it must return bytes, got str"):
-        sealed(Texts())
+        seal_message(Texts())
 
 
 def test_a_result_is_sealed_as_its_task_is_and_opened_by_that() -> None:
-    codecs, message = Codecs([Zlib(), Envelope()]), sealed(Envelope())
+    codecs, message = Codecs([Zlib(), Envelope()]), seal_message(Envelope())
     result = codecs.seal_result(message, b"paid")
     assert result != b"paid"
     assert codecs.open_result(info_of(message, result)) == b"paid"
@@ -144,21 +144,21 @@ def test_a_result_is_sealed_as_its_task_is_and_opened_by_that() -> None:
 
 
 def test_who_can_open_a_task_is_shown_it_as_it_was() -> None:
-    codecs, message = Codecs([Envelope()]), sealed(Envelope())
+    codecs, message = Codecs([Envelope()]), seal_message(Envelope())
     shown = codecs.open_info(info_of(message, codecs.seal_result(message, b"paid")))
     assert (shown.payload, shown.result, shown.headers) == (SECRET, b"paid", {})
     assert shown.sealed == ""
 
 
 def test_who_cannot_is_shown_it_as_it_travels_with_the_codecs() -> None:
-    message = sealed(Zlib(), Envelope())
+    message = seal_message(Zlib(), Envelope())
     shown = Codecs([Envelope()]).open_info(info_of(message))
     assert (shown.payload, shown.sealed) == (message.payload, "zlib,envelope")
     assert shown.headers == {HEADER: "zlib,envelope"}
 
 
 def test_a_result_that_does_not_fit_leaves_the_payload_sealed() -> None:
-    message = sealed(Envelope())
+    message = seal_message(Envelope())
     shown = Codecs([Envelope()]).open_info(info_of(message, b"plain"))
     assert (shown.payload, shown.result) == (message.payload, b"plain")
     assert shown.sealed == "envelope"
@@ -169,7 +169,7 @@ def test_a_result_that_does_not_fit_leaves_the_payload_sealed() -> None:
 
 def test_a_new_payload_is_sealed_as_the_old_one_was() -> None:
     codecs = Codecs([Zlib(), Envelope()])
-    revised = with_options(sealed(Envelope()), NO_OPTIONS, payload=b"new")
+    revised = with_options(seal_message(Envelope()), NO_OPTIONS, payload=b"new")
     codecs.seal_again(revised)
     assert revised.headers[HEADER] == "envelope"
     assert codecs.open_message(revised).payload == b"new"
@@ -183,7 +183,7 @@ def test_a_new_payload_of_a_plain_task_stays_plain() -> None:
 
 def test_new_headers_leave_the_one_that_says_how_to_open() -> None:
     options = Options(headers={"k": "v", HEADER: "other"})
-    assert with_options(sealed(Zlib()), options).headers == {"k": "v", HEADER: "zlib"}
+    assert with_options(seal_message(Zlib()), options).headers == {"k": "v", HEADER: "zlib"}
     assert with_options(a_message(), options).headers == {"k": "v"}
 
 
@@ -199,7 +199,7 @@ class Comma(Zlib):
 
 
 @pytest.mark.parametrize("given", [Zlib(), [Zlib], ["zlib"], [Nameless()], [Comma()], 1])
-def test_what_is_no_codec_is_refused(given: object) -> None:
+def test_something_else_than_a_codec_is_refused(given: object) -> None:
     with pytest.raises(OptionError, match="codecs must be"):
         Codecs(given)  # type: ignore[arg-type]
 
@@ -215,7 +215,7 @@ def test_codecs_that_can_be_gone_through_only_once_are_refused() -> None:
 
 
 @pytest.mark.parametrize("names", ["zlib", "another"])
-def test_a_mark_from_outside_keeps_nothing_from_being_sealed(names: str) -> None:
+def test_a_forged_header_does_not_keep_a_payload_from_being_sealed(names: str) -> None:
     message = a_message()
     message.headers[HEADER] = names
     with pytest.raises(CodecError):
@@ -235,7 +235,7 @@ def test_whatever_a_codec_raises_is_told_of_the_codec(kind: type[BaseException])
             raise kind
 
     with pytest.raises(CodecError, match="codec 'zlib' cannot open the payload"):
-        Codecs([Ending()]).open_message(sealed(Zlib()))
+        Codecs([Ending()]).open_message(seal_message(Zlib()))
 
 
 def test_a_long_name_from_outside_is_cut_where_it_is_told() -> None:

@@ -1,4 +1,4 @@
-"""A task and its options become a plan; nothing is early, and no lock is without end."""
+"""A task and its options become a plan; nothing runs early, and every lock expires."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -27,22 +27,22 @@ NOW_S = 1_767_225_600
 SECOND = timedelta(seconds=1)
 
 instants = st.datetimes(
-    min_value=datetime(2000, 1, 1),  # noqa: DTZ001  # as it is asked for
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001  # the naive time that is tested
     max_value=datetime(2100, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
 durations = st.timedeltas(min_value=SECOND, max_value=timedelta(days=3650))
 
 
-def planned(task: Task, *, now: datetime = NOW, **call: object) -> Plan:
+def plan_for(task: Task, *, now: datetime = NOW, **call: object) -> Plan:
     return compose(task, merge(task.options, check_all(call)), now=now, task_id="random")
 
 
-def message(task: Task, **call: object) -> TaskMessage:
+def message_for(task: Task, **call: object) -> TaskMessage:
     return compose(task, merge(task.options, check_all(call)), now=NOW, task_id="random").message
 
 
-def described(task: Task, **call: object) -> TaskInfo:
+def info_for(task: Task, **call: object) -> TaskInfo:
     options = merge(task.options, check_all(call))
     plan = compose(task, options, now=NOW, task_id="random")
     return info_of_plan(plan, task, options, now=NOW)
@@ -55,23 +55,23 @@ def test_a_task_without_options_is_pending() -> None:
     expected = TaskMessage(
         type="t", payload=b"p", id="random", queue="default", retry=25, timeout=1800
     )
-    assert planned(Task("t", b"p")) == Pending(message=expected, lock=None)
+    assert plan_for(Task("t", b"p")) == Pending(message=expected, lock=None)
 
 
 def test_a_task_with_a_group_waits_in_it() -> None:
-    plan = planned(Task("t"), group="g")
+    plan = plan_for(Task("t"), group="g")
     assert isinstance(plan, Grouped)
     assert plan.message.group_key == "g"
 
 
 def test_a_task_for_later_is_scheduled() -> None:
-    plan = planned(Task("t"), process_in=timedelta(seconds=10))
+    plan = plan_for(Task("t"), process_in=timedelta(seconds=10))
     assert isinstance(plan, Scheduled)
     assert plan.at_s == NOW_S + 10
 
 
 def test_a_task_for_later_with_a_group_is_scheduled_and_keeps_its_group() -> None:
-    plan = planned(Task("t"), process_in=timedelta(seconds=10), group="g")
+    plan = plan_for(Task("t"), process_in=timedelta(seconds=10), group="g")
     assert isinstance(plan, Scheduled)
     assert plan.message.group_key == "g"
 
@@ -82,24 +82,24 @@ def test_a_task_for_later_with_a_group_is_scheduled_and_keeps_its_group() -> Non
     ids=["in no time", "at this moment", "in the past"],
 )
 def test_a_process_time_that_has_come_is_now(call: dict[str, Any]) -> None:
-    assert isinstance(planned(Task("t"), **call), Pending)
+    assert isinstance(plan_for(Task("t"), **call), Pending)
 
 
 @given(at=instants, now=instants)
 def test_a_task_is_scheduled_exactly_if_its_time_has_not_come(at: datetime, now: datetime) -> None:
-    assert isinstance(planned(Task("t"), now=now, process_at=at), Scheduled) == (at > now)
+    assert isinstance(plan_for(Task("t"), now=now, process_at=at), Scheduled) == (at > now)
 
 
 @given(at=instants)
 def test_a_scheduled_task_is_never_early_and_never_a_second_late(at: datetime) -> None:
-    plan = planned(Task("t"), now=datetime(1999, 1, 1, tzinfo=UTC), process_at=at)
+    plan = plan_for(Task("t"), now=datetime(1999, 1, 1, tzinfo=UTC), process_at=at)
     assert isinstance(plan, Scheduled)
     assert 0 <= plan.at_s - at.timestamp() < 1
 
 
 @given(delay=durations, now=instants)
 def test_a_delayed_task_is_never_early(delay: timedelta, now: datetime) -> None:
-    plan = planned(Task("t"), now=now, process_in=delay)
+    plan = plan_for(Task("t"), now=now, process_in=delay)
     assert isinstance(plan, Scheduled)
     assert datetime.fromtimestamp(plan.at_s, UTC) >= now + delay
 
@@ -108,17 +108,17 @@ def test_a_delayed_task_is_never_early(delay: timedelta, now: datetime) -> None:
 
 
 def test_a_task_that_is_not_unique_takes_no_lock() -> None:
-    assert planned(Task("t")).lock is None
+    assert plan_for(Task("t")).lock is None
 
 
 def test_a_lock_is_named_by_the_payload() -> None:
     digest = hashlib.md5(b"p").hexdigest()
-    assert planned(Task("t", b"p"), unique=SECOND).lock == Lock(digest=digest, ttl_s=1)
+    assert plan_for(Task("t", b"p"), unique=SECOND).lock == Lock(digest=digest, ttl_s=1)
 
 
 def test_a_lock_tells_no_payload_from_an_empty_one() -> None:
-    nothing = planned(Task("t"), unique=SECOND).lock
-    empty = planned(Task("t", b""), unique=SECOND).lock
+    nothing = plan_for(Task("t"), unique=SECOND).lock
+    empty = plan_for(Task("t", b""), unique=SECOND).lock
     assert (nothing, empty) == (
         Lock(digest="", ttl_s=1),
         Lock(digest="d41d8cd98f00b204e9800998ecf8427e", ttl_s=1),
@@ -126,25 +126,25 @@ def test_a_lock_tells_no_payload_from_an_empty_one() -> None:
 
 
 def test_the_lock_of_a_scheduled_task_outlasts_its_wait() -> None:
-    plan = planned(Task("t"), unique=timedelta(seconds=100), process_in=timedelta(seconds=10))
+    plan = plan_for(Task("t"), unique=timedelta(seconds=100), process_in=timedelta(seconds=10))
     assert plan.lock == Lock(digest="", ttl_s=110)
 
 
 def test_the_lock_of_a_task_whose_time_has_passed_lasts_as_long_as_asked() -> None:
-    plan = planned(Task("t"), unique=timedelta(seconds=100), process_at=NOW - 10 * SECOND)
+    plan = plan_for(Task("t"), unique=timedelta(seconds=100), process_at=NOW - 10 * SECOND)
     assert plan.lock == Lock(digest="", ttl_s=100)
 
 
 @given(unique=durations, at=instants, now=instants)
 def test_a_lock_lasts_at_least_a_second(unique: timedelta, at: datetime, now: datetime) -> None:
-    lock = planned(Task("t"), now=now, unique=unique, process_at=at).lock
+    lock = plan_for(Task("t"), now=now, unique=unique, process_at=at).lock
     assert lock is not None
     assert lock.ttl_s >= 1
 
 
 @given(unique=durations, at=instants, now=instants)
 def test_a_lock_outlasts_its_time(unique: timedelta, at: datetime, now: datetime) -> None:
-    lock = planned(Task("t"), now=now, unique=unique, process_at=at).lock
+    lock = plan_for(Task("t"), now=now, unique=unique, process_at=at).lock
     assert lock is not None
     assert now + timedelta(seconds=lock.ttl_s) >= max(at, now) + unique
 
@@ -167,7 +167,7 @@ def test_a_lock_outlasts_its_time(unique: timedelta, at: datetime, now: datetime
 def test_a_message_has_a_timeout_or_a_deadline(
     call: dict[str, Any], timeout_s: int, deadline_s: int
 ) -> None:
-    made = message(Task("t"), **call)
+    made = message_for(Task("t"), **call)
     assert (made.timeout, made.deadline) == (timeout_s, deadline_s)
 
 
@@ -178,23 +178,23 @@ def test_a_message_has_a_timeout_or_a_deadline(
 def test_no_message_runs_without_limit(
     timeout: timedelta | None, deadline: datetime | None
 ) -> None:
-    made = message(Task("t"), timeout=timeout, deadline=deadline)
+    made = message_for(Task("t"), timeout=timeout, deadline=deadline)
     assert made.timeout >= 1 or made.deadline >= 1
 
 
 def test_a_message_carries_what_the_options_say() -> None:
-    made = message(Task("t"), task_id="1", queue="q", max_retry=0, retention=timedelta(hours=1))
+    made = message_for(Task("t"), task_id="1", queue="q", max_retry=0, retention=timedelta(hours=1))
     assert (made.id, made.queue, made.retry, made.retention) == ("1", "q", 0, 3600)
 
 
 def test_the_headers_of_the_call_win() -> None:
     task = Task("t", headers={"a": "1", "b": "1"})
-    assert dict(message(task, headers={"b": "2"}).headers) == {"a": "1", "b": "2"}
+    assert dict(message_for(task, headers={"b": "2"}).headers) == {"a": "1", "b": "2"}
 
 
 def test_composing_leaves_the_task_as_it_was() -> None:
     task = Task("t", headers={"a": "1"})
-    message(task, headers={"b": "2"}, queue="q")
+    message_for(task, headers={"b": "2"}, queue="q")
     assert (task.headers, task.options) == ({"a": "1"}, Options())
 
 
@@ -202,7 +202,7 @@ def test_composing_leaves_the_task_as_it_was() -> None:
 
 
 def test_a_pending_task_runs_next_now() -> None:
-    assert described(Task("t", b"p", headers={"a": "1"}), queue="q", task_id="1") == TaskInfo(
+    assert info_for(Task("t", b"p", headers={"a": "1"}), queue="q", task_id="1") == TaskInfo(
         id="1",
         queue="q",
         type="t",
@@ -216,27 +216,27 @@ def test_a_pending_task_runs_next_now() -> None:
 
 
 def test_a_scheduled_task_runs_next_when_redis_says() -> None:
-    info = described(Task("t"), process_at=NOW + timedelta(milliseconds=1500))
+    info = info_for(Task("t"), process_at=NOW + timedelta(milliseconds=1500))
     assert (info.state, info.next_process_at) == (TaskState.SCHEDULED, NOW + 2 * SECOND)
 
 
 def test_a_grouped_task_runs_nobody_knows_when() -> None:
-    info = described(Task("t"), group="g")
+    info = info_for(Task("t"), group="g")
     assert (info.state, info.next_process_at, info.group) == (TaskState.AGGREGATING, None, "g")
 
 
 def test_no_payload_reads_as_an_empty_one() -> None:
-    assert described(Task("t")).payload == b""
+    assert info_for(Task("t")).payload == b""
 
 
 def test_a_deadline_reads_as_it_was_stored() -> None:
-    info = described(Task("t"), deadline=NOW + timedelta(milliseconds=999))
+    info = info_for(Task("t"), deadline=NOW + timedelta(milliseconds=999))
     assert (info.deadline, info.timeout) == (NOW, None)
 
 
 @pytest.mark.parametrize(("given_time", "read"), [(timedelta(), None), (SECOND, SECOND)])
 def test_no_retention_reads_as_none(given_time: timedelta, read: timedelta | None) -> None:
-    assert described(Task("t"), retention=given_time).retention == read
+    assert info_for(Task("t"), retention=given_time).retention == read
 
 
 # -- changing what is there ------------------------------------------------------------------------

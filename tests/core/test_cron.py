@@ -1,4 +1,4 @@
-"""Cron texts become schedules; what asynq's library says of them is in the tests of interop."""
+"""Cron texts become schedules; tests/interop compares them with asynq's library."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -33,7 +33,7 @@ def test_the_zone_of_a_text_wins_over_the_location() -> None:
     assert parse(spec, location=UTC).next(START) == datetime(2026, 3, 5, 0, tzinfo=UTC)
 
 
-def test_what_does_not_come_within_five_years_never_comes() -> None:
+def test_a_text_without_a_tick_in_five_years_has_none() -> None:
     assert parse("0 0 30 2 *").next(START) is None
 
 
@@ -51,7 +51,7 @@ def test_a_zone_with_nothing_behind_it_is_refused(spec: str) -> None:
 
 @pytest.mark.parametrize("name", ["Nowhere/Land", "/etc/passwd", "../x", "Europe"])
 def test_an_unknown_zone_is_refused_with_its_name(name: str) -> None:
-    with pytest.raises(OptionError, match=rf"'{name}' is none \(zones come from the system"):
+    with pytest.raises(OptionError, match=rf"does not know '{name}' \(zones come from the system"):
         parse(f"TZ={name} * * * * *")
 
 
@@ -98,6 +98,6 @@ def test_the_next_anchored_tick_is_later_by_a_period_at_most(period_s: int, ahea
     assert timedelta(0) < tick - at <= timedelta(seconds=period_s)
 
 
-def test_a_calendar_is_relative_to_nothing() -> None:
+def test_a_calendar_ignores_its_anchor() -> None:
     schedule = parse("0 6 * * *")
     assert schedule.anchored(START) is schedule

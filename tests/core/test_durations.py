@@ -1,4 +1,4 @@
-"""Durations are written and read as Go does."""
+"""Durations are formatted and parsed as in Go."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def test_a_duration_is_written_as_go_writes_it(duration: timedelta, text: str) -
 
 
 @given(st.timedeltas(timedelta(days=-36_500), timedelta(days=36_500)))
-def test_what_is_written_is_read_as_the_same(duration: timedelta) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same(duration: timedelta) -> None:
     assert durations.parse_duration(durations.format_duration(duration)) == duration
 
 
@@ -56,6 +56,6 @@ def test_every_form_that_go_reads_is_read(text: str, duration: timedelta) -> Non
 @pytest.mark.parametrize(
     "text", ["", "30", "1d", ".s", "1 s", "--1s", "+", "1h2", "٣s", "2562048h", "1S"]
 )
-def test_what_go_does_not_read_is_refused(text: str) -> None:
+def test_a_text_that_go_refuses_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         durations.parse_duration(text)

@@ -1,4 +1,4 @@
-"""Every error says what happened and to what, keeps it as data, and stands in one tree."""
+"""Every error says what happened and to what, has both as attributes, and is in one tree."""
 
 import inspect
 import re

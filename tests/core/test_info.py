@@ -1,4 +1,4 @@
-"""What is read is a value: frozen, and None where there is nothing."""
+"""Infos are frozen values; a missing value is None."""
 
 import pickle
 
@@ -17,7 +17,7 @@ def test_info_cannot_be_changed() -> None:
         INFO.id = "2"  # type: ignore[misc]
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_a_missing_value_is_none() -> None:
     absent = {name for name, value in asdict(INFO).items() if value is None}
     assert absent == {
         "last_error",

@@ -1,4 +1,4 @@
-"""Records become bytes and come back; what does not is poison."""
+"""Messages are encoded and decoded; bytes that cannot be decoded are poison."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Options become the texts that Go's tools read, and whatever Go wrote is read back."""
+"""Options become texts that Go's tools can read, and all texts of Go are parsed."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -33,7 +33,7 @@ def march(day: int, hour: int, minute: int) -> datetime:
 
 
 @given(options)
-def test_what_is_written_is_read_as_the_same(given: Options) -> None:
+def test_formatted_options_are_parsed_to_the_same(given: Options) -> None:
     assert parse_options(format_options(given)) == given
 
 
@@ -92,7 +92,7 @@ def test_every_form_of_an_argument_is_read(text: str, read: dict[str, Any]) -> N
         "Unheard(1)",
     ],
 )
-def test_what_cannot_be_read_is_left_out(text: str) -> None:
+def test_a_text_that_cannot_be_read_is_left_out(text: str) -> None:
     assert parse_options([text, "MaxRetry(3)"]) == Options(max_retry=3)
 
 
@@ -115,5 +115,5 @@ def test_a_name_that_cannot_be_read_is_shown_as_it_stands(literal: str) -> None:
     ],
     ids=["one option twice", "two process times", "two headers"],
 )
-def test_options_told_together_count_as_go_counts_them(told: list[str], read: Options) -> None:
+def test_the_last_of_conflicting_texts_wins_as_in_go(told: list[str], read: Options) -> None:
     assert parse_options(told) == read

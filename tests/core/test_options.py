@@ -1,4 +1,4 @@
-"""What cannot work is refused at the door, with words that say what would."""
+"""Options that cannot work are refused early; the error says what is allowed."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +20,7 @@ from pyasynq.core.options import (
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NAIVE = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # what is to be refused
+NAIVE = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # the naive time that is tested
 SECOND = timedelta(seconds=1)
 UUID = "0b5be0b8-2c0e-4c39-9d07-6d0d9e2d1a11"
 

@@ -1,4 +1,4 @@
-"""Slots turn to queues in proportion to their weights, or by rank."""
+"""Slots take from queues in proportion to their weights, or by rank."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The delay grows with the retries spent, as the reference's does."""
+"""The delay grows with the spent retries, as the reference's does."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""States carry asynq's words, and the moves between them lead everywhere and nowhere else."""
+"""States have asynq's names, and each state can be entered and left."""
 
 from pyasynq.core.states import ALLOWED_STATES, MOVES, Action, TaskState
 
@@ -47,12 +47,12 @@ def test_a_task_that_waits_is_not_lost() -> None:
     assert [state for state in waiting if None in MOVES[state]] == []
 
 
-def test_every_order_is_obeyed_in_some_state_and_never_by_a_running_task() -> None:
+def test_every_action_is_allowed_in_some_state_and_never_for_a_running_task() -> None:
     assert set(ALLOWED_STATES) == set(Action)
     assert all(ALLOWED_STATES.values())
     assert TaskState.ACTIVE not in frozenset[TaskState]().union(*ALLOWED_STATES.values())
 
 
-def test_no_order_moves_a_task_to_where_it_is() -> None:
+def test_no_action_moves_a_task_to_its_own_state() -> None:
     assert TaskState.PENDING not in ALLOWED_STATES[Action.RUN]
     assert TaskState.ARCHIVED not in ALLOWED_STATES[Action.ARCHIVE]

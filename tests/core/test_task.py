@@ -1,4 +1,4 @@
-"""A task is checked when it is made, and is a value from then on."""
+"""A task is checked when it is made, and is a value after that."""
 
 from datetime import timedelta
 from typing import Any, cast

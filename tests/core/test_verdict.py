@@ -1,4 +1,4 @@
-"""What became of a run decides what becomes of its task; no task is retried past its limit."""
+"""The outcome of a run decides the verdict; no task is retried past its limit."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -103,7 +103,7 @@ def test_a_failure_spends_a_retry_and_waits_for_the_delay() -> None:
     )
 
 
-def test_what_is_no_failure_spends_no_retry() -> None:
+def test_an_error_that_is_not_a_failure_spends_no_retry() -> None:
     assert verdict(a_message(), ValueError("no"), NEVER_FAILS) == Retry(
         message=failed_message("ValueError: no"), at=NOW + MINUTE, failed=False
     )
@@ -125,7 +125,7 @@ def test_the_last_failure_archives_and_counts_no_further_retry() -> None:
     )
 
 
-def test_what_is_no_failure_archives_an_exhausted_task_too() -> None:
+def test_an_error_that_is_not_a_failure_archives_an_exhausted_task_too() -> None:
     assert isinstance(verdict(a_message(retry=0), ValueError("no"), NEVER_FAILS), Archive)
 
 
@@ -172,7 +172,7 @@ def group(*errors: Exception, message: str = "unhandled errors in a TaskGroup") 
     ],
     ids=repr,
 )
-def test_of_a_group_the_strongest_error_decides(errors: list[Exception], expected: type) -> None:
+def test_the_strongest_error_of_a_group_decides(errors: list[Exception], expected: type) -> None:
     assert isinstance(verdict(a_message(), group(*errors)), expected)
 
 
@@ -244,30 +244,30 @@ def test_the_text_of_a_large_group_has_an_end() -> None:
 LOST = "asynq: task lease expired"
 
 
-def recovered(message: TaskMessage, crashes: int, *, most: int = 3) -> Verdict:
+def decide_after_crash(message: TaskMessage, crashes: int, *, most: int = 3) -> Verdict:
     return decide_lost(message, crashes=crashes, most=most, now=NOW, policy=FAILS)
 
 
 def test_after_a_first_crash_a_task_runs_again_at_once_and_has_spent_a_retry() -> None:
-    assert recovered(a_message(), 1) == Retry(
+    assert decide_after_crash(a_message(), 1) == Retry(
         message=failed_message(LOST, retried=1), at=NOW, failed=True, crashes=1
     )
 
 
 def test_after_a_second_crash_in_a_row_a_task_waits_for_its_delay() -> None:
-    assert recovered(a_message(retried=1), 2) == Retry(
+    assert decide_after_crash(a_message(retried=1), 2) == Retry(
         message=failed_message(LOST, retried=2), at=NOW + MINUTE, failed=True, crashes=2
     )
 
 
 def test_a_task_that_crashed_as_often_as_it_may_is_given_up_and_says_so() -> None:
-    assert recovered(a_message(retry=25, retried=2), 3) == Archive(
+    assert decide_after_crash(a_message(retry=25, retried=2), 3) == Archive(
         message=failed_message("crashed its worker 3 times in a row", retry=25, retried=2)
     )
 
 
 def test_a_crashed_task_without_retries_left_is_given_up_as_in_asynq() -> None:
-    assert recovered(a_message(retry=1, retried=1), 2) == Archive(
+    assert decide_after_crash(a_message(retry=1, retried=1), 2) == Archive(
         message=failed_message(LOST, retry=1, retried=1)
     )
 
@@ -290,12 +290,12 @@ NOT_FOUND = HandlerNotFoundError("t")
 UNKNOWN = 'handler not found for task "t"'
 
 
-def not_found(message: TaskMessage, unknown_s: int, *, lot: float = 0) -> Verdict:
-    return decide_unknown(message, NOT_FOUND, unknown_s, crashes=0, now=NOW, lot=lot)
+def decide_without_handler(message: TaskMessage, unknown_s: int, *, jitter: float = 0) -> Verdict:
+    return decide_unknown(message, NOT_FOUND, unknown_s, crashes=0, now=NOW, jitter=jitter)
 
 
 def test_a_task_without_handler_waits_and_spends_no_retry() -> None:
-    assert not_found(a_message(retry=0), 0) == Retry(
+    assert decide_without_handler(a_message(retry=0), 0) == Retry(
         message=failed_message(UNKNOWN, retry=0),
         at=NOW + timedelta(seconds=5),
         failed=False,
@@ -307,23 +307,25 @@ def test_a_task_without_handler_waits_and_spends_no_retry() -> None:
 def test_a_task_without_handler_waits_as_long_again_but_five_minutes_at_most(
     unknown_s: int, wait_s: int
 ) -> None:
-    got = not_found(a_message(), unknown_s)
+    got = decide_without_handler(a_message(), unknown_s)
     assert isinstance(got, Retry)
     assert got.at == NOW + timedelta(seconds=wait_s)
 
 
 def test_tasks_without_handler_do_not_all_wait_alike() -> None:
-    assert not_found(a_message(), 100, lot=0) != not_found(a_message(), 100, lot=1)
+    assert decide_without_handler(a_message(), 100, jitter=0) != decide_without_handler(
+        a_message(), 100, jitter=1
+    )
 
 
 def test_a_task_that_had_no_handler_for_a_day_is_archived() -> None:
-    assert not_found(a_message(), 86_400) == Archive(message=failed_message(UNKNOWN))
+    assert decide_without_handler(a_message(), 86_400) == Archive(message=failed_message(UNKNOWN))
 
 
 def test_a_task_without_handler_waits_no_longer_than_its_deadline() -> None:
     message = a_message()
     message.deadline = NOW_S + 3
-    got = not_found(message, 100)
+    got = decide_without_handler(message, 100)
     assert isinstance(got, Retry)
     assert got.at == NOW + timedelta(seconds=3)
 
@@ -331,7 +333,7 @@ def test_a_task_without_handler_waits_no_longer_than_its_deadline() -> None:
 def test_a_task_that_had_no_handler_until_its_deadline_is_archived() -> None:
     message = a_message()
     message.deadline = NOW_S
-    assert isinstance(not_found(message, 100), Archive)
+    assert isinstance(decide_without_handler(message, 100), Archive)
 
 
 # -- signals ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Where Python departs from Go on purpose: one row for each entry of section 12 of the protocol."""
+"""Intended differences from Go: one row for each entry of section 12 of the protocol."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Accepted:
 
     Attributes:
         number: Its number in section 12 of the protocol and in compatibility.md.
-        rules: Each says of one difference whether the entry explains it.
-        keeps: Whose state both sides go on with: ``python`` or ``go``.
+        rules: Each decides whether the entry explains a difference.
+        keeps: The side whose state both sides continue with: ``python`` or ``go``.
     """
 
     number: str

@@ -1,4 +1,4 @@
-"""What the sides answer: made comparable, and taken apart."""
+"""Make the answers of both sides comparable, and split them into parts."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -14,20 +14,20 @@ from tests.differential.sides import Answer, Failed, Report, Seen
 from tests.differential.snapshot import Atom, Instant
 
 ESTIMATE: Final = 0.2
-"""Part by which two estimates of memory may differ: Redis allocates as hashes grow."""
+"""Ratio by which two estimates of memory may differ: Redis allocates more as hashes grow."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of bytes that Redis only guesses."""
+    """A number of bytes that Redis estimates."""
 
     size: int
 
 
-def told(operation: Operation, answer: Answer) -> Answer:
-    """Return an answer without what no two sides can have in common.
+def comparable(operation: Operation, answer: Answer) -> Answer:
+    """Return *answer* without the parts that differ by nature.
 
-    What handlers side by side see has no order, nor have the members of sets.
+    The order in which parallel handlers run is removed, and the order of members of sets.
     """
     return Answer(value=_value(operation, answer.value), error=answer.error, text=answer.text)
 
@@ -50,7 +50,7 @@ def _value(operation: Operation, value: Any) -> Any:  # noqa: ANN401
 
 
 def _server(shown: ServerInfo) -> dict[str, Any]:
-    """Return what does not name the process, nor depends on when it beat last."""
+    """Return the fields that do not name the process or depend on its last heartbeat."""
     return {
         "concurrency": shown.concurrency,
         "queues": dict(shown.queues),
@@ -59,7 +59,7 @@ def _server(shown: ServerInfo) -> dict[str, Any]:
 
 
 def _queue(told: QueueInfo) -> dict[str, Any]:
-    """Return when the next task became pending instead of how long ago."""
+    """Replace the latency by the instant at which the next task became pending."""
     since = told.timestamp - told.latency if told.latency else None
     usage = Estimate(told.memory_usage)
     return asdict(told) | {"latency": since, "memory_usage": usage}
@@ -70,7 +70,7 @@ def _id(item: Seen | Failed) -> str:
 
 
 def parts(answer: Answer) -> Iterator[tuple[str, Atom]]:
-    """Take an answer apart; the text of an error is for people."""
+    """Split an answer into parts, without the text of its error."""
     return _parts("", answer)
 
 
@@ -121,7 +121,7 @@ def _atom(value: object) -> Atom:
             return Instant(at, whole=at.is_integer())
         case timedelta():
             return value.total_seconds()
-        case b"":  # Go reads an empty result as none; what is stored is compared in Redis
+        case b"":  # Go reads an empty result as None; the stored result is compared in Redis
             return None
         case _:
             return value

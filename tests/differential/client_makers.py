@@ -1,4 +1,4 @@
-"""Make up what a client does."""
+"""Make operations of a client."""
 
 import time
 
@@ -36,7 +36,7 @@ def enqueue(view: View) -> ops.Enqueue:
 
 
 def _later(draw: Chance) -> Choices:
-    """Return options that say when."""
+    """Return options that set the process time, or none."""
     match draw.random.randint(0, 9):
         case 0:
             return Choices(process_in=draw.random.randint(HOUR_S, 9 * HOUR_S))
@@ -51,7 +51,7 @@ def _later(draw: Chance) -> Choices:
 
 
 def enqueue_badly(view: View) -> Operation:
-    """Return a task with an option that one side at least refuses."""
+    """Return a task with an option that at least one side refuses."""
     task = enqueue(view)
     bad = view.draw.pick(
         (
@@ -78,8 +78,8 @@ def enqueue_many(view: View) -> Operation:
 def _at_the_task(task: ops.Enqueue, *, unique: bool) -> ops.Enqueue:
     """Move the options of the call to the task.
 
-    Only the last of a batch may be *unique*: the lock that Go leaves behind for a refused one (D7)
-    would decide over those after it.
+    Only the last of a batch may be *unique*: Go keeps the lock of a refused task (D7), which would
+    then refuse later ones.
     """
     merged = {
         name: getattr(task.options, name) or getattr(task.own, name)

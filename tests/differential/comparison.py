@@ -1,4 +1,4 @@
-"""Hold what Go did against what Python did, part by part."""
+"""Compare what Go and Python did, part by part."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from tests.differential.sides import Answer
 from tests.differential.snapshot import Atom, Instant, Path, Snapshot
 
 CLOCK_S: Final = 0.02
-"""What two clocks may differ by, and what Redis' milliseconds hide."""
+"""Seconds by which two clocks may differ, including what Redis' milliseconds cut off."""
 
 
 class Nothing:
-    """Stands for what is not there."""
+    """Stands for a missing part."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -26,7 +26,7 @@ NOTHING: Final = Nothing()
 
 @dataclass(frozen=True)
 class Difference:
-    """One part in which the two sides differ; of an answer the key is ``answer``."""
+    """One part in which the two sides differ; the key of an answer is ``answer``."""
 
     path: Path
     go: Atom
@@ -34,12 +34,12 @@ class Difference:
 
     @property
     def key(self) -> str:
-        """The key in Redis."""
+        """The key in Redis, or ``answer``."""
         return self.path[0]
 
     @property
     def part(self) -> str:
-        """Which part of it."""
+        """The part of the key."""
         return self.path[1]
 
     def __str__(self) -> str:
@@ -51,14 +51,14 @@ class Case:
     """One operation, from the same state on both sides.
 
     Attributes:
-        operation: What was done.
-        before: What stood in both.
-        go: What stands in Go's Redis after it.
-        python: What stands in Python's.
-        go_answer: What Go answered.
-        python_answer: What Python answered.
-        started_s: When the first of them started, Unix seconds.
-        window_s: How long it took until the last had ended.
+        operation: The operation.
+        before: The content of both Redis before it.
+        go: The content of Go's Redis after it.
+        python: The content of Python's Redis after it.
+        go_answer: Go's answer.
+        python_answer: Python's answer.
+        started_s: When the first side started, Unix seconds.
+        window_s: Seconds until both sides had ended.
     """
 
     operation: Operation
@@ -71,9 +71,9 @@ class Case:
     window_s: float
 
     def alike(self, go: Atom, python: Atom) -> bool:
-        """Tell whether two parts are the same; for what is written now the window is allowed."""
+        """Tell whether two parts are equal; instants may differ by the window of the operation."""
         if isinstance(go, Instant) and isinstance(python, Instant):
-            if go.whole != python.whole:  # what one side has cut off is less than a second
+            if go.whole != python.whole:  # one side has cut off less than a second
                 return abs(go.at - python.at) <= 1 + CLOCK_S + self.window_s
             return abs(go.at - python.at) <= self.slack_s(go)
         if isinstance(go, Estimate) and isinstance(python, Estimate):
@@ -81,7 +81,7 @@ class Case:
         return type(go) is type(python) and go == python
 
     def slack_s(self, instant: Instant) -> float:
-        """Return by how much two instants of this kind may differ, seconds."""
+        """Return the seconds by which two instants of this kind may differ."""
         window_s = self.window_s + CLOCK_S
         return math.ceil(window_s) if instant.whole else window_s
 

@@ -1,4 +1,4 @@
-"""Go and Python, each with a Redis of its own, for as long as the tests run."""
+"""Fixtures: Go and Python, each with a Redis of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -17,14 +17,14 @@ __all__ = ["go_program", "pytest_collection_finish"]
 
 @pytest.fixture(scope="session")
 def go_redis() -> Iterator[RedisServer]:
-    """Yield the Redis that Go works on."""
+    """Yield Go's Redis."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def go_side(go_program: Path, go_redis: RedisServer) -> Iterator[GoSide]:
-    """Yield the Go program, obeying."""
+    """Yield Go's side, a running Go program."""
     with closing(GoSide(go_program, go_redis.url)) as side:
         yield side
 
@@ -33,7 +33,7 @@ def go_side(go_program: Path, go_redis: RedisServer) -> Iterator[GoSide]:
 async def pair(
     go_side: GoSide, go_redis: RedisServer, redis_server: RedisServer
 ) -> AsyncIterator[Pair]:
-    """Yield both sides; Python's is the Redis that is looked through at the end."""
+    """Yield both sides; Python uses the Redis whose keys are audited after the test."""
     python = PythonSide(redis_server.url)
     with closing(go_redis.client()) as go_client, closing(redis_server.client()) as python_client:
         pair = Pair(go=go_side, python=python, go_redis=go_client, python_redis=python_client)

@@ -1,14 +1,14 @@
-"""Where clients and servers depart from Go's on purpose.
+"""Rules for clients and servers, which differ from Go's on purpose.
 
-A rule looks at what both sides have, and at what stood there before, so that it accepts what its
-entry says and nothing else.
+A rule checks both sides and the state before the operation, so that it accepts only what its entry
+says.
 """
 
 import math
 
 from tests.differential import operations as ops
 from tests.differential.comparison import NOTHING, Case, Difference
-from tests.differential.evidence import (
+from tests.differential.facts import (
     OTHER_DELAY_S,
     added_s,
     enqueued,
@@ -18,8 +18,8 @@ from tests.differential.evidence import (
     merged,
     only_go,
     only_python,
-    parsed,
     rounded_up,
+    split_key,
     state,
     task_of,
 )
@@ -28,10 +28,10 @@ from tests.differential.snapshot import EXPIRY, MEMBER, Atom, Instant
 
 
 def due_times_are_rounded_up(case: Case, difference: Difference) -> bool:
-    _, rest = parsed(difference.key)
+    _, rest = split_key(difference.key)
     is_score = rest in {"scheduled", "retry", "completed", "lease"}
-    is_told = difference.key == "answer" and difference.part.endswith("next_process_at.")
-    return (is_score or is_told) and rounded_up(case, difference, added_s(case, "process_in"))
+    is_answer = difference.key == "answer" and difference.part.endswith("next_process_at.")
+    return (is_score or is_answer) and rounded_up(case, difference, added_s(case, "process_in"))
 
 
 def the_id_is_checked_before_the_lock(case: Case, difference: Difference) -> bool:
@@ -43,7 +43,7 @@ def the_id_is_checked_before_the_lock(case: Case, difference: Difference) -> boo
 
 def _is_leaked_lock(case: Case, difference: Difference, place: str, task: Enqueue) -> bool:
     options = merged(task)
-    of_queue, rest = parsed(difference.key)
+    of_queue, rest = split_key(difference.key)
     return (
         only_go(difference)
         and errors(case, place) == ("conflict", "conflict")
@@ -69,12 +69,12 @@ def the_lock_of_a_grouped_task_is_stored(case: Case, difference: Difference) -> 
 
 
 def locks_are_rounded_up(case: Case, difference: Difference) -> bool:
-    """Tell whether Go cut the life of a lock to whole seconds, and Python rounded it up.
+    """Tell whether Go cut the TTL of a lock to whole seconds, and Python rounded it up.
 
-    For a task that waits for an instant it counts from now to then, a fraction of a second for each
-    side; the one cuts off its own, and the other adds what its own lacks.
+    If the task waits for an instant, the TTL includes the time until then, which has a fraction of
+    a second. Go cuts it off, Python rounds it up.
     """
-    is_lock = parsed(difference.key)[1].startswith("unique:")
+    is_lock = split_key(difference.key)[1].startswith("unique:")
     more_s = math.ceil(added_s(case, "unique") + added_s(case, "process_in"))
     waits = any(merged(task).process_at for _, task in enqueued(case))
     return is_lock and difference.part == EXPIRY and rounded_up(case, difference, more_s + waits)
@@ -91,7 +91,7 @@ def a_delayed_task_keeps_its_group(case: Case, difference: Difference) -> bool:
 
 
 def forwarding_registers_the_group(case: Case, difference: Difference) -> bool:
-    queue, rest = parsed(difference.key)
+    queue, rest = split_key(difference.key)
     return (
         isinstance(case.operation, ops.Maintain)
         and case.operation.what == "forward"
@@ -102,7 +102,7 @@ def forwarding_registers_the_group(case: Case, difference: Difference) -> bool:
 
 
 def servers_note_how_far_they_have_searched(case: Case, difference: Difference) -> bool:
-    is_ours = parsed(difference.key)[1] == "group_search"
+    is_ours = split_key(difference.key)[1] == "group_search"
     before = case.before.atoms.get(difference.path, NOTHING)
     return is_ours and difference.part in {"cursor", "from_s", EXPIRY} and difference.go == before
 
@@ -122,7 +122,7 @@ def combining_releases_the_locks(case: Case, difference: Difference) -> bool:
     if not isinstance(operation, ops.Aggregate) or not only_go(difference):
         return False
     members = case.before.members(f"asynq:{{{operation.queue}}}:g:{operation.group}")
-    is_lock = parsed(difference.key)[1].startswith("unique:")
+    is_lock = split_key(difference.key)[1].startswith("unique:")
     return is_lock and holder(case, difference.key) in members
 
 
@@ -156,7 +156,7 @@ def a_stamp_says_who_holds_a_task(case: Case, difference: Difference) -> bool:
 
 
 def _is_stamp(case: Case, difference: Difference) -> bool:
-    queue, task_id = parsed(difference.key)[0], task_of(difference)
+    queue, task_id = split_key(difference.key)[0], task_of(difference)
     lease = case.python.keys.get(f"asynq:{{{queue}}}:lease")
     if lease is None or not isinstance(difference.python, bytes):
         return False
@@ -172,7 +172,7 @@ def a_recovered_task_runs_at_once(case: Case, difference: Difference) -> bool:
         return False
     now_s, slack_s = case.started_s, 1 + case.slack_s(go)
     return (
-        parsed(difference.key)[1] == "retry"
+        split_key(difference.key)[1] == "retry"
         and abs(python.at - now_s) <= slack_s
         and abs(go.at - now_s - OTHER_DELAY_S) <= slack_s
     )
@@ -206,7 +206,7 @@ def a_task_past_its_deadline_is_archived(case: Case, difference: Difference) -> 
     if not isinstance(case.operation, ops.Working):
         return False
     go, python = difference.go, difference.python
-    queue, container = parsed(difference.key)
+    queue, container = split_key(difference.key)
     part = difference.part.removeprefix("msg.")
     if container in {"retry", "archived"}:
         is_its = only_go(difference) if container == "retry" else only_python(difference)
@@ -234,7 +234,7 @@ def _is_passed(go: Atom, python: Atom) -> bool:
 
 def fractions_of_seconds_are_rounded_up(case: Case, difference: Difference) -> bool:
     if difference.key == "answer":
-        return _is_told_duration(case, difference)
+        return _is_duration_in_answer(case, difference)
     name = difference.part.removeprefix("msg.")
     return any(
         getattr(merged(task), name) is not None
@@ -244,7 +244,7 @@ def fractions_of_seconds_are_rounded_up(case: Case, difference: Difference) -> b
     )
 
 
-def _is_told_duration(case: Case, difference: Difference) -> bool:
+def _is_duration_in_answer(case: Case, difference: Difference) -> bool:
     for place, task in enqueued(case):
         for name in ("timeout", "retention"):
             value = getattr(merged(task), name)
@@ -277,7 +277,7 @@ def _cannot_work(options: Choices) -> bool:
 
 
 def _is_refused_by_python_only(case: Case, difference: Difference) -> bool:
-    """Tell whether Go tried what Python refused, which then left everything as it was."""
+    """Tell whether Python refused what Go tried, and changed nothing."""
     tried = case.go_answer.error in {None, "conflict", "duplicate"}
     refused = tried and case.python_answer.error == "refused"
     if difference.key == "answer":

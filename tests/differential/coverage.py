@@ -1,4 +1,4 @@
-"""Say which kinds of things an operation did, so that one can count what was reached."""
+"""Label what an operation did, so that a test can check which kinds were reached."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -14,7 +14,7 @@ BULK: Final = {
     "archive_all": ("pending", "scheduled", "retry", "aggregating"),
     "delete_all": ("pending", "scheduled", "retry", "archived", "completed", "aggregating"),
 }
-"""What Go's inspector does to all tasks in a state."""
+"""The actions of Go's inspector on all tasks in a state."""
 
 SINGLE: Final = {
     "run_task": ALLOWED_STATES[Action.RUN],
@@ -25,7 +25,7 @@ SINGLE: Final = {
 
 
 def labels(case: Case) -> list[str]:
-    """Return what was done, as finely as sections 3 and 8 of the protocol tell it apart."""
+    """Return labels of what was done, as detailed as sections 3 and 8 of the protocol."""
     match case.operation:
         case ops.Work(queue=queue, outcomes=outcomes) | ops.End(queue=queue, outcomes=outcomes):
             return [_what(case), *_settled(case, queue, outcomes)]
@@ -37,7 +37,7 @@ def labels(case: Case) -> list[str]:
 
 
 def about(operation: ops.Operation, before: Snapshot) -> str:
-    """Name an operation and what it is about."""
+    """Return the name of an operation and the state that it is about."""
     name = operation.name
     match operation:
         case ops.Enqueue(own=own, options=options) if own.unique or options.unique:
@@ -63,7 +63,7 @@ def about(operation: ops.Operation, before: Snapshot) -> str:
 
 
 def _what(case: Case) -> str:
-    """Name the operation, what it is about, and how it ended."""
+    """Return the label of the operation, with its end."""
     return f"{about(case.operation, case.before)} -> {_end(case)}"
 
 
@@ -75,7 +75,7 @@ def _end(case: Case) -> str:
 
 
 def _settled(case: Case, queue: str, outcomes: ops.Outcomes) -> Iterator[str]:
-    return (f"{told.kind} -> {_state(case, queue, i)}" for i, told in outcomes.items())
+    return (f"{outcome.kind} -> {_state(case, queue, i)}" for i, outcome in outcomes.items())
 
 
 def _state(case: Case, queue: str, task_id: str) -> str:
@@ -154,4 +154,4 @@ REQUIRED: Final = (
         """
     )
 )
-"""What every chunk of random sequences reaches."""
+"""The labels that the random sequences must reach."""

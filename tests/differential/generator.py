@@ -1,4 +1,4 @@
-"""Draw operations at random: from a seed and from what stands in Redis, always the same ones."""
+"""Choose operations at random; seed and content of Redis determine them."""
 
 from collections.abc import Set
 from typing import Final
@@ -14,7 +14,7 @@ from tests.differential.view import Chance, Maker, View
 
 OFFERS: Final = 8
 FEW: Final = 6
-"""With fewer tasks than these, more are made before anything else."""
+"""If there are fewer tasks, enqueueing is preferred."""
 
 MAKERS: Final[dict[Maker, float]] = {
     client.enqueue: 20,
@@ -53,13 +53,13 @@ MAKERS: Final[dict[Maker, float]] = {
     ): 4,
     inspector.servers: 2,
 }
-"""How often each is offered, against the others."""
+"""The weight of each maker in the random choice."""
 
 
 def draw(chance: Chance, state: Snapshot, held: ops.Begin | None, missing: Set[str]) -> Operation:
-    """Return an operation that makes sense in *state* while *held* runs.
+    """Return an operation that makes sense in *state* while the server of *held* runs.
 
-    Of some that chance offers, one that may reach what is *missing* goes first.
+    Of several random offers, one that may reach a *missing* label is preferred.
     """
     view = View(chance, state, held)
     if len(view.tasks("a") + view.tasks("b")) < FEW and chance.chance(0.6):

@@ -1,4 +1,4 @@
-"""Go's side: one process of the peer that obeys line by line."""
+"""Go's side: a process of the peer that reads one operation a line."""
 
 import re
 import subprocess
@@ -11,22 +11,22 @@ import msgspec
 
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, ServerInfo, TaskInfo
 from tests.differential import operations as ops
-from tests.differential.operations import Operation, spelled
+from tests.differential.operations import Operation, to_json
 from tests.differential.sides import Answer, Combined, Report
 
 
 class GoSide:
-    """asynq's client, inspector and servers in a process that lasts."""
+    """asynq's client, inspector and servers in one process."""
 
     def __init__(self, program: Path, redis: str) -> None:
-        """Start *program* on a *redis*."""
+        """Start *program* with the Redis at *redis*."""
         self._process = subprocess.Popen(
             [program, "drive", f"--redis={redis}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     async def apply(self, operation: Operation) -> Answer:
         """Send *operation* and wait for its answer."""
-        line = await anyio.to_thread.run_sync(self._exchange, spelled(operation))
+        line = await anyio.to_thread.run_sync(self._exchange, to_json(operation))
         return _answer(operation, msgspec.json.decode(line))
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class GoSide:
 
 
 UNTYPED: Final = "queue not found, untyped"
-"""An error that says so and matches no sentinel (D55)."""
+"""Error of Go with such a text, which matches no sentinel (D55)."""
 
 TEXTS: Final = (
     (r"(NOT_FOUND|INTERNAL_ERROR): queue .* does not exist", UNTYPED),
@@ -56,15 +56,15 @@ TEXTS: Final = (
     (r"task is already|cannot (archive|delete) task in active|not in scheduled state", "state"),
     (r"must contain|cannot be (empty|less)|must be positive", "refused"),
 )
-"""What the texts of errors mean for which asynq has no sentinel."""
+"""The class of errors without a sentinel in asynq, by their text."""
 
 
-def _answer(operation: Operation, told: dict[str, Any]) -> Answer:
-    if told["error"]:
-        text = told["error"]["text"]
-        return Answer(error=_class(told["error"]["class"], text), text=text)
+def _answer(operation: Operation, line: dict[str, Any]) -> Answer:
+    if line["error"]:
+        text = line["error"]["text"]
+        return Answer(error=_class(line["error"]["class"], text), text=text)
     read = _READERS.get(type(operation))
-    value = told["value"]
+    value = line["value"]
     return Answer(value=value if read is None or value is None else read(value))
 
 
@@ -82,7 +82,7 @@ def _many(value: list[dict[str, Any]]) -> list[Answer]:
     single = ops.Enqueue(
         type="t", payload=None, headers={}, own=ops.Choices(), options=ops.Choices()
     )
-    return [_answer(single, told) for told in value]
+    return [_answer(single, line) for line in value]
 
 
 _READERS: Final[dict[type[Operation], Callable[[Any], Any]]] = {

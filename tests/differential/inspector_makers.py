@@ -1,4 +1,4 @@
-"""Make up what an operator does."""
+"""Make operations of an inspector."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ def queues(_view: View) -> Operation:
 
 
 def _known_or_not(view: View) -> str:
-    """Return a queue, now and then one that is not there."""
+    """Return a queue, sometimes one that does not exist."""
     return UNKNOWN if view.draw.chance(0.03) else view.queue
 
 

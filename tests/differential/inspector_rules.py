@@ -1,16 +1,16 @@
-"""Where the inspector, and the janitor, depart from Go's on purpose; see ``core_rules``."""
+"""Rules for the inspector and the janitor, which differ from Go's on purpose; see `core_rules`."""
 
 import hashlib
 from typing import Final
 
 from tests.differential import operations as ops
 from tests.differential.comparison import CLOCK_S, NOTHING, Case, Difference
-from tests.differential.evidence import (
+from tests.differential.facts import (
     holder,
     is_now,
     only_go,
     only_python,
-    parsed,
+    split_key,
     task_of,
     too_old,
 )
@@ -32,7 +32,7 @@ def _errors(case: Case) -> tuple[str | None, str | None]:
 
 
 def _is_left(case: Case, difference: Difference) -> bool:
-    """Tell whether only Go still has what both had before."""
+    """Tell whether only Go still has a part that both had before."""
     return only_go(difference) and case.alike(
         case.before.atoms.get(difference.path, NOTHING), difference.go
     )
@@ -42,7 +42,7 @@ def _is_left(case: Case, difference: Difference) -> bool:
 
 
 def locks_go_with_their_tasks(case: Case, difference: Difference) -> bool:
-    queue, rest = parsed(difference.key)
+    queue, rest = split_key(difference.key)
     task = f"asynq:{{{queue}}}:t:{holder(case, difference.key)}"
     return (
         rest.startswith("unique:")
@@ -61,7 +61,7 @@ def _is_deleted_in_bulk(case: Case) -> bool:
 
 
 def trimmed_tasks_are_deleted(case: Case, difference: Difference) -> bool:
-    queue, _ = parsed(difference.key)
+    queue, _ = split_key(difference.key)
     return (
         isinstance(case.operation, ARCHIVING)
         and _is_left(case, difference)
@@ -71,7 +71,7 @@ def trimmed_tasks_are_deleted(case: Case, difference: Difference) -> bool:
 
 
 def the_archive_is_trimmed_ahead_of_need(case: Case, difference: Difference) -> bool:
-    queue, rest = parsed(difference.key)
+    queue, rest = split_key(difference.key)
     task_id = difference.part if rest == "archived" else task_of(difference)
     return (
         isinstance(case.operation, TRIMMING)
@@ -82,7 +82,7 @@ def the_archive_is_trimmed_ahead_of_need(case: Case, difference: Difference) -> 
 
 
 def nothing_archived_trims_nothing(case: Case, difference: Difference) -> bool:
-    queue, rest = parsed(difference.key)
+    queue, rest = split_key(difference.key)
     return (
         isinstance(case.operation, ops.ArchiveAll)
         and (case.go_answer.value, case.python_answer.value) == (0, 0)
@@ -138,7 +138,7 @@ def _is_renamed(difference: Difference, old: str, new: str) -> bool:
 
 
 def _is_moved_lock(case: Case, difference: Difference, old: str, new: str) -> bool:
-    """Tell whether the lock has another name now, and the same holder and end."""
+    """Tell whether the lock has a new name, and the same holder and expiry."""
     moved, locks = case.before.keys[old], case.python.keys
     if old in locks or new not in locks or locks[new].value != moved.value:
         return False
@@ -163,7 +163,7 @@ def removal_looks_at_all_tasks(case: Case, difference: Difference) -> bool:
         unseen = bool(states) and states <= {b"completed", b"aggregating"} and not operation.force
         return unseen and (difference.key == "answer" or difference.path == ("asynq:queues", queue))
     gone = not any(name.startswith(f"asynq:{{{queue}}}:") for name in case.python.keys)
-    of_queue, _ = parsed(difference.key)
+    of_queue, _ = split_key(difference.key)
     return (
         _errors(case) == (None, None) and gone and of_queue == queue and _is_left(case, difference)
     )
@@ -174,8 +174,8 @@ def unknown_queues_are_named_as_such(case: Case, difference: Difference) -> bool
         return False
     if isinstance(case.operation, ops.Groups):
         names = case.before.members(f"asynq:{{{case.operation.queue}}}:groups")
-        told = [group.group for group in case.go_answer.value]
-        return told == sorted(names) and case.python_answer.error == "queue not found"
+        shown = [group.group for group in case.go_answer.value]
+        return shown == sorted(names) and case.python_answer.error == "queue not found"
     return _errors(case) == (UNTYPED, "queue not found")
 
 

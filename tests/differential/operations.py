@@ -1,4 +1,4 @@
-"""The vocabulary: what can be done to a queue, as values that Go reads as JSON.
+"""Operations on a queue, as values that Go reads as JSON.
 
 Durations are seconds, instants Unix seconds; None is "not given".
 """
@@ -18,7 +18,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=_
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the operation in JSON."""
         return _snake(type(self).__name__)
 
 
@@ -41,10 +41,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a handler ends.
 
     Attributes:
-        kind: ``ok``, ``fail``, ``spare`` (fails, but is_failure says no), ``skip`` or ``revoke``.
-        text: The error's text, as it stands in Redis.
+        kind: ``ok``, ``fail``, ``spare`` (an error that is_failure excuses), ``skip`` or
+            ``revoke``.
+        text: The error's text, as stored in Redis.
         delay: Seconds before the next try.
-        result: What it writes before it ends.
+        result: The result that it writes before it ends; None for none.
     """
 
     kind: str
@@ -57,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Open(Operation, frozen=True, kw_only=True):
-    """Begin anew: forget what a client remembers."""
+    """Start again: forget what a client remembers."""
 
 
 class Enqueue(Operation, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ class Enqueue(Operation, frozen=True, kw_only=True):
 
 
 class EnqueueMany(Operation, frozen=True, kw_only=True):
-    """Enqueue tasks in one call; the options are at the tasks."""
+    """Enqueue tasks in one call, which have all the options."""
 
     tasks: Sequence[Enqueue]
 
@@ -88,23 +89,23 @@ class Working(Operation, frozen=True, kw_only=True):
 
 
 class Work(Working, frozen=True, kw_only=True):
-    """Run them to their outcomes, by id."""
+    """Run the tasks to their outcomes, by id."""
 
     outcomes: dict[str, Outcome]
 
 
 class Begin(Working, frozen=True, kw_only=True):
-    """Take them, and let the handlers run until `End`."""
+    """Take the tasks, and let the handlers run until `End`."""
 
 
 class Beat(Operation, frozen=True, kw_only=True):
-    """Wait until the server that runs has shown itself and extended its leases."""
+    """Wait until the running server has written its record and extended its leases."""
 
     queue: str
 
 
 class Cancel(Operation, frozen=True, kw_only=True):
-    """Cancel a task, and wait until it is no longer active if it runs."""
+    """Cancel a task; if it runs, wait until it is no longer active."""
 
     queue: str
     id: str
@@ -119,16 +120,16 @@ class End(Operation, frozen=True, kw_only=True):
 
 
 class Crash(Working, frozen=True, kw_only=True):
-    """Take them, and never be heard of again."""
+    """Take the tasks, then crash."""
 
 
 class Maintain(Operation, frozen=True, kw_only=True):
-    """Do one upkeep of a server, for tasks whose time is put into the past before.
+    """Do one upkeep of a server, for tasks whose time is first moved into the past.
 
     Attributes:
         what: ``forward``, ``expire``, ``recover`` or ``reclaim``.
-        ids: Those tasks.
-        group: For ``reclaim`` the group that was set aside by an aggregator that died.
+        ids: The tasks.
+        group: For ``reclaim``, the group that a dead aggregator had staged.
     """
 
     queue: str
@@ -149,14 +150,14 @@ class Aggregate(Operation, frozen=True, kw_only=True):
 
 
 class Age(Operation, frozen=True, kw_only=True):
-    """Make archived tasks older than the archive keeps them."""
+    """Make archived tasks older than their retention."""
 
     queue: str
     ids: Sequence[str]
 
 
 class Lapse(Operation, frozen=True, kw_only=True):
-    """Let unique locks run out."""
+    """Let unique locks expire."""
 
     locks: Sequence[str]
 
@@ -169,23 +170,23 @@ class Queues(Operation, frozen=True, kw_only=True):
 
 
 class OfQueue(Operation, frozen=True, kw_only=True):
-    """Something about one queue."""
+    """An operation on one queue."""
 
     queue: str
 
 
 class QueueInfo(OfQueue, frozen=True, kw_only=True):
-    """Ask how it stands."""
+    """Read its counts."""
 
 
 class History(OfQueue, frozen=True, kw_only=True):
-    """Ask for its daily counts."""
+    """Read its daily counts."""
 
     days: int
 
 
 class Groups(OfQueue, frozen=True, kw_only=True):
-    """Ask for its groups."""
+    """List its groups."""
 
 
 class Pause(OfQueue, frozen=True, kw_only=True):
@@ -197,7 +198,7 @@ class Unpause(OfQueue, frozen=True, kw_only=True):
 
 
 class DeleteQueue(OfQueue, frozen=True, kw_only=True):
-    """Remove it, with *force* also if it has tasks."""
+    """Delete it; with *force* also if it has tasks."""
 
     force: bool
 
@@ -212,13 +213,13 @@ class ListTasks(OfQueue, frozen=True, kw_only=True):
 
 
 class OfTask(OfQueue, frozen=True, kw_only=True):
-    """Something about one task."""
+    """An operation on one task."""
 
     id: str
 
 
 class TaskInfo(OfTask, frozen=True, kw_only=True):
-    """Ask how it stands."""
+    """Read it."""
 
 
 class RunTask(OfTask, frozen=True, kw_only=True):
@@ -240,7 +241,7 @@ class UpdatePayload(OfTask, frozen=True, kw_only=True):
 
 
 class OfState(OfQueue, frozen=True, kw_only=True):
-    """Something about all tasks of a queue in a state."""
+    """An operation on all tasks of a queue in a state."""
 
     state: str
     group: str = ""
@@ -265,6 +266,6 @@ class Servers(Operation, frozen=True, kw_only=True):
 Outcomes: TypeAlias = dict[str, Outcome]
 
 
-def spelled(operation: Operation) -> str:
-    """Return the JSON of *operation*, which Go reads and a person can keep."""
+def to_json(operation: Operation) -> str:
+    """Return the JSON of *operation*, for Go and for error texts."""
     return msgspec.json.encode(operation).decode()

@@ -1,4 +1,4 @@
-"""Two Redis, alike before every operation: arranged, worked on, compared, and made alike again."""
+"""Apply each operation to two equal Redis, compare them, and make them equal again."""
 
 import asyncio
 import time
@@ -11,22 +11,22 @@ import redis
 
 from tests.differential import operations as ops
 from tests.differential.accepted import explanation
-from tests.differential.answers import told
+from tests.differential.answers import comparable
 from tests.differential.comparison import Case, Difference, differences
 from tests.differential.coverage import labels
-from tests.differential.operations import Operation, spelled
+from tests.differential.operations import Operation, to_json
 from tests.differential.sides import Answer, Side
 from tests.differential.snapshot import SERVER_KEYS, Key, Snapshot, server_record, take
 from tests.support.waiting import wait_until
 
 PATIENCE_S: Final = 15
 MILLISECONDS: Final = 0.002
-"""Ends of keys that differ by no more are the same to Redis."""
+"""Expiries of keys that differ by less are equal for Redis."""
 
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
 SET_ID: Final = "7bc6a2ac-8d5c-4a8a-9a05-6e0b7e8f6b0f"
-"""Id of the set that an aggregator left which died."""
+"""Id of the set that a dead aggregator left."""
 
 LONG_AGO_S: Final[dict[str, int]] = {
     "scheduled": 10 * DAY_S,
@@ -35,7 +35,7 @@ LONG_AGO_S: Final[dict[str, int]] = {
     "lease": 3600,
     "archived": 100 * DAY_S,
 }
-"""How far a member's score is moved into the past so that its time has come."""
+"""Seconds by which a member's score is moved into the past, so that it is due."""
 
 DUE: Final[dict[str, Sequence[str]]] = {
     "forward": ("scheduled", "retry"),
@@ -45,15 +45,15 @@ DUE: Final[dict[str, Sequence[str]]] = {
 
 
 class UnlikeError(AssertionError):
-    """The sides differ, and no entry explains it."""
+    """The sides differ, and no entry explains the difference."""
 
     def __init__(
         self, trail: Iterable[Operation], case: Case, unlike: Sequence[Difference]
     ) -> None:
-        """Show the operations so far, of which the last did it, and the differences."""
+        """Show the operations so far, the last of which made the differences, and these."""
         self.differences = unlike
-        told = [f"Go said: {case.go_answer}", f"Python said: {case.python_answer}"]
-        lines = [*map(spelled, trail), "", *told, "", *map(str, unlike)]
+        answers = [f"Go answered: {case.go_answer}", f"Python answered: {case.python_answer}"]
+        lines = [*map(to_json, trail), "", *answers, "", *map(str, unlike)]
         super().__init__("Go and Python differ after the last of these:\n" + "\n".join(lines))
 
 
@@ -62,10 +62,10 @@ class Pair:
     """Go and Python, each with a Redis of its own.
 
     Attributes:
-        state: What stands in both.
-        held: The server that runs on both, if one does.
-        reached: How often each kind of operation was done.
-        accepted: How often each entry explained a difference.
+        state: The content of both.
+        held: The server that runs on both sides, or None.
+        reached: Number of operations of each kind.
+        accepted: Number of differences that each entry explained.
     """
 
     go: Side
@@ -80,7 +80,7 @@ class Pair:
     _trail: list[Operation] = field(default_factory=list[Operation])
 
     async def open(self) -> None:
-        """Begin anew with nothing on both sides."""
+        """Start again with empty servers on both sides."""
         await self.close()
         for client in self._both():
             client.flushall()
@@ -88,13 +88,13 @@ class Pair:
         await self._apply(ops.Open())
 
     async def step(self, operation: Operation) -> None:
-        """Do *operation* on both sides, compare, and make them alike again.
+        """Apply *operation* to both sides, compare them, and make them equal again.
 
         Raises:
-            UnlikeError: If they differ in a way that no entry explains.
+            UnlikeError: If no entry explains a difference.
         """
         self._trail.append(operation)
-        case = await self._done(operation)
+        case = await self._apply_and_read(operation)
         unlike = differences(case)
         entries = [(difference, explanation(case, difference)) for difference in unlike]
         if unexplained := [difference for difference, entry in entries if entry is None]:
@@ -106,27 +106,27 @@ class Pair:
         )
 
     async def close(self) -> None:
-        """End the server that still runs, if one does."""
+        """End the running server, if there is one."""
         if self.held is not None:
             queue, self.held = self.held.queue, None
             await self._apply(ops.End(queue=queue, outcomes={}, abort=True))
 
-    async def _done(self, operation: Operation) -> Case:
+    async def _apply_and_read(self, operation: Operation) -> Case:
         for client in self._both():
             _arrange(client, operation)
         await self._wait(lambda client: self.held or not _listeners(client))
         before = take(self.python_redis)
         started_s = time.time()
         go_answer, python_answer = await self._apply(operation)
-        await self._settled(operation, python_answer)
+        await self._wait_for_effects(operation, python_answer)
         window_s = time.time() - started_s
         return Case(
             operation=operation,
             before=before,
             go=_comparable(take(self.go_redis)),
             python=_comparable(take(self.python_redis)),
-            go_answer=told(operation, go_answer),
-            python_answer=told(operation, python_answer),
+            go_answer=comparable(operation, go_answer),
+            python_answer=comparable(operation, python_answer),
             started_s=started_s,
             window_s=window_s,
         )
@@ -147,14 +147,14 @@ class Pair:
         return go, python
 
     async def _beat(self, queue: str) -> tuple[Answer, Answer]:
-        """Wait for a heartbeat; answer with what the servers show of themselves."""
+        """Wait for a heartbeat; answer with the records of the servers."""
         old = self.state.keys[f"asynq:{{{queue}}}:lease"].value
         await self._wait(lambda client: _has_beaten(client, queue, old))
         go, python = (Answer(value=server_record(take(client))) for client in self._both())
         return go, python
 
-    async def _settled(self, operation: Operation, answer: Answer) -> None:
-        """Return when what the operation sets going has happened."""
+    async def _wait_for_effects(self, operation: Operation, answer: Answer) -> None:
+        """Wait for the effects of the operation that come after its answer."""
         match operation:
             case ops.Begin():
                 self.held, self._running = operation, {seen.id for seen in answer.value.seen}
@@ -172,7 +172,7 @@ class Pair:
             await wait_until(lambda client=client: holds(client), timeout=PATIENCE_S)
 
     def _bring_together(self, case: Case, of_go: set[str]) -> None:
-        """Make Go's Redis a copy of Python's, but for the keys that are Go's to tell."""
+        """Make Go's Redis a copy of Python's; the keys in *of_go* are copied the other way."""
         keys = dict(case.python.keys)
         for name in case.go.keys.keys() | case.python.keys.keys():
             left, right = case.go.keys.get(name), case.python.keys.get(name)
@@ -188,7 +188,7 @@ class Pair:
 
 
 def _arrange(client: redis.Redis, operation: Operation) -> None:
-    """Let the time come that the operation is about."""
+    """Move times into the past, as the operation needs."""
     match operation:
         case ops.Maintain(queue=queue, what=what, ids=ids):
             for container in DUE.get(what, ()):
@@ -214,12 +214,12 @@ def _move_back(client: redis.Redis, queue: str, container: str, ids: Iterable[st
 
 
 def _comparable(snapshot: Snapshot) -> Snapshot:
-    """Leave out what a server shows of itself: it names the process; `Beat` looks at it."""
+    """Leave out the records of servers, which name the process; `Beat` compares them."""
     return snapshot.without(*SERVER_KEYS)
 
 
 def _set_aside(client: redis.Redis, queue: str, group: str) -> None:
-    """Leave a group as an aggregator does that died two minutes ago."""
+    """Leave a group as an aggregator that died two minutes ago."""
     prefix = f"asynq:{{{queue}}}:"
     client.rename(f"{prefix}g:{group}", f"{prefix}g:{group}:{SET_ID}")
     client.zadd(f"{prefix}aggregation_sets", {f"{prefix}g:{group}:{SET_ID}": 1})
@@ -256,7 +256,7 @@ def _listeners(client: redis.Redis) -> int:
 
 
 def _is_shown(client: redis.Redis) -> bool:
-    """Tell whether a server has written its record and listens to cancelations."""
+    """Tell whether a server has written its record and subscribed to cancelations."""
     shown = client.exists(*SERVER_KEYS) == len(SERVER_KEYS)
     return bool(shown and client.keys("asynq:servers:*") and _listeners(client))
 

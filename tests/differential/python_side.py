@@ -33,7 +33,7 @@ from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
 from tests.differential import operations as ops
 from tests.differential.operations import Choices, Operation
-from tests.differential.shift import PATIENCE, Shift
+from tests.differential.scripted_server import PATIENCE, ScriptedServer
 from tests.differential.sides import Answer, Combined, Report
 
 CLASSES: Final[Mapping[type[Exception], str]] = {
@@ -60,12 +60,12 @@ class PythonSide:
         self._broker: Broker = open_broker(self._driver)
         self._client = Client(self._driver)
         self.inspector = Inspector(self._driver)
-        self._held: Shift | None = None
+        self._held: ScriptedServer | None = None
 
     async def apply(self, operation: Operation) -> Answer:
-        """Carry out *operation*."""
+        """Apply *operation*; return its answer."""
         try:
-            return Answer(value=await _OBEYERS[type(operation)](self, operation))
+            return Answer(value=await _METHODS[type(operation)](self, operation))
         except PyasynqError as error:
             return refusal(error)
 
@@ -98,31 +98,31 @@ class PythonSide:
     # -- of a worker -------------------------------------------------------------------------------
 
     async def work(self, operation: ops.Work) -> Report:
-        shift = Shift(operation, operation.outcomes)
-        shift.released.set()
-        await shift.enter(self._driver)
-        await shift.leave()
-        return shift.report()
+        server = ScriptedServer(operation, operation.outcomes)
+        server.released.set()
+        await server.start(self._driver)
+        await server.shut_down()
+        return server.report()
 
     async def begin(self, operation: ops.Begin) -> Report:
-        self._held = Shift(operation, {})
-        await self._held.enter(self._driver)
+        self._held = ScriptedServer(operation, {})
+        await self._held.start(self._driver)
         return self._held.report()
 
     async def end(self, operation: ops.End) -> Report:
-        shift = self._held
-        assert shift is not None
+        server = self._held
+        assert server is not None
         self._held = None
-        shift.outcomes = operation.outcomes
+        server.outcomes = operation.outcomes
         if operation.abort:
-            await shift.leave(on_cancel=True)
+            await server.shut_down(on_cancel=True)
         else:
-            shift.released.set()
-            await shift.leave()
-        return shift.report()
+            server.released.set()
+            await server.shut_down()
+        return server.report()
 
     async def crash(self, operation: ops.Crash) -> None:
-        """Take tasks and forget them; what a handler would have seen is not known."""
+        """Take tasks without running them, as a server that crashes."""
         counts = {operation.queue: operation.count}
         for taken in await self._broker.work.dequeue(counts, owner="crashed/1", lease_s=30):
             if taken.error is not None:
@@ -178,7 +178,7 @@ class PythonSide:
 
 
 def refusal(error: PyasynqError) -> Answer:
-    """Return the answer that *error* is."""
+    """Return *error* as an answer."""
     return Answer(error=CLASSES.get(type(error), "other"), text=str(error))
 
 
@@ -207,7 +207,7 @@ def _options(choices: Choices) -> dict[str, Any]:
     return options
 
 
-_OBEYERS: Final = cast(
+_METHODS: Final = cast(
     "dict[type[Operation], Callable[[PythonSide, Any], Awaitable[Any]]]",
     {
         ops.Open: PythonSide.open,

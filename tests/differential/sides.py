@@ -1,4 +1,4 @@
-"""What the two sides have in common: each obeys an operation on a Redis of its own."""
+"""The interface of both sides: each applies operations to a Redis of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from tests.differential.operations import Operation
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of an operation.
+    """The result of an operation.
 
     Attributes:
-        value: What was returned.
-        error: The class of the error, in asynq's words where it has some, or None.
-        text: The error's text.
+        value: The returned value.
+        error: The class of the error, by asynq's name if it has one, or None.
+        text: The text of the error.
     """
 
     value: Any = None
@@ -39,7 +39,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user's function for errors sees."""
+    """What the user's error callback sees."""
 
     id: str
     text: str
@@ -53,15 +53,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Combined(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user's function for groups sees."""
+    """What the user's aggregator sees."""
 
     group: str
     payloads: Sequence[str]
 
 
 class Side(Protocol):
-    """Go or Python."""
+    """Go's side or Python's."""
 
     async def apply(self, operation: Operation) -> Answer:
-        """Carry out *operation*."""
+        """Apply *operation*; return its answer."""
         ...

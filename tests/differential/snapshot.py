@@ -38,7 +38,7 @@ MEMBER: Final = "(member)"
 
 SERVER_KEYS: Final = ("asynq:servers", "asynq:workers")
 INSTANTS: Final = ("last_failed_at", "completed_at")
-"""Fields of a message that are written when something happens."""
+"""Fields of a message that hold the instant of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class Instant:
 
 Atom: TypeAlias = object
 Path: TypeAlias = tuple[str, str]
-"""A key, and what of it: a member, a field, ``(list)``, ``(string)`` or ``(expiry)``."""
+"""A key and a part of it: a member, a field, ``(list)``, ``(string)`` or ``(expiry)``."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its type, its content as Redis gives it, and when it ends (Unix seconds)."""
+    """One key: its type, its content as Redis returns it, and its expiry (Unix seconds)."""
 
     kind: str
     value: Any
@@ -71,7 +71,7 @@ class Snapshot:
 
     @cached_property
     def atoms(self) -> dict[Path, Atom]:
-        """Everything in it, in its smallest parts."""
+        """The content of all keys, in its smallest parts."""
         return {
             (name, part): atom
             for name, key in self.keys.items()
@@ -79,7 +79,7 @@ class Snapshot:
         }
 
     def members(self, key: str) -> list[str]:
-        """Return the ids in a list, set or sorted set, in order; none if it is not there."""
+        """Return the ids in a list, set or sorted set, in order; empty without the key."""
         held = self.keys.get(key)
         return list(held.value) if held else []
 
@@ -93,12 +93,12 @@ class Snapshot:
         return decode(self.field(task_key, "msg") or b"")
 
     def without(self, *starts: str) -> "Snapshot":
-        """Return it without the keys that start so."""
+        """Return the snapshot without the keys that start with one of *starts*."""
         return Snapshot({name: k for name, k in self.keys.items() if not name.startswith(starts)})
 
 
 def take(client: redis.Redis) -> Snapshot:
-    """Read all of a Redis at one moment."""
+    """Read all keys of a Redis at one moment."""
     rows: Any = client.eval(DUMP, 0)
     return Snapshot(
         {
@@ -146,7 +146,7 @@ def _atoms(name: str, key: Key) -> Iterator[tuple[str, Atom]]:
 
 
 def _is_day(name: str) -> bool:
-    """Tell a day's counter, whose end is a whole second, from a lock."""
+    """Tell whether *name* is a day's counter; unlike a lock's, its expiry is a whole second."""
     return ":processed:" in name or ":failed:" in name
 
 
@@ -174,7 +174,7 @@ def _message(data: bytes) -> Iterator[tuple[str, Atom]]:
 
 
 def server_record(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what the one server shows of itself, but for what makes it that one."""
+    """Return the record of the one server, without the fields that identify it."""
     [name] = [name for name in snapshot.keys if name.startswith("asynq:servers:")]
     record = ServerInfo.FromString(snapshot.keys[name].value)
     [workers] = [k for name, k in snapshot.keys.items() if name.startswith("asynq:workers:")]

@@ -1,7 +1,7 @@
-"""The comparison is no blind eye: what is changed by hand on Python's side is seen.
+"""The comparison finds changes that a test makes by hand on Python's side.
 
-Each change is one that an entry might be thought to cover; it is made after an operation that
-leaves both sides alike.
+Each change is similar to one that an entry accepts. The test makes it after an operation that
+leaves both sides equal.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,8 +24,8 @@ TASK = f"{A}t:1"
 Change = Callable[[redis.Redis], object]
 
 
-class Changed:
-    """A side whose Redis is changed behind its back after every operation."""
+class ChangedSide:
+    """A side whose Redis is changed after every operation."""
 
     def __init__(self, side: Side, client: redis.Redis, change: Change) -> None:
         self._side = side
@@ -44,7 +44,7 @@ def an_enqueue(task_id: str = "1", **options: float | str) -> ops.Enqueue:
 
 
 def a_run(kind: str, task_id: str = "1") -> ops.Work:
-    outcome = Outcome(kind=kind, text="Told: boom", delay=HOUR_S, result=b"r")
+    outcome = Outcome(kind=kind, text="ScriptedError: boom", delay=HOUR_S, result=b"r")
     return ops.Work(queue="a", count=1, concurrency=1, outcomes={task_id: outcome})
 
 
@@ -60,14 +60,14 @@ PAUSED = [an_enqueue(), ops.Pause(queue="a")]
 
 
 @pytest.fixture
-def changed(pair: Pair) -> Callable[[list[Operation], Change], Awaitable[None]]:
-    """Return what does some operations, and changes Python's Redis after the last."""
+def apply_and_change(pair: Pair) -> Callable[[list[Operation], Change], Awaitable[None]]:
+    """Return a function that applies operations, and changes Python's Redis after the last."""
 
     async def do(operations: list[Operation], change: Change) -> None:
         *first, last = operations
         for operation in first:
             await pair.step(operation)
-        pair.python = Changed(pair.python, pair.python_redis, change)
+        pair.python = ChangedSide(pair.python, pair.python_redis, change)
         await pair.step(last)
 
     return do
@@ -77,9 +77,10 @@ def changed(pair: Pair) -> Callable[[list[Operation], Change], Awaitable[None]]:
     "operations", [TWO, LATER, UNIQUE, GROUPED, COMPLETED, RETRIED, ARCHIVED, TAKEN, PAUSED]
 )
 async def test_without_a_change_the_sides_are_alike(
-    changed: Callable[[list[Operation], Change], Awaitable[None]], operations: list[Operation]
+    apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
+    operations: list[Operation],
 ) -> None:
-    await changed(operations, lambda _: None)
+    await apply_and_change(operations, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +139,12 @@ async def test_without_a_change_the_sides_are_alike(
     ],
 )
 async def test_a_change_is_seen(
-    changed: Callable[[list[Operation], Change], Awaitable[None]],
+    apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
     operations: list[Operation],
     change: Change,
 ) -> None:
     with pytest.raises(UnlikeError):
-        await changed(operations, change)
+        await apply_and_change(operations, change)
 
 
 LATER_GROUPED = [an_enqueue(process_in=HOUR_S, group="g")]
@@ -179,9 +180,10 @@ CHANGED = [
     ],
 )
 async def test_what_an_entry_says_is_accepted(
-    changed: Callable[[list[Operation], Change], Awaitable[None]], operations: list[Operation]
+    apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
+    operations: list[Operation],
 ) -> None:
-    await changed(operations, lambda _: None)
+    await apply_and_change(operations, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -205,16 +207,16 @@ async def test_what_an_entry_says_is_accepted(
     ],
 )
 async def test_more_than_an_entry_says_is_not_accepted(
-    changed: Callable[[list[Operation], Change], Awaitable[None]],
+    apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
     operations: list[Operation],
     change: Change,
 ) -> None:
     with pytest.raises(UnlikeError):
-        await changed(operations, change)
+        await apply_and_change(operations, change)
 
 
-class Lying:
-    """A side that does what it is told and says something else."""
+class LyingSide:
+    """A side that applies the operation, but returns another answer."""
 
     def __init__(self, side: Side, answer: Answer) -> None:
         self._side = side
@@ -227,13 +229,13 @@ class Lying:
 
 @pytest.mark.parametrize("answer", [Answer(), Answer(error="conflict"), Answer(error="refused")])
 async def test_another_answer_is_seen(pair: Pair, answer: Answer) -> None:
-    pair.python = Lying(pair.python, answer)
+    pair.python = LyingSide(pair.python, answer)
     with pytest.raises(UnlikeError):
         await pair.step(an_enqueue())
 
 
 def a_case(operation: Operation) -> Case:
-    """Return an operation that took a tenth of a second."""
+    """Return a case of *operation*, which took a tenth of a second."""
     none = Snapshot({})
     return Case(
         operation=operation,

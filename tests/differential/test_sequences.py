@@ -1,4 +1,4 @@
-"""Whatever is done to a queue in whatever order, Go and Python do it alike."""
+"""Go and Python do the same for any operations in any order."""
 
 import logging
 import os
@@ -20,11 +20,11 @@ LENGTH = 30
 """Operations in a sequence."""
 
 SEQUENCES = int(os.environ.get("PYASYNQ_SEQUENCES", "50"))
-"""Sequences, each from a seed of its own; `make differential` asks for more."""
+"""Number of sequences, each with its own seed; `make differential` runs more."""
 
 
 async def do_at_random(pair: Pair, seed: int) -> None:
-    """Do one random sequence of operations on both sides."""
+    """Apply one random sequence of operations to both sides."""
     chance = Chance(random=random.Random(seed))
     await pair.open()
     for _ in range(LENGTH):
@@ -35,7 +35,7 @@ async def do_at_random(pair: Pair, seed: int) -> None:
 
 
 async def do_all(pair: Pair) -> None:
-    """Do all sequences, and log how often which entry explained a difference."""
+    """Apply all sequences, and log how many differences each entry explained."""
     for seed in range(SEQUENCES):
         await do_at_random(pair, seed)
     log.info("%d sequences; explained by %s", SEQUENCES, dict(pair.accepted))

@@ -1,4 +1,4 @@
-"""Chance, and what a maker of operations can look at."""
+"""Random choices, and what makers of operations can read."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ MOST_AT_ONCE: Final = 4
 
 @dataclass(kw_only=True)
 class Chance:
-    """Where all choices come from.
+    """The source of all random choices.
 
     Attributes:
-        random: Seeded, so that the same choices come again.
-        serial: Number of the last task made.
+        random: Seeded, so that the choices can be repeated.
+        serial: Number of the last task.
     """
 
     random: random.Random
@@ -52,7 +52,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class View:
-    """What a maker can look at."""
+    """What a maker can read."""
 
     draw: Chance
     state: Snapshot
@@ -60,7 +60,7 @@ class View:
 
     @property
     def queue(self) -> str:
-        """One of the queues."""
+        """A random one of the queues."""
         return self.draw.pick(QUEUES)
 
     def ids(self, queue: str, container: str) -> list[str]:
@@ -68,7 +68,7 @@ class View:
         return self.state.members(f"asynq:{{{queue}}}:{container}")
 
     def by_state(self, queue: str) -> dict[str, list[str]]:
-        """Return the ids of all tasks of a queue by the state they are in."""
+        """Return the ids of all tasks of a queue by their states."""
         states: dict[str, list[str]] = {}
         for task_id in self.tasks(queue):
             word = self.state.field(f"asynq:{{{queue}}}:t:{task_id}", "state") or b""

@@ -1,4 +1,4 @@
-"""Make up what workers do, and what time does."""
+"""Make operations of workers, and of time."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,11 @@ def _outcome(draw: Chance) -> Outcome:
     word = draw.pick(("boom", "größer", "a\nb"))
     return Outcome(
         kind=kind,
-        text="" if kind == "ok" else word if kind in ("skip", "revoke") else f"Told: {word}",
+        text=""
+        if kind == "ok"
+        else word
+        if kind in ("skip", "revoke")
+        else f"ScriptedError: {word}",
         delay=draw.pick((1000, 2000.5)),
         result=draw.pick((None, None, b"", b"done")),
     )
@@ -24,13 +28,13 @@ def _outcomes(view: View, ids: Sequence[str]) -> Outcomes:
 
 
 def _next(view: View, queue: str) -> list[str]:
-    """Return the ids a server may take, next first."""
+    """Return the ids that a server may take, the next first."""
     paused = f"asynq:{{{queue}}}:paused" in view.state.keys
     return [] if paused else view.ids(queue, "pending")[::-1]
 
 
 def _next_to_run(view: View, queue: str) -> list[str]:
-    """Return up to two ids a server may take whose handlers start: their deadline is ahead."""
+    """Return up to two ids that a server may take and run: their deadline is not over."""
     waiting = _next(view, queue)[:2]
     deadlines = [view.state.message(f"asynq:{{{queue}}}:t:{i}").deadline for i in waiting]
     return [] if any(0 < at < time.time() for at in deadlines) else waiting
@@ -66,7 +70,7 @@ def end(view: View) -> Operation | None:
 
 
 def end_of(view: View, held: ops.Begin) -> Operation:
-    """Return how the server that runs may end."""
+    """Return an operation that ends the running server."""
     running = view.ids(held.queue, "active")
     abort = held.count == 1 and view.draw.chance(0.5)
     return ops.End(queue=held.queue, outcomes=_outcomes(view, running), abort=abort)
@@ -129,14 +133,14 @@ def reclaim(view: View) -> Operation | None:
 
 
 def _only_group(view: View, queue: str) -> str | None:
-    """Return the group of a queue that has one, and one that is registered."""
+    """Return the group of a queue if it has exactly one, and that is registered."""
     start = f"asynq:{{{queue}}}:g:"
     found = [name.removeprefix(start) for name in view.state.keys if name.startswith(start)]
     return found[0] if len(found) == 1 and found == view.ids(queue, "groups") else None
 
 
 def _has_texts(view: View, queue: str, group: str) -> bool:
-    """Tell whether all payloads are text, as Go's peer reports them."""
+    """Tell whether all payloads are text, because Go's peer reports text."""
     tasks = [f"asynq:{{{queue}}}:t:{task_id}" for task_id in view.ids(queue, f"g:{group}")]
     return all(b"\xff" not in view.state.message(task).payload for task in tasks)
 
@@ -149,13 +153,13 @@ def lapse(view: View) -> Operation | None:
 def age(view: View) -> Operation | None:
     queue = view.queue
     archived = view.ids(queue, "archived")
-    if view.held or not archived:  # Python's janitor would trim them at any moment
+    if view.held or not archived:  # Python's janitor could trim them at any moment
         return None
     return ops.Age(queue=queue, ids=view.draw.some(archived))
 
 
 def trim(view: View) -> Operation | None:
-    """Archive a task while others are older than the archive keeps them."""
+    """Archive a task while the archive has tasks past their retention."""
     queue = view.queue
     waiting = _next_to_run(view, queue)[:1]
     if view.held or not waiting or not _is_aged(view, queue):
@@ -167,6 +171,6 @@ def trim(view: View) -> Operation | None:
 
 
 def _is_aged(view: View, queue: str) -> bool:
-    """Tell whether the archive holds tasks longer than it keeps them."""
+    """Tell whether the archive has tasks past their retention."""
     archived = view.state.keys.get(f"asynq:{{{queue}}}:archived")
     return archived is not None and min(archived.value.values()) < time.time() - 91 * DAY_S

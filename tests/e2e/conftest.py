@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client
 from tests.e2e.recording import Recording
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 

@@ -22,7 +22,7 @@ from pyasynq.broker import RegistryPort
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
 from tests.server.handlers import Handler, actors_of
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.servers import RedisCluster, RedisSentinel, RedisServer
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,7 @@ import pytest
 from pyasynq import Client, Task, TaskInfo
 from tests.cli.workers import worker
 from tests.e2e.recording import Recording
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -114,7 +114,7 @@ async def test_a_worker_that_gets_sigterm_ends_its_tasks_first(
     assert (
         recording.ids("began")
         == recording.ids("ended")
-        == sorted(set(ids) - set(await queue.line()))
+        == sorted(set(ids) - set(await queue.pending_ids()))
     )
     assert await queue.ids("active") == []
 
@@ -128,7 +128,7 @@ async def test_tasks_that_do_not_end_in_time_go_to_the_next_worker(
         await wait_until(lambda: len(recording.notes("began")) == 10)
         first.send(signal.SIGTERM)
         assert await first.ends() == 0
-    assert sorted(await queue.line()) == ids
+    assert sorted(await queue.pending_ids()) == ids
     async with worker(*args, "--burst", environ=recording.environ) as second:
         assert await second.ends() == 0
     assert recording.ids("ended") == ids
@@ -145,7 +145,7 @@ async def test_a_second_signal_ends_even_a_worker_whose_thread_hangs(
         await process.says("SIGTERM: shutting down")
         process.send(signal.SIGTERM)
         await process.ends()
-    assert await queue.line() == ids
+    assert await queue.pending_ids() == ids
 
 
 async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
@@ -157,7 +157,7 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
         await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
         await process.ends()
-    assert await queue.line() == ids
+    assert await queue.pending_ids() == ids
 
 
 async def test_two_of_everything_do_each_task_once(

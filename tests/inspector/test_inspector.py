@@ -1,4 +1,4 @@
-"""An inspector shows what is in Redis and moves it, whatever state it is in."""
+"""An inspector shows tasks in all states and moves them."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -32,8 +32,7 @@ from pyasynq import (
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.options import EnqueueOptions, Options
 from pyasynq.core.verdict import DONE
-from tests.support.looking import RedisQueue
-from tests.support.making import (
+from tests.support.factories import (
     a_grouped,
     a_lease,
     a_pending,
@@ -42,6 +41,7 @@ from tests.support.making import (
     one_of_each,
     settle,
 )
+from tests.support.queue_view import RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -69,7 +69,7 @@ async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
 
 
 async def stage(r: Redis, *ids: str) -> None:
-    """Do what an aggregator does that starts to combine some tasks of group g."""
+    """Stage some tasks of group g, as an aggregator does first."""
     staged = "asynq:{q}:g:g:5cdce7f5-5221-494e-b2ea-262acf33b109"
     await r.zadd(staged, dict.fromkeys(ids, 1))
     await r.zrem("asynq:{q}:g:g", *ids)
@@ -163,7 +163,7 @@ async def test_a_page_of_a_group_ends_with_what_is_just_being_combined(
 
 
 @pytest.mark.parametrize(("page", "size"), [(0, 1), (1, 0), (True, 1), (1, -1)])
-async def test_a_page_that_is_none_is_refused(page: int, size: int, inspector: Inspector) -> None:
+async def test_an_invalid_page_is_refused(page: int, size: int, inspector: Inspector) -> None:
     with pytest.raises(OptionError, match="must be a whole number from 1"):
         await inspector.list_tasks("q", "pending", page=page, size=size)
 
@@ -203,7 +203,7 @@ async def test_poison_is_left_out_of_lists(
     inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"), a_pending("3"))
-    await RedisQueue(r, "q").spoil("1")
+    await RedisQueue(r, "q").corrupt("1")
     await r.delete("asynq:{q}:t:2")
     assert ids(await inspector.list_tasks("q", "pending")) == ["3"]
     with pytest.raises(PoisonError):
@@ -326,7 +326,7 @@ async def test_a_task_that_is_just_being_combined_is_left_alone(
 
 
 @pytest.mark.parametrize("order", ["run_task", "archive_task", "delete_task", "task_info"])
-async def test_what_is_not_there_is_not_found(
+async def test_a_missing_task_or_queue_is_not_found(
     order: str, inspector: Inspector, client: Client
 ) -> None:
     with pytest.raises(QueueNotFoundError, match="queue not found: 'q'"):
@@ -386,7 +386,7 @@ async def test_poison_can_be_moved_out_of_the_way(
     order: str, inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
-    await RedisQueue(r, "q").spoil("1")
+    await RedisQueue(r, "q").corrupt("1")
     await getattr(inspector, f"{order}_task")("q", "1")
     assert (await inspector.queue_info("q")).pending == 0
 
@@ -404,11 +404,11 @@ async def test_a_task_whose_message_cannot_be_read_is_moved_but_not_updated(
     inspector: Inspector, client: Client, r: Redis
 ) -> None:
     info = await client.enqueue(Task("t"), queue="q", process_in=HOUR)
-    await RedisQueue(r, "q").spoil(info.id)
+    await RedisQueue(r, "q").corrupt(info.id)
     with pytest.raises(PoisonError):
         await inspector.update_task("q", info.id, max_retry=1)
     await inspector.reschedule("q", info.id, SOON)
-    assert await RedisQueue(r, "q").due(info.id) == SOON.timestamp()
+    assert await RedisQueue(r, "q").due_at(info.id) == SOON.timestamp()
     await inspector.run_task("q", info.id)
     await inspector.archive_task("q", info.id)
     await inspector.delete_task("q", info.id)
@@ -488,7 +488,7 @@ async def test_a_payload_that_another_task_has_locked_is_refused(
 
 
 @pytest.mark.parametrize("changes", [{"group": "h"}, {"unique": HOUR}, {"process_in": HOUR}])
-async def test_what_makes_a_task_another_one_does_not_change(
+async def test_other_options_of_a_task_cannot_be_changed(
     changes: dict[str, Any], inspector: Inspector
 ) -> None:
     with pytest.raises(TypeError, match="cannot change"):
@@ -567,7 +567,7 @@ async def test_all_completed_tasks_move(
     assert (await inspector.queue_info("q")).completed == 0
 
 
-async def test_what_is_archived_beyond_the_limit_is_deleted(
+async def test_tasks_archived_beyond_the_limit_are_deleted(
     inspector: Inspector, client: Client, r: Redis
 ) -> None:
     await r.zadd("asynq:{q}:archived", {f"old {n}": 4_000_000_000 - n for n in range(9999)})
@@ -585,7 +585,7 @@ async def test_ids_without_a_task_do_not_stop_the_others(
     assert (await inspector.queue_info("q")).pending == 0
 
 
-async def test_a_bulk_order_that_the_state_forbids_is_refused(inspector: Inspector) -> None:
+async def test_a_bulk_action_that_the_state_forbids_is_refused(inspector: Inspector) -> None:
     with pytest.raises(OptionError, match=r"^state must be one of"):
         await inspector.run_all("q", "pending")
 
@@ -691,7 +691,7 @@ async def test_a_queue_to_which_a_producer_adds_while_it_is_deleted_is_not_empty
     assert not (await inspector.queue_info("q")).paused
 
 
-async def test_what_workers_take_meanwhile_is_not_moved(
+async def test_tasks_that_workers_take_meanwhile_are_not_moved(
     inspector: Inspector, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await enqueue(broker, a_pending())
@@ -810,7 +810,7 @@ async def test_the_entries_of_schedulers_are_listed(redis_url: str, inspector: I
     assert (entry.next.month, entry.next.day) == (1, 1)
 
 
-async def test_what_an_entry_enqueued_is_listed_newest_first(
+async def test_the_events_of_an_entry_are_listed_newest_first(
     redis_url: str, inspector: Inspector
 ) -> None:
     scheduler = Scheduler(redis_url)

@@ -1,7 +1,6 @@
-"""However long a queue is, an inspector never holds Redis for long.
+"""No call of an inspector blocks Redis for long, however long a queue is.
 
-What one call costs is counted in what it looks at; how long that takes is for the benchmark
-(``make bench-inspector``).
+The cost of a call is counted in the members it reads; ``make bench-inspector`` measures time.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,17 +10,17 @@ from typing import Any
 import pytest
 
 from pyasynq import Inspector
-from tests.support.making import a_message
+from tests.support.factories import a_message
 from tests.support.servers import RedisServer
 
 LENGTH = 10_000
 REAL = 500
 RIGHT = LENGTH // 2 - 1
 LEFT = LENGTH - 1
-"""Tasks in the one and the other half of the list; the first to run stands at its right end."""
+"""Tasks in both halves of the list; the first to run is at its right end."""
 
 MOST = 5_000
-"""What one call may look at: some things of each of 1,000 tasks, and never the whole queue."""
+"""Members that one call may read: a few for each of 1,000 tasks, never the whole queue."""
 
 FILL = """
 for n = 0, ARGV[1] - 1 do
@@ -40,7 +39,7 @@ def an_id(n: int) -> str:
 
 @pytest.fixture
 def long_queue(redis_server: RedisServer) -> RedisServer:
-    """Yield a Redis with thousands of ids in pending and in retry; behind some stand tasks."""
+    """Yield a Redis with thousands of ids in pending and in retry, some of which have tasks."""
     with closing(redis_server.client()) as client:
         client.sadd("asynq:queues", "q")
         client.eval(FILL, 0, LENGTH)
@@ -54,13 +53,13 @@ def long_queue(redis_server: RedisServer) -> RedisServer:
 
 
 async def calls_of(act: Call, server: RedisServer) -> list[list[str]]:
-    """Return the calls that Redis gets when an inspector acts: each with its scripts' commands."""
+    """Return the calls that an inspector's action makes, each with the commands of its script."""
     with closing(server.client()) as client, server.client().monitor() as monitor:
         async with Inspector(server.url) as inspector:
             await act(inspector)
         client.echo("over")
         calls: list[list[str]] = []
-        lines: Any = monitor.listen()  # the driver does not say of what
+        lines: Any = monitor.listen()  # the driver does not type it
         for line in lines:
             if line["client_type"] == "lua":
                 calls[-1].append(line["command"])
@@ -71,8 +70,8 @@ async def calls_of(act: Call, server: RedisServer) -> list[list[str]]:
     return calls
 
 
-def looked_at(command: str) -> int:
-    """Return how many members of a list or set *command* looks at, or 1 for other commands."""
+def members_read(command: str) -> int:
+    """Return the number of members of a list or set that *command* reads; 1 for other commands."""
     match command.split(" "):
         case ["LRANGE" | "ZRANGE", _, start, stop, *_] if int(start) < 0 <= int(stop):
             return LENGTH
@@ -104,7 +103,7 @@ async def test_no_call_looks_at_more_than_some_thousands(
     act: Call, long_queue: RedisServer
 ) -> None:
     calls = await calls_of(act, long_queue)
-    assert max(sum(map(looked_at, call)) for call in calls) < MOST
+    assert max(sum(map(members_read, call)) for call in calls) < MOST
 
 
 @pytest.mark.parametrize(("number", "end"), [(RIGHT, -1), (LEFT, 1)], ids=["right", "left"])
@@ -116,5 +115,5 @@ async def test_one_task_of_a_list_is_sought_in_one_half_and_taken_out_from_the_n
         lambda inspector: getattr(inspector, order)("q", an_id(number)), long_queue
     )
     commands = [command for call in calls for command in call]
-    assert max(map(looked_at, commands)) <= LENGTH // 2 + 1
+    assert max(map(members_read, commands)) <= LENGTH // 2 + 1
     assert f"LREM asynq:{{q}}:pending {end} {an_id(number)}" in commands

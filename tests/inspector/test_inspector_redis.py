@@ -1,4 +1,4 @@
-"""An inspector tells what Redis says of itself, and leaves out what takes long."""
+"""An inspector shows the info of Redis, and can leave out what takes long."""
 
 from pyasynq import Client, Inspector, Task
 from tests.support.servers import RedisCluster

@@ -1,4 +1,4 @@
-"""An inspector opens what it can, shows the rest as it travels, and changes payloads in kind."""
+"""An inspector opens payloads if it can, else shows them sealed, and seals changed ones alike."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -17,7 +17,7 @@ from pyasynq import (
 )
 from pyasynq.core.codec import HEADER
 from tests.support.codecs import Envelope, Zlib
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 
 HOUR = timedelta(hours=1)
 CODECS = [Zlib(), Envelope()]
@@ -105,6 +105,6 @@ async def test_a_task_that_cannot_be_sealed_alike_stays_as_it_is(
     assert dict(message.headers) == {"k": "v", HEADER: "zlib,envelope"}
 
 
-async def test_what_is_no_codec_is_refused(redis_url: str) -> None:
+async def test_something_else_than_a_codec_is_refused(redis_url: str) -> None:
     with pytest.raises(OptionError, match="codecs must be"):
         Inspector(redis_url, codecs=["zlib"])  # type: ignore[list-item]

@@ -1,4 +1,4 @@
-"""The Go program, built once and handed to the tests that want it."""
+"""The Go program, built once for the tests that need it."""
 
 import contextlib
 import fcntl
@@ -15,9 +15,9 @@ SOURCE = Path(__file__).parent / "peer"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build before the first test: with an empty cache that takes longer than a test may."""
+    """Build before the first test, because a build without cache takes longer than a test may."""
     if any("go_program" in getattr(item, "fixturenames", ()) for item in session.items):
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):  # the fixture tells
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):  # the fixture reports it
             built_program(session.config)
 
 
@@ -39,7 +39,7 @@ def go_peer(go_program: Path, redis_url: str, r: Redis) -> Peer:
 
 
 def built_program(config: pytest.Config) -> Path:
-    """Build the Go program if it is not up to date; processes side by side take turns."""
+    """Build the Go program if it is not up to date; parallel processes build in turn."""
     program = config.cache.mkdir("go-peer") / "peer"
     with (program.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

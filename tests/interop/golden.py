@@ -1,4 +1,4 @@
-"""What Go wrote, read from the files in ``golden/``."""
+"""Read the files in ``golden/``, which Go wrote."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ FIELDS = {
     "Deadline": "deadline",
     "ProcessAt": "process_at",
 }
-"""What pyasynq calls the options."""
+"""The names of the options in pyasynq, by their names in Go."""
 
 Record = (
     asynq_pb2.TaskMessage
@@ -43,22 +43,22 @@ def lines(name: str) -> list[Any]:
 
 
 def record(line: dict[str, Any]) -> Record:
-    """Return a line's fields as the record of pyasynq that it names."""
+    """Return the fields of *line* as a record of pyasynq."""
     return json_format.ParseDict(line["fields"], model(line)())
 
 
 def model(line: dict[str, Any]) -> type[Record]:
-    """Return the class of pyasynq for a line's record."""
+    """Return the class of pyasynq for the record of *line*."""
     return getattr(asynq_pb2, line["message"])
 
 
 def hexed(line: dict[str, Any]) -> str:
-    """Return a line's bytes in hex; none for a record without content."""
+    """Return the bytes of *line* in hex; empty for a record without content."""
     return line.get("hex", "")
 
 
 def options(line: dict[str, Any]) -> Options:
-    """Return the option that a line names, with its value."""
+    """Return the option of *line* with its value."""
     read = _VALUES.get(line["option"], lambda value: value)
     return Options(**{FIELDS[line["option"]]: read(line["value"])})
 

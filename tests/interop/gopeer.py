@@ -1,7 +1,7 @@
-"""Speak with the Go program in ``peer/``, and with workers of either language.
+"""Call the Go program in ``peer/``, and workers of either language.
 
-A worker process tells what it does in JSON lines: ``ready``, then ``start`` and
-``done`` for every task, then ``stopped``.
+A worker process writes JSON lines: ``ready``, then ``start`` and ``done`` for every task, then
+``stopped``.
 """
 
 import base64
@@ -21,7 +21,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from pyasynq.core.info import TaskInfo
 from pyasynq.core.states import TaskState
-from tests.interop.patience import PATIENCE, answer
+from tests.interop.polling import PATIENCE, answer
 
 T = TypeVar("T")
 
@@ -30,12 +30,12 @@ Event: TypeAlias = dict[str, Any]
 
 
 class PeerError(Exception):
-    """The Go program ended with exit code 1; the text is what it said."""
+    """The Go program ended with exit code 1; the text is its message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The Go program, bound to one Redis."""
+    """The Go program, used with one Redis."""
 
     program: Path
     redis: str
@@ -64,7 +64,7 @@ class Peer:
         return running(self._command("schedule", flags))
 
     async def inspect(self, verb: str, *words: str) -> list[Any]:
-        """Ask or order asynq's inspector; see ``peer/inspect.go`` for the verbs."""
+        """Call asynq's inspector; see ``peer/inspect.go`` for the verbs."""
         return [msgspec.json.decode(line) for line in await self.call("inspect", verb, *words)]
 
     async def task(self, queue: str, task_id: str) -> TaskInfo:
@@ -78,7 +78,7 @@ class Peer:
         return [_read(line, TaskInfo) for line in lines]
 
     async def task_in(self, state: TaskState, queue: str, task_id: str) -> TaskInfo:
-        """Return a task as Go reads it, once it is in *state*."""
+        """Wait until a task is in *state*; return it as Go reads it."""
 
         async def ask() -> TaskInfo | None:
             task = await self.task(queue, task_id)
@@ -87,16 +87,16 @@ class Peer:
         return await answer(ask)
 
     async def queue_with(self, queue: str, **counts: int) -> Event:
-        """Return what Go tells of a queue, once it has these counts."""
+        """Wait until Go shows a queue with these counts; return what it shows."""
 
         async def ask() -> Event | None:
-            [told] = await self.inspect("queue", queue)
-            return told if counts.items() <= told.items() else None
+            [shown] = await self.inspect("queue", queue)
+            return shown if counts.items() <= shown.items() else None
 
         return await answer(ask)
 
     async def server_with(self, task_id: str) -> Event:
-        """Return what Go tells of the one server, once it shows that it runs a task."""
+        """Wait until Go shows that the one server runs a task; return what it shows."""
 
         async def ask() -> Event | None:
             servers = await self.inspect("servers")
@@ -109,7 +109,7 @@ class Peer:
         """Run one command and return its lines.
 
         Raises:
-            PeerError: If the program says no.
+            PeerError: If the program fails.
         """
         with anyio.fail_after(PATIENCE):
             done = await anyio.run_process([*self._command(command, flags), *words], check=False)
@@ -118,7 +118,7 @@ class Peer:
         return done.stdout.splitlines()
 
     def _command(self, command: str, flags: dict[str, Flag]) -> list[str]:
-        words = [word for name, value in flags.items() for word in _words(name, value)]
+        words = [word for name, value in flags.items() for word in _arguments(name, value)]
         return [str(self.program), command, f"--redis={self.redis}", *words]
 
 
@@ -136,7 +136,7 @@ class Worker:
         return [line for line in self.events if wanted.items() <= line.items()]
 
     async def wait_for(self, event: str, *, count: int = 1, **fields: object) -> list[Event]:
-        """Return the lines with this event and these values once there are *count*."""
+        """Wait for *count* lines with this event and these values; return them."""
         with anyio.fail_after(PATIENCE):
             async with self._news:
                 while len(self.seen(event, **fields)) < count:
@@ -144,19 +144,19 @@ class Worker:
         return self.seen(event, **fields)
 
     async def kill(self) -> None:
-        """End the process at once, as a crash does."""
+        """Kill the process, as a crash would."""
         self.process.kill()
         await self.process.wait()
 
     async def stop(self) -> None:
-        """Ask the process to end, and wait until it has."""
+        """Ask the process to end, and wait for its end."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         with anyio.fail_after(PATIENCE):
             await self.process.wait()
 
     async def read(self) -> None:
-        """Take in lines until the process closes its output."""
+        """Read lines until the process closes its output."""
         assert self.process.stdout is not None
         stream = BufferedByteReceiveStream(self.process.stdout)
         while True:
@@ -165,13 +165,13 @@ class Worker:
             except (anyio.EndOfStream, anyio.IncompleteRead):
                 return
             async with self._news:
-                self.events.append(_decoded(line))
+                self.events.append(_decode(line))
                 self._news.notify_all()
 
 
 @asynccontextmanager
 async def running(command: Sequence[str]) -> AsyncGenerator[Worker, None]:
-    """Run a worker process; it is ready when the block starts and gone after it."""
+    """Run a worker process; it is ready when the block starts, and ended after the block."""
     async with (
         await anyio.open_process(command, stderr=None) as process,
         anyio.create_task_group() as tasks,
@@ -202,8 +202,8 @@ def build(source: Path, program: Path) -> None:
     )
 
 
-def _words(name: str, value: Flag) -> Iterator[str]:
-    """Spell one flag of the Go program, several times where it has several values."""
+def _arguments(name: str, value: Flag) -> Iterator[str]:
+    """Yield the arguments for one flag of the Go program; one for each value."""
     flag = f"--{name.replace('_', '-')}"
     match value:
         case None:
@@ -223,12 +223,12 @@ def _words(name: str, value: Flag) -> Iterator[str]:
 
 
 def _read(line: bytes, model: type[T]) -> T:
-    """Load a line into a read model; Go's durations are numbers of seconds."""
+    """Decode a line to a read model; Go's durations are numbers of seconds."""
     return msgspec.json.decode(line, type=model, strict=False)
 
 
-def _decoded(line: bytes) -> Event:
-    """Load a line of a worker; its payload is base64."""
+def _decode(line: bytes) -> Event:
+    """Decode a line of a worker; its payload is base64."""
     event: Event = msgspec.json.decode(line)
     if event.get("payload") is not None:
         event["payload"] = base64.b64decode(event["payload"])

@@ -1,4 +1,4 @@
-"""A Python handler that remembers, and holds its tasks while a test looks at them."""
+"""A Python handler that records its tasks, and can keep them running for a test."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -6,21 +6,22 @@ from typing import TypeVar
 import anyio
 
 from pyasynq import ActiveTask
-from tests.interop.patience import PATIENCE
+from tests.interop.polling import PATIENCE
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
 class Handler:
-    """Remember every task, then end as told.
+    """Records every task, then ends as its attributes say.
 
     Attributes:
-        result: What to write as the result.
-        error: What to raise.
+        result: The result to write; None for no result.
+        error: The error to raise; None for success.
         held: Whether a task runs until `release`.
         seconds: How long a task runs.
         tasks: The tasks so far.
+        cancelled: The ids of the cancelled tasks so far.
     """
 
     result: bytes | None = None
@@ -34,20 +35,20 @@ class Handler:
 
     async def __call__(self, task: ActiveTask) -> None:
         """Handle one task."""
-        await self._tell(self.tasks, task)
+        await self._record(self.tasks, task)
         try:
             await self._work(task)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._tell(self.cancelled, task.id)
+                await self._record(self.cancelled, task.id)
             raise
 
     async def wait_for(self, count: int = 1) -> list[ActiveTask]:
-        """Return the tasks once there are *count*."""
+        """Wait for *count* tasks; return all tasks so far."""
         return await self._wait(self.tasks, count)
 
     async def wait_for_cancelled(self) -> list[str]:
-        """Return the ids of cancelled tasks once there is one."""
+        """Wait for a cancelled task; return the ids of all so far."""
         return await self._wait(self.cancelled, 1)
 
     def release(self) -> None:
@@ -63,7 +64,7 @@ class Handler:
         if self.error is not None:
             raise self.error
 
-    async def _tell(self, where: list[T], what: T) -> None:
+    async def _record(self, where: list[T], what: T) -> None:
         async with self._news:
             where.append(what)
             self._news.notify_all()

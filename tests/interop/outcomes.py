@@ -1,4 +1,4 @@
-"""What became of many tasks that were enqueued at once."""
+"""The outcomes of tasks that were enqueued in one call."""
 
 from collections.abc import Sequence
 
@@ -6,5 +6,5 @@ from pyasynq import PyasynqError, TaskInfo
 
 
 def ids(outcomes: Sequence[TaskInfo | PyasynqError]) -> list[str]:
-    """Return the ids of the tasks that were accepted, in order."""
+    """Return the ids of the accepted tasks, in order."""
     return [outcome.id for outcome in outcomes if isinstance(outcome, TaskInfo)]

@@ -1,4 +1,4 @@
-"""A Python worker as a process of its own, to be killed; it tells what Go's ``peer work`` tells.
+"""A Python worker in a process of its own, which tests kill; writes lines as ``peer work`` does.
 
 python -m tests.interop.python_worker REDIS_URL QUEUE SECONDS
 """
@@ -12,7 +12,7 @@ import sys
 from pyasynq import ActiveTask, Server
 
 
-def tell(event: str, **more: object) -> None:
+def write_event(event: str, **more: object) -> None:
     """Write one line."""
     sys.stdout.write(json.dumps({"event": event, **more}) + "\n")
     sys.stdout.flush()
@@ -22,20 +22,20 @@ async def main(redis: str, queue: str, seconds: str) -> None:
     """Work on *queue*; every task runs for *seconds*."""
 
     async def handle(task: ActiveTask) -> None:
-        told = {
+        fields = {
             "id": task.id,
             "type": task.type,
             "payload": base64.b64encode(task.payload).decode(),
             "queue": task.queue,
             "retried": task.retried,
         }
-        tell("start", **told)
+        write_event("start", **fields)
         await asyncio.sleep(float(seconds))
-        tell("done", **told)
+        write_event("done", **fields)
 
     server = Server(redis, queues={queue: 1}, concurrency=10)
     async with server.running(handle):
-        tell("ready", pid=os.getpid())
+        write_event("ready", pid=os.getpid())
         await asyncio.Event().wait()
 
 

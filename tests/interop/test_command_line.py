@@ -1,4 +1,4 @@
-"""The command line sees what Go does, and Go sees what the command line does."""
+"""The command line shows what Go does, and Go shows what the command line does."""
 
 import subprocess
 import sys
@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from tests.interop.gopeer import Peer, PeerError
-from tests.interop.patience import answer
+from tests.interop.polling import answer
 
 Say: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
 def say(redis_url: str) -> Say:
-    """Return what runs a command and reads its JSON, if it prints some."""
+    """Return a function that runs a command and returns its JSON, if it prints any."""
 
     async def say(*words: str) -> object:
         command = [sys.executable, "-m", "pyasynq", *words, "-u", redis_url, "-o", "json"]
@@ -30,7 +30,7 @@ def say(redis_url: str) -> Say:
     return say
 
 
-async def test_what_go_enqueued_is_listed_and_moved(go_peer: Peer, say: Say) -> None:
+async def test_tasks_of_go_are_listed_and_moved(go_peer: Peer, say: Say) -> None:
     [info] = await go_peer.enqueue("t", b"p", queue="q", headers={"trace": "1"})
     [task] = await say("task", "list", "-q", "q", "-s", "pending")
     assert (task["id"], task["payload"], task["headers"]) == (info.id, "p", {"trace": "1"})
@@ -40,7 +40,7 @@ async def test_what_go_enqueued_is_listed_and_moved(go_peer: Peer, say: Say) -> 
     assert await go_peer.inspect("queues") == []
 
 
-async def test_what_the_command_line_enqueued_is_read_by_go(go_peer: Peer, say: Say) -> None:
+async def test_go_reads_tasks_of_the_command_line(go_peer: Peer, say: Say) -> None:
     words = "-t t -l p -q q --retry 3 --timeout 90s --retention 1h -H trace=1 --process_in 1h"
     told = await say("task", "enqueue", *words.split())
     task = await go_peer.task("q", told["id"])

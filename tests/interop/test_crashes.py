@@ -1,7 +1,7 @@
 """A worker is killed; a worker of the other language takes over.
 
-A lease ends 30 seconds after its last extension. So that no test waits for that, the lease of a
-dead worker is made old by hand.
+A lease ends 30 seconds after its last extension. Tests do not wait for that, but set the end of a
+dead worker's lease to the past.
 """
 
 import sys
@@ -27,7 +27,7 @@ def python_worker(redis_url: str) -> AbstractAsyncContextManager[Worker]:
 
 
 async def age_leases(r: Redis, *ids: str) -> None:
-    """Let the leases of these tasks end in 1970."""
+    """Set the end of these tasks' leases to 1970."""
     assert await r.zadd(LEASES, dict.fromkeys(ids, 1), xx=True, ch=True) == len(ids)
 
 

@@ -1,4 +1,4 @@
-"""Cron texts are due when asynq's cron library says, also where clocks are changed."""
+"""Cron texts are due when asynq's cron library says, also where clocks change."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def named(case: dict[str, Any]) -> str:
 
 
 def runs_after(schedule: Schedule, start: datetime) -> list[datetime | None]:
-    """Return the next runs, and None behind the last if there are no more."""
+    """Return the next runs; the last item is None if there are no more."""
 
     def following() -> Iterator[datetime | None]:
         at: datetime | None = start
@@ -52,8 +52,8 @@ def runs_after(schedule: Schedule, start: datetime) -> list[datetime | None]:
     return list(islice(following(), RUNS))
 
 
-def answer(case: dict[str, Any]) -> list[datetime | None] | None:
-    """Return the next runs of a case as Python finds them; None if it refuses the text."""
+def python_answer(case: dict[str, Any]) -> list[datetime | None] | None:
+    """Return the next runs of a case in Python; None if Python refuses the text."""
     try:
         schedule = parse(case["spec"], location=ZoneInfo(case["zone"]))
     except OptionError:
@@ -61,7 +61,7 @@ def answer(case: dict[str, Any]) -> list[datetime | None] | None:
     return runs_after(schedule, datetime.fromisoformat(case["start"]))
 
 
-def told(case: dict[str, Any]) -> list[datetime | None] | None:
+def go_answer(case: dict[str, Any]) -> list[datetime | None] | None:
     """Return what Go answered."""
     runs = case.get("next")
     return runs and [run and datetime.fromisoformat(run) for run in runs]
@@ -69,17 +69,17 @@ def told(case: dict[str, Any]) -> list[datetime | None] | None:
 
 @pytest.mark.parametrize("case", GOOD, ids=named)
 def test_a_text_is_due_when_go_says(case: dict[str, Any]) -> None:
-    assert answer(case) == told(case)
+    assert python_answer(case) == go_answer(case)
 
 
 @pytest.mark.parametrize("case", BAD, ids=named)
-def test_what_go_refuses_is_refused(case: dict[str, Any]) -> None:
+def test_a_text_that_go_refuses_is_refused(case: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="spec must be"):
         parse(case["spec"])
 
 
 def parts(lowest: int, highest: int, names: str = "") -> st.SearchStrategy[str]:
-    """Return parts of a field, most of them allowed."""
+    """Return a strategy for parts of a field, most of them valid."""
     number = st.integers(lowest, highest).map(str)
     value = st.one_of(number, st.sampled_from(names.split())) if names else number
     ranges = st.tuples(value, value).map("-".join)
@@ -118,5 +118,5 @@ def test_any_text_in_any_zone_is_due_when_go_says(
 ) -> None:
     asked = "".join(json.dumps(case) + "\n" for case in cases)
     lines = run([go_program, "cron"], input=asked, capture_output=True, text=True, check=True)
-    answered = [told(json.loads(line)) for line in lines.stdout.splitlines()]
-    assert [answer(case) for case in cases] == answered
+    answered = [go_answer(json.loads(line)) for line in lines.stdout.splitlines()]
+    assert [python_answer(case) for case in cases] == answered

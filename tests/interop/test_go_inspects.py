@@ -29,14 +29,14 @@ FULL = Task(
 BARE = Task("t", queue="q")
 
 
-async def enqueued(redis_url: str, task: Task) -> TaskInfo:
+async def enqueue(redis_url: str, task: Task) -> TaskInfo:
     async with Client(redis_url) as client:
         return await client.enqueue(task)
 
 
-async def settled(redis_url: str, task: Task, handler: Handler) -> TaskInfo:
-    """Enqueue a task, let it run once, and return what the client said of it."""
-    info = await enqueued(redis_url, task)
+async def enqueue_and_run(redis_url: str, task: Task, handler: Handler) -> TaskInfo:
+    """Enqueue a task, let it run once, and return the info from the client."""
+    info = await enqueue(redis_url, task)
     async with Server(
         redis_url, queues={"q": 1}, retry_delay=lambda _retried, _error, _task: HOUR
     ).running(handler):
@@ -44,15 +44,15 @@ async def settled(redis_url: str, task: Task, handler: Handler) -> TaskInfo:
     return info
 
 
-def recent(instant: datetime | None) -> bool:
+def is_recent(instant: datetime | None) -> bool:
     return instant is not None and abs(datetime.now(UTC) - instant) < timedelta(seconds=20)
 
 
 @pytest.mark.parametrize("task", [FULL, BARE], ids=["full", "bare"])
 async def test_a_pending_task(task: Task, go_peer: Peer, redis_url: str) -> None:
-    info = await enqueued(redis_url, task)
+    info = await enqueue(redis_url, task)
     [read] = await go_peer.tasks("q", "pending")
-    assert recent(read.next_process_at)
+    assert is_recent(read.next_process_at)
     assert replace(read, next_process_at=info.next_process_at) == info
 
 
@@ -71,7 +71,7 @@ async def test_an_aggregating_task(go_peer: Peer, redis_url: str) -> None:
 
 
 async def test_an_active_task(go_peer: Peer, redis_url: str) -> None:
-    info = await enqueued(redis_url, FULL)
+    info = await enqueue(redis_url, FULL)
     handler = Handler(held=True)
     async with Server(redis_url, queues={"q": 1}).running(handler):
         await handler.wait_for()
@@ -81,10 +81,10 @@ async def test_an_active_task(go_peer: Peer, redis_url: str) -> None:
 
 
 async def test_a_task_waiting_for_its_retry(go_peer: Peer, redis_url: str) -> None:
-    info = await settled(redis_url, FULL, Handler(error=ValueError("bööm")))
+    info = await enqueue_and_run(redis_url, FULL, Handler(error=ValueError("bööm")))
     [read] = await go_peer.tasks("q", "retry")
-    assert recent(read.last_failed_at)
-    assert recent(read.next_process_at and read.next_process_at - HOUR)
+    assert is_recent(read.last_failed_at)
+    assert is_recent(read.next_process_at and read.next_process_at - HOUR)
     assert read == replace(
         info,
         state=TaskState.RETRY,
@@ -96,9 +96,9 @@ async def test_a_task_waiting_for_its_retry(go_peer: Peer, redis_url: str) -> No
 
 
 async def test_an_archived_task(go_peer: Peer, redis_url: str) -> None:
-    info = await settled(redis_url, FULL, Handler(error=SkipRetry("broken")))
+    info = await enqueue_and_run(redis_url, FULL, Handler(error=SkipRetry("broken")))
     [read] = await go_peer.tasks("q", "archived")
-    assert recent(read.last_failed_at)
+    assert is_recent(read.last_failed_at)
     assert read == replace(
         info,
         state=TaskState.ARCHIVED,
@@ -109,9 +109,9 @@ async def test_an_archived_task(go_peer: Peer, redis_url: str) -> None:
 
 
 async def test_a_completed_task(go_peer: Peer, redis_url: str) -> None:
-    info = await settled(redis_url, FULL, Handler(result=b"\x00sent"))
+    info = await enqueue_and_run(redis_url, FULL, Handler(result=b"\x00sent"))
     [read] = await go_peer.tasks("q", "completed")
-    assert recent(read.completed_at)
+    assert is_recent(read.completed_at)
     assert read == replace(
         info,
         state=TaskState.COMPLETED,
@@ -128,9 +128,9 @@ async def test_pending_tasks_in_the_order_they_were_enqueued(go_peer: Peer, redi
 
 
 async def test_the_counts_of_a_queue(go_peer: Peer, redis_url: str) -> None:
-    await settled(redis_url, FULL, Handler())
-    await settled(redis_url, BARE, Handler(error=ValueError()))
-    await settled(redis_url, BARE, Handler(error=SkipRetry()))
+    await enqueue_and_run(redis_url, FULL, Handler())
+    await enqueue_and_run(redis_url, BARE, Handler(error=ValueError()))
+    await enqueue_and_run(redis_url, BARE, Handler(error=SkipRetry()))
     async with Client(redis_url) as client:
         await client.enqueue(BARE)
         await client.enqueue(BARE, process_in=HOUR)
@@ -145,20 +145,20 @@ async def test_the_counts_of_a_queue(go_peer: Peer, redis_url: str) -> None:
 
 
 async def test_the_history_of_a_queue(go_peer: Peer, redis_url: str) -> None:
-    await settled(redis_url, BARE, Handler())
-    await settled(redis_url, BARE, Handler(error=ValueError()))
+    await enqueue_and_run(redis_url, BARE, Handler())
+    await enqueue_and_run(redis_url, BARE, Handler(error=ValueError()))
     [today, yesterday] = await go_peer.inspect("history", "q", "2")
     assert (today["processed"], today["failed"]) == (2, 1)
     assert (yesterday["processed"], yesterday["failed"]) == (0, 0)
 
 
 async def test_a_queue_is_known_from_the_first_task_on(go_peer: Peer, redis_url: str) -> None:
-    await enqueued(redis_url, BARE)
+    await enqueue(redis_url, BARE)
     assert await go_peer.inspect("queues") == ["q"]
 
 
 async def test_a_server_and_its_worker(go_peer: Peer, redis_url: str) -> None:
-    info = await enqueued(redis_url, FULL)
+    info = await enqueue(redis_url, FULL)
     handler = Handler(held=True)
     server = Server(redis_url, queues={"q": 6, "low": 1}, concurrency=3, strict_priority=True)
     async with server.running(handler):
@@ -172,14 +172,14 @@ async def test_a_server_and_its_worker(go_peer: Peer, redis_url: str) -> None:
     )
     assert (read["concurrency"], read["strict_priority"]) == (3, True)
     assert read["queues"] == {"q": 6, "low": 1}
-    assert recent(datetime.fromisoformat(read["started"]))
+    assert is_recent(datetime.fromisoformat(read["started"]))
     [worker] = read["active_workers"]
     assert (worker["task_id"], worker["task_type"], worker["queue"]) == (info.id, "email:send", "q")
     assert worker["task_payload"] == "AP8="
-    assert recent(datetime.fromisoformat(worker["started"]))
-    assert recent(datetime.fromisoformat(worker["deadline"]) - 90 * SECOND)
+    assert is_recent(datetime.fromisoformat(worker["started"]))
+    assert is_recent(datetime.fromisoformat(worker["deadline"]) - 90 * SECOND)
 
 
 async def test_a_server_that_stopped_is_gone(go_peer: Peer, redis_url: str) -> None:
-    await settled(redis_url, BARE, Handler())
+    await enqueue_and_run(redis_url, BARE, Handler())
     assert await go_peer.inspect("servers") == []

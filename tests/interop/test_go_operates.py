@@ -1,4 +1,4 @@
-"""What Go's inspector orders, Python follows."""
+"""Python obeys the actions of Go's inspector."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Server, Task, TaskState
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
-from tests.interop.patience import answer
+from tests.interop.polling import answer
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

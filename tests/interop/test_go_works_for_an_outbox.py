@@ -1,4 +1,4 @@
-"""Rows of an outbox become tasks that Go works off; receipts do not disturb its tools."""
+"""Go runs the tasks of an outbox; receipts do not disturb its tools."""
 
 from contextlib import aclosing
 
@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from pyasynq.broker import NotCreated, open_broker
 from pyasynq.core.compose import Lock
 from tests.interop.gopeer import Peer
-from tests.support.making import a_pending, a_scheduled, relay
+from tests.support.factories import a_pending, a_scheduled, relay
 
 LOCK = Lock(digest="0cc1", ttl_s=100)
 

@@ -9,7 +9,7 @@ from pyasynq.core.codec import HEADER
 from tests.interop.gopeer import Peer
 from tests.interop.outcomes import ids
 from tests.support.codecs import Envelope
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -73,7 +73,7 @@ async def test_pythons_scheduled_task_runs_when_it_is_due(go_peer: Peer, redis_u
 
 
 async def test_a_task_python_retried_arrives_with_its_count(go_peer: Peer, redis_url: str) -> None:
-    """Go fails it, Go's inspector runs it, Go sees what Python's message kept."""
+    """Go fails the task, Go's inspector runs it, and Go reads the message that Python kept."""
     async with Client(redis_url) as client:
         await client.enqueue(Task("t", b"p", headers={"k": "v"}), queue="q")
     async with go_peer.work(queues="q", fail="t=boom", retry_delay=SECOND) as worker:

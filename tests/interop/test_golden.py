@@ -1,4 +1,4 @@
-"""Python reads and writes the very bytes and names that Go does."""
+"""Python reads and writes the same bytes and names as Go."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def named(line: dict[str, Any]) -> str:
     return str(line["name"])
 
 
-def told(line: dict[str, Any]) -> str:
+def option_text(line: dict[str, Any]) -> str:
     return str(line["text"])
 
 
@@ -74,12 +74,12 @@ async def test_a_unique_task_holds_the_lock_that_go_names(
     assert await r.get(line["key"]) == info.id.encode()
 
 
-@pytest.mark.parametrize("line", golden.lines("options"), ids=told)
+@pytest.mark.parametrize("line", golden.lines("options"), ids=option_text)
 def test_an_option_becomes_the_text_go_makes(line: dict[str, Any]) -> None:
     assert option_texts.format_options(golden.options(line)) == [line["text"]]
 
 
-@pytest.mark.parametrize("line", golden.lines("options"), ids=told)
+@pytest.mark.parametrize("line", golden.lines("options"), ids=option_text)
 def test_the_text_go_makes_becomes_the_option(line: dict[str, Any]) -> None:
     assert option_texts.parse_options([line["text"]]) == golden.options(line)
 

@@ -1,4 +1,4 @@
-"""A group is combined once, whoever adds to it, combines it, or dies over it."""
+"""A group is combined once, no matter which side adds to it, combines it, or dies meanwhile."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +11,7 @@ from pyasynq.broker import AggregationSet, GroupRules, open_broker
 from pyasynq.server import ServerOptions
 from tests.interop.gopeer import Event, Flag, Peer
 from tests.interop.handlers import Handler
-from tests.interop.patience import answer, until
+from tests.interop.polling import answer, until
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -20,29 +20,33 @@ GROUP = "asynq:{q}:g:g"
 SETS = "asynq:{q}:aggregation_sets"
 
 
-def joined(_group: str, tasks: list[Task]) -> Task:
+def join_payloads(_group: str, tasks: list[Task]) -> Task:
     """Join payloads by commas, as the Go program does."""
     return Task("joined", b",".join(task.payload or b"" for task in tasks))
 
 
-def python(redis_url: str, **options: Unpack[ServerOptions]) -> Server:
+def python_server(redis_url: str, **options: Unpack[ServerOptions]) -> Server:
     """Return a Python server that combines groups."""
-    settings: ServerOptions = {"group_aggregator": joined, "group_grace_period": HOUR, **options}
+    settings: ServerOptions = {
+        "group_aggregator": join_payloads,
+        "group_grace_period": HOUR,
+        **options,
+    }
     settings["queues"] = {"q": 1}
     return Server(redis_url, **settings)
 
 
-def parts(*payloads: bytes) -> list[bytes]:
-    """Return what was joined, sorted."""
+def sorted_parts(*payloads: bytes) -> list[bytes]:
+    """Return the joined parts, sorted."""
     return sorted(part for payload in payloads for part in payload.split(b","))
 
 
-def payloads(events: Sequence[Event]) -> list[bytes]:
+def payloads_of(events: Sequence[Event]) -> list[bytes]:
     return [event["payload"] for event in events]
 
 
-async def stage(redis_url: str) -> AggregationSet:
-    """Set the group aside as an aggregator does, which then dies."""
+async def stage_and_die(redis_url: str) -> AggregationSet:
+    """Stage the group as an aggregator that then dies."""
     broker = open_broker(redis_url)
     staged = await broker.groups.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
     await broker.aclose()
@@ -63,29 +67,31 @@ async def go_leaves_unregistered(go_peer: Peer, r: Redis) -> None:
 
 async def test_python_combines_what_go_adds(go_peer: Peer, redis_url: str) -> None:
     handler = Handler()
-    async with python(redis_url, group_max_size=2).running(handler):
+    async with python_server(redis_url, group_max_size=2).running(handler):
         await go_peer.enqueue("part", b"a", queue="q", group="g", unique=HOUR)
         await go_peer.enqueue("part", b"b", queue="q", group="g")
         [task] = await handler.wait_for()
-    assert (task.type, parts(task.payload)) == ("joined", [b"a", b"b"])
+    assert (task.type, sorted_parts(task.payload)) == ("joined", [b"a", b"b"])
 
 
 async def test_python_gives_the_locks_of_gos_tasks_back(go_peer: Peer, redis_url: str) -> None:
     async with Client(redis_url) as client:
         await client.enqueue(Task("part", b"a"), queue="q", group="g", unique=HOUR)
         handler = Handler()
-        async with python(redis_url, group_max_size=1).running(handler):
+        async with python_server(redis_url, group_max_size=1).running(handler):
             await handler.wait_for()
     assert await go_peer.enqueue("part", b"a", queue="q", group="g", unique=HOUR)
 
 
-async def test_side_by_side_they_combine_each_task_once(go_peer: Peer, redis_url: str) -> None:
+async def test_go_and_python_side_by_side_combine_each_task_once(
+    go_peer: Peer, redis_url: str
+) -> None:
     handler = Handler()
     settings: ServerOptions = {"group_grace_period": SECOND, "group_max_size": 3}
     async with (
         Client(redis_url) as client,
         go_peer.work(queues="q", aggregate="joined", group_max_size=3) as go,
-        python(redis_url, **settings).running(handler),
+        python_server(redis_url, **settings).running(handler),
     ):
         tasks = [Task("part", b"%d" % n, group=f"g{n % 20}") for n in range(200)]
         await client.enqueue_many(tasks, queue="q")
@@ -93,7 +99,7 @@ async def test_side_by_side_they_combine_each_task_once(go_peer: Peer, redis_url
 
         def done() -> list[bytes]:
             by_python = [task.payload for task in handler.tasks]
-            return parts(*by_python, *payloads(go.seen("done", type="joined")))
+            return sorted_parts(*by_python, *payloads_of(go.seen("done", type="joined")))
 
         await until(lambda: len(done()) >= 210)
         assert done() == sorted([*(b"%d" % n for n in range(200)), *[b"go"] * 10])
@@ -108,7 +114,7 @@ async def test_python_finds_a_group_that_gos_forwarder_left_unregistered(
         await client.enqueue(Task("part", b"a"), queue="q", group="g", process_in=SECOND)
     await go_leaves_unregistered(go_peer, r)
     handler = Handler()
-    async with python(redis_url, group_max_size=1).running(handler):
+    async with python_server(redis_url, group_max_size=1).running(handler):
         [task] = await handler.wait_for()
     assert task.payload == b"a"
 
@@ -117,11 +123,11 @@ async def test_python_finds_a_group_that_go_reclaimed_and_left_unregistered(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage(redis_url)
+    staged = await stage_and_die(redis_url)
     await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
     await go_leaves_unregistered(go_peer, r)
     handler = Handler()
-    async with python(redis_url, group_max_size=1).running(handler):
+    async with python_server(redis_url, group_max_size=1).running(handler):
         [task] = await handler.wait_for()
     assert task.payload == b"a"
 
@@ -130,7 +136,7 @@ async def test_go_combines_what_a_dead_python_aggregator_had_set_aside(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage(redis_url)
+    staged = await stage_and_die(redis_url)
     await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
     async with (
         Server(redis_url, queues={"q": 1}).running(Handler()) as server,
@@ -138,7 +144,7 @@ async def test_go_combines_what_a_dead_python_aggregator_had_set_aside(
     ):
         server.stop()
         events = await go.wait_for("done", type="joined")
-    assert payloads(events) == [b"a"]
+    assert payloads_of(events) == [b"a"]
 
 
 async def test_python_combines_what_a_killed_go_aggregator_had_set_aside(
@@ -154,7 +160,7 @@ async def test_python_combines_what_a_killed_go_aggregator_had_set_aside(
         await go.kill()
     await r.zadd(SETS, {name: 1})
     handler = Handler()
-    async with python(redis_url, group_max_size=1).running(handler):
+    async with python_server(redis_url, group_max_size=1).running(handler):
         [task] = await handler.wait_for()
     assert task.payload == b"a"
 
@@ -163,7 +169,7 @@ async def test_go_sees_a_group_that_python_put_back(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage(redis_url)
+    staged = await stage_and_die(redis_url)
     broker = open_broker(redis_url)
     await broker.groups.unstage(staged)
     await broker.aclose()
@@ -183,7 +189,7 @@ async def test_go_reads_why_a_task_was_given_up_and_can_run_it(
         "group_max_size": 1,
         "group_max_failures": 1,
     }
-    async with python(redis_url, **settings).running(Handler()):
+    async with python_server(redis_url, **settings).running(Handler()):
         task = await go_peer.task_in(TaskState.ARCHIVED, "q", info.id)
     assert task.last_error == "ValueError: boom"
     await go_peer.inspect("run", "q", info.id)

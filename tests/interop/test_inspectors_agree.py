@@ -1,4 +1,4 @@
-"""The inspectors of Go and Python say the same of one Redis, and do the same to it."""
+"""The inspectors of Go and Python show the same and do the same on one Redis."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
@@ -23,8 +23,8 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.states import ALLOWED_STATES, Action
 from tests.interop.gopeer import Peer, PeerError
 from tests.interop.handlers import Handler
-from tests.support.looking import RedisQueue
-from tests.support.making import a_grouped, a_pending, enqueue, one_of_each
+from tests.support.factories import a_grouped, a_pending, enqueue, one_of_each
+from tests.support.queue_view import RedisQueue
 
 HOUR = timedelta(hours=1)
 
@@ -48,18 +48,18 @@ def group_of(state: str) -> str | None:
     return "g" if state == "aggregating" else None
 
 
-def timeless(tasks: Sequence[TaskInfo]) -> list[TaskInfo]:
-    """Return *tasks* without the instant a pending one runs, which is always now."""
+def without_next_run(tasks: Sequence[TaskInfo]) -> list[TaskInfo]:
+    """Return *tasks* without the next run of pending ones, which is always now."""
     return [
         replace(task, next_process_at=None) if task.state is TaskState.PENDING else task
         for task in tasks
     ]
 
 
-async def layout(inspector: Inspector, queue: str) -> dict[str, list[str]]:
+async def ids_by_state(inspector: Inspector, queue: str) -> dict[str, list[str]]:
     """Return the ids in each state of *queue*, pending ones in their order.
 
-    The others stand by their times: whether two have the same depends on when a second ends.
+    The others are sorted, because the order of equal times depends on where a second ends.
     """
     ids = {
         state: [task.id for task in await inspector.list_tasks(queue, state, group=group_of(state))]
@@ -72,24 +72,24 @@ async def layout(inspector: Inspector, queue: str) -> dict[str, list[str]]:
 
 
 @every_state
-async def test_of_the_tasks_in_a_state(
+async def test_both_show_the_same_tasks_in_a_state(
     state: str, go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker)
     ours = await inspector.list_tasks("q", state, group=group_of(state))
-    assert timeless(ours) == timeless(await go_peer.tasks("q", state, "g"))
+    assert without_next_run(ours) == without_next_run(await go_peer.tasks("q", state, "g"))
 
 
 @every_state
-async def test_of_one_task(
+async def test_both_show_the_same_task(
     state: str, go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker)
     ours = await inspector.task_info("q", state)
-    assert timeless([ours]) == timeless([await go_peer.task("q", state)])
+    assert without_next_run([ours]) == without_next_run([await go_peer.task("q", state)])
 
 
-async def test_of_a_task_whose_lease_is_over(
+async def test_both_show_the_same_orphan(
     go_peer: Peer, inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await one_of_each(broker)
@@ -100,7 +100,7 @@ async def test_of_a_task_whose_lease_is_over(
 @pytest.mark.parametrize(
     "state", ["pending", "active", "scheduled", "retry", "archived", "completed", "aggregating"]
 )
-async def test_of_the_order_of_tasks(
+async def test_both_show_tasks_in_the_same_order(
     state: str, go_peer: Peer, inspector: Inspector, redis_url: str, r: Redis
 ) -> None:
     async with Client(redis_url) as client:
@@ -115,7 +115,7 @@ async def test_of_the_order_of_tasks(
 
 
 async def move_all(r: Redis, source: str, target: str) -> None:
-    """Give the ids in the list *source* falling scores in *target*, where that is a sorted set."""
+    """Move the ids of the list *source* to *target*; in a sorted set their scores decrease."""
     if target.endswith(("active",)):
         await r.rename(source, target)
     elif not target.endswith(("pending", "aggregating")):
@@ -125,7 +125,7 @@ async def move_all(r: Redis, source: str, target: str) -> None:
         await r.zadd(target, scores)
 
 
-async def test_of_a_queue(
+async def test_both_show_the_same_counts_of_a_queue(
     go_peer: Peer, inspector: Inspector, broker: RedisBroker, r: Redis
 ) -> None:
     await one_of_each(broker)
@@ -141,7 +141,7 @@ async def test_of_a_queue(
     assert abs(ours["latency"].total_seconds() - theirs["latency"]) < 5
 
 
-async def test_of_its_history_and_groups(
+async def test_both_show_the_same_history_and_groups(
     go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker)
@@ -152,7 +152,9 @@ async def test_of_its_history_and_groups(
     assert await inspector.queues() == await go_peer.inspect("queues")
 
 
-async def test_of_a_python_server(go_peer: Peer, inspector: Inspector, redis_url: str) -> None:
+async def test_both_show_the_same_of_a_python_server(
+    go_peer: Peer, inspector: Inspector, redis_url: str
+) -> None:
     handler = Handler(held=True)
     server = Server(redis_url, queues={"q": 6, "low": 1}, concurrency=3)
     async with Client(redis_url) as client, server.running(handler):
@@ -169,7 +171,7 @@ async def test_of_a_python_server(go_peer: Peer, inspector: Inspector, redis_url
     assert worker.deadline == datetime.fromisoformat(their_worker["deadline"])
 
 
-async def test_of_a_go_server(go_peer: Peer, inspector: Inspector) -> None:
+async def test_both_show_the_same_of_a_go_server(go_peer: Peer, inspector: Inspector) -> None:
     async with go_peer.work(queues="q=6", sleep=timedelta(seconds=30), concurrency=3) as worker:
         [info] = await go_peer.enqueue("t", b"p", queue="q")
         await worker.wait_for("start")
@@ -203,14 +205,14 @@ async def test_python_cancels_a_task_of_a_go_worker(
         *[("delete", state) for state in sorted(ALLOWED_STATES[Action.DELETE])],
     ],
 )
-async def test_to_one_task(
+async def test_both_do_the_same_to_one_task(
     order: str, state: str, go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker, queue="go")
     await one_of_each(broker, queue="py")
     await go_peer.inspect(order, "go", state)
     await getattr(inspector, f"{order}_task")("py", state)
-    assert await layout(inspector, "py") == await layout(inspector, "go")
+    assert await ids_by_state(inspector, "py") == await ids_by_state(inspector, "go")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ async def test_to_one_task(
         ("delete", "active"),
     ],
 )
-async def test_nothing_to_a_task_in_the_wrong_state(
+async def test_both_refuse_a_task_in_the_wrong_state(
     order: str, state: str, go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker)
@@ -241,7 +243,7 @@ async def test_nothing_to_a_task_in_the_wrong_state(
         *[("delete", state) for state in sorted(ALLOWED_STATES[Action.DELETE])],
     ],
 )
-async def test_to_all_tasks_in_a_state(
+async def test_both_do_the_same_to_all_tasks_in_a_state(
     order: str, state: str, go_peer: Peer, inspector: Inspector, broker: RedisBroker
 ) -> None:
     await one_of_each(broker, queue="go")
@@ -249,10 +251,12 @@ async def test_to_all_tasks_in_a_state(
     [theirs] = await go_peer.inspect(f"{order}all", "go", state, "g")
     ours = await getattr(inspector, f"{order}_all")("py", state, group_of(state))
     assert ours == theirs["count"] == 1
-    assert await layout(inspector, "py") == await layout(inspector, "go")
+    assert await ids_by_state(inspector, "py") == await ids_by_state(inspector, "go")
 
 
-async def test_to_a_payload(go_peer: Peer, inspector: Inspector, broker: RedisBroker) -> None:
+async def test_both_do_the_same_to_a_payload(
+    go_peer: Peer, inspector: Inspector, broker: RedisBroker
+) -> None:
     await one_of_each(broker)
     await inspector.update_task_payload("q", "scheduled", b"ours")
     assert (await go_peer.task("q", "scheduled")).payload == b"ours"
@@ -260,7 +264,9 @@ async def test_to_a_payload(go_peer: Peer, inspector: Inspector, broker: RedisBr
     assert (await inspector.task_info("q", "scheduled")).payload == b"theirs"
 
 
-async def test_to_a_queue(go_peer: Peer, inspector: Inspector, broker: RedisBroker) -> None:
+async def test_both_do_the_same_to_a_queue(
+    go_peer: Peer, inspector: Inspector, broker: RedisBroker
+) -> None:
     await enqueue(broker, a_pending())
     await inspector.pause("q")
     with pytest.raises(PeerError, match="already paused"):
@@ -272,7 +278,7 @@ async def test_to_a_queue(go_peer: Peer, inspector: Inspector, broker: RedisBrok
     assert await go_peer.inspect("queues") == []
 
 
-async def test_what_python_runs_a_go_worker_takes(
+async def test_a_go_worker_takes_a_task_that_python_made_pending(
     go_peer: Peer, inspector: Inspector, redis_url: str
 ) -> None:
     async with Client(redis_url) as client, go_peer.work(queues="q=1") as worker:

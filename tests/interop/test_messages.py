@@ -1,4 +1,4 @@
-"""Go and Python understand each other's messages, whatever is in them."""
+"""Go and Python read each other's messages, whatever their content."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ TASKS = st.builds(
 )
 MANY_TASKS = st.lists(TASKS, min_size=1)
 
-# Go answers many messages at once, but starts anew for each example: shrinking would take minutes.
+# Go answers many messages in one start, but starts for each example: shrinking would take minutes.
 BRIEF = settings(max_examples=25, phases=[Phase.generate])
 
 

@@ -1,4 +1,4 @@
-"""Bytes that are no task, beside good tasks, stop neither side."""
+"""Undecodable messages beside good tasks stop neither side."""
 
 import pytest
 from redis.asyncio import Redis
@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Server, Task
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 
 GARBAGE = [b"\xff\xff\xff", b"\x0a\x01\xff\x1a\x01i", b""]
 poisons = pytest.mark.parametrize("poison", GARBAGE, ids=["no message", "no UTF-8", "no bytes"])
@@ -36,7 +36,7 @@ async def test_python_works_on_and_go_reads_on(
 async def test_go_recovers_tasks_again_once_python_has_set_poison_aside(
     poison: bytes, go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
-    """One such task with an ended lease stops the recovery of all Go servers."""
+    """One undecodable task with an ended lease stops the recovery of all Go servers."""
     await put_pending(r, poison)
     await r.rpoplpush("asynq:{q}:pending", "asynq:{q}:active")
     await r.hset("asynq:{q}:t:bad", "state", "active")

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from pyasynq import Server, SkipRetry, TaskState
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

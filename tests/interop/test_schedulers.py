@@ -1,4 +1,4 @@
-"""Schedulers of both languages are seen by the tools of both."""
+"""The tools of both languages show the schedulers of both."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from pyasynq.core import option_texts
 from pyasynq.core.info import SchedulerEntry
 from pyasynq.core.options import Options
 from tests.interop.gopeer import Event, Peer
-from tests.interop.patience import answer
+from tests.interop.polling import answer
 
 OPTIONS: dict[str, Any] = {
     "queue": "q (low)",
@@ -24,19 +24,19 @@ OPTIONS: dict[str, Any] = {
     "retention": timedelta(days=1),
 }
 NOT_SHOWN: dict[str, Any] = {"group": "g", "task_id": "x", "headers": {"k (1)": 'v "é" <&>'}}
-"""Texts that Go's inspector drops."""
+"""Option texts that Go's inspector drops."""
 
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncIterator[Broker]:
-    """Yield a broker over what the schedulers wrote."""
+    """Yield a broker on the Redis of the schedulers."""
     broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
 
 
 async def go_shows(peer: Peer, count: int) -> list[Event]:
-    """Return the entries that Go shows, once there are so many."""
+    """Wait until Go shows *count* entries; return them."""
 
     async def ask() -> list[Event] | None:
         entries = await peer.inspect("entries")
@@ -46,7 +46,7 @@ async def go_shows(peer: Peer, count: int) -> list[Event]:
 
 
 async def go_tells(peer: Peer, entry_id: str) -> list[Event]:
-    """Return the events that Go tells of an entry, once there are some."""
+    """Wait until Go shows events of an entry; return them."""
 
     async def ask() -> list[Event] | None:
         return await peer.inspect("events", entry_id) or None

@@ -7,13 +7,13 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, Semaphore, Server, Task
 from tests.interop.gopeer import Peer
-from tests.interop.patience import until
+from tests.interop.polling import until
 
 KEY = "asynq:sema:api"
 
 
 async def tokens(r: Redis) -> dict[bytes, float]:
-    """Return the holders by the ends of their tokens."""
+    """Return the end of the token of each holder, Unix seconds."""
     return dict(cast("list[tuple[bytes, float]]", await r.zrange(KEY, 0, -1, withscores=True)))
 
 
@@ -57,7 +57,7 @@ async def test_go_drops_the_token_of_a_python_holder_that_is_over(
     assert await tokens(r) == {}
 
 
-async def test_together_they_never_hold_more_than_there_are(
+async def test_go_and_python_together_never_hold_more_tokens_than_the_limit(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     semaphore = Semaphore(redis_url, "api", 2)

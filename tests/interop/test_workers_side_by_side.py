@@ -6,7 +6,7 @@ from pyasynq import Client, Server, Task
 from tests.interop.gopeer import Peer
 from tests.interop.handlers import Handler
 from tests.interop.outcomes import ids
-from tests.interop.patience import until
+from tests.interop.polling import until
 
 TASKS = 400
 

@@ -1,4 +1,4 @@
-"""What stands in the queues is exported in the reference's words."""
+"""The counts of queues are exported under the reference's names."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
         yield inspector
 
 
-async def scraped(collector: QueueCollector) -> dict[str, float]:
-    """Return the samples by their names and labels, as Prometheus reads them."""
+async def scrape(collector: QueueCollector) -> dict[str, float]:
+    """Return the value of each sample, by its name and labels."""
     await collector.read()
     registry = CollectorRegistry()
     registry.register(collector)
@@ -30,7 +30,7 @@ async def scraped(collector: QueueCollector) -> dict[str, float]:
     return {name: float(value) for name, _, value in samples}
 
 
-async def types(collector: QueueCollector) -> dict[str, str]:
+async def series_types(collector: QueueCollector) -> dict[str, str]:
     """Return the type of each series."""
     await collector.read()
     registry = CollectorRegistry()
@@ -42,7 +42,7 @@ async def types(collector: QueueCollector) -> dict[str, str]:
 
 
 async def test_the_series_have_the_references_names_and_types(inspector: Inspector) -> None:
-    assert await types(QueueCollector(inspector)) == {
+    assert await series_types(QueueCollector(inspector)) == {
         "asynq_tasks_enqueued_total": "gauge",
         "asynq_queue_size": "gauge",
         "asynq_queue_latency_seconds": "gauge",
@@ -64,7 +64,7 @@ async def test_the_numbers_are_those_of_the_queue(
         await client.enqueue(Task("t", queue="q", group="g"))
     await inspector.pause("q")
     await r.mset({"asynq:{q}:processed": 5, "asynq:{q}:failed": 2})
-    samples = await scraped(QueueCollector(inspector))
+    samples = await scrape(QueueCollector(inspector))
     states = {
         "active": 0,
         "pending": 1,
@@ -94,7 +94,7 @@ async def test_a_queue_that_cannot_be_read_leaves_out_itself_alone(
     await r.sadd("asynq:queues", "broken")
     await r.set("asynq:{broken}:pending", "text")
     with caplog.at_level(logging.WARNING, "pyasynq.metrics"):
-        samples = await scraped(QueueCollector(inspector))
+        samples = await scrape(QueueCollector(inspector))
     await r.delete("asynq:{broken}:pending")
     assert samples['asynq_queue_size{queue="sound"}'] == 1
     assert samples['asynq_queue_readable{queue="sound"}'] == 1
@@ -111,11 +111,11 @@ async def test_a_queue_that_is_removed_is_shown_no_more(
     collector = QueueCollector(inspector)
     await collector.read()
     await inspector.delete_queue("q", force=True)
-    assert await scraped(collector) == {}
+    assert await scrape(collector) == {}
 
 
 class Sampled:
-    """An inspector of one queue that counts how often memory was sampled."""
+    """An inspector of one queue that counts the samples of memory."""
 
     samples = 0
 
@@ -136,8 +136,8 @@ async def test_memory_is_sampled_once_in_its_interval() -> None:
     collector = QueueCollector(inspector, memory_interval=timedelta(seconds=60), clock=clock)
     memory = 'asynq_queue_memory_usage_approx_bytes{queue="q"}'
     clock.advance(seconds=100)
-    assert (await scraped(collector))[memory] == 1
+    assert (await scrape(collector))[memory] == 1
     clock.advance(seconds=59)
-    assert (await scraped(collector))[memory] == 1
+    assert (await scrape(collector))[memory] == 1
     clock.advance(seconds=1)
-    assert (await scraped(collector))[memory] == 2
+    assert (await scrape(collector))[memory] == 2

@@ -36,7 +36,7 @@ async def work(redis_url: str, mux: Mux, *types: str) -> None:
 
 
 def count(registry: CollectorRegistry, type: str, outcome: str) -> float | None:
-    """Return how many runs of *type* ended so."""
+    """Return the number of runs of *type* with this *outcome*."""
     labels = {"queue": "default", "type": type, "outcome": outcome}
     return registry.get_sample_value("pyasynq_tasks_total", labels)
 

@@ -1,4 +1,4 @@
-"""Databases of each kind, with the table of an outbox, and a relay on them."""
+"""Fixtures: databases of each kind, with an outbox and a relay."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
@@ -52,7 +52,7 @@ async def engine(database: str, outbox: Outbox) -> AsyncGenerator[AsyncEngine]:
 
 @pytest.fixture
 async def broker(redis_url: str) -> AsyncGenerator[Broker]:
-    """Yield what looks at the queues."""
+    """Yield a broker, with which tests read the queues."""
     broker = open_broker(redis_url)
     yield broker
     await broker.aclose()
@@ -73,5 +73,5 @@ def relay(outbox: Outbox, engine: AsyncEngine, client: Client) -> Relay:
 
 @pytest.fixture
 def make_relay(outbox: Outbox, engine: AsyncEngine, client: Client) -> Callable[[], Relay]:
-    """Return what makes one more relay on the same outbox."""
+    """Return a function that makes another relay on the same outbox."""
     return lambda: Relay(outbox, engine, client)

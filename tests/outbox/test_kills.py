@@ -1,4 +1,4 @@
-"""Wherever a relay is killed, and however many there are: one task for each row, none lost."""
+"""Each row becomes one task, no matter where relays are killed and how many there are."""
 
 import asyncio
 import signal
@@ -15,8 +15,8 @@ from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
 from tests.cli.workers import WorkerProcess, command
-from tests.outbox.writing import TASK, count, work_off, write_many
-from tests.support.fork_server import forked
+from tests.outbox.outbox_rows import TASK, count, work_off, write_many
+from tests.support.fork_server import start_forked
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +35,11 @@ POINTS = [
 
 @pytest.fixture
 def die(database: str, redis_url: str) -> Callable[[str], Awaitable[None]]:
-    """Return what runs a relay until it is killed at a point."""
+    """Return a function that runs a relay until it kills itself at a point."""
 
     async def run(point: str) -> None:
-        command = ("tests.outbox.dying", database, redis_url, point)
-        process = forked(
+        command = ("tests.outbox.dying_relay", database, redis_url, point)
+        process = start_forked(
             command, imports=IMPORTS, variables={}, folder=ROOT, output=sys.stderr.fileno()
         )
         assert await process.wait() == -signal.SIGKILL
@@ -48,7 +48,7 @@ def die(database: str, redis_url: str) -> Callable[[str], Awaitable[None]]:
 
 
 async def finish(relay: Relay, outbox: Outbox, engine: AsyncEngine) -> None:
-    """Relay all that is left; the database may hold a dead relay's locks for a moment."""
+    """Relay the remaining rows; the database may keep a dead relay's locks for a moment."""
 
     async def is_empty() -> bool:
         await relay.step()
@@ -106,8 +106,8 @@ async def test_many_relays_enqueue_each_row_once(
     assert sorted(done) == sorted(task_id for ids in written for task_id in ids)
 
 
-class Herd:
-    """Relays in processes of their own, of which one after another is killed."""
+class KilledRelays:
+    """Relays in processes of their own, which are killed one after another."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -137,17 +137,17 @@ async def test_relays_that_are_killed_at_work_enqueue_each_row_once(
     written: list[str] = []
     done: list[str] = []
 
-    async def goes_on() -> bool:
+    async def most_are_done() -> bool:
         done.extend(await work_off(broker))
         return len(done) >= len(written) - 100
 
-    async def write_and_kill(herd: Herd) -> None:
+    async def write_and_kill(relays: KilledRelays) -> None:
         written.extend(await write_many(outbox, engine, [TASK] * 200))
-        await wait_until(goes_on)
-        await herd.replace_one()  # while a hundred are still on their way
+        await wait_until(most_are_done)
+        await relays.replace_one()  # while a hundred rows are not relayed yet
 
-    async with Herd({"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}) as herd:
-        [await write_and_kill(herd) for _ in range(4)]
+    async with KilledRelays({"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}) as relays:
+        [await write_and_kill(relays) for _ in range(4)]
         await wait_until(lambda: is_empty(outbox, engine))
     done += await work_off(broker)
     assert sorted(done) == sorted(written)

@@ -1,4 +1,4 @@
-"""Who cannot listen says so only to those who look closely, and tries again."""
+"""A listener that cannot listen logs it at level DEBUG, and tries again."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""A task is written with the data that makes it necessary, and checked at once."""
+"""A task is written in the transaction of its data, and checked at once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -32,7 +32,7 @@ from pyasynq.core.compose import Grouped, Lock, Pending, Plan, Scheduled
 from pyasynq.core.errors import PoisonError
 from pyasynq.outbox import Outbox
 from pyasynq.outbox.rows import row_of
-from tests.outbox.writing import TASK, count, write, write_many
+from tests.outbox.outbox_rows import TASK, count, write, write_many
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 
@@ -51,7 +51,7 @@ async def session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
 
 
 async def plan(outbox: Outbox, engine: AsyncEngine) -> Plan | PoisonError:
-    """Return what becomes of the one task there is."""
+    """Return the plan of the only row."""
     async with engine.connect() as connection:
         return row_of((await connection.execute(select(outbox.table))).mappings().one()).plan
 
@@ -186,14 +186,14 @@ def test_a_plain_session_writes_too(tmp_path: Path) -> None:
 
 
 class RequestSession(Session):
-    """A session as that of Flask-SQLAlchemy: one for each request, of a database for each table."""
+    """A session like that of Flask-SQLAlchemy: one for each request; tables choose the database."""
 
     def get_bind(self, mapper: Any = None, *, clause: Any = None, **more: Any) -> Any:  # noqa: ANN401
         return self.info["engines"].get(clause, self.info["engines"][None])
 
 
 class Pages:
-    """An application whose sessions belong to the request that runs."""
+    """An application with one session for each request."""
 
     def __init__(self, outbox: Outbox, folder: Path) -> None:
         self.outbox = outbox
@@ -209,7 +209,7 @@ class Pages:
         )
 
     def write(self) -> str:
-        """Answer a request that enqueues."""
+        """Handle a request that enqueues."""
         self.request = object()
         task_id = self.outbox.add(self.session, TASK)
         self.session.commit()
@@ -217,7 +217,7 @@ class Pages:
         return task_id
 
     def read(self) -> None:
-        """Answer a request that only reads."""
+        """Handle a request that only reads."""
         self.request = object()
         self.session.execute(text("select 1"))
         self.session.remove()
@@ -309,7 +309,7 @@ async def test_a_session_of_asyncio_is_not_for_add(outbox: Outbox, session: Asyn
         outbox.add(cast("Any", session), TASK)
 
 
-def test_what_is_no_session_is_refused(outbox: Outbox, tmp_path: Path) -> None:
+def test_something_else_than_a_session_is_refused(outbox: Outbox, tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/tasks.db")
     with pytest.raises(TypeError, match=r"^add needs a Session, .*, got Engine"):
         outbox.add(cast("Any", engine), TASK)
@@ -355,7 +355,7 @@ async def refusing(task: Task, options: Options, call_next: CallNext) -> TaskInf
 
 
 def add_in_a_file(tmp_path: Path, outbox: Outbox) -> list[dict[str, str]]:
-    """Add a task by a plain session; return the headers of the tasks that are written then."""
+    """Add a task in a plain session; return the headers of the written tasks."""
     engine = create_engine(f"sqlite:///{tmp_path}/plain.db")
     outbox.table.metadata.create_all(engine)
     try:
@@ -377,7 +377,7 @@ def test_middleware_is_called_for_a_task_that_is_added(tmp_path: Path) -> None:
 def test_middleware_that_waits_is_refused_where_it_cannot(
     tmp_path: Path, middleware: ClientMiddleware
 ) -> None:
-    with pytest.raises(MiddlewareError, match=r"none may wait .*: .*`await outbox.enqueue\("):
+    with pytest.raises(MiddlewareError, match=r"must not wait .*: .*`await outbox.enqueue\("):
         add_in_a_file(tmp_path, Outbox(middleware=[middleware]))
 
 
@@ -398,7 +398,7 @@ async def test_middleware_may_wait_where_the_session_does(
     assert (found.message.id, dict(found.message.headers)) == (task_id, {"user": "bob"})
 
 
-async def test_what_is_wrong_is_refused_before_middleware_is_called(
+async def test_wrong_arguments_are_refused_before_middleware_is_called(
     engine: AsyncEngine, session: AsyncSession
 ) -> None:
     outbox = Outbox(middleware=[refusing])

@@ -1,4 +1,4 @@
-"""Rows become tasks soon after their commit, and wait while something is away."""
+"""Rows become tasks soon after their commit; they wait while a server is unreachable."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from pyasynq.core.message import encode
 from pyasynq.outbox import Outbox, Relay
 from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
 from pyasynq.runtime.waiting import wait_for_first
-from tests.outbox.writing import TASK, count, errors, work_off, write, write_many
+from tests.outbox.outbox_rows import TASK, count, errors, work_off, write, write_many
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
-from tests.support.looking import RedisQueue
-from tests.support.making import a_message
+from tests.support.factories import a_message
+from tests.support.queue_view import RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -58,7 +58,7 @@ async def test_a_commit_wakes_the_relay_in_the_same_process(
 ) -> None:
     relay = Relay(outbox, engine, client, poll_interval=NEVER)
     async with relay.running():
-        await relay.steps.next()
+        await relay.passes.next()
         task_id = await write(outbox, engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
     assert await work_off(broker) == [task_id]
@@ -71,7 +71,7 @@ async def test_a_pass_that_has_begun_ends_though_the_scope_is_cancelled(
     begun, goes_on = asyncio.Event(), asyncio.Event()
     send = relay._send
 
-    async def slow(rows: Any) -> Any:  # noqa: ANN401 - as the relay has it
+    async def slow(rows: Any) -> Any:  # noqa: ANN401 - any arguments of the relay
         begun.set()
         await goes_on.wait()
         return await send(rows)
@@ -95,13 +95,13 @@ async def test_a_commit_elsewhere_wakes_the_relay_on_postgresql(
     relay = Relay(outbox, engine, client, poll_interval=NEVER)
     async with relay.running():
         await wait_until(lambda: listeners(engine, "ready"))
-        task_id = await write(Outbox(), engine)  # nobody in this process is told
+        task_id = await write(Outbox(), engine)  # no relay of this process is woken
         await wait_until(lambda: count_is(outbox, engine, 0))
     assert await work_off(broker) == [task_id]
 
 
 @only_postgresql
-async def test_an_outbox_that_shall_not_notify_does_not(engine: AsyncEngine) -> None:
+async def test_an_outbox_without_notify_does_not_notify(engine: AsyncEngine) -> None:
     sent: list[str] = []
     event.listen(
         engine.sync_engine, "before_cursor_execute", lambda *words: sent.append(str(words[2]))
@@ -130,7 +130,7 @@ async def test_a_row_that_nobody_tells_of_is_found(
 ) -> None:
     relay = Relay(outbox, engine, client, poll_interval=timedelta(milliseconds=20))
     async with relay.running():
-        await relay.steps.next()
+        await relay.passes.next()
         await write(Outbox(notify=False), engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
 
@@ -139,7 +139,7 @@ async def test_a_relay_runs_again_after_it_was_stopped(
     outbox: Outbox, engine: AsyncEngine, relay: Relay
 ) -> None:
     async with relay.running():
-        await relay.steps.next()
+        await relay.passes.next()
     await write(outbox, engine)
     async with relay.running():
         await wait_until(lambda: count_is(outbox, engine, 0))
@@ -296,7 +296,7 @@ async def test_a_relay_waits_for_its_table(
         await connection.run_sync(outbox.table.metadata.drop_all)
     relay = Relay(outbox, engine, client)
     async with relay.running():
-        await relay.steps.next()
+        await relay.passes.next()
         async with engine.begin() as connection:
             await connection.run_sync(outbox.table.metadata.create_all)
         await write(outbox, engine)
@@ -312,9 +312,9 @@ async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
     async with relay.running():
         assert await clock.next_sleep() == PACE_S
         await write(outbox, engine)
-        assert not await wait_for_first(relay.steps.next(), within_s=0.05)
+        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
         clock.advance(seconds=PACE_S)
-        await relay.steps.next()
+        await relay.passes.next()
 
 
 @only_sqlite
@@ -326,9 +326,9 @@ async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
     async with relay.running():
         await clock.next_sleep()
         relay._mover.wake()
-        assert not await wait_for_first(relay.steps.next(), within_s=0.05)
+        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
         clock.advance(hours=1)
-        await relay.steps.next()
+        await relay.passes.next()
 
 
 async def test_a_relay_may_be_left_while_it_waits_for_what_is_away(
@@ -340,7 +340,7 @@ async def test_a_relay_may_be_left_while_it_waits_for_what_is_away(
 
 
 class LeapingClock(Clock):
-    """Leaps an hour whenever it is asked, as for a process that is frozen."""
+    """Moves ahead an hour at each reading, as in a process that was frozen."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -371,7 +371,7 @@ async def count_is(outbox: Outbox, engine: AsyncEngine, wanted: int) -> bool:
 
 
 async def listeners(engine: AsyncEngine, column: str) -> int:
-    """Ask for *column* of every connection that listens; return how many there are."""
+    """Select *column* for every listening connection; return the number of rows."""
     query = f"""
         SELECT {column} FROM (
             SELECT pid, true AS ready FROM pg_stat_activity
@@ -392,7 +392,7 @@ async def test_a_relay_without_its_table_says_what_helps(
 ) -> None:
     relay = Relay(Outbox(table="elsewhere"), engine, client)
     async with relay.running():
-        await relay.steps.next()
+        await relay.passes.next()
     assert "make the table elsewhere by a migration" in caplog.text
 
 

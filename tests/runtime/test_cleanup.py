@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Inspector, Scheduler, Semaphore, Task
 from pyasynq.runtime.actor import cancel_and_wait
 from pyasynq.runtime.cleanup import run_to_end
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -168,7 +168,7 @@ async def test_a_client_whose_closing_is_cancelled_finishes_what_is_in_flight(
         scope.cancel()
         await client.aclose()
     assert (await enqueuing).id == "1"
-    assert await queue.line() == ["1"]
+    assert await queue.pending_ids() == ["1"]
 
 
 async def test_a_client_whose_closing_is_cancelled_is_closed(

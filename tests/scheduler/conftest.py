@@ -10,7 +10,7 @@ from pyasynq import Scheduler
 from pyasynq.broker import Broker, open_broker
 from pyasynq.scheduler import SchedulerOptions
 from tests.support.clocks import SteeredClock
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 

@@ -24,7 +24,7 @@ from pyasynq.core.codec import HEADER
 from tests.scheduler.steps import advance_and_step, heartbeater_of, ticker_of
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
 Make = Callable[..., Scheduler]
@@ -80,7 +80,7 @@ async def test_the_task_of_a_tick_passes_once(
     middleware, hook = RecordingMiddleware(), RecordingHook()
     scheduler = await start_scheduler(make, client_middleware=[middleware], post_enqueue=hook)
     await advance_and_step(scheduler, clock, minutes=1)
-    [task_id] = await queue.line()
+    [task_id] = await queue.pending_ids()
     assert middleware.passed == ["t"]
     assert dict((await queue.message(task_id)).headers) == {"own": "1", "trace": "4bf9"}
     assert hook.outcomes == middleware.infos
@@ -92,7 +92,7 @@ async def test_each_tick_passes(make: Make, clock: SteeredClock, queue: QueueVie
     scheduler = await start_scheduler(make, client_middleware=[middleware], catch_up="all")
     await advance_and_step(scheduler, clock, minutes=3)
     assert middleware.passed == ["t"] * 3
-    assert len(await queue.line()) == 3
+    assert len(await queue.pending_ids()) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("not today"), SystemExit(1)])
@@ -109,7 +109,7 @@ async def test_a_tick_that_is_refused_is_skipped_and_the_next_comes(
     )
     await advance_and_step(scheduler, clock, minutes=2)
     assert middleware.passed == ["t"] * 2
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
     assert [type(outcome) for outcome in hook.outcomes] == [MiddlewareError, TaskInfo]
     assert "'* * * * *' was due and is skipped: " in caplog.text
 
@@ -122,7 +122,7 @@ async def test_a_tick_is_tried_again_when_redis_was_away(
     with pytest.raises(BrokerUnavailableError):
         await advance_and_step(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 async def test_a_middleware_that_fails_too_late_changes_nothing(
@@ -132,7 +132,7 @@ async def test_a_middleware_that_fails_too_late_changes_nothing(
     scheduler = await start_scheduler(make, client_middleware=[middleware], post_enqueue=hook)
     await advance_and_step(scheduler, clock, minutes=1)
     await ticker_of(scheduler).step()
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
     assert hook.outcomes == middleware.infos
     [record] = [it for it in caplog.records if it.levelno >= logging.ERROR]
     assert record.getMessage().endswith("at '* * * * *', after the tick was handled")
@@ -160,7 +160,7 @@ async def test_the_middleware_gets_an_error_if_another_scheduler_has_handled_the
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
     assert [type(error) for error in second.errors] == [NotEnqueuedError]
     assert "another scheduler has handled the tick" in str(second.errors[0])
     assert caplog.records == []
@@ -175,8 +175,8 @@ async def test_a_manager_has_middleware_and_codecs(redis_url: str, queue: QueueV
         codecs=[Zlib()],
     )
     async with manager.running():
-        await wait_until(queue.line)
-        [task_id, *_] = await queue.line()
+        await wait_until(queue.pending_ids)
+        [task_id, *_] = await queue.pending_ids()
     assert set(middleware.passed) == {"t"}
     assert (await queue.message(task_id)).headers[HEADER] == "zlib"
 
@@ -202,7 +202,7 @@ async def test_a_tick_that_redis_did_not_take_is_tried_again_although_middleware
         with pytest.raises(BrokerUnavailableError, match="away"):
             await ticker_of(scheduler).step()
     await ticker_of(scheduler).step()
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
@@ -215,7 +215,7 @@ async def test_the_task_of_a_tick_stays_in_the_queue_of_its_entry(
     clock.advance(minutes=1)
     for scheduler in schedulers:
         await ticker_of(scheduler).step()
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 # -- codecs ----------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ async def test_the_task_of_a_tick_is_sealed_and_its_entry_shows_no_payload(
 ) -> None:
     scheduler = await start_scheduler(make, codecs=[Envelope()])
     await advance_and_step(scheduler, clock, minutes=1)
-    [task_id] = await queue.line()
+    [task_id] = await queue.pending_ids()
     message = await queue.message(task_id)
     assert b"1234" not in message.payload
     assert message.headers[HEADER] == "envelope"
@@ -251,7 +251,7 @@ async def test_a_tick_that_cannot_be_sealed_does_not_delay_the_others(
     scheduler.register("* * * * *", Task("t", b"bad"))
     await ticker_of(scheduler).step()
     await advance_and_step(scheduler, clock, minutes=1)
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
     assert "is skipped: codec 'zlib' cannot seal" in caplog.text
 
 

@@ -13,7 +13,7 @@ import pytest
 from pyasynq import OptionError, PeriodicTask, PeriodicTaskManager, SchedulerStateError, Task
 from pyasynq.broker import Broker
 from tests.support.clocks import SteeredClock
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
 Manage = Callable[[Any], PeriodicTaskManager]
@@ -247,7 +247,7 @@ async def test_a_manager_that_has_ended_releases_the_thread_of_its_provider(
 async def test_a_manager_enqueues(redis_url: str, queue: QueueView) -> None:
     often = PeriodicTask(spec="@every 1s", task=Task("often"))
     async with PeriodicTaskManager(redis_url, lambda: [often]).running():
-        await wait_until(queue.line)
+        await wait_until(queue.pending_ids)
 
 
 @pytest.mark.parametrize("interval", [timedelta(0), timedelta(seconds=-1), 180])

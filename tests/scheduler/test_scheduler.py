@@ -21,7 +21,7 @@ from pyasynq import (
 )
 from tests.scheduler.steps import ticker_of
 from tests.support.clocks import SteeredClock
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -32,14 +32,14 @@ async def test_a_running_scheduler_enqueues(redis_url: str, queue: QueueView) ->
     scheduler = Scheduler(redis_url)
     scheduler.register("@every 1s", TASK)
     async with scheduler.running():
-        await wait_until(queue.line)
+        await wait_until(queue.pending_ids)
 
 
 async def test_an_entry_may_come_while_the_scheduler_runs(redis_url: str, queue: QueueView) -> None:
     async with Scheduler(redis_url).running() as scheduler:
         await ticker_of(scheduler).steps.next()
         scheduler.register("@every 1s", TASK)
-        await wait_until(queue.line)
+        await wait_until(queue.pending_ids)
 
 
 async def test_a_scheduler_without_entries_warns(
@@ -175,7 +175,7 @@ async def test_a_scheduler_starts_while_redis_is_away(own_redis: RedisServer) ->
         await ticker_of(scheduler).steps.next()
         own_redis.start()
         async with Redis.from_url(own_redis.url) as r:
-            await wait_until(lambda: RedisQueue(r).line())
+            await wait_until(lambda: RedisQueue(r).pending_ids())
 
 
 async def test_a_running_scheduler_follows_the_clock_of_a_test(
@@ -186,4 +186,4 @@ async def test_a_running_scheduler_follows_the_clock_of_a_test(
     async with scheduler.running():
         await ticker_of(scheduler).steps.next()
         clock.advance(hours=12)
-        await wait_until(queue.line)
+        await wait_until(queue.pending_ids)

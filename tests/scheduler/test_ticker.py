@@ -25,7 +25,7 @@ from pyasynq.scheduler.entry import CatchUp
 from pyasynq.scheduler.ticker import LONGEST_S
 from tests.scheduler.steps import advance_and_step, ticker_of
 from tests.support.clocks import NOON, ShiftedClock, SteeredClock
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -36,7 +36,7 @@ Make = Callable[..., Scheduler]
 
 
 async def count_pending(queue: QueueView) -> int:
-    return len(await queue.line())
+    return len(await queue.pending_ids())
 
 
 # -- one scheduler ---------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ async def test_a_task_is_enqueued_when_its_tick_has_come(
     scheduler.register(MINUTELY, TASK, max_retry=7)
     await advance_and_step(scheduler, clock)
     await advance_and_step(scheduler, clock, minutes=1)
-    (task_id,) = await queue.line()
+    (task_id,) = await queue.pending_ids()
     message = await queue.message(task_id)
     assert (message.type, message.payload, message.retry) == ("t", b"p", 7)
 
@@ -161,7 +161,7 @@ async def test_a_delayed_task_is_scheduled(
     await advance_and_step(scheduler, clock, minutes=1)
     (task_id,) = await queue.ids("scheduled")
     due = NOON + timedelta(minutes=6)
-    assert await queue.due(task_id) == due.timestamp()
+    assert await queue.due_at(task_id) == due.timestamp()
 
 
 # -- several schedulers ----------------------------------------------------------------------------
@@ -190,7 +190,7 @@ async def test_a_tick_is_not_enqueued_again_when_its_task_is_gone(
     await advance_and_step(first, clock)
     await advance_and_step(second, clock)
     await advance_and_step(first, clock, minutes=1)
-    (task_id,) = await queue.line()
+    (task_id,) = await queue.pending_ids()
     await r.delete(queue.key("pending"), queue.key(f"t:{task_id}"))
     await advance_and_step(second, clock)
     assert await count_pending(queue) == 0
@@ -414,10 +414,10 @@ async def test_a_task_id_of_the_entrys_own_is_taken_while_the_task_is_there(
     await advance_and_step(scheduler, clock)
     await advance_and_step(scheduler, clock, minutes=1)
     await advance_and_step(scheduler, clock, minutes=1)
-    assert await queue.line() == ["mine"]
+    assert await queue.pending_ids() == ["mine"]
     await r.delete(queue.key("pending"), queue.key("t:mine"))
     await advance_and_step(scheduler, clock, minutes=1)
-    assert await queue.line() == ["mine"]
+    assert await queue.pending_ids() == ["mine"]
 
 
 async def test_hooks_are_called_before_and_after(make: Make, clock: SteeredClock) -> None:
@@ -485,7 +485,7 @@ async def test_an_enqueued_task_is_in_the_history(
     await advance_and_step(scheduler, clock)
     await advance_and_step(scheduler, clock, minutes=1, seconds=1)
     (event,) = await broker.schedules.events(entry_id, page=1, size=10)
-    assert [event.task_id] == await queue.line()
+    assert [event.task_id] == await queue.pending_ids()
     assert event.enqueued_at == NOON + timedelta(seconds=61)
 
 

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 
 

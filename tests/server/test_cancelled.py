@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from pyasynq import Client, Server, Task
 from tests.server.aggregators import Joiner
 from tests.server.handlers import Handler
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -41,7 +41,7 @@ async def test_a_server_in_a_scope_that_is_cancelled_puts_its_tasks_back(
             scope.cancel()
             await anyio.sleep_forever()
     assert handler.cancelled == [info.id]
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_a_server_in_a_scope_that_is_cancelled_leaves_nothing_behind(
@@ -108,7 +108,7 @@ async def test_a_second_cancellation_interrupts_them(
     with pytest.raises(asyncio.CancelledError):
         await job
     assert handler.cancelled == [info.id]
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_a_timeout_around_a_server_is_raised_after_its_stop(
@@ -126,7 +126,7 @@ async def test_a_timeout_around_a_server_is_raised_after_its_stop(
 
     with pytest.raises(TimeoutError):
         await work()
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_a_sibling_that_fails_ends_the_server_in_order(
@@ -147,7 +147,7 @@ async def test_a_sibling_that_fails_ends_the_server_in_order(
     with pytest.raises(ExceptionGroup) as raised:
         await work()
     assert raised.group_contains(ValueError)
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_a_group_that_is_combined_is_put_back_though_the_scope_is_cancelled(
@@ -192,7 +192,7 @@ async def test_a_server_that_is_left_to_the_end_of_its_loop_puts_its_tasks_back(
     jobs: list[asyncio.Task[None]] = []
     info = await client.enqueue(Task("t", max_retry=0))
     await asyncio.to_thread(run, leave, redis_url)
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
     assert await server_keys(r) == []
 
 
@@ -208,7 +208,7 @@ async def test_a_server_whose_loop_ends_while_it_drains_puts_its_tasks_back(
     jobs: list[asyncio.Task[None]] = []
     info = await client.enqueue(Task("t", max_retry=0))
     await asyncio.to_thread(run, leave, redis_url)
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
     assert await server_keys(r) == []
 
 
@@ -230,7 +230,7 @@ async def test_an_interrupt_in_a_handler_ends_the_loop_and_puts_its_task_back(
     args = (sys.executable, "-c", INTERRUPTED, redis_url)
     process = await asyncio.create_subprocess_exec(*args, stderr=asyncio.subprocess.DEVNULL)
     assert await process.wait() == -signal.SIGINT
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def _holds(answer: Coroutine[Any, Any, int], value: int) -> bool:

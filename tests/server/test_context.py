@@ -4,7 +4,7 @@ import pytest
 
 from pyasynq import ActiveTask, Client, PyasynqError, ResultError, Server, Task, current_task
 from tests.server.handlers import Handler, run_burst
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 
 
 def test_there_is_no_current_task_outside_a_handler() -> None:
@@ -45,7 +45,7 @@ async def test_a_result_is_not_written_once_another_worker_has_the_task(
     handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
         [task] = await handler.wait_for_tasks()
-        await queue.give_away(info.id)
+        await queue.take_over(info.id)
         with pytest.raises(ResultError, match=info.id):
             await task.write_result(b"late")
         handler.release()

@@ -23,7 +23,7 @@ from pyasynq import (
 from pyasynq import current_task as the_current_task
 from pyasynq.server import AsyncHandler
 from tests.server.handlers import Handler, actors_of, run_burst, wait_until_cancelled
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 
 SECOND = timedelta(seconds=1)
 seen: ContextVar[str] = ContextVar("seen", default="nothing")

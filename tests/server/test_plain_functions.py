@@ -15,7 +15,7 @@ from pyasynq.server import AsyncHandler
 from pyasynq.server.run.slots import Stop
 from tests.server.handlers import Handler, actors_of, run_burst, wait_until_cancelled
 from tests.support.clocks import ShiftedClock
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
@@ -67,7 +67,7 @@ async def test_one_plain_function_for_each_thread_runs_and_one_waits(
     await client.enqueue_many([Task("t") for _ in range(10)])
     async with Server(redis_url, threads=2).running(plain) as server:
         await wait_until(lambda: len(plain.began) == 2 and running(server) == 4)
-        assert len(await queue.line()) == 6
+        assert len(await queue.pending_ids()) == 6
         plain.end(1000)
 
 
@@ -227,7 +227,7 @@ async def test_a_task_that_waits_for_a_thread_goes_back_when_the_server_stops(
         await wait_until(lambda: running(server) == 2)
         asyncio.get_running_loop().call_later(0.1, plain.end)
     assert "second" not in plain.began
-    assert await queue.line() == ["second"]
+    assert await queue.pending_ids() == ["second"]
 
 
 async def test_a_thread_is_free_again_after_a_plain_function_has_failed(

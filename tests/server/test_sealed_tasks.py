@@ -23,7 +23,7 @@ from pyasynq import (
 from pyasynq.core.codec import HEADER
 from tests.server.handlers import run_burst
 from tests.support.codecs import Envelope, Zlib
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)

@@ -23,7 +23,7 @@ from pyasynq import (
     Task,
 )
 from tests.server.handlers import Handler, actors_of
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import PasswordRedis, RedisServer, free_port
 from tests.support.waiting import wait_until
 
@@ -76,7 +76,7 @@ async def test_after_a_signal_no_more_tasks_are_taken(
         await wait_until(lambda: server.state == "closed")
         await client.enqueue(Task("t"), task_id="late")
         handler.release()
-    assert await queue.line() == ["late"]
+    assert await queue.pending_ids() == ["late"]
 
 
 async def test_leases_are_kept_while_the_server_drains(
@@ -104,7 +104,7 @@ async def test_tasks_that_outlast_the_shutdown_timeout_go_back_unchanged_to_run_
         await client.enqueue(Task("t"), task_id="other")
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
-    assert await queue.line() == ["slow", "other"]
+    assert await queue.pending_ids() == ["slow", "other"]
     assert (await queue.message("slow")).SerializeToString() == before
     assert handler.cancelled == ["slow"]
 
@@ -134,7 +134,7 @@ async def test_a_second_signal_ends_at_once(
         await wait_until(lambda: server.state == "closed")
         send(signal.SIGTERM)
         await asyncio.wait_for(job, 15)
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
@@ -151,7 +151,7 @@ async def test_a_handler_that_does_not_stop_does_not_keep_the_server(
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle):
         await began.wait()
     leave.set()
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
     assert "does not stop; the task runs again" in caplog.text
 
 
@@ -177,7 +177,7 @@ async def test_a_handler_that_ends_after_its_server_abandoned_it_settles_nothing
         leave.set()
         await ended.wait()
         assert len(list(actors.completer.leases())) <= 1
-    assert await queue.line() == [info.id]
+    assert await queue.pending_ids() == [info.id]
 
 
 async def test_sigtstp_takes_no_more_tasks_but_runs_on(
@@ -194,7 +194,7 @@ async def test_sigtstp_takes_no_more_tasks_but_runs_on(
         await wait_until(lambda: not handler.running)
         await actors_of(server).heartbeater.step()
         assert not job.done()
-    assert await queue.line() == ["late"]
+    assert await queue.pending_ids() == ["late"]
 
 
 async def test_a_stopped_server_ends_at_a_signal(redis_url: str) -> None:
@@ -230,7 +230,7 @@ async def test_an_error_in_the_block_ends_the_server_and_comes_through(
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - bare or in a group
         await _fail_while_running(server, handler)
     assert "mine" in repr(caught.value)
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
 
 
 async def _fail_while_running(server: Server, handler: Handler) -> None:

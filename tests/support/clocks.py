@@ -1,4 +1,4 @@
-"""The clocks that tests bring: one that stands still, one that is wrong, one that does not wait."""
+"""Clocks for tests: one that a test moves, one that is wrong, one that does not wait."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,10 @@ MOMENT_S = 0.01
 
 
 class SteeredClock(Clock):
-    """Stands still until a test moves it on, which wakes all who have slept long enough."""
+    """Stands still until a test advances it; then it wakes the sleepers that are due."""
 
     def __init__(self, now: datetime = NOON) -> None:
-        """Stand at *now*, at which nothing has passed."""
+        """Start at *now*; the monotonic time is zero."""
         self._now = self._start = now
         self._sleepers: list[tuple[datetime, asyncio.Event]] = []
         self._sleeps: asyncio.Queue[float] = asyncio.Queue()
@@ -34,11 +34,11 @@ class SteeredClock(Clock):
         await woken.wait()
 
     async def next_sleep(self) -> float:
-        """Return for how many seconds somebody sleeps, as soon as somebody does; each once."""
+        """Wait for the next call of `sleep` and return its seconds; returns each call once."""
         return await self._sleeps.get()
 
     def advance(self, **span: float) -> None:
-        """Move on by *span*: ``minutes=5``."""
+        """Advance by *span*, such as ``minutes=5``."""
         self._now += timedelta(**span)
         for due, woken in self._sleepers:
             if due <= self._now:
@@ -46,10 +46,15 @@ class SteeredClock(Clock):
 
 
 class ShiftedClock(Clock):
-    """The machine's clock, but for what a test sets it ahead, or, below zero, behind."""
+    """The machine's clock, set ahead by a test, or behind if negative.
+
+    Attributes:
+        wall: Added to the time of day.
+        passed: Added to the monotonic time.
+    """
 
     def __init__(self, wall: timedelta = NOTHING) -> None:
-        """Be wrong by *wall* about the time of day; what has passed is right until it is set."""
+        """Shift the time of day by *wall*."""
         self.wall = wall
         self.passed = NOTHING
 
@@ -61,12 +66,12 @@ class ShiftedClock(Clock):
 
 
 class HastyClock(Clock):
-    """The machine's clock, but that no sleep is longer than a moment; each is noted."""
+    """The machine's clock, but no sleep takes longer than `MOMENT_S`; records each sleep."""
 
     def __init__(self) -> None:
-        """Begin with no sleep noted."""
+        """Start without recorded sleeps."""
         self.sleeps: list[float] = []
-        """For how many seconds each was to be."""
+        """The requested seconds of each sleep."""
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)

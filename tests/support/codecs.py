@@ -1,4 +1,4 @@
-"""Codecs for tests: one compresses, one binds what it seals to its task, as ciphers do."""
+"""Codecs for tests: one compresses, one binds its text to the task, as a cipher does."""
 
 import secrets
 import zlib
@@ -9,7 +9,7 @@ NONCE = 8
 
 
 class Zlib:
-    """Compress."""
+    """A codec that compresses."""
 
     name = "zlib"
 
@@ -21,11 +21,11 @@ class Zlib:
 
 
 class Envelope:
-    """Put a random nonce, the key and the context around, and take off only what fits.
+    """A codec that adds a random nonce, the key and the context, and opens only if these match.
 
     Attributes:
         name: Its name.
-        key: What the reader must have, too.
+        key: The key, which the reader needs, too.
     """
 
     def __init__(self, name: str = "envelope", key: bytes = b"key") -> None:

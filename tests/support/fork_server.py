@@ -1,8 +1,8 @@
-"""Starts programs of ours without the seconds that their imports take.
+"""Start programs of this repository without waiting for their imports.
 
-A process imports what a program does, once, and forks: the child then does what ``python -m`` does,
-with an environment, a folder and an output of its own. For programs that are started dozens of
-times; other tests start them as people do.
+A server process imports the modules of a program once. For each start it forks, and the child runs
+the program as ``python -m`` does, with its own environment, folder and output. This is for programs
+that tests start dozens of times; other tests start programs as users do.
 """
 
 import array
@@ -26,7 +26,7 @@ _REQUEST_BYTES = 64 * 1024
 
 
 class ForkedProcess:
-    """A child of the server, with what tests use of `asyncio.subprocess.Process`."""
+    """A child of the server; has the methods of `asyncio.subprocess.Process` that tests use."""
 
     def __init__(self, pid: int, server: "ForkServer") -> None:
         self.pid = pid
@@ -44,7 +44,7 @@ class ForkedProcess:
         self._ended.set()
 
     async def wait(self) -> int:
-        """Return the exit code once the child has ended, the negative number of a signal."""
+        """Wait until the child has ended; return its exit code, or the negative signal number."""
         await self._ended.wait()
         assert self.returncode is not None
         return self.returncode
@@ -55,12 +55,12 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     async def kill_and_wait(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill the child if it still runs, and wait for its end."""
         self.send_signal(signal.SIGKILL)
         await self.wait()
 
 
-def forked(
+def start_forked(
     command: Sequence[str],
     *,
     imports: tuple[str, ...],
@@ -68,14 +68,14 @@ def forked(
     folder: Path,
     output: int,
 ) -> ForkedProcess:
-    """Start a module with arguments, the *command*.
+    """Start a module in a forked process.
 
     Args:
         command: Name of the module, and its arguments.
-        imports: Modules that are imported before; one process is kept for each choice.
-        variables: Its environment, on top of this process'.
-        folder: Where it works.
-        output: Number of the open file that it writes to.
+        imports: Modules to import before the fork; there is one server for each selection.
+        variables: Environment variables, added to those of this process.
+        folder: Its working directory.
+        output: File descriptor for its output.
     """
     server = _server(imports)
     return ForkedProcess(server.start(command, variables, folder, output), server)
@@ -89,7 +89,7 @@ def _server(imports: tuple[str, ...]) -> "ForkServer":
 
 
 class ForkServer:
-    """The process that forks."""
+    """A process that imports modules once and then forks."""
 
     def __init__(self, imports: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -98,20 +98,20 @@ class ForkServer:
             self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[theirs.fileno()])
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._requests.close()
         self._process.wait()
 
     def start(
         self, command: Sequence[str], variables: Mapping[str, str], folder: Path, output: int
     ) -> int:
-        """Start a module, as `forked` does; return the id of its process."""
+        """Start a module, as `start_forked` does; return its process id."""
         environment = {**os.environ, **variables}
         request = {"command": command, "environment": environment, "folder": str(folder)}
         return self._ask(request, output)
 
     def exit_code(self, pid: int) -> int:
-        """Return the exit code of a process that has ended, the negative number of a signal."""
+        """Return the exit code of an ended process, or the negative signal number."""
         return self._ask({"ended": pid})
 
     def _ask(self, request: Mapping[str, object], *files: int) -> int:

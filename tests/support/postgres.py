@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 
 class MissingPostgresError(RuntimeError):
-    """The server's programs are not installed."""
+    """The programs of PostgreSQL are not installed."""
 
     def __init__(self) -> None:
         remedy = "run `make test`, or install the package postgresql"
@@ -20,10 +20,10 @@ class MissingPostgresError(RuntimeError):
 
 
 class PostgresServer:
-    """One PostgreSQL in a folder of its own; as a context manager it is started and swept away."""
+    """One PostgreSQL in its own folder; as a context manager it is started and removed."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        """Wait for the disk at a commit only if *durable*."""
+        """Prepare the folder; commits wait for the disk only if *durable*."""
         self._fsync = "on" if durable else "off"
         self.home = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self.home / "data"
@@ -32,17 +32,17 @@ class PostgresServer:
     def start(self) -> None:
         _give_away(self.home)
         _run("cp", "-a", _new_data(), self._data)
-        self.go_on()
+        self.start_again()
 
-    def go_on(self) -> None:
-        """Start the server, on what it holds."""
+    def start_again(self) -> None:
+        """Start the server with the data it has."""
         options = (
             f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync={self._fsync}"
         )
         _run("pg_ctl", "start", "-w", "-D", self._data, "-l", self.home / "log", "-o", options)
 
     def halt(self, mode: Literal["fast", "immediate"]) -> None:
-        """End the server: in order, or without a word and with repairs at the next start."""
+        """End the server: cleanly, or immediately, with a recovery at the next start."""
         _run("pg_ctl", "stop", "-D", self._data, "-m", mode)
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ class PostgresServer:
 
 @functools.cache
 def _new_data() -> Path:
-    """Return what `initdb` makes; each server takes a copy, which is eight times as fast."""
+    """Return the data folder that `initdb` makes; a copy is eight times as fast."""
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     atexit.register(shutil.rmtree, home)
     _give_away(home)
@@ -86,7 +86,7 @@ def _give_away(folder: Path) -> None:
 
 def _run(name: str, *arguments: str | Path) -> None:
     command = [*_as_user(), _program(name), *arguments]
-    # Files, not pipes: the server inherits them, and a pipe would never end.
+    # Use files: the server inherits them, and reading from a pipe would never end.
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False

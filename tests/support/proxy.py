@@ -1,4 +1,4 @@
-"""A name that stays while what is behind it changes: a load balancer, a floating address."""
+"""An address that stays while the server behind it changes, as with a load balancer."""
 
 import asyncio
 import socket
@@ -8,33 +8,33 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 _RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER on, with no time: a close is a reset."""
+"""SO_LINGER with zero seconds: closing the socket resets the connection."""
 
 
 class Proxy:
     """Passes bytes between clients and one of several servers on loopback ports.
 
     Attributes:
-        port: Where clients connect, once it is entered.
-        opened: How many connections there have been.
+        port: Port for clients, set when the proxy starts.
+        opened: Number of connections so far.
     """
 
     def __init__(self, to: int | None) -> None:
-        """Lead connections to the port *to*; see `lead`."""
+        """Connect clients to the port *to*; see `lead`."""
         self.port = 0
         self.opened = 0
         self._to = to
-        self._links: set[_Link] = set()
+        self._connections: set[_Connection] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.hang_up()
-        await asyncio.gather(*(outages.ended() for outages in self._links))
+        await asyncio.gather(*(connection.ended() for connection in self._connections))
 
     @property
     def url(self) -> str:
@@ -42,60 +42,60 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}"
 
     def count(self, said: bytes = b"") -> int:
-        """Return how many connections are open; see `freeze`."""
-        return len(self._which(said))
+        """Return the number of open connections; see `freeze` for *said*."""
+        return len(self._select(said))
 
     def lead(self, to: int | None) -> None:
-        """Lead new connections to the port *to*; those that are open stay where they are.
+        """Connect new clients to the port *to*; open connections stay unchanged.
 
-        None stands for nowhere: a new connection is accepted, and nothing ever answers.
+        None accepts connections and never answers.
         """
         self._to = to
 
     def freeze(self, said: bytes = b"") -> None:
-        """Pass no more bytes on the open connections, in neither direction, and say nothing.
+        """Stop passing bytes on the open connections, in both directions, without closing them.
 
         Args:
-            said: Only those whose client has sent these bytes, `b"SUBSCRIBE"` for instance.
+            said: Select connections whose client has sent these bytes, such as `b"SUBSCRIBE"`.
         """
-        for outages in self._which(said):
-            outages.freeze()
+        for connection in self._select(said):
+            connection.freeze()
 
     def hang_up(self, said: bytes = b"") -> None:
-        """Close the open connections as a server does with idle ones; see `freeze`."""
-        for outages in self._which(said):
-            outages.close()
+        """Close the open connections, as a server closes idle ones; see `freeze` for *said*."""
+        for connection in self._select(said):
+            connection.close()
 
     def reset(self, said: bytes = b"") -> None:
-        """Reset the open connections as a firewall does that forgot them; see `freeze`."""
-        for outages in self._which(said):
-            outages.reset()
+        """Reset the open connections, as a firewall does after a restart; see `freeze`."""
+        for connection in self._select(said):
+            connection.reset()
 
     def forget(self) -> None:
-        """Reset the open connections once their clients send something, which goes nowhere."""
-        for outages in self._links:
-            outages.forgets = True
+        """Reset each open connection when its client sends something; the bytes are lost."""
+        for connection in self._connections:
+            connection.forgets = True
 
     def lose_answers(self) -> None:
-        """Pass what clients send on the open connections, and reset these instead of answering."""
-        for outages in self._links:
-            outages.loses_answers = True
+        """Pass what clients send on the open connections, but reset them instead of the answer."""
+        for connection in self._connections:
+            connection.loses_answers = True
 
-    def _which(self, said: bytes) -> Sequence["_Link"]:
-        return [outages for outages in self._links if said in outages.said]
+    def _select(self, said: bytes) -> Sequence["_Connection"]:
+        return [connection for connection in self._connections if said in connection.said]
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
-        outages = _Link(reader, writer)
-        self._links.add(outages)
+        connection = _Connection(reader, writer)
+        self._connections.add(connection)
         try:
-            await outages.run(self._to)
+            await connection.run(self._to)
         finally:
-            self._links.discard(outages)
+            self._connections.discard(connection)
 
 
-class _Link:
-    """One client, and the server it was led to."""
+class _Connection:
+    """One client and its server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.said = bytearray()
@@ -144,7 +144,7 @@ class _Link:
                 if writer is not None and not self._frozen:
                     writer.write(data)
                     await writer.drain()
-        if self._frozen:  # who is cut off does not hear that the other is gone
+        if self._frozen:  # a side that is cut off does not notice that the other has closed
             await self._end.wait()
 
     def freeze(self) -> None:

@@ -1,8 +1,7 @@
 """Real servers for the tests.
 
-Each runs in a folder of its own and listens on a socket or loopback port of its own, so any number
-of them live side by side and beside whatever else the machine runs. As a context manager a server
-is started, stopped and swept away.
+Each has its own folder and its own socket or loopback port, so any number of them can run on one
+machine. As a context manager a server is started, stopped and removed.
 """
 
 import os
@@ -39,10 +38,10 @@ class MissingServerError(RuntimeError):
 
 
 def redis_binary() -> str:
-    """Return the Redis to test with.
+    """Return the Redis program for the tests.
 
-    It is the `redis-server` in PATH, unless PYASYNQ_TEST_REDIS says otherwise: `6.2` for the
-    oldest that is supported, or the path of a program.
+    It is the `redis-server` in PATH, unless PYASYNQ_TEST_REDIS is set: to `6.2` for the oldest
+    supported version, or to the path of a program.
     """
     match os.environ.get("PYASYNQ_TEST_REDIS", ""):
         case "":
@@ -54,10 +53,10 @@ def redis_binary() -> str:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on.
+    """Return an unused loopback port.
 
-    A cluster node listens 10,000 higher as well. Both stay below the ports that the system deals
-    out to outgoing connections, one of which might otherwise take the port before the server does.
+    A cluster node also listens on a port 10,000 higher. Both are below the ports that the system
+    uses for outgoing connections, one of which could otherwise take the port before the server.
     """
     while True:
         port = random.randrange(10_000, 22_000)
@@ -76,10 +75,10 @@ def _is_free(port: int) -> bool:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Return once *condition* holds.
+    """Return when *condition* holds; *what* names it in the error.
 
     Raises:
-        TimeoutError: If it does not come to hold.
+        TimeoutError: If it does not hold in time.
     """
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
@@ -90,15 +89,15 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 class Startable(ABC):
-    """Something that is started and closed, by hand or as a context manager."""
+    """A server that is started and closed, by its methods or as a context manager."""
 
     @abstractmethod
     def start(self) -> None:
-        """Start it, and return when it can be used."""
+        """Start the server, and return when it is ready."""
 
     @abstractmethod
     def close(self) -> None:
-        """End it, and leave nothing of it."""
+        """End the server, and remove all its files."""
 
     def __enter__(self) -> Self:
         try:
@@ -115,9 +114,8 @@ class Startable(ABC):
 class RedisServer(Startable):
     """One Redis.
 
-    It always listens on the Unix socket `socket`, and on a loopback port where it was given one.
-    Its folder lasts from the first start until `close`, so what a restart keeps is decided by the
-    options alone.
+    It always listens on the Unix socket `socket`, and on a loopback port if it has one. Its folder
+    exists until `close`, so only the options decide which data a restart keeps.
     """
 
     def __init__(
@@ -126,10 +124,10 @@ class RedisServer(Startable):
         """Prepare the folder; start nothing yet.
 
         Args:
-            port: The loopback port to listen on; 0 for none.
-            binary: The program; None for the one the tests are run with.
-            options: Lines of redis.conf, with `_` for `-`: `appendonly="yes"`. A list stands for
-                several lines of that name.
+            port: The loopback port; 0 for none.
+            binary: The program; None for `redis_binary()`.
+            options: Lines of redis.conf, with `_` for `-`: `appendonly="yes"`. A list makes several
+                lines with that name.
         """
         self.home = Path(tempfile.mkdtemp(prefix="redis-"))
         self.socket = self.home / "s"
@@ -147,7 +145,7 @@ class RedisServer(Startable):
 
     @property
     def url(self) -> str:
-        """The address that clients are given."""
+        """The address for clients."""
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
 
     @property
@@ -172,11 +170,11 @@ class RedisServer(Startable):
         wait_for(self._is_ready, f"{self.binary} to answer")
 
     def stop(self) -> None:
-        """End the process as an operator would, and wait until it is gone."""
+        """End the process as an operator would, and wait for its end."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process at once: it has no time to write anything."""
+        """Kill the process, so that it cannot write anything."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
@@ -186,11 +184,11 @@ class RedisServer(Startable):
         self.start()
 
     def pause(self) -> None:
-        """Let the process hang: connections stay open and nothing answers."""
+        """Suspend the process: connections stay open, but it does not answer."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a process that hangs go on."""
+        """Continue the suspended process."""
         self._running().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
@@ -200,7 +198,7 @@ class RedisServer(Startable):
         shutil.rmtree(self.home)
 
     def client(self) -> redis.Redis:
-        """Return a blocking client on the Unix socket, for the test's own look at the server."""
+        """Return a blocking client on the Unix socket, with which a test inspects the server."""
         return redis.Redis(unix_socket_path=str(self.socket))
 
     @property
@@ -234,7 +232,7 @@ class RedisServer(Startable):
             return False
 
     def _ping(self) -> bytes:
-        # Raw, because a server that asks for a password or a certificate is ready, too.
+        # Without the driver, because a server that wants a password or a certificate is ready, too.
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)
             connection.connect(str(self.socket))
@@ -252,10 +250,10 @@ def _redis_conf(options: dict[str, str | Sequence[str]]) -> str:
 
 
 class PasswordRedis(RedisServer):
-    """A Redis that lets in one user, who may touch only what is asynq's."""
+    """A Redis with one user, who may use only asynq's keys."""
 
     username = "worker"
-    password = "p@ss/word:?#"  # what has to be quoted in a URL
+    password = "p@ss/word:?#"  # has characters that a URL must quote
 
     def __init__(self, *, binary: str | None = None) -> None:
         """Prepare the folder; start nothing yet."""
@@ -264,7 +262,7 @@ class PasswordRedis(RedisServer):
 
     @property
     def url(self) -> str:
-        """The address that clients are given: with the user's name and password."""
+        """The address for clients, with the user's name and password."""
         return f"redis://{self.username}:{quote(self.password, safe='')}@127.0.0.1:{self.port}"
 
     def client(self) -> redis.Redis:
@@ -274,9 +272,9 @@ class PasswordRedis(RedisServer):
 
 
 class TlsRedis(RedisServer):
-    """A Redis that speaks TLS alone, and only with clients that show a certificate.
+    """A Redis that accepts only TLS, and only clients with a certificate.
 
-    It is always the one in PATH: the binary of 6.2 was built without TLS.
+    It is always the program in PATH, because the program of 6.2 was built without TLS.
     """
 
     def __init__(self) -> None:
@@ -294,7 +292,7 @@ class TlsRedis(RedisServer):
 
     @property
     def url(self) -> str:
-        """The address that clients are given: with the files they need."""
+        """The address for clients, with the files that they need."""
         files = {
             "ssl_ca_certs": self.certificates.authority,
             "ssl_certfile": self.certificates.client,
@@ -304,7 +302,7 @@ class TlsRedis(RedisServer):
 
     @property
     def url_without_certificate(self) -> str:
-        """The address alone, at which a client is turned away."""
+        """The address without these files; the server refuses such clients."""
         return f"rediss://127.0.0.1:{self.port}"
 
     def close(self) -> None:
@@ -315,7 +313,7 @@ class TlsRedis(RedisServer):
 
 @dataclass(frozen=True, kw_only=True)
 class Certificates:
-    """Files of an authority, and of a server's and a client's key that it signed."""
+    """Files of an authority, and of the server's and client's keys that it signed."""
 
     authority: Path
     server: Path
@@ -323,7 +321,7 @@ class Certificates:
 
     @classmethod
     def make(cls) -> Self:
-        """Make an authority and both keys in a folder of their own."""
+        """Make an authority and both keys in a new folder."""
         folder = Path(tempfile.mkdtemp(prefix="certificates-"))
         files = cls(
             authority=folder / "authority.pem",
@@ -357,11 +355,11 @@ class RedisCluster(Startable):
 
     @property
     def url(self) -> str:
-        """The address that clients are given: that of one node, which knows the others."""
+        """The address for clients: that of one node, which knows the others."""
         return f"redis-cluster://127.0.0.1:{self.nodes[0].port}"
 
     def start(self) -> None:
-        """Start the nodes, and return when each knows that the cluster is whole."""
+        """Start the nodes, and return when each knows the whole cluster."""
         for node in self.nodes:
             node.start()
         for number, node in enumerate(self.nodes):
@@ -378,7 +376,7 @@ class RedisCluster(Startable):
             node.close()
 
     def move_slot(self, key: str) -> None:
-        """Hand the empty slot of *key* from the node that has it to another."""
+        """Move the empty slot of *key* from its node to another node."""
         slot = cast("int", _command(self.nodes[0], "CLUSTER KEYSLOT", key))
         home = slot * self.NODES // self.SLOTS
         receiver = self.nodes[(home + 1) % self.NODES]
@@ -392,10 +390,10 @@ class RedisCluster(Startable):
 
 
 class RedisSentinel(Startable):
-    """A master, its replica, and a sentinel that makes the one take over from the other."""
+    """A master, its replica, and a sentinel that promotes the replica when the master fails."""
 
     NAME = "mymaster"
-    """What the master is called."""
+    """Name of the master."""
 
     def __init__(self, *, binary: str | None = None) -> None:
         """Prepare the three; start nothing yet."""
@@ -414,7 +412,7 @@ class RedisSentinel(Startable):
 
     @property
     def url(self) -> str:
-        """The address that clients are given: that of the sentinel."""
+        """The address for clients: that of the sentinel."""
         return f"redis-sentinel://127.0.0.1:{self.sentinel.port}?master={self.NAME}"
 
     @property
@@ -424,7 +422,7 @@ class RedisSentinel(Startable):
         return int(cast("tuple[str, int]", address)[1])
 
     def start(self) -> None:
-        """Start the three, and return when the sentinel could let the replica take over."""
+        """Start the three, and return when the sentinel could promote the replica."""
         for server in (self.master, self.replica):
             server.start()
         wait_for(self._is_replicating, "the replica to follow the master")

@@ -1,4 +1,4 @@
-"""The name in front of servers, which other tests turn to one or the other."""
+"""The proxy, which other tests connect to one server or another."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""The servers that tests start are real, apart from each other, and gone at the end."""
+"""The servers that tests start are real, separate, and removed at the end."""
 
 from collections.abc import Iterator
 from contextlib import closing

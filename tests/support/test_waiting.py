@@ -1,4 +1,4 @@
-"""Waiting ends when the thing happens, and says what it waited for when it does not."""
+"""`wait_until` returns when the predicate holds, and names the predicate at a timeout."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.waiting import wait_until
 async def test_waiting_ends_when_the_predicate_holds() -> None:
     answers = iter([False, False, True])
     await wait_until(lambda: next(answers))
-    assert next(answers, "asked no more") == "asked no more"
+    assert next(answers, "not asked again") == "not asked again"
 
 
 async def test_an_async_predicate_is_awaited() -> None:

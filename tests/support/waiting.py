@@ -1,4 +1,4 @@
-"""Wait for what happens elsewhere, without guessing how long it takes."""
+"""Wait until a condition holds, without guessing how long it takes."""
 
 import inspect
 import time
@@ -8,41 +8,41 @@ import anyio
 
 LONGEST_PAUSE_S = 0.05
 PATIENCE_S = 60.0
-"""Seconds after which what has not happened will not happen, however busy the machine is."""
+"""Seconds to wait before giving up; long enough for a very busy machine."""
 
 
 class Lapse:
-    """The time since this was made, in Unix seconds: ``score in lapse``.
+    """The time from its creation until now: ``score in lapse`` tests an instant in Unix seconds.
 
-    It says of an instant that it was chosen meanwhile, however long that was. Whole seconds are in
-    it, too, which were rounded up, by the client and by the script.
+    So a test can assert that an instant was chosen meanwhile, however long that took. Instants that
+    the client and the script rounded up to whole seconds are included.
     """
 
     def __init__(self) -> None:
-        """Begin now."""
+        """Start the lapse now."""
         self._began_s = time.time()
 
     def __contains__(self, at_s: float) -> bool:
-        """Tell whether *at_s* was between the beginning and now."""
+        """Tell whether *at_s* is between the start and now."""
         return self._began_s - 1 < at_s < time.time() + 2
 
     def __repr__(self) -> str:
-        """Show both ends."""
+        """Show start and end."""
         return f"<Lapse from {self._began_s:.1f} to {time.time():.1f}>"
 
 
 async def wait_until(
     predicate: Callable[[], object | Awaitable[object]],
-    timeout: float = PATIENCE_S,  # noqa: ASYNC109  # it says what it waited for, which a cancel scope cannot
+    timeout: float = PATIENCE_S,  # noqa: ASYNC109  # unlike a cancel scope, the error names the predicate
 ) -> None:
-    """Return once *predicate* holds; look often at first, then less and less.
+    """Return when *predicate* holds; call it often at first, then less often.
 
     Args:
-        predicate: A function, plain or async, whose result is read as true or false.
-        timeout: Seconds to wait at most.
+        predicate: A function, plain or async, whose result counts as true or false.
+        timeout: Longest wait in seconds.
 
     Raises:
-        TimeoutError: If it does not come to hold.
+        TimeoutError: If it does not hold in time.
     """
     deadline = time.monotonic() + timeout
     pause = 0.001
@@ -60,7 +60,7 @@ async def _holds(predicate: Callable[[], object | Awaitable[object]]) -> bool:
 
 
 def _name(predicate: Callable[[], object]) -> str:
-    """Say what is waited for: a lambda by its place, for it has no name."""
+    """Return the name of *predicate*, with its file and line, because lambdas have no name."""
     code = getattr(predicate, "__code__", None)
     name = getattr(predicate, "__qualname__", repr(predicate))
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name

@@ -1,4 +1,4 @@
-"""What tests of an upgrade ask for: two versions on one Redis, in either order."""
+"""Fixtures for tests of an upgrade: two versions on one Redis, in either order."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +25,7 @@ def sides(redis_server: RedisServer) -> Iterator[Sides]:
     ids=lambda param: f"{param[1]}-{param[0][:7]}",
 )
 def way(request: pytest.FixtureRequest) -> tuple[Path, Path]:
-    """Return the Pythons of what is replaced and of what replaces it."""
+    """Return the Python of the replaced version, and that of the version that replaces it."""
     version, name = cast("tuple[str, str]", request.param)
     python = earlier.python_of(version)
     return (python, TODAY) if name == "upgrade" else (TODAY, python)
@@ -33,26 +33,26 @@ def way(request: pytest.FixtureRequest) -> tuple[Path, Path]:
 
 @pytest.fixture
 def before(way: tuple[Path, Path], sides: Sides) -> Iterator[Side]:
-    """Yield what is replaced: on an upgrade the earlier version, on a rollback today's."""
-    with sides.lent(way[0]) as side:
+    """Yield the replaced version: on an upgrade the earlier one, on a rollback today's."""
+    with sides.borrow(way[0]) as side:
         yield side
 
 
 @pytest.fixture
 def after(way: tuple[Path, Path], sides: Sides) -> Iterator[Side]:
-    """Yield what replaces it."""
-    with sides.lent(way[1]) as side:
+    """Yield the version that replaces it."""
+    with sides.borrow(way[1]) as side:
         yield side
 
 
 @pytest.fixture
 def queue(redis_server: RedisServer) -> Iterator[Queue]:
-    """Yield a look at the queue ``default``, past both versions."""
+    """Yield the queue ``default``, read without either version."""
     with closing(Queue(redis_server)) as queue:
         yield queue
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    """Return where an outbox may be."""
+    """Return the path for the database of an outbox."""
     return str(tmp_path / "outbox.db")

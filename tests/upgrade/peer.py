@@ -1,8 +1,8 @@
-"""One version of the library at work in a process of its own: ``python -m tests.upgrade.peer URL``.
+"""Run one version of the library in a process of its own: ``python -m tests.upgrade.peer URL``.
 
 Reads calls as lines of JSON, ``[command, arguments]``, and answers each with a line,
-``{"answer": ...}`` or ``{"error": name of the class}``. Every version that stands in ``versions``
-runs this file, so it uses only what all of them have.
+``{"answer": ...}`` or ``{"error": name of the class}``. Every version in the file ``versions`` runs
+this program, so it uses only what all of them have.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Background:
-    """A context that a task of its own enters and leaves."""
+    """Enters and leaves a context in an asyncio task of its own."""
 
     def __init__(self, context: AbstractAsyncContextManager[object]) -> None:
         self._context = context
@@ -56,7 +56,7 @@ class Background:
 
 
 class Peer:
-    """What a test may ask for: each public method is a command."""
+    """The commands of a test: each public method is one."""
 
     def __init__(self, url: str) -> None:
         """Use the Redis at *url*."""
@@ -111,7 +111,7 @@ class Peer:
     async def work(
         self, *, holding: bool = False, failing: bool = False, **options: object
     ) -> None:
-        """Start a worker; its handlers may wait until they are let go, and may fail."""
+        """Start a worker; its handlers may wait until `release_handlers`, and may fail."""
         if not holding:
             self._holding.set()
         self._failing = failing
@@ -119,11 +119,11 @@ class Peer:
         await self._start(server.running(self._handle))
 
     async def work_typed(self) -> None:
-        """Start a worker that knows the typed task alone."""
+        """Start a worker that has only the typed task."""
         await self._start(self._app.server(concurrency=10).running())
 
     async def work_on_groups(self, *, holding: bool = False) -> None:
-        """Start a worker that combines groups; its aggregator may wait until it is let go."""
+        """Start a worker that combines groups; its aggregator may wait until `release_handlers`."""
         if not holding:
             self._holding.set()
         server = Server(
@@ -131,20 +131,20 @@ class Peer:
         )
         await self._start(server.running(self._handle))
 
-    async def let_go(self) -> None:
-        """Let held handlers end."""
+    async def release_handlers(self) -> None:
+        """Let waiting handlers end."""
         self._holding.set()
 
     async def began(self) -> list[str]:
-        """Return the ids of the runs that have begun, in order."""
+        """Return the ids of the started runs, in order."""
         return self._began
 
     async def ended(self) -> list[str]:
-        """Return the ids of the runs that have ended well, in order."""
+        """Return the ids of the successful runs, in order."""
         return self._ended
 
     async def texts(self) -> list[str]:
-        """Return the payloads of these."""
+        """Return the payloads of the successful runs, in order."""
         return self._texts
 
     # -- operators ---------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Peer:
         return await self._inspector.run_all(queue, state)
 
     async def cancel(self, task_id: str) -> None:
-        """Ask whoever runs the task to stop it."""
+        """Ask the server that runs the task to stop it."""
         await self._inspector.cancel(task_id)
 
     async def pause(self) -> None:
@@ -214,19 +214,19 @@ class Peer:
         return await rows.write(database, tasks, _timed(options))
 
     async def relay(self, database: str) -> None:
-        """Relay what is in the outbox now."""
+        """Relay the current rows of the outbox."""
         from tests.upgrade import rows
 
         await rows.relay(database, self._client)
 
     async def acquire(self, scope: str, limit: int) -> bool:
-        """Take a token, if there is one; the first acquisition sets the limit of the scope."""
+        """Take a token if one is free; the first call sets the limit of the scope."""
         if scope not in self._semaphores:
             self._semaphores[scope] = Semaphore(self._url, scope, limit)
         return await self._semaphores[scope].try_acquire()
 
     async def release(self, scope: str) -> None:
-        """Give a token back."""
+        """Release a token."""
         await self._semaphores[scope].release()
 
     # -- the process -------------------------------------------------------------------------------
@@ -236,12 +236,12 @@ class Peer:
         return str(sys.modules["pyasynq"].__file__)
 
     async def stop(self) -> None:
-        """Stop what was started; held handlers are interrupted after a moment."""
+        """Stop what was started; waiting handlers are cancelled after the shutdown timeout."""
         await asyncio.gather(*(job.stop() for job in self._background))
         self._background.clear()
 
     async def reset(self) -> None:
-        """Be as new."""
+        """Restore the initial state."""
         self._holding.set()
         await self.stop()
         for semaphore in self._semaphores.values():
@@ -250,8 +250,10 @@ class Peer:
         await self._inspector.aclose()
         self.__init__(self._url)
 
-    async def obey(self, command: str, arguments: list[Any], named: dict[str, Any]) -> object:
-        """Carry out one line."""
+    async def run_command(
+        self, command: str, arguments: list[Any], named: dict[str, Any]
+    ) -> object:
+        """Run the command of one line."""
         return await getattr(self, command)(*arguments, **named)
 
     async def _start(self, context: AbstractAsyncContextManager[object]) -> None:
@@ -284,7 +286,7 @@ class Peer:
 
 
 def _timed(options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - keywords of many a function
-    """Return *options* with durations for seconds."""
+    """Return *options* with seconds converted to durations."""
     return {
         name: timedelta(seconds=value) if name in DURATIONS else value
         for name, value in options.items()
@@ -292,11 +294,11 @@ def _timed(options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - keywords of man
 
 
 async def main(url: str) -> None:
-    """Do what the lines on standard input say."""
+    """Run the commands on standard input."""
     peer = Peer(url)
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:
-            answer = {"answer": await peer.obey(*json.loads(line))}
+            answer = {"answer": await peer.run_command(*json.loads(line))}
         except PyasynqError as error:
             answer = {"error": type(error).__name__, "text": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")

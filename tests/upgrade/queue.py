@@ -1,4 +1,4 @@
-"""What stands in Redis about the queue ``default``, past the library."""
+"""Read and change the queue ``default`` in Redis without the library."""
 
 import time
 from typing import Any
@@ -9,10 +9,10 @@ QUEUE = "asynq:{default}:"
 
 
 class Queue:
-    """The queue, as Redis has it."""
+    """The queue, as Redis stores it."""
 
     def __init__(self, server: RedisServer) -> None:
-        """Look at the queue in *server*."""
+        """Use the queue in *server*."""
         self._r: Any = server.client()  # the driver is typed for text and bytes at once
 
     def close(self) -> None:
@@ -29,7 +29,7 @@ class Queue:
         return int(self._r.get(QUEUE + what) or 0)
 
     def last_tick_s(self, entry_id: str) -> int:
-        """Return the last tick of an entry, Unix seconds; 0 if there is none."""
+        """Return the last tick of an entry, Unix seconds; 0 if it never ticked."""
         return int(self._r.get(f"{QUEUE}scheduler_last:{entry_id}") or 0)
 
     def locks(self) -> int:
@@ -37,7 +37,7 @@ class Queue:
         return len(list(self._r.scan_iter(f"{QUEUE}unique:*")))
 
     def end_leases(self) -> None:
-        """Let all leases have ended a moment ago, in the stamp of who holds the task as well."""
+        """Set the end of all leases to the past, also in the stamps of the tasks' owners."""
         ended_s = int(time.time()) - 2
         for task_id in self._r.zrange(f"{QUEUE}lease", 0, -1):
             key = f"{QUEUE}t:{task_id.decode()}"
@@ -45,8 +45,8 @@ class Queue:
             self._r.hset(key, "owner", f"{owner}@{ended_s}")
             self._r.zadd(f"{QUEUE}lease", {task_id: ended_s})
 
-    def give_sets_up(self) -> None:
-        """Let all owners of sets that are being combined have been silent for too long."""
+    def expire_sets(self) -> None:
+        """Set the end of all staged sets to the past, as if their aggregators were dead."""
         key = f"{QUEUE}aggregation_sets"
         for name in self._r.zrange(key, 0, -1):
             self._r.zadd(key, {name: int(time.time()) - 60})

@@ -1,4 +1,4 @@
-"""An outbox as `tests.upgrade.peer` uses it; apart from it, for SQLAlchemy takes long to load."""
+"""The outbox of `tests.upgrade.peer`; in its own module, because importing SQLAlchemy is slow."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ async def write(database: str, tasks: Sequence[Task], options: Any) -> list[str]
 
 
 async def relay(database: str, client: Client) -> None:
-    """Relay what is in the outbox now."""
+    """Relay the current rows of the outbox."""
     engine = _engine(database)
     await Relay(Outbox(), engine, client).step()
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""Versions of the library, each at work in a process of its own."""
+"""Versions of the library, each in a process of its own."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Side:
     """A process that runs `tests.upgrade.peer` with one version."""
 
     def __init__(self, python: Path, redis_url: str) -> None:
-        """Start it with *python*, whose packages decide the version."""
+        """Start the process with *python*, whose packages decide the version."""
         self._process = subprocess.Popen(
             [python, "-m", "tests.upgrade.peer", redis_url],
             cwd=ROOT,
@@ -41,7 +41,7 @@ class Side:
         )
 
     def __getattr__(self, command: str) -> Callable[..., Any]:
-        """Return a function that asks for *command*."""
+        """Return a function that sends *command* and returns its answer."""
 
         def ask(*arguments: object, **named: object) -> object:
             return self._ask(command, arguments, named)
@@ -59,15 +59,15 @@ class Side:
         return self._process.pid
 
     def freeze(self) -> None:
-        """Let the process hang."""
+        """Suspend the process."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the process go on."""
+        """Continue the process."""
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()
 
@@ -85,16 +85,16 @@ class Side:
 
 
 class Sides:
-    """One process for each version; they are kept, for their start takes longer than a test."""
+    """One process for each version; tests share them, because a start takes longer than a test."""
 
     def __init__(self, redis_url: str) -> None:
-        """Let all of them use the Redis at *redis_url*."""
+        """Use the Redis at *redis_url* in all processes."""
         self._redis_url = redis_url
         self._sides: dict[Path, Side] = {}
 
     @contextmanager
-    def lent(self, python: Path) -> Generator[Side]:
-        """Yield the process of *python*, as good as new."""
+    def borrow(self, python: Path) -> Generator[Side]:
+        """Yield the process of *python* in its initial state."""
         if python not in self._sides or not self._sides[python].is_alive:
             self._sides[python] = Side(python, self._redis_url)
         side = self._sides[python]
@@ -111,6 +111,6 @@ class Sides:
 
 
 CALL = (7, ["a", "é"], {"b": 1.5, "a": [None, True, {"ß": "ü"}], "": 10**15})
-"""Arguments for the typed task, of each kind that JSON has; the keys are not in order."""
+"""Arguments for the typed task, with each type of JSON; the keys are not sorted."""
 
 TODAY = Path(sys.executable)

@@ -1,4 +1,4 @@
-"""A group is combined once, whichever version began."""
+"""A group is combined once, no matter which version began."""
 
 from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue
@@ -27,11 +27,11 @@ def test_a_group_of_a_killed_worker_is_combined_by_the_other_version(
     before.work_on_groups(holding=True)
     wait_for(lambda: before.began() == ["g"], "the aggregator to be called")
     before.kill()
-    queue.give_sets_up()
+    queue.expire_sets()
     after.work_on_groups()
     wait_for(lambda: _parts(after) == ["0", "1", "2"], "the group to be combined and done")
 
 
 def _parts(*sides: Side) -> list[str]:
-    """Return what the combined tasks that are done were made from, sorted."""
+    """Return the parts of the combined tasks that are done, sorted."""
     return sorted(part for side in sides for text in side.texts() for part in text.split("+"))

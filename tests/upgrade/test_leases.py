@@ -1,4 +1,4 @@
-"""A task has one owner, also while its queue is served by two versions."""
+"""A task has one owner, also while two versions serve its queue."""
 
 from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue
@@ -41,7 +41,7 @@ def test_a_running_task_is_left_to_its_worker_by_the_other_version(
     after.work()
     others = after.enqueue("t", 5)
     wait_for(lambda: queue.counted("processed") == 5, "the other worker to be at work")
-    before.let_go()
+    before.release_handlers()
     wait_for(lambda: queue.counted("processed") == 10, "the tasks to be done")
     assert sorted(before.ended()) == sorted(held)
     assert sorted(after.ended()) == sorted(others)
@@ -58,9 +58,9 @@ def test_a_frozen_worker_cannot_end_what_the_other_version_runs_now(
     after.work(holding=True)
     wait_for(lambda: after.began() == [task_id], "the task to run again")
     before.thaw()
-    before.let_go()
+    before.release_handlers()
     before.stop()
     assert after.ids("active") == [task_id]
-    after.let_go()
+    after.release_handlers()
     wait_for(lambda: after.ids("completed") == [task_id], "the task to be done")
     assert queue.counted("processed") == queue.counted("failed") + 1

@@ -1,4 +1,4 @@
-"""A unique lock holds against the other version, and is released by it."""
+"""The other version respects a unique lock, and releases it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A row reaches its queue once, whichever version wrote and relayed it."""
+"""A row reaches its queue once, no matter which version wrote and relayed it."""
 
 import shutil
 

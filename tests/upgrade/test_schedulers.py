@@ -1,4 +1,4 @@
-"""A tick is enqueued once, whichever version ticks."""
+"""A tick is enqueued once, no matter which version ticks."""
 
 from tests.support.servers import wait_for
 from tests.upgrade.queue import Queue

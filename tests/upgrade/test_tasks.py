@@ -1,4 +1,4 @@
-"""What one version enqueues or began, the other goes on with."""
+"""One version continues what the other enqueued or started."""
 
 import json
 
@@ -132,6 +132,6 @@ def test_servers_and_what_they_run_are_seen_by_the_other_version(before: Side, a
 
 
 def _canceled(side: Side, task_id: str) -> bool:
-    """Ask again, for a server hears nobody until it has subscribed."""
+    """Cancel at each call, because a server ignores it until it has subscribed."""
     side.cancel(task_id)
     return side.ids("retry") == [task_id]

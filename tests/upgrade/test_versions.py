@@ -1,4 +1,4 @@
-"""What the other tests here stand on: that an earlier version is one."""
+"""The earlier versions are different versions, which the other tests here need."""
 
 import subprocess
 from pathlib import Path

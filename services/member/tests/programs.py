@@ -15,7 +15,7 @@ from grpc import aio
 from member.demo.service import ServiceLog
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from tests.support.fork_server import ForkedProcess, forked
+from tests.support.fork_server import ForkedProcess, start_forked
 
 Program: TypeAlias = Process | ForkedProcess
 
@@ -49,7 +49,7 @@ async def program(
     command = ("member", *arguments)
     reader, writer = os.pipe()
     try:
-        process = forked(
+        process = start_forked(
             command, imports=IMPORTS, variables=variables, folder=folder, output=writer
         )
     finally:

@@ -121,7 +121,7 @@ async def test_without_the_database_it_is_alive_but_not_ready_until_it_is_back(
     own_postgres.halt("immediate")
     await wait_until(unready)
     assert (await browse(f"http://{on_postgres.http}/healthz")).status == 200
-    own_postgres.go_on()
+    own_postgres.start_again()
     await wait_until(ready)
 
 
@@ -138,7 +138,7 @@ async def test_grpc_health_follows_the_database(
     assert await up()
     own_postgres.halt("immediate")
     await wait_until(down)
-    own_postgres.go_on()
+    own_postgres.start_again()
     await wait_until(up)
 
 

@@ -1,4 +1,4 @@
-"""Typed tasks over client and server."""
+"""Typed tasks, on top of client and server."""
 
 from pyasynq.app.app import App
 from pyasynq.app.typed_task import PlainTask, TypedTask

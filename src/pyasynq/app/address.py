@@ -1,4 +1,4 @@
-"""Where an app's Redis is: in its code, else in ``PYASYNQ_URI``, else on this machine."""
+"""The broker of an app: given in its code, or by ``PYASYNQ_URI``, or else on this machine."""
 
 import os
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ HERE: Final = "redis://127.0.0.1:6379"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where an app's Redis is, and who says so.
+    """The broker of an app, and where its address comes from.
 
     Attributes:
         broker: A URL, a bare ``host:port``, or a redis-py asyncio client.
-        source: Who says so, in words.
+        source: Where the address comes from, in words.
     """
 
     broker: BrokerAddress
     source: str
 
-    def checked(self) -> BrokerAddress:
+    def checked_broker(self) -> BrokerAddress:
         """Return the broker.
 
         Raises:
-            OptionError: If it is in no form that there is; one from the variable names that.
+            OptionError: If its form is unknown; the error names the variable if the address is from
+                there.
         """
         try:
             check_address(self.broker)
@@ -39,12 +40,12 @@ class Address:
         return self.broker
 
     def __str__(self) -> str:
-        """Show both, without the passwords."""
+        """Return address and source, without passwords."""
         return f"{redact_url(self.broker)} ({self.source})"
 
 
 def address_of(given: "BrokerAddress | None") -> Address:
-    """Return where the Redis of an app is that was *given* an address, or none."""
+    """Return the address of an app's broker; *given* is the one in its code, or None."""
     if given is not None:
         return Address(broker=given, source="named by the app")
     if uri := os.environ.get(VARIABLE):

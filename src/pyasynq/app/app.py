@@ -1,4 +1,4 @@
-"""Typed tasks: functions that are declared once, enqueued by their arguments, run by workers."""
+"""Typed tasks: functions that are declared once, enqueued with arguments, and run by workers."""
 
 import asyncio
 import functools
@@ -25,7 +25,7 @@ from typing import (
 from pyasynq.app.address import Address, address_of
 from pyasynq.app.typed_task import Declare, Periodic, PlainTask, TypedTask
 from pyasynq.broker import BrokerAddress, check_address
-from pyasynq.client import Chain, Client, ClientMiddleware
+from pyasynq.client import Client, ClientMiddleware, MiddlewareChain
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.options import (
     DEFAULT_QUEUE,
@@ -60,8 +60,8 @@ Make = Callable[["App", str, Callable[..., Any], Options], "TypedTask[..., Any]"
 Lifespan = Callable[["App"], AsyncIterator[Mapping[str, Any] | None]]
 
 
-class _Opened:
-    """The client of one event loop, and how many have it open."""
+class _OpenClient:
+    """The client of one event loop, and the number of its users."""
 
     __slots__ = ("client", "users")
 
@@ -71,12 +71,12 @@ class _Opened:
 
 
 class App:
-    """Tasks, their client, their servers and their schedulers, declared in one place.
+    """Tasks, and the client, servers and schedulers for them, declared in one place.
 
     Attributes:
-        mux: Handlers of the declared tasks; others may be added.
+        mux: Handlers of the declared tasks; you may add others.
         tasks: The declared tasks, by type.
-        state: What the lifespan yielded.
+        state: The mapping that the lifespan yielded.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class App:
         """Use *broker* for clients, servers and schedulers.
 
         Args:
-            broker: A URL, a bare ``host:port``, or a redis-py asyncio client; None for what the
-                environment variable ``PYASYNQ_URI`` names when it is needed, else
+            broker: A URL, a bare ``host:port``, or a redis-py asyncio client. None for the address
+                in the environment variable ``PYASYNQ_URI``, read at each use, or else
                 ``redis://127.0.0.1:6379``.
-            **options: Defaults for the servers this app makes; see `ServerOptions`. Its clients and
-                schedulers have its *client_middleware* and *codecs*, too.
+            **options: Defaults for the servers of this app; see `ServerOptions`. Its clients and
+                schedulers also use *client_middleware* and *codecs*.
 
         Raises:
-            OptionError: If *broker* is in no form that there is, or an option cannot work.
+            OptionError: If the form of *broker* is unknown, or an option cannot work.
             TypeError: If an option is unknown.
         """
         check_known(options, ServerOptions.__annotations__)
-        Config.of(options)  # refuses bad ones here, not when a server is made
+        Config.of(options)  # refuse wrong options here, not when a server is made
         if broker is not None:
             check_address(broker)
         self.mux: Mux = Mux()
@@ -104,41 +104,43 @@ class App:
         self.state: dict[str, Any] = {}
         self._broker = broker
         self._options = options
-        self._client_middleware = Chain.of(options.get("client_middleware", ()))
+        self._client_middleware = MiddlewareChain.of(options.get("client_middleware", ()))
         self._codecs: Sequence[Codec] = options.get("codecs", ())
         self._periodic: list[PeriodicTask] = []
-        self._clients: dict[asyncio.AbstractEventLoop, _Opened] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _OpenClient] = {}
         self._queues: dict[str, set[str]] = {}
         self._grouped: set[str] = set()
         self._lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
 
     @property
     def address(self) -> Address:
-        """Where Redis is, and who says so."""
+        """The address of the broker, and where it comes from."""
         return address_of(self._broker)
 
     @property
     def client(self) -> Client:
-        """The client that is open in this event loop, else one that is open in another thread's.
+        """The client that is open in this event loop, or else in the loop of another thread.
 
         Raises:
             PyasynqError: Outside ``async with app`` and outside this app's workers.
         """
-        opened = self._here() or self._elsewhere()
+        opened = self._client_of_this_loop() or self._client_of_another_loop()
         if opened is None:
             msg = "the app has no open client: enqueue inside `async with app:`"
             if self._clients:
-                msg += ", opened in this event loop: the one in which it was opened does not run"
+                msg += (
+                    " in this event loop, because the loop in which the app was opened does not run"
+                )
             raise PyasynqError(msg)
         return opened.client
 
-    def _here(self) -> "_Opened | None":
+    def _client_of_this_loop(self) -> "_OpenClient | None":
         try:
             return self._clients.get(asyncio.get_running_loop())
         except RuntimeError:
             return None
 
-    def _elsewhere(self) -> "_Opened | None":
+    def _client_of_another_loop(self) -> "_OpenClient | None":
         running = [it for loop, it in [*self._clients.items()] if loop.is_running()]
         return running[-1] if running else None
 
@@ -147,22 +149,22 @@ class App:
 
         Args:
             type: Task type. Workers run the function for tasks of exactly this type.
-            **options: Defaults for every enqueueing; see `TaskOptions`.
+            **options: Defaults for each call of ``enqueue``; see `TaskOptions`.
 
         Raises:
-            OptionError: If *type* is blank, or is taken, or an option is not allowed.
+            OptionError: If *type* is blank or already used, or an option is not allowed.
             TypeError: If an option is unknown, or the function cannot be a task.
         """
         if callable(type):
             msg = 'app.task needs the type of the task: write @app.task("email:welcome")'
             raise TypeError(msg)
         if type in self.mux.patterns:
-            raise OptionError("type", type, "one that is not taken: this app has such a task")
-        defaults = Task(type, **options).options  # refuses bad ones here, not at the first call
+            raise OptionError("type", type, "one that no other task of this app has")
+        defaults = Task(type, **options).options  # refuse wrong options here, not at the first call
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
             if isinstance(function, TypedTask):
-                msg = f"{function!r} is a task already: @app.periodic stands above @app.task"
+                msg = f"{function!r} is a task already: write @app.periodic above @app.task"
                 raise TypeError(msg)
             check_function(function, f"the task {type!r}", "(its parameters)")
             make = cast("Make", TypedTask if is_async(function) else PlainTask)
@@ -179,18 +181,18 @@ class App:
     def periodic(
         self, spec: str, *, catch_up: CatchUp | None = None, **options: Unpack[EnqueueOptions]
     ) -> Periodic:
-        """Return a decorator that has a task enqueued at the ticks of *spec*, without arguments.
+        """Return a decorator that enqueues a task without arguments at the ticks of *spec*.
 
-        It stands above `task`; alone, it makes a function a task that is called as the function is.
+        Write it above `task`. Without `task`, it makes the function a task of the function's name.
 
         Args:
             spec: Cron text; see `Scheduler.register`.
-            catch_up: What becomes of missed ticks, if not what the scheduler says.
-            **options: Options of each enqueueing; they win over the task's own.
+            catch_up: Which missed ticks are enqueued; None for the setting of the scheduler.
+            **options: Options of each enqueued task; they win over the task's own.
 
         Raises:
             OptionError: If the spec or an option cannot work.
-            TypeError: If the task needs arguments: register it with a `Scheduler` then.
+            TypeError: If the task needs arguments; then use `Scheduler.register`.
         """
 
         def declare(function: Callable[..., Any]) -> TypedTask[..., Any]:
@@ -199,7 +201,7 @@ class App:
                 if isinstance(function, TypedTask)
                 else self.task(function.__name__)(function)
             )
-            call = _without_arguments(task)
+            call = _call_without_arguments(task)
             wanted = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(wanted)
             self._periodic.append(wanted)
@@ -212,23 +214,23 @@ class App:
         return self.mux.use(middleware)
 
     def use_client(self, middleware: ClientMiddleware) -> ClientMiddleware:
-        """Call *middleware* around everything that this app enqueues; the first added is outermost.
+        """Call *middleware* around every task that this app enqueues; the first is the outermost.
 
-        It is called as ``await middleware(task, options, call_next)`` for each task of the app's
-        client, the ticks of its schedulers, and the tasks that groups become in its servers, from
-        now on. It goes on with ``await call_next(task, options)``, may change both, and returns the
-        `TaskInfo` that this gives; or it raises. Can be used as a decorator.
+        From now on it is called as ``await middleware(task, options, call_next)`` for each task of
+        the app's client, each tick of its schedulers, and each task that its servers make of a
+        group. It calls ``await call_next(task, options)``, with the same or other arguments, and
+        returns the resulting `TaskInfo`; or it raises. Can be used as a decorator.
 
         Raises:
-            TypeError: If it cannot be called so.
+            TypeError: If it cannot be called this way.
         """
         return self._client_middleware.use(middleware)
 
     def aggregator(self, aggregator: G) -> G:
-        """Let a function combine the tasks of groups; decorates what `ServerOptions` describes.
+        """Use a function to combine the tasks of groups; a decorator. See `ServerOptions`.
 
         Raises:
-            OptionError: If the app has one.
+            OptionError: If the app has an aggregator already.
         """
         if "group_aggregator" in self._options:
             raise OptionError("group_aggregator", aggregator, "one for the whole app")
@@ -236,24 +238,24 @@ class App:
         return aggregator
 
     def lifespan(self, lifespan: Lifespan) -> Lifespan:
-        """Open what handlers share; decorates an ``async def`` that takes the app and yields once.
+        """Open and close what handlers share, by an ``async def`` that yields once; a decorator.
 
-        It is entered when a server starts and left when it has drained. A mapping that it yields
-        updates `state`.
+        The function takes the app. A server enters it at its start and leaves it when it has
+        drained. If it yields a mapping, the mapping updates `state`.
 
         Raises:
-            TypeError: If it is no such function.
+            TypeError: If it is not such a function.
         """
         if not callable(lifespan) or _never_yields(lifespan):
             msg = f"a lifespan must be an async def that takes the app and yields, got {lifespan!r}"
             raise TypeError(msg)
-        # What yields is a generator, however it is annotated.
+        # A function that yields makes a generator, whatever its annotation says.
         context = asynccontextmanager(cast("Callable[[App], AsyncGenerator[Any]]", lifespan))
 
         @asynccontextmanager
         async def entered() -> AsyncGenerator[None]:
             async with context(self) as state:
-                self.state |= _checked_state(state)
+                self.state |= _check_state(state)
                 yield
 
         self._lifespan = entered
@@ -264,10 +266,10 @@ class App:
     ) -> Server:
         """Return a server for this app's tasks; *options* win over the app's own.
 
-        While it runs, the app's client is open: tasks may enqueue tasks.
+        While the server runs, the app's client is open, so tasks can enqueue tasks.
 
         Args:
-            broker: Used from now on instead of the app's own, by client and server.
+            broker: Replaces the app's broker from now on, for client and server.
             **options: See `ServerOptions`.
         """
         self._broker = self._broker if broker is None else broker
@@ -279,8 +281,8 @@ class App:
         }
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
-        merged["lifespan"] = functools.partial(self._working, served, combines=combines)
-        return Server(self.address.checked(), handler=self.mux, **merged)
+        merged["lifespan"] = functools.partial(self._serving, served, combines=combines)
+        return Server(self.address.checked_broker(), handler=self.mux, **merged)
 
     def scheduler(
         self, broker: "BrokerAddress | None" = None, **options: Unpack[SchedulerOptions]
@@ -288,7 +290,7 @@ class App:
         """Return a scheduler for this app's periodic tasks.
 
         Args:
-            broker: Used instead of the app's own.
+            broker: Used instead of the app's broker.
             **options: See `SchedulerOptions`.
         """
         merged: SchedulerOptions = {
@@ -296,7 +298,7 @@ class App:
             "codecs": self._codecs,
             **options,
         }
-        scheduler = Scheduler(self.address.checked() if broker is None else broker, **merged)
+        scheduler = Scheduler(self.address.checked_broker() if broker is None else broker, **merged)
         for wanted in self._periodic:
             scheduler.add(wanted)
         return scheduler
@@ -307,7 +309,7 @@ class App:
         Args:
             broker: Used instead of the app's own.
         """
-        address = self.address.checked() if broker is None else broker
+        address = self.address.checked_broker() if broker is None else broker
         return Client(address, middleware=self._client_middleware, codecs=self._codecs)
 
     def inspector(self, broker: "BrokerAddress | None" = None) -> "Inspector":
@@ -318,23 +320,23 @@ class App:
         """
         from pyasynq.inspector import Inspector
 
-        address = self.address.checked() if broker is None else broker
+        address = self.address.checked_broker() if broker is None else broker
         return Inspector(address, codecs=self._codecs)
 
     async def __aenter__(self) -> Self:
-        """Open the client of this event loop, unless a server of this app, say, has opened it."""
+        """Open the client of this event loop, unless it is open, for example in a server."""
         for loop in [loop for loop in [*self._clients] if loop.is_closed()]:
-            self._clients.pop(loop, None)  # nobody can leave there any more
+            self._clients.pop(loop, None)  # no code can close it there any more
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
             client = await self.new_client().__aenter__()
-            opened = self._clients[loop] = _Opened(client)
+            opened = self._clients[loop] = _OpenClient(client)
         opened.users += 1
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close the client, if nobody else uses it in this event loop.
+        """Close the client, unless it has other users in this event loop.
 
         Raises:
             PyasynqError: If the app was opened in another loop.
@@ -342,7 +344,7 @@ class App:
         loop = asyncio.get_running_loop()
         opened = self._clients.get(loop)
         if opened is None:
-            msg = "the app is left in another event loop than the one it was opened in"
+            msg = "the app was opened in another event loop: leave it there"
             raise PyasynqError(msg)
         opened.users -= 1
         if not opened.users:
@@ -350,13 +352,13 @@ class App:
             await opened.client.aclose()
 
     @asynccontextmanager
-    async def _working(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:
+    async def _serving(self, served: Set[str], *, combines: bool) -> AsyncGenerator[None]:
         self._log_gaps(served, combines=combines)
         async with self, self._lifespan():
             yield
 
     def _log_gaps(self, served: Set[str], *, combines: bool) -> None:
-        """Log which tasks need somebody else, or will not run at all."""
+        """Log which tasks need another worker or a scheduler, or will not run at all."""
         if not self.mux.patterns:
             log.warning("the app has no tasks: its module must import those that declare them")
         for queue in self._queues.keys() - served:
@@ -377,7 +379,7 @@ def _never_yields(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
 
 
-def _checked_state(state: object) -> Mapping[str, Any]:
+def _check_state(state: object) -> Mapping[str, Any]:
     if state is None:
         return {}
     if not isinstance(state, Mapping):
@@ -386,9 +388,9 @@ def _checked_state(state: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", state)
 
 
-def _without_arguments(task: TypedTask[..., Any]) -> Task:
+def _call_without_arguments(task: TypedTask[..., Any]) -> Task:
     try:
         return task.task()
     except TypeError as error:
-        msg = f"{error}; app.periodic gives none: a default helps, or Scheduler.register"
+        msg = f"{error}; app.periodic passes none: add defaults, or use Scheduler.register"
         raise TypeError(msg) from None

@@ -1,8 +1,8 @@
-"""Pydantic's models as JSON, and back.
+"""Convert pydantic's models to JSON and back.
 
-They become JSON by their own dump, and are read as JSON by their own validation. A model's core
-schema, in which pydantic keeps how it is read and written, tells under which names its fields come
-back, and what does not. Of pydantic nothing is imported.
+A model is written by its own dump and read by its own validation. Its core schema, where pydantic
+keeps how it is read and written, says under which names fields come back, and which do not come
+back. This module does not import pydantic.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 _NO_NODES: Final = {"config", "default", "expected", "metadata"}
-"""What a node of a core schema holds besides its parts, and which may look like one."""
+"""Members of a node of a core schema that are not nodes, but may look like nodes."""
 
 _json: Final = msgspec.json.encode
 
@@ -26,10 +26,10 @@ Node: TypeAlias = Mapping[str, Any]
 
 
 def dump(value: object) -> object:
-    """Return what stands for *value* in JSON, if it is a model.
+    """Return *value*, a model, as values that JSON has.
 
     Raises:
-        TypeError: If it is not.
+        TypeError: If it is not a model.
     """
     model_dump = getattr(value, "model_dump", None)
     if model_dump is None:
@@ -37,22 +37,22 @@ def dump(value: object) -> object:
         raise TypeError(msg)
     if not is_model(type(value)):
         return cast("object", model_dump(mode="json"))
-    way = way_of(type(value))
-    dumped = model_dump(mode="json", **way.dump)
-    if not way.may_hold_sets:
+    settings = json_settings_of(type(value))
+    dumped = model_dump(mode="json", **settings.dump)
+    if not settings.may_hold_sets:
         return cast("object", dumped)
-    return _in_order(dumped, model_dump(mode="python", warnings=False, **way.dump))
+    return _sort_sets(dumped, model_dump(mode="python", warnings=False, **settings.dump))
 
 
 def load(kind: Any, value: object) -> object:  # noqa: ANN401 - a class
-    """Return *value*, which was JSON, as a *kind*, if that is a class of models.
+    """Return *value*, decoded JSON, as a model of class *kind*.
 
     Raises:
-        TypeError: If it is not.
+        TypeError: If *kind* is not a class of models.
         ValueError: If the value does not fit.
     """
     if is_model(kind):
-        keywords = way_of(kind).load
+        keywords = json_settings_of(kind).load
         return cast("object", kind.model_validate_json(msgspec.json.encode(value), **keywords))
     validate = getattr(kind, "model_validate", None)
     if validate is None:
@@ -61,19 +61,19 @@ def load(kind: Any, value: object) -> object:  # noqa: ANN401 - a class
     return cast("object", validate(value))
 
 
-def _in_order(dumped: object, plain: object) -> object:
-    """Return *dumped*, in which the lists that stand for sets of *plain* are in order."""
+def _sort_sets(dumped: object, plain: object) -> object:
+    """Return *dumped* with those lists sorted that stand for sets in *plain*."""
     if isinstance(plain, set | frozenset) and isinstance(dumped, list):
         example = next(iter(cast("set[object]", plain)), None)
-        members = [_in_order(member, example) for member in cast("list[object]", dumped)]
+        members = [_sort_sets(member, example) for member in cast("list[object]", dumped)]
         return sorted(members, key=_json)
     if isinstance(plain, dict) and isinstance(dumped, dict):
         items = cast("dict[object, object]", dumped).items()
         values = cast("dict[object, object]", plain).values()
-        return {name: _in_order(a, b) for (name, a), b in zip(items, values, strict=False)}
+        return {name: _sort_sets(a, b) for (name, a), b in zip(items, values, strict=False)}
     if isinstance(plain, list | tuple) and isinstance(dumped, list):
         pairs = zip(cast("list[object]", dumped), cast("list[object]", plain), strict=False)
-        return [_in_order(a, b) for a, b in pairs]
+        return [_sort_sets(a, b) for a, b in pairs]
     return dumped
 
 
@@ -81,14 +81,14 @@ def _in_order(dumped: object, plain: object) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How models of a class become JSON that they can be read from.
+class JsonSettings:
+    """How models of a class are written as JSON and read again.
 
     Attributes:
         dump: Keywords of ``model_dump``.
         load: Keywords of ``model_validate_json``.
-        may_hold_sets: Whether their JSON may have lists without order.
-        refusal: Why no such model comes back from JSON as it was, if that is known.
+        may_hold_sets: Whether lists in their JSON may stand for sets, which have no order.
+        refusal: Why such a model never comes back unchanged; None if it may come back.
     """
 
     dump: Mapping[str, bool]
@@ -97,35 +97,35 @@ class Way:
     refusal: str | None
 
 
-_ways: Final[WeakKeyDictionary[type, Way]] = WeakKeyDictionary()
+_known: Final[WeakKeyDictionary[type, JsonSettings]] = WeakKeyDictionary()
 
 
 def check(kind: type) -> None:
-    """Check that models of *kind* can come back from JSON as they were.
+    """Check that models of *kind* can come back from JSON unchanged.
 
     Raises:
         TypeError: If they cannot.
     """
-    refusal = way_of(kind).refusal if is_model(kind) else None
+    refusal = json_settings_of(kind).refusal if is_model(kind) else None
     if refusal:
-        msg = f"JSON cannot carry {one(kind)}: {refusal}"
+        msg = f"JSON cannot carry {with_article(kind)}: {refusal}"
         raise TypeError(msg)
 
 
-def one(kind: type) -> str:
+def with_article(kind: type) -> str:
     """Return the name of *kind* with its article."""
     name = kind.__qualname__
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def refusal_of(nodes: list[Node], schema: Node) -> str | None:
-    """Return why no value of *schema*, which has these *nodes*, comes back; None if some may."""
-    if _masks(schema):
+    """Return why no value of *schema* with these *nodes* comes back; None if some values may."""
+    if _masks_secrets(schema):
         return (
-            "pydantic writes its secrets as asterisks; give the field a serializer that tells them,"
-            " or send what the handler finds them by"
+            "pydantic writes its secrets as asterisks; give the field a serializer that writes "
+            "them, or send a key by which the handler finds them"
         )
-    named = (field for node in nodes for field in _named(node))
+    named = (field for node in nodes for field in _named_fields(node))
     for name, field in named:
         if field.get("serialization_exclude") and field["schema"]["type"] != "default":
             return f"it needs its field {name!r}, which is excluded"
@@ -133,34 +133,36 @@ def refusal_of(nodes: list[Node], schema: Node) -> str | None:
 
 
 def is_model(kind: type) -> bool:
-    """Tell whether *kind* is a class of pydantic's models."""
+    """Tell whether *kind* is a class of pydantic models."""
     return hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "model_validate_json")
 
 
-def way_of(kind: type) -> Way:
-    """Return how models of *kind* become JSON.
+def json_settings_of(kind: type) -> JsonSettings:
+    """Return how models of *kind* are written and read.
 
     Raises:
-        TypeError: If they cannot be read from it.
+        TypeError: If they cannot be read from their JSON.
     """
-    way = _ways.get(kind)
-    if way is None:
+    settings = _known.get(kind)
+    if settings is None:
         model: Any = kind
-        if not model.__pydantic_complete__:  # its types were not there when it was made
+        if not model.__pydantic_complete__:  # its types were not defined when it was made
             model.model_rebuild(raise_errors=False)
         if not model.__pydantic_complete__:
-            return Way(dump={}, load={}, may_hold_sets=True, refusal=None)
-        way = _ways[kind] = _way(model.__pydantic_core_schema__, model.model_validate_json)
-    return way
+            return JsonSettings(dump={}, load={}, may_hold_sets=True, refusal=None)
+        settings = _known[kind] = _find_settings(
+            model.__pydantic_core_schema__, model.model_validate_json
+        )
+    return settings
 
 
-def _way(schema: Node, validate: Callable[..., object]) -> Way:
+def _find_settings(schema: Node, validate: Callable[..., object]) -> JsonSettings:
     nodes = list(nodes_of(schema))
-    by_alias, by_name = _names(list(_fields(schema, {})), validate)
+    by_alias, by_name = _choose_names(list(_fields(schema, {})), validate)
     dump = {} if by_alias is None else {"by_alias": by_alias}
     if _needs_round_trip(nodes):
         dump["round_trip"] = True
-    return Way(
+    return JsonSettings(
         dump=dump,
         load=by_name,
         may_hold_sets=any(map(_may_be_set, nodes)),
@@ -176,7 +178,7 @@ def nodes_of(schema: Node) -> Iterator[Node]:
 
 
 def _parts(node: Node) -> Iterator[Node]:
-    """Yield the nodes right within *node*."""
+    """Yield the direct parts of *node*."""
     for name, part in node.items():
         if name in {"fields", "choices"} and isinstance(part, Mapping):
             yield from cast("Mapping[str, Node]", part).values()
@@ -193,26 +195,30 @@ def _found_in(part: object) -> Iterator[Node]:
 
 
 def _needs_round_trip(nodes: list[Node]) -> bool:
-    """Tell whether the plain dump cannot be read: JSON within JSON, or fields that are computed."""
+    """Tell whether the plain dump cannot be read: it has JSON in JSON, or computed fields."""
     computed = any(node.get("computed_fields") for node in nodes)
-    return any(node["type"] == "json" for node in nodes) or (computed and any(map(_extra, nodes)))
+    return any(node["type"] == "json" for node in nodes) or (
+        computed and any(map(_handles_extra_members, nodes))
+    )
 
 
-def _extra(node: Node) -> bool:
-    """Tell whether what is no field of a model is refused or kept."""
+def _handles_extra_members(node: Node) -> bool:
+    """Tell whether a model refuses or keeps members that are not its fields."""
     behavior = node.get("config", {}).get("extra_fields_behavior", node.get("extra_behavior"))
     return behavior in {"allow", "forbid"}
 
 
 def _may_be_set(node: Node) -> bool:
-    return node["type"] in {"set", "frozenset", "any", "is-instance"} or _extra(node)
+    return node["type"] in {"set", "frozenset", "any", "is-instance"} or _handles_extra_members(
+        node
+    )
 
 
-def _masks(node: Node) -> bool:
-    """Tell whether secrets within are written as asterisks; a serializer of the user's decides."""
+def _masks_secrets(node: Node) -> bool:
+    """Tell whether secrets in *node* are written as asterisks; the user's serializers may not."""
     function = node.get("serialization", {}).get("function")
     if function is None:
-        return any(map(_masks, _parts(node)))
+        return any(map(_masks_secrets, _parts(node)))
     name = getattr(function, "__qualname__", "").lower()
     return getattr(function, "__module__", "") == "pydantic.types" and "secret" in name
 
@@ -222,13 +228,13 @@ def _masks(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """A field's names.
+    """The names of a field.
 
     Attributes:
-        name: Its own.
-        alias: That in JSON with aliases.
-        by_default: That in JSON, if the caller does not say which.
-        read: Those under which it is read.
+        name: Its name in the class.
+        alias: Its name in JSON that has aliases.
+        by_default: Its name in JSON if the caller does not choose.
+        read: The names under which it is read.
     """
 
     name: str
@@ -237,51 +243,51 @@ class _Field:
     read: set[object]
 
 
-def _names(
+def _choose_names(
     fields: list[_Field], validate: Callable[..., object]
 ) -> tuple[bool | None, dict[str, bool]]:
-    """Return ``by_alias`` of the dump, and keywords of reading, with which all fields come back.
+    """Return ``by_alias`` for the dump, and keywords for reading, so that all fields come back.
 
-    The default of the models stands if it can, then aliases, which peers expect, then names.
+    The default of the models is preferred, then aliases, which peers expect, then names.
 
     Raises:
-        TypeError: If there are none.
+        TypeError: If no choice works.
     """
-    ways: dict[bool | None, list[tuple[str, _Field]]] = {
+    choices: dict[bool | None, list[tuple[str, _Field]]] = {
         None: [(field.by_default, field) for field in fields],
         True: [(field.alias, field) for field in fields],
         False: [(field.name, field) for field in fields],
     }
-    for by_alias, written in ways.items():
+    for by_alias, written in choices.items():
         if all(name in field.read for name, field in written):
             return by_alias, {}
-    by_name = by_names(validate)
+    by_name = name_keywords(validate)
     if not by_name:
         msg = "JSON cannot carry its aliases, under which no field is both written and read"
         raise TypeError(msg)
-    for by_alias, written in ways.items():
+    for by_alias, written in choices.items():
         if by_alias and all(name in {*field.read, field.name} for name, field in written):
             return True, by_name
     return False, by_name
 
 
-def by_names(validate: Callable[..., object]) -> dict[str, bool]:
-    """Return the keywords with which fields are read under names as well as under aliases."""
+def name_keywords(validate: Callable[..., object]) -> dict[str, bool]:
+    """Return the keywords for reading fields under both names and aliases; empty if unknown."""
     known = "by_name" in inspect.signature(validate).parameters  # since pydantic 2.11
     return {"by_alias": True, "by_name": True} if known else {}
 
 
 def _fields(node: Node, config: Node) -> Iterator[_Field]:
-    """Yield the fields within *node*; *config* is that of the class around."""
+    """Yield the fields within *node*; *config* is that of the surrounding class."""
     if node["type"] in {"model", "dataclass", "typed-dict"}:
         config = node.get("config", {})
-    yield from (_field(name, field, config) for name, field in _named(node))
+    yield from (_field(name, field, config) for name, field in _named_fields(node))
     for part in _parts(node):
         yield from _fields(part, config)
 
 
-def _named(node: Node) -> list[tuple[str, Node]]:
-    """Return the fields right within *node* with their names."""
+def _named_fields(node: Node) -> list[tuple[str, Node]]:
+    """Return the direct fields of *node* with their names."""
     fields = node.get("fields", ())
     if isinstance(fields, Mapping):
         return list(cast("Mapping[str, Node]", fields).items())
@@ -301,7 +307,7 @@ def _field(name: str, field: Node, config: Node) -> _Field:
 
 
 def _aliases(alias: object) -> list[object]:
-    """Return the keys under which *alias* reads a value: one, one of several, or paths."""
+    """Return the keys under which *alias* reads a value; *alias* is a key, a path, or paths."""
     if isinstance(alias, str):
         return [alias]
     path = cast("list[object]", alias)

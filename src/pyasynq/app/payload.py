@@ -1,8 +1,8 @@
-"""A function's parameters as a payload, and back.
+"""Convert the arguments of a function to a payload, and back.
 
-Parameters become the keys of a JSON object; a single positional-only parameter takes the whole
-payload. Types are checked on both sides: nothing goes out that could not come in again, as it was.
-Equal arguments are equal payloads, in every process.
+Parameters are the keys of a JSON object; a single positional-only parameter is the whole payload.
+Types are checked on both sides: arguments are sent only if they come back unchanged. Equal
+arguments make equal payloads in every process.
 """
 
 import inspect
@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol, TypeVar, cast, get_type_hints
 import msgspec
 import msgspec.inspect
 
-from pyasynq.app.models import check, dump, one
-from pyasynq.app.stand_ins import StandIn, adapted, load, normal
-from pyasynq.app.values import changed, declared_sets, ordered, same
+from pyasynq.app import values
+from pyasynq.app.models import check, dump, with_article
+from pyasynq.app.substitutes import Substitute, load, normalizer_of, substitute_types
 from pyasynq.core.control import PayloadError, SkipRetry
 from pyasynq.core.verdict import error_text
 from pyasynq.server import ActiveTask
@@ -39,18 +39,18 @@ class Codec(Protocol):
 
 
 class Signature:
-    """What a task function takes."""
+    """The parameters of a task function."""
 
     def __init__(self, type: str, function: Callable[..., object]) -> None:
         """Read the parameters of *function*, which handles *type*.
 
         Raises:
-            TypeError: If it has ``*args`` or ``**kwargs``, more than one parameter where one takes
-                the whole payload, or types that JSON cannot carry or that are not known.
+            TypeError: If it has ``*args`` or ``**kwargs``, other parameters beside one that is the
+                whole payload, or types that are unknown or that JSON cannot carry.
         """
         self._type = type
         signature = inspect.signature(function)
-        hints = _hints(type, function)
+        hints = _type_hints(type, function)
         parameters = list(signature.parameters.values())
         self.active: list[str] = [p.name for p in parameters if hints.get(p.name) is ActiveTask]
         sent = [p for p in parameters if p.name not in self.active]
@@ -60,70 +60,76 @@ class Signature:
         self._required = {p.name for p in sent if p.default is _NO_DEFAULT}
         self._sent = signature.replace(parameters=sent, return_annotation=None)
         self._takes = f"({', '.join(p.name for p in sent)})"
-        types = {p.name: _carried(type, p, hints.get(p.name, Any)) for p in sent}
+        types = {p.name: _type_in_json(type, p, hints.get(p.name, Any)) for p in sent}
         self._with_sets = [name for name, known in types.items() if _may_hold_sets(known)]
-        self._normal = {p.name: normal(hints.get(p.name, Any)) for p in sent}
-        self._codec = _codec(type, sent, types)
+        self._normalizers = {p.name: normalizer_of(hints.get(p.name, Any)) for p in sent}
+        self._codec = _make_codec(type, sent, types)
 
     def payload(self, *args: object, **kwargs: object) -> bytes:
         """Return the payload of a call with these arguments.
 
         Raises:
             TypeError: If they are not the arguments of the function.
-            PayloadError: If one is not of its type, or cannot be sent; its cause may be an error
-                of a model's own.
+            PayloadError: If an argument is not of its type, or cannot be sent; its cause may be an
+                error that a model raised.
         """
-        arguments = self._named(args, kwargs)
+        arguments = self._bind(args, kwargs)
         try:
-            sent = self._in_order(arguments) if self._with_sets else arguments
+            sent = self._with_sorted_sets(arguments) if self._with_sets else arguments
             payload = self._codec.encode(sent)
             back = self._codec.decode(payload)
-            return payload if same(arguments, back) else self._compared(arguments, back)
+            return (
+                payload
+                if values.is_unchanged(arguments, back)
+                else self._payload_after_change(arguments, back)
+            )
         except Exception as error:
-            raise PayloadError(self._type, _reason(error)) from error
+            raise PayloadError(self._type, _text_of(error)) from error
 
-    def _named(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+    def _bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the arguments by name, in the order of the parameters."""
         named = dict(zip(self._places, args, strict=False))
         named |= {name: kwargs[name] for name in self._names if name in kwargs}
         if len(named) == len(args) + len(kwargs) and self._required <= named.keys():
             return named
-        try:  # it takes longer, but says what is wrong
+        try:  # slower, but its error says what is wrong
             return self._sent.bind(*args, **kwargs).arguments
         except TypeError as error:
             msg = f"the task {self._type!r} takes {self._takes}: {error}"
             raise TypeError(msg) from None
 
-    def _in_order(self, arguments: dict[str, object]) -> dict[str, object]:
-        """Return *arguments* with their sets in order; what can hold none is not walked."""
+    def _with_sorted_sets(self, arguments: dict[str, object]) -> dict[str, object]:
+        """Return *arguments* with sorted sets; walks only arguments that may hold sets."""
         sets = [name for name in self._with_sets if name in arguments]
-        return arguments | {name: _ordered(arguments[name]) for name in sets}
+        return arguments | {name: _sort_sets(arguments[name]) for name in sets}
 
-    def _compared(self, arguments: Mapping[str, object], back: Mapping[str, object]) -> bytes:
-        """Return the payload of *arguments*, of which some came *back* as other ones.
+    def _payload_after_change(
+        self, arguments: Mapping[str, object], back: Mapping[str, object]
+    ) -> bytes:
+        """Return the payload of *arguments*, some of which came *back* different.
 
         Raises:
-            ValueError: If something was lost.
+            ValueError: If a difference is a loss.
         """
         for name, value in arguments.items():
-            reason = _changed(self._normal[name](value), back[name], name)
+            reason = _find_change(self._normalizers[name](value), back[name], name)
             if reason:
                 raise ValueError(reason)
-        # What came back as another type, as a list, say, may have been a set, or the reverse.
+        # A list may have come back as a set, or a set as a list.
         sets = [name for name in self._with_sets if name in arguments]
-        declared = {name: _declared_sets(arguments[name], back[name]) for name in sets}
-        return self._codec.encode(_ordered({**arguments, **declared}))
+        declared = {name: _restore_sets(arguments[name], back[name]) for name in sets}
+        return self._codec.encode(_sort_sets({**arguments, **declared}))
 
     def arguments(self, payload: bytes) -> dict[str, object]:
-        """Return the arguments by name that *payload* holds.
+        """Return the arguments in *payload* by name.
 
         Raises:
-            PayloadError: If it does not fit; it names the field.
+            PayloadError: If the payload does not fit; the error names the field.
         """
         try:
             return self._codec.decode(payload)
         except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(self._type, _reason(error)) from error
+            raise PayloadError(self._type, _text_of(error)) from error
 
     def rewrite(self, payload: bytes) -> bytes:
         """Return *payload* as `payload` writes it: equal arguments have equal locks.
@@ -144,7 +150,7 @@ class Signature:
         """Return positional and keyword arguments for the function that runs *task*.
 
         Raises:
-            PayloadError: If the payload does not fit; it names the field.
+            PayloadError: If the payload does not fit; the error names the field.
         """
         arguments = self.arguments(task.payload)
         arguments |= dict.fromkeys(self.active, task)
@@ -153,20 +159,20 @@ class Signature:
 
 
 def encode_result(type: str, value: object) -> bytes:
-    """Return the JSON of what a task of *type* returned.
+    """Return the JSON of *value*, the result of a task of *type*.
 
     Raises:
-        SkipRetry: If it has none; the work is done, so the task must not run again.
+        SkipRetry: If it has no JSON; the work is done, so the task must not run again.
     """
     try:
-        data = _json(value)
-        return data if _is_plain(value, data) else _json(_ordered(value))
+        data = _encode_json(value)
+        return data if _is_plain(value, data) else _encode_json(_sort_sets(value))
     except Exception as error:
-        reason = f"{type!r} is done, but its result cannot be stored: {_reason(error)}"
+        reason = f"{type!r} is done, but its result cannot be stored: {_text_of(error)}"
         raise SkipRetry(reason) from error
 
 
-def _hints(type: str, function: Callable[..., object]) -> dict[str, Any]:
+def _type_hints(type: str, function: Callable[..., object]) -> dict[str, Any]:
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -174,7 +180,7 @@ def _hints(type: str, function: Callable[..., object]) -> dict[str, Any]:
         raise TypeError(msg) from error
 
 
-def _codec(type: str, sent: list[inspect.Parameter], types: Mapping[str, Any]) -> Codec:
+def _make_codec(type: str, sent: list[inspect.Parameter], types: Mapping[str, Any]) -> Codec:
     whole = [p for p in sent if p.kind is p.POSITIONAL_ONLY]
     if whole and len(sent) > 1:
         msg = (
@@ -188,8 +194,8 @@ def _codec(type: str, sent: list[inspect.Parameter], types: Mapping[str, Any]) -
     return _Fields(type, sent, types)
 
 
-def _carried(type: str, parameter: inspect.Parameter, hint: Any) -> Any:  # noqa: ANN401 - any type
-    """Return the type as which msgspec reads *parameter*.
+def _type_in_json(type: str, parameter: inspect.Parameter, hint: Any) -> Any:  # noqa: ANN401 - any type
+    """Return the type by which msgspec reads *parameter*.
 
     Raises:
         TypeError: If JSON cannot carry it.
@@ -198,54 +204,56 @@ def _carried(type: str, parameter: inspect.Parameter, hint: Any) -> Any:  # noqa
         msg = f"the task {type!r} takes {parameter}: name its parameters, they become JSON keys"
         raise TypeError(msg)
     try:
-        known = adapted(hint)
+        known = substitute_types(hint)
         for node in _types(known, set()):
             if isinstance(node, msgspec.inspect.CustomType):
-                _check_carried(node.cls)
+                _check_foreign_type(node.cls)
     except TypeError as error:
         msg = f"the task {type!r} takes {parameter}: {error}"
         raise TypeError(msg) from error
     return known
 
 
-def _check_carried(foreign: type) -> None:
-    if _is_stand_in(foreign, but=set()):
+def _check_foreign_type(foreign: type) -> None:
+    if _is_substitute(foreign, but=set()):
         return
     if not hasattr(foreign, "model_validate"):
-        msg = f"JSON cannot carry {one(foreign)}; {_instead_of(foreign)}"
+        msg = f"JSON cannot carry {with_article(foreign)}; {_suggest(foreign)}"
         raise TypeError(msg)
     check(foreign)
 
 
-def _instead_of(foreign: type) -> str:
+def _suggest(foreign: type) -> str:
     if foreign is object:
         return "write Any"
     if hasattr(foreign, "get_secret_value"):  # pydantic's
-        return "what is in Redis is no secret: send what the handler finds it by"
+        return "what the broker stores is not secret: send a key by which the handler finds it"
     if issubclass(foreign, PurePath):
         return "write str"
     return "use a dataclass, a msgspec.Struct or a pydantic model"
 
 
 def _may_hold_sets(hint: Any) -> bool:  # noqa: ANN401 - any type
-    """Tell whether *hint* says so; where it says nothing, a set does not come back as one."""
+    """Tell whether *hint* declares a set; an undeclared set comes back as a list anyway."""
     kinds = msgspec.inspect.SetType | msgspec.inspect.FrozenSetType
     return any(isinstance(node, kinds) for node in _types(hint, set()))
 
 
-def _types(hint: Any, stand_ins: set[type]) -> Iterator[msgspec.inspect.Type]:  # noqa: ANN401 - any type
-    """Yield the types within *hint*, those behind stand-ins, too."""
+def _types(hint: Any, substitutes: set[type]) -> Iterator[msgspec.inspect.Type]:  # noqa: ANN401 - any type
+    """Yield the types within *hint*, including the parts of substitutes."""
     info = msgspec.inspect.type_info(hint)
     for node in _nodes(info, set()):
         yield node
-        if isinstance(node, msgspec.inspect.CustomType) and _is_stand_in(node.cls, but=stand_ins):
-            stand_ins.add(node.cls)
-            for part in cast("type[StandIn]", node.cls).parts:
-                yield from _types(part, stand_ins)
+        if isinstance(node, msgspec.inspect.CustomType) and _is_substitute(
+            node.cls, but=substitutes
+        ):
+            substitutes.add(node.cls)
+            for part in cast("type[Substitute]", node.cls).parts:
+                yield from _types(part, substitutes)
 
 
-def _is_stand_in(kind: object, *, but: set[type]) -> bool:
-    return isinstance(kind, type) and issubclass(kind, StandIn) and kind not in but
+def _is_substitute(kind: object, *, but: set[type]) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Substitute) and kind not in but
 
 
 def _nodes(node: object, seen: set[int]) -> Iterator[msgspec.inspect.Type]:
@@ -268,7 +276,7 @@ class _Fields:
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
             (p.name, types[p.name])
             if p.default is _NO_DEFAULT
-            else (p.name, types[p.name], msgspec.field(default_factory=_always(p.default)))
+            else (p.name, types[p.name], msgspec.field(default_factory=_factory_of(p.default)))
             for p in sent
         ]
         name = "".join(c if c.isalnum() else "_" for c in type)
@@ -278,15 +286,15 @@ class _Fields:
         )
 
     def encode(self, arguments: Mapping[str, object]) -> bytes:
-        return _finite_json(arguments)
+        return _encode_finite_json(arguments)
 
     def decode(self, payload: bytes) -> dict[str, object]:
-        values = self._decoder.decode(payload or b"{}")
-        return {name: getattr(values, name) for name in self._names}
+        decoded = self._decoder.decode(payload or b"{}")
+        return {name: getattr(decoded, name) for name in self._names}
 
 
 class _Whole:
-    """One parameter as the whole payload; bytes stay what they are."""
+    """One parameter as the whole payload; bytes are sent unchanged."""
 
     def __init__(self, name: str, type: Any, default: object) -> None:  # noqa: ANN401 - any type
         self._name = name
@@ -301,60 +309,60 @@ class _Whole:
                 msg = f"Expected `bytes`, got `{type(value).__name__}` - at `{self._name}`"
                 raise TypeError(msg)
             return value
-        return _finite_json(value)
+        return _encode_finite_json(value)
 
     def decode(self, payload: bytes) -> dict[str, object]:
         return {self._name: payload if self._raw else self._decoder.decode(payload)}
 
 
-def _reason(error: Exception) -> str:
-    """Return what *error* says; where its class does not speak of values, with its name."""
+def _text_of(error: Exception) -> str:
+    """Return the text of *error*, with the name of its class unless it is about a value."""
     return str(error) if isinstance(error, TypeError | ValueError) else error_text(error)
 
 
-def _json(value: object) -> bytes:
+def _encode_json(value: object) -> bytes:
     return msgspec.json.encode(value, enc_hook=dump)
 
 
 def _is_plain(value: object, data: bytes) -> bool:
-    """Tell whether *value*, which is *data* in JSON, is of JSON's own types, and so holds no set.
+    """Tell whether *value*, whose JSON is *data*, has only JSON's own types, and so no sets.
 
-    To read it again costs much less than to look at each of its parts.
+    Decoding *data* is much faster than walking through *value*.
     """
     try:
-        return same({"": value}, {"": msgspec.json.decode(data)})
+        return values.is_unchanged({"": value}, {"": msgspec.json.decode(data)})
     except (msgspec.DecodeError, RecursionError):
         return False
 
 
-def _declared_sets(given: T, back: object) -> T:
+def _restore_sets(given: T, back: object) -> T:
     try:
-        return cast("T", declared_sets(given, back))
+        return cast("T", values.restore_sets(given, back))
     except RecursionError:
-        return given  # as for `_ordered`
+        return given  # as in `_sort_sets`
 
 
-def _ordered(value: T) -> T:
+def _sort_sets(value: T) -> T:
     try:
-        return cast("T", ordered(value, _json))
+        return cast("T", values.sort_sets(value, _encode_json))
     except RecursionError:
-        return value  # if it never ends, msgspec says so; if it is only deep, it is sent as it is
+        return value  # msgspec refuses it if it contains itself; a deep value is sent unsorted
 
 
-def _changed(given: object, back: object, name: str) -> str | None:
+def _find_change(given: object, back: object, name: str) -> str | None:
     try:
-        return changed(given, back, f"$.{name}")
+        return values.find_change(given, back, f"$.{name}")
     except RecursionError:
-        return None  # nobody knows
+        return None  # too deep to compare
 
 
-def _finite_json(value: object) -> bytes:
+def _encode_finite_json(value: object) -> bytes:
     """Return the JSON of *value*.
 
     Raises:
-        ValueError: If a float in it is infinite or not a number, for which JSON has ``null`` alone.
+        ValueError: If a float in it is infinite or NaN, which JSON can only write as ``null``.
     """
-    data = _json(value)
+    data = _encode_json(value)
     if b"null" in data:
         _check_finite(msgspec.to_builtins(value, enc_hook=dump))
     return data
@@ -375,6 +383,6 @@ def _check_finite(value: object) -> None:
             waiting += [(f"{path}[{n}]", member) for n, member in members]
 
 
-def _always(value: object) -> Callable[[], object]:
-    """Return a factory of *value*; msgspec refuses mutable defaults, a function shares its own."""
+def _factory_of(value: object) -> Callable[[], object]:
+    """Return a factory of *value*; msgspec refuses mutable defaults, Python shares them."""
     return lambda: value

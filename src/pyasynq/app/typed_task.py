@@ -1,4 +1,4 @@
-"""Functions as tasks: their parameters are the payload."""
+"""Functions as tasks; their arguments are the payload."""
 
 import copy
 import functools
@@ -31,7 +31,7 @@ D = TypeVar("D", bound="TypedTask[..., Any]")
 
 
 class HasClient(Protocol):
-    """What tasks are enqueued with: an app."""
+    """An app, whose client enqueues the tasks."""
 
     @property
     def client(self) -> Client:
@@ -40,10 +40,10 @@ class HasClient(Protocol):
 
 
 class TypedTask(Generic[P, R]):
-    """A task function. Calling it runs it here; `enqueue` has a worker run it.
+    """A task function. A call runs it here; `enqueue` lets a worker run it.
 
-    ``P`` are its parameters, but for the `ActiveTask`, and ``R`` is what it returns, when it has
-    been awaited: this is what an ``async def`` becomes, and a ``def`` becomes a `PlainTask`.
+    ``P`` are its parameters without the `ActiveTask`; ``R`` is its result after ``await``. An
+    ``async def`` becomes a `TypedTask`, a ``def`` becomes a `PlainTask`.
 
     Attributes:
         type: Task type.
@@ -52,7 +52,7 @@ class TypedTask(Generic[P, R]):
     def __init__(
         self, app: HasClient, type: str, function: Callable[..., object], options: Options
     ) -> None:
-        """Declare *function* as what handles *type*."""
+        """Declare *function* as the handler of *type*."""
         functools.update_wrapper(self, function)
         self.type = type
         self._app = app
@@ -95,7 +95,7 @@ class TypedTask(Generic[P, R]):
         return Task.with_options(self.type, self._signature.rewrite(payload), self._options)
 
     def arguments(self, task: Task) -> dict[str, Any]:
-        """Return the arguments by name with which *task* was made; for aggregators.
+        """Return the arguments of *task* by name; for aggregators.
 
         Raises:
             PayloadError: If its payload does not fit the function.
@@ -104,12 +104,12 @@ class TypedTask(Generic[P, R]):
 
     @mark_as_async
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, TaskInfo]:
-        """Enqueue the call with the app's client, to be awaited; see `Client.enqueue` for errors.
+        """Enqueue the call with the app's client; await it. See `Client.enqueue` for its errors.
 
-        A call that nobody awaits is told in the log, and fails the run of the task that made it.
+        If the call is never awaited, the log says so, and the run of the task that made it fails.
 
         Raises:
-            PayloadError: If an argument is not of its type, at once.
+            PayloadError: If an argument is not of its type; raised before the await.
         """
         return Call(self._enqueue(self.task(*args, **kwargs)), "enqueue", self.type)
 
@@ -117,13 +117,13 @@ class TypedTask(Generic[P, R]):
         return await self._app.client.enqueue(task)
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Self:
-        """Return this task with *options* on top of its own."""
+        """Return a copy of this task whose options are overridden by *options*."""
         twin = copy.copy(self)
         vars(twin)["_options"] = merge(self._options, check_all(options))
         return twin
 
     async def handle(self, task: ActiveTask) -> None:
-        """Run *task*; store what the function returns if the task has a retention."""
+        """Run *task*; store the returned value if the task has a retention."""
         args, kwargs = self._signature.call(task)
         if self._is_async:
             value = await cast("Awaitable[object]", self._function(*args, **kwargs))
@@ -134,9 +134,9 @@ class TypedTask(Generic[P, R]):
 
 
 class PlainTask(TypedTask[P, R]):
-    """A task function that is a plain ``def``: a call returns at once what it returns."""
+    """A task function that is a plain ``def``; a call returns its result at once."""
 
-    # Nobody can tell from a TypedTask[P, R] alone which of the two calling it gives.
+    # A caller with only a TypedTask[P, R] cannot know whether a call returns R or a coroutine.
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         """Run the function here, as tests do; a parameter for the `ActiveTask` is filled in."""
         return cast("R", self._call(*args, **kwargs))
@@ -158,7 +158,7 @@ class Declare(Protocol):
 
 
 class Periodic(Protocol):
-    """Has a task enqueued periodically; a function that is no task yet becomes one."""
+    """Makes a task periodic; a function that is not a task yet becomes one."""
 
     @overload
     def __call__(self, task: D, /) -> D: ...

@@ -1,4 +1,4 @@
-"""What JSON makes of values: their order in it, and whether they come back as they were."""
+"""Values and JSON: put sets in order, and find what comes back from JSON changed."""
 
 import copy
 import dataclasses
@@ -10,36 +10,36 @@ from typing import Any, Final, TypeGuard, TypeVar, cast, get_args
 import msgspec
 
 _OPEN: Final = {Any, object, list, tuple, dict, set, frozenset}
-"""Types that say nothing of what is in them, so that JSON's own types may come back."""
+"""Types that do not declare their members, so that members may come back as JSON's own types."""
 
 _TEXTS: Final = {str, int, float, bool}
-"""Types of Python's own that JSON has, too; lists stand for others by right."""
+"""Python's types that JSON has, too, except for lists, which may stand for other types."""
 
 
-def ordered(value: object, encode: Callable[[object], bytes]) -> object:
-    """Return *value* with a list in a fixed order in place of each set; without sets, itself.
+def sort_sets(value: object, encode: Callable[[object], bytes]) -> object:
+    """Return *value* with a sorted list in place of each set; *value* itself if it has no set.
 
-    What holds a set is copied; *encode* returns the JSON of a member, by which they are sorted.
+    Values that contain a set are copied. Members are sorted by their JSON, which *encode* returns.
     """
     if type(value) in _TEXTS:
         return value
     if isinstance(value, set | frozenset):
-        members = [ordered(member, encode) for member in cast("set[object]", value)]
+        members = [sort_sets(member, encode) for member in cast("set[object]", value)]
         return sorted(members, key=encode)
     if _is_list(value):
-        new = [ordered(member, encode) for member in value]
+        new = [sort_sets(member, encode) for member in value]
         return new if _differ(value, new) else value
     if _is_dict(value):
-        new = [ordered(member, encode) for member in value.values()]
+        new = [sort_sets(member, encode) for member in value.values()]
         return dict(zip(value, new, strict=True)) if _differ(value.values(), new) else value
     if hasattr(value, "model_dump"):
-        return value  # it orders its own
-    return _with_ordered_fields(value, encode)
+        return value  # `models.dump` sorts its sets
+    return _with_sorted_fields(value, encode)
 
 
-def _with_ordered_fields(value: object, encode: Callable[[object], bytes]) -> object:
+def _with_sorted_fields(value: object, encode: Callable[[object], bytes]) -> object:
     held = {name: getattr(value, name) for name in _fields(value) if hasattr(value, name)}
-    new = {name: ordered(member, encode) for name, member in held.items()}
+    new = {name: sort_sets(member, encode) for name, member in held.items()}
     if not _differ(held.values(), new.values()):
         return value
     twin = copy.copy(value)
@@ -47,20 +47,20 @@ def _with_ordered_fields(value: object, encode: Callable[[object], bytes]) -> ob
         if isinstance(twin, msgspec.Struct):
             msgspec.structs.force_setattr(twin, name, member)
         else:
-            object.__setattr__(twin, name, member)  # it may be frozen
+            object.__setattr__(twin, name, member)  # the dataclass may be frozen
     return twin
 
 
-def declared_sets(given: object, back: object) -> object:
-    """Return *given* with the set that came *back* in place of each list that was given for one."""
+def restore_sets(given: object, back: object) -> object:
+    """Return *given* with each list that came *back* as a set replaced by that set."""
     if _is_list(given):
         if isinstance(back, set | frozenset):
             return cast("object", back)
         if _is_list(back) and len(given) == len(back):
-            new = [declared_sets(a, b) for a, b in zip(given, back, strict=True)]
+            new = [restore_sets(a, b) for a, b in zip(given, back, strict=True)]
             return new if _differ(given, new) else given
     if _is_dict(given) and _is_dict(back):
-        new = [declared_sets(value, back.get(name)) for name, value in given.items()]
+        new = [restore_sets(value, back.get(name)) for name, value in given.items()]
         return dict(zip(given, new, strict=True)) if _differ(given.values(), new) else given
     return given
 
@@ -69,38 +69,38 @@ def _differ(old: Any, new: Any) -> bool:  # noqa: ANN401 - two collections of on
     return any(a is not b for a, b in zip(old, new, strict=True))
 
 
-def same(given: Mapping[str, object], back: Mapping[str, object]) -> bool:
-    """Tell whether all that was *given* is in *back* as it was."""
+def is_unchanged(given: Mapping[str, object], back: Mapping[str, object]) -> bool:
+    """Tell whether all items of *given* are in *back*, unchanged."""
     try:
         return given.items() <= back.items()
-    except Exception:  # noqa: BLE001 - the users' own __eq__
+    except Exception:  # noqa: BLE001 - __eq__ is the user's code
         return False
 
 
-def changed(given: object, back: object, path: str = "$", *, typed: bool = False) -> str | None:
-    """Return what is not in *back*, the value that came back, as it was in *given*, and where.
+def find_change(given: object, back: object, path: str = "$", *, typed: bool = False) -> str | None:
+    """Return what changed or was lost between *given* and *back*, and where; None if nothing.
 
-    None if nothing is known to be lost. Lists may stand for tuples and sets; where no type is
-    declared, JSON's own types may stand for others. An instance of a subclass may come back as one
-    of the class that is declared, if it holds nothing more.
+    Lists may stand for tuples and sets. Where no type is declared, JSON's own types may stand for
+    others. An instance of a subclass may come back as one of the declared class, if it has no
+    further fields.
 
     Args:
-        given: What was given.
-        back: What came back.
-        path: Where both are.
-        typed: Whether a type is declared for them that JSON's own types do not do for.
+        given: The value that was given.
+        back: The value that came back from JSON.
+        path: Path of both values.
+        typed: Whether their declared type excludes JSON's own types.
     """
     if _equal(given, back) or (isinstance(given, Enum) and _equal(given.value, back)):
         return None
     if _is_list(given) and _is_list(back):
         members, others = dict(enumerate(given)), dict(enumerate(back))
-        return _changed_parts(members, others, path + "[{}]", typed=typed)
+        return _find_changed_part(members, others, path + "[{}]", typed=typed)
     if _is_dict(given) and _is_dict(back):
-        return _changed_parts(given, back, path + ".{}", typed=typed)
+        return _find_changed_part(given, back, path + ".{}", typed=typed)
     if _fields(given) and _fields(back):
-        return _changed_fields(given, back, path)
+        return _find_changed_field(given, back, path)
     return (
-        f"{_kind(given)} comes back changed" + _at(path)
+        f"{_type_name(given)} comes back changed" + _place(path)
         if _is_lost(given, back, typed=typed)
         else None
     )
@@ -114,36 +114,41 @@ def _is_dict(value: object) -> TypeGuard[dict[object, object]]:
     return isinstance(value, dict)
 
 
-def _changed_parts(
+def _find_changed_part(
     given: Mapping[Any, object], back: Mapping[Any, object], path: str, *, typed: bool
 ) -> str | None:
     if len(given) != len(back):
-        return f"{len(back)} of {len(given)} members come back" + _at(path[: path.rindex("{") - 1])
+        return f"{len(back)} of {len(given)} members come back" + _place(
+            path[: path.rindex("{") - 1]
+        )
     pairs = ((path.format(name), given[name], back[name]) for name in given if name in back)
-    return next(filter(None, (changed(a, b, at, typed=typed) for at, a, b in pairs)), None)
+    return next(filter(None, (find_change(a, b, at, typed=typed) for at, a, b in pairs)), None)
 
 
-def _changed_fields(given: object, back: object, path: str) -> str | None:
+def _find_changed_field(given: object, back: object, path: str) -> str | None:
     if not isinstance(given, type(back)):
-        return f"{_kind(given)} comes back as {_kind(back)}" + _at(path)
+        return f"{_type_name(given)} comes back as {_type_name(back)}" + _place(path)
     fields = _fields(given)
     for name, typed in fields.items():
         if name not in _fields(back):
-            return f"{_kind(given)} comes back as {_kind(back)}, without its {name!r}" + _at(path)
+            return (
+                f"{_type_name(given)} comes back as {_type_name(back)}, without its {name!r}"
+                + _place(path)
+            )
         if hasattr(given, name) and hasattr(back, name):
             old, new = getattr(given, name), getattr(back, name)
-            reason = changed(old, new, f"{path}.{name}", typed=typed)
+            reason = find_change(old, new, f"{path}.{name}", typed=typed)
             if reason:
                 return reason
     return None
 
 
 def _is_lost(given: object, back: object, *, typed: bool) -> bool:
-    """Tell whether *back*, which is not equal to *given*, is not what it was."""
+    """Tell whether *back*, which is not equal to *given*, has lost something."""
     if given is None or back is None:
         return True
     if isinstance(given, int | float) and isinstance(back, int | float):
-        return given == given  # noqa: PLR0124 - but for what is not a number
+        return given == given  # noqa: PLR0124 - False for NaN
     kind = type(given)
     if kind is not type(back):
         return typed and type(back) in _TEXTS | {dict} and kind not in _TEXTS
@@ -155,14 +160,14 @@ def _is_lost(given: object, back: object, *, typed: bool) -> bool:
 def _equal(one: object, other: object) -> bool:
     try:
         return bool(one == other) or _same_instant(one, other)
-    except Exception:  # noqa: BLE001 - the users' own __eq__
+    except Exception:  # noqa: BLE001 - __eq__ is the user's code
         return False
 
 
 def _same_instant(one: object, other: object) -> bool:
-    """Tell whether both are one instant.
+    """Tell whether both are the same instant.
 
-    In the hour that a zone has twice, times of that zone equal those of no other.
+    ``==`` is not enough: in the hour that a zone has twice, its times equal none of other zones.
     """
     if not isinstance(one, datetime) or not isinstance(other, datetime):
         return False
@@ -172,9 +177,9 @@ def _same_instant(one: object, other: object) -> bool:
 
 
 def _fields(value: object) -> dict[str, bool]:
-    """Return the fields that JSON has of *value*, and whether a type is declared for each.
+    """Return the fields of *value* in JSON, and whether a type is declared for each.
 
-    Only models say so: of others the types are checked when they are read.
+    The latter only for models: in other classes the types are checked when JSON is read.
     """
     kind: Any = type(value)
     if hasattr(kind, "model_dump"):
@@ -193,14 +198,14 @@ def _names(kind: Any) -> Iterator[str]:  # noqa: ANN401 - any class
 
 
 def _is_open(hint: Any) -> bool:  # noqa: ANN401 - any type
-    """Tell whether something within *hint* is not declared."""
+    """Tell whether a part of *hint* is not declared."""
     parts = get_args(hint)
     return isinstance(hint, TypeVar) or any(hint is it for it in _OPEN) or any(map(_is_open, parts))
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     return f"`{type(value).__name__}`"
 
 
-def _at(path: str) -> str:
+def _place(path: str) -> str:
     return f" - at `{path}`"

@@ -1,4 +1,4 @@
-"""Calls that are in flight together share a round trip."""
+"""Let calls that are in flight together share a round trip."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ Answer: TypeAlias = Exception | None
 ALL_QUEUES: Final = ""
 
 QUEUES_AT_ONCE: Final = 16
-"""Queues that are written to side by side where they live apart; more if some take long."""
+"""Queues of a cluster that are written at the same time; more if some take long."""
 
 
 class Batcher:
     """Lets calls that are in flight together share a round trip.
 
-    Whatever has gathered goes out as soon as the previous write has returned: no timer, no delay.
-    Where queues live apart each has a write of its own, so that one whose machine is away keeps no
-    other waiting.
+    The waiting plans are written as soon as the previous write has returned, without any timer. If
+    queues are on different machines, each queue is written separately, so that an unreachable
+    machine does not delay the others.
     """
 
     def __init__(self, port: CreationPort) -> None:
@@ -30,10 +30,10 @@ class Batcher:
         self._port = port
         self._waiting: dict[str, list[tuple[Plan, asyncio.Future[Answer]]]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
-        self._turn = ConcurrencyLimit(QUEUES_AT_ONCE).slot if port.apart else nullcontext
+        self._slot = ConcurrencyLimit(QUEUES_AT_ONCE).slot if port.apart else nullcontext
 
     async def enqueue(self, plan: Plan) -> Answer:
-        """Enqueue *plan* with what is under way meanwhile; return why not, if so."""
+        """Enqueue *plan* together with other waiting plans; return the error, None if accepted."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         queue = plan.message.queue if self._port.apart else ALL_QUEUES
         self._waiting.setdefault(queue, []).append((plan, answer))
@@ -41,15 +41,15 @@ class Batcher:
             self._writers[queue] = asyncio.create_task(self._write(queue), name="pyasynq enqueue")
         return await answer
 
-    async def finished(self) -> None:
-        """Return when all that has gathered is written."""
+    async def drain(self) -> None:
+        """Return when all waiting plans are written."""
         if self._writers:
             await asyncio.wait(self._writers.values())
 
     async def _write(self, queue: str) -> None:
         try:
             while self._waiting[queue]:
-                async with self._turn():
+                async with self._slot():
                     batch, self._waiting[queue] = self._waiting[queue], []
                     await self._write_batch(batch)
         finally:
@@ -61,14 +61,14 @@ class Batcher:
         try:
             answers = await self._answers([plan for plan, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():  # a caller may have given up waiting
+                if not future.done():  # its caller may have been cancelled
                     future.set_result(answer)
         finally:
             for _, future in batch:
-                future.cancel()  # does nothing to those that were answered
+                future.cancel()  # has no effect on answered ones
 
     async def _answers(self, plans: Sequence[Plan]) -> Sequence[Answer]:
         try:
             return cast("list[Answer]", await self._port.create([NewTask(plan) for plan in plans]))
-        except Exception as error:  # noqa: BLE001 - a defect is told to the callers, who wait
+        except Exception as error:  # noqa: BLE001 - the waiting callers raise it
             return [error] * len(plans)

@@ -9,7 +9,7 @@ from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
 from pyasynq.client.batching import Batcher
-from pyasynq.client.middleware import Chain, ClientMiddleware
+from pyasynq.client.middleware import ClientMiddleware, MiddlewareChain
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import (
@@ -41,18 +41,18 @@ from pyasynq.runtime.loops import BoundLoop
 MAX_PAYLOAD: Final = 1024 * 1024
 
 CHUNK: Final = 256
-"""Tasks of `Client.enqueue_many` prepared while the chunk before them is being written."""
+"""Tasks in one chunk of `Client.enqueue_many`; it composes one chunk while it writes another."""
 
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
-"""Pauses between looks at a task whose result is awaited; they grow. A Python worker ends them."""
+"""Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
 
 
 class Client:
     """Puts tasks into queues; coroutines may share it.
 
-    It belongs to the event loop in which it is opened (``async with``), else to that of its first
-    call. Calls from other loops, in other threads, are made there while that loop runs.
+    It belongs to the event loop in which it is opened (``async with``), or else to that of its
+    first call. Calls from the loops of other threads are made in that loop while it runs.
     """
 
     def __init__(
@@ -69,29 +69,29 @@ class Client:
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
-            max_payload: Largest payload accepted, as it travels, bytes; headers count.
-            middleware: Called around each task that is enqueued, the first outermost; each as
-                ``await middleware(task, options, call_next)``.
+            max_payload: Largest accepted payload, sealed and with headers, bytes.
+            middleware: Called around each enqueued task as
+                ``await middleware(task, options, call_next)``; the first is the outermost.
             codecs: Seal payloads, in this order, and open results.
-            clock: Tells the time; a test may bring its own.
+            clock: Tells the time; a test may pass its own.
 
         Raises:
             OptionError: If the URL, the client or a codec cannot be used.
-            TypeError: If a middleware cannot be called so.
+            TypeError: If a middleware cannot be called this way.
         """
-        self._middleware = Chain.of(middleware)
+        self._middleware = MiddlewareChain.of(middleware)
         self._codecs = Codecs(codecs)
         most = check_count("max_payload", max_payload, LARGEST_PAYLOAD)
         self._compose = Composer(self._codecs, max_payload=most).compose
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
-        self._gathered = Batcher(self._broker.creation)
+        self._batcher = Batcher(self._broker.creation)
         self._home: BoundLoop | None = None
         self._closed = False
 
     @property
     def broker(self) -> Broker:
-        """What carries tasks, for the parts of pyasynq that share this client's connections."""
+        """The broker, for the parts of pyasynq that share this client's connections."""
         return self._broker
 
     async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
@@ -104,11 +104,11 @@ class Client:
             CodecError: If a codec cannot seal the payload; nothing was written.
             DuplicateTaskError: If another task holds the unique lock.
             TaskIDConflictError: If the queue holds a task with this id.
-            BrokerError: If Redis did not answer. The task may have been accepted: with a *task_id*
-                of your own, trying again is safe.
+            BrokerError: If the broker did not answer. It may have accepted the task; a retry is
+                safe if you set a *task_id*.
             ClientClosedError: After `aclose`.
-            LoopError: If the client's loop is another one, and cannot make the call.
-            Exception: What a middleware raises.
+            LoopError: If the client belongs to another loop, which cannot make the call.
+            Exception: Any error of a middleware.
         """
         if (home := self._elsewhere()) is not None:
             return await home.call(functools.partial(self.enqueue, task, **options))
@@ -125,29 +125,29 @@ class Client:
         """Enqueue *tasks* in batches, in order; the options of the call are added to each.
 
         Returns:
-            For each task, in the given order, its info or the error that `enqueue` would raise; a
-            `MiddlewareError` in place of one that is not of pyasynq.
+            For each task, in the given order, its info or the error that `enqueue` would raise. An
+            error that is not of pyasynq becomes a `MiddlewareError`.
 
         Raises:
-            OptionError: If an option of the call is not allowed, or there is something other than
+            OptionError: If an option of the call is not allowed, or *tasks* has something else than
                 tasks; nothing was written.
             ClientClosedError: After `aclose`.
         """
         home = self._elsewhere()
         shared = check_all(options)
-        waiting = _checked_tasks(tasks)
+        waiting = _check_tasks(tasks)
         if home is not None:
             return await home.call(functools.partial(self.enqueue_many, waiting, **options))
         if self._middleware:
-            return await self._pass_each(waiting, shared)
+            return await self._enqueue_each(waiting, shared)
         outcomes: list[TaskInfo | PyasynqError] = []
         writing: asyncio.Task[list[TaskInfo | PyasynqError]] | None = None
         for start in range(0, len(waiting), CHUNK):
-            chunk = self._chunk(waiting[start : start + CHUNK], shared)
+            chunk = self._compose_chunk(waiting[start : start + CHUNK], shared)
             if writing is not None:
                 outcomes += await writing
             writing = asyncio.create_task(self._write(chunk))
-            await asyncio.sleep(0)  # sends it, so that Redis works while the next is composed
+            await asyncio.sleep(0)  # sends it; the broker works while the next is composed
         if writing is not None:
             outcomes += await writing
         return outcomes
@@ -162,21 +162,21 @@ class Client:
     ) -> bytes:
         """Wait until a task is completed and return its result; empty if its handler wrote none.
 
-        What a Python worker completes is told at once; what a Go worker completes is found after a
-        second at most. The task needs a *retention*: without one its result goes with it. Every
-        call that waits takes a connection of its own.
+        A Python worker notifies the client at once; the result of a Go worker is found within a
+        second. The task needs a *retention*; without one its result is deleted with the task. Each
+        waiting call uses one connection.
 
         Args:
-            info: The task, as `enqueue` returned it; only queue and id are looked at. Or its id.
-            queue: The queue of a task that is named by its id; ``default`` when not given.
-            timeout: Longest wait; None waits as long as it takes.
+            info: The task, as `enqueue` returned it (only queue and id are used), or its id.
+            queue: The queue, if *info* is an id; ``default`` if not given.
+            timeout: Longest wait; None waits until the task ends.
 
         Raises:
-            TaskFailedError: If the task was archived: its retries are spent, or it was given up.
-            ResultExpiredError: If the task is gone.
-            TimeoutError: If it was not over in time.
+            TaskFailedError: If the task was archived.
+            ResultExpiredError: If the task was deleted.
+            TimeoutError: If the task has not ended in time.
             CodecError: If the result is sealed and cannot be opened here.
-            OptionError: If there is something other than a task or an id, or than a timedelta.
+            OptionError: If *info* is not a task or an id, or *timeout* is not a timedelta.
         """
         if (home := self._elsewhere()) is not None:
             ask = functools.partial(self.result, info, queue=queue, timeout=timeout)
@@ -185,22 +185,22 @@ class Client:
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         try:
             async with asyncio.timeout(limit_s):
-                return await self._awaited(queue, task_id)
+                return await self._wait_for_result(queue, task_id)
         except TimeoutError:
-            msg = f"task {task_id!r} of {queue!r} was not over in time"
+            msg = f"task {task_id!r} of {queue!r} has not ended in time"
             raise TimeoutError(msg) from None
 
     async def ping(self) -> None:
-        """Return when Redis answers, and takes what is written: a replica does not.
+        """Return when the broker answers and accepts writes; a replica does not accept them.
 
         Raises:
-            BrokerError: If it does not.
+            BrokerError: If it does not answer, or accepts no writes.
         """
         home = self._elsewhere()
         await (self._broker.ping() if home is None else home.call(self.ping))
 
     async def aclose(self) -> None:
-        """Finish what is in flight and close the connections this client opened."""
+        """Wait for the calls in flight and close the connections that this client opened."""
         if self._home is not None and self._home.loop is not asyncio.get_running_loop():
             await self._home.call(self.aclose)
             return
@@ -208,7 +208,7 @@ class Client:
         await run_to_end(self._close)
 
     async def __aenter__(self) -> Self:
-        """Belong to this event loop, whoever makes the first call."""
+        """Belong to this event loop, even if another one makes the first call."""
         self._home = self._home or BoundLoop()
         return self
 
@@ -218,19 +218,19 @@ class Client:
 
     async def _close(self) -> None:
         try:
-            await self._gathered.finished()
+            await self._batcher.drain()
         finally:
             await self._broker.aclose()
 
     def _elsewhere(self) -> BoundLoop | None:
-        """Return the loop in which a call has to be made, if it is not this one."""
+        """Return the loop in which the call must be made; None if it is this one."""
         if self._closed:
             raise ClientClosedError
         if self._home is None:
             self._home = BoundLoop()
         return None if self._home.loop is asyncio.get_running_loop() else self._home
 
-    async def _awaited(self, queue: str, task_id: str) -> bytes:
+    async def _wait_for_result(self, queue: str, task_id: str) -> bytes:
         pause_s = SHORTEST_PAUSE_S
         while True:
             task = await self._broker.results.wait(queue, task_id, longest_s=pause_s)
@@ -243,15 +243,15 @@ class Client:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _place(self, task: Task, options: Options) -> TaskInfo:
-        """Enqueue *task*; the end of all middleware."""
+        """Compose and enqueue *task*; called after all middleware."""
         (task_id,) = _random_ids(1)
         composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
-        answer = await self._gathered.enqueue(composed.plan)
+        answer = await self._batcher.enqueue(composed.plan)
         if answer is not None:
             raise answer
         return composed.info()
 
-    async def _pass_each(
+    async def _enqueue_each(
         self, tasks: Sequence[Task], shared: Options
     ) -> list[TaskInfo | PyasynqError]:
         outcomes: list[TaskInfo | PyasynqError] = []
@@ -260,7 +260,9 @@ class Client:
             outcomes += await self._middleware.enqueue_each(chunk, shared, self._place)
         return outcomes
 
-    def _chunk(self, tasks: Sequence[Task], shared: Options) -> list[Composed | PyasynqError]:
+    def _compose_chunk(
+        self, tasks: Sequence[Task], shared: Options
+    ) -> list[Composed | PyasynqError]:
         now = self._clock.now()
         chunk: list[Composed | PyasynqError] = []
         for task, task_id in zip(tasks, _random_ids(len(tasks)), strict=True):
@@ -293,7 +295,7 @@ def _queue_and_id(info: object, queue: str | None) -> tuple[str, str]:
     return check_name("queue", queue), check_name("info", info)
 
 
-def _checked_tasks(tasks: object) -> list[Task]:
+def _check_tasks(tasks: object) -> list[Task]:
     if not isinstance(tasks, Iterable):
         raise OptionError("tasks", tasks, "a list of Tasks (for one there is enqueue)")
     waiting = list(cast("Iterable[Task]", tasks))
@@ -303,7 +305,7 @@ def _checked_tasks(tasks: object) -> list[Task]:
 
 
 def _random_ids(count: int) -> list[str]:
-    """Return *count* random UUIDs (version 4) as text, from one read of the system's randomness."""
+    """Return *count* random UUIDs (version 4) as text; one call reads the random bytes of all."""
     digits = os.urandom(16 * count).hex()
     return [
         f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"

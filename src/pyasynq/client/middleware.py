@@ -1,7 +1,8 @@
-"""Client middleware: what users put around every enqueueing.
+"""Client middleware: functions of the user that are called around each enqueued task.
 
-All who compose tasks pass them through a `Chain` first, if it is not empty. Its end, which composes
-and enqueues, is given with each task: it is another one in a client, a scheduler or an outbox.
+Client, scheduler, aggregator and outbox pass each task through a `MiddlewareChain` before they
+compose it, unless the chain is empty. Each of them passes its own *end*, the function that composes
+and enqueues.
 """
 
 import asyncio
@@ -27,29 +28,29 @@ T = TypeVar("T")
 CallNext: TypeAlias = Callable[[Task, Options], Coroutine[Any, Any, TaskInfo]]
 ClientMiddleware: TypeAlias = Callable[[Task, Options, CallNext], Awaitable[TaskInfo]]
 
-RETURN_IT: Final = "must return what `await call_next(task, options)` gives, or raise"
-IT_WENT_ON: Final = "; the task has gone on all the same"
+RETURN_IT: Final = "must return what `await call_next(task, options)` returns, or raise"
+TASK_WENT_ON: Final = "; the task was passed on anyway"
 AWAIT_IT: Final = (
-    "calls call_next, and does not await it: write `return await call_next(task, options)`"
+    "calls call_next without awaiting it: write `return await call_next(task, options)`"
 )
 CALL_IT_ONCE: Final = (
-    "must call call_next once, and its first call counts: another task is enqueued with a client, "
-    "and who wants to try again does so around the client"
+    "must call call_next once, and only the first call counts: enqueue another task with a client, "
+    "and try again outside of the client"
 )
 
 
-class Chain(list[ClientMiddleware]):
-    """Client middleware, the first outermost."""
+class MiddlewareChain(list[ClientMiddleware]):
+    """Client middleware; the first is the outermost."""
 
     @classmethod
-    def of(cls, given: Sequence[ClientMiddleware]) -> "Chain":
-        """Return *given* as a chain: itself if it is one, to which its owner may add later.
+    def of(cls, given: Sequence[ClientMiddleware]) -> "MiddlewareChain":
+        """Return *given* as a chain; a chain itself, so that its owner can add to it later.
 
         Raises:
-            OptionError: If it is no list.
-            TypeError: If something in it cannot be called as a middleware.
+            OptionError: If it is not a list.
+            TypeError: If a member cannot be called as a middleware.
         """
-        if isinstance(given, Chain):
+        if isinstance(given, MiddlewareChain):
             return given
         if not isinstance(given, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError("middleware", given, "a list of client middleware")
@@ -59,27 +60,27 @@ class Chain(list[ClientMiddleware]):
         return chain
 
     def use(self, middleware: ClientMiddleware) -> ClientMiddleware:
-        """Add *middleware*, inside of those that are there.
+        """Add *middleware* as the innermost.
 
         Raises:
-            TypeError: If it cannot be called as one.
+            TypeError: If it cannot be called as a middleware.
         """
         check_function(middleware, "a client middleware", "(task, options, call_next)", 3)
         self.append(middleware)
         return middleware
 
     async def enqueue(self, task: Task, options: Options, end: CallNext) -> TaskInfo:
-        """Have *end* enqueue *task*, or what the middleware makes of it.
+        """Pass *task* through the middleware to *end*, which enqueues it.
 
         Raises:
-            Exception: What the middleware or *end* raises.
+            Exception: Any error of the middleware or of *end*.
         """
 
         async def checked_end(task: Task, changed: Options) -> TaskInfo:
             check_task(task)
             return await end(task, changed if changed is options else check_options(changed))
 
-        # The headers may be shared by all tasks of the process.
+        # Many tasks may share these headers, so the middleware must not change them.
         options = structs.replace(options, headers=MappingProxyType({**options.headers}))
         call_next: CallNext = checked_end
         for middleware in reversed(self):
@@ -89,39 +90,41 @@ class Chain(list[ClientMiddleware]):
     async def enqueue_each(
         self, tasks: Sequence[Task], options: Options, end: CallNext
     ) -> list[TaskInfo | PyasynqError]:
-        """Enqueue *tasks* in order: each sets out once the one before has reached the *end*.
+        """Enqueue *tasks* in order: each starts when the one before it has reached *end*.
 
-        So their order stays, and they travel together. To let all set out at once and then wait for
-        each other would hang where a middleware lets only some of them through at a time.
+        So they keep their order and share round trips. If all started at once and waited for each
+        other at *end*, they would hang behind a middleware that admits only a few at a time.
         """
         async with asyncio.TaskGroup() as group:
             jobs: list[asyncio.Task[TaskInfo | PyasynqError]] = []
             for task in tasks:
                 arrived = asyncio.Event()
-                own = merge(task.options, options)
-                jobs.append(group.create_task(self._outcome(task, own, end, arrived)))
+                merged = merge(task.options, options)
+                jobs.append(group.create_task(self._outcome(task, merged, end, arrived)))
                 await arrived.wait()
         return [job.result() for job in jobs]
 
     async def _outcome(
         self, task: Task, options: Options, end: CallNext, arrived: asyncio.Event
     ) -> TaskInfo | PyasynqError:
-        async def noted_end(task: Task, options: Options) -> TaskInfo:
-            arrived.set()  # seen once *end*, which does not wait before it sends, has sent
+        async def signalling_end(task: Task, options: Options) -> TaskInfo:
+            arrived.set()  # the waiter runs once *end* waits, and *end* has sent by then
             return await end(task, options)
 
         try:
-            return await call_guarded("client middleware", self.enqueue(task, options, noted_end))
+            return await call_guarded(
+                "client middleware", self.enqueue(task, options, signalling_end)
+            )
         except PyasynqError as error:
             return error
         except Exception as error:  # noqa: BLE001 - the user's code
-            return told(error)
+            return as_pyasynq_error(error)
         finally:
             arrived.set()
 
 
 class _Layer:
-    """One middleware on the way of one task."""
+    """One middleware, called for one task."""
 
     __slots__ = ("_answer", "_begun", "_inner", "_middleware", "_next")
 
@@ -138,13 +141,13 @@ class _Layer:
             awaitable = cast("object", self._middleware(task, options, self._call_next))
             answer = await awaitable if inspect.isawaitable(awaitable) else awaitable
         finally:
-            forgotten = self._next is not None and not self._begun
+            not_awaited = self._next is not None and not self._begun
             if self._next is not None and not self._begun:
                 self._next.close()
-        if forgotten:
+        if not_awaited:
             raise self._error(AWAIT_IT)
         if self._answer is None or answer is not self._answer:
-            raise self._error(RETURN_IT if self._answer is None else RETURN_IT + IT_WENT_ON)
+            raise self._error(RETURN_IT if self._answer is None else RETURN_IT + TASK_WENT_ON)
         return self._answer
 
     def _call_next(self, task: Task, options: Options) -> Coroutine[Any, Any, TaskInfo]:
@@ -153,7 +156,7 @@ class _Layer:
         self._next = self._go_on(task, options)
         return self._next
 
-    _call_next.__qualname__ = "call_next"  # by which its author knows it
+    _call_next.__qualname__ = "call_next"  # its author knows it by this name
 
     async def _go_on(self, task: Task, options: Options) -> TaskInfo:
         self._begun = True
@@ -164,22 +167,22 @@ class _Layer:
         return MiddlewareError(f"{name_of(self._middleware)} {reason}")
 
 
-def prepared(options: Mapping[str, object]) -> dict[str, Any]:
-    """Return *options* with their client middleware as a `Chain`, and their codecs as `Codecs`.
+def convert_extensions(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return *options* with client middleware as a `MiddlewareChain` and codecs as `Codecs`.
 
     Raises:
         OptionError: If a codec cannot be used.
         TypeError: If a middleware cannot be called as one.
     """
-    made: dict[str, Any] = {**options}
-    for name, make in (("client_middleware", Chain.of), ("codecs", Codecs)):
-        if name in made:
-            made[name] = make(made[name])
-    return made
+    converted: dict[str, Any] = {**options}
+    for name, convert in (("client_middleware", MiddlewareChain.of), ("codecs", Codecs)):
+        if name in converted:
+            converted[name] = convert(converted[name])
+    return converted
 
 
-def told(error: Exception) -> PyasynqError:
-    """Return *error* where only errors of pyasynq can be told."""
+def as_pyasynq_error(error: Exception) -> PyasynqError:
+    """Return *error* if it is of pyasynq, else a `MiddlewareError` that it caused."""
     if isinstance(error, PyasynqError):
         return error
     failure = MiddlewareError(error_text(error))
@@ -187,21 +190,21 @@ def told(error: Exception) -> PyasynqError:
     return failure
 
 
-def driven(work: Coroutine[Any, Any, T], otherwise: str) -> T:
-    """Return what *work* returns, which must do so without waiting for anything.
+def run_without_waiting(work: Coroutine[Any, Any, T], otherwise: str) -> T:
+    """Run *work*, which must not wait for anything, and return its result.
 
     Raises:
-        MiddlewareError: If it waits; *otherwise* says what to call then.
+        MiddlewareError: If it waits; *otherwise* says what to call instead.
     """
-    msg = f"none may wait for anything here: {otherwise}"
+    msg = f"it must not wait for anything here: {otherwise}"
     try:
         work.send(None)
     except StopIteration as done:
         return cast("T", done.value)
     except RuntimeError as error:
-        if str(error) == "no running event loop":  # what was to be awaited asked for one
+        if str(error) == "no running event loop":  # it asked for a loop to wait in
             raise MiddlewareError(msg) from error
         raise
-    with suppress(RuntimeError):  # it goes on to wait, in a finally
+    with suppress(RuntimeError):  # raised if it waits again in a finally
         work.close()
     raise MiddlewareError(msg)

@@ -23,9 +23,9 @@ T = TypeVar("T")
 class SyncClient:
     """The client for code without an event loop: scripts, Django, Flask.
 
-    A thin face: an asyncio `Client` on a loop in a thread of its own, which the first call starts.
-    Threads may share it, and so may greenlets of gevent. A process that forks may go on using it on
-    both sides; what it has in flight is its parent's.
+    A thin layer over an asyncio `Client` on a loop in a separate thread, which the first call
+    starts. Threads and gevent's greenlets may share it. After a fork, both processes may use it;
+    calls that were in flight belong to the parent.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class SyncClient:
 
         Args:
             broker: A URL or a bare ``host:port``.
-            max_payload: Largest payload accepted, as it travels, bytes; headers count.
-            middleware: See `Client`; it is awaited in the client's own thread.
+            max_payload: Largest accepted payload, sealed and with headers, bytes.
+            middleware: See `Client`; it runs in the client's own thread.
             codecs: See `Client`.
 
         Raises:
@@ -80,11 +80,11 @@ class SyncClient:
         return self._call(lambda client: client.result(info, queue=queue, timeout=timeout))
 
     def ping(self) -> None:
-        """Return when Redis answers; see `Client.ping`."""
+        """Return when the broker answers; see `Client.ping`."""
         self._call(lambda client: client.ping())
 
     def close(self) -> None:
-        """Close the connections and end the thread, once other threads' calls are answered.
+        """Close the connections and end the thread, after other threads' calls are answered.
 
         Closing twice does nothing.
         """
@@ -104,19 +104,19 @@ class SyncClient:
         self.close()
 
     def after_fork(self) -> None:
-        """Begin anew in a child: a thread does not come along, and a connection is not shared."""
+        """Take a new lock in a child process: its thread does not exist there."""
         self._lock = threading.Lock()
 
     def _call(self, make: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         with self._lock:
             if self._closed:
                 raise ClientClosedError
-            thread = self._living()
+            thread = self._live_thread()
             answer = thread.send(make(self._client))
         return thread.wait(answer)
 
-    def _living(self) -> LoopThread:
-        """Return the thread, another one if it has died; what one had opened is of no use then."""
+    def _live_thread(self) -> LoopThread:
+        """Return the thread; a new one, with a new client, if it has died."""
         if self._thread is None or not self._thread.alive:
             if self._thread is not None:
                 self._client = self._make_client()

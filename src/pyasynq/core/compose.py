@@ -1,7 +1,6 @@
-"""Decide what a task becomes when it is enqueued.
+"""Decide how a task is enqueued.
 
-Pure: `compose` turns a task, its options and the time into a `Plan`; the broker has one script for
-each kind of plan.
+Pure: `compose` makes a `Plan` from a task, its options and the time; the broker carries it out.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         digest: Hex MD5 of the payload; empty for a task without payload.
-        ttl_s: Seconds until the lock ends by itself, at least 1.
+        ttl_s: Seconds until the lock expires, at least 1.
     """
 
     digest: str
@@ -71,18 +70,18 @@ Plan: TypeAlias = Pending | Scheduled | Grouped
 
 
 class Composer:
-    """Makes plans as they travel: composed, sealed, and no larger than is allowed."""
+    """Makes plans, seals their payloads, and checks their size."""
 
     def __init__(self, codecs: Codecs = NO_CODECS, *, max_payload: int | None = None) -> None:
-        """Seal by *codecs*; allow *max_payload* bytes of payload and headers, None for any."""
+        """Seal with *codecs*; allow *max_payload* bytes of payload and headers, None for any."""
         self._codecs = codecs
         self._max_payload = max_payload
 
     def compose(self, task: Task, options: Options, *, now: datetime, task_id: str) -> Composed:
-        """Return what becomes of *task*; see `compose`.
+        """Return the plan for *task*, sealed; see `compose`.
 
         Raises:
-            OptionError: If it is too large.
+            OptionError: If the payload is too large.
             CodecError: If a codec cannot seal it.
         """
         plan = compose(task, options, now=now, task_id=task_id)
@@ -94,7 +93,7 @@ class Composer:
 
 
 class Composed:
-    """A plan, and what describes its task once the plan is carried out.
+    """A plan, and what is needed to describe its task after the plan is carried out.
 
     Attributes:
         plan: The plan.
@@ -103,25 +102,25 @@ class Composed:
     __slots__ = ("_now", "_options", "_task", "plan")
 
     def __init__(self, plan: Plan, task: Task, options: Options, now: datetime) -> None:
-        """Hold the *plan* for *task*, which was made *now* with *options*."""
+        """Keep the *plan* that was made for *task* and *options* at the time *now*."""
         self.plan: Plan = plan
         self._task = task
         self._options = options
         self._now = now
 
     def info(self) -> TaskInfo:
-        """Return the task as it stands in Redis then."""
+        """Return the task as the broker stores it."""
         return info_of_plan(self.plan, self._task, self._options, now=self._now)
 
 
 def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Plan:
-    """Return what becomes of *task*.
+    """Return the plan for *task*.
 
     Args:
         task: The task.
         options: Its options, merged with those of the call.
         now: Current time, UTC.
-        task_id: Id to use where the options name none.
+        task_id: Id of the task if the options give none.
 
     Source:
         Protocol sections 4.2 and 5.2 (asynq v0.26.0 ``Client.EnqueueContext``, ``composeOptions``).
@@ -135,9 +134,11 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
         timeout=_timeout_s(options),
     )
     if options is not NO_OPTIONS or task.headers:
-        _fill_in(message, task, options)
+        _set_rare_fields(message, task, options)
     at = _process_at(options, now)
-    lock = None if options.unique is None else _lock(task.payload, options.unique, at or now, now)
+    lock = (
+        None if options.unique is None else _make_lock(task.payload, options.unique, at or now, now)
+    )
     if at is not None:
         return Scheduled(message=message, lock=lock, at_s=unix_s(at))
     if options.group is not None:
@@ -146,14 +147,14 @@ def compose(task: Task, options: Options, *, now: datetime, task_id: str) -> Pla
 
 
 def info_of_plan(plan: Plan, task: Task, options: Options, *, now: datetime) -> TaskInfo:
-    """Return *task* as it stands in Redis after *plan* was carried out."""
+    """Return *task* as the broker stores it after it has carried out *plan*."""
     message = plan.message
     return TaskInfo(
         id=message.id,
         queue=options.queue or DEFAULT_QUEUE,
         type=task.type,
         payload=task.payload or b"",
-        headers=_headers(task, options),
+        headers=_merge_headers(task, options),
         state=_STATES[type(plan)],
         max_retry=message.retry,
         timeout=options.timeout or (None if options.deadline else DEFAULT_TIMEOUT),
@@ -167,9 +168,9 @@ def info_of_plan(plan: Plan, task: Task, options: Options, *, now: datetime) -> 
 def with_options(
     message: TaskMessage, options: Options, *, payload: bytes | None = None
 ) -> TaskMessage:
-    """Return a copy of *message* with what is given changed; the unique lock follows the payload.
+    """Return a copy of *message* with the given changes; the unique lock follows the payload.
 
-    The header that says how the payload is sealed stays: a new one is to be sealed again by that.
+    The header that names the codecs stays: the caller seals a new payload with them.
 
     Differs:
         In the reference the lock stays with the old payload (D54).
@@ -199,7 +200,7 @@ def size_of(task: Task, options: Options) -> int:
     """Return the bytes of the task's payload and headers."""
     size = 0 if task.payload is None else len(task.payload)
     if task.headers or options.headers:
-        headers = _headers(task, options)
+        headers = _merge_headers(task, options)
         size += sum(len(text.encode()) for text in chain(headers, headers.values()))
     return size
 
@@ -216,31 +217,31 @@ def _timeout_s(options: Options) -> int:
     return DEFAULT_TIMEOUT_S if options.deadline is None else 0
 
 
-def _fill_in(message: TaskMessage, task: Task, options: Options) -> None:
-    """Set the fields that most messages leave out."""
+def _set_rare_fields(message: TaskMessage, task: Task, options: Options) -> None:
+    """Set the fields that most messages do not have."""
     if options.deadline is not None:
         message.deadline = int(options.deadline.timestamp())
     if options.retention is not None:
         message.retention = whole_seconds(options.retention)
     if options.group is not None:
         message.group_key = options.group
-    if headers := _headers(task, options):
+    if headers := _merge_headers(task, options):
         message.headers.update(headers)
 
 
-def _headers(task: Task, options: Options) -> dict[str, str]:
+def _merge_headers(task: Task, options: Options) -> dict[str, str]:
     return {**task.headers, **options.headers}
 
 
 def _process_at(options: Options, now: datetime) -> datetime | None:
-    """Return the instant the task waits for, or None if it need not wait."""
+    """Return the instant at which the task may run; None if it need not wait."""
     if options.process_in is not None:
         return now + options.process_in if options.process_in else None
     at = options.process_at
     return at if at is not None and at > now else None
 
 
-def _lock(payload: bytes | None, unique: timedelta, start: datetime, now: datetime) -> Lock:
+def _make_lock(payload: bytes | None, unique: timedelta, start: datetime, now: datetime) -> Lock:
     return Lock(digest=_digest(payload), ttl_s=max(1, whole_seconds(start + unique - now)))
 
 

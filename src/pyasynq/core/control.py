@@ -1,4 +1,4 @@
-"""How the run of a task ends: what a handler raises to steer it, and why it is stopped or refused.
+"""How the run of a task ends: signals that a handler raises, and errors that stop or refuse a run.
 
 The errors are leaves of the tree in `errors`. The signals (`SkipRetry`, `RevokeTask`, `RetryIn`,
 `Snooze`) stand outside it.
@@ -14,11 +14,11 @@ class HandlerNotFoundError(PyasynqError):
     """No pattern of the mux matches the task's type.
 
     Attributes:
-        type: The type nobody handles.
+        type: The type without a handler.
     """
 
     def __init__(self, type: str) -> None:
-        """Name the *type* nobody handles."""
+        """Name the *type* without a handler."""
         self.type = type
         super().__init__(f'handler not found for task "{type}"')
 
@@ -26,7 +26,7 @@ class HandlerNotFoundError(PyasynqError):
 class PayloadError(PyasynqError):
     """A payload does not fit the types of its handler; such a task is archived at once.
 
-    Raised for a task that a handler makes, it is a failure of that handler like any other.
+    If a handler raises it for a task that it makes, it counts as any other failure of that handler.
 
     Attributes:
         type: Type of the task.
@@ -34,7 +34,7 @@ class PayloadError(PyasynqError):
     """
 
     def __init__(self, type: str, reason: str) -> None:
-        """Say for which *type* the payload is wrong, and where."""
+        """Name the *type*, and say what does not fit."""
         self.type = type
         self.reason = reason
         super().__init__(f"payload of {type!r} does not fit: {reason}")
@@ -44,9 +44,9 @@ class NotAwaitedError(PyasynqError):
     """A call of an async function was never awaited, so it has done nothing.
 
     Attributes:
-        call: What was called.
-        place: Where: file and line.
-        type: Type of the task it was called with, or an empty text.
+        call: Name of the function.
+        place: File and line of the call.
+        type: Type of the task in the call, or an empty text.
     """
 
     def __init__(self, call: str, place: str, type: str = "") -> None:
@@ -83,7 +83,7 @@ class TaskTimeoutError(PyasynqError):
 
 
 class DeadlinePassedError(TaskTimeoutError):
-    """The task's deadline had passed before it was begun; such a task is archived at once.
+    """The task's deadline had passed before the task started; such a task is archived at once.
 
     Attributes:
         deadline: The task's deadline.
@@ -116,61 +116,61 @@ class LeaseExpiredError(PyasynqError):
 
 
 class WorkerCrashedError(PyasynqError):
-    """Workers died, or lost the task's lease, each time they ran the task.
+    """Several workers in a row died, or lost the task's lease, while they ran the task.
 
     Attributes:
-        crashes: How often in a row.
+        crashes: Number of these workers.
     """
 
     def __init__(self, crashes: int) -> None:
-        """Say how often."""
+        """Give the number of crashes."""
         self.crashes = crashes
         super().__init__(f"crashed its worker {crashes} time{'' if crashes == 1 else 's'} in a row")
 
 
 class SkipRetry(Exception):
-    """Raised by a handler: archive the task now, whatever retries are left."""
+    """Raised by a handler: archive the task now, even if retries are left."""
 
 
 class RevokeTask(Exception):
-    """Raised by a handler: drop the task, with no retry and no archive."""
+    """Raised by a handler: delete the task; do not retry or archive it."""
 
 
 class RetryIn(Exception):
-    """Raised by a handler: this run failed, try again after *delay*.
+    """Raised by a handler: this run failed, retry after *delay*.
 
     Attributes:
-        delay: Time until the next try; none if negative.
+        delay: Time until the next try; a negative one counts as zero.
     """
 
     def __init__(self, delay: timedelta, reason: str = "") -> None:
         """Retry after *delay*; *reason* becomes the task's last error.
 
         Raises:
-            TypeError: If *delay* is no timedelta.
+            TypeError: If *delay* is not a timedelta.
         """
-        self.delay: timedelta = _checked_delay(delay)
+        self.delay: timedelta = _check_delay(delay)
         super().__init__(reason or f"retry in {delay}")
 
 
 class Snooze(Exception):
-    """Raised by a handler: not now, come back after *delay* without spending a retry.
+    """Raised by a handler: run the task again after *delay*, without spending a retry.
 
     Attributes:
-        delay: Time until the next try; none if negative.
+        delay: Time until the next try; a negative one counts as zero.
     """
 
     def __init__(self, delay: timedelta) -> None:
-        """Come back after *delay*.
+        """Run again after *delay*.
 
         Raises:
-            TypeError: If *delay* is no timedelta.
+            TypeError: If *delay* is not a timedelta.
         """
-        self.delay: timedelta = _checked_delay(delay)
+        self.delay: timedelta = _check_delay(delay)
         super().__init__(f"snoozed for {delay}")
 
 
-def _checked_delay(delay: object) -> timedelta:
+def _check_delay(delay: object) -> timedelta:
     if not isinstance(delay, timedelta):
         right = f"a timedelta, {as_timedelta(delay)} for instance"
         msg = f"the delay must be {right}, got {short_repr(delay)}"

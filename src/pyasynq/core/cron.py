@@ -1,6 +1,6 @@
-"""Cron texts, and when they are due.
+"""Cron texts, and the instants at which they are due.
 
-Pure but for the time zones, which come from the system's zone files.
+Pure, except that time zones are read from the system's zone files.
 
 Source:
     Protocol section 7.1 (robfig/cron v3 ``ParseStandard``, ``SpecSchedule.Next``, ``Every``).
@@ -28,26 +28,26 @@ _NOON: Final = 12
 
 
 class Schedule(Protocol):
-    """When something is due."""
+    """The instants at which something is due."""
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first tick after *after*, UTC and in whole seconds; None if there is none."""
+        """Return the first tick after *after*, UTC and in whole seconds; None if none follows."""
         ...
 
     def anchored(self, at: datetime) -> "Schedule":
-        """Return this schedule; ticks that are relative to some instant are so to *at*."""
+        """Return this schedule; if its ticks are relative to an instant, they start from *at*."""
         ...
 
 
 class Every:
-    """Ticks at equal distances, from the anchor or from whatever instant is asked for.
+    """Ticks at equal distances, counted from the anchor, or else from the instant in the call.
 
     Source:
         robfig/cron v3 ``ConstantDelaySchedule``: at least a second, cut to whole seconds.
     """
 
     def __init__(self, period: timedelta, anchor: datetime | None = None) -> None:
-        """Tick each *period*; without *anchor* the next tick is one period from any instant."""
+        """Tick each *period*; without *anchor* the next tick is one period after any instant."""
         self.period: timedelta = max(period // SECOND, 1) * SECOND
         self._anchor = anchor
 
@@ -63,11 +63,11 @@ class Every:
 
 
 class Field(msgspec.Struct, frozen=True):
-    """What one field of a text allows.
+    """The values that one field of a cron text allows.
 
     Attributes:
         values: The values.
-        starred: It is written as ``*`` or ``?`` in single steps.
+        starred: Whether the field is ``*`` or ``?``, without a step above 1.
     """
 
     values: frozenset[int]
@@ -78,12 +78,12 @@ class Calendar:
     """Ticks at the minutes, hours, days of month, months and weekdays that five fields allow.
 
     Source:
-        robfig/cron v3 ``SpecSchedule``, with what it does where clocks are changed: an hour that is
-        left out is skipped that day, one that comes twice matches twice.
+        robfig/cron v3 ``SpecSchedule``, also where clocks change: an hour that does not exist is
+        skipped on that day, an hour that comes twice matches twice.
     """
 
     def __init__(self, fields: Sequence[Field], zone: tzinfo) -> None:
-        """Tick in *zone* as *fields* say: minute, hour, day of month, month, weekday."""
+        """Tick in *zone*; *fields* are minute, hour, day of month, month and weekday."""
         minutes, hours, self._days, months, self._weekdays = fields
         self._minutes = minutes.values
         self._hours = hours.values
@@ -108,11 +108,11 @@ class Calendar:
         return None
 
     def anchored(self, at: datetime) -> "Calendar":
-        """Return this schedule: it is relative to nothing."""
+        """Return this schedule: its ticks are not relative to an instant."""
         return self
 
-    # Each step walks to the first value that is allowed. It says False when the field above it has
-    # moved on, which then must be looked at again.
+    # Each step walks to the first allowed value. It returns False if the next higher field has
+    # changed, because that field must then be checked again.
 
     def _reaches_month(self, walk: "_Walk") -> bool:
         while walk.local.month not in self._months:
@@ -126,7 +126,7 @@ class Calendar:
         while not self._day_matches(walk.local):
             walk.round("day")
             walk.add(days=1)
-            # Where clocks are changed at midnight, the day may begin an hour off.
+            # Where clocks change at midnight, the day may begin an hour early or late.
             hour = walk.local.hour
             walk.shift(_HOUR_S * (24 - hour if hour > _NOON else -hour))
             if walk.local.day == 1:
@@ -163,11 +163,11 @@ class Calendar:
 
 
 class _Walk:
-    """An instant on its way forward, as the clocks of a zone show it.
+    """An instant that moves forward, as the clocks of a zone show it.
 
     Attributes:
         at_s: Unix seconds.
-        local: The same in the zone.
+        local: The same instant in the zone.
     """
 
     def __init__(self, at_s: int, zone: tzinfo) -> None:
@@ -176,7 +176,7 @@ class _Walk:
         self._go_to(at_s)
 
     def round(self, unit: str) -> None:
-        """Cut off what is below *unit*, but only the first time anything is cut off."""
+        """Cut off everything smaller than *unit*; only the first call in a walk cuts."""
         if self._rounded:
             return
         self._rounded = True
@@ -191,16 +191,16 @@ class _Walk:
         self._go_to(self._instant(wall))
 
     def add(self, *, months: int = 0, days: int = 0) -> None:
-        """Go so far ahead in the calendar, to the same time of day."""
+        """Move ahead by *months* and *days* in the calendar, to the same time of day."""
         before, wall = self.at_s, _wall(self.local)
         years, month = divmod(wall.month - 1 + months, 12)
         first = wall.replace(year=wall.year + years, month=month + 1, day=1)
         at_s = self._instant(first + timedelta(days=wall.day - 1 + days))
-        # A day that a zone left out (Apia, 2011) is no step forward. Go then walks for ever.
+        # A day that a zone skipped (Apia, 2011) is not a step forward; Go loops forever there.
         self._go_to(at_s if at_s > before else before + _DAY_S)
 
     def shift(self, seconds: int) -> None:
-        """Go so far ahead on the time line."""
+        """Move ahead by *seconds* of real time."""
         if seconds:
             self._go_to(self.at_s + seconds)
 
@@ -209,7 +209,7 @@ class _Walk:
         self.local = (EPOCH + at_s * SECOND).astimezone(self._zone)
 
     def _instant(self, wall: datetime) -> int:
-        """Return when clocks show *wall*; of a time that comes never or twice, what Go picks."""
+        """Return *wall* as Unix time; for a skipped or repeated time, what Go returns."""
         as_utc = (wall - EPOCH) // SECOND
         return as_utc - self._offset_s(as_utc - self._offset_s(as_utc))
 
@@ -219,7 +219,7 @@ class _Walk:
 
 
 def _wall(local: datetime) -> datetime:
-    """Return what the clock shows, as if it were UTC: to reckon with, zones aside."""
+    """Return the time that the clock shows, as if it were UTC, to compute without zones."""
     return local.replace(tzinfo=UTC, fold=0)
 
 
@@ -262,26 +262,26 @@ def parse(spec: str, *, location: tzinfo = UTC) -> Schedule:
     """Return the schedule that *spec* describes.
 
     Args:
-        spec: Five fields (minute, hour, day of month, month, weekday), or ``@daily`` and its like,
-            or ``@every 1h30m``; ``TZ=Europe/Paris`` may stand before it.
-        location: Time zone of a text that names none.
+        spec: Five fields (minute, hour, day of month, month, weekday), or a descriptor such as
+            ``@daily``, or ``@every 1h30m``; ``TZ=Europe/Paris`` may come first.
+        location: Time zone of a text that does not name one.
 
     Raises:
-        OptionError: If it is no such text.
+        OptionError: If *spec* is not such a text.
 
     Differs:
-        A zone with nothing behind it, which crashes Go (D65), is refused.
+        A text that has only a zone is refused; it crashes Go (D65).
     """
     match = _ZONE.fullmatch(spec)
     if match is None:
-        return _schedule(spec, spec, location)
+        return _parse_schedule(spec, spec, location)
     zone, rest = match.groups()
     if rest is None:
         raise OptionError("spec", spec, "a zone and, after a space, five fields or a descriptor")
-    return _schedule(spec, rest.strip(), _zone(spec, zone, location))
+    return _parse_schedule(spec, rest.strip(), _load_zone(spec, zone, location))
 
 
-def _schedule(spec: str, text: str, zone: tzinfo) -> Schedule:
+def _parse_schedule(spec: str, text: str, zone: tzinfo) -> Schedule:
     if text.startswith(_EVERY):
         try:
             return Every(durations.parse_duration(text.removeprefix(_EVERY)))
@@ -293,12 +293,12 @@ def _schedule(spec: str, text: str, zone: tzinfo) -> Schedule:
     if len(fields) != len(_BOUNDS):
         raise OptionError("spec", spec, "five fields: minute hour day month weekday")
     try:
-        return Calendar([_field(f, b) for f, b in zip(fields, _BOUNDS, strict=True)], zone)
+        return Calendar([_parse_field(f, b) for f, b in zip(fields, _BOUNDS, strict=True)], zone)
     except ValueError as error:
         raise OptionError("spec", spec, f"five fields of cron; {error}") from error
 
 
-def _zone(spec: str, name: str, location: tzinfo) -> tzinfo:
+def _load_zone(spec: str, name: str, location: tzinfo) -> tzinfo:
     if name in {"", "UTC"}:
         return UTC
     if name == "Local":
@@ -307,40 +307,40 @@ def _zone(spec: str, name: str, location: tzinfo) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         allowed = (
-            f"in a zone that this machine knows, {name!r} is none "
+            f"in a zone that this machine knows; it does not know {name!r} "
             "(zones come from the system or from the package tzdata)"
         )
         raise OptionError("spec", spec, allowed) from error
 
 
-def _field(text: str, bounds: _Bounds) -> Field:
-    """Return the field that *text* describes; commas without anything between them are skipped."""
-    parts = [_part(part, bounds) for part in text.split(",") if part]
+def _parse_field(text: str, bounds: _Bounds) -> Field:
+    """Return the field that *text* describes; empty parts between commas are skipped."""
+    parts = [_parse_part(part, bounds) for part in text.split(",") if part]
     values = frozenset[int]().union(*(part.values for part in parts))
     return Field(values, any(part.starred for part in parts))
 
 
-def _part(text: str, bounds: _Bounds) -> Field:
+def _parse_part(text: str, bounds: _Bounds) -> Field:
     span, *steps = text.split("/")
     lowest, *highest = span.split("-")
     starred = lowest in {"*", "?"}
     if len(steps) > 1 or (len(highest) > 1 and not starred):
         msg = f"{text!r} is no value, range or step"
         raise ValueError(msg)
-    step = _number(steps[0], {}) if steps else 1
+    step = _parse_number(steps[0], {}) if steps else 1
     if starred:
         first, last = bounds.lowest, bounds.highest
     else:
-        first = _number(lowest, bounds.names)
+        first = _parse_number(lowest, bounds.names)
         open_ended = bounds.highest if steps else first
-        last = _number(highest[0], bounds.names) if highest else open_ended
+        last = _parse_number(highest[0], bounds.names) if highest else open_ended
     if not bounds.lowest <= first <= last <= bounds.highest or step < 1:
         msg = f"{text!r} is not within {bounds.lowest}-{bounds.highest} and ascending"
         raise ValueError(msg)
     return Field(frozenset(range(first, last + 1, step)), starred and step == 1)
 
 
-def _number(text: str, names: Mapping[str, int]) -> int:
+def _parse_number(text: str, names: Mapping[str, int]) -> int:
     named = names.get(text.lower())
     if named is not None:
         return named

@@ -31,7 +31,7 @@ def format_duration(duration: timedelta) -> str:
     if duration < timedelta(0):
         return f"-{format_duration(-duration)}"
     if duration >= SECOND:
-        return _long(duration)
+        return _format_long(duration)
     micros = duration // MICROSECOND
     if duration >= MILLISECOND:
         return f"{_decimal(micros, 3)}ms"
@@ -39,10 +39,10 @@ def format_duration(duration: timedelta) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that *text* gives; what is below a microsecond is dropped.
+    """Return the duration that *text* gives; parts of a microsecond are dropped.
 
     Raises:
-        ValueError: If Go would not read it.
+        ValueError: If Go would refuse it.
     """
     unsigned = text[1:] if text[:1] in {"+", "-"} else text
     ns = 0 if unsigned == "0" else _nanoseconds(unsigned)
@@ -50,7 +50,7 @@ def parse_duration(text: str) -> timedelta:
     return -duration if text.startswith("-") else duration
 
 
-def _long(duration: timedelta) -> str:
+def _format_long(duration: timedelta) -> str:
     minutes, rest = divmod(duration, timedelta(minutes=1))
     hours, minutes = divmod(minutes, 60)
     seconds = f"{_decimal(rest // MICROSECOND, 6)}s"
@@ -60,7 +60,7 @@ def _long(duration: timedelta) -> str:
 
 
 def _decimal(number: int, places: int) -> str:
-    """Return *number* with that many of its digits behind the point, but no zeros at the end."""
+    """Return *number* / 10 ** *places* as text, without zeros at the end."""
     whole, fraction = divmod(number, 10**places)
     return f"{whole}.{fraction:0{places}}".rstrip("0").rstrip(".")
 

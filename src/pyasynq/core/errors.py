@@ -1,20 +1,20 @@
-"""Every error pyasynq raises, and the signals a handler raises to steer its task.
+"""Every error that pyasynq raises, and the signals by which a handler decides about its task.
 
 PyasynqError
 ├── OptionError (ValueError)          an option, name or payload was refused
 ├── DuplicateTaskError                the unique lock is held
 ├── TaskIDConflictError               a task with this id exists in the queue
-├── BrokerError                       Redis did not do what was asked
-│   ├── BrokerUnavailableError        away, restarting, loading, or too slow
+├── BrokerError                       the broker did not do what was asked
+│   ├── BrokerUnavailableError        unreachable, restarting, loading, or too slow
 │   ├── BrokerAuthError               wrong password, or a right is missing
 │   ├── BrokerReadOnlyError           a replica answered
 │   └── BrokerFullError               out of memory (maxmemory)
 ├── NotSupportedError                 this broker cannot do it
-├── PoisonError                       bytes in Redis that are no task
+├── PoisonError                       stored bytes are not a task
 ├── ClientClosedError                 the client was closed before
 ├── LoopError                         the event loop of the client cannot make the call
 ├── MiddlewareError                   a client middleware broke its rules
-├── NotEnqueuedError                  it is somebody else's turn to enqueue this
+├── NotEnqueuedError                  another process enqueues the task
 ├── CodecError                        a payload could not be sealed or opened
 ├── ThreadError                       the thread of a sync client cannot answer
 ├── QueueNotFoundError                no queue has this name
@@ -25,9 +25,9 @@ PyasynqError
 ├── TaskNotFoundError                 the queue has no task with this id
 │   └── ResultExpiredError            it was there, but its retention is over
 ├── TaskStateError                    not allowed in the state the task is in
-├── TaskFailedError                   the task whose result is awaited was given up
-├── ServerStateError                  a server was started twice, or is over
-├── SchedulerStateError               a scheduler was started twice, or is over
+├── TaskFailedError                   the task whose result is awaited was archived
+├── ServerStateError                  a server was started twice, or has ended
+├── SchedulerStateError               a scheduler was started twice, or has ended
 ├── EntryNotFoundError                a scheduler has no such entry
 ├── HandlerNotFoundError              no pattern matches the task's type
 ├── PayloadError                      a payload does not fit the handler's types
@@ -36,10 +36,10 @@ PyasynqError
 ├── SemaphoreTimeoutError (TimeoutError)  no token was free in time
 ├── NoTokenError                      a token that is not held was released
 ├── TaskTimeoutError                  the task's timeout or deadline has passed
-│   └── DeadlinePassedError           it had passed before the task was begun
+│   └── DeadlinePassedError           it had passed before the task started
 ├── TaskCanceledError                 an operator canceled the task
 ├── LeaseExpiredError                 the worker lost the task's lease
-└── WorkerCrashedError                workers died with the task again and again
+└── WorkerCrashedError                several workers in a row died while they ran the task
 
 SkipRetry  RevokeTask  RetryIn  Snooze      signals, outside the tree
 """
@@ -63,8 +63,8 @@ class OptionError(PyasynqError, ValueError):
 
     Attributes:
         option: Name of the option, or ``type`` or ``payload``.
-        value: What was given.
-        allowed: What would be right, in words.
+        value: The refused value.
+        allowed: What is allowed, in words.
     """
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
@@ -97,26 +97,26 @@ class TaskIDConflictError(PyasynqError):
 
     Attributes:
         queue: Queue of the task.
-        task_id: The id that is taken.
+        task_id: The id that another task has.
     """
 
     def __init__(self, queue: str, task_id: str) -> None:
-        """Name the *queue* and the *task_id* that is taken."""
+        """Name the *queue* and the *task_id* that another task has."""
         self.queue = queue
         self.task_id = task_id
         super().__init__(f"task ID conflicts with another task: {task_id!r} is in {queue!r}")
 
 
 class BrokerError(PyasynqError):
-    """Redis did not do what was asked; the driver's error is the cause."""
+    """The broker did not do what was asked; the error of its driver is the cause."""
 
 
 class BrokerUnavailableError(BrokerError):
-    """Redis is away, restarting, loading its data, or answered too late."""
+    """The broker is unreachable, restarts, loads its data, or answered too late."""
 
 
 class BrokerAuthError(BrokerError):
-    """Redis refused the user name or password, or the user lacks a right."""
+    """The broker refused the user name or password, or the user lacks a permission."""
 
 
 class BrokerReadOnlyError(BrokerError):
@@ -124,15 +124,15 @@ class BrokerReadOnlyError(BrokerError):
 
 
 class BrokerFullError(BrokerError):
-    """Redis is out of memory (``maxmemory``) and accepts no new data."""
+    """The broker is out of memory (``maxmemory`` of Redis) and accepts no new data."""
 
 
 class NotSupportedError(PyasynqError):
-    """The broker cannot do this; another one may.
+    """The broker does not have this feature; another broker may.
 
     Attributes:
-        feature: What it cannot do.
-        broker: Its name.
+        feature: The missing feature.
+        broker: Name of the broker.
     """
 
     def __init__(self, feature: str, broker: str) -> None:
@@ -143,27 +143,27 @@ class NotSupportedError(PyasynqError):
 
 
 class PoisonError(PyasynqError):
-    """Bytes found in Redis are no message of the protocol.
+    """Stored bytes are not a message of the protocol.
 
     Attributes:
         size: Length of the bytes.
     """
 
     def __init__(self, size: int) -> None:
-        """Say how many bytes did not parse."""
+        """Say how many bytes could not be decoded."""
         self.size = size
         super().__init__(f"undecodable message of {size} bytes")
 
 
 class LoopError(PyasynqError):
-    """A call came from another event loop than the client's, which cannot make it.
+    """A call came from a second event loop, and the client's own loop cannot make the call.
 
     Attributes:
-        reason: Why not, in words.
+        reason: Why the client's loop cannot make it, in words.
     """
 
     def __init__(self, reason: str) -> None:
-        """Say what it is with the client's loop, and what to do."""
+        """Say why the client's loop cannot make the call, and what to do."""
         self.reason = reason
         super().__init__(
             f"the event loop to which this client belongs {reason}: open one Client, or the app, "
@@ -175,17 +175,17 @@ class ThreadError(PyasynqError):
     """The thread of a `SyncClient` cannot answer.
 
     Attributes:
-        reason: Why not, in words.
+        reason: Why it cannot, in words.
     """
 
     def __init__(self, reason: str) -> None:
-        """Say what it is with the thread."""
+        """Say why the thread cannot answer."""
         self.reason = reason
         super().__init__(f"the thread of this SyncClient {reason}")
 
 
 class ClientClosedError(PyasynqError):
-    """The client was closed before; make a new one."""
+    """The client is closed; make a new one."""
 
     def __init__(self) -> None:
         """Say what to do."""
@@ -193,7 +193,7 @@ class ClientClosedError(PyasynqError):
 
 
 class _QueueError(PyasynqError):
-    """Something is not so with a queue.
+    """A queue is not in the required state.
 
     Attributes:
         queue: Name of the queue.
@@ -253,10 +253,10 @@ class TaskNotFoundError(PyasynqError):
 
 
 class ResultExpiredError(TaskNotFoundError):
-    """The task is gone, and its result with it: it kept none, or its retention is over."""
+    """The task and its result were deleted: the task had no retention, or its retention is over."""
 
     def __init__(self, queue: str, task_id: str) -> None:
-        """Name the task that is gone."""
+        """Name the deleted task."""
         super().__init__(queue, task_id)
         self.args: tuple[Any, ...] = (
             f"no result: {task_id!r} is not, or no longer, in {queue!r}; retention keeps it longer",
@@ -264,17 +264,17 @@ class ResultExpiredError(TaskNotFoundError):
 
 
 class TaskStateError(PyasynqError):
-    """What was ordered is not allowed in the state the task is in; nothing was changed.
+    """The action is not allowed in the state of the task; nothing was changed.
 
     Attributes:
         queue: Name of the queue.
         task_id: Id of the task.
-        state: Where the task is, in a word; ``staged`` for one that is just being combined.
-        order: What was to be done, in a word.
+        state: State of the task; ``staged`` if an aggregator is combining its group.
+        order: The action that was asked for.
     """
 
     def __init__(self, queue: str, task_id: str, state: str, order: str) -> None:
-        """Name the task, its *state*, and the *order* that is not allowed there."""
+        """Name the task, its *state*, and the action (*order*) that this state does not allow."""
         self.queue = queue
         self.task_id = task_id
         self.state = state
@@ -284,7 +284,7 @@ class TaskStateError(PyasynqError):
 
 
 class TaskFailedError(PyasynqError):
-    """The task whose result is awaited was given up.
+    """The task whose result is awaited was archived.
 
     Attributes:
         queue: Name of the queue.
@@ -293,7 +293,7 @@ class TaskFailedError(PyasynqError):
     """
 
     def __init__(self, queue: str, task_id: str, last_error: str | None) -> None:
-        """Name the task and say what it failed with."""
+        """Name the task and its last failure."""
         self.queue = queue
         self.task_id = task_id
         self.last_error = last_error
@@ -344,18 +344,18 @@ class SemaphoreTimeoutError(PyasynqError, TimeoutError):
 
     Attributes:
         scope: Name of the semaphore.
-        limit: Tokens there are.
+        limit: Number of tokens.
     """
 
     def __init__(self, scope: str, limit: int) -> None:
-        """Name the semaphore and say how many tokens there are."""
+        """Name the semaphore and the number of its tokens."""
         self.scope = scope
         self.limit = limit
         super().__init__(f"all {limit} tokens of semaphore {scope!r} are taken")
 
 
 class NoTokenError(PyasynqError):
-    """A token was released that is not held.
+    """A semaphore was released of which no token is held.
 
     Attributes:
         scope: Name of the semaphore.
@@ -368,22 +368,22 @@ class NoTokenError(PyasynqError):
 
 
 def seconds(duration: timedelta) -> str:
-    """Return *duration* as people read it: ``-1 s``, ``0.25 s``."""
+    """Return *duration* for people to read: ``-1 s``, ``0.25 s``."""
     return f"{duration.total_seconds():.15g} s"
 
 
 def as_timedelta(value: object) -> str:
-    """Return how to write *value*, which is no `timedelta`, as one: 30 is meant as seconds."""
+    """Return Python code for *value*, which is not a `timedelta`, as one; 30 means 30 seconds."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else 30
     return f"timedelta(seconds={number})"
 
 
 def short_repr(value: object) -> str:
-    """Return *value* for the text of an error, cut where it is long."""
+    """Return the `repr` of *value* for the text of an error, cut if it is long."""
     if isinstance(value, timedelta):
         return seconds(value)
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - it is the user's code
+    except Exception:  # noqa: BLE001 - __repr__ is the user's code
         text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

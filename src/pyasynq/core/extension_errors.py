@@ -1,4 +1,4 @@
-"""Errors of what users put in a task's way: client middleware and codecs."""
+"""Errors of the user's client middleware and codecs."""
 
 from typing import Literal, TypeAlias
 
@@ -9,27 +9,27 @@ Action: TypeAlias = Literal["seal", "open"]
 
 
 class MiddlewareError(PyasynqError):
-    """A client middleware broke its rules, or failed where only errors of pyasynq can be told.
+    """A client middleware broke its rules, or failed where only errors of pyasynq can be reported.
 
     Attributes:
-        reason: What it did, and what to do.
+        reason: What the middleware did, and what to do.
     """
 
     def __init__(self, reason: str) -> None:
-        """Say what it did."""
+        """Say what the middleware did."""
         self.reason = reason
         super().__init__(f"client middleware: {reason}")
 
 
 class NotEnqueuedError(PyasynqError):
-    """Nothing was enqueued, for that is somebody else's turn; told to client middleware alone.
+    """Nothing was enqueued, because another process does it; only client middleware gets it.
 
     Attributes:
-        reason: Why not, in words.
+        reason: Why nothing was enqueued, in words.
     """
 
     def __init__(self, reason: str) -> None:
-        """Say why not."""
+        """Say why nothing was enqueued."""
         self.reason = reason
         super().__init__(f"nothing was enqueued: {reason}")
 
@@ -39,8 +39,8 @@ class CodecError(PyasynqError):
 
     Attributes:
         codec: Name of the codec that is missing or failed.
-        action: What was to be done: ``seal`` or ``open``.
-        part: What it was to be done to: ``payload`` or ``result``.
+        action: What failed: ``seal`` or ``open``.
+        part: ``payload`` or ``result``.
         queue: Queue of the task.
         task_id: Id of the task.
         reason: What went wrong, in words.

@@ -1,6 +1,6 @@
 """What users read about tasks, queues, servers and schedulers: frozen values.
 
-A thing that is not there is None, a duration a ``timedelta``, an instant an aware UTC ``datetime``.
+A missing value is None, a duration a ``timedelta``, an instant an aware UTC ``datetime``.
 
 Source:
     Protocol sections 5.5, 8.2 and 8.7 (asynq v0.26.0 ``TaskInfo``, ``QueueInfo``, ``ServerInfo``).
@@ -20,33 +20,33 @@ from pyasynq.core.task import Task
 
 EARLIEST_S: Final = -62_135_596_800
 LATEST_S: Final = 253_402_300_799
-"""From year 1 to 9999 there are dates; what peers wrote beyond is shown as the last of them."""
+"""A `datetime` holds the years 1 to 9999; instants outside, which peers may write, are cut."""
 
 
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One task as it stood when it was read or enqueued.
+    """One task, as it was when it was read or enqueued.
 
     Attributes:
         id: Unique within the queue.
         queue: Name of the queue.
-        type: What kind of work.
-        payload: The data; ``b""`` also where the maker gave none.
+        type: Kind of work.
+        payload: The data; ``b""`` also if the task has no payload.
         headers: Text metadata.
-        state: Where the task is.
+        state: State of the task.
         max_retry: Retries allowed.
         retried: Retries spent.
         last_error: Text of the last failure.
         last_failed_at: Instant of the last failure.
         timeout: Longest run.
-        deadline: Instant by which it must have run.
-        group: Group it was enqueued for.
-        next_process_at: When it runs next: now if pending, None where that is not known.
-        is_orphaned: Active, but its worker's lease is over.
+        deadline: Instant by which it must have ended.
+        group: Group for which it was enqueued.
+        next_process_at: When it runs next: now if pending, None if not known.
+        is_orphaned: Whether it is active, but its worker's lease has ended.
         retention: How long it is kept after success; None deletes it at once.
         completed_at: Instant of success.
         result: What the handler stored.
-        sealed: Names of the codecs by which payload and result are sealed, between commas, if they
-            could not be opened here and are shown as they travel; empty if they are plain.
+        sealed: Names of the codecs that sealed payload and result, joined by commas, if they could
+            not be opened here and are shown sealed; empty if they are plain.
     """
 
     id: str
@@ -72,26 +72,26 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class QueueInfo:
-    """One queue as it stood at *timestamp*.
+    """One queue, as it was at *timestamp*.
 
     Attributes:
         queue: Its name.
-        timestamp: When it was looked at.
+        timestamp: When it was read.
         size: Tasks in all seven states.
         pending: Tasks that are ready to run.
         active: Tasks that are running.
         scheduled: Tasks that wait for their time.
         retry: Tasks that failed and wait to run again.
-        archived: Tasks that were given up.
-        completed: Tasks that are done and kept for their retention.
-        aggregating: Tasks that wait in groups, those that are just being combined included.
+        archived: Tasks that are archived.
+        completed: Tasks that succeeded and are kept for their retention.
+        aggregating: Tasks that wait in groups, including those that an aggregator is combining.
         groups: Groups with waiting tasks.
         processed: Runs that ended today (UTC), failures included.
         failed: Runs that failed today (UTC).
-        processed_total: Runs that ever ended.
-        failed_total: Runs that ever failed.
-        paused: No task is taken from it.
-        latency: How long the next task to run has been pending; zero if none is.
+        processed_total: All runs that ended.
+        failed_total: All runs that failed.
+        paused: Whether it is paused: workers take no tasks from it.
+        latency: How long the next task to run has been pending; zero if none is pending.
         memory_usage: Memory its tasks take in Redis, bytes, estimated from samples.
     """
 
@@ -117,7 +117,7 @@ class QueueInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DailyStats:
-    """What one queue did on one day (UTC); *processed* includes what *failed*."""
+    """The runs of one queue on one day (UTC); *processed* includes *failed*."""
 
     queue: str
     date: date
@@ -135,7 +135,7 @@ class GroupInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerInfo:
-    """One running task, as its server shows it.
+    """One running task, as its server reports it.
 
     Attributes:
         task_id: Id of the task.
@@ -143,7 +143,7 @@ class WorkerInfo:
         task_payload: Its data.
         queue: Queue it was taken from.
         started: When its run started.
-        deadline: When its run must have ended.
+        deadline: When its run must end at the latest.
     """
 
     task_id: str
@@ -156,19 +156,19 @@ class WorkerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerInfo:
-    """One server that has shown itself in the last seconds.
+    """One server that has reported itself in the last seconds.
 
     Attributes:
-        id: Drawn at its start.
+        id: Random id, chosen at its start.
         host: Name of its machine.
-        pid: Its process there.
-        concurrency: Most tasks it runs at once.
+        pid: Id of its process there.
+        concurrency: Largest number of tasks it runs at once.
         queues: Its queues with their weights.
         strict_priority: Whether a heavier queue always goes first.
         started: When it started.
         status: ``active``, ``stopped`` or ``closed``.
-        active_workers: The tasks it runs, those that have run longest if they are very many.
-        active_worker_count: How many tasks it runs.
+        active_workers: The tasks it runs; if there are very many, those that have run longest.
+        active_worker_count: Number of tasks it runs.
     """
 
     id: str
@@ -188,9 +188,9 @@ class SchedulerEntry:
     """One periodic task of a live scheduler.
 
     Attributes:
-        id: Drawn when it was registered, or made from the definition where the scheduler is ours.
+        id: From a scheduler of pyasynq, made from the definition; from Go's, random.
         spec: When it is enqueued, as cron text.
-        task: What is enqueued: type and payload.
+        task: The enqueued task: type and payload.
         options: The options it was registered with.
         next: When it is enqueued next, if ever.
         prev: When it was enqueued last, if ever.
@@ -228,7 +228,7 @@ def info_of_message(
     is_orphaned: bool = False,
     result: bytes | None = None,
 ) -> TaskInfo:
-    """Return what *message* says, with what its place adds."""
+    """Return the task of *message*, completed by what is stored beside the message."""
     return TaskInfo(
         id=message.id,
         queue=message.queue,

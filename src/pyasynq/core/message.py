@@ -1,8 +1,8 @@
-"""The message of a task, and how it becomes bytes and comes back.
+"""The message of a task, and its encoding.
 
-Its class is generated from ``proto/asynq.proto``: what a newer peer adds to a message survives a
-retry here. Treat an instance as a value: make a changed copy with `with_outcome` instead of
-writing to one that others hold.
+Its class is generated from ``proto/asynq.proto``, so fields that a newer peer adds survive a retry.
+Treat an instance as a value: make a changed copy with `with_outcome` instead of changing an
+instance that others use.
 
 Source:
     Protocol section 2 (asynq v0.26.0 ``internal/proto/asynq.proto``, ``internal/base/base.go``).
@@ -44,8 +44,8 @@ def decode(data: bytes) -> TaskMessage:
         PoisonError: If *data* does not parse, or parses to a message without an id.
 
     Differs:
-        The reference takes an empty text for a message without content and shows a task without
-        id; here that is poison as well.
+        The reference decodes empty bytes to a message without content and shows a task without
+        id; here they are poison.
     """
     try:
         message = TaskMessage.FromString(data)
@@ -73,7 +73,7 @@ def with_outcome(
     failed_at: datetime | None = None,
     completed_at: datetime | None = None,
 ) -> TaskMessage:
-    """Return a copy of *message* with what is given changed."""
+    """Return a copy of *message* with the given fields changed."""
     copy = TaskMessage()
     copy.CopyFrom(message)
     if retried is not None:
@@ -88,7 +88,7 @@ def with_outcome(
 
 
 def safe_text(text: str) -> str:
-    """Return *text* as UTF-8 can carry it, at most 8,192 characters.
+    """Return *text* without characters that UTF-8 cannot encode, cut to 8,192 characters.
 
     Differs:
         The reference cannot write an error text with invalid UTF-8, and the task hangs (D35).
@@ -97,10 +97,10 @@ def safe_text(text: str) -> str:
 
 
 def instant(unix_s: float) -> datetime:
-    """Return the instant of *unix_s*, or the nearest that our calendar has: peers write any."""
+    """Return *unix_s* as an instant within 1970–9999: peers may write any number."""
     return datetime.fromtimestamp(min(max(unix_s, 0), _LATEST_S), UTC)
 
 
 def unix_s(instant: datetime) -> int:
-    """Return *instant* as whole Unix seconds, rounded up: nothing is early."""
+    """Return *instant* as whole Unix seconds, rounded up so that nothing runs early."""
     return math.ceil(instant.timestamp())

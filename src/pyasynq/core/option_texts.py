@@ -1,14 +1,14 @@
-"""Options as texts, the form in which a scheduler entry tells them: ``Queue("low")``.
+"""Options as texts, as scheduler entries show them: ``Queue("low")``.
 
 Source:
     Protocol section 5.4 (asynq v0.26.0 ``client.go`` ``Option.String``, ``inspector.go``
     ``parseOption``).
 
 Differs:
-    Go's reader stops at the first closing parenthesis; so one inside a value is written as an
-    escape, which Go reads. Here all texts are read, also ``TaskID`` and ``Group``, up to their last
-    parenthesis. A name that is quoted in another way than Go's ``strconv.Quote`` quotes is shown as
-    it stands; what else cannot be read is left out (D52).
+    Go's parser stops at the first closing parenthesis, so a parenthesis inside a value is written
+    as an escape, which Go can read. Here all texts are read up to their last parenthesis, including
+    ``TaskID`` and ``Group``. A name that is not quoted as by Go's ``strconv.Quote`` is returned
+    unchanged; other texts that cannot be read are left out (D52).
 """
 
 import json
@@ -49,20 +49,20 @@ _LAST_OF_TWO: Final = {"process_at": "process_in", "process_in": "process_at"}
 
 
 def format_options(options: Options) -> list[str]:
-    """Return the text of each option that is given, headers last; instants are in UTC."""
+    """Return one text for each given option, headers last; instants are in UTC."""
     texts: list[str] = []
     for field, (name, write, _) in _FORMS.items():
         value = getattr(options, field)
         if value is not None:
             texts.append(f"{name}({write(value)})")
-    return texts + [f"Header({_json(pair)})" for pair in options.headers.items()]
+    return texts + [f"Header({_format_header(pair)})" for pair in options.headers.items()]
 
 
 def parse_options(texts: Sequence[str]) -> Options:
-    """Return the options that *texts* tell, as they are: nothing is checked.
+    """Return the options that *texts* describe, without checking their values.
 
-    What cannot be read is left out; a name is then shown as it stands. Of one option told twice the
-    last counts, and so it does of the two that set the process time.
+    A text that cannot be read is left out, but a name is then returned unchanged. If an option is
+    given twice, the last one wins; ``ProcessAt`` and ``ProcessIn`` count as one option.
     """
     values: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -70,13 +70,13 @@ def parse_options(texts: Sequence[str]) -> Options:
         name, argument = _split(text)
         try:
             if name == "Header":
-                headers |= _header(argument)
+                headers |= _parse_header(argument)
             elif name in _FIELDS:
                 field = _FIELDS[name]
                 values[field] = _FORMS[field][2](argument)
                 values.pop(_LAST_OF_TWO.get(field, ""), None)
         except (ValueError, OverflowError):
-            continue  # a reader of others' texts has nobody to tell
+            continue  # another program wrote the text, so no error of ours would help
     return Options(**values, headers=headers)
 
 
@@ -85,12 +85,12 @@ def _split(text: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", "")
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return *text* as a Go string literal."""
-    return f'"{"".join(map(_escaped, text))}"'
+    return f'"{"".join(map(_escape, text))}"'
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if char in _ESCAPES:
         return _ESCAPES[char]
     if char.isprintable():
@@ -101,8 +101,8 @@ def _escaped(char: str) -> str:
     return f"\\u{code:04x}" if char <= "\uffff" else f"\\U{code:08x}"
 
 
-def _unquoted(literal: str) -> str:
-    """Return the text of a Go string literal; one that cannot be read as it stands."""
+def _unquote(literal: str) -> str:
+    """Return the text of a Go string literal; *literal* itself if it cannot be read."""
     if not _QUOTED.fullmatch(literal):
         return literal
     try:
@@ -111,21 +111,21 @@ def _unquoted(literal: str) -> str:
         return literal
 
 
-def _whole(text: str) -> int:
+def _parse_int(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         msg = f"{text!r} is no whole number"
         raise ValueError(msg)
     return int(text)
 
 
-def _instant(at: datetime) -> str:
+def _format_instant(at: datetime) -> str:
     at = at.astimezone(UTC)
     day = f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at.day:2}"
     return f"{day} {at:%H:%M:%S} UTC {at.year:04}"
 
 
-def _read_instant(text: str) -> datetime:
-    """Return the instant; a zone's abbreviation counts as UTC, as it does for Go's reader."""
+def _parse_instant(text: str) -> datetime:
+    """Return the instant; a zone given as abbreviation counts as UTC, as in Go's parser."""
     match = _INSTANT.fullmatch(text)
     if match is None:
         msg = f"{text!r} is no instant"
@@ -138,27 +138,27 @@ def _read_instant(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
-def _json(pair: tuple[str, str]) -> str:
+def _format_header(pair: tuple[str, str]) -> str:
     text = json.dumps(pair, ensure_ascii=False, separators=(",", ":"))
     return text.translate(_JSON_ESCAPES)
 
 
-def _header(argument: str) -> Mapping[str, str]:
+def _parse_header(argument: str) -> Mapping[str, str]:
     return dict([msgspec.json.decode(argument, type=tuple[str, str])])
 
 
 _FORMS: Final[Mapping[str, tuple[str, Callable[..., str], Callable[[str], object]]]] = {
-    "queue": ("Queue", _quoted, _unquoted),
-    "task_id": ("TaskID", _quoted, _unquoted),
-    "max_retry": ("MaxRetry", str, _whole),
+    "queue": ("Queue", _quote, _unquote),
+    "task_id": ("TaskID", _quote, _unquote),
+    "max_retry": ("MaxRetry", str, _parse_int),
     "timeout": ("Timeout", durations.format_duration, durations.parse_duration),
-    "deadline": ("Deadline", _instant, _read_instant),
+    "deadline": ("Deadline", _format_instant, _parse_instant),
     "unique": ("Unique", durations.format_duration, durations.parse_duration),
-    "process_at": ("ProcessAt", _instant, _read_instant),
+    "process_at": ("ProcessAt", _format_instant, _parse_instant),
     "process_in": ("ProcessIn", durations.format_duration, durations.parse_duration),
     "retention": ("Retention", durations.format_duration, durations.parse_duration),
-    "group": ("Group", _quoted, _unquoted),
+    "group": ("Group", _quote, _unquote),
 }
-"""How each option is called, written and read."""
+"""The name of each option in texts, the function that writes its value, and the one that reads."""
 
 _FIELDS: Final = {name: field for field, (name, _, _) in _FORMS.items()}

@@ -1,12 +1,12 @@
-"""What can be said about a task: the options, their limits, and how they merge.
+"""The options of a task, their limits, and how they merge.
 
 Source:
     Protocol sections 5.1 and 5.2 (asynq v0.26.0 ``client.go`` options).
 
 Differs:
-    The reference stores what it is given; here a value that cannot work is refused (D36), and so
-    are braces in queue names (D43). Durations are zero or at least a second, because that is what
-    Redis holds; fractions above a second round up.
+    The reference stores any value; here a value that cannot work is refused (D36), and so are
+    braces in queue names (D43). Durations are zero or at least a second, because Redis stores
+    seconds; fractions of a second are rounded up.
 """
 
 import difflib
@@ -29,21 +29,21 @@ SECOND: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=36_500)
 FIRST: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""With a hundred years added it is still a date."""
+"""A hundred years later is still a valid `datetime`."""
 
 
 class TaskOptions(TypedDict, total=False):
-    """Options at the task or at the call; the call wins.
+    """Options given for the task or for the call; those of the call win.
 
     Keys:
-        queue: Name of the queue; ``default`` when not given.
-        task_id: Id, unique within the queue; a random UUID when not given.
-        max_retry: Retries after the first failure; 25 when not given, 0 for none.
-        timeout: Longest run; 30 minutes when neither it nor *deadline* is given.
-        deadline: Instant by which the task must have run.
+        queue: Name of the queue; ``default`` if not given.
+        task_id: Id, unique within the queue; a random UUID if not given.
+        max_retry: Retries after the first failure; 25 if not given, 0 for none.
+        timeout: Longest run; 30 minutes if neither *timeout* nor *deadline* is given.
+        deadline: Instant by which the task must have ended.
         unique: Time for which no second task of this queue, type and payload is accepted.
-        process_at: Instant before which the task does not run; a past one means now.
-        process_in: Time from now before which it does not run.
+        process_at: Earliest instant at which the task runs; one in the past means now.
+        process_in: Shortest time from now until the task runs.
         retention: Time the task and its result are kept after success; zero deletes it at once.
         group: Name of the group whose tasks are combined into one.
     """
@@ -61,7 +61,7 @@ class TaskOptions(TypedDict, total=False):
 
 
 class EnqueueOptions(TaskOptions, total=False):
-    """`TaskOptions` plus headers, which merge with the task's own.
+    """`TaskOptions` plus headers; these merge with the headers of the task.
 
     Keys:
         headers: Text metadata that travels with the task.
@@ -71,10 +71,10 @@ class EnqueueOptions(TaskOptions, total=False):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of an enqueueing, those of task and call together; None is "not given".
+    """The merged options of task and call; None means "not given".
 
-    What each means, and in which unit, is in `TaskOptions`. Headers that a `Task` was made with are
-    its own, and not among these. To take an option away: ``msgspec.structs.replace``.
+    `TaskOptions` says what each option means, and its unit. The headers of the `Task` itself are
+    not included. To remove an option, use ``msgspec.structs.replace``.
     """
 
     queue: str | None = None
@@ -90,7 +90,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
 
     def merge(self, **options: Unpack[EnqueueOptions]) -> "Options":
-        """Return these options with *options* on top; headers merge.
+        """Return these options overridden by *options*; headers merge.
 
         Raises:
             OptionError: If a value is not allowed.
@@ -103,10 +103,10 @@ NO_OPTIONS: Final = Options()
 
 
 def check_all(given: Mapping[str, object]) -> Options:
-    """Return *given* as `Options`; a value of None counts as not given.
+    """Return *given* as `Options`; None counts as "not given".
 
     Raises:
-        TypeError: If a name is no option.
+        TypeError: If a name is not an option.
         OptionError: If a value is not allowed.
     """
     if not given:
@@ -115,11 +115,11 @@ def check_all(given: Mapping[str, object]) -> Options:
     values = {n: _CHECKS[n](n, value) for n, value in given.items() if value is not None}
     if "process_at" in values and "process_in" in values:
         raise OptionError("process_in", given["process_in"], "left out when process_at is given")
-    return Options(**values)  # type: ignore[arg-type]  # each value was checked by its name
+    return Options(**values)  # type: ignore[arg-type]  # _CHECKS has checked each value
 
 
 def merge(first: Options, then: Options) -> Options:
-    """Return *first* overridden by *then*; headers merge, one process time replaces the other."""
+    """Return *first* overridden by *then*; headers merge, a process time replaces either kind."""
     if then is NO_OPTIONS:
         return first
     if first is NO_OPTIONS:
@@ -136,10 +136,10 @@ def merge(first: Options, then: Options) -> Options:
 
 
 def check_options(options: object) -> Options:
-    """Return *options* if they are some whose values can work, whoever has set them.
+    """Check *options* that a user has made or changed, and return them.
 
     Raises:
-        OptionError: If they are not.
+        OptionError: If they are not `Options`, or a value is not allowed.
     """
     if not isinstance(options, Options):
         raise OptionError("options", options, "Options: options.merge(…) gives changed ones")
@@ -147,21 +147,21 @@ def check_options(options: object) -> Options:
 
 
 def check_timeout(timeout: object) -> timedelta:
-    """Return *timeout* if it can be the longest wait of a call.
+    """Return *timeout* if it can limit how long a call waits.
 
     Raises:
-        OptionError: If it is no timedelta.
+        OptionError: If it is not a timedelta.
     """
     if not isinstance(timeout, timedelta):
-        raise OptionError("timeout", timeout, f"a timedelta{_example(timeout)}")
+        raise OptionError("timeout", timeout, f"a timedelta{_suggest(timeout)}")
     return timeout
 
 
 def check_count(option: str, value: object, most: int) -> int:
-    """Return *value* if it is a number of things.
+    """Return *value* if it is a valid count.
 
     Raises:
-        OptionError: If it is no whole number from 1 to *most*.
+        OptionError: If it is not a whole number from 1 to *most*.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise OptionError(option, value, f"a whole number from 1 to {most}")
@@ -176,7 +176,7 @@ def check_time(name: str, value: object, least: timedelta, most: timedelta = LON
     """
     if not isinstance(value, timedelta) or not least <= value <= most:
         allowed = f"a timedelta of at least {seconds(least)} and at most {seconds(most)}"
-        raise OptionError(name, value, allowed + _example(value))
+        raise OptionError(name, value, allowed + _suggest(value))
     return value
 
 
@@ -191,26 +191,26 @@ def check_callback(name: str, value: object) -> None:
 
 
 def check_name(option: str, value: object) -> str:
-    """Return *value* if it can name a thing in Redis.
+    """Return *value* if it is a valid name.
 
     Raises:
-        OptionError: If it is no text, blank, too long, or not encodable as UTF-8.
+        OptionError: If it is not text, blank, too long, or not encodable as UTF-8.
     """
     allowed = f"non-blank text of at most {MAX_NAME} bytes of UTF-8"
     if not isinstance(value, str) or not value.strip():
         raise OptionError(option, value, allowed)
-    if len(value) > MAX_NAME // 4 and len(_utf8(option, value)) > MAX_NAME:
+    if len(value) > MAX_NAME // 4 and len(_encode_utf8(option, value)) > MAX_NAME:
         raise OptionError(option, value, allowed)
     if not value.isascii():
-        _utf8(option, value)
+        _encode_utf8(option, value)
     return value
 
 
 def check_queue(name: str, value: object) -> str:
-    """Return *value* if it can name a queue.
+    """Return *value* if it is a valid name of a queue.
 
     Raises:
-        OptionError: If it cannot name a thing in Redis, or has braces.
+        OptionError: If it is not a valid name, or has braces.
     """
     queue = check_name(name, value)
     if "{" in queue or "}" in queue:
@@ -219,7 +219,7 @@ def check_queue(name: str, value: object) -> str:
 
 
 def check_headers(value: object) -> Mapping[str, str]:
-    """Return *value* copied, if it maps text to text.
+    """Return a copy of *value* if it maps text to text.
 
     Raises:
         OptionError: If it does not, or a text is not encodable as UTF-8.
@@ -230,15 +230,15 @@ def check_headers(value: object) -> Mapping[str, str]:
     for text in (*headers.keys(), *headers.values()):
         if not isinstance(text, str):
             raise OptionError("headers", headers, "a mapping of text to text")
-        _utf8("headers", text)
+        _encode_utf8("headers", text)
     return cast("dict[str, str]", headers)
 
 
 def check_instant(name: str, value: object) -> datetime:
-    """Return *value* in UTC, if it is an instant that Redis can hold.
+    """Return *value* in UTC if it is a valid instant.
 
     Raises:
-        OptionError: If it is not, or has no time zone.
+        OptionError: If it is not, has no time zone, or is before 1970 or after 8999.
     """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise OptionError(name, value, "a datetime with a time zone")
@@ -248,15 +248,15 @@ def check_instant(name: str, value: object) -> datetime:
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """Return *duration* in seconds, rounded up: nothing ends early."""
+    """Return *duration* in seconds, rounded up so that nothing ends early."""
     return -(-duration // SECOND)
 
 
 def check_known(given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse names that are not among *known*.
+    """Check that all names in *given* are in *known*.
 
     Raises:
-        TypeError: If a name is no option; it says which one may have been meant.
+        TypeError: If one is not; the text suggests the most similar known name.
     """
     for name in given:
         if name not in known:
@@ -266,51 +266,51 @@ def check_known(given: Iterable[str], known: Collection[str]) -> None:
             raise TypeError(msg)
 
 
-def _group(name: str, value: object) -> str:
+def _check_group(name: str, value: object) -> str:
     group = check_name(name, value)
-    # A staged set's key is its group's key, a colon and a UUID; this group would be taken for one.
+    # The key of a staged set is its group's key, a colon and a UUID; a group must not look like it.
     if _STAGED.search(group):
         raise OptionError(name, value, "a name that does not end in a colon and a UUID")
     return group
 
 
-def _max_retry(name: str, value: object) -> int:
+def _check_max_retry(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRY:
         raise OptionError(name, value, f"a whole number from 0 to {MAX_RETRY}")
     return value
 
 
-def _duration(name: str, value: object, *, zero: bool) -> timedelta:
+def _check_duration(name: str, value: object, *, zero: bool) -> timedelta:
     if isinstance(value, timedelta) and (SECOND <= value <= LONGEST or (zero and not value)):
         return value
     allowed = "a timedelta of at least a second and at most a hundred years"
-    raise OptionError(name, value, allowed + (", or zero" if zero else "") + _example(value))
+    raise OptionError(name, value, allowed + (", or zero" if zero else "") + _suggest(value))
 
 
-def _example(value: object) -> str:
-    """Return how to write *value* right if its type alone is wrong."""
+def _suggest(value: object) -> str:
+    """Return a hint how to write *value* if only its type is wrong."""
     if isinstance(value, timedelta) or (isinstance(value, int | float) and not value >= 0):
         return ""
     return f", {as_timedelta(value)} for instance"
 
 
-def _some_time(name: str, value: object) -> timedelta:
-    return SECOND * whole_seconds(_duration(name, value, zero=False))
+def _check_positive_time(name: str, value: object) -> timedelta:
+    return SECOND * whole_seconds(_check_duration(name, value, zero=False))
 
 
-def _time_or_zero(name: str, value: object) -> timedelta:
-    return SECOND * whole_seconds(_duration(name, value, zero=True))
+def _check_time_or_zero(name: str, value: object) -> timedelta:
+    return SECOND * whole_seconds(_check_duration(name, value, zero=True))
 
 
-def _delay(name: str, value: object) -> timedelta:
-    return _duration(name, value, zero=True)  # the instant it leads to is rounded, and that once
+def _check_delay(name: str, value: object) -> timedelta:
+    return _check_duration(name, value, zero=True)  # only the resulting instant is rounded
 
 
-def _headers(_name: str, value: object) -> Mapping[str, str]:
+def _check_headers(_name: str, value: object) -> Mapping[str, str]:
     return check_headers(value)
 
 
-def _utf8(option: str, text: str) -> bytes:
+def _encode_utf8(option: str, text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -320,13 +320,13 @@ def _utf8(option: str, text: str) -> bytes:
 _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "queue": check_queue,
     "task_id": check_name,
-    "max_retry": _max_retry,
-    "timeout": _some_time,
+    "max_retry": _check_max_retry,
+    "timeout": _check_positive_time,
     "deadline": check_instant,
-    "unique": _some_time,
+    "unique": _check_positive_time,
     "process_at": check_instant,
-    "process_in": _delay,
-    "retention": _time_or_zero,
-    "group": _group,
-    "headers": _headers,
+    "process_in": _check_delay,
+    "retention": _check_time_or_zero,
+    "group": _check_group,
+    "headers": _check_headers,
 }

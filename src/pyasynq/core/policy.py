@@ -1,70 +1,71 @@
-"""How long things are kept, how many, how much one call does, and how far clocks may differ.
+"""How long things are kept, how many, how much one call handles, and how far clocks may differ.
 
-This holds for every broker.
-
-What Go does as well is the same as there, and Go's programs rely on it.
+The values hold for every broker. Where Go has the same limit, the value is Go's, because Go's
+programs rely on it.
 """
 
 from typing import Final
 
 ARCHIVE_S: Final = 90 * 86_400
-"""Life of an archived task."""
+"""Seconds for which an archived task is kept."""
 
 MOST_ARCHIVED: Final = 9_999
-"""Tasks in the archive of a queue; of more than these the first are deleted."""
+"""Tasks that the archive of a queue keeps; if there are more, the oldest are deleted."""
 
 STATISTICS_S: Final = 90 * 86_400
-"""Life of a day's counters."""
+"""Seconds for which the counters of a day are kept."""
 
 MAX_EVENTS: Final = 1000
-"""Events in the history of a scheduler's entry."""
+"""Events that the history of a scheduler's entry keeps."""
 
 HISTORY_S: Final = ARCHIVE_S
-"""Life of a history after its last event."""
+"""Seconds for which a history is kept after its last event."""
 
 EARLY_S: Final = 5
-"""A tick may come so much before its time by the broker's clock: clocks of machines differ."""
+"""Seconds by which a tick may be early by the broker's clock, because machines' clocks differ."""
 
 CREDIBLE_S: Final = 300
-"""A last tick further ahead of the broker's clock counts as none.
+"""A stored last tick that is more seconds ahead of the broker's clock is ignored.
 
-More than `EARLY_S`: if a failover sets that clock back a little, no tick is repeated.
+Larger than `EARLY_S`, so that no tick is repeated if a failover sets that clock back a little.
 """
 
 FORGOTTEN_S: Final = 60
-"""Life of the last tick of an entry that was taken away.
+"""Seconds for which the last tick of a removed entry is kept.
 
-Schedulers that still have the entry, and are that late, do not repeat its last tick.
+A scheduler that still has the entry and is up to this late does not repeat the tick.
 """
 
 HELD_S: Final = 120
-"""Time until a staged set may be put back, if nobody extends it."""
+"""Seconds until a staged set may be put back, if its aggregator does not extend the time."""
 
 STUCK_S: Final = 3600
-"""Time until a set is tried again that could not be put back."""
+"""Seconds until the next try to put back a set after a failed one."""
 
 MAX_SET: Final = 1000
-"""Tasks in one staged set, so that none holds the broker for long."""
+"""Tasks in one staged set, so that no call blocks the broker for long."""
 
 TOLD_S: Final = 60
-"""Time for which those who wait for a task's result can learn that it is over."""
+"""Seconds for which clients that wait for a result can read that the task has ended."""
 
 MAX_TASKS: Final = 128
-"""Tasks one call handles, so that nobody is held up for long."""
+"""Tasks that one call handles, so that others do not wait long for the broker."""
 
 MAX_BULK: Final = 1000
-"""Tasks one call of a bulk operation handles, each of them with less work."""
+"""Tasks that one call of a bulk operation handles; each of them is less work."""
 
 MAX_BYTES: Final = 1024 * 1024
-"""Bytes of messages after which a call, or a round trip of several, takes in no more.
+"""Bytes of messages after which a call, or a round trip of several calls, takes no more messages.
 
-Too much for typical tasks to reach: 128 of 8 KiB. With the largest payloads of a client's default
-(1 MiB) a call carries two messages at most, which even 1 MB/s bring within the time an answer has.
+Typical tasks stay below it: 128 messages of 8 KiB reach it. With the largest payloads that a client
+allows by default (1 MiB) a call carries at most two messages; at 1 MB/s they arrive within the time
+limit for an answer.
 """
 
 MAX_SHARES: Final = 8
-"""Queues asked at once that share `MAX_BYTES` when messages come back: each brings one task at
-least, however large.
+"""Queues that share `MAX_BYTES` in one round trip when messages come back.
+
+Each queue returns at least one task, however large it is.
 """
 
 LARGEST_PAYLOAD: Final = 256 * 1024 * 1024

@@ -1,7 +1,7 @@
-"""Which queue each free slot turns to.
+"""Choose the queue from which each free slot takes its task.
 
-Every slot draws by itself, so the tasks taken are in proportion to the weights whether they are
-taken one by one or a hundred at a time.
+Every slot chooses at random by itself. So the tasks taken are in proportion to the weights, no
+matter whether they are taken one by one or a hundred at a time.
 
 Source:
     Protocol section 6.3 (asynq v0.26.0 ``processor.queues``).
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 
 def weighted(weights: Mapping[str, int], picks: Sequence[float]) -> dict[str, int]:
-    """Return how many slots turn to each queue.
+    """Return how many slots take from each queue.
 
     Args:
         weights: Queue to weight, each at least 1.

@@ -9,7 +9,7 @@ from typing import Final
 
 
 class TaskState(StrEnum):
-    """Where a task is; the word is also the end of its container's key in Redis."""
+    """State of a task; the text is also the end of its container's key in Redis."""
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -21,7 +21,7 @@ class TaskState(StrEnum):
 
 
 OVER: Final = frozenset({TaskState.COMPLETED, TaskState.ARCHIVED})
-"""The states of a task that has run and is kept."""
+"""The states of a task that has ended and is kept."""
 
 MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
     None: frozenset({TaskState.PENDING, TaskState.SCHEDULED, TaskState.AGGREGATING}),
@@ -39,7 +39,7 @@ MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {
 
 
 class Action(StrEnum):
-    """What an operator may do to a task; the word stands in errors."""
+    """What an operator may do to a task; errors quote the text."""
 
     RUN = "run"
     ARCHIVE = "archive"
@@ -57,4 +57,4 @@ ALLOWED_STATES: Final[dict[Action, frozenset[TaskState]]] = {
     Action.UPDATE_PAYLOAD: frozenset({TaskState.SCHEDULED}),
     Action.RESCHEDULE: frozenset({TaskState.SCHEDULED, TaskState.RETRY}),
 }
-"""For each order, the states in which a task obeys it."""
+"""For each action, the states in which it is allowed."""

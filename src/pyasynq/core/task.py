@@ -1,4 +1,4 @@
-"""A task, as its maker sees it: a type, a payload, headers, and options."""
+"""A task to enqueue: a type, a payload, headers, and options."""
 
 from collections.abc import Mapping
 from typing import Self, Unpack, cast
@@ -15,15 +15,15 @@ from pyasynq.core.options import (
 
 
 class Task:
-    """Work to be done: what kind, with which data, and how.
+    """Work to do: its kind, its data, and its options.
 
     A task is a value; one task may be enqueued many times.
 
     Attributes:
-        type: What kind of work; handlers are found by it.
+        type: Kind of work; it selects the handler.
         payload: Data for the handler; None is "no payload", which differs from empty bytes for
             unique locks.
-        headers: Text metadata that travels with the task, trace ids for instance.
+        headers: Text metadata that travels with the task, such as trace ids.
         options: The checked options.
 
     Source:
@@ -47,7 +47,7 @@ class Task:
             TypeError: If an option is unknown.
         """
         self.type: str = check_name("type", type)
-        self.payload: bytes | None = _checked_payload(payload)
+        self.payload: bytes | None = _check_payload(payload)
         self.headers: Mapping[str, str] = check_headers(headers) if headers else {}
         self.options: Options = check_all(options) if options else NO_OPTIONS
 
@@ -65,16 +65,16 @@ class Task:
 
 
 def check_task(task: object) -> None:
-    """Return if *task* is one.
+    """Check that *task* is a `Task`.
 
     Raises:
-        OptionError: If it is something else.
+        OptionError: If it is not.
     """
     if not isinstance(task, Task):
         raise OptionError("task", task, "a Task (a typed task makes one: .task(…))")
 
 
-def _checked_payload(payload: object) -> bytes | None:
+def _check_payload(payload: object) -> bytes | None:
     if payload is None or isinstance(payload, bytes):
         return payload
     if isinstance(payload, bytearray | memoryview):

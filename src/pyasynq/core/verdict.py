@@ -1,6 +1,6 @@
-"""Decide what becomes of a task once its handler has ended.
+"""Decide what happens to a task after its handler has ended.
 
-Pure: `decide` turns what happened into a `Verdict`; the broker has one script for each verdict.
+Pure: `decide` turns the outcome of a run into a `Verdict`; the broker has one script for each kind.
 """
 
 import math
@@ -42,11 +42,11 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         message: The task.
-        at: When.
-        failed: Whether it counts as a failure.
-        crashes: Workers that died with the task, in a row; 0 once it has ended by itself.
-        unknown: No worker that took the task could run it: its type has no handler there, or it
-            cannot be opened.
+        at: When the task runs again.
+        failed: Whether the run counts as a failure.
+        crashes: Workers in a row that died while they ran the task; 0 after a run that ended.
+        unknown: Whether no worker that took the task could run it, because its type has no handler
+            there, or it cannot be opened.
     """
 
     message: TaskMessage
@@ -57,13 +57,13 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """Give the task up and keep it for inspection; without a message the stored one stays."""
+    """Archive the task; if *message* is None, the stored message stays."""
 
     message: TaskMessage | None
 
 
 class Requeue(msgspec.Struct, frozen=True):
-    """Put the task back at the head of its queue, as if it had not been taken."""
+    """Put the task back at the head of its queue, as if no worker had taken it."""
 
 
 Verdict: TypeAlias = Done | Complete | Retry | Archive | Requeue
@@ -76,30 +76,31 @@ LONGEST_S = int(LONGEST.total_seconds())
 
 FIRST_UNKNOWN_S: Final = 5
 MOST_UNKNOWN_S: Final = 5 * 60
-"""Shortest and longest wait of a task that a worker cannot run; it doubles."""
+"""Shortest and longest wait of a task that the worker cannot run; the wait doubles."""
 
 LONGEST_UNKNOWN_S: Final = 24 * 60 * 60
-"""How long such a task is kept for a worker that can."""
+"""Seconds for which such a task waits for a worker that can run it."""
 
 FINAL: Final = 1
-"""Rank of the errors after which a task is given up."""
+"""Rank of the errors after which a task is archived."""
 
 MOST_IN_GROUP: Final = 10
-"""Errors of a group that its text names."""
+"""Errors of an exception group that its text names."""
 
 LONGEST_IN_GROUP: Final = 500
-"""Characters of each of them."""
+"""Characters of each of these errors."""
 
-SAYS_NOTHING: Final = ("unhandled errors in a TaskGroup", "Exceptions from Trio nursery")
-"""What groups say that asyncio, anyio and Trio made."""
+GENERIC_GROUP_TEXTS: Final = ("unhandled errors in a TaskGroup", "Exceptions from Trio nursery")
+"""Messages of the exception groups that asyncio, anyio and Trio make."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The two questions a user may answer.
+    """The two functions of the user that decide about failures.
 
     Attributes:
-        delay: Wait before the next try, from the retries already spent, the error and the message.
-        is_failure: False for errors that must not spend a retry.
+        delay: Returns the wait before the next try; gets the retries already spent, the error and
+            the message.
+        is_failure: Returns False for errors that must not spend a retry.
     """
 
     delay: Callable[[int, Exception, TaskMessage], timedelta]
@@ -109,17 +110,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def decide(
     message: TaskMessage, error: Exception | None, *, now: datetime, policy: RetryPolicy
 ) -> Verdict:
-    """Return what becomes of *message*.
+    """Return the verdict on *message* after a run.
 
     Args:
         message: The task that ran.
-        error: What the handler raised, or None when it succeeded.
+        error: What the handler raised, or None if it succeeded.
         now: Current time, UTC.
-        policy: Delay and kind of a failure.
+        policy: Decides about failures.
 
     Source:
         Protocol section 6.5 (asynq v0.26.0 ``processor.handleSucceededMessage``,
-        ``handleFailedMessage``). Exhaustion is tested before `RetryPolicy.is_failure`, as there.
+        ``handleFailedMessage``). As there, exhausted retries archive the task before
+        `RetryPolicy.is_failure` is asked.
     """
     if error is None:
         if message.retention <= 0:
@@ -134,27 +136,28 @@ def decide(
         case Snooze(delay=delay):
             return Retry(message=message, at=_after(now, delay), failed=False)
         case _:
-            return _failed(message, error, now=now, policy=policy)
+            return _decide_failure(message, error, now=now, policy=policy)
 
 
 def decide_lost(
     message: TaskMessage, *, crashes: int, most: int, now: datetime, policy: RetryPolicy
 ) -> Retry | Archive:
-    """Return what becomes of *message*, whose worker is gone and has begun to run it.
+    """Return the verdict on *message*, whose worker died while it ran the task.
 
     Args:
         message: The task that was running.
-        crashes: Workers that are gone with it, in a row; the delay keeps those apart that were
-            together in the second of them.
-        most: How many of them the task may have.
+        crashes: Workers in a row that died while they ran the task.
+        most: Number of crashes after which the task is archived.
         now: Current time, UTC.
-        policy: Delay from the second crash on; the first was the lease's end.
+        policy: Gives the delay from the second crash on, so that tasks that ran together in the
+            second worker run apart next time. After the first, the lease's end was the delay.
 
     Source:
         Protocol section 6.9 (asynq v0.26.0 ``recoverer.recoverLeaseExpiredTasks``).
 
     Differs:
-        There a task may crash as many workers as it has retries, and takes others with it (D66).
+        There a task may crash as many workers as it has retries, together with the tasks that they
+        run beside it (D66).
     """
     lost = LeaseExpiredError()
     given_up = crashes >= most
@@ -179,33 +182,33 @@ def decide_unknown(
     *,
     crashes: int,
     now: datetime,
-    lot: float,
+    jitter: float,
 ) -> Retry | Archive:
-    """Return what becomes of *message*, whose type has no handler where it was taken.
+    """Return the verdict on *message*, which the worker that took it cannot run.
 
     Args:
         message: The task.
-        error: What operators read.
-        unknown_s: Seconds since it first found such a worker, and no other has run it since.
-        crashes: Workers that died with it, in a row; nothing has run it now that could end that.
+        error: The error that operators read.
+        unknown_s: Seconds since such a worker first took the task; no other has run it since.
+        crashes: Workers in a row that died while they ran the task; the number stays.
         now: Current time, UTC.
-        lot: From 0 to 1; keeps tasks apart that were put back together.
+        jitter: Random number from 0 to 1, so that tasks that came together do not return together.
     """
     now_s, deadline_s = now.timestamp(), message.deadline or math.inf
     message = with_outcome(message, error=error_text(error), failed_at=now)
     if unknown_s >= LONGEST_UNKNOWN_S or deadline_s <= now_s:
         return Archive(message=message)
-    wait_s = min(max(unknown_s, FIRST_UNKNOWN_S), MOST_UNKNOWN_S) * (1 - lot / 5)
+    wait_s = min(max(unknown_s, FIRST_UNKNOWN_S), MOST_UNKNOWN_S) * (1 - jitter / 5)
     at = now + timedelta(seconds=min(wait_s, deadline_s - now_s))
     return Retry(message=message, at=at, failed=False, crashes=crashes, unknown=True)
 
 
 def is_suspect(message: TaskMessage, *, crashes: int, most: int) -> bool:
-    """Return whether one more crash gives *message* up, after *crashes* in a row."""
+    """Return whether one more crash, after *crashes* in a row, archives *message*."""
     return crashes > 0 and (crashes >= most - 1 or message.retried >= message.retry)
 
 
-def _failed(
+def _decide_failure(
     message: TaskMessage, error: Exception, *, now: datetime, policy: RetryPolicy
 ) -> Retry | Archive:
     text = error_text(error)
@@ -214,7 +217,7 @@ def _failed(
     failures = [one for one in errors_in(error) if not isinstance(one, Snooze)]
     failed = any(policy.is_failure(one) for one in failures)
     retried = message.retried + 1 if failed else message.retried
-    delay = max(_delay(message, one, policy) for one in _strongest(message.type, failures))
+    delay = max(_retry_delay(message, one, policy) for one in _strongest(message.type, failures))
     return Retry(
         message=with_outcome(message, retried=retried, error=text, failed_at=now),
         at=_after(now, delay),
@@ -222,19 +225,19 @@ def _failed(
     )
 
 
-def _delay(message: TaskMessage, error: Exception, policy: RetryPolicy) -> timedelta:
+def _retry_delay(message: TaskMessage, error: Exception, policy: RetryPolicy) -> timedelta:
     if isinstance(error, RetryIn):
         return error.delay
     return policy.delay(message.retried, error, message)
 
 
 def _after(now: datetime, delay: timedelta) -> datetime:
-    """Return *now* plus a delay that others chose, but no later than the calendar goes."""
+    """Return *now* plus *delay*, but at most `LATEST`: users choose any delay."""
     return now + min(delay, LATEST - now)
 
 
 def errors_in(error: E) -> Sequence[E]:
-    """Return the errors that *error* consists of: itself, or what a group and its groups hold."""
+    """Return the single errors in *error*: itself, or those in a group and its subgroups."""
     found: list[E] = []
     left = [error]
     while left:
@@ -247,11 +250,12 @@ def errors_in(error: E) -> Sequence[E]:
 
 
 def decisive(type: str, error: Exception) -> Exception:
-    """Return what decides about a task of *type*: *error*, or of a group the strongest error in it.
+    """Return the error that decides about a task of *type*: *error*, or the strongest in a group.
 
-    A signal in a group means what it means alone, as with Go's ``errors.Join``. `RevokeTask` comes
-    before `SkipRetry`, as there; a failure comes before `Snooze`, or a task that never works would
-    come back for ever. Of equals the first counts, or the one with the longest delay.
+    A signal in a group means the same as alone, as with Go's ``errors.Join``. `RevokeTask` is
+    stronger than `SkipRetry`, as there. A failure is stronger than `Snooze`; otherwise a task that
+    never succeeds would return forever. Of equally strong errors the one with the longest delay
+    decides, or else the first.
     """
     return max(_strongest(type, errors_in(error)), key=_chosen_delay)
 
@@ -271,13 +275,13 @@ def _chosen_delay(error: Exception) -> timedelta:
 
 
 def _rank(type: str, error: Exception) -> int:
-    """Return 0 for errors that decide before all others."""
+    """Return how strong *error* is: the lowest rank decides."""
     match error:
         case RevokeTask():
             return 0
         case SkipRetry() | DeadlinePassedError():
             return FINAL
-        case PayloadError() if error.type == type:  # else it is about a task that this one makes
+        case PayloadError() if error.type == type:  # else the handler tried to make another task
             return FINAL
         case RetryIn():
             return 2
@@ -288,32 +292,32 @@ def _rank(type: str, error: Exception) -> int:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what operators read as the task's last error.
+    """Return the text that operators read as the task's last error.
 
-    Of a group, what is in it, each with its type and in brackets; equal ones once.
+    The text of a group names each different error in it once, with its type and in brackets.
 
     Differs:
-        Go's errors carry their context in their text; Python's often do not, so the type is named,
-        except for our own errors and signals, whose text is complete.
+        The text of Go's errors has their context. Python's often has not, so the type is added,
+        except to errors and signals of pyasynq, whose text is complete.
     """
     if isinstance(error, ExceptionGroup):
         return _group_text(cast("ExceptionGroup[Exception]", error))
     if type(error).__module__.startswith("pyasynq.core.") and (text := _text(error)):
         return text
-    return _named(error)
+    return _type_and_text(error)
 
 
-def _named(error: BaseException) -> str:
+def _type_and_text(error: BaseException) -> str:
     text = _text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _group_text(group: ExceptionGroup[Exception]) -> str:
     errors = errors_in(group)
-    about = "" if group.message in SAYS_NOTHING else f"{group.message[:LONGEST_IN_GROUP]}: "
+    about = "" if group.message in GENERIC_GROUP_TEXTS else f"{group.message[:LONGEST_IN_GROUP]}: "
     if len(errors) == 1:
         return f"{about}{error_text(errors[0])[:LONGEST_IN_GROUP]}"
-    texts = list(dict.fromkeys(_named(error) for error in errors))
+    texts = list(dict.fromkeys(_type_and_text(error) for error in errors))
     shown = [f"({text[:LONGEST_IN_GROUP]})" for text in texts[:MOST_IN_GROUP]]
     if len(texts) > MOST_IN_GROUP:
         shown.append(f"and {len(texts) - MOST_IN_GROUP} more")
@@ -323,5 +327,5 @@ def _group_text(group: ExceptionGroup[Exception]) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 - the user's code, and exit() must not end the worker
+    except BaseException:  # noqa: BLE001 - __str__ is the user's code, and exit() must not end the worker
         return "it cannot say what it is"

@@ -1,4 +1,4 @@
-"""What operators see and order."""
+"""Read queues and tasks, and change them, for operators."""
 
 from pyasynq.inspector.filters import Criteria, TaskChanges
 from pyasynq.inspector.inspector import Inspector

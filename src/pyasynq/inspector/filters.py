@@ -1,4 +1,4 @@
-"""What is asked of an inspector, checked before anything is sent."""
+"""Arguments of an inspector's calls, checked before anything is sent."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,14 +15,14 @@ MAX_RANK: Final = 2**31 - 1
 
 
 class TaskChanges(TypedDict, total=False):
-    """What may change about a task that waits.
+    """Changes to a waiting task.
 
     Keys:
-        payload: The data.
-        headers: All headers; those that stood there go, unless this is empty.
+        payload: The new data.
+        headers: The new headers, which replace all old ones; if empty, the old ones stay.
         max_retry: Retries after the first failure.
         timeout: Longest run.
-        deadline: Instant by which the task must have run.
+        deadline: Instant by which the task must have ended.
         retention: Time the task and its result are kept after success.
     """
 
@@ -35,12 +35,12 @@ class TaskChanges(TypedDict, total=False):
 
 
 class Criteria(TypedDict, total=False):
-    """What a task must be to be found; what is not given is not asked.
+    """Criteria that a task must meet to be found; each may be left out.
 
     Keys:
-        type: Its type.
-        payload: Bytes within its payload.
-        error: Text within its last error.
+        type: Type of the task.
+        payload: Bytes that its payload contains.
+        error: Text that its last error contains.
     """
 
     type: str
@@ -49,10 +49,11 @@ class Criteria(TypedDict, total=False):
 
 
 def container_of(queue: str, state: TaskState | str, group: str | None) -> Container:
-    """Return where these tasks wait.
+    """Return the container of the tasks of *queue* in *state*.
 
     Raises:
-        OptionError: If there is no such state, or a group is missing or too much.
+        OptionError: If there is no such state, a group is missing, or a group is given although the
+            state is not aggregating.
     """
     try:
         state = TaskState(state)
@@ -66,14 +67,14 @@ def container_of(queue: str, state: TaskState | str, group: str | None) -> Conta
 
 
 def meets(task: TaskInfo, type: str | None = None, payload: bytes = b"", error: str = "") -> bool:
-    """Return whether *task* meets all of the criteria."""
+    """Return whether *task* meets all criteria."""
     return (
         type in {None, task.type} and payload in task.payload and error in (task.last_error or "")
     )
 
 
 def check_changes(given: Mapping[str, object]) -> tuple[Options, bytes | None]:
-    """Return what is to change: the options, and the payload if there is a new one.
+    """Return the changed options, and the new payload or None.
 
     Raises:
         OptionError: If a value is not allowed.

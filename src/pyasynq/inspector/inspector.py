@@ -1,4 +1,4 @@
-"""Look at queues and tasks, and move them by hand.
+"""Read queues and tasks, and move tasks by hand.
 
 Source:
     Protocol section 8 (asynq v0.26.0 ``inspector.go``).
@@ -35,15 +35,15 @@ from pyasynq.runtime.cleanup import run_to_end
 
 PAGE_SIZE: Final = 30
 SCANNED: Final = 250
-"""Tasks `Inspector.find_tasks` looks at in one call to Redis."""
+"""Tasks that `Inspector.find_tasks` reads in one call."""
 
 MAX_DAYS: Final = 3650
 
 
 class Inspector:
-    """Shows queues and tasks, and moves them; safe to share within one event loop.
+    """Reads queues and tasks, and changes them; coroutines of one event loop may share it.
 
-    Every call is bounded: however long a queue is, Redis is held for some milliseconds at most.
+    No call blocks Redis for more than some milliseconds, however long a queue is.
     """
 
     def __init__(self, broker: BrokerAddress, *, codecs: Sequence[Codec] = ()) -> None:
@@ -52,14 +52,14 @@ class Inspector:
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
-            codecs: Open payloads and results; what they cannot open is shown as it travels.
+            codecs: Open payloads and results; what they cannot open is returned sealed.
 
         Raises:
             OptionError: If the URL, the client or a codec cannot be used.
         """
         self._broker: Broker = open_broker(broker)
         self._port = self._broker.inspection
-        self._orders = Actions(self._broker, Codecs(codecs))
+        self._actions = Actions(self._broker, Codecs(codecs))
 
     async def __aenter__(self) -> Self:
         """Return the inspector."""
@@ -70,7 +70,7 @@ class Inspector:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections this inspector opened."""
+        """Close the connections that this inspector opened."""
         await run_to_end(self._broker.aclose)
 
     # -- queues ------------------------------------------------------------------------------------
@@ -80,55 +80,55 @@ class Inspector:
         return await self._port.queues()
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
-        """Return the counts of *queue*; without *memory*, which takes longest, its memory is 0.
+        """Return the counts of *queue*; without *memory*, the slowest part, its memory is 0.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
         """
-        await self._orders.check(queue)
+        await self._actions.check(queue)
         return await self._port.queue_info(queue, memory=memory)
 
     async def history(self, queue: str, days: int) -> list[DailyStats]:
-        """Return what *queue* did in the last *days* days (UTC), today first.
+        """Return the daily counts of *queue* for the last *days* days (UTC), today first.
 
-        Redis keeps 90 days; before that all counts are 0.
+        Counts are kept for 90 days; older ones are 0.
 
         Raises:
             OptionError: If *days* is not from 1 to 3650.
             QueueNotFoundError: If there is no such queue.
         """
         check_count("days", days, MAX_DAYS)
-        await self._orders.check(queue)
+        await self._actions.check(queue)
         return await self._port.history(queue, days)
 
     async def groups(self, queue: str) -> list[GroupInfo]:
-        """Return the groups of *queue* with waiting tasks, by name.
+        """Return the groups of *queue* with waiting tasks, sorted by name.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
         """
-        await self._orders.check(queue)
+        await self._actions.check(queue)
         return await self._broker.groups.group_sizes(queue)
 
     async def pause(self, queue: str) -> None:
-        """Let no task of *queue* be taken until `unpause`; running ones go on.
+        """Stop workers from taking tasks of *queue* until `unpause`; running tasks continue.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
             QueuePausedError: If it is paused already.
 
         Differs:
-            The reference pauses queues that are not there (D56).
+            The reference also pauses queues that do not exist (D56).
         """
-        await self._orders.check(queue)
+        await self._actions.check(queue)
         if not await self._port.pause(queue, paused=True):
             raise QueuePausedError(queue)
 
     async def unpause(self, queue: str) -> None:
-        """Let tasks of *queue* be taken again.
+        """Let workers take tasks of *queue* again.
 
         Raises:
-            QueueNotPausedError: If it is not paused, or not there.
+            QueueNotPausedError: If it is not paused, or does not exist.
         """
         check_name("queue", queue)
         if not await self._port.pause(queue, paused=False):
@@ -137,9 +137,9 @@ class Inspector:
     async def delete_queue(
         self, queue: str, *, force: bool = False, progress: Progress | None = None
     ) -> None:
-        """Remove *queue* with its counters, groups and locks; its tasks only with *force*.
+        """Delete *queue* with its counters, groups and locks; its tasks only with *force*.
 
-        The queue is paused meanwhile.
+        The queue is paused while it is deleted.
 
         Args:
             queue: Name of the queue.
@@ -148,11 +148,11 @@ class Inspector:
 
         Raises:
             QueueNotFoundError: If there is no such queue.
-            QueueNotEmptyError: If it holds tasks, in whatever state, and *force* is not given, or
-                producers have added some while it was emptied.
+            QueueNotEmptyError: If it holds tasks in any state and *force* is False, or if producers
+                added some while it was deleted.
             QueueActiveError: If tasks are running.
         """
-        await self._orders.check(queue)
+        await self._actions.check(queue)
         match await self._port.remove(queue, force=force, progress=progress):
             case RemoveResult.ACTIVE:
                 raise QueueActiveError(queue)
@@ -162,11 +162,11 @@ class Inspector:
                 return
 
     async def queue_slot(self, queue: str) -> int:
-        """Return the cluster slot in which all keys of *queue* are."""
+        """Return the cluster slot of all keys of *queue*."""
         return await self._broker.cluster.slot(check_name("queue", queue))
 
     async def queue_nodes(self, queue: str) -> list[ClusterNode]:
-        """Return the cluster nodes that serve *queue*, its primary first; none without cluster."""
+        """Return the cluster nodes of *queue*, its primary first; empty without a cluster."""
         return list(await self._broker.cluster.nodes(check_name("queue", queue)))
 
     # -- tasks -------------------------------------------------------------------------------------
@@ -177,9 +177,9 @@ class Inspector:
         Raises:
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
-            PoisonError: If what stands under this id is no task.
+            PoisonError: If the stored task cannot be decoded.
         """
-        return await self._orders.info(queue, task_id)
+        return await self._actions.info(queue, task_id)
 
     async def list_tasks(
         self,
@@ -192,26 +192,27 @@ class Inspector:
     ) -> list[TaskInfo]:
         """Return one page of the tasks in *state*.
 
-        Pending tasks come as they will run, active ones as they were taken, all others by their
-        time: when they are due, were archived, joined their group, or are deleted. Tasks that are
-        just being combined follow those that wait in their group.
+        Pending tasks come in the order in which they will run, active ones in the order in which
+        workers took them, all others by their time: when they are due, were archived, joined their
+        group, or will be deleted. Tasks that an aggregator is combining follow those that wait in
+        their group.
 
         Args:
             queue: Name of the queue.
-            state: A state, or its word.
+            state: A state, or its value as text.
             page: Number of the page, from 1.
             size: Tasks on a page, from 1.
-            group: The group; for aggregating tasks only, and needed there.
+            group: The group; required for aggregating tasks, not allowed for others.
 
         Raises:
-            OptionError: If an argument is not allowed (the reference takes page and size 0, D53).
+            OptionError: If an argument is not allowed (the reference accepts page and size 0, D53).
             QueueNotFoundError: If there is no such queue.
         """
         check_count("page", page, MAX_RANK)
         check_count("size", size, MAX_RANK)
-        where = container_of(queue, state, group)
-        await self._orders.check(queue)
-        return (await self._orders.tasks(where, (page - 1) * size, size)).tasks
+        container = container_of(queue, state, group)
+        await self._actions.check(queue)
+        return (await self._actions.tasks(container, (page - 1) * size, size)).tasks
 
     async def find_tasks(
         self,
@@ -222,9 +223,9 @@ class Inspector:
         limit: int = PAGE_SIZE,
         **criteria: Unpack[Criteria],
     ) -> list[TaskInfo]:
-        """Return up to *limit* tasks in *state* that meet all *criteria*, in the order of the list.
+        """Return up to *limit* tasks in *state* that meet all *criteria*, as `list_tasks` orders.
 
-        All tasks in that state are read, some at a time, until enough are found. A task that moves
+        The tasks in that state are read in batches until enough are found. A task that moves
         meanwhile may be missed.
 
         Raises:
@@ -232,27 +233,27 @@ class Inspector:
             QueueNotFoundError: If there is no such queue.
         """
         check_count("limit", limit, MAX_RANK)
-        where = container_of(queue, state, group)
-        await self._orders.check(queue)
+        container = container_of(queue, state, group)
+        await self._actions.check(queue)
         found: dict[str, TaskInfo] = {}
         start, more = 0, True
         while more and len(found) < limit:
-            page = await self._orders.tasks(where, start, SCANNED)
+            page = await self._actions.tasks(container, start, SCANNED)
             found |= {task.id: task for task in page.tasks if meets(task, **criteria)}
             start, more = start + SCANNED, page.more
         return list(found.values())[:limit]
 
     async def run_task(self, queue: str, task_id: str) -> None:
-        """Make a task pending: scheduled, retry, archived, completed or aggregating.
+        """Make a scheduled, retry, archived, completed or aggregating task pending.
 
-        A task that leaves its group so does not come back to it.
+        A task taken out of its group this way does not return to the group.
 
         Raises:
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
-            TaskStateError: If it is pending, running, or just being combined.
+            TaskStateError: If it is pending, running, or being combined.
         """
-        await self._orders.give(Action.RUN, queue, task_id)
+        await self._actions.move(Action.RUN, queue, task_id)
 
     async def archive_task(self, queue: str, task_id: str) -> None:
         """Archive a task that is neither running nor archived.
@@ -260,9 +261,9 @@ class Inspector:
         Raises:
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
-            TaskStateError: If it is running, archived, or just being combined.
+            TaskStateError: If it is running, archived, or being combined.
         """
-        await self._orders.give(Action.ARCHIVE, queue, task_id)
+        await self._actions.move(Action.ARCHIVE, queue, task_id)
 
     async def delete_task(self, queue: str, task_id: str) -> None:
         """Delete a task that is not running, and release its unique lock.
@@ -270,43 +271,47 @@ class Inspector:
         Raises:
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
-            TaskStateError: If it is running, or just being combined.
+            TaskStateError: If it is running, or being combined.
         """
-        await self._orders.give(Action.DELETE, queue, task_id)
+        await self._actions.move(Action.DELETE, queue, task_id)
 
     async def update_task(
         self, queue: str, task_id: str, **changes: Unpack[TaskChanges]
     ) -> TaskInfo:
-        """Change a scheduled, retry or archived task, and return it as it is then.
+        """Change a scheduled, retry or archived task, and return the changed task.
 
-        A unique lock goes with the payload: afterwards the new payload is refused and the old one
-        accepted again. A payload that is sealed is replaced by one that is sealed alike.
+        A unique lock follows the payload: from then on a second task with the new payload is
+        refused, one with the old payload accepted. If the old payload is sealed, the new one is
+        sealed with the same codecs.
 
         Raises:
             OptionError: If a value is not allowed.
-            CodecError: If the task is sealed by a codec that is not given here, or that fails.
+            CodecError: If the task is sealed with a codec that fails, or that this inspector does
+                not have.
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is in another state.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._orders.update(Action.UPDATE, queue, task_id, changes)
+        await self._actions.update(Action.UPDATE, queue, task_id, changes)
         return await self.task_info(queue, task_id)
 
     async def update_task_payload(self, queue: str, task_id: str, payload: bytes) -> None:
-        """Give a scheduled task another payload, as the reference does.
+        """Replace the payload of a scheduled task, as the reference does.
 
         Raises:
-            OptionError: If *payload* is no bytes.
+            OptionError: If *payload* is not bytes.
             QueueNotFoundError: If there is no such queue.
             TaskNotFoundError: If the queue has no such task.
             TaskStateError: If it is not scheduled; see `update_task`.
             DuplicateTaskError: If another task holds the unique lock of the new payload.
         """
-        await self._orders.update(Action.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
+        await self._actions.update(Action.UPDATE_PAYLOAD, queue, task_id, {"payload": payload})
 
     async def reschedule(self, queue: str, task_id: str, at: datetime) -> None:
-        """Let a scheduled or retry task be due at *at*, rounded up to a second; past means now.
+        """Make a scheduled or retry task due at *at*, rounded up to a second.
+
+        An instant in the past makes it due now.
 
         Raises:
             OptionError: If *at* has no time zone.
@@ -315,12 +320,12 @@ class Inspector:
             TaskStateError: If it is in another state.
         """
         at_s = math.ceil(check_instant("at", at).timestamp())
-        await self._orders.reschedule(queue, task_id, at_s)
+        await self._actions.reschedule(queue, task_id, at_s)
 
     async def cancel(self, task_id: str) -> None:
-        """Ask all servers to stop the task with this id; most of them do not run it.
+        """Ask all servers to stop the task with this id.
 
-        The canceled run fails, and is retried or archived as any other.
+        The canceled run fails; the task is retried or archived as after any other failure.
         """
         await self._broker.registry.cancel(check_name("task_id", task_id))
 
@@ -334,19 +339,19 @@ class Inspector:
         *,
         progress: Progress | None = None,
     ) -> int:
-        """Make the tasks that are in *state* now pending, in batches, and return how many.
+        """Make all tasks that are in *state* now pending, in batches; return their number.
 
         Args:
             queue: Name of the queue.
-            state: A state that `run_task` takes, or its word.
-            group: The group; for aggregating tasks only, and needed there.
+            state: A state that `run_task` accepts, or its value as text.
+            group: The group; required for aggregating tasks, not allowed for others.
             progress: Called after every batch with the count so far.
 
         Raises:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
         """
-        return await self._orders.give_all(Action.RUN, container_of(queue, state, group), progress)
+        return await self._actions.move_all(Action.RUN, container_of(queue, state, group), progress)
 
     async def archive_all(
         self,
@@ -356,11 +361,11 @@ class Inspector:
         *,
         progress: Progress | None = None,
     ) -> int:
-        """Archive the tasks that are in *state* now; see `run_all`.
+        """Archive all tasks that are in *state* now; see `run_all`.
 
-        The archive keeps the last 9,999 tasks: of more than these the first are deleted.
+        The archive keeps the last 9,999 tasks; older ones are deleted.
         """
-        return await self._orders.give_all(
+        return await self._actions.move_all(
             Action.ARCHIVE, container_of(queue, state, group), progress
         )
 
@@ -372,19 +377,19 @@ class Inspector:
         *,
         progress: Progress | None = None,
     ) -> int:
-        """Delete the tasks that are in *state* now and release their locks; see `run_all`."""
-        return await self._orders.give_all(
+        """Delete all tasks that are in *state* now and release their locks; see `run_all`."""
+        return await self._actions.move_all(
             Action.DELETE, container_of(queue, state, group), progress
         )
 
     # -- servers -----------------------------------------------------------------------------------
 
     async def servers(self) -> list[ServerInfo]:
-        """Return the servers that have shown themselves in the last seconds, with what they run."""
+        """Return the servers that have reported in the last seconds, with their running tasks."""
         return await self._broker.registry.servers()
 
     async def redis_info(self) -> dict[str, str]:
-        """Return what Redis says of itself (``INFO``), or of the cluster (``CLUSTER INFO``)."""
+        """Return the answer of Redis to ``INFO``, or on a cluster to ``CLUSTER INFO``."""
         return await self._broker.cluster.server_info()
 
     # -- schedulers --------------------------------------------------------------------------------

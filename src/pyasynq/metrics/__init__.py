@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: of queues, as the reference exports them, and of the tasks of a worker.
+"""Metrics for Prometheus: of queues, as the reference exports them, and of a worker's tasks.
 
 Needs the extra ``metrics``: ``pip install '.[metrics]'`` in a checkout.
 """

@@ -1,4 +1,4 @@
-"""What stands in the queues, in the reference's words.
+"""Metrics of queues, under the reference's names.
 
 Source:
     Protocol section 11.1 (asynq v0.26.0 ``x/metrics/metrics.go``).
@@ -21,23 +21,23 @@ log: Final = get_logger("pyasynq.metrics")
 
 MEMORY_INTERVAL: Final = timedelta(minutes=1)
 AT_ONCE: Final = 16
-"""Queues asked about side by side."""
+"""Queues that are read at the same time."""
 
 
-class Inspecting(Protocol):
-    """What is asked of an `Inspector`."""
+class QueueReader(Protocol):
+    """The methods of an `Inspector` that are used here."""
 
     async def queues(self) -> Sequence[str]:
         """Return the names of all queues."""
         ...
 
     async def queue_info(self, queue: str, *, memory: bool = True) -> QueueInfo:
-        """Return numbers of *queue*; without *memory* its estimate is left out."""
+        """Return the counts of *queue*; without *memory* its memory is not estimated."""
         ...
 
 
 class QueueCollector:
-    """Reads all queues for Prometheus: `read` asks Redis, `collect` gives what was read.
+    """Reads all queues for Prometheus: `read` asks the broker, `collect` returns the answers.
 
     The series of asynq's ``x/metrics`` have its names and types: ``asynq_tasks_enqueued_total``
     (gauge; queue, state), ``asynq_queue_size``, ``asynq_queue_latency_seconds``,
@@ -45,19 +45,19 @@ class QueueCollector:
     ``asynq_tasks_processed_total``, ``asynq_tasks_failed_total`` (counters; queue).
 
     Differs:
-        The state aggregating is there, too, and ``asynq_queue_groups`` (gauge; queue). A queue that
-        cannot be read leaves out its own series alone, and ``asynq_queue_readable`` (gauge; queue)
-        says 0 for it. Memory is sampled at intervals and not at every scrape (D60).
+        There are also the state aggregating and ``asynq_queue_groups`` (gauge; queue). If a queue
+        cannot be read, only its own series are missing, and its ``asynq_queue_readable`` (gauge;
+        queue) is 0. Memory is sampled at intervals, not at every scrape (D60).
     """
 
     def __init__(
         self,
-        inspector: Inspecting,
+        inspector: QueueReader,
         *,
         memory_interval: timedelta = MEMORY_INTERVAL,
         clock: Clock | None = None,
     ) -> None:
-        """Ask *inspector*, and for memory every *memory_interval* at most; zero for each time."""
+        """Ask *inspector*; estimate memory once in *memory_interval*, zero for each read."""
         self._inspector = inspector
         self._memory_interval_s = memory_interval.total_seconds()
         self._clock = clock or Clock()
@@ -65,10 +65,10 @@ class QueueCollector:
         self._families: Sequence[Metric] = ()
 
     async def read(self) -> None:
-        """Ask Redis about every queue.
+        """Read every queue.
 
         Raises:
-            BrokerError: If not even the names of the queues can be read.
+            BrokerError: If the names of the queues cannot be read.
         """
         queues = sorted(await self._inspector.queues())
         limit = asyncio.Semaphore(AT_ONCE)
@@ -80,11 +80,11 @@ class QueueCollector:
         self._families = [*_families(found, memory), _gauge("readable", "1 if read", readable)]
 
     def collect(self) -> Iterable[Metric]:
-        """Return what was read last; prometheus_client calls this."""
+        """Return the metrics of the last `read`; prometheus_client calls this."""
         return self._families
 
     async def _info(self, queue: str, limit: asyncio.Semaphore) -> QueueInfo | None:
-        """Return the numbers of *queue*; None if it cannot be read."""
+        """Return the counts of *queue*; None if it cannot be read."""
         now = self._clock.monotonic()
         sampled = self._memory.get(queue)
         sample = sampled is None or now - sampled[0] >= self._memory_interval_s

@@ -1,4 +1,4 @@
-"""What a worker's tasks did, and how long they took."""
+"""Metrics of a worker's tasks: their outcomes and durations."""
 
 import os
 import time
@@ -17,7 +17,7 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that has prometheus-client keep its numbers in files of this folder."""
+"""Environment variable with the folder in which prometheus-client then keeps its values."""
 
 MOST_KINDS: Final = 1000
 OTHER: Final = "(other)"
@@ -38,14 +38,14 @@ class TaskMetrics:
     """Middleware that counts and times the runs of tasks, by queue and type.
 
     ``pyasynq_tasks_total`` (counter; queue, type, outcome), ``pyasynq_task_duration_seconds``
-    (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type) and, of those, the runs
-    that hold their slot though their time is over: ``pyasynq_tasks_overdue`` (gauge; queue, type).
+    (histogram; queue, type), ``pyasynq_tasks_running`` (gauge; queue, type), and
+    ``pyasynq_tasks_overdue`` (gauge; queue, type): running tasks that are past their time limit.
     Outcomes: succeeded, failed, archived (`SkipRetry`, or a payload that does not fit), revoked,
-    snoozed, unknown (the type has no handler), and stopped (canceled, out of time, or interrupted
-    by a shutdown). Types beyond the first 1,000 are counted together.
+    snoozed, unknown (the type has no handler), and stopped (canceled, timed out, or interrupted by
+    a shutdown). Types after the first 1,000 are counted together.
 
     Differs:
-        The reference has no numbers of workers.
+        The reference has no metrics of workers.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class TaskMetrics:
         )
         self._running = Gauge(
             "pyasynq_tasks_running",
-            "Runs under way",
+            "Running tasks",
             kinds,
             registry=registry,
             multiprocess_mode="livesum",
         )
         self._overdue = Gauge(
             "pyasynq_tasks_overdue",
-            "Runs that hold their slot though their time is over",
+            "Running tasks that are past their time limit",
             kinds,
             registry=registry,
             multiprocess_mode="livesum",
@@ -98,12 +98,12 @@ class TaskMetrics:
             (series.outcomes.get(outcome) or self._ended(series, outcome)).inc()
 
     def refresh(self) -> None:
-        """Write down, for other processes, what is otherwise counted when somebody looks."""
+        """Update the gauge of overdue runs; with files no scrape computes it."""
         for series in self._series.values():
             self._overdue.labels(series.queue, series.type).set(_overdue(series.tasks))
 
     def _ended(self, series: _Series, outcome: str) -> Counter:
-        # Remembered: finding a series by its labels costs as much as all the rest.
+        # Cached: finding a series by its labels costs as much as everything else here.
         counter = self._total.labels(series.queue, series.type, outcome)
         return series.outcomes.setdefault(outcome, counter)
 
@@ -118,7 +118,9 @@ class TaskMetrics:
             self._seconds.labels(task.queue, type),
             running := set[ActiveTask](),
         )
-        if MULTIPROCESS not in os.environ:  # there it is a file that others read, see `refresh`
+        if (
+            MULTIPROCESS not in os.environ
+        ):  # else other processes read it from a file, see `refresh`
             overdue = self._overdue.labels(task.queue, type)
             overdue.set_function(lambda: _overdue(running))
         self._series[task.queue, type] = series
@@ -126,7 +128,7 @@ class TaskMetrics:
 
 
 def _overdue(running: Collection[ActiveTask]) -> int:
-    # Of a copy, which is made in one go: a scrape may come from another thread.
+    # Use a copy, which list() makes atomically: a scrape may come from another thread.
     return sum(task.overdue for task in list(running))
 
 

@@ -1,4 +1,4 @@
-"""A transactional outbox: tasks written with your own data, moved to their queues after the commit.
+"""A transactional outbox: tasks are written with your own data, and enqueued after the commit.
 
 Needs SQLAlchemy: the extra ``sqlalchemy``.
 """

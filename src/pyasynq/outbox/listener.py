@@ -1,4 +1,4 @@
-"""Hear from PostgreSQL that another process has written tasks."""
+"""Get notifications from PostgreSQL when another process has written tasks."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,16 +14,16 @@ log: Final = get_logger("pyasynq.outbox")
 
 
 class Listener(Actor):
-    """Passes on what is told on a channel; keeps one connection of the pool for that."""
+    """Calls a function at each notification on a channel; uses one connection of the pool."""
 
     name = "listener"
-    # The driver has its own kinds, and the relay looks by itself.
+    # The driver has its own classes of errors; without notifications the relay polls.
     failures: tuple[type[Exception], ...] = (Exception,)
 
     def __init__(
         self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock
     ) -> None:
-        """Call *wake* for what is told on *channel*; *engine* has asyncpg, others cannot listen."""
+        """Call *wake* at each notification on *channel*; *engine* must use asyncpg."""
         super().__init__(clock=clock, outages=OutageLog(report=self._tell))
         self._engine = engine
         self._channel = channel
@@ -33,18 +33,18 @@ class Listener(Actor):
         """Listen on one connection until it is lost."""
         lost = asyncio.Event()
 
-        def lose(*_driver: object) -> None:
+        def on_lost(*_driver: object) -> None:
             lost.set()
 
         async with self._engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                driver.add_termination_listener(lose)
+                driver.add_termination_listener(on_lost)
                 await driver.add_listener(self._channel, self._wake)
-                self._wake()  # for what was told before
+                self._wake()  # for notifications before this connection
                 await lost.wait()
             finally:
-                await connection.invalidate()  # the pool must not hand out one that listens
+                await connection.invalidate()  # the pool must not reuse a connection that listens
         return FIRST_BACKOFF_S
 
     def _tell(self, error: Exception | None) -> None:

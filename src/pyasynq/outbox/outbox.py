@@ -1,4 +1,4 @@
-"""Write tasks into the database, in the transaction that makes them necessary."""
+"""Write tasks into the database, in the same transaction as the data that they are about."""
 
 import uuid
 from collections.abc import Callable, Generator, Sequence
@@ -9,8 +9,8 @@ from sqlalchemy import MetaData, Table, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from pyasynq.client import MAX_PAYLOAD, Chain, ClientMiddleware
-from pyasynq.client.middleware import driven
+from pyasynq.client import MAX_PAYLOAD, ClientMiddleware, MiddlewareChain
+from pyasynq.client.middleware import run_without_waiting
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.compose import Composer
 from pyasynq.core.info import TaskInfo
@@ -29,18 +29,17 @@ from pyasynq.runtime.clock import Clock
 
 TABLE: Final = "pyasynq_outbox"
 
-WAITS: Final = "with an AsyncSession it may, in `await outbox.enqueue(session, task)`"
+WAITS: Final = "with an AsyncSession it may wait, in `await outbox.enqueue(session, task)`"
 
 
 class OutboxOptions(TypedDict, total=False):
     """Keywords of `Outbox`.
 
     Keys:
-        max_payload: Largest payload accepted, as it travels, headers included, bytes; 1 MiB when
-            not given.
-        middleware: Called around each task that is written; see `Client`. The relay calls none.
-        codecs: Seal payloads, in this order; the table holds what they make of them.
-        clock: Tells the time; a test may bring its own.
+        max_payload: Largest accepted payload, sealed and with headers, bytes; 1 MiB if not given.
+        middleware: Called around each written task; see `Client`. The relay calls none.
+        codecs: Seal payloads, in this order; the table holds sealed payloads.
+        clock: Tells the time; a test may pass its own.
     """
 
     max_payload: int
@@ -50,7 +49,7 @@ class OutboxOptions(TypedDict, total=False):
 
 
 class Outbox:
-    """A table of tasks that wait for their way into Redis.
+    """A table of tasks that a `Relay` moves to their queues.
 
     Attributes:
         table: The table, for migrations, ``create_all``, and queries of your own.
@@ -67,9 +66,10 @@ class Outbox:
         """Declare the table in *metadata*.
 
         Args:
-            metadata: That of your own tables, so that migrations see it; a new one when None.
+            metadata: Metadata of your own tables, so that migrations see the table; None for new
+                metadata.
             table: Name of the table.
-            notify: Whether relays in other processes are woken, on PostgreSQL.
+            notify: Whether, on PostgreSQL, a commit wakes the relays of other processes.
             **options: See `OutboxOptions`.
 
         Raises:
@@ -80,9 +80,9 @@ class Outbox:
         self.table: Table = make_table(table, MetaData() if metadata is None else metadata)
         self._notify = notify
         self._insert = insert(self.table)
-        # In the same statement, it costs no round trip; it is told when the commit is done.
-        self._insert_and_tell = self._insert.returning(func.pg_notify(table, ""))
-        self._middleware = Chain.of(options.get("middleware", ()))
+        # NOTIFY in the same statement saves a round trip; PostgreSQL delivers it at the commit.
+        self._insert_and_notify = self._insert.returning(func.pg_notify(table, ""))
+        self._middleware = MiddlewareChain.of(options.get("middleware", ()))
         most = check_count("max_payload", options.get("max_payload", MAX_PAYLOAD), LARGEST_PAYLOAD)
         self._composer = Composer(Codecs(options.get("codecs", ())), max_payload=most)
         self._clock = options.get("clock") or Clock()
@@ -90,7 +90,7 @@ class Outbox:
 
     @property
     def channel(self) -> str:
-        """PostgreSQL channel on which written tasks are told."""
+        """PostgreSQL channel on which relays are notified of written tasks."""
         return self.table.name
 
     async def enqueue(
@@ -99,7 +99,7 @@ class Outbox:
         task: Task,
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Write *task* into the transaction of *session*; see `add`. Middleware may wait here."""
+        """Write *task* in the transaction of *session*; see `add`. Middleware may wait here."""
         own = session() if isinstance(session, async_scoped_session) else session
         if not isinstance(own, AsyncSession):
             msg = "enqueue needs an AsyncSession: with a plain Session call outbox.add"
@@ -118,25 +118,25 @@ class Outbox:
         task: Task,
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Write *task* into the transaction of *session*; return its task id.
+        """Write *task* in the transaction of *session*; return its task id.
 
-        The task is enqueued after the commit. *process_in* counts from now. A task whose *task_id*
-        the queue holds by then, or whose unique lock is held, counts as enqueued.
+        The relay enqueues the task after the commit; *process_in* counts from now. If the queue has
+        a task with this *task_id* by then, or the unique lock is held, the task is dropped.
 
         Raises:
-            OptionError: If an option or the payload is not allowed, or *task* is no Task; nothing
-                was written.
+            OptionError: If an option or the payload is not allowed, or *task* is not a Task;
+                nothing was written.
             CodecError: If a codec cannot seal the payload; nothing was written.
-            MiddlewareError: If a middleware waits for something, which it may in `enqueue`. If it
-                waits once the task is written, a rollback takes that back.
-            Exception: What a middleware raises.
-            SQLAlchemyError: If the database did not take it.
-            TypeError: If the session is an AsyncSession, or none.
+            MiddlewareError: If a middleware waits for something; only in `enqueue` it may. If it
+                waits after the task was written, roll back to remove the task.
+            Exception: Any error of a middleware.
+            SQLAlchemyError: If the database refused the row.
+            TypeError: If the session is an AsyncSession, or not a session.
         """
         if isinstance(session, AsyncSession | async_scoped_session):
             msg = "add needs a plain Session: with an AsyncSession use await outbox.enqueue"
             raise TypeError(msg)
-        # The session of this thread or request: a listener on all of them would hear of others.
+        # Take the session of this thread or request: events of the registry come from all sessions.
         own: object = session() if isinstance(session, scoped_session) else session
         if not isinstance(own, Session):
             msg = f"add needs a Session, whose transaction the task is part of, got {own!r}"
@@ -147,21 +147,21 @@ class Outbox:
         async def end(task: Task, options: Options) -> TaskInfo:
             return self._write(own, task, options)
 
-        return driven(self._middleware.enqueue(task, merged, end), WAITS).id
+        return run_without_waiting(self._middleware.enqueue(task, merged, end), WAITS).id
 
     def _write(self, session: Session, task: Task, options: Options) -> TaskInfo:
         row_id, now = str(uuid.uuid4()), self._clock.now()
         composed = self._composer.compose(task, options, now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
-        tells = self._notify and connection.dialect.name == "postgresql"
-        statement = self._insert_and_tell if tells else self._insert
+        notifies = self._notify and connection.dialect.name == "postgresql"
+        statement = self._insert_and_notify if notifies else self._insert
         connection.execute(statement, values_of(composed.plan, row_id=row_id, now=now)).close()
         self._wake_after_commit(session)
         return composed.info()
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Generator[None]:
-        """Call *wake* after each commit in this process, from its thread, while the block runs."""
+        """While the block runs, call *wake* after each commit in this process, in its thread."""
         self._wakers.add(wake)
         try:
             yield
@@ -169,8 +169,8 @@ class Outbox:
             self._wakers.discard(wake)
 
     def _wake_after_commit(self, session: Session) -> None:
-        # The end of the outermost transaction, not "after_commit", which savepoints have as well.
-        # A rollback wakes for nothing, which does no harm.
+        # Wait for the end of the outermost transaction: "after_commit" also comes for savepoints.
+        # A rollback wakes the relays, too, which does no harm.
         if self not in session.info:
             event.listen(session, "after_transaction_end", self._wake)
         session.info[self] = True

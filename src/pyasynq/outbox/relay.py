@@ -1,9 +1,9 @@
 """Move tasks from the database to their queues, each once.
 
-A relay may die at any point: between reading a row and enqueueing its task, between that and the
-deletion of the row, or before the deletion is committed. What is enqueued leaves a receipt in
-Redis, by the same script call, so the next relay learns that only the deletion is missing, even if
-the task is done by then.
+A relay may die at any point: before it has enqueued the task of a row, before it has deleted the
+row, or before it has committed the deletion. The call that enqueues a task also stores a receipt in
+the broker. From the receipt the next relay knows that it must only delete the row, even if the task
+is done by then.
 """
 
 import asyncio
@@ -36,22 +36,22 @@ Outcomes: TypeAlias = Sequence[tuple[Row, Outcome]]
 
 MAX_ROWS: Final = 128
 MAX_BYTES: Final = 1024 * 1024
-"""Messages of one batch, unless a single one is larger."""
+"""Largest total of messages in one batch; a batch has at least one message."""
 
 KEPT_S: Final = 7 * 86_400
-"""Life of a receipt whose row may still be there."""
+"""Seconds for which a receipt is kept while its row may exist."""
 
 SHORTENED_S: Final = 600
-"""Life of a receipt whose row is gone; another relay may have read it before."""
+"""Seconds for which a receipt is kept after its row was deleted; another relay may have read it."""
 
 STALE_S: Final = SHORTENED_S / 2
-"""A batch that was read longer ago is read again, in case others sent it meanwhile."""
+"""After this many seconds a batch is read again, because another relay may have sent it."""
 
 PACE_S: Final = 0.02
-"""Pause after a pass: while many commit, one pass moves the rows of several."""
+"""Pause after a pass, in seconds; so one pass moves the rows of several commits."""
 
 PATIENCE_S: Final = 5.0
-"""What a pass that has begun gets to end at a stop."""
+"""Seconds that a running pass gets to end when the relay stops."""
 
 
 class StaleError(Exception):
@@ -67,8 +67,8 @@ class Relay:
     Any number of relays may run on one outbox.
 
     Attributes:
-        name: What it is called in logs.
-        passes: Signals each finished pass; tests await it instead of sleeping.
+        name: Its name in logs.
+        passes: Signals the end of each pass; tests await it instead of sleeping.
     """
 
     name = "relay"
@@ -85,12 +85,12 @@ class Relay:
         """Move the rows of *outbox* with *engine* and *client*, which stay yours to close.
 
         Args:
-            outbox: Whose rows.
-            engine: The database. With asyncpg one connection of its pool is kept, to be woken by
-                other processes.
-            client: Where tasks go.
-            poll_interval: Longest time until rows are found that nobody told of.
-            clock: Tells the time; a test may bring its own.
+            outbox: The outbox.
+            engine: The database. With asyncpg one connection of its pool stays in use, to get
+                notifications from other processes.
+            client: Enqueues the tasks.
+            poll_interval: Longest time until rows are found without a notification.
+            clock: Tells the time; a test may pass its own.
 
         Raises:
             NotSupportedError: If the client's broker keeps no receipts.
@@ -99,7 +99,7 @@ class Relay:
         if not isinstance(engine, AsyncEngine):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = "a Relay needs an AsyncEngine: make it with create_async_engine"
             raise TypeError(msg)
-        self.steps: StepSignal = StepSignal()
+        self.passes: StepSignal = StepSignal()
         self._outbox = outbox
         self._engine = engine
         self._client = client
@@ -112,7 +112,7 @@ class Relay:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
-        """Relay while the block runs; leaving it lets a pass that has begun end."""
+        """Relay while the block runs; at its end, let a running pass end."""
         enable_loggers()
         async with Service().running([self], drain=self._drain):
             yield self
@@ -120,11 +120,11 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled, or until the block of `running` ends."""
         loop = asyncio.get_running_loop()
-        # A new one each time: once it was finished it begins no more passes.
+        # A new one for each run: a finished mover starts no more passes.
         self._mover = mover = _Mover(self, self._poll_s, clock=self._clock, outages=self._outages)
 
-        def wake(*_told: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: there is nobody to be woken
+        def wake(*_notification: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and the relay with it
                 loop.call_soon_threadsafe(mover.wake)
 
         listening: list[asyncio.Task[None]] = []
@@ -138,7 +138,7 @@ class Relay:
             await cancel_and_wait(listening)
 
     async def aclose(self) -> None:
-        """Close the client and the engine, for a program that has them for this relay alone."""
+        """Close the client and the engine; for programs that use both only for this relay."""
         try:
             await self._client.aclose()
         finally:
@@ -148,7 +148,7 @@ class Relay:
         """Move all rows that can be moved now.
 
         Raises:
-            BrokerError: If a queue could not be reached; the rows of others were moved.
+            BrokerError: If a queue could not be reached; the rows of other queues were moved.
             SQLAlchemyError, OSError: If the database could not be reached.
         """
         failed: dict[str, BrokerError] = {}
@@ -160,11 +160,11 @@ class Relay:
             raise next(iter(failed.values()))
 
     async def _drain(self) -> None:
-        """Let a pass that has begun end."""
+        """Wait until a running pass has ended, at most `PATIENCE_S`."""
         await wait_for_first(self._mover.finish(), within_s=PATIENCE_S)
 
     async def _move(self, failed: Iterable[str]) -> tuple[bool, dict[str, BrokerError]]:
-        """Move a batch; return whether there may be more, and the queues it could not reach."""
+        """Move a batch; return whether there may be more rows, and the errors by queue."""
         read_at = self._clock.monotonic()
         async with self._engine.connect() as connection:
             rows, more = await self._read(connection, failed)
@@ -181,9 +181,9 @@ class Relay:
     async def _read(
         self, connection: AsyncConnection, failed: Iterable[str]
     ) -> tuple[list[Row], bool]:
-        """Return the next batch, oldest first and out of reach of other relays; tell if it is full.
+        """Return the next batch, oldest first, locked against other relays; and whether it is full.
 
-        What is committed after it was read wakes the relay again.
+        Rows that are committed later wake the relay again.
         """
         found = (await connection.execute(self._waiting(failed))).mappings().all()
         if not found:
@@ -194,8 +194,8 @@ class Relay:
         query = select(table).where(table.c.seq.in_(chosen)).order_by(table.c.seq)
         rows = [row_of(columns) for columns in (await connection.execute(query)).mappings()]
         if connection.dialect.name == "sqlite":
-            # It locks whole databases, not rows, and nobody shall wait for Redis. Should another
-            # relay send the same rows, receipts tell one of the two.
+            # SQLite locks the whole database, and no writer must wait for the broker. If another
+            # relay sends the same rows, one of the two learns it from the receipts.
             await connection.rollback()
         return rows, is_full
 
@@ -210,7 +210,7 @@ class Relay:
         )
 
     async def _send(self, rows: Sequence[Row]) -> Outcomes:
-        """Enqueue the tasks of *rows*; return what became of each."""
+        """Enqueue the tasks of *rows*; return the outcome of each."""
         sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
         new = [NewTask(plan, Receipt(row=row.id, ttl_s=KEPT_S)) for row, plan in sound]
         answers = await self._port.create(new)
@@ -218,7 +218,7 @@ class Relay:
         return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
 
     async def _write(self, connection: AsyncConnection, outcomes: Outcomes) -> list[Row]:
-        """Delete the rows that need no more; keep what can never be sent, with its error."""
+        """Delete the rows of enqueued tasks; keep rows that can never be sent, with their error."""
         gone: list[Row] = []
         for row, outcome in outcomes:
             match outcome:
@@ -235,15 +235,15 @@ class Relay:
         return gone
 
     def _among(self, rows: Sequence[Row]) -> ColumnElement[bool]:
-        """Return what holds for *rows*; their ids, too, so that it never holds for another."""
+        """Return the condition that selects *rows*, by number and id, and no others."""
         table = self._outbox.table
         seqs, ids = [row.seq for row in rows], [row.id for row in rows]
         return and_(table.c.seq.in_(seqs), table.c.id.in_(ids))
 
     async def _shorten(self, gone: Sequence[Row]) -> None:
-        """Let receipts end soon: they cost memory, and most will never be asked for."""
+        """Let receipts expire soon: they cost memory, and most are never read."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
-        with suppress(BrokerError):  # then they end later
+        with suppress(BrokerError):  # then they expire later
             await self._receipts.expire(rows, ttl_s=SHORTENED_S)
 
     def _tell(self, error: Exception | None) -> None:
@@ -255,14 +255,14 @@ class Relay:
 
 
 class _Mover(Wakeable):
-    """Has a relay make its passes."""
+    """Runs the passes of a relay."""
 
     name = Relay.name
     failures = (BrokerError, SQLAlchemyError, OSError, StaleError)
 
     def __init__(self, relay: Relay, poll_s: float, *, clock: Clock, outages: OutageLog) -> None:
         super().__init__(clock=clock, outages=outages)
-        self.steps = relay.steps
+        self.steps = relay.passes
         self._relay = relay
         self._poll_s = poll_s
 
@@ -276,7 +276,7 @@ class _Mover(Wakeable):
 
 
 def _hint(error: Exception, table: str) -> str:
-    """Return what helps where the database says that it has no *table*."""
+    """Return advice if the database has no *table*, else an empty text."""
     text = str(error.orig) if isinstance(error, DBAPIError) else ""
     if table in text and any(words in text for words in _NO_TABLE):
         return f": make the table {table} by a migration, or outbox.table.metadata.create_all"
@@ -284,7 +284,7 @@ def _hint(error: Exception, table: str) -> str:
 
 
 def _within(found: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the first of *found*, rows and sizes, that are not too large together."""
+    """Return the first rows of *found*, pairs of row and size, up to `MAX_BYTES` together."""
     chosen: list[int] = []
     total = 0
     for seq, size in found:

@@ -1,8 +1,8 @@
-"""What a task is in the database, and how it becomes a plan again.
+"""Convert plans to rows of the outbox, and back.
 
-The message is the one that will stand in Redis; what it does not say (when to run, which lock to
-take) stands beside it. ``queue`` and ``type`` are there for people who look; nothing reads them but
-the relay, which passes over the rows of a queue that cannot be reached.
+A row has the message as the broker will store it, and beside it what the message does not say: when
+to run, which lock to take. ``queue`` and ``type`` are for people who read the table; the relay also
+uses ``queue`` to skip the rows of a queue that it cannot reach.
 """
 
 from datetime import datetime
@@ -34,13 +34,13 @@ LONGEST_S: Final = int(LONGEST.total_seconds())
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that waits.
+    """A row that waits for a relay.
 
     Attributes:
-        seq: Its place in the order of writing.
-        id: Its own id, never used twice.
-        queue: Queue of the task, as the table names it.
-        plan: What becomes of the task, or why nothing can.
+        seq: Position in the order of writing.
+        id: Id of the row, never used twice.
+        queue: Queue of the task, from its column.
+        plan: The plan for the task, or the error if the row cannot be decoded.
     """
 
     seq: int
@@ -64,7 +64,7 @@ def make_table(name: str, metadata: MetaData) -> Table:
         Column("at_s", BigInteger),
         Column("created_at", DateTime(timezone=True), nullable=False),
         Column("error", Text),
-        sqlite_autoincrement=True,  # or the number of a deleted row would be given to a new one
+        sqlite_autoincrement=True,  # otherwise a new row could get the number of a deleted one
     )
     waiting = table.c.error.is_(None)
     Index(f"ix_{name}_waiting", table.c.seq, postgresql_where=waiting, sqlite_where=waiting)
@@ -75,8 +75,8 @@ def values_of(plan: Plan, *, row_id: str, now: datetime) -> dict[str, object]:
     """Return the columns of a row for *plan*."""
     return {
         "id": row_id,
-        "queue": _shown(plan.message.queue),
-        "type": _shown(plan.message.type),
+        "queue": _without_nul(plan.message.queue),
+        "type": _without_nul(plan.message.type),
         "message": encode(plan.message),
         "lock_digest": plan.lock and plan.lock.digest,
         "lock_ttl_s": plan.lock and plan.lock.ttl_s,
@@ -86,13 +86,13 @@ def values_of(plan: Plan, *, row_id: str, now: datetime) -> dict[str, object]:
 
 
 def row_of(columns: RowMapping) -> Row:
-    """Return the row that *columns* hold."""
+    """Return the row with these *columns*."""
     plan: Plan | PoisonError
     try:
         plan = _plan_of(columns)
     except PoisonError as error:
         plan = error
-    except OptionError:  # somebody wrote the row by hand
+    except OptionError:  # not written by an Outbox
         plan = PoisonError(len(columns["message"]))
     return Row(seq=columns["seq"], id=columns["id"], queue=columns["queue"], plan=plan)
 
@@ -111,6 +111,6 @@ def _plan_of(columns: RowMapping) -> Plan:
     return Pending(message=message, lock=lock)
 
 
-def _shown(name: str) -> str:
+def _without_nul(name: str) -> str:
     """Return *name* without NUL, which PostgreSQL cannot hold."""
     return name.replace("\0", "\N{REPLACEMENT CHARACTER}")

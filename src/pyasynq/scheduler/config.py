@@ -10,8 +10,8 @@ from typing import Final, TypeAlias, TypedDict
 
 import msgspec
 
-from pyasynq.client import Chain, ClientMiddleware
-from pyasynq.client.middleware import prepared
+from pyasynq.client import ClientMiddleware, MiddlewareChain
+from pyasynq.client.middleware import convert_extensions
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError, PyasynqError
 from pyasynq.core.info import TaskInfo
@@ -65,7 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: timedelta = timedelta(seconds=10)
     pre_enqueue: PreEnqueue | None = None
     post_enqueue: PostEnqueue | None = None
-    client_middleware: Chain = msgspec.field(default_factory=Chain)
+    client_middleware: MiddlewareChain = msgspec.field(default_factory=MiddlewareChain)
     codecs: Codecs = NO_CODECS
     clock: Clock = msgspec.field(default_factory=Clock)
 
@@ -77,7 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
             TypeError: If a client middleware cannot be called as one.
         """
-        return cls(**prepared(options))
+        return cls(**convert_extensions(options))
 
     def __post_init__(self) -> None:
         """Check what the types cannot express.

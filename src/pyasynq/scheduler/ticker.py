@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 
 from pyasynq.broker import Broker, NewTask, Position, Tick, TickResult
-from pyasynq.client.middleware import told
+from pyasynq.client.middleware import as_pyasynq_error
 from pyasynq.core.compose import Composed, Composer
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError, PyasynqError
 from pyasynq.core.extension_errors import CodecError, NotEnqueuedError
@@ -220,7 +220,7 @@ class Ticker(Wakeable):
             crash = None if isinstance(error, PyasynqError) else error
             log.warning(text, entry.task, entry.spec, error_text(error), exc_info=crash)
             entry.skip_until(tick)
-            await self._call_post_enqueue(entry, told(error))
+            await self._call_post_enqueue(entry, as_pyasynq_error(error))
 
     async def _apply_result(
         self, entry: Entry, info: TaskInfo, result: TickResult, now: datetime

@@ -15,8 +15,8 @@ from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 import msgspec
 
 from pyasynq.broker import GroupRules
-from pyasynq.client import Chain, ClientMiddleware
-from pyasynq.client.middleware import prepared
+from pyasynq.client import ClientMiddleware, MiddlewareChain
+from pyasynq.client.middleware import convert_extensions
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.extension_errors import CodecError
@@ -187,7 +187,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     group_max_delay: timedelta | None = None
     group_max_size: int | None = None
     group_max_failures: int = 5
-    client_middleware: Chain = msgspec.field(default_factory=Chain)
+    client_middleware: MiddlewareChain = msgspec.field(default_factory=MiddlewareChain)
     codecs: Codecs = NO_CODECS
     blocked_warning: timedelta = timedelta(seconds=1)
     burst: bool = False
@@ -222,7 +222,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             OptionError: If a setting cannot work.
             TypeError: If a client middleware cannot be called as one.
         """
-        given = prepared(options)
+        given = convert_extensions(options)
         if "concurrency" in options:
             given.setdefault("threads", options["concurrency"])
         return cls(**given)

@@ -12,7 +12,7 @@ from pyasynq.broker.redis import lua, pipeline
 from pyasynq.broker.redis.connection import Driver
 from pyasynq.broker.redis.scripts import Call, Script
 from pyasynq.core.message import TaskMessage
-from tests.support.making import a_message
+from tests.support.factories import a_message
 
 PORTS = [import_module(f"{lua.__name__}.{port.name}") for port in iter_modules(lua.__path__)]
 SCRIPTS = [found for port in PORTS for found in vars(port).values() if isinstance(found, Script)]

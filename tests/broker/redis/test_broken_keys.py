@@ -32,7 +32,7 @@ from tests.broker.redis.looking import (
     state,
     task_key,
 )
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LEASE_S,
     PAST_S,
@@ -44,10 +44,10 @@ from tests.support.making import (
     a_scheduled,
     a_server,
     archived,
-    ask,
     combine,
     completed,
     create,
+    dequeue,
     enqueue,
     ids,
     many_pending,
@@ -321,7 +321,7 @@ async def test_a_pending_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await break_key(r, task_key("1"))
-    (taken,) = await ask(broker, {"q": 2})
+    (taken,) = await dequeue(broker, {"q": 2})
     await r.delete(task_key("1"))
     assert (ids(taken.leases), taken.missing) == (["2"], 1)
 

@@ -26,7 +26,7 @@ from pyasynq.core.errors import (
 )
 from pyasynq.core.verdict import DONE
 from tests.broker.redis.looking import PENDING, Q, listed, task_key
-from tests.support.making import (
+from tests.support.factories import (
     a_lease,
     a_pending,
     a_scheduled,

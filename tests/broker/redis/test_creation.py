@@ -15,7 +15,7 @@ from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
 from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
 from tests.support.clocks import ShiftedClock
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LOCK,
     a_grouped,

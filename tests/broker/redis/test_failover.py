@@ -17,7 +17,7 @@ from pyasynq.core.errors import BrokerError
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
 from tests.broker.redis.looking import SCRIPTS
 from tests.server.handlers import Handler
-from tests.support.making import a_pending, a_scheduled, create, enqueue, take
+from tests.support.factories import a_pending, a_scheduled, create, enqueue, take
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until

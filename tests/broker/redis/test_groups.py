@@ -27,7 +27,7 @@ from tests.broker.redis.looking import (
     task_key,
     watched,
 )
-from tests.support.making import (
+from tests.support.factories import (
     LOCK,
     PAST_S,
     a_grouped,

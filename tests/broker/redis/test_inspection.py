@@ -29,7 +29,7 @@ from tests.broker.redis.looking import (
     task_key,
     watched,
 )
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LOCK,
     PAST_S,
@@ -43,7 +43,7 @@ from tests.support.making import (
     settle,
     take,
 )
-from tests.support.making import enqueue as put
+from tests.support.factories import enqueue as put
 
 WAITING = Container(queue="q", state=TaskState.PENDING)
 DELAYED = Container(queue="q", state=TaskState.SCHEDULED)

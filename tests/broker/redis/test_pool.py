@@ -16,12 +16,12 @@ from pyasynq.broker.redis.pool import Pool, is_gone
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerUnavailableError, TaskIDConflictError
 from tests.broker.redis.looking import SCRIPTS
-from tests.support.making import (
+from tests.support.factories import (
     a_grouped,
     a_pending,
     a_scheduled,
-    ask,
     create,
+    dequeue,
     enqueue,
     retried,
     settle,
@@ -163,7 +163,7 @@ async def test_an_outcome_is_not_written_twice_without_its_owner_knowing(
 async def test_after_one_dead_connection_no_other_is_met(proxy: Proxy, broker: RedisBroker) -> None:
     proxy.forget()
     await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
-    assert len(await ask(broker, {"q": 1}, owner="server/2")) == 1
+    assert len(await dequeue(broker, {"q": 1}, owner="server/2")) == 1
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ async def test_a_node_that_closed_its_idle_connections_is_asked_on_a_new_one(
         with closing(node.client()) as client:
             client.client_kill_filter(_type="normal", skipme=True)
     await wait_until(lambda: all(map(is_gone, node_connections(of_cluster))))
-    answers = await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
+    answers = await dequeue(of_cluster, {f"q{n}": 1 for n in range(5)})
     assert [len(taken.leases) for taken in answers] == [1] * 5
 
 
@@ -251,7 +251,7 @@ async def test_of_a_nodes_connections_half_are_closed_each_time(
     monkeypatch.setattr("pyasynq.broker.redis.pool.IDLE_S", 0.01)
     await asyncio.gather(*(of_cluster.work.undo_dequeue(f"q{n}", "1") for n in range(20)))
     await wait_until(lambda: len(node_connections(of_cluster)) == 3)
-    await ask(of_cluster, {f"q{n}": 1 for n in range(5)})
+    await dequeue(of_cluster, {f"q{n}": 1 for n in range(5)})
 
 
 # -- limits ----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from pyasynq.broker.redis.records import read_records
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.options import Options
 from pyasynq.proto import asynq_pb2 as wire
-from tests.support.making import STARTED, a_server, a_worker, an_entry, told
+from tests.support.factories import STARTED, a_server, a_worker, an_entry, entry_values
 
 NOON_S = 1_767_268_800
 ZERO_S = -62_135_596_800
@@ -93,12 +93,12 @@ def test_an_entry_says_what_peers_read() -> None:
 
 
 def test_an_entry_comes_back() -> None:
-    assert told(entry_infos([entry_record(ENTRY)])) == told([ENTRY])
+    assert entry_values(entry_infos([entry_record(ENTRY)])) == entry_values([ENTRY])
 
 
 def test_an_entry_whose_task_cannot_be_one_is_left_out() -> None:
     broken = wire.SchedulerEntry(id="x", task_type=" ")
-    assert told(entry_infos([broken, entry_record(ENTRY)])) == told([ENTRY])
+    assert entry_values(entry_infos([broken, entry_record(ENTRY)])) == entry_values([ENTRY])
 
 
 def test_an_event_comes_back() -> None:

@@ -9,7 +9,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_TASKS
 from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
-from tests.support.making import (
+from tests.support.factories import (
     LOCK,
     a_grouped,
     a_pending,

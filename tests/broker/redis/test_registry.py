@@ -19,7 +19,7 @@ from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from tests.broker.redis.looking import scored, watched
 from tests.support.clocks import ShiftedClock
-from tests.support.making import a_server, a_worker
+from tests.support.factories import a_server, a_worker
 from tests.support.proxy import Proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import Lapse, wait_until

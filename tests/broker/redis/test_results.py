@@ -11,7 +11,7 @@ from pyasynq.core.errors import PoisonError
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import Verdict
 from tests.broker.redis.looking import Q, task_key
-from tests.support.making import a_pending, archived, completed, enqueue, settle, take
+from tests.support.factories import a_pending, archived, completed, enqueue, settle, take
 
 IN_ARCHIVE = Container(queue="q", state=TaskState.ARCHIVED)
 

@@ -33,7 +33,7 @@ from tests.broker.test_schedules import (
     begin,
     tick,
 )
-from tests.support.making import LOCK, a_grouped, a_pending, a_scheduled, an_entry, told
+from tests.support.factories import LOCK, a_grouped, a_pending, a_scheduled, an_entry, entry_values
 from tests.support.waiting import Lapse
 
 LAST = "asynq:{q}:scheduler_last:e"
@@ -161,7 +161,7 @@ async def test_large_entries_are_shown_in_bounded_calls(
     calls = watched(monkeypatch, "schedules/write_entries")
     await broker.schedules.write_entries("h:1:s", large_entries(5), ttl_s=20)
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
-    assert told(await broker.schedules.entries()) == told(large_entries(5)[::-1])
+    assert entry_values(await broker.schedules.entries()) == entry_values(large_entries(5)[::-1])
 
 
 async def test_large_entries_are_read_in_bounded_answers(
@@ -180,7 +180,7 @@ async def test_entries_that_a_dead_scheduler_had_gathered_are_not_shown(
         "asynq:schedulers:{h:1:s}:coming", entry_record(an_entry("x")).SerializeToString()
     )
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
-    assert told(await broker.schedules.entries()) == told([ENTRY])
+    assert entry_values(await broker.schedules.entries()) == entry_values([ENTRY])
 
 
 async def test_names_of_dead_schedulers_are_dropped(broker: RedisBroker, r: Redis) -> None:
@@ -204,7 +204,7 @@ async def test_a_cleared_scheduler_leaves_nothing(broker: RedisBroker, r: Redis)
 async def test_entries_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await r.lpush(ENTRIES, b"\xff")
-    assert told(await broker.schedules.entries()) == told([ENTRY])
+    assert entry_values(await broker.schedules.entries()) == entry_values([ENTRY])
 
 
 async def test_a_history_ends_some_time_after_its_last_event(broker: RedisBroker, r: Redis) -> None:
@@ -225,7 +225,7 @@ async def test_entries_whose_task_cannot_be_one_are_left_out(
 ) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)
     await r.lpush(ENTRIES, SchedulerEntry(id="x", task_type=kind).SerializeToString())
-    assert told(await broker.schedules.entries()) == told([ENTRY])
+    assert entry_values(await broker.schedules.entries()) == entry_values([ENTRY])
 
 
 async def test_events_that_do_not_decode_are_left_out(broker: RedisBroker, r: Redis) -> None:

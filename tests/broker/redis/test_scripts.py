@@ -17,10 +17,10 @@ from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
 from tests.broker.redis.looking import SCRIPTS
-from tests.support.making import (
+from tests.support.factories import (
     a_pending,
     a_scheduled,
-    ask,
+    dequeue,
     enqueue,
     ids,
     many_large,
@@ -189,7 +189,7 @@ async def test_scripts_that_redis_has_forgotten_are_sent_again_from_a_pipeline(
 ) -> None:
     await enqueue(broker, a_pending("1", queue="q"), a_pending("2", queue="r"))
     await r.script_flush()
-    taken = await ask(broker, {"q": 1, "r": 1})
+    taken = await dequeue(broker, {"q": 1, "r": 1})
     assert [ids(answer.leases) for answer in taken] == [["1"], ["2"]]
 
 

@@ -26,7 +26,7 @@ from tests.broker.redis.looking import (
     state,
     task_key,
 )
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     PAST_S,
     a_grouped,

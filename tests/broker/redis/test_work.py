@@ -30,7 +30,7 @@ from tests.broker.redis.looking import (
     task_key,
 )
 from tests.support.clocks import ShiftedClock
-from tests.support.making import (
+from tests.support.factories import (
     FUTURE_S,
     LEASE_S,
     LOCK,
@@ -39,8 +39,8 @@ from tests.support.making import (
     a_message,
     a_pending,
     archived,
-    ask,
     completed,
+    dequeue,
     enqueue,
     every_verdict,
     ids,
@@ -116,7 +116,7 @@ async def test_tasks_are_taken_from_the_right_and_put_on_the_left(
 async def test_a_paused_queue_gives_nothing_and_says_so(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_pending())
     await r.set(f"{Q}paused", 1)
-    (taken,) = await ask(broker, {"q": 1})
+    (taken,) = await dequeue(broker, {"q": 1})
     assert (taken.leases, taken.paused) == ([], True)
     assert await listed(r, PENDING) == ["1"]
 
@@ -125,7 +125,7 @@ async def test_ids_without_a_task_are_dropped_and_counted(broker: RedisBroker, r
     await enqueue(broker, a_pending("1"))
     await r.rpush(PENDING, "ghost")
     await enqueue(broker, a_pending("2"))
-    (taken,) = await ask(broker, {"q": 3})
+    (taken,) = await dequeue(broker, {"q": 3})
     assert (ids(taken.leases), taken.missing, taken.empty) == (["1", "2"], 1, False)
     assert await r.exists(PENDING, task_key("ghost")) == 0
     assert await listed(r, ACTIVE) == ["1", "2"]
@@ -135,7 +135,7 @@ async def test_what_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -
     await enqueue(broker, *many_large(3))
     await r.rpush(PENDING, "ghost")
     before = await r.dump(task_key("2"))
-    (taken,) = await ask(broker, {"q": 4})
+    (taken,) = await dequeue(broker, {"q": 4})
     assert (ids(taken.leases), taken.missing) == (["0", "1"], 1)
     assert await listed(r, PENDING) == ["2"]
     assert await r.dump(task_key("2")) == before
@@ -144,7 +144,7 @@ async def test_what_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -
 async def test_an_id_that_is_there_twice_is_taken_once(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await r.lpush(PENDING, "1")
-    (taken,) = await ask(broker, {"q": 3})
+    (taken,) = await dequeue(broker, {"q": 3})
     assert (ids(taken.leases), taken.missing) == (["1", "2"], 1)
     assert await listed(r, ACTIVE) == ["1", "2"]
 
@@ -152,7 +152,7 @@ async def test_an_id_that_is_there_twice_is_taken_once(broker: RedisBroker, r: R
 async def test_a_hash_without_message_is_no_task(broker: RedisBroker, r: Redis) -> None:
     await r.hset(task_key("half"), "state", "pending")
     await r.rpush(PENDING, "half")
-    (taken,) = await ask(broker, {"q": 1})
+    (taken,) = await dequeue(broker, {"q": 1})
     assert (taken.leases, taken.missing) == ([], 1)
     assert await r.exists(ACTIVE, LEASE) == 0
 
@@ -174,7 +174,7 @@ async def test_poison_is_set_aside_and_hides_no_other_task(
     await r.hset(task_key("bad"), "msg", data)
     await r.rpush(PENDING, "bad")
     await enqueue(broker, a_pending("1"))
-    (taken,) = await ask(broker, {"q": 2})
+    (taken,) = await dequeue(broker, {"q": 2})
     assert (ids(taken.leases), ids(taken.poison)) == (["1"], ["bad"])
     assert [(lease.queue, lease.message.type) for lease in taken.poison] == [("q", "")]
 
@@ -182,7 +182,7 @@ async def test_poison_is_set_aside_and_hides_no_other_task(
 async def test_poison_is_archived_as_it_is(broker: RedisBroker, r: Redis) -> None:
     await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
     await r.rpush(PENDING, "bad")
-    (taken,) = await ask(broker, {"q": 1})
+    (taken,) = await dequeue(broker, {"q": 1})
     assert await settle(broker, taken.poison[0], Archive(message=None)) is True
     assert (await scored(r, ARCHIVED)).keys() == {"bad"}
     assert await fields(r, "bad") == {b"msg": b"\xff\xff\xff", b"state": b"archived"}
@@ -192,7 +192,7 @@ async def test_an_id_that_is_no_text_hides_no_other_task(broker: RedisBroker, r:
     await r.hset(b"asynq:{q}:t:\xff", "msg", b"\xff")
     await r.rpush(PENDING, b"\xff")
     await enqueue(broker, a_pending("1"))
-    (taken,) = await ask(broker, {"q": 2})
+    (taken,) = await dequeue(broker, {"q": 2})
     assert ids(taken.leases) == ["1"]
     assert await settle(broker, taken.poison[0], Archive(message=None)) is True
     assert await r.zrange(ARCHIVED, 0, -1) == [b"\xff"]

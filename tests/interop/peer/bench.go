@@ -160,7 +160,7 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[max(rank, 1)-1]
 }
 
-// quietServer has asynq's default settings but for the queue and concurrency.
+// quietServer has asynq's default settings except for queue and concurrency.
 func quietServer(where asynq.RedisConnOpt, queue string, concurrency int) *asynq.Server {
 	return asynq.NewServer(where, asynq.Config{
 		Concurrency: concurrency,

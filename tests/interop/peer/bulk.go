@@ -9,7 +9,7 @@ import (
 // bulkCalls maps a state to the call that moves all tasks of that state.
 type bulkCalls map[string]func(queue string) (int, error)
 
-// bulk obeys VERB QUEUE STATE [GROUP] and tells how many tasks were moved.
+// bulk runs VERB QUEUE STATE [GROUP] and returns the number of moved tasks.
 func bulk(i call, bound func(*asynq.Inspector, string) bulkCalls) error {
 	calls := bound(i.Inspector, i.name(3))
 	move := calls[i.name(2)]
@@ -23,7 +23,7 @@ func bulk(i call, bound func(*asynq.Inspector, string) bulkCalls) error {
 	return emit(map[string]int{"count": count})
 }
 
-// ofGroup binds the group of a call that wants one.
+// ofGroup binds the group of a call that needs one.
 func ofGroup(i *asynq.Inspector, group string, move func(*asynq.Inspector, string, string) (int, error)) func(string) (int, error) {
 	return func(queue string) (int, error) { return move(i, queue, group) }
 }

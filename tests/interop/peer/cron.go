@@ -22,11 +22,11 @@ type cronCase struct {
 	Hangs bool         `json:"hangs,omitempty"`
 }
 
-// cronRunsOf is how many runs a case tells.
+// cronRunsOf is the number of runs of a case.
 const cronRunsOf = 4
 
-// cronPatience is how long the library may search: past a day that a zone
-// left out it walks for ever.
+// cronPatience is how long the library may search: at a day that a zone
+// skipped it loops forever.
 const cronPatience = 2 * time.Second
 
 // cronRuns answers cases from stdin, one JSON object per line, with their next runs.
@@ -65,7 +65,7 @@ func emitCron(c cronCase) error {
 	return emit(c)
 }
 
-// runsAfter asks as cron's own loop does: each run is searched from the last.
+// runsAfter searches each run from the previous one, as cron's own loop does.
 func runsAfter(schedule cron.Schedule, at time.Time) (runs []*time.Time) {
 	for range cronRunsOf {
 		at = schedule.Next(at)
@@ -78,7 +78,7 @@ func runsAfter(schedule cron.Schedule, at time.Time) (runs []*time.Time) {
 	return runs
 }
 
-// cronSpecs are asked in UTC: forms of fields, days, leap days, and what never runs.
+// cronSpecs are tested in UTC: forms of fields, days, leap days, and what never runs.
 var cronSpecs = []string{
 	"* * * * *", "*/5 * * * *", "0 * * * *", "5,10,15-20 * * * *", "7/20 * * * *", "0-30/7 * * * *",
 	"? ? ? ? ?", "30 4 * * *", "0 0,12 * * *", "0 22-23 * * *", "0 */7 * * *", "15 10 ? * *",
@@ -103,8 +103,8 @@ var badCronSpecs = []string{
 	"@every 1d", "@every x", "@daily ", "TZ=Nowhere/Land * * * * *", "TZ=UTC ", "TZ=UTC * * * *", "tz=UTC * * * * *",
 }
 
-// cronChanges are days around which the clocks of a zone were changed; the
-// past, because zone files of different age agree on it.
+// cronChanges are days around which the clocks of a zone changed. They are in the
+// past, where zone files of different age agree.
 var cronChanges = []struct {
 	zone   string
 	starts []string
@@ -121,7 +121,7 @@ var cronChanges = []struct {
 	{"Africa/Casablanca", []string{"2024-03-09T12:00:00Z", "2024-04-13T12:00:00Z"}},
 }
 
-// changeSpecs are asked on those days.
+// changeSpecs are tested on those days.
 var changeSpecs = []string{
 	"30 2 * * *", "0 0 * * *", "30 1 * * *", "*/15 * * * *", "0 */2 * * *", "15 1-3 * * *", "0 0 * * 0", "30 0 1 * *", "45 23 * * *", "@hourly",
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// driver obeys orders that come one by one, all on one connection pool.
+// driver carries out operations one by one, all on one connection pool.
 type driver struct {
 	where     asynq.RedisConnOpt
 	redis     redis.UniversalClient
@@ -20,7 +20,7 @@ type driver struct {
 	held      *shift
 }
 
-// orders maps what a line says under "do" to what obeys it.
+// orders maps the name of an operation ("do") to its function.
 var orders = map[string]func(*driver, []byte) (any, error){
 	"open":         order(reopen),
 	"enqueue":      order(enqueueOne),
@@ -52,7 +52,7 @@ var orders = map[string]func(*driver, []byte) (any, error){
 	"delete_all":     order(func(d *driver, o target) (any, error) { return moveAll(d, o, deleters) }),
 }
 
-// drive reads one JSON order per line from stdin and answers each with one line on stdout:
+// drive reads one JSON operation per line from stdin and answers each with one line on stdout:
 // its value, or the class and text of its error.
 func drive(args []string) error {
 	c := newCommand("drive")
@@ -68,7 +68,7 @@ func drive(args []string) error {
 	return lines.Err()
 }
 
-// answer is what becomes of an order.
+// answer is the result of an operation.
 type answer struct {
 	Value any      `json:"value"`
 	Error *refusal `json:"error"`
@@ -100,7 +100,7 @@ func (d *driver) obey(line []byte) answer {
 	return answered(obey(d, line))
 }
 
-// order reads the fields that an order needs from its line.
+// order decodes the fields that an operation needs from its line.
 func order[T any](obey func(*driver, T) (any, error)) func(*driver, []byte) (any, error) {
 	return func(d *driver, line []byte) (any, error) {
 		var fields T
@@ -111,7 +111,7 @@ func order[T any](obey func(*driver, T) (any, error)) func(*driver, []byte) (any
 	}
 }
 
-// classOf names the sentinel that an error wraps.
+// classOf returns the name of the sentinel that an error wraps.
 func classOf(err error) string {
 	classes := map[string]error{
 		"duplicate":       asynq.ErrDuplicateTask,

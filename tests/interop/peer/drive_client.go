@@ -15,7 +15,7 @@ type taskOrder struct {
 	Options optionsOrder      `json:"options"`
 }
 
-// optionsOrder names what asynq calls options; null is "not given". Durations are seconds,
+// optionsOrder has the options of asynq; null is "not given". Durations are seconds,
 // instants Unix seconds.
 type optionsOrder struct {
 	Queue     *string  `json:"queue"`

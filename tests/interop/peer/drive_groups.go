@@ -22,7 +22,7 @@ type combined struct {
 	Payloads []string `json:"payloads"`
 }
 
-// aggregate runs a server that takes no tasks until it has combined so many groups.
+// aggregate runs a server that takes no tasks, until it has combined this number of groups.
 func aggregate(d *driver, o groupOrder) (any, error) {
 	calls := []combined{}
 	err := resting(d, o.Queue, func() error {

@@ -6,7 +6,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// target is what an order to the inspector is about; each order needs some of it.
+// target has the arguments of the inspector; each operation needs some of them.
 type target struct {
 	Queue   string `json:"queue"`
 	ID      string `json:"id"`

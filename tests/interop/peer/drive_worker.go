@@ -20,7 +20,7 @@ const (
 	patient = 10 * time.Second
 )
 
-// workOrder says which tasks a server is to see and what becomes of each, by id.
+// workOrder has the tasks that a server takes, and the outcome of each by id.
 type workOrder struct {
 	Queue       string             `json:"queue"`
 	Count       int                `json:"count"`
@@ -37,7 +37,7 @@ type outcome struct {
 	Result []byte  `json:"result"`
 }
 
-// scripted is the error of an outcome; its text is exactly what was ordered.
+// scripted is the error of an outcome; its text is exactly that of the outcome.
 type scripted struct{ outcome }
 
 func (s scripted) Error() string { return s.Text }
@@ -46,7 +46,7 @@ func (s scripted) Unwrap() error {
 	return map[string]error{"skip": asynq.SkipRetry, "revoke": asynq.RevokeTask}[s.Kind]
 }
 
-// otherDelay is how long a task waits whose error was not ordered.
+// otherDelay is the delay after an error that is not scripted.
 const otherDelay = 5000 * time.Second
 
 func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
@@ -62,7 +62,7 @@ func isFailure(err error) bool {
 	return !errors.As(err, &s) || s.Kind != "spare"
 }
 
-// shift is a server at work, and what its handlers have seen.
+// shift is a running server, and what its handlers have seen.
 type shift struct {
 	order    workOrder
 	client   redis.UniversalClient
@@ -77,7 +77,7 @@ type shift struct {
 	fails []failedTask
 }
 
-// report is what a shift answers.
+// report is the answer of a shift.
 type report struct {
 	Seen   []taskEvent  `json:"seen"`
 	Failed []failedTask `json:"failed"`
@@ -88,7 +88,7 @@ type failedTask struct {
 	Text string `json:"text"`
 }
 
-// newShift makes a server for an order; patience is how long it waits for handlers at the end.
+// newShift makes a server for an operation; patience is how long it waits for handlers at the end.
 func newShift(d *driver, o workOrder, patience time.Duration, change func(*asynq.Config)) *shift {
 	s := &shift{
 		order: o, plug: &plug{}, released: make(chan struct{}), all: make(chan struct{}),
@@ -146,7 +146,7 @@ func (s *shift) see(event taskEvent) {
 	s.note(event.ID)
 }
 
-// note counts a task; with the last one the server stops to take more.
+// note counts a task; after the last one the server stops taking tasks.
 func (s *shift) note(id string) {
 	s.mu.Lock()
 	last := !s.known[id] && len(s.known)+1 == s.order.Count
@@ -174,7 +174,7 @@ func (s *shift) start() error {
 	}
 }
 
-// report tells what the handlers have seen so far.
+// report returns what the handlers have seen so far.
 func (s *shift) report() report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +187,7 @@ func (s *shift) over() {
 	s.client.Close()
 }
 
-// workThrough runs a server until it has seen what it was ordered to.
+// workThrough runs a server until it has seen the tasks of the operation.
 func workThrough(d *driver, o workOrder) (any, error) {
 	s := newShift(d, o, patient, nil)
 	close(s.released)
@@ -203,7 +203,7 @@ func begin(d *driver, o workOrder) (any, error) {
 	return d.held.report(), err
 }
 
-// end lets the handlers end as ordered; to abort is to end the server while they run.
+// end lets the handlers end with their outcomes; abort shuts the server down while they run.
 func end(d *driver, o workOrder) (any, error) {
 	s := d.held
 	s.order.Outcomes = o.Outcomes
@@ -234,7 +234,7 @@ func crash(d *driver, o workOrder) (any, error) {
 	return s.report(), err
 }
 
-// maintenance is what a server does beside running tasks.
+// maintenance has the upkeep of a server.
 type maintenance struct {
 	Queue string `json:"queue"`
 	What  string `json:"what"`
@@ -275,7 +275,7 @@ func (d *driver) isDone(o maintenance) (bool, error) {
 	return true, nil
 }
 
-// resting pauses a queue meanwhile, as a person would who knows Redis.
+// resting pauses a queue meanwhile by a command to Redis.
 func resting(d *driver, queue string, do func() error) error {
 	paused, ctx := prefixOf(queue)+"paused", context.Background()
 	ours, err := d.redis.SetNX(ctx, paused, 1, 0).Result()
@@ -301,7 +301,7 @@ func eventually(holds func() (bool, error)) error {
 	return errors.New("waited in vain")
 }
 
-// plug is a hook between a server and Redis; once pulled, it lets no command on a queue through.
+// plug is a hook between a server and Redis; once pulled, it blocks every command on a queue.
 type plug struct {
 	pulled atomic.Bool
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// enqueue hands tasks to Redis through asynq's client and tells what became of each.
+// enqueue enqueues tasks with asynq's client and prints the outcome of each.
 func enqueue(args []string) error {
 	c := newCommand("enqueue")
 	kind := c.String("type", "", "task type")

@@ -90,7 +90,7 @@ func (w *words) Set(text string) error {
 }
 
 // payloadFlags declares --payload (base64) and --payload-text. Without either
-// the payload stays nil, which asynq tells from an empty one.
+// the payload stays nil, which for asynq differs from an empty one.
 func payloadFlags(c *command) *[]byte {
 	var payload []byte
 	c.Func("payload", "payload in `base64`", func(text string) (err error) {

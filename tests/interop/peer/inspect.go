@@ -7,7 +7,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// call is one question or order to asynq's inspector, with its arguments.
+// call is one call of asynq's inspector, with its arguments.
 type call struct {
 	*asynq.Inspector
 	c    *command
@@ -30,7 +30,7 @@ func inspect(args []string) error {
 	return verb(call{inspector, c, []asynq.ListOption{asynq.Page(*page), asynq.PageSize(*size)}})
 }
 
-// name returns the n-th argument after the verb, "" where there is none.
+// name returns the n-th argument after the verb, "" if it is missing.
 func (i call) name(n int) string { return i.c.Arg(n) }
 
 var verbs = map[string]func(call) error{
@@ -134,7 +134,7 @@ func showEvents(i call) error {
 	return emitAll(events, err, newEventRecord)
 }
 
-// done reports an order that has no answer of its own.
+// done reports an action that has no answer of its own.
 func done(err error) error {
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Peer is a Go program on asynq that the Python tests and benchmarks talk to.
+// Peer is a Go program with asynq, which the Python tests and benchmarks call.
 //
 //	peer COMMAND [flags] [arguments]
 //
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// commands maps each first argument to what it does with the rest.
+// commands maps each command to its function.
 var commands = map[string]func(args []string) error{
 	"enqueue":       enqueue,
 	"work":          work,

@@ -13,7 +13,7 @@ import (
 )
 
 // asynq keeps its message types to itself, but importing asynq registers them
-// by name, so its own code can be asked to encode and decode.
+// by name, so its own code can encode and decode them.
 
 // namedMessage is a message as protobuf JSON beside its bytes. Encoding reads
 // Fields, decoding reads Hex.
@@ -78,7 +78,7 @@ func decode(args []string) error {
 	})
 }
 
-// eachMessage answers every line of stdin; what fails is answered with the error.
+// eachMessage answers every line of stdin, a failure with its error.
 func eachMessage(answer func(*namedMessage) error) error {
 	lines := json.NewDecoder(bufio.NewReader(os.Stdin))
 	for lines.More() {

@@ -8,7 +8,7 @@ import (
 
 // The JSON names are those of pyasynq's read models, so that Python can load a
 // line into the same class: bytes are base64, durations seconds, instants
-// RFC 3339, and what is not there is null.
+// RFC 3339, and missing values null.
 
 type taskRecord struct {
 	ID            string            `json:"id"`
@@ -163,7 +163,7 @@ func newEventRecord(event *asynq.SchedulerEnqueueEvent) eventRecord {
 	return eventRecord{event.TaskID, event.EnqueuedAt.UTC()}
 }
 
-// filled turns no map into an empty one.
+// filled turns a nil map into an empty one.
 func filled(headers map[string]string) map[string]string {
 	if headers == nil {
 		return map[string]string{}

@@ -17,7 +17,7 @@ type guard struct {
 	*limits.Semaphore
 }
 
-// olderClient hands x/rate the driver its published version was built with.
+// olderClient gives x/rate the version of the driver that it was built with.
 type olderClient struct{ asynq.RedisClientOpt }
 
 func (o olderClient) MakeRedisClient() any {
@@ -30,7 +30,7 @@ func semaphoreFlag(c *command) *guard {
 	return g
 }
 
-// open makes the semaphore that the flags name, if they do.
+// open makes the semaphore that the flags name, or none.
 func (g *guard) open(where asynq.RedisConnOpt) error {
 	for scope, limit := range g.flags {
 		tokens, err := strconv.Atoi(limit)
@@ -46,7 +46,7 @@ func (g *guard) open(where asynq.RedisConnOpt) error {
 	return nil
 }
 
-// hold runs what is to be done with a token.
+// hold runs a function while it holds a token.
 func (g *guard) hold(ctx context.Context, do func() error) error {
 	if g.Semaphore == nil {
 		return do()

@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// vectors prints what the golden files hold: messages, unique-keys, options, cron or
-// client-messages. The kinds named second and last write to Redis.
+// vectors prints the golden files: messages, unique-keys, options, cron or
+// client-messages. unique-keys and client-messages write to Redis.
 func vectors(args []string) error {
 	c := newCommand("vectors")
 	c.Parse(args)
@@ -61,7 +61,7 @@ func messageVectors() error {
 	return nil
 }
 
-// optionVectors prints the texts by which a scheduler entry tells its options.
+// optionVectors prints the texts of options in a scheduler entry.
 func optionVectors() error {
 	moment := time.Date(2026, time.March, 4, 5, 6, 7, 0, time.UTC)
 	for _, option := range []asynq.Option{
@@ -92,7 +92,7 @@ func optionVectors() error {
 	return nil
 }
 
-// optionValue makes a value JSON can show: durations are seconds.
+// optionValue makes a value that JSON can show: durations are seconds.
 func optionValue(value any) any {
 	if span, ok := value.(time.Duration); ok {
 		return span.Seconds()
@@ -131,7 +131,7 @@ func uniqueKeyVectors(where asynq.RedisConnOpt) error {
 	return nil
 }
 
-// clientMessageVectors prints the bytes that asynq's client itself leaves in Redis.
+// clientMessageVectors prints the bytes that asynq's client writes to Redis.
 func clientMessageVectors(where asynq.RedisConnOpt) error {
 	client := where.MakeRedisClient().(redis.UniversalClient)
 	defer client.Close()

@@ -87,7 +87,7 @@ func joinPayloads(tasks []*asynq.Task) []byte {
 	return []byte(strings.Join(parts, ","))
 }
 
-// handling is a handler that does what its flags say.
+// handling is a handler that behaves as its flags say.
 type handling struct {
 	sleep     time.Duration
 	result    string
@@ -201,8 +201,8 @@ func countListeners(where asynq.RedisConnOpt) func() (int64, error) {
 	}
 }
 
-// awaitMore waits until count gives more than before, so that a cancelation
-// sent once the server said "ready" is heard.
+// awaitMore waits until count returns more than before, so that a cancelation
+// sent after "ready" is received.
 func awaitMore(count func() (int64, error), before int64) error {
 	for range 500 {
 		now, err := count()

@@ -18,7 +18,7 @@ from pyasynq.server.groups.aggregation import (
     with_queue,
 )
 from tests.support.codecs import Zlib
-from tests.support.making import STAGED, a_message
+from tests.support.factories import STAGED, a_message
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

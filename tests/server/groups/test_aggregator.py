@@ -25,7 +25,7 @@ from pyasynq.server.groups.reclaimer import Reclaimer
 from tests.server.aggregators import Joiner, join_payloads
 from tests.server.handlers import Handler, actors_of
 from tests.support.clocks import HastyClock
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -288,7 +288,7 @@ async def test_a_failure_is_counted_and_the_set_waits(
         await aggregator_of(server).groups_done.next()
     assert [await count_failures(queue, task_id) for task_id in ids] == [1, 1]
     [key] = await set_keys(r, queue)
-    again_at_s = await queue.given_up_at(key) or 0
+    again_at_s = await queue.reclaimed_at(key) or 0
     assert began_s + 10 < again_at_s <= time.time() + 45
     assert "group 'g' in 'default' could not be combined" in caplog.text
     assert "ValueError: boom" in caplog.text
@@ -328,7 +328,7 @@ async def test_poison_is_archived_and_the_others_are_combined(
     client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, ghost, good = await add(client, b"a", b"b", b"c")
-    await queue.spoil(bad)
+    await queue.corrupt(bad)
     await r.delete(queue.key(f"t:{ghost}"))
     handler = Handler()
     async with make_server(redis_url, Joiner(), group_max_size=3).running(handler):
@@ -435,7 +435,7 @@ async def test_a_stop_waits_for_groups_that_are_being_combined(
         await add(client, b"a", b"b")
         await aggregate.wait_for_calls()
         asyncio.get_running_loop().call_later(0.2, aggregate.release)
-    assert len(await queue.line()) == 1
+    assert len(await queue.pending_ids()) == 1
     assert await _is_empty(queue)
 
 
@@ -469,7 +469,7 @@ async def test_a_thread_that_takes_longer_than_a_stop_may_combines_nothing(
         await wait_until(began.is_set)
     go_on.set()
     assert set(await queue.members("g")) == set(ids)
-    assert await queue.line() == []
+    assert await queue.pending_ids() == []
 
 
 async def test_a_group_is_combined_though_redis_was_away(own_redis: RedisServer) -> None:
@@ -526,7 +526,7 @@ async def test_groups_that_wait_for_a_slot_are_not_combined_at_a_stop(
         await aggregate.wait_for_calls(10)
         asyncio.get_running_loop().call_later(0.2, aggregate.release)
     assert len(aggregate.calls) == 10
-    assert len(await queue.line()) == 10
+    assert len(await queue.pending_ids()) == 10
 
 
 async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
@@ -547,7 +547,7 @@ async def test_a_broken_key_is_reported_and_does_not_end_the_aggregator(
 
 
 async def _ends_after(queue: RedisQueue, key: str, at_s: int) -> bool:
-    return (await queue.given_up_at(key) or 0) > at_s
+    return (await queue.reclaimed_at(key) or 0) > at_s
 
 
 async def _is_empty(queue: RedisQueue) -> bool:

@@ -25,7 +25,7 @@ from tests.server.aggregators import Joiner
 from tests.server.groups.test_aggregator import add, aggregator_of, set_keys
 from tests.server.handlers import Handler
 from tests.support.codecs import Envelope, Zlib
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -101,7 +101,7 @@ async def test_a_middleware_that_refuses_leaves_the_group_for_later(
         await aggregator_of(server).groups_done.next()
         assert len(await set_keys(r, queue)) == 1
     assert "group 'g' in 'default' could not be combined" in caplog.text
-    assert await queue.line() == []
+    assert await queue.pending_ids() == []
 
 
 async def test_a_middleware_that_fails_too_late_changes_nothing(
@@ -185,7 +185,7 @@ async def test_a_group_that_cannot_be_opened_waits_and_is_archived_in_the_end(
         await wait_until(lambda: queue.ids("archived"))
     assert await queue.ids("archived") == [sealed]
     assert "codec 'zlib' cannot open" in (await queue.message(sealed)).error_msg
-    assert (aggregate.calls, await queue.where(plain)) == ([], "aggregating")
+    assert (aggregate.calls, await queue.state_of(plain)) == ([], "aggregating")
 
 
 # -- app -------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from pyasynq.core.verdict import DONE, Verdict
 from pyasynq.runtime.actor import OutageLog
 from pyasynq.server.run.completer import Completer
 from tests.server.handlers import Handler, actors_of
-from tests.support.looking import QueueView, RedisQueue
-from tests.support.making import a_message
+from tests.support.factories import a_message
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -177,10 +177,10 @@ async def test_a_worker_whose_task_was_taken_over_cannot_settle_it(
     handler = Handler(hold=True)
     async with Server(redis_url).running(handler):
         await handler.wait_for_tasks()
-        await queue.give_away(info.id)
+        await queue.take_over(info.id)
         handler.release()
-    assert await queue.ids("active") == await queue.leased() == [info.id]
-    assert await queue.where(info.id) == "active"
+    assert await queue.ids("active") == await queue.leased_ids() == [info.id]
+    assert await queue.state_of(info.id) == "active"
     assert f"the lease of task {info.id}" in caplog.text.replace("'", "")
 
 

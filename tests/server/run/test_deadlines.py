@@ -13,7 +13,7 @@ from pyasynq.metrics import TaskMetrics
 from pyasynq.server import actors
 from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, actors_of, run_burst
-from tests.support.looking import QueueView
+from tests.support.queue_view import QueueView
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)
@@ -108,7 +108,7 @@ async def test_a_task_whose_time_is_over_has_failed_though_the_server_stops_befo
     async with Server(redis_url, shutdown_timeout=timedelta()).running(hanging) as server:
         await wait_until(lambda: OVER in caplog.text)
         [job] = [run.job for run in actors_of(server).processor.runs if run.job]
-    assert (await queue.ids("retry"), await queue.line()) == (["hung"], [])
+    assert (await queue.ids("retry"), await queue.pending_ids()) == (["hung"], [])
     assert (await queue.message("hung")).retried == 1
     job.cancel()  # as the end of the loop does
     await asyncio.wait([job])
@@ -129,7 +129,7 @@ async def test_an_async_handler_that_a_stop_ends_after_its_time_has_failed(
 
     async with Server(redis_url, shutdown_timeout=timedelta()).running(handle):
         await wait_until(lambda: OVER in caplog.text)
-    assert (await queue.ids("retry"), await queue.line()) == (["hung"], [])
+    assert (await queue.ids("retry"), await queue.pending_ids()) == (["hung"], [])
 
 
 async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(

@@ -32,7 +32,7 @@ from pyasynq.broker import DequeueResult, Lease, open_broker
 from pyasynq.core.verdict import Retry
 from pyasynq.server.run import deadlines
 from tests.server.handlers import Handler, actors_of, run_burst
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import Lapse, wait_until
 
 HOUR = timedelta(hours=1)
@@ -67,7 +67,7 @@ async def test_success_deletes_the_task(client: Client, redis_url: str, queue: Q
     info = await client.enqueue(Task("t"))
     await run_burst(Server(redis_url, burst=True), Handler())
     assert not await queue.exists(info.id)
-    assert await queue.ids("active") == await queue.leased() == []
+    assert await queue.ids("active") == await queue.leased_ids() == []
 
 
 async def test_success_counts_as_processed(
@@ -94,7 +94,7 @@ async def test_a_completed_task_is_kept_from_its_completion_for_its_retention(
     await run_burst(Server(redis_url, burst=True), Handler())
     completed_at = (await queue.message(info.id)).completed_at
     assert completed_at in lapse
-    assert await queue.due(info.id) == pytest.approx(completed_at + 3600, abs=1)
+    assert await queue.due_at(info.id) == pytest.approx(completed_at + 3600, abs=1)
 
 
 async def test_success_releases_the_unique_lock(client: Client, redis_url: str) -> None:
@@ -158,7 +158,7 @@ async def test_the_first_retry_waits_15_to_44_seconds(
     info = await client.enqueue(Task("t"))
     before = time.time()
     await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
-    due = await queue.due(info.id) or 0
+    due = await queue.due_at(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
 
@@ -366,7 +366,7 @@ async def test_retry_in_spends_a_retry_and_waits_for_its_delay(
     await run_burst(Server(redis_url, burst=True), Handler(RetryIn(HOUR, "busy")))
     message = await queue.message(info.id)
     assert (message.retried, message.error_msg) == (1, "busy")
-    assert (await queue.due(info.id) or 0) - 3600 in lapse
+    assert (await queue.due_at(info.id) or 0) - 3600 in lapse
 
 
 async def test_retry_in_does_not_go_past_the_limit(
@@ -391,7 +391,7 @@ async def test_snooze_spends_no_retry_and_is_not_counted(
     info = await client.enqueue(Task("t"), max_retry=0)
     await run_burst(Server(redis_url, burst=True), Handler(Snooze(HOUR)))
     message = await queue.message(info.id)
-    assert (await queue.due(info.id) or 0) - 3600 in lapse
+    assert (await queue.due_at(info.id) or 0) - 3600 in lapse
     assert (message.retried, message.error_msg) == (0, "")
     assert (await queue.count("processed"), await queue.count("failed")) == (0, 0)
 
@@ -411,7 +411,7 @@ async def test_retry_delay_is_asked_with_what_it_needs(
 
     await run_burst(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
     assert asked == [0, "boom", "t", b"p", {"k": "v"}]
-    assert (await queue.due(info.id) or 0) - 3600 in lapse
+    assert (await queue.due_at(info.id) or 0) - 3600 in lapse
 
 
 async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
@@ -424,7 +424,7 @@ async def test_a_retry_delay_that_raises_is_logged_and_answered_by_the_default(
         raise KeyError
 
     await run_burst(Server(redis_url, burst=True, retry_delay=delay), Handler(ValueError("boom")))
-    due = await queue.due(info.id) or 0
+    due = await queue.due_at(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
     assert "retry_delay failed" in caplog.text
 
@@ -436,7 +436,7 @@ async def test_a_retry_delay_that_is_no_timedelta_is_answered_by_the_default(
     before = time.time()
     server = Server(redis_url, burst=True, retry_delay=lambda _retried, _error, _task: 5)  # type: ignore[arg-type,return-value]
     await run_burst(server, Handler(ValueError("boom")))
-    due = await queue.due(info.id) or 0
+    due = await queue.due_at(info.id) or 0
     assert before + 15 <= due <= time.time() + 45
 
 
@@ -495,7 +495,7 @@ async def test_on_error_is_called_before_the_outcome_is_written(
     calls: list[object] = []
 
     async def on_error(task: ActiveTask, error: Exception) -> None:
-        calls.extend((task.id, str(error), await queue.where(task.id)))
+        calls.extend((task.id, str(error), await queue.state_of(task.id)))
 
     await run_burst(Server(redis_url, burst=True, on_error=on_error), Handler(ValueError("boom")))
     assert calls == [info.id, "boom", "active"]
@@ -800,7 +800,7 @@ async def test_no_task_is_taken_that_cannot_run(
     handler = Handler(hold=True)
     async with Server(redis_url, concurrency=3).running(handler):
         await handler.wait_for_tasks(3)
-        assert (len(await queue.ids("active")), len(await queue.line())) == (3, 17)
+        assert (len(await queue.ids("active")), len(await queue.pending_ids())) == (3, 17)
         handler.release()
 
 
@@ -822,7 +822,7 @@ async def test_a_handler_that_ignores_its_stop_keeps_its_slot(
 
     async with Server(redis_url, concurrency=1).running(handle):
         await cancelled.wait()
-        assert (began, await queue.line()) == (["stubborn"], ["next"])
+        assert (began, await queue.pending_ids()) == (["stubborn"], ["next"])
         released.set()
         await wait_until(lambda: began == ["stubborn", "next"])
 
@@ -871,7 +871,7 @@ async def test_a_paused_queue_gives_nothing_and_does_not_stop_the_others(
     handler = Handler()
     await run_burst(Server(redis_url, burst=True, queues={"default": 9, "other": 1}), handler)
     assert handler.ids == [info.id]
-    assert await queue.line() == [held.id]
+    assert await queue.pending_ids() == [held.id]
 
 
 async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
@@ -885,7 +885,7 @@ async def test_a_queue_that_is_paused_while_the_server_runs_gives_nothing_more(
         handler.release()
         await actors_of(server).processor.steps.next()
         await actors_of(server).processor.steps.next()
-    assert (len(handler.tasks), len(await queue.line())) == (1, 1)
+    assert (len(handler.tasks), len(await queue.pending_ids())) == (1, 1)
 
 
 async def test_an_unpaused_queue_is_served(
@@ -955,7 +955,7 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
     handler = Handler()
     await run_burst(Server(redis_url, burst=True, concurrency=1), handler)
     assert handler.ids == [info.id]
-    assert await queue.ids("active") == await queue.line() == []
+    assert await queue.ids("active") == await queue.pending_ids() == []
     assert "dropped 1 ids in 'default'" in caplog.text
 
 
@@ -1052,7 +1052,7 @@ async def test_a_crashed_task_that_another_worker_has_taken_is_not_run(
     mark_started = port.mark_started
 
     async def too_late(lease: Lease) -> bool:
-        await queue.give_away("a")
+        await queue.take_over("a")
         return await mark_started(lease)
 
     monkeypatch.setattr(port, "mark_started", too_late)

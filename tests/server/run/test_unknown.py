@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, App, Client, Mux, Server, Task
 from tests.server.handlers import Handler, run_burst
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 NOT_FOUND = 'handler not found for task "t"'
@@ -66,7 +66,7 @@ async def test_the_time_of_an_unknown_task_is_kept_and_its_wait_grows(
     async with App(redis_url).server().running():
         await wait_until(lambda: _waits(queue, info.id))
     assert (await queue.fields(info.id))["unknown_since"] == since
-    again_at = await queue.due(info.id) or 0
+    again_at = await queue.due_at(info.id) or 0
     assert before + 230 < again_at < time.time() + 310
 
 
@@ -137,4 +137,4 @@ async def test_a_mux_may_let_tasks_wait(client: Client, redis_url: str, queue: Q
 
 
 async def _waits(queue: QueueView, task_id: str) -> bool:
-    return (await queue.due(task_id) or 0) > time.time()
+    return (await queue.due_at(task_id) or 0) > time.time()

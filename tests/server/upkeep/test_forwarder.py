@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, RetryIn, Server, Snooze, Task
 from tests.server.handlers import Handler, actors_of
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 SECOND = timedelta(seconds=1)

@@ -17,7 +17,7 @@ from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
 from pyasynq.server.upkeep import heartbeater
 from tests.server.handlers import Handler, actors_of
 from tests.support.clocks import ShiftedClock
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import Lapse, wait_until
 
 TEN_SECONDS = timedelta(seconds=10)
@@ -165,7 +165,7 @@ async def test_a_handler_whose_task_was_taken_over_is_stopped_at_the_next_beat(
     handler = Handler(hold=True)
     async with Server(redis_url).running(handler) as server:
         await handler.wait_for_tasks()
-        await queue.give_away(info.id)
+        await queue.take_over(info.id)
         await actors_of(server).heartbeater.step()
         assert await handler.wait_for_cancelled() == [info.id]
 
@@ -177,7 +177,7 @@ async def test_a_task_that_was_taken_over_is_not_changed(
     handler = Handler(hold=True)
     async with Server(redis_url).running(handler) as server:
         await handler.wait_for_tasks()
-        await queue.give_away(info.id)
+        await queue.take_over(info.id)
         await actors_of(server).heartbeater.step()
         await handler.wait_for_cancelled()
     assert await queue.ids("active") == [info.id]

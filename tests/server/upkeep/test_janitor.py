@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from pyasynq import Client, Server, SkipRetry, Task
 from tests.server.handlers import Handler, actors_of, run_burst
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)

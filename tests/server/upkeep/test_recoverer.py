@@ -13,7 +13,7 @@ from pyasynq.broker import Broker, open_broker
 from pyasynq.core.verdict import Retry
 from pyasynq.server import ServerOptions
 from tests.server.handlers import Handler, actors_of
-from tests.support.looking import QueueView, RedisQueue
+from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
@@ -138,7 +138,7 @@ async def test_a_crashed_task_without_retries_left_is_archived(
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: queue.ids("archived"))
     assert (await queue.message(info.id)).error_msg == EXPIRED
-    assert await queue.ids("active") == await queue.leased() == []
+    assert await queue.ids("active") == await queue.leased_ids() == []
 
 
 # -- several crashes in a row ----------------------------------------------------------------------
@@ -172,7 +172,7 @@ async def test_a_task_that_crashes_a_second_worker_in_a_row_waits_for_its_delay(
     before = time.time()
     await die_again(broker, crashes=1)
     await recover(redis_url, retry_delay=lambda *_: HOUR)
-    assert (await queue.due(info.id) or 0) >= before + 3600
+    assert (await queue.due_at(info.id) or 0) >= before + 3600
     assert await queue.crashes(info.id) == 2
 
 
@@ -183,7 +183,7 @@ async def test_tasks_that_crashed_a_second_worker_together_come_back_one_after_a
     await die_again(broker, crashes=1)
     await recover(redis_url, retry_delay=lambda *_: HOUR)
     ids = [info.id for info in infos if isinstance(info, TaskInfo)]
-    assert len({await queue.due(task_id) for task_id in ids}) > 4
+    assert len({await queue.due_at(task_id) for task_id in ids}) > 4
 
 
 async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_with_the_reason(
@@ -297,7 +297,7 @@ async def test_poison_of_a_dead_worker_is_archived_and_the_others_are_recovered(
     info = await client.enqueue(Task("t"))
     await client.enqueue(Task("t"), task_id="bad")
     await die(broker)
-    await queue.spoil("bad")
+    await queue.corrupt("bad")
     await queue.end_leases()
     handler = Handler()
     async with Server(redis_url).running(handler):

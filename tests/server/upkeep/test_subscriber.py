@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from pyasynq import ActiveTask, Client, Server, SkipRetry, Task
 from tests.server.handlers import Handler, actors_of, wait_until_cancelled
-from tests.support.looking import QueueView
 from tests.support.proxy import Proxy
+from tests.support.queue_view import QueueView
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.member.tests.programs import IMPORTS
-from tests.support.fork_server import ForkedProcess, forked
+from tests.support.fork_server import ForkedProcess, start_forked
 from tests.support.waiting import wait_until
 
 PATIENCE_S = 120
@@ -70,7 +70,7 @@ async def service_process(
     command = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
     log = folder / f"{next(_NUMBERS)}.log"
     with log.open("wb") as written:
-        process = forked(
+        process = start_forked(
             command,
             imports=IMPORTS,
             variables=variables,

@@ -51,7 +51,7 @@ async def test_while_postgresql_restarts_callers_are_told_to_try_again_and_nothi
             await asyncio.to_thread(postgres.halt, mode)
             refused = len(crowd.refusals)
             await wait_until(lambda: len(crowd.refusals) > refused)
-            await asyncio.to_thread(postgres.go_on)
+            await asyncio.to_thread(postgres.start_again)
         await world.calm(names)
         assert traces(service) == []
     assert answers(crowd.refusals) == {(grpc.StatusCode.UNAVAILABLE, REFUSED)}

@@ -13,7 +13,7 @@ from member.store.tables import OUTBOX, MemberRow
 from member.worker.tasks import QUEUE_CRITICAL
 from pyasynq import Inspector, QueueNotFoundError
 from services.member.tests.faults.crowd import LetterBoxes, verified
-from tests.support.looking import RedisQueue
+from tests.support.queue_view import RedisQueue
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,7 @@ from pyasynq.cli.option_types import ADDRESS, DURATION, option_with_variable
 from pyasynq.cli.optional_deps import require
 from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
-from pyasynq.runtime.os_signals import STOPPING, handle_os_signals
+from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 
 
 @click.command(cls=Command)
@@ -58,5 +58,5 @@ async def _serve(redis: RedisOptions, addr: tuple[str, int], memory_interval: ti
 
 async def _wait_for_signal() -> None:
     stopped = asyncio.Event()
-    with handle_os_signals(STOPPING, lambda _: stopped.set()):
+    with handle_os_signals(STOP_SIGNALS, lambda _: stopped.set()):
         await stopped.wait()

@@ -48,7 +48,7 @@ class UnknownTypes:
             lease.unknown_s or 0,
             crashes=lease.crashes,
             now=now,
-            lot=random.random(),
+            jitter=random.random(),
         )
 
     def report(self, lease: Lease, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""A Python server at work, with scripted outcomes."""
+"""A Python server whose handlers have scripted outcomes."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -18,22 +18,22 @@ from tests.differential.sides import Failed, Report, Seen
 
 PATIENCE: Final = 10
 OTHER_DELAY: Final = timedelta(seconds=5000)
-"""How long a task waits whose error was not ordered, as in the Go program."""
+"""Delay after an error that is not scripted, as in the Go program."""
 
 
-class Told(Exception):
+class ScriptedError(Exception):
     """The error of an outcome."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.text.removeprefix("Told: "))
+        super().__init__(outcome.text.removeprefix("ScriptedError: "))
         self.outcome = outcome
 
 
 @dataclass
-class Shift:
-    """A server at work, and what its handlers have seen."""
+class ScriptedServer:
+    """A running server, and what its handlers have seen."""
 
-    order: ops.Working
+    operation: ops.Working
     outcomes: Outcomes
     released: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[Seen] = field(default_factory=list[Seen])
@@ -42,15 +42,15 @@ class Shift:
     _all: asyncio.Event = field(default_factory=asyncio.Event)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def enter(self, driver: Redis) -> None:
-        """Start the server, and return when it has taken what it was ordered to."""
+    async def start(self, driver: Redis) -> None:
+        """Start the server, and return when it has taken the tasks of the operation."""
         self.server = Server(
             driver,
-            queues={self.order.queue: 1},
-            concurrency=self.order.concurrency,
+            queues={self.operation.queue: 1},
+            concurrency=self.operation.concurrency,
             retry_delay=_delay,
             is_failure=lambda error: (
-                not (isinstance(error, Told) and error.outcome.kind == "spare")
+                not (isinstance(error, ScriptedError) and error.outcome.kind == "spare")
             ),
             on_error=self._on_error,
             shutdown_timeout=timedelta(seconds=PATIENCE),
@@ -58,14 +58,14 @@ class Shift:
         )
         await self._stack.enter_async_context(self.server.running(self._handle))
         with anyio.fail_after(PATIENCE):
-            if self.order.count:
+            if self.operation.count:
                 await self._all.wait()
             else:
                 actors = self.server._actors
                 assert actors is not None
                 await actors.wait_until_empty()
 
-    async def leave(self, *, on_cancel: bool = False) -> None:
+    async def shut_down(self, *, on_cancel: bool = False) -> None:
         """Shut the server down."""
         if on_cancel:
             self.server._service.force_requested.set()
@@ -90,34 +90,36 @@ class Shift:
         )
         self._note(task.id)
         await self.released.wait()
-        told = self.outcomes[task.id]
-        if told.result is not None:
-            await task.write_result(told.result)
-        _end(told)
+        outcome = self.outcomes[task.id]
+        if outcome.result is not None:
+            await task.write_result(outcome.result)
+        _end(outcome)
 
     async def _on_error(self, task: ActiveTask, error: Exception) -> None:
         self.failed.append(Failed(id=task.id, text=error_text(error)))
         self._note(task.id)
 
     def _note(self, task_id: str) -> None:
-        """Count a task; with the last one the server takes no more."""
+        """Count a task; after the last one the server stops taking tasks."""
         self._known.add(task_id)
-        if len(self._known) == self.order.count:
+        if len(self._known) == self.operation.count:
             self.server.stop()
             self._all.set()
 
 
-def _end(told: Outcome) -> None:
-    match told.kind:
+def _end(outcome: Outcome) -> None:
+    match outcome.kind:
         case "ok":
             return
         case "skip":
-            raise SkipRetry(told.text)
+            raise SkipRetry(outcome.text)
         case "revoke":
-            raise RevokeTask(told.text)
+            raise RevokeTask(outcome.text)
         case _:
-            raise Told(told)
+            raise ScriptedError(outcome)
 
 
 def _delay(_retried: int, error: Exception, _task: Task) -> timedelta:
-    return timedelta(seconds=error.outcome.delay) if isinstance(error, Told) else OTHER_DELAY
+    return (
+        timedelta(seconds=error.outcome.delay) if isinstance(error, ScriptedError) else OTHER_DELAY
+    )

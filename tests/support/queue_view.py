@@ -1,4 +1,4 @@
-"""A look into a queue past the library's own readers, and a hand that changes what stands there."""
+"""Read and change a queue without the library's own code."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,152 +10,152 @@ from redis.asyncio import Redis
 from pyasynq.core.message import TaskMessage, decode
 
 DELAYED = ("scheduled", "retry", "completed", "archived")
-"""The states in which a task has an instant at which something becomes of it, or became."""
+"""The states in which a task has an instant: it is due, deleted or was archived then."""
 
-LINES = ("pending", "active")
-"""The states in which tasks stand in a line."""
+LISTS = ("pending", "active")
+"""The states whose tasks are in a list."""
 
 
 class QueueView(ABC):
-    """One queue, of which a test asks what every broker can answer.
+    """One queue, with methods that every broker could support.
 
-    A test that needs more, keys or fields, says so by asking for a `RedisQueue`.
+    A test that also needs keys or fields uses a `RedisQueue`.
     """
 
-    # -- looking
+    # -- read
 
     @abstractmethod
     async def ids(self, state: str) -> list[str]:
-        """Return the ids in *state*, but for tasks of groups, the next to run first."""
+        """Return the ids in *state*, except aggregating, the next to run first."""
 
-    async def line(self) -> list[str]:
-        """Return the ids of the tasks that wait to be taken, the next to run first."""
+    async def pending_ids(self) -> list[str]:
+        """Return the ids of the pending tasks, the next to run first."""
         return await self.ids("pending")
 
     @abstractmethod
     async def members(self, group: str) -> list[str]:
-        """Return the ids of the tasks that wait in *group*, the oldest first."""
+        """Return the ids of the tasks in *group*, the oldest first."""
 
     @abstractmethod
-    async def leased(self) -> list[str]:
-        """Return the ids of the tasks that have a lease, the first to end first."""
+    async def leased_ids(self) -> list[str]:
+        """Return the ids of the tasks with a lease, the first to end first."""
 
     @abstractmethod
-    async def where(self, task_id: str) -> str | None:
-        """Return the word for the state of a task; None if there is no such task."""
+    async def state_of(self, task_id: str) -> str | None:
+        """Return the name of the state of a task; None if there is no such task."""
 
     async def exists(self, task_id: str) -> bool:
-        """Tell whether there is such a task."""
-        return await self.where(task_id) is not None
+        """Tell whether the task exists."""
+        return await self.state_of(task_id) is not None
 
     @abstractmethod
     async def message(self, task_id: str) -> TaskMessage:
-        """Return the message of a task that is there."""
+        """Return the message of an existing task."""
 
     @abstractmethod
     async def result(self, task_id: str) -> bytes | None:
-        """Return what the handler of a task has written as its result."""
+        """Return the stored result of a task; None if it has none."""
 
     @abstractmethod
     async def crashes(self, task_id: str) -> int:
-        """Return how many workers a task has taken down."""
+        """Return the number of workers that died with the task, in a row."""
 
     @abstractmethod
-    async def due(self, task_id: str) -> float | None:
-        """Return when a task runs or is deleted, or was archived, in seconds since the epoch.
+    async def due_at(self, task_id: str) -> float | None:
+        """Return when a task runs or is deleted, or was archived, in Unix seconds.
 
-        None if it is in no state that has such an instant.
+        None if its state has no such instant.
         """
 
     @abstractmethod
     async def lease_end(self, task_id: str) -> float | None:
-        """Return when the lease of a task ends, in seconds since the epoch; None without lease."""
+        """Return when the lease of a task ends, in Unix seconds; None without lease."""
 
     @abstractmethod
     async def count(self, what: str) -> int:
-        """Return a counter, ``processed`` or ``failed``; that of today must agree."""
+        """Return a counter, ``processed`` or ``failed``; the counter of today must be equal."""
 
-    # -- changing
+    # -- change
 
     @abstractmethod
     async def make_due(self, *ids: str) -> None:
-        """Let the time of tasks have come: to run again, or to be deleted."""
+        """Set the instant of tasks to the past, so that they run or are deleted."""
 
     @abstractmethod
     async def end_leases(self, *, ago_s: float = 31) -> None:
-        """Let all leases of the queue have ended *ago_s* seconds ago, as if Go had written them.
+        """End all leases of the queue *ago_s* seconds ago, as if Go had written them.
 
-        Such a lease is not over before the 30 s which the clocks of two machines may differ.
+        Such a lease counts as ended after 30 s more, because the clocks of machines may differ.
         """
 
     @abstractmethod
     async def lose_lease(self, task_id: str) -> None:
-        """Delete the lease of a task, and leave the task active."""
+        """Delete the lease of a task, but leave the task active."""
 
     @abstractmethod
-    async def give_away(self, task_id: str) -> None:
-        """Let another worker have taken a task that is active."""
+    async def take_over(self, task_id: str) -> None:
+        """Make another worker the owner of an active task."""
 
     @abstractmethod
     async def put_poison(self, task_id: bytes, message: bytes | None) -> None:
-        """Put a task next in line as a broken peer would; without message, only its id."""
+        """Make a task the next to run, as a broken peer would; without message, only its id."""
 
     @abstractmethod
-    async def spoil(self, task_id: str) -> None:
-        """Let the message of a task be none, as if a broken peer had written it."""
+    async def corrupt(self, task_id: str) -> None:
+        """Make the message of a task undecodable, as if a broken peer had written it."""
 
     @abstractmethod
     async def pause(self) -> None:
-        """Let nobody take tasks."""
+        """Pause the queue."""
 
     @abstractmethod
     async def resume(self) -> None:
-        """Let tasks be taken again."""
+        """Resume the queue."""
 
 
 class RedisQueue(QueueView):
-    """One queue, as Redis has it."""
+    """One queue, as Redis stores it."""
 
     def __init__(self, r: Redis, name: str = "default") -> None:
-        """Look at the queue *name* through *r*."""
+        """Read and change the queue *name* with *r*."""
         self._r: Any = r  # the driver is typed for text and bytes at once
         self._prefix = f"asynq:{{{name}}}:"
 
     def key(self, end: str) -> str:
-        """Return the key of this queue that ends so."""
+        """Return the key of this queue with this *end*."""
         return self._prefix + end
 
     def task_key(self, task_id: str) -> str:
         """Return the key of the hash of a task."""
         return self.key(f"t:{task_id}")
 
-    # -- looking
+    # -- read
 
     async def fields(self, task_id: str) -> dict[str, str]:
-        """Return the fields of a task's hash, but for its message."""
+        """Return the fields of a task's hash, without its message."""
         found = await self._r.hgetall(self.task_key(task_id))
         return {name.decode(): value.decode() for name, value in found.items() if name != b"msg"}
 
     async def ids(self, state: str) -> list[str]:
-        if state in LINES:
+        if state in LISTS:
             return _texts(await self._r.lrange(self.key(state), 0, -1))[::-1]
         return await self._sorted(state)
 
     async def members(self, group: str) -> list[str]:
         return await self._sorted(f"g:{group}")
 
-    async def leased(self) -> list[str]:
+    async def leased_ids(self) -> list[str]:
         return await self._sorted("lease")
 
     async def staged(self) -> list[str]:
-        """Return the keys of the sets that are being combined, the first to be given up first."""
+        """Return the keys of the staged sets, the first to be reclaimed first."""
         return await self._sorted("aggregation_sets")
 
-    async def given_up_at(self, staged: str) -> float | None:
-        """Return when the set at the key *staged* is given up, in seconds since the epoch."""
+    async def reclaimed_at(self, staged: str) -> float | None:
+        """Return when the set at the key *staged* may be reclaimed, in Unix seconds."""
         return await self._r.zscore(self.key("aggregation_sets"), staged)
 
-    async def where(self, task_id: str) -> str | None:
+    async def state_of(self, task_id: str) -> str | None:
         return (await self.fields(task_id)).get("state")
 
     async def message(self, task_id: str) -> TaskMessage:
@@ -167,8 +167,8 @@ class RedisQueue(QueueView):
     async def crashes(self, task_id: str) -> int:
         return int((await self.fields(task_id)).get("crashes", 0))
 
-    async def due(self, task_id: str) -> float | None:
-        state = await self.where(task_id)
+    async def due_at(self, task_id: str) -> float | None:
+        state = await self.state_of(task_id)
         return await self._r.zscore(self.key(state), task_id) if state in DELAYED else None
 
     async def lease_end(self, task_id: str) -> float | None:
@@ -180,11 +180,11 @@ class RedisQueue(QueueView):
         assert total == today
         return int(total or 0)
 
-    # -- changing
+    # -- change
 
     async def make_due(self, *ids: str) -> None:
         for task_id in ids:
-            state = await self.where(task_id)
+            state = await self.state_of(task_id)
             assert state in DELAYED, (task_id, state)
             await self._r.zadd(self.key(state), {task_id: 1}, xx=True)
 
@@ -196,7 +196,7 @@ class RedisQueue(QueueView):
     async def lose_lease(self, task_id: str) -> None:
         await self._r.zrem(self.key("lease"), task_id)
 
-    async def give_away(self, task_id: str) -> None:
+    async def take_over(self, task_id: str) -> None:
         await self._r.hset(self.task_key(task_id), "owner", "somebody else")
 
     async def put_poison(self, task_id: bytes, message: bytes | None) -> None:
@@ -205,7 +205,7 @@ class RedisQueue(QueueView):
             await self._r.hset(self.key("t:").encode() + task_id, mapping=mapping)
         await self._r.rpush(self.key("pending"), task_id)
 
-    async def spoil(self, task_id: str) -> None:
+    async def corrupt(self, task_id: str) -> None:
         await self._r.hset(self.task_key(task_id), "msg", b"\xff")
 
     async def pause(self) -> None:

@@ -1,4 +1,4 @@
-"""What tests enqueue, take and settle on a broker, and what they show in one."""
+"""Make messages, plans, leases, verdicts and records, and call a broker with them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -70,44 +70,44 @@ def a_grouped(
 
 
 def many_pending(count: int, *, queue: str = "q") -> list[Plan]:
-    """Return plans of which the first has the id 0."""
+    """Return *count* plans, whose ids count from 0."""
     return [a_pending(str(n), queue=queue) for n in range(count)]
 
 
 def many_large(count: int, *, queue: str = "q") -> list[Plan]:
-    """Return plans of which two fill a call; the first has the id 0."""
+    """Return *count* plans, whose ids count from 0; two of them fill a call."""
     payload = bytes(MAX_BYTES // 2)
     return [a_pending(str(n), queue=queue, payload=payload) for n in range(count)]
 
 
 async def create(broker: Broker, plans: Iterable[Plan]) -> list[Created]:
-    """Return the answers to *plans*."""
+    """Create tasks from *plans*; return the answers."""
     return await broker.creation.create([NewTask(plan) for plan in plans])
 
 
 async def relay(
     broker: Broker, rows: Iterable[tuple[str, Plan]], *, ttl_s: int = 100
 ) -> list[Created]:
-    """Return the answers to plans, each with the id of its row in an outbox."""
+    """Create tasks from *rows* of an outbox, pairs of row id and plan; return the answers."""
     new = [NewTask(plan, Receipt(row=row, ttl_s=ttl_s)) for row, plan in rows]
     return await broker.creation.create(new)
 
 
 async def combine(broker: Broker, staged: AggregationSet, plan: Plan) -> Created:
-    """Return the answer to *plan*, whose task is to take the place of *staged*."""
+    """Replace *staged* by the task of *plan*; return the answer."""
     (answer,) = await broker.creation.create([NewTask(plan, ReplacesSet(staged=staged))])
     return answer
 
 
 async def enqueue(broker: Broker, *plans: Plan) -> None:
-    """Enqueue *plans*, all of which are to be accepted."""
+    """Enqueue *plans*; all must be accepted."""
     assert set(await create(broker, plans)) == {None}
 
 
-async def ask(
+async def dequeue(
     broker: Broker, counts: Mapping[str, int], *, owner: str = OWNER, lease_s: float = LEASE_S
 ) -> list[DequeueResult]:
-    """Return what the queues gave, which is to be no error."""
+    """Dequeue *counts* tasks by queue; no queue may answer with an error."""
     answers = await broker.work.dequeue(counts, owner=owner, lease_s=lease_s)
     assert [taken.error for taken in answers] == [None] * len(answers)
     return answers
@@ -121,13 +121,13 @@ async def take(
     owner: str = OWNER,
     lease_s: float = LEASE_S,
 ) -> list[Lease]:
-    """Return the leases of up to *count* tasks of *queue*."""
-    taken = await ask(broker, {queue: count}, owner=owner, lease_s=lease_s)
+    """Dequeue up to *count* tasks of *queue*; return their leases."""
+    taken = await dequeue(broker, {queue: count}, owner=owner, lease_s=lease_s)
     return [lease for answer in taken for lease in answer.leases]
 
 
 async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = LEASE_S) -> Lease:
-    """Enqueue a task and take it."""
+    """Enqueue a task and dequeue it; return its lease."""
     plan = plan or a_pending()
     await enqueue(broker, plan)
     (lease,) = await take(broker, queue=plan.message.queue, lease_s=lease_s)
@@ -137,7 +137,7 @@ async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = 
 async def a_staged_set(
     broker: Broker, *plans: Plan, group: str = "g", max_size: int | None = None
 ) -> AggregationSet:
-    """Enqueue *plans* into a group and stage them."""
+    """Enqueue *plans* into a group and stage them; return the set."""
     await enqueue(broker, *plans)
     rules = GroupRules(grace_s=3600, max_size=max_size or len(plans))
     staged = await broker.groups.stage("q", group, rules)
@@ -146,20 +146,20 @@ async def a_staged_set(
 
 
 async def members_of(broker: Broker, staged: AggregationSet) -> list[GroupedTask]:
-    """Return the tasks of *staged*, which is to be there."""
+    """Return the tasks of *staged*, which must exist."""
     members = await broker.groups.read_set(staged)
     assert members is not None
     return members
 
 
 async def postpone(broker: Broker, staged: AggregationSet, *, wait_s: int) -> bool:
-    """Count a failure in every task of *staged*, which may be gone, and postpone it."""
+    """Count a failure in every task of *staged*, if it exists, and postpone the set."""
     members = await broker.groups.read_set(staged)
     return await broker.groups.postpone(staged, members or [], wait_s=wait_s)
 
 
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
-    """Return the answer to *verdict*."""
+    """Settle *lease* with *verdict*; return the answer."""
     (answer,) = await broker.work.settle([(lease, verdict)])
     return answer
 
@@ -175,14 +175,14 @@ def member_ids(members: Iterable[GroupedTask]) -> list[str]:
 
 
 def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:
-    """Return the verdict that keeps the task for some time from now."""
+    """Return the verdict that keeps the completed task for *kept* from now."""
     now = datetime.now(UTC)
     message = with_outcome(lease.message, completed_at=now)
     return Complete(message=message, expires_at=now + kept)
 
 
 def retried(lease: Lease, *, after: timedelta = timedelta(hours=1), failed: bool = True) -> Retry:
-    """Return the verdict that lets the task run again some time from now."""
+    """Return the verdict that retries the task *after* some time from now."""
     now = datetime.now(UTC)
     spent = lease.message.retried + failed
     message = with_outcome(lease.message, retried=spent, error="boom", failed_at=now)
@@ -190,12 +190,12 @@ def retried(lease: Lease, *, after: timedelta = timedelta(hours=1), failed: bool
 
 
 def archived(lease: Lease) -> Archive:
-    """Return the verdict that gives the task up."""
+    """Return the verdict that archives the task."""
     return Archive(message=with_outcome(lease.message, error="boom", failed_at=datetime.now(UTC)))
 
 
 def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
-    """Return five of *leases* with a different verdict each."""
+    """Return the five *leases*, each with a different verdict."""
     one, two, three, four, five = leases
     return [
         (one, DONE),
@@ -207,16 +207,16 @@ def every_verdict(leases: Sequence[Lease]) -> list[tuple[Lease, Verdict]]:
 
 
 async def one_of_each(broker: Broker, *, queue: str = "q") -> None:
-    """Put one task into every state; its id is the state's word."""
+    """Put one task into every state; its id is the name of the state."""
 
-    async def settled(task_id: str, verdict: Callable[[Lease], Verdict]) -> None:
+    async def settle_one(task_id: str, verdict: Callable[[Lease], Verdict]) -> None:
         lease = await a_lease(broker, a_pending(task_id, queue=queue))
         await broker.work.write_result(lease, b"done")
         assert await settle(broker, lease, verdict(lease))
 
-    await settled("retry", retried)
-    await settled("archived", archived)
-    await settled("completed", completed)
+    await settle_one("retry", retried)
+    await settle_one("archived", archived)
+    await settle_one("completed", completed)
     await a_lease(broker, a_pending("active", queue=queue))
     waiting = (a_pending("pending", queue=queue), a_grouped("aggregating", queue=queue))
     await enqueue(broker, *waiting, a_scheduled("scheduled", queue=queue))
@@ -260,14 +260,14 @@ def a_worker(task_id: str = "1", *, payload: bytes = b"p") -> WorkerInfo:
 
 
 def an_entry(entry_id: str = "e", *, payload: bytes = b"p", **fields: object) -> SchedulerEntry:
-    """Return an entry that never ran, and never will."""
+    """Return an entry without last and next tick."""
     known = {"spec": "@every 1m", "options": Options(queue="low"), "next": None, "prev": None}
     task = Task("t", payload)
     return SchedulerEntry(id=entry_id, task=task, **cast("Any", known | fields))
 
 
-def told(entries: Iterable[SchedulerEntry]) -> list[object]:
-    """Return what *entries* say, as values: tasks are compared by what they are."""
+def entry_values(entries: Iterable[SchedulerEntry]) -> list[object]:
+    """Return the fields of *entries*, because tasks do not compare by value."""
     return [
         (each.id, each.spec, each.task.type, each.task.payload, each.options, each.next, each.prev)
         for each in entries

@@ -1,4 +1,4 @@
-"""Look for keys in Redis that are none of asynq's."""
+"""Find keys in Redis that do not belong to asynq."""
 
 import re
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from tests.support.servers import RedisServer
 Kinds = Iterable[tuple[re.Pattern[str], str]]
 
 
-def strange_keys(server: RedisServer, kinds: Kinds) -> dict[str, str]:
-    """Return the type of each key that fits none of *kinds*, by its name and type."""
+def unknown_keys(server: RedisServer, kinds: Kinds) -> dict[str, str]:
+    """Return name and type of each key whose name and type match none of *kinds*."""
     return {
         key: found
         for key, found in _keys(server).items()

@@ -1,7 +1,7 @@
-"""A relay in a process of its own, which is killed where it is told.
+"""A relay in a process of its own, which kills itself at a given point.
 
-``python -m tests.outbox.dying DATABASE REDIS POINT``, where POINT is ``before`` or ``after`` and a
-step: ``before send``.
+``python -m tests.outbox.dying_relay DATABASE REDIS POINT``: POINT is ``before`` or ``after`` and
+the name of a step, for example ``before send``.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pyasynq.outbox import Outbox, Relay
 
 
 def die_at(relay: Relay, point: str) -> None:
-    """Let SIGKILL end this process before or after a step of *relay*."""
+    """Make this process kill itself before or after a step of *relay*."""
     when, step = point.split()
     real: Callable[..., Awaitable[Any]] = getattr(relay, f"_{step}")
 
@@ -31,7 +31,7 @@ def die_at(relay: Relay, point: str) -> None:
 
 
 async def main(database: str, redis: str, point: str) -> None:
-    """Relay, and die."""
+    """Relay until the given point."""
     relay = Relay(Outbox(), create_async_engine(database), Client(redis))
     die_at(relay, point)
     await relay.step()

@@ -1,7 +1,7 @@
-"""Types that msgspec would read without pydantic's checks, and the stand-ins that pydantic reads.
+"""Substitutes for types that msgspec would read without pydantic's checks.
 
-They are pydantic's dataclasses, ``Annotated`` with its constraints, and unions with a model. Of
-pydantic nothing is imported: where one of its types is, it is loaded.
+Such types are pydantic's dataclasses, ``Annotated`` with its constraints, and unions with a model.
+This module does not import pydantic: if one of its types is used, it is imported already.
 """
 
 import dataclasses
@@ -29,25 +29,25 @@ import msgspec
 from pyasynq.app import models
 
 _CODECS: Final = {"Json", "EncodedBytes", "EncodedStr"}
-"""Annotations that say how text becomes a value: JSON has no text there, msgspec read the value."""
+"""Annotations that decode text to a value; msgspec has decoded the value itself."""
 
 _MISSING: Final = object()
 
 
 class _Anything(type):
-    """The class of stand-ins: msgspec asks them whether what was loaded is one of theirs."""
+    """The class of substitutes: msgspec asks them whether a loaded value is an instance."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        """Leave that to who loaded it."""
+        """Accept any value: the code that loaded it has checked it."""
         return True
 
 
-class StandIn(metaclass=_Anything):
-    """A type that msgspec does not know, in place of one that pydantic must read or check.
+class Substitute(metaclass=_Anything):
+    """A type that msgspec does not know, in place of a type that pydantic must read or check.
 
     Attributes:
-        load: Makes the value of what the JSON holds.
-        parts: Types that msgspec reads within.
+        load: Makes the value from decoded JSON.
+        parts: Types of its parts that msgspec reads.
     """
 
     load: ClassVar[Callable[[object], object]]
@@ -55,82 +55,82 @@ class StandIn(metaclass=_Anything):
 
 
 def load(kind: type, value: object) -> object:
-    """Return *value*, which was JSON, as a *kind*, if that is a stand-in or a class of models.
+    """Return *value*, decoded JSON, as a *kind*, which is a substitute or a class of models.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If *kind* is neither.
         ValueError: If the value does not fit.
     """
-    return kind.load(value) if issubclass(kind, StandIn) else models.load(kind, value)
+    return kind.load(value) if issubclass(kind, Substitute) else models.load(kind, value)
 
 
-def adapted(hint: Any) -> Any:  # noqa: ANN401 - any type
-    """Return *hint* with a stand-in for each part of it that pydantic must read or check.
+def substitute_types(hint: Any) -> Any:  # noqa: ANN401 - any type
+    """Return *hint* with a substitute for each part that pydantic must read or check.
 
     Raises:
-        TypeError: If pydantic cannot.
+        TypeError: If pydantic cannot read or check it.
     """
-    return _Adapted().of(hint) if _pydantic() else hint
+    return _Substitutes().of(hint) if _loaded_pydantic() else hint
 
 
-def normal(hint: Any) -> Callable[[object], object]:  # noqa: ANN401 - any type
-    """Return what makes of a value what the checks within *hint* make of it.
+def normalizer_of(hint: Any) -> Callable[[object], object]:  # noqa: ANN401 - any type
+    """Return a function that applies the checks in *hint* to a value, which may change the value.
 
-    Where there are none, or pydantic does not know all of it, that is the value itself.
+    If there are no checks, or pydantic does not know all types in *hint*, it returns the value.
     """
-    if not _pydantic() or not _needs(hint, set()):
-        return _itself
+    if not _loaded_pydantic() or not _needs_substitute(hint, set()):
+        return _identity
     try:
         return cast("Callable[[object], object]", _type_adapter(hint).validate_python)
     except TypeError:
-        return _itself
+        return _identity
 
 
-def _itself(value: object) -> object:
+def _identity(value: object) -> object:
     return value
 
 
-def _pydantic() -> Any:  # noqa: ANN401 - a module
-    """Return pydantic, if it is loaded, and new enough to have what this module asks for."""
+def _loaded_pydantic() -> Any:  # noqa: ANN401 - a module
+    """Return pydantic if it is imported and new enough, else None."""
     module = sys.modules.get("pydantic")
     return module if hasattr(module, "TypeAdapter") else None
 
 
-class _Adapted:
-    """Stand-ins of one hint; a class that holds itself has one."""
+class _Substitutes:
+    """The substitutes for one hint; a class that contains itself has only one."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[type, str], type[StandIn]] = {}
+        self._known: dict[tuple[type, str], type[Substitute]] = {}
 
     def of(self, hint: Any) -> Any:  # noqa: ANN401 - any type
-        if not _needs(hint, set()):
+        if not _needs_substitute(hint, set()):
             return hint
-        hint, metadata = _bare(hint)
+        hint, metadata = _strip(hint)
         checks = [m for m in metadata if _is_check(m)]
         others = [m for m in metadata if not _is_check(m)]
-        if _is_choice(hint):
-            return _read(_annotated(hint, metadata))
-        inner = _annotated(self._within(hint), others)
-        return _checked(_annotated(hint, checks), inner) if checks else inner
+        if _is_model_union(hint):
+            return _read_by_pydantic(_annotate(hint, metadata))
+        inner = _annotate(self._within(hint), others)
+        return _check_by_pydantic(_annotate(hint, checks), inner) if checks else inner
 
     def _within(self, hint: Any) -> Any:  # noqa: ANN401 - any type
-        """Return *hint*, which has no metadata, with its parts adapted."""
-        if not _needs(hint, set()):
+        """Return *hint*, which has no metadata, with substitutes for its parts."""
+        if not _needs_substitute(hint, set()):
             return hint
         kind = get_origin(hint) or hint
         if _has_fields(kind):
             key = (kind, repr(get_args(hint)))
             if key not in self._known:
-                self._known[key] = stand_in = _stand_in(hint)
-                self._mirror(stand_in, hint)
+                self._known[key] = substitute = _new_substitute(hint)
+                self._mirror(substitute, hint)
             return self._known[key]
         parts = tuple(self.of(part) for part in get_args(hint))
         return Union[parts] if _is_union(hint) else kind[parts]  # noqa: UP007 - made at run time
 
-    def _mirror(self, stand_in: type[StandIn], hint: Any) -> None:  # noqa: ANN401 - any type
-        """Let *stand_in* read the fields of a class by themselves, then have it made of them."""
+    def _mirror(self, substitute: type[Substitute], hint: Any) -> None:  # noqa: ANN401 - any type
+        """Let *substitute* read the fields of a class one by one, then make an instance of them."""
         kind: Any = get_origin(hint) or hint
-        stand_in.parts = parts = tuple(map(self.of, _field_types(hint).values()))
+        substitute.parts = parts = tuple(map(self.of, _field_types(hint).values()))
         names = _json_names(kind)
         required = getattr(kind, "__required_keys__", ())
         fields = [
@@ -140,40 +140,40 @@ class _Adapted:
             for name, part in zip(names, parts, strict=True)
         ]
         mirror = msgspec.defstruct(kind.__name__, fields, kw_only=True, **_config(kind))
-        make = _maker(hint)
+        make = _maker_of(hint)
 
         def read(value: object) -> object:
             found = msgspec.convert(value, mirror, dec_hook=load, str_keys=True)
             pairs = ((name, getattr(found, name)) for name in names)
             return make({name: value for name, value in pairs if value is not _MISSING})
 
-        stand_in.load = staticmethod(read)
+        substitute.load = staticmethod(read)
 
 
-def _needs(hint: Any, seen: set[Any]) -> bool:  # noqa: ANN401 - any type
-    """Tell whether a part of *hint* must have a stand-in."""
-    hint, metadata = _bare(hint)
-    if any(map(_is_check, metadata)) or _is_choice(hint):
+def _needs_substitute(hint: Any, seen: set[Any]) -> bool:  # noqa: ANN401 - any type
+    """Tell whether a part of *hint* needs a substitute."""
+    hint, metadata = _strip(hint)
+    if any(map(_is_check, metadata)) or _is_model_union(hint):
         return True
     kind = get_origin(hint) or hint
     if _has_fields(kind):
-        return _is_pydantic_dataclass(kind) or _field_needs(hint, seen)
-    return kind is not Literal and any(_needs(part, seen) for part in get_args(hint))
+        return _is_pydantic_dataclass(kind) or _any_field_needs_substitute(hint, seen)
+    return kind is not Literal and any(_needs_substitute(part, seen) for part in get_args(hint))
 
 
-def _field_needs(hint: Any, seen: set[Any]) -> bool:  # noqa: ANN401 - any type
+def _any_field_needs_substitute(hint: Any, seen: set[Any]) -> bool:  # noqa: ANN401 - any type
     kind = get_origin(hint) or hint
     if kind in seen:
         return False
     seen.add(kind)
     try:
-        return any(_needs(part, seen) for part in _field_types(hint).values())
+        return any(_needs_substitute(part, seen) for part in _field_types(hint).values())
     except NameError:
-        return False  # msgspec says so, if it does not find the name either
+        return False  # if msgspec does not find the name either, it raises
 
 
-def _bare(hint: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 - any type
-    """Return *hint* without its other names and its metadata, and these."""
+def _strip(hint: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 - any type
+    """Return *hint* without aliases and metadata, and its metadata."""
     metadata: list[Any] = []
     while True:
         if get_origin(hint) is Annotated:
@@ -187,12 +187,12 @@ def _bare(hint: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 - any type
             return hint, metadata
 
 
-def _annotated(hint: Any, metadata: list[Any]) -> Any:  # noqa: ANN401 - any type
+def _annotate(hint: Any, metadata: list[Any]) -> Any:  # noqa: ANN401 - any type
     return Annotated[(hint, *metadata)] if metadata else hint
 
 
 def _is_check(metadata: object) -> bool:
-    """Tell whether *metadata* changes what pydantic takes, or what it makes of it."""
+    """Tell whether *metadata* changes which values pydantic accepts, or what it returns."""
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if kind.__name__ in _CODECS:
         return False
@@ -208,17 +208,17 @@ def _is_union(hint: object) -> bool:
     return get_origin(hint) in {Union, types.UnionType}
 
 
-def _is_choice(hint: object) -> bool:
-    """Tell whether *hint* is a union that msgspec cannot read, or not as pydantic does."""
+def _is_model_union(hint: object) -> bool:
+    """Tell whether *hint* is a union that msgspec cannot read as pydantic does."""
     parts = [part for part in get_args(hint) if part is not type(None)]
-    return _is_union(hint) and len(parts) > 1 and any(_is_ours(part) for part in parts)
+    return _is_union(hint) and len(parts) > 1 and any(_is_for_pydantic(part) for part in parts)
 
 
-def _is_ours(hint: Any) -> bool:  # noqa: ANN401 - any type
-    bare, metadata = _bare(hint)
+def _is_for_pydantic(hint: Any) -> bool:  # noqa: ANN401 - any type
+    bare, metadata = _strip(hint)
     if any(map(_is_check, metadata)):
         return True
-    return isinstance(bare, type) and (models.is_model(bare) or _needs(bare, set()))
+    return isinstance(bare, type) and (models.is_model(bare) or _needs_substitute(bare, set()))
 
 
 def _has_fields(kind: object) -> bool:
@@ -236,7 +236,7 @@ def _is_pydantic_dataclass(kind: type) -> bool:
 
 
 def _json_names(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class with fields
-    """Return the fields with which a *kind* is made, and their names in JSON."""
+    """Return the fields of the constructor of *kind*, and their names in JSON."""
     if issubclass(kind, msgspec.Struct):
         return dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
     if dataclasses.is_dataclass(kind):
@@ -247,20 +247,20 @@ def _json_names(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class with fie
 
 
 def _field_types(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - any type
-    """Return the types of the fields of *hint*, a class or one with its parameters filled in."""
+    """Return the types of the fields of *hint*, a class or a generic class with arguments."""
     kind: Any = get_origin(hint) or hint
     hints = get_type_hints(kind, localns={kind.__name__: kind}, include_extras=True)
     filled = dict(zip(getattr(kind, "__parameters__", ()), get_args(hint), strict=False))
-    return {name: _filled(_unqualified(hints[name]), filled) for name in _json_names(kind)}
+    return {name: _fill_in(_strip_qualifiers(hints[name]), filled) for name in _json_names(kind)}
 
 
-def _unqualified(hint: Any) -> Any:  # noqa: ANN401 - any type
-    """Return the type itself, of which a qualifier says how a class holds it."""
+def _strip_qualifiers(hint: Any) -> Any:  # noqa: ANN401 - any type
+    """Return *hint* without qualifiers such as ``Final`` and ``Required``."""
     qualified = get_origin(hint) in {Required, NotRequired, Final}
-    return _unqualified(get_args(hint)[0]) if qualified else hint
+    return _strip_qualifiers(get_args(hint)[0]) if qualified else hint
 
 
-def _filled(hint: Any, filled: Mapping[Any, Any]) -> Any:  # noqa: ANN401 - any type
+def _fill_in(hint: Any, filled: Mapping[Any, Any]) -> Any:  # noqa: ANN401 - any type
     if isinstance(hint, TypeVar):
         return filled.get(hint, hint)
     open_ones = getattr(hint, "__parameters__", ())
@@ -275,23 +275,23 @@ def _config(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a class with fields
     return {"array_like": issubclass(kind, tuple)}
 
 
-def _maker(hint: Any) -> Callable[[dict[str, Any]], object]:  # noqa: ANN401 - any type
-    """Return what makes a value of *hint* of its fields."""
+def _maker_of(hint: Any) -> Callable[[dict[str, Any]], object]:  # noqa: ANN401 - any type
+    """Return a function that makes a value of *hint* from its fields."""
     kind: Any = get_origin(hint) or hint
     if not _is_pydantic_dataclass(kind):
         return lambda values: kind(**values)
     validate = _type_adapter(hint).validate_python
-    by_name = models.by_names(validate)
+    by_name = models.name_keywords(validate)
     return lambda values: validate(values, **by_name)
 
 
-def _stand_in(hint: Any) -> type[StandIn]:  # noqa: ANN401 - any type
-    return type(getattr(hint, "__name__", str(hint)), (StandIn,), {})
+def _new_substitute(hint: Any) -> type[Substitute]:  # noqa: ANN401 - any type
+    return type(getattr(hint, "__name__", str(hint)), (Substitute,), {})
 
 
-def _read(hint: Any) -> type[StandIn]:  # noqa: ANN401 - any type
-    """Return a stand-in for *hint*, which pydantic reads from JSON."""
-    stand_in, adapter = _stand_in(hint), _type_adapter(hint)
+def _read_by_pydantic(hint: Any) -> type[Substitute]:  # noqa: ANN401 - any type
+    """Return a substitute for *hint* that pydantic reads from JSON."""
+    substitute, adapter = _new_substitute(hint), _type_adapter(hint)
     refusal = models.refusal_of(list(models.nodes_of(adapter.core_schema)), adapter.core_schema)
     if refusal:
         msg = f"JSON cannot carry a part of it: {refusal}"
@@ -299,35 +299,35 @@ def _read(hint: Any) -> type[StandIn]:  # noqa: ANN401 - any type
     by_name: dict[str, bool] = {}
     for node in models.nodes_of(adapter.core_schema):
         if node.get("type") == "model":
-            by_name |= models.way_of(node["cls"]).load
+            by_name |= models.json_settings_of(node["cls"]).load
 
     def read(value: object) -> object:
         return cast("object", adapter.validate_json(msgspec.json.encode(value), **by_name))
 
-    stand_in.load = staticmethod(read)
-    return stand_in
+    substitute.load = staticmethod(read)
+    return substitute
 
 
-def _checked(hint: Any, inner: Any) -> type[StandIn]:  # noqa: ANN401 - any type
-    """Return a stand-in for *hint*, which msgspec reads as *inner* and pydantic checks."""
-    stand_in, adapter = _stand_in(hint), _type_adapter(hint)
-    stand_in.parts = (inner,)
+def _check_by_pydantic(hint: Any, inner: Any) -> type[Substitute]:  # noqa: ANN401 - any type
+    """Return a substitute for *hint* that msgspec reads as *inner* and pydantic checks."""
+    substitute, adapter = _new_substitute(hint), _type_adapter(hint)
+    substitute.parts = (inner,)
 
     def read(value: object) -> object:
         found = msgspec.convert(value, inner, dec_hook=load, str_keys=True)
         return cast("object", adapter.validate_python(found))
 
-    stand_in.load = staticmethod(read)
-    return stand_in
+    substitute.load = staticmethod(read)
+    return substitute
 
 
 def _type_adapter(hint: Any) -> Any:  # noqa: ANN401 - pydantic's
-    """Return what reads and checks *hint*; of types that are not pydantic's it checks the class.
+    """Return pydantic's adapter for *hint*; of foreign types it checks only the class.
 
     Raises:
-        TypeError: If pydantic cannot.
+        TypeError: If pydantic cannot make one.
     """
-    pydantic = _pydantic()
+    pydantic = _loaded_pydantic()
     for config in (None, {"arbitrary_types_allowed": True}):
         try:
             return pydantic.TypeAdapter(hint, config=config)

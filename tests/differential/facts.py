@@ -1,4 +1,4 @@
-"""What a rule can look at to tell whether an entry explains a difference."""
+"""Facts about a case by which a rule decides whether an entry explains a difference."""
 
 import math
 import re
@@ -12,21 +12,21 @@ from tests.differential.operations import Choices, Enqueue, EnqueueMany
 from tests.differential.snapshot import Atom, Instant
 
 OTHER_DELAY_S: Final = 5000
-"""What both sides' servers answer for errors that were not ordered."""
+"""Seconds of delay on both sides after an error that is not scripted."""
 
 ARCHIVE_S: Final = 90 * 86_400
-"""How long the archive keeps a task."""
+"""Seconds for which the archive keeps a task."""
 
 
-def parsed(key: str) -> tuple[str, str]:
-    """Return the queue of a key and the rest of it."""
+def split_key(key: str) -> tuple[str, str]:
+    """Return the queue of *key* and the rest of the key."""
     found = re.fullmatch(r"asynq:\{(.*?)\}:(.*)", key, re.DOTALL)
     return (found[1], found[2]) if found else ("", key)
 
 
 def task_of(difference: Difference) -> str | None:
     """Return the id of the task whose hash differs."""
-    _, rest = parsed(difference.key)
+    _, rest = split_key(difference.key)
     return rest[2:] if rest.startswith("t:") else None
 
 
@@ -51,7 +51,7 @@ def state(case: Case, difference: Difference) -> bytes | None:
 
 
 def enqueued(case: Case) -> Iterator[tuple[str, Enqueue]]:
-    """Return what was enqueued, each with where its answer is."""
+    """Yield the tasks of the operation, each with the path of its answer."""
     match case.operation:
         case Enqueue():
             yield "", case.operation
@@ -62,7 +62,7 @@ def enqueued(case: Case) -> Iterator[tuple[str, Enqueue]]:
 
 
 def merged(task: Enqueue) -> Choices:
-    """Return the options of a task as both sides merge them."""
+    """Return the options of *task* as both sides merge them."""
     given = msgspec.structs.asdict(task.options)
     return msgspec.structs.replace(
         task.own, **{name: value for name, value in given.items() if value is not None}
@@ -70,7 +70,7 @@ def merged(task: Enqueue) -> Choices:
 
 
 def added_s(case: Case, option: str) -> float:
-    """Return the most that Python added to this option to make it whole seconds."""
+    """Return the largest amount that Python added to round this option up to whole seconds."""
     given = [getattr(merged(task), option) or 0 for _, task in enqueued(case)]
     return max((math.ceil(seconds) - seconds for seconds in given), default=0)
 
@@ -84,7 +84,7 @@ def errors(case: Case, place: str) -> tuple[str | None, str | None]:
 
 
 def is_now(case: Case, atom: Atom) -> bool:
-    """Tell whether an instant lies within the operation."""
+    """Tell whether an instant lies within the duration of the operation."""
     if not isinstance(atom, Instant):
         return False
     after_s = atom.at - case.started_s
@@ -92,13 +92,13 @@ def is_now(case: Case, atom: Atom) -> bool:
 
 
 def too_old(case: Case, queue: str) -> set[str]:
-    """Return the ids that the archive has kept long enough."""
+    """Return the archived ids that are past their retention."""
     archived = case.before.keys.get(f"asynq:{{{queue}}}:archived")
     oldest_s = case.started_s + case.window_s - ARCHIVE_S
     return {i for i, score in archived.value.items() if score <= oldest_s} if archived else set()
 
 
 def holder(case: Case, lock: str) -> str:
-    """Return the id that held a lock before the operation."""
+    """Return the id of the task that held a lock before the operation."""
     held = case.before.keys.get(lock)
     return held.value.decode() if held and held.kind == "string" else ""

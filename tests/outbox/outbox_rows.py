@@ -1,4 +1,4 @@
-"""Write tasks, and look at what became of them."""
+"""Write tasks into an outbox, read its rows, and run the relayed tasks."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -43,7 +43,7 @@ async def errors(outbox: Outbox, engine: AsyncEngine) -> list[str | None]:
 
 
 async def work_off(broker: Broker, queue: str = "default") -> list[str]:
-    """Take all tasks that are ready, do them, and return their ids in order."""
+    """Take and complete all pending tasks; return their ids in order."""
     done: list[str] = []
     while leases := await _take(broker, queue):
         await broker.work.settle([(lease, DONE) for lease in leases])
