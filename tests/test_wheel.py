@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import pyasynq
+
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "typing"
 
@@ -44,6 +46,10 @@ def test_the_wheel_has_every_file_of_the_package(installed: Path) -> None:
     files = files_of(installed / "pyasynq")
     assert files == files_of(ROOT / "src" / "pyasynq")
     assert {".py", ".pyi", ".lua", ".typed"} <= {file.suffix for file in files}
+
+
+def test_the_wheel_bears_the_version_of_the_package(installed: Path) -> None:
+    assert (installed / f"pyasynq-{pyasynq.__version__}.dist-info").is_dir()
 
 
 # Right programs pass; each mistake in them bears a comment, and one that finds nothing is an error.
