@@ -33,6 +33,9 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 	$(setup) check env -C services/member deptry src
 	$(setup) check hadolint services/member/deploy/Dockerfile
 	$(setup) check check-jsonschema --builtin-schema vendor.compose-spec --quiet services/member/deploy/compose.yaml
+	$(setup) check check-jsonschema --builtin-schema vendor.github-issue-forms --quiet .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(setup) check check-jsonschema --builtin-schema vendor.github-issue-config --quiet .github/ISSUE_TEMPLATE/config.yml
+	$(setup) check shellcheck tools/setup tools/pin .ci/run
 
 check: lint test ## all that CI does: lint and test
 
