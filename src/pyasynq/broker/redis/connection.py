@@ -67,9 +67,12 @@ _MAXCLIENTS: Final = (
     "needs a connection for each queue, and four to eight more"
 )
 
+_NO_SENTINEL: Final = "this Redis is no sentinel: use a redis:// URL"
+
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("Protocol error, got", "is this Redis? The server there speaks another protocol"),
-    ("'SENTINEL'", "this Redis is no sentinel: use a redis:// URL"),
+    ("'SENTINEL'", _NO_SENTINEL),
+    ("`SENTINEL`", _NO_SENTINEL),  # Redis 6.2
     ("Cluster mode is not enabled", "this Redis is no cluster: use a redis:// URL"),
     ("No master found", "check the sentinels' addresses and the name in ?master="),
     ("max number of clients reached", _MAXCLIENTS),
