@@ -43,7 +43,8 @@ _BY_TEXT: Final[tuple[tuple[str, type[BrokerError]], ...]] = (
     ("OOM command not allowed", BrokerFullError),
     ("READONLY ", BrokerReadOnlyError),
     ("NOPERM ", BrokerAuthError),
-    ("The user executing the script can't", BrokerAuthError),
+    ("The user executing the script can't", BrokerAuthError),  # until Redis 7.0
+    ("ACL failure in script: ", BrokerAuthError),
     ("NOAUTH ", BrokerAuthError),
     ("invalid username-password pair", BrokerAuthError),
     ("called without any password configured", BrokerAuthError),
