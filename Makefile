@@ -5,6 +5,7 @@ BAR ?= 5
 export PYTHON
 
 setup := @tools/setup
+pytest := pytest -n 4 --dist worksteal
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +14,13 @@ demo: ## run the member service, let parts of it fail, and watch two mails trave
 	$(setup) demo env -C services/member python -m member.demo $(ARGS)
 
 test: ## run the tests (another Python: PYTHON=python3.13; some tests: ARGS="tests/support/test_servers.py -k kill")
-	$(setup) test pytest -n 4 --dist worksteal $(ARGS)
+	$(setup) test $(pytest) $(ARGS)
+
+test-oldest: ## run the library's tests with the oldest packages that pyproject.toml allows
+	$(setup) oldest $(pytest) $(or $(ARGS),tests)
+
+matrix: ## run the tests on all Pythons and servers there are, and with the oldest packages (ARGS="oldest redis-6.2" TESTS=tests/core)
+	@$(PYTHON) tools/matrix.py $(ARGS)
 
 differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
@@ -39,8 +46,9 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 
 check: lint test ## all that CI does: lint and test
 
-cover: ## run the tests and show which lines they miss
-	$(setup) test coverage run -m pytest -n 4 --dist worksteal $(ARGS)
+cover: ## run the tests, show which lines they miss, and fail if these are too many
+	$(setup) test coverage erase
+	$(setup) test coverage run -m $(pytest) $(ARGS)
 	$(setup) test coverage combine --quiet
 	$(setup) test coverage report
 
@@ -74,4 +82,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help demo test test-oldest matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
