@@ -36,6 +36,7 @@ lint: ## read the code with every tool: format, style, types, layers, dependenci
 	$(setup) check pyright --project services/member
 	$(setup) check lint-imports
 	$(setup) check python tools/lua.py
+	$(setup) check python tools/words.py
 	$(setup) check deptry src
 	$(setup) check env -C services/member deptry src
 	$(setup) check hadolint services/member/deploy/Dockerfile
@@ -52,7 +53,7 @@ cover: ## run the tests, show which lines they miss, and fail if these are too m
 	$(setup) test coverage combine --quiet
 	$(setup) test coverage report
 
-fmt: ## format the code and mend what can be mended
+fmt: ## format the code, and fix what the linter can fix
 	$(setup) check ruff check --fix --quiet
 	$(setup) check ruff format --quiet
 
@@ -75,6 +76,9 @@ proto: ## generate the code that speaks protobuf
 	$(setup) proto env -C services/member python -m grpc_tools.protoc -I proto --python_out src --pyi_out src \
 	  --grpc_python_out src --mypy_grpc_out only_async:src member/v1/member.proto
 
+catalogue: ## write the lists in docs/internals that come from the code
+	$(setup) check python tools/catalogue.py
+
 pins: ## pin what the requirements require, in requirements/constraints.txt
 	$(setup) pins tools/pin
 
@@ -82,4 +86,4 @@ clean: ## remove everything that was made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-oldest matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
+.PHONY: help catalogue demo test test-oldest matrix differential campaign lint check cover fmt bench bench-compare bench-inspector bench-member proto pins clean
