@@ -1,4 +1,4 @@
-"""A browser that knows just enough to click a link."""
+"""A minimal browser that can open links and press buttons."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ _SCENE = re.compile(r'data-scene="(\w+)"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a server answered; *scene* is what the page is about."""
+    """The answer of a server; *scene* names the state of the page."""
 
     status: int
     scene: str
@@ -32,7 +32,7 @@ async def browse(
     headers: Mapping[str, str] | None = None,
     context: ssl.SSLContext | None = None,
 ) -> Page:
-    """Ask for *link* and return the page."""
+    """Request *link* and return the page."""
     sent = {"Accept-Language": language, "Accept": accept, **(headers or {})}
     request = Request(link, method=method, headers=sent)
     return await asyncio.to_thread(_ask, request, context)

@@ -1,4 +1,4 @@
-"""A real browser, and a watch over what its pages do."""
+"""A real browser, and a check of what its pages do."""
 
 import shutil
 from collections.abc import AsyncGenerator
@@ -30,7 +30,7 @@ _PATIENCE_MS = 10_000
 
 
 class Options(TypedDict, total=False):
-    """What kind of reader it is; by default one who reads American English."""
+    """The kind of reader; by default one who reads American English."""
 
     locale: str
     java_script_enabled: bool
@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
 
 @asynccontextmanager
 async def chromium() -> AsyncGenerator[Browser]:
-    """Run the distribution's browser, with a profile of its own."""
+    """Run the distribution's browser, with its own profile."""
     path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert path, "Chromium is missing: apt-get install chromium"
     async with async_playwright() as playwright:
@@ -52,11 +52,11 @@ async def chromium() -> AsyncGenerator[Browser]:
 
 
 class Visitor:
-    """Opens pages, and notes what no page of ours may do.
+    """Opens pages, and records everything that no page of the service may do.
 
     Attributes:
-        faults: Errors that the console told, violations of a policy among them; requests to other
-            hosts; addresses that a server was told a reader came from.
+        faults: Errors on the console, including violations of a policy; requests to other hosts;
+            ``Referer`` headers.
     """
 
     def __init__(self, browser: Browser) -> None:
@@ -81,7 +81,7 @@ class Visitor:
             await context.close()
 
     def _console(self, message: ConsoleMessage) -> None:
-        # That a page came with an error's status is noted there too.
+        # The console also shows the status of an error page.
         if message.type in {"error", "warning"} and not message.text.startswith(_STATUS):
             self.faults.append(f"console: {message.text}")
 

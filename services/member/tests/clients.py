@@ -1,4 +1,4 @@
-"""Somebody who calls the service."""
+"""Calls of the service."""
 
 from grpc import aio
 
@@ -8,7 +8,7 @@ from member.v1.member_pb2_grpc import MemberServiceStub
 
 
 async def sign_up(addresses: Addresses, name: str) -> None:
-    """Make the member *name* over gRPC."""
+    """Sign up the member *name* over gRPC."""
     request = pb.CreateMemberRequest(
         membername=name,
         full_name=name.title(),

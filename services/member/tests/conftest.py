@@ -1,4 +1,4 @@
-"""What the tests share: servers, databases, and a service with doubles around it."""
+"""Shared fixtures: servers, databases, and a service with doubles around it."""
 
 import asyncio
 import os
@@ -33,15 +33,15 @@ from services.member.tests.doubles import (
     TaskList,
     token_of,
 )
-from services.member.tests.sites import served
+from services.member.tests.sites import serve
 from tests.support.postgres import PostgresServer
 from tests.support.servers import RedisServer
 
-# As in tests/conftest.py: programs of ours start faster when their compiled code is kept.
+# As in tests/conftest.py: child processes start faster with cached bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# How long one example takes says more about the machine than about the code.
+# The time of one example depends more on the machine than on the code.
 hypothesis.settings.register_profile("member", deadline=None)
 hypothesis.settings.load_profile("member")
 
@@ -60,7 +60,7 @@ def redis() -> Generator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with all tables, to be copied: that is faster than all migrations."""
+    """An SQLite file with all tables; a copy is faster than all migrations."""
     path = tmp_path_factory.mktemp("tables") / "member.db"
     asyncio.run(_make_tables(f"sqlite:///{path}"))
     return path
@@ -68,20 +68,20 @@ def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_tables(postgres: PostgresServer) -> str:
-    """A database of PostgreSQL with all tables, for one test after the other."""
+    """A PostgreSQL database with all tables, for one test after the other."""
     source = postgres.new_database()
     asyncio.run(_make_tables(source))
     return source
 
 
 async def _make_tables(source: str) -> None:
-    async with database.opened(source):
+    async with database.open_database(source):
         pass
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db_source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of each kind: empty, but with its tables where `db` opens it."""
+    """A database of each kind; with tables if the test uses `db`, else empty."""
     has_tables = "db" in request.fixturenames
     if request.param == "sqlite":
         path = tmp_path / "member.db"
@@ -96,14 +96,14 @@ def db_source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def db(db_source: str) -> AsyncGenerator[Database]:
-    async with database.opened(db_source) as opened:
+    async with database.open_database(db_source) as opened:
         if opened.engine.dialect.name == "postgresql":
             await _empty(opened)
         yield opened
 
 
 async def _empty(opened: Database) -> None:
-    """Delete all rows; to truncate the tables would take six times as long."""
+    """Delete all rows; TRUNCATE would take six times as long."""
     async with opened.engine.begin() as connection:
         for table in reversed(Table.metadata.sorted_tables):
             await connection.execute(table.delete())
@@ -133,7 +133,7 @@ def passwords() -> Generator[Passwords]:
 
 @pytest.fixture
 def foundation(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> Foundation:
-    """What the service stands on; tests put something else in its place."""
+    """The dependencies of the service; tests override this fixture."""
     return Foundation(
         database=db, passwords=passwords, distributor=tasks, limits=UNLIMITED, clock=clock
     )
@@ -170,7 +170,7 @@ async def sink() -> AsyncGenerator[tuple[SmtpSink, str]]:
 
 @pytest.fixture
 def variables(redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path) -> dict[str, str]:
-    """What the program is told, with the shortest delay there is."""
+    """Environment variables of the program, with the shortest delay."""
     _, smtp = sink
     return {
         "ENVIRONMENT": "development",
@@ -204,14 +204,14 @@ def mailbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def site(service: MemberService, mailbox: Path) -> AsyncGenerator[str]:
-    """Where the pages are served."""
-    async with served(pages(service, mailbox)) as address:
+    """The address of the pages."""
+    async with serve(pages(service, mailbox)) as address:
         yield address
 
 
 @pytest.fixture
 async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
-    """The link that Alice was sent."""
+    """The link in the mail to Alice."""
     await service.sign_up.create_member(ANYBODY, ALICE)
     await mailer.send_verify_email("alice")
     return f"{site}/verify-email?token={token_of(outbox.mails[0])}"
@@ -219,14 +219,14 @@ async def link(site: str, service: MemberService, mailer: Mailer, outbox: MailFo
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncGenerator[Browser]:
-    """One browser for all tests; each takes a context of its own."""
+    """One browser for all tests; each test has its own context."""
     async with chromium() as launched:
         yield launched
 
 
 @pytest.fixture
 async def visitor(browser: Browser) -> AsyncGenerator[Visitor]:
-    """Who opens pages; on none of them may anything have gone wrong."""
+    """A reader that opens pages; fails the test if a page did something forbidden."""
     visitor = Visitor(browser)
     yield visitor
     await visitor.leave()
@@ -235,5 +235,5 @@ async def visitor(browser: Browser) -> AsyncGenerator[Visitor]:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Run async tests on asyncio, the only loop that gRPC and Redis run on."""
+    """Run async tests on asyncio, the only event loop that gRPC and Redis support."""
     return "asyncio"

@@ -1,4 +1,4 @@
-"""What a deployment is told: the example of settings, as somebody fills it in."""
+"""The settings of a deployment: the example file, filled in."""
 
 import re
 from datetime import timedelta
@@ -9,11 +9,11 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 EXAMPLE = DEPLOY / "member.env.example"
 
 LEAVING = timedelta(seconds=8)
-"""What the program takes after SHUTDOWN_TIMEOUT to interrupt, write and close."""
+"""Time that the program needs after SHUTDOWN_TIMEOUT to interrupt, write and close."""
 
 
 def example(*, elsewhere: bool = False) -> dict[str, str]:
-    """Return the example as somebody fills it in; *elsewhere* with servers of their own."""
+    """Return the example, filled in; with *elsewhere*, for servers on other machines."""
     text = EXAMPLE.read_text()
     if elsewhere:
         text = re.sub(r"^# ([A-Z_]+=)", r"\1", text, flags=re.MULTILINE)
@@ -25,6 +25,6 @@ def example(*, elsewhere: bool = False) -> dict[str, str]:
 
 
 def values_of(text: str) -> dict[str, str]:
-    """Return what stands in a file of settings."""
+    """Return the settings in the *text* of a file."""
     lines = (line.partition("=") for line in text.splitlines() if re.match(r"[A-Z]", line))
     return {name: value for name, _, value in lines}

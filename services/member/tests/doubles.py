@@ -1,4 +1,4 @@
-"""Stand-ins for what surrounds the service, and values to test with."""
+"""Test doubles for the surroundings of the service, and values to test with."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ BOB = replace(ALICE, membername="bob", email="bob@example.com")
 
 
 class FakeClock:
-    """A clock that stands still until it is turned."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ class FakeClock:
 
 
 class TaskList:
-    """Keeps the tasks it is given, or raises what it is told to; waits while its gate is closed."""
+    """Stores the tasks, or raises *error* if a test sets it; waits while its gate is closed."""
 
     def __init__(self) -> None:
         self.tasks: list[tuple[PayloadSendVerifyEmail, DistributeOptions]] = []
@@ -100,7 +100,7 @@ class TaskList:
 
 
 class MailFolder:
-    """Keeps the mails it is given, or raises what it is told to."""
+    """Stores the mails, or raises *error* if a test sets it."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -131,17 +131,17 @@ def token_of(mail: EmailMessage) -> str:
     return link_of(mail).partition("token=")[2]
 
 
-async def as_member(service: MemberService, sign_up: SignUp) -> Caller:
-    """Return a caller in a session of a member that signed up so."""
+async def log_in_as(service: MemberService, sign_up: SignUp) -> Caller:
+    """Log in the member of *sign_up*; return a caller in the session."""
     logged_in = await service.sessions.log_in(ANYBODY, sign_up.membername, sign_up.password)
     return replace(ANYBODY, access_token=logged_in.tokens.access_token)
 
 
-async def verified(
+async def sign_up_verified(
     service: MemberService, mailer: Mailer, outbox: MailFolder, sign_up: SignUp
 ) -> Caller:
     """Sign up and verify the address; return a caller in a session of the member."""
     await service.sign_up.create_member(ANYBODY, sign_up)
     await mailer.send_verify_email(sign_up.membername)
     await service.verifications.verify(ANYBODY, token_of(outbox.mails[-1]))
-    return await as_member(service, sign_up)
+    return await log_in_as(service, sign_up)

@@ -1,4 +1,4 @@
-"""Both faces of a service, served on the loopback."""
+"""Serve a service over gRPC and over HTTP, on the loopback."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,23 +21,23 @@ _GRACE = timedelta(seconds=1)
 
 @asynccontextmanager
 async def http_site(service: MemberService) -> AsyncGenerator[str]:
-    """Serve HTTP until the end of the block; yield where."""
+    """Serve HTTP until the end of the block; yield the URL."""
     server = HttpServer(RequestLog(pages(service)), listen("127.0.0.1", 0), grace=_GRACE)
-    async with _served(server) as address:
+    async with _serve(server) as address:
         yield f"http://{address}"
 
 
 @asynccontextmanager
 async def grpc_channel(service: MemberService) -> AsyncGenerator[aio.Channel]:
-    """Serve gRPC until the end of the block; yield a way there."""
+    """Serve gRPC until the end of the block; yield a channel to it."""
     server = GrpcServer(service, "127.0.0.1:0", health=Health(), metrics=Metrics(), grace=_GRACE)
-    async with _served(server) as address:
+    async with _serve(server) as address:
         async with aio.insecure_channel(address) as channel:
             yield channel
 
 
 @asynccontextmanager
-async def _served(server: Part) -> AsyncGenerator[str]:
+async def _serve(server: Part) -> AsyncGenerator[str]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         try:

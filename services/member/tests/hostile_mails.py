@@ -1,6 +1,6 @@
-"""Write mails to people with hostile names; print the header ``To`` of all, and what else is wrong.
+"""Write mails to people with hostile names; print their ``To`` headers, and every faulty mail.
 
-Run on other Pythons than the tests', so it uses nothing that is compiled.
+The tests run this on other Pythons than their own, so it imports no compiled modules.
 """
 
 import sys
@@ -40,7 +40,7 @@ LETTERS = Letters(
 
 def mails() -> list[EmailMessage]:
     return [
-        LETTERS.written(
+        LETTERS.write(
             Letter(
                 letter_id=UUID(int=7),
                 written_at=datetime(2026, 1, 1, tzinfo=UTC),

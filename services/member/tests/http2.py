@@ -1,4 +1,4 @@
-"""HTTP/2, frame by frame, as far as a client needs it that means harm."""
+"""HTTP/2 frames for a hostile client."""
 
 import asyncio
 import struct
@@ -13,7 +13,7 @@ _LARGEST_FRAME = 16_384
 
 
 class Http2Client:
-    """One connection, on which calls begin and do not end.
+    """One connection with calls that begin but do not end.
 
     Attributes:
         ended: Streams that the server ended.
@@ -26,7 +26,7 @@ class Http2Client:
         self.ended: set[int] = set()
 
     async def listen(self) -> None:
-        """Take note of what the server sends, until it ends the connection."""
+        """Handle the server's frames until it ends the connection."""
         self._writer.write(PREFACE + frame(SETTINGS))
         async for kind, flags, stream, payload in self._frames():
             if kind == SETTINGS and not flags & _ACK:
@@ -64,12 +64,12 @@ class Http2Client:
 
 
 def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
-    """Return a frame as it travels."""
+    """Return the bytes of a frame."""
     return len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + payload
 
 
 def headers(path: str) -> bytes:
-    """Return the headers of a call of gRPC, in HPACK without Huffman's code."""
+    """Return the headers of a gRPC call, in HPACK without Huffman coding."""
     post, http = b"\x83", b"\x86"
     names = (b"\x04", path), (b"\x01", "x"), (b"\x0f\x10", "application/grpc")
     te = b"\x00" + _text("te") + _text("trailers")

@@ -1,4 +1,4 @@
-"""The first stage of the image, built without Docker: its files, its commands, another root."""
+"""Build the first stage of the image without Docker: same files and commands, another root."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 DOCKERFILE = ROOT / "services/member/deploy/Dockerfile"
 
 PROGRAMS = "/opt/member"
-"""Where the image has its programs."""
+"""The folder of programs in the image."""
 
 
 class Instruction(TypedDict):
@@ -26,7 +26,7 @@ class Instruction(TypedDict):
 
 
 def stages() -> list[list[Instruction]]:
-    """Return the instructions of each stage of the Dockerfile; those before the first are left."""
+    """Return the instructions of each stage of the Dockerfile, without those before the first."""
     structure = cast("list[Instruction]", DockerfileParser(str(DOCKERFILE)).structure)
     starts = [n for n, line in enumerate(structure) if line["instruction"] == "FROM"]
     ends = [*starts[1:], len(structure)]
@@ -34,11 +34,11 @@ def stages() -> list[list[Instruction]]:
 
 
 def values(stage: list[Instruction], name: str) -> list[str]:
-    """Return what the instructions *name* of a stage say."""
+    """Return the values of the instructions *name* of a stage."""
     return [line["value"] for line in stage if line["instruction"] == name]
 
 
-def copied(stage: list[Instruction]) -> Iterator[str]:
+def copy_sources(stage: list[Instruction]) -> Iterator[str]:
     """Yield each file or folder of the build context that a stage copies."""
     for value in values(stage, "COPY"):
         if not value.startswith("--from="):
@@ -46,7 +46,7 @@ def copied(stage: list[Instruction]) -> Iterator[str]:
 
 
 def fill_context(folder: Path) -> None:
-    """Copy into *folder* what ``.dockerignore`` lets Docker see of the repository."""
+    """Copy the files of the repository that ``.dockerignore`` lets Docker see into *folder*."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     for name in exclude_paths(str(ROOT), patterns):
@@ -57,7 +57,7 @@ def fill_context(folder: Path) -> None:
 
 
 def build(stage: list[Instruction], *, context: Path, root: Path) -> Path:
-    """Do what a stage says, with *root* in the place of ``/``; return the folder of programs."""
+    """Run the instructions of a stage with *root* as ``/``; return the folder of programs."""
     folder = root / "build"
     folder.mkdir(parents=True)
     for line in stage:
@@ -85,7 +85,7 @@ def _run(command: str, folder: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
-        # Compiling would take half of the time, and is no part of what the tests look at.
+        # Compiling would take half of the time, and the tests do not check it.
         env={**os.environ, "PATH": path, "PIP_NO_COMPILE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""The whole program, as a process, and how tests call it."""
+"""Run the whole program as a process, and call it."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from tests.support.fork_server import ForkedProcess, start_forked
 Program: TypeAlias = Process | ForkedProcess
 
 IMPORTS = ("member.administration", "member.program")
-"""What takes the most of a start of the program."""
+"""The modules that take most of the program's start."""
 
 ALICE = pb.CreateMemberRequest(
     membername="alice",
@@ -69,7 +69,7 @@ async def program(
 async def logged_program(
     variables: Mapping[str, str], folder: Path, log: ServiceLog
 ) -> AsyncGenerator[ForkedProcess]:
-    """Run the program until the end of the block; *log* has what it says."""
+    """Run the program until the end of the block; *log* gets its output."""
     async with asyncio.TaskGroup() as group, program(variables, folder) as process:
         group.create_task(log.read(process.stdout))
         yield process
@@ -79,7 +79,7 @@ async def logged_program(
 async def executed_program(
     variables: Mapping[str, str], folder: Path, *arguments: str
 ) -> AsyncGenerator[Process]:
-    """Run the program until the end of the block, started as people start it."""
+    """Run the program until the end of the block, started by its command."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -104,10 +104,10 @@ async def output_until(process: Program, text: bytes) -> bytes:
     async for line in process.stdout:
         if text in line:
             return line
-    pytest.fail(f"the program ended before it said {text!r}")
+    pytest.fail(f"the program ended before it printed {text!r}")
 
 
 async def output_of(process: Program) -> bytes:
-    """Return all that the program says until it ends."""
+    """Return the output of the program until its end."""
     assert process.stdout is not None
     return await process.stdout.read()

@@ -9,25 +9,25 @@ from collections.abc import Iterator
 _VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
-def _found() -> Iterator[str]:
+def _find_pythons() -> Iterator[str]:
     yield sys.executable
     here = "{}.{}".format(*sys.version_info)
     for version in _VERSIONS:
         found = None if version == here else shutil.which(f"python{version}")
         if found is not None:
-            yield from _real(found, version)
+            yield from _resolve(found, version)
 
 
-def _real(python: str, version: str) -> Iterator[str]:
-    """Yield the program that *python* is; pyenv has one in front of those it knows."""
-    env = {**os.environ, "PYENV_VERSION": _pyenv(version)}
+def _resolve(python: str, version: str) -> Iterator[str]:
+    """Yield the interpreter behind *python*, which may be a shim of pyenv."""
+    env = {**os.environ, "PYENV_VERSION": _pyenv_version(version)}
     ask = [python, "-c", "import sys; print(sys.executable)"]
     answer = subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
     if answer.returncode == 0:
         yield answer.stdout.strip()
 
 
-def _pyenv(version: str) -> str:
+def _pyenv_version(version: str) -> str:
     if shutil.which("pyenv") is None:
         return ""
     ask = ["pyenv", "whence", f"python{version}"]
@@ -35,4 +35,4 @@ def _pyenv(version: str) -> str:
     return answer.stdout.strip().rpartition("\n")[2]
 
 
-PYTHONS = tuple(_found())
+PYTHONS = tuple(_find_pythons())

@@ -1,7 +1,7 @@
 """Run the shell blocks of a Markdown page in order, in one bash, as its reader would.
 
-What a block prints must be what the block of text after it shows, if there is one; there `…` stands
-for anything within a line. The page shows its reader fixed ports; its blocks are run on others.
+If a block of text follows a shell block, the shell block must print exactly that text; `…` in it
+stands for anything within a line. The page shows fixed ports; the tests replace them by others.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTI
 _END = "the block has ended with"
 
 PATIENCE_S = 45.0
-"""What one block may take."""
+"""Time limit of one block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellBlock:
-    """Commands, and what they print.
+    """Commands, and their expected output.
 
     Attributes:
-        line: Where it begins in its page.
-        shown: What the page says it prints; empty if it says nothing.
+        line: Number of its first line in the page.
+        shown: The output that the page shows; empty if it shows none.
     """
 
     line: int
@@ -35,7 +35,7 @@ class ShellBlock:
     shown: str
 
     def check(self, printed: str, status: int) -> None:
-        """Fail unless the block ended well and printed what the page shows."""
+        """Fail unless the block succeeded and printed the text that the page shows."""
         pattern = "\n".join(map(_pattern, self.shown.splitlines()))
         fits = re.fullmatch(pattern, "\n".join(map(str.strip, printed.splitlines())))
         assert fits, f"line {self.line} printed, with status {status}:\n{printed}"
@@ -47,7 +47,7 @@ def _pattern(line: str) -> str:
 
 
 def shell_blocks(page: str, ports: Mapping[str, str]) -> list[ShellBlock]:
-    """Return the blocks of *page*, with its *ports* replaced."""
+    """Return the blocks of *page*, with *ports* (shown to used) replaced."""
     for shown, used in ports.items():
         page = re.sub(rf"\b{shown}\b", used, page)
     return [
@@ -58,7 +58,7 @@ def shell_blocks(page: str, ports: Mapping[str, str]) -> list[ShellBlock]:
 
 @asynccontextmanager
 async def bash(folder: Path, variables: Mapping[str, str]) -> AsyncGenerator[Process]:
-    """Run a bash in *folder*; end it with everything it started."""
+    """Run bash in *folder*; kill it and everything it started at the end of the block."""
     with (folder / "stderr").open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             "bash",
@@ -78,7 +78,7 @@ async def bash(folder: Path, variables: Mapping[str, str]) -> AsyncGenerator[Pro
 
 
 async def run_block(shell: Process, block: ShellBlock) -> None:
-    """Run *block*, and check what it prints."""
+    """Run *block*, and check its output."""
     assert shell.stdin is not None
     shell.stdin.write(f"{block.commands}echo {_END} $?\n".encode())
     printed: list[str] = []
@@ -92,7 +92,7 @@ async def run_block(shell: Process, block: ShellBlock) -> None:
 
 
 async def _status(shell: Process, printed: list[str]) -> int:
-    """Gather what a block prints; return its exit status."""
+    """Append the output of a block to *printed*; return its exit status."""
     assert shell.stdout is not None
     async for line in shell.stdout:
         text = line.decode()

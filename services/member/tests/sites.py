@@ -1,4 +1,4 @@
-"""Serve pages as the program does."""
+"""Serve an app like the program does."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from member.web.server import HttpServer, listen
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncGenerator[str]:
+async def serve(app: FastAPI) -> AsyncGenerator[str]:
     """Serve *app* until the end of the block; yield its address."""
     stop = asyncio.Event()
     server = HttpServer(app, listen("127.0.0.1", 0), grace=timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Forged access tokens prove nobody."""
+"""Forged access tokens prove nothing."""
 
 import base64
 import json
@@ -15,26 +15,26 @@ from member.callers import Caller
 from member.errors import AccessTokenError
 from member.service import MemberService
 from member.tokens import AccessClaim, AccessMint
-from services.member.tests.doubles import ALICE, ANYBODY, RULES, FakeClock, as_member
+from services.member.tests.doubles import ALICE, ANYBODY, RULES, FakeClock, log_in_as
 
-# What differs between databases is tested where it differs.
+# Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 async def alice(service: MemberService) -> Caller:
     await service.sign_up.create_member(ANYBODY, ALICE)
-    return await as_member(service, ALICE)
+    return await log_in_as(service, ALICE)
 
 
 def resealed(token: str, *, key: bytes, algorithm: str, **claims: object) -> str:
-    """Return *token* with other *claims*, sealed by somebody else."""
+    """Return *token* with other *claims*, sealed with another *key*."""
     said = jwt.decode(token, options={"verify_signature": False})
     return jwt.encode({**said, **claims}, key, algorithm)
 
 
 def unsigned(token: str) -> str:
-    """Return *token* with a header that says no signature is needed, and none."""
+    """Return *token* without a signature, and with a header that says it needs none."""
     header = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode())
     return f"{header.decode().rstrip('=')}.{token.split('.')[1]}."
 

@@ -1,4 +1,4 @@
-"""Everybody can use the pages: by keyboard, enlarged, in either colour scheme, or by ear."""
+"""Everybody can use the pages: by keyboard, enlarged, in either colour scheme, by screen reader."""
 
 import re
 from dataclasses import replace
@@ -18,7 +18,7 @@ from services.member.tests.doubles import (
     ANYBODY,
     FakeClock,
     MailFolder,
-    as_member,
+    log_in_as,
     token_of,
 )
 
@@ -40,12 +40,12 @@ _IS_WIDE = "document.documentElement.scrollWidth > document.documentElement.clie
 
 @pytest.fixture
 def db_source(tmp_path: Path) -> str:
-    """One kind of database: what differs between them is tested below this face."""
+    """One kind of database; other tests cover the differences."""
     return f"sqlite:///{tmp_path}/member.db"
 
 
 async def contrast(page: Page, selector: str, of: str = "color") -> float:
-    """Return the contrast, as WCAG defines it, between a colour and what it stands on."""
+    """Return the contrast, as WCAG defines it, between a colour and its background."""
     colours = await page.locator(selector).evaluate(_COLOURS, of)
     darker, lighter = sorted(luminance(colour) for colour in colours)
     return (lighter + 0.05) / (darker + 0.05)
@@ -58,7 +58,7 @@ def luminance(colour: str) -> float:
 
 
 async def complaints(page: Page) -> list[str]:
-    """Return what axe finds wrong with *page*; into the frame of a mail it cannot look."""
+    """Return the violations that axe finds in *page*; axe cannot check the frame of a mail."""
     options: dict[str, Any] = {"resultTypes": ["violations"], "iframes": False}
     results = await Axe().run(page, options=options)
     return [str(line) for line in results.generate_snapshot().splitlines()]
@@ -68,7 +68,7 @@ async def complaints(page: Page) -> list[str]:
 async def reset_link(
     site: str, link: str, service: MemberService, mailer: Mailer, outbox: MailFolder
 ) -> str:
-    """The link to a new password that Alice was sent."""
+    """The link in Alice's mail that sets a new password."""
     await service.verifications.verify(ANYBODY, link.partition("token=")[2])
     await service.password_resets.request(ANYBODY, ALICE.email)
     await mailer.send_password_reset("alice")
@@ -85,7 +85,7 @@ async def test_a_password_is_set_by_keyboard(
     await page.keyboard.type("through the looking-glass")
     async with page.expect_navigation(url="**/reset-password/done"):
         await page.keyboard.press("Enter")
-    assert await as_member(service, replace(ALICE, password="through the looking-glass"))
+    assert await log_in_as(service, replace(ALICE, password="through the looking-glass"))
 
 
 @schemes

@@ -1,4 +1,4 @@
-"""Who runs the service says who is an administrator."""
+"""An operator grants and revokes the role of an administrator."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -13,14 +13,14 @@ from member.members import Role
 from member.service import MemberService
 from member.settings import Settings
 from member.store.database import Database
-from services.member.tests.doubles import ALICE, ANYBODY, BOB, as_member
+from services.member.tests.doubles import ALICE, ANYBODY, BOB, log_in_as
 
 Command: TypeAlias = Callable[[Settings, str], Awaitable[None]]
 
 
 @pytest.fixture
 def settings(db_source: str) -> Settings:
-    """Settings whose Redis and mail server are nowhere."""
+    """Settings without a reachable Redis and mail server."""
     return Settings(
         environment="development", db_source=SecretStr(db_source), redis_address=SecretStr("[::]:1")
     )
@@ -53,14 +53,16 @@ async def test_a_revocation_takes_it_back(settings: Settings, db: Database) -> N
 async def test_a_grant_holds_at_once_for_sessions_that_live(
     settings: Settings, service: MemberService
 ) -> None:
-    alice = await as_member(service, ALICE)
+    alice = await log_in_as(service, ALICE)
     await grant(settings, "alice")
     assert len((await service.members.list_page(alice)).members) == 2
 
 
 @pytest.mark.parametrize("command", [grant, revoke])
 @pytest.mark.parametrize("nobody", ["nobody", "ALICE", ""])
-async def test_who_is_not_there_is_told(settings: Settings, command: Command, nobody: str) -> None:
+async def test_an_unknown_member_is_reported(
+    settings: Settings, command: Command, nobody: str
+) -> None:
     with pytest.raises(MemberUnknownError, match="there is no such member"):
         await command(settings, nobody)
 

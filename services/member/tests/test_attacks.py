@@ -1,4 +1,4 @@
-"""What an attacker learns from time and answers, and what hurry and odd input break."""
+"""Times and answers reveal nothing to attackers; concurrent calls and odd input break nothing."""
 
 import asyncio
 import time
@@ -39,13 +39,13 @@ from services.member.tests.doubles import (
     FakeClock,
     MailFolder,
     TaskList,
-    as_member,
+    log_in_as,
     text_of,
     token_of,
 )
 from tests.support.waiting import wait_until
 
-# What differs between databases is tested where it differs.
+# Other tests cover the differences between databases.
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 RESEND_S = RESEND_TAKES.total_seconds()
@@ -57,7 +57,7 @@ Work: TypeAlias = tuple[str, str]
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
-    """What argon2 did: whether it made or checked a hash, and at which cost."""
+    """The work of argon2: whether it made or checked a hash, and at which cost."""
     done = list[Work]()
     make, check = PasswordHasher.hash, PasswordHasher.verify
 
@@ -76,12 +76,12 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
 
 
 def cost_of(password_hash: str) -> str:
-    """Return what a hash says of its making: ``m=8,t=1,p=1``."""
+    """Return the parameters in a hash: ``m=8,t=1,p=1``."""
     return password_hash.split("$")[3]
 
 
 async def work_of(call: Awaitable[object], work: list[Work]) -> list[Work]:
-    """Return what argon2 does for a call that is refused or not."""
+    """Return the work of argon2 for a call, which may be refused."""
     work.clear()
     await asyncio.gather(call, return_exceptions=True)
     return list(work)
@@ -229,8 +229,8 @@ async def test_the_last_character_of_a_long_password_counts(
     password = ("curiouser and " * 10)[: length - 1]
     await service.sign_up.create_member(ANYBODY, replace(ALICE, password=password + "1"))
     with pytest.raises(WrongPasswordError):
-        await as_member(service, replace(ALICE, password=password + "2"))
-    assert await as_member(service, replace(ALICE, password=password + "1"))
+        await log_in_as(service, replace(ALICE, password=password + "2"))
+    assert await log_in_as(service, replace(ALICE, password=password + "1"))
 
 
 @one_database
@@ -261,7 +261,7 @@ async def test_a_name_of_any_script_survives_from_the_sign_up_to_the_mail(
     stored = unicodedata.normalize("NFC", full_name)
     await service.sign_up.create_member(ANYBODY, named)
     await mailer.send_verify_email("alice")
-    member = await service.members.get(await as_member(service, named), "alice")
+    member = await service.members.get(await log_in_as(service, named), "alice")
     assert member.full_name == stored
     assert stored in text_of(sent(outbox))
     page = text_of(sent(outbox), "html")
@@ -270,7 +270,7 @@ async def test_a_name_of_any_script_survives_from_the_sign_up_to_the_mail(
 
 
 def sent(outbox: MailFolder) -> EmailMessage:
-    """Return the mail as it arrives after it was bytes."""
+    """Return the mail as its recipient parses it."""
     arrived = message_from_bytes(outbox.mails[0].as_bytes(policy=SMTP), policy=default)
     assert isinstance(arrived, EmailMessage)
     return arrived
@@ -328,7 +328,7 @@ async def test_marks_that_take_long_to_put_in_order_are_not_put_in_order(
 
 @pytest.fixture
 async def flooded(foundation: Foundation) -> AsyncGenerator[MemberService]:
-    """A service with Alice, and with more to hash for a dozen addresses than can wait."""
+    """A service with Alice, and with more hashes for a dozen addresses than can wait."""
     slow = Passwords(HashCost(time=1, memory_kib=8192, threads=1))
     service = member_service(replace(foundation, passwords=slow), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE)
@@ -343,7 +343,7 @@ async def flooded(foundation: Foundation) -> AsyncGenerator[MemberService]:
 
 @one_database
 async def test_a_dozen_addresses_keep_nobody_from_logging_in(flooded: MemberService) -> None:
-    assert await as_member(flooded, ALICE)
+    assert await log_in_as(flooded, ALICE)
 
 
 @one_database
@@ -351,7 +351,7 @@ async def test_a_dozen_addresses_keep_nobody_from_signing_up(flooded: MemberServ
     assert await flooded.sign_up.create_member(ANYBODY, BOB)
 
 
-async def test_more_hashes_than_can_wait_are_told_to_come_back() -> None:
+async def test_more_hashes_than_can_wait_are_refused_for_now() -> None:
     slow = Passwords(HashCost(time=1, memory_kib=8, threads=1))
     tries = (slow.fits("a password", None) for _ in range(60))
     outcomes = await asyncio.gather(*tries, return_exceptions=True)

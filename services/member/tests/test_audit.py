@@ -1,4 +1,4 @@
-"""The audit trail tells who did what, to whom, from where, and how it ended; and no secret."""
+"""The audit trail records who did what, to whom, from where, and the outcome; and no secret."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ from member.callers import Caller
 from member.errors import DistributeError, MemberError, MemberUnknownError
 from member.limits import Limits
 from member.limits.memory import MemoryLimiter
-from member.limits.rate import rate
+from member.limits.rate import parse_rate
 from member.mailer import Mailer
 from member.service import Foundation, MemberService, member_service
 from member.service.housekeeping import Housekeeping
@@ -42,12 +42,12 @@ from services.member.tests.doubles import (
     FakeClock,
     MailFolder,
     TaskList,
-    as_member,
+    log_in_as,
     token_of,
 )
 from services.member.tests.faces import grpc_channel, http_site
 
-# What differs between databases is tested below this.
+# Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
@@ -63,11 +63,11 @@ GUARDED = sorted({*READS, "UpdateMember", "ChangePassword", "DeleteMember", *END
 
 Fields: TypeAlias = Mapping[str, Any]
 Call: TypeAlias = Callable[[str, Fields, str], Awaitable[bool]]
-"""Calls an RPC with fields and an access token; tells whether it succeeded."""
+"""Calls an RPC with fields and an access token; returns whether it succeeded."""
 
 
 class Trail:
-    """The records that were written; each says whether its transaction had ended."""
+    """The written records; each says whether its transaction had ended."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -95,9 +95,9 @@ def trail(db: Database) -> Generator[Trail]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Alice is an administrator, has a session, and was sent a link; Bob has signed up.
+    """Alice is an administrator, has a session, and has a link in a mail; Bob has signed up.
 
-    Dave has verified his address, and was sent a link that sets a new password.
+    Dave has verified his address, and has a link that sets a new password.
     """
 
     alice: Caller
@@ -107,7 +107,7 @@ class World:
     other_session_id: str
 
     def fields(self, rpc: str) -> Fields:
-        """Return what an RPC is asked, such that it succeeds."""
+        """Return the fields of an RPC with which it succeeds."""
         return {
             "CreateMember": {
                 "membername": "carol",
@@ -138,7 +138,7 @@ class World:
 
     @property
     def secrets(self) -> list[str]:
-        """What no record may hold; and addresses of mail, which outlive no member."""
+        """The texts that no record may hold: secrets, and e-mail addresses."""
         return [
             *(ALICE.password, NEW_PASSWORD),
             *(self.alice.access_token, self.refresh_token, self.link_token, self.reset_token),
@@ -229,14 +229,14 @@ async def face(request: pytest.FixtureRequest, service: MemberService) -> AsyncG
 
 @pytest.fixture
 async def over_grpc(service: MemberService) -> AsyncGenerator[Call]:
-    """One face alone, for what happens below both."""
+    """Calls over gRPC only, for tests that do not depend on the transport."""
     async with grpc_face(service) as call:
         yield call
 
 
 @pytest.fixture
 def failing_commits(db: Database, world: World) -> Generator[None]:
-    """A database that commits nothing that was written."""
+    """A database that refuses every commit after a write."""
 
     def fail(connection: Connection) -> None:
         if not connection.get_execution_options().get("member_locks_late"):
@@ -294,7 +294,7 @@ async def test_a_call_without_a_good_access_token_leaves_a_record(
 async def test_a_call_that_is_not_permitted_leaves_a_record_of_both(
     service: MemberService, face: Call, world: World, trail: Trail, rpc: str
 ) -> None:
-    bob = await as_member(service, BOB)
+    bob = await log_in_as(service, BOB)
     trail.entries.clear()
     fields = world.fields(rpc)
     about = {"membername": "alice"} if "membername" in fields else {}
@@ -404,7 +404,7 @@ async def test_a_sign_up_that_is_answered_again_says_so(
 
 
 async def test_a_caller_who_is_held_up_is_recorded(foundation: Foundation, trail: Trail) -> None:
-    once = Limits(MemoryLimiter(), replace(NO_RATES, log_in=rate("1/1h")))
+    once = Limits(MemoryLimiter(), replace(NO_RATES, log_in=parse_rate("1/1h")))
     service = member_service(replace(foundation, limits=once), RULES)
     for _ in range(2):
         with suppress(MemberError):
@@ -452,7 +452,7 @@ async def test_the_command_line_leaves_records_of_the_operator(
 
 
 def askings(world: World) -> Iterator[tuple[str, Fields]]:
-    """Yield every RPC with secrets in all fields, in all but the name, and as it should be."""
+    """Yield every RPC with secrets in all fields, with secrets in all but the name, and valid."""
     for rpc in RPCS:
         fields = world.fields(rpc)
         name = {field: value for field, value in fields.items() if field == "membername"}
@@ -468,9 +468,9 @@ async def test_no_record_holds_a_secret_or_an_address_of_mail(
     for rpc, fields in askings(world):
         await face(rpc, fields, "none")
         await face(rpc, fields, world.alice.access_token)
-    told = " ".join(str(value) for record in trail.records for value in record.values())
+    text = " ".join(str(value) for record in trail.records for value in record.values())
     assert {record["event"] for record in trail.records} == set(RPCS)
-    assert [secret for secret in world.secrets if secret in told] == []
+    assert [secret for secret in world.secrets if secret in text] == []
 
 
 async def test_a_member_that_is_purged_leaves_a_record(

@@ -1,4 +1,4 @@
-"""A database that cannot answer now is told apart from one that was asked something wrong."""
+"""The service distinguishes a database that cannot answer now from a wrong statement."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -30,7 +30,7 @@ def raising(sqlstate: str) -> str:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for the database only a moment."""
+    """Set a short time limit for the database."""
     monkeypatch.setattr(availability, "PATIENCE_S", 0.2)
 
 
@@ -38,32 +38,32 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "sqlstate", ["08006", "40001", "40P01", "53100", "57P01", "57P03", "58030"]
 )
-async def test_what_passes_is_told_as_not_available(db: Database, sqlstate: str) -> None:
+async def test_a_passing_error_means_not_available(db: Database, sqlstate: str) -> None:
     with pytest.raises(StoreUnavailableError):
         await ask(db, raising(sqlstate))
 
 
 @only_postgresql
 @pytest.mark.parametrize("sqlstate", ["22021", "25006", "42P01", "XX000"])
-async def test_what_does_not_pass_is_told_as_it_is(db: Database, sqlstate: str) -> None:
+async def test_a_lasting_error_is_raised_unchanged(db: Database, sqlstate: str) -> None:
     with pytest.raises(DBAPIError):
         await ask(db, raising(sqlstate))
 
 
-async def test_a_table_that_is_missing_does_not_pass(db: Database) -> None:
+async def test_a_missing_table_is_a_lasting_error(db: Database) -> None:
     with pytest.raises(DBAPIError):
         await ask(db, "SELECT * FROM nowhere")
 
 
 @only_sqlite
-async def test_a_full_disk_passes(db: Database) -> None:
+async def test_a_full_disk_is_a_passing_error(db: Database) -> None:
     with pytest.raises(StoreUnavailableError):
         await ask(db, "PRAGMA max_page_count = 1", "CREATE TABLE large AS SELECT zeroblob(1000000)")
 
 
 @only_postgresql
 @pytest.mark.usefixtures("hurried")
-async def test_a_statement_that_does_not_end_is_given_up(db: Database) -> None:
+async def test_a_statement_that_does_not_end_is_canceled(db: Database) -> None:
     with pytest.raises(StoreUnavailableError):
         await ask(db, "SELECT pg_sleep(60)")
     await ask(db)
@@ -71,7 +71,7 @@ async def test_a_statement_that_does_not_end_is_given_up(db: Database) -> None:
 
 @only_postgresql
 @pytest.mark.usefixtures("hurried")
-async def test_nobody_waits_for_a_connection_for_ever(db: Database) -> None:
+async def test_the_wait_for_a_connection_has_a_limit(db: Database) -> None:
     async with AsyncExitStack() as stack:
         [await stack.enter_async_context(db.engine.connect()) for _ in range(20)]
         with pytest.raises(StoreUnavailableError):
@@ -81,7 +81,7 @@ async def test_nobody_waits_for_a_connection_for_ever(db: Database) -> None:
 
 async def test_a_connection_that_the_server_closed_is_replaced(postgres: PostgresServer) -> None:
     source = postgres.new_database()
-    async with database.opened(source) as db, database.opened(source) as other:
+    async with database.open_database(source) as db, database.open_database(source) as other:
         async with db.engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
         await ask(other, f"SELECT pg_terminate_backend({driver.get_server_pid()})")
@@ -89,9 +89,9 @@ async def test_a_connection_that_the_server_closed_is_replaced(postgres: Postgre
         await ask(db)
 
 
-async def test_a_server_that_is_not_there_passes() -> None:
+async def test_a_missing_server_is_a_passing_error() -> None:
     with PostgresServer() as server:
-        async with database.opened(server.new_database()) as db:
+        async with database.open_database(server.new_database()) as db:
             await asyncio.to_thread(server.halt, "fast")
             with pytest.raises(StoreUnavailableError):
                 await ask(db)

@@ -1,4 +1,4 @@
-"""Who calls."""
+"""Bearer tokens in ``Authorization`` headers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What clients may take of the servers."""
+"""Limits of requests and connections."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ import pytest
 from grpc import aio
 from starlette.types import Receive, Scope, Send
 
-from member.bounds import Bounds, within_files
+from member.bounds import Bounds, limit_to_files
 from member.health import Health
 from member.metrics import Metrics
 from member.parts import start
@@ -38,7 +38,7 @@ HEAD = "{} HTTP/1.1\r\nHost: x\r\n{}\r\n"
 
 
 class Gate:
-    """An app that answers how long the body is, once its gate is open."""
+    """An app that answers with the length of the body, once its gate is open."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -77,7 +77,7 @@ async def gate() -> Gate:
 
 @pytest.fixture
 async def address(gate: Gate) -> AsyncGenerator[tuple[str, int]]:
-    """Where the HTTP server is, with bounds that are soon reached."""
+    """The address of an HTTP server with low limits."""
     stop = asyncio.Event()
     server = HttpServer(gate, listen("127.0.0.1", 0), grace=GRACE, bounds=BOUNDS)
     async with asyncio.TaskGroup() as group:
@@ -148,7 +148,7 @@ async def test_a_body_that_turns_out_too_big_is_refused(wire: Wire) -> None:
     assert head.startswith("HTTP/1.1 413")
 
 
-async def test_who_goes_on_to_send_after_the_answer_is_cut_off(wire: Wire) -> None:
+async def test_a_client_that_keeps_sending_after_the_answer_is_cut_off(wire: Wire) -> None:
     await wire.ask("POST /", "Content-Length: 1001\r\n", b"x")
     await wire.reader.read()
     assert wire.reader.at_eof()
@@ -175,7 +175,7 @@ async def test_a_request_too_many_is_told_when_to_try_again(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-async def test_what_watches_the_process_is_answered_all_the_same(
+async def test_health_checks_are_answered_while_the_server_is_full(
     wire: Wire, gate: Gate, address: tuple[str, int], path: str
 ) -> None:
     gate.open.clear()
@@ -187,12 +187,14 @@ async def test_what_watches_the_process_is_answered_all_the_same(
     assert answer.startswith("HTTP/1.1 200")
 
 
-async def test_a_request_after_many_finds_its_place_again(wire: Wire) -> None:
+async def test_a_request_after_many_others_is_accepted(wire: Wire) -> None:
     heads = [await wire.ask("HEAD /") for _ in range(3)]
     assert {head.partition("\r\n")[0] for head in heads} == {"HTTP/1.1 200 OK"}
 
 
-async def test_who_only_connects_makes_room_for_who_comes_later(address: tuple[str, int]) -> None:
+async def test_a_client_that_only_connects_makes_room_for_later_ones(
+    address: tuple[str, int],
+) -> None:
     async with AsyncExitStack() as stack:
         silent = [await stack.enter_async_context(connected(address)) for _ in range(9)]
         assert [await it.reader.read() for it in silent[:6]] == [b""] * 6
@@ -200,7 +202,7 @@ async def test_who_only_connects_makes_room_for_who_comes_later(address: tuple[s
         assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
 
 
-async def test_who_connects_again_and_again_ends_no_connection_of_others(
+async def test_a_client_that_keeps_connecting_ends_no_connection_of_others(
     address: tuple[str, int],
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -210,7 +212,9 @@ async def test_who_connects_again_and_again_ends_no_connection_of_others(
         assert (await honest.ask("GET /")).startswith("HTTP/1.1 200")
 
 
-async def test_who_sends_no_body_makes_room_for_who_comes_later(address: tuple[str, int]) -> None:
+async def test_a_client_that_sends_no_body_makes_room_for_later_ones(
+    address: tuple[str, int],
+) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(BOUNDS.connections):
             slow = await stack.enter_async_context(connected(address))
@@ -220,7 +224,7 @@ async def test_who_sends_no_body_makes_room_for_who_comes_later(address: tuple[s
         assert (await late.ask("GET /")).startswith("HTTP/1.1 200")
 
 
-async def test_who_waits_for_an_answer_is_not_ended_for_others(
+async def test_a_client_that_waits_for_an_answer_is_not_ended_for_others(
     wire: Wire, gate: Gate, address: tuple[str, int]
 ) -> None:
     gate.open.clear()
@@ -259,9 +263,7 @@ async def test_slow_clients_keep_nobody_out(wire: Wire, address: tuple[str, int]
     assert refused.result().startswith("HTTP/1.1 408")
 
 
-async def test_a_work_that_takes_longer_than_sending_may_is_not_cut_off(
-    wire: Wire, gate: Gate
-) -> None:
+async def test_an_answer_may_take_longer_than_a_client_may_send(wire: Wire, gate: Gate) -> None:
     gate.open.clear()
     asyncio.get_running_loop().call_later(BOUNDS.sending.total_seconds() * 1.5, gate.open.set)
     assert (await wire.ask("GET /gate")).startswith("HTTP/1.1 200")
@@ -291,7 +293,7 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     ids=["both", "two lengths", "folded", "bare LF"],
 )
 @pytest.mark.parametrize("before", [0, 1])
-async def test_a_request_that_a_proxy_could_read_in_another_way_ends_the_connection(
+async def test_a_request_that_a_proxy_could_parse_differently_ends_the_connection(
     wire: Wire, framing: str, before: int
 ) -> None:
     heads = [await wire.ask("HEAD /") for _ in range(before)]
@@ -329,7 +331,9 @@ async def test_metadata_that_is_too_big_is_refused(grpc_address: str) -> None:
 
 
 @pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
-async def test_who_connects_to_grpc_and_says_nothing_is_cut_off(grpc_address: str) -> None:
+async def test_a_client_that_connects_to_grpc_and_sends_nothing_is_cut_off(
+    grpc_address: str,
+) -> None:
     host, _, port = grpc_address.partition(":")
     async with connected((host, int(port))) as silent:
         await silent.reader.read()
@@ -383,7 +387,7 @@ async def test_a_request_to_grpc_that_is_no_message_is_refused(
 
 @pytest.fixture
 def no_collector() -> Generator[None]:
-    """Let nothing but the end of its last reference free an object."""
+    """Switch the garbage collector off: only the end of its last reference frees an object."""
     gc.disable()
     yield
     gc.enable()
@@ -400,7 +404,7 @@ async def test_a_call_of_grpc_that_has_ended_makes_room_for_others(
 
 
 async def code_of(call: Awaitable[object]) -> grpc.StatusCode:
-    """Return how a call that fails does so."""
+    """Return the status code of a call that fails."""
     with pytest.raises(aio.AioRpcError) as caught:
         await call
     return caught.value.code()
@@ -413,7 +417,7 @@ async def test_a_connection_too_many_to_grpc_is_ended_at_once(grpc_address: str)
         wires = [await stack.enter_async_context(connected((host, int(port)))) for _ in range(4)]
         for wire in wires:
             wire.writer.write(HTTP2_PREFACE)
-            await wire.reader.readexactly(9)  # the server's settings: the connection stands
+            await wire.reader.readexactly(9)  # the server's settings: the connection is open
         one_more = await stack.enter_async_context(connected((host, int(port))))
         one_more.writer.write(HTTP2_PREFACE)
         assert await one_more.reader.read() == b""
@@ -425,5 +429,5 @@ async def test_a_connection_too_many_to_grpc_is_ended_at_once(grpc_address: str)
 def test_connections_leave_files_for_everything_else(
     files: int, connections: int, rpc_connections: int
 ) -> None:
-    bounds = within_files(Bounds(), files)
+    bounds = limit_to_files(Bounds(), files)
     assert (bounds.connections, bounds.rpc_connections) == (connections, rpc_connections)

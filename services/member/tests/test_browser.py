@@ -32,7 +32,7 @@ CHINESE: Options = {"locale": "zh-TW"}
 
 @pytest.fixture
 def db_source(tmp_path: Path) -> str:
-    """One kind of database: what differs between them is tested below this face."""
+    """One kind of database; other tests cover the differences."""
     return f"sqlite:///{tmp_path}/member.db"
 
 

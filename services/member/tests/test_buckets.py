@@ -1,4 +1,4 @@
-"""The decision, in Python and in Lua, against tokens that are counted one by one."""
+"""Compare the decision about buckets, in Python and in Lua, with tokens counted one by one."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -45,13 +45,13 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 
 
 class Taker(Protocol):
-    """Gives out tokens, and takes none back."""
+    """The part of a limiter that takes tokens."""
 
     async def take(self, *buckets: Bucket) -> None: ...
 
 
 class CountingLimiter:
-    """Counts tokens and parts of tokens, exactly and as slowly as can be."""
+    """Counts tokens and parts of tokens, exactly and slowly."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -79,7 +79,7 @@ def interval_us(bucket: Bucket) -> int:
 
 
 async def answers(limiter: Taker, clock: FakeClock, steps: list[Step]) -> list[timedelta | None]:
-    """Return how each step was answered: with a wait, or None where the tokens were taken."""
+    """Return the answer to each step: the wait, or None if the tokens were taken."""
     return [await answer(limiter, clock, step) for step in steps]
 
 
@@ -105,7 +105,7 @@ async def test_memory_gives_the_tokens_that_are_there(steps: list[Step]) -> None
 
 
 class RedisAtTime:
-    """A limiter in Redis, which is told the time before each call."""
+    """A limiter in Redis that sets the time before each call."""
 
     def __init__(self, driver: Redis, clock: FakeClock) -> None:
         self.driver = driver
@@ -121,7 +121,7 @@ class RedisAtTime:
 
 @pytest.fixture
 async def driver(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Redis]:
-    """A Redis in which the script reads the time of the test."""
+    """A Redis whose script reads the time of the test."""
     changed = LUA.replace('redis.call("TIME")', 'redis.call("MGET", "now:s", "now:us")')
     assert changed != LUA
     monkeypatch.setattr("member.limits.redis.LUA", changed)
@@ -135,7 +135,7 @@ async def driver(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncGe
 async def test_redis_gives_the_tokens_that_are_there(driver: Redis, steps: list[Step]) -> None:
     await driver.flushall()
     clock = FakeClock()
-    clock.now = datetime(2100, 1, 1, tzinfo=UTC)  # no key ends before the test does
+    clock.now = datetime(2100, 1, 1, tzinfo=UTC)  # no key expires during the test
     assert await answers(RedisAtTime(driver, clock), clock, steps) == await counted(steps)
 
 

@@ -1,4 +1,4 @@
-"""Limits count clients over both faces, also through a proxy."""
+"""Limits count clients over gRPC and HTTP, also through a proxy."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ from member.web.server import HttpServer, listen
 from services.member.tests.browser import browse
 from services.member.tests.doubles import NO_RATES, RULES
 
-# What differs between databases is tested below these faces.
+# Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 ONCE = replace(NO_RATES, verify_email=Rate(burst=1, per=timedelta(hours=1)))
@@ -36,13 +36,13 @@ GRACE = timedelta(seconds=1)
 
 @pytest.fixture
 def service(foundation: Foundation) -> MemberService:
-    """A service where each address may try one link."""
+    """A service that lets each address try one link."""
     return member_service(replace(foundation, limits=Limits(MemoryLimiter(), ONCE)), RULES)
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Try a link over one face or the other."""
+    """Tries a link over gRPC or over HTTP."""
 
     stub: MemberServiceStub
     site: str
@@ -95,7 +95,7 @@ async def test_both_faces_count_the_same_client(service: MemberService) -> None:
         assert await found.post("198.51.100.1") == HTTPStatus.TOO_MANY_REQUESTS
 
 
-async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_grpc(
+async def test_an_untrusted_peer_cannot_name_another_client_over_grpc(
     service: MemberService,
 ) -> None:
     async with faces(service, "10.0.0.0/8") as found:
@@ -103,14 +103,14 @@ async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_grpc(
     assert codes == [StatusCode.NOT_FOUND, StatusCode.RESOURCE_EXHAUSTED]
 
 
-async def test_who_is_no_trusted_proxy_cannot_be_somebody_else_over_http(
+async def test_an_untrusted_peer_cannot_name_another_client_over_http(
     service: MemberService,
 ) -> None:
     async with faces(service, "10.0.0.0/8") as found:
         assert [await found.post(f"198.51.100.{n}") for n in (1, 2)] == [404, 429]
 
 
-async def test_both_faces_tell_of_a_proxy_that_may_have_been_forgotten(
+async def test_both_faces_warn_about_a_proxy_that_may_be_missing(
     service: MemberService,
 ) -> None:
     with structlog.testing.capture_logs() as said:
@@ -118,5 +118,5 @@ async def test_both_faces_tell_of_a_proxy_that_may_have_been_forgotten(
             await found.rpc("198.51.100.1")
             await found.post("198.51.100.1")
             await found.post("198.51.100.1")
-    told = [line["peer"] for line in said if "TRUSTED_PROXIES" in line["event"]]
-    assert told == ["127.0.0.1"] * 2
+    peers = [line["peer"] for line in said if "TRUSTED_PROXIES" in line["event"]]
+    assert peers == ["127.0.0.1"] * 2

@@ -1,4 +1,4 @@
-"""The compose file and its example of settings: what they name exists, and nothing is missing."""
+"""The compose file and its example of settings name only what exists, and miss nothing."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from member.proxies import client_address
-from member.settings import Settings, duration, load_settings
+from member.settings import Settings, load_settings, parse_duration
 from services.member.tests.deployment import DEPLOY, EXAMPLE, LEAVING, example, values_of
 from tests.support.servers import wait_for
 
@@ -28,7 +28,7 @@ VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)([^}]*)\}")
 
 
 def filled_in(text: str, variables: Mapping[str, str]) -> str:
-    """Return *text* as compose reads it."""
+    """Return *text* with variables replaced, as compose does it."""
     return VARIABLE.sub(lambda found: variables[found[1]], text).replace("$$", "$")
 
 
@@ -41,7 +41,7 @@ def environment(service: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An empty working folder, and an environment without our settings."""
+    """An empty working folder, and an environment without settings of the service."""
     monkeypatch.chdir(tmp_path)
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
@@ -49,7 +49,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
 
 
 def give(given: pytest.MonkeyPatch, variables: Mapping[str, str]) -> Settings:
-    """Return what the program makes of *variables*."""
+    """Return the settings that the program reads from *variables*."""
     for name, value in variables.items():
         given.setenv(name, value)
     return load_settings()
@@ -68,7 +68,7 @@ def test_the_example_has_no_secret_to_use() -> None:
 
 
 def test_the_example_reads_the_same_wherever_it_is_used() -> None:
-    # Docker, systemd and python-dotenv differ in quotes, spaces and what follows a "#".
+    # Docker, systemd and python-dotenv handle quotes, spaces and text after a "#" differently.
     assert dotenv_values(EXAMPLE) == values_of(EXAMPLE.read_text())
     assert not re.search(r"""['"\\$#\s]""", "".join(values_of(EXAMPLE.read_text()).values()))
 
@@ -108,7 +108,7 @@ def test_the_proxy_in_front_of_the_units_is_trusted(given: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_container_is_told_only_what_the_program_reads(name: str) -> None:
+def test_a_container_gets_only_settings_that_the_program_reads(name: str) -> None:
     names = set(cast("dict[str, str]", OURS[name]["environment"]))
     assert names <= SETTINGS | OF_OPERATORS
 
@@ -124,8 +124,8 @@ def test_the_containers_share_the_roles_between_them() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_may_drain_before_it_is_killed(name: str) -> None:
-    timeout = duration(example()["SHUTDOWN_TIMEOUT"])
-    assert duration(OURS[name]["stop_grace_period"]) > timeout + LEAVING
+    timeout = parse_duration(example()["SHUTDOWN_TIMEOUT"])
+    assert parse_duration(OURS[name]["stop_grace_period"]) > timeout + LEAVING
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -171,7 +171,7 @@ def test_a_secret_that_is_missing_stops_compose() -> None:
 def test_the_redis_of_the_file_has_a_password_and_keeps_what_it_is_given(
     tmp_path: Path,
 ) -> None:
-    """The command is run as it stands, but for the port."""
+    """The test runs the command of the file with another port."""
     shell, flag, script = SERVICES["redis"]["command"]
     ours = "redis-server - --port 0 --unixsocket s"
     command = filled_in(script, {}).replace("redis-server -", ours)

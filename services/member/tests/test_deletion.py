@@ -1,6 +1,6 @@
-"""What a deletion leaves: no address of mail in tables, tasks, archives, logs, traces, metrics.
+"""A deletion leaves no e-mail address in tables, tasks, archives, logs, traces and metrics.
 
-The mail server refuses every mail and quotes whom it was for, in many forms.
+The mail server refuses every mail and quotes its recipient, in many forms.
 """
 
 import base64
@@ -44,9 +44,9 @@ from services.member.tests.doubles import (
     ANYBODY,
     RULES,
     FakeClock,
-    as_member,
+    log_in_as,
 )
-from services.member.tests.leaks import Ear, leaked
+from services.member.tests.leaks import OutputReader, find_leaks
 from services.member.tests.programs import program, stub_of
 from services.member.tests.visitor import bearer
 from tests.support.servers import RedisServer, free_port
@@ -81,11 +81,11 @@ def quotations(address: str) -> Iterator[str]:
 
 
 class QuotingSink(SmtpSink):
-    """A mail server that refuses every mail and quotes whom it is for.
+    """A mail server that refuses every mail and quotes its recipient.
 
     Attributes:
-        code: What it answers with, such as ``550 5.1.1``.
-        when: Which command it refuses.
+        code: The code of its answer, such as ``550 5.1.1``.
+        when: The command that it refuses.
     """
 
     def __init__(self, code: str, when: str) -> None:
@@ -123,7 +123,7 @@ async def refusing(code: str, when: str) -> AsyncGenerator[str]:
 
 
 def keys_of(server: RedisServer) -> bytes:
-    """Return all that a Redis holds."""
+    """Return all data of a Redis."""
     client: Any = Redis.from_url(server.url)
     readers: dict[bytes, Callable[[bytes], object]] = {
         b"string": client.get,
@@ -138,15 +138,15 @@ def keys_of(server: RedisServer) -> bytes:
 
 
 async def rows_of(source: str) -> bytes:
-    """Return all that a database holds."""
-    async with database.opened(source) as opened, opened.engine.connect() as connection:
+    """Return all data of a database."""
+    async with database.open_database(source) as opened, opened.engine.connect() as connection:
         names = await connection.run_sync(lambda c: inspect(c).get_table_names())
         rows = [(await connection.execute(text(f'SELECT * FROM "{name}"'))).all() for name in names]
     return _bytes_of([[tuple(row) for row in table] for table in rows])
 
 
-def _bytes_of(found: Any) -> bytes:  # noqa: ANN401 - a tree of whatever stores hold
-    """Return everything in a tree of values, bytes and texts as they are."""
+def _bytes_of(found: Any) -> bytes:  # noqa: ANN401 - a tree of any values
+    """Return all values of a tree, bytes and texts unchanged."""
     match found:
         case bytes():
             return found
@@ -158,13 +158,13 @@ def _bytes_of(found: Any) -> bytes:  # noqa: ANN401 - a tree of whatever stores 
             return str(found).encode()
 
 
-def quoted_in(said: bytes) -> list[str]:
-    """Return the pieces of the address that stand in what was *said*, in whatever form and case."""
-    return leaked(said, PIECES) + leaked(said.lower(), PIECES)
+def find_quotes(said: bytes) -> list[str]:
+    """Return the pieces of the address in *said*, in any form and case."""
+    return find_leaks(said, PIECES) + find_leaks(said.lower(), PIECES)
 
 
 @pytest.mark.parametrize(
-    ("code", "when", "told"),
+    ("code", "when", "logged"),
     [
         ("550 5.1.1", "RCPT", b"mail refused: 550 5.1.1 (addressing)"),
         ("451 4.2.1", "DATA", b"mail delayed: 451 4.2.1 (mailbox)"),
@@ -177,7 +177,7 @@ async def test_a_deletion_leaves_no_address_of_mail_anywhere(  # noqa: PLR0913, 
     tmp_path: Path,
     code: str,
     when: str,
-    told: bytes,
+    logged: bytes,
 ) -> None:
     grpc, http = (f"127.0.0.1:{free_port()}" for _ in range(2))
     async with (
@@ -195,26 +195,26 @@ async def test_a_deletion_leaves_no_address_of_mail_anywhere(  # noqa: PLR0913, 
         ) as process,
         stub_of(grpc) as stub,
     ):
-        ear = Ear(process)
-        await ear.wait(b"member service started")
+        reader = OutputReader(process)
+        await reader.wait(b"member service started")
         await stub.CreateMember(SIGN_UP)
-        await ear.wait(told)
+        await reader.wait(logged)
         login = pb.LoginMemberRequest(membername="alice", password=ALICE.password)
         begun = await stub.LoginMember(login)
         assert begun.member.email == ADDRESS
-        assert quoted_in(await rows_of(db_source))
+        assert find_quotes(await rows_of(db_source))
         proof = bearer(begun.session.access_token)
         await stub.DeleteMember(pb.DeleteMemberRequest(membername="alice"), metadata=proof)
         async with httpx.AsyncClient() as client:
             metrics = (await client.get(f"http://{http}/metrics")).content
-        said = await ear.hear_out()
+        said = await reader.stop_and_read()
     kept = keys_of(redis)
     assert b"task:send_verify_email" in kept
-    assert told in kept
-    assert quoted_in(kept) == []
-    assert quoted_in(await rows_of(db_source)) == []
-    assert quoted_in(metrics) == []
-    assert quoted_in(said) == []
+    assert logged in kept
+    assert find_quotes(kept) == []
+    assert find_quotes(await rows_of(db_source)) == []
+    assert find_quotes(metrics) == []
+    assert find_quotes(said) == []
     assert b"DeleteMember" in said
 
 
@@ -247,8 +247,8 @@ async def test_no_trace_and_no_traceback_holds_what_a_mail_server_quotes(
         with pytest.raises(MailError) as raised, tracing.span("client", "send mail"):
             await transport.send(mail_to_alice())
     (span,) = spans.get_finished_spans()
-    told = "".join(format_exception(raised.value)) + span.to_json()
-    assert quoted_in(told.encode()) == []
+    text = "".join(format_exception(raised.value)) + span.to_json()
+    assert find_quotes(text.encode()) == []
     assert raised.type is error or when == "nonsense"
 
 
@@ -261,7 +261,7 @@ async def outbox_of(db: Database) -> list[tuple[str, bytes]]:
 
 @pytest.fixture
 def writing_service(foundation: Foundation, db: Database) -> MemberService:
-    """The service, whose tasks wait for a relay that never comes."""
+    """The service, whose tasks wait in the outbox because there is no relay."""
     distributor = OutboxTaskDistributor(OUTBOX, db)
     return member_service(replace(foundation, distributor=distributor), RULES)
 
@@ -272,7 +272,7 @@ async def test_tasks_that_wait_for_redis_go_with_their_member_and_no_others(
     names = ("alice", "alice2", "bob")
     for name in names:
         await sign_up(writing_service, name)
-    alice = await as_member(writing_service, ALICE)
+    alice = await log_in_as(writing_service, ALICE)
     await writing_service.members.delete(alice, "alice")
     messages = [message for _, message in await outbox_of(db)]
     assert [b'"alice2"' in message for message in messages] == [True, False]
@@ -295,7 +295,7 @@ async def test_a_deletion_leaves_nothing_in_the_free_space_of_a_file(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     file = tmp_path / "member.db"
-    async with database.opened(f"sqlite:///{file}") as db:
+    async with database.open_database(f"sqlite:///{file}") as db:
         alice = Member(
             id=uuid4(),
             membername="alice",
@@ -307,7 +307,7 @@ async def test_a_deletion_leaves_nothing_in_the_free_space_of_a_file(
         async with db.writing() as session:
             await store.members.insert(session, alice, password_hash="not asked for")
     assert ADDRESS.encode() in file.read_bytes()
-    async with database.opened(f"sqlite:///{file}") as db, db.writing() as session:
+    async with database.open_database(f"sqlite:///{file}") as db, db.writing() as session:
         await store.members.delete(session, alice.id)
     assert ADDRESS.encode() not in file.read_bytes()
 
@@ -317,14 +317,14 @@ async def test_no_error_of_the_database_quotes_what_a_row_would_hold(
     service: MemberService, db: Database, values: dict[str, object]
 ) -> None:
     await sign_up(service, "alice")
-    alice = await service.members.get(await as_member(service, ALICE), "alice")
+    alice = await service.members.get(await log_in_as(service, ALICE), "alice")
     row = {**asdict(alice), "password_hash": "#", "id": uuid4(), "membername": "bob", **values}
     with pytest.raises(IntegrityError) as raised:
         async with db.writing() as session:
             await session.execute(insert(MemberRow), row)
-    told = "".join(format_exception(raised.value))
-    assert ALICE.email not in told
-    assert ALICE.full_name not in told
+    text = "".join(format_exception(raised.value))
+    assert ALICE.email not in text
+    assert ALICE.full_name not in text
 
 
 async def sign_up(service: MemberService, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The demo: it shows what it says, and leaves nothing behind."""
+"""The demo shows its steps and leaves nothing behind."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ PROCESS = re.compile(r"process: (\d+)")
 
 @asynccontextmanager
 async def demo(folder: Path, *arguments: str, **variables: str) -> AsyncGenerator[Process]:
-    """Run the demo with *folder* for everything temporary."""
+    """Run the demo with *folder* for all temporary files."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -43,13 +43,13 @@ async def output_until(process: Process, text: str) -> str:
     said = ""
     while text not in said:
         line = await process.stdout.readline()
-        assert line, f"the demo ended before it said {text!r}:\n{said}"
+        assert line, f"the demo ended before it printed {text!r}:\n{said}"
         said += line.decode()
     return said
 
 
 def commands_with(text: str) -> list[str]:
-    """Return what runs with *text* in its command line or its folder."""
+    """Return the processes with *text* in their command line or their folder."""
     folders = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     commands = [command_of(folder) for folder in folders]
     return [command for command in commands if text in command]
@@ -63,13 +63,13 @@ def left_behind(folder: Path) -> list[str]:
 def command_of(folder: Path) -> str:
     try:
         return (folder / "cmdline").read_text() + str((folder / "cwd").readlink())
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return ""
 
 
 STEPS = [
     "Member created",
-    "the task was written: a row in the outbox",
+    "also wrote the task: a row in the outbox",
     "After the commit the relay moved it to Redis",
     "Killed the service",
     "Redis still holds the task",
@@ -125,7 +125,7 @@ async def test_a_demo_that_fails_says_why_and_shows_the_logs(tmp_path: Path) -> 
     async with demo(tmp_path, PASSWORD_HASH_TIME="0") as process:
         _, complaints = await process.communicate()
     assert process.returncode == 1
-    assert "the service ended before it said" in complaints.decode()
+    assert "the service ended before it logged" in complaints.decode()
     assert "PASSWORD_HASH_TIME: Input should be greater" in complaints.decode()
     assert left_behind(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""What the guide to deployment tells an operator to type is understood."""
+"""The commands and statements of the deployment guide work."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ from tests.support.servers import RedisServer
 GUIDE = (ROOT / "docs/guides/deploy.md").read_text()
 
 COMMANDS = sorted(
-    # Those that end by themselves, in blocks and in sentences.
+    # The commands that end by themselves, in blocks and in sentences.
     {found for found in re.findall(r"(?:\$ |`)(pyasynq [^`\n]+)", GUIDE) if "metrics" not in found}
 )
 LOST_MAILS, BROKEN_ROWS = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
@@ -31,7 +31,7 @@ NO_CONFLICT, CONFLICT = 0, 5
 
 @pytest.fixture
 async def archived(redis: RedisServer) -> AsyncGenerator[RedisServer]:
-    """A Redis whose queue has one task, which was given up."""
+    """A Redis whose queue has one archived task."""
     task = pyasynq.Task("task:send_verify_email", queue="critical", task_id=TASK_ID)
     async with pyasynq.Client(redis.url) as client, pyasynq.Inspector(redis.url) as inspector:
         await client.enqueue(task)
@@ -43,10 +43,10 @@ async def archived(redis: RedisServer) -> AsyncGenerator[RedisServer]:
 async def test_a_command_of_the_guide_does_what_it_says(
     archived: RedisServer, command: str
 ) -> None:
-    words = shlex.split(command)[1:]
-    answer = ["--yes"] if "deleteall" in words else []
+    arguments = shlex.split(command)[1:]
+    answer = ["--yes"] if "deleteall" in arguments else []
     done = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-        [sys.executable, "-m", "pyasynq", *words, *answer, "-u", archived.url],
+        [sys.executable, "-m", "pyasynq", *arguments, *answer, "-u", archived.url],
         capture_output=True,
         check=False,
     )

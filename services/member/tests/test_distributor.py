@@ -1,4 +1,4 @@
-"""Tasks in the outbox belong to the transaction they are written in."""
+"""Tasks in the outbox belong to the transaction that writes them."""
 
 from datetime import timedelta
 
@@ -49,7 +49,7 @@ async def test_outside_a_transaction_nothing_is_distributed(
         await distributor.distribute_task_send_verify_email(PAYLOAD)
 
 
-async def test_an_option_that_is_not_allowed_is_told_in_the_words_of_the_lesson(
+async def test_an_invalid_option_is_reported_in_the_words_of_the_lesson(
     db: Database, distributor: OutboxTaskDistributor
 ) -> None:
     with pytest.raises(DistributeError, match="failed to distribute task to send verify email"):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from member.durations import duration
+from member.durations import parse_duration
 
 
 @pytest.mark.parametrize(
@@ -12,10 +12,10 @@ from member.durations import duration
     [("10s", 10), ("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)],
 )
 def test_durations_are_written_as_in_go(text: str, seconds: float) -> None:
-    assert duration(text) == timedelta(seconds=seconds)
+    assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "10 s", "s", "-1s", "10"])
 def test_what_is_no_duration_of_go_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no duration"):
-        duration(text)
+        parse_duration(text)

@@ -1,4 +1,4 @@
-"""Another address: asked with the password, told to the present one, used once it is verified."""
+"""A new address needs the password, causes a notice, and is used once it is verified."""
 
 import asyncio
 from dataclasses import replace
@@ -42,10 +42,10 @@ from services.member.tests.doubles import (
     FakeClock,
     MailFolder,
     TaskList,
-    as_member,
+    log_in_as,
+    sign_up_verified,
     text_of,
     token_of,
-    verified,
 )
 
 NEW = "new@example.com"
@@ -56,12 +56,12 @@ NEW_PASSWORD = "through the looking-glass"
 @pytest.fixture
 async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
     """Alice, whose address is verified."""
-    return await verified(service, mailer, outbox, ALICE)
+    return await sign_up_verified(service, mailer, outbox, ALICE)
 
 
 @pytest.fixture
 async def bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
-    return await verified(service, mailer, outbox, BOB)
+    return await sign_up_verified(service, mailer, outbox, BOB)
 
 
 async def mailed(mailer: Mailer, outbox: MailFolder, membername: str) -> str:
@@ -109,7 +109,7 @@ async def test_other_fields_ask_for_no_password(service: MemberService, alice: C
     assert (await service.members.update(alice, "alice", changes)).full_name == "A. L."
 
 
-async def test_the_present_address_is_told_without_a_link_even_after_the_change(
+async def test_the_present_address_gets_a_notice_without_a_link_even_after_the_change(
     service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, tasks: TaskList
 ) -> None:
     await service.members.update(alice, "alice", NEW_EMAIL)
@@ -135,18 +135,18 @@ async def test_a_notice_is_sent_once_and_always_the_same(
     (notice,) = tasks.notices
     await mailer.send_notice(notice.notice_id)
     assert await mailer.send_notice(notice.notice_id) is Delivery.SENT_BEFORE
-    async with db.writing() as session:  # as if the worker had died before it noted that
+    async with db.writing() as session:  # as if the worker had died before it recorded that
         await session.execute(update(NoticeRow).values(sent_at=None))
     assert await mailer.send_notice(notice.notice_id) is Delivery.SENT
     first, second = (mail.as_bytes() for mail in outbox.mails[-2:])
     assert first == second
 
 
-async def test_an_address_that_nobody_verified_is_told_nothing(
+async def test_an_unverified_address_gets_no_notice(
     service: MemberService, tasks: TaskList
 ) -> None:
     await service.sign_up.create_member(ANYBODY, BOB)
-    bob = await as_member(service, BOB)
+    bob = await log_in_as(service, BOB)
     await service.members.update(bob, "bob", NEW_EMAIL)
     assert tasks.notices == []
 
@@ -156,7 +156,7 @@ async def test_a_notice_of_a_member_who_is_gone_is_pointless(mailer: Mailer) -> 
         await mailer.send_notice(UUID(int=7))
 
 
-async def test_others_are_not_told_which_address_waits(
+async def test_other_members_do_not_see_which_address_waits(
     service: MemberService, alice: Caller, bob: Caller, db: Database
 ) -> None:
     await service.members.update(alice, "alice", NEW_EMAIL)
@@ -176,12 +176,12 @@ async def test_an_address_that_another_member_verified_is_taken(
     assert tasks.notices == []
 
 
-async def test_an_address_that_waits_takes_nobody_s_place(
+async def test_an_address_that_waits_is_not_reserved(
     service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
 ) -> None:
     await service.members.update(alice, "alice", NEW_EMAIL)
     token = await mailed(mailer, outbox, "alice")
-    await verified(service, mailer, outbox, replace(BOB, email=NEW))
+    await sign_up_verified(service, mailer, outbox, replace(BOB, email=NEW))
     with pytest.raises(AlreadyExistsError):
         await service.verifications.verify(ANYBODY, token)
     member = await service.members.get(alice, "alice")
@@ -189,7 +189,7 @@ async def test_an_address_that_waits_takes_nobody_s_place(
     assert member.email_verified_at
 
 
-async def test_who_signed_up_with_an_address_and_did_not_verify_it_does_not_keep_it(
+async def test_a_member_that_did_not_verify_its_address_loses_it(
     service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder
 ) -> None:
     await service.sign_up.create_member(ANYBODY, replace(BOB, email=NEW))
@@ -203,7 +203,7 @@ async def test_who_signed_up_with_an_address_and_did_not_verify_it_does_not_keep
         await mailer.send_verify_email("bob")
 
 
-async def test_who_loses_an_address_so_leaves_no_task(
+async def test_a_member_removed_for_its_address_leaves_no_task(
     service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, db: Database
 ) -> None:
     await service.sign_up.create_member(ANYBODY, replace(BOB, email=NEW))
@@ -266,7 +266,7 @@ async def test_a_new_password_takes_the_change_back(
 async def test_a_new_password_takes_back_the_change_that_comes_at_the_same_time(
     service: MemberService, alice: Caller, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other_device, fits = await as_member(service, ALICE), passwords.fits
+    other_device, fits = await log_in_as(service, ALICE), passwords.fits
 
     async def fits_until_now(password: str, password_hash: str | None, address: str = "") -> bool:
         monkeypatch.setattr(passwords, "fits", fits)
@@ -302,7 +302,7 @@ async def test_an_address_that_was_the_present_one_just_now_asks_for_the_passwor
         await service.members.update(alice, "alice", Changes(email=ALICE.email))
 
 
-async def test_a_new_password_is_told(
+async def test_a_new_password_sends_a_notice(
     service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder, tasks: TaskList
 ) -> None:
     await service.members.change_password(alice, "alice", current=ALICE.password, new=NEW_PASSWORD)
@@ -348,7 +348,7 @@ async def test_who_changes_a_verified_address_is_not_removed_as_unverified(
     clock.turn(timedelta(days=8))
     week = timedelta(days=7)
     await Housekeeping(database=db, unverified_lifetime=week, clock=clock).purge()
-    assert await as_member(service, ALICE)
+    assert await log_in_as(service, ALICE)
 
 
 async def test_new_addresses_count_as_sign_ups(foundation: Foundation, alice: Caller) -> None:

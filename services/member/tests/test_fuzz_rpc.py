@@ -1,4 +1,4 @@
-"""Whatever the RPCs are asked, they answer with codes that the proto file tells of."""
+"""For any request the RPCs answer with a code that the proto file documents."""
 
 import base64
 import re
@@ -22,7 +22,7 @@ from services.member.tests.faces import grpc_channel
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
 
-# The request's bytes are no message, or fields are wrong.
+# The request is no valid message, or fields are invalid.
 BAD = {StatusCode.INVALID_ARGUMENT}
 GUARDED = {*BAD, StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED}
 DOCUMENTED = {
@@ -52,7 +52,7 @@ LEAKS = re.compile(
     r"SELECT |INSERT |UPDATE |DELETE FROM|sqlite|asyncpg|sqlalchemy|traceback", re.IGNORECASE
 )
 
-# What fits, so that what lies behind the first checks is reached.
+# Valid values, so that calls pass the first checks.
 TOKENS = strategies.binary(min_size=48, max_size=48).map(
     lambda raw: base64.urlsafe_b64encode(raw).decode()
 )
@@ -88,7 +88,7 @@ Call: TypeAlias = tuple[str, bytes]
 
 
 def calls_of(rpc: str) -> SearchStrategy[Call]:
-    """Return what makes calls of *rpc*: its own messages, others, or mere bytes."""
+    """Return a strategy for calls of *rpc*: its own messages, others, or random bytes."""
     kind = SERVICE.methods_by_name[rpc].input_type
     fields = {field.name: FITTING[field.name] | ANY[field.type] for field in kind.fields}
     messages = strategies.fixed_dictionaries({}, optional=fields) | strategies.fixed_dictionaries(
@@ -103,7 +103,7 @@ def _bytes(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-# Who calls must stay: nobody deletes Alice, nor ends her session.
+# The caller must stay: no call deletes Alice or ends her session.
 ENDS = {"DeleteMember", "EndAllSessions"}
 CALLS = (
     strategies.sampled_from(sorted(DOCUMENTED))
@@ -122,7 +122,7 @@ async def channel(service: MemberService) -> AsyncGenerator[aio.Channel]:
 async def metadata(
     request: pytest.FixtureRequest, service: MemberService, db: Database
 ) -> aio.Metadata:
-    """What proves who calls: nobody, Alice, or Alice as an administrator."""
+    """Metadata of each kind of caller: nobody, Alice, or Alice as an administrator."""
     await service.sign_up.create_member(ANYBODY, ALICE)
     begun = await service.sessions.log_in(ANYBODY, ALICE.membername, ALICE.password)
     async with db.writing() as session:
@@ -143,9 +143,9 @@ async def test_any_call_is_answered_as_the_proto_file_says(
     channel: aio.Channel, metadata: aio.Metadata, call: Call
 ) -> None:
     rpc, request = call
-    code, told = await _answer(channel, rpc, request, metadata)
+    code, details = await _answer(channel, rpc, request, metadata)
     assert code in {StatusCode.OK, *DOCUMENTED[rpc]}
-    assert not LEAKS.search(told)
+    assert not LEAKS.search(details)
 
 
 async def _answer(

@@ -1,11 +1,11 @@
-"""Passwords that everybody guesses first are refused, and no others."""
+"""Passwords that attackers guess first are refused, and no others."""
 
 from dataclasses import replace
 
 import pytest
 
 from member.guessing import common_passwords, is_common, is_made_of
-from member.validation import normalized_password, validated
+from member.validation import normalize_password, validate_sign_up
 from services.member.tests.doubles import ALICE
 from services.member.tests.test_validation import wrong_fields
 
@@ -88,7 +88,7 @@ def test_the_list_holds_more_than_ten_thousand_passwords() -> None:
 
 def test_the_list_holds_what_a_password_is_compared_as() -> None:
     listed = common_passwords()
-    assert {normalized_password(word).casefold() for word in listed} == listed
+    assert {normalize_password(word).casefold() for word in listed} == listed
 
 
 @pytest.mark.parametrize("change", ["{}", "{}1", "{}!", "{}123", "{}2026!", "{}{}"])
@@ -110,7 +110,7 @@ def test_what_repeats_a_few_characters_is_refused() -> None:
 
 @pytest.mark.parametrize("password", STRONG)
 def test_other_passwords_are_taken(password: str) -> None:
-    assert validated(replace(ALICE, password=password)).password == password
+    assert validate_sign_up(replace(ALICE, password=password)).password == password
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Heads of requests that two servers could read in two ways."""
+"""Request heads that two servers could parse differently."""
 
 import pytest
 
@@ -27,7 +27,7 @@ END = b"\r\n\r\n"
         b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked" + END,
     ],
 )
-def test_what_a_proxy_could_read_in_another_way_is_told(head: bytes) -> None:
+def test_a_head_that_a_proxy_could_parse_differently_is_ambiguous(head: bytes) -> None:
     assert is_ambiguous(head)
 
 
@@ -43,5 +43,5 @@ def test_what_a_proxy_could_read_in_another_way_is_told(head: bytes) -> None:
     ],
     ids=["length", "chunks", "others", "body", "not whole", "nothing"],
 )
-def test_what_all_read_alike_is_not(head: bytes) -> None:
+def test_a_head_that_all_parse_alike_is_not_ambiguous(head: bytes) -> None:
     assert not is_ambiguous(head)

@@ -1,4 +1,4 @@
-"""How the process is, told over HTTP and gRPC."""
+"""The health of the process, over HTTP and gRPC."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from member.bounds import allowed_here
+from member.bounds import bounds_of_process
 from member.demo.smtp import SmtpSink
 from member.health import LASTS_S, Health, Phase, Probe
 from member.program import Addresses, running
@@ -74,7 +74,7 @@ async def test_a_process_that_runs_is_ready_and_names_its_checks(settings: Setti
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 @pytest.mark.parametrize("role", list(Role))
-async def test_health_is_told_in_every_role_and_kept_by_no_cache(
+async def test_health_is_served_in_every_role_and_kept_by_no_cache(
     settings: Settings, role: Role, path: str
 ) -> None:
     alone = settings.model_copy(update={"roles": frozenset({role})})
@@ -144,10 +144,10 @@ async def test_grpc_health_follows_the_database(
 
 @asynccontextmanager
 async def every_connection_held(address: str) -> AsyncGenerator[None]:
-    """Hold as many connections of gRPC as there may be, a watch of health open on each."""
+    """Hold all gRPC connections that the server allows, each with an open health watch."""
     own = [("grpc.use_local_subchannel_pool", 1)]
     async with AsyncExitStack() as held:
-        for _ in range(allowed_here().rpc_connections):
+        for _ in range(bounds_of_process().rpc_connections):
             stub: Any = HealthStub(
                 await held.enter_async_context(aio.insecure_channel(address, options=own))
             )
@@ -155,7 +155,7 @@ async def every_connection_held(address: str) -> AsyncGenerator[None]:
         yield
 
 
-async def test_health_is_told_at_its_own_address_when_strangers_hold_all_connections_of_grpc(
+async def test_health_answers_at_its_own_address_when_strangers_hold_all_grpc_connections(
     settings: Settings,
 ) -> None:
     own = f"127.0.0.1:{free_port()}"
@@ -171,7 +171,7 @@ async def test_health_is_told_at_its_own_address_when_strangers_hold_all_connect
 
 
 class SlowSink(SmtpSink):
-    """Takes a mail, and says so when it may."""
+    """Accepts a mail, but answers only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ async def is_draining(found: Addresses) -> bool:
 
 
 class Asked:
-    """Counts how often it is asked; answers when its gate is open."""
+    """Counts its calls; answers when its gate is open."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -226,7 +226,7 @@ class Asked:
 
 
 class Hand:
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     now_s = 0.0
 

@@ -1,4 +1,4 @@
-"""What nobody can use any more is removed, every hour."""
+"""Expired data is removed every hour."""
 
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -33,9 +33,9 @@ from services.member.tests.doubles import (
     RULES,
     FakeClock,
     MailFolder,
-    as_member,
+    log_in_as,
+    sign_up_verified,
     token_of,
-    verified,
 )
 from tests.support.clocks import SteeredClock
 from tests.support.servers import RedisServer
@@ -59,9 +59,9 @@ async def test_an_expired_session_is_removed_and_no_other(
     service: MemberService, housekeeping: Housekeeping, db: Database, clock: FakeClock
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
-    await as_member(service, ALICE)
+    await log_in_as(service, ALICE)
     clock.turn(MOMENT)
-    await as_member(service, ALICE)
+    await log_in_as(service, ALICE)
     clock.turn(RULES.refresh_lifetime - MOMENT)
     await housekeeping.purge()
     assert await count(db, SessionRow.id) == 1
@@ -141,7 +141,7 @@ async def test_what_a_removed_member_left_goes_too_and_its_link_leads_nowhere(
     clock: FakeClock,
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE, "id")
-    await as_member(service, ALICE)
+    await log_in_as(service, ALICE)
     await mailer.send_verify_email("alice")
     clock.turn(WEEK + MOMENT)
     await housekeeping.purge()
@@ -161,7 +161,7 @@ async def test_who_verified_is_not_removed(
     db: Database,
     clock: FakeClock,
 ) -> None:
-    await verified(service, mailer, outbox, ALICE)
+    await sign_up_verified(service, mailer, outbox, ALICE)
     clock.turn(timedelta(days=1000))
     await housekeeping.purge()
     assert await count(db, MemberRow.id) == 1
@@ -184,7 +184,7 @@ async def test_nothing_to_remove_is_no_error(housekeeping: Housekeeping) -> None
 
 
 async def pending(redis: RedisServer) -> list[str]:
-    """Return the types of the tasks that wait in the queue that is not critical."""
+    """Return the types of the waiting tasks in the default queue."""
     async with pyasynq.Inspector(redis.url) as inspector:
         try:
             tasks = await inspector.list_tasks(QUEUE_DEFAULT, pyasynq.TaskState.PENDING)
@@ -207,7 +207,7 @@ async def test_a_worker_does_the_task(
     clock: FakeClock,
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
-    await as_member(service, ALICE)
+    await log_in_as(service, ALICE)
     clock.turn(RULES.refresh_lifetime)
     async with pyasynq.Client(redis.url) as client:
         server = pyasynq.Server(redis.url, queues={QUEUE_DEFAULT: 1})
@@ -217,7 +217,7 @@ async def test_a_worker_does_the_task(
 
 
 async def ready(redis: RedisServer) -> int:
-    """Return how many schedulers know when the next tick is."""
+    """Return the number of schedulers that know their next tick."""
     async with pyasynq.Inspector(redis.url) as inspector:
         return sum(entry.next is not None for entry in await inspector.scheduler_entries())
 

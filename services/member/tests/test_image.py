@@ -1,4 +1,4 @@
-"""The image: what its Dockerfile copies is there, and what it builds is the whole program."""
+"""The Dockerfile copies files that exist, and builds the whole program."""
 
 import http.server
 import os
@@ -27,7 +27,7 @@ from services.member.tests.image import (
     PROGRAMS,
     ROOT,
     build,
-    copied,
+    copy_sources,
     fill_context,
     stages,
     values,
@@ -48,7 +48,7 @@ BUILDING, FINAL = stages()
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Docker sees of the repository."""
+    """The files of the repository that Docker sees."""
     folder = tmp_path_factory.mktemp("context")
     fill_context(folder)
     return folder
@@ -56,11 +56,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the last stage takes from the first."""
+    """The folder that the last stage copies from the first."""
     return build(BUILDING, context=context, root=tmp_path_factory.mktemp("root"))
 
 
-@pytest.mark.parametrize("name", sorted({*copied(BUILDING), *copied(FINAL)}))
+@pytest.mark.parametrize("name", sorted({*copy_sources(BUILDING), *copy_sources(FINAL)}))
 def test_what_the_image_copies_is_in_the_context(context: Path, name: str) -> None:
     assert (context / name).exists()
 
@@ -71,7 +71,7 @@ def test_no_secret_and_no_test_is_in_the_context(context: Path) -> None:
     assert ".git" not in names
 
 
-@pytest.mark.timeout(900)  # it downloads packages, where none are in pip's cache
+@pytest.mark.timeout(900)  # it downloads packages that are not in pip's cache
 def test_the_image_has_what_runs_and_nothing_that_builds_or_tests(programs: Path) -> None:
     (packages,) = programs.glob("lib/python*/site-packages")
     names = {path.name for path in packages.iterdir()}
@@ -83,7 +83,7 @@ def test_the_image_has_what_runs_and_nothing_that_builds_or_tests(programs: Path
 async def test_the_program_of_the_image_signs_up_and_sends_the_mail(
     programs: Path, redis: RedisServer, sink: tuple[SmtpSink, str], tmp_path: Path
 ) -> None:
-    """Migrations, templates, common passwords and the protobuf code are all needed for it."""
+    """This needs the migrations, templates, common passwords and the protobuf code."""
     variables = {
         "ENVIRONMENT": "development",
         "REDIS_ADDRESS": redis.url,
@@ -128,22 +128,22 @@ def test_the_license_is_in_the_image() -> None:
 
 
 class Health(http.server.BaseHTTPRequestHandler):
-    """A program that says how it is."""
+    """A program that answers its health check."""
 
     status = HTTPStatus.OK
 
     def do_GET(self) -> None:
-        """Answer for the one page there is."""
+        """Answer the health check."""
         known = self.path == "/healthz"
         self.send_response(self.status if known else HTTPStatus.NOT_FOUND)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Sick(Health):
-    """A program that is not well."""
+    """A program whose health check fails."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -152,7 +152,7 @@ class Sick(Health):
 def answering(
     handler: type[Health], certificates: Certificates | None = None
 ) -> Generator[dict[str, str]]:
-    """Run a server with *handler*; yield the settings that say where it is."""
+    """Run a server with *handler*; yield the settings with its address."""
     with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
         settings = {"HTTP_SERVER_ADDRESS": f"0.0.0.0:{server.server_port}"}
         if certificates:

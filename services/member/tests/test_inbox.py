@@ -1,4 +1,4 @@
-"""The development inbox: every mail is shown, and none does harm."""
+"""The development inbox shows every mail, and no mail does harm."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from member.settings import Settings
 from member.web.pages import pages
 from services.member.tests.browser import browse
 from services.member.tests.chromium import Visitor
-from services.member.tests.sites import served
+from services.member.tests.sites import serve
 
 LETTERS = Letters(
     sender_name="Service", sender_address="service@example.com", public_url="http://127.0.0.1:1"
@@ -31,12 +31,12 @@ LETTERS = Letters(
 
 @pytest.fixture
 def db_source(tmp_path: Path) -> str:
-    """One kind of database: what differs between them is tested below this face."""
+    """One kind of database; other tests cover the differences."""
     return f"sqlite:///{tmp_path}/member.db"
 
 
 def letter(locale: Locale) -> EmailMessage:
-    return LETTERS.written(
+    return LETTERS.write(
         Letter(
             letter_id=UUID(int=len(locale)),
             written_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -75,8 +75,8 @@ async def test_mails_are_listed_newest_first(site: str, mailbox: Path) -> None:
     keep(mailbox, "a.eml", b"To: a@example.com\nSubject: old\n\n", age_s=60)
     keep(mailbox, "b.eml", b"To: b@example.com\nSubject: new\n\n")
     text = (await browse(f"{site}/dev/inbox")).text
-    told = ["new", "b@example.com", "2027-01-15 08:00:00", "old", "a@example.com"]
-    found = [text.find(f">{part}") for part in told]
+    parts = ["new", "b@example.com", "2027-01-15 08:00:00", "old", "a@example.com"]
+    found = [text.find(f">{part}") for part in parts]
     assert found == sorted(found)
     assert min(found) > 0
 
@@ -106,7 +106,7 @@ async def test_a_hostile_mail_runs_nothing_loads_nothing_and_goes_nowhere(
     await page.frame_locator("iframe").locator("#end").click()
     assert await page.title() == "Hello"
     assert page.url.startswith(f"{site}/dev/inbox/")
-    # That it tried is told on the console, and nowhere else.
+    # Only the console shows that the mail tried.
     assert visitor.faults
     assert all(fault.startswith("console: ") for fault in visitor.faults)
     visitor.faults.clear()
@@ -142,15 +142,15 @@ async def test_what_is_no_file_of_the_folder_is_not_listed(mailbox: Path, tmp_pa
     assert [file.name for file in files_in(mailbox)] == ["whole.eml"]
 
 
-async def test_a_file_that_went_away_is_told(mailbox: Path) -> None:
+async def test_a_file_that_has_disappeared_is_reported(mailbox: Path) -> None:
     keep(mailbox, "a.eml", b"")
     (file,) = files_in(mailbox)
     file.path.unlink()
     assert read(file).problem == "This mail cannot be read: No such file or directory."
 
 
-async def test_a_folder_that_is_none_is_told(service: MemberService) -> None:
-    async with served(pages(service, Path(__file__))) as site:
+async def test_a_folder_that_is_a_file_is_reported(service: MemberService) -> None:
+    async with serve(pages(service, Path(__file__))) as site:
         page = await browse(f"{site}/dev/inbox")
     assert (page.status, "The folder cannot be read: Not a directory." in page.text) == (200, True)
 
@@ -160,7 +160,7 @@ async def test_a_file_that_is_no_mail_is_shown_as_it_is(site: str, mailbox: Path
     (file,) = files_in(mailbox)
     page = await browse(f"{site}/dev/inbox/{file.key}")
     assert (page.status, " here" in page.text) == (200, True)
-    assert "This is no mail that can be understood." in page.text
+    assert "This file is not a readable mail." in page.text
     assert (await browse(f"{site}/dev/inbox")).status == 200
 
 
@@ -184,7 +184,7 @@ async def test_many_mails_are_counted_and_not_all_listed(site: str, mailbox: Pat
 
 
 async def test_without_a_folder_for_mails_there_is_no_inbox(service: MemberService) -> None:
-    async with served(pages(service)) as site:
+    async with serve(pages(service)) as site:
         assert (await browse(f"{site}/dev/inbox")).status == 404
 
 
@@ -192,7 +192,7 @@ async def test_without_a_folder_for_mails_there_is_no_inbox(service: MemberServi
 async def test_who_asks_for_the_inbox_by_its_own_name_sees_it(
     service: MemberService, mailbox: Path, host: str
 ) -> None:
-    async with served(pages(service, mailbox, public_url="http://members.test:80")) as site:
+    async with serve(pages(service, mailbox, public_url="http://members.test:80")) as site:
         page = await browse(f"{site}/dev/inbox", headers={"Host": host})
     assert page.status == 200
 
@@ -201,7 +201,7 @@ async def test_who_asks_for_the_inbox_by_its_own_name_sees_it(
     "host", ["attacker.example", "localhost.attacker.example", "10.0.0.1", "[x"]
 )
 @pytest.mark.parametrize("path", ["/dev/inbox", "/dev/inbox/key"])
-async def test_a_page_whose_name_was_turned_to_the_loopback_sees_no_inbox(
+async def test_a_site_that_points_its_name_at_the_loopback_gets_no_inbox(
     site: str, host: str, path: str
 ) -> None:
     page = await browse(f"{site}{path}", headers={"Host": host})
@@ -209,7 +209,7 @@ async def test_a_page_whose_name_was_turned_to_the_loopback_sees_no_inbox(
     assert "Please open it at 127.0.0.1, or at the host of PUBLIC_URL." in page.text
 
 
-async def test_a_program_that_asks_by_another_name_is_told_by_which(site: str) -> None:
+async def test_a_program_that_asks_by_another_name_learns_the_right_one(site: str) -> None:
     answer = await browse(f"{site}/dev/inbox", accept="*/*", headers={"Host": "inbox.test"})
     assert json.loads(answer.text)["detail"] == (
         "the inbox is at 127.0.0.1 or the host of PUBLIC_URL, and at no other"
@@ -228,21 +228,21 @@ async def test_a_program_that_asks_by_another_name_is_told_by_which(site: str) -
 def test_the_inbox_is_there_in_development_on_the_loopback_without_a_mail_server(
     smtp: str, http: str, shown: Path | None
 ) -> None:
-    told = Settings(
+    settings = Settings(
         environment="development",
         smtp_address=smtp,
         http_server_address=http,
         mailbox_dir=Path("mailbox"),
     )
-    assert told.inbox_dir == shown
+    assert settings.inbox_dir == shown
 
 
 def test_there_is_no_inbox_in_production() -> None:
-    told = Settings(
+    settings = Settings(
         environment="production",
         token_symmetric_key=SecretStr("b1d2e4b6c0f94a7893d5b7f2a8c61e30"),
         email_sender_address="service@example.com",
         smtp_address="mail.example.com:587",
         public_url="https://members.example.com",
     )
-    assert told.inbox_dir is None
+    assert settings.inbox_dir is None

@@ -1,4 +1,4 @@
-"""Whose bucket it is."""
+"""Keys of buckets."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_any_address_has_a_key(address: str) -> None:
     assert address_key(address)
 
 
-def test_what_was_typed_does_not_stand_in_its_key() -> None:
+def test_a_key_does_not_contain_what_was_typed() -> None:
     assert typed_key("alice@example.com") == "ff8d9819fc0e12bf0d24892e45987e24"
 
 

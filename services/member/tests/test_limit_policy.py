@@ -1,4 +1,4 @@
-"""Which calls are limited, and whom a limit spares."""
+"""Which calls are limited, and which callers a limit does not affect."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -26,8 +26,8 @@ def limits(clock: FakeClock) -> Limits:
     return Limits(MemoryLimiter(clock=clock), rates)
 
 
-async def given(call: Callable[[], Awaitable[None]]) -> int:
-    """Call until it is refused; return how often it was not."""
+async def count_accepted(call: Callable[[], Awaitable[None]]) -> int:
+    """Call until it is refused; return the number of accepted calls."""
     for done in count():
         try:
             await call()
@@ -37,14 +37,14 @@ async def given(call: Callable[[], Awaitable[None]]) -> int:
 
 
 async def log_ins(limits: Limits, address: str, membername: str = "alice") -> int:
-    return await given(lambda: limits.log_in(address, membername))
+    return await count_accepted(lambda: limits.log_in(address, membername))
 
 
 async def guesses(limits: Limits, by: Guesser, address: str) -> int:
     async def guess() -> None:
         await limits.guess(by, address, "alice")
 
-    return await given(guess)
+    return await count_accepted(guess)
 
 
 async def right_guess(limits: Limits) -> None:
@@ -52,7 +52,7 @@ async def right_guess(limits: Limits) -> None:
 
 
 async def wait_for_a_guess(limits: Limits, clock: FakeClock) -> timedelta:
-    """Guess until it is refused, wait as long as that says, and return how long it was."""
+    """Guess until a refusal, wait for the time that it names, and return that time."""
     await guesses(limits, "stranger", HOME)
     with pytest.raises(LimitedError) as caught:
         await limits.guess("stranger", HOME, "alice")
@@ -132,27 +132,27 @@ async def test_behind_one_address_ten_times_as_many_log_in(limits: Limits) -> No
 
 
 async def test_one_inbox_gets_mails_as_the_setting_says(limits: Limits) -> None:
-    assert await given(lambda: limits.resend(CAFE, "alice@example.com")) == 10
-    assert await given(lambda: limits.resend(HOME, "ALICE@example.com")) == 0
-    assert await given(lambda: limits.resend(HOME, "bob@example.com")) == 10
+    assert await count_accepted(lambda: limits.resend(CAFE, "alice@example.com")) == 10
+    assert await count_accepted(lambda: limits.resend(HOME, "ALICE@example.com")) == 0
+    assert await count_accepted(lambda: limits.resend(HOME, "bob@example.com")) == 10
 
 
 async def test_sign_ups_from_one_address_are_as_the_setting_says(limits: Limits) -> None:
     emails = (f"{number}@example.com" for number in count())
-    assert await given(lambda: limits.create_member(HOME, next(emails))) == 10
+    assert await count_accepted(lambda: limits.create_member(HOME, next(emails))) == 10
 
 
 async def test_sign_ups_from_one_address_leave_an_email_to_its_owner(limits: Limits) -> None:
-    assert await given(lambda: limits.create_member(CAFE, "alice@example.com")) == 10
-    assert await given(lambda: limits.create_member(HOME, "alice@example.com")) == 10
+    assert await count_accepted(lambda: limits.create_member(CAFE, "alice@example.com")) == 10
+    assert await count_accepted(lambda: limits.create_member(HOME, "alice@example.com")) == 10
 
 
 async def test_what_is_no_token_is_counted_by_its_address(limits: Limits) -> None:
-    assert await given(lambda: limits.verify_email(HOME, None)) == 10
-    assert await given(lambda: limits.verify_email(HOME, ID)) == 0
-    assert await given(lambda: limits.verify_email(CAFE, None)) == 10
+    assert await count_accepted(lambda: limits.verify_email(HOME, None)) == 10
+    assert await count_accepted(lambda: limits.verify_email(HOME, ID)) == 0
+    assert await count_accepted(lambda: limits.verify_email(CAFE, None)) == 10
 
 
 async def test_one_link_is_tried_as_often_from_all_addresses_as_from_one(limits: Limits) -> None:
-    assert await given(lambda: limits.verify_email(CAFE, ID)) == 10
-    assert await given(lambda: limits.verify_email(HOME, ID)) == 0
+    assert await count_accepted(lambda: limits.verify_email(CAFE, ID)) == 10
+    assert await count_accepted(lambda: limits.verify_email(HOME, ID)) == 0

@@ -1,4 +1,4 @@
-"""Limiters: in memory, in Redis, and from one to the other."""
+"""Limiters: in memory, in Redis, and the fallback from Redis to memory."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
@@ -100,7 +100,7 @@ async def test_an_empty_bucket_keeps_the_others_full(limiter: Limiter) -> None:
     await wait_of(limiter, BOB, HOME)
 
 
-async def test_the_longest_wait_is_told(limiter: Limiter) -> None:
+async def test_the_answer_names_the_longest_wait(limiter: Limiter) -> None:
     day = Bucket(name="daily", key="alice", rate=Rate(burst=1, per=timedelta(days=1)))
     await limiter.take(ALICE, day)
     await limiter.take(ALICE)
@@ -202,7 +202,7 @@ async def test_a_redis_that_lost_everything_goes_on(
     await wait_of(in_redis, ALICE)
 
 
-async def test_an_answer_that_is_an_error_is_none(in_redis: RedisLimiter, driver: Redis) -> None:
+async def test_an_error_from_redis_is_no_decision(in_redis: RedisLimiter, driver: Redis) -> None:
     await driver.lpush("member:{limits}:login:account:alice", "no bucket")
     with pytest.raises(LimiterAwayError, match="WRONGTYPE"):
         await in_redis.take(ALICE)
@@ -246,7 +246,7 @@ async def test_an_address_that_limits_cannot_use_is_refused_at_once(address: str
 
 
 class FakeMonotonic:
-    """Seconds that stand still until they are turned."""
+    """A monotonic clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -256,7 +256,7 @@ class FakeMonotonic:
 
 
 class Fickle:
-    """A limiter that is away when it is told to be."""
+    """A limiter that is away when a test sets it so."""
 
     def __init__(self) -> None:
         self.away = True
@@ -334,7 +334,7 @@ async def test_redis_that_is_back_decides_again(
     assert fickle.asked == 3
 
 
-async def test_the_log_tells_each_change_once(
+async def test_the_log_names_each_change_once(
     fallback: FallbackLimiter, fickle: Fickle, monotonic: FakeMonotonic
 ) -> None:
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""Limits as the program opens them, while Redis comes and goes."""
+"""The limits of the program, while Redis comes and goes."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +23,7 @@ RATES = replace(
 
 
 async def wait_of_sign_up(opened: limits.Limits, address: str) -> timedelta:
-    """Sign two up, and return how long the third would have to wait."""
+    """Count two sign-ups; return how long the third would have to wait."""
     await opened.create_member(address, "alice@example.com")
     await opened.create_member(address, "bob@example.com")
     with pytest.raises(LimitedError) as caught:
@@ -37,7 +37,7 @@ async def has_said(event: str, lines: list[EventDict], opened: limits.Limits) ->
 
 
 async def test_limits_outlive_a_stop_and_a_start_of_redis(redis: RedisServer) -> None:
-    async with limits.opened(redis.url, RATES) as opened:
+    async with limits.open_limits(redis.url, RATES) as opened:
         await wait_of_sign_up(opened, "203.0.113.1")
         redis.stop()
         with capture_logs() as lines:
@@ -49,15 +49,15 @@ async def test_limits_outlive_a_stop_and_a_start_of_redis(redis: RedisServer) ->
         assert client.exists("member:{limits}:create:address:203.0.113.3")
 
 
-async def test_where_redis_never_was_limits_hold_in_the_process() -> None:
-    async with limits.opened("unix:///nowhere/redis", RATES) as opened:
+async def test_limits_hold_in_the_process_if_redis_never_answered() -> None:
+    async with limits.open_limits("unix:///nowhere/redis", RATES) as opened:
         assert await wait_of_sign_up(opened, "203.0.113.1") > timedelta(minutes=29)
 
 
 async def test_with_sentinels_limits_hold_in_the_process_and_the_log_says_so() -> None:
     with capture_logs() as lines:
-        async with limits.opened("redis-sentinel://127.0.0.1:1", RATES) as opened:
+        async with limits.open_limits("redis-sentinel://127.0.0.1:1", RATES) as opened:
             await wait_of_sign_up(opened, "203.0.113.1")
     (line,) = lines
-    assert line["event"] == "limits are counted in this process alone"
-    assert line["reason"] == "limits cannot be kept at redis-sentinel:// addresses"
+    assert line["event"] == "limits are counted only in this process"
+    assert line["reason"] == "limits cannot be counted at redis-sentinel:// addresses"

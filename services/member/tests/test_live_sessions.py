@@ -1,4 +1,4 @@
-"""Members see where they are logged in and end what they do not know; no session is for ever."""
+"""Members list and end their sessions; no session lives forever."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ from member.sessions import MAX_SESSIONS, LiveSession
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
-from services.member.tests.doubles import ALICE, ANYBODY, BOB, RULES, FakeClock, as_member
+from services.member.tests.doubles import ALICE, ANYBODY, BOB, RULES, FakeClock, log_in_as
 from services.member.tests.faces import grpc_channel, http_site
 
 MOMENT = timedelta(microseconds=1)
@@ -41,7 +41,7 @@ async def members(service: MemberService) -> None:
 
 @pytest.fixture
 async def alice(service: MemberService) -> Caller:
-    return await as_member(service, ALICE)
+    return await log_in_as(service, ALICE)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def admin(service: MemberService, db: Database) -> Caller:
     """Bob, as an administrator."""
     async with db.writing() as session:
         await store.members.set_role(session, "bob", "admin")
-    return await as_member(service, BOB)
+    return await log_in_as(service, BOB)
 
 
 async def log_in(service: MemberService, caller: Caller) -> Caller:
@@ -58,7 +58,7 @@ async def log_in(service: MemberService, caller: Caller) -> Caller:
 
 
 async def renewed_for(service: MemberService, clock: FakeClock, lifetime: timedelta) -> str:
-    """Renew a session of Alice as long as it can be; return its last refresh token."""
+    """Renew a session of Alice as long as possible; return its last refresh token."""
     tokens = (await service.sessions.log_in(ANYBODY, "alice", ALICE.password)).tokens
     end = clock.now + lifetime
     while clock.now + DAY < end:
@@ -84,7 +84,7 @@ async def is_over(service: MemberService, caller: Caller) -> bool:
     return False
 
 
-async def test_a_session_that_is_renewed_for_ever_ends_anyway(
+async def test_a_session_that_is_always_renewed_ends_anyway(
     service: MemberService, clock: FakeClock
 ) -> None:
     token = await renewed_for(service, clock, RULES.session_lifetime)
@@ -138,7 +138,7 @@ async def test_a_session_that_has_expired_is_not_shown(
     service: MemberService, alice: Caller, clock: FakeClock
 ) -> None:
     clock.turn(RULES.refresh_lifetime)
-    now = await as_member(service, ALICE)
+    now = await log_in_as(service, ALICE)
     assert [one.is_current for one in await service.live_sessions.list_all(now, "alice")] == [True]
 
 
@@ -160,7 +160,7 @@ async def test_a_member_can_end_the_session_it_is_in(service: MemberService, ali
 
 
 async def test_all_sessions_end_with_this_one(service: MemberService, alice: Caller) -> None:
-    phone, bob = await log_in(service, PHONE), await as_member(service, BOB)
+    phone, bob = await log_in(service, PHONE), await log_in_as(service, BOB)
     await service.live_sessions.end_all(alice, "alice")
     assert await is_over(service, alice)
     assert await is_over(service, phone)
@@ -175,7 +175,7 @@ async def test_all_sessions_but_this_one_end(service: MemberService, alice: Call
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "é", "\x00", "'--", str(UUID(int=0)), "1" * 10_000])
-async def test_a_session_that_is_none_is_told(
+async def test_an_unknown_session_is_reported(
     service: MemberService, alice: Caller, nonsense: str
 ) -> None:
     with pytest.raises(SessionUnknownError, match="there is no such session"):
@@ -185,7 +185,7 @@ async def test_a_session_that_is_none_is_told(
 async def test_nobody_ends_the_session_of_somebody_else_by_its_id(
     service: MemberService, alice: Caller
 ) -> None:
-    bob = await as_member(service, BOB)
+    bob = await log_in_as(service, BOB)
     (of_bob,) = ids(await service.live_sessions.list_all(bob, "bob"))
     with pytest.raises(SessionUnknownError):
         await service.live_sessions.end(alice, "alice", str(of_bob))
@@ -193,7 +193,7 @@ async def test_nobody_ends_the_session_of_somebody_else_by_its_id(
 
 
 @pytest.mark.parametrize("about", ["bob", "nobody", "ALICE", ""])
-async def test_the_sessions_of_others_are_not_ones_own(
+async def test_a_member_cannot_use_the_sessions_of_others(
     service: MemberService, alice: Caller, about: str
 ) -> None:
     live = service.live_sessions
@@ -219,7 +219,7 @@ async def test_an_administrator_sees_and_ends_the_sessions_of_any_member(
     assert not await is_over(service, admin)
 
 
-async def test_an_administrator_is_told_who_is_not_there(
+async def test_an_administrator_learns_that_a_member_does_not_exist(
     service: MemberService, admin: Caller
 ) -> None:
     with pytest.raises(MemberUnknownError):
@@ -250,13 +250,13 @@ async def test_a_session_that_has_ended_for_good_is_purged(
 ) -> None:
     await renewed_for(service, clock, RULES.session_lifetime)
     clock.turn(MOMENT)
-    alice = await service.members.get(await as_member(service, ALICE), "alice")
+    alice = await service.members.get(await log_in_as(service, ALICE), "alice")
     await Housekeeping(database=db, unverified_lifetime=timedelta(days=365), clock=clock).purge()
     async with db.reading() as session:
         assert len(await store.sessions.of_member(session, alice.id)) == 1
 
 
-# What differs between databases is tested above.
+# The tests above cover the differences between databases.
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 

@@ -1,10 +1,10 @@
-"""The language that a browser is answered in."""
+"""The choice of the language for a browser."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from member.locales import LOCALES, Locale, accepted
+from member.locales import LOCALES, Locale, from_accept_language
 
 
 @pytest.mark.parametrize(
@@ -20,26 +20,26 @@ from member.locales import LOCALES, Locale, accepted
     ],
 )
 def test_the_language_that_is_liked_best_is_taken(header: str, locale: Locale) -> None:
-    assert accepted(header) == locale
+    assert from_accept_language(header) == locale
 
 
-def test_of_languages_liked_alike_the_first_is_taken() -> None:
-    assert (accepted("zh, en"), accepted("en, zh")) == ("zh-TW", "en")
+def test_of_equally_preferred_languages_the_first_is_taken() -> None:
+    assert (from_accept_language("zh, en"), from_accept_language("en, zh")) == ("zh-TW", "en")
 
 
 def test_a_language_of_no_weight_is_not_wanted() -> None:
-    assert accepted("zh;q=0, fr") == "en"
+    assert from_accept_language("zh;q=0, fr") == "en"
 
 
 @pytest.mark.parametrize("header", ["", "de", "fr-CA, de;q=0.5", ",;q=1,", "en;q=2", "*"])
 def test_who_reads_neither_language_reads_english(header: str) -> None:
-    assert accepted(header) == "en"
+    assert from_accept_language(header) == "en"
 
 
 def test_what_is_no_entry_is_passed_over() -> None:
-    assert accepted("en;q=nan, zh;q=0.1, en;level=1") == "zh-TW"
+    assert from_accept_language("en;q=nan, zh;q=0.1, en;level=1") == "zh-TW"
 
 
 @given(st.text())
 def test_no_header_breaks_the_choice(header: str) -> None:
-    assert accepted(header) in LOCALES
+    assert from_accept_language(header) in LOCALES

@@ -1,4 +1,4 @@
-"""What the program writes, also where things fail, holds no secret in any form."""
+"""The output of the program holds no secret in any form, even after failures."""
 
 import sqlite3
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.member.tests.leaks import Ear, leaked
+from services.member.tests.leaks import OutputReader, find_leaks
 from services.member.tests.programs import output_of, program, stub_of
 from services.member.tests.visitor import AskingSink, Visitor
 from tests.support.postgres import PostgresServer
@@ -20,7 +20,7 @@ URL_PASSWORD = "hunter2-hunter2"
 
 @pytest.fixture
 async def asking() -> AsyncGenerator[tuple[AskingSink, str]]:
-    """A mail server that asks for a password, and its address."""
+    """A mail server that requires a password, and its address."""
     sink = AskingSink()
     async with sink.running() as address:
         yield sink, address
@@ -28,7 +28,7 @@ async def asking() -> AsyncGenerator[tuple[AskingSink, str]]:
 
 @pytest.fixture
 def talkative(variables: dict[str, str], asking: tuple[AskingSink, str]) -> dict[str, str]:
-    """Settings of a program that tells all it may tell, and knows secrets."""
+    """Settings of a program that logs as much as possible, and knows secrets."""
     return {
         **variables,
         "LOG_LEVEL": "debug",
@@ -41,7 +41,7 @@ def talkative(variables: dict[str, str], asking: tuple[AskingSink, str]) -> dict
 
 
 def hashes(database: Path) -> list[str]:
-    """Return the hashes that the database holds, of passwords and of tokens."""
+    """Return the hashes in the database, of passwords and of tokens."""
     with closing(sqlite3.connect(database)) as connection:
         passwords = [row[0] for row in connection.execute("SELECT password_hash FROM members")]
         tokens = [
@@ -70,11 +70,11 @@ async def test_no_secret_is_logged(
         program({**talkative, "LOG_FORMAT": log_format}, tmp_path) as process,
         stub_of(talkative["GRPC_SERVER_ADDRESS"]) as stub,
     ):
-        ear, visitor = Ear(process), Visitor(stub)
-        await ear.wait(b"member service started")
+        reader, visitor = OutputReader(process), Visitor(stub)
+        await reader.wait(b"member service started")
         await visitor.sign_up()
         mail = await sink.mails.get()
-        await ear.wait(b"processed task")
+        await reader.wait(b"processed task")
         await visitor.open_link(mail)
         await visitor.log_in()
         secrets = [KEY, SMTP_PASSWORD, *hashes(database)]
@@ -87,10 +87,10 @@ async def test_no_secret_is_logged(
         secrets += hashes(database)
         take_tables_away(database)
         await visitor.call_in_vain(mail)
-        said = await ear.hear_out()
+        said = await reader.stop_and_read()
     assert sink.log_ins
     assert b"no such table" in said
-    assert not leaked(said, [*visitor.secrets, *secrets])
+    assert not find_leaks(said, [*visitor.secrets, *secrets])
 
 
 async def test_the_password_of_a_redis_that_refuses_us_is_not_logged(
@@ -101,7 +101,7 @@ async def test_the_password_of_a_redis_that_refuses_us_is_not_logged(
         said = await output_of(process)
         assert await process.wait() == 1
     assert b"failed to start task processor" in said
-    assert not leaked(said, [URL_PASSWORD, KEY])
+    assert not find_leaks(said, [URL_PASSWORD, KEY])
 
 
 async def test_the_password_of_a_redis_that_is_away_is_not_logged(
@@ -109,11 +109,11 @@ async def test_the_password_of_a_redis_that_is_away_is_not_logged(
 ) -> None:
     away = {**talkative, "REDIS_ADDRESS": f"redis://me:{URL_PASSWORD}@127.0.0.1:{free_port()}"}
     async with program(away, tmp_path) as process:
-        ear = Ear(process)
-        await ear.wait(b"Redis is away")
-        await ear.wait(b"member service started")
-        said = await ear.hear_out()
-    assert not leaked(said, [URL_PASSWORD, KEY])
+        reader = OutputReader(process)
+        await reader.wait(b"Redis is away")
+        await reader.wait(b"member service started")
+        said = await reader.stop_and_read()
+    assert not find_leaks(said, [URL_PASSWORD, KEY])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_the_password_in_an_address_that_is_no_use_is_not_logged(
         said = await output_of(process)
         assert await process.wait() in {1, 2}
     assert said
-    assert not leaked(said, [URL_PASSWORD, KEY])
+    assert not find_leaks(said, [URL_PASSWORD, KEY])
 
 
 async def test_the_password_of_a_database_that_refuses_us_is_not_logged(
@@ -143,4 +143,4 @@ async def test_the_password_of_a_database_that_refuses_us_is_not_logged(
         said = await output_of(process)
         assert await process.wait() == 1
     assert b"nobody" in said
-    assert not leaked(said, [URL_PASSWORD, KEY])
+    assert not find_leaks(said, [URL_PASSWORD, KEY])

@@ -1,4 +1,4 @@
-"""Logs tell what happens, and no secret."""
+"""Logs show events, and no secret."""
 
 import json
 import logging
@@ -31,20 +31,22 @@ def test_a_line_for_machines_is_json(capsys: pytest.CaptureFixture[str]) -> None
     assert line["timestamp"].endswith("Z")
 
 
-def test_the_service_tells_more_when_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_service_logs_more_at_level_debug(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs(json=True, level="debug")
     structlog.get_logger("member").debug("a detail")
     assert json.loads(capsys.readouterr().err)["event"] == "a detail"
 
 
-def test_other_packages_tell_no_more_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_packages_never_log_below_info(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs(json=True, level="debug")
     logging.getLogger("aiosqlite").debug("INSERT … VALUES ('hunter2')")
     assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("logger", ["member", "pyasynq", "uvicorn.error"])
-def test_less_is_told_by_everybody(capsys: pytest.CaptureFixture[str], logger: str) -> None:
+def test_a_higher_level_applies_to_all_loggers(
+    capsys: pytest.CaptureFixture[str], logger: str
+) -> None:
     set_up_logs(json=True, level="error")
     logging.getLogger(logger).warning("a warning")
     assert not capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What members do with their accounts, and administrators with all."""
+"""Members and administrators read, change and delete accounts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ from services.member.tests.doubles import (
     BOB,
     MailFolder,
     TaskList,
-    as_member,
+    log_in_as,
     token_of,
 )
 from tests.support.waiting import wait_until
@@ -62,13 +62,13 @@ every_ask = pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
 @pytest.fixture
 async def alice(service: MemberService) -> Caller:
     await service.sign_up.create_member(ANYBODY, ALICE, "sign-up-of-alice")
-    return await as_member(service, ALICE)
+    return await log_in_as(service, ALICE)
 
 
 @pytest.fixture
 async def bob(service: MemberService) -> Caller:
     await service.sign_up.create_member(ANYBODY, BOB)
-    return await as_member(service, BOB)
+    return await log_in_as(service, BOB)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def admin(service: MemberService, db: Database) -> Caller:
     await service.sign_up.create_member(ANYBODY, CAROL)
     async with db.writing() as session:
         assert await store.members.set_role(session, "carol", "admin")
-    return await as_member(service, CAROL)
+    return await log_in_as(service, CAROL)
 
 
 async def rows_in(db: Database, table: type[Table]) -> int:
@@ -85,7 +85,7 @@ async def rows_in(db: Database, table: type[Table]) -> int:
 
 
 async def verified_alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
-    """Verify the address of Alice and return the token that did."""
+    """Verify the address of Alice; return the token that verified it."""
     await mailer.send_verify_email("alice")
     token = token_of(outbox.mails[-1])
     await service.verifications.verify(ANYBODY, token)
@@ -93,14 +93,16 @@ async def verified_alice(service: MemberService, mailer: Mailer, outbox: MailFol
 
 
 @every_ask
-async def test_nobody_may_do_anything(service: MemberService, alice: Caller, ask: Ask) -> None:
+async def test_a_caller_without_a_token_may_do_nothing(
+    service: MemberService, alice: Caller, ask: Ask
+) -> None:
     with pytest.raises(AccessTokenError):
         await ask(service, ANYBODY, "alice")
 
 
 @every_ask
 @pytest.mark.parametrize("whose", ["bob", "nobody", "No Name", ""])
-async def test_another_member_is_told_the_same_whoever_is_there(
+async def test_another_member_gets_the_same_answer_whoever_exists(
     service: MemberService, alice: Caller, bob: Caller, ask: Ask, whose: str
 ) -> None:
     with pytest.raises(PermissionDeniedError) as caught:
@@ -125,7 +127,7 @@ async def test_an_administrator_sees_others(
 
 
 @pytest.mark.parametrize("nobody", ["nobody", "No Name", "", "x" * 10_000, "\x00"])
-async def test_an_administrator_is_told_who_is_not_there(
+async def test_an_administrator_learns_that_a_member_does_not_exist(
     service: MemberService, admin: Caller, nobody: str
 ) -> None:
     with pytest.raises(MemberUnknownError):
@@ -187,7 +189,7 @@ def test_a_page_token_is_a_member_name_or_refused(token: str) -> None:
         assert is_membername(page_position(token))
 
 
-async def test_what_is_not_said_stays_as_it_is(
+async def test_fields_that_are_not_set_stay_as_they_are(
     service: MemberService, alice: Caller, tasks: TaskList
 ) -> None:
     before = await service.members.get(alice, "alice")
@@ -217,7 +219,7 @@ async def test_an_update_whose_mail_is_not_queued_changes_nothing(
     assert await service.members.get(alice, "alice") == before
 
 
-async def test_all_that_is_wrong_with_an_update_is_told(
+async def test_all_that_is_wrong_with_an_update_is_reported(
     service: MemberService, alice: Caller
 ) -> None:
     changes = Changes(full_name="", email="nowhere", locale="?")
@@ -283,14 +285,14 @@ async def test_clicks_and_new_addresses_at_the_same_time_all_come_to_an_end(
 async def test_after_a_new_password_only_it_logs_in(service: MemberService, alice: Caller) -> None:
     await service.members.change_password(alice, "alice", current=ALICE.password, new=NEW_PASSWORD)
     with pytest.raises(WrongPasswordError):
-        await as_member(service, ALICE)
-    assert await as_member(service, replace(ALICE, password=NEW_PASSWORD))
+        await log_in_as(service, ALICE)
+    assert await log_in_as(service, replace(ALICE, password=NEW_PASSWORD))
 
 
 async def test_a_new_password_ends_the_other_sessions_of_this_member_alone(
     service: MemberService, alice: Caller, bob: Caller
 ) -> None:
-    other = await as_member(service, ALICE)
+    other = await log_in_as(service, ALICE)
     await service.members.change_password(alice, "alice", current=ALICE.password, new=NEW_PASSWORD)
     with pytest.raises(AccessTokenError):
         await service.members.get(other, "alice")
@@ -301,13 +303,13 @@ async def test_a_new_password_ends_the_other_sessions_of_this_member_alone(
 async def test_a_wrong_current_password_changes_nothing(
     service: MemberService, alice: Caller
 ) -> None:
-    other = await as_member(service, ALICE)
+    other = await log_in_as(service, ALICE)
     with pytest.raises(CurrentPasswordError, match="current_password: is wrong"):
         await service.members.change_password(
             alice, "alice", current=NEW_PASSWORD, new=NEW_PASSWORD
         )
     assert await service.members.get(other, "alice")
-    assert await as_member(service, ALICE)
+    assert await log_in_as(service, ALICE)
 
 
 @pytest.mark.parametrize("new", ["short", "alice@example.com", "password1", "x" * 129])
@@ -331,7 +333,7 @@ async def test_of_password_changes_at_the_same_time_one_wins(
     )
     [winner] = [new for new, outcome in zip(news, outcomes, strict=True) if outcome is None]
     assert {type(outcome) for outcome in outcomes} == {type(None), CurrentPasswordError}
-    assert await as_member(service, replace(ALICE, password=winner))
+    assert await log_in_as(service, replace(ALICE, password=winner))
 
 
 async def test_with_a_member_goes_everything_about_it(

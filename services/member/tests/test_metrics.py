@@ -1,4 +1,4 @@
-"""The numbers that Prometheus is told."""
+"""The metrics for Prometheus."""
 
 import asyncio
 from datetime import timedelta
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 
 
 class Numbers:
-    """What one scrape told."""
+    """The metrics of one scrape."""
 
     def __init__(self, text: str) -> None:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
@@ -43,7 +43,7 @@ class Numbers:
         return self._values.get((name, frozenset(labels.items())))
 
 
-async def scraped(found: Addresses) -> Numbers:
+async def scrape_numbers(found: Addresses) -> Numbers:
     page = await browse(f"http://{found.http}/metrics")
     assert page.status == 200
     return Numbers(page.text)
@@ -62,11 +62,11 @@ async def test_rpcs_are_counted_and_timed_by_method_and_code(settings: Settings)
         await stub.CreateMember(ALICE)
         with pytest.raises(aio.AioRpcError):
             await stub.CreateMember(ALICE)
-        told = await scraped(found)
-    assert told.value("member_rpc_total", method="CreateMember", code="OK") == 1
-    assert told.value("member_rpc_total", method="CreateMember", code="ALREADY_EXISTS") == 1
-    assert told.value("member_rpc_duration_seconds_count", method="CreateMember") == 2
-    assert told.value("member_rpc_running") == 0
+        numbers = await scrape_numbers(found)
+    assert numbers.value("member_rpc_total", method="CreateMember", code="OK") == 1
+    assert numbers.value("member_rpc_total", method="CreateMember", code="ALREADY_EXISTS") == 1
+    assert numbers.value("member_rpc_duration_seconds_count", method="CreateMember") == 2
+    assert numbers.value("member_rpc_running") == 0
 
 
 async def test_an_rpc_that_nobody_knows_adds_no_series(settings: Settings) -> None:
@@ -75,9 +75,9 @@ async def test_an_rpc_that_nobody_knows_adds_no_series(settings: Settings) -> No
             call: Any = cast("Any", channel).unary_unary("/member.v1.MemberService/Guess")
             with pytest.raises(aio.AioRpcError) as caught:
                 await call(b"")
-        told = await scraped(found)
+        numbers = await scrape_numbers(found)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "member_rpc_total" not in told.names
+    assert "member_rpc_total" not in numbers.names
 
 
 async def test_http_requests_are_counted_by_template_and_never_by_what_was_typed(
@@ -88,12 +88,12 @@ async def test_http_requests_are_counted_by_template_and_never_by_what_was_typed
         await browse(f"http://{found.http}/guess/1")
         await browse(f"http://{found.http}/guess/2", "BREW")
         page = await browse(f"http://{found.http}/metrics")
-    told = Numbers(page.text)
+    numbers = Numbers(page.text)
     total = "member_http_request_total"
-    assert told.value(total, method="GET", route="/verify-email", code="404") == 1
-    assert told.value(total, method="GET", route="(other)", code="404") == 1
-    assert told.value(total, method="(other)", route="(other)", code="404") == 1
-    assert told.value("member_http_request_running") == 1  # the scrape itself
+    assert numbers.value(total, method="GET", route="/verify-email", code="404") == 1
+    assert numbers.value(total, method="GET", route="(other)", code="404") == 1
+    assert numbers.value(total, method="(other)", route="(other)", code="404") == 1
+    assert numbers.value("member_http_request_running") == 1  # the scrape itself
     assert "secret" not in page.text
     assert "guess" not in page.text
 
@@ -109,12 +109,12 @@ async def test_what_members_do_is_counted_by_outcome(
         await stub.LoginMember(pb.LoginMemberRequest(membername="alice", password=ALICE.password))
         with pytest.raises(aio.AioRpcError):
             await stub.LoginMember(pb.LoginMemberRequest(membername="alice", password="wrong"))
-        told = await scraped(found)
-    assert told.value("member_sign_ups_total", outcome="succeeded") == 1
-    assert told.value("member_verifications_total", outcome="succeeded") == 1
-    assert told.value("member_verifications_total", outcome="already") == 1
-    assert told.value("member_log_ins_total", outcome="succeeded") == 1
-    assert told.value("member_log_ins_total", outcome="wrong_password") == 1
+        numbers = await scrape_numbers(found)
+    assert numbers.value("member_sign_ups_total", outcome="succeeded") == 1
+    assert numbers.value("member_verifications_total", outcome="succeeded") == 1
+    assert numbers.value("member_verifications_total", outcome="already") == 1
+    assert numbers.value("member_log_ins_total", outcome="succeeded") == 1
+    assert numbers.value("member_log_ins_total", outcome="wrong_password") == 1
 
 
 @pytest.mark.parametrize(
@@ -128,47 +128,47 @@ async def test_mails_are_counted_by_outcome(
     async with running(settings) as found:
 
         async def counted() -> bool:
-            return (await scraped(found)).value("member_mails_total", outcome=outcome) == 1
+            return (await scrape_numbers(found)).value("member_mails_total", outcome=outcome) == 1
 
         await create_alice(found.grpc)
         await wait_until(counted)
 
 
-async def test_a_worker_tells_of_its_tasks_and_of_the_queues(
+async def test_a_worker_reports_its_tasks_and_the_queues(
     settings: Settings, sink: tuple[SmtpSink, str]
 ) -> None:
     async with running(settings) as found:
 
         async def counted() -> bool:
             labels = {"queue": "critical", "type": "task:send_verify_email"}
-            return (await scraped(found)).value(
+            return (await scrape_numbers(found)).value(
                 "pyasynq_tasks_total", **labels, outcome="succeeded"
             ) == 1
 
         await create_alice(found.grpc)
         await sink[0].mails.get()
         await wait_until(counted)
-        told = await scraped(found)
-    assert told.value("asynq_queue_size", queue="critical") == 0
+        numbers = await scrape_numbers(found)
+    assert numbers.value("asynq_queue_size", queue="critical") == 0
 
 
-async def test_a_process_without_worker_and_relay_tells_nothing_of_queues(
+async def test_a_process_without_worker_and_relay_reports_no_queues(
     settings: Settings,
 ) -> None:
     async with running(in_role(settings, Role.GRPC)) as found:
-        told = await scraped(found)
-    assert not {name for name in told.names if name.startswith(("asynq", "member_outbox"))}
+        numbers = await scrape_numbers(found)
+    assert not {name for name in numbers.names if name.startswith(("asynq", "member_outbox"))}
 
 
-async def test_what_waits_in_the_outbox_is_told_while_redis_is_away(
+async def test_the_outbox_is_counted_while_redis_is_away(
     settings: Settings, redis: RedisServer
 ) -> None:
     redis.stop()
     async with running(settings) as found:
         await create_alice(found.grpc)
-        told = await scraped(found)
-    assert told.value("member_outbox_tasks") == 1
-    assert "asynq_queue_size" not in told.names
+        numbers = await scrape_numbers(found)
+    assert numbers.value("member_outbox_tasks") == 1
+    assert "asynq_queue_size" not in numbers.names
 
 
 async def test_the_age_is_that_of_the_first_task_that_waits(db: Database) -> None:
@@ -182,9 +182,9 @@ async def test_the_age_is_that_of_the_first_task_that_waits(db: Database) -> Non
         since = (await store.outbox.waiting(session))[1]
     assert since is not None
     clock.now = since + timedelta(seconds=90)
-    told = await numbers_of(scrape)
-    assert told.value("member_outbox_tasks") == 2
-    assert told.value("member_outbox_oldest_age_seconds") == 90
+    numbers = await numbers_of(scrape)
+    assert numbers.value("member_outbox_tasks") == 2
+    assert numbers.value("member_outbox_oldest_age_seconds") == 90
 
 
 async def test_without_the_database_a_scrape_leaves_out_the_outbox_alone(
@@ -194,15 +194,15 @@ async def test_without_the_database_a_scrape_leaves_out_the_outbox_alone(
     with PostgresServer() as server:
         monkeypatch.setenv("DB_SOURCE", server.new_database())
         async with running(Settings()) as found:
-            before = await scraped(found)
+            before = await scrape_numbers(found)
             server.halt("immediate")
-            after = await scraped(found)
+            after = await scrape_numbers(found)
     assert "member_outbox_tasks" in before.names
     assert "member_outbox_tasks" not in after.names
     assert "member_rpc_running" in after.names
 
 
-async def test_hashes_that_wait_for_a_thread_are_told() -> None:
+async def test_hashes_that_wait_for_a_thread_are_counted() -> None:
     metrics, passwords = Metrics(), Passwords(HashCost(time=1, memory_kib=8, threads=1))
     metrics.watch(passwords)
     hashing = [asyncio.ensure_future(passwords.hash("x")) for _ in range(3)]

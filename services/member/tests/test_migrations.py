@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from member import store
-from member.store.database import Database, migrations_config, opened
+from member.store.database import Database, migrations_config, open_database
 
 ALICE = """
 INSERT INTO members (id, membername, full_name, email, password_hash, locale, created_at)
@@ -26,8 +26,8 @@ VALUES ('00000000000000000000000000000002', '00000000000000000000000000000001', 
 
 @pytest.fixture
 async def old(db_source: str) -> AsyncGenerator[AsyncEngine]:
-    """The tables before there were sessions, with a member in them."""
-    async with opened(db_source) as database:
+    """The tables from before the sessions, with a member in them."""
+    async with open_database(db_source) as database:
         await downgrade(database.engine, "0002")
         async with database.engine.begin() as connection:
             await connection.execute(text(ALICE))
@@ -36,12 +36,12 @@ async def old(db_source: str) -> AsyncGenerator[AsyncEngine]:
 
 
 async def upgrade(engine: AsyncEngine, revision: str) -> None:
-    """Bring the tables forward to *revision*."""
+    """Upgrade the tables to *revision*."""
     await _move(engine, command.upgrade, revision)
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> None:
-    """Bring the tables back to *revision*."""
+    """Downgrade the tables to *revision*."""
     await _move(engine, command.downgrade, revision)
 
 
@@ -62,7 +62,7 @@ async def members_columns(engine: AsyncEngine) -> set[str]:
 
 
 async def rows(engine: AsyncEngine) -> list[tuple[str, int]]:
-    """Return what is known of each member: its name, and the wrong attempts at its link."""
+    """Return the name of each member, and the wrong attempts at its link."""
     query = "SELECT membername, wrong_attempts FROM members JOIN verifications v"
     async with engine.connect() as connection:
         found = await connection.execute(text(f"{query} ON v.member_id = members.id"))

@@ -1,4 +1,4 @@
-"""The REST face answers what its OpenAPI schema says, whatever it is asked."""
+"""For any request REST answers as its OpenAPI schema says."""
 
 import asyncio
 from typing import Any
@@ -16,13 +16,13 @@ from member.v1 import member_pb2 as pb
 from services.member.tests.doubles import ALICE, ANYBODY
 from services.member.tests.faces import http_site
 
-# What differs between databases is tested below this face.
+# Other tests cover the differences between databases.
 pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.parametrize("db_source", ["sqlite"], indirect=True),
 ]
 
-# The last one removes who calls.
+# The last operation deletes the caller.
 OPERATIONS = [
     "ListMembers",
     "GetMember",
@@ -42,8 +42,8 @@ OPERATIONS = [
     "DeleteMember",
 ]
 
-# A rule of the service that is no form, the schema tells only in words.
-UNTOLD: Any = [checks.positive_data_acceptance]
+# The schema cannot express these rules of the service; only its texts name them.
+NOT_IN_SCHEMA: Any = [checks.positive_data_acceptance]
 
 EXAMPLES = settings(
     max_examples=6,
@@ -58,7 +58,7 @@ EXAMPLES = settings(
 async def headers(
     request: pytest.FixtureRequest, service: MemberService, db: Database
 ) -> dict[str, str]:
-    """What proves who calls: nobody, Alice, or Alice as an administrator."""
+    """Headers of each kind of caller: nobody, Alice, or Alice as an administrator."""
     await service.sign_up.create_member(ANYBODY, ALICE)
     begun = await service.sessions.log_in(ANYBODY, ALICE.membername, ALICE.password)
     async with db.writing() as session:
@@ -94,7 +94,7 @@ async def test_no_folder_is_listed(service: MemberService, path: str) -> None:
         assert (await client.get(path)).status_code == 404
 
 
-async def test_every_answer_is_one_that_the_schema_tells_of(
+async def test_every_answer_is_one_that_the_schema_describes(
     service: MemberService, headers: dict[str, str]
 ) -> None:
     async with http_site(service) as site:
@@ -109,12 +109,12 @@ def _try_out(site: str, headers: dict[str, str]) -> None:
 
 def _ask(operation: Any, headers: dict[str, str]) -> None:  # noqa: ANN401 - typed only in part
     @EXAMPLES
-    @given(case=operation.as_strategy(), oneself=strategies.booleans())
-    def answers_as_described(case: Any, oneself: bool) -> None:  # noqa: ANN401, FBT001 - as above
-        if oneself and case.path_parameters:
+    @given(case=operation.as_strategy(), own=strategies.booleans())
+    def answers_as_described(case: Any, own: bool) -> None:  # noqa: ANN401, FBT001 - as above
+        if own and case.path_parameters:
             case.path_parameters["membername"] = ALICE.membername
             if case.operation.definition.raw["operationId"] == "EndAllSessions":
                 case.query = {"keep_current": "true"}
-        case.call_and_validate(headers=headers, excluded_checks=UNTOLD)
+        case.call_and_validate(headers=headers, excluded_checks=NOT_IN_SCHEMA)
 
     answers_as_described()

@@ -23,12 +23,12 @@ from member.web.pages import pages
 from member.web.texts import TEXTS
 from services.member.tests.browser import browse
 from services.member.tests.doubles import FakeClock
-from services.member.tests.sites import served
+from services.member.tests.sites import serve
 
 
 @pytest.fixture
 def db_source(tmp_path: Path) -> str:
-    """One kind of database: what differs between them is tested below this face."""
+    """One kind of database; other tests cover the differences."""
     return f"sqlite:///{tmp_path}/member.db"
 
 
@@ -72,13 +72,13 @@ async def test_a_link_that_nobody_was_sent_is_not_found(site: str, method: str, 
     ("language", "title"),
     [("en", "This address belongs to another account"), ("zh-TW", "這個地址屬於另一個帳號")],
 )
-async def test_who_verifies_an_address_too_late_is_told_so(
+async def test_a_member_that_verifies_an_address_too_late_learns_it(
     link: str, db: Database, language: str, title: str
 ) -> None:
     async with db.writing() as session:
         alice = await store.members.by_name(session, "alice")
         assert alice is not None
-        # Between the mail and the click the address goes to somebody else.
+        # Between the mail and the click another member verifies the address.
         await session.execute(update(MemberRow).values(email="old@example.com"))
         bob = replace(alice, id=UUID(int=2), membername="bob", email_verified_at=alice.created_at)
         await store.members.insert(session, bob, password_hash="#")
@@ -98,7 +98,7 @@ async def test_the_page_speaks_the_language_of_the_browser(link: str, language: 
 @pytest.mark.parametrize(
     "path", ["verify-email", "verify-email/verified", "reset-password", "nowhere", "dev/inbox"]
 )
-async def test_no_answer_is_cached_framed_indexed_or_told_to_others(
+async def test_no_answer_is_cached_framed_indexed_or_sent_to_others(
     site: str, path: str, accept: str
 ) -> None:
     headers = (await browse(f"{site}/{path}", accept=accept)).headers
@@ -144,7 +144,7 @@ async def test_an_error_is_a_page_for_people_and_problem_details_for_programs(
     service: MemberService, method: str, path: str, status: int, code: str, titles: tuple[str, str]
 ) -> None:
     with capture_logs():
-        async with served(with_faults(pages(service))) as site:
+        async with serve(with_faults(pages(service))) as site:
             address = f"{site}/{path}"
             english, chinese = [await browse(address, method, language=tag) for tag in ("en", "zh")]
             program = await browse(address, method, accept="application/json")
@@ -157,7 +157,7 @@ async def test_an_error_is_a_page_for_people_and_problem_details_for_programs(
 
 
 def with_faults(app: FastAPI) -> FastAPI:
-    """Add a page that needs a number, and one that is broken."""
+    """Add a page that needs a number, and one that raises."""
 
     async def number(number: int) -> int:
         return number
@@ -170,7 +170,7 @@ def with_faults(app: FastAPI) -> FastAPI:
     return app
 
 
-async def test_what_is_allowed_is_told_with_what_is_not(site: str) -> None:
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(site: str) -> None:
     page = await browse(f"{site}/verify-email/verified", "DELETE")
     assert set(page.headers["Allow"].split(", ")) == {"GET", "HEAD"}
 
@@ -180,7 +180,7 @@ async def test_trace_is_not_answered(site: str) -> None:
     assert [page.status for page in pages] == [405, 405]
 
 
-async def test_a_broken_database_is_told_to_the_log_and_not_to_the_reader(
+async def test_the_log_and_not_the_reader_sees_the_error_of_a_broken_database(
     link: str, db: Database
 ) -> None:
     async with db.engine.begin() as connection:

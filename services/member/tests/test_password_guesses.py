@@ -1,4 +1,4 @@
-"""Passwords are guessed tens of times an hour at most, and no owner is locked out by it."""
+"""Attackers can guess a password only tens of times an hour, and lock no owner out."""
 
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from dataclasses import replace
@@ -29,7 +29,7 @@ from services.member.tests.doubles import (
     NO_RATES,
     RULES,
     FakeClock,
-    as_member,
+    log_in_as,
 )
 from tests.support.servers import RedisServer
 
@@ -45,7 +45,7 @@ async def in_memory(clock: FakeClock) -> Limits:
 
 @pytest.fixture
 async def in_redis(redis: RedisServer) -> AsyncGenerator[Limits]:
-    async with limits.opened(redis.url, RATES) as opened:
+    async with limits.open_limits(redis.url, RATES) as opened:
         yield opened
 
 
@@ -57,7 +57,7 @@ def guess_limits(request: pytest.FixtureRequest) -> Limits:
 
 @pytest.fixture
 async def service(foundation: Foundation, guess_limits: Limits) -> MemberService:
-    """The service, with Alice who has logged in at home."""
+    """The service, with Alice, who has logged in at home."""
     service = member_service(replace(foundation, limits=guess_limits), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE, "id")
     await log_in(service, HOME)
@@ -69,7 +69,7 @@ async def log_in(service: MemberService, caller: Caller, password: str = ALICE.p
 
 
 async def endings(calls: Iterable[Awaitable[object]]) -> list[type[MemberError] | None]:
-    """Return how each of *calls* ended, None for well."""
+    """Return the error of each of *calls*, or None."""
     return [await ending(call) for call in calls]
 
 
@@ -82,20 +82,20 @@ async def ending(call: Awaitable[object]) -> type[MemberError] | None:
 
 
 async def attack(service: MemberService, membername: str = "alice") -> list[object]:
-    """Try a wrong password from eight addresses, and return how each try ended."""
+    """Try a wrong password from eight addresses; return the error of each try."""
     callers = (Caller(address=f"198.51.100.{number}") for number in range(8))
     return [*await endings(service.sessions.log_in(c, membername, "wrong") for c in callers)]
 
 
 @pytest.mark.parametrize("membername", ["alice", "nobody"])
-async def test_all_addresses_together_guess_so_often_and_no_more(
+async def test_the_number_of_guesses_from_all_addresses_is_limited(
     service: MemberService, membername: str
 ) -> None:
     expected = [WrongPasswordError] * 5 + [LimitedError] * 3
     assert await attack(service, membername) == expected
 
 
-async def test_a_right_guess_after_too_many_wrong_ones_is_not_looked_at(
+async def test_a_right_guess_after_too_many_wrong_ones_is_not_checked(
     service: MemberService,
 ) -> None:
     await attack(service)
@@ -124,7 +124,7 @@ async def test_right_passwords_cost_nothing(service: MemberService) -> None:
     assert await attack(service) == [WrongPasswordError] * 5 + [LimitedError] * 3
 
 
-async def test_of_another_member_nothing_is_known_there(service: MemberService) -> None:
+async def test_a_known_address_of_one_member_is_unknown_for_another(service: MemberService) -> None:
     bob = replace(ALICE, membername="bob", email="bob@example.com")
     await service.sign_up.create_member(ANYBODY, bob)
     await attack(service, "bob")
@@ -153,10 +153,10 @@ async def change_password(service: MemberService, caller: Caller, current: str) 
     await service.members.change_password(caller, "alice", current=current, new=NEW_PASSWORD)
 
 
-async def test_the_current_password_is_guessed_so_often_and_no_more(
+async def test_the_number_of_guesses_of_the_current_password_is_limited(
     service: MemberService,
 ) -> None:
-    alice = await as_member(service, ALICE)
+    alice = await log_in_as(service, ALICE)
     callers = (replace(alice, address=f"192.0.2.{number}") for number in range(5))
     guesses = (change_password(service, caller, "wrong") for caller in callers)
     assert await endings(guesses) == [CurrentPasswordError] * 5
@@ -167,7 +167,7 @@ async def test_the_current_password_is_guessed_so_often_and_no_more(
 async def test_while_log_ins_are_attacked_the_member_may_change_the_password(
     service: MemberService,
 ) -> None:
-    alice = await as_member(service, ALICE)
+    alice = await log_in_as(service, ALICE)
     await attack(service)
     await change_password(service, alice, ALICE.password)
 
@@ -180,7 +180,7 @@ async def test_a_sign_up_that_is_tried_again_is_no_way_to_guess(service: MemberS
         await service.sign_up.create_member(NEW_PLACE, ALICE, "id")
 
 
-async def test_a_password_that_nobody_had_time_to_look_at_is_no_guess(
+async def test_a_password_that_was_not_checked_is_no_guess(
     service: MemberService, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Who forgot the password sets a new one by a link in a mail, once and soon."""
+"""A member who forgot the password sets a new one by a link in a mail, once and in time."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -58,11 +58,11 @@ from services.member.tests.doubles import (
     FakeClock,
     MailFolder,
     TaskList,
-    as_member,
     link_of,
+    log_in_as,
+    sign_up_verified,
     text_of,
     token_of,
-    verified,
 )
 from services.member.tests.faces import grpc_channel
 from tests.support.servers import RedisServer
@@ -75,12 +75,12 @@ WITH_NEW_PASSWORD = replace(ALICE, password=NEW_PASSWORD)
 @pytest.fixture
 async def alice(service: MemberService, mailer: Mailer, outbox: MailFolder) -> Caller:
     """Alice, whose address is verified."""
-    return await verified(service, mailer, outbox, ALICE)
+    return await sign_up_verified(service, mailer, outbox, ALICE)
 
 
 @pytest.fixture
 async def token(service: MemberService, alice: Caller, mailer: Mailer, outbox: MailFolder) -> str:
-    """The token that Alice was sent."""
+    """The token in the mail to Alice."""
     return await asked_for(service, mailer, outbox)
 
 
@@ -91,16 +91,16 @@ async def asked_for(service: MemberService, mailer: Mailer, outbox: MailFolder) 
 
 
 async def reset(service: MemberService, token: str, caller: Caller = ANYBODY) -> None:
-    await service.password_resets.spend(caller, token, NEW_PASSWORD)
+    await service.password_resets.reset(caller, token, NEW_PASSWORD)
 
 
 async def test_a_new_password_logs_in_and_the_old_one_does_not(
     service: MemberService, token: str
 ) -> None:
     await reset(service, token)
-    assert await as_member(service, WITH_NEW_PASSWORD)
+    assert await log_in_as(service, WITH_NEW_PASSWORD)
     with pytest.raises(WrongPasswordError):
-        await as_member(service, ALICE)
+        await log_in_as(service, ALICE)
 
 
 async def test_a_new_password_ends_all_sessions(
@@ -111,7 +111,7 @@ async def test_a_new_password_ends_all_sessions(
         await service.members.get(alice, "alice")
 
 
-async def test_a_new_password_is_told_to_the_address(
+async def test_a_new_password_sends_a_notice_to_the_address(
     service: MemberService, token: str, mailer: Mailer, outbox: MailFolder, tasks: TaskList
 ) -> None:
     await reset(service, token)
@@ -190,13 +190,13 @@ async def test_of_uses_at_the_same_time_one_sets_the_password(
     service: MemberService, token: str
 ) -> None:
     uses = (
-        service.password_resets.spend(ANYBODY, token, f"{NEW_PASSWORD} {number}")
+        service.password_resets.reset(ANYBODY, token, f"{NEW_PASSWORD} {number}")
         for number in range(4)
     )
     outcomes = await asyncio.gather(*uses, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [LinkUsedError] * 3
     (winner,) = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    assert await as_member(service, replace(ALICE, password=f"{NEW_PASSWORD} {winner}"))
+    assert await log_in_as(service, replace(ALICE, password=f"{NEW_PASSWORD} {winner}"))
 
 
 async def test_a_link_is_locked_after_too_many_wrong_tokens(
@@ -240,7 +240,7 @@ async def test_an_unfit_password_is_refused_and_the_link_stays_good(
     service: MemberService, token: str, password: str
 ) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        await service.password_resets.spend(ANYBODY, token, password)
+        await service.password_resets.reset(ANYBODY, token, password)
     assert [violation.field for violation in caught.value.violations] == ["new_password"]
     await reset(service, token)
 
@@ -331,13 +331,13 @@ async def test_a_member_who_is_gone_gets_no_mail(mailer: Mailer) -> None:
 
 @pytest.fixture
 def limited(foundation: Foundation) -> MemberService:
-    """The service on the same database, with few tries."""
+    """The service on the same database, with low limits."""
     few = Rate(burst=2, per=timedelta(hours=1))
     rates = replace(NO_RATES, verify_email=few, resend=few, guess=few)
     return member_service(replace(foundation, limits=Limits(MemoryLimiter(), rates)), RULES)
 
 
-async def test_one_address_gets_so_many_mails_and_no_more(
+async def test_the_number_of_mails_to_one_address_is_limited(
     limited: MemberService, alice: Caller
 ) -> None:
     callers = [Caller(address=f"192.0.2.{number}") for number in range(3)]
@@ -347,7 +347,7 @@ async def test_one_address_gets_so_many_mails_and_no_more(
         await limited.password_resets.request(callers[2], ALICE.email)
 
 
-async def test_links_are_tried_so_often_and_no_more(limited: MemberService, token: str) -> None:
+async def test_the_number_of_tried_links_is_limited(limited: MemberService, token: str) -> None:
     await is_unknown(limited, "x")
     await is_unknown(limited, "x")
     with pytest.raises(LimitedError):
@@ -376,13 +376,13 @@ async def test_no_secret_is_in_the_record(service: MemberService, token: str) ->
         await reset(service, token)
     (record,) = [line for line in lines if line["event"] == "ResetPassword"]
     assert (record["member"], record["sessions_ended"]) == ("alice", 1)
-    told = repr(record)
-    assert [text for text in (token, NEW_PASSWORD, ALICE.email) if text in told] == []
+    printed = repr(record)
+    assert [text for text in (token, NEW_PASSWORD, ALICE.email) if text in printed] == []
 
 
 @pytest.fixture
 async def page(site: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
-    """Who opened the link in the mail."""
+    """A client that has opened the link in the mail."""
     english = {"Accept": "text/html", "Accept-Language": "en"}
     async with httpx.AsyncClient(base_url=site, params={"token": token}, headers=english) as client:
         yield client
@@ -406,13 +406,13 @@ async def test_the_form_sets_the_password_and_leads_to_an_address_without_token(
     assert (posted.status_code, posted.headers["Location"]) == (303, "reset-password/done")
     done = await page.get("/reset-password/done")
     assert "Your password is changed" in done.text
-    assert await as_member(service, WITH_NEW_PASSWORD)
+    assert await log_in_as(service, WITH_NEW_PASSWORD)
 
 
 async def test_no_browser_cuts_a_password_that_is_too_long(page: httpx.AsyncClient) -> None:
     again = await page.post("/reset-password", data={"new_password": NEW_PASSWORD * 9})
     assert again.status_code == 422
-    assert "maxlength" not in again.text  # it would cut what is pasted, and tell nobody
+    assert "maxlength" not in again.text  # it would cut pasted text without a warning
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ async def test_the_grpc_face_sets_a_password(
         with pytest.raises(aio.AioRpcError, match="used before"):
             await stub.ResetPassword(change)
     assert len(tasks.resets) == 1
-    assert await as_member(service, WITH_NEW_PASSWORD)
+    assert await log_in_as(service, WITH_NEW_PASSWORD)
 
 
 async def is_sent(outbox: MailFolder, subjects: set[str]) -> bool:
@@ -496,7 +496,7 @@ async def test_a_worker_sends_the_mails(
 
 
 @pytest.mark.parametrize("kind", [PayloadSendPasswordReset, PayloadSendNotice])
-def test_a_payload_that_is_none_is_told(
+def test_a_malformed_payload_is_reported(
     kind: type[PayloadSendPasswordReset] | type[PayloadSendNotice],
 ) -> None:
     with pytest.raises(PayloadError):

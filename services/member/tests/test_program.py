@@ -155,9 +155,9 @@ async def test_queued_at_once_a_sign_up_without_redis_fails_and_can_be_repeated(
         await stub.CreateMember(ALICE)
         mail = await sink[0].mails.get()
     assert caught.value.code() is grpc.StatusCode.INTERNAL
-    told = caught.value.details() or ""
-    assert told.startswith("failed to distribute task to send verify email: ")
-    assert not re.search(r"/|\d{4}|refused|Errno", told)  # nothing of where the queue is
+    details = caught.value.details() or ""
+    assert details.startswith("failed to distribute task to send verify email: ")
+    assert not re.search(r"/|\d{4}|refused|Errno", details)  # no address of the queue
     assert link_of(mail)
 
 
@@ -172,7 +172,7 @@ async def test_without_a_mail_server_mails_go_to_the_folder(
 
 
 class DeadlySink(SmtpSink):
-    """Takes a mail, and kills who sent it before it hears so."""
+    """Accepts a mail, but kills its sender before the answer."""
 
     victim = 0
 
@@ -200,7 +200,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_the_same_mail_ag
             first = await sink.mails.get()
         async with logged_program(changed, tmp_path, again):
             await again.wait("member service started", within_s=20)
-            # The same work once more, without waiting until the dead worker's lease ends.
+            # Queue the task again instead of waiting for the end of the dead worker's lease.
             await enqueue(redis, b'{"membername": "alice"}')
             second = await sink.mails.get()
             await again.wait("processed task", within_s=20)
@@ -209,7 +209,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_the_same_mail_ag
 
 
 class SilentSink(SmtpSink):
-    """Takes a mail, and never says so."""
+    """Accepts a mail, but never answers."""
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope
@@ -259,7 +259,7 @@ async def test_a_failed_start_of_the_task_processor_ends_the_program(
 
 @contextmanager
 def few_files() -> Generator[None]:
-    """Let processes that start in the block open 256 files."""
+    """Limit processes that start in the block to 256 open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     yield

@@ -1,4 +1,4 @@
-"""Which client is behind a proxy."""
+"""The client behind a proxy."""
 
 from collections.abc import Generator, MutableMapping
 from typing import Any
@@ -50,7 +50,7 @@ def test_the_client_is_the_last_that_a_trusted_proxy_names(
 @pytest.mark.parametrize(
     "forwarded", ["", ",", "unknown", "1.1.1.1, unknown", "1.1.1.1,", "300.1.1.1", "\x00", "_x:1"]
 )
-def test_after_what_is_no_address_nothing_is_believed(forwarded: str) -> None:
+def test_entries_before_an_invalid_one_are_ignored(forwarded: str) -> None:
     assert client_address("127.0.0.1", forwarded, TRUSTED) == "127.0.0.1"
 
 
@@ -61,7 +61,7 @@ def test_an_ipv4_address_in_the_form_of_ipv6_is_that_ipv4_address(peer: str) -> 
 
 
 @pytest.mark.parametrize("peer", ["", "/run/member.sock"])
-def test_whoever_has_no_address_is_nobody_and_not_believed(peer: str) -> None:
+def test_a_peer_without_an_address_is_no_client_and_not_trusted(peer: str) -> None:
     assert client_address(peer, "198.51.100.7", TRUSTED) == ""
 
 
@@ -81,7 +81,7 @@ def test_the_address_of_a_peer_is_found_in_the_name_that_grpc_gives_it(peer: str
 
 
 @pytest.mark.parametrize("text", ["proxy", "10.0.0.0/33", "127.0.0.1,", "10.0.0.1/8"])
-def test_a_network_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be addresses and networks"):
         read_networks(text)
 
@@ -111,13 +111,13 @@ def test_a_network_of_private_use_may_be_trusted(text: str) -> None:
 
 @pytest.fixture
 def said() -> Generator[list[MutableMapping[str, Any]]]:
-    """What is logged."""
+    """The logged events."""
     with structlog.testing.capture_logs() as lines:
         yield lines
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
-def test_a_proxy_that_may_have_been_forgotten_is_told(
+def test_the_log_warns_about_a_proxy_that_may_be_missing(
     said: list[MutableMapping[str, Any]], header: str
 ) -> None:
     Proxies(TRUSTED).client("192.168.0.9", [(header, "198.51.100.7")])
@@ -134,14 +134,14 @@ def test_a_proxy_that_may_have_been_forgotten_is_told(
         ("", "a Unix socket"),
     ],
 )
-def test_of_a_stranger_no_more_than_its_network_is_told(
+def test_the_warning_names_only_the_network_of_a_stranger(
     said: list[MutableMapping[str, Any]], peer: str, shown: str
 ) -> None:
     Proxies(TRUSTED).client(peer, [("x-forwarded-for", "198.51.100.7")])
     assert [line["peer"] for line in said] == [shown]
 
 
-def test_it_is_told_once_in_ten_minutes(said: list[MutableMapping[str, Any]]) -> None:
+def test_the_warning_comes_once_in_ten_minutes(said: list[MutableMapping[str, Any]]) -> None:
     times_s, forwarded = [0.0], [("forwarded", "for=198.51.100.7")]
     proxies = Proxies(TRUSTED, monotonic=lambda: times_s[-1])
     proxies.client("8.8.4.7", forwarded)
@@ -154,7 +154,9 @@ def test_it_is_told_once_in_ten_minutes(said: list[MutableMapping[str, Any]]) ->
     assert len(said) == 2
 
 
-def test_of_what_is_as_it_should_be_nothing_is_told(said: list[MutableMapping[str, Any]]) -> None:
+def test_calls_without_a_doubtful_header_cause_no_warning(
+    said: list[MutableMapping[str, Any]],
+) -> None:
     Proxies(TRUSTED).client("127.0.0.1", [("x-forwarded-for", "198.51.100.7")])
     Proxies(TRUSTED).client("8.8.8.8", [("accept", "text/html")])
     assert said == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from member.limits.rate import Rate, rate
+from member.limits.rate import Rate, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from member.limits.rate import Rate, rate
     ],
 )
 def test_a_rate_says_how_often_in_which_time(text: str, burst: int, per: timedelta) -> None:
-    assert rate(text) == Rate(burst=burst, per=per)
+    assert parse_rate(text) == Rate(burst=burst, per=per)
 
 
 def test_off_is_no_limit() -> None:
-    assert rate("off") is None
+    assert parse_rate("off") is None
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_off_is_no_limit() -> None:
         *["0/1m", "-1/1m", "1.5/1m", "10001/1m", "٣/1m", "10/1ms", "10/25h"],
     ],
 )
-def test_what_is_no_rate_is_told_what_one_looks_like(text: str) -> None:
+def test_an_invalid_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be off, or how often .* 10000 .* write 10/1m$"):
-        rate(text)
+        parse_rate(text)
 
 
 @given(burst=st.integers(1, 100_000), seconds=st.integers(1, 86_400))

@@ -1,4 +1,4 @@
-"""Redis at the start: one that is away is waited for, one that refuses us ends the program."""
+"""The program waits for a Redis that is away at its start, and ends if Redis refuses it."""
 
 import json
 import signal
@@ -34,7 +34,7 @@ async def test_queued_at_once_they_sign_up_when_redis_has_come(
         assert link_of(await sink[0].mails.get())
 
 
-async def test_that_redis_is_away_is_said_once(
+async def test_the_log_says_once_that_redis_is_away(
     variables: dict[str, str], tmp_path: Path, redis: RedisServer
 ) -> None:
     redis.stop()

@@ -1,4 +1,4 @@
-"""A log-in brings the hash of a password to the cost of today."""
+"""A log-in renews a password hash of an older cost."""
 
 import asyncio
 from collections.abc import Generator
@@ -29,7 +29,7 @@ async def log_in(sessions: Sessions) -> LoggedIn:
 
 @pytest.fixture
 def dearer(service: MemberService) -> Generator[Sessions]:
-    """Sessions after hashes were made dearer."""
+    """Sessions of a service with a higher hash cost."""
     passwords = Passwords(HashCost(time=2, memory_kib=16, threads=2))
     yield replace(service.sessions, passwords=passwords)
     passwords.close()

@@ -1,4 +1,4 @@
-"""One id leads through the log, from a call to the mail that it causes."""
+"""One id joins all log lines, from a call to the mail that it causes."""
 
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -30,7 +30,7 @@ def log() -> ServiceLog:
 async def started(
     log: ServiceLog, variables: dict[str, str], tmp_path: Path
 ) -> AsyncGenerator[Event]:
-    """What a running program said about its addresses."""
+    """The log event of a running program with its addresses."""
     async with logged_program(variables, tmp_path, log):
         yield await log.wait("member service started", within_s=PATIENCE_S)
 

@@ -1,4 +1,4 @@
-"""The REST face."""
+"""REST."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
@@ -27,7 +27,7 @@ from services.member.tests.doubles import (
 )
 from services.member.tests.faces import grpc_channel
 
-# What differs between databases is tested below this face.
+# Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 SIGN_UP = asdict(ALICE)
@@ -156,7 +156,7 @@ async def test_a_wrong_password_says_no_more_than_that(alice: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer é\x7f", "Basic YTpi"])
-async def test_who_shows_no_good_token_is_told_which_is_needed(
+async def test_a_caller_without_a_valid_token_learns_which_is_needed(
     rest: httpx.AsyncClient, authorization: str
 ) -> None:
     headers = {b"Authorization": authorization.encode("latin-1")}
@@ -174,7 +174,7 @@ async def test_a_member_sees_nobody_else(alice: httpx.AsyncClient, path: str) ->
 
 
 @pytest.mark.parametrize("name", ["nobody", "%00", "%ED%A0%80", "x" * 5000])
-async def test_an_administrator_is_told_who_is_not_there(
+async def test_an_administrator_learns_that_a_member_does_not_exist(
     admin: httpx.AsyncClient, name: str
 ) -> None:
     assert (await admin.get(f"/v1/members/{name}")).status_code == 404
@@ -248,7 +248,7 @@ async def test_a_resend_tells_nothing(alice: httpx.AsyncClient, email: str) -> N
     assert (response.status_code, response.content) == (202, b"")
 
 
-# --- What is no request ---------------------------------------------------------------------------
+# --- Invalid requests -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ async def test_what_was_sent_is_not_shown(rest: httpx.AsyncClient) -> None:
     ("method", "path", "status"),
     [("GET", "/v1/nothing", 404), ("GET", "/v1/members/", 404), ("PUT", "/v1/members", 405)],
 )
-async def test_a_place_that_is_none_is_told_as_a_problem(
+async def test_an_unknown_path_is_answered_with_a_problem(
     rest: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
     response = await rest.request(method, path)
@@ -307,12 +307,12 @@ async def test_a_place_that_is_none_is_told_as_a_problem(
     assert (response.status_code, response.json()["status"]) == (status, status)
 
 
-async def test_a_wrong_method_is_told_which_are_right(rest: httpx.AsyncClient) -> None:
+async def test_a_wrong_method_learns_the_allowed_ones(rest: httpx.AsyncClient) -> None:
     responses = [await rest.put("/v1/members"), await rest.put("/v1/members/alice")]
     assert [r.headers["Allow"] for r in responses] == ["GET, POST", "DELETE, GET, PATCH"]
 
 
-async def test_what_nobody_foresaw_is_logged_once_and_not_shown(
+async def test_an_unexpected_error_is_logged_once_and_not_shown(
     rest: httpx.AsyncClient, tasks: TaskList
 ) -> None:
     tasks.error = RuntimeError("SELECT password FROM secrets")
@@ -329,7 +329,7 @@ async def test_what_nobody_foresaw_is_logged_once_and_not_shown(
     assert [line["log_level"] for line in logged] == ["error"]
 
 
-# --- The same faults over both faces --------------------------------------------------------------
+# --- The same faults over gRPC and HTTP -----------------------------------------------------------
 
 
 async def test_both_faces_refuse_the_same_sign_up_alike(

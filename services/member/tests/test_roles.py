@@ -1,4 +1,4 @@
-"""Each role runs alone, and together they do the whole."""
+"""Each role runs alone, and all roles together make the service."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from member.demo.smtp import SmtpSink
 from member.program import running
-from member.roles import Role, listed, read_roles
+from member.roles import Role, format_roles, read_roles
 from member.settings import Settings
 from services.member.tests.browser import browse
 from services.member.tests.doubles import link_of
@@ -23,7 +23,7 @@ def with_roles(settings: Settings, *roles: Role) -> Settings:
 
 
 def test_roles_are_read_and_written_alike() -> None:
-    assert listed(read_roles(" relay,grpc ")) == "grpc,relay"
+    assert format_roles(read_roles(" relay,grpc ")) == "grpc,relay"
 
 
 async def test_four_processes_do_what_one_does(

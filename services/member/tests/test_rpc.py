@@ -1,4 +1,4 @@
-"""The gRPC face, without a queue behind it."""
+"""The gRPC server, without a queue behind it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -33,13 +33,13 @@ ALICE = pb.CreateMemberRequest(
 )
 
 
-# What differs between databases is tested below this face.
+# Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 def stop() -> asyncio.Event:
-    """Set it, and the server stops."""
+    """The event that stops the server."""
     return asyncio.Event()
 
 
@@ -121,7 +121,7 @@ async def test_a_duplicate_names_its_field_and_shows_no_sql(stub: MemberServiceS
     assert info.metadata["field"] == "email"
 
 
-async def test_a_queue_that_is_away_is_told_in_the_words_of_the_lesson(
+async def test_a_queue_that_is_away_is_reported_in_the_words_of_the_lesson(
     stub: MemberServiceStub, tasks: TaskList
 ) -> None:
     tasks.error = DistributeError("send verify email", "Redis is away")
@@ -130,7 +130,7 @@ async def test_a_queue_that_is_away_is_told_in_the_words_of_the_lesson(
     assert error.details() == "failed to distribute task to send verify email: Redis is away"
 
 
-async def test_what_nobody_foresaw_is_not_shown(stub: MemberServiceStub, tasks: TaskList) -> None:
+async def test_an_unexpected_error_is_not_shown(stub: MemberServiceStub, tasks: TaskList) -> None:
     tasks.error = RuntimeError("SELECT password FROM secrets")
     error = await refusal(stub.CreateMember(ALICE))
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
@@ -316,7 +316,7 @@ async def test_an_administrator_lists_members_page_by_page(
     assert second.next_page_token == ""
 
 
-async def test_an_administrator_is_told_who_is_not_there(
+async def test_an_administrator_learns_that_a_member_does_not_exist(
     stub: MemberServiceStub, admin: pb.Session
 ) -> None:
     error = await refusal(PROTECTED["get"](stub, "nobody", bearer(admin)))
@@ -328,7 +328,7 @@ async def test_an_administrator_is_told_who_is_not_there(
     "shown",
     ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic YWxpY2U6eA==", "nonsense"],
 )
-async def test_who_proves_nothing_is_unauthenticated(
+async def test_a_caller_that_proves_nothing_is_unauthenticated(
     stub: MemberServiceStub, alice: pb.Session, ask: Ask, shown: str
 ) -> None:
     error = await refusal(ask(stub, "alice", aio.Metadata(("authorization", shown))))
@@ -337,7 +337,7 @@ async def test_who_proves_nothing_is_unauthenticated(
 
 
 @protected
-async def test_who_shows_nothing_is_unauthenticated(
+async def test_a_caller_without_a_token_is_unauthenticated(
     stub: MemberServiceStub, alice: pb.Session, ask: Ask
 ) -> None:
     error = await refusal(ask(stub, "alice", aio.Metadata()))

@@ -1,4 +1,4 @@
-"""The table of security requirements is whole, and names what there is."""
+"""The table of security requirements is complete, and names only tests and pages that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 MEMBER = Path(__file__).parents[1]
 PAGE = (MEMBER / "SECURITY.md").read_text("utf-8")
 
-# Of ASVS 5.0.0, in the chapters that concern the service; those of level 1 first in each.
+# Requirements of ASVS 5.0.0, by level, in the chapters that concern the service.
 REQUIREMENTS = {
     1: """
         1.2.1-5 1.3.1-2 1.5.1 2.1.1 2.2.1-2 2.3.1 3.2.1-2 3.3.1 3.4.1-2 3.5.1-3 4.1.1 4.4.1 6.1.1
@@ -33,7 +33,7 @@ LINKS = sorted(set(re.findall(r"\]\(([^)]+)\)", PAGE)))
 
 
 def numbers(level: int) -> list[str]:
-    """Return the numbers that a row of `REQUIREMENTS` stands for."""
+    """Return the numbers of all requirements of a level."""
     ranges = re.findall(r"(\d+\.\d+)\.(\d+)(?:-(\d+))?", REQUIREMENTS[level])
     return [
         f"{s}.{n}" for s, first, last in ranges for n in range(int(first), int(last or first) + 1)

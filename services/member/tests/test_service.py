@@ -1,4 +1,4 @@
-"""What the service does, with its tasks and mails kept by doubles."""
+"""The service, with doubles for tasks and mails."""
 
 import asyncio
 from dataclasses import replace
@@ -35,7 +35,7 @@ from services.member.tests.doubles import (
 
 @pytest.fixture
 async def token(service: MemberService, mailer: Mailer, outbox: MailFolder) -> str:
-    """The token that Alice was sent."""
+    """The token in the mail to Alice."""
     await service.sign_up.create_member(ANYBODY, ALICE)
     await mailer.send_verify_email("alice")
     return token_of(outbox.mails[0])
@@ -124,7 +124,7 @@ async def test_a_link_expires(service: MemberService, token: str, clock: FakeClo
         await service.verifications.verify(ANYBODY, token)
 
 
-async def test_a_link_that_verified_says_so_for_ever(
+async def test_a_link_that_verified_always_says_so(
     service: MemberService, token: str, clock: FakeClock
 ) -> None:
     await service.verifications.verify(ANYBODY, token)
@@ -226,13 +226,13 @@ async def test_two_workers_with_the_same_member_send_the_same_link(
     assert len({token_of(mail) for mail in outbox.mails}) == 1
 
 
-async def test_nobody_is_sent_no_mail(mailer: Mailer, outbox: MailFolder) -> None:
+async def test_an_unknown_member_gets_no_mail(mailer: Mailer, outbox: MailFolder) -> None:
     with pytest.raises(MailPointlessError, match="no such member"):
         await mailer.send_verify_email("nobody")
     assert outbox.mails == []
 
 
-async def test_a_verified_member_is_sent_no_mail(
+async def test_a_verified_member_gets_no_mail(
     service: MemberService, mailer: Mailer, token: str
 ) -> None:
     await service.verifications.verify(ANYBODY, token)

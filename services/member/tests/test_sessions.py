@@ -1,4 +1,4 @@
-"""Sessions: log in, renew, log out, and tell who calls."""
+"""Sessions: log in, renew, log out, and identify the caller."""
 
 import asyncio
 import base64
@@ -143,7 +143,7 @@ async def test_tokens_say_when_they_expire(alice: LoggedIn, clock: FakeClock) ->
         ("alice\x00", ALICE.password),
     ],
 )
-async def test_what_does_not_fit_is_refused_alike(
+async def test_unknown_names_and_wrong_passwords_are_refused_alike(
     service: MemberService, alice: LoggedIn, membername: str, password: str
 ) -> None:
     with pytest.raises(WrongPasswordError, match="the member name or the password is wrong"):

@@ -23,7 +23,7 @@ PRODUCTION = {
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, and an environment without our settings."""
+    """An empty working folder, and an environment without settings of the service."""
     monkeypatch.chdir(tmp_path)
     others = ("REDIS_ADDRESS", "VERIFY_EMAIL_DELAY", "EMAIL_SENDER_PASSWORD", "DB_SOURCE", "ROLES")
     for name in (*PRODUCTION, *others):
@@ -142,7 +142,7 @@ def test_a_public_url_may_have_a_port_and_a_path(monkeypatch: pytest.MonkeyPatch
         "this is the secret of our members, 42",
     ],
 )
-def test_a_key_that_was_not_drawn_is_refused_in_production(
+def test_a_key_that_is_not_random_is_refused_in_production(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     (problem,) = problems_with(monkeypatch, TOKEN_SYMMETRIC_KEY=key)
@@ -186,7 +186,7 @@ def test_hashes_of_a_cost_that_is_recommended_are_taken_in_production(
 
 
 @pytest.mark.parametrize("size", [16, 32])
-def test_a_key_that_was_drawn_is_taken(size: int) -> None:
+def test_a_random_key_is_accepted(size: int) -> None:
     drawn = [secrets.token_hex(size) for _ in range(100)]
     assert [key for key in drawn if is_guessable(key)] == []
 
@@ -254,14 +254,14 @@ def test_everything_that_does_not_fit_is_named_at_once(monkeypatch: pytest.Monke
         ),
         (
             {"UNVERIFIED_MEMBER_LIFETIME": "1h", "VERIFY_EMAIL_DELAY": "1h"},
-            "UNVERIFIED_MEMBER_LIFETIME must leave the mail its time",
+            "UNVERIFIED_MEMBER_LIFETIME must be at least VERIFY_EMAIL_DELAY plus",
         ),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES: trusts strangers"),
         ({"WORKER_CONCURRENCY": "many"}, "WORKER_CONCURRENCY: Input should be a valid integer"),
-        ({"EMAIL_SENDER_ADDRESS": "nowhere"}, "EMAIL_SENDER_ADDRESS: must be an address of mail"),
+        ({"EMAIL_SENDER_ADDRESS": "nowhere"}, "EMAIL_SENDER_ADDRESS: must be an e-mail address"),
         (
             {"EMAIL_SENDER_ADDRESS": "a@example.com\nBcc: wrong@example.com"},
-            "EMAIL_SENDER_ADDRESS: must be an address of mail",
+            "EMAIL_SENDER_ADDRESS: must be an e-mail address",
         ),
         (
             {"EMAIL_SENDER_NAME": "Service\nBcc: wrong@example.com"},
@@ -349,22 +349,24 @@ def test_production_tells_strangers_neither_numbers_nor_operations(
     monkeypatch: pytest.MonkeyPatch, environment: str, roles: str, shown: tuple[bool, ...]
 ) -> None:
     set_production(monkeypatch, without="ENVIRONMENT")
-    told = load_settings(environment=environment, roles=roles)
-    assert (told.shows_metrics, told.shows_api_docs, told.has_reflection) == shown
+    settings = load_settings(environment=environment, roles=roles)
+    assert (settings.shows_metrics, settings.shows_api_docs, settings.has_reflection) == shown
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
 @pytest.mark.parametrize("switch", ["on", "off"])
-def test_who_runs_the_service_may_decide_it_otherwise(
+def test_an_operator_may_decide_otherwise(
     monkeypatch: pytest.MonkeyPatch, environment: str, switch: str
 ) -> None:
     set_production(monkeypatch, without="ENVIRONMENT")
     names = ("metrics", "api_docs", "grpc_reflection")
-    told = load_settings(environment=environment, **dict.fromkeys(names, switch))
-    assert {told.shows_metrics, told.shows_api_docs, told.has_reflection} == {switch == "on"}
+    settings = load_settings(environment=environment, **dict.fromkeys(names, switch))
+    assert {settings.shows_metrics, settings.shows_api_docs, settings.has_reflection} == {
+        switch == "on"
+    }
 
 
-def test_a_process_has_all_roles_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_has_all_roles_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     assert load_settings().roles == ALL_ROLES
 
@@ -400,7 +402,7 @@ def test_a_role_that_knows_tokens_needs_their_key(
 
 
 @pytest.mark.parametrize("key", ["", "short", "a" * 64])
-def test_who_has_no_good_key_is_told_how_to_get_one(
+def test_the_error_for_a_bad_key_says_how_to_make_one(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     (problem,) = problems_with(monkeypatch, TOKEN_SYMMETRIC_KEY=key)

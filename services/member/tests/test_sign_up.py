@@ -1,4 +1,4 @@
-"""Sign-ups that are tried again under the same id."""
+"""Sign-ups that are repeated with the same id."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ from services.member.tests.doubles import (
     BOB,
     MailFolder,
     TaskList,
-    as_member,
+    log_in_as,
     token_of,
 )
 
@@ -64,7 +64,7 @@ async def test_it_is_answered_as_first_after_the_member_changed(service: MemberS
         email="hargreaves@example.com",
         current_password=ALICE.password,
     )
-    await service.members.update(await as_member(service, ALICE), "alice", changes)
+    await service.members.update(await log_in_as(service, ALICE), "alice", changes)
     assert await sign_up(service) == first
 
 

@@ -1,4 +1,4 @@
-"""The error table, and what it turns into over gRPC and over REST."""
+"""The error table, and its errors over gRPC and over REST."""
 
 import json
 from datetime import timedelta
@@ -81,21 +81,21 @@ def test_how_long_to_wait_travels_as_retry_info() -> None:
     assert status.message == "too many attempts: try again in 7 s"
 
 
-def test_a_task_that_was_not_queued_is_told_in_the_words_of_the_lesson() -> None:
+def test_a_task_that_was_not_queued_is_reported_in_the_words_of_the_lesson() -> None:
     status = rich_status(errors.DistributeError("send verify email", "Redis is away"))
     assert status.message == "failed to distribute task to send verify email: Redis is away"
 
 
 @pytest.mark.parametrize("error", LEAVES, ids=lambda error: type(error).__name__)
-def test_both_faces_tell_the_same(error: MemberError) -> None:
+def test_both_faces_report_the_same(error: MemberError) -> None:
     response, status = problems.of_error(error), rich_status(error)
     problem = json.loads(bytes(response.body))
     assert problem["code"] == status_of(error).grpc.name
     assert problem["detail"] == status.message
-    assert (problem.get("violations", []), problem.get("fields", [])) == _told_over_grpc(status)
+    assert (problem.get("violations", []), problem.get("fields", [])) == _details_over_grpc(status)
 
 
-def _told_over_grpc(status: status_pb2.Status) -> tuple[list[dict[str, str]], list[str]]:
+def _details_over_grpc(status: status_pb2.Status) -> tuple[list[dict[str, str]], list[str]]:
     """Return the violations and the fields in the details of *status*."""
     bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
     found = [v for detail in status.details if detail.Unpack(bad) for v in bad.field_violations]

@@ -60,7 +60,7 @@ async def insert_verification(db: Database) -> None:
 
 @pytest.fixture
 def open_umask() -> Generator[None]:
-    """Let everybody read and write new files, unless their makers say something else."""
+    """Set a umask that lets everybody read and write new files."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -76,7 +76,7 @@ async def test_nobody_but_its_owner_reads_the_file_of_sqlite(
 ) -> None:
     file = tmp_path / "member.db"
     (tmp_path / before).touch(mode=0o666)
-    async with database.opened(f"sqlite:///{file}") as db:
+    async with database.open_database(f"sqlite:///{file}") as db:
         await insert(db, ALICE)
         modes = modes_in(tmp_path)
     assert modes == dict.fromkeys(("member.db", "member.db-shm", "member.db-wal"), 0o600)
@@ -176,7 +176,7 @@ async def test_an_error_does_not_quote_what_a_member_typed(db: Database) -> None
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(db_source: str) -> None:
-    async with database.opened(db_source):
+    async with database.open_database(db_source):
         engine = create_async_engine(url_of(db_source))
         async with engine.connect() as connection:
             assert await connection.run_sync(differences) == []
@@ -184,15 +184,15 @@ async def test_the_migrations_make_the_tables_that_the_code_knows(db_source: str
 
 
 async def test_a_second_start_keeps_what_is_there(db_source: str) -> None:
-    async with database.opened(db_source) as first:
+    async with database.open_database(db_source) as first:
         await insert(first, ALICE)
-    async with database.opened(db_source) as second, second.reading() as session:
+    async with database.open_database(db_source) as second, second.reading() as session:
         assert await store.members.by_name(session, "alice") == ALICE
 
 
 async def test_programs_that_start_together_migrate_once(db_source: str) -> None:
     async def start() -> None:
-        async with database.opened(db_source):
+        async with database.open_database(db_source):
             pass
 
     await asyncio.gather(start(), start(), start())
@@ -207,7 +207,7 @@ async def test_readers_do_not_wait_for_a_writer(db: Database) -> None:
 
 async def test_sqlite_writes_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:
     source = f"sqlite:///{tmp_path_factory.mktemp('db')}/member.db"
-    async with database.opened(source) as db, db.reading() as session:
+    async with database.open_database(source) as db, db.reading() as session:
         assert await session.scalar(text("PRAGMA journal_mode")) == "wal"
 
 

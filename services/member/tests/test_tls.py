@@ -1,4 +1,4 @@
-"""Both servers speak TLS, and show a renewed certificate without a restart."""
+"""Both servers speak TLS, and use a renewed certificate without a restart."""
 
 import asyncio
 import ssl
@@ -37,7 +37,7 @@ def files(authority: trustme.CA, tmp_path: Path) -> CertificateFiles:
 
 @pytest.fixture
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client has that trusts the authority."""
+    """The TLS context of a client that trusts the authority."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
@@ -51,7 +51,7 @@ async def addresses(settings: Settings, files: CertificateFiles) -> AsyncGenerat
 
 
 def put(certificate: trustme.LeafCert, files: CertificateFiles) -> None:
-    """Put *certificate* in the place of the one before, as tools that renew do."""
+    """Replace the certificate before by *certificate*, like tools for renewal do."""
     replace(files.chain, b"".join(part.bytes() for part in certificate.cert_chain_pems))
     replace(files.key, certificate.private_key_pem.bytes())
 
@@ -66,8 +66,8 @@ def der_of(certificate: trustme.LeafCert) -> bytes:
     return ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
 
 
-async def shown_at(address: str, trusting: ssl.SSLContext) -> bytes:
-    """Return the certificate that a server shows."""
+async def certificate_at(address: str, trusting: ssl.SSLContext) -> bytes:
+    """Return the certificate of a server."""
     host, _, port = address.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
     shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -89,7 +89,7 @@ async def test_a_sign_up_over_tls_leads_to_a_page_over_https(
     assert (await browse(link, "POST", context=trusting)).scene == "verified"
 
 
-async def test_browsers_are_told_to_keep_to_tls(
+async def test_answers_tell_browsers_to_use_only_tls(
     addresses: Addresses, trusting: ssl.SSLContext
 ) -> None:
     page = await browse(f"https://{addresses.http}/verify-email/verified", context=trusting)
@@ -97,16 +97,16 @@ async def test_browsers_are_told_to_keep_to_tls(
 
 
 @pytest.mark.parametrize(
-    ("public_url", "told"),
+    ("public_url", "header"),
     [("https://members.example.com", "max-age=31536000"), ("http://127.0.0.1:8080", None)],
 )
-async def test_browsers_are_told_so_behind_a_proxy_that_speaks_tls(
-    settings: Settings, public_url: str, told: str | None
+async def test_answers_behind_a_tls_proxy_tell_browsers_to_use_only_tls(
+    settings: Settings, public_url: str, header: str | None
 ) -> None:
     changes = {"public_url": public_url, "roles": frozenset({Role.HTTP})}
     async with running(settings.model_copy(update=changes)) as found:
         page = await browse(f"http://{found.http}/nowhere")
-    assert (page.status, page.headers["Strict-Transport-Security"]) == (404, told)
+    assert (page.status, page.headers["Strict-Transport-Security"]) == (404, header)
 
 
 async def test_a_client_without_tls_is_refused_over_grpc(addresses: Addresses) -> None:
@@ -126,7 +126,7 @@ async def test_tls_1_2_is_spoken(addresses: Addresses, trusting: ssl.SSLContext,
     trusting.set_alpn_protocols(["h2"])
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     trusting.set_ciphers("DEFAULT:@SECLEVEL=0")
-    assert await shown_at(getattr(addresses, face), trusting)
+    assert await certificate_at(getattr(addresses, face), trusting)
 
 
 @pytest.mark.parametrize("face", ["grpc", "http"])
@@ -138,7 +138,7 @@ async def test_ciphers_without_forward_secrecy_or_with_sha_1_are_refused(
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     trusting.set_ciphers(f"{ciphers}:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await shown_at(getattr(addresses, face), trusting)
+        await certificate_at(getattr(addresses, face), trusting)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
@@ -150,7 +150,7 @@ async def test_tls_before_1_2_is_refused(
     trusting.minimum_version = trusting.maximum_version = ssl.TLSVersion.TLSv1_1
     trusting.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await shown_at(getattr(addresses, face), trusting)
+        await certificate_at(getattr(addresses, face), trusting)
 
 
 @pytest.mark.parametrize("face", ["grpc", "http"])
@@ -162,10 +162,10 @@ async def test_new_connections_see_a_renewed_certificate(
     face: str,
 ) -> None:
     trusting.set_alpn_protocols(["h2"])
-    before = await shown_at(getattr(addresses, face), trusting)
+    before = await certificate_at(getattr(addresses, face), trusting)
     renewed = authority.issue_cert("127.0.0.1")
     put(renewed, files)
-    after = await shown_at(getattr(addresses, face), trusting)
+    after = await certificate_at(getattr(addresses, face), trusting)
     assert before != der_of(renewed)
     assert after == der_of(renewed)
 
@@ -193,7 +193,7 @@ def test_files_that_vanish_leave_the_old_certificate(files: CertificateFiles) ->
 
 @pytest.fixture
 def faulty(authority: trustme.CA, files: CertificateFiles) -> CertificateFiles:
-    """Files beside `files` that are at fault."""
+    """Faulty files beside `files`."""
     other = CertificateFiles(files.chain.with_name("junk.pem"), files.key.with_name("other.pem"))
     other.chain.write_bytes(b"junk")
     authority.issue_cert("127.0.0.1").private_key_pem.write_to_path(str(other.key))
@@ -209,7 +209,7 @@ def faulty(authority: trustme.CA, files: CertificateFiles) -> CertificateFiles:
         ("chain.pem", "none.pem", "TLS_KEY_FILE: cannot be read: No such file or directory"),
         ("chain.pem", ".", "TLS_KEY_FILE: cannot be read: Is a directory"),
         ("junk.pem", "key.pem", "TLS_CERT_FILE: holds no certificate in PEM form"),
-        ("chain.pem", "junk.pem", "TLS_KEY_FILE: holds no open key in PEM form"),
+        ("chain.pem", "junk.pem", "TLS_KEY_FILE: holds no unencrypted key in PEM form"),
         ("chain.pem", "other.pem", "TLS_KEY_FILE: is not the key of the certificate"),
     ],
 )

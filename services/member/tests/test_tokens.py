@@ -127,7 +127,7 @@ def test_an_access_token_of_another_key_says_nothing() -> None:
 
 
 def sealed(**claims: object) -> str:
-    """Return a token with the service's seal, whatever it claims."""
+    """Return a token with *claims* and the service's seal."""
     said = {
         "aud": "member.v1",
         "sub": str(ACCESS.member_id),

@@ -1,4 +1,4 @@
-"""The whole program on a Redis of several servers: Sentinel and Cluster."""
+"""The whole program with Redis Sentinel and Redis Cluster."""
 
 import asyncio
 from collections.abc import Generator
@@ -30,7 +30,7 @@ def sentinel() -> Generator[RedisSentinel]:
 
 @pytest.fixture
 def mails(sink: tuple[SmtpSink, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SmtpSink:
-    """The mail server that the program is told to use."""
+    """The mail server of the program."""
     variables = {
         "ENVIRONMENT": "development",
         "DB_SOURCE": f"sqlite:///{tmp_path}/member.db",
@@ -48,7 +48,7 @@ def mails(sink: tuple[SmtpSink, str], monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def service_on(redis: str) -> AbstractAsyncContextManager[Addresses]:
-    """Run the program with its tasks in the Redis at an address."""
+    """Run the program with its tasks at a Redis address."""
     return running(Settings(redis_address=SecretStr(redis)))
 
 

@@ -1,4 +1,4 @@
-"""One trace leads from a call to the mail that it causes, for those who ask for traces."""
+"""If traces are on, one trace leads from a call to the mail that it causes."""
 
 from collections.abc import Generator, Mapping, Sequence
 
@@ -26,7 +26,7 @@ TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 @pytest.fixture
 def spans() -> Generator[InMemorySpanExporter]:
-    """What the spans of this test are exported to."""
+    """The exporter for the spans of this test."""
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with tracing.using(OtelTracer(provider)):
@@ -39,7 +39,7 @@ def named(spans: InMemorySpanExporter, name: str) -> Sequence[ReadableSpan]:
 
 
 def parents(spans: InMemorySpanExporter) -> Mapping[str, str]:
-    """Return the name of each span and that of its parent."""
+    """Return the parent's name for the name of each span."""
     done = spans.get_finished_spans()
     names = {span.context.span_id: span.name for span in done if span.context}
     return {

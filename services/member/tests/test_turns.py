@@ -1,4 +1,4 @@
-"""Turns are shared between names, however much one asks for."""
+"""Names share turns fairly, however many turns one name asks for."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,8 +13,8 @@ class Crowd:
     """Names that ask for turns, and get them one at a time.
 
     Attributes:
-        served: Whose turn came, in order.
-        refused: Who was refused.
+        served: Names that got a turn, in order.
+        refused: Names that were refused.
     """
 
     def __init__(self, turns: Turns) -> None:
@@ -32,13 +32,13 @@ class Crowd:
         return asking
 
     async def give_back(self, times: int) -> None:
-        """Give back so many turns, one after the other."""
+        """Give back this number of turns, one after the other."""
         for _ in range(times):
             self._turns.give_back()
             await asyncio.sleep(0)
 
     async def leave(self) -> None:
-        """Ask for nothing any more."""
+        """Cancel all waiting calls."""
         for task in self._asking:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
@@ -75,7 +75,7 @@ async def test_a_dozen_that_ask_for_all_do_not_keep_out_the_next(crowd: Crowd) -
     assert "honest" in crowd.served
 
 
-async def test_who_holds_most_places_gives_up_the_last_of_them(crowd: Crowd, turns: Turns) -> None:
+async def test_the_name_with_most_places_gives_up_its_last_one(crowd: Crowd, turns: Turns) -> None:
     await crowd.ask(*["greedy"] * 25)
     await crowd.ask("honest")
     assert (crowd.refused, turns.waiting) == (["greedy"], 24)
@@ -87,7 +87,9 @@ async def test_names_take_turns(crowd: Crowd) -> None:
     assert "".join(crowd.served) == "aabcaba"
 
 
-async def test_when_all_hold_alike_who_comes_last_is_refused(crowd: Crowd) -> None:
+async def test_if_all_have_the_same_number_of_places_the_last_caller_is_refused(
+    crowd: Crowd,
+) -> None:
     await crowd.ask(*(str(n) for n in range(26)))
     assert crowd.refused == ["25"]
 
@@ -102,7 +104,7 @@ async def test_who_leaves_makes_room(crowd: Crowd, turns: Turns) -> None:
 
 
 @pytest.mark.parametrize("order", ["cancel first", "turn first"])
-async def test_a_turn_that_comes_to_who_has_left_goes_on(
+async def test_a_turn_for_a_caller_that_left_goes_to_the_next(
     crowd: Crowd, turns: Turns, order: str
 ) -> None:
     (_, leaver, _) = await crowd.ask("a", "b", "c")
@@ -114,10 +116,10 @@ async def test_a_turn_that_comes_to_who_has_left_goes_on(
     assert crowd.served == ["a", "c"]
 
 
-async def test_who_leaves_when_refused_had_no_turn_to_give_back(crowd: Crowd, turns: Turns) -> None:
+async def test_a_refused_caller_that_leaves_gives_no_turn_back(crowd: Crowd, turns: Turns) -> None:
     (*_, last) = await crowd.ask(*["greedy"] * 25)
     honest = asyncio.create_task(turns.take("honest"))
-    await asyncio.sleep(0)  # it has taken the place of the last, who does not know yet
+    await asyncio.sleep(0)  # it took the place of the last caller, which does not know it yet
     last.cancel()
     await asyncio.gather(last, return_exceptions=True)
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The tutorial: its commands print what it shows, its excerpts are what stands in the files."""
+"""The tutorial's commands print the shown output, and its excerpts are in the files."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ READERS_PORTS = ("6379", "9090", "8080", "8025")
 
 
 def occurrences(excerpt: str, source: str) -> list[str]:
-    """Return the indents at which *excerpt* stands in *source*, on whole lines."""
+    """Return the indents at which *excerpt* occurs in *source*, on whole lines."""
     indents = [" " * depth for depth in (0, 4, 8, 12)]
     return [by for by in indents if f"\n{indent(excerpt, by)}" in f"\n{source}"]
 
@@ -31,7 +31,7 @@ def test_an_excerpt_stands_in_its_file(file: str, excerpt: str) -> None:
     assert occurrences(excerpt, (ROOT / file).read_text()) != []
 
 
-# The reader waits for mails as long as the lesson does, and this test as long as the reader.
+# The test waits for mails as long as the reader does: the delay of the lesson.
 @pytest.mark.timeout(180)
 async def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
     ports = {port: str(free_port()) for port in READERS_PORTS}

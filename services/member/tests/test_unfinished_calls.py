@@ -1,4 +1,4 @@
-"""Calls of gRPC whose requests never come whole."""
+"""gRPC calls whose requests never arrive completely."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def attacker(address: str) -> AsyncGenerator[Http2Client]:
 
 
 async def attack(client: Http2Client, path: str, size: int) -> None:
-    """Begin calls whose requests lack a byte."""
+    """Begin calls whose requests lack their last byte."""
     for number in range(STREAMS):
         await client.begin(2 * number + 1, path, b"x" * size)
 
@@ -80,7 +80,7 @@ async def test_requests_that_never_come_whole_do_no_harm_and_end(
         assert await statuses(started["http"]) == [200, 200]
         await asyncio.gather(*attacks)
         assert await statuses(started["http"]) == [200, 200]
-        # Well before the minute after which gRPC ends a connection that nothing arrives on.
+        # Well before the minute after which gRPC ends an idle connection.
         await wait_until(lambda: all(len(client.ended) == STREAMS for client in clients), 60)
         assert await peak_kib(process) < MOST_KIB
         await create_alice(started["grpc"])

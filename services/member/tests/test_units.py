@@ -1,4 +1,4 @@
-"""The systemd units: systemd understands them, and they start the processes of the service."""
+"""The systemd units are valid, and start the processes of the service."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from member.settings import Settings, duration
+from member.settings import Settings, parse_duration
 from services.member.tests.deployment import DEPLOY, LEAVING, example
 from services.member.tests.image import PROGRAMS
 
@@ -17,11 +17,11 @@ SERVICES = ["member.service", "member-worker@.service", "member-relay.service"]
 ROLES = dict(zip(SERVICES, ["grpc,http", "worker", "relay"], strict=True))
 
 WORST_EXPOSURE = 15
-"""Of 100 points; a service without any hardening has 96."""
+"""Exposure score, of 100 points; a service without any hardening has 96."""
 
 
 def unit(name: str) -> RawConfigParser:
-    """Return the sections of a unit; of a name that stands there twice, the last."""
+    """Return the sections of a unit; of a repeated name, the last value."""
     parser = RawConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment]  # names of units have capitals
     parser.read(UNITS / name)
@@ -30,7 +30,7 @@ def unit(name: str) -> RawConfigParser:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units as they would be on a machine that has the programs and a second worker."""
+    """The units as on a machine with the programs and a second worker."""
     program = shutil.which("true")
     for file in UNITS.iterdir():
         text = re.sub(rf"{PROGRAMS}/bin/member\b", str(program), file.read_text())
@@ -38,9 +38,11 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def systemd_analyze(*words: str | Path) -> None:
-    """Run the tool; fail with what it says if it is not content."""
-    done = subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, check=False)
+def systemd_analyze(*arguments: str | Path) -> None:
+    """Run the tool; fail with its output if it finds a problem."""
+    done = subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -76,8 +78,8 @@ def test_no_two_processes_listen_at_the_same_place() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_lets_its_process_drain_before_it_is_killed(name: str) -> None:
-    allowed = duration(unit(name)["Service"]["TimeoutStopSec"] + "s")
-    assert allowed > duration(example()["SHUTDOWN_TIMEOUT"]) + LEAVING
+    allowed = parse_duration(unit(name)["Service"]["TimeoutStopSec"] + "s")
+    assert allowed > parse_duration(example()["SHUTDOWN_TIMEOUT"]) + LEAVING
 
 
 def test_the_units_differ_only_in_what_they_are_for() -> None:

@@ -1,8 +1,8 @@
-"""What is kept of a program's own name: members see it, and anybody may have chosen it."""
+"""User agents: members see them, and any caller may choose any text."""
 
 import pytest
 
-from member.callers import shown
+from member.callers import clean_user_agent
 
 
 @pytest.mark.parametrize(
@@ -14,5 +14,5 @@ from member.callers import shown
         ("é" * 1000, "é" * 200),
     ],
 )
-def test_of_a_user_agent_is_kept_what_shows(said: str, kept: str) -> None:
-    assert shown(said) == kept
+def test_only_visible_characters_of_a_user_agent_are_kept(said: str, kept: str) -> None:
+    assert clean_user_agent(said) == kept

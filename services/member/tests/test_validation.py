@@ -1,4 +1,4 @@
-"""A sign-up becomes a new member, or everything that is wrong with it is named."""
+"""A sign-up becomes a new member, or the error names everything that is wrong with it."""
 
 import string
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from member.errors import InvalidInputError
 from member.members import SignUp
-from member.validation import validated
+from member.validation import validate_sign_up
 from services.member.tests.doubles import ALICE
 
 NAMES = st.text(string.ascii_lowercase + string.digits + "_", min_size=3, max_size=32)
@@ -19,12 +19,12 @@ BLANKS = ["\u200b" * 9, "\u3164" * 9, "\u2800" * 9, "\u115f\u1160" * 9, "\u034f\
 
 def wrong_fields(sign_up: SignUp) -> list[str]:
     with pytest.raises(InvalidInputError) as caught:
-        validated(sign_up)
+        validate_sign_up(sign_up)
     return [violation.field for violation in caught.value.violations]
 
 
 def test_a_good_sign_up_passes_unchanged() -> None:
-    new = validated(ALICE)
+    new = validate_sign_up(ALICE)
     assert (new.membername, new.full_name, new.email, new.password, new.locale) == (
         "alice",
         "Alice Liddell",
@@ -41,7 +41,7 @@ def test_everything_that_is_wrong_is_reported_together() -> None:
 
 @given(name=NAMES)
 def test_every_name_of_the_alphabet_is_a_membername(name: str) -> None:
-    assert validated(replace(ALICE, membername=name)).membername == name
+    assert validate_sign_up(replace(ALICE, membername=name)).membername == name
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_other_names_are_refused(name: str) -> None:
 
 @given(name=WORDS)
 def test_a_full_name_may_be_of_any_script(name: str) -> None:
-    assert len(validated(replace(ALICE, full_name=name)).full_name) <= 100
+    assert len(validate_sign_up(replace(ALICE, full_name=name)).full_name) <= 100
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_full_names_that_would_be_a_link_or_header_in_a_mail_are_refused(name: s
     ],
 )
 def test_names_of_people_are_no_links(name: str) -> None:
-    assert validated(replace(ALICE, full_name=name)).full_name == name
+    assert validate_sign_up(replace(ALICE, full_name=name)).full_name == name
 
 
 @pytest.mark.parametrize("text", BLANKS)
@@ -122,11 +122,11 @@ def test_what_nobody_can_see_is_neither_name_nor_password(text: str) -> None:
     ],
 )
 def test_an_address_keeps_its_domain(email: str, stored: str) -> None:
-    assert validated(replace(ALICE, email=email)).email == stored
+    assert validate_sign_up(replace(ALICE, email=email)).email == stored
 
 
 def test_an_address_is_stored_case_folded() -> None:
-    new = validated(replace(ALICE, email=" Alice@EXAMPLE.com "))
+    new = validate_sign_up(replace(ALICE, email=" Alice@EXAMPLE.com "))
     assert new.email == "alice@example.com"
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_address_is_refused(email: str) -> None:
 @pytest.mark.parametrize("length", [8, 128])
 def test_a_password_may_be_this_long(length: int) -> None:
     password = ("staple battery horse correct" * 5)[:length]
-    assert validated(replace(ALICE, password=password)).password == password
+    assert validate_sign_up(replace(ALICE, password=password)).password == password
 
 
 @pytest.mark.parametrize("password", ["seven77", "x " * 65, "Password2", "12345678"])
@@ -167,7 +167,7 @@ def test_a_password_must_not_repeat_the_name_or_the_address(password: str) -> No
 
 def test_a_password_is_the_same_from_every_keyboard() -> None:
     composed, decomposed = "pässwörter!", "pa\u0308sswo\u0308rter!"
-    assert validated(replace(ALICE, password=decomposed)).password == composed
+    assert validate_sign_up(replace(ALICE, password=decomposed)).password == composed
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_password_is_the_same_from_every_keyboard() -> None:
     [("", "en"), ("en-GB", "en"), ("de", "en"), ("zh-TW", "zh-TW"), ("zh_Hant_TW", "zh-TW")],
 )
 def test_the_nearest_language_is_taken(tag: str, locale: str) -> None:
-    assert validated(replace(ALICE, locale=tag)).locale == locale
+    assert validate_sign_up(replace(ALICE, locale=tag)).locale == locale
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Somebody who does all that members do, right and wrong, and remembers what was secret in it."""
+"""A caller that makes all calls of a member, right and wrong, and remembers all secrets in them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -22,10 +22,10 @@ RESET_PASSWORD = "another pass/word+4"
 
 
 class AskingSink(SmtpSink):
-    """A mail server that asks for a password.
+    """A mail server that requires a password.
 
     Attributes:
-        log_ins: How many were let in.
+        log_ins: Number of log-ins.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class AskingSink(SmtpSink):
         return SMTP(
             self,
             hostname="sink.example.com",
-            authenticator=self._let_in,
+            authenticator=self._log_in,
             auth_require_tls=False,
         )
 
-    def _let_in(self, *_credentials: object) -> AuthResult:
+    def _log_in(self, *_credentials: object) -> AuthResult:
         self.log_ins += 1
         return AuthResult(success=True)
 
@@ -49,7 +49,7 @@ class Visitor:
     """Calls the program, whatever it answers.
 
     Attributes:
-        secrets: What no log may hold.
+        secrets: Texts that no log may hold.
     """
 
     def __init__(self, stub: MemberServiceStub) -> None:
@@ -60,7 +60,7 @@ class Visitor:
     async def sign_up(self) -> None:
         """Sign up, twice."""
         await self._stub.CreateMember(ALICE)
-        await refused(self._stub.CreateMember(ALICE))
+        await ignore_refusal(self._stub.CreateMember(ALICE))
 
     async def open_link(self, mail: EmailMessage) -> None:
         """Open and use wrong links, then the one in *mail*."""
@@ -70,27 +70,27 @@ class Visitor:
         for guess in (WRONG_TOKEN, near, "", "%25s%0A%7B%7D", token):
             await browse(link.replace(token, guess))
             await browse(link.replace(token, guess), "POST")
-        await refused(self._stub.VerifyEmail(pb.VerifyEmailRequest(token=WRONG_TOKEN)))
-        await refused(self._stub.VerifyEmail(pb.VerifyEmailRequest(token=token)))
+        await ignore_refusal(self._stub.VerifyEmail(pb.VerifyEmailRequest(token=WRONG_TOKEN)))
+        await ignore_refusal(self._stub.VerifyEmail(pb.VerifyEmailRequest(token=token)))
 
     async def log_in(self) -> None:
         """Log in and renew the session, after wrong tries."""
-        await refused(self._log_in(WRONG_PASSWORD))
+        await ignore_refusal(self._log_in(WRONG_PASSWORD))
         first = (await self._log_in(ALICE.password)).session
-        await refused(self._renew(WRONG_TOKEN))
+        await ignore_refusal(self._renew(WRONG_TOKEN))
         self._session = (await self._renew(first.refresh_token)).session
         for session in (first, self._session):
             self.secrets += [session.access_token, session.refresh_token]
 
     async def use_session(self) -> None:
-        """Call with a token that is good and with one that is none; change the password."""
+        """Call with a valid and with an invalid token; change the password."""
         await self._get(self._session.access_token)
-        await refused(self._get(WRONG_TOKEN))
-        await refused(self._change_password(WRONG_PASSWORD))
+        await ignore_refusal(self._get(WRONG_TOKEN))
+        await ignore_refusal(self._change_password(WRONG_PASSWORD))
         await self._change_password(ALICE.password)
 
     async def reset_password(self, mails: asyncio.Queue[EmailMessage]) -> None:
-        """Ask for a new password, and set one by the link in the mail, after wrong tries."""
+        """Request a password reset, and use the link in the mail, after wrong tries."""
         request = pb.RequestPasswordResetRequest(email=ALICE.email)
         await self._stub.RequestPasswordReset(request)
         mail = await mails.get()
@@ -102,18 +102,18 @@ class Visitor:
         await browse(link_of(mail), "POST")
         for tried in (WRONG_TOKEN, token, token):
             reset = pb.ResetPasswordRequest(token=tried, new_password=RESET_PASSWORD)
-            await refused(self._stub.ResetPassword(reset))
+            await ignore_refusal(self._stub.ResetPassword(reset))
 
     async def resend(self) -> None:
-        """Ask for another mail."""
+        """Request another mail."""
         await self._stub.ResendVerifyEmail(pb.ResendVerifyEmailRequest(email=ALICE.email))
 
     async def call_in_vain(self, mail: EmailMessage) -> None:
         """Call a program that cannot do its work."""
-        await refused(self._stub.CreateMember(ALICE))
-        await refused(self._log_in(NEW_PASSWORD))
-        await refused(self._renew(self._session.refresh_token))
-        await refused(self._get(self._session.access_token))
+        await ignore_refusal(self._stub.CreateMember(ALICE))
+        await ignore_refusal(self._log_in(NEW_PASSWORD))
+        await ignore_refusal(self._renew(self._session.refresh_token))
+        await ignore_refusal(self._get(self._session.access_token))
         await browse(link_of(mail))
         await browse(link_of(mail), "POST")
 
@@ -137,12 +137,12 @@ class Visitor:
         return await self._stub.ChangePassword(request, metadata=metadata)
 
 
-async def refused(call: Awaitable[object]) -> None:
-    """Wait for a call that need not succeed."""
+async def ignore_refusal(call: Awaitable[object]) -> None:
+    """Wait for a call, and ignore a refusal."""
     with suppress(aio.AioRpcError):
         await call
 
 
 def bearer(token: str) -> aio.Metadata:
-    """Return the metadata that shows an access token."""
+    """Return metadata with an access token."""
     return aio.Metadata(("authorization", f"Bearer {token}"))

@@ -16,7 +16,7 @@ from member.administration import grant, revoke
 from member.errors import MemberError
 from member.logs import set_up_logs
 from member.program import running
-from member.roles import Role, listed
+from member.roles import Role, format_roles
 from member.settings import Settings, SettingsError, load_settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -25,8 +25,8 @@ Change: TypeAlias = Callable[[Settings, str], Awaitable[None]]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# To interrupt what did not end by itself, to write what became of it, and to close.
-_LEAVING_S = 9.0
+# Time to interrupt the work that has not ended, to write its outcome, and to close.
+_CLOSING_S = 9.0
 
 
 class SlowStopError(Exception):
@@ -37,14 +37,14 @@ class SlowStopError(Exception):
         super().__init__(f"the stop took longer than {limit_s:g} s; what is left ends now")
 
 
-# Redis, the database or an address is not to be had, or something does not end.
+# Redis, the database or an address is unavailable, or something does not end.
 _NOT_OURS = (MemberError, pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowStopError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the *arguments* say, those of the command line when None; return the exit code."""
-    words = _command_line().parse_args(arguments)
-    flags = {"roles": words.roles} if words.roles is not None else {}
+    """Run the command in *arguments* (None: those of the process); return the exit code."""
+    args = _argument_parser().parse_args(arguments)
+    flags = {"roles": args.roles} if args.roles is not None else {}
     try:
         settings = load_settings(**flags)
     except SettingsError as error:
@@ -53,20 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logs(json=settings.logs_json, level=settings.log_level)
     try:
         with tracing.exporting():
-            asyncio.run(words.run(settings, words))
-    except KeyboardInterrupt:  # the second one
+            asyncio.run(args.run(settings, args))
+    except KeyboardInterrupt:  # the second signal
         return 130
-    except Exception as error:  # noqa: BLE001 - told, whatever it is
-        _tell(words.task, error)
+    except Exception as error:  # noqa: BLE001 - log any error
+        _log_failure(args.task, error)
         return 1
     return 0
 
 
-def _command_line() -> argparse.ArgumentParser:
-    """Return what reads the arguments; a subcommand sets another ``run``."""
+def _argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments; each subcommand sets its own ``run``."""
     parser = argparse.ArgumentParser(prog="member", description=__doc__)
     parser.set_defaults(run=_serve, task="member service")
-    names = listed(Role)
+    names = format_roles(Role)
     parser.add_argument(
         "--roles", metavar=names, help="what this process does; ROLES when not given, else all"
     )
@@ -77,41 +77,41 @@ def _command_line() -> argparse.ArgumentParser:
 
 
 def _add_command(commands: Any, name: str, change: Change, help_text: str) -> None:  # noqa: ANN401 - argparse has no name for it
-    """Add a command that does something to one member."""
+    """Add a command that changes one member."""
 
-    async def run(settings: Settings, words: argparse.Namespace) -> None:
-        await change(settings, words.membername)
-        log.info("done", command=name, membername=words.membername)
+    async def run(settings: Settings, args: argparse.Namespace) -> None:
+        await change(settings, args.membername)
+        log.info("done", command=name, membername=args.membername)
 
     command = commands.add_parser(name, help=help_text, description=help_text)
     command.add_argument("membername")
-    # It asks for the database alone, and so for no more settings than the relay.
+    # The command needs only the database: no more settings than the relay.
     command.set_defaults(run=run, task=name, roles=Role.RELAY.value)
 
 
-def _tell(task: str, error: Exception) -> None:
-    """Log why *task* failed; a trace helps only where the fault may be ours."""
-    causes, event = list(_leaves(error)), f"{task} failed"
+def _log_failure(task: str, error: Exception) -> None:
+    """Log why *task* failed; with a traceback only if the fault may be in this program."""
+    causes, event = list(_causes(error)), f"{task} failed"
     if not all(isinstance(cause, _NOT_OURS) for cause in causes):
-        log.error("here is where it failed", exc_info=error)
+        log.error("traceback of the failure", exc_info=error)
     for cause in causes:
         notes: list[str] = getattr(cause, "__notes__", [])
         log.critical(event, error=": ".join([*notes, str(cause)]))
 
 
-def _leaves(error: Exception) -> Iterator[Exception]:
-    """Yield what a tree of groups holds."""
+def _causes(error: Exception) -> Iterator[Exception]:
+    """Yield the errors in nested exception groups, or *error* itself."""
     match error:
         case ExceptionGroup(exceptions=inner):
             for one in inner:
-                yield from _leaves(one)
+                yield from _causes(one)
         case _:
             yield error
 
 
-async def _serve(settings: Settings, _words: argparse.Namespace) -> None:
+async def _serve(settings: Settings, _args: argparse.Namespace) -> None:
     stop, limit = _stop_signal(), asyncio.timeout(None)
-    allowed_s = settings.shutdown_timeout.total_seconds() + _LEAVING_S
+    allowed_s = settings.shutdown_timeout.total_seconds() + _CLOSING_S
     try:
         async with limit, running(settings):
             await stop.wait()
@@ -125,7 +125,7 @@ def _stop_signal() -> asyncio.Event:
 
     def stop_gracefully() -> None:
         stop.set()
-        for number in _SIGNALS:  # the next one does what it does to any program
+        for number in _SIGNALS:  # the next signal has its default effect
             loop.remove_signal_handler(number)
 
     for number in _SIGNALS:

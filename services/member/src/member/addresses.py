@@ -4,13 +4,13 @@ from ipaddress import ip_address
 
 
 def host_and_port(value: str) -> tuple[str, int]:
-    """Split an address; an IPv6 host stands in brackets."""
+    """Split ``host:port``; an IPv6 host is in brackets."""
     host, _, port = value.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether *host* leads nowhere but to this machine."""
+    """Tell whether *host* is this machine, reachable only from itself."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -1,10 +1,10 @@
-"""Make members administrators, and take it back; who runs the service does so by command."""
+"""Grant and revoke the role of an administrator: the commands of an operator."""
 
 from member import audit, store
 from member.errors import MemberUnknownError
 from member.members import Role
 from member.settings import Settings
-from member.store import database
+from member.store.database import open_database
 
 
 async def grant(settings: Settings, membername: str) -> None:
@@ -32,11 +32,11 @@ async def revoke(settings: Settings, membername: str) -> None:
 
 
 async def _set_role(settings: Settings, membername: str, role: Role) -> None:
-    audit.tell(operator=audit.operator())
-    audit.tell_name(membername)
+    audit.note(operator=audit.operator())
+    audit.note_name(membername)
     async with (
-        database.opened(settings.db_source.get_secret_value()) as opened,
-        opened.writing() as session,
+        open_database(settings.db_source.get_secret_value()) as database,
+        database.writing() as session,
     ):
         if not await store.members.set_role(session, membername, role):
             raise MemberUnknownError

@@ -1,12 +1,12 @@
-"""The audit trail: who did what, to whom, from where, and what came of it; never a secret.
+"""The audit trail: who did what, to whom, from where, and with what result; never a secret.
 
-Each call of the service that changes something leaves one record, once the change is committed,
-and so does each call that is refused, whatever it asked for. What fails by a fault of ours changes
-nothing and leaves none; the log of errors tells of it. A caller who leaves in the middle leaves a
-record, for the change may have been committed.
+Each call of the service that changes something leaves one record, once the change is committed. So
+does each refused call, even one that only reads. A call that fails by a fault of the service
+changes nothing and leaves no record; the error log has it. A call whose caller leaves in the middle
+leaves a record, because the change may have been committed.
 
-Records go to the logger ``member.audit``, whatever LOG_LEVEL is. They name members by name and id,
-and hold no text that a stranger chose but for member names that can be some.
+Records go to the logger ``member.audit`` at every LOG_LEVEL. They name members by name and id. The
+only text from a stranger that they hold is a valid member name.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ Method: TypeAlias = Callable[Concatenate[Service, Caller, Given], Coroutine[Any,
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What is known so far of one call.
+    """The facts known so far about one call.
 
     Attributes:
         event: Name of the RPC, or of the command.
-        values: By the names that the log shows.
+        values: The facts, by their names in the log.
     """
 
     event: str
@@ -63,11 +63,11 @@ _current: ContextVar[Record | None] = ContextVar("audit", default=None)
 def audited(
     event: str, *, changes: bool = True
 ) -> Callable[[Method[Service, Given, Answer]], Method[Service, Given, Answer]]:
-    """Return what makes a method of the service leave records.
+    """Return a decorator that makes a method of the service leave records.
 
     Args:
         event: Name of the RPC that the method answers.
-        changes: Whether it changes anything; what only looks leaves a record if it is refused.
+        changes: Whether the method changes anything. If not, only a refused call leaves a record.
     """
 
     def wrap(call: Method[Service, Given, Answer]) -> Method[Service, Given, Answer]:
@@ -76,7 +76,7 @@ def audited(
             service: Service, caller: Caller, *args: Given.args, **kwargs: Given.kwargs
         ) -> Answer:
             with recording(event, changes=changes):
-                tell(address=caller.address)
+                note(address=caller.address)
                 return await call(service, caller, *args, **kwargs)
 
         return recorded
@@ -86,7 +86,7 @@ def audited(
 
 @contextmanager
 def recording(event: str, *, changes: bool = True) -> Generator[None]:
-    """Write one record of the block when it ends; for whatever is no method of the service."""
+    """Write one record of the block when it ends; for code that is no method of the service."""
     record = Record(event=event)
     outer = _current.set(record)
     try:
@@ -107,39 +107,39 @@ def recording(event: str, *, changes: bool = True) -> Generator[None]:
         _current.reset(outer)
 
 
-def tell(**values: Value) -> None:
-    """Put *values* into the record of this call; never a secret, nor what a stranger typed."""
+def note(**values: Value) -> None:
+    """Add *values* to the record of this call; never a secret, nor text that a stranger typed."""
     if record := _current.get():
         record.values |= values
 
 
-def tell_actor(member: Member, session_id: UUID) -> None:
-    """Say who calls, and in which session."""
-    tell(actor=member.membername, actor_id=str(member.id), actor_session_id=str(session_id))
+def note_actor(member: Member, session_id: UUID) -> None:
+    """Add the caller and its session to the record."""
+    note(actor=member.membername, actor_id=str(member.id), actor_session_id=str(session_id))
 
 
-def tell_member(member: Member) -> None:
-    """Say whom the call is about."""
-    tell(member=member.membername, member_id=str(member.id))
+def note_member(member: Member) -> None:
+    """Add the member that the call is about to the record."""
+    note(member=member.membername, member_id=str(member.id))
 
 
-def tell_purged(members: Iterable[Member]) -> None:
-    """Leave a record for each of *members* who was removed without asking."""
+def record_purges(members: Iterable[Member]) -> None:
+    """Write a record for each of *members*, which the service removed by itself."""
     for member in members:
         with recording("PurgeMember"):
-            tell_member(member)
+            note_member(member)
 
 
-def tell_name(membername: str) -> None:
-    """Say whom the call is about by the name that was typed, if anybody can have that name."""
+def note_name(membername: str) -> None:
+    """Add the member name that the caller sent to the record, if it is a valid one."""
     if is_membername(membername):
-        tell(member=membername)
+        note(member=membername)
 
 
 def operator() -> str:
-    """Return the user of the operating system that runs this program, whatever variables say."""
+    """Return the operating system's user of this process; environment variables do not count."""
     user = os.getuid()
     try:
         return pwd.getpwuid(user).pw_name
-    except KeyError:  # in a container it may have no name
+    except KeyError:  # in a container the user may have no name
         return str(user)

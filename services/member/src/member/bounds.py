@@ -1,4 +1,4 @@
-"""What callers may take of a server; both faces hold to it."""
+"""Limits of requests and connections, for the gRPC and the HTTP server."""
 
 import resource
 from dataclasses import dataclass, replace
@@ -6,26 +6,26 @@ from datetime import timedelta
 from typing import Final
 
 _OTHER_FILES: Final = 96
-"""Open files that are no caller's connection: databases, Redis, mail server, logs, probes."""
+"""Open files besides the connections of callers: databases, Redis, mail server, logs, probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What one call, one connection and all calls together may take.
+    """Limits of one call, of one connection and of all calls together.
 
-    What strangers can have gRPC keep is at most the product: its connections times the calls of
-    each times the bytes of a request with its headers, 240 MiB.
+    The memory that strangers can fill in gRPC is at most connections x calls of each x bytes of a
+    request with its headers: 240 MiB.
 
     Attributes:
         request_bytes: Body of a request.
-        header_bytes: Its headers, or metadata.
-        calls_at_once: Calls that are worked on; more are told to try again.
-        calls_of_one: Calls of one connection of gRPC, sent whole or not. Calls that have just
-            ended count as well, so this is a few times what a client has under way.
-        rpc_connections: Connections of gRPC.
-        connections: Of HTTP, each with one request at a time.
-        sending: Time for the head of a request, and as much again for its body; for the request of
-            a call of gRPC. At least a second.
+        header_bytes: Headers of a request, or its metadata.
+        calls_at_once: Calls that a server works on; it answers more with "try again".
+        calls_of_one: Calls of one gRPC connection, complete or not. Calls that have just ended
+            count as well, so this is a few times what a client has under way.
+        rpc_connections: gRPC connections.
+        connections: HTTP connections, each with one request at a time.
+        sending: Time for the head of an HTTP request, and the same again for its body; over gRPC
+            for the whole request. At least a second.
     """
 
     request_bytes: int = 16 * 1024
@@ -40,16 +40,16 @@ class Bounds:
 BOUNDS = Bounds()
 
 
-def allowed_here() -> Bounds:
-    """Return the bounds of each of the two servers of this process."""
+def bounds_of_process() -> Bounds:
+    """Return the bounds for each of the two servers, as the file limit of this process allows."""
     may_be_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return BOUNDS if may_be_open == resource.RLIM_INFINITY else within_files(BOUNDS, may_be_open)
+    return BOUNDS if may_be_open == resource.RLIM_INFINITY else limit_to_files(BOUNDS, may_be_open)
 
 
-def within_files(bounds: Bounds, may_be_open: int) -> Bounds:
-    """Return *bounds* for each of two servers of a process in which so many files may be open.
+def limit_to_files(bounds: Bounds, may_be_open: int) -> Bounds:
+    """Return *bounds* for each of two servers in a process with *may_be_open* files at most.
 
-    A server that is out of files cannot accept, tries again at once and fills the log.
+    A server without free files cannot accept: it would try again at once and fill the log.
     """
     half = max(2, may_be_open - _OTHER_FILES) // 2
     return replace(

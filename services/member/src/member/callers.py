@@ -1,4 +1,4 @@
-"""Who calls, as far as a face can tell."""
+"""The caller, as far as a server knows it."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,12 @@ _USER_AGENT_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Where a call comes from and what it shows.
+    """Where a call comes from, and the token that it carries.
 
     Attributes:
-        address: The caller's IP address; calls are limited by it. Empty where there is none.
-        access_token: What the caller shows to prove who it is; empty for nothing.
-        user_agent: What the caller's program says it is, as `shown` made it.
+        address: The caller's IP address, for the limits. Empty if it has none, as on a Unix socket.
+        access_token: The token that proves who the caller is; empty if the call carries none.
+        user_agent: The name of the caller's program, as `clean_user_agent` returns it.
     """
 
     address: str = ""
@@ -20,8 +20,8 @@ class Caller:
     user_agent: str = ""
 
 
-def shown(user_agent: str) -> str:
-    """Return what is kept of a header ``User-Agent``: characters that show, not too many."""
+def clean_user_agent(user_agent: str) -> str:
+    """Return the visible characters of a ``User-Agent`` header, at most 200."""
     return "".join(c for c in user_agent if c.isprintable()).strip()[:_USER_AGENT_MAX]
 
 

@@ -1,4 +1,4 @@
-"""Durations as texts, in Go's form."""
+"""Durations as texts in Go's form."""
 
 import re
 from datetime import timedelta
@@ -7,11 +7,11 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
-def duration(text: str) -> timedelta:
-    """Return the duration that *text* gives in Go's form: ``10s``, ``15m`` or ``1h30m``.
+def parse_duration(text: str) -> timedelta:
+    """Parse a duration in Go's form: ``10s``, ``15m`` or ``1h30m``.
 
     Raises:
-        ValueError: If it is in no such form, or longer than durations can be.
+        ValueError: If *text* has another form, or the duration is longer than a `timedelta` can be.
     """
     if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
         msg = f"no duration: {text!r}"

@@ -1,34 +1,34 @@
-"""What can go wrong, in the words of the service.
+"""The errors of the service.
 
 ::
 
     MemberError
     ├── InvalidInputError         fields of a request break their rules
-    │   ├── RequestIdError        the id of a sign-up named another one
+    │   ├── RequestIdError        the id of this sign-up named another one before
     │   └── CurrentPasswordError  the current password is wrong
-    ├── AlreadyExistsError        another member holds the name or the address
+    ├── AlreadyExistsError        another member has the name or the address
     ├── UnauthenticatedError      the caller has not proved who it is
-    │   ├── WrongPasswordError    member name and password do not fit together
-    │   ├── AccessTokenError      the access token is missing, expired or none of ours
-    │   └── RefreshTokenError     the refresh token is, or its session has ended
+    │   ├── WrongPasswordError    the member name or the password is wrong
+    │   ├── AccessTokenError      the access token is missing or invalid, or its session has ended
+    │   └── RefreshTokenError     the refresh token is invalid, or its session has ended
     ├── PermissionDeniedError     the caller may not do this
     ├── MemberUnknownError        there is no such member
     ├── SessionUnknownError       the member has no such session
     ├── LimitedError              this was tried too often
     ├── DistributeError           a background task could not be queued
     ├── StoreUnavailableError     the database cannot answer now
-    ├── LinkError                 a link in a mail cannot do what it is for
-    │   ├── LinkUnknownError      nobody was sent this link
+    ├── LinkError                 a link in a mail is not valid now
+    │   ├── LinkUnknownError      there is no such link
     │   ├── LinkExpiredError      it is too old
     │   ├── LinkReplacedError     a newer mail replaced it
-    │   ├── LinkUsedError         it was good for one time
+    │   ├── LinkUsedError         it was used, and works only once
     │   └── LinkLockedError       too many wrong tokens were tried against it
     └── MailError                 a mail was not sent
-        ├── MailPointlessError    and never needs to be
+        ├── MailPointlessError    and need not be sent any more
         ├── MailRefusedError      and never will be
-        └── MailDelayedError      but may be later
+        └── MailDelayedError      but may be sent later
 
-How each one looks over gRPC and HTTP is in `member.statuses`, and nowhere else.
+Only `member.statuses` says which codes they have over gRPC and HTTP.
 """
 
 import math
@@ -44,7 +44,7 @@ class MemberError(Exception):
 
 
 def word_of(error: MemberError) -> str:
-    """Return the kind of *error* in a word for metrics and records, such as ``link_expired``."""
+    """Return the kind of *error* for metrics and audit records, such as ``link_expired``."""
     return _WORD.sub("_", type(error).__name__).lower().removesuffix("_error")
 
 
@@ -66,7 +66,7 @@ class InvalidInputError(MemberError):
 
 
 class RequestIdError(InvalidInputError):
-    """The id of a sign-up named another one."""
+    """The id of this sign-up named another one before."""
 
     def __init__(self) -> None:
         """Name the field."""
@@ -82,7 +82,7 @@ class CurrentPasswordError(InvalidInputError):
 
 
 class AlreadyExistsError(MemberError):
-    """Another member holds one of these values."""
+    """Another member has one of these values."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:
         """Name the *fields* that are taken."""
@@ -95,7 +95,7 @@ class UnauthenticatedError(MemberError):
 
 
 class WrongPasswordError(UnauthenticatedError):
-    """Member name and password do not fit together."""
+    """The member name or the password is wrong."""
 
     def __init__(self) -> None:
         """Do not say which of them is wrong."""
@@ -103,7 +103,7 @@ class WrongPasswordError(UnauthenticatedError):
 
 
 class AccessTokenError(UnauthenticatedError):
-    """The access token is missing, expired or none of ours, or its session has ended."""
+    """The access token is missing, expired or forged, or its session has ended."""
 
     def __init__(self) -> None:
         """Say what is needed."""
@@ -111,7 +111,7 @@ class AccessTokenError(UnauthenticatedError):
 
 
 class RefreshTokenError(UnauthenticatedError):
-    """The refresh token is expired, spent or none of ours, or its session has ended."""
+    """The refresh token is expired, used or forged, or its session has ended."""
 
     def __init__(self) -> None:
         """Say what to do."""
@@ -122,7 +122,7 @@ class PermissionDeniedError(MemberError):
     """The caller may not do this."""
 
     def __init__(self) -> None:
-        """Tell no more than that: the caller may be asking who exists."""
+        """Say only that: more would help a caller to find out who exists."""
         super().__init__("you may not do this")
 
 
@@ -151,7 +151,7 @@ class LimitedError(MemberError):
     """
 
     def __init__(self, retry_after: timedelta) -> None:
-        """Say how long to wait, and not what was counted: that would help who guesses."""
+        """Say how long to wait, and not what was counted: that would help an attacker."""
         self.retry_after = retry_after
         self.retry_after_s = math.ceil(retry_after.total_seconds())
         super().__init__(f"too many attempts: try again in {self.retry_after_s} s")
@@ -161,7 +161,7 @@ class DistributeError(MemberError):
     """A background task could not be queued."""
 
     def __init__(self, task: str, reason: str) -> None:
-        """Say which *task*, in words, and the *reason*."""
+        """Say which *task*, such as ``send verify email``, and the *reason*."""
         super().__init__(f"failed to distribute task to {task}: {reason}")
         self.task = task
         self.reason = reason
@@ -171,19 +171,19 @@ class StoreUnavailableError(MemberError):
     """The database cannot answer now; the same call may succeed in a moment."""
 
     def __init__(self) -> None:
-        """Say no more than that: what the database said is for the log."""
+        """Say only that: the error of the database is for the log."""
         super().__init__("the members' database is not available now: try again in a moment")
 
 
 class LinkError(MemberError):
-    """A link in a mail cannot do what it is for."""
+    """A link in a mail is not valid now."""
 
 
 class LinkUnknownError(LinkError):
-    """Nobody was sent this link."""
+    """There is no such link."""
 
     def __init__(self) -> None:
-        """Tell no more than that: the caller may be guessing."""
+        """Say only that: the caller may be guessing."""
         super().__init__("this link is not valid")
 
 
@@ -204,7 +204,7 @@ class LinkReplacedError(LinkError):
 
 
 class LinkUsedError(LinkError):
-    """The link was good for one time."""
+    """The link was used, and works only once."""
 
     def __init__(self) -> None:
         """Say so."""
@@ -224,7 +224,7 @@ class MailError(MemberError):
 
 
 class MailPointlessError(MailError):
-    """There is nobody left to write to."""
+    """The mail need not be sent: its member is gone, or its purpose."""
 
     def __init__(self, whom: str, reason: str) -> None:
         """Say the *reason*, and for whom or what the mail was, such as ``member alice``."""
@@ -234,18 +234,18 @@ class MailPointlessError(MailError):
 
 
 class MailRefusedError(MailError):
-    """The mail server will never take this mail."""
+    """The mail server will never accept this mail."""
 
     def __init__(self, reason: str) -> None:
-        """Say the *reason*; it must not quote whom the mail is for."""
+        """Say the *reason*; it must not quote the recipient."""
         super().__init__(f"mail refused: {reason}")
         self.reason = reason
 
 
 class MailDelayedError(MailError):
-    """The mail server cannot take this mail now."""
+    """The mail server cannot accept this mail now."""
 
     def __init__(self, reason: str) -> None:
-        """Say the *reason*; it must not quote whom the mail is for."""
+        """Say the *reason*; it must not quote the recipient."""
         super().__init__(f"mail delayed: {reason}")
         self.reason = reason

@@ -1,4 +1,4 @@
-"""Recognize passwords that are guessed first. Pure."""
+"""Recognize passwords that attackers guess first. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,16 @@ _LONGEST_TAIL = 5
 _SHORTEST_STEM = 4
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
 _ROWS = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
-# Love letters in digits are common in Chinese, and in none of the lists.
+# Digits that sound like "I love you" in Chinese are common; no list has them.
 _LOVE = ("5201314a", "a5201314", "woaini1314", "woaini5201314")
 _LOOKALIKES = str.maketrans("@4310$5!7", "aaeiossit")
 
 
 def is_common(password: str) -> bool:
-    """Tell whether everybody guesses *password* early.
+    """Tell whether attackers guess *password* early.
 
-    That is a common password, a word, a name or a row of keys; or one of them in other case,
-    repeated, with some digits or signs behind it, or with signs for letters, as in
-    ``P@ssw0rd2026!``.
+    They guess a common password, a word, a name or a row of keys; also in other case, repeated,
+    with up to five digits or signs at the end, or with signs for letters, as in ``P@ssw0rd2026!``.
     """
     return any(
         len(core) < _SHORTEST_STEM or core in common_passwords() or _is_row(core)
@@ -29,13 +28,13 @@ def is_common(password: str) -> bool:
 
 
 def is_made_of(password: str, names: Iterable[str]) -> bool:
-    """Tell whether *password* is one of *names*, as it is or changed in such a way."""
+    """Tell whether *password* is one of *names*, unchanged or changed as in `is_common`."""
     folded = {name.casefold() for name in names}
     return any(core in folded for core in _cores(password))
 
 
 def _cores(password: str) -> Iterator[str]:
-    """Yield what *password* may have been made of."""
+    """Yield the words that *password* may be made of."""
     for stem in _stems(password.casefold()):
         whole = _REPEATED.fullmatch(stem)
         core = whole[1] if whole else stem
@@ -43,7 +42,7 @@ def _cores(password: str) -> Iterator[str]:
 
 
 def _stems(text: str) -> Iterator[str]:
-    """Yield *text* without the last digits and signs, from none of them to five."""
+    """Yield *text* without its last digits and signs: without none of them, one, up to five."""
     yield text
     for _ in range(_LONGEST_TAIL):
         if text[-1:].isalpha() or len(text) <= _SHORTEST_STEM:
@@ -58,10 +57,10 @@ def _is_row(text: str) -> bool:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return what is guessed first, each in the form that passwords are compared in.
+    """Return the passwords that attackers guess first, case-folded as for the comparison.
 
     Source:
-        zxcvbn's lists of passwords, and of words and names that are used as such.
+        zxcvbn's lists of passwords, and of words and names that people use as passwords.
     """
     return frozenset(
         word.casefold() for words in (*FREQUENCY_LISTS.values(), _LOVE) for word in words

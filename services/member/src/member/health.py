@@ -1,4 +1,4 @@
-"""Tell whether this process can do its work, at a cost that no number of questions raises."""
+"""Whether this process can work. Any number of requests costs one check per second."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from member.questions import Question
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LASTS_S = 1.0
-"""How long an answer counts; the next question after that asks again."""
+"""How long a report is valid; the next request after that checks again."""
 
 Ask: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Phase(StrEnum):
-    """Where the process is between its start and its end."""
+    """The phases of a process between its start and its end."""
 
     STARTING = auto()
     RUNNING = auto()
@@ -29,11 +29,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How the process is.
+    """The health of the process.
 
     Attributes:
-        answers: Which of the things it needs answer, by name.
-        able: Whether all answer that it cannot do without.
+        answers: Whether each probed server answers, by name.
+        able: Whether all essential ones answer.
     """
 
     phase: Phase
@@ -42,12 +42,12 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Tell whether it should be sent work."""
+        """Tell whether the process can take work."""
         return self.able and self.phase is Phase.RUNNING
 
     @property
     def status(self) -> str:
-        """Say in one word how it is."""
+        """Return the health in one word, as ``/readyz`` shows it."""
         if self.phase is not Phase.RUNNING:
             return self.phase.value
         if not self.able:
@@ -56,42 +56,42 @@ class Report:
 
 
 class Probe:
-    """Asks one thing whether it is there."""
+    """Checks whether one server answers."""
 
     def __init__(self, name: str, ask: Ask, *, essential: bool) -> None:
-        """Call *ask*, which raises if it is not; *essential* if nothing can be done without it."""
+        """Check with *ask*, which raises on failure; *essential*: nothing works without it."""
         self.name = name
         self.essential = essential
         self._question = Question(ask)
         self._answered = True
 
     async def answers(self) -> bool:
-        """Tell whether it answers in time; log when that changes, and why."""
+        """Tell whether the server answers in time; log each change, with the reason."""
         problem = await self._problem()
         answered = not problem
         if answered != self._answered:
             self._answered = answered
-            tell = log.info if answered else log.warning
-            tell("answers again" if answered else "does not answer", what=self.name, error=problem)
+            write = log.info if answered else log.warning
+            write("answers again" if answered else "does not answer", what=self.name, error=problem)
         return answered
 
     async def aclose(self) -> None:
-        """End what was asked last."""
+        """Cancel a check that still runs."""
         await self._question.aclose()
 
     async def _problem(self) -> str:
         try:
             await self._question.answer()
-        except Exception as error:  # noqa: BLE001 - drivers raise their own, too; it is logged
+        except Exception as error:  # noqa: BLE001 - drivers raise their own errors, too; the caller logs it
             return str(error) or type(error).__name__
         return ""
 
 
 class Health:
-    """Knows how the process is."""
+    """The health of the process, from its phase and its probes."""
 
     def __init__(self, *probes: Probe, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Ask *probes*; the process is starting."""
+        """Check *probes* for each report; the process is starting."""
         self._probes = probes
         self._monotonic = monotonic
         self._phase = Phase.STARTING
@@ -100,11 +100,11 @@ class Health:
         self._asked_at_s = float("-inf")
 
     def enter(self, phase: Phase) -> None:
-        """Note that the process is in *phase* from now on; it counts at once."""
+        """Set the *phase* of the process; the next report has it."""
         self._phase = phase
 
     async def report(self) -> Report:
-        """Return how the process is, as of `LASTS_S` ago at most."""
+        """Return a report whose checks are at most `LASTS_S` old."""
         async with self._turn:
             if self._monotonic() - self._asked_at_s >= LASTS_S:
                 self._answers = await self._ask_all()
@@ -113,7 +113,7 @@ class Health:
         return Report(phase=self._phase, answers=self._answers, able=able)
 
     async def aclose(self) -> None:
-        """End what was asked last."""
+        """Cancel checks that still run."""
         await asyncio.gather(*(probe.aclose() for probe in self._probes))
 
     async def _ask_all(self) -> dict[str, bool]:

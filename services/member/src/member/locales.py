@@ -22,17 +22,17 @@ def is_tag(text: str) -> bool:
 
 
 def nearest(tag: str) -> Locale:
-    """Return the language closest to *tag*: any Chinese reads ``zh-TW``, the rest English."""
-    return _spoken(tag) or DEFAULT
+    """Return the language closest to *tag*: ``zh-TW`` for any Chinese, else English."""
+    return _locale_of(tag) or DEFAULT
 
 
-def accepted(header: str) -> Locale:
-    """Return the language that an ``Accept-Language`` *header* likes best of ours.
+def from_accept_language(header: str) -> Locale:
+    """Return the supported language that an ``Accept-Language`` *header* prefers.
 
-    Entries are weighed by their ``q``; what is no entry, or in no language of ours, is passed over.
+    Entries weigh their ``q``. Malformed entries and other languages are ignored.
     """
     entries = [found for text in header.split(",") if (found := _ENTRY.fullmatch(text.strip()))]
-    wanted = [entry for entry in entries if _weight(entry) > 0 and _spoken(entry["tag"])]
+    wanted = [entry for entry in entries if _weight(entry) > 0 and _locale_of(entry["tag"])]
     best = max(wanted, key=_weight, default=None)
     return nearest(best["tag"]) if best else DEFAULT
 
@@ -41,5 +41,5 @@ def _weight(entry: re.Match[str]) -> float:
     return float(entry["q"] or 1)
 
 
-def _spoken(tag: str) -> Locale | None:
+def _locale_of(tag: str) -> Locale | None:
     return _BY_LANGUAGE.get(re.split("[-_]", tag.lower())[0])

@@ -1,7 +1,7 @@
 """Structured logs: lines for people in development, JSON for machines; never a secret.
 
-Nobody forges a line: JSON escapes what does not show, and so do we on the console, where every
-line of a text but the first is indented.
+Nobody can forge a line: JSON escapes invisible characters. So does the console, which also indents
+all lines of a text but the first.
 """
 
 import logging
@@ -33,14 +33,13 @@ _INDENT = "    "
 
 
 def set_up_logs(*, json: bool, level: str = "info") -> None:
-    """Send what is logged from *level* up, by structlog or the standard library, to stderr.
+    """Send log lines of *level* and above, from structlog or the standard library, to stderr.
 
-    Of other packages nothing below ``info`` is shown, whatever the *level*: what drivers of
-    databases and mail servers tell then holds the values that they are given. Of the audit trail
-    everything is.
+    Other packages never log below ``info``: their debug lines hold the values that database and
+    mail drivers are given. The audit trail is always complete.
     """
     structlog.configure(
-        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_shared_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -56,7 +55,7 @@ def set_up_logs(*, json: bool, level: str = "info") -> None:
     logging.getLogger(audit.LOGGER).setLevel(logging.INFO)
 
 
-def _shared() -> list[structlog.typing.Processor]:
+def _shared_processors() -> list[structlog.typing.Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -70,48 +69,50 @@ def _formatter(*, json: bool) -> logging.Formatter:
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json
-        else [_escaped, _console()]
+        else [_escape_texts, _console()]
     )
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_shared(), processors=[remove_meta, *last]
+        foreign_pre_chain=_shared_processors(), processors=[remove_meta, *last]
     )
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_trace)
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=_write_traceback
+    )
 
 
-def _trace(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """Write a traceback; not structlog's own, which shows the values of variables."""
+def _write_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Write a plain traceback; structlog's own would show the values of variables."""
     text = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
-    stream.write(f"\n{_INDENT}{_visible(text)}")
+    stream.write(f"\n{_INDENT}{_escape_invisible(text)}")
 
 
-def _escaped(
+def _escape_texts(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Escape what does not show in texts; of other values the console shows what `repr` does."""
+    """Escape invisible characters in strings; the console shows other values by `repr`."""
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = _visible(value)
+            event[key] = _escape_invisible(value)
     return event
 
 
-def _visible(text: str) -> str:
-    """Return *text* with what does not show escaped, and each line but the first indented."""
-    seen = (c if c.isprintable() or c == "\n" else _escape(c) for c in text)
+def _escape_invisible(text: str) -> str:
+    """Return *text* with invisible characters escaped and all lines but the first indented."""
+    seen = (c if c.isprintable() or c == "\n" else _escape_character(c) for c in text)
     return "".join(seen).replace("\n", f"\n{_INDENT}")
 
 
-def _escape(character: str) -> str:
+def _escape_character(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
 def without_secrets(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Blank the values of keys that hold secrets, should anybody log one by mistake."""
+    """Blank the values of secret keys, in case somebody logs one by mistake."""
     for key in _SECRETS & event.keys():
         event[key] = "…"
     return event

@@ -1,8 +1,8 @@
-"""Send mails, each at most once as far as anybody can tell.
+"""Send mails; a recipient sees each of them once.
 
-A worker can die between sending a mail and noting that it did. The task then runs
-again, and sends the same mail: the same link and the same Message-ID, so that a mail
-client shows one message, and no link that somebody already holds becomes void.
+A worker can die after it has sent a mail and before it has recorded that. The task then
+runs again and sends the same mail: the same link and the same Message-ID. So a mail
+client shows one message, and a link that was sent stays valid.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from member.tokens import RESET_PASSWORD, VERIFY_EMAIL, TokenMint, fingerprint
 from member.verification import Mail, MailedLink, mail_to_send
 
 MarkSent: TypeAlias = Callable[..., Awaitable[None]]
-"""Notes that the mail server took a mail: ``mark_sent(session, its id, at=now)``."""
+"""Records that the mail server accepted a mail: ``mark_sent(session, its id, at=now)``."""
 
 
 class Delivery(Enum):
-    """What became of a mail."""
+    """The outcome of a task that sends a mail."""
 
     SENT = auto()
     SENT_BEFORE = auto()
@@ -44,9 +44,9 @@ class LinkMails:
     """Mails of one kind, with a link in each.
 
     Attributes:
-        address: Returns where a member's mail goes; None if there is nothing to send.
-        no_address: Why there is nothing, for the log.
         lifetime: How long a link works, counted from the last sending.
+        address: Returns the address for a member's mail; None if there is nothing to send.
+        no_address: Why there is nothing to send, for the log.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ def verifications(key: bytes, lifetime: timedelta) -> LinkMails:
 
 
 def password_resets(key: bytes, lifetime: timedelta) -> LinkMails:
-    """Return the mails to who forgot the password."""
+    """Return the mails for members who forgot the password."""
     return LinkMails(
         kind=Kind.RESET_PASSWORD,
         stored=store.password_resets,
@@ -91,44 +91,45 @@ class Mailer:
     verifications: LinkMails
     password_resets: LinkMails
     clock: Clock = utc_now
-    _turns: WeakValueDictionary[tuple[Kind, str], asyncio.Lock] = field(
+    _locks: WeakValueDictionary[tuple[Kind, str], asyncio.Lock] = field(
         default_factory=WeakValueDictionary[tuple[Kind, str], asyncio.Lock], init=False, repr=False
     )
 
     async def send_verify_email(self, membername: str) -> Delivery:
-        """Send the mail that verifies an address, unless it was sent.
+        """Send the mail that verifies an address, unless it was sent before.
 
         Raises:
             MailPointlessError: If the member is gone or the address verified.
-            MailRefusedError: If the mail server will never take the mail.
-            MailDelayedError: If it may take the mail later.
+            MailRefusedError: If the mail server will never accept the mail.
+            MailDelayedError: If it may accept the mail later.
         """
         return await self._send_link(self.verifications, membername)
 
     async def send_password_reset(self, membername: str) -> Delivery:
-        """Send the mail that lets a member set a new password, unless it was sent.
+        """Send the mail that lets a member set a new password, unless it was sent before.
 
         Raises:
-            MailPointlessError: If the member is gone or has no address that is verified.
-            MailRefusedError: If the mail server will never take the mail.
-            MailDelayedError: If it may take the mail later.
+            MailPointlessError: If the member is gone or has no verified address.
+            MailRefusedError: If the mail server will never accept the mail.
+            MailDelayedError: If it may accept the mail later.
         """
         return await self._send_link(self.password_resets, membername)
 
     async def _send_link(self, links: LinkMails, membername: str) -> Delivery:
-        # Tasks of quick requests become due together: the first sends, the others find it sent.
-        turn = self._turns.setdefault((links.kind, membername), asyncio.Lock())
-        async with turn:
+        # Tasks of quick requests become due together. The first sends; the others find the mail
+        # sent.
+        lock = self._locks.setdefault((links.kind, membername), asyncio.Lock())
+        async with lock:
             letter = await self._link_letter(links, membername)
             return await self._deliver(letter, links.stored.mark_sent)
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
-        """Tell a member what happened, unless it was told.
+        """Send a member the mail of a notice, unless it was sent before.
 
         Raises:
             MailPointlessError: If the member is gone.
-            MailRefusedError: If the mail server will never take the mail.
-            MailDelayedError: If it may take the mail later.
+            MailRefusedError: If the mail server will never accept the mail.
+            MailDelayedError: If it may accept the mail later.
         """
         letter = await self._notice_letter(notice_id)
         return await self._deliver(letter, store.notices.mark_sent)
@@ -137,7 +138,7 @@ class Mailer:
         if letter is None:
             return Delivery.SENT_BEFORE
         with tracing.span("client", "send mail"):
-            await self.transport.send(self.letters.written(letter))
+            await self.transport.send(self.letters.write(letter))
         async with self.database.writing() as session:
             await mark_sent(session, letter.letter_id, at=self.clock())
         return Delivery.SENT
@@ -162,9 +163,9 @@ class Mailer:
         )
 
     async def _link_letter(self, links: LinkMails, membername: str) -> Letter | None:
-        """Return the letter to send, its link valid from now on, or None if it was sent."""
+        """Return the letter to send, its link valid from now on; None if it was sent before."""
         async with self.database.writing() as session:
-            # Locked: a second task for the same one waits here.
+            # The row is locked: a second task for this member waits here.
             member = await store.members.by_name(session, membername, lock=True)
             whom = f"member {membername}"
             if member is None:

@@ -1,4 +1,4 @@
-"""Who a member is, from the request to the stored record."""
+"""A member, from the request to the stored record."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ Role: TypeAlias = Literal["member", "admin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUp:
-    """What somebody typed who wants to be a member; nothing is checked yet."""
+    """The fields of a sign-up as somebody typed them; nothing is checked yet."""
 
     membername: str
     full_name: str
@@ -23,10 +23,10 @@ class SignUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a member typed who wants to change something; None stays as it is.
+    """The changes that a member typed; None: the field stays as it is.
 
     Attributes:
-        current_password: What another address asks for.
+        current_password: Needed for another address.
     """
 
     full_name: str | None = None
@@ -37,7 +37,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMember:
-    """A sign-up that keeps every rule, in the form that is stored and compared."""
+    """A valid sign-up, in the form that is stored and compared."""
 
     membername: str
     full_name: str
@@ -52,8 +52,8 @@ class Member:
 
     Attributes:
         email_verified_at: When the address was verified; None until then.
-        pending_email: The address that takes the place of the other one once it is verified, or
-            None. Others may wait for the same one.
+        pending_email: The address that replaces `email` once it is verified, or None. Several
+            members may wait for the same address.
     """
 
     id: UUID
@@ -68,25 +68,25 @@ class Member:
 
     @property
     def is_admin(self) -> bool:
-        """Tell whether the member may look at others, and delete them."""
+        """Tell whether the member may read and delete other members."""
         return self.role == "admin"
 
     @property
     def email_to_verify(self) -> str | None:
-        """The address that a verification mail goes to; None if all are verified."""
+        """The address that a verification mail goes to; None if no address is unverified."""
         return self.pending_email or (None if self.email_verified_at else self.email)
 
     def seen_by_others(self) -> "Member":
-        """Return what anybody but the member may know."""
+        """Return the member without the fields that only itself may see."""
         return replace(self, pending_email=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """A member and what proves that a caller is that member.
+    """A member, and the hash that proves that a caller is that member.
 
     Attributes:
-        is_at_known_place: Whether the member has logged in before where the caller is.
+        is_at_known_place: Whether the member has logged in from the caller's address before.
     """
 
     member: Member
@@ -96,7 +96,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some members, and where the next ones begin; empty after the last."""
+    """Some members, and the token of the next page; empty on the last page."""
 
     members: tuple[Member, ...]
     next_token: str

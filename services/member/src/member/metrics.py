@@ -12,18 +12,18 @@ from member.errors import MemberError, word_of
 from member.passwords import Passwords
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Upper ends of the histograms' buckets, seconds."""
+"""Upper bounds of the histograms' buckets, seconds."""
 
 
 @dataclass(slots=True)
 class Ending:
-    """How something ended, in one word."""
+    """The outcome of a block, in one word."""
 
     word: str
 
 
 class Outcomes:
-    """Counts how one kind of thing ended."""
+    """Counts the outcomes of one kind of work."""
 
     def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
         """Register the counter *name* in *registry*."""
@@ -31,7 +31,7 @@ class Outcomes:
 
     @contextmanager
     def counting(self) -> Generator[Ending]:
-        """Count how the block ends; it may say so itself, in a word of a few."""
+        """Count how the block ends; it may set the word itself, one of a small set."""
         ending = Ending("succeeded")
         try:
             yield ending
@@ -44,7 +44,7 @@ class Outcomes:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call: the values of its labels, and how it ended."""
+    """One call: the values of its labels, and its status code."""
 
     code: str
     what: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Calls:
 
     @contextmanager
     def timing(self, code: str) -> Generator[Call]:
-        """Time the block, which says what was called; *code* is how it ends unless it says so."""
+        """Time the block, which sets the labels; *code* counts unless the block sets another."""
         call, start = Call(code=code), time.perf_counter()
         self._running.inc()
         try:
@@ -81,16 +81,16 @@ class Calls:
 
 
 class Metrics:
-    """What the process counts; shares nothing with another one in the same interpreter.
+    """The counters of the process; two instances in one interpreter share nothing.
 
     Attributes:
-        registry: Holds all series.
-        rpcs: By method.
-        requests: Over HTTP, by method and template of the path.
+        registry: All series.
+        rpcs: RPCs, by method.
+        requests: HTTP requests, by method and template of the path.
     """
 
     def __init__(self) -> None:
-        """Begin at zero."""
+        """Start all counters at zero."""
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.rpcs = Calls("member_rpc", "RPCs", ("method",), registry)
@@ -104,7 +104,7 @@ class Metrics:
         self.mails = Outcomes("member_mails", "Mails to members", registry)
 
     def watch(self, passwords: Passwords) -> None:
-        """Tell at each scrape how many hashes wait for a thread."""
+        """Add a gauge: how many password hashes wait for a thread."""
         gauge = Gauge(
             "member_password_hashes_waiting",
             "Password hashes that wait for a thread",
@@ -114,7 +114,7 @@ class Metrics:
 
 
 def _outcome(error: BaseException) -> str:
-    """Return the word for *error*; its classes are few, so the words are."""
+    """Return the word for *error*; there are few classes of errors, and so few words."""
     match error:
         case MemberError():
             return word_of(error).removeprefix("mail_")

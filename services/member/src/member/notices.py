@@ -1,4 +1,4 @@
-"""What a member is told by mail because of its safety."""
+"""Security notices: mails about changes to a member's account."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Subject(StrEnum):
-    """What a notice is about."""
+    """The subject of a notice."""
 
     EMAIL_CHANGE = "email_change"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
@@ -15,11 +15,12 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One notice and where it goes.
+    """One notice and its recipient.
 
     Attributes:
-        email: The member's address when it happened, whatever it is by the time of the mail.
-        sent_at: When the mail server took the mail; None until it is known to have.
+        email: The member's address at the time of the change; the mail goes there even if the
+            address has changed since.
+        sent_at: When the mail server accepted the mail; None until then.
     """
 
     id: UUID

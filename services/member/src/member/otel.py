@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry; needs the extra ``otel``."""
+"""OpenTelemetry spans; needs the extra ``otel``."""
 
 import os
 from collections.abc import Generator, Mapping
@@ -20,15 +20,15 @@ _W3C = TraceContextTextMapPropagator()
 
 
 class OtelTracer:
-    """Makes spans of OpenTelemetry."""
+    """Makes OpenTelemetry spans."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        """Give spans to *provider*."""
+        """Make spans with *provider*."""
         self._tracer = provider.get_tracer("member")
 
     @contextmanager
     def span(self, kind: Kind, name: str, carrier: Mapping[str, str] | None) -> Generator[Rename]:
-        """Return the block that a span measures."""
+        """Measure the block with a span; yield a function that renames it."""
         parent = None if carrier is None else _W3C.extract(carrier)
         with self._tracer.start_as_current_span(
             name,
@@ -44,14 +44,14 @@ class OtelTracer:
                 raise
 
     def to_headers(self) -> dict[str, str]:
-        """Return what leads to the present span from elsewhere."""
+        """Return headers that name the current span as the parent of another."""
         headers: dict[str, str] = {}
         _W3C.inject(headers)
         return headers
 
 
 def _mark(span: Span, kind: Kind, error: Exception) -> None:
-    """Tell why *span* failed; that a caller was refused is no failure of ours."""
+    """Record in *span* why it failed; a refused caller is no failure of the service."""
     span.set_attribute("error.type", type(error).__name__)
     if kind == "server" and isinstance(error, MemberError):
         return
@@ -60,7 +60,7 @@ def _mark(span: Span, kind: Kind, error: Exception) -> None:
 
 
 @contextmanager
-def exported() -> Generator[OtelTracer]:
+def exporting() -> Generator[OtelTracer]:
     """Send spans over OTLP, as the environment says, until the end of the block."""
     name = os.environ.get("OTEL_SERVICE_NAME", "member")
     provider = TracerProvider(
@@ -71,8 +71,8 @@ def exported() -> Generator[OtelTracer]:
     try:
         yield OtelTracer(provider)
     finally:
-        # A collector that is away must not hold up the end: it would be tried for long.
-        giving_up = Timer(_PATIENCE_S, exporter.shutdown)
-        giving_up.start()
+        # A collector that is away must not delay the end: the exporter would retry for long.
+        give_up = Timer(_PATIENCE_S, exporter.shutdown)
+        give_up.start()
         provider.shutdown()
-        giving_up.cancel()
+        give_up.cancel()

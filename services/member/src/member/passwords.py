@@ -14,7 +14,7 @@ from member.turns import Turns
 
 Answer = TypeVar("Answer")
 
-# For each thread. More would wait for longer than their callers do, and keep out who comes later.
+# Per thread. More hashes would wait longer than their callers, and block the way for later ones.
 _WAITING = 32
 
 
@@ -25,7 +25,7 @@ class HashCost:
     Attributes:
         time: Passes over the memory.
         memory_kib: Memory of one hash, KiB.
-        threads: Hashes at once; together they hold at most *threads* times the memory.
+        threads: Hashes at once; together they use at most *threads* times the memory.
     """
 
     time: int
@@ -34,11 +34,11 @@ class HashCost:
 
 
 class Passwords:
-    """Hashes passwords in a pool of threads of a fixed size."""
+    """Hashes passwords in a thread pool of fixed size."""
 
     def __init__(self, cost: HashCost) -> None:
-        """Start no thread yet; the caller closes it."""
-        # One lane for each hash: the pool is what runs in parallel.
+        """Start no thread yet; the caller closes the object."""
+        # One lane for each hash: the pool already runs hashes in parallel.
         self._hasher = PasswordHasher(
             time_cost=cost.time, memory_cost=cost.memory_kib, parallelism=1
         )
@@ -50,30 +50,30 @@ class Passwords:
         """Return the argon2id hash of *password*, with its parameters and salt.
 
         Args:
-            password: What somebody at *address* gave.
-            address: IP address; all have the same right to a thread.
+            password: The password that a caller at *address* sent.
+            address: IP address of the caller; all addresses share the threads fairly.
 
         Raises:
             LimitedError: If too many wait for a thread.
         """
-        return await self._off_the_loop(address, lambda: self._hasher.hash(password))
+        return await self._run_in_thread(address, lambda: self._hasher.hash(password))
 
     async def fits(self, password: str, password_hash: str | None, address: str = "") -> bool:
-        """Tell whether *password*, given by somebody at *address*, was hashed to *password_hash*.
+        """Tell whether *password*, sent by a caller at *address*, was hashed to *password_hash*.
 
-        None, for a member that is not there, takes as long as any other and never fits.
+        None, for a member that does not exist, takes the same time and never fits.
 
         Raises:
             LimitedError: If too many wait for a thread.
         """
         compared = password_hash or self._decoy
-        fits = await self._off_the_loop(
-            address, lambda: _verified(self._hasher, compared, password)
+        fits = await self._run_in_thread(
+            address, lambda: _matches(self._hasher, compared, password)
         )
         return fits and password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Tell whether *password_hash* was made at another cost than is set now."""
+        """Tell whether *password_hash* was made at another cost than today's setting."""
         return self._hasher.check_needs_rehash(password_hash)
 
     @property
@@ -82,20 +82,20 @@ class Passwords:
         return self._turns.waiting
 
     def close(self) -> None:
-        """Drop what waits for a thread; what runs ends in a moment by itself."""
+        """Drop hashes that wait for a thread; running ones end by themselves in a moment."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _off_the_loop(self, address: str, work: Callable[[], Answer]) -> Answer:
+    async def _run_in_thread(self, address: str, work: Callable[[], Answer]) -> Answer:
         await self._turns.take(address_key(address))
         job = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        # Also if the caller is gone by then: its thread is not free before.
+        # Also if the caller has left by then: the thread is busy until the hash is done.
         job.add_done_callback(lambda _: self._turns.give_back())
         return await asyncio.shield(job)
 
 
-def _verified(hasher: PasswordHasher, password_hash: str, password: str) -> bool:
+def _matches(hasher: PasswordHasher, password_hash: str, password: str) -> bool:
     try:
-        # Half a surrogate pair, which JSON can carry, is part of no password, and no error.
+        # JSON can carry half a surrogate pair: no password has one, and it must not raise.
         return hasher.verify(password_hash, password.encode(errors="surrogatepass"))
     except (VerificationError, InvalidHashError):
         return False

@@ -1,4 +1,4 @@
-"""Put the parts together and run them side by side, in one program."""
+"""Create the parts of the program and run them side by side."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -11,18 +11,17 @@ from fastapi import FastAPI
 import pyasynq
 from member import limits, wiring
 from member.addresses import host_and_port
-from member.bounds import allowed_here
+from member.bounds import bounds_of_process
 from member.health import Health, Phase
 from member.metrics import Metrics
 from member.parts import Part, start
 from member.passwords import Passwords
-from member.roles import Role, listed
+from member.roles import Role, format_roles
 from member.rpc.server import GrpcServer
 from member.scrape import Scrape
 from member.service import Foundation, MemberService, member_service
 from member.settings import Settings
-from member.store import database
-from member.store.database import Database
+from member.store.database import Database, open_database
 from member.store.tables import OUTBOX
 from member.tls import Certificate
 from member.web.app import web_app
@@ -37,7 +36,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where the program listens, and how links in mails start.
+    """The addresses of the servers, and the URL that links in mails start with.
 
     Attributes:
         grpc: Empty without the role ``grpc``.
@@ -49,8 +48,8 @@ class Addresses:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    """What the parts share."""
+class _Shared:
+    """The objects that the parts share."""
 
     database: Database
     client: pyasynq.Client
@@ -72,30 +71,30 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
         http = bound_address(listener)
         scheme = "https" if settings.certificate_files else "http"
         public_url = settings.public_url or f"{scheme}://{http}"
-        async with _opened(settings) as opened:
-            members_see = _pages(settings, opened.service, public_url)
-            scrape = opened.scrape if settings.shows_metrics else None
-            app = web_app(opened.health, opened.metrics, scrape, members_see)
+        async with _open_shared(settings) as shared:
+            member_pages = _pages(settings, shared.service, public_url)
+            scrape = shared.scrape if settings.shows_metrics else None
+            app = web_app(shared.health, shared.metrics, scrape, member_pages)
             http_server = HttpServer(
                 app,
                 listener,
                 grace=settings.shutdown_timeout,
                 trusted_proxies=settings.trusted_proxies,
-                certificate=opened.certificate,
-                bounds=allowed_here(),
+                certificate=shared.certificate,
+                bounds=bounds_of_process(),
                 always_tls=public_url.startswith("https:"),
             )
-            parts = _parts(settings, opened, public_url)
-            async with _side_by_side(http_server, parts, opened.health) as grpc:
+            parts = _parts(settings, shared, public_url)
+            async with _run_parts(http_server, parts, shared.health) as grpc:
                 addresses = Addresses(grpc=grpc, http=http, public_url=public_url)
-                roles = listed(settings.roles)
+                roles = format_roles(settings.roles)
                 log.info(
                     "member service started",
                     roles=roles,
                     grpc=grpc,
                     http=http,
                     public_url=public_url,
-                    tls=opened.certificate is not None,
+                    tls=shared.certificate is not None,
                 )
                 try:
                     yield addresses
@@ -105,27 +104,27 @@ async def running(settings: Settings) -> AsyncGenerator[Addresses]:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
+async def _open_shared(settings: Settings) -> AsyncGenerator[_Shared]:
     redis, metrics = settings.redis_address.get_secret_value(), Metrics()
     async with (
-        database.opened(settings.db_source.get_secret_value()) as opened_database,
+        open_database(settings.db_source.get_secret_value()) as database,
         pyasynq.Client(redis) as client,
         pyasynq.Inspector(redis) as inspector,
-        limits.opened(redis, settings.rates) as call_limits,
-        aclosing(wiring.health(settings, opened_database, client)) as health,
-        aclosing(wiring.scrape(settings, metrics, opened_database, inspector)) as scrape,
+        limits.open_limits(redis, settings.rates) as call_limits,
+        aclosing(wiring.health(settings, database, client)) as health,
+        aclosing(wiring.scrape(settings, metrics, database, inspector)) as scrape,
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
             metrics.watch(passwords)
             foundation = Foundation(
-                database=opened_database,
+                database=database,
                 passwords=passwords,
-                distributor=wiring.distributor(settings, opened_database, client),
+                distributor=wiring.distributor(settings, database, client),
                 limits=call_limits,
                 metrics=metrics,
             )
-            yield _Opened(
-                database=opened_database,
+            yield _Shared(
+                database=database,
                 client=client,
                 service=member_service(foundation, wiring.rules(settings)),
                 health=health,
@@ -135,30 +134,30 @@ async def _opened(settings: Settings) -> AsyncGenerator[_Opened]:
             )
 
 
-def _parts(settings: Settings, opened: _Opened, public_url: str) -> Iterator[Part]:
-    """Yield what the roles ask for: who takes tasks comes first, who makes them last."""
-    redis = RedisPart(opened.client, _user_of_redis(settings.roles))
+def _parts(settings: Settings, shared: _Shared, public_url: str) -> Iterator[Part]:
+    """Yield the parts for the roles: the worker, which runs tasks, before the makers of tasks."""
+    redis = RedisPart(shared.client, _user_of_redis(settings.roles))
     yield redis
     if Role.WORKER in settings.roles:
         if Role.HTTP not in settings.roles and not settings.public_url:
             log.warning("links in mails lead to this process, which has no pages: set PUBLIC_URL")
-        processor = wiring.processor(settings, opened.database, public_url, opened.metrics)
+        processor = wiring.processor(settings, shared.database, public_url, shared.metrics)
         scheduler = periodic_tasks(settings.redis_address.get_secret_value())
         yield WorkerPart(processor, scheduler, redis)
     if Role.RELAY in settings.roles:
-        # Also where tasks are queued at once: the outbox may hold some from before.
-        yield RelayPart(Relay(OUTBOX, opened.database.looking, opened.client), redis)
+        # Also with TASK_DISTRIBUTOR=redis: the outbox may hold tasks from before.
+        yield RelayPart(Relay(OUTBOX, shared.database.looking, shared.client), redis)
     if Role.GRPC in settings.roles:
         yield GrpcServer(
-            opened.service,
+            shared.service,
             settings.grpc_server_address,
-            health=opened.health,
-            metrics=opened.metrics,
+            health=shared.health,
+            metrics=shared.metrics,
             grace=settings.shutdown_timeout,
             health_address=settings.grpc_health_address,
             trusted_proxies=settings.trusted_proxies,
-            certificate=opened.certificate,
-            bounds=allowed_here(),
+            certificate=shared.certificate,
+            bounds=bounds_of_process(),
             reflects=settings.has_reflection,
         )
 
@@ -171,19 +170,19 @@ def _pages(settings: Settings, service: MemberService, public_url: str) -> FastA
 
 
 def _user_of_redis(roles: frozenset[Role]) -> str:
-    """Return what the log says is started when Redis is asked for the first time."""
+    """Return the name that the log gives to the part that uses Redis."""
     if Role.WORKER in roles:
         return "task processor"
     return "relay" if Role.RELAY in roles else "task distributor"
 
 
 @asynccontextmanager
-async def _side_by_side(
+async def _run_parts(
     http_server: HttpServer, parts: Iterable[Part], health: Health
 ) -> AsyncGenerator[str]:
-    """Run *parts* until the end of the block; yield the address of the last, that of gRPC if any.
+    """Run *parts* until the end of the block; yield the address of the last: gRPC's, if any.
 
-    The HTTP server, which tells how the others are, starts first and ends last.
+    The HTTP server reports the health of the others, so it starts first and ends last.
     """
     stop, end = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as outer:

@@ -1,4 +1,4 @@
-"""Ask something that may be away, or hang."""
+"""Call something that may fail or hang, once for all callers at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ PATIENCE_S = 1.0
 
 
 class Question(Generic[Answer]):
-    """Asks one thing; whoever asks at the same time shares the answer.
+    """Makes one call at a time; callers that ask meanwhile share its answer.
 
-    A thing that hangs is not asked again before it has let go.
+    A call that hangs must end before the next one begins.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:
-        """Call *ask*."""
+        """Get answers from *ask*."""
         self._ask = ask
         self._asking: asyncio.Task[Answer] | None = None
 
@@ -24,14 +24,14 @@ class Question(Generic[Answer]):
         """Return the answer.
 
         Raises:
-            TimeoutError: If there is none within `PATIENCE_S`.
-            Exception: What the call raised.
+            TimeoutError: If there is no answer within `PATIENCE_S`.
+            Exception: The error of the call.
         """
         asking = self._asking
         if asking is None or asking.done():
-            asking = self._asking = asyncio.create_task(self._asked())
-            asking.add_done_callback(_seen)
-        # Not asyncio.timeout: to clean up after a connection that hangs can hang as well.
+            asking = self._asking = asyncio.create_task(self._call())
+            asking.add_done_callback(_retrieve_error)
+        # Not asyncio.timeout: the cleanup of a hanging connection may hang, too.
         await asyncio.wait({asking}, timeout=PATIENCE_S)
         if not asking.done() or asking.cancelled():
             asking.cancel()
@@ -40,16 +40,16 @@ class Question(Generic[Answer]):
         return asking.result()
 
     async def aclose(self) -> None:
-        """End what was asked last."""
+        """Cancel a call that still runs."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking}, timeout=PATIENCE_S)
 
-    async def _asked(self) -> Answer:
+    async def _call(self) -> Answer:
         return await self._ask()
 
 
-def _seen(asking: asyncio.Task[Any]) -> None:
-    """Look at the error of a call that nobody waits for any more, or asyncio complains."""
+def _retrieve_error(asking: asyncio.Task[Any]) -> None:
+    """Retrieve the error of a call that nobody waits for, so that asyncio does not log it."""
     if not asking.cancelled():
         asking.exception()

@@ -1,4 +1,4 @@
-"""Ids that lead through the log: from a call to the task that it queues, in whatever process."""
+"""Ids that join the log lines of a call and of the task that it queues, in whatever process."""
 
 import re
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id(given: str | None) -> str:
-    """Return the id that a caller has *given*, or a new one if it is none."""
+    """Return the id that a caller has *given* if it is valid, else a new one."""
     return given if given and _SANE.fullmatch(given) else uuid4().hex
 
 
-def bound(request_id: str, **values: str) -> AbstractContextManager[object]:
-    """Put the id, and other *values*, on every line that is logged in the block."""
+def bind(request_id: str, **values: str) -> AbstractContextManager[object]:
+    """Add the id, and other *values*, to every line that the block logs."""
     return structlog.contextvars.bound_contextvars(**{_NAME: request_id}, **values)
 
 
 def to_headers() -> dict[str, str]:
-    """Return what a task carries, so that the worker's lines have the id of this call."""
+    """Return headers for a task, so that the worker's log lines have the id of this call."""
     found = structlog.contextvars.get_contextvars().get(_NAME)
     return {_NAME: found} if found else {}
 
 
 def from_headers(headers: Mapping[str, str]) -> str:
-    """Return the id that came with a task, or a new one."""
+    """Return the id in the *headers* of a task, or a new one."""
     return request_id(headers.get(_NAME))

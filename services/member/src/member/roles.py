@@ -1,11 +1,11 @@
-"""What one process of the service does; together the processes do all of it."""
+"""The roles of a process; together the processes of a service need all of them."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """One thing a process does."""
+    """One kind of work that a process does."""
 
     GRPC = "grpc"
     HTTP = "http"
@@ -15,14 +15,14 @@ class Role(StrEnum):
 
 ALL_ROLES = frozenset(Role)
 FACES = frozenset({Role.GRPC, Role.HTTP})
-"""What answers members; the others work behind it."""
+"""The roles that answer members; the others work in the background."""
 
 
 def read_roles(given: str | Iterable[str]) -> frozenset[Role]:
     """Return the roles that a text such as ``grpc,http`` names.
 
     Raises:
-        ValueError: If it names none, or one that there is not; it says which there are.
+        ValueError: If it names no role, or an unknown one; the text lists all roles.
     """
     names = given.split(",") if isinstance(given, str) else given
     try:
@@ -30,12 +30,12 @@ def read_roles(given: str | Iterable[str]) -> frozenset[Role]:
     except ValueError:
         roles = frozenset[Role]()
     if not roles:
-        msg = f"must be one or more of {listed(Role)}"
+        msg = f"must be one or more of {format_roles(Role)}"
         raise ValueError(msg)
     return roles
 
 
-def listed(roles: Iterable[Role]) -> str:
-    """Return *roles* as a text that `read_roles` reads, always in the same order."""
+def format_roles(roles: Iterable[Role]) -> str:
+    """Return *roles* as a text for `read_roles`, always in the same order."""
     chosen = frozenset(roles)
     return ",".join(role for role in Role if role in chosen)

@@ -1,4 +1,4 @@
-"""Answer a scrape: what the process counted, and what it asks for at that moment."""
+"""Answer a scrape with the counters of the process, and with numbers read at that moment."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -17,28 +17,28 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """Something whose numbers are read before they are collected."""
+    """A source of metrics that is read before each collection."""
 
     async def read(self) -> None:
-        """Ask for the numbers."""
+        """Read the numbers."""
         ...
 
     def collect(self) -> Iterable[Metric]:
-        """Return what was read last."""
+        """Return the metrics that were read last."""
         ...
 
 
 class Waiting:
-    """How much waits in the outbox."""
+    """The tasks that wait in the outbox."""
 
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
-        """Ask *database*."""
+        """Read from *database*."""
         self._database = database
         self._clock = clock
         self._families: Sequence[Metric] = ()
 
     async def read(self) -> None:
-        """Ask the database, in one statement."""
+        """Read count and age, in one statement."""
         async with self._database.watching() as session:
             count, since = await store.outbox.waiting(session)
         age_s = (self._clock() - since).total_seconds() if since else 0.0
@@ -50,32 +50,32 @@ class Waiting:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """Return what was read last."""
+        """Return the metrics that were read last."""
         return self._families
 
 
 class Scrape:
-    """Answers scrapes; a source that does not answer in time is left out, and the rest is told."""
+    """Answers scrapes; without the sources that do not answer in time."""
 
     def __init__(self, registry: CollectorRegistry, *sources: Source) -> None:
-        """Tell what *registry* holds, and *sources*."""
+        """Answer with the metrics of *registry* and *sources*."""
         self._registry = registry
         self._sources = [_Fresh(source) for source in sources]
         for source in self._sources:
             registry.register(source)
 
     async def page(self) -> bytes:
-        """Return all numbers, in Prometheus's text format."""
+        """Return all metrics, in Prometheus's text format."""
         await asyncio.gather(*(source.read() for source in self._sources))
         return generate_latest(self._registry)
 
     async def aclose(self) -> None:
-        """End what was asked last."""
+        """Cancel reads that still run."""
         await asyncio.gather(*(source.aclose() for source in self._sources))
 
 
 class _Fresh:
-    """A source that has nothing to tell while it cannot be read."""
+    """A source that returns no metrics while it cannot be read."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -85,7 +85,7 @@ class _Fresh:
     async def read(self) -> None:
         try:
             await self._question.answer()
-        except Exception as error:  # noqa: BLE001 - drivers raise their own, too; it is logged
+        except Exception as error:  # noqa: BLE001 - drivers raise their own errors, too; it is logged
             self._note(read=False, error=repr(error))
         else:
             self._note(read=True)

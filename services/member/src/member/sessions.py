@@ -1,7 +1,7 @@
-"""Decide what a refresh token is worth. Pure.
+"""Decide what to do with a refresh token. Pure.
 
-A session has one row for as long as it lives; ending it deletes the row. Each renewal
-raises its generation, and the token of a generation is good for one renewal.
+A session has one row as long as it lives; its end deletes the row. Each renewal raises
+its generation, and the token of a generation works for one renewal.
 """
 
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from uuid import UUID
 
-# A client whose answer was lost tries again with the token it has. Longer would let a
-# thief who is quick share the session without being noticed.
+# A client whose answer was lost tries again with its old token. A longer time would let a quick
+# thief share the session unnoticed.
 RENEW_AGAIN = timedelta(seconds=10)
 
 MAX_SESSIONS = 100
-"""Of one member; a new one ends the one that was not renewed for the longest time."""
+"""Sessions of one member; a new one ends the one that was not renewed for the longest time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,9 @@ class Session:
         generation: How often it was renewed.
         renewed_at: When it was renewed last, or began.
         expires_at: When its refresh token expires.
-        address: IP address it was begun from; empty where there is none.
-        user_agent: What the program said it was that began it; empty if it said nothing.
+        address: IP address that began it; empty if there was none.
+        user_agent: Name of the program that began it, as the program sent it; empty if it sent
+            none.
     """
 
     id: UUID
@@ -45,7 +46,7 @@ class LiveSession:
 
     Attributes:
         ends_at: When it ends, however often it is renewed.
-        is_current: Whether it is the one that asks.
+        is_current: Whether the call was made in it.
     """
 
     session: Session
@@ -55,7 +56,7 @@ class LiveSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTokens:
-    """What a member calls with while a session lives."""
+    """The tokens that a member calls with while a session lives."""
 
     access_token: str = field(repr=False)
     access_token_expires_at: datetime
@@ -73,10 +74,10 @@ class Renewal(Enum):
 
 
 def renewal(session: Session, generation: int, *, now: datetime) -> Renewal:
-    """Return what a genuine refresh token of *generation* is worth *now*.
+    """Return what to do *now* with a genuine refresh token of *generation*.
 
     Source:
-        RFC 9700, 4.14.2: a refresh token that is used twice ends what it belongs to.
+        RFC 9700, 4.14.2: a refresh token that is used twice ends its session.
     """
     lost_answer = generation == session.generation - 1 and now - session.renewed_at <= RENEW_AGAIN
     checks = (

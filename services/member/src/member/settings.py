@@ -1,4 +1,4 @@
-"""Settings: ``app.env`` in the working folder, then the environment, which wins."""
+"""The settings, from ``app.env`` in the working folder and the environment, which wins."""
 
 import os
 import re
@@ -17,9 +17,9 @@ from sqlalchemy.exc import ArgumentError
 
 import pyasynq
 from member.addresses import host_and_port, is_loopback
-from member.durations import duration
+from member.durations import parse_duration
 from member.limits import Rates
-from member.limits.rate import Rate, rate
+from member.limits.rate import Rate, parse_rate
 from member.passwords import HashCost
 from member.proxies import Networks, read_networks
 from member.roles import ALL_ROLES, FACES, Role, read_roles
@@ -29,31 +29,31 @@ from member.tls import CertificateError, CertificateFiles, load
 
 _KEY_CHARACTERS = 32
 
-# OWASP, Password Storage Cheat Sheet: argon2id with 7 MiB and 5 passes, or less of one and as much
-# more of the other.
+# OWASP, Password Storage Cheat Sheet: argon2id with 7 MiB and 5 passes, or more memory and fewer
+# passes with the same product.
 _HASH_MEMORY_KIB = 7 * 1024
 _HASH_WORK_KIB = 5 * _HASH_MEMORY_KIB
-_DRAW_ONE = "take what openssl rand -hex 32 prints"
+_MAKE_ONE = "take what openssl rand -hex 32 prints"
 
-# Nothing else: the links in mails are put together from it.
+# No other characters: links in mails are built from it.
 _PUBLIC_URL = re.compile(
     r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]*)?"
 )
 
 _MISSPELT = 0.85
-"""How alike two names are if one is taken for the other: ``TRUSTED_PROXY``."""
+"""Similarity, 0 to 1, from which a variable such as ``TRUSTED_PROXY`` counts as a misspelling."""
 
 
 def _between(least: str, most: str) -> BeforeValidator:
-    """Return what reads a duration and says how to write one, and which are allowed."""
+    """Return a validator of durations from *least* to *most*, whose error says how to write one."""
 
     def read(given: str | timedelta) -> timedelta:
         msg = f"must be {least} to {most}, with a unit: write 10s, 15m or 1h30m"
         try:
-            value = given if isinstance(given, timedelta) else duration(given)
+            value = given if isinstance(given, timedelta) else parse_duration(given)
         except ValueError:
             raise ValueError(msg) from None
-        if not duration(least) <= value <= duration(most):
+        if not parse_duration(least) <= value <= parse_duration(most):
             raise ValueError(msg)
         return value
 
@@ -61,7 +61,7 @@ def _between(least: str, most: str) -> BeforeValidator:
 
 
 def _rate(given: str | Rate | None) -> Rate | None:
-    return rate(given) if isinstance(given, str) else given
+    return parse_rate(given) if isinstance(given, str) else given
 
 
 def _lower(given: str) -> str:
@@ -101,14 +101,14 @@ def _mail_address(value: str) -> str:
         if value:
             validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        msg = "must be an address of mail such as welcome@example.com"
+        msg = "must be an e-mail address such as welcome@example.com"
         raise ValueError(msg) from None
     return value
 
 
 def _one_line(value: str) -> str:
     if not value.isprintable():
-        msg = "must be one line of characters that can be seen"
+        msg = "must be one line of visible characters"
         raise ValueError(msg)
     return value
 
@@ -131,7 +131,7 @@ OptionalAddress = Annotated[str, AfterValidator(lambda value: value and address(
 Limit = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 
 
-def _switched(switch: Switch, *, auto: bool) -> bool:
+def _is_on(switch: Switch, *, auto: bool) -> bool:
     return auto if switch == "auto" else switch == "on"
 
 
@@ -139,71 +139,73 @@ class SettingsError(Exception):
     """The settings do not let the service start."""
 
     def __init__(self, problems: list[str]) -> None:
-        """List the *problems*; none quotes a value, it may be a secret."""
+        """List the *problems*; none quotes a value, which may be a secret."""
         super().__init__("settings: " + "; ".join(problems))
         self.problems = problems
 
 
 class Settings(BaseSettings):
-    """What the service is told. Durations: ``10s``, ``15m``, ``1h30m``.
+    """The settings of the service. Durations: ``10s``, ``15m``, ``1h30m``.
 
     Attributes:
-        environment: ``development`` has defaults for everything; ``production`` asks
-            for secrets and for addresses that others see.
+        environment: ``development`` has defaults for everything; ``production`` requires secrets,
+            and the addresses that others see.
         roles: What this process does, ``grpc,http,worker,relay`` or some of them. In production
-            only the settings are needed that its roles use.
+            the process needs only the settings that its roles use.
         db_source: URL of an SQLite file or a PostgreSQL database.
         redis_address: ``host:port`` or URL of the Redis that holds the task queue.
         grpc_server_address: Where the gRPC server listens; port 0 takes a free one.
-        grpc_health_address: Where the health service of gRPC answers as well, without TLS, for what
-            watches the program: strangers who hold every connection of the other address do not
-            shut it out. They must not reach it.
+        grpc_health_address: A second address for gRPC's health service, without TLS, for programs
+            that watch this one. It answers even if strangers hold every connection of the other
+            address; strangers must not reach it.
         http_server_address: Where the HTTP server listens; port 0 takes a free one.
-        trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is believed.
-        tls_cert_file: Certificate and its chain, PEM; with it both servers speak TLS alone.
+        trusted_proxies: Addresses and networks whose ``X-Forwarded-For`` is trusted.
+        tls_cert_file: Certificate and its chain, PEM; with it both servers speak only TLS.
         tls_key_file: Its key, PEM, without password.
         public_url: How browsers reach the HTTP server; links in mails start with it.
         token_symmetric_key: Key of all tokens, at least 32 characters.
-        access_token_duration: How long an access token is good.
-        refresh_token_duration: How long a refresh token is, and a session that is not renewed.
+        access_token_duration: How long an access token is valid.
+        refresh_token_duration: How long a refresh token is valid, and a session without renewal.
         session_lifetime: How long a session lives, however often it is renewed.
-        email_sender_name: Name that mails come from.
-        email_sender_address: Address that mails come from, and the SMTP user.
-        email_sender_password: Password of the SMTP user; without one, no log-in.
-        smtp_address: ``host:port`` of the mail server; without it mails are files.
+        email_sender_name: Name of the sender of mails.
+        email_sender_address: Address of the sender of mails, and the SMTP user.
+        email_sender_password: Password of the SMTP user; without one, no SMTP log-in.
+        smtp_address: ``host:port`` of the mail server; without it mails go to files.
         smtp_security: ``none``, ``starttls``, or ``tls`` from the first byte.
         mailbox_dir: Folder for mails without a mail server.
-        verify_email_delay: Wait before the verification mail. At least one second: a task that
-            is queued at once is queued before its member is committed, and must not find nobody.
-        verify_email_lifetime: How long a link verifies, counted from the last sending.
-        verify_email_max_wrong: Wrong tokens after which a link of either kind is locked.
-        password_reset_lifetime: How long a link sets a new password, counted from the last sending.
-        unverified_member_lifetime: How long a member may be without a verified address, and keep it
-            from its owner; then the member is removed.
+        verify_email_delay: Wait before the verification mail. At least one second: with ``redis``
+            as `task_distributor` the task is queued before its member is committed, and must not
+            run before the commit.
+        verify_email_lifetime: How long a link can verify, counted from the last sending.
+        verify_email_max_wrong: Number of wrong tokens that locks a link of either kind.
+        password_reset_lifetime: How long a link can set a new password, counted from the last
+            sending.
+        unverified_member_lifetime: How long a member may be without a verified address, and block
+            that address for its owner; then the member is removed.
         task_distributor: ``outbox`` writes tasks with the member and queues them after the
             commit; ``redis`` queues them at once, inside the transaction.
         worker_concurrency: Tasks that run at once.
-        limit_create_member: Sign-ups, and changes to another address of mail, from one address,
-            ``20/1h``: twenty at once, and one more each twentieth of an hour. ``off``: without
-            limit, here and below.
-        limit_login_member: Log-ins to one account from one address; also changes of its password.
-            Ten times that from one address, renewed access tokens included.
-        limit_password_guesses: Wrong passwords for one account, from all addresses together but for
-            those the member has logged in from, each of which has as many.
-        limit_verify_email: Links tried from one address, of each kind.
-        limit_resend_verify_email: Further mails to one address that is to be verified; and as many
-            to one whose member forgot the password.
+        limit_create_member: Sign-ups, and changes to another e-mail address, from one IP address;
+            ``20/1h``: twenty at once, and one more every twentieth of an hour. ``off``, here and
+            below: no limit.
+        limit_login_member: Log-ins and password changes for one account from one IP address. Ten
+            times that from one IP address for all accounts, renewals of access tokens included.
+        limit_password_guesses: Wrong passwords for one account from all IP addresses together.
+            Each address that the member has logged in from has the same limit of its own.
+        limit_verify_email: Links tried from one IP address, for each kind of link.
+        limit_resend_verify_email: Further mails to one address that has to be verified; and the
+            same number of mails to an address whose member forgot the password.
         password_hash_time: Passes of argon2id over its memory.
         password_hash_memory_kib: Memory of one hash, KiB.
         password_hash_threads: Hashes at once.
-        shutdown_timeout: What running RPCs and tasks get to end at a stop; then they are
+        shutdown_timeout: How long running RPCs and tasks may take to end at a stop; then they are
             interrupted, and the tasks go back into the queue.
-        log_level: The least that is logged; of other packages never less than ``info``.
-        log_format: ``console`` or ``json``; by default as the environment asks.
-        metrics: ``on`` or ``off``, whether ``/metrics`` is there; by default it is in development,
-            and in production in a process without the role ``http``, which strangers do not reach.
-        api_docs: The same of ``/docs`` and ``/openapi.json``; by default in development alone.
-        grpc_reflection: The same of gRPC's reflection.
+        log_level: The lowest level that is logged; other packages never log below ``info``.
+        log_format: ``console`` or ``json``; ``auto``: ``json`` in production.
+        metrics: ``on`` or ``off``: whether ``/metrics`` exists. ``auto``: in development, and in
+            production in a process without the role ``http``, which strangers do not reach.
+        api_docs: The same for ``/docs`` and ``/openapi.json``; ``auto``: only in development.
+        grpc_reflection: The same for gRPC reflection; ``auto``: only in development.
     """
 
     model_config = SettingsConfigDict(
@@ -266,15 +268,15 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         problems = [*self._weak(), *self._unfit()]
         if not self.is_development:
-            problems += [*self._missing(), *self._guessable(), *self._shown()]
+            problems += [*self._missing(), *self._guessable(), *self._exposed()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
     def _missing(self) -> Iterator[str]:
-        hint = "is missing (only ENVIRONMENT=development does without)"
+        hint = "is missing (only ENVIRONMENT=development works without)"
         if self.roles & {*FACES, Role.WORKER} and not self.token_symmetric_key.get_secret_value():
-            yield f"TOKEN_SYMMETRIC_KEY {hint}: {_DRAW_ONE}"
+            yield f"TOKEN_SYMMETRIC_KEY {hint}: {_MAKE_ONE}"
         if Role.WORKER in self.roles:
             needed = {
                 "EMAIL_SENDER_ADDRESS": self.email_sender_address,
@@ -286,13 +288,16 @@ class Settings(BaseSettings):
     def _weak(self) -> Iterator[str]:
         if 0 < len(self.token_symmetric_key.get_secret_value()) < _KEY_CHARACTERS:
             rule = f"must have at least {_KEY_CHARACTERS} characters"
-            yield f"TOKEN_SYMMETRIC_KEY {rule}: {_DRAW_ONE}"
+            yield f"TOKEN_SYMMETRIC_KEY {rule}: {_MAKE_ONE}"
 
     def _unfit(self) -> Iterator[str]:
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             yield "TLS_CERT_FILE and TLS_KEY_FILE need each other"
         if self.unverified_member_lifetime < self.verify_email_delay + self.verify_email_lifetime:
-            yield "UNVERIFIED_MEMBER_LIFETIME must leave the mail its time, and the link"
+            yield (
+                "UNVERIFIED_MEMBER_LIFETIME must be at least VERIFY_EMAIL_DELAY plus "
+                "VERIFY_EMAIL_LIFETIME"
+            )
         try:
             if self.certificate_files:
                 load(self.certificate_files)
@@ -302,13 +307,13 @@ class Settings(BaseSettings):
     def _guessable(self) -> Iterator[str]:
         key = self.token_symmetric_key.get_secret_value()
         if len(key) >= _KEY_CHARACTERS and is_guessable(key):
-            yield f"TOKEN_SYMMETRIC_KEY could be guessed: {_DRAW_ONE}"
+            yield f"TOKEN_SYMMETRIC_KEY could be guessed: {_MAKE_ONE}"
         cost = self.hash_cost
         cheap = cost.memory_kib < _HASH_MEMORY_KIB or cost.time * cost.memory_kib < _HASH_WORK_KIB
         if cheap and self.roles & {*FACES}:
             yield (
                 "PASSWORD_HASH_TIME and PASSWORD_HASH_MEMORY_KIB make hashes that are cheap to "
-                "guess: leave them out, or let their product be 35840 at least, and 7168 KiB"
+                "guess: leave them out, or set at least 7168 KiB and a product of at least 35840"
             )
         passwords = {
             "DB_SOURCE": url_of(self.db_source.get_secret_value()).password,
@@ -318,7 +323,7 @@ class Settings(BaseSettings):
             if is_tried_first(str(password or "")):
                 yield f"{name} has a password that everybody tries first"
 
-    def _shown(self) -> Iterator[str]:
+    def _exposed(self) -> Iterator[str]:
         if self.smtp_security == "none" and self.email_sender_password.get_secret_value():
             yield "SMTP_SECURITY=none would show EMAIL_SENDER_PASSWORD to the network"
         if self.public_url.startswith("http:"):
@@ -326,47 +331,47 @@ class Settings(BaseSettings):
 
     @property
     def certificate_files(self) -> CertificateFiles | None:
-        """What TLS needs; None without TLS."""
+        """Files of the certificate and its key; None without TLS."""
         if self.tls_cert_file is None or self.tls_key_file is None:
             return None
         return CertificateFiles(self.tls_cert_file, self.tls_key_file)
 
     @property
     def token_key(self) -> bytes:
-        """Key of the tokens; a known one in development."""
+        """Key of the tokens; in development without a setting, a known key."""
         return (self.token_symmetric_key.get_secret_value() or "development only").encode()
 
     @property
     def sender_address(self) -> str:
-        """Address that mails come from."""
+        """Address of the sender of mails."""
         return self.email_sender_address or "noreply@example.com"
 
     @property
     def inbox_dir(self) -> Path | None:
-        """Folder that the development inbox shows; None where there is no such page."""
+        """Folder that the development inbox shows; None if there is no inbox."""
         host, _ = host_and_port(self.http_server_address)
         shown = self.is_development and not self.smtp_address and is_loopback(host)
         return self.mailbox_dir if shown else None
 
     @property
     def is_development(self) -> bool:
-        """Tell whether nobody depends on this process."""
+        """Tell whether this process runs for development, not for users."""
         return self.environment == "development"
 
     @property
     def shows_metrics(self) -> bool:
-        """Tell whether the HTTP server tells metrics: by itself not where strangers reach it."""
-        return _switched(self.metrics, auto=self.is_development or Role.HTTP not in self.roles)
+        """Tell whether the HTTP server serves metrics; ``auto``: not where strangers reach it."""
+        return _is_on(self.metrics, auto=self.is_development or Role.HTTP not in self.roles)
 
     @property
     def shows_api_docs(self) -> bool:
         """Tell whether the HTTP server explains its operations."""
-        return _switched(self.api_docs, auto=self.is_development)
+        return _is_on(self.api_docs, auto=self.is_development)
 
     @property
     def has_reflection(self) -> bool:
         """Tell whether the gRPC server explains its RPCs."""
-        return _switched(self.grpc_reflection, auto=self.is_development)
+        return _is_on(self.grpc_reflection, auto=self.is_development)
 
     @property
     def hash_cost(self) -> HashCost:
@@ -379,7 +384,7 @@ class Settings(BaseSettings):
 
     @property
     def rates(self) -> Rates:
-        """How often callers may do what is limited."""
+        """How often callers may make the limited calls."""
         return Rates(
             create_member=self.limit_create_member,
             log_in=self.limit_login_member,
@@ -390,7 +395,7 @@ class Settings(BaseSettings):
 
     @property
     def logs_json(self) -> bool:
-        """Tell whether logs are for machines."""
+        """Tell whether log lines are JSON."""
         by_environment = "json" if self.environment == "production" else "console"
         return (by_environment if self.log_format == "auto" else self.log_format) == "json"
 
@@ -399,9 +404,9 @@ def load_settings(**flags: str) -> Settings:
     """Read ``app.env`` and the environment; *flags*, by the names of settings, win over both.
 
     Raises:
-        SettingsError: If something is missing or does not fit; it names every such setting.
+        SettingsError: If settings are missing or invalid; it names all of them.
     """
-    misspelt = list(_misspelt(name for name, value in os.environ.items() if value))
+    misspelt = list(_find_misspelt(name for name, value in os.environ.items() if value))
     try:
         settings = Settings.model_validate(flags)
     except ValidationError as error:
@@ -417,22 +422,22 @@ def _problems(error: ValidationError) -> list[str]:
         name = "_".join(str(part) for part in found["loc"]).upper()
         text = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            problems.append(f"{name} in app.env is no setting{_meant(name)}")
+            problems.append(f"{name} in app.env is no setting{_suggestion(name)}")
         else:
             problems += [f"{name}: {text}"] if name else text.split("\n")
     return problems
 
 
-def _misspelt(names: Iterable[str]) -> Iterator[str]:
-    """Yield a problem for each of *names* that is almost a setting's.
+def _find_misspelt(names: Iterable[str]) -> Iterator[str]:
+    """Yield a problem for each of *names* that is almost the name of a setting.
 
-    Other variables are those of other programs: the environment is everybody's.
+    All other variables may belong to other programs.
     """
     for name in names:
-        if name.lower() not in Settings.model_fields and (meant := _meant(name)):
+        if name.lower() not in Settings.model_fields and (meant := _suggestion(name)):
             yield f"{name} is no setting{meant}"
 
 
-def _meant(name: str) -> str:
+def _suggestion(name: str) -> str:
     near = get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=_MISSPELT)
     return f": is {near[0].upper()} meant?" if near else ""

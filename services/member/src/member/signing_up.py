@@ -1,4 +1,4 @@
-"""Recognize a sign-up that was answered before. Pure."""
+"""Recognize a repeated sign-up by its request id. Pure."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ class AnsweredSignUp:
     """A sign-up that made a member.
 
     Attributes:
-        request_id: What the caller named it.
-        digest: Of what the caller asked for, but for the password.
+        request_id: The id that the caller gave it.
+        digest: SHA-256 of its fields, without the password.
     """
 
     request_id: str
@@ -26,8 +26,8 @@ class AnsweredSignUp:
     created_at: datetime
 
 
-def answered(request_id: str, new: NewMember, member: Member) -> AnsweredSignUp:
-    """Return what is to be remembered of the sign-up that made *member*."""
+def answered_sign_up(request_id: str, new: NewMember, member: Member) -> AnsweredSignUp:
+    """Return the record of the sign-up that made *member*."""
     return AnsweredSignUp(
         request_id=request_id,
         digest=digest(new),
@@ -37,9 +37,9 @@ def answered(request_id: str, new: NewMember, member: Member) -> AnsweredSignUp:
 
 
 def digest(new: NewMember) -> bytes:
-    """Return the SHA-256 of what a sign-up asks for.
+    """Return the SHA-256 of the fields of a sign-up.
 
-    Not of the password: a plain hash of one can be guessed.
+    Without the password: a plain hash of a password can be guessed.
     """
-    told = [new.membername, new.full_name, new.email, new.locale]
-    return hashlib.sha256(json.dumps(told).encode()).digest()
+    fields = [new.membername, new.full_name, new.email, new.locale]
+    return hashlib.sha256(json.dumps(fields).encode()).digest()

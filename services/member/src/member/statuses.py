@@ -1,4 +1,4 @@
-"""The one error table: how each error of the service looks to a caller."""
+"""The one error table: the status codes of each error of the service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ from member.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One error, over gRPC and over HTTP."""
+    """The codes of one error, over gRPC and over HTTP."""
 
     grpc: StatusCode
     http: HTTPStatus
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether the fault is not the caller's."""
+        """Tell whether the fault is the service's, not the caller's."""
         return self.http >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -59,5 +59,5 @@ STATUSES: Mapping[type[MemberError], Status] = {
 
 
 def status_of(error: MemberError) -> Status:
-    """Return the row of *error*, or of the nearest class above it."""
+    """Return the status of the class of *error*, or of its nearest base class in the table."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)

@@ -1,10 +1,10 @@
-"""Tell a secret that was drawn from one that somebody made up. Pure."""
+"""Distinguish a random secret from one that somebody made up. Pure."""
 
 from itertools import pairwise
 
 _LEAST = 8
 
-# In what documentation shows, and in what people type until they know better.
+# Words in the secrets of documentation, and in placeholders that people type.
 _WORDS = ("change", "development", "example", "password", "secret")
 
 _TRIED_FIRST = frozenset(
@@ -13,15 +13,16 @@ _TRIED_FIRST = frozenset(
 
 
 def is_tried_first(password: str) -> bool:
-    """Tell whether *password* is that of an example, or one that servers come with."""
+    """Tell whether *password* is one from an example, or a default of a server."""
     return password.lower() in _TRIED_FIRST
 
 
 def is_guessable(secret: str) -> bool:
-    """Tell whether *secret*, of 32 characters or more, was not drawn at random.
+    """Tell whether *secret*, of 32 characters or more, is not random.
 
-    One that was drawn has many characters and many steps between neighbours, repeats nothing,
-    and holds no word of an example, even if it is written in the sixteen digits of ``rand -hex``.
+    A random secret has many different characters and many different steps between neighbours,
+    repeats nothing, and holds no word of an example. That is also true for ``rand -hex``, with its
+    sixteen digits.
     """
     steps = {ord(after) - ord(before) for before, after in pairwise(secret)}
     few = min(len(set(secret)), len(steps)) < _LEAST
@@ -29,5 +30,5 @@ def is_guessable(secret: str) -> bool:
 
 
 def _repeats(secret: str) -> bool:
-    """Tell whether *secret* is one half or less of it, again and again."""
+    """Tell whether *secret* is a part of at most half its length, repeated."""
     return any(secret[n:] == secret[:-n] for n in range(1, len(secret) // 2 + 1))

@@ -1,4 +1,4 @@
-"""The certificate that both servers show, read anew when its files change."""
+"""The certificate of both servers, which is read again when its files change."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import TypeAlias
 import structlog
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: Python's own choice is that of whoever built it, and Debian's has older ones."""
+"""Ciphers of TLS 1.2. Python's default depends on its build; Debian's includes older ones."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -17,10 +17,10 @@ _Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 class CertificateError(Exception):
-    """The files hold no certificate that a server can show.
+    """The files hold no certificate that a server can use.
 
     Attributes:
-        of_key: Whether the fault is the key's.
+        of_key: Whether the fault is in the file of the key.
     """
 
     def __init__(self, reason: str, *, of_key: bool) -> None:
@@ -31,7 +31,7 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where a certificate with its chain is, and its key; both PEM."""
+    """The files of a certificate with its chain, and of its key; both PEM."""
 
     chain: Path
     key: Path
@@ -39,7 +39,7 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files held."""
+    """The content of the files, and a context made of it."""
 
     chain: bytes
     key: bytes = field(repr=False)
@@ -49,14 +49,14 @@ class Loaded:
 class Certificate:
     """A certificate that follows its files.
 
-    gRPC asks for it in a thread of its own.
+    Safe to use from several threads: gRPC calls it in one of its own.
     """
 
     def __init__(self, files: CertificateFiles) -> None:
         """Read the *files*.
 
         Raises:
-            CertificateError: If they hold no certificate with its key.
+            CertificateError: If they do not hold a certificate with its key.
         """
         self._files = files
         self._lock = Lock()
@@ -64,7 +64,7 @@ class Certificate:
         self._loaded = load(files)
 
     def current(self) -> Loaded:
-        """Return what the files hold now, or what they held before they became unreadable."""
+        """Return the content of the files, or their last valid content."""
         with self._lock:
             if (stamp := _stamp(self._files)) != self._stamp:
                 self._stamp = stamp
@@ -74,7 +74,7 @@ class Certificate:
     def _renew(self) -> None:
         try:
             self._loaded = load(self._files)
-        except CertificateError as error:  # perhaps only one of the files is there yet
+        except CertificateError as error:  # perhaps only one of the files is new so far
             log.warning("certificate is not renewed", reason=str(error))
         else:
             log.info("certificate is renewed")
@@ -96,12 +96,14 @@ def load(files: CertificateFiles) -> Loaded:
         reason = "holds no certificate in PEM form"
         raise CertificateError(reason, of_key=False) from None
     try:
-        # Without a password OpenSSL would ask for one at the terminal.
+        # Without this argument OpenSSL would ask for a password at the terminal.
         context.load_cert_chain(files.chain, files.key, password="")
     except ssl.SSLError as error:
         mismatch = error.reason == "KEY_VALUES_MISMATCH"
         reason = (
-            "is not the key of the certificate" if mismatch else "holds no open key in PEM form"
+            "is not the key of the certificate"
+            if mismatch
+            else "holds no unencrypted key in PEM form"
         )
         raise CertificateError(reason, of_key=True) from None
     return Loaded(chain, key, context)
@@ -116,13 +118,13 @@ def _read(file: Path, *, of_key: bool) -> bytes:
 
 
 def _stamp(files: CertificateFiles) -> _Stamp:
-    """Return what changes when a file does, even one that a link leads to."""
-    return tuple(_changed(file) for file in (files.chain, files.key))
+    """Return a value that changes when a file changes, even behind a symbolic link."""
+    return tuple(_file_stamp(file) for file in (files.chain, files.key))
 
 
-def _changed(file: Path) -> tuple[int, int, int]:
+def _file_stamp(file: Path) -> tuple[int, int, int]:
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return (0, 0, 0)
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)

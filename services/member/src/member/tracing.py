@@ -1,6 +1,6 @@
-"""Traces of what the service does, for those who install the extra ``otel`` and name a collector.
+"""Traces of the service, if the extra ``otel`` is installed and the environment names a collector.
 
-For all others nothing more is imported, and a span is nothing.
+Otherwise nothing more is imported, and a span does nothing.
 """
 
 import os
@@ -20,11 +20,11 @@ class Tracer(Protocol):
     def span(
         self, kind: Kind, name: str, carrier: Mapping[str, str] | None
     ) -> AbstractContextManager[Rename]:
-        """Return the block that a span measures."""
+        """Return a context manager that measures its block with a span."""
         ...
 
     def to_headers(self) -> dict[str, str]:
-        """Return what leads to the present span from elsewhere."""
+        """Return headers that name the current span as the parent of another."""
         ...
 
 
@@ -51,19 +51,18 @@ _tracers: list[Tracer] = [_NoTracer()]
 def span(
     kind: Kind, name: str, carrier: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Rename]:
-    """Return the block that a span measures; entering it returns what gives it another name.
+    """Return a context manager that measures its block and yields a rename function.
 
     Args:
-        kind: What it is to those before and after it.
-        name: What is done, never to whom.
-        carrier: Headers that may lead to the span that asked for it; without them that is the
-            present one.
+        kind: The kind of the span in OpenTelemetry's terms.
+        name: The work that is done, never the member that it is done for.
+        carrier: Headers that may name the parent span; None: the current span is the parent.
     """
     return _tracers[-1].span(kind, name, carrier)
 
 
 def to_headers() -> dict[str, str]:
-    """Return the headers of W3C Trace Context that lead to the present span; empty for none."""
+    """Return headers of W3C Trace Context that name the current span; empty without a span."""
     return _tracers[-1].to_headers()
 
 
@@ -79,10 +78,10 @@ def using(tracer: Tracer) -> Generator[None]:
 
 @contextmanager
 def exporting() -> Generator[None]:
-    """Send traces to OTEL_EXPORTER_OTLP_ENDPOINT until the end of the block, if that can be."""
+    """Send traces to OTEL_EXPORTER_OTLP_ENDPOINT until the end of the block, if it is possible."""
     named = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if named and find_spec("opentelemetry") and find_spec("opentelemetry.exporter"):
-        with import_module("member.otel").exported() as tracer, using(tracer):
+        with import_module("member.otel").exporting() as tracer, using(tracer):
             yield
     else:
         yield

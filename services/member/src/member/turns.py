@@ -1,4 +1,4 @@
-"""Share work that only a few can do at once between those who ask for it."""
+"""Share a limited number of work slots fairly between callers."""
 
 import asyncio
 from collections import deque
@@ -14,30 +14,30 @@ _RETRY_AFTER = timedelta(seconds=1)
 
 
 class Turns:
-    """Turns at something; who asks has a name, and all names have the same right to them.
+    """Work slots, called turns; each caller has a name, and all names have the same right to them.
 
-    Names take turns one after the other, however many one name waits for. There is place for so
-    many to wait; when it is full, the name that holds most of it gives up the last of its places
-    to one that holds less. So however much a few ask for, others wait for a turn of each of them
-    at most, and are not refused.
+    Names get turns in rotation, however many turns one name waits for. The queue has a fixed size.
+    When it is full, the name with most places in it gives up its last place to a name with fewer.
+    So however much a few names ask for, any other name waits at most for one turn of each of them,
+    and is not refused.
     """
 
     def __init__(self, at_once: int, most_waiting: int) -> None:
-        """Give *at_once* turns at once, and let *most_waiting* wait for one."""
+        """Give out *at_once* turns at a time, and let *most_waiting* callers wait for one."""
         self._free = at_once
         self._most = most_waiting
-        self._queues: dict[str, deque[_Turn]] = {}  # none is empty; the next to go is the first
+        self._queues: dict[str, deque[_Turn]] = {}  # never empty ones; the first name is next
 
     @property
     def waiting(self) -> int:
-        """How many wait for a turn."""
+        """How many callers wait for a turn."""
         return sum(map(len, self._queues.values()))
 
     async def take(self, name: str) -> None:
         """Wait for a turn, which the caller gives back.
 
         Raises:
-            LimitedError: If *name* has as many places as any, and others need them.
+            LimitedError: If the queue is full and no name has at least two places more than *name*.
         """
         if self._free:
             self._free -= 1
@@ -50,12 +50,12 @@ class Turns:
         except asyncio.CancelledError:
             if turn in self._queues.get(name, ()):
                 self._leave(name, turn)
-            elif not turn.cancelled() and turn.exception() is None:  # it had come
+            elif not turn.cancelled() and turn.exception() is None:  # the caller already had it
                 self.give_back()
             raise
 
     def give_back(self) -> None:
-        """Let the next one have its turn."""
+        """Give the turn to the next caller."""
         for turn in self._in_order():
             if not turn.done():
                 turn.set_result(None)

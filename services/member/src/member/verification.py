@@ -1,4 +1,4 @@
-"""Decide what a link in a mail is worth and which mail is to be sent. Pure."""
+"""Decide whether a link in a mail is valid, and which mail to send. Pure."""
 
 import hmac
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ class MailedLink:
     """One mail and the link in it.
 
     Attributes:
-        email: Where the mail goes.
+        email: Recipient of the mail.
         token_hash: SHA-256 of the token.
-        sent_at: When the mail server took the mail; None until it is known to have.
-        used_at: When the link did what it is for; None until then.
-        replaced_at: When a newer mail, say, made this one void; None while it counts.
-        wrong_attempts: Wrong tokens that named this link.
+        sent_at: When the mail server accepted the mail; None until then.
+        used_at: When the link was used; None until then.
+        replaced_at: When a newer mail, for example, made this link invalid; None while it is valid.
+        wrong_attempts: Number of wrong tokens that named this link.
     """
 
     id: UUID
@@ -33,7 +33,7 @@ class MailedLink:
 
 
 class Verification(MailedLink):
-    """A link that verifies its address, and no other."""
+    """A link that verifies its address."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class PasswordReset(MailedLink):
 
 
 class Standing(Enum):
-    """What a link is worth."""
+    """The state of a link, for a caller with a token."""
 
     FRESH = auto()
     USED = auto()
@@ -56,15 +56,15 @@ class Standing(Enum):
 
 
 def standing(link: MailedLink, token_hash: bytes, *, now: datetime, max_wrong: int) -> Standing:
-    """Return what a link is worth *now*.
+    """Return the state of a link *now*.
 
-    Only the right token learns more than "wrong" or "locked".
+    Only a caller with the right token gets another answer than "wrong".
 
     Args:
-        link: The one that the token names.
+        link: The link that the token names.
         token_hash: SHA-256 of the token.
         now: Current time, UTC.
-        max_wrong: Wrong tokens after which the link is locked.
+        max_wrong: Number of wrong tokens that locks the link.
     """
     if not hmac.compare_digest(link.token_hash, token_hash):
         return Standing.WRONG
@@ -83,16 +83,16 @@ def is_under_way(
     """Tell whether a mail is about to be sent, so that another task would send it twice.
 
     Args:
-        current: The member's verification that counts, or None.
-        asked_at: When a mail was last asked for, or begun.
+        current: The member's valid link, or None.
+        asked_at: When a mail was last requested, or its link made.
         now: Current time, UTC.
-        takes: Time in which a mail is sent, if nothing goes wrong; after it a task may be lost.
+        takes: Time in which a mail is normally sent; after it the task may be lost.
     """
     return (current is None or current.sent_at is None) and now < asked_at + takes
 
 
 class Mail(Enum):
-    """Which mail a task has to send."""
+    """The mail that a task has to send."""
 
     NEW = auto()
     SAME_AGAIN = auto()
@@ -103,10 +103,10 @@ def mail_to_send(current: MailedLink | None, email: str, token_hash: bytes | Non
     """Return which mail a task has to send.
 
     Args:
-        current: The member's link that counts, or None.
+        current: The member's valid link, or None.
         email: The member's address.
-        token_hash: Hash of the token made for *current*; it differs from the stored
-            one after a change of the service's key. None without *current*.
+        token_hash: Hash of the token made for *current*; after a change of the service's
+            key it differs from the stored one. None without *current*.
     """
     if current is None or current.email != email:
         return Mail.NEW

@@ -1,4 +1,4 @@
-"""Make the parts from the settings."""
+"""Make the parts of the program from the settings."""
 
 import pyasynq
 from member import mailer
@@ -30,23 +30,23 @@ _QUEUES = {QUEUE_CRITICAL: 10, QUEUE_DEFAULT: 5}
 
 
 def distributor(settings: Settings, database: Database, client: pyasynq.Client) -> TaskDistributor:
-    """Return what queues tasks, as TASK_DISTRIBUTOR says."""
+    """Return the distributor that TASK_DISTRIBUTOR names."""
     if settings.task_distributor == "redis":
         return RedisTaskDistributor(client)
     return OutboxTaskDistributor(OUTBOX, database)
 
 
 def certificate(settings: Settings) -> Certificate | None:
-    """Return what the servers show; None without TLS."""
+    """Return the certificate of the servers; None without TLS."""
     files = settings.certificate_files
     return Certificate(files) if files else None
 
 
 def health(settings: Settings, database: Database, client: pyasynq.Client) -> Health:
-    """Return what knows how the process is.
+    """Return the health of the process.
 
-    Without Redis its faces go on: members log in and verify, and sign up through the outbox. What
-    has no face does nothing without it.
+    Redis is not essential with the role ``grpc`` or ``http``: members can still log in and verify,
+    and sign up through the outbox. The other roles can do nothing without Redis.
     """
     return Health(
         Probe("database", database.ping, essential=True),
@@ -57,7 +57,7 @@ def health(settings: Settings, database: Database, client: pyasynq.Client) -> He
 def scrape(
     settings: Settings, metrics: Metrics, database: Database, inspector: pyasynq.Inspector
 ) -> Scrape:
-    """Return what answers scrapes; who moves tasks tells what waits, not every process."""
+    """Return the answer to scrapes; only the relay reports the outbox, only the worker queues."""
     sources: list[Source] = []
     if Role.RELAY in settings.roles:
         sources.append(Waiting(database))
@@ -67,7 +67,7 @@ def scrape(
 
 
 def rules(settings: Settings) -> Rules:
-    """Return what the settings decide about tokens and mails."""
+    """Return the rules for tokens and mails."""
     return Rules(
         token_key=settings.token_key,
         verify_email_delay=settings.verify_email_delay,
@@ -81,7 +81,7 @@ def rules(settings: Settings) -> Rules:
 def processor(
     settings: Settings, database: Database, public_url: str, metrics: Metrics
 ) -> RedisTaskProcessor:
-    """Return what does tasks."""
+    """Return the processor of tasks."""
     server = pyasynq.Server(
         settings.redis_address.get_secret_value(),
         concurrency=settings.worker_concurrency,

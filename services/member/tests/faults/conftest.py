@@ -1,4 +1,4 @@
-"""What the tests of faults ask for: servers to break, and settings that lose no time."""
+"""Fixtures for tests of faults: servers to break, and settings that save time."""
 
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.servers import RedisServer, free_port
 
 @pytest.fixture
 def redis() -> Generator[RedisServer]:
-    """A Redis that keeps what it was told, whatever becomes of it."""
+    """A Redis that loses no write, even if it is killed."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server
 
@@ -37,7 +37,7 @@ async def boxes() -> AsyncGenerator[tuple[LetterBoxes, str]]:
 def world(
     db_source: str, redis: RedisServer, boxes: tuple[LetterBoxes, str], tmp_path: Path
 ) -> World:
-    """A world in which the program has a fixed address, the cheapest hash and no limits."""
+    """The surroundings of a program with a fixed address, the cheapest hash and no limits."""
     mails, smtp = boxes
     variables = {
         "ENVIRONMENT": "development",

@@ -1,4 +1,4 @@
-"""Many people who sign up at once, and what the mail server got for them."""
+"""Many people who sign up at once, and the mails that the mail server got for them."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ AT_ONCE = 20
 DEADLINE_S = 15
 PATIENCE_S = 120
 
-# A caller that lost its server looks for it again soon.
+# A caller that lost its server reconnects soon.
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -35,8 +35,8 @@ class Crowd:
     """Callers of one service.
 
     Attributes:
-        answered: Names that were told that they are members.
-        refusals: Every other answer, and no answer at all.
+        answered: Names that got the answer that they are members.
+        refusals: Every other answer, and missing answers.
     """
 
     def __init__(self, address: str) -> None:
@@ -45,11 +45,11 @@ class Crowd:
         self.refusals: list[aio.AioRpcError] = []
 
     async def sign_up(self, names: Iterable[str]) -> None:
-        """Let each of *names* try until it is answered, some at once."""
+        """Let each of *names* try until it gets its answer, several at a time."""
         await self._all(names, once=False)
 
     async def try_once(self, names: Iterable[str]) -> None:
-        """Let each of *names* give up when it is refused."""
+        """Let each of *names* try once."""
         await self._all(names, once=True)
 
     async def _all(self, names: Iterable[str], *, once: bool) -> None:
@@ -77,7 +77,7 @@ class Crowd:
 
 
 def crowd_of(count: int) -> int:
-    """Return how many sign up: *count* in `make campaign`, a quarter of it in the tests."""
+    """Return the number of sign-ups: *count* in `make campaign`, a quarter of it in the tests."""
     return count if IS_CAMPAIGN else count // 4
 
 
@@ -87,7 +87,7 @@ def people(count: int) -> list[str]:
 
 
 def sign_up(name: str) -> pb.CreateMemberRequest:
-    """Return what *name* asks for."""
+    """Return the request for the sign-up of *name*."""
     return pb.CreateMemberRequest(
         membername=name,
         full_name=name.title(),
@@ -97,7 +97,7 @@ def sign_up(name: str) -> pb.CreateMemberRequest:
 
 
 class LetterBoxes(SmtpSink):
-    """Keeps every mail as it came, by the name of whom it is for."""
+    """Keeps every mail as it came, by the name of the recipient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,20 +111,20 @@ class LetterBoxes(SmtpSink):
         return self.answer
 
     def differing(self) -> dict[str, int]:
-        """Return who got mails that are not the same, and how many different ones."""
+        """Return the names that got different mails, and how many different ones."""
         counts = {name: len(set(letters)) for name, letters in self.letters.items()}
         return {name: count for name, count in counts.items() if count > 1}
 
     def tokens(self) -> dict[str, str]:
-        """Return the token that each got first."""
+        """Return the token in the first mail of each name."""
         return {
             name: token_of(message_from_bytes(letters[0], policy=default))
             for name, letters in self.letters.items()
         }
 
 
-async def verified(address: str, tokens: Iterable[str]) -> list[str]:
-    """Use *tokens* one after the other; return the names of whom they verified."""
+async def verify_all(address: str, tokens: Iterable[str]) -> list[str]:
+    """Use *tokens* one after the other; return the names that they verified."""
     async with aio.insecure_channel(address) as channel:
         stub = MemberServiceStub(channel)
         answers = [await stub.VerifyEmail(pb.VerifyEmailRequest(token=token)) for token in tokens]

@@ -1,4 +1,4 @@
-"""The program, which is killed where it is told.
+"""Run the program, and kill it at a given call.
 
 ``python -m services.member.tests.faults.dying WHEN COUNT MODULE FUNCTION``: SIGKILL ends it
 ``before`` or ``after`` the COUNT-th call of FUNCTION (``name`` or ``Class.name``) of MODULE.
@@ -17,14 +17,14 @@ from member.__main__ import main
 
 
 def die_at(when: str, count: int, module: str, function: str) -> None:
-    """Let a call of *function* be the end of this process."""
+    """Kill this process before or after the *count*-th call of *function*."""
     *owner, name = function.split(".")
     home: Any = importlib.import_module(module)
     home = attrgetter(*owner)(home) if owner else home
     real: Callable[..., Awaitable[object]] = getattr(home, name)
     calls = itertools.count(1)
 
-    async def deadly(*args: object, **options: object) -> object:
+    async def call_and_die(*args: object, **options: object) -> object:
         number = next(calls)
         if number == count and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -33,7 +33,7 @@ def die_at(when: str, count: int, module: str, function: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    setattr(home, name, deadly)
+    setattr(home, name, call_and_die)
 
 
 if __name__ == "__main__":

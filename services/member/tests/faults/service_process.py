@@ -1,4 +1,4 @@
-"""The program as a process of its own."""
+"""The program as a separate process."""
 
 import asyncio
 import itertools
@@ -18,20 +18,20 @@ _NUMBERS = itertools.count(1)
 
 
 class ServiceProcess:
-    """A running member service, which writes its log into a file."""
+    """A running member service that writes its log to a file."""
 
     def __init__(self, process: ForkedProcess, log: Path) -> None:
         self._process = process
         self._log = log
 
     async def address(self) -> str:
-        """Return where it serves gRPC, once it does."""
+        """Wait until it serves gRPC; return the address."""
         await wait_until(lambda: self.ended or self._events("member service started"), PATIENCE_S)
         assert not self.ended, self.said
         return str(self._events("member service started")[0]["grpc"])
 
     async def ends(self) -> int:
-        """Return the exit code, once it has ended."""
+        """Wait until it ends; return the exit code."""
         async with asyncio.timeout(PATIENCE_S):
             return await self._process.wait()
 
@@ -47,7 +47,7 @@ class ServiceProcess:
 
     @property
     def said(self) -> str:
-        """All that it has logged."""
+        """Its log so far."""
         return self._log.read_text()
 
     def _events(self, name: str) -> list[dict[str, Any]]:
@@ -64,8 +64,8 @@ async def service_process(
 
     Args:
         variables: Its settings.
-        folder: Where it runs and writes its log.
-        deadly: Where it shall die by itself, as `services.member.tests.faults.dying` takes it.
+        folder: Its working folder, also for its log.
+        deadly: The call that kills it, as arguments of `services.member.tests.faults.dying`.
     """
     command = ("services.member.tests.faults.dying", *deadly) if deadly else ("member",)
     log = folder / f"{next(_NUMBERS)}.log"

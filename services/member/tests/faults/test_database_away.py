@@ -1,4 +1,4 @@
-"""The database goes while people sign up: they are told to try again, and nothing is lost."""
+"""The database goes away while people sign up: callers may try again, and nothing is lost."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from services.member.tests.faults.world import World
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
-# Crowds take their time on a busy machine.
+# Many sign-ups take long on a busy machine.
 pytestmark = pytest.mark.timeout(240)
 
 SIGN_UPS = crowd_of(200)
@@ -29,7 +29,7 @@ def answers(refusals: Collection[aio.AioRpcError]) -> set[tuple[grpc.StatusCode,
 
 @pytest.fixture
 def postgres(own_postgres: PostgresServer) -> PostgresServer:
-    """The server that the world's database is on."""
+    """The server of the program's database."""
     return own_postgres
 
 
@@ -52,7 +52,7 @@ async def test_while_postgresql_restarts_callers_are_told_to_try_again_and_nothi
             refused = len(crowd.refusals)
             await wait_until(lambda: len(crowd.refusals) > refused)
             await asyncio.to_thread(postgres.start_again)
-        await world.calm(names)
+        await world.wait_until_done(names)
         assert traces(service) == []
     assert answers(crowd.refusals) == {(grpc.StatusCode.UNAVAILABLE, REFUSED)}
     assert await world.members() == set(names)
@@ -61,9 +61,9 @@ async def test_while_postgresql_restarts_callers_are_told_to_try_again_and_nothi
 
 
 def traces(service: ServiceProcess) -> list[str]:
-    """Return the lines of the log that hold the trace of a fault nobody foresaw.
+    """Return the log lines with the traceback of an unexpected error.
 
-    A task that fails shows one, and a database that is away is foreseen.
+    Failed tasks also log a traceback, but a database that is away is expected.
     """
     traces = [line for line in service.said.splitlines() if "Traceback" in line]
     return [line for line in traces if "StoreUnavailableError" not in line]
@@ -80,7 +80,7 @@ async def test_while_another_program_holds_sqlites_lock_callers_are_told_to_try_
             await crowd.try_once(["early"])
             other.execute("ROLLBACK")
         await crowd.sign_up(["late"])
-        await world.calm(["late"])
+        await world.wait_until_done(["late"])
         assert traces(service) == []
     assert answers(crowd.refusals) == {(grpc.StatusCode.UNAVAILABLE, REFUSED)}
     assert await world.members() == {"late"}

@@ -1,4 +1,4 @@
-"""Wherever the program is killed on the way from sign-up to mail: one mail for each member."""
+"""Kill the program at any point between sign-up and mail: each member gets one mail."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
 SHARE = 40
-"""Sign-ups in each life of the program; a few more give up when they are refused."""
+"""Sign-ups for each run of the program; a few more callers give up when they are refused."""
 
 GIVE_UP = 5
 
@@ -23,34 +23,34 @@ REDIS = "pyasynq.broker.redis.work"
 DISTRIBUTE = "OutboxTaskDistributor.distribute_task_send_verify_email"
 PROCESS = "RedisTaskProcessor.process_task_send_verify_email"
 
-# Where SIGKILL comes, in the order of the way, and at which call: late enough that others were
-# through before, early enough that others are not.
+# Where SIGKILL comes, from sign-up to mail, and at which call: late enough that earlier sign-ups
+# are complete, early enough that later ones are not.
 DEATHS = [
     # The member and its task are written, but not committed.
     ("after", "30", DISTRIBUTOR, DISTRIBUTE),
-    # They are committed, but the caller has no answer.
+    # Both are committed, but the caller has no answer.
     ("after", "30", "member.rpc.servicer", "MemberServicer.CreateMember"),
     # The relay has read the row, but Redis has no task.
     ("before", "2", RELAY, "Relay._send"),
-    # Redis has the task, but the row is there.
+    # Redis has the task, but the row still exists.
     ("before", "2", RELAY, "Relay._write"),
-    # The row is deleted, but that is not committed.
+    # The row is deleted, but the deletion is not committed.
     ("after", "2", RELAY, "Relay._write"),
-    # It is committed, but the receipt in Redis stays for long.
+    # The deletion is committed, but the receipt in Redis still has its long TTL.
     ("before", "2", RELAY, "Relay._shorten"),
     # A worker has taken the task, and done nothing.
     ("before", "20", PROCESSOR, PROCESS),
-    # It has read the member, but there is no verification.
+    # The worker has read the member, but not written the verification.
     ("before", "20", LINKS, "Links.insert"),
-    # There is one, but it is not committed.
+    # The verification is written, but not committed.
     ("after", "20", LINKS, "Links.insert"),
-    # It is committed, but the mail is not sent.
+    # The verification is committed, but the mail is not sent.
     ("before", "20", "member.mail.transport", "SmtpTransport.send"),
-    # The mail is sent, but nobody has noted so: it is sent again.
+    # The mail is sent, but not recorded as sent: it is sent again.
     ("after", "20", "member.mail.transport", "SmtpTransport.send"),
-    # It is noted, but not committed: the same.
+    # The mail is recorded as sent, but not committed: it is sent again.
     ("after", "20", LINKS, "Links.mark_sent"),
-    # It is committed, but the task is not done.
+    # The record is committed, but the task is not done.
     ("after", "20", PROCESSOR, PROCESS),
     ("before", "2", REDIS, "RedisWork.settle"),
     # The task is done.
@@ -58,11 +58,11 @@ DEATHS = [
 ]
 
 CAMPAIGN = (640, DEATHS)
-"""Sign-ups and deaths of `make campaign`, on each database; else they share half of the deaths."""
+"""Sign-ups and kills of `make campaign`, on each database; else each database has half of them."""
 
 
 class Trial:
-    """One program after the other, each but the last killed; the crowd goes on signing up."""
+    """Runs one program after the other and kills all but the last, while people sign up."""
 
     def __init__(self, world: World, callers: asyncio.TaskGroup, sign_ups: int) -> None:
         address = world.variables["GRPC_SERVER_ADDRESS"]
@@ -72,8 +72,8 @@ class Trial:
         self._names = people(sign_ups)
         self.patient, self.hasty = Crowd(address), Crowd(address)
 
-    async def live_and_die(self, number: int, deadly: tuple[str, ...]) -> None:
-        """Let some sign up at a program that dies."""
+    async def run_until_killed(self, number: int, deadly: tuple[str, ...]) -> None:
+        """Let some people sign up while a program runs until it is killed."""
         world, hasty = self._world, [f"h{number}_{caller}" for caller in range(GIVE_UP)]
         async with service_process(world.variables, world.folder, deadly=deadly) as service:
             await service.address()
@@ -83,7 +83,7 @@ class Trial:
         await world.end_leases()
 
     async def finish(self) -> None:
-        """Let all others sign up, and wait for everybody's answer."""
+        """Let all other people sign up, and wait for all answers."""
         await self.patient.sign_up(self._names)
         await asyncio.wait(self._calls)
 
@@ -106,16 +106,16 @@ async def test_wherever_the_program_is_killed_each_member_gets_one_mail_whose_li
 ) -> None:
     async with asyncio.TaskGroup() as callers:
         trial = Trial(world, callers, sign_ups)
-        [await trial.live_and_die(number, deadly) for number, deadly in enumerate(deaths)]
+        [await trial.run_until_killed(number, deadly) for number, deadly in enumerate(deaths)]
         async with service_process(world.variables, world.folder) as service:
             address = await service.address()
             await trial.finish()
             members = await world.members()
-            await world.calm(members)
-            verified = await world.verified(address)
+            await world.wait_until_done(members)
+            verified = await world.verify_all(address)
     assert len(trial.patient.answered) == sign_ups
     assert trial.patient.answered | trial.hasty.answered <= members
     assert world.boxes.letters.keys() == members
-    # Who died between sending a mail and noting so sends it again: the same, byte for byte.
+    # A program killed between the sending and the record sends the same mail again, byte for byte.
     assert world.boxes.differing() == {}
     assert verified == members

@@ -1,4 +1,4 @@
-"""Several programs on one database and one Redis do the work of one."""
+"""Several programs share one database and one Redis."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -9,7 +9,7 @@ from services.member.tests.faults.crowd import IS_CAMPAIGN, Crowd, crowd_of, peo
 from services.member.tests.faults.service_process import service_process
 from services.member.tests.faults.world import World
 
-# Crowds take their time on a busy machine.
+# Many sign-ups take long on a busy machine.
 pytestmark = pytest.mark.timeout(240)
 
 SIGN_UPS = crowd_of(300)
@@ -31,7 +31,7 @@ async def test_three_programs_send_each_member_one_mail(world: World) -> None:
         await asyncio.gather(
             *(crowd.sign_up(names[place::PROGRAMS]) for place, crowd in enumerate(crowds))
         )
-        await world.calm(names)
-        verified = await world.verified(await services[0].address())
+        await world.wait_until_done(names)
+        verified = await world.verify_all(await services[0].address())
     assert [len(letters) for letters in world.boxes.letters.values()] == [1] * SIGN_UPS
     assert verified == set(names)

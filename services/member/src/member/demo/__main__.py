@@ -1,4 +1,4 @@
-"""Run the demo: ``python -m member.demo``. Exit codes: 0 shown, 1 failed, 130 interrupted."""
+"""Run the demo: ``python -m member.demo``. Exit codes: 0 success, 1 failure, 130 interrupted."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from member.demo.stage import set_stage
-from member.demo.story import tell
+from member.demo.story import play
 
 _TITLE = """\
 Two members sign up and get verification mails, though the service and Redis fail meanwhile.
@@ -19,7 +19,7 @@ A relay moves the task to Redis; a background worker takes it when it is due and
 Everything runs in a temporary folder and on loopback ports of its own.
 """
 
-_LEAST_DELAY_S = 3  # the acts happen while the first task waits
+_LEAST_DELAY_S = 3  # the acts take place while the first task waits
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     except asyncio.CancelledError:
         _complain("interrupted; everything that was started is stopped")
         return 130
-    except Exception as error:  # noqa: BLE001 - whatever it was, tell it with the logs
+    except Exception as error:  # noqa: BLE001 - print any error, with the logs
         _complain(f"the demo failed: {_reason(error)}", lines)
         return 1
     print("\nDone: both members are verified, and nothing is left running.")  # noqa: T201
@@ -45,13 +45,13 @@ def _arguments() -> ArgumentParser:
         type=_delay,
         default=10,
         metavar="SECONDS",
-        help=f"wait before the mails, at least {_LEAST_DELAY_S}; the lesson's 10 unless told",
+        help=f"wait before the mails, at least {_LEAST_DELAY_S}; by default the tutorial's 10",
     )
     return parser
 
 
 def _delay(text: str) -> int:
-    """Return the delay that *text* gives, seconds."""
+    """Parse a delay, in seconds."""
     if int(text) < _LEAST_DELAY_S:
         msg = f"must be at least {_LEAST_DELAY_S}"
         raise ArgumentTypeError(msg)
@@ -63,11 +63,11 @@ async def _demo(lines: list[str], delay_s: int) -> None:
     _end_by_signal()
     with TemporaryDirectory(prefix="member-demo-", ignore_cleanup_errors=True) as folder:
         async with set_stage(Path(folder), lines, delay_s=delay_s) as stage:
-            await tell(stage)
+            await play(stage)
 
 
 def _end_by_signal() -> None:
-    """Let a signal end the demo in order; more of them cannot disturb the cleaning up."""
+    """End the demo in order at the first signal; later ones cannot disturb the cleanup."""
     loop, demo = asyncio.get_running_loop(), asyncio.current_task()
     interrupted = False
 
@@ -82,7 +82,7 @@ def _end_by_signal() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong first; a group hides it one level down."""
+    """Return the text of the first error; a group holds it one level down."""
     match error:
         case ExceptionGroup(exceptions=(first, *_)):
             return _reason(first)

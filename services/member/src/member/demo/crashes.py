@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from member.demo.processes import DemoError, expect
-from member.demo.sign_up import SignedUp, relayed, sign_up
+from member.demo.sign_up import SignedUp, sign_up, wait_until_relayed
 from member.demo.stage import Run, Stage
 from member.v1 import member_pb2 as pb
 
@@ -11,7 +11,7 @@ XIAOMING = pb.CreateMemberRequest(
     membername="xiaoming",
     full_name="王小明",
     email="xiaoming@example.com",
-    password="curiouser and curiouser",  # noqa: S106 - nobody's
+    password="curiouser and curiouser",  # noqa: S106 - of the demo only
     locale="zh-TW",
 )
 
@@ -28,17 +28,17 @@ async def second_act(stage: Stage, run: Run, alice: SignedUp) -> None:
 
 async def third_act(stage: Stage, run: Run, alice: SignedUp) -> SignedUp:
     """Sign somebody up while Redis is away."""
-    stage.narrator.open("Act 3. Redis is away; somebody signs up all the same.")
+    stage.narrator.open("Act 3. Redis is away; somebody signs up nevertheless.")
     await stage.redis.stop()
     stage.narrator.say("Stopped Redis", redis=stage.redis.address)
     xiaoming = await sign_up(stage, run, XIAOMING)
-    _tell_waiting(stage, xiaoming)
+    _show_waiting(stage, xiaoming)
     await stage.redis.start()
     stage.narrator.say(
-        "Started Redis again; what it held before, it has kept in its append-only file",
+        "Started Redis again; its append-only file kept the data",
         task_of_alice=_state(await _due(stage, alice)),
     )
-    stay, due = await relayed(stage, xiaoming.task)
+    stay, due = await wait_until_relayed(stage, xiaoming.task)
     stage.narrator.say(
         "The relay found Redis again and moved the task; the row is gone",
         in_outbox=f"{stay / timedelta(seconds=1):.1f} s",
@@ -47,7 +47,7 @@ async def third_act(stage: Stage, run: Run, alice: SignedUp) -> SignedUp:
     return xiaoming
 
 
-def _tell_waiting(stage: Stage, signed_up: SignedUp) -> None:
+def _show_waiting(stage: Stage, signed_up: SignedUp) -> None:
     row = stage.database.waiting(signed_up.task["task_id"])
     if row is None:
         msg = f"task {signed_up.task['task_id']} does not wait in the outbox"
@@ -65,5 +65,5 @@ async def _due(stage: Stage, signed_up: SignedUp) -> datetime | None:
 
 
 def _state(due: datetime | None) -> str:
-    """Say how a task stands; on a slow machine a worker may have it by now."""
+    """Return the state of a task as a text; on a slow machine a worker may have it by now."""
     return f"scheduled, due at {due:%H:%M:%S} UTC" if due else "taken by a worker"

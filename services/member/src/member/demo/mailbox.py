@@ -1,4 +1,4 @@
-"""The mails that arrived, by who they are to."""
+"""The mails that arrived, by recipient."""
 
 import re
 from collections import defaultdict
@@ -11,7 +11,7 @@ _LINK = re.compile(r"http://\S+/verify-email\?token=\S+")
 
 
 class Mailbox:
-    """Keeps what a mail server took."""
+    """Keeps the mails that a mail server accepted."""
 
     def __init__(self, sink: SmtpSink) -> None:
         """Keep the mails of *sink*."""
@@ -36,7 +36,7 @@ class Mailbox:
 
 
 def text_of(mail: EmailMessage) -> str:
-    """Return what *mail* says, as text."""
+    """Return the plain text of *mail*."""
     body = mail.get_body(("plain",))
     return str(body.get_content()) if body else ""
 
@@ -45,7 +45,7 @@ def link_of(mail: EmailMessage) -> str:
     """Return the link in *mail*.
 
     Raises:
-        DemoError: If there is none.
+        DemoError: If it has no link.
     """
     link = _LINK.search(text_of(mail))
     if link is None:

@@ -15,20 +15,20 @@ async def fourth_act(stage: Stage, run: Run, *signed_up: SignedUp) -> None:
     """Follow each task to the mail, each mail to the verified address, and count."""
     stage.narrator.open("Act 4. The tasks are due; the mails arrive.")
     for each in signed_up:
-        await _picked_up(stage, run, each)
-        await _verify(stage, each, await _mail(stage, each))
+        await _wait_for_worker(stage, run, each)
+        await _verify(stage, each, await _wait_for_link(stage, each))
     for each in signed_up:
         await run.event("processed task", task_id=each.task["task_id"])
     _check(stage, *signed_up)
 
 
-async def _picked_up(stage: Stage, run: Run, signed_up: SignedUp) -> None:
+async def _wait_for_worker(stage: Stage, run: Run, signed_up: SignedUp) -> None:
     name, task = signed_up.member.membername, signed_up.task
     stage.narrator.say(f"Waiting until the task of {name} is due")
     event = await run.event(
         "processing task", within_s=stage.delay_s + PATIENCE_S, task_id=task["task_id"]
     )
-    waited = _instant(event["timestamp"]) - _instant(task["timestamp"])
+    waited = _parse_time(event["timestamp"]) - _parse_time(task["timestamp"])
     stage.narrator.say(
         "A worker picked the task up",
         task=event["task_id"],
@@ -37,12 +37,12 @@ async def _picked_up(stage: Stage, run: Run, signed_up: SignedUp) -> None:
     )
 
 
-def _instant(timestamp: str) -> datetime:
+def _parse_time(timestamp: str) -> datetime:
     return datetime.fromisoformat(timestamp)
 
 
-async def _mail(stage: Stage, signed_up: SignedUp) -> str:
-    """Return the link in the member's mail."""
+async def _wait_for_link(stage: Stage, signed_up: SignedUp) -> str:
+    """Wait for the member's mail; return the link in it."""
     address = signed_up.member.email
     async with within_patience(f"no mail to {address} arrived"):
         mail = await stage.mailbox.first(address)
@@ -79,7 +79,7 @@ def _browse(link: str, method: str) -> str:
 
 
 def _check(stage: Stage, *signed_up: SignedUp) -> None:
-    """Tell what the database and the mail server have in the end."""
+    """Check and print what the database and the mail server hold in the end."""
     members = [each.member for each in signed_up]
     verified = {m.membername: stage.database.verified_at(m.membername) for m in members}
     mails = {m.email: stage.mailbox.count(m.email) for m in members}

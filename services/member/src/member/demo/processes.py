@@ -1,4 +1,4 @@
-"""Programs that the demo starts, each ended with it, and patience with them."""
+"""Start programs, end them with the demo, and wait for them with a time limit."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE_S = 15.0
-_LOOK_S = 0.02
+_POLL_S = 0.02
 
 
 class DemoError(Exception):
@@ -25,8 +25,8 @@ async def program(
 ) -> AsyncGenerator[Process]:
     """Run *command* in *folder* until the end of the block.
 
-    It is in a session of its own: Ctrl-C reaches the demo alone, which then ends its
-    programs in the right order.
+    It runs in its own session: Ctrl-C reaches only the demo, which then ends its programs
+    in the right order.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -55,8 +55,8 @@ async def _end(process: Process) -> None:
 def _send(process: Process, number: int) -> None:
     """Send a signal to a process that may have ended.
 
-    Its own `send_signal` looks first whether it has, and then asyncio finds no exit code and says
-    so on the terminal (CPython issue 127049).
+    `Process.send_signal` would first check whether it has ended. Then asyncio finds no exit code
+    and prints a warning (CPython issue 127049).
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
@@ -73,17 +73,17 @@ async def within_patience(otherwise: str) -> AsyncGenerator[None]:
         raise DemoError(otherwise) from None
 
 
-async def until(look: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
-    """Return what *look* finds as soon as it finds something.
+async def until(find: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
+    """Call *find* until it returns something, and return that.
 
     Raises:
-        DemoError: With *otherwise*, if it does not within fifteen seconds.
+        DemoError: With *otherwise*, if it returns nothing within fifteen seconds.
     """
     async with within_patience(otherwise):
         while True:
-            if (found := await look()) is not None:
+            if (found := await find()) is not None:
                 return found
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
 
 def expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence

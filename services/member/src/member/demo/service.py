@@ -1,4 +1,4 @@
-"""The member service as a program, and what it logs as events to wait for."""
+"""The member service as a process, and its log lines as events to wait for."""
 
 import asyncio
 import json
@@ -14,17 +14,17 @@ Event: TypeAlias = dict[str, Any]
 
 
 class ServiceLog:
-    """What one run of the service said, line by line."""
+    """The log of one run of the service."""
 
     def __init__(self, lines: list[str] | None = None) -> None:
-        """Start empty; add lines to *lines*, which several runs may share."""
+        """Start empty; append lines to *lines*, which several runs may share."""
         self.lines = [] if lines is None else lines
         self._events: list[Event] = []
         self._more = asyncio.Condition()
         self._ended = False
 
     async def read(self, output: asyncio.StreamReader | None) -> None:
-        """Take in every line of what a process says until it ends."""
+        """Read every line of a process until it ends."""
         if output:
             async for line in output:
                 await self._add(line.decode(errors="replace").rstrip())
@@ -40,25 +40,25 @@ class ServiceLog:
             self._more.notify_all()
 
     async def wait(self, name: str, *, within_s: float, **facts: object) -> Event:
-        """Return the first event *name* that says these *facts*.
+        """Wait for the first event *name* with these *facts*, and return it.
 
         Raises:
-            DemoError: If it did not come, or the service ended.
+            DemoError: If it did not come in time, or the service ended.
         """
         wanted = {"event": name, **facts}
         try:
             async with asyncio.timeout(within_s), self._more:
                 await self._more.wait_for(lambda: self._ended or self._find(wanted) is not None)
         except TimeoutError:
-            msg = f"the service did not say {name!r} within {within_s:g} s"
+            msg = f"the service did not log {name!r} within {within_s:g} s"
             raise DemoError(msg) from None
         if (event := self._find(wanted)) is None:
-            msg = f"the service ended before it said {name!r}"
+            msg = f"the service ended before it logged {name!r}"
             raise DemoError(msg)
         return event
 
     async def ends(self, *, within_s: float) -> bool:
-        """Return whether the service has ended, or does within *within_s* seconds."""
+        """Return whether the service has ended, or ends within *within_s* seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._more:
                 await self._more.wait_for(lambda: self._ended)

@@ -1,4 +1,4 @@
-"""Act 1: a member signs up, and the mail becomes a task."""
+"""Act 1: a member signs up, and the service queues a task for the mail."""
 
 import time
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ ALICE = pb.CreateMemberRequest(
     membername="alice",
     full_name="Alice Liddell",
     email="Alice@example.com",
-    password="curiouser and curiouser",  # noqa: S106 - nobody's
+    password="curiouser and curiouser",  # noqa: S106 - of the demo only
     locale="en",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedUp:
-    """A member, and the task that was made.
+    """A member and its task.
 
     Attributes:
-        task: The event "enqueued task".
+        task: The log event "enqueued task".
     """
 
     member: pb.Member
@@ -36,7 +36,7 @@ class SignedUp:
 
 
 async def first_act(stage: Stage, run: Run) -> SignedUp:
-    """Sign Alice up, and watch her task on its way through the outbox."""
+    """Sign up Alice, and follow her task through the outbox."""
     stage.narrator.open(
         "Act 1. A member signs up; the mail is a task in the database, then in Redis."
     )
@@ -44,15 +44,15 @@ async def first_act(stage: Stage, run: Run) -> SignedUp:
     alice = await sign_up(stage, run, ALICE)
     task = alice.task
     stage.narrator.say(
-        "In the transaction that stored the member the task was written: a row in the outbox",
+        "The transaction that stored the member also wrote the task: a row in the outbox",
         row=task["task_id"],
         type=task["type"],
         payload=task["payload"],
         queue=task["queue"],
         max_retry=task["max_retry"],
-        delay=f"{stage.delay_s} s, rounded up to a whole second, so that nothing is early",
+        delay=f"{stage.delay_s} s, rounded up to a whole second, so that no task is early",
     )
-    stay, due = await relayed(stage, task)
+    stay, due = await wait_until_relayed(stage, task)
     stage.narrator.say(
         "After the commit the relay moved it to Redis: the same id, and the row is gone",
         in_outbox=f"{stay / timedelta(milliseconds=1):.0f} ms",
@@ -62,7 +62,7 @@ async def first_act(stage: Stage, run: Run) -> SignedUp:
 
 
 async def sign_up(stage: Stage, run: Run, request: pb.CreateMemberRequest) -> SignedUp:
-    """Call CreateMember, and tell how long the answer took."""
+    """Call CreateMember, and print how long the answer took."""
     stage.narrator.say(
         "Calling CreateMember over gRPC",
         membername=request.membername,
@@ -91,8 +91,8 @@ async def _create_member(address: str, request: pb.CreateMemberRequest) -> pb.Cr
             raise DemoError(msg) from error
 
 
-async def relayed(stage: Stage, task: Event) -> tuple[timedelta, datetime]:
-    """Return how long a task was in the outbox, and when it is due, once it has moved to Redis."""
+async def wait_until_relayed(stage: Stage, task: Event) -> tuple[timedelta, datetime]:
+    """Wait until a task is in Redis; return how long it was in the outbox, and when it is due."""
 
     async def stay() -> timedelta | None:
         return stage.database.stay(task["task_id"])

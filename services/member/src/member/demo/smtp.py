@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is given."""
+"""A mail server that keeps all mails."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,15 +11,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class SmtpSink:
-    """Takes every mail; tests change its answer.
+    """Accepts every mail; tests can change its answer.
 
     Attributes:
-        mails: What arrived, oldest first.
-        answer: What is said to every mail; an answer that is not 250 keeps nothing.
+        mails: The mails that arrived, oldest first.
+        answer: The answer to every mail; with another than 250 the sink keeps no mail.
     """
 
     def __init__(self) -> None:
-        """Listen nowhere yet."""
+        """Create the sink; it does not listen yet."""
         self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
         self.answer = "250 OK"
 
@@ -41,7 +41,7 @@ class SmtpSink:
     async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keep a mail, or refuse it."""
+        """Store a mail, or refuse it."""
         content = envelope.content
         if self.answer.startswith("250") and isinstance(content, bytes):
             mail = message_from_bytes(content, policy=default)

@@ -1,4 +1,4 @@
-"""What stands around the story: Redis, a mail server, a folder, and runs of the service."""
+"""The surroundings of the demo: Redis, a mail server, a folder, and runs of the service."""
 
 import os
 import signal
@@ -25,20 +25,20 @@ class Run:
     log: ServiceLog
 
     async def event(self, name: str, *, within_s: float = PATIENCE_S, **facts: object) -> Event:
-        """Return the first event of its log that is called *name* and says these *facts*."""
+        """Return the first event *name* of its log with these *facts*; wait for it."""
         return await self.log.wait(name, within_s=within_s, **facts)
 
     def kill(self) -> None:
-        """End it at once: it cannot do or write anything more."""
+        """Kill the service: it cannot do or write anything more."""
         os.kill(self.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything that is there while the story is told.
+    """Everything that the acts of the demo use.
 
     Attributes:
-        lines: What all runs of the service logged.
+        lines: Log lines of all runs of the service.
         delay_s: How long tasks wait.
     """
 
@@ -72,7 +72,7 @@ class Stage:
 
 @asynccontextmanager
 async def set_stage(folder: Path, lines: list[str], *, delay_s: int) -> AsyncGenerator[Stage]:
-    """Start Redis and a mail server; end them with the block."""
+    """Start Redis and a mail server; stop them at the end of the block."""
     narrator, redis, sink = Narrator(), PrivateRedis(folder), SmtpSink()
     database = MemberDatabase(folder / "member.db")
     narrator.say("Starting Redis and a mail server")

@@ -1,4 +1,4 @@
-"""What happens in the demo, act by act, told from what the parts themselves report."""
+"""The acts of the demo, in order."""
 
 from member.demo.crashes import second_act, third_act
 from member.demo.mails import fourth_act
@@ -6,8 +6,8 @@ from member.demo.sign_up import first_act
 from member.demo.stage import Stage
 
 
-async def tell(stage: Stage) -> None:
-    """Sign two members up, let the service and Redis fail meanwhile, and follow both mails."""
+async def play(stage: Stage) -> None:
+    """Sign up two members while the service and Redis fail, and follow both mails."""
     async with stage.service() as run:
         alice = await first_act(stage, run)
         await second_act(stage, run, alice)

@@ -1,4 +1,4 @@
-"""How often callers may do what costs much or what could be tried until it works."""
+"""Limits for calls that are expensive, or that an attacker could repeat until one works."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -11,20 +11,20 @@ from member.limits.memory import MemoryLimiter
 from member.limits.policy import Guesser, Limits, Rates
 from member.limits.redis import Driver, RedisLimiter, open_driver
 
-__all__ = ["Guesser", "Limits", "Rates", "opened"]
+__all__ = ["Guesser", "Limits", "Rates", "open_limits"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(milliseconds=250)
-"""Longest wait for Redis, before this process decides alone."""
+"""Longest wait for Redis before this process decides alone."""
 
 
 @asynccontextmanager
-async def opened(redis_address: str, rates: Rates) -> AsyncGenerator[Limits]:
+async def open_limits(redis_address: str, rates: Rates) -> AsyncGenerator[Limits]:
     """Yield limits that all processes share at *redis_address*.
 
-    While Redis is away each process counts for itself; so it does where the address is that of
-    sentinels. Nothing is sent before the first call.
+    While Redis is away each process counts for itself. With an address of sentinels it always does.
+    Nothing is sent before the first call.
     """
     memory = MemoryLimiter()
     driver = _driver(redis_address)
@@ -39,5 +39,5 @@ def _driver(redis_address: str) -> Driver | None:
     try:
         return open_driver(redis_address)
     except ValueError as error:
-        log.warning("limits are counted in this process alone", reason=str(error))
+        log.warning("limits are counted only in this process", reason=str(error))
         return None

@@ -7,7 +7,7 @@
 -- RETURNS
 --   0
 --
--- This is `given_back` of buckets.py.
+-- The same as `give_back_token` in buckets.py.
 
 local clock = redis.call("TIME")
 local now_us = clock[1] * 1000000 + clock[2]

@@ -1,4 +1,4 @@
-"""Whose bucket it is: keys made of addresses and of what callers typed. Pure."""
+"""Keys of buckets, made from addresses and from text that callers typed. Pure."""
 
 import hashlib
 import unicodedata
@@ -11,16 +11,16 @@ _LONGEST_TYPED = 320
 
 
 def address_key(address: str) -> str:
-    """Return what calls from *address* are counted under.
+    """Return the key for calls from *address*.
 
-    An IPv6 address counts as its /64: a single home has all of that, and could take a new address
-    for each call. Whatever is no IP address, such as that of a Unix socket, shares one bucket: who
-    comes in where nobody can be told apart must not be free of limits.
+    An IPv6 address counts as its /64: a single home owns all of that, and could use a new address
+    for each call. Callers without an IP address, such as those on a Unix socket, share one key:
+    they cannot be distinguished, and must not be without limits.
 
     Args:
         address: An IP address without port.
     """
-    match _parsed(address):
+    match _parse(address):
         case IPv4Address() as ip:
             return str(ip)
         case IPv6Address(ipv4_mapped=IPv4Address() as ip):
@@ -31,7 +31,7 @@ def address_key(address: str) -> str:
             return OTHER
 
 
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(address)
     except ValueError:
@@ -39,11 +39,11 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def typed_key(text: str) -> str:
-    """Return what calls about an account are counted under: a part of the SHA-256 of its name.
+    """Return the key for calls about an account: a part of the SHA-256 of its name.
 
-    So Redis holds no addresses of people, and keys of one length whatever callers type. Texts that
-    differ in case, width or blanks around them count as one: they may mean the same account. So do
-    those that differ only after more characters than a name or an address may have.
+    So Redis holds no e-mail addresses, and all keys have the same length. Texts that differ only
+    in case, in width, in surrounding blanks, or after the longest possible name or address have
+    the same key: they may mean the same account.
     """
     name = unicodedata.normalize("NFKC", text.strip()[:_LONGEST_TYPED]).casefold()
     # A text from JSON may hold half a surrogate pair.

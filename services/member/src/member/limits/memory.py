@@ -1,19 +1,19 @@
-"""Tokens in the memory of this process: for one process alone, and while Redis is away."""
+"""Buckets in the memory of this process: for a single process, and while Redis is away."""
 
 from datetime import datetime
 
 from member.clock import Clock, utc_now
-from member.limits.buckets import Bucket, emptiness, given_back, taken
+from member.limits.buckets import Bucket, emptiness, give_back_token, take_tokens
 
 MOST_BUCKETS = 10_000
-"""About 5 MB, whatever keys callers make up."""
+"""About 5 MB, even if callers invent keys."""
 
 
 class MemoryLimiter:
-    """Counts in this process, in a bounded space."""
+    """Counts in this process, in limited memory."""
 
     def __init__(self, *, most: int = MOST_BUCKETS, clock: Clock = utc_now) -> None:
-        """Keep at most so many buckets, at least 2."""
+        """Keep *most* buckets at most; 2 or more."""
         self._most = most
         self._clock = clock
         self._full_at: dict[Bucket, datetime] = {}
@@ -25,7 +25,7 @@ class MemoryLimiter:
             LimitedError: If one of them is empty.
         """
         now = self._clock()
-        self._full_at |= taken({b: self._full_at.get(b, now) for b in buckets}, now)
+        self._full_at |= take_tokens({b: self._full_at.get(b, now) for b in buckets}, now)
         if len(self._full_at) > self._most:
             self._forget(now)
 
@@ -33,12 +33,12 @@ class MemoryLimiter:
         """Put one token into each of *buckets* that is not full."""
         for bucket in buckets:
             if full_at := self._full_at.pop(bucket, None):
-                self._full_at[bucket] = given_back(bucket, full_at)
+                self._full_at[bucket] = give_back_token(bucket, full_at)
 
     def _forget(self, now: datetime) -> None:
-        """Forget the fuller half: least is lost with it, and only once in so many calls.
+        """Forget the fuller half, which loses the fewest counts, once per *most* / 2 new buckets.
 
-        Who wants an empty bucket forgotten has to empty as many others first.
+        An attacker who wants an empty bucket forgotten has to empty that number of others first.
         """
         emptiest_first = sorted(
             self._full_at.items(), key=lambda item: emptiness(*item, now), reverse=True

@@ -1,22 +1,22 @@
-"""Which calls are limited, and by whom they are counted.
+"""Which calls are limited, and how they are counted.
 
-Each setting says how often one person at one place may do something. That person is known by
-address, by account, or by both, and each of these alone is wrong for somebody:
+Each setting says how often one person at one place may do something. The service knows a person by
+IP address, by account, or by both, and each of these alone is wrong for somebody:
 
-- Behind one address may be a school. So what is counted by address alone, of calls that a whole
-  school makes in a morning, is ten times the setting. Sign-ups are counted as the setting says:
-  a school that signs up together needs a higher one.
+- A whole school may share one IP address. So limits by address alone are ten times the setting, for
+  calls that a school makes in a morning. Sign-ups are counted exactly by the setting: a school
+  that signs up together needs a higher one.
 - A dictionary attack tries one account from many addresses. So wrong passwords of an account are
-  counted from all addresses together, tens an hour (``guess:stranger``), and fewer after a while.
-- Whoever empties that bucket would lock the member out. So an address from which the member has
-  logged in before has a bucket of its own for this account (``guess:known``), and so has who is
-  logged in and is asked for the password (``guess:inside``). From anywhere else a member whose
-  account is attacked gets in by a link in a mail, and the address is known from then on. Renewing
-  takes no such tokens, so sessions that are open stay open.
-- A password that was right was no guess: its tokens are given back.
+  counted from all addresses together (``guess:stranger``): tens in an hour, and fewer after that.
+- An attacker that empties that bucket would lock the member out. So an address from which the
+  member has logged in before has its own bucket for this account (``guess:known``), and so have
+  the sessions of the member, for calls that need the password (``guess:inside``). From any other
+  address the member of an attacked account gets in by a link in a mail, and that address is known
+  from then on. A renewal takes no such tokens, so open sessions stay open.
+- A right password was no guess: its tokens are given back.
 
-A mail to verify an address is counted as the setting says by that address, from wherever it is
-asked for: its owner has had that many mails, and must be spared more.
+Mails to verify an address are counted by that address, exactly by the setting and for all callers
+together: its owner must not get more mails than that.
 """
 
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ _SHARED = 10
 _ATTACKED = 3
 
 Guesser: TypeAlias = Literal["stranger", "known", "inside"]
-"""Who says a password: anybody, somebody at a place of the member's, somebody who is logged in."""
+"""The sender of a password: any caller, one at a known address of the member, one logged in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """How often one person may do something; None is without limit."""
+    """How often one person may do something; None: no limit."""
 
     create_member: Rate | None
     log_in: Rate | None
@@ -49,12 +49,12 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """How many times the rate of its setting a call may take; 0 where it is not counted.
+    """Factors of the setting's rate for one kind of call; 0: not counted.
 
     Attributes:
-        address: From one address, about whatever account.
-        account: About one account, from whatever address.
-        pair: About one account from one address.
+        address: For calls from one IP address, about any account.
+        account: For calls about one account, from any IP address.
+        pair: For calls about one account from one IP address.
     """
 
     address: int = 0
@@ -77,13 +77,13 @@ ALLOWANCES: Mapping[str, Allowance] = MappingProxyType(
 
 
 def buckets(call: str, rate: Rate | None, address: str, account: str = "") -> tuple[Bucket, ...]:
-    """Return the buckets that a call takes a token of; none without a *rate*.
+    """Return the buckets from which a call takes tokens; none without a *rate*.
 
     Args:
         call: A row of `ALLOWANCES`.
-        rate: What its setting says.
+        rate: The rate of its setting.
         address: IP address of the caller.
-        account: Whom the call is about, as it was typed; empty if nobody knows.
+        account: The account that the call is about, as the caller typed it; empty if unknown.
     """
     if rate is None:
         return ()
@@ -101,10 +101,10 @@ def buckets(call: str, rate: Rate | None, address: str, account: str = "") -> tu
 def guess_buckets(
     by: Guesser, rate: Rate | None, address: str, membername: str
 ) -> tuple[Bucket, ...]:
-    """Return the buckets that a guess takes a token of; none without a *rate*.
+    """Return the buckets from which a guess takes tokens; none without a *rate*.
 
-    Two for each guesser, so that waits grow: one every few minutes after the first guesses, and
-    one every quarter of an hour after those of a day, where the rate is 20/1h.
+    Each guesser has two, so that waits grow. With a rate of 20/1h: after 20 guesses one every three
+    minutes, and after 100 in a day one every quarter of an hour.
     """
     if rate is None:
         return ()
@@ -117,7 +117,7 @@ def guess_buckets(
 
 
 class Limits:
-    """Asks a limiter before each call that is limited.
+    """Takes tokens from a limiter before each limited call.
 
     Each method raises `LimitedError` if the call comes too often.
     """
@@ -128,45 +128,45 @@ class Limits:
         self._rates = rates
 
     async def create_member(self, address: str, email: str) -> None:
-        """Take what a sign-up costs, or a member's change to another address."""
+        """Take the tokens for a sign-up, or for a member's change to another address."""
         await self._take("create", self._rates.create_member, address, email)
 
     async def log_in(self, address: str, membername: str) -> None:
-        """Take what a log-in costs, whether its password is right or wrong; see also `guess`."""
+        """Take the tokens for a log-in, with a right or a wrong password; see also `guess`."""
         await self._take("login", self._rates.log_in, address, membername)
 
     async def change_password(self, address: str, membername: str) -> None:
-        """Take what a change of password costs; see also `guess`."""
+        """Take the tokens for a password change; see also `guess`."""
         await self._take("password", self._rates.log_in, address, membername)
 
     async def guess(self, by: Guesser, address: str, membername: str) -> tuple[Bucket, ...]:
-        """Take what a wrong password costs; return what was taken, for `was_no_guess`."""
+        """Take the tokens for a wrong password; return their buckets, for `was_no_guess`."""
         taken = guess_buckets(by, self._rates.guess, address, membername)
         await self._limiter.take(*taken)
         return taken
 
     async def was_no_guess(self, taken: tuple[Bucket, ...]) -> None:
-        """Give back what `guess` took: the password was right, or not looked at."""
+        """Give back the tokens that `guess` took: the password was right, or was not checked."""
         await self._limiter.give_back(*taken)
 
     async def renew(self, address: str) -> None:
-        """Take what a new access token costs."""
+        """Take the token for a new access token."""
         await self._take("renew", self._rates.log_in, address)
 
     async def verify_email(self, address: str, token_id: UUID | None) -> None:
-        """Take what a try of a link costs; *token_id* is None for what is no token."""
+        """Take the tokens for a try of a link; *token_id* is None for a malformed token."""
         await self._take("verify", self._rates.verify_email, address, str(token_id or ""))
 
     async def resend(self, address: str, email: str) -> None:
-        """Take what another verification mail costs."""
+        """Take the tokens for another verification mail."""
         await self._take("resend", self._rates.resend, address, email)
 
     async def request_reset(self, address: str, email: str) -> None:
-        """Take what a mail costs that lets somebody set a new password."""
+        """Take the tokens for a mail with a link that sets a new password."""
         await self._take("request_reset", self._rates.resend, address, email)
 
     async def reset_password(self, address: str, token_id: UUID | None) -> None:
-        """Take what a try of the link in it costs; *token_id* is None for what is no token."""
+        """Take the tokens for a try of that link; *token_id* is None for a malformed token."""
         await self._take("reset", self._rates.verify_email, address, str(token_id or ""))
 
     async def _take(self, call: str, rate: Rate | None, address: str, account: str = "") -> None:

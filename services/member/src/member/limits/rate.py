@@ -1,10 +1,10 @@
-"""How often something may be done, as a value and as a text."""
+"""Rates: how often something may be done, as a value and as a text."""
 
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from member.durations import duration
+from member.durations import parse_duration
 
 OFF = "off"
 _MOST_TOKENS = 10_000
@@ -17,11 +17,11 @@ _PROBLEM = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """A bucket of tokens that refills evenly; who finds it full may take all of them at once.
+    """The rate of a bucket that refills evenly; a caller may take all tokens of a full one at once.
 
     Attributes:
         burst: Tokens in a full bucket.
-        per: Time in which an empty bucket fills, give or take the microseconds of `interval`.
+        per: Time in which an empty bucket fills; `whole` is exact, in microseconds.
     """
 
     burst: int
@@ -38,28 +38,28 @@ class Rate:
         return self.interval * self.burst
 
     def times(self, factor: int) -> "Rate":
-        """Return the rate at which *factor* as much may be done in the same time."""
+        """Return a rate with *factor* times the tokens in the same time."""
         return replace(self, burst=self.burst * factor)
 
     def in_the_long_run(self) -> "Rate":
-        """Return a rate that lets five times as much be done, in 24 times the time."""
+        """Return a rate with five times the tokens in 24 times the time."""
         return Rate(burst=self.burst * 5, per=self.per * 24)
 
 
-def rate(text: str) -> Rate | None:
-    """Return the rate that *text* gives, such as ``10/1m``; None, no limit, for ``off``.
+def parse_rate(text: str) -> Rate | None:
+    """Parse a rate such as ``10/1m``; return None, no limit, for ``off``.
 
     Raises:
-        ValueError: If it gives none; it says what would be right.
+        ValueError: If *text* is no rate; the error says how to write one.
     """
     if text == OFF:
         return None
     burst, _, per = text.partition("/")
     try:
-        given = Rate(burst=_tokens(burst), per=duration(per))
+        given = Rate(burst=_tokens(burst), per=parse_duration(per))
     except ValueError:
         raise ValueError(_PROBLEM) from None
-    if not duration(_SHORTEST) <= given.per <= duration(_LONGEST):
+    if not parse_duration(_SHORTEST) <= given.per <= parse_duration(_LONGEST):
         raise ValueError(_PROBLEM)
     return given
 

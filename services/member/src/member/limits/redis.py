@@ -1,4 +1,4 @@
-"""Tokens in Redis: for all processes together."""
+"""Buckets in Redis: for all processes together."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -21,23 +21,23 @@ _FOLDER = resources.files("member.limits")
 LUA = (_FOLDER / "take.lua").read_text("utf-8")
 _GIVE_LUA = (_FOLDER / "give.lua").read_text("utf-8")
 
-# The braces put all buckets into one slot of a cluster. A script may touch no other slot, and one
-# script is what makes several buckets give their tokens together; what one node can do is plenty.
+# The braces put all buckets into one slot of a cluster. A script may use only one slot, and one
+# script takes the tokens of several buckets in one step. One node is fast enough.
 _PREFIX = "member:{limits}:"
 
-_FAILURES = (RedisError, RedisClusterException, OSError)  # the second is no RedisError
+_FAILURES = (RedisError, RedisClusterException, OSError)  # the second one is no RedisError
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class LimiterAwayError(Exception):
-    """Redis did not decide; the text says why."""
+    """Redis gave no decision; the text says why."""
 
 
 class RedisLimiter:
-    """Counts in Redis, by its clock. Buckets that are full again expire by themselves."""
+    """Counts in Redis, by its clock. The key of a bucket expires when the bucket is full again."""
 
     def __init__(self, driver: Driver, *, patience: timedelta) -> None:
-        """Use *driver*, which the caller closes; wait for an answer as long as *patience*."""
+        """Use *driver*, which the caller closes; wait for an answer for *patience* at most."""
         self._patience_s = patience.total_seconds()
         self._take = driver.register_script(LUA)
         self._give = driver.register_script(_GIVE_LUA)
@@ -47,7 +47,7 @@ class RedisLimiter:
 
         Raises:
             LimitedError: If one of them is empty.
-            LimiterAwayError: If Redis does not answer, or with an error.
+            LimiterAwayError: If Redis does not answer, or answers with an error.
         """
         if not buckets:
             return
@@ -59,7 +59,7 @@ class RedisLimiter:
         """Put one token into each of *buckets* that is not full.
 
         Raises:
-            LimiterAwayError: If Redis does not answer, or with an error.
+            LimiterAwayError: If Redis does not answer, or answers with an error.
         """
         if buckets:
             intervals_us = [bucket.rate.interval // _MICROSECOND for bucket in buckets]
@@ -85,14 +85,14 @@ def _times(bucket: Bucket) -> Iterator[timedelta]:
 
 
 def open_driver(address: str) -> Driver:
-    """Return a client of the Redis at *address*; nothing is sent yet.
+    """Return a client of the Redis at *address*; it connects later.
 
     Args:
         address: ``host:port``, or a ``redis://``, ``rediss://``, ``unix://`` or
             ``redis-cluster://`` URL.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the address has another scheme or an unknown option.
     """
     scheme, _, rest = address.rpartition("://")
     match scheme or "redis":
@@ -103,7 +103,7 @@ def open_driver(address: str) -> Driver:
         case "redis-cluster" | "rediss-cluster" as clustered:
             return _cluster(f"{clustered.removesuffix('-cluster')}://{rest}")
         case other:
-            msg = f"limits cannot be kept at {other}:// addresses"
+            msg = f"limits cannot be counted at {other}:// addresses"
             raise ValueError(msg)
 
 
@@ -112,8 +112,8 @@ def _single(url: str) -> Redis:
     pool = driver.connection_pool
     try:
         pool.connection_class(**pool.connection_kwargs)
-    except TypeError as error:  # it would come with each call
-        msg = f"the address of Redis says what connections for limits do not know: {error}"
+    except TypeError as error:  # else each call would raise it
+        msg = f"the address of Redis has an option that limits do not support: {error}"
         raise ValueError(msg) from error
     return driver
 
@@ -123,8 +123,8 @@ def _cluster(url: str) -> RedisCluster:
 
 
 def _settings() -> dict[str, Any]:
-    # One more try, on a new connection: one that was kept may be dead, and a token that is taken
-    # twice does no harm. Time limits are those of `take`.
+    # One retry, on a new connection: a pooled one may be dead, and a token that is taken twice does
+    # no harm. `_run` sets the time limit.
     return {
         "protocol": 2,
         "max_connections": 2**31,

@@ -6,9 +6,9 @@
 --   two for each bucket  int  time in which one token comes back, microseconds
 --                        int  time in which an empty bucket fills, microseconds
 -- RETURNS
---   microseconds until there is a token in each, or 0 if they were taken
+--   microseconds until each bucket has a token, or 0 if the tokens were taken
 --
--- This is `taken` of buckets.py. Doubles hold microseconds since 1970 exactly for 200 years more.
+-- The same as `take_tokens` in buckets.py. Doubles are exact for Unix microseconds for 200 more years.
 
 local clock = redis.call("TIME")
 local now_us = clock[1] * 1000000 + clock[2]

@@ -19,7 +19,7 @@ from member.locales import Locale
 
 
 class Kind(StrEnum):
-    """Which mail it is; its templates are named so."""
+    """The kinds of mails; the names of templates begin with these values."""
 
     VERIFY_EMAIL = "verify_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - no password
@@ -60,12 +60,12 @@ _PAGES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What a mail has to say, and to whom.
+    """The content of a mail, and its recipient.
 
     Attributes:
-        letter_id: Makes the Message-ID.
-        written_at: The mail's date; that of the first attempt to send it.
-        token: What the link in it ends with; empty where there is none.
+        letter_id: The Message-ID is made from it.
+        written_at: Date of the mail; every attempt to send it has the same.
+        token: Token at the end of the link; empty if the mail has no link.
         lifetime: How long the link works.
     """
 
@@ -81,14 +81,14 @@ class Letter:
 
 
 class Letters:
-    """Writes letters in the name of one sender."""
+    """Writes the mails of one sender."""
 
     def __init__(self, *, sender_name: str, sender_address: str, public_url: str) -> None:
         """Links start with *public_url*."""
         self._sender = Address(sender_name, addr_spec=_ascii(sender_address))
         self._pages = public_url.rstrip("/")
 
-    def written(self, letter: Letter) -> EmailMessage:
+    def write(self, letter: Letter) -> EmailMessage:
         """Return *letter* as a mail; the same letter gives the same mail.
 
         Raises:
@@ -97,7 +97,7 @@ class Letters:
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = _SUBJECTS[letter.kind][letter.locale]
         mail["From"] = self._sender
-        # Without the name: the parser of headers decodes what strangers write there.
+        # Without the name: header parsers would decode text that a stranger wrote.
         mail["To"] = _recipient(letter.email)
         mail["Date"] = letter.written_at
         prefix = _ID_PREFIXES.get(letter.kind, "notice")
@@ -120,20 +120,20 @@ class Letters:
 
 
 def _name_of(letter: Letter) -> str:
-    """Return the name to greet by; not one that an older version took and today's rules refuse."""
+    """Return the name for the greeting; the member name if today's rules refuse the full name."""
     return letter.membername if names.problem(letter.full_name) else letter.full_name
 
 
 def _recipient(address: str) -> Address:
-    """Return an *address*, or refuse one that an older version took, and do not quote it."""
+    """Return *address* for a header; if it breaks today's rules, refuse it without quoting it."""
     try:
         return Address(addr_spec=_ascii(address))
     except ValueError:
-        reason = "the address breaks a rule of today"
+        reason = "the address breaks today's rules"
     raise MailRefusedError(reason)
 
 
 def _ascii(address: str) -> str:
-    """Return *address* with its domain in the ASCII form that mail servers speak."""
+    """Return *address* with its domain in ASCII, as mail servers need it."""
     checked = validate_email(address, check_deliverability=False, test_environment=True)
     return checked.ascii_email or address

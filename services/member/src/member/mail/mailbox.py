@@ -1,4 +1,4 @@
-"""Read the mails that a `MailboxFolder` was given, whatever became of the files since."""
+"""Read the mails in the folder of a `MailboxFolder`, even if somebody changed the files since."""
 
 import os
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ class MailFile:
     """A file of the folder.
 
     Attributes:
-        key: Names the file in an address. It is compared with the keys of the files that are
-            there, so that no key leads anywhere else.
-        name: The file's name, as it can be shown.
+        key: Names the file in a URL. Pages compare it with the keys of the files in the folder, so
+            no key leads to any other file.
+        name: The file's name, in characters that can be shown.
         arrived_at: When the file was written, UTC.
     """
 
@@ -33,11 +33,11 @@ class MailFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptMail:
-    """What a file holds, in characters that can be shown; empty where it holds no such thing.
+    """The content of a file, in characters that can be shown; missing parts are empty.
 
     Attributes:
-        source: The file, up to its first MiB.
-        problem: Why it cannot be shown.
+        source: The text of the file, at most its first MiB.
+        problem: Why the mail cannot be shown.
     """
 
     to: str = ""
@@ -51,7 +51,7 @@ class KeptMail:
 
 
 def files_in(folder: Path) -> list[MailFile]:
-    """Return the mails in *folder*, newest first; none where there is no folder yet.
+    """Return the mails in *folder*, newest first; none if the folder does not exist yet.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -63,13 +63,13 @@ def files_in(folder: Path) -> list[MailFile]:
 
 
 def read(file: MailFile) -> KeptMail:
-    """Return what *file* holds, or the problem with it."""
+    """Return the content of *file*, or the problem with it."""
     try:
         with file.path.open("rb") as opened:
             content = opened.read(_MOST_BYTES)
     except OSError as error:
         return KeptMail(problem=f"This mail cannot be read: {error.strerror}.")
-    return _understood(content)
+    return _parse(content)
 
 
 def _files(folder: Path) -> Iterator[MailFile]:
@@ -84,13 +84,13 @@ def _file(entry: os.DirEntry[str]) -> MailFile:
     written_s = entry.stat(follow_symlinks=False).st_mtime
     return MailFile(
         key=sha256(os.fsencode(entry.name)).hexdigest(),
-        name=_shown(entry.name),
+        name=_make_printable(entry.name),
         path=Path(entry.path),
         arrived_at=datetime.fromtimestamp(written_s, UTC),
     )
 
 
-def _understood(content: bytes) -> KeptMail:
+def _parse(content: bytes) -> KeptMail:
     source = content.decode(errors="replace")
     try:
         mail = message_from_bytes(content, policy=default)
@@ -103,19 +103,19 @@ def _understood(content: bytes) -> KeptMail:
             html=_body(mail, "html"),
             source=source,
         )
-    except Exception:  # noqa: BLE001 - the parser stumbles over nonsense in many ways
-        return KeptMail(source=source, problem="This is no mail that can be understood.")
+    except Exception:  # noqa: BLE001 - the parser fails on malformed mails in many ways
+        return KeptMail(source=source, problem="This file is not a readable mail.")
 
 
 def _header(mail: EmailMessage, name: str) -> str:
-    return _shown(str(mail.get(name, "")))
+    return _make_printable(str(mail.get(name, "")))
 
 
 def _body(mail: EmailMessage, kind: str) -> str:
     body = mail.get_body((kind,))
-    return _shown(str(body.get_content())) if body else ""
+    return _make_printable(str(body.get_content())) if body else ""
 
 
-def _shown(text: str) -> str:
-    """Return *text* without the halves of characters that the parser keeps of broken ones."""
+def _make_printable(text: str) -> str:
+    """Return *text* with ``?`` for each lone surrogate, which the parser makes of invalid bytes."""
     return text.encode(errors="replace").decode()

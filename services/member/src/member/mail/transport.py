@@ -1,8 +1,7 @@
-"""Hand mails to a mail server, or put them into a folder.
+"""Send mails to a mail server, or write them to a folder.
 
-Errors end up in the queue, its archive, the log and traces, where they outlive a member. A mail
-server may quote in its answers whom a mail is for, in whatever form; so nothing of such an answer
-is kept but its codes.
+Errors get into the queue, its archive, the log and traces, where they outlive a member. The answer
+of a mail server may quote the recipient in any form, so an error keeps only the answer's codes.
 """
 
 import asyncio
@@ -24,15 +23,15 @@ Security: TypeAlias = Literal["none", "starttls", "tls"]
 _PATIENCE_S = 20.0
 _PERMANENT = 500
 
-# Answers about this mail. Others, even 5xx, are about us and our connection: a wrong
-# password must not archive the mails of everybody who signs up meanwhile.
+# Answers about this mail. Other answers, even 5xx, are about the service and its connection: a
+# wrong password must not archive the mails of all members who sign up meanwhile.
 _ABOUT_THE_MAIL = (
     aiosmtplib.SMTPSenderRefused,
     aiosmtplib.SMTPRecipientRefused,
     aiosmtplib.SMTPDataError,
 )
 
-# What a server answers before it is told whom the mail is for.
+# Answers before the server knows the recipient.
 _BEFORE_THE_RECIPIENT = (
     aiosmtplib.SMTPConnectResponseError,
     aiosmtplib.SMTPHeloError,
@@ -56,40 +55,40 @@ _SUBJECTS = (
 
 
 class MailTransport(Protocol):
-    """Gets mails on their way."""
+    """Sends mails."""
 
     async def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail.
+        """Send one mail.
 
         Raises:
-            MailRefusedError: If it will never be taken.
-            MailDelayedError: If it may be taken later.
+            MailRefusedError: If the mail will never be accepted.
+            MailDelayedError: If the mail may be accepted later.
         """
         ...
 
 
 class SmtpTransport:
-    """Hands mails to a mail server, one connection each."""
+    """Sends mails to a mail server, with one connection for each."""
 
     def __init__(
         self, host: str, port: int, *, security: Security, username: str = "", password: str = ""
     ) -> None:
-        """Log in only where a *password* is given."""
+        """Log in only with a *password*."""
         self._host, self._port = host, port
         self._security: Security = security
         self._login = (username, password) if password else (None, None)
 
     async def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail, within twenty seconds for each step.
+        """Send one mail, within twenty seconds for each step.
 
         Raises:
-            MailRefusedError: If the server says 5xx about this mail.
-            MailDelayedError: If it says anything else, or nothing.
+            MailRefusedError: If the server answers 5xx about this mail.
+            MailDelayedError: If the server answers anything else, or nothing.
         """
-        if failure := await self._failure(mail):
-            raise failure  # without its cause, which quotes
+        if failure := await self._try_to_send(mail):
+            raise failure  # without its cause, which may quote the recipient
 
-    async def _failure(self, mail: EmailMessage) -> MailError | None:
+    async def _try_to_send(self, mail: EmailMessage) -> MailError | None:
         username, password = self._login
         try:
             await aiosmtplib.send(
@@ -108,7 +107,7 @@ class SmtpTransport:
 
 
 def mail_error(error: Exception) -> MailError:
-    """Return what *error* of the mail server means for the mail."""
+    """Return the error of the mail for an *error* of the mail server."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         error = error.recipients[0]
     if isinstance(error, _ABOUT_THE_MAIL) and error.code >= _PERMANENT:
@@ -127,7 +126,7 @@ def _text(error: Exception) -> str:
 
 
 def _enhanced_code(answer: str) -> str:
-    """Return the code that *answer* begins with, and what it is about; empty if there is none.
+    """Return the code at the start of *answer*, and its subject; empty if there is no code.
 
     Source:
         RFC 2034, 4, and RFC 3463, 2.
@@ -137,20 +136,20 @@ def _enhanced_code(answer: str) -> str:
 
 
 class MailboxFolder:
-    """Puts mails into a folder, for development: one ``.eml`` file each."""
+    """Writes mails to a folder, for development: one ``.eml`` file each."""
 
     def __init__(self, folder: Path, *, inbox: str) -> None:
-        """Make the folder with the first mail; only its owner reads it, links are secrets.
+        """Create the folder with the first mail; only its owner can read it, as links are secrets.
 
         Args:
-            folder: Where mails go.
-            inbox: Address of the page that shows them; empty if there is none.
+            folder: Folder for the mails.
+            inbox: Address of the page that shows them; empty if there is no page.
         """
         self._folder = folder
         self._how = f": open {inbox}" if inbox else ""
 
     async def send(self, mail: EmailMessage) -> None:
-        """Write one mail; a mail that is sent again takes the place of the first."""
+        """Write one mail; a mail that is sent again replaces the first."""
         await asyncio.to_thread(self._write, mail)
 
     def _write(self, mail: EmailMessage) -> None:
@@ -160,12 +159,12 @@ class MailboxFolder:
         part = whole.with_suffix(".part")
         part.touch(mode=0o600)
         part.write_bytes(_readable(mail).as_bytes())
-        part.replace(whole)  # readers see the whole mail or none
+        part.replace(whole)  # readers see a complete mail or none
         log.info("a mail is in %s%s", whole, self._how)
 
 
 def _readable(mail: EmailMessage) -> EmailMessage:
-    """Return a copy whose texts stand as they are, so that a link can be copied whole."""
+    """Return a copy without transfer encoding, so that a link can be copied from the file."""
     mail = deepcopy(mail)
     for part in mail.walk():
         if not part.is_multipart():

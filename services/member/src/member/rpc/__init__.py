@@ -1,1 +1,1 @@
-"""The gRPC face: messages in, messages out; it decides nothing."""
+"""The gRPC transport: messages in, messages out; it decides nothing."""

@@ -1,4 +1,4 @@
-"""The health service of gRPC, which follows how the process is."""
+"""Keep gRPC's health service in step with the health of the process."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ _Status = health_pb2.HealthCheckResponse
 
 
 async def follow(health: Health, servicer: HealthServicer, names: Sequence[str]) -> None:
-    """Tell *servicer* for ever how *names* are; to drain is the server's to tell."""
+    """Update the status of *names* forever; the server itself sets it when it drains."""
     while True:
-        await tell(health, servicer, names)
+        await update(health, servicer, names)
         await asyncio.sleep(LASTS_S)
 
 
-async def tell(health: Health, servicer: HealthServicer, names: Sequence[str]) -> None:
-    """Tell *servicer* how *names* are; that other parts are still starting does not matter."""
+async def update(health: Health, servicer: HealthServicer, names: Sequence[str]) -> None:
+    """Update the status of *names* in *servicer*; other parts may still be starting."""
     able = (await health.report()).able
     for name in names:
         await servicer.set(name, _Status.SERVING if able else _Status.NOT_SERVING)

@@ -1,4 +1,4 @@
-"""What every RPC goes through: an id for its log lines, and errors in the form callers expect."""
+"""The steps around every RPC: an id for its log lines, time limits, and errors for the caller."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from member.errors import MemberError
 from member.metrics import Metrics
 from member.rpc.callers import Context
 from member.rpc.errors import rich_status
-from member.rpc.metrics import measured
+from member.rpc.metrics import measure
 from member.statuses import status_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -27,28 +27,28 @@ _TOO_SLOW = "the request did not come in time"
 _TOO_MANY = "too many calls at once: try again in a moment"
 
 Call: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
-"""What answers a call: with a message, or by writing some."""
+"""Handles a call: it returns a message, or writes several."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-if TYPE_CHECKING:  # generic for the type checker alone
+if TYPE_CHECKING:  # generic only for the type checker
     Found: TypeAlias = grpc.RpcMethodHandler[Request, Response] | None
 
 
 class RpcInterceptor(aio.ServerInterceptor):
-    """Wraps the handlers of one service; health and reflection answer for themselves.
+    """Wraps the handlers of one service; limits the time for requests in all services.
 
-    But no call waits for its request for longer than it may, of whatever service. gRPC itself
-    would wait as long as a client likes, and calls a handler only with the whole request. So calls
-    are answered by handlers of streams, which are the same on the wire: they begin with the call.
-    Reflection reads as many requests as a client sends; it is for development.
+    gRPC waits for a request as long as a client likes, and calls a handler only with the whole
+    request. So the interceptor makes stream handlers of all handlers: they start with the call, and
+    are the same on the wire. Only reflection, which is for development, reads requests without a
+    time limit.
     """
 
     def __init__(self, service_name: str, metrics: Metrics, bounds: Bounds) -> None:
         """Wrap the RPCs of the service with this full name, and count them in *metrics*.
 
-        More calls at once than *bounds* says are refused. gRPC's own bound also counts calls of
+        Calls above the limit of *bounds* are refused. gRPC's own limit would also count calls of
         health and reflection, which last as long as a client likes.
         """
         self._prefix = f"/{service_name}/"
@@ -67,20 +67,20 @@ class RpcInterceptor(aio.ServerInterceptor):
             return found
         method = handler_call_details.method
         call = found.unary_unary or found.unary_stream
-        call = self._measured(call, method) if method.startswith(self._prefix) else _checked(call)
+        call = self._wrap(call, method) if method.startswith(self._prefix) else _check(call)
         streaming = grpc.stream_stream_rpc_method_handler
         handler = streaming if found.response_streaming else grpc.stream_unary_rpc_method_handler
         return handler(
-            _punctual(call, self._bounds.sending.total_seconds()),
-            request_deserializer=_lenient(found.request_deserializer),
+            _read_in_time(call, self._bounds.sending.total_seconds()),
+            request_deserializer=_mark_malformed(found.request_deserializer),
             response_serializer=found.response_serializer,
         )
 
-    def _measured(self, call: Call, method: str) -> Call:
+    def _wrap(self, call: Call, method: str) -> Call:
         name, rpcs = method.removeprefix(self._prefix), self._metrics.rpcs
-        return measured(self._bounded(_wrapped(call, method)), name, rpcs)
+        return measure(self._limit(_log_and_map_errors(call, method)), name, rpcs)
 
-    def _bounded(self, handler: Call) -> Call:
+    def _limit(self, handler: Call) -> Call:
         async def handle(request: object, context: Context) -> object:
             if self._running >= self._bounds.calls_at_once:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _TOO_MANY)
@@ -93,8 +93,8 @@ class RpcInterceptor(aio.ServerInterceptor):
         return handle
 
 
-def _punctual(call: Call, patience_s: float) -> Call:
-    """Return what gives *call* the request that comes within *patience_s* seconds."""
+def _read_in_time(call: Call, patience_s: float) -> Call:
+    """Return a handler that gives *call* the request if it comes within *patience_s* seconds."""
 
     async def handle(_requests: object, context: Context) -> object:
         try:
@@ -102,15 +102,15 @@ def _punctual(call: Call, patience_s: float) -> Call:
                 request = await context.read()
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _TOO_SLOW)
-        if request is aio.EOF:  # there is none, or it is too big, which gRPC has told by now
+        if request is aio.EOF:  # no request, or one that is too big, which gRPC has answered
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
         return await call(request, context)
 
     return handle
 
 
-def _checked(call: Call) -> Call:
-    """Return *call*, but for requests that are none."""
+def _check(call: Call) -> Call:
+    """Return *call* with a check that refuses malformed requests."""
 
     async def handle(request: object, context: Context) -> object:
         if isinstance(request, _Malformed):
@@ -121,11 +121,11 @@ def _checked(call: Call) -> Call:
 
 
 class _Malformed:
-    """Stands for a request whose bytes are no message."""
+    """Takes the place of a request whose bytes are no valid message."""
 
 
-def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Return *deserialize*, but for bytes that it refuses: gRPC would call them our fault."""
+def _mark_malformed(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return *deserialize* without its errors, which gRPC would report as a fault of the server."""
 
     def read(data: bytes) -> object:
         try:
@@ -136,14 +136,14 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return read
 
 
-def _wrapped(handler: Call, method: str) -> Call:
+def _log_and_map_errors(handler: Call, method: str) -> Call:
     async def handle(request: object, context: Context) -> object:
         start = time.perf_counter()
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         request_id = request_ids.request_id(metadata.get(request_ids.HEADER))
-        # Not initial metadata: once a client has that, it may not try again by itself.
+        # Trailing metadata: after initial metadata a client library may not retry by itself.
         context.set_trailing_metadata(((request_ids.HEADER, request_id),))
-        with request_ids.bound(request_id, method=method):
+        with request_ids.bind(request_id, method=method):
             if isinstance(request, _Malformed):
                 log.info("rpc refused", code="INVALID_ARGUMENT", reason=_MALFORMED)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED)
@@ -152,7 +152,7 @@ def _wrapped(handler: Call, method: str) -> Call:
                     response = await handler(request, context)
             except MemberError as error:
                 await _refuse(context, error)
-            except Exception:  # the last line before the caller, who must not see it
+            except Exception:  # the caller must not see it
                 log.exception("rpc failed")
                 await context.abort(grpc.StatusCode.INTERNAL, "internal error")
             log.info("rpc answered", ms=round((time.perf_counter() - start) * 1000, 1))
@@ -163,8 +163,8 @@ def _wrapped(handler: Call, method: str) -> Call:
 
 async def _refuse(context: Context, error: MemberError) -> Never:
     found = status_of(error)
-    tell = log.error if found.is_ours else log.info
-    tell("rpc refused", code=found.grpc.name, reason=str(error))
+    write = log.error if found.is_ours else log.info
+    write("rpc refused", code=found.grpc.name, reason=str(error))
     status = rpc_status.to_status(rich_status(error))
     metadata = (*context.trailing_metadata(), *status.trailing_metadata)
     await context.abort(status.code, status.details, metadata)

@@ -10,8 +10,8 @@ from member.metrics import Calls
 from member.rpc.callers import Context
 
 
-def measured(handler: Callable[[Any, Context], Awaitable[Any]], method: str, rpcs: Calls) -> Any:  # noqa: ANN401 - grpc's types know no async handler
-    """Return *handler*, counted and timed as *method* in *rpcs*."""
+def measure(handler: Callable[[Any, Context], Awaitable[Any]], method: str, rpcs: Calls) -> Any:  # noqa: ANN401 - grpc's types know no async handler
+    """Return *handler* so that *rpcs* counts and times its calls as *method*."""
 
     async def handle(request: object, context: Context) -> object:
         with rpcs.timing(StatusCode.UNKNOWN.name) as call:

@@ -20,7 +20,7 @@ from member.health import Health
 from member.metrics import Metrics
 from member.parts import Start, Stop
 from member.proxies import Networks
-from member.rpc.health import follow, tell
+from member.rpc.health import follow, update
 from member.rpc.interceptor import RpcInterceptor
 from member.rpc.servicer import MemberServicer
 from member.service import MemberService
@@ -35,8 +35,8 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _WATCHED = ("", _NAME)
 _REFLECTED = (_NAME, _HEALTH, reflection.SERVICE_NAME)
 
-# A connection ends now and then, between RPCs, so that clients find new servers; one that is
-# idle, or whose client is gone, ends sooner.
+# A connection ends after some time, between RPCs, so that clients find new servers. An idle one,
+# or one whose client is gone, ends sooner.
 _AGE = timedelta(minutes=30)
 _AGE_GRACE = timedelta(seconds=30)
 _IDLE = timedelta(minutes=1)
@@ -44,13 +44,13 @@ _PING_EVERY = timedelta(minutes=1)
 _PING_TIMEOUT = timedelta(seconds=20)
 
 _PROBES = 8
-"""Connections of those who ask at the address that is for health alone."""
+"""Connections to the address that serves only health."""
 
 
 class GrpcServer:
     """Serves the member service over gRPC."""
 
-    def __init__(  # noqa: PLR0913 - each is a thing of its own
+    def __init__(  # noqa: PLR0913 - all independent
         self,
         service: MemberService,
         address: str,
@@ -66,9 +66,9 @@ class GrpcServer:
     ) -> None:
         """Listen on *address*; give RPCs *grace* to end when the program stops.
 
-        With a *certificate* it speaks TLS alone; if it *reflects*, it tells which RPCs there are.
-        A *health_address* answers for health alone, without TLS, also when strangers hold all
-        connections that *address* may have.
+        With a *certificate* the server speaks only TLS; if it *reflects*, it lists its RPCs. At
+        *health_address* it serves only health, without TLS, even if strangers hold all connections
+        that *address* may have.
         """
         self._service = service
         self._health = health
@@ -82,12 +82,12 @@ class GrpcServer:
         self._reflects = reflects
 
     async def run(self, started: Start, stop: Stop) -> None:
-        """Serve until *stop*; tell *started* the address."""
+        """Serve until *stop*; call *started* with the address."""
         health = HealthServicer()
         server = self._server(health)
         address = _bind(server, self._address, self._certificate)
-        await tell(self._health, health, _WATCHED)
-        async with self._probed(health), asyncio.TaskGroup() as group:
+        await update(self._health, health, _WATCHED)
+        async with self._serve_health(health), asyncio.TaskGroup() as group:
             await server.start()
             started(address)
             following = group.create_task(follow(self._health, health, _WATCHED))
@@ -99,7 +99,7 @@ class GrpcServer:
                 await server.stop(self._grace.total_seconds())
 
     def _server(self, health: HealthServicer) -> aio.Server:
-        server = self._bare(self._bounds)
+        server = self._empty_server(self._bounds)
         add_MemberServiceServicer_to_server(
             MemberServicer(self._service, self._trusted_proxies), server
         )
@@ -109,12 +109,12 @@ class GrpcServer:
         return server
 
     @asynccontextmanager
-    async def _probed(self, health: HealthServicer) -> AsyncGenerator[None]:
-        """Answer for *health* at its own address, if there is one, until the end of the block."""
+    async def _serve_health(self, health: HealthServicer) -> AsyncGenerator[None]:
+        """Serve *health* at its own address, if it has one, until the end of the block."""
         if not self._health_address:
             yield
             return
-        server = self._bare(replace(self._bounds, rpc_connections=_PROBES))
+        server = self._empty_server(replace(self._bounds, rpc_connections=_PROBES))
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         address = _bind(server, self._health_address, None)
         await server.start()
@@ -124,7 +124,7 @@ class GrpcServer:
         finally:
             await server.stop(None)
 
-    def _bare(self, bounds: Bounds) -> aio.Server:
+    def _empty_server(self, bounds: Bounds) -> aio.Server:
         return aio.server(
             interceptors=[RpcInterceptor(_NAME, self._metrics, bounds)], options=_options(bounds)
         )
@@ -154,7 +154,7 @@ def _ms(time: timedelta) -> int:
 def _bind(server: aio.Server, address: str, certificate: Certificate | None) -> str:
     host, _, port = address.rpartition(":")
     try:
-        _try(host.strip("[]"), int(port))
+        _try_to_bind(host.strip("[]"), int(port))
         if certificate:
             bound = server.add_secure_port(address, _credentials(certificate))
         else:
@@ -167,22 +167,22 @@ def _bind(server: aio.Server, address: str, certificate: Certificate | None) -> 
 
 
 def _credentials(certificate: Certificate) -> grpc.ServerCredentials:
-    shown = certificate.current()
+    current = certificate.current()
 
-    def newer() -> Any:  # noqa: ANN401 - grpc's types know no None
-        """Return what to show from now on, None for the same; asked at every connection."""
-        nonlocal shown
-        before, shown = shown, certificate.current()
-        return None if shown is before else _configuration(shown)
+    def reload() -> Any:  # noqa: ANN401 - grpc's types know no None
+        """Return a new certificate, or None if it is the same; gRPC calls this per connection."""
+        nonlocal current
+        before, current = current, certificate.current()
+        return None if current is before else _configuration(current)
 
-    return grpc.dynamic_ssl_server_credentials(_configuration(shown), newer)
+    return grpc.dynamic_ssl_server_credentials(_configuration(current), reload)
 
 
 def _configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(loaded.key, loaded.chain)])
 
 
-def _try(host: str, port: int) -> None:
-    """Bind once before gRPC does, which would tell a failure in many lines, and not why."""
+def _try_to_bind(host: str, port: int) -> None:
+    """Bind once before gRPC, whose error fills many lines and does not name the reason."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.create_server((host, port), family=family).close()

@@ -16,10 +16,10 @@ from member.v1.member_pb2_grpc import MemberServiceServicer
 
 
 class MemberServicer(MemberServiceServicer):
-    """Turns messages into calls of the service, and what it returns into messages."""
+    """Turns messages into calls of the service, and its results into messages."""
 
     def __init__(self, service: MemberService, trusted_proxies: Networks) -> None:
-        """Answer with what *service* says; believe *trusted_proxies* who calls."""
+        """Call *service*; behind *trusted_proxies*, find the caller in the metadata."""
         self._service = service
         self._proxies = Proxies(trusted_proxies)
 
@@ -42,7 +42,7 @@ class MemberServicer(MemberServiceServicer):
     async def GetMember(
         self, request: pb.GetMemberRequest, context: Context
     ) -> pb.GetMemberResponse:
-        """Tell about a member."""
+        """Return a member."""
         member = await self._service.members.get(self._caller(context), request.membername)
         return pb.GetMemberResponse(member=member_message(member))
 
@@ -83,7 +83,7 @@ class MemberServicer(MemberServiceServicer):
     async def ListMembers(
         self, request: pb.ListMembersRequest, context: Context
     ) -> pb.ListMembersResponse:
-        """Tell about some members, by name."""
+        """Return a page of members, by name."""
         page = await self._service.members.list_page(
             self._caller(context), size=request.page_size, token=request.page_token
         )
@@ -106,7 +106,7 @@ class MemberServicer(MemberServiceServicer):
     async def RenewAccessToken(
         self, request: pb.RenewAccessTokenRequest, context: Context
     ) -> pb.RenewAccessTokenResponse:
-        """Trade a refresh token for new tokens."""
+        """Exchange a refresh token for new tokens."""
         tokens = await self._service.sessions.renew(self._caller(context), request.refresh_token)
         return pb.RenewAccessTokenResponse(session=session_message(tokens))
 
@@ -120,7 +120,7 @@ class MemberServicer(MemberServiceServicer):
     async def ListSessions(
         self, request: pb.ListSessionsRequest, context: Context
     ) -> pb.ListSessionsResponse:
-        """Tell where a member is logged in."""
+        """Return the sessions of a member."""
         live = await self._service.live_sessions.list_all(self._caller(context), request.membername)
         return pb.ListSessionsResponse(sessions=map(live_session_message, live))
 
@@ -161,15 +161,15 @@ class MemberServicer(MemberServiceServicer):
     async def RequestPasswordReset(
         self, request: pb.RequestPasswordResetRequest, context: Context
     ) -> pb.RequestPasswordResetResponse:
-        """Queue a mail to who forgot the password."""
+        """Queue a mail with a link that sets a new password."""
         await self._service.password_resets.request(self._caller(context), request.email)
         return pb.RequestPasswordResetResponse()
 
     async def ResetPassword(
         self, request: pb.ResetPasswordRequest, context: Context
     ) -> pb.ResetPasswordResponse:
-        """Set a new password by the link in that mail."""
-        await self._service.password_resets.spend(
+        """Set a new password with the token of that link."""
+        await self._service.password_resets.reset(
             self._caller(context), request.token, request.new_password
         )
         return pb.ResetPasswordResponse()

@@ -1,4 +1,4 @@
-"""What the service does, whoever asks: gRPC, REST or a page. Knows no transport."""
+"""The service itself, the same for gRPC, REST and pages. It knows no transport."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,14 +26,14 @@ from member.worker.distributor import TaskDistributor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What whoever runs the service decides.
+    """Rules for tokens and mails, from the settings.
 
     Attributes:
         token_key: Key of all tokens.
         verify_email_delay: Wait before a verification mail.
-        max_wrong: Wrong tokens after which a link is locked.
-        access_lifetime: How long an access token is good.
-        refresh_lifetime: How long a refresh token is, and a session that is not renewed.
+        max_wrong: Number of wrong tokens that locks a link.
+        access_lifetime: How long an access token is valid.
+        refresh_lifetime: How long a refresh token is valid, and a session without renewal.
         session_lifetime: How long a session lives, however often it is renewed.
     """
 
@@ -47,7 +47,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberService:
-    """Everything the service does; faces turn their calls into calls of this."""
+    """Everything the service does; gRPC, REST and pages call it."""
 
     sign_up: SignUps
     members: Members
@@ -59,7 +59,7 @@ class MemberService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foundation:
-    """What the service stands on."""
+    """The dependencies of the service."""
 
     database: Database
     passwords: Passwords
@@ -70,7 +70,7 @@ class Foundation:
 
 
 def member_service(on: Foundation, rules: Rules) -> MemberService:
-    """Return the service, put together."""
+    """Create the service and connect its parts."""
     tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
     notices = Notices(distributor=on.distributor, clock=on.clock)
     new_passwords = NewPasswords(notices=notices, clock=on.clock)

@@ -1,4 +1,4 @@
-"""Remove what nobody can use any more."""
+"""Remove expired data."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,22 +12,22 @@ from member.store.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# Until then a link still says that a newer mail replaced it.
-_REPLACED_KEPT = timedelta(days=30)
+# During this time the page of a link says that a newer mail replaced it.
+_KEEP_REPLACED = timedelta(days=30)
 
-_PLACES_KEPT = timedelta(days=90)
+_KEEP_PLACES = timedelta(days=90)
 
-# Long after the last retry, in the archive too.
-_NOTICES_KEPT = timedelta(days=90)
+# Long after the last retry; archived tasks, too, are kept no longer.
+_KEEP_NOTICES = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """Keeps the tables from growing without end.
+    """Removes expired rows, so that tables do not grow without limit.
 
     Attributes:
-        unverified_lifetime: How long a member may be without a verified address. Then the address
-            is free again: whoever signed up with that of somebody else does not keep it.
+        unverified_lifetime: How long a member may be without a verified address. After that the
+            address is free again, so nobody can block an address of somebody else for longer.
     """
 
     database: Database
@@ -35,18 +35,18 @@ class Housekeeping:
     clock: Clock = utc_now
 
     async def purge(self) -> None:
-        """Remove what has expired in every table, and members who never verified an address."""
+        """Remove expired rows from every table, and members who never verified an address."""
         now = self.clock()
         async with self.database.writing() as session:
             await store.sessions.end_expired(session, now=now)
             await store.sign_ups.forget(session, before=now - ANSWERED_FOR)
-            await store.verifications.forget_replaced(session, before=now - _REPLACED_KEPT)
-            await store.password_resets.forget_replaced(session, before=now - _REPLACED_KEPT)
-            await store.places.forget(session, before=now - _PLACES_KEPT)
-            await store.notices.forget(session, before=now - _NOTICES_KEPT)
+            await store.verifications.forget_replaced(session, before=now - _KEEP_REPLACED)
+            await store.password_resets.forget_replaced(session, before=now - _KEEP_REPLACED)
+            await store.places.forget(session, before=now - _KEEP_PLACES)
+            await store.notices.forget(session, before=now - _KEEP_NOTICES)
             unverified = await store.members.delete_unverified(
                 session, before=now - self.unverified_lifetime
             )
             await store.outbox.forget(session, {member.membername for member in unverified})
-        audit.tell_purged(unverified)
-        log.info("purged what has expired", unverified_members=len(unverified))
+        audit.record_purges(unverified)
+        log.info("purged expired data", unverified_members=len(unverified))

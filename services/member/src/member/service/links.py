@@ -1,4 +1,4 @@
-"""Follow links in mails, and say why one leads nowhere."""
+"""Find the links that tokens name, and report why one is not valid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ ERRORS: Mapping[Standing, type[LinkError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Followed(Generic[LinkT]):
-    """What a token led to; no link where it led nowhere."""
+    """The link that a token names, and its standing; None if the token names no link."""
 
     standing: Standing
     link: LinkT | None = None
 
     async def owner(self, session: AsyncSession) -> Member | None:
-        """Return whose link it is; None where there is none, or the member is gone."""
+        """Return the member that the link was sent to; None without a link, or without member."""
         member = self.link and await store.members.by_id(session, self.link.member_id)
         if member:
-            audit.tell_member(member)
+            audit.note_member(member)
         return member
 
     def check(self, owner: Member | None, *good: Standing) -> Member:
-        """Return the *owner* of a link that is worth one of *good*.
+        """Return the *owner* of the link if its standing is one of *good*.
 
         Raises:
-            LinkError: If it is not; its leaves say why.
+            LinkError: If it is not; the subclass says why.
         """
         if self.standing not in good:
             raise ERRORS[self.standing]
@@ -59,10 +59,10 @@ class Followed(Generic[LinkT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChecks(Generic[LinkT]):
-    """Tells what links of one kind are worth, and counts who guesses them.
+    """Checks links of one kind, and counts wrong tokens.
 
     Attributes:
-        max_wrong: Wrong tokens after which a link is locked.
+        max_wrong: Number of wrong tokens that locks a link.
     """
 
     stored: Links[LinkT]
@@ -70,26 +70,24 @@ class LinkChecks(Generic[LinkT]):
     clock: Clock
 
     async def look(self, session: AsyncSession, token: str) -> Followed[LinkT]:
-        """Return what *token* leads to; change nothing."""
-        return self._followed(token, await self._claimed(session, token))
+        """Return the link that *token* names, and its standing; change nothing."""
+        return self._judge(token, await self._find(session, token))
 
     async def follow(self, session: AsyncSession, token: str) -> Followed[LinkT]:
-        """Return what *token* leads to, its link locked; count a wrong token.
+        """Lock and return the link that *token* names, with its standing; count a wrong token.
 
-        It stays counted only if the transaction is committed: refuse after that.
+        The count is stored only with the commit, so the caller must refuse after it.
         """
-        found = self._followed(token, await self._claimed(session, token, lock=True))
+        found = self._judge(token, await self._find(session, token, lock=True))
         if found.link and found.standing is Standing.WRONG:
             await self.stored.count_wrong_attempt(session, found.link.id)
         return found
 
-    async def _claimed(
-        self, session: AsyncSession, token: str, *, lock: bool = False
-    ) -> LinkT | None:
+    async def _find(self, session: AsyncSession, token: str, *, lock: bool = False) -> LinkT | None:
         claimed = link_id(token)
         return claimed and await self.stored.by_id(session, claimed, lock=lock)
 
-    def _followed(self, token: str, link: LinkT | None) -> Followed[LinkT]:
+    def _judge(self, token: str, link: LinkT | None) -> Followed[LinkT]:
         if link is None:
             return Followed(Standing.WRONG)
         now, hashed = self.clock(), fingerprint(token)

@@ -1,4 +1,4 @@
-"""Show members where they are logged in, and end what they do not know."""
+"""Show members where they are logged in, and end sessions for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from member.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSessions:
-    """What members do with their sessions, and administrators with all.
+    """Lists and ends sessions: of the caller, or for an administrator of anyone.
 
-    Each method raises `AccessTokenError` if the caller shows no good access token,
-    `PermissionDeniedError` if it is somebody else, and `MemberUnknownError` if there is no such
-    member.
+    Each method raises `AccessTokenError` if the caller has no valid access token,
+    `PermissionDeniedError` if the caller may not use the sessions of this member, and
+    `MemberUnknownError` if there is no such member.
     """
 
     database: Database
@@ -49,35 +49,35 @@ class LiveSessions:
 
     @audited("EndSession")
     async def end(self, caller: Caller, membername: str, session_id: str) -> None:
-        """End one session of a member; its access token stops at once.
+        """End one session of a member and its access token at once.
 
         Raises:
             SessionUnknownError: If the member has no such session.
         """
         viewer = await self.sessions.viewer(caller)
         member = await self.members.seen_by(viewer, membername)
-        audit.tell_member(member)
-        ended = _id(session_id)
+        audit.note_member(member)
+        ended = _parse_id(session_id)
         async with self.database.writing() as transaction:
             if not ended or not await store.sessions.end_one(transaction, member.id, ended):
                 raise SessionUnknownError
-        audit.tell(session_id=str(ended))
+        audit.note(session_id=str(ended))
 
     @audited("EndAllSessions")
     async def end_all(self, caller: Caller, membername: str, *, keep_current: bool = False) -> None:
-        """End all sessions of a member, and this one with them unless *keep_current*."""
+        """End all sessions of a member; with *keep_current*, all but the caller's."""
         viewer = await self.sessions.viewer(caller)
         member = await self.members.seen_by(viewer, membername)
-        audit.tell_member(member)
+        audit.note_member(member)
         kept = viewer.session_id if keep_current else None
         async with self.database.writing() as transaction:
-            # Log-ins lock the member too: one that is under way is over then, and its session ends.
+            # Log-ins lock the member, too: after this, one under way has stored its session.
             await store.members.by_id(transaction, member.id, lock=True)
             ended = await store.sessions.end_all(transaction, member.id, but=kept)
-        audit.tell(sessions_ended=ended)
+        audit.note(sessions_ended=ended)
 
 
-def _id(text: str) -> UUID | None:
+def _parse_id(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What every new password asks for, however it came."""
+"""The steps after every new password, changed or reset."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,20 +13,20 @@ from member.service.notices import Notices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPasswords:
-    """Ends what was done with the old password."""
+    """Ends sessions and cancels changes made with the old password."""
 
     notices: Notices
     clock: Clock = utc_now
 
-    async def settle(
+    async def finish(
         self, session: AsyncSession, member_id: UUID, *, but: UUID | None = None
     ) -> int:
-        """End the member's sessions *but* one, take back a change of the address, and tell it.
+        """End the member's sessions *but* one, cancel a change of the address, and queue a notice.
 
-        In the transaction that stores the password.
+        It must run in the transaction that stores the password.
 
         Returns:
-            How many sessions were ended.
+            The number of ended sessions.
 
         Raises:
             DistributeError: If the mail could not be queued.
@@ -35,5 +35,5 @@ class NewPasswords:
         if await store.members.keep_email(session, member_id):
             await store.verifications.replace(session, member_id, at=self.clock())
         if member := await store.members.by_id(session, member_id):
-            await self.notices.tell(session, member, Subject.PASSWORD_CHANGED)
+            await self.notices.queue(session, member, Subject.PASSWORD_CHANGED)
         return ended

@@ -1,4 +1,4 @@
-"""Tell members what happened to their accounts, by mail."""
+"""Queue security notices to members."""
 
 from dataclasses import dataclass
 from uuid import uuid4
@@ -20,13 +20,13 @@ from member.worker.tasks import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
-    """Queues the task "send notice", in the transaction of what it tells."""
+    """Queues the task "send notice", in the transaction of the change."""
 
     distributor: TaskDistributor
     clock: Clock = utc_now
 
-    async def tell(self, session: AsyncSession, member: Member, subject: Subject) -> None:
-        """Write to the address of *member*, if it is verified.
+    async def queue(self, session: AsyncSession, member: Member, subject: Subject) -> None:
+        """Queue a notice to the address of *member*, if the address is verified.
 
         Raises:
             DistributeError: If the mail could not be queued.

@@ -1,4 +1,4 @@
-"""Compare passwords with those of members, and so slowly that nobody guesses one."""
+"""Check the passwords of members, slowly enough that nobody can guess one."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from member.limits.keys import address_key
 from member.members import Credentials
 from member.passwords import Passwords
 from member.store.database import Database
-from member.validation import is_membername, normalized_password
+from member.validation import is_membername, normalize_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChecks:
-    """Every comparison of a password with that of a member goes through here, and is counted."""
+    """Makes and counts every comparison of a password with that of a member."""
 
     database: Database
     passwords: Passwords
@@ -24,16 +24,16 @@ class PasswordChecks:
     async def from_outside(
         self, caller: Caller, membername: str, password: str
     ) -> Credentials | None:
-        """Return the member who has this password, or None.
+        """Return the member if this is its password, else None.
 
-        Whether the member is not there or the password wrong looks alike and takes alike long.
+        An unknown member and a wrong password have the same answer and take the same time.
 
         Raises:
-            LimitedError: If there were too many wrong ones, from wherever they came.
+            LimitedError: If there were too many wrong passwords, from all addresses together.
         """
-        found = await self._found(caller, membername)
+        found = await self._find(caller, membername)
         if found:
-            audit.tell_member(found.member)  # never what was typed: it may be a password
+            audit.note_member(found.member)  # never the typed name: it may be a password
         by: Guesser = "known" if found and found.is_at_known_place else "stranger"
         fits = await self._fits(by, caller, membername, password, found)
         return found if fits else None
@@ -41,16 +41,16 @@ class PasswordChecks:
     async def from_inside(
         self, caller: Caller, membername: str, password: str
     ) -> Credentials | None:
-        """Return the member, who is logged in, if this is the member's password; else None.
+        """Return the member, who is logged in, if this is its password; else None.
 
         Raises:
-            LimitedError: If there were too many wrong ones from members who are logged in.
+            LimitedError: If there were too many wrong passwords from sessions of this member.
         """
-        found = await self._found(caller, membername)
+        found = await self._find(caller, membername)
         fits = await self._fits("inside", caller, membername, password, found)
         return found if fits else None
 
-    async def _found(self, caller: Caller, membername: str) -> Credentials | None:
+    async def _find(self, caller: Caller, membername: str) -> Credentials | None:
         if not is_membername(membername):
             return None
         async with self.database.reading() as session:
@@ -65,11 +65,11 @@ class PasswordChecks:
         password: str,
         found: Credentials | None,
     ) -> bool:
-        # Taken before and given back after: of many at the same time, none comes for nothing.
+        # Taken before the check and given back after it, so that guesses at the same time count.
         taken = await self.limits.guess(by, caller.address, membername)
         try:
             fits = await self.passwords.fits(
-                normalized_password(password),
+                normalize_password(password),
                 found and found.password_hash,
                 address=caller.address,
             )

@@ -1,4 +1,4 @@
-"""Let who forgot the password set a new one, by a link in a mail."""
+"""Let members who forgot the password set a new one, by a link in a mail."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.service.links import ERRORS, Followed, LinkChecks
 from member.service.new_passwords import NewPasswords
-from member.service.verifications import RESEND_TAKES, taking_at_least
+from member.service.verifications import RESEND_TAKES, take_at_least
 from member.store.database import Database
 from member.tokens import link_id
-from member.validation import validated_email, validated_password
+from member.validation import validate_email_address, validate_new_password
 from member.verification import PasswordReset, Standing
 from member.worker.distributor import TaskDistributor
 from member.worker.tasks import (
@@ -35,7 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordResets:
-    """Sends links that set new passwords, and spends them."""
+    """Sends links that set a new password, and sets the password."""
 
     database: Database
     links: LinkChecks[PasswordReset]
@@ -47,10 +47,10 @@ class PasswordResets:
     clock: Clock = utc_now
 
     async def request(self, caller: Caller, email: str) -> None:
-        """Queue a mail with a link, and make older ones void, if the address is a member's.
+        """Queue a mail with a link, and make older links invalid, if the address is a member's.
 
-        It must be verified, for whoever reads the mail has the account. Whatever this does, it
-        looks alike and takes alike long.
+        The address must be verified, because anybody who reads the mail gets the account. In every
+        case the answer is the same and takes the same time.
 
         Raises:
             InvalidInputError: If *email* is no address.
@@ -58,21 +58,21 @@ class PasswordResets:
         """
         try:
             await self._request(caller, email)
-        except DistributeError as error:  # told, it would tell that there is such a member
+        except DistributeError as error:  # the answer must not show that the member exists
             log.exception("a mail for a new password was not queued", reason=error.reason)
 
     @audited("RequestPasswordReset")
     async def _request(self, caller: Caller, email: str) -> None:
-        address = validated_email(email)
+        address = validate_email_address(email)
         await self.limits.request_reset(caller.address, address)
-        async with taking_at_least(RESEND_TAKES), self.database.writing() as session:
+        async with take_at_least(RESEND_TAKES), self.database.writing() as session:
             member = await store.members.by_email(session, address, lock=True)
             if member and member.email_verified_at:
-                audit.tell_member(member)
+                audit.note_member(member)
                 await store.password_resets.replace(session, member.id, at=self.clock())
                 await self._queue(member)
             else:
-                audit.tell(reason="not_needed")
+                audit.note(reason="not_needed")
 
     async def _queue(self, member: Member) -> None:
         await self.distributor.distribute_task_send_password_reset(
@@ -84,10 +84,10 @@ class PasswordResets:
 
     @audited("ResetPassword", changes=False)
     async def look(self, caller: Caller, token: str) -> None:
-        """Return if *token* can set a password; change nothing.
+        """Check that *token* can set a password; change nothing.
 
         Raises:
-            LinkError: If it cannot; its leaves say why.
+            LinkError: If it cannot; the subclass says why.
             LimitedError: If there were too many attempts.
         """
         await self.limits.reset_password(caller.address, link_id(token))
@@ -97,31 +97,32 @@ class PasswordResets:
         found.check(owner, Standing.FRESH)
 
     @audited("ResetPassword")
-    async def spend(self, caller: Caller, token: str, new: str) -> None:
+    async def reset(self, caller: Caller, token: str, new: str) -> None:
         """Set a new password and end all sessions of the member that *token* was sent to.
 
-        The caller's place is known from now on: guesses of strangers lock nobody out there.
+        The caller's address is known from now on, so guesses of strangers do not lock the member
+        out there.
 
         Raises:
-            LinkError: If the token sets no password; its leaves say why.
-            InvalidInputError: If the *new* password breaks a rule; the token stays good.
+            LinkError: If the token cannot set a password; the subclass says why.
+            InvalidInputError: If the *new* password breaks a rule; the token stays valid.
             LimitedError: If there were too many attempts.
-            DistributeError: If the mail that tells it could not be queued.
+            DistributeError: If the mail about it could not be queued.
         """
         with self.outcomes.counting():
             await self.limits.reset_password(caller.address, link_id(token))
             async with self.database.writing() as session:
                 found = await self.links.follow(session, token)
                 owner = await found.owner(session)
-            # Only now, after the commit: a wrong attempt must stay counted.
-            password = validated_password(new, found.check(owner, Standing.FRESH))
+            # Only now, after the commit, so that a wrong attempt stays counted.
+            password = validate_new_password(new, found.check(owner, Standing.FRESH))
             new_hash = await self.passwords.hash(password, caller.address)
             async with self.database.writing() as session:
                 match await self.links.follow(session, token):
                     case Followed(Standing.FRESH, PasswordReset() as fresh):
                         await self._set(session, caller, fresh, new_hash)
-                    case spent:
-                        raise ERRORS[spent.standing]
+                    case other:
+                        raise ERRORS[other.standing]
 
     async def _set(
         self, session: AsyncSession, caller: Caller, reset: PasswordReset, new_hash: str
@@ -130,4 +131,4 @@ class PasswordResets:
         await store.password_resets.mark_used(session, reset.id, at=now)
         await store.members.set_password_hash(session, reset.member_id, new_hash)
         await store.places.note(session, reset.member_id, place, at=now)
-        audit.tell(sessions_ended=await self.new_passwords.settle(session, reset.member_id))
+        audit.note(sessions_ended=await self.new_passwords.finish(session, reset.member_id))

@@ -1,4 +1,4 @@
-"""Log members in and out, and tell who calls."""
+"""Log members in and out, and identify callers."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from member.service.password_checks import PasswordChecks
 from member.sessions import MAX_SESSIONS, Renewal, Session, SessionTokens, renewal
 from member.store.database import Database
 from member.tokens import AccessClaim, AccessMint, RefreshClaim, RefreshMint
-from member.validation import normalized_password
+from member.validation import normalize_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn:
-    """A session that began, and whose it is."""
+    """The tokens of a new session, and its member."""
 
     member: Member
     tokens: SessionTokens
@@ -32,7 +32,7 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who calls, and in which session."""
+    """The caller and its session."""
 
     member: Member
     session_id: UUID
@@ -43,9 +43,8 @@ class Sessions:
     """Begins, renews and ends sessions.
 
     Attributes:
-        access_lifetime: How long an access token is good.
-        refresh_lifetime: How long a refresh token is; a session that is not renewed
-            for that long has ended.
+        access_lifetime: How long an access token is valid.
+        refresh_lifetime: How long a refresh token is valid, and a session without renewal.
         session_lifetime: How long a session lives, however often it is renewed.
     """
 
@@ -65,10 +64,10 @@ class Sessions:
     async def log_in(self, caller: Caller, membername: str, password: str) -> LoggedIn:
         """Begin a session.
 
-        Whether the member is not there or the password wrong looks alike and takes alike long.
+        An unknown member and a wrong password have the same answer and take the same time.
 
         Raises:
-            WrongPasswordError: If the two do not fit together.
+            WrongPasswordError: If the member name or the password is wrong.
             LimitedError: If there were too many attempts.
         """
         with self.outcomes.counting():
@@ -77,17 +76,17 @@ class Sessions:
                 found = await self.checks.from_outside(caller, membername, password)
                 if found is None:
                     raise WrongPasswordError
-                if session := await self._begin(caller, found, normalized_password(password)):
-                    _tell_session(session)
+                if session := await self._begin(caller, found, normalize_password(password)):
+                    _note_session(session)
                     return LoggedIn(member=found.member, tokens=self._tokens(session))
 
     async def _begin(self, caller: Caller, found: Credentials, password: str) -> Session | None:
-        """Store a session, or nothing if the password has changed since it was checked."""
+        """Store a session; return None if the password has changed since it was checked."""
         member, old = found.member, found.password_hash
-        # Made at the cost that is set now; only here is the password known.
+        # Hash again at today's cost: only here the password is known.
         outdated = self.passwords.is_outdated(old)
         new = await self.passwords.hash(password, caller.address) if outdated else old
-        session = self._begun(caller, member)
+        session = self._new_session(caller, member)
         async with self.database.writing() as transaction:
             if not await store.members.replace_password_hash(
                 transaction, member.id, old=old, new=new
@@ -98,10 +97,10 @@ class Sessions:
             await store.places.note(transaction, member.id, place, at=session.created_at)
             ended = await store.sessions.end_oldest(transaction, member.id, keep=MAX_SESSIONS)
         if ended:
-            audit.tell(sessions_ended=ended)
+            audit.note(sessions_ended=ended)
         return session
 
-    def _begun(self, caller: Caller, member: Member) -> Session:
+    def _new_session(self, caller: Caller, member: Member) -> Session:
         now = self.clock()
         return Session(
             id=UUID(bytes=secrets.token_bytes(16)),
@@ -115,22 +114,22 @@ class Sessions:
         )
 
     def ends_at(self, created_at: datetime) -> datetime:
-        """Return when a session ends that began at *created_at*, however often it is renewed."""
+        """Return when a session that began at *created_at* ends, however often it is renewed."""
         return created_at + self.session_lifetime
 
     def _expires_at(self, created_at: datetime, now: datetime) -> datetime:
-        """Return when a session expires that is renewed *now*."""
+        """Return when a session that is renewed *now* expires."""
         return min(now + self.refresh_lifetime, self.ends_at(created_at))
 
     @audited("RenewAccessToken")
     async def renew(self, caller: Caller, refresh_token: str) -> SessionTokens:
-        """Trade a refresh token for new tokens.
+        """Exchange a refresh token for new tokens.
 
-        A token that was traded before ends its session, for one of the two who had it
-        is a thief; but a moment later it is answered again, to a client whose answer was lost.
+        A token that was exchanged before ends its session, because one of its two users is a thief.
+        But for a moment it gets the same answer again, for a client whose answer was lost.
 
         Raises:
-            RefreshTokenError: If the token is none, or its session has ended.
+            RefreshTokenError: If the token is invalid, or its session has ended.
             LimitedError: If there were too many attempts.
         """
         await self.limits.renew(caller.address)
@@ -140,20 +139,20 @@ class Sessions:
         async with self.database.writing() as transaction:
             session = await store.sessions.by_id(transaction, claim.session_id, lock=True)
             if session:
-                _tell_session(session)
-            renewed = session and self._renewed(session, claim.generation)
+                _note_session(session)
+            renewed = session and self._renew(session, claim.generation)
             if renewed is None:
                 await store.sessions.end(transaction, claim.session_id)
             else:
                 await store.sessions.renew(transaction, renewed)
-        if renewed is None:  # only now, after the commit: the session must stay ended
+        if renewed is None:  # only now, after the commit, so that the session stays ended
             raise RefreshTokenError
         return self._tokens(renewed)
 
-    def _renewed(self, session: Session, generation: int) -> Session | None:
-        """Return the session as it goes on, or None if it ends."""
+    def _renew(self, session: Session, generation: int) -> Session | None:
+        """Return the renewed session, or None if it ends."""
         now = self.clock()
-        # Also what an earlier setting allowed ends as it is set now.
+        # Today's lifetime also applies to sessions that began under a longer one.
         until = min(session.expires_at, self.ends_at(session.created_at))
         session = replace(session, expires_at=until)
         match renewal(session, generation, now=now):
@@ -163,18 +162,18 @@ class Sessions:
                     session, generation=generation + 1, renewed_at=now, expires_at=expires_at
                 )
             case Renewal.SAME_AGAIN:
-                audit.tell(reason="answered_again")
+                audit.note(reason="answered_again")
                 return session
             case Renewal.STOLEN:
-                audit.tell(reason="spent_refresh_token")
+                audit.note(reason="spent_refresh_token")
                 return None
             case Renewal.EXPIRED:
-                audit.tell(reason="expired")
+                audit.note(reason="expired")
                 return None
 
     @audited("LogoutMember")
     async def log_out(self, caller: Caller, refresh_token: str) -> None:
-        """End a session, if it is there.
+        """End a session, if it exists.
 
         Raises:
             LimitedError: If there were too many attempts.
@@ -183,22 +182,22 @@ class Sessions:
         claim = self.refresh.read(refresh_token)
         ended = claim and await self._end(claim.session_id)
         if ended:
-            _tell_session(ended)
+            _note_session(ended)
         else:
-            audit.tell(reason="no_session")
+            audit.note(reason="no_session")
 
     async def _end(self, session_id: UUID) -> Session | None:
-        """End a session; return it, or None if there is none."""
+        """End a session; return it, or None if it does not exist."""
         async with self.database.writing() as transaction:
             session = await store.sessions.by_id(transaction, session_id, lock=True)
             await store.sessions.end(transaction, session_id)
         return session
 
     async def viewer(self, caller: Caller) -> Viewer:
-        """Return who calls.
+        """Return the member that calls, and its session.
 
         Raises:
-            AccessTokenError: If the caller shows no good access token.
+            AccessTokenError: If the caller has no valid access token.
         """
         now = self.clock()
         claim = self.access.read(caller.access_token, now=now)
@@ -208,12 +207,12 @@ class Sessions:
             member = await store.sessions.owner(transaction, claim.session_id)
         if member is None or member.id != claim.member_id:
             raise AccessTokenError
-        audit.tell_actor(member, claim.session_id)
+        audit.note_actor(member, claim.session_id)
         return Viewer(member=member, session_id=claim.session_id)
 
     def _tokens(self, session: Session) -> SessionTokens:
         now = self.clock()
-        # A session that is not renewed ends, and with it what it gave out.
+        # An access token must not outlive its session.
         access_expires_at = min(now + self.access_lifetime, session.expires_at)
         access = AccessClaim(session.member_id, session.id)
         return SessionTokens(
@@ -224,5 +223,5 @@ class Sessions:
         )
 
 
-def _tell_session(session: Session) -> None:
-    audit.tell(member_id=str(session.member_id), session_id=str(session.id))
+def _note_session(session: Session) -> None:
+    audit.note(member_id=str(session.member_id), session_id=str(session.id))

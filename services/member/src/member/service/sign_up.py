@@ -1,4 +1,4 @@
-"""Make members."""
+"""Sign up members."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +15,9 @@ from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.service.password_checks import PasswordChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
-from member.signing_up import AnsweredSignUp, answered, digest
+from member.signing_up import AnsweredSignUp, answered_sign_up, digest
 from member.store.database import Database
-from member.validation import validated, validated_request_id
+from member.validation import validate_request_id, validate_sign_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,13 @@ class SignUps:
     async def create_member(self, caller: Caller, sign_up: SignUp, request_id: str = "") -> Member:
         """Store a member and queue the verification mail; both or neither.
 
-        The task is distributed inside the transaction: if it cannot be, the member is
-        not stored, and the same sign-up can be tried again.
+        The task is distributed inside the transaction. If that fails, the member is not
+        stored, and the same sign-up can be tried again.
 
         Args:
-            caller: Who asks.
-            sign_up: What was typed.
-            request_id: Names the sign-up: it is answered again as it was the first time.
+            caller: The person who signs up.
+            sign_up: The typed fields.
+            request_id: Names the sign-up: a repetition gets the first answer. Empty: no id.
 
         Raises:
             InvalidInputError: If fields break their rules.
@@ -52,16 +52,16 @@ class SignUps:
             LimitedError: If there were too many sign-ups.
         """
         with self.outcomes.counting():
-            validated_request_id(request_id)
-            new = validated(sign_up)
+            validate_request_id(request_id)
+            new = validate_sign_up(sign_up)
             await self.limits.create_member(caller.address, new.email)
-            if first := await self._first(request_id):
-                return await self._again(caller, first, new)
+            if first := await self._find_first(request_id):
+                return await self._answer_again(caller, first, new)
             try:
                 return await self._create(caller, new, request_id)
             except AlreadyExistsError:
-                if first := await self._first(request_id):  # its twin was quicker
-                    return await self._again(caller, first, new)
+                if first := await self._find_first(request_id):  # the same request was quicker
+                    return await self._answer_again(caller, first, new)
                 raise
 
     async def _create(self, caller: Caller, new: NewMember, request_id: str) -> Member:
@@ -70,25 +70,25 @@ class SignUps:
         async with self.database.writing() as session:
             await store.members.insert(session, member, password_hash=password_hash)
             if request_id:
-                await store.sign_ups.insert(session, answered(request_id, new, member))
+                await store.sign_ups.insert(session, answered_sign_up(request_id, new, member))
             await self.tasks.queue(member)
-        audit.tell_member(member)
+        audit.note_member(member)
         return member
 
-    async def _first(self, request_id: str) -> AnsweredSignUp | None:
+    async def _find_first(self, request_id: str) -> AnsweredSignUp | None:
         if not request_id:
             return None
         async with self.database.reading() as session:
             return await store.sign_ups.by_request_id(session, request_id)
 
-    async def _again(self, caller: Caller, first: AnsweredSignUp, new: NewMember) -> Member:
-        """Return what was answered *first*, to whoever asks for the same with the same password."""
+    async def _answer_again(self, caller: Caller, first: AnsweredSignUp, new: NewMember) -> Member:
+        """Return the *first* answer, if the sign-up is the same and has the same password."""
         found = await self.checks.from_outside(caller, new.membername, new.password)
         if found is None or first.digest != digest(new):
             raise RequestIdError
         member = _member(new, first.member_id, first.created_at)
-        audit.tell_member(member)
-        audit.tell(reason="answered_again")
+        audit.note_member(member)
+        audit.note(reason="answered_again")
         return member
 
 

@@ -21,21 +21,21 @@ from member.service.links import Followed, LinkChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
 from member.tokens import link_id
-from member.validation import validated_email
+from member.validation import validate_email_address
 from member.verification import Standing, Verification, is_under_way
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# From when it is due: to be taken up, and to be sent.
+# From the due time of a task until its mail is sent.
 _MAIL_TAKES = timedelta(minutes=1)
 
-# Longer than the work takes that only an address in need of it makes.
+# Longer than the extra work for an address that needs a mail.
 RESEND_TAKES = timedelta(milliseconds=300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A link that verified its address, now or before."""
+    """The member whose address a link has verified, now or before."""
 
     member: Member
     already: bool
@@ -57,7 +57,7 @@ class Verifications:
         """Verify the address that *token* was sent to.
 
         Raises:
-            LinkError: If the token does not verify; its leaves say why.
+            LinkError: If the token cannot verify; the subclass says why.
             AlreadyExistsError: If another member has verified the address meanwhile.
             LimitedError: If there were too many attempts.
         """
@@ -65,14 +65,14 @@ class Verifications:
             await self.limits.verify_email(caller.address, link_id(token))
             async with self.database.writing() as session:
                 found = await self.links.follow(session, token)
-                removed = await self._spend(session, found)
+                removed = await self._use(session, found)
                 owner = await found.owner(session)
-            audit.tell_purged(removed)
-            # Only now, after the commit: a wrong attempt must stay counted.
-            verified = _verified(found, owner)
+            audit.record_purges(removed)
+            # Only now, after the commit, so that a wrong attempt stays counted.
+            verified = _check(found, owner)
             if verified.already:
                 ending.word = "already"
-                audit.tell(reason="already")
+                audit.note(reason="already")
             return verified
 
     @audited("VerifyEmail", changes=False)
@@ -80,20 +80,20 @@ class Verifications:
         """Tell whether *token* has verified its address already; change nothing.
 
         Raises:
-            LinkError: If the token could not verify; its leaves say why.
+            LinkError: If the token could not verify; the subclass says why.
             LimitedError: If there were too many attempts.
         """
         await self.limits.verify_email(caller.address, link_id(token))
         async with self.database.reading() as session:
             found = await self.links.look(session, token)
             owner = await found.owner(session)
-        return _verified(found, owner).already
+        return _check(found, owner).already
 
     async def resend(self, caller: Caller, email: str) -> None:
-        """Queue a new mail, and make older links void, if the address is to be verified.
+        """Queue a new mail, and make older links invalid, if a member has to verify the address.
 
-        Not while a mail is under way: that is the new one. Whatever it does, it looks alike and
-        takes alike long.
+        While a mail is already under way, no second one is queued. In every case the answer is the
+        same and takes the same time.
 
         Raises:
             InvalidInputError: If *email* is no address.
@@ -101,21 +101,21 @@ class Verifications:
         """
         try:
             await self._resend(caller, email)
-        except DistributeError as error:  # told, it would tell that there is such a member
+        except DistributeError as error:  # the answer must not show that the member exists
             log.exception("a verification mail was not queued again", reason=error.reason)
 
     @audited("ResendVerifyEmail")
     async def _resend(self, caller: Caller, email: str) -> None:
-        address = validated_email(email)
+        address = validate_email_address(email)
         await self.limits.resend(caller.address, address)
-        async with taking_at_least(RESEND_TAKES), self.database.writing() as session:
+        async with take_at_least(RESEND_TAKES), self.database.writing() as session:
             member = await store.members.waiting_for(session, address)
             if member and await self._needs_mail(session, member):
-                audit.tell_member(member)
+                audit.note_member(member)
                 await store.verifications.replace(session, member.id, at=self.clock())
                 await self.tasks.queue(member)
             else:
-                audit.tell(reason="not_needed")
+                audit.note(reason="not_needed")
 
     async def _needs_mail(self, session: AsyncSession, member: Member) -> bool:
         current = await store.verifications.current(session, member.id)
@@ -124,10 +124,8 @@ class Verifications:
         takes = self.tasks.delay + _MAIL_TAKES
         return not is_under_way(current, asked_at, self.clock(), takes)
 
-    async def _spend(
-        self, session: AsyncSession, found: Followed[Verification]
-    ) -> Sequence[Member]:
-        """Do what the link is for; return who had signed up with its address and lost it."""
+    async def _use(self, session: AsyncSession, found: Followed[Verification]) -> Sequence[Member]:
+        """Verify the address of a fresh link; return the unverified members removed for it."""
         if found.link is None or found.standing is not Standing.FRESH:
             return ()
         link, now = found.link, self.clock()
@@ -138,14 +136,14 @@ class Verifications:
         return removed
 
 
-def _verified(found: Followed[Verification], owner: Member | None) -> Verified:
+def _check(found: Followed[Verification], owner: Member | None) -> Verified:
     member = found.check(owner, Standing.FRESH, Standing.USED)
     return Verified(member=member.seen_by_others(), already=found.standing is Standing.USED)
 
 
 @asynccontextmanager
-async def taking_at_least(duration: timedelta) -> AsyncGenerator[None]:
-    """Let the block end no sooner than this, so that its time tells nothing about it."""
+async def take_at_least(duration: timedelta) -> AsyncGenerator[None]:
+    """Make the block take at least *duration*, so that its time reveals nothing about its work."""
     loop = asyncio.get_running_loop()
     end = loop.time() + duration.total_seconds()
     try:

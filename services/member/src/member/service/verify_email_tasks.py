@@ -1,4 +1,4 @@
-"""Queue verification mails, in the transaction that makes them necessary."""
+"""Queue verification mails, in the transaction of the sign-up or the change of the address."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ class VerifyEmailTasks:
         """Queue the mail to *member*.
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         await self.distributor.distribute_task_send_verify_email(
             PayloadSendVerifyEmail(membername=member.membername),

@@ -1,7 +1,7 @@
-"""Everything that knows SQL: SQLite out of the box, PostgreSQL by setting.
+"""All code that knows SQL: for SQLite by default, for PostgreSQL by setting.
 
-Statements stand by name in one module for each table: ``store.members.by_name(...)``; mails with
-links are all alike, and share one.
+Each table has a module of named statements: ``store.members.by_name(...)``. The tables of mails
+with links share one.
 """
 
 from member.store import members, notices, outbox, places, sessions, sign_ups

@@ -1,4 +1,4 @@
-"""Tell a database that cannot answer now from one that was asked something wrong."""
+"""Distinguish a database that cannot answer now from a wrong statement."""
 
 import asyncio
 import sqlite3
@@ -13,7 +13,7 @@ from member.errors import StoreUnavailableError
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PATIENCE_S = 10.0
-"""Longest transaction, the wait for a connection included."""
+"""Longest transaction, including the wait for a connection."""
 
 # Classes of SQLSTATE: connection, rollback, resources, operator, system.
 _PASSING_STATES = ("08", "40", "53", "57", "58")
@@ -25,12 +25,12 @@ _PASSING_CODES = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-_PRIMARY = 0xFF  # the rest of a code of SQLite says more about the same
+_PRIMARY = 0xFF  # the other bits of SQLite's extended codes only give details
 
 
 @asynccontextmanager
 async def available() -> AsyncGenerator[None]:
-    """Bound the time that the block takes, and translate what the database says in it.
+    """Limit the time of the block, and map errors of an unavailable database.
 
     Raises:
         StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
@@ -46,7 +46,7 @@ async def available() -> AsyncGenerator[None]:
 
 
 def _passes(error: Exception) -> bool:
-    """Tell whether the same question may be answered in a moment."""
+    """Tell whether the same statement may succeed in a moment."""
     match error:
         case OSError():
             return True
@@ -59,6 +59,6 @@ def _passes(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the database said, without the statement."""
-    said = getattr(error, "orig", None) or error
-    return f"{type(said).__name__}: {said}"
+    """Return the error of the database, without the statement."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"

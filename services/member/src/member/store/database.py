@@ -1,4 +1,4 @@
-"""Open the database, bring it up to date, and hand out transactions."""
+"""Open the database, migrate its tables, and provide transactions."""
 
 import asyncio
 import functools
@@ -25,16 +25,16 @@ _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
-_MIGRATION_LOCK = 0x6D656D626572  # "member": any number that nobody else locks
+_MIGRATION_LOCK = 0x6D656D626572  # "member": a number that no other program locks
 
 _LOCK_PATIENCE_MS = 8000
-"""Longest wait for SQLite's write lock; SQLite then says so, before the transaction is too long."""
+"""Longest wait for SQLite's write lock; shorter than the time limit of a transaction."""
 
 _LOCKS_LATE = "member_locks_late"
 """Name of the execution option."""
 
 _CONNECTIONS = 20
-"""Of one program. A relay keeps one, its listener another; what is left waits its turn."""
+"""Connections of one program. A relay holds one, its listener another; calls share the others."""
 
 _OWNER_ONLY = 0o600
 
@@ -45,24 +45,24 @@ class Database:
     """Transactions on one database.
 
     Attributes:
-        engine: What connects to it.
+        engine: The engine for its connections.
     """
 
     def __init__(self, engine: AsyncEngine, watch: AsyncEngine) -> None:
-        """Use *engine*, and *watch* to look after the database; the caller disposes of both."""
+        """Use *engine* for calls, and *watch* for health checks; the caller disposes of both."""
         self.engine = engine
         self._watch = watch.execution_options(**{_LOCKS_LATE: True})
-        # SQLite lets one write at a time, and who waits looks again now and then: faster in a row.
+        # SQLite allows one writer at a time, and waiting writers poll: a lock here is faster.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @property
     def looking(self) -> AsyncEngine:
-        """The engine for who mostly reads: SQLite's write lock is taken with the first write."""
+        """The engine for transactions that mostly read: SQLite locks only at the first write."""
         return self.engine.execution_options(**{_LOCKS_LATE: True})
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction: committed at the end of the block, undone if it raises.
+        """Yield a transaction: committed at the end of the block, rolled back if it raises.
 
         Raises:
             StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
@@ -76,31 +76,31 @@ class Database:
 
     @property
     def transaction(self) -> AsyncSession:
-        """The block of `writing` that this is called in.
+        """The transaction of the current `writing` block.
 
         Raises:
-            LookupError: If it is called in none.
+            LookupError: If there is no such block.
         """
         return _transaction.get()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a transaction that only reads, so it waits for no writer.
+        """Yield a transaction for reading; it does not wait for writers.
 
         Raises:
-            StoreUnavailableError: As for `writing`.
+            StoreUnavailableError: See `writing`.
         """
         async with available(), _reading(self.looking) as session:
             yield session
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[AsyncSession]:
-        """Yield the same on a connection kept for it: that all others are busy is no illness."""
+        """Like `reading`, on a reserved connection: a busy pool must not fail a health check."""
         async with _reading(self._watch) as session:
             yield session
 
     async def ping(self) -> None:
-        """Return if the database answers.
+        """Check that the database answers.
 
         Raises:
             SQLAlchemyError, OSError: If it does not.
@@ -116,23 +116,23 @@ async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
 
 
 @asynccontextmanager
-async def opened(source: str) -> AsyncGenerator[Database]:
-    """Yield the database at *source*, its tables up to date.
+async def open_database(source: str) -> AsyncGenerator[Database]:
+    """Yield the database at *source*, with its tables up to date.
 
     Args:
         source: ``sqlite:///member.db`` or ``postgresql://user:password@host/name``.
     """
-    with _naming_the_setting():
+    with _name_the_setting():
         _keep_private(url_of(source))
     async with _engine(source, _CONNECTIONS) as engine, _engine(source, 2) as watch:
-        with _naming_the_setting():
+        with _name_the_setting():
             await _migrate(engine)
         yield Database(engine, watch)
 
 
 @contextmanager
-def _naming_the_setting() -> Generator[None]:
-    """Let an error say what it is about: words such as "connection refused" do not."""
+def _name_the_setting() -> Generator[None]:
+    """Add the name of the setting to an error such as "connection refused"."""
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
@@ -144,7 +144,7 @@ def _naming_the_setting() -> Generator[None]:
 async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
     engine = create_async_engine(
         url_of(source),
-        # The text of an error must not quote what members typed.
+        # Error texts must not quote values that members typed.
         hide_parameters=True,
         pool_size=connections,
         max_overflow=0,
@@ -154,7 +154,7 @@ async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
         event.listen(engine.sync_engine, "checkout", _refuse_lost)
-        event.listen(engine.sync_engine, "handle_error", _strike_details)
+        event.listen(engine.sync_engine, "handle_error", _remove_details)
     try:
         yield engine
     finally:
@@ -162,25 +162,25 @@ async def _engine(source: str, connections: int) -> AsyncGenerator[AsyncEngine]:
 
 
 def _keep_private(url: URL) -> None:
-    """Let nobody but its owner read an SQLite file, whatever the umask and whoever made it.
+    """Make an SQLite file readable only for its owner, also an existing one, and with any umask.
 
-    SQLite gives the files beside it, for what is not in it yet, the mode that it has.
+    SQLite gives its write-ahead log the mode of the file.
     """
     file = url.database
     if url.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
         return
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
     for path in (file, f"{file}-wal", f"{file}-shm"):
-        with suppress(FileNotFoundError, PermissionError):  # not there, or not ours
+        with suppress(FileNotFoundError, PermissionError):  # missing, or owned by another user
             Path(path).chmod(_OWNER_ONLY)
 
 
 def url_of(source: str) -> URL:
-    """Return *source* with the driver that the service uses, and that driver's words.
+    """Return *source* with the service's driver, and with the options of that driver.
 
     Raises:
         ArgumentError: If *source* is no URL.
-        ValueError: If it is that of another kind of database, or has no sensible port.
+        ValueError: If it names another kind of database, or has an invalid port.
     """
     url = make_url(source)
     driver = _DRIVERS.get(url.drivername, url.drivername)
@@ -195,29 +195,29 @@ def url_of(source: str) -> URL:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own
-    connection.isolation_level = None  # transactions begin where we say, not at a guess
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
     cursor = connection.cursor()
     busy_timeout = f"busy_timeout = {_LOCK_PATIENCE_MS}"
-    # What is deleted is written over: a file outlives its members.
+    # Overwrite deleted data, because a file outlives its members.
     for pragma in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON", busy_timeout):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at the start: one taken later can fail instead of wait."""
+    """Take the write lock at the start; taking it later can fail instead of waiting."""
     late = connection.get_execution_options().get(_LOCKS_LATE, False)
     connection.exec_driver_sql("BEGIN" if late else "BEGIN IMMEDIATE")
 
 
 def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
-    """Let the pool replace a connection that the server closed; to ask the server costs more."""
+    """Make the pool replace a connection that the server closed; a ping would cost more."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 
 
-def _strike_details(context: ExceptionContext) -> None:
-    """Strike out the detail of an error: PostgreSQL quotes in it what the row would hold."""
+def _remove_details(context: ExceptionContext) -> None:
+    """Remove the detail of an error, in which PostgreSQL quotes the values of the row."""
     error, cause = context.original_exception, context.original_exception.__cause__
     if isinstance(cause, PostgresError):
         vars(cause)["detail"] = None
@@ -229,7 +229,7 @@ def _strike_details(context: ExceptionContext) -> None:
 async def _migrate(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # Of several programs that start together one migrates, the others wait.
+            # If several programs start together, one migrates and the others wait.
             lock = text("SELECT pg_advisory_xact_lock(:lock)")
             await connection.execute(lock, {"lock": _MIGRATION_LOCK})
         await connection.run_sync(_upgrade)
@@ -247,7 +247,7 @@ def _head() -> str | None:
 
 
 def migrations_config(connection: Connection) -> Config:
-    """Return what Alembic's commands take, on an open *connection*."""
+    """Return the configuration for Alembic's commands, on an open *connection*."""
     config = _scripts()
     config.attributes["connection"] = connection
     return config

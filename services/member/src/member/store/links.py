@@ -1,4 +1,4 @@
-"""Mails with links, of each kind in a table of its own. The caller owns the transaction."""
+"""Mails with links, one table for each kind. The caller owns the transaction."""
 
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -30,7 +30,7 @@ class Links(Generic[LinkT]):
     async def by_id(
         self, session: AsyncSession, link_id: UUID, *, lock: bool = False
     ) -> LinkT | None:
-        """Return a link, or None; *lock* it and its member until the transaction ends."""
+        """Return a link, or None; with *lock*, lock it and its member for the transaction."""
         query = select(self._rows).where(self._rows.id == link_id)
         if lock:
             await self._lock_member(session, link_id)
@@ -38,7 +38,7 @@ class Links(Generic[LinkT]):
         return row and self._link(row)
 
     async def _lock_member(self, session: AsyncSession, link_id: UUID) -> None:
-        """Lock the member first, as all do: who locks in another order waits for them for ever."""
+        """Lock the member before its link, like all code: another order could deadlock."""
         query = select(MemberRow.id).join(self._rows, self._rows.member_id == MemberRow.id)
         query = query.where(self._rows.id == link_id)
         await session.execute(query.with_for_update(of=MemberRow))
@@ -53,13 +53,13 @@ class Links(Generic[LinkT]):
         return row and self._link(row)
 
     async def last_change(self, session: AsyncSession, member_id: UUID) -> datetime | None:
-        """Return when a link of the member was last made or made void; None if it has none."""
+        """Return when a link of the member was last made or replaced; None if there was no link."""
         query = select(func.max(self._rows.created_at), func.max(self._rows.replaced_at))
         row = await session.execute(query.where(self._rows.member_id == member_id))
         return max(filter(None, row.one()), default=None)
 
     async def replace(self, session: AsyncSession, member_id: UUID, *, at: datetime) -> None:
-        """Make every link of a member void that still counts."""
+        """Mark the member's valid links as replaced."""
         await session.execute(
             update(self._rows)
             .where(self._rows.member_id == member_id)
@@ -72,11 +72,11 @@ class Links(Generic[LinkT]):
         await session.execute(self._change(link_id).values(expires_at=expires_at))
 
     async def mark_sent(self, session: AsyncSession, link_id: UUID, *, at: datetime) -> None:
-        """Note that the mail server took the mail."""
+        """Record that the mail server accepted the mail."""
         await session.execute(self._change(link_id).values(sent_at=at))
 
     async def mark_used(self, session: AsyncSession, link_id: UUID, *, at: datetime) -> None:
-        """Note that the link did what it is for."""
+        """Record that the link was used."""
         await session.execute(self._change(link_id).values(used_at=at))
 
     async def count_wrong_attempt(self, session: AsyncSession, link_id: UUID) -> None:
@@ -85,7 +85,7 @@ class Links(Generic[LinkT]):
         await session.execute(self._change(link_id).values(wrong_attempts=more))
 
     async def forget_replaced(self, session: AsyncSession, *, before: datetime) -> None:
-        """Forget links that a newer mail replaced *before* this."""
+        """Delete links that were replaced *before* this time."""
         await session.execute(delete(self._rows).where(self._rows.replaced_at < before))
 
     def _change(self, link_id: UUID) -> Update:

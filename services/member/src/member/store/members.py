@@ -27,7 +27,7 @@ from member.locales import nearest
 from member.members import Credentials, Member, Role
 from member.store.tables import KnownPlaceRow, MemberRow, VerificationRow
 
-# Both can pass over a row that is there already, each in its own words.
+# Both databases can skip an existing row, each with its own statement.
 _INSERT = {
     dialect: insert_into(MemberRow).on_conflict_do_nothing().returning(MemberRow.id)
     for dialect, insert_into in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
@@ -38,19 +38,19 @@ async def insert(session: AsyncSession, member: Member, *, password_hash: str) -
     """Store a new *member*.
 
     Raises:
-        AlreadyExistsError: If another member holds the name or the address.
+        AlreadyExistsError: If another member has the name or the address.
     """
     values = _values(member, password_hash)
-    # A statement that fails would end the whole transaction on PostgreSQL.
-    polite = _INSERT[session.get_bind().dialect.name]
-    if await session.scalar(polite, values) is None:
+    # On PostgreSQL a failed statement would end the whole transaction.
+    insert_if_free = _INSERT[session.get_bind().dialect.name]
+    if await session.scalar(insert_if_free, values) is None:
         if taken := await _taken_fields(session, member):
             raise AlreadyExistsError(taken)
-        await session.execute(sql_insert(MemberRow), values)  # who held it is gone by now
+        await session.execute(sql_insert(MemberRow), values)  # the other member is gone by now
 
 
 async def change(session: AsyncSession, member: Member) -> None:
-    """Store what members may change: full name, language, and the address that waits."""
+    """Store the fields that members may change: full name, language, and the waiting address."""
     values = {
         "full_name": member.full_name,
         "locale": member.locale,
@@ -60,28 +60,28 @@ async def change(session: AsyncSession, member: Member) -> None:
 
 
 async def by_name(session: AsyncSession, membername: str, *, lock: bool = False) -> Member | None:
-    """Return a member, or None; *lock* it until the transaction ends."""
+    """Return a member, or None; with *lock*, lock it until the transaction ends."""
     query = select(MemberRow).where(MemberRow.membername == membername)
     return await _one(session, query.with_for_update() if lock else query)
 
 
 async def by_id(session: AsyncSession, member_id: UUID, *, lock: bool = False) -> Member | None:
-    """Return a member, or None; *lock* it until the transaction ends."""
+    """Return a member, or None; with *lock*, lock it until the transaction ends."""
     query = select(MemberRow).where(MemberRow.id == member_id)
     return await _one(session, query.with_for_update() if lock else query)
 
 
 async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> Member | None:
-    """Return the member with this address, or None; *lock* it until the transaction ends."""
+    """Return the member with this address, or None; with *lock*, lock it for the transaction."""
     query = select(MemberRow).where(MemberRow.email == email)
     return await _one(session, query.with_for_update() if lock else query)
 
 
 async def waiting_for(session: AsyncSession, email: str) -> Member | None:
-    """Return the member who is to verify this address, locked until the transaction ends, or None.
+    """Lock and return the member that has to verify this address, or None.
 
-    Of several who wait for it, the one who signed up with it; else always the same one: the
-    others get another mail by asking for the address again.
+    If several members wait for it: the one that signed up with it, else always the same one. The
+    others can get another mail if they request the change of the address again.
     """
     signed_up = and_(
         MemberRow.email == email,
@@ -105,7 +105,7 @@ async def credentials(
 ) -> Credentials | None:
     """Return a member and its password's hash, or None.
 
-    In one statement, whether *place* is known or not: how long it takes must not tell.
+    One statement for known and unknown *place*: the time must not reveal which it is.
     """
     here = (KnownPlaceRow.member_id == MemberRow.id) & (KnownPlaceRow.place == place)
     query = select(MemberRow, KnownPlaceRow.place.is_not(None)).outerjoin(KnownPlaceRow, here)
@@ -123,7 +123,7 @@ async def credentials(
 async def replace_password_hash(
     session: AsyncSession, member_id: UUID, *, old: str, new: str
 ) -> bool:
-    """Store a *new* hash where the *old* one still stands; tell whether it did."""
+    """Store a *new* hash if the *old* one is still stored; tell whether it was."""
     query = _of(member_id).where(MemberRow.password_hash == old)
     return await _changes_a_row(session, query.values(password_hash=new))
 
@@ -131,21 +131,22 @@ async def replace_password_hash(
 async def verify_email(
     session: AsyncSession, member_id: UUID, email: str, *, at: datetime
 ) -> list[Member]:
-    """Note that *email* is verified, and the member's only address from now on.
+    """Record that *email* is verified, and the member's only address from now on.
 
-    Who signed up with it and never verified it does not keep it, and is removed: as after a week.
+    Another member that signed up with it and never verified an address is removed, as it would be
+    after `UNVERIFIED_MEMBER_LIFETIME`.
 
     Returns:
-        Who was removed.
+        The removed members.
 
     Raises:
-        AlreadyExistsError: If it is another member's.
+        AlreadyExistsError: If another member has the address.
     """
     others = MemberRow.email == email, MemberRow.id != member_id
     removed = await _delete_unverified(session, *others)
     values = {"email": email, "pending_email": None, "email_verified_at": at}
     try:
-        # A savepoint: PostgreSQL gives up the whole transaction otherwise.
+        # A savepoint, because on PostgreSQL a failed statement ends the whole transaction.
         async with session.begin_nested():
             await session.execute(_of(member_id).values(values))
     except IntegrityError as error:
@@ -154,12 +155,12 @@ async def verify_email(
 
 
 async def set_password_hash(session: AsyncSession, member_id: UUID, password_hash: str) -> None:
-    """Store a new hash, whatever stood there."""
+    """Store a new hash, whatever the old one was."""
     await session.execute(_of(member_id).values(password_hash=password_hash))
 
 
 async def keep_email(session: AsyncSession, member_id: UUID) -> bool:
-    """Forget the address that is to take the place of a verified one; tell whether one was."""
+    """Delete the address that waits to replace a verified one; tell whether there was one."""
     query = _of(member_id).where(
         MemberRow.pending_email.is_not(None), MemberRow.email_verified_at.is_not(None)
     )
@@ -167,20 +168,20 @@ async def keep_email(session: AsyncSession, member_id: UUID) -> bool:
 
 
 async def set_role(session: AsyncSession, membername: str, role: Role) -> bool:
-    """Let a member be of this *role*; tell whether there is such a member."""
+    """Set the *role* of a member; tell whether the member exists."""
     query = update(MemberRow).where(MemberRow.membername == membername)
     return await _changes_a_row(session, query.values(role=role))
 
 
 async def delete(session: AsyncSession, member_id: UUID) -> None:
-    """Remove a member, and with it everything that belongs to it."""
+    """Remove a member and everything that belongs to it."""
     await session.execute(sql_delete(MemberRow).where(MemberRow.id == member_id))
 
 
 async def delete_unverified(session: AsyncSession, *, before: datetime) -> list[Member]:
     """Remove members who signed up *before* this and never verified an address; return them.
 
-    Who verified one and changed it since is none of them, nor is an administrator.
+    Members who have ever verified an address, and administrators, stay.
     """
     return await _delete_unverified(session, MemberRow.created_at < before)
 
@@ -210,7 +211,7 @@ async def _one(session: AsyncSession, query: Select[MemberRow]) -> Member | None
 
 
 async def _taken_fields(session: AsyncSession, member: Member) -> tuple[str, ...]:
-    """Ask the database which fields others hold; the driver's text differs by driver."""
+    """Query which fields other members have; error texts differ between drivers."""
     columns = select(MemberRow.membername, MemberRow.email).where(MemberRow.id != member.id)
     same = or_(MemberRow.membername == member.membername, MemberRow.email == member.email)
     rows = (await session.execute(columns.where(same))).all()
@@ -237,7 +238,7 @@ def _values(member: Member, password_hash: str) -> dict[str, object]:
 
 
 def member_of(row: MemberRow) -> Member:
-    """Return what a row says."""
+    """Return the member in a row."""
     return Member(
         id=row.id,
         membername=row.membername,

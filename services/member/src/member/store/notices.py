@@ -1,4 +1,4 @@
-"""Mails about what happened. The caller owns the transaction."""
+"""Security notices. The caller owns the transaction."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -24,12 +24,12 @@ async def by_id(session: AsyncSession, notice_id: UUID) -> Notice | None:
 
 
 async def mark_sent(session: AsyncSession, notice_id: UUID, *, at: datetime) -> None:
-    """Note that the mail server took the mail."""
+    """Record that the mail server accepted the mail."""
     await session.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(sent_at=at))
 
 
 async def forget(session: AsyncSession, *, before: datetime) -> None:
-    """Forget notices of what happened *before* this."""
+    """Delete notices that were created *before* this time."""
     await session.execute(delete(NoticeRow).where(NoticeRow.created_at < before))
 
 

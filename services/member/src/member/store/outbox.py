@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from member.store.tables import OUTBOX, UtcDateTime
 
-# As tasks name members in their payload; everything else in a message is binary.
+# The member name in the JSON payload of a task; the rest of the message is binary.
 _NAME = re.compile(rb'"membername": "([a-z0-9_]+)"')
 
 
 async def forget(session: AsyncSession, membernames: Set[str]) -> None:
-    """Forget tasks about these members; one that a relay sends at this moment is sent."""
+    """Delete tasks about these members, except tasks that a relay is sending at this moment."""
     if not membernames:
         return
     seq, message = OUTBOX.table.c.seq, OUTBOX.table.c.message
@@ -30,7 +30,7 @@ def _names(message: bytes) -> Set[str]:
 
 
 async def waiting(session: AsyncSession) -> tuple[int, datetime | None]:
-    """Return how many wait, and since when the first one does; None where there is none."""
+    """Return the number of waiting tasks, and since when the first one waits; None without one."""
     table = OUTBOX.table
     waits = table.c.error.is_(None)
     since = type_coerce(table.c.created_at, UtcDateTime())

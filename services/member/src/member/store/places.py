@@ -1,4 +1,4 @@
-"""Where members logged in. The caller owns the transaction."""
+"""The IP addresses from which members logged in. The caller owns the transaction."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,7 +15,7 @@ _INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 async def note(session: AsyncSession, member_id: UUID, place: str, *, at: datetime) -> None:
-    """Note that a member logged in at *place*; to the day, so that most log-ins write nothing."""
+    """Record a log-in from *place*, once a day at most, so that most log-ins write nothing."""
     insert = _INSERT[session.get_bind().dialect.name](KnownPlaceRow)
     known = insert.values(member_id=member_id, place=place, seen_at=at)
     await session.execute(
@@ -28,5 +28,5 @@ async def note(session: AsyncSession, member_id: UUID, place: str, *, at: dateti
 
 
 async def forget(session: AsyncSession, *, before: datetime) -> None:
-    """Forget places where a member has not logged in since *before*."""
+    """Delete places from which a member has not logged in since *before*."""
     await session.execute(delete(KnownPlaceRow).where(KnownPlaceRow.seen_at < before))

@@ -21,21 +21,21 @@ async def insert(session: AsyncSession, new: Session) -> None:
 
 
 async def by_id(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> Session | None:
-    """Return a session, or None; *lock* it until the transaction ends."""
+    """Return a session, or None; with *lock*, lock it until the transaction ends."""
     query = select(SessionRow).where(SessionRow.id == session_id)
     row = await session.scalar(query.with_for_update() if lock else query)
     return row and _session(row)
 
 
 async def of_member(session: AsyncSession, member_id: UUID) -> list[Session]:
-    """Return the sessions of a member, those that were renewed last first."""
+    """Return the sessions of a member, the one that was renewed last first."""
     query = select(SessionRow).where(SessionRow.member_id == member_id)
     rows = await session.scalars(query.order_by(SessionRow.renewed_at.desc(), SessionRow.id))
     return [_session(row) for row in rows]
 
 
 async def owner(session: AsyncSession, session_id: UUID) -> Member | None:
-    """Return whose session this is, or None if it has ended."""
+    """Return the member of a session; None if the session has ended."""
     query = select(MemberRow).join(SessionRow, SessionRow.member_id == MemberRow.id)
     row = await session.scalar(query.where(SessionRow.id == session_id))
     return row and member_of(row)
@@ -54,24 +54,24 @@ async def renew(session: AsyncSession, renewed: Session) -> None:
 
 
 async def end(session: AsyncSession, session_id: UUID) -> None:
-    """End a session, if it is there."""
+    """End a session, if it exists."""
     await session.execute(delete(SessionRow).where(SessionRow.id == session_id))
 
 
 async def end_one(session: AsyncSession, member_id: UUID, session_id: UUID) -> bool:
-    """End a session of a member; tell whether there was one."""
+    """End a session of a member; tell whether the member had it."""
     return (
         await _delete(session, SessionRow.member_id == member_id, SessionRow.id == session_id) > 0
     )
 
 
 async def end_all(session: AsyncSession, member_id: UUID, *, but: UUID | None = None) -> int:
-    """End all sessions of a member, *but* one if it is named; return how many."""
+    """End all sessions of a member; keep the one in *but*, if given; return how many ended."""
     return await _delete(session, SessionRow.member_id == member_id, SessionRow.id != but)
 
 
 async def end_oldest(session: AsyncSession, member_id: UUID, *, keep: int) -> int:
-    """End all sessions of a member but those renewed last; return how many."""
+    """Keep the *keep* sessions of a member that were renewed last; return how many ended."""
     of_member = SessionRow.member_id == member_id
     renewed_last = select(SessionRow.id).where(of_member).order_by(SessionRow.renewed_at.desc())
     kept = SessionRow.id.in_(renewed_last.limit(keep))
@@ -79,7 +79,7 @@ async def end_oldest(session: AsyncSession, member_id: UUID, *, keep: int) -> in
 
 
 async def end_expired(session: AsyncSession, *, now: datetime) -> None:
-    """End every session that cannot be renewed any more."""
+    """End every expired session."""
     await session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
 
 

@@ -1,4 +1,4 @@
-"""Sign-ups that were answered, by their request id. The caller owns the transaction."""
+"""Successful sign-ups, by their request id. The caller owns the transaction."""
 
 from datetime import datetime
 
@@ -12,10 +12,10 @@ from member.store.tables import SignUpRow
 
 
 async def insert(session: AsyncSession, answered: AnsweredSignUp) -> None:
-    """Note a sign-up.
+    """Store a sign-up.
 
     Raises:
-        RequestIdError: If its id named another one.
+        RequestIdError: If its id named another one before.
     """
     row = SignUpRow(
         request_id=answered.request_id,
@@ -31,7 +31,7 @@ async def insert(session: AsyncSession, answered: AnsweredSignUp) -> None:
 
 
 async def by_request_id(session: AsyncSession, request_id: str) -> AnsweredSignUp | None:
-    """Return what was answered to this id, or None."""
+    """Return the sign-up with this id, or None."""
     row = await session.get(SignUpRow, request_id)
     return row and AnsweredSignUp(
         request_id=row.request_id,
@@ -42,5 +42,5 @@ async def by_request_id(session: AsyncSession, request_id: str) -> AnsweredSignU
 
 
 async def forget(session: AsyncSession, *, before: datetime) -> None:
-    """Forget sign-ups that were answered *before* this."""
+    """Delete sign-ups from *before* this time."""
     await session.execute(delete(SignUpRow).where(SignUpRow.created_at < before))

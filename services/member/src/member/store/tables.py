@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them; migrations make them."""
+"""The tables as SQLAlchemy models; migrations create them."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -17,32 +17,32 @@ _NAMES = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC instant; SQLite, which has no time zones, stores it without one."""
+    """An aware UTC datetime; SQLite has no time zones and stores it without one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse an instant without a zone: it means a different moment everywhere."""
+        """Refuse a datetime without a time zone: its meaning depends on the place."""
         if value is not None and value.tzinfo is None:
             msg = f"naive datetime {value}: use an aware one"
             raise TypeError(msg)
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Say again that what was stored is UTC."""
+        """Restore the time zone, UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value)
 
 
 class Table(DeclarativeBase):
-    """What all tables share."""
+    """Base of all tables."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy's own form
+    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy requires this form
 
 
 OUTBOX = Outbox(Table.metadata)
-"""Tasks that wait for the end of their transaction, and for Redis."""
+"""Tasks that wait for their commit, and then for Redis."""
 
 
 class MemberRow(Table):
@@ -63,7 +63,7 @@ class MemberRow(Table):
 
 
 class LinkRow(Table):
-    """One mail with a link; at most one of a member counts at any time."""
+    """One mail with a link; a member has at most one valid link of a kind."""
 
     __abstract__ = True
 
@@ -81,7 +81,7 @@ class LinkRow(Table):
     wrong_attempts: Mapped[int]
 
 
-def _one_counts(table: str) -> Index:
+def _one_valid(table: str) -> Index:
     return Index(
         f"uq_{table}_current",
         "member_id",
@@ -95,14 +95,14 @@ class VerificationRow(LinkRow):
     """One verification mail."""
 
     __tablename__ = "verifications"
-    __table_args__ = (_one_counts("verifications"),)
+    __table_args__ = (_one_valid("verifications"),)
 
 
 class PasswordResetRow(LinkRow):
-    """One mail to who forgot the password."""
+    """One mail to a member who forgot the password."""
 
     __tablename__ = "password_resets"
-    __table_args__ = (_one_counts("password_resets"),)
+    __table_args__ = (_one_valid("password_resets"),)
 
 
 class SessionRow(Table):
@@ -123,7 +123,7 @@ class SessionRow(Table):
 
 
 class NoticeRow(Table):
-    """One mail about something that happened."""
+    """One security notice."""
 
     __tablename__ = "notices"
 
@@ -138,7 +138,7 @@ class NoticeRow(Table):
 
 
 class KnownPlaceRow(Table):
-    """One place where a member has logged in: an IP address, or the network of an IPv6 one."""
+    """One place from which a member has logged in: an IPv4 address, or an IPv6 network."""
 
     __tablename__ = "known_places"
 
@@ -150,7 +150,7 @@ class KnownPlaceRow(Table):
 
 
 class SignUpRow(Table):
-    """One sign-up that was answered, and can be answered again."""
+    """One successful sign-up, whose answer can be repeated."""
 
     __tablename__ = "sign_ups"
 

@@ -29,13 +29,13 @@ class MemberServiceStub(object):
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
     their accounts.
 
-    RPCs that ask who calls read the access token of LoginMember from the metadata
+    RPCs for a known caller read the access token of LoginMember from the metadata
     `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
-    Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
-    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
-    and UNAVAILABLE (try again).
+    Errors carry details of google.rpc: BadRequest lists every invalid field,
+    ErrorInfo names a field whose value another member has, RetryInfo says how long
+    to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo) and
+    UNAVAILABLE (try again).
     """
 
     def __init__(self, channel):
@@ -130,20 +130,20 @@ class MemberServiceServicer(object):
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
     their accounts.
 
-    RPCs that ask who calls read the access token of LoginMember from the metadata
+    RPCs for a known caller read the access token of LoginMember from the metadata
     `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
-    Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
-    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
-    and UNAVAILABLE (try again).
+    Errors carry details of google.rpc: BadRequest lists every invalid field,
+    ErrorInfo names a field whose value another member has, RetryInfo says how long
+    to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo) and
+    UNAVAILABLE (try again).
     """
 
     def CreateMember(self, request, context):
         """CreateMember stores a member and queues the mail that verifies the address.
         It does not wait for the mail.
 
-        INVALID_ARGUMENT: some fields are wrong (BadRequest lists all of them).
+        INVALID_ARGUMENT: some fields are invalid (BadRequest lists all of them).
         ALREADY_EXISTS: the member name or the address is taken (ErrorInfo, "field").
         INTERNAL: the mail could not be queued; no member was stored.
         """
@@ -152,9 +152,10 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetMember(self, request, context):
-        """GetMember tells about a member: oneself, or anyone to an administrator.
+        """GetMember returns a member: the caller, or for an administrator anyone.
 
-        PERMISSION_DENIED: it is somebody else, whether there or not.
+        PERMISSION_DENIED: it is another name, whether it exists or not, and the caller
+        is no administrator.
         NOT_FOUND: there is no such member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -162,37 +163,37 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMember(self, request, context):
-        """UpdateMember changes the fields that are set. Another address asks for the
-        current password, and has to be verified: a mail is queued, and links that
-        were sent before are void. Until then the present address stays in use, and
-        a mail tells it of the change; setting it again takes the change back.
+        """UpdateMember changes the fields that are set. Another address needs the
+        current password and has to be verified: a mail is queued, and older links
+        become invalid. Until then the present address stays in use. A mail informs
+        it of the change; setting it again cancels the change.
 
-        INVALID_ARGUMENT: some fields are wrong, or the current password is.
+        INVALID_ARGUMENT: some fields are invalid, or the current password is wrong.
         ALREADY_EXISTS: another member has verified the address.
         INTERNAL: a mail could not be queued; nothing was changed.
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: the name is not the caller's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """ChangePassword sets a new password and ends all other sessions. A change of
-        the address that waits is taken back, and a mail tells of the new password.
+        """ChangePassword sets a new password and ends all other sessions. It cancels a
+        waiting change of the address, and queues a mail about the new password.
 
-        INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
-        PERMISSION_DENIED: it is somebody else.
-        INTERNAL: the mail that tells it could not be queued; nothing was changed.
+        INVALID_ARGUMENT: the current password is wrong, or the new one is invalid.
+        PERMISSION_DENIED: the name is not the caller's.
+        INTERNAL: the mail could not be queued; nothing was changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMember(self, request, context):
-        """DeleteMember removes a member and everything about it: oneself, or anyone
-        to an administrator.
+        """DeleteMember removes a member and everything about it: the caller, or for an
+        administrator anyone.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,9 +201,9 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListMembers(self, request, context):
-        """ListMembers tells an administrator about all members, by member name.
+        """ListMembers returns all members to an administrator, sorted by member name.
 
-        INVALID_ARGUMENT: the page is too big, or the page token is none.
+        INVALID_ARGUMENT: the page is too big, or the page token is invalid.
         PERMISSION_DENIED: the caller is no administrator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -212,39 +213,40 @@ class MemberServiceServicer(object):
     def LoginMember(self, request, context):
         """LoginMember begins a session.
 
-        UNAUTHENTICATED: member name and password do not fit together; it does not
-        say which is wrong.
+        UNAUTHENTICATED: the member name or the password is wrong; the error does not
+        say which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RenewAccessToken(self, request, context):
-        """RenewAccessToken trades a refresh token for a new access token and the next
-        refresh token. Neither outlives the session, which ends in the end however
-        often it is renewed. A token that was traded before, other than a moment ago, was
-        stolen from somebody: its session ends.
+        """RenewAccessToken exchanges a refresh token for a new access token and the next
+        refresh token. Neither outlives the session, which has a fixed end however
+        often it is renewed. A token that was exchanged before, except a moment ago,
+        has been stolen: its session ends.
 
-        UNAUTHENTICATED: the token is none, or its session has ended.
+        UNAUTHENTICATED: the token is invalid, or its session has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogoutMember(self, request, context):
-        """LogoutMember ends the session of a refresh token. Answers alike if it had
-        ended before, or never was.
+        """LogoutMember ends the session of a refresh token. It answers the same if the
+        session had ended before or never existed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """ListSessions tells where a member is logged in: oneself, or anyone to an
-        administrator. Those that were renewed last come first; there are 100 at most,
-        for a new one ends the one that was not renewed for the longest time.
+        """ListSessions returns the sessions of a member: of the caller, or for an
+        administrator of anyone. The one that was renewed last comes first. A member
+        has at most 100: a new one ends the one that was not renewed for the longest
+        time.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -252,9 +254,9 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
-        """EndSession ends one session of a member; its access token stops at once.
+        """EndSession ends one session of a member and its access token at once.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member, or it has no such session.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -262,10 +264,10 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EndAllSessions(self, request, context):
-        """EndAllSessions ends all sessions of a member, that of the caller too unless
-        it is to be kept.
+        """EndAllSessions ends all sessions of a member; with `keep_current`, all but
+        that of the caller.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -273,8 +275,8 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifyEmail(self, request, context):
-        """VerifyEmail spends the token of a verification mail. A token that already
-        verified this address is answered again, with `already_verified` set.
+        """VerifyEmail uses the token of a verification mail. For a token that has
+        verified this address before it answers again, with `already_verified` set.
 
         NOT_FOUND: there is no such token.
         ALREADY_EXISTS: another member has verified the address meanwhile.
@@ -286,9 +288,9 @@ class MemberServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResendVerifyEmail(self, request, context):
-        """ResendVerifyEmail queues a new verification mail and makes older links void,
-        if a member is to verify the address. It answers alike whether one is or
-        not.
+        """ResendVerifyEmail queues a new verification mail and makes older links
+        invalid, if a member has to verify the address. It answers the same for every
+        address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -296,19 +298,19 @@ class MemberServiceServicer(object):
 
     def RequestPasswordReset(self, request, context):
         """RequestPasswordReset queues a mail with a link that sets a new password, and
-        makes older links void, if the address is a member's and verified. It answers
-        alike whether it is or not.
+        makes older links invalid, if the address is a member's and verified. It
+        answers the same for every address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetPassword(self, request, context):
-        """ResetPassword spends the token of such a mail: it sets a new password and
-        ends all sessions. A change of the address that waits is taken back, and a
-        mail tells of the new password.
+        """ResetPassword uses the token of such a mail: it sets a new password and ends
+        all sessions. It cancels a waiting change of the address, and queues a mail
+        about the new password.
 
-        INVALID_ARGUMENT: the new password is unfit; the token stays good.
+        INVALID_ARGUMENT: the new password is invalid; the token stays valid.
         NOT_FOUND: there is no such token.
         FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
         it, or too many wrong tokens were tried against it.
@@ -413,13 +415,13 @@ class MemberService(object):
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
     their accounts.
 
-    RPCs that ask who calls read the access token of LoginMember from the metadata
+    RPCs for a known caller read the access token of LoginMember from the metadata
     `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
-    Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
-    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
-    and UNAVAILABLE (try again).
+    Errors carry details of google.rpc: BadRequest lists every invalid field,
+    ErrorInfo names a field whose value another member has, RetryInfo says how long
+    to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo) and
+    UNAVAILABLE (try again).
     """
 
     @staticmethod

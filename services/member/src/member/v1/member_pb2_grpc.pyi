@@ -19,13 +19,13 @@ class MemberServiceStub:
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
     their accounts.
 
-    RPCs that ask who calls read the access token of LoginMember from the metadata
+    RPCs for a known caller read the access token of LoginMember from the metadata
     `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
-    Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
-    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
-    and UNAVAILABLE (try again).
+    Errors carry details of google.rpc: BadRequest lists every invalid field,
+    ErrorInfo names a field whose value another member has, RetryInfo says how long
+    to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo) and
+    UNAVAILABLE (try again).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -33,90 +33,92 @@ class MemberServiceStub:
     """CreateMember stores a member and queues the mail that verifies the address.
     It does not wait for the mail.
 
-    INVALID_ARGUMENT: some fields are wrong (BadRequest lists all of them).
+    INVALID_ARGUMENT: some fields are invalid (BadRequest lists all of them).
     ALREADY_EXISTS: the member name or the address is taken (ErrorInfo, "field").
     INTERNAL: the mail could not be queued; no member was stored.
     """
     GetMember: _aio.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]
-    """GetMember tells about a member: oneself, or anyone to an administrator.
+    """GetMember returns a member: the caller, or for an administrator anyone.
 
-    PERMISSION_DENIED: it is somebody else, whether there or not.
+    PERMISSION_DENIED: it is another name, whether it exists or not, and the caller
+    is no administrator.
     NOT_FOUND: there is no such member.
     """
     UpdateMember: _aio.UnaryUnaryMultiCallable[_member_pb2.UpdateMemberRequest, _member_pb2.UpdateMemberResponse]
-    """UpdateMember changes the fields that are set. Another address asks for the
-    current password, and has to be verified: a mail is queued, and links that
-    were sent before are void. Until then the present address stays in use, and
-    a mail tells it of the change; setting it again takes the change back.
+    """UpdateMember changes the fields that are set. Another address needs the
+    current password and has to be verified: a mail is queued, and older links
+    become invalid. Until then the present address stays in use. A mail informs
+    it of the change; setting it again cancels the change.
 
-    INVALID_ARGUMENT: some fields are wrong, or the current password is.
+    INVALID_ARGUMENT: some fields are invalid, or the current password is wrong.
     ALREADY_EXISTS: another member has verified the address.
     INTERNAL: a mail could not be queued; nothing was changed.
-    PERMISSION_DENIED: it is somebody else.
+    PERMISSION_DENIED: the name is not the caller's.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_member_pb2.ChangePasswordRequest, _member_pb2.ChangePasswordResponse]
-    """ChangePassword sets a new password and ends all other sessions. A change of
-    the address that waits is taken back, and a mail tells of the new password.
+    """ChangePassword sets a new password and ends all other sessions. It cancels a
+    waiting change of the address, and queues a mail about the new password.
 
-    INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
-    PERMISSION_DENIED: it is somebody else.
-    INTERNAL: the mail that tells it could not be queued; nothing was changed.
+    INVALID_ARGUMENT: the current password is wrong, or the new one is invalid.
+    PERMISSION_DENIED: the name is not the caller's.
+    INTERNAL: the mail could not be queued; nothing was changed.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_member_pb2.DeleteMemberRequest, _member_pb2.DeleteMemberResponse]
-    """DeleteMember removes a member and everything about it: oneself, or anyone
-    to an administrator.
+    """DeleteMember removes a member and everything about it: the caller, or for an
+    administrator anyone.
 
-    PERMISSION_DENIED: it is somebody else.
+    PERMISSION_DENIED: it is another member, and the caller is no administrator.
     NOT_FOUND: there is no such member.
     """
     ListMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.ListMembersRequest, _member_pb2.ListMembersResponse]
-    """ListMembers tells an administrator about all members, by member name.
+    """ListMembers returns all members to an administrator, sorted by member name.
 
-    INVALID_ARGUMENT: the page is too big, or the page token is none.
+    INVALID_ARGUMENT: the page is too big, or the page token is invalid.
     PERMISSION_DENIED: the caller is no administrator.
     """
     LoginMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LoginMemberRequest, _member_pb2.LoginMemberResponse]
     """LoginMember begins a session.
 
-    UNAUTHENTICATED: member name and password do not fit together; it does not
-    say which is wrong.
+    UNAUTHENTICATED: the member name or the password is wrong; the error does not
+    say which.
     """
     RenewAccessToken: _aio.UnaryUnaryMultiCallable[_member_pb2.RenewAccessTokenRequest, _member_pb2.RenewAccessTokenResponse]
-    """RenewAccessToken trades a refresh token for a new access token and the next
-    refresh token. Neither outlives the session, which ends in the end however
-    often it is renewed. A token that was traded before, other than a moment ago, was
-    stolen from somebody: its session ends.
+    """RenewAccessToken exchanges a refresh token for a new access token and the next
+    refresh token. Neither outlives the session, which has a fixed end however
+    often it is renewed. A token that was exchanged before, except a moment ago,
+    has been stolen: its session ends.
 
-    UNAUTHENTICATED: the token is none, or its session has ended.
+    UNAUTHENTICATED: the token is invalid, or its session has ended.
     """
     LogoutMember: _aio.UnaryUnaryMultiCallable[_member_pb2.LogoutMemberRequest, _member_pb2.LogoutMemberResponse]
-    """LogoutMember ends the session of a refresh token. Answers alike if it had
-    ended before, or never was.
+    """LogoutMember ends the session of a refresh token. It answers the same if the
+    session had ended before or never existed.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_member_pb2.ListSessionsRequest, _member_pb2.ListSessionsResponse]
-    """ListSessions tells where a member is logged in: oneself, or anyone to an
-    administrator. Those that were renewed last come first; there are 100 at most,
-    for a new one ends the one that was not renewed for the longest time.
+    """ListSessions returns the sessions of a member: of the caller, or for an
+    administrator of anyone. The one that was renewed last comes first. A member
+    has at most 100: a new one ends the one that was not renewed for the longest
+    time.
 
-    PERMISSION_DENIED: it is somebody else.
+    PERMISSION_DENIED: it is another member, and the caller is no administrator.
     NOT_FOUND: there is no such member.
     """
     EndSession: _aio.UnaryUnaryMultiCallable[_member_pb2.EndSessionRequest, _member_pb2.EndSessionResponse]
-    """EndSession ends one session of a member; its access token stops at once.
+    """EndSession ends one session of a member and its access token at once.
 
-    PERMISSION_DENIED: it is somebody else.
+    PERMISSION_DENIED: it is another member, and the caller is no administrator.
     NOT_FOUND: there is no such member, or it has no such session.
     """
     EndAllSessions: _aio.UnaryUnaryMultiCallable[_member_pb2.EndAllSessionsRequest, _member_pb2.EndAllSessionsResponse]
-    """EndAllSessions ends all sessions of a member, that of the caller too unless
-    it is to be kept.
+    """EndAllSessions ends all sessions of a member; with `keep_current`, all but
+    that of the caller.
 
-    PERMISSION_DENIED: it is somebody else.
+    PERMISSION_DENIED: it is another member, and the caller is no administrator.
     NOT_FOUND: there is no such member.
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.VerifyEmailRequest, _member_pb2.VerifyEmailResponse]
-    """VerifyEmail spends the token of a verification mail. A token that already
-    verified this address is answered again, with `already_verified` set.
+    """VerifyEmail uses the token of a verification mail. For a token that has
+    verified this address before it answers again, with `already_verified` set.
 
     NOT_FOUND: there is no such token.
     ALREADY_EXISTS: another member has verified the address meanwhile.
@@ -124,21 +126,21 @@ class MemberServiceStub:
     many wrong tokens were tried against it.
     """
     ResendVerifyEmail: _aio.UnaryUnaryMultiCallable[_member_pb2.ResendVerifyEmailRequest, _member_pb2.ResendVerifyEmailResponse]
-    """ResendVerifyEmail queues a new verification mail and makes older links void,
-    if a member is to verify the address. It answers alike whether one is or
-    not.
+    """ResendVerifyEmail queues a new verification mail and makes older links
+    invalid, if a member has to verify the address. It answers the same for every
+    address.
     """
     RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestPasswordResetRequest, _member_pb2.RequestPasswordResetResponse]
     """RequestPasswordReset queues a mail with a link that sets a new password, and
-    makes older links void, if the address is a member's and verified. It answers
-    alike whether it is or not.
+    makes older links invalid, if the address is a member's and verified. It
+    answers the same for every address.
     """
     ResetPassword: _aio.UnaryUnaryMultiCallable[_member_pb2.ResetPasswordRequest, _member_pb2.ResetPasswordResponse]
-    """ResetPassword spends the token of such a mail: it sets a new password and
-    ends all sessions. A change of the address that waits is taken back, and a
-    mail tells of the new password.
+    """ResetPassword uses the token of such a mail: it sets a new password and ends
+    all sessions. It cancels a waiting change of the address, and queues a mail
+    about the new password.
 
-    INVALID_ARGUMENT: the new password is unfit; the token stays good.
+    INVALID_ARGUMENT: the new password is invalid; the token stays valid.
     NOT_FOUND: there is no such token.
     FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
     it, or too many wrong tokens were tried against it.
@@ -149,13 +151,13 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     """Members: sign-up, verified e-mail addresses, log-in, and what members do with
     their accounts.
 
-    RPCs that ask who calls read the access token of LoginMember from the metadata
+    RPCs for a known caller read the access token of LoginMember from the metadata
     `authorization: Bearer TOKEN`; without a valid one they answer UNAUTHENTICATED.
 
-    Errors carry details of google.rpc: BadRequest lists every field that is
-    wrong, ErrorInfo names the field that another member holds, RetryInfo says how
-    long to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo)
-    and UNAVAILABLE (try again).
+    Errors carry details of google.rpc: BadRequest lists every invalid field,
+    ErrorInfo names a field whose value another member has, RetryInfo says how long
+    to wait. Any RPC may answer RESOURCE_EXHAUSTED (too many calls; RetryInfo) and
+    UNAVAILABLE (try again).
     """
 
     @_abc_1.abstractmethod
@@ -167,7 +169,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """CreateMember stores a member and queues the mail that verifies the address.
         It does not wait for the mail.
 
-        INVALID_ARGUMENT: some fields are wrong (BadRequest lists all of them).
+        INVALID_ARGUMENT: some fields are invalid (BadRequest lists all of them).
         ALREADY_EXISTS: the member name or the address is taken (ErrorInfo, "field").
         INTERNAL: the mail could not be queued; no member was stored.
         """
@@ -178,9 +180,10 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.GetMemberRequest,
         context: _aio.ServicerContext[_member_pb2.GetMemberRequest, _abc.Awaitable[_member_pb2.GetMemberResponse]],
     ) -> _abc.Awaitable[_member_pb2.GetMemberResponse]:
-        """GetMember tells about a member: oneself, or anyone to an administrator.
+        """GetMember returns a member: the caller, or for an administrator anyone.
 
-        PERMISSION_DENIED: it is somebody else, whether there or not.
+        PERMISSION_DENIED: it is another name, whether it exists or not, and the caller
+        is no administrator.
         NOT_FOUND: there is no such member.
         """
 
@@ -190,15 +193,15 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.UpdateMemberRequest,
         context: _aio.ServicerContext[_member_pb2.UpdateMemberRequest, _abc.Awaitable[_member_pb2.UpdateMemberResponse]],
     ) -> _abc.Awaitable[_member_pb2.UpdateMemberResponse]:
-        """UpdateMember changes the fields that are set. Another address asks for the
-        current password, and has to be verified: a mail is queued, and links that
-        were sent before are void. Until then the present address stays in use, and
-        a mail tells it of the change; setting it again takes the change back.
+        """UpdateMember changes the fields that are set. Another address needs the
+        current password and has to be verified: a mail is queued, and older links
+        become invalid. Until then the present address stays in use. A mail informs
+        it of the change; setting it again cancels the change.
 
-        INVALID_ARGUMENT: some fields are wrong, or the current password is.
+        INVALID_ARGUMENT: some fields are invalid, or the current password is wrong.
         ALREADY_EXISTS: another member has verified the address.
         INTERNAL: a mail could not be queued; nothing was changed.
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: the name is not the caller's.
         """
 
     @_abc_1.abstractmethod
@@ -207,12 +210,12 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ChangePasswordRequest,
         context: _aio.ServicerContext[_member_pb2.ChangePasswordRequest, _abc.Awaitable[_member_pb2.ChangePasswordResponse]],
     ) -> _abc.Awaitable[_member_pb2.ChangePasswordResponse]:
-        """ChangePassword sets a new password and ends all other sessions. A change of
-        the address that waits is taken back, and a mail tells of the new password.
+        """ChangePassword sets a new password and ends all other sessions. It cancels a
+        waiting change of the address, and queues a mail about the new password.
 
-        INVALID_ARGUMENT: the current password is wrong, or the new one unfit.
-        PERMISSION_DENIED: it is somebody else.
-        INTERNAL: the mail that tells it could not be queued; nothing was changed.
+        INVALID_ARGUMENT: the current password is wrong, or the new one is invalid.
+        PERMISSION_DENIED: the name is not the caller's.
+        INTERNAL: the mail could not be queued; nothing was changed.
         """
 
     @_abc_1.abstractmethod
@@ -221,10 +224,10 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.DeleteMemberRequest,
         context: _aio.ServicerContext[_member_pb2.DeleteMemberRequest, _abc.Awaitable[_member_pb2.DeleteMemberResponse]],
     ) -> _abc.Awaitable[_member_pb2.DeleteMemberResponse]:
-        """DeleteMember removes a member and everything about it: oneself, or anyone
-        to an administrator.
+        """DeleteMember removes a member and everything about it: the caller, or for an
+        administrator anyone.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
 
@@ -234,9 +237,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ListMembersRequest,
         context: _aio.ServicerContext[_member_pb2.ListMembersRequest, _abc.Awaitable[_member_pb2.ListMembersResponse]],
     ) -> _abc.Awaitable[_member_pb2.ListMembersResponse]:
-        """ListMembers tells an administrator about all members, by member name.
+        """ListMembers returns all members to an administrator, sorted by member name.
 
-        INVALID_ARGUMENT: the page is too big, or the page token is none.
+        INVALID_ARGUMENT: the page is too big, or the page token is invalid.
         PERMISSION_DENIED: the caller is no administrator.
         """
 
@@ -248,8 +251,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_member_pb2.LoginMemberResponse]:
         """LoginMember begins a session.
 
-        UNAUTHENTICATED: member name and password do not fit together; it does not
-        say which is wrong.
+        UNAUTHENTICATED: the member name or the password is wrong; the error does not
+        say which.
         """
 
     @_abc_1.abstractmethod
@@ -258,12 +261,12 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.RenewAccessTokenRequest,
         context: _aio.ServicerContext[_member_pb2.RenewAccessTokenRequest, _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]],
     ) -> _abc.Awaitable[_member_pb2.RenewAccessTokenResponse]:
-        """RenewAccessToken trades a refresh token for a new access token and the next
-        refresh token. Neither outlives the session, which ends in the end however
-        often it is renewed. A token that was traded before, other than a moment ago, was
-        stolen from somebody: its session ends.
+        """RenewAccessToken exchanges a refresh token for a new access token and the next
+        refresh token. Neither outlives the session, which has a fixed end however
+        often it is renewed. A token that was exchanged before, except a moment ago,
+        has been stolen: its session ends.
 
-        UNAUTHENTICATED: the token is none, or its session has ended.
+        UNAUTHENTICATED: the token is invalid, or its session has ended.
         """
 
     @_abc_1.abstractmethod
@@ -272,8 +275,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.LogoutMemberRequest,
         context: _aio.ServicerContext[_member_pb2.LogoutMemberRequest, _abc.Awaitable[_member_pb2.LogoutMemberResponse]],
     ) -> _abc.Awaitable[_member_pb2.LogoutMemberResponse]:
-        """LogoutMember ends the session of a refresh token. Answers alike if it had
-        ended before, or never was.
+        """LogoutMember ends the session of a refresh token. It answers the same if the
+        session had ended before or never existed.
         """
 
     @_abc_1.abstractmethod
@@ -282,11 +285,12 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ListSessionsRequest,
         context: _aio.ServicerContext[_member_pb2.ListSessionsRequest, _abc.Awaitable[_member_pb2.ListSessionsResponse]],
     ) -> _abc.Awaitable[_member_pb2.ListSessionsResponse]:
-        """ListSessions tells where a member is logged in: oneself, or anyone to an
-        administrator. Those that were renewed last come first; there are 100 at most,
-        for a new one ends the one that was not renewed for the longest time.
+        """ListSessions returns the sessions of a member: of the caller, or for an
+        administrator of anyone. The one that was renewed last comes first. A member
+        has at most 100: a new one ends the one that was not renewed for the longest
+        time.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
 
@@ -296,9 +300,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.EndSessionRequest,
         context: _aio.ServicerContext[_member_pb2.EndSessionRequest, _abc.Awaitable[_member_pb2.EndSessionResponse]],
     ) -> _abc.Awaitable[_member_pb2.EndSessionResponse]:
-        """EndSession ends one session of a member; its access token stops at once.
+        """EndSession ends one session of a member and its access token at once.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member, or it has no such session.
         """
 
@@ -308,10 +312,10 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.EndAllSessionsRequest,
         context: _aio.ServicerContext[_member_pb2.EndAllSessionsRequest, _abc.Awaitable[_member_pb2.EndAllSessionsResponse]],
     ) -> _abc.Awaitable[_member_pb2.EndAllSessionsResponse]:
-        """EndAllSessions ends all sessions of a member, that of the caller too unless
-        it is to be kept.
+        """EndAllSessions ends all sessions of a member; with `keep_current`, all but
+        that of the caller.
 
-        PERMISSION_DENIED: it is somebody else.
+        PERMISSION_DENIED: it is another member, and the caller is no administrator.
         NOT_FOUND: there is no such member.
         """
 
@@ -321,8 +325,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.VerifyEmailRequest,
         context: _aio.ServicerContext[_member_pb2.VerifyEmailRequest, _abc.Awaitable[_member_pb2.VerifyEmailResponse]],
     ) -> _abc.Awaitable[_member_pb2.VerifyEmailResponse]:
-        """VerifyEmail spends the token of a verification mail. A token that already
-        verified this address is answered again, with `already_verified` set.
+        """VerifyEmail uses the token of a verification mail. For a token that has
+        verified this address before it answers again, with `already_verified` set.
 
         NOT_FOUND: there is no such token.
         ALREADY_EXISTS: another member has verified the address meanwhile.
@@ -336,9 +340,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ResendVerifyEmailRequest,
         context: _aio.ServicerContext[_member_pb2.ResendVerifyEmailRequest, _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]],
     ) -> _abc.Awaitable[_member_pb2.ResendVerifyEmailResponse]:
-        """ResendVerifyEmail queues a new verification mail and makes older links void,
-        if a member is to verify the address. It answers alike whether one is or
-        not.
+        """ResendVerifyEmail queues a new verification mail and makes older links
+        invalid, if a member has to verify the address. It answers the same for every
+        address.
         """
 
     @_abc_1.abstractmethod
@@ -348,8 +352,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_member_pb2.RequestPasswordResetRequest, _abc.Awaitable[_member_pb2.RequestPasswordResetResponse]],
     ) -> _abc.Awaitable[_member_pb2.RequestPasswordResetResponse]:
         """RequestPasswordReset queues a mail with a link that sets a new password, and
-        makes older links void, if the address is a member's and verified. It answers
-        alike whether it is or not.
+        makes older links invalid, if the address is a member's and verified. It
+        answers the same for every address.
         """
 
     @_abc_1.abstractmethod
@@ -358,11 +362,11 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ResetPasswordRequest,
         context: _aio.ServicerContext[_member_pb2.ResetPasswordRequest, _abc.Awaitable[_member_pb2.ResetPasswordResponse]],
     ) -> _abc.Awaitable[_member_pb2.ResetPasswordResponse]:
-        """ResetPassword spends the token of such a mail: it sets a new password and
-        ends all sessions. A change of the address that waits is taken back, and a
-        mail tells of the new password.
+        """ResetPassword uses the token of such a mail: it sets a new password and ends
+        all sessions. It cancels a waiting change of the address, and queues a mail
+        about the new password.
 
-        INVALID_ARGUMENT: the new password is unfit; the token stays good.
+        INVALID_ARGUMENT: the new password is invalid; the token stays valid.
         NOT_FOUND: there is no such token.
         FAILED_PRECONDITION: the token was used, it expired, a newer mail replaced
         it, or too many wrong tokens were tried against it.

@@ -1,1 +1,1 @@
-"""The HTTP face: REST and what documents it, pages that links open, the development inbox."""
+"""The HTTP transport: REST and its documentation, the pages of links, the development inbox."""

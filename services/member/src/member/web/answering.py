@@ -1,4 +1,4 @@
-"""What every request under ``/v1`` goes through: errors become problem details."""
+"""Turn the errors of every request under ``/v1`` into problem details."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
@@ -26,26 +26,26 @@ class AnsweringRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            return await _answered(handle, request)
+            return await _answer(handle, request)
 
         return answer
 
 
-async def _answered(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+async def _answer(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
     try:
         return await handle(request)
     except MemberError as error:
-        return _refused(error)
+        return _refuse(error)
     except RequestValidationError as error:
         return problems.of_validation(error)
     except exceptions.HTTPException as error:
         return problems.of_http(error)
-    except Exception:  # the last line before the caller, who must not see it
+    except Exception:  # the caller must not see it
         log.exception("request failed")
         return problems.of_accident()
 
 
-def _refused(error: MemberError) -> Response:
-    tell = log.error if status_of(error).is_ours else log.info
-    tell("request refused", reason=str(error))
+def _refuse(error: MemberError) -> Response:
+    write = log.error if status_of(error).is_ours else log.info
+    write("request refused", reason=str(error))
     return problems.of_error(error)

@@ -1,4 +1,4 @@
-"""The one app that the HTTP server serves, put together from what the roles ask for."""
+"""The app of the HTTP server, with the routes that the roles need."""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,10 +19,10 @@ def web_app(
     """Return the app.
 
     Args:
-        health: Knows how the process is.
-        metrics: Counts requests.
-        scrape: What ``/metrics`` tells; None if that is told to nobody.
-        pages: What members see; None in a process without the role ``http``.
+        health: The health of the process.
+        metrics: Counts the requests.
+        scrape: Answers ``/metrics``; None: there is no such page.
+        pages: The pages and REST for members; None in a process without the role ``http``.
     """
     routes: list[BaseRoute] = [*health_routes(health)]
     if scrape:

@@ -1,4 +1,4 @@
-"""Keep HTTP requests within bounds, as gRPC keeps its own."""
+"""Limit the size, the time and the number of HTTP requests."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from member.bounds import Bounds
 from member.web import problems
 
-# What watches the process must learn how it is just when it has much to do.
+# Programs that watch the process need an answer even while it is busy.
 _WATCHERS = frozenset({"/healthz", "/readyz", "/metrics"})
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
 class _RefusedError(Exception):
-    """The request goes beyond a bound."""
+    """The request is above a limit."""
 
     def __init__(self, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status.phrase)
@@ -26,13 +26,13 @@ class _RefusedError(Exception):
 
 
 class Bounded:
-    """Gives an app whole requests that are not too big, and not too many at once.
+    """Passes complete requests to an app, if they are not too big and not too many at once.
 
-    A request is counted only when all of it is there, so slow clients keep nobody out.
+    A request counts only once it is complete, so slow clients do not keep others out.
     """
 
     def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
-        """Keep the requests to *app* within *bounds*."""
+        """Limit the requests to *app* by *bounds*."""
         self._app = app
         self._bounds = bounds
         self._running = 0
@@ -54,7 +54,7 @@ class Bounded:
                 self._running -= 1
 
     def _check_head(self, headers: Headers) -> None:
-        # h11 bounds heads only as long as they are not whole.
+        # h11 limits the size of incomplete heads only.
         if sum(len(name) + len(value) for name, value in headers.raw) > self._bounds.header_bytes:
             raise _RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if int(headers.get("Content-Length", "0")) > self._bounds.request_bytes:
@@ -74,7 +74,7 @@ class Bounded:
 
 
 async def _read(receive: Receive, most: int) -> bytes:
-    """Return the body, however many pieces it comes in, if it has *most* bytes or less."""
+    """Return the body, in however many pieces it comes; refuse more than *most* bytes."""
     body, more = bytearray(), True
     while more:
         message = await receive()
@@ -88,7 +88,7 @@ async def _read(receive: Receive, most: int) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the whole *body* first, then what *receive* gives."""
+    """Return a receiver that returns the complete *body* first, then the messages of *receive*."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def give() -> Message:

@@ -1,27 +1,27 @@
-"""Who calls over HTTP."""
+"""Find the caller of an HTTP request."""
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from member.callers import Caller, bearer_token, shown
+from member.callers import Caller, bearer_token, clean_user_agent
 from member.proxies import Networks, Proxies
 
 
 def caller_of(request: Request) -> Caller:
-    """Return who calls; an app that is served behind proxies is wrapped in `BehindProxies`."""
+    """Return the caller; behind proxies, `BehindProxies` around the app puts in its address."""
     return Caller(
         address=request.client.host if request.client else "",
         access_token=bearer_token(request.headers.get("Authorization", "")),
-        user_agent=shown(request.headers.get("User-Agent", "")),
+        user_agent=clean_user_agent(request.headers.get("User-Agent", "")),
     )
 
 
 class BehindProxies:
-    """Shows an app the client that trusted proxies name, instead of the proxy."""
+    """Passes requests to an app with the client that trusted proxies name, not the proxy."""
 
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
-        """Believe proxies in the *trusted* networks."""
+        """Trust proxies in the *trusted* networks."""
         self._app = app
         self._proxies = Proxies(trusted)
 

@@ -1,4 +1,4 @@
-"""The REST face, described: ``/openapi.json``, and ``/docs`` to read it and try it out."""
+"""The documentation of REST: ``/openapi.json``, and ``/docs`` to read it and try it out."""
 
 import functools
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from member.web import problems
 ASSETS = "/docs/assets"
 
 _DESCRIPTION = """\
-The RPCs of `member.v1.MemberService` as JSON. Fields are named as in the proto file, and instants
-are RFC 3339, UTC. Fields that are not known are refused.
+The RPCs of `member.v1.MemberService` as JSON. Fields have the names of the proto file; times are
+RFC 3339, UTC. Unknown fields are refused.
 
-Errors are problem details (RFC 9457). `code` is the status code that the gRPC face answers;
-`violations` lists every field that is wrong, and `fields` those whose values another member holds.
+Errors are problem details (RFC 9457). `code` is the status code that the RPC answers; `violations`
+lists every invalid field, and `fields` those whose values another member has.
 """
 _TAGS = [
     {"name": "members", "description": "What members do with their accounts."},
-    {"name": "sessions", "description": "Log in, go on, see where one is logged in, log out."},
-    {"name": "verification", "description": "Prove that an address is one's own."},
+    {"name": "sessions", "description": "Log in, renew, list and end sessions, log out."},
+    {"name": "verification", "description": "Prove that an address belongs to a member."},
     {"name": "passwords", "description": "Set a new password by a link in a mail."},
 ]
 
@@ -47,7 +47,7 @@ _PAGE = """<!doctype html>
 """
 _START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true})\n'
 
-# Nothing from elsewhere; the viewer sets styles and draws its pictures by itself.
+# Nothing from other hosts; the viewer sets styles and draws its images by itself.
 _POLICY = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -57,14 +57,14 @@ _POLICY = {
 
 
 def assets() -> StaticFiles:
-    """Return the viewer's own files."""
+    """Return the files of the viewer."""
     return StaticFiles(packages=[("fastapi_swagger", "resources")])
 
 
 def router(described: APIRouter) -> APIRouter:
-    """Return the routes that show *described*."""
+    """Return the routes that document *described*."""
     routes = APIRouter(include_in_schema=False)
-    # Drawn up for the first who asks: no start has to wait for it.
+    # Built at the first request, so that the start does not wait for it.
     schema = functools.cache(lambda: openapi(described))
 
     async def show_schema() -> Response:
@@ -100,12 +100,12 @@ def openapi(described: APIRouter) -> dict[str, Any]:
 
 
 def operation(rpc: str, tag: str, *refusals: int) -> dict[str, Any]:
-    """Return what describes a route.
+    """Return the description of a route.
 
     Args:
-        rpc: Name of the RPC that it answers.
-        tag: Which kind of routes it belongs to.
-        refusals: HTTP statuses of the problems it answers, but for those that all routes may.
+        rpc: Name of the RPC that the route answers.
+        tag: The group of the route.
+        refusals: HTTP statuses of its problems, without those that any route may answer.
     """
     statuses = sorted({*refusals, *_ALWAYS})
     return {
@@ -116,7 +116,7 @@ def operation(rpc: str, tag: str, *refusals: int) -> dict[str, Any]:
 
 
 def header(description: str) -> dict[str, Any]:
-    """Return what describes the header of a response."""
+    """Return the description of a response header."""
     return {"description": description, "schema": {"type": "string"}, "required": True}
 
 
@@ -133,6 +133,6 @@ _ALWAYS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 _HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("Which proof is asked for: Bearer.")},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": header("The authentication scheme: Bearer.")},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": header("Seconds to wait.")},
 }

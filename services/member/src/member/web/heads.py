@@ -1,6 +1,6 @@
-"""Find heads of requests that a proxy and this server could read in two ways. Pure.
+"""Find request heads that a proxy and this server could parse differently. Pure.
 
-What one of them takes for the body of a request, the other would take for the next request.
+One of them would take bytes for the body of a request that the other takes for the next request.
 
 Source:
     RFC 9112, 2.2, 5.2, 6.1, 6.3 and 11.2.
@@ -14,9 +14,9 @@ _OLD = b" http/1.0"
 
 
 def is_ambiguous(received: bytes) -> bool:
-    """Tell whether the request that *received* begins with has such a head.
+    """Tell whether the first request in *received* has such a head.
 
-    Of a head that is not whole, and of what is after it, nothing is told.
+    False for an incomplete head; later requests are not checked.
     """
     if not (end := _END.search(received)):
         return False
@@ -25,14 +25,14 @@ def is_ambiguous(received: bytes) -> bool:
 
 
 def _has_odd_lines(head: bytes) -> bool:
-    """Tell whether a line ends in CR or LF alone, or goes on in the next."""
+    """Tell whether a line ends in a lone CR or LF, or continues in the next line."""
     lines = head.count(b"\r\n")
     odd = head.count(b"\n") != lines or head.count(b"\r") != lines
     return odd or b"\r\n " in head or b"\r\n\t" in head
 
 
 def _has_odd_framing(head: bytes) -> bool:
-    """Tell whether the end of the body is told twice, or by chunks, which HTTP/1.0 has not."""
+    """Tell whether the length of the body is given twice, or by chunks, unknown in HTTP/1.0."""
     lengths, codings = head.count(_LENGTH), head.count(_CODING)
     if lengths + codings > 1:
         return True

@@ -1,4 +1,4 @@
-"""Answer those who watch over the process: ``/healthz`` and ``/readyz``."""
+"""The pages for health checks: ``/healthz`` and ``/readyz``."""
 
 from http import HTTPStatus
 
@@ -12,7 +12,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def health_routes(health: Health) -> list[Route]:
-    """Return the routes; they tell no reasons, for everybody may read them."""
+    """Return the routes; they name no reasons, because anybody may read them."""
 
     async def alive(_request: Request) -> Response:
         return PlainTextResponse("ok\n", headers=NO_STORE)

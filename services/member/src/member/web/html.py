@@ -29,11 +29,11 @@ def page(
     """Return a page made of *template*.
 
     Args:
-        template: Extends ``page.html``.
-        status: The answer's status.
-        style: The template of the only style sheet that the page may have.
-        policy: What the page may do besides, as directives of a content security policy.
-        values: What *template* asks for.
+        template: Name of the template; it extends ``page.html``.
+        status: HTTP status of the answer.
+        style: Name of the template of the page's only style sheet.
+        policy: More directives for the content security policy.
+        values: Values for *template*.
     """
     html = _TEMPLATES.get_template(template).render(style=style, **values)
     whole = "; ".join(filter(None, (POLICY, f"style-src {_hash_of(style)}", policy)))

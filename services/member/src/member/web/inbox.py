@@ -1,10 +1,10 @@
-"""The development inbox: the mails that went to a folder instead of to a mail server.
+"""The development inbox: the mails that went to a folder instead of a mail server.
 
-The mails hold secrets, so a request must name the inbox's own host. Another site can let its name
-lead to the loopback (DNS rebinding), but its pages still send that name.
+The mails hold secrets, so a request must name the inbox's own host. Another site can point its name
+at the loopback (DNS rebinding), but its pages still send that name.
 
-Mails are hostile until shown otherwise: their HTML runs no script, sends no form, loads
-nothing from anywhere, and moves no window but one that a click on a link opens.
+Mails may be hostile: their HTML can run no script, send no form and load nothing. A click on a link
+opens a new window, and the mail can change no other.
 """
 
 from http import HTTPStatus
@@ -65,7 +65,7 @@ def inbox(folder: Path, public_url: str = "") -> APIRouter:
             title=kept.subject or "Mail without a subject",
             file=found,
             mail=kept,
-            # The mail's HTML is under the page's policy too, and styles its elements one by one.
+            # The page's policy applies to the mail's HTML, too, which has style attributes.
             policy="style-src-attr 'unsafe-inline'",
         )
 
@@ -75,7 +75,7 @@ def inbox(folder: Path, public_url: str = "") -> APIRouter:
 
 
 def _host_of(request: Request) -> str:
-    """Return the host that *request* names, without its port; empty for what is none."""
+    """Return the host in the Host header of *request*, without port; empty if it is invalid."""
     try:
         return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
     except ValueError:

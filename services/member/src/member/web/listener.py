@@ -1,4 +1,4 @@
-"""Accept connections, but no more than there may be."""
+"""Accept connections up to a limit."""
 
 import socket
 from collections import Counter
@@ -10,16 +10,16 @@ from weakref import WeakKeyDictionary
 from member.limits.keys import address_key
 
 _MOST_LEAVING: Final = 8
-"""Connections that were shut down and that the event loop has not closed yet."""
+"""Most connections that are shut down but not yet closed by the event loop."""
 
 
 class Listener(socket.socket):
-    """A listening socket that makes room for who comes.
+    """A listening socket that makes room for new connections.
 
-    When there are enough connections, one of those that wait for no answer ends, so that strangers
-    who only connect, or send no more than the head of a request, keep nobody out. It is that of
-    the address that has most, and of these the one that was accepted first: however fast somebody
-    connects, others have the time that a handshake takes.
+    At the limit, a new connection ends one that waits for no answer. So strangers who only connect,
+    or send no more than the head of a request, do not keep others out. The listener ends the oldest
+    connection of the address with most connections: however fast one address connects, others have
+    time for their handshake.
     """
 
     def __init__(self, listening: socket.socket) -> None:
@@ -31,8 +31,8 @@ class Listener(socket.socket):
         self._peers: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
         self._leaving: list[socket.socket] = []
 
-    def bound(self, most: int, busy: Callable[[], Collection[int]]) -> None:
-        """Have at most *most* connections; *busy* returns the descriptors that must not end."""
+    def limit(self, most: int, busy: Callable[[], Collection[int]]) -> None:
+        """Accept at most *most* connections; *busy* returns the descriptors that must not end."""
         self._most = most
         self._busy = busy
 
@@ -40,13 +40,13 @@ class Listener(socket.socket):
         """Return a new connection; an earlier one may be shut down for it.
 
         Raises:
-            BlockingIOError: If nobody comes, or the loop has to close some first.
+            BlockingIOError: If no client connects, or the loop has to close some sockets first.
         """
-        self._leaving = _open(self._leaving)
+        self._leaving = _still_open(self._leaving)
         if len(self._leaving) >= _MOST_LEAVING:
             raise BlockingIOError
         connection, peer = super().accept()
-        self._accepted = _open(self._accepted)
+        self._accepted = _still_open(self._accepted)
         self._peers[connection] = address_key(peer[0])
         if self._most and len(self._accepted) >= self._most:
             self._shut_one_down(connection)
@@ -57,7 +57,8 @@ class Listener(socket.socket):
         busy = self._busy()
         idle = [it for it in self._accepted if it.fileno() not in busy]
         held = Counter(self._peers[it] for it in self._accepted)
-        leaving = max(idle, key=lambda it: held[self._peers[it]], default=new)  # first of equals
+        # Of equal ones `max` returns the first, the oldest.
+        leaving = max(idle, key=lambda it: held[self._peers[it]], default=new)
         if leaving is not new:
             self._accepted.remove(leaving)
         self._leaving.append(leaving)
@@ -65,5 +66,5 @@ class Listener(socket.socket):
             leaving.shutdown(socket.SHUT_RDWR)
 
 
-def _open(connections: list[socket.socket]) -> list[socket.socket]:
+def _still_open(connections: list[socket.socket]) -> list[socket.socket]:
     return [it for it in connections if it.fileno() >= 0]

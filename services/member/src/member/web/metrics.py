@@ -1,4 +1,4 @@
-"""Count HTTP requests, and tell all numbers at ``/metrics``."""
+"""Count HTTP requests, and serve all metrics at ``/metrics``."""
 
 from http import HTTPMethod, HTTPStatus
 
@@ -17,7 +17,7 @@ _METHODS = frozenset(HTTPMethod)
 
 
 def metrics_route(scrape: Scrape) -> Route:
-    """Return the route."""
+    """Return the route of ``/metrics``."""
 
     async def metrics(_request: Request) -> Response:
         page = await scrape.page()
@@ -41,23 +41,23 @@ class Measured:
             return
         with self._requests.timing(str(HTTPStatus.INTERNAL_SERVER_ERROR.value)) as call:
 
-            async def noting(message: Message) -> None:
+            async def send_and_note(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     call.code = str(message["status"])
                 await send(message)
 
             try:
-                await self._app(scope, receive, noting)
+                await self._app(scope, receive, send_and_note)
             finally:
                 call.what = (_method(scope), _template(scope))
 
 
 def _method(scope: Scope) -> str:
-    """Return the method, if it is a common one: a caller may send any word."""
+    """Return the method if it is a standard one, because a caller may send any word."""
     method: str = scope["method"]
     return method if method in _METHODS else _OTHER
 
 
 def _template(scope: Scope) -> str:
-    """Return the path of the route that was found, never what a caller typed."""
+    """Return the path template of the route, never the path that the caller sent."""
     return getattr(scope.get("route"), "path", "") or _OTHER

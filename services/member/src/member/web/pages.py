@@ -1,8 +1,8 @@
 """The pages that links in mails open: to verify an address, and to set a new password.
 
-Opening one changes nothing, so a mail scanner that fetches links verifies nobody; the
-button on it posts, and only that does. The token in the link is all that is needed to
-post, so a page of another site that posts for a reader gains nothing by it.
+Opening a page changes nothing, so a mail scanner that fetches links verifies nobody. Only
+the button, which posts, changes something. A post needs nothing but the token in the link,
+so another site gains nothing if it makes a reader's browser post.
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,10 +42,10 @@ def pages(
     """Return the pages of *service*.
 
     Args:
-        service: What they show.
-        mailbox: What the development inbox shows; None where there is no such page.
+        service: The service that the pages call.
+        mailbox: Folder that the development inbox shows; None: there is no inbox.
         public_url: How browsers reach the pages.
-        documented: Whether the REST face is explained.
+        documented: Whether the documentation of REST exists.
     """
     app = FastAPI(openapi_url=None)
     app.include_router(_verify_email(service))
@@ -53,9 +53,9 @@ def pages(
     if mailbox:
         app.include_router(inbox(mailbox, public_url))
     rest.add_to(app, service, documented=documented, otherwise=_http_error)
-    app.add_exception_handler(MemberError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.middleware("http")(_guarded)
+    app.add_exception_handler(MemberError, _refuse)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.middleware("http")(_catch_errors)
     return app
 
 
@@ -68,7 +68,7 @@ def _verify_email(service: MemberService) -> APIRouter:
 
     async def confirm(request: Request, token: str = "") -> Response:
         verified = await service.verifications.verify(caller_of(request), token)
-        # Elsewhere, so that a reload posts nothing again; relative, for proxies with a prefix.
+        # Redirect, so that a reload does not post again; relative, for proxies with a path prefix.
         where = f"?{request.url.query}" if verified.already else "verify-email/verified"
         return RedirectResponse(where, HTTPStatus.SEE_OTHER)
 
@@ -91,10 +91,10 @@ def _reset_password(service: MemberService) -> APIRouter:
     async def reset(request: Request, token: str = "") -> Response:
         new = await _field(request, "new_password")
         try:
-            await service.password_resets.spend(caller_of(request), token, new)
+            await service.password_resets.reset(caller_of(request), token, new)
         except InvalidInputError as error:
             return _page(request, "unfit", status_of(error).http)
-        # Elsewhere, as above: here a reload would post the password again.
+        # Redirect: a reload would post the password again.
         return RedirectResponse("reset-password/done", HTTPStatus.SEE_OTHER)
 
     async def done(request: Request) -> Response:
@@ -107,7 +107,7 @@ def _reset_password(service: MemberService) -> APIRouter:
 
 
 async def _field(request: Request, name: str) -> str:
-    """Return what a form's field holds, as browsers send it; empty if it is not there."""
+    """Return the value of a form's field, as browsers send it; empty if it is missing."""
     try:
         form = parse_qs((await request.body()).decode("ascii"), errors="strict", max_num_fields=8)
     except ValueError:
@@ -115,7 +115,7 @@ async def _field(request: Request, name: str) -> str:
     return form.get(name, [""])[0]
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     if not isinstance(error, MemberError):
         raise error
     response = _page(request, type(error).__name__, status_of(error).http)
@@ -129,20 +129,20 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _failure(request, error)
 
 
-async def _invalid(request: Request, _error: Exception) -> Response:
+async def _answer_invalid(request: Request, _error: Exception) -> Response:
     return _failure(request, HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY))
 
 
-async def _guarded(request: Request, call_next: Next) -> Response:
+async def _catch_errors(request: Request, call_next: Next) -> Response:
     try:
         return await call_next(request)
-    except Exception:  # the last line before the reader, who must not see it
+    except Exception:  # the reader must not see it
         log.exception("page failed", path=request.url.path)
         return _failure(request, HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def _failure(request: Request, error: HTTPException) -> Response:
-    """Return *error* as a page for people, as problem details for programs."""
+    """Return *error*: a page for people, problem details for programs."""
     if "text/html" not in request.headers.get("Accept", ""):
         return problems.of_http(error)
     status = HTTPStatus(error.status_code)
@@ -152,17 +152,17 @@ def _failure(request: Request, error: HTTPException) -> Response:
 
 
 def _page(request: Request, scene: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    locale = locales.accepted(request.headers.get("Accept-Language", ""))
+    locale = locales.from_accept_language(request.headers.get("Accept-Language", ""))
     text = TEXTS[locale]
-    told = next(known for known in (scene, f"{status:d}", "500") if known in text.titles)
+    key = next(known for known in (scene, f"{status:d}", "500") if known in text.titles)
     return page(
         "link.html",
         status,
         style="link.css",
         lang="zh-Hant-TW" if locale == "zh-TW" else locale,
         scene=scene,
-        title=text.titles[told],
-        body=text.bodies[told],
+        title=text.titles[key],
+        body=text.bodies[key],
         button=text.buttons.get(scene, ""),
         label=text.label,
     )

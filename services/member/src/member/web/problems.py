@@ -1,4 +1,4 @@
-"""Errors over REST: problem details, and nothing that a caller should not see.
+"""Errors over REST: problem details, without anything that a caller must not see.
 
 Source:
     RFC 9457.
@@ -27,7 +27,7 @@ from member.statuses import status_of
 
 MEDIA_TYPE = "application/problem+json"
 
-# What HTTP itself refuses, in the words of gRPC.
+# gRPC status codes for requests that the HTTP server itself refuses.
 _CODES: Mapping[int, StatusCode] = {
     HTTPStatus.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
     HTTPStatus.NOT_FOUND: StatusCode.NOT_FOUND,
@@ -41,7 +41,7 @@ _CODES: Mapping[int, StatusCode] = {
     HTTPStatus.SERVICE_UNAVAILABLE: StatusCode.RESOURCE_EXHAUSTED,
 }
 
-# pydantic's own words could quote what was sent, a password for one.
+# pydantic's own texts could quote the request, for example a password.
 _DESCRIPTIONS: Mapping[str, str] = {
     "missing": "is required",
     "extra_forbidden": "is not known",
@@ -57,14 +57,14 @@ _FIELD_CHARACTERS = 64
 
 
 class FieldViolation(BaseModel):
-    """One field and the rule it breaks."""
+    """One field and the rule that it breaks."""
 
     field: str = Field(examples=["password"])
     description: str = Field(examples=["must be 8 to 128 characters"])
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """The reason why a request was refused."""
 
     type: Literal["about:blank"] = "about:blank"
     title: str = Field(description="The HTTP status in words.", examples=["Conflict"])
@@ -74,20 +74,20 @@ class Problem(BaseModel):
         examples=["a member with this email already exists"],
     )
     code: str = Field(
-        description="The status code that the gRPC face answers.", examples=["ALREADY_EXISTS"]
+        description="The status code that the RPC answers.", examples=["ALREADY_EXISTS"]
     )
     violations: list[FieldViolation] | None = Field(
-        default=None, description="All fields that are wrong, for a request with wrong fields."
+        default=None, description="All invalid fields, if the request has some."
     )
     fields: list[str] | None = Field(
         default=None,
-        description="The fields whose values another member holds.",
+        description="The fields whose values another member has.",
         examples=[["email"]],
     )
 
 
 def of_error(error: MemberError) -> Response:
-    """Return the answer to a request that the service refused."""
+    """Return the answer to a request that the service refuses."""
     status = status_of(error)
     return _response(
         status.http, status.grpc, str(error), headers=headers_of(error), **_members(error)
@@ -95,24 +95,24 @@ def of_error(error: MemberError) -> Response:
 
 
 def of_validation(error: RequestValidationError) -> Response:
-    """Return the answer to a request that has the wrong form."""
+    """Return the answer to a request with the wrong form."""
     return of_error(InvalidInputError(tuple(_violations(error.errors()))))
 
 
 def of_http(error: HTTPException) -> Response:
-    """Return the answer to a request that HTTP itself refuses."""
+    """Return the answer to a request that the HTTP server itself refuses."""
     status = HTTPStatus(error.status_code)
     code = _CODES.get(status, StatusCode.UNKNOWN)
     return _response(status, code, error.detail, headers=error.headers)
 
 
 def of_accident() -> Response:
-    """Return the answer where something failed that nobody foresaw."""
+    """Return the answer after an unexpected error."""
     return _response(HTTPStatus.INTERNAL_SERVER_ERROR, StatusCode.INTERNAL, "internal error")
 
 
 def headers_of(error: MemberError) -> Mapping[str, str]:
-    """Return the headers that belong to *error*."""
+    """Return the response headers for *error*."""
     match error:
         case UnauthenticatedError():
             return {"WWW-Authenticate": "Bearer"}  # RFC 9110, 11.6.1
@@ -123,7 +123,7 @@ def headers_of(error: MemberError) -> Mapping[str, str]:
 
 
 def _members(error: MemberError) -> dict[str, Any]:
-    """Return what a problem holds beyond what all hold."""
+    """Return the extra members of a problem, by the kind of *error*."""
     match error:
         case InvalidInputError():
             violations = [
@@ -143,7 +143,7 @@ def _violations(errors: Sequence[Any]) -> Iterable[Violation]:
 
 
 def _field(place: tuple[str | int, ...]) -> str:
-    """Return the field at *place*, in ASCII: the caller may have named it anyhow."""
+    """Return the name of the field at *place*, in ASCII, because a caller may send any name."""
     part, *names = place
     name = ".".join(name for name in names if isinstance(name, str)) or str(part)
     return name.encode("ascii", "backslashreplace").decode()[:_FIELD_CHARACTERS]

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with clients that have to keep to a time."""
+"""HTTP/1.1 with time limits for clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,10 +21,11 @@ _REFUSAL = [
 
 
 class PunctualProtocol(H11Protocol):
-    """Ends connections whose next request does not begin in time, that of ``timeout_keep_alive``.
+    """Ends connections whose next request does not begin within ``timeout_keep_alive``.
 
-    uvicorn itself waits for ever until the head of the first request is whole, and of each later
-    one once a byte of it has come. What a client still sends after the answer counts as well.
+    uvicorn itself waits forever for a complete head: of the first request, and of each later one
+    after its first byte. The time limit includes the rest of a body that a client still sends after
+    the answer.
     """
 
     _cancel: Callable[[], None] = staticmethod(lambda: None)
@@ -32,22 +33,22 @@ class PunctualProtocol(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether the client waits for an answer, and not we for the client.
+        """Tell whether the client waits for an answer, and not the server for the client.
 
-        Who sends the head of a request alone asks for no more than who only connects.
+        A client that has sent only the head of a request does not count as waiting.
         """
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Give the first request its time."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         self._expect_request()
 
     def handle_events(self) -> None:
-        """Refuse a request that a proxy before us may have read in another way, and what follows.
+        """Refuse a request that a proxy may have parsed differently, and everything after it.
 
-        h11 reads such heads in one of the ways.
+        h11 itself would accept such heads.
         """
         if self.conn.their_state is h11.IDLE and is_ambiguous(self.conn.trailing_data[0]):
             self.send_400_response("Invalid HTTP request received.")
@@ -55,10 +56,10 @@ class PunctualProtocol(H11Protocol):
             super().handle_events()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, with the headers of every answer, and end the connection.
+        """Refuse an invalid request, with the headers of every answer, and end the connection.
 
-        Where an answer has begun, there is only the end: uvicorn would fail, and say so in many
-        lines, whenever a client likes.
+        If an answer has begun, only end the connection: uvicorn would raise, and fill the log
+        whenever a client wants.
         """
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers = [*self.server_state.default_headers, *_REFUSAL]
@@ -68,24 +69,24 @@ class PunctualProtocol(H11Protocol):
         self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Give the next request its time, from before it can begin."""
+        """Start the time limit of the next request, before it can begin."""
         self._expect_request()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Give the client its time to read what is written."""
+        """Start the time limit for the client to read the answer."""
         super().pause_writing()
         self._stop_waiting = self.loop.call_later(
             self.timeout_keep_alive, self.transport.abort
         ).cancel
 
     def resume_writing(self) -> None:
-        """Go on: it has read some."""
+        """Stop the time limit: the client has read some of the answer."""
         self._stop_waiting()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop all time limits."""
         self._cancel()
         self._stop_waiting()
         super().connection_lost(exc)

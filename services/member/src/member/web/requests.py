@@ -1,4 +1,4 @@
-"""What every HTTP request goes through: an id for its log lines, and a line of its own."""
+"""Log every HTTP request, and give its log lines an id."""
 
 import time
 
@@ -12,7 +12,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class RequestLog:
-    """Middleware that logs requests: never what was asked for, for a query holds a token."""
+    """Middleware that logs requests, but never their URL, because the query may hold a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Log the requests to *app*."""
@@ -27,19 +27,19 @@ class RequestLog:
         request_id = request_ids.request_id(headers.get(request_ids.HEADER))
         start, status = time.perf_counter(), 0
 
-        async def answering(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = int(message["status"])  # not the name of a member of HTTPStatus
+                status = int(message["status"])  # a plain number, not an HTTPStatus
                 MutableHeaders(scope=message)[request_ids.HEADER] = request_id
             await send(message)
 
-        with request_ids.bound(request_id):
+        with request_ids.bind(request_id):
             try:
                 with tracing.span("server", method, headers) as rename:
-                    await self._app(scope, receive, answering)
+                    await self._app(scope, receive, send_and_note)
                     rename(f"{method} {_template(scope)}".rstrip())
-            except Exception:  # the caller has been told by now, and is not told what it was
+            except Exception:  # the caller already has an answer, without details
                 log.exception("request failed")
             log.info(
                 "request answered",
@@ -51,5 +51,5 @@ class RequestLog:
 
 
 def _template(scope: Scope) -> str:
-    """Return the path of the route that was found, never what a caller typed."""
+    """Return the path template of the route, never the path that the caller sent."""
     return getattr(scope.get("route"), "path", "")

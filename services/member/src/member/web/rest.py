@@ -1,4 +1,4 @@
-"""The REST face: the RPCs of ``member.v1.MemberService`` as JSON under ``/v1/members``."""
+"""REST: the RPCs of ``member.v1.MemberService`` as JSON under ``/v1/members``."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -34,9 +34,9 @@ ErrorPage: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def add_to(app: FastAPI, service: MemberService, *, documented: bool, otherwise: ErrorPage) -> None:
-    """Let *app* answer for *service* under ``/v1``, and show how to ask if it is *documented*.
+    """Serve *service* under ``/v1`` of *app*, with documentation if it is *documented*.
 
-    What HTTP itself refuses in other places is told by *otherwise*.
+    *otherwise* answers errors of the HTTP server on other paths.
     """
     rest = router(service)
     app.include_router(rest)
@@ -58,7 +58,7 @@ def add_to(app: FastAPI, service: MemberService, *, documented: bool, otherwise:
 
 
 def _methods_of(routes: APIRouter, path: str) -> str:
-    """Return all methods of *path*; the framework names those of the first route alone."""
+    """Return all methods of *path*; the framework would name only those of the first route."""
     found = [
         route.methods or set()
         for route in routes.routes
@@ -68,12 +68,12 @@ def _methods_of(routes: APIRouter, path: str) -> str:
 
 
 Whoever: TypeAlias = Annotated[Caller, Depends(caller_of)]
-Membername: TypeAlias = Annotated[str, Path(description="Whom it is about.", examples=["alice"])]
+Membername: TypeAlias = Annotated[str, Path(description="Name of the member.", examples=["alice"])]
 SessionId: TypeAlias = Annotated[str, Path(description="The `session_id` of ListSessions.")]
 
 
 class _Rest:
-    """Turns requests into calls of the service, and what it returns into responses."""
+    """Turns requests into calls of the service, and its results into responses."""
 
     def __init__(self, service: MemberService) -> None:
         self._service = service
@@ -84,7 +84,7 @@ class _Rest:
         asked: schemas.CreateMemberRequest,
         response: Response,
         idempotency_key: Annotated[
-            str, Header(alias="Idempotency-Key", description="Does what the field request_id does.")
+            str, Header(alias="Idempotency-Key", description="The same as the field request_id.")
         ] = "",
     ) -> schemas.MemberResponse:
         """Store a member and queue the mail that verifies the address."""
@@ -95,14 +95,14 @@ class _Rest:
         return schemas.MemberResponse(member=schemas.Member.of(member))
 
     async def get_member(self, who: Whoever, membername: Membername) -> schemas.MemberResponse:
-        """Tell about a member: oneself, or anyone to an administrator."""
+        """Return a member: the caller, or for an administrator anyone."""
         member = await self._service.members.get(who, membername)
         return schemas.MemberResponse(member=schemas.Member.of(member))
 
     async def update_member(
         self, who: Whoever, membername: Membername, asked: schemas.UpdateMemberRequest
     ) -> schemas.MemberResponse:
-        """Change the fields that are set. Another address is used once it is verified."""
+        """Change the fields that are set. A new address takes effect once it is verified."""
         changes = Changes(**asked.model_dump())
         member = await self._service.members.update(who, membername, changes)
         return schemas.MemberResponse(member=schemas.Member.of(member))
@@ -116,13 +116,13 @@ class _Rest:
         )
 
     async def delete_member(self, who: Whoever, membername: Membername) -> None:
-        """Remove a member and everything about it: oneself, or anyone to an administrator."""
+        """Remove a member and everything about it: the caller, or for an administrator anyone."""
         await self._service.members.delete(who, membername)
 
     async def list_members(
         self, who: Whoever, asked: Annotated[schemas.ListMembersRequest, Query()]
     ) -> schemas.ListMembersResponse:
-        """Tell an administrator about all members, by member name."""
+        """Return all members to an administrator, sorted by member name."""
         page = await self._service.members.list_page(
             who, size=asked.page_size, token=asked.page_token
         )
@@ -143,25 +143,25 @@ class _Rest:
     async def renew_access_token(
         self, who: Whoever, asked: schemas.RenewAccessTokenRequest
     ) -> schemas.RenewAccessTokenResponse:
-        """Trade a refresh token for a new access token and the next refresh token."""
+        """Exchange a refresh token for a new access token and the next refresh token."""
         tokens = await self._service.sessions.renew(who, asked.refresh_token)
         return schemas.RenewAccessTokenResponse(session=schemas.Session.of(tokens))
 
     async def logout_member(self, who: Whoever, asked: schemas.LogoutMemberRequest) -> None:
-        """End the session of a refresh token. Answers alike if it had ended before."""
+        """End the session of a refresh token. The answer is the same if it had ended before."""
         await self._service.sessions.log_out(who, asked.refresh_token)
 
     async def list_sessions(
         self, who: Whoever, membername: Membername
     ) -> schemas.ListSessionsResponse:
-        """Tell where a member is logged in: oneself, or anyone to an administrator."""
+        """Return the sessions of a member: of the caller, or for an administrator of anyone."""
         live = await self._service.live_sessions.list_all(who, membername)
         return schemas.ListSessionsResponse(sessions=[schemas.LiveSession.of(one) for one in live])
 
     async def end_session(
         self, who: Whoever, membername: Membername, session_id: SessionId
     ) -> None:
-        """End one session of a member; its access token stops at once."""
+        """End one session of a member and its access token at once."""
         await self._service.live_sessions.end(who, membername, session_id)
 
     async def end_all_sessions(
@@ -170,13 +170,13 @@ class _Rest:
         membername: Membername,
         asked: Annotated[schemas.EndAllSessionsRequest, Query()],
     ) -> None:
-        """End all sessions of a member, that of the caller too unless it is to be kept."""
+        """End all sessions of a member; with `keep_current`, all but the caller's."""
         await self._service.live_sessions.end_all(who, membername, keep_current=asked.keep_current)
 
     async def verify_email(
         self, who: Whoever, asked: schemas.VerifyEmailRequest
     ) -> schemas.VerifyEmailResponse:
-        """Spend the token of a verification mail."""
+        """Verify an address with the token of a verification mail."""
         verified = await self._service.verifications.verify(who, asked.token)
         return schemas.VerifyEmailResponse(
             member=schemas.Member.of(verified.member), already_verified=verified.already
@@ -185,7 +185,7 @@ class _Rest:
     async def resend_verify_email(
         self, who: Whoever, asked: schemas.ResendVerifyEmailRequest
     ) -> None:
-        """Queue a new verification mail. Answers alike whether the address is known or not."""
+        """Queue a new verification mail. The answer is the same for every address."""
         await self._service.verifications.resend(who, asked.email)
 
     async def request_password_reset(
@@ -193,17 +193,17 @@ class _Rest:
     ) -> None:
         """Queue a mail with a link that sets a new password.
 
-        Answers alike whether the address is known or not.
+        The answer is the same for every address.
         """
         await self._service.password_resets.request(who, asked.email)
 
     async def reset_password(self, who: Whoever, asked: schemas.ResetPasswordRequest) -> None:
-        """Spend the token of such a mail: set a new password and end all sessions."""
-        await self._service.password_resets.spend(who, asked.token, asked.new_password)
+        """Set a new password with the token of such a mail, and end all sessions."""
+        await self._service.password_resets.reset(who, asked.token, asked.new_password)
 
 
 def _one_of(request_id: str, idempotency_key: str) -> str:
-    """Return what names a sign-up, in the one place or the other."""
+    """Return the id of a sign-up, from the field or from the header."""
     if request_id and idempotency_key and request_id != idempotency_key:
         violation = Violation("request_id", "must be the same as the header Idempotency-Key")
         raise InvalidInputError((violation,))
@@ -211,7 +211,7 @@ def _one_of(request_id: str, idempotency_key: str) -> str:
 
 
 def router(service: MemberService) -> APIRouter:
-    """Return the routes of *service*, one for each RPC and named as it is."""
+    """Return the routes of *service*, one for each RPC and with its name."""
     rest = _Rest(service)
     routes = APIRouter(prefix=_PREFIX, route_class=AnsweringRoute)
     _add_members(routes, rest)
@@ -225,14 +225,14 @@ def router(service: MemberService) -> APIRouter:
 def _add_members(routes: APIRouter, rest: _Rest) -> None:
     many, one = "/members", "/members/{membername}"
     create = docs.operation("CreateMember", "members", 400, 409, 413)
-    create["responses"][201] = {"headers": {"Location": docs.header("Where the member is.")}}
-    change = _guarded("UpdateMember", 400, 404, 409, 413)
-    password = _guarded("ChangePassword", 400, 413)
+    create["responses"][201] = {"headers": {"Location": docs.header("Path of the new member.")}}
+    change = _authenticated("UpdateMember", 400, 404, 409, 413)
+    password = _authenticated("ChangePassword", 400, 413)
     routes.post(many, status_code=201, **create)(rest.create_member)
-    routes.get(many, **_guarded("ListMembers"))(rest.list_members)
-    routes.get(one, **_guarded("GetMember", 404))(rest.get_member)
+    routes.get(many, **_authenticated("ListMembers"))(rest.list_members)
+    routes.get(one, **_authenticated("GetMember", 404))(rest.get_member)
     routes.patch(one, **change)(rest.update_member)
-    routes.delete(one, **_SILENT, **_guarded("DeleteMember", 404))(rest.delete_member)
+    routes.delete(one, **_SILENT, **_authenticated("DeleteMember", 404))(rest.delete_member)
     routes.put(f"{one}/password", **_SILENT, **password)(rest.change_password)
 
 
@@ -247,9 +247,9 @@ def _add_sessions(routes: APIRouter, rest: _Rest) -> None:
 
 def _add_live_sessions(routes: APIRouter, rest: _Rest) -> None:
     many, one = "/members/{membername}/sessions", "/members/{membername}/sessions/{session_id}"
-    show = _guarded("ListSessions", 404, tag="sessions")
-    end = _guarded("EndSession", 404, tag="sessions")
-    end_all = _guarded("EndAllSessions", 404, tag="sessions")
+    show = _authenticated("ListSessions", 404, tag="sessions")
+    end = _authenticated("EndSession", 404, tag="sessions")
+    end_all = _authenticated("EndAllSessions", 404, tag="sessions")
     routes.get(many, **show)(rest.list_sessions)
     routes.delete(one, **_SILENT, **end)(rest.end_session)
     routes.delete(many, **_SILENT, **end_all)(rest.end_all_sessions)
@@ -269,7 +269,7 @@ def _add_password_resets(routes: APIRouter, rest: _Rest) -> None:
     routes.post("/members:resetPassword", **_SILENT, **reset)(rest.reset_password)
 
 
-def _guarded(rpc: str, *refusals: int, tag: str = "members") -> dict[str, Any]:
-    """Return what describes a route that asks who calls."""
+def _authenticated(rpc: str, *refusals: int, tag: str = "members") -> dict[str, Any]:
+    """Return the description of a route that needs an access token."""
     operation = docs.operation(rpc, tag, 401, 403, *refusals)
     return operation | {"dependencies": [_ACCESS_TOKEN]}

@@ -1,4 +1,4 @@
-"""What travels over REST: the messages of the proto file, as JSON."""
+"""The messages of REST: those of the proto file, as JSON."""
 
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
@@ -9,13 +9,13 @@ from member import members, sessions
 from member.locales import Locale
 
 
-def _whole(text: str) -> str:
-    """Refuse half of a surrogate pair, which JSON can carry, but no store and no log."""
+def _check_encodable(text: str) -> str:
+    """Refuse half of a surrogate pair, which JSON can carry, but no database and no log."""
     text.encode()
     return text
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_whole)]
+Text: TypeAlias = Annotated[str, AfterValidator(_check_encodable)]
 
 _MEMBERNAME = Field(description="3 to 32 of a-z, 0-9 and _; unique.", examples=["alice"])
 _FULL_NAME = Field(
@@ -27,7 +27,7 @@ _EMAIL = Field(
     json_schema_extra={"format": "email"},
 )
 _LOCALE = Field(
-    description="A BCP 47 tag; the nearest language that mails exist in is used.",
+    description="A BCP 47 tag; mails use the nearest language that they exist in.",
     examples=["zh-TW"],
 )
 _PASSWORD = Field(
@@ -45,13 +45,13 @@ RefreshToken: TypeAlias = Annotated[Text, _REFRESH_TOKEN]
 
 
 class _Request(BaseModel):
-    """What a caller sends: nothing is converted, nothing unknown is skipped."""
+    """Base of requests: values are not converted, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class CreateMemberRequest(_Request):
-    """Who wants to be a member."""
+    """The fields of a sign-up."""
 
     membername: Membername
     full_name: FullName
@@ -60,34 +60,34 @@ class CreateMemberRequest(_Request):
     locale: Annotated[Text, _LOCALE] = ""
     request_id: Text = Field(
         default="",
-        description="Up to 64 characters that name this sign-up, such as a random UUID: it is "
-        "answered as it was the first time, for 24 hours. The header Idempotency-Key does the "
+        description="Up to 64 characters that name this sign-up, such as a random UUID: for 24 "
+        "hours the same sign-up gets the first answer again. The header Idempotency-Key does the "
         "same.",
     )
 
 
 class UpdateMemberRequest(_Request):
-    """What to change; what is absent or null stays as it is."""
+    """The fields to change; a field that is absent or null stays as it is."""
 
     full_name: FullName | None = None
     email: Email | None = None
     locale: Annotated[Text, _LOCALE] | None = None
     current_password: Text = Field(
         default="",
-        description="Only another address asks for it.",
+        description="Needed only for another address.",
         json_schema_extra={"format": "password"},
     )
 
 
 class ChangePasswordRequest(_Request):
-    """The password as it is and as it shall be."""
+    """The present password and the new one."""
 
     current_password: Password
     new_password: Password
 
 
 class ListMembersRequest(BaseModel):
-    """Which page."""
+    """The page to list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,61 +98,61 @@ class ListMembersRequest(BaseModel):
 
 
 class LoginMemberRequest(_Request):
-    """What proves who somebody is."""
+    """Member name and password."""
 
     membername: Membername
     password: Password
 
 
 class RenewAccessTokenRequest(_Request):
-    """What is traded for new tokens."""
+    """The refresh token to exchange for new tokens."""
 
     refresh_token: RefreshToken
 
 
 class LogoutMemberRequest(_Request):
-    """Which session ends."""
+    """The refresh token of the session to end."""
 
     refresh_token: RefreshToken
 
 
 class EndAllSessionsRequest(BaseModel):
-    """Which sessions end."""
+    """Whether to keep the session of the caller."""
 
     model_config = ConfigDict(extra="forbid")
 
     keep_current: bool = Field(
-        default=False, description="True: all but the session in which the call is made."
+        default=False, description="True: keep the session in which the call is made."
     )
 
 
 class VerifyEmailRequest(_Request):
-    """What a verification mail held."""
+    """The token of a verification mail."""
 
     token: Text = Field(description="The opaque token of the link in the mail.")
 
 
 class ResendVerifyEmailRequest(_Request):
-    """Where a new mail is to go."""
+    """The address for a new mail."""
 
     email: Email
 
 
 class RequestPasswordResetRequest(_Request):
-    """Whose password was forgotten."""
+    """The address of a member who forgot the password."""
 
     email: Email
 
 
 class ResetPasswordRequest(_Request):
-    """What that mail held, and the password as it shall be."""
+    """The token of that mail, and the new password."""
 
     token: Text = Field(description="The opaque token of the link in the mail.")
     new_password: Password
 
 
 class Member(BaseModel):
-    """What the service tells about a member; never the password."""
+    """A member, without the password."""
 
     membername: Membername
     full_name: FullName
@@ -161,16 +161,16 @@ class Member(BaseModel):
     created_at: AwareDatetime = Field(examples=["2026-01-01T00:00:00Z"])
     locale: Locale = Field(description="Language of mails to this member.")
     role: Literal["member", "admin"] = Field(
-        description="An admin may also look at and delete other members."
+        description="An admin may also read and delete other members."
     )
     pending_email: str | None = Field(
-        description="The address that takes the place of the other one once it is verified; null "
-        "for none. Only oneself is told."
+        description="The address that replaces `email` once it is verified; null for none. Only "
+        "the member itself gets it."
     )
 
     @classmethod
     def of(cls, member: members.Member) -> "Member":
-        """Return *member* as it travels."""
+        """Return the message for *member*."""
         return cls(
             membername=member.membername,
             full_name=member.full_name,
@@ -184,7 +184,7 @@ class Member(BaseModel):
 
 
 class Session(BaseModel):
-    """What a member calls with. Keep both tokens secret."""
+    """The tokens that a member calls with. Keep both secret."""
 
     access_token: str = Field(description="For the header `Authorization: Bearer TOKEN`.")
     access_token_expires_at: AwareDatetime
@@ -193,7 +193,7 @@ class Session(BaseModel):
 
     @classmethod
     def of(cls, tokens: sessions.SessionTokens) -> "Session":
-        """Return the *tokens* of a session as they travel."""
+        """Return the message for the *tokens* of a session."""
         return cls(
             access_token=tokens.access_token,
             access_token_expires_at=tokens.access_token_expires_at,
@@ -211,19 +211,19 @@ class LiveSession(BaseModel):
     expires_at: AwareDatetime = Field(description="When it ends unless it is renewed.")
     ends_at: AwareDatetime = Field(description="When it ends, however often it is renewed.")
     address: str = Field(
-        description="IP address it was begun from; empty if it is not known.",
+        description="IP address that began it; empty if it is not known.",
         examples=["203.0.113.7"],
     )
     user_agent: str = Field(
-        description="What the program called itself that began it: up to 200 characters that "
-        "anybody may have chosen. Empty if it did not say.",
+        description="User agent of the program that began it: up to 200 characters, chosen by the "
+        "caller. Empty if it sent none.",
         examples=["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"],
     )
     current: bool = Field(description="Whether the call was made in this session.")
 
     @classmethod
     def of(cls, live: sessions.LiveSession) -> "LiveSession":
-        """Return *live* as it travels."""
+        """Return the message for *live*."""
         session = live.session
         return cls(
             session_id=session.id,
@@ -244,33 +244,33 @@ class MemberResponse(BaseModel):
 
 
 class ListMembersResponse(BaseModel):
-    """Some members, by name."""
+    """A page of members, by name."""
 
     members: list[Member]
     next_page_token: str = Field(description="Empty: this is the last page.")
 
 
 class LoginMemberResponse(BaseModel):
-    """A session that began, and whose it is."""
+    """A new session, and its member."""
 
     session: Session
     member: Member
 
 
 class RenewAccessTokenResponse(BaseModel):
-    """A session that goes on."""
+    """A renewed session."""
 
     session: Session
 
 
 class ListSessionsResponse(BaseModel):
-    """Where a member is logged in; the session that was renewed last comes first."""
+    """The sessions of a member; the one that was renewed last comes first."""
 
     sessions: list[LiveSession]
 
 
 class VerifyEmailResponse(BaseModel):
-    """Whose address is verified."""
+    """The member whose address is verified."""
 
     member: Member
-    already_verified: bool = Field(description="The token had verified the address before.")
+    already_verified: bool = Field(description="Whether the token had verified the address before.")

@@ -22,14 +22,14 @@ from member.web.listener import Listener
 from member.web.protocol import PunctualProtocol
 from member.web.shield import Shielded
 
-# For a year. Not for subdomains: what they are, whoever runs the service knows.
+# For a year. Not for subdomains: the service does not know what runs there.
 _STRICT: tuple[str, str] = ("Strict-Transport-Security", "max-age=31536000")
 
 
 class HttpServer:
     """Serves one app over HTTP."""
 
-    def __init__(  # noqa: PLR0913 - each is a thing of its own
+    def __init__(  # noqa: PLR0913 - all independent
         self,
         app: ASGIApp,
         listener: Listener,
@@ -42,8 +42,8 @@ class HttpServer:
     ) -> None:
         """Accept on *listener*; give requests *grace* to end when the program stops.
 
-        With a *certificate* it speaks TLS alone. Browsers are told to keep to TLS with one, and
-        with *always_tls*, where a proxy speaks it.
+        With a *certificate* the server speaks only TLS. With a *certificate*, or with *always_tls*
+        for a proxy that speaks TLS, answers tell browsers to use only TLS.
         """
         self._listener = listener
         self._grace = grace
@@ -54,13 +54,13 @@ class HttpServer:
         self._ends_at_s: float | None = None
 
     def drain(self) -> None:
-        """Count the grace from now on, though the server goes on until it is stopped."""
+        """Start the grace period; the server still serves until it is stopped."""
         self._ends_at_s = asyncio.get_running_loop().time() + self._grace.total_seconds()
 
     async def run(self, started: Start, stop: Stop) -> None:
-        """Serve until *stop*; tell *started* the address."""
+        """Serve until *stop*; call *started* with the address."""
         server = _Server(self._config(), lambda: started(bound_address(self._listener)))
-        self._listener.bound(self._bounds.connections, server.busy)
+        self._listener.limit(self._bounds.connections, server.busy)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[self._listener]))
             await stop.wait()
@@ -68,14 +68,14 @@ class HttpServer:
             server.should_exit = True
 
     def _left_s(self) -> int:
-        """Return what is left of the grace, whole seconds; at least one, to answer."""
+        """Return the rest of the grace period, in whole seconds; at least one, to answer."""
         grace_s = self._grace.total_seconds()
         if self._ends_at_s is not None:
             grace_s = self._ends_at_s - asyncio.get_running_loop().time()
         return max(1, int(grace_s))
 
     def _config(self) -> uvicorn.Config:
-        # It would show the token in the address of the page, whoever listens to it.
+        # Any handler of the access log would see the token in the URL of a page.
         logging.getLogger("uvicorn.access").disabled = True
         certificate = self._certificate
         return uvicorn.Config(
@@ -96,29 +96,29 @@ class HttpServer:
 
 
 def _context(certificate: Certificate, *_: object) -> ssl.SSLContext:
-    """Return what shows at each connection what *certificate* is by then."""
+    """Return a context that uses the current *certificate* for each connection."""
 
-    def show(connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
+    def use_current(connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
         connection.context = certificate.current().context
 
     context = certificate.current().context
-    context.set_servername_callback(show)
+    context.set_servername_callback(use_current)
     return context
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the program and tells when it is ready."""
+    """A server that leaves signals to the program, and calls *started* when it is ready."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._tell = started
+        self._call_started = started
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen as uvicorn does, but wait no minute for TLS to begin."""
+        """Listen as uvicorn does, but with a shorter time limit for TLS handshakes."""
         config, loop = self.config, asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(
@@ -131,7 +131,7 @@ class _Server(uvicorn.Server):
             for listener in sockets or ()
         ]
         self.started = True
-        self._tell()
+        self._call_started()
 
     def busy(self) -> set[int]:
         """Return the descriptors of connections whose clients wait for an answer."""
@@ -158,6 +158,6 @@ def listen(host: str, port: int) -> Listener:
 
 
 def bound_address(listener: socket.socket) -> str:
-    """Return the ``host:port`` that *listener* really has."""
+    """Return the actual ``host:port`` of *listener*."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""The headers that keep every answer to its reader."""
+"""Security headers for every answer."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ POLICY = (
     "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
-# The address of a page may hold a token: it must not reach other sites, caches or frames.
+# The URL of a page may hold a token: it must not reach other sites, caches or frames.
 HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
@@ -21,20 +21,20 @@ HEADERS: Mapping[str, str] = {
 
 
 class Shielded:
-    """Gives every answer the headers that keep it to its reader, unless it has its own."""
+    """Adds the security headers to every answer that has no own ones."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Shield the answers of *app*."""
+        """Add headers to the answers of *app*."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
 
-        async def answering(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, answering)
+        await self._app(scope, receive, send_with_headers)

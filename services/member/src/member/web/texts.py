@@ -1,5 +1,5 @@
-"""What the pages say, in every language."""
-# ruff: noqa: RUF001 - Chinese has punctuation of its own
+"""The texts of the pages, in every language."""
+# ruff: noqa: RUF001 - Chinese has its own punctuation
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from member.locales import Locale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """One language.
+    """The texts of one language.
 
     Attributes:
-        buttons: What the button says, by scene.
-        label: Of the field for a new password.
-        titles: By scene: what happened, the error's class, or the HTTP status.
-        bodies: What is said below the title.
+        buttons: Texts of the button, by scene.
+        label: Label of the field for a new password.
+        titles: Titles, by scene: the state of the page, the class of an error, or an HTTP status.
+        bodies: Texts below the title, by scene.
     """
 
     buttons: Mapping[str, str]

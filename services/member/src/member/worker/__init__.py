@@ -1,1 +1,1 @@
-"""Background tasks: what is queued, who queues it, who does it."""
+"""Background tasks: payloads, distributor, processor, schedule."""

@@ -20,7 +20,7 @@ from member.worker.tasks import (
     PayloadSendNotice,
     PayloadSendPasswordReset,
     PayloadSendVerifyEmail,
-    in_words,
+    task_name,
 )
 from pyasynq.outbox import Outbox
 
@@ -30,7 +30,7 @@ _PATIENCE_S = 5.0
 
 
 class DistributeOptions(TypedDict, total=False):
-    """How a task is queued; what is left out is pyasynq's default."""
+    """Options of a task; missing ones have pyasynq's defaults."""
 
     max_retry: int
     process_in: timedelta
@@ -47,7 +47,7 @@ class TaskDistributor(Protocol):
         """Queue the task "send verify email".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         ...
 
@@ -57,7 +57,7 @@ class TaskDistributor(Protocol):
         """Queue the task "send password reset".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         ...
 
@@ -67,13 +67,13 @@ class TaskDistributor(Protocol):
         """Queue the task "send notice".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         ...
 
 
 class _Distributor(ABC):
-    """Makes tasks of payloads; its heirs say where they go."""
+    """Makes tasks from payloads; subclasses decide where the tasks go."""
 
     async def distribute_task_send_verify_email(
         self, payload: PayloadSendVerifyEmail, **options: Unpack[DistributeOptions]
@@ -81,7 +81,7 @@ class _Distributor(ABC):
         """Queue the task "send verify email".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         await self._distribute(TASK_SEND_VERIFY_EMAIL, payload.to_json(), options)
 
@@ -91,7 +91,7 @@ class _Distributor(ABC):
         """Queue the task "send password reset".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         await self._distribute(TASK_SEND_PASSWORD_RESET, payload.to_json(), options)
 
@@ -101,7 +101,7 @@ class _Distributor(ABC):
         """Queue the task "send notice".
 
         Raises:
-            DistributeError: If it could not be queued.
+            DistributeError: If the task could not be queued.
         """
         await self._distribute(TASK_SEND_NOTICE, payload.to_json(), options)
 
@@ -110,14 +110,14 @@ class _Distributor(ABC):
 
 
 class RedisTaskDistributor(_Distributor):
-    """Queues tasks in Redis at once; fails if it does not take one within five seconds."""
+    """Queues tasks in Redis at once; fails if Redis does not answer within five seconds."""
 
     def __init__(self, client: pyasynq.Client) -> None:
         """Use *client* for every task; the caller closes it."""
         self._client = client
 
     async def _distribute(self, kind: str, payload: bytes, options: DistributeOptions) -> None:
-        async with _described(kind), asyncio.timeout(_PATIENCE_S):
+        async with _map_errors(kind), asyncio.timeout(_PATIENCE_S):
             info = await self._client.enqueue(_task(kind, payload, options))
         log.info(
             "enqueued task",
@@ -132,19 +132,19 @@ class RedisTaskDistributor(_Distributor):
 
 
 class OutboxTaskDistributor(_Distributor):
-    """Writes tasks into the transaction that makes them necessary; a relay queues them after it.
+    """Writes tasks in the caller's transaction; a relay queues them after the commit.
 
-    Outside a transaction it raises `LookupError`, and what the database raises it passes on.
+    Raises `LookupError` outside a transaction, and passes on errors of the database.
     """
 
     def __init__(self, outbox: Outbox, database: Database) -> None:
-        """Write into *outbox*, in the transaction of *database* that a task is distributed in."""
+        """Write to *outbox*, in the current transaction of *database*."""
         self._outbox = outbox
         self._database = database
 
     async def _distribute(self, kind: str, payload: bytes, options: DistributeOptions) -> None:
         transaction = self._database.transaction
-        async with _described(kind):
+        async with _map_errors(kind):
             task = _task(kind, payload, options)
             task_id = await self._outbox.enqueue(transaction, task)
         log.info(
@@ -165,14 +165,14 @@ def _task(kind: str, payload: bytes, options: DistributeOptions) -> pyasynq.Task
 
 
 @asynccontextmanager
-async def _described(kind: str) -> AsyncGenerator[None]:
-    """Turn what the queue raises into the error of the service."""
-    task = in_words(kind)
+async def _map_errors(kind: str) -> AsyncGenerator[None]:
+    """Map errors of the queue to the error of the service."""
+    task = task_name(kind)
     try:
         with tracing.span("producer", f"enqueue {task}"):
             yield
     except pyasynq.PyasynqError as error:
-        # Where the queue is and what it said is for the log: callers see the other text.
+        # The log gets the address and the error of the queue; callers get only the text below.
         log.warning("a task is not queued", task=task, reason=str(error))
         raise DistributeError(task, "the queue did not take it") from error
     except TimeoutError as error:

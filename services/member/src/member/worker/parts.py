@@ -1,7 +1,7 @@
-"""The parts that work on the queue, and begin when Redis answers.
+"""The parts that use the queue; they begin when Redis answers.
 
-A Redis that refuses us, a wrong password for instance, ends the program; one that is away at the
-start does not, for people can sign up without it.
+If Redis refuses the connection, for example for a wrong password, the program ends. If Redis is
+away at the start, the program goes on, because people can sign up without it.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 import pyasynq
-from member.parts import Start, Stop, first
+from member.parts import Start, Stop, wait_for_first
 from member.worker.processor import TaskProcessor
 from pyasynq.outbox import Relay
 
@@ -23,14 +23,14 @@ _PAUSE_S = 0.5
 
 
 class RedisPart:
-    """Asks Redis until it answers once; what uses it bears with its absence from then on.
+    """Pings Redis until it answers once; after that, the users of Redis handle its outages.
 
     Attributes:
         answered: Set once Redis has answered.
     """
 
     def __init__(self, client: pyasynq.Client, user: str) -> None:
-        """Ask with *client*; *user* is what needs Redis, in the words of the log."""
+        """Ping with *client*; *user* is the log's name for the part that needs Redis."""
         self.answered = asyncio.Event()
         self._client = client
         self._user = user
@@ -39,7 +39,7 @@ class RedisPart:
         """Return when Redis has answered, or at *stop*; it may be away when the program starts.
 
         Raises:
-            pyasynq.BrokerError: If Redis refuses us, for no waiting mends that.
+            pyasynq.BrokerError: If Redis refuses the connection: waiting would not help.
         """
         start = f"start {self._user}"
         log.info(start)
@@ -56,14 +56,14 @@ class RedisPart:
         if away:
             log.warning("Redis is away; trying again until it answers", error=away)
             while away and not stop.is_set():
-                await _set_within(stop, _PAUSE_S)
+                await _wait_within(stop, _PAUSE_S)
                 away = await self._problem()
         if not away:
             log.info("Redis answers")
             self.answered.set()
 
     async def _problem(self) -> str:
-        """Return why Redis does not answer, or nothing."""
+        """Return why Redis does not answer; empty if it does."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._client.ping()
@@ -78,7 +78,7 @@ class RedisPart:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPart:
-    """Does tasks and queues the periodic ones, once *redis* has answered."""
+    """Runs tasks and queues the periodic ones, once *redis* has answered."""
 
     processor: TaskProcessor
     scheduler: pyasynq.Scheduler
@@ -87,7 +87,7 @@ class WorkerPart:
     async def run(self, started: Start, stop: Stop) -> None:
         """Wait for Redis, then work until *stop*."""
         started("")
-        await first(self.redis.answered, stop)
+        await wait_for_first(self.redis.answered, stop)
         if self.redis.answered.is_set():
             async with self.processor.running(), self.scheduler.running():
                 await stop.wait()
@@ -103,14 +103,14 @@ class RelayPart:
     async def run(self, started: Start, stop: Stop) -> None:
         """Wait for Redis, then relay until *stop*."""
         started("")
-        await first(self.redis.answered, stop)
+        await wait_for_first(self.redis.answered, stop)
         if self.redis.answered.is_set():
             async with self.relay.running():
                 await stop.wait()
 
 
 def _is_about_tls(error: BaseException | None) -> bool:
-    """Tell whether TLS failed, which only a change of settings mends."""
+    """Tell whether TLS failed; only other settings can fix that."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True
@@ -118,7 +118,7 @@ def _is_about_tls(error: BaseException | None) -> bool:
     return False
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
+async def _wait_within(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

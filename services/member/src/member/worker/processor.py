@@ -1,4 +1,4 @@
-"""Do background tasks."""
+"""Run background tasks."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,7 +22,7 @@ from member.worker.tasks import (
     PayloadSendNotice,
     PayloadSendPasswordReset,
     PayloadSendVerifyEmail,
-    in_words,
+    task_name,
 )
 from pyasynq.metrics import TaskMetrics
 
@@ -33,26 +33,26 @@ PayloadT = TypeVar("PayloadT", bound=Payload)
 
 
 class TaskProcessor(Protocol):
-    """Takes tasks from the queue and does them."""
+    """Takes tasks from the queue and runs them."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Work until the end of the block; entering it raises if the start fails."""
+        """Work until the end of the block; raise on entering if the start fails."""
         ...
 
     async def process_task_send_verify_email(self, task: pyasynq.ActiveTask) -> None:
-        """Do one task "send verify email"."""
+        """Run one task "send verify email"."""
         ...
 
     async def process_task_send_password_reset(self, task: pyasynq.ActiveTask) -> None:
-        """Do one task "send password reset"."""
+        """Run one task "send password reset"."""
         ...
 
     async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:
-        """Do one task "send notice"."""
+        """Run one task "send notice"."""
         ...
 
     async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
-        """Do one task "purge expired"."""
+        """Run one task "purge expired"."""
         ...
 
 
@@ -60,28 +60,28 @@ class MailSender(Protocol):
     """Sends the mails of the service."""
 
     async def send_verify_email(self, membername: str) -> Delivery:
-        """Send the mail that verifies the member's address, unless it was sent."""
+        """Send the mail that verifies the member's address, unless it was sent before."""
         ...
 
     async def send_password_reset(self, membername: str) -> Delivery:
-        """Send the mail that lets the member set a new password, unless it was sent."""
+        """Send the mail that lets the member set a new password, unless it was sent before."""
         ...
 
     async def send_notice(self, notice_id: UUID) -> Delivery:
-        """Send a notice, unless it was sent."""
+        """Send a notice, unless it was sent before."""
         ...
 
 
 class Purger(Protocol):
-    """Removes what nobody can use any more."""
+    """Removes expired data."""
 
     async def purge(self) -> None:
-        """Remove it; doing so again does no harm."""
+        """Remove expired data; a repetition does no harm."""
         ...
 
 
 class RedisTaskProcessor:
-    """Does the tasks that are queued in Redis."""
+    """Runs the tasks that are queued in Redis."""
 
     def __init__(
         self, server: pyasynq.Server, sender: MailSender, purger: Purger, metrics: Metrics
@@ -100,38 +100,38 @@ class RedisTaskProcessor:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Work until the end of the block; then let running tasks end."""
+        """Work until the end of the block; then wait for running tasks."""
         async with self._server.running(self._mux):
             yield
 
     async def process_task_send_verify_email(self, task: pyasynq.ActiveTask) -> None:
-        """Send the mail the task asks for.
+        """Send the mail of the task.
 
         Raises:
-            pyasynq.SkipRetry: If no retry could ever send it.
-            MailDelayedError: If a retry may.
+            pyasynq.SkipRetry: If no retry could send it.
+            MailDelayedError: If a retry may send it.
         """
         await self._process(
             task, PayloadSendVerifyEmail, lambda p: self._sender.send_verify_email(p.membername)
         )
 
     async def process_task_send_password_reset(self, task: pyasynq.ActiveTask) -> None:
-        """Send the mail the task asks for.
+        """Send the mail of the task.
 
         Raises:
-            pyasynq.SkipRetry: If no retry could ever send it.
-            MailDelayedError: If a retry may.
+            pyasynq.SkipRetry: If no retry could send it.
+            MailDelayedError: If a retry may send it.
         """
         await self._process(
             task, PayloadSendPasswordReset, lambda p: self._sender.send_password_reset(p.membername)
         )
 
     async def process_task_send_notice(self, task: pyasynq.ActiveTask) -> None:
-        """Send the notice the task names.
+        """Send the notice of the task.
 
         Raises:
-            pyasynq.SkipRetry: If no retry could ever send it.
-            MailDelayedError: If a retry may.
+            pyasynq.SkipRetry: If no retry could send it.
+            MailDelayedError: If a retry may send it.
         """
         await self._process(
             task, PayloadSendNotice, lambda p: self._sender.send_notice(p.notice_id)
@@ -144,13 +144,13 @@ class RedisTaskProcessor:
         send: Callable[[PayloadT], Awaitable[Delivery]],
     ) -> None:
         with (
-            request_ids.bound(request_ids.from_headers(task.headers)),
-            tracing.span("consumer", f"process {in_words(task.type)}", task.headers),
+            request_ids.bind(request_ids.from_headers(task.headers)),
+            tracing.span("consumer", f"process {task_name(task.type)}", task.headers),
         ):
             log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
             try:
                 payload = kind.from_json(task.payload)
-                delivery = await self._counted(send(payload))
+                delivery = await self._count(send(payload))
             except (PayloadError, MailPointlessError, MailRefusedError) as error:
                 raise pyasynq.SkipRetry(str(error)) from error
             log.info(
@@ -162,16 +162,16 @@ class RedisTaskProcessor:
             )
 
     async def process_task_purge_expired(self, task: pyasynq.ActiveTask) -> None:
-        """Remove what nobody can use any more.
+        """Remove expired data.
 
         Raises:
-            StoreUnavailableError: If the database does not answer now; a retry may do it.
+            StoreUnavailableError: If the database does not answer now; a retry may succeed.
         """
         log.info("processing task", task_id=task.id, type=task.type, retried=task.retried)
         await self._purger.purge()
         log.info("processed task", task_id=task.id, type=task.type)
 
-    async def _counted(self, sending: Awaitable[Delivery]) -> Delivery:
+    async def _count(self, sending: Awaitable[Delivery]) -> Delivery:
         with self._mails.counting() as ending:
             delivery = await sending
             ending.word = delivery.name.lower()

@@ -1,4 +1,4 @@
-"""What is done again and again."""
+"""The periodic tasks."""
 
 from typing import Unpack
 
@@ -10,7 +10,7 @@ from pyasynq.scheduler import SchedulerOptions
 def periodic_tasks(redis_address: str, **options: Unpack[SchedulerOptions]) -> pyasynq.Scheduler:
     """Return the scheduler of the periodic tasks.
 
-    Every worker may run one: each tick is enqueued once.
+    Every worker may run one; the task of each tick is enqueued only once.
 
     Args:
         redis_address: ``host:port`` or a URL.

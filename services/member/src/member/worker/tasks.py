@@ -1,4 +1,4 @@
-"""The tasks, as the queue holds them. Names and JSON are the contract."""
+"""Types and payloads of the tasks in the queue. Names and JSON are the contract."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ SEND_PASSWORD_RESET_MAX_RETRY = 10
 TASK_SEND_NOTICE = "task:send_notice"
 SEND_NOTICE_MAX_RETRY = 10
 MAIL_DELAY = timedelta(seconds=1)
-"""A task may be queued before the commit that it is about: it must not run before it."""
+"""A task may be queued before the commit of its transaction, and must not run before it."""
 
 TASK_PURGE_EXPIRED = "task:purge_expired"
 PURGE_EXPIRED_AT = "@hourly"
@@ -30,41 +30,41 @@ PURGE_EXPIRED_AT = "@hourly"
 Read = TypeVar("Read")
 
 
-def in_words(kind: str) -> str:
-    """Return the type of a task, ``task:send_notice``, as people say it: ``send notice``."""
+def task_name(kind: str) -> str:
+    """Return the readable name of a task type: ``send notice`` for ``task:send_notice``."""
     return kind.removeprefix("task:").replace("_", " ")
 
 
 class PayloadError(ValueError):
-    """A payload is not what its task type promises."""
+    """A payload does not fit its task type."""
 
 
 class Payload(Protocol):
-    """What a task is about."""
+    """The payload of a task."""
 
     def to_json(self) -> bytes:
-        """Return the payload as the queue holds it."""
+        """Return the payload as JSON for the queue."""
         ...
 
     @classmethod
     def from_json(cls, payload: bytes | None) -> Self:
-        """Read what `to_json` wrote."""
+        """Parse JSON that `to_json` wrote."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadSendVerifyEmail:
-    """Whose address is to be verified."""
+    """The member whose address has to be verified."""
 
     membername: str
 
     def to_json(self) -> bytes:
-        """Return the payload as the queue holds it."""
+        """Return the payload as JSON for the queue."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_json(cls, payload: bytes | None) -> Self:
-        """Read what `to_json`, or a peer in another language, wrote.
+        """Parse JSON that `to_json`, or a program in another language, wrote.
 
         Raises:
             PayloadError: If *payload* is not a JSON object with a ``membername``.
@@ -78,22 +78,22 @@ class PayloadSendVerifyEmail:
 
 @dataclass(frozen=True, slots=True)
 class PayloadSendPasswordReset(PayloadSendVerifyEmail):
-    """Who forgot the password."""
+    """The member who forgot the password."""
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadSendNotice:
-    """Which notice; the address stands in the database alone, and goes with the member."""
+    """The id of a notice. Its address is only in the database, and is deleted with the member."""
 
     notice_id: UUID
 
     def to_json(self) -> bytes:
-        """Return the payload as the queue holds it."""
+        """Return the payload as JSON for the queue."""
         return json.dumps({"notice_id": str(self.notice_id)}).encode()
 
     @classmethod
     def from_json(cls, payload: bytes | None) -> Self:
-        """Read what `to_json` wrote.
+        """Parse JSON that `to_json` wrote.
 
         Raises:
             PayloadError: If *payload* is not a JSON object with a ``notice_id``.

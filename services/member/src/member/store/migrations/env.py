@@ -1,4 +1,4 @@
-"""Run migrations on the connection that the service hands over."""
+"""Run migrations on the connection that the service provides."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from member.store.tables import Table
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Table.metadata,
-    render_as_batch=True,  # SQLite changes a table by copying it
+    render_as_batch=True,  # on SQLite Alembic changes a table by copying it
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -12,7 +12,7 @@ _INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create both tables."""
     _make_members()
     _make_verifications()
     _make_indexes()

@@ -1,4 +1,4 @@
-"""Sessions, roles, and sign-ups that can be answered again."""
+"""Sessions, roles, and the request ids of sign-ups."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ _INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make the tables; everybody so far is an ordinary member."""
+    """Create the tables; all existing members are ordinary members."""
     op.add_column(
         "members", sa.Column("role", sa.String(), nullable=False, server_default="member")
     )
@@ -21,10 +21,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them, and with them who is an administrator."""
+    """Drop the tables and the roles."""
     op.drop_table("sign_ups")
     op.drop_table("sessions")
-    # Not as a batch: on SQLite that drops the table, and with it what belongs to the members.
+    # Not as a batch: on SQLite that would drop the table, and with it all rows that refer to it.
     op.drop_column("members", "role")
 
 

@@ -1,4 +1,4 @@
-"""Places where members logged in."""
+"""IP addresses from which members logged in."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table; no place is known so far."""
+    """Create the table; no place is known so far."""
     op.create_table(
         "known_places",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -25,5 +25,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("known_places")

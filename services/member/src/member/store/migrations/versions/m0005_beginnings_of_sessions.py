@@ -1,4 +1,4 @@
-"""Where each session was begun, so that members know their own."""
+"""Address and program of each session's log-in, so that members recognize their sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,12 +12,12 @@ _COLUMNS = ("address", "user_agent")
 
 
 def upgrade() -> None:
-    """Add the columns; of sessions so far nobody knows."""
+    """Add the columns; they are empty for existing sessions."""
     for name in _COLUMNS:
         op.add_column("sessions", sa.Column(name, sa.String(), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the columns."""
     for name in _COLUMNS:
         op.drop_column("sessions", name)

@@ -1,4 +1,4 @@
-"""Addresses that wait until they are verified, and notices of what happened."""
+"""Addresses that wait until they are verified, and security notices."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ _INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make both; no address waits so far."""
+    """Create column and table; no address waits so far."""
     op.add_column("members", sa.Column("pending_email", sa.String(), nullable=True))
     op.create_index("ix_members_pending_email", "members", ["pending_email"])
     op.create_table(
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both: members keep the address that is verified."""
+    """Drop both; members keep their present address."""
     op.drop_table("notices")
     op.drop_index("ix_members_pending_email", "members")
     op.drop_column("members", "pending_email")

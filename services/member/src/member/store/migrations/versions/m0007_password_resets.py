@@ -1,4 +1,4 @@
-"""Mails to who forgot the password."""
+"""Mails to members who forgot the password."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ _INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "password_resets",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -43,5 +43,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("password_resets")
