@@ -76,9 +76,9 @@ do.
 
 SETTINGS_INTRO: Final = """
 Every setting of the public classes, from signatures, option types and docstrings. A `timedelta`
-contains its unit; a whole number is a count, unless the meaning names a unit. The default – is
-none, or the one that the meaning names. Flags and `PYASYNQ_` variables of the command line are in
-[command-line.md](../guides/command-line.md).
+contains its unit; a whole number is a count, unless the meaning names a unit. A – means
+that there is no default, or that the meaning names it. Flags and `PYASYNQ_` variables of the
+command line are in [command-line.md](../guides/command-line.md).
 """
 
 Rows = Iterable[Sequence[str]]

@@ -30,7 +30,7 @@ WORDS = {
     r"so many": "this number of, that many",
     r"so long": "this long, that long",
     r"held against": "compared with, checked against",
-    r"(?-i:is none)": "is not one, does not exist",
+    r"(?-i:(?<!there )is none)": "is not one, does not exist",
     r"all the same": "still, anyway",
     r"by turns": "in turn, alternately",
     r"shall": "must, will",

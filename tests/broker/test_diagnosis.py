@@ -1,4 +1,4 @@
-"""A broker that can be examined tells of its servers, of permissions and of heartbeats."""
+"""A broker with this port reports its servers, permissions and heartbeats."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Mistakes on the command line are told on stderr, with an exit code that says which."""
+"""Mistakes on the command line are reported on stderr, each with its exit code."""
 
 import asyncio
 import re

@@ -131,7 +131,7 @@ class Terminal(io.StringIO):
 def printed(
     monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str], row: list[str]
 ) -> list[str]:
-    """Return the lines of a table at a terminal of so many columns."""
+    """Return the lines of a table at a terminal with this number of columns."""
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     monkeypatch.setenv("TERM", "dumb")  # nothing in bold

@@ -1,4 +1,4 @@
-"""``pyasynq scheduler`` enqueues an app's periodic tasks until it is told to stop."""
+"""``pyasynq scheduler`` enqueues an app's periodic tasks until a stop signal."""
 
 import signal
 from datetime import UTC, timedelta

@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends, whatever its handlers do."""
+"""A worker ends after a stop signal, whatever its handlers do."""
 
 import asyncio
 import os
@@ -119,7 +119,7 @@ async def test_children_end_with_a_supervisor_that_is_killed(
     async with worker(*words, cwd=tmp_path) as process:
         pid = await began(process)
         process.send(signal.SIGKILL)
-        assert await process.ends() == -signal.SIGKILL  # also the child has let go of the pipe
+        assert await process.ends() == -signal.SIGKILL  # the child has closed the pipe, too
     await wait_until(lambda: not _runs(pid))
 
 

@@ -84,7 +84,7 @@ def _split_values(args: Sequence[str], with_value: Set[str], *, to_end: bool) ->
     Args:
         args: The command line.
         with_value: Options that have a value.
-        to_end: Options may also stand behind the first argument that is none.
+        to_end: Options may also stand behind the first argument that is not an option.
     """
     is_value = False
     for n, arg in enumerate(args):

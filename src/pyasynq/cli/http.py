@@ -20,7 +20,7 @@ ANSWER_S: Final = 30.0
 """Longest wait for a page."""
 
 READING_S: Final = 30.0
-"""Longest wait until whoever asked has read the page."""
+"""Longest wait until the client has read the page."""
 
 
 class Answer(NamedTuple):
@@ -70,7 +70,7 @@ async def ask(file: Path, path: str) -> tuple[int, bytes]:
 
     Raises:
         OSError: If nobody answers, a TimeoutError for instance.
-        ValueError: If the answer is none.
+        ValueError: If the answer is not HTTP.
     """
     async with asyncio.timeout(2 * PATIENCE_S):
         reader, writer = await asyncio.open_unix_connection(file)
@@ -98,7 +98,7 @@ def _answering(pages: Mapping[str, Page]) -> _Answering:
             page = await _answer(request, pages)
             await _send(writer, _written(page, head=request.startswith(b"HEAD")))
         except (TimeoutError, ConnectionError, ValueError):
-            return  # whoever asked is gone, or does not speak HTTP
+            return  # the client is gone, or does not speak HTTP
         finally:
             writer.close()
 

@@ -88,7 +88,7 @@ def cli(**_options: object) -> None:
 
 @cli.result_callback()
 def _flush(code: int, **_options: object) -> int:
-    """Write what is left while a reader that is gone can still be told from a failure."""
+    """Flush now, while a reader that is gone can still be distinguished from a failure."""
     sys.stdout.flush()
     return code
 

@@ -42,10 +42,10 @@ FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisOptions:
-    """What options, variables and file say about where Redis is; None where they say nothing.
+    """The address of Redis from options, variables and file; None where they say nothing.
 
     Attributes:
-        named_by: Who names the address, in words.
+        named_by: The option, variable or file that names the address.
         given: The options that the command line has.
     """
 

@@ -1,7 +1,7 @@
-"""End the process, whatever handlers have left behind.
+"""End the process, even if handlers left threads or coroutines running.
 
-Python waits at its end for threads and for coroutines that swallow their cancellation: for ever, if
-they never end. What counts is written by then, so the process ends all the same.
+Python waits at exit for threads, and for coroutines that swallow their cancellation; if these never
+end, it waits forever. All outcomes are written by then, so the process can end anyway.
 """
 
 import logging
@@ -18,10 +18,10 @@ from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.invocation import Invocation
 
 GRACE_S: Final = 2.0
-"""Time an orderly end has, with ``atexit`` and all."""
+"""Time for an orderly exit, ``atexit`` functions included."""
 
 FLUSH_S: Final = 1.0
-"""Time the last lines have; whoever reads them may hang."""
+"""Time to flush the last log lines; the process that reads them may hang."""
 
 
 @contextmanager

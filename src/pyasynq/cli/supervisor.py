@@ -53,12 +53,12 @@ LOOK_S: Final = 0.1
 
 
 def supervise(arguments: Sequence[str], options: WorkerOptions, *, patience_s: float) -> int:
-    """Run children of the worker's command until told to stop; return the exit code.
+    """Run child processes of the worker's command until a stop signal; return the exit code.
 
     Args:
         arguments: The command line.
-        options: What it says.
-        patience_s: Longest time a child that is told to stop takes.
+        options: The options of the command line.
+        patience_s: Longest time a child takes to stop, seconds.
     """
     count = options.processes or 1
     log.info("pid %d supervises %d worker%s", os.getpid(), count, "" if count == 1 else "s")
@@ -125,7 +125,7 @@ class _Supervisor:
     def _stop(self, number: int) -> None:
         again = self._stopping.is_set()
         name = signal.Signals(number).name
-        log.info("%s%s: the workers are told to stop", name, " again" if again else "")
+        log.info("%s%s: stopping the workers", name, " again" if again else "")
         self._stopping.set()
         for child in self._children:
             child.end(force=again)
@@ -217,17 +217,17 @@ class _Child:
     """One worker process after another, each with a server id of its own.
 
     Attributes:
-        server_id: Id of the present one.
+        server_id: Id of the current process's server.
         file: The Unix socket in which it serves its health.
-        reloading: It was told to end, to be replaced.
-        over: There will be no more.
-        begun: A process runs that was not told to end.
+        reloading: It must end, and another process will replace it.
+        over: No other process will follow.
+        begun: A process runs and has not been asked to end.
     """
 
     def __init__(
         self, command: Sequence[str], file: Path, patience_s: float, numbers: Path | None
     ) -> None:
-        """Run *command*; kill what has not ended *patience_s* after it was told to.
+        """Run *command*; kill a process that has not ended *patience_s* after the stop signal.
 
         Processes keep the numbers of their tasks in the folder *numbers*, if there is one.
         """
