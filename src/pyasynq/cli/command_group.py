@@ -48,8 +48,8 @@ class CommandGroup(click.Group, Command):
     wins.
     """
 
-    command_class = Command
-    group_class = type
+    command_class: type[click.Command] | None = Command
+    group_class: type[click.Group] | type[type] | None = type
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, and their aliases."""

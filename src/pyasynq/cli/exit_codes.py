@@ -29,4 +29,4 @@ class ExitError(click.ClickException):
     def __init__(self, code: Exit, text: str) -> None:
         """End with *code* and print *text*."""
         super().__init__(text)
-        self.exit_code = code  # type: ignore[misc]  # click has one for each class
+        self.exit_code: int = code  # type: ignore[misc]  # click has one for each class

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -100,7 +101,7 @@ def version() -> int:
     return Exit.OK
 
 
-for command in (
+_COMMANDS: Final[tuple[click.Command, ...]] = (
     worker.worker,
     scheduler.scheduler,
     relay.relay,
@@ -114,5 +115,6 @@ for command in (
     doctor.doctor,
     completion.completion,
     version,
-):
-    cli.add_command(command)
+)
+for _command in _COMMANDS:
+    cli.add_command(_command)

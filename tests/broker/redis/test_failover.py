@@ -26,6 +26,7 @@ _READS = ("queue_stats", "memory_usage", "list_tasks", "find_staged", "get_task"
 READS = {
     *(f"inspection/{name}" for name in _READS),
     "groups/group_sizes",
+    "diagnosis/probe",
     "registry/read_workers",
     "schedules/read_entries",
 }
