@@ -13,7 +13,10 @@ from tests.cli.making import an_entry, one_of_each, running, works_on
 from tests.cli.saying import Say
 from tests.support.servers import RedisServer, free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+PATIENT = "from pyasynq.cli import completions, main; completions.LONGEST_S = 60; main()"
+"""A program that waits for Redis as long as a busy machine needs."""
+
 STATES = ["aggregating", "archived", "completed", "pending", "retry", "scheduled"]
 
 
@@ -23,8 +26,12 @@ class Shell:
     def __init__(self, script: str, folder: Path) -> None:
         self._script = script
         self.program = folder / "pyasynq"
-        self.program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pyasynq "$@"\n')
+        self.run(f"-c '{PATIENT}'")
         self.program.chmod(0o755)
+
+    def run(self, arguments: str) -> None:
+        """Let ``pyasynq`` be a Python with *arguments*."""
+        self.program.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
 
     def __call__(self, *words: str) -> list[str]:
         """Return what is offered for the last of *words*, sorted."""
@@ -194,6 +201,7 @@ def test_what_goes_wrong_offers_nothing_and_prints_nothing(
 def test_a_redis_that_hangs_offers_nothing(bash: Shell) -> None:
     with RedisServer(port=free_port()) as server:
         server.pause()
+        bash.run("-m pyasynq")
         offered = bash("-u", server.url, "queue", "inspect", "")
         server.resume()
     assert offered == []
