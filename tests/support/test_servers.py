@@ -56,6 +56,7 @@ async def test_a_paused_server_hangs_until_it_is_resumed(server: RedisServer) ->
         with pytest.raises(RedisError, match="Timeout"):
             await client.ping()
         server.resume()
+    async with Redis.from_url(server.url) as client:
         assert await client.ping()
 
 
