@@ -92,7 +92,7 @@ async def test_a_second_signal_to_the_supervisor_ends_a_child_whose_loop_is_bloc
     async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
         await began(process)
         process.send(signal.SIGTERM)
-        await process.says("SIGTERM: the workers are told to stop")
+        await process.says("SIGTERM: stopping the workers")
         process.send(signal.SIGTERM)
         assert await process.ends() == 0
     assert "does not end: it is killed" in "\n".join(process.lines)
