@@ -1,4 +1,4 @@
-"""Apps that the tests of the command line name."""
+"""Apps for the tests of the command line."""
 
 import os
 
@@ -12,8 +12,8 @@ no_app = "something else"
 
 @app.task("print")
 async def show(task: ActiveTask) -> None:
-    """Say on stdout which task ran."""
-    print(f"ran {task.id}", flush=True)  # noqa: T201 - what the test reads
+    """Print the id of the task."""
+    print(f"ran {task.id}", flush=True)  # noqa: T201 - the test reads it
 
 
 @sealing.mux.handle("image:")

@@ -1,4 +1,4 @@
-"""Commands run in this process, on an empty Redis, away from the home folder of who runs them."""
+"""Commands run in this process, on an empty Redis and with an empty home folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyasynq import SyncClient
-from tests.cli.saying import Say
+from tests.cli.command_runner import CommandRunner
 
 
 @pytest.fixture
@@ -17,20 +17,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def say(
+def run_cli(
     home: Path,
     redis_url: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Say:
-    """Return what runs a command and tells how it went."""
+) -> CommandRunner:
+    """Return a function that runs a command."""
     monkeypatch.setenv("PYASYNQ_URI", redis_url)
     monkeypatch.setenv("TZ", "UTC")
-    return Say(capsys)
+    return CommandRunner(capsys)
 
 
 @pytest.fixture
-def enqueuing(redis_url: str) -> Iterator[SyncClient]:
+def sync_client(redis_url: str) -> Iterator[SyncClient]:
     """Yield a client for tests that do not await."""
     with SyncClient(redis_url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A relay that the tests of the command line name."""
+"""A relay for the tests of the command line."""
 
 import os
 

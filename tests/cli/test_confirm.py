@@ -1,4 +1,4 @@
-"""What destroys asks first."""
+"""Commands that delete something ask first."""
 
 import io
 
@@ -7,14 +7,7 @@ import pytest
 
 from pyasynq.cli.confirm import confirm
 from pyasynq.cli.exit_codes import ExitError
-
-
-class Terminal(io.StringIO):
-    """Somebody who types."""
-
-    def isatty(self) -> bool:
-        """Say that somebody is there."""
-        return True
+from tests.cli.terminal import Terminal
 
 
 def test_yes_on_the_command_line_is_enough() -> None:

@@ -1,4 +1,4 @@
-"""What a doctor makes of what it finds."""
+"""The checks of ``pyasynq doctor`` decide what is wrong."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,8 +23,8 @@ SERVER = ServerInfo(
 )
 
 
-def a_node(info: Mapping[str, str], settings: Mapping[str, str] | None = None) -> NodeReport:
-    """Return what a Redis reports, whose clock is right."""
+def make_node(info: Mapping[str, str], settings: Mapping[str, str] | None = None) -> NodeReport:
+    """Return the report of a Redis whose clock is right."""
     return NodeReport(
         address="", info=info, settings=settings or {}, offset_s=0.0, round_trip_s=0.0
     )
@@ -33,8 +33,8 @@ def a_node(info: Mapping[str, str], settings: Mapping[str, str] | None = None) -
 SILENT = NodeReport(address="", info=None, settings={}, offset_s=None, round_trip_s=0.0)
 
 
-def a_queue(name: str, *, paused: bool = False, pending: int = 0) -> QueueInfo:
-    """Return what a queue holds."""
+def make_queue(name: str, *, paused: bool = False, pending: int = 0) -> QueueInfo:
+    """Return a queue with *pending* tasks."""
     return QueueInfo(
         queue=name,
         timestamp=datetime.now(UTC),
@@ -68,18 +68,20 @@ def a_queue(name: str, *, paused: bool = False, pending: int = 0) -> QueueInfo:
     ],
 )
 def test_a_redis_that_is_too_old_is_a_problem(info: Mapping[str, str], status: str) -> None:
-    assert diagnosis.check_version(a_node(info)).status == status
+    assert diagnosis.check_version(make_node(info)).status == status
 
 
 def test_valkey_is_called_by_its_name() -> None:
-    node = a_node({"redis_version": "7.2.4", "valkey_version": "8.1.0"})
+    node = make_node({"redis_version": "7.2.4", "valkey_version": "8.1.0"})
     assert diagnosis.check_version(node).message == "Valkey 8.1.0, compatible with Redis 7.2.4"
 
 
 def test_a_replica_is_a_problem_whose_advice_is_the_primary() -> None:
-    check = diagnosis.check_role(a_node({"role": "slave", "master_host": "h", "master_port": "1"}))
+    check = diagnosis.check_role(
+        make_node({"role": "slave", "master_host": "h", "master_port": "1"})
+    )
     assert (check.status, "the primary, h:1" in check.advice) == ("problem", True)
-    assert diagnosis.check_role(a_node({"role": "master"})).status == "ok"
+    assert diagnosis.check_role(make_node({"role": "master"})).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_replica_is_a_problem_whose_advice_is_the_primary() -> None:
 def test_clocks_that_differ_are_a_warning(
     offset_s: float, round_trip_s: float, status: str
 ) -> None:
-    node = msgspec.structs.replace(a_node({}), offset_s=offset_s, round_trip_s=round_trip_s)
+    node = msgspec.structs.replace(make_node({}), offset_s=offset_s, round_trip_s=round_trip_s)
     assert diagnosis.check_clock(node).status == status
 
 
@@ -114,7 +116,7 @@ def test_clocks_that_differ_are_a_warning(
 def test_a_redis_that_evicts_or_is_full_is_no_place_for_tasks(
     policy: str, limit: str, used: str, status: str
 ) -> None:
-    node = a_node({"maxmemory_policy": policy, "maxmemory": limit, "used_memory": used})
+    node = make_node({"maxmemory_policy": policy, "maxmemory": limit, "used_memory": used})
     assert diagnosis.check_memory(node).status == status
 
 
@@ -134,7 +136,7 @@ def test_a_redis_that_evicts_or_is_full_is_no_place_for_tasks(
 def test_what_a_crash_would_lose_is_told(
     info: Mapping[str, str], settings: Mapping[str, str], status: str, text: str
 ) -> None:
-    check = diagnosis.check_persistence(a_node(info, settings))
+    check = diagnosis.check_persistence(make_node(info, settings))
     assert (check.status, text in check.message) == (status, True)
 
 
@@ -168,13 +170,13 @@ def test_commands_that_are_permitted_are_well(
 @pytest.mark.parametrize(
     ("queue", "found"),
     [
-        (a_queue("served", pending=3), [("ok", "1 known, with 3 tasks to run")]),
-        (a_queue("other"), [("ok", "1 known, with 0 tasks to run")]),
+        (make_queue("served", pending=3), [("ok", "1 known, with 3 tasks to run")]),
+        (make_queue("other"), [("ok", "1 known, with 0 tasks to run")]),
         (
-            a_queue("other", pending=1),
+            make_queue("other", pending=1),
             [("warning", "no worker serves 'other', which holds 1 task")],
         ),
-        (a_queue("served", paused=True), [("warning", "'served' is paused")]),
+        (make_queue("served", paused=True), [("warning", "'served' is paused")]),
     ],
 )
 def test_a_queue_that_nobody_works_on_is_a_warning(

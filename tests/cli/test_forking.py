@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from tests.cli.workers import worker
+from tests.cli.processes import worker
 
 APP = """
 import multiprocessing, os, time, warnings
@@ -42,17 +42,17 @@ async def client(redis_url: str, r: Redis, tmp_path: Path) -> AsyncIterator[Clie
         yield client
 
 
-@pytest.mark.parametrize("words", [[], ["-p", "1"]], ids=["alone", "supervised"])
+@pytest.mark.parametrize("args", [[], ["-p", "1"]], ids=["alone", "supervised"])
 async def test_a_pool_of_processes_is_left_and_the_worker_goes_on(
-    words: list[str], client: Client, tmp_path: Path
+    args: list[str], client: Client, tmp_path: Path
 ) -> None:
-    async with worker("forking:app", *words, cwd=tmp_path) as process:
+    async with worker("forking:app", *args, cwd=tmp_path) as process:
         await client.enqueue(Task("pool"))
-        await process.says("the pool is left")
+        await process.wait_for_line("the pool is left")
         await client.enqueue(Task("pool"))
-        await process.says("the pool is left", times=2)
+        await process.wait_for_line("the pool is left", times=2)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
 
 
 async def test_a_child_that_is_terminated_at_once_ends_alone(
@@ -60,6 +60,6 @@ async def test_a_child_that_is_terminated_at_once_ends_alone(
 ) -> None:
     async with worker("forking:app", cwd=tmp_path) as process:
         await client.enqueue(Task("terminate"))
-        await process.says("the child ended with -15")
+        await process.wait_for_line("the child ended with -15")
         await client.enqueue(Task("terminate"))
-        await process.says("the child ended with -15", times=2)
+        await process.wait_for_line("the child ended with -15", times=2)

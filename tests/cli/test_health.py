@@ -30,7 +30,7 @@ async def healthy(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
     """Yield a running server and the port at which it can be asked."""
     port = free_port()
     async with Server(redis_url, server_id="me").running(Handler()) as server:
-        async with http.serving("127.0.0.1", port, pages(server)):
+        async with http.serving("127.0.0.1", port, pages(server, {})):
             yield server, port
 
 

@@ -1,4 +1,4 @@
-"""Worker, scheduler and relay speak, and the app's own configuration of logging wins."""
+"""Worker, scheduler and relay log; the app's own configuration of logging wins."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ import pytest
 
 from pyasynq import Client, Task
 from pyasynq.cli import logs
-from tests.cli.workers import WorkerProcess, command, worker
+from tests.cli.processes import WorkerProcess, command, worker
 
 APP = """
 import logging, logging.config, os, pyasynq
@@ -78,15 +78,15 @@ class Apps:
 
 @pytest.fixture
 async def app(tmp_path: Path, redis_url: str) -> Apps:
-    """Return what writes apps; a task of each type waits for their worker."""
+    """Return a function that writes an app; one task ``mail`` is pending."""
     async with Client(redis_url) as client:
         await client.enqueue(Task("mail"), task_id="1")
     return Apps(tmp_path, redis_url)
 
 
-async def ended(process: WorkerProcess) -> list[str]:
-    """Return the lines of *process*, which ends by itself."""
-    assert await process.ends() == 0
+async def wait_for_lines(process: WorkerProcess) -> list[str]:
+    """Wait for the end of *process*; return its lines."""
+    assert await process.wait_for_end() == 0
     return process.lines
 
 
@@ -95,7 +95,7 @@ async def test_a_worker_speaks_as_its_app_configures_it_and_once(
     configuration: str, app: Apps
 ) -> None:
     async with worker(app(configuration), "--burst", cwd=app.folder) as process:
-        lines = await ended(process)
+        lines = await wait_for_lines(process)
     assert lines.count("own WARNING sent") == 1
     assert [line for line in lines if line.endswith(" runs shop:app")] == [
         line for line in lines if line.startswith("own INFO pid ")
@@ -110,7 +110,7 @@ async def test_a_worker_has_its_own_format_where_the_app_chooses_none(
     configuration: str, app: Apps
 ) -> None:
     async with worker(app(configuration), "--burst", cwd=app.folder) as process:
-        lines = await ended(process)
+        lines = await wait_for_lines(process)
     [sent] = [line for line in lines if "sent" in line]
     assert sent.endswith(" WARNING sent [mail 1 in 'default', try 1]")
     assert any("runs shop:app" in line for line in lines)
@@ -119,7 +119,7 @@ async def test_a_worker_has_its_own_format_where_the_app_chooses_none(
 async def test_lines_are_shown_while_the_app_is_loaded(app: Apps) -> None:
     name = app('logging.getLogger("shop").info("loading")')
     async with worker(name, "--burst", cwd=app.folder) as process:
-        lines = await ended(process)
+        lines = await wait_for_lines(process)
     assert [line[12:] for line in lines if "loading" in line] == [" INFO    loading"]
 
 
@@ -136,9 +136,9 @@ def test_the_least_important_level_is_what_the_option_says(
 
 
 async def test_json_lines_name_the_task(app: Apps) -> None:
-    words = ("--burst", "--log-format", "json")
-    async with worker(app(""), *words, cwd=app.folder) as process:
-        entries = [json.loads(line) for line in await ended(process)]
+    args = ("--burst", "--log-format", "json")
+    async with worker(app(""), *args, cwd=app.folder) as process:
+        entries = [json.loads(line) for line in await wait_for_lines(process)]
     [sent] = [entry for entry in entries if entry["message"] == "sent"]
     fields = {key: value for key, value in sent.items() if key.startswith("task")}
     assert fields == {
@@ -156,46 +156,46 @@ async def test_a_configuration_in_a_task_leaves_a_worker_its_voice(
     async with Client(redis_url) as client:
         await client.enqueue(Task("migrate"), task_id="2")
     async with worker(app(""), "-c", "1", cwd=app.folder) as process:
-        line = await process.says("no such table")
+        line = await process.wait_for_line("no such table")
         process.send(signal.SIGTERM)
-        await process.ends()
+        await process.wait_for_end()
     assert line.startswith("alembic task 2 (migrate in 'default')")
 
 
 async def test_an_option_that_the_app_overrules_is_named(app: Apps) -> None:
-    words = ("--burst", "--log-level", "debug", "--log-format", "json")
-    async with worker(app(DICT_CONFIG), *words, cwd=app.folder) as process:
-        lines = await ended(process)
-    told = "the app configures logging, without regard to --log-format json, --log-level debug"
-    assert f"own WARNING {told}" in lines
+    args = ("--burst", "--log-level", "debug", "--log-format", "json")
+    async with worker(app(DICT_CONFIG), *args, cwd=app.folder) as process:
+        lines = await wait_for_lines(process)
+    text = "the app configures logging, without regard to --log-format json, --log-level debug"
+    assert f"own WARNING {text}" in lines
 
 
 async def test_a_supervisor_speaks_and_its_children_begin_where_it_did(app: Apps) -> None:
     name = app(DICT_CONFIG + 'os.chdir("/")')
     async with worker(name, "--burst", "-p", "1", cwd=app.folder) as process:
-        lines = await ended(process)
+        lines = await wait_for_lines(process)
     assert any(line.startswith("own INFO") and "supervises 1 worker" in line for line in lines)
     assert "own WARNING sent" in lines
 
 
 async def test_lines_of_several_processes_name_theirs(app: Apps) -> None:
-    words = ("--burst", "-p", "1")
-    async with worker(app(""), *words, cwd=app.folder) as process:
+    args = ("--burst", "-p", "1")
+    async with worker(app(""), *args, cwd=app.folder) as process:
         supervisor, child = [
-            int(line.split()[1]) for line in await ended(process) if " pid " in line
+            int(line.split()[1]) for line in await wait_for_lines(process) if " pid " in line
         ]
     assert supervisor == process.pid != child
 
 
 async def test_json_lines_name_their_process(app: Apps) -> None:
-    words = ("--burst", "--log-format", "json")
-    async with worker(app(""), *words, cwd=app.folder) as process:
-        assert {json.loads(line)["pid"] for line in await ended(process)} == {process.pid}
+    args = ("--burst", "--log-format", "json")
+    async with worker(app(""), *args, cwd=app.folder) as process:
+        assert {json.loads(line)["pid"] for line in await wait_for_lines(process)} == {process.pid}
 
 
 async def test_a_scheduler_speaks_as_its_app_configures_it(app: Apps) -> None:
     async with command("scheduler", app(DICT_CONFIG), cwd=app.folder) as process:
-        line = await process.says("the scheduler starts")
+        line = await process.wait_for_line("the scheduler starts")
         process.send(signal.SIGTERM)
-        await process.ends()
+        await process.wait_for_end()
     assert line.startswith("own INFO the scheduler starts")

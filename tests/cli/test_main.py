@@ -1,4 +1,4 @@
-"""Mistakes on the command line are reported on stderr, each with its exit code."""
+"""Usage errors go to stderr, each with its exit code."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from pyasynq.cli import main
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.exit_codes import ExitError
 from tests.cli import apps
-from tests.cli.workers import command
+from tests.cli.processes import command
 
 
 def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +24,7 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         [],
         ["no-such-command"],
@@ -42,14 +42,14 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     ids=" ".join,
 )
 def test_a_command_line_that_cannot_be_read_is_a_usage_error(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 2
+    assert main(args) == 2
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("args", "text"),
     [
         (["-c", "many"], "'many' is not a valid integer"),
         (["-Q", "a:3"], "'a:3': write a=3"),
@@ -61,9 +61,9 @@ def test_a_command_line_that_cannot_be_read_is_a_usage_error(
     ids=lambda it: " ".join(it) if isinstance(it, list) else "",
 )
 def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
-    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+    args: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["worker", "tests.cli.apps:app", *words])
+    code = main(["worker", "tests.cli.apps:app", *args])
     usage, line = capsys.readouterr().err.splitlines()
     assert (code, usage) == (2, "Usage: pyasynq worker [OPTIONS] MODULE:APP")
     assert line.startswith("pyasynq worker: ")
@@ -71,7 +71,7 @@ def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
 
 
 @pytest.mark.parametrize(
-    ("words", "usage"),
+    ("args", "usage"),
     [
         ("queue inspect", "Usage: pyasynq queue inspect [OPTIONS] QUEUE..."),
         ("task list -q low", "Usage: pyasynq task list [OPTIONS]"),
@@ -80,24 +80,24 @@ def test_a_mistake_is_told_in_one_line_below_the_usage_of_the_command(
     ],
 )
 def test_a_mistake_is_told_in_two_lines_of_which_the_first_is_the_usage(
-    words: str, usage: str, capsys: pytest.CaptureFixture[str]
+    args: str, usage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words.split()) == 2
+    assert main(args.split()) == 2
     first, _ = capsys.readouterr().err.splitlines()
     assert first == usage
 
 
-@pytest.mark.parametrize("words", [[], ["queue"]])
+@pytest.mark.parametrize("args", [[], ["queue"]])
 def test_a_command_line_without_a_command_shows_what_there_is(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 2
-    told = capsys.readouterr()
-    assert (told.out, "Commands:" in told.err) == ("", True)
+    assert main(args) == 2
+    result = capsys.readouterr()
+    assert (result.out, "Commands:" in result.err) == ("", True)
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("args", "text"),
     [
         (["-n", "5", "worker", "m:app"], "worker takes -u URL, not -n"),
         (["--password", "x", "worker", "m:app"], "worker takes -u URL, not -p"),
@@ -109,9 +109,9 @@ def test_a_command_line_without_a_command_shows_what_there_is(
     ids=lambda it: " ".join(it) if isinstance(it, list) else "",
 )
 def test_an_option_that_a_command_would_ignore_is_refused(
-    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+    args: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 2
+    assert main(args) == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith(text)
 
 
@@ -239,24 +239,24 @@ async def test_an_interrupted_command_ends_with_130() -> None:
         async with command("queue", "list", "-u", f"redis://127.0.0.1:{port}") as process:
             await asyncio.wait_for(waiting.wait(), 20)
             process.send(signal.SIGINT)
-            assert await process.ends() == 130
+            assert await process.wait_for_end() == 130
         await asyncio.wait_for(gone.wait(), 15)
     assert "Traceback" not in "\n".join(process.lines)
 
 
-@pytest.mark.parametrize("words", ["stats --json", "queue list -o json"])
-def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, words: str) -> None:
+@pytest.mark.parametrize("args", ["stats --json", "queue list -o json"])
+def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, args: str) -> None:
     # The shell's status says when the reader is gone: a fast writer may be done before that.
-    line = f"exec 3> >(:); wait $!; {sys.executable} -m pyasynq -u {redis_url} {words} >&3 || true"
+    line = f"exec 3> >(:); wait $!; {sys.executable} -m pyasynq -u {redis_url} {args} >&3 || true"
     done = subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("words", [["--version"], ["version"]])
-def test_the_version_can_be_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 0
+@pytest.mark.parametrize("args", [["--version"], ["version"]])
+def test_the_version_can_be_a_command(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(args) == 0
     assert capsys.readouterr().out == f"pyasynq {pyasynq.__version__}\n"
 
 

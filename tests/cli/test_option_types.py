@@ -111,9 +111,9 @@ def show(**values: object) -> None:
     click.echo(", ".join(f"{name}={value}" for name, value in values.items()))
 
 
-def run(environ: dict[str, str], *words: str) -> Result:
+def run(environ: dict[str, str], *args: str) -> Result:
     """Run the command where *environ* is set."""
-    return CliRunner(env=environ).invoke(show, words)
+    return CliRunner(env=environ).invoke(show, args)
 
 
 def test_a_variable_stands_for_an_option() -> None:
@@ -121,8 +121,8 @@ def test_a_variable_stands_for_an_option() -> None:
 
 
 def test_the_option_wins_over_its_variable() -> None:
-    told = run({"PYASYNQ_SHUTDOWN_TIMEOUT": "8s"}, "-t", "1s")
-    assert "shutdown_timeout=0:00:01" in told.stdout
+    result = run({"PYASYNQ_SHUTDOWN_TIMEOUT": "8s"}, "-t", "1s")
+    assert "shutdown_timeout=0:00:01" in result.stdout
 
 
 @pytest.mark.parametrize(("text", "on"), [("1", True), ("TRUE", True), ("0", False), ("", False)])
@@ -135,9 +135,9 @@ def test_a_variable_stands_for_a_switch(text: str, on: bool) -> None:  # noqa: F
     [("SHUTDOWN_TIMEOUT", "soon"), ("COUNT", "abc"), ("FORM", "xml"), ("STRICT", "maybe")],
 )
 def test_a_variable_that_cannot_be_read_is_named(variable: str, text: str) -> None:
-    told = run({f"PYASYNQ_{variable}": text})
-    assert told.exit_code == 2
-    assert f"(env var: 'PYASYNQ_{variable}'): '{text}' is" in told.stderr
+    result = run({f"PYASYNQ_{variable}": text})
+    assert result.exit_code == 2
+    assert f"(env var: 'PYASYNQ_{variable}'): '{text}' is" in result.stderr
 
 
 def test_a_variable_that_cannot_be_read_does_not_matter_beside_the_option() -> None:

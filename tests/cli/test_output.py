@@ -1,6 +1,5 @@
 """What is printed can be read by people, and by programs."""
 
-import io
 import json
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -10,6 +9,7 @@ import pytest
 from pyasynq import TaskInfo, TaskState
 from pyasynq.cli import output
 from pyasynq.cli.exit_codes import ExitError
+from tests.cli.terminal import Terminal
 
 NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
 
@@ -120,15 +120,7 @@ def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPat
 ID = "5cdce7f5-5221-494e-b2ea-262acf33b109"
 
 
-class Terminal(io.StringIO):
-    """What somebody looks at."""
-
-    def isatty(self) -> bool:
-        """Say that somebody is there."""
-        return True
-
-
-def printed(
+def print_row(
     monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str], row: list[str]
 ) -> list[str]:
     """Return the lines of a table at a terminal with this number of columns."""
@@ -142,7 +134,7 @@ def printed(
 
 
 def test_an_id_stays_whole_while_other_columns_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = printed(monkeypatch, 80, ["ID", "Type", "Payload"], [ID, "email:verify", "p" * 100])
+    lines = print_row(monkeypatch, 80, ["ID", "Type", "Payload"], [ID, "email:verify", "p" * 100])
     assert lines[1].startswith(f"{ID}  email:verify  pppp")
     assert len(lines) > 3
     assert max(map(len, lines)) <= 80
@@ -152,12 +144,14 @@ def test_an_id_stays_whole_while_other_columns_are_broken(monkeypatch: pytest.Mo
 def test_a_row_too_wide_for_a_whole_id_becomes_a_block(
     heading: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = printed(monkeypatch, 40, [heading, "Type", "Payload"], [ID, "email:verify", "p" * 100])
+    lines = print_row(
+        monkeypatch, 40, [heading, "Type", "Payload"], [ID, "email:verify", "p" * 100]
+    )
     assert lines == [f"{heading}: {ID}", "Type: email:verify", f"Payload: {'p' * 100}"]
 
 
 def test_a_table_without_ids_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = printed(monkeypatch, 20, ["Queue", "Size"], ["q" * 100, "1"])
+    lines = print_row(monkeypatch, 20, ["Queue", "Size"], ["q" * 100, "1"])
     assert lines[0].split() == ["Queue", "Size"]
 
 

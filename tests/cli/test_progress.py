@@ -1,20 +1,11 @@
-"""Bulk work shows how far it is, at a terminal alone."""
-
-import io
+"""Actions on many tasks show a progress bar, but only at a terminal."""
 
 import pytest
 
 from pyasynq import SyncClient, Task
 from pyasynq.cli.progress import progress_bar
-from tests.cli.saying import Say
-
-
-class Terminal(io.StringIO):
-    """What somebody looks at."""
-
-    def isatty(self) -> bool:
-        """Say that somebody is there."""
-        return True
+from tests.cli.command_runner import CommandRunner
+from tests.cli.terminal import Terminal
 
 
 def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
@@ -47,19 +38,22 @@ def test_a_pipe_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ("task", "runall", "-q", "q", "-s", "archived"),
         ("task", "deleteall", "-q", "q", "-s", "archived", "-y"),
         ("queue", "remove", "q", "-f", "-y"),
     ],
-    ids=lambda words: words[1],
+    ids=lambda args: args[1],
 )
 def test_bulk_work_shows_a_bar_at_a_terminal(
-    say: Say, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    run_cli: CommandRunner,
+    sync_client: SyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
 ) -> None:
-    enqueuing.enqueue(Task("t"), queue="q", task_id="1")
-    say("task", "archive", "-q", "q", "-i", "1")
+    sync_client.enqueue(Task("t"), queue="q", task_id="1")
+    run_cli("task", "archive", "-q", "q", "-i", "1")
     terminal = open_terminal(monkeypatch)
-    assert say(*words).code == 0
+    assert run_cli(*args).code == 0
     assert "100%" in terminal.getvalue()

@@ -1,4 +1,4 @@
-"""Flags, variables and the file of asynq's tool say where Redis is."""
+"""The address of Redis comes from flags, variables and the file of asynq's tool."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from redis.crc import key_slot
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.main import cli
 from pyasynq.cli.redis_options import RedisOptions, redis_options
-from tests.cli.saying import Say
+from tests.cli.command_runner import CommandRunner
 from tests.support.servers import RedisCluster, TlsRedis, free_port
 
 
@@ -23,18 +23,18 @@ def show_url(*, redis: RedisOptions) -> int:
     return 0
 
 
-def url(home: Path, *words: str, **environ: str) -> str:
-    """Return the URL that *words* and *environ* make."""
-    return run(home, *words, **environ).stdout.strip()
+def url(home: Path, *args: str, **environ: str) -> str:
+    """Return the URL that results from *args* and *environ*."""
+    return run(home, *args, **environ).stdout.strip()
 
 
-def run(home: Path, *words: str, **environ: str) -> Result:
-    """Print the URL that *words* and *environ* make."""
-    return CliRunner(env={"HOME": str(home), **environ}).invoke(show_url, words)
+def run(home: Path, *args: str, **environ: str) -> Result:
+    """Run a command that prints the URL."""
+    return CliRunner(env={"HOME": str(home), **environ}).invoke(show_url, args)
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("args", "expected"),
     [
         ("", "redis://127.0.0.1:6379"),
         ("-u h:1", "redis://h:1"),
@@ -73,8 +73,8 @@ def run(home: Path, *words: str, **environ: str) -> Result:
         ),
     ],
 )
-def test_the_flags_of_asynqs_tool_make_a_url(tmp_path: Path, words: str, expected: str) -> None:
-    assert url(tmp_path, *words.split()) == expected
+def test_the_flags_of_asynqs_tool_make_a_url(tmp_path: Path, args: str, expected: str) -> None:
+    assert url(tmp_path, *args.split()) == expected
 
 
 def test_variables_stand_for_flags(tmp_path: Path) -> None:
@@ -87,8 +87,11 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_no_switch_is_named(tmp_path: Path) -> None:
-    told = run(tmp_path, PYASYNQ_TLS="maybe")
-    assert (told.exit_code, "(env var: 'PYASYNQ_TLS'): 'maybe' is not" in told.stderr) == (2, True)
+    result = run(tmp_path, PYASYNQ_TLS="maybe")
+    assert (result.exit_code, "(env var: 'PYASYNQ_TLS'): 'maybe' is not" in result.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:
@@ -133,69 +136,71 @@ def test_another_file_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["uri: [", "- a list"])
 def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) -> None:
     (tmp_path / ".asynq.yaml").write_text(text)
-    told = run(tmp_path)
-    assert (told.exit_code, ".asynq.yaml cannot be read" in told.stderr) == (2, True)
+    result = run(tmp_path)
+    assert (result.exit_code, ".asynq.yaml cannot be read" in result.stderr) == (2, True)
 
 
 def test_a_named_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    told = run(tmp_path, "--config", "/no/such/file.yaml")
-    assert (told.exit_code, "cannot be read" in told.stderr) == (2, True)
+    result = run(tmp_path, "--config", "/no/such/file.yaml")
+    assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
 
 
-def test_a_redis_that_is_away_is_exit_code_4(say: Say) -> None:
-    told = say("task", "enqueue", "-t", "t", "-l", "p", "-u", f"127.0.0.1:{free_port()}")
-    assert (told.code, told.out) == (4, "")
-    assert told.err.startswith("pyasynq: Redis: ")
+def test_a_redis_that_is_away_is_exit_code_4(run_cli: CommandRunner) -> None:
+    result = run_cli("task", "enqueue", "-t", "t", "-l", "p", "-u", f"127.0.0.1:{free_port()}")
+    assert (result.code, result.out) == (4, "")
+    assert result.err.startswith("pyasynq: Redis: ")
 
 
-def test_the_flags_may_stand_before_the_command(say: Say) -> None:
-    assert say("-u", f"127.0.0.1:{free_port()}", "queue", "list").code == 4
+def test_the_flags_may_stand_before_the_command(run_cli: CommandRunner) -> None:
+    assert run_cli("-u", f"127.0.0.1:{free_port()}", "queue", "list").code == 4
 
 
-def test_an_address_that_is_none_is_a_usage_error(say: Say) -> None:
-    assert say("queue", "list", "-u", "http://h").code == 2
+def test_an_address_that_is_none_is_a_usage_error(run_cli: CommandRunner) -> None:
+    assert run_cli("queue", "list", "-u", "http://h").code == 2
 
 
-def test_a_database_of_a_cluster_is_a_usage_error(say: Say) -> None:
-    told = say("queue", "list", "--cluster", "-n", "3")
-    assert (told.code, "a cluster has only database 0" in told.err) == (2, True)
+def test_a_database_of_a_cluster_is_a_usage_error(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "list", "--cluster", "-n", "3")
+    assert (result.code, "a cluster has only database 0" in result.err) == (2, True)
 
 
-def test_a_refused_address_shows_no_password(say: Say) -> None:
-    told = say("queue", "list", "-u", "redis://:sec/ret@h")
-    assert told.code == 2
-    assert "percent-encode" in told.err
-    assert "ret@" not in told.err
+def test_a_refused_address_shows_no_password(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "list", "-u", "redis://:sec/ret@h")
+    assert result.code == 2
+    assert "percent-encode" in result.err
+    assert "ret@" not in result.err
 
 
 def test_queues_of_a_cluster_are_listed_with_their_nodes(
-    say: Say, redis_cluster: RedisCluster
+    run_cli: CommandRunner, redis_cluster: RedisCluster
 ) -> None:
     nodes = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
     flags = ("--cluster", "--cluster_addrs", f"127.0.0.1:{free_port()},{nodes}")
-    assert say("task", "enqueue", "-t", "t", "-l", "p", "--queue", "q", *flags).code == 0
-    headings, row = say("queue", "list", *flags).lines
+    assert run_cli("task", "enqueue", "-t", "t", "-l", "p", "--queue", "q", *flags).code == 0
+    headings, row = run_cli("queue", "list", *flags).lines
     assert headings == ["Queue", "Cluster", "KeySlot", "Cluster", "Nodes"]
     assert (row[0], row[1]) == ("q", str(key_slot(b"{q}")))
     assert row[2] in nodes
-    assert "Redis Cluster Info" in say("stats", *flags).out
-    assert say("queue", "remove", "q", "--force", "--yes", *flags).code == 0
+    assert "Redis Cluster Info" in run_cli("stats", *flags).out
+    assert run_cli("queue", "remove", "q", "--force", "--yes", *flags).code == 0
 
 
 def test_a_certificate_may_have_another_name_than_its_server(
-    say: Say, redis_with_tls: TlsRedis
+    run_cli: CommandRunner, redis_with_tls: TlsRedis
 ) -> None:
-    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "127.0.0.1")
-    assert told.code == 0
-    told = say("queue", "list", "-u", redis_with_tls.url, "--tls_server", "other.example.org")
-    assert told.code == 4
+    result = run_cli("queue", "list", "-u", redis_with_tls.url, "--tls_server", "127.0.0.1")
+    assert result.code == 0
+    result = run_cli("queue", "list", "-u", redis_with_tls.url, "--tls_server", "other.example.org")
+    assert result.code == 4
 
 
-def test_a_certificate_need_not_be_checked(say: Say, redis_with_tls: TlsRedis) -> None:
+def test_a_certificate_need_not_be_checked(
+    run_cli: CommandRunner, redis_with_tls: TlsRedis
+) -> None:
     url = redis_with_tls.url.replace("ssl_ca_certs=", "ignored=").split("&", 1)
     address, files = url[0].partition("?")[0], url[1]
-    assert say("queue", "list", "-u", f"{address}?{files}").code == 4
-    assert say("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0
+    assert run_cli("queue", "list", "-u", f"{address}?{files}").code == 4
+    assert run_cli("queue", "list", "-u", f"{address}?{files}", "--insecure").code == 0
 
 
 def test_a_file_in_yaml_without_a_reader_says_what_to_install(
@@ -203,19 +208,19 @@ def test_a_file_in_yaml_without_a_reader_says_what_to_install(
 ) -> None:
     (tmp_path / ".asynq.yaml").write_text("uri: h:1")
     monkeypatch.setitem(sys.modules, "yaml", None)
-    told = run(tmp_path)
-    assert (told.exit_code, "pip install 'pyasynq[cli]'" in told.stderr) == (1, True)
+    result = run(tmp_path)
+    assert (result.exit_code, "pip install 'pyasynq[cli]'" in result.stderr) == (1, True)
 
 
-def test_redis_may_be_named_before_the_worker(say: Say) -> None:
-    told = say("-u", "http://h", "worker", "tests.cli.apps:app")
-    assert (told.code, "--uri must be host:port" in told.err) == (2, True)
+def test_redis_may_be_named_before_the_worker(run_cli: CommandRunner) -> None:
+    result = run_cli("-u", "http://h", "worker", "tests.cli.apps:app")
+    assert (result.code, "--uri must be host:port" in result.err) == (2, True)
 
 
-def test_a_short_option_may_have_an_equals_sign_before_the_command(say: Say) -> None:
-    assert say(f"-u=127.0.0.1:{free_port()}", "queue", "list").code == 4
+def test_a_short_option_may_have_an_equals_sign_before_the_command(run_cli: CommandRunner) -> None:
+    assert run_cli(f"-u=127.0.0.1:{free_port()}", "queue", "list").code == 4
 
 
-def test_the_last_of_several_options_wins(say: Say) -> None:
+def test_the_last_of_several_options_wins(run_cli: CommandRunner) -> None:
     away = f"127.0.0.1:{free_port()}"
-    assert say("-u", "http://h", "queue", "list", "-u", away).code == 4
+    assert run_cli("-u", "http://h", "queue", "list", "-u", away).code == 4

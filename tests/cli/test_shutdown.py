@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from tests.cli.workers import WorkerProcess, worker
+from tests.cli.processes import WorkerProcess, worker
 from tests.support.waiting import wait_until
 
 APP = """
@@ -62,9 +62,9 @@ async def client(redis_url: str, r: Redis, tmp_path: Path) -> AsyncIterator[Clie
         yield client
 
 
-async def began(process: WorkerProcess) -> int:
-    """Return the pid of the process in which the handler began."""
-    return int((await process.says("began")).rpartition(" ")[2])
+async def wait_for_handler(process: WorkerProcess) -> int:
+    """Wait for the start of the handler; return the pid of its process."""
+    return int((await process.wait_for_line("began")).rpartition(" ")[2])
 
 
 @pytest.mark.parametrize("type", ["swallow", "executor", "thread"])
@@ -73,15 +73,15 @@ async def test_a_worker_ends_although_its_handler_does_not(
 ) -> None:
     await client.enqueue(Task(type))
     async with worker("bad:app", "--shutdown-timeout", "0s", cwd=tmp_path) as process:
-        await began(process)
+        await wait_for_handler(process)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
 
 
 async def test_an_orderly_end_runs_exit_hooks(client: Client, tmp_path: Path) -> None:
     await client.enqueue(Task("plain"))
     async with worker("bad:app", "--burst", cwd=tmp_path) as process:
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert "exit hooks ran" in process.lines
 
 
@@ -90,11 +90,11 @@ async def test_a_second_signal_to_the_supervisor_ends_a_child_whose_loop_is_bloc
 ) -> None:
     await client.enqueue(Task("block"))
     async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
-        await began(process)
+        await wait_for_handler(process)
         process.send(signal.SIGTERM)
-        await process.says("SIGTERM: stopping the workers")
+        await process.wait_for_line("SIGTERM: stopping the workers")
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert "does not end: it is killed" in "\n".join(process.lines)
 
 
@@ -102,11 +102,11 @@ async def test_a_child_whose_loop_is_blocked_is_killed_when_its_time_is_over(
     client: Client, tmp_path: Path
 ) -> None:
     await client.enqueue(Task("block"))
-    words = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
-    async with worker(*words, cwd=tmp_path) as process:
-        await began(process)
+    args = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
+    async with worker(*args, cwd=tmp_path) as process:
+        await wait_for_handler(process)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert "does not end: it is killed" in "\n".join(process.lines)
 
 
@@ -115,11 +115,11 @@ async def test_children_end_with_a_supervisor_that_is_killed(
     type: str, client: Client, tmp_path: Path
 ) -> None:
     await client.enqueue(Task(type))
-    words = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
-    async with worker(*words, cwd=tmp_path) as process:
-        pid = await began(process)
+    args = ("bad:app", "-p", "1", "--shutdown-timeout", "0s")
+    async with worker(*args, cwd=tmp_path) as process:
+        pid = await wait_for_handler(process)
         process.send(signal.SIGKILL)
-        assert await process.ends() == -signal.SIGKILL  # the child has closed the pipe, too
+        assert await process.wait_for_end() == -signal.SIGKILL  # the child has closed the pipe, too
     await wait_until(lambda: not _runs(pid))
 
 
@@ -128,9 +128,9 @@ async def test_a_child_that_ends_well_without_being_told_to_is_replaced(
 ) -> None:
     await client.enqueue(Task("plain"))
     async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
-        os.kill(await began(process), signal.SIGTERM)
-        await process.says("ended with exit code 0; it is replaced")
-        await process.says("runs bad:app", times=2)
+        os.kill(await wait_for_handler(process), signal.SIGTERM)
+        await process.wait_for_line("ended with exit code 0; it is replaced")
+        await process.wait_for_line("runs bad:app", times=2)
 
 
 def _runs(pid: int) -> bool:

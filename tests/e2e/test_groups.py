@@ -6,7 +6,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from tests.cli.workers import worker
+from tests.cli.processes import worker
 from tests.e2e.recording import Recording
 from tests.support.queue_view import QueueView, RedisQueue
 from tests.support.servers import RedisServer
@@ -47,7 +47,7 @@ async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_n
     async with worker(APP, environ=environ(recording, seconds=3600)) as first:
         await wait_until(lambda: len(recording.notes("began")) == 5)
         first.send(signal.SIGKILL)
-        await first.ends()
+        await first.wait_for_end()
     assert await combined_payloads(queue) == []
     assert len(await queue.staged()) == 5
     await end_holds(own_redis, queue)
@@ -61,7 +61,7 @@ async def kill_in_the_middle(recording: Recording, groups: int) -> None:
     async with worker(APP, environ=environ(recording, seconds=0.05)) as victim:
         await wait_until(lambda: len(recording.notes("began")) >= enough)
         victim.send(signal.SIGKILL)
-        await victim.ends()
+        await victim.wait_for_end()
 
 
 async def test_workers_killed_at_any_moment_lose_and_double_nothing(

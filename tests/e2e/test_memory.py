@@ -6,7 +6,7 @@ import sys
 import pytest
 from redis.asyncio import Redis
 
-from tests.cli.workers import ROOT
+from tests.cli.processes import ROOT
 
 
 @pytest.mark.timeout(240)

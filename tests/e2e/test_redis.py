@@ -19,7 +19,7 @@ from pyasynq import (
     TaskInfo,
 )
 from pyasynq.broker import RegistryPort
-from tests.cli.workers import worker
+from tests.cli.processes import worker
 from tests.e2e.recording import Recording
 from tests.server.handlers import Handler, actors_of
 from tests.support.queue_view import QueueView
@@ -67,7 +67,7 @@ async def test_no_accepted_task_is_lost_when_redis_is_killed_under_load(
             own_redis.start()
         await wait_until(lambda: _has_none(queue, "pending"), 20)
         first.send(signal.SIGTERM)
-        assert await first.ends() == 0
+        assert await first.wait_for_end() == 0
     # Tasks of a dequeue that Redis ran but could not answer wait for the end of their lease.
     await queue.end_leases()
     async with worker(APP, "-c", "20", environ=recording.environ):

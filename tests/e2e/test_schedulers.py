@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from tests.cli.workers import WorkerProcess, command
+from tests.cli.processes import WorkerProcess, command
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -76,7 +76,7 @@ async def test_a_killed_and_restarted_scheduler_misses_and_doubles_nothing(
             await ticks.note_start()
             await ticks.reach(1)
             first.send(signal.SIGKILL)
-            await first.ends()
+            await first.wait_for_end()
         await seconds_pass(2)
         async with scheduler(own_redis):
             await ticks.reach(4)
@@ -96,7 +96,7 @@ async def test_schedulers_that_are_killed_in_turn_miss_and_double_nothing(
                 two.send(signal.SIGKILL)
                 await ticks.reach(4)
                 three.send(signal.SIGTERM)
-                await three.ends()
+                await three.wait_for_end()
         assert await ticks.count_missed() == 0
 
 
@@ -110,7 +110,7 @@ async def test_a_scheduler_that_was_frozen_doubles_nothing(own_redis: RedisServe
             frozen.send(signal.SIGCONT)
             await ticks.reach(4)
             other.send(signal.SIGTERM)
-            await other.ends()
+            await other.wait_for_end()
         await ticks.reach(5)
         assert await ticks.count_missed() == 0
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from pyasynq import Client, Task, TaskInfo
-from tests.cli.workers import worker
+from tests.cli.processes import worker
 from tests.e2e.recording import Recording
 from tests.support.queue_view import QueueView
 from tests.support.servers import RedisServer
@@ -33,7 +33,7 @@ async def test_every_task_of_a_killed_worker_is_done_by_another(
     async with worker(APP, "-c", "100", environ=recording.environ) as first:
         await wait_until(lambda: len(recording.notes("began")) == 100)
         first.send(signal.SIGKILL)
-        await first.ends()
+        await first.wait_for_end()
     await queue.end_leases()
     async with worker(APP, "-c", "100", environ=recording.environ):
         await wait_until(lambda: recording.ids("ended") == ids)
@@ -83,7 +83,7 @@ async def test_a_child_that_cannot_be_started_is_started_later(
         files, limits = resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.prlimit(supervisor.pid, files, (3, limits[1]))
         os.kill(victim, signal.SIGKILL)
-        await supervisor.says("no worker could be started")
+        await supervisor.wait_for_line("no worker could be started")
         resource.prlimit(supervisor.pid, files, limits)
         await wait_until(lambda: set(recording.ids("ended")) == lost)
 
@@ -110,7 +110,7 @@ async def test_a_worker_that_gets_sigterm_ends_its_tasks_first(
     async with worker(APP, "-c", "5", environ=recording.environ) as process:
         await wait_until(lambda: len(recording.notes("began")) == 5)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert (
         recording.ids("began")
         == recording.ids("ended")
@@ -127,10 +127,10 @@ async def test_tasks_that_do_not_end_in_time_go_to_the_next_worker(
     async with worker(*args, environ=recording.environ) as first:
         await wait_until(lambda: len(recording.notes("began")) == 10)
         first.send(signal.SIGTERM)
-        assert await first.ends() == 0
+        assert await first.wait_for_end() == 0
     assert sorted(await queue.pending_ids()) == ids
     async with worker(*args, "--burst", environ=recording.environ) as second:
-        assert await second.ends() == 0
+        assert await second.wait_for_end() == 0
     assert recording.ids("ended") == ids
 
 
@@ -142,9 +142,9 @@ async def test_a_second_signal_ends_even_a_worker_whose_thread_hangs(
     async with worker(APP, *args, environ=recording.environ) as process:
         await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
-        await process.says("SIGTERM: shutting down")
+        await process.wait_for_line("SIGTERM: shutting down")
         process.send(signal.SIGTERM)
-        await process.ends()
+        await process.wait_for_end()
     assert await queue.pending_ids() == ids
 
 
@@ -156,7 +156,7 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
     async with worker(*args, environ=recording.environ) as process:
         await wait_until(lambda: recording.notes("began"))
         process.send(signal.SIGTERM)
-        await process.ends()
+        await process.wait_for_end()
     assert await queue.pending_ids() == ids
 
 

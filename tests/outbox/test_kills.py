@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
-from tests.cli.workers import WorkerProcess, command
+from tests.cli.processes import WorkerProcess, command
 from tests.outbox.outbox_rows import TASK, count, work_off, write_many
 from tests.support.fork_server import start_forked
 from tests.support.waiting import wait_until

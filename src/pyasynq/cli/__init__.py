@@ -1,4 +1,4 @@
-"""The command line, on click: `commands` has one module for each noun.
+"""The command line, made with click: `commands` has one module for each noun.
 
 Data goes to stdout, messages to stderr.
 """

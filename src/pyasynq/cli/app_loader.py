@@ -1,4 +1,4 @@
-"""Find the user's app, or relay."""
+"""Load the user's app or relay."""
 
 import importlib
 import sys
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OURS: Final = (__file__, importlib.__file__, "<frozen importlib")
-"""Files whose frames tell the user nothing."""
+_LOADERS: Final = (__file__, importlib.__file__, "<frozen importlib")
+"""Files whose frames are left out of a traceback."""
 
 
 class BrokenModuleError(ExitError):
-    """The module of the app, or relay, is there, and has an error in it."""
+    """Importing the module of the app or relay raises an error."""
 
     def __init__(self, module: str, error: BaseException) -> None:
-        """Show the traceback of *error* from the user's *module* down."""
+        """Show the traceback of *error*, from the first frame of the user's code."""
         frames = _users_frames(error.__traceback__)
         lines = traceback.format_exception(type(error), error, frames)
         text = f"the module {module!r} cannot be imported\n{''.join(lines).rstrip()}"
@@ -34,18 +34,18 @@ class BrokenModuleError(ExitError):
 
 
 def load_app(place: str) -> "App":
-    """Return the `App` at *place*, ``module:name``; the name is ``app`` when left out.
+    """Return the `App` at *place*, ``module:name``; the default of the name is ``app``.
 
     Raises:
         click.ClickException: If there is no such module or name, or it is no App.
     """
     from pyasynq.app import App
 
-    return _loaded(place, "app", App, "pyasynq.App")
+    return _load(place, "app", App, "pyasynq.App")
 
 
 def load_relay(place: str) -> "Relay":
-    """Return the `Relay` at *place*, ``module:name``; the name is ``relay`` when left out.
+    """Return the `Relay` at *place*, ``module:name``; the default of the name is ``relay``.
 
     Raises:
         click.ClickException: If there is no such module or name, it is no Relay, or SQLAlchemy is
@@ -57,25 +57,25 @@ def load_relay(place: str) -> "Relay":
         text = f"{error.name} is missing: {install_hint('sqlalchemy')}"
         raise ExitError(Exit.FAILED, text) from error
 
-    return _loaded(place, "relay", Relay, "pyasynq.outbox.Relay")
+    return _load(place, "relay", Relay, "pyasynq.outbox.Relay")
 
 
-def _loaded(place: str, noun: str, kind: type[T], called: str) -> T:
-    """Return what is at *place*, a *kind*; its name is *noun* when left out."""
+def _load(place: str, noun: str, kind: type[T], kind_name: str) -> T:
+    """Return the *kind* at *place*; the default of its name is *noun*."""
     from pyasynq.cli import logs
 
     module_name, _, name = place.partition(":")
     _check_module_name(place, noun)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    module = _imported(module_name, noun)
-    logs.go_on()
+    module = _import(module_name, noun)
+    logs.resume()
     found = getattr(module, name or noun, None)
     if isinstance(found, kind):
         return found
-    others = [known for known, value in vars(module).items() if isinstance(value, kind)]
+    others = [other for other, value in vars(module).items() if isinstance(value, kind)]
     there = f"there is {', '.join(others)}" if others else "there is none at all"
-    text = f"{module_name!r} has no {called} called {name or noun!r}; {there}"
+    text = f"{module_name!r} has no {kind_name} called {name or noun!r}; {there}"
     raise ExitError(Exit.NOT_FOUND, text)
 
 
@@ -89,12 +89,12 @@ def _check_module_name(place: str, noun: str) -> None:
     raise click.UsageError(msg)
 
 
-def _imported(name: str, noun: str) -> ModuleType:
+def _import(name: str, noun: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise BrokenModuleError(name, error) from None  # something it needs is not there
+            raise BrokenModuleError(name, error) from None  # the module imports a missing one
         text = f"there is no module {name!r} here: name it as module:{noun}"
         raise ExitError(Exit.NOT_FOUND, text) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code
@@ -102,7 +102,7 @@ def _imported(name: str, noun: str) -> ModuleType:
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
-    """Return *frames* from the first on that is the user's; None for an error in the syntax."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
+    """Return *frames* from the first one of the user's code; None for a syntax error."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_LOADERS):
         frames = frames.tb_next
     return frames

@@ -1,4 +1,4 @@
-"""Commands and groups of them: options before a command, aliases, and how help lists them."""
+"""Commands and groups: options before the command, aliases, and the layout of help."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 
@@ -18,7 +18,7 @@ class Command(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args*, after ``-q=low`` in it became ``-q low``."""
+        """Split ``-q=low`` into ``-q low``, then parse *args*."""
         with_value = {
             flag
             for param in self.get_params(ctx)
@@ -44,8 +44,7 @@ class Command(click.Command):
 class CommandGroup(click.Group, Command):
     """Commands, in the order in which they were added.
 
-    Options that stand before a command are handed on to it: they go before its own, so a later one
-    wins.
+    Options before the command are inserted before its own arguments, so its own options win.
     """
 
     command_class: type[click.Command] | None = Command
@@ -68,23 +67,23 @@ class CommandGroup(click.Group, Command):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, and put before its arguments what stands before the command."""
+        """Find the command, and insert the options before it into its arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is None or isinstance(command, click.Group):
             return name, command, rest
-        before = list(_given_anywhere(ctx.find_root()))
+        before = dict(_options_before(ctx.find_root()))
         if not ctx.resilient_parsing:
-            _check_taken(ctx, command, before)
-        return name, command, [*(argument for _, argument in before), *rest]
+            _check_accepted(ctx, command, before)
+        return name, command, [*before.values(), *rest]
 
 
 def _split_values(args: Sequence[str], with_value: Set[str], *, to_end: bool) -> Iterator[str]:
-    """Yield *args*, and ``-q=low`` as two of them, unless it is itself the value of an option.
+    """Yield *args*, with ``-q=low`` as two arguments unless it is the value of another option.
 
     Args:
         args: The command line.
-        with_value: Options that have a value.
-        to_end: Options may also stand behind the first argument that is not an option.
+        with_value: Options that take a value.
+        to_end: Whether options may follow the first positional argument.
     """
     is_value = False
     for n, arg in enumerate(args):
@@ -98,8 +97,8 @@ def _split_values(args: Sequence[str], with_value: Set[str], *, to_end: bool) ->
         is_value = not is_value and arg.replace("_", "-") in with_value
 
 
-def _given_anywhere(root: click.Context) -> Iterator[tuple[click.Parameter, str]]:
-    """Yield each option that was given before the command, and the argument that gives it again."""
+def _options_before(root: click.Context) -> Iterator[tuple[click.Parameter, str]]:
+    """Yield each option before the command, and the argument that repeats it."""
     for param in root.command.params:
         source = root.get_parameter_source(param.name or "")
         if param.name not in ANYWHERE or source is not ParameterSource.COMMANDLINE:
@@ -109,16 +108,16 @@ def _given_anywhere(root: click.Context) -> Iterator[tuple[click.Parameter, str]
         yield param, flag if is_switch else f"{flag}={root.params[param.name]}"
 
 
-def _check_taken(
-    ctx: click.Context, command: click.Command, before: Iterable[tuple[click.Parameter, str]]
+def _check_accepted(
+    ctx: click.Context, command: click.Command, before: Iterable[click.Parameter]
 ) -> None:
-    """Return if the command takes every option that stands *before* it.
+    """Return if the command has all options that stand before it.
 
     Raises:
-        click.UsageError: If it would ignore one.
+        click.UsageError: If it does not have one.
     """
-    taken = {param.name for param in command.params}
-    for param, _ in before:
-        if param.name not in taken:
-            instead = "-u URL, not" if "uri" in taken and param.name in NAMES else "no"
+    accepted = {param.name for param in command.params}
+    for param in before:
+        if param.name not in accepted:
+            instead = "-u URL, not" if "uri" in accepted and param.name in NAMES else "no"
             ctx.fail(f"{command.name} takes {instead} {param.opts[0]}")

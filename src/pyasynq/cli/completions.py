@@ -1,6 +1,7 @@
-"""What the shell offers as values: it asks Redis, briefly, and offers nothing if that fails."""
+"""Values that the shell offers: read from Redis within a second, and none if that fails."""
 
 import asyncio
+import functools
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -14,22 +15,24 @@ from pyasynq.core.states import TaskState
 if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
 
-Items: TypeAlias = "list[CompletionItem]"
-Read: TypeAlias = "Callable[[Inspector, click.Context], AsyncIterator[CompletionItem]]"
-Complete: TypeAlias = "Callable[[click.Context, click.Parameter, str], Items]"
+Offers: TypeAlias = "list[CompletionItem]"
+Items: TypeAlias = AsyncIterator[CompletionItem]
+Read: TypeAlias = "Callable[[Inspector, click.Context], Items]"
+Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], Offers]
 
 LONGEST_S: Final = 1.0
-"""Longest wait for Redis, seconds: somebody has pressed a key."""
+"""Longest wait for Redis, seconds: a person waits for the answer."""
 
 MOST_TASKS: Final = 100
-"""Most tasks that are offered of one state, or of one group."""
+"""Most tasks of one state, or of one group, that are offered."""
 
 
 def _completer(read: Read) -> Complete:
-    """Return a function for click that offers what *read* yields, as far as Redis answers."""
+    """Make a completion function for click of *read*."""
 
-    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
-        return _matching(incomplete, lambda: asyncio.run(_collect(read, _open_inspector(ctx), ctx)))
+    @functools.wraps(read)
+    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+        return _filter(incomplete, lambda: asyncio.run(_collect(read, _open_inspector(ctx), ctx)))
 
     return complete
 
@@ -41,42 +44,43 @@ def _open_inspector(ctx: click.Context) -> "Inspector":
     return open_inspector(RedisOptions.of(ctx), ctx.params.get("app"))
 
 
-async def _collect(read: Read, inspector: "Inspector", ctx: click.Context) -> Items:
-    items: Items = []
+async def _collect(read: Read, inspector: "Inspector", ctx: click.Context) -> Offers:
+    """Return the items that *read* yields before the time is over."""
+    offers: Offers = []
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_S), inspector:
             async for item in read(inspector, ctx):
-                items.append(item)
-    return items
+                offers.append(item)
+    return offers
 
 
-def _matching(incomplete: str, read: Callable[[], Items]) -> Items:
+def _filter(incomplete: str, read: Callable[[], Offers]) -> Offers:
     """Return the items that begin with *incomplete*; none if *read* fails, and print nothing."""
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             items = read()
-    except Exception:  # noqa: BLE001 - the shell shows whatever is printed in the middle of the line
+    except Exception:  # noqa: BLE001 - the shell would show an error in the middle of the line
         return []
     return [item for item in items if item.value.startswith(incomplete)]
 
 
-async def _read_queues(
-    inspector: "Inspector", _ctx: click.Context
-) -> "AsyncIterator[CompletionItem]":
+@_completer
+async def complete_queues(inspector: "Inspector", _ctx: click.Context) -> Items:
+    """Offer all queues."""
     for queue in await inspector.queues():
         yield CompletionItem(queue)
 
 
-async def _read_groups(
-    inspector: "Inspector", ctx: click.Context
-) -> "AsyncIterator[CompletionItem]":
+@_completer
+async def complete_groups(inspector: "Inspector", ctx: click.Context) -> Items:
+    """Offer the groups of the queue ``-q``."""
     for group in await inspector.groups(ctx.params["queue"]):
         yield CompletionItem(group.group, help=f"{group.size} tasks")
 
 
-async def _read_task_ids(
-    inspector: "Inspector", ctx: click.Context
-) -> "AsyncIterator[CompletionItem]":
+@_completer
+async def complete_task_ids(inspector: "Inspector", ctx: click.Context) -> Items:
+    """Offer the tasks of the queue ``-q``, of the state ``-s`` if it was given."""
     queue, state = ctx.params["queue"], ctx.params.get("state")
     groups = [group.group for group in await inspector.groups(queue)]
     for one in [TaskState(state)] if state else TaskState:
@@ -85,34 +89,27 @@ async def _read_task_ids(
                 yield CompletionItem(task.id, help=f"{task.state.value} {task.type}")
 
 
-async def _read_running_ids(
-    inspector: "Inspector", _ctx: click.Context
-) -> "AsyncIterator[CompletionItem]":
+@_completer
+async def complete_running_ids(inspector: "Inspector", _ctx: click.Context) -> Items:
+    """Offer the tasks that servers run."""
     for server in await inspector.servers():
         for worker in server.active_workers:
             yield CompletionItem(worker.task_id, help=worker.task_type)
 
 
-async def _read_entry_ids(
-    inspector: "Inspector", _ctx: click.Context
-) -> "AsyncIterator[CompletionItem]":
+@_completer
+async def complete_entry_ids(inspector: "Inspector", _ctx: click.Context) -> Items:
+    """Offer the entries of all schedulers."""
     for entry in await inspector.scheduler_entries():
         yield CompletionItem(entry.id, help=f"{entry.spec} {entry.task.type}")
 
 
-complete_queues: Final = _completer(_read_queues)
-complete_groups: Final = _completer(_read_groups)
-complete_task_ids: Final = _completer(_read_task_ids)
-complete_running_ids: Final = _completer(_read_running_ids)
-complete_entry_ids: Final = _completer(_read_entry_ids)
-
-
-def complete_types(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
+def complete_types(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Offer the types of the tasks of ``--app``."""
 
-    def read() -> Items:
+    def read() -> Offers:
         from pyasynq.cli.app_loader import load_app
 
         return [CompletionItem(type) for type in load_app(ctx.params["app"]).tasks]
 
-    return _matching(incomplete, read)
+    return _filter(incomplete, read)

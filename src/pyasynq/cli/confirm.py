@@ -1,6 +1,9 @@
-"""Ask before something is destroyed."""
+"""Ask before a command deletes something."""
 
+import functools
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
@@ -8,12 +11,32 @@ from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.output import message
 
 
+def ask_first(
+    question: Callable[[Mapping[str, Any]], str],
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds ``--yes``; without it the command asks first.
+
+    Args:
+        question: Takes the options of the command and returns the question.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(*, yes: bool, **options: object) -> int:
+            confirm(question(options), yes=yes)
+            return command(**options)
+
+        return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(run)
+
+    return decorate
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Return if the person at the terminal, or ``--yes``, agrees to *question*.
 
     Raises:
         ExitError: If the answer is no.
-        click.UsageError: If nobody can be asked.
+        click.UsageError: If stdin is no terminal.
     """
     if yes:
         return

@@ -1,8 +1,8 @@
-"""What ``pyasynq doctor`` makes of what it finds: pure decisions, one function for each check."""
+"""The checks of ``pyasynq doctor``: pure decisions about what it has read."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -13,12 +13,16 @@ Status: TypeAlias = Literal["ok", "unknown", "warning", "problem"]
 
 OLDEST_REDIS: Final = (6, 2)
 LARGEST_SKEW_S: Final = 2.0
-"""Difference of clocks from which on delays and ticks come noticeably early or late, seconds."""
+"""Largest difference of two clocks that delays no task or tick noticeably, seconds."""
 
 LATE_S: Final = 3.0
-"""A server shows itself every 5 s, for 10 s: with less than this left, one beat has not come."""
+"""A server renews its record, which lives 10 s, every 5 s: with less left, a renewal is missing."""
 
 NEARLY_FULL: Final = 0.9
+
+SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
+LOSSES: Final = {"always": "nothing", "everysec": "the last second of writes"}
+"""What a crash loses, by the setting ``appendfsync``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +30,8 @@ class Check:
     """The result of one check.
 
     Attributes:
-        check: What was checked.
-        status: What came of it.
+        check: Name of the check.
+        status: Its result.
         message: What was found.
         advice: What to do; empty if there is nothing to do.
     """
@@ -40,16 +44,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was found.
+    """What was read. None means that Redis did not permit it.
 
     Attributes:
-        nodes: What Redis, or each primary of a cluster, reports.
-        cluster: What the cluster reports of itself; empty if there is none.
-        forbidden: Commands that are needed and not permitted, with the reason; None where nothing
-            could be tried.
-        heartbeats: The servers of tasks that have shown themselves; None if they cannot be read,
-            as for the next two.
-        servers: Those that are listed.
+        nodes: The report of Redis, or of each primary of a cluster.
+        cluster: The report of the cluster; empty if there is none.
+        forbidden: Commands that pyasynq needs and the user may not call, each with the reason.
+        heartbeats: The heartbeats of servers, also of those that have stopped.
+        servers: The running servers.
         queues: All queues.
     """
 
@@ -59,6 +61,24 @@ class Findings:
     heartbeats: "Sequence[Heartbeat] | None"
     servers: "Sequence[ServerInfo] | None"
     queues: "Sequence[QueueInfo] | None"
+
+
+def ok(check: str, message: str) -> Check:
+    """Return a check that found nothing wrong."""
+    return Check(check=check, status="ok", message=message)
+
+
+def problem(check: str, message: str, advice: str) -> Check:
+    """Return a check that found something that must change."""
+    return Check(check=check, status="problem", message=message, advice=advice)
+
+
+def _warning(check: str, message: str, advice: str) -> Check:
+    return Check(check=check, status="warning", message=message, advice=advice)
+
+
+def _unknown(check: str, message: str = "INFO is not permitted") -> Check:
+    return Check(check=check, status="unknown", message=message)
 
 
 def diagnose(found: Findings) -> list[Check]:
@@ -72,45 +92,28 @@ def diagnose(found: Findings) -> list[Check]:
     ]
 
 
-def check_cluster(about: Mapping[str, str]) -> Iterator[Check]:
+def check_cluster(report: Mapping[str, str]) -> Iterator[Check]:
     """Check the state of a cluster, if there is one."""
-    if not about:
+    if not report:
         return
-    state, down = about.get("cluster_state", "unknown"), about.get("cluster_slots_fail", "0")
+    state, down = report.get("cluster_state", "unknown"), report.get("cluster_slots_fail", "0")
     if state == "ok" and down == "0":
-        nodes, size = about.get("cluster_known_nodes"), about.get("cluster_size")
-        yield Check(check="cluster", status="ok", message=f"{nodes} nodes, {size} primaries")
-        return
-    yield Check(
-        check="cluster",
-        status="problem",
-        message=f"its state is {state}, {down} slots cannot be reached",
-        advice="start the primaries that do not answer, or let replicas take over",
-    )
-
-
-def _check_node(node: "NodeReport") -> Iterator[Check]:
-    """Check one Redis, or one primary of a cluster, whose address is then part of the message."""
-    checks: Sequence[Callable[[NodeReport], Check]] = (
-        check_version,
-        check_role,
-        check_clock,
-        check_memory,
-        check_persistence,
-    )
-    for check in checks:
-        result = check(node)
-        where = f"{node.address}: " if node.address else ""
-        yield Check(
-            check=result.check,
-            status=result.status,
-            message=f"{where}{result.message}",
-            advice=result.advice,
+        nodes, size = report.get("cluster_known_nodes"), report.get("cluster_size")
+        yield ok("cluster", f"{nodes} nodes, {size} primaries")
+    else:
+        yield problem(
+            "cluster",
+            f"its state is {state}, {down} slots cannot be reached",
+            "start the primaries that do not answer, or let replicas take over",
         )
 
 
-def _unknown(check: str, what: str = "INFO") -> Check:
-    return Check(check=check, status="unknown", message=f"{what} is not permitted")
+def _check_node(node: "NodeReport") -> Iterator[Check]:
+    """Check one Redis, or one primary of a cluster: then each message begins with its address."""
+    where = f"{node.address}: " if node.address else ""
+    for check in (check_version, check_role, check_clock, check_memory, check_persistence):
+        result = check(node)
+        yield replace(result, message=f"{where}{result.message}")
 
 
 def check_version(node: "NodeReport") -> Check:
@@ -118,18 +121,14 @@ def check_version(node: "NodeReport") -> Check:
     if node.info is None:
         return _unknown("redis")
     version = node.info.get("redis_version", "")
-    named = f"Redis {version}"
+    name = f"Redis {version}"
     if "valkey_version" in node.info:
-        named = f"Valkey {node.info['valkey_version']}, compatible with {named}"
+        name = f"Valkey {node.info['valkey_version']}, compatible with {name}"
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers >= OLDEST_REDIS:
-        return Check(check="redis", status="ok", message=named)
-    return Check(
-        check="redis",
-        status="problem",
-        message=f"{named} is too old",
-        advice="upgrade Redis: 6.2 is the oldest that pyasynq supports",
-    )
+        return ok("redis", name)
+    advice = "upgrade Redis: 6.2 is the oldest that pyasynq supports"
+    return problem("redis", f"{name} is too old", advice)
 
 
 def check_role(node: "NodeReport") -> Check:
@@ -137,156 +136,111 @@ def check_role(node: "NodeReport") -> Check:
     if node.info is None:
         return _unknown("role")
     if node.info.get("role") != "slave":
-        return Check(check="role", status="ok", message="a primary: it takes writes")
+        return ok("role", "a primary: it takes writes")
     host, port = node.info.get("master_host"), node.info.get("master_port")
-    return Check(
-        check="role",
-        status="problem",
-        message="a replica: it takes no writes",
-        advice=f"use the address of the primary, {host}:{port}, or a redis-sentinel:// URL",
-    )
+    advice = f"use the address of the primary, {host}:{port}, or a redis-sentinel:// URL"
+    return problem("role", "a replica: it takes no writes", advice)
 
 
 def check_clock(node: "NodeReport") -> Check:
-    """Check whether the clock of Redis is that of this machine."""
+    """Check whether the clock of Redis agrees with the clock of this machine."""
     if node.offset_s is None:
-        return _unknown("clock", "TIME")
+        return _unknown("clock", "TIME is not permitted")
     offset_s = abs(node.offset_s)
     if offset_s <= LARGEST_SKEW_S + node.round_trip_s:
-        return Check(check="clock", status="ok", message="Redis and this machine agree")
-    word = "ahead of" if node.offset_s > 0 else "behind"
-    return Check(
-        check="clock",
-        status="warning",
-        message=f"the clock of Redis is {offset_s:.1f} s {word} that of this machine",
-        advice="synchronize both (NTP): delayed tasks and ticks come early or late",
+        return ok("clock", "Redis and this machine agree")
+    direction = "ahead of" if node.offset_s > 0 else "behind"
+    return _warning(
+        "clock",
+        f"the clock of Redis is {offset_s:.1f} s {direction} that of this machine",
+        "synchronize both (NTP): delayed tasks and ticks come early or late",
     )
 
 
 def check_memory(node: "NodeReport") -> Check:
-    """Check whether Redis may evict tasks, or refuses them soon."""
+    """Check whether Redis may evict tasks, or will soon refuse them."""
     if node.info is None:
         return _unknown("memory")
     policy = node.info.get("maxmemory_policy", "unknown")
     limit, used = int(node.info.get("maxmemory", 0)), int(node.info.get("used_memory", 0))
     if policy != "noeviction":
-        return Check(
-            check="memory",
-            status="problem" if limit else "warning",
-            message=f"maxmemory-policy is {policy}: when memory is full, tasks are deleted",
-            advice="set maxmemory-policy to noeviction",
-        )
+        message = f"maxmemory-policy is {policy}: when memory is full, tasks are deleted"
+        report = problem if limit else _warning
+        return report("memory", message, "set maxmemory-policy to noeviction")
     if limit and used >= NEARLY_FULL * limit:
-        return Check(
-            check="memory",
-            status="problem" if used >= limit else "warning",
-            message=f"{used / limit:.0%} of maxmemory is used; a full Redis takes no more tasks",
-            advice="raise maxmemory, or delete completed and archived tasks",
-        )
+        message = f"{used / limit:.0%} of maxmemory is used; a full Redis takes no more tasks"
+        report = problem if used >= limit else _warning
+        return report("memory", message, "raise maxmemory, or delete completed and archived tasks")
     part = f"{used / limit:.0%} of maxmemory is used" if limit else "no maxmemory is set"
-    return Check(check="memory", status="ok", message=f"Redis evicts nothing; {part}")
+    return ok("memory", f"Redis evicts nothing; {part}")
 
 
 def check_persistence(node: "NodeReport") -> Check:
     """Check what a crash of Redis would lose."""
     if node.info is None:
         return _unknown("persistence")
-    if failed := [name for name in _SAVES if node.info.get(name, "ok") != "ok"]:
-        return Check(
-            check="persistence",
-            status="problem",
-            message=f"Redis could not save: {failed[0]} is {node.info[failed[0]]}",
-            advice="see the log of Redis: perhaps its disk is full",
-        )
+    if failed := [name for name in SAVES if node.info.get(name, "ok") != "ok"]:
+        message = f"Redis could not save: {failed[0]} is {node.info[failed[0]]}"
+        return problem("persistence", message, "see the log of Redis: perhaps its disk is full")
     if node.info.get("aof_enabled") == "1":
-        lost = _LOST.get(node.settings.get("appendfsync", ""), "at most some seconds of writes")
-        message = f"append-only file; a crash loses {lost}"
-        return Check(check="persistence", status="ok", message=message)
-    saves = node.settings.get("save")
-    if saves == "":
+        lost = LOSSES.get(node.settings.get("appendfsync", ""), "at most some seconds of writes")
+        return ok("persistence", f"append-only file; a crash loses {lost}")
+    if node.settings.get("save") == "":
         message = "Redis saves nothing: a restart loses all tasks"
     else:
         message = "snapshots alone: a crash loses all writes since the last one"
-    return Check(
-        check="persistence",
-        status="warning",
-        message=message,
-        advice="set appendonly to yes, and in redis.conf as well",
-    )
-
-
-_SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
-_LOST: Final = {"always": "nothing", "everysec": "the last second of writes"}
+    return _warning("persistence", message, "set appendonly to yes, and in redis.conf as well")
 
 
 def check_permissions(forbidden: Mapping[str, str] | None) -> Check:
-    """Check whether all commands are permitted."""
+    """Check whether the user may call all commands that pyasynq needs."""
     if forbidden is None:
-        text = "the commands could not be tried"
-        return Check(check="permissions", status="unknown", message=text)
+        return _unknown("permissions", "the commands could not be tried")
     if not forbidden:
-        message = "all commands and scripts are permitted"
-        return Check(check="permissions", status="ok", message=message)
+        return ok("permissions", "all commands and scripts are permitted")
     commands: dict[str, list[str]] = {}
     for command, reason in sorted(forbidden.items()):
         commands.setdefault(reason, []).append(command)
     refused = [f"{', '.join(names)} ({reason})" for reason, names in commands.items()]
-    return Check(
-        check="permissions",
-        status="problem",
-        message=f"not permitted: {'; '.join(refused)}",
-        advice="give the user ~asynq:*, &asynq:* and these commands (ACL SETUSER)",
-    )
+    advice = "give the user ~asynq:*, &asynq:* and these commands (ACL SETUSER)"
+    return problem("permissions", f"not permitted: {'; '.join(refused)}", advice)
 
 
 def check_queues(
     queues: "Sequence[QueueInfo] | None", servers: "Sequence[ServerInfo] | None"
 ) -> Iterator[Check]:
-    """Check whether somebody works on each queue that has tasks."""
+    """Check whether a worker serves each queue that has tasks, and whether a queue is paused."""
     if queues is None or servers is None:
-        yield Check(check="queues", status="unknown", message="they cannot be read")
+        yield _unknown("queues", "they cannot be read")
         return
     served = {queue for server in servers for queue in server.queues}
     waiting = {it.queue: it.pending + it.scheduled + it.retry + it.aggregating for it in queues}
     idle = [queue for queue, count in waiting.items() if count and queue not in served]
     paused = [it.queue for it in queues if it.paused]
     for queue in idle:
-        yield Check(
-            check="queues",
-            status="warning",
-            message=f"no worker serves {queue!r}, which holds {_tasks(waiting[queue])}",
-            advice=f"start a worker with this queue: pyasynq worker -Q {queue}",
-        )
+        message = f"no worker serves {queue!r}, which holds {_format_tasks(waiting[queue])}"
+        advice = f"start a worker with this queue: pyasynq worker -Q {queue}"
+        yield _warning("queues", message, advice)
     for queue in paused:
-        yield Check(
-            check="queues",
-            status="warning",
-            message=f"{queue!r} is paused",
-            advice=f"pyasynq queue resume {queue}",
-        )
+        yield _warning("queues", f"{queue!r} is paused", f"pyasynq queue resume {queue}")
     if not idle and not paused:
-        message = f"{len(queues)} known, with {_tasks(sum(waiting.values()))} to run"
-        yield Check(check="queues", status="ok", message=message)
+        total = _format_tasks(sum(waiting.values()))
+        yield ok("queues", f"{len(queues)} known, with {total} to run")
 
 
-def _tasks(count: int) -> str:
+def _format_tasks(count: int) -> str:
     return "1 task" if count == 1 else f"{count} tasks"
 
 
 def check_heartbeats(heartbeats: "Sequence[Heartbeat] | None") -> Iterator[Check]:
-    """Check whether workers show themselves as often as they should."""
+    """Check whether the servers of workers have sent their heartbeats in time."""
     if heartbeats is None:
-        yield Check(check="workers", status="unknown", message="they cannot be read")
+        yield _unknown("workers", "they cannot be read")
         return
     late = [it for it in heartbeats if it.left_s < LATE_S]
     for it in late:
-        gone = it.left_s < 0
-        yield Check(
-            check="workers",
-            status="warning",
-            message=f"the heartbeat of {it.server} {'has stopped' if gone else 'is late'}",
-            advice="it has crashed, hangs, or does not reach Redis: see its log",
-        )
+        message = f"the heartbeat of {it.server} {'has stopped' if it.left_s < 0 else 'is late'}"
+        advice = "it has crashed, hangs, or does not reach Redis: see its log"
+        yield _warning("workers", message, advice)
     if not late:
-        message = f"{len(heartbeats)} running" if heartbeats else "none is running"
-        yield Check(check="workers", status="ok", message=message)
+        yield ok("workers", f"{len(heartbeats)} running" if heartbeats else "none is running")

@@ -1,4 +1,4 @@
-"""How a command ends."""
+"""Exit codes, and the error that ends a command."""
 
 from enum import IntEnum
 
@@ -18,9 +18,9 @@ class Exit(IntEnum):
 
 
 class ExitError(click.ClickException):
-    """A command cannot go on; its text is for the person who called it.
+    """Ends a command with an exit code and a message.
 
-    Mistakes on the command line are a `click.UsageError`: the usage of the command comes with it.
+    A mistake on the command line is a `click.UsageError`, which also prints the usage.
 
     Attributes:
         exit_code: Exit code.

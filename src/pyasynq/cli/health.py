@@ -1,4 +1,4 @@
-"""``/healthz``: 200 while a worker works and Redis answers, or all workers do; else 503."""
+"""``/healthz``: 200 if each worker takes tasks and reaches Redis, otherwise 503."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -16,30 +16,29 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 2.0
 """Longest wait for Redis."""
 
-NO_PAGES: Final[Mapping[str, http.Page]] = {}
 PATH: Final = "/healthz"
 
 
 class Health(msgspec.Struct):
-    """What a worker says of itself."""
+    """The health of one worker; *problem* is None if it is well."""
 
     server: str | None = None
     state: str | None = None
     problem: str | None = None
 
 
-def pages(server: "Server", more: Mapping[str, http.Page] = NO_PAGES) -> Mapping[str, http.Page]:
-    """Return the page that shows the health of *server*, by its path, and *more*."""
+def pages(server: "Server", more: Mapping[str, http.Page]) -> Mapping[str, http.Page]:
+    """Return the health page of *server*, by its path, and the pages *more*."""
 
     async def health() -> http.Answer:
-        problem = await _problem(server)
+        problem = await _find_problem(server)
         return _answer(problem, {"server": server.id, "state": server.state, "problem": problem})
 
     return {PATH: health, **more}
 
 
 def page_of_all(files: Callable[[], Iterable[Path]]) -> http.Page:
-    """Return the page that shows the health of the workers who serve theirs in *files*."""
+    """Return the page with the health of several workers, each served in one of *files*."""
 
     async def health() -> http.Answer:
         workers = await asyncio.gather(*(of_worker(file) for file in files()))
@@ -50,7 +49,7 @@ def page_of_all(files: Callable[[], Iterable[Path]]) -> http.Page:
 
 
 async def of_worker(file: Path) -> Health:
-    """Return what the worker says of itself who serves its health in *file*."""
+    """Return the health of the worker that serves it in the Unix socket *file*."""
     try:
         _, body = await http.ask(file, PATH)
         return msgspec.json.decode(body, type=Health)
@@ -62,7 +61,7 @@ def _answer(problem: str | None, body: Mapping[str, object]) -> http.Answer:
     return http.json("503 Service Unavailable" if problem else "200 OK", body)
 
 
-async def _problem(server: "Server") -> str | None:
+async def _find_problem(server: "Server") -> str | None:
     if server.state != "active":
         return f"the server is {server.state}"
     try:

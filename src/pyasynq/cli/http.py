@@ -1,4 +1,4 @@
-"""Answer GET requests on a few paths; just enough HTTP for probes and scrapers."""
+"""A small HTTP server for probes and scrapers: GET and HEAD on a few paths."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ ANSWER_S: Final = 30.0
 """Longest wait for a page."""
 
 READING_S: Final = 30.0
-"""Longest wait until the client has read the page."""
+"""Longest wait for the client to read the page."""
 
 
 class Answer(NamedTuple):
-    """What is sent back."""
+    """A response."""
 
     status: str
     type: str
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 Page: TypeAlias = Callable[[], Awaitable[Answer]]
-_Answering: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+_Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def json(status: str, body: Mapping[str, object]) -> Answer:
@@ -45,12 +45,12 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
     """Serve *pages*, by their paths, at *host*:*port* while the block runs.
 
     Raises:
-        click.UsageError: If nobody can listen there.
+        click.UsageError: If the address cannot be used.
     """
     try:
-        server = await asyncio.start_server(_answering(pages), host, port)
+        server = await asyncio.start_server(_make_handler(pages), host, port)
     except OSError as error:
-        # asyncio's own text repeats the address; names that are not known have a negative number.
+        # The text of asyncio repeats the address. An unknown host has a negative number.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         msg = f"cannot listen at {host}:{port}: {reason}"
         raise click.UsageError(msg) from error
@@ -61,15 +61,15 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
 @asynccontextmanager
 async def serving_in(file: Path, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
     """Serve *pages*, by their paths, in the Unix socket *file* while the block runs."""
-    async with _open(await asyncio.start_unix_server(_answering(pages), file)):
+    async with _open(await asyncio.start_unix_server(_make_handler(pages), file)):
         yield
 
 
 async def ask(file: Path, path: str) -> tuple[int, bytes]:
-    """Return status and body of the page *path* that is served in the Unix socket *file*.
+    """Return status and body of the page *path*, served in the Unix socket *file*.
 
     Raises:
-        OSError: If nobody answers, a TimeoutError for instance.
+        OSError: If there is no answer; also TimeoutError.
         ValueError: If the answer is not HTTP.
     """
     async with asyncio.timeout(2 * PATIENCE_S):
@@ -84,19 +84,19 @@ async def ask(file: Path, path: str) -> tuple[int, bytes]:
 
 @asynccontextmanager
 async def _open(server: asyncio.Server) -> AsyncGenerator[None]:
-    listening = _Listening(server)
-    notify_on_fork(listening)
+    sockets = _ListeningSockets(server)
+    notify_on_fork(sockets)
     async with server:
         yield
 
 
-def _answering(pages: Mapping[str, Page]) -> _Answering:
+def _make_handler(pages: Mapping[str, Page]) -> _Handler:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 request = await reader.readline()
             page = await _answer(request, pages)
-            await _send(writer, _written(page, head=request.startswith(b"HEAD")))
+            await _send(writer, _encode(page, head=request.startswith(b"HEAD")))
         except (TimeoutError, ConnectionError, ValueError):
             return  # the client is gone, or does not speak HTTP
         finally:
@@ -105,22 +105,22 @@ def _answering(pages: Mapping[str, Page]) -> _Answering:
     return answer
 
 
-class _Listening:
-    """The sockets of *server*: a forked child that lives on would keep the address taken."""
+class _ListeningSockets:
+    """Closes the sockets of *server* in a forked child, which would keep the address in use."""
 
     def __init__(self, server: asyncio.Server) -> None:
         self._server = server
 
     def after_fork(self) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
-        for listener in self._server.sockets:  # they belong to objects, so their numbers stay taken
+        for listener in self._server.sockets:  # objects own the numbers, so replace, do not close
             os.dup2(nothing, listener.fileno(), inheritable=False)
         os.close(nothing)
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Send *data*, all of it; hang up on who does not read it."""
-    writer.transport.set_write_buffer_limits(0)  # closing would wait for the rest without end
+    """Send all of *data*; close the connection if the client does not read it in time."""
+    writer.transport.set_write_buffer_limits(0)  # drain() then waits for all, and close() does not
     writer.write(data)
     try:
         async with asyncio.timeout(READING_S):
@@ -142,7 +142,7 @@ async def _answer(request: bytes, pages: Mapping[str, Page]) -> Answer:
         return json("503 Service Unavailable", {"error": problem})
 
 
-def _written(answer: Answer, *, head: bool) -> bytes:
+def _encode(answer: Answer, *, head: bool) -> bytes:
     lines = (
         f"HTTP/1.1 {answer.status}",
         f"Content-Type: {answer.type}",

@@ -1,4 +1,4 @@
-"""How the command line was called."""
+"""One call of the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One call of `main`, which click hands to commands as the context's object.
+    """One call of `main`: the object of click's context.
 
     Attributes:
         arguments: The command line without the program's name.
-        is_process: It is the process's own command line, so the command may end the process.
+        is_process: Whether these are the arguments of this process: the command may then end it.
     """
 
     arguments: Sequence[str]

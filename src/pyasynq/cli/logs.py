@@ -1,4 +1,4 @@
-"""Log lines: for people on a console, or one JSON object each for programs."""
+"""Log lines on stderr: text for people, or JSON objects for programs."""
 
 import logging
 import sys
@@ -41,26 +41,28 @@ class _Json(logging.Formatter):
         entry |= {name: value for name in FIELDS if (value := getattr(record, name, ""))}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        safe = {key: _safe(value) for key, value in entry.items()}
-        return msgspec.json.encode(safe).decode()
+        entry = {key: _escape_surrogates(value) for key, value in entry.items()}
+        return msgspec.json.encode(entry).decode()
 
 
-def _safe(value: object) -> object:
+def _escape_surrogates(value: object) -> object:
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 class Logs:
-    """Lines on stderr, until the user's module configures logging.
+    """Shows log lines on stderr, unless the user's module configures logging.
 
-    What nobody handles goes to `logging.lastResort`. While the module is loaded our handler stands
-    there and not at the root, where it would keep the module's own `logging.basicConfig` from
-    having an effect.
+    While the module is imported, our handler is `logging.lastResort` and not a handler of the root
+    logger: otherwise `logging.basicConfig` in the module would have no effect.
     """
 
     def __init__(self, form: str | None, level: str | None, *, of_several: bool = False) -> None:
-        """Show lines of *level* and above in *form*, ``console`` or ``json``.
+        """Make the handler.
 
-        Those *of_several* processes name theirs on a console, too.
+        Args:
+            form: ``console`` or ``json``; None is ``console``.
+            level: Least important level to show; None is ``info``.
+            of_several: Whether console lines show the process id; JSON lines always do.
         """
         self._given = [
             f"{flag} {value}"
@@ -76,48 +78,48 @@ class Logs:
         self._handler.addFilter(TaskFields())
 
     def begin(self) -> None:
-        """Show lines where nothing is configured."""
+        """Show lines as long as nothing is configured."""
         logging.lastResort = self._handler
         if not logging.root.handlers:
             logging.root.setLevel(self._level)
 
-    def go_on(self) -> None:
-        """Leave logging to the user's module if it has configured it."""
+    def resume(self) -> None:
+        """Show lines after the import of the user's module, unless it has configured logging."""
         enable_loggers()
-        if self._is_left_to_us():
+        if _is_unconfigured(self._level):
             logging.root.handlers = [self._handler]
         elif self._handler not in logging.root.handlers and self._given:
             log.warning("the app configures logging, without regard to %s", ", ".join(self._given))
 
-    def _is_left_to_us(self) -> bool:
-        """Return whether the root has no handler but what `logging.warning` puts there by itself.
 
-        The functions of the module `logging` call `basicConfig` where there is no handler. That
-        chooses nothing, and neither does a call of it without arguments.
-        """
-        match logging.root.handlers:
-            case []:
-                return True
-            case [logging.StreamHandler(stream=sys.stderr, formatter=logging.Formatter(_fmt=form))]:
-                return form == logging.BASIC_FORMAT and logging.root.level == self._level
-            case _:
-                return False
+def _is_unconfigured(level: int) -> bool:
+    """Return whether the root logger has the *level* that we set, and no handler of the user's.
+
+    `logging.warning` and the like call `basicConfig` without arguments if there is no handler.
+    """
+    match logging.root.handlers:
+        case []:
+            return True
+        case [logging.StreamHandler(stream=sys.stderr, formatter=logging.Formatter(_fmt=form))]:
+            return form == logging.BASIC_FORMAT and logging.root.level == level
+        case _:
+            return False
 
 
 _logs: Logs | None = None
 
 
 def set_up(form: str | None, level: str | None, *, of_several: bool = False) -> None:
-    """Send log lines to stderr, as `Logs` has it; the user's module may change it."""
-    global _logs  # noqa: PLW0603 - so is what it sets up, for the whole process
+    """Begin to show log lines; see `Logs`."""
+    global _logs  # noqa: PLW0603 - logging is global, too
     _logs = Logs(form, level, of_several=of_several)
     _logs.begin()
     logging.captureWarnings(True)
-    # Python shows a warning once for each place; here each stands for something that was not done.
+    # Python shows a warning once for each line of code, but each call was not awaited.
     warnings.filterwarnings("always", NEVER_AWAITED, RuntimeWarning)
 
 
-def go_on() -> None:
-    """Go on speaking after the user's module was loaded."""
+def resume() -> None:
+    """Call `Logs.resume`, if `set_up` was called."""
     if _logs is not None:
-        _logs.go_on()
+        _logs.resume()

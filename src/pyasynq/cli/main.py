@@ -1,8 +1,7 @@
-"""``pyasynq``: all commands, and how each of them ends."""
+"""``pyasynq``: all commands, and their exit codes."""
 
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -31,9 +30,11 @@ from pyasynq.cli.redis_options import connection_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in *argv* (the process's own when None); return the exit code.
+    """Run the command in *argv*; return the exit code.
 
-    A command of the process's own may end the process, if something is left that hangs.
+    Args:
+        argv: Arguments without the program's name; None is those of this process. The command may
+            then end the process, if a handler still hangs.
     """
     arguments = sys.argv[1:] if argv is None else [*argv]
     invocation = Invocation(arguments=arguments, is_process=argv is None)
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return Exit.INTERRUPTED
-    except SystemExit as end:  # of click: a completion is done, or nobody reads on; or of a handler
+    except SystemExit as end:  # click: a completion is done, or stdout is closed; or a handler
         if not isinstance(end.code, int | None):
             raise
         return end.code or Exit.OK
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """Print what is wrong; a mistake on the command line in one line, below the usage."""
+    """Print the message of *error*; a usage error as one line below the usage."""
     text = error.format_message()
     if not isinstance(error, click.UsageError) or error.ctx is None:
         message(f"pyasynq: {text}")
@@ -65,7 +66,7 @@ def _show(error: click.ClickException) -> None:
 
 
 def _with_dashes(word: str) -> str:
-    """Return an option, spelled as Go's tool spells it, as we do: ``--cluster-addrs``."""
+    """Return ``--cluster-addrs`` for ``--cluster_addrs``, the spelling of Go's tool."""
     return word.replace("_", "-")
 
 
@@ -89,7 +90,7 @@ def cli(**_options: object) -> None:
 
 @cli.result_callback()
 def _flush(code: int, **_options: object) -> int:
-    """Flush now, while a reader that is gone can still be distinguished from a failure."""
+    """Flush here, where click turns a closed pipe into a quiet end of the command."""
     sys.stdout.flush()
     return code
 
@@ -101,7 +102,7 @@ def version() -> int:
     return Exit.OK
 
 
-_COMMANDS: Final[tuple[click.Command, ...]] = (
+for _command in (
     worker.worker,
     scheduler.scheduler,
     relay.relay,
@@ -115,6 +116,5 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     doctor.doctor,
     completion.completion,
     version,
-)
-for _command in _COMMANDS:
+):
     cli.add_command(_command)

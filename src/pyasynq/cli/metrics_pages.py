@@ -1,4 +1,4 @@
-"""The pages that Prometheus reads."""
+"""The pages with metrics in the format of Prometheus."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ EXTRA: Final = ("prometheus_client", "metrics", "metrics need prometheus-client"
 
 
 def page(registry: "CollectorRegistry", collector: "QueueCollector | None" = None) -> http.Page:
-    """Return the page that shows *registry*, and asks Redis first if there is a *collector*."""
+    """Return the page with the metrics of *registry*; a *collector* first reads Redis."""
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
     async def metrics() -> http.Answer:
@@ -28,35 +28,40 @@ def page(registry: "CollectorRegistry", collector: "QueueCollector | None" = Non
     return metrics
 
 
-def page_of_child(measured: "TaskMetrics") -> http.Page:
-    """Return the page at which a supervisor has a child write down its numbers."""
+def page_of_child(task_metrics: "TaskMetrics") -> http.Page:
+    """Return the page that makes a child write its metrics to the files of the supervisor."""
 
     async def refresh() -> http.Answer:
-        measured.refresh()
+        task_metrics.refresh()
         return http.Answer("200 OK", "text/plain", b"")
 
     return refresh
 
 
 def page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.Page:
-    """Return the page that shows the numbers in *folder*, of children who serve in *files*."""
+    """Return the page with the metrics of all children.
+
+    Args:
+        folder: Where the children write their metrics.
+        files: Returns the Unix sockets in which the children serve `page_of_child`.
+    """
     from prometheus_client import CollectorRegistry, multiprocess
 
     registry = CollectorRegistry()
     untyped: Any = multiprocess
     untyped.MultiProcessCollector(registry, str(folder))
-    shown = page(registry)
+    all_metrics = page(registry)
 
     async def metrics() -> http.Answer:
         refreshing = (http.ask(file, PATH) for file in files())
-        await asyncio.gather(*refreshing, return_exceptions=True)  # who is away has no number
-        return await shown()
+        await asyncio.gather(*refreshing, return_exceptions=True)  # skip dead children
+        return await all_metrics()
 
     return metrics
 
 
 def forget(folder: Path, pid: int) -> None:
-    """Count no more what the process *pid*, which has ended, did at its end."""
+    """Remove the gauges of the process *pid*, which has ended, from *folder*."""
     from prometheus_client import multiprocess
 
     untyped: Any = multiprocess

@@ -1,8 +1,9 @@
-"""What options are made of: durations, weights, addresses, and their environment variables."""
+"""Types of option values (durations, weights, addresses), and options with a variable."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import click
 
@@ -18,100 +19,76 @@ HIGHEST_PORT: Final = 65_535
 
 
 def option_with_variable(*flags: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own settings
-    """Return `click.option` for an option that has an environment variable as well."""
+    """Return `click.option` for an option that an environment variable can replace."""
     long = next(flag for flag in flags if flag.startswith("--"))
     variable = "PYASYNQ_" + long.removeprefix("--").replace("-", "_").upper()
     return click.option(*flags, envvar=variable, show_envvar=True, **settings)
 
 
-# -- values: functions that click calls with the text ----------------------------------------------
+# -- parsers: click calls them; they raise click.BadParameter --------------------------------------
+
+
+def _refuse(text: str) -> NoReturn:
+    raise click.BadParameter(text)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that *text* gives in Go's form: ``8s``, ``1m30s``, ``250ms``, ``0``.
-
-    Raises:
-        click.BadParameter: If it has another form, or is negative.
-    """
+    """Return the duration that *text* gives in Go's form: ``8s``, ``1m30s``, ``250ms``, ``0``."""
     if text.startswith("-"):
-        msg = f"{text} is negative: write 0 or more, 8s for instance"
-        raise click.BadParameter(msg)
+        _refuse(f"{text} is negative: write 0 or more, 8s for instance")
     try:
         return durations.parse_duration(text)
     except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+        _refuse(str(error))
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant of ``2030-01-31T12:00:00Z`` (RFC 3339).
-
-    Raises:
-        click.BadParameter: If it has another form, or no time zone.
-    """
+    """Return the instant of ``2030-01-31T12:00:00Z`` (RFC 3339)."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
     if at is None or at.utcoffset() is None:
-        msg = f"{text!r} is no instant: write 2030-01-31T12:00:00Z"
-        raise click.BadParameter(msg)
+        _refuse(f"{text!r} is no instant: write 2030-01-31T12:00:00Z")
     return at
 
 
 def parse_weights(text: str) -> dict[str, int]:
-    """Return the queues and weights of ``critical=6,default=3,low``; no weight means 1.
-
-    Raises:
-        click.BadParameter: If it has another form.
-    """
+    """Return the queues and weights of ``critical=6,default=3,low``; no weight means 1."""
     queues: dict[str, int] = {}
     for part in text.split(","):
         queue, equals, weight = part.partition("=")
         name, _, number = part.rpartition(":")
         if name and number.isdigit() and not equals:
-            msg = f"{part!r}: write {name}={number}"
-            raise click.BadParameter(msg)
+            _refuse(f"{part!r}: write {name}={number}")
         if not queue or not (weight or "1").isdigit():
-            msg = f"{text!r}: write queues as critical=6,default=3,low=1"
-            raise click.BadParameter(msg)
+            _refuse(f"{text!r}: write queues as critical=6,default=3,low=1")
         if queue in queues:
-            msg = f"{text!r} names {queue!r} twice"
-            raise click.BadParameter(msg)
+            _refuse(f"{text!r} names {queue!r} twice")
         queues[queue] = int(weight or 1)
     return queues
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Return host and port of ``127.0.0.1:8081``; no host means this machine alone.
-
-    Raises:
-        click.BadParameter: If there is no port.
-    """
+    """Return host and port of ``127.0.0.1:8081``; no host means this machine alone."""
     host, _, port = text.rpartition(":")
     if not port.isdigit():
-        msg = f"{text!r}: write host:port"
-        raise click.BadParameter(msg)
+        _refuse(f"{text!r}: write host:port")
     if not 1 <= int(port) <= HIGHEST_PORT:
-        msg = f"{text!r}: the port must be from 1 to {HIGHEST_PORT}"
-        raise click.BadParameter(msg)
+        _refuse(f"{text!r}: the port must be from 1 to {HIGHEST_PORT}")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Return name and value of ``trace=1``.
-
-    Raises:
-        click.BadParameter: If it has another form.
-    """
+    """Return name and value of ``trace=1``."""
     key, equals, value = text.partition("=")
     if not key or not equals:
-        msg = f"{text!r}: write headers as --header key=value"
-        raise click.BadParameter(msg)
+        _refuse(f"{text!r}: write headers as --header key=value")
     return key, value
 
 
 def encode_argument(text: str) -> bytes:
-    """Return the bytes that were given as the argument *text*, UTF-8 or not."""
+    """Return the bytes of a command line argument, which need not be UTF-8."""
     return text.encode(errors="surrogateescape")
 
 
@@ -121,8 +98,10 @@ def _collect_headers(
     return dict(pairs) or None
 
 
-# -- what click.option takes for such values -------------------------------------------------------
+# -- keyword arguments of click.option for such values ---------------------------------------------
 
+COUNT: Final[Settings] = {"type": int, "metavar": "N"}
+POSITIVE: Final[Settings] = {"type": click.IntRange(1), "metavar": "N"}
 DURATION: Final[Settings] = {"type": parse_duration, "metavar": "DURATION"}
 INSTANT: Final[Settings] = {"type": parse_instant, "metavar": "INSTANT"}
 ADDRESS: Final[Settings] = {"type": parse_address, "metavar": "HOST:PORT"}
@@ -135,17 +114,27 @@ HEADERS: Final[Settings] = {
 BYTES: Final[Settings] = {"type": encode_argument, "metavar": "TEXT"}
 
 
-# -- errors ----------------------------------------------------------------------------------------
+# -- options that were given -----------------------------------------------------------------------
 
 
-def name_flag(error: OptionError, given: Mapping[str, object]) -> str:
-    """Return what *error* says; an option that was given here is called as its flag is.
+def drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given; the others are None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@contextmanager
+def flag_errors(given: Mapping[str, object]) -> Generator[None]:
+    """Turn an error about an option into a usage error, with the flag of a given option.
 
     Args:
-        error: What is wrong with an option of a server or scheduler.
-        given: The options of the command; those that were not given are None.
+        given: Options of the command by the names that `OptionError` uses; None if not given.
+
+    Raises:
+        click.UsageError: For an `OptionError`.
     """
-    name = "uri" if error.option == "broker" else error.option
-    if given.get(name) is None:
-        return str(error)
-    return str(OptionError(f"--{name.replace('_', '-')}", error.value, error.allowed))
+    try:
+        yield
+    except OptionError as error:
+        name = "uri" if error.option == "broker" else error.option
+        flag = error.option if given.get(name) is None else f"--{name.replace('_', '-')}"
+        raise click.UsageError(str(OptionError(flag, error.value, error.allowed))) from error

@@ -1,4 +1,4 @@
-"""Packages that only an extra installs."""
+"""Packages of pyasynq's extras."""
 
 import importlib
 
@@ -6,10 +6,16 @@ from pyasynq.cli.exit_codes import Exit, ExitError
 
 
 def require(package: str, extra: str, purpose: str, instead: str = "") -> None:
-    """Return if *package*, which *purpose* needs, is installed.
+    """Return if *package* is installed.
+
+    Args:
+        package: The package to import.
+        extra: The extra that installs it.
+        purpose: What needs it, in words.
+        instead: What the user can do without it, in words.
 
     Raises:
-        ExitError: If it is not; the text names the *extra* to install, or what helps *instead*.
+        ExitError: If it is not installed.
     """
     try:
         importlib.import_module(package)
@@ -21,7 +27,7 @@ def require(package: str, extra: str, purpose: str, instead: str = "") -> None:
 
 
 def install_hint(extra: str) -> str:
-    """Return how to install *extra*."""
+    """Return the words that say how to install *extra*."""
     return (
         f"install the extra {extra} (pip install 'pyasynq[{extra}]', or '.[{extra}]' in a checkout)"
     )

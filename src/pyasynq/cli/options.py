@@ -8,19 +8,11 @@ from typing import Final, TypeVar
 import click
 
 from pyasynq.cli import completions
-from pyasynq.cli.option_types import option_with_variable
+from pyasynq.cli.option_types import DURATION, INSTANT, POSITIVE, option_with_variable
 
 F = TypeVar("F", bound=Callable[..., object])
 
-STATES: Final = (
-    "active",
-    "pending",
-    "aggregating",
-    "scheduled",
-    "retry",
-    "archived",
-    "completed",
-)
+STATES: Final = ("active", "pending", "aggregating", "scheduled", "retry", "archived", "completed")
 
 
 def _is_json(_ctx: click.Context, _option: click.Parameter, form: str) -> bool:
@@ -31,8 +23,8 @@ def output_option(*, variable: bool = True, ignored: bool = False) -> Callable[[
     """Return a decorator that adds ``-o``, for the parameter *as_json*.
 
     Args:
-        variable: It has its environment variable; else it is handed on as it was given.
-        ignored: The command prints no data, so it has no such parameter.
+        variable: Read its environment variable, too, and pass a bool; otherwise the text, if any.
+        ignored: Accept the option, but do not pass it: the command prints no data.
     """
     add = option_with_variable if variable else click.option
     return add(
@@ -49,21 +41,18 @@ def output_option(*, variable: bool = True, ignored: bool = False) -> Callable[[
 
 
 def log_options(function: F) -> F:
-    """Add ``--log-format`` and ``--log-level``, which say how log lines look."""
-    for option in (
-        option_with_variable(
-            "--log-level",
-            type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-            help="Least important log lines to show; info when not given; as above.",
-        ),
-        option_with_variable(
-            "--log-format",
-            type=click.Choice(["console", "json"], case_sensitive=False),
-            help="Log lines; console when not given; the app's own logging configuration wins.",
-        ),
-    ):
-        function = option(function)
-    return function
+    """Add ``--log-format`` and ``--log-level``, for the parameters of `logs.set_up`."""
+    log_format = option_with_variable(
+        "--log-format",
+        type=click.Choice(["console", "json"], case_sensitive=False),
+        help="Log lines; console when not given; the app's own logging configuration wins.",
+    )
+    log_level = option_with_variable(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+        help="Least important log lines to show; info when not given; as above.",
+    )
+    return log_format(log_level(function))
 
 
 def _single(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> str:
@@ -100,27 +89,29 @@ ids_option: Final = click.option(
     shell_complete=completions.complete_task_ids,
 )
 app_option: Final = click.option(
-    "--app",
-    metavar="MODULE:APP",
-    help="App whose Redis and codecs are used.",
+    "--app", metavar="MODULE:APP", help="App whose Redis and codecs are used."
 )
-yes_option: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-page_option: Final = click.option(
-    "--page", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Page."
-)
+page_option: Final = click.option("--page", **POSITIVE, default=1, show_default=True, help="Page.")
 size_option: Final = click.option(
-    "--size",
-    type=click.IntRange(1),
-    metavar="N",
-    default=30,
-    show_default=True,
-    help="Tasks on a page.",
+    "--size", **POSITIVE, default=30, show_default=True, help="Tasks on a page."
+)
+deadline_option: Final = click.option(
+    "--deadline", **INSTANT, help="When the task must have run: 2030-01-31T12:00:00Z."
+)
+process_at_option: Final = click.option(
+    "--process-at", **INSTANT, help="When to run the task: 2030-01-31T12:00:00Z."
+)
+process_in_option: Final = click.option(
+    "--process-in", **DURATION, help="Time until the task is run, such as 5m."
+)
+retention_option: Final = click.option(
+    "--retention", **DURATION, help="Time to keep the task after success, such as 24h."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPlace:
-    """Where tasks are: a queue and a state, and for aggregating ones their group."""
+    """A queue, a state, and for aggregating tasks their group."""
 
     queue: str
     state: str
@@ -131,19 +122,7 @@ def place_options(
     states: Sequence[str] = STATES,
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator that adds ``-q``, ``-s`` (one of *states*) and ``-g``, as *where*."""
-
-    def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        @functools.wraps(command)
-        def run(*, queue: str, state: str, group: str | None, **values: object) -> int:
-            return command(where=TaskPlace(queue=queue, state=state, group=group), **values)
-
-        return queue_option(_state_option(states)(_group_option(run)))
-
-    return decorate
-
-
-def _state_option(states: Sequence[str]) -> Callable[[F], F]:
-    return click.option(
+    state_option = click.option(
         "-s",
         "--state",
         type=click.Choice(states, case_sensitive=False),
@@ -151,6 +130,15 @@ def _state_option(states: Sequence[str]) -> Callable[[F], F]:
         required=True,
         help=f"State of the tasks: {', '.join(states)}.",
     )
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(*, queue: str, state: str, group: str | None, **options: object) -> int:
+            return command(where=TaskPlace(queue=queue, state=state, group=group), **options)
+
+        return queue_option(state_option(_group_option(run)))
+
+    return decorate
 
 
 _group_option: Final = click.option(

@@ -15,20 +15,17 @@ if TYPE_CHECKING:
 
 NEVER: Final = "N/A"
 IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
-"""Headings of what people copy, so that it must stand in one piece."""
+"""Headings of columns that people copy from: their cells are never broken into two lines."""
 
 LEAST_CELLS: Final = 8
-"""Narrowest column for what may be broken."""
-
-_SECOND: Final = timedelta(seconds=1)
-
+"""Narrowest width of all other columns."""
 
 _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
 _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
-"""Those that JSON may have as they are; it has no escape like the above."""
+"""Control characters that JSON need not escape; its escapes differ from those above."""
 
 
 def data(text: str) -> None:
@@ -42,7 +39,7 @@ def message(text: str) -> None:
 
 
 def escape_controls(text: str) -> str:
-    """Return *text* without what would steer a terminal: producers choose names and errors."""
+    """Escape the control characters of *text*, because producers choose names and errors."""
     return text.translate(_CONTROLS)
 
 
@@ -53,8 +50,25 @@ def json(value: object) -> None:
     print(text.translate(_JSON_CONTROLS))  # noqa: T201 - data of a command line
 
 
+def json_or_table(
+    document: Sequence[object],
+    headings: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    empty: str,
+    as_json: bool,
+) -> None:
+    """Print *document* as JSON, or *rows* as a table, or if there are none the message *empty*."""
+    if as_json:
+        json(document)
+    elif rows:
+        table(headings, rows)
+    else:
+        message(empty)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """Print *rows* under *headings*; where ids would be broken, each row as a block of lines.
+    """Print *rows* under *headings*; if ids do not fit, print each row as a block of lines.
 
     Raises:
         ExitError: If rich is not installed.
@@ -62,18 +76,18 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     require("rich", "cli", "tables need rich", "ask for JSON: -o json")
     from rich.console import Console
 
-    # A pipe has no width: nothing is to be cut or broken there.
-    wide = None if sys.stdout.isatty() else 1_000_000
-    printer = Console(file=sys.stdout, width=wide, highlight=False)
+    # A pipe has no width: rich must not break lines there.
+    width = None if sys.stdout.isatty() else 1_000_000
+    console = Console(file=sys.stdout, width=width, highlight=False)
     cells = [[escape_controls(str(cell)) for cell in row] for row in rows]
-    if _fits(headings, cells, printer.width):
-        _print_grid(printer, headings, cells, title)
+    if _fits(headings, cells, console.width):
+        _print_grid(console, headings, cells, title)
     else:
         _print_blocks(headings, cells, title)
 
 
 def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Return whether a table of *width* can show ids whole and leaves the rest room enough."""
+    """Return whether unbroken ids and the least width of other columns fit into *width*."""
     from rich.cells import cell_len
 
     if IDS.isdisjoint(headings):
@@ -87,32 +101,32 @@ def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
 
 
 def _print_grid(
-    printer: "Console", headings: Sequence[str], rows: Sequence[Sequence[str]], title: str
+    console: "Console", headings: Sequence[str], rows: Sequence[Sequence[str]], title: str
 ) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if title:  # not the grid's own, which is broken where the columns are narrower
-        printer.print(Text(title, style="table.title"), soft_wrap=True)
+    if title:  # the title of a rich table is broken if its columns are narrower
+        console.print(Text(title, style="table.title"), soft_wrap=True)
     grid = Table(box=None, pad_edge=False)
     for heading in headings:
         grid.add_column(Text(heading), overflow="fold", no_wrap=heading in IDS)
     for row in rows:
         grid.add_row(*map(Text, row))
-    printer.print(grid)
+    console.print(grid)
 
 
 def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a line for each cell; the terminal breaks long ones, and copies them whole."""
+    """Print a line for each cell; a terminal copies a line that it has broken as one."""
     blocks = ("\n".join(map("{}: {}".format, headings, row)) for row in rows)
     data("\n\n".join([*([title] if title else []), *blocks]))
 
 
 def plain(value: object) -> object:
-    """Return *value* in JSON's own terms.
+    """Return *value* as JSON types.
 
-    A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC, and bytes two
-    members: the text, or null where they are none, and ``…_base64``.
+    A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC. Bytes become two
+    members: their text, null if they are no UTF-8, and ``…_base64``.
     """
     if value is None or isinstance(value, str | int | float):
         return value
@@ -121,7 +135,7 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("Sequence[object]", value)]
     return _members(
-        cast("Mapping[str, object]", value) if isinstance(value, Mapping) else _fields(value)
+        cast("Mapping[str, object]", value) if isinstance(value, Mapping) else fields(value)
     )
 
 
@@ -137,15 +151,16 @@ def _text(value: timedelta | date | bytes) -> object:
             return base64.b64encode(value).decode()
 
 
-def _fields(value: object) -> dict[str, object]:
+def fields(value: object) -> dict[str, object]:
+    """Return the fields of a struct or dataclass."""
     names: Iterable[str] = getattr(value, "__struct_fields__", ())
     names = names or getattr(value, "__dataclass_fields__", ())
     return {name: getattr(value, name) for name in names}
 
 
-def _members(fields: Mapping[str, object]) -> dict[str, object]:
+def _members(values: Mapping[str, object]) -> dict[str, object]:
     members: dict[str, object] = {}
-    for name, value in fields.items():
+    for name, value in values.items():
         if isinstance(value, bytes):
             members[name] = _utf8(value)
             members[f"{name}_base64"] = base64.b64encode(value).decode()
@@ -165,7 +180,7 @@ def _utf8(content: bytes) -> str | None:
 
 
 def payload(content: bytes | None) -> str:
-    """Return *content* if people can read it, as the reference's tool decides."""
+    """Return *content* if asynq's tool would print it, too."""
     text = _utf8(content or b"")
     if text and text.isprintable() and not text.isspace():
         return text
@@ -174,7 +189,7 @@ def payload(content: bytes | None) -> str:
 
 def span(duration: timedelta) -> str:
     """Return *duration* in Go's form, rounded to seconds."""
-    seconds = round(duration / _SECOND)
+    seconds = round(duration.total_seconds())
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
     minutes, s = divmod(seconds, 60)
     h, m = divmod(minutes, 60)
@@ -187,7 +202,7 @@ def instant(at: datetime | None) -> str:
     if at is None:
         return NEVER
     local = at.astimezone()
-    return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # not %e, which Windows has not
+    return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # Windows lacks %e
 
 
 def ago(at: datetime | None, now: datetime) -> str:

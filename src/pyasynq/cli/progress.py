@@ -1,4 +1,4 @@
-"""Progress of bulk work, at a terminal."""
+"""A progress bar."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -9,11 +9,11 @@ import click
 
 @contextmanager
 def progress_bar(label: str, length: int) -> Generator[Callable[[int], None]]:
-    """Yield a function that shows how many of *length* are done, if stderr is a terminal.
+    """Show a progress bar if stderr is a terminal; yield a function that takes the number done.
 
     Args:
-        label: What is done.
-        length: How many there are; with 0 nothing is shown.
+        label: Text beside the bar.
+        length: Number of all items; 0 shows no bar.
     """
     hidden = not length or not sys.stderr.isatty()
     with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:

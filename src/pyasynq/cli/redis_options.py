@@ -1,6 +1,6 @@
-"""Where Redis is: options, variables, and the file that asynq's own tool reads.
+"""The address of Redis: options, variables, and the file of asynq's own tool.
 
-The option wins over its ``PYASYNQ_…`` variable, which wins over the file.
+An option wins over its ``PYASYNQ_…`` variable, and the variable over the file.
 
 Source:
     Protocol section 10.1 (asynq v0.26.0 ``tools/asynq/cmd/root.go``).
@@ -42,11 +42,11 @@ FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisOptions:
-    """The address of Redis from options, variables and file; None where they say nothing.
+    """The values of the options, variables and file; None if not given.
 
     Attributes:
-        named_by: The option, variable or file that names the address.
-        given: The options that the command line has.
+        named_by: The option, variable or file that gives the address, in words.
+        given: The options on the command line.
     """
 
     uri: str | None
@@ -63,11 +63,11 @@ class RedisOptions:
 
     @classmethod
     def of(cls, ctx: click.Context) -> "RedisOptions":
-        """Return what the command of *ctx* was given."""
+        """Return the options of the command of *ctx*."""
         sources = {name: ctx.get_parameter_source(name) for name in NAMES}
         return cls(
             **{name: value for name, value in ctx.params.items() if name in NAMES - {"config"}},
-            named_by=_namer(ctx, "cluster_addrs" if ctx.params["cluster"] else "uri"),
+            named_by=_describe_source(ctx, "cluster_addrs" if ctx.params["cluster"] else "uri"),
             given=frozenset(n for n, it in sources.items() if it is ParameterSource.COMMANDLINE),
         )
 
@@ -82,10 +82,10 @@ class RedisOptions:
         return _with_login(_with_tls(url, self), self)
 
     def app_uri(self) -> str | None:
-        """Return what replaces the Redis of an app, if anything does.
+        """Return the address that replaces the one of an app; None keeps it.
 
         Raises:
-            click.UsageError: If another option than ``-u`` says something about it.
+            click.UsageError: If there is another option of the connection than ``-u``.
         """
         if more := sorted(self.given - {"uri"}):
             msg = f"--app takes -u URL, not --{more[0].replace('_', '-')}"
@@ -99,8 +99,8 @@ NAMES: Final = frozenset(
 """The parameters of the options."""
 
 
-def _namer(ctx: click.Context, name: str) -> str:
-    """Return who names the value of an option, in words."""
+def _describe_source(ctx: click.Context, name: str) -> str:
+    """Return where the value of an option comes from, in words."""
     match ctx.get_parameter_source(name):
         case ParameterSource.COMMANDLINE:
             return f"named by --{name.replace('_', '-')}"
@@ -116,10 +116,10 @@ def _namer(ctx: click.Context, name: str) -> str:
 
 
 def connection_options(*, variables: bool = True) -> Callable[[F], F]:
-    """Return a decorator that adds the options.
+    """Return a decorator that adds the options of the connection.
 
     Args:
-        variables: Variables and the file stand for them; else they are handed on as given.
+        variables: Whether variables and the file can replace the options.
     """
     add = option_with_variable if variables else click.option
     config: Settings = {"callback": _load_file, "is_eager": True} if variables else {}
@@ -145,7 +145,7 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
 
 
 def redis_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options to *command*, which gets them as *redis*."""
+    """Add the options of the connection to *command*, which gets them as *redis*."""
 
     @functools.wraps(command)
     def run(*args: object, **values: object) -> int:
@@ -160,16 +160,16 @@ app_uri_option: Final = click.option(
     "--uri",
     help="host:port or URL of Redis, instead of the app's; PYASYNQ_URI is for apps without one.",
 )
-"""``-u`` of a command that runs an app, which has a Redis of its own."""
+"""``-u`` of a command that runs an app, whose code may give an address."""
 
 
 def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
-    """Log which Redis is used, and a warning if that may be a surprise.
+    """Log which Redis is used, and a warning if ``--uri`` or the app overrules another address.
 
     Args:
         log: Where to log it.
-        own: That of the app.
-        uri: What replaces it, if anything does.
+        own: The address of the app.
+        uri: The address that replaces it, if there is one.
     """
     from pyasynq.app.address import VARIABLE
     from pyasynq.broker import redact_url
@@ -182,11 +182,11 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
 
 
 def _same(*brokers: "BrokerAddress") -> bool:
-    """Return whether these are the same, however short they are written."""
-    return len({_short(it) if isinstance(it, str) else it for it in brokers}) == 1
+    """Return whether the addresses are equal, apart from defaults that some leave out."""
+    return len({_shorten(it) if isinstance(it, str) else it for it in brokers}) == 1
 
 
-def _short(uri: str) -> str:
+def _shorten(uri: str) -> str:
     return uri.removeprefix("redis://").removesuffix("/0")
 
 
@@ -208,10 +208,10 @@ def _with_tls(url: str, redis: RedisOptions) -> str:
 
 
 def _with_login(url: str, redis: RedisOptions) -> str:
-    """Return *url* with name, password and database, where they are given.
+    """Return *url* with the name, password and database that were given.
 
-    What stands before the ``@`` of sentinels is their own login, and what follows the ``/`` of a
-    socket is its path.
+    For sentinels they go into the query: the part before ``@`` is the login of the sentinels. For a
+    socket the database goes there: the part after ``/`` is the path.
     """
     scheme, rest = url.split("://", 1)
     address, mark, query = rest.partition("?")
@@ -233,7 +233,7 @@ def _with_login(url: str, redis: RedisOptions) -> str:
 
 
 def _with_query(rest: str, more: Mapping[str, object]) -> str:
-    """Return the end of a URL with *more* in its query, instead of what had these names."""
+    """Return *rest* of a URL with *more* in its query; they replace parts of the same name."""
     if not more:
         return rest
     address, _, query = rest.partition("?")
@@ -245,17 +245,17 @@ def _with_query(rest: str, more: Mapping[str, object]) -> str:
 
 
 def _load_file(ctx: click.Context, _option: click.Parameter, named: str | None) -> Path | None:
-    """Have the file give the defaults of the command's options; return which file it is."""
+    """Take the defaults of the command's options from the file; return its path."""
     usual = next((file for name in FILES if (file := Path.home() / name).is_file()), None)
     path = Path(named) if named else usual
     if path is not None:
-        settings = {name: _plain(value) for name, value in _read_file(path).items()}
+        settings = {name: _join(value) for name, value in _read_file(path).items()}
         ctx.default_map = {name: settings[name] for name in NAMES if name in settings}
     return path
 
 
-def _plain(value: object) -> object:
-    """Return a list of nodes as the option has it."""
+def _join(value: object) -> object:
+    """Return a list of nodes in the form of the option."""
     return ",".join(map(str, cast("list[object]", value))) if isinstance(value, list) else value
 
 
@@ -270,6 +270,6 @@ def _read_file(path: Path) -> Mapping[str, Any]:
         return msgspec.convert(yaml.safe_load(text) or {}, dict[str, Any])
     except ExitError:
         raise
-    except Exception as error:  # whatever the reader raises, the file is at fault
+    except Exception as error:  # whatever the parser raises, the file is wrong
         msg = f"{path} cannot be read: {error}"
         raise click.UsageError(msg) from error

@@ -1,65 +1,81 @@
 """Run what a command asks of Redis, and turn its errors into exit codes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import click
 
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.exit_codes import Exit, ExitError
+from pyasynq.cli.options import app_option, output_option
 from pyasynq.cli.output import message
-from pyasynq.cli.redis_options import RedisOptions
+from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.core import errors
 
 if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
 
-_CODES: Final[tuple[tuple[type[errors.PyasynqError], Exit], ...]] = (
-    (errors.QueueNotFoundError, Exit.NOT_FOUND),
-    (errors.TaskNotFoundError, Exit.NOT_FOUND),
-    (errors.EntryNotFoundError, Exit.NOT_FOUND),
-    (errors.QueueNotEmptyError, Exit.CONFLICT),
-    (errors.QueuePausedError, Exit.CONFLICT),
-    (errors.QueueNotPausedError, Exit.CONFLICT),
-    (errors.TaskStateError, Exit.CONFLICT),
-    (errors.DuplicateTaskError, Exit.CONFLICT),
-    (errors.TaskIDConflictError, Exit.CONFLICT),
-    (errors.BrokerUnavailableError, Exit.NO_CONNECTION),
-    (errors.BrokerAuthError, Exit.NO_CONNECTION),
-    (errors.OptionError, Exit.USAGE),
-)
+T = TypeVar("T")
+
+Job: TypeAlias = Callable[..., Awaitable[int | None]]
+"""Takes an inspector and the options of a command; None is exit code 0."""
+
+_CODES: Final[dict[Exit, tuple[type[errors.PyasynqError], ...]]] = {
+    Exit.NOT_FOUND: (
+        errors.QueueNotFoundError,
+        errors.TaskNotFoundError,
+        errors.EntryNotFoundError,
+    ),
+    Exit.CONFLICT: (
+        errors.QueueNotEmptyError,
+        errors.QueuePausedError,
+        errors.QueueNotPausedError,
+        errors.TaskStateError,
+        errors.DuplicateTaskError,
+        errors.TaskIDConflictError,
+    ),
+    Exit.NO_CONNECTION: (errors.BrokerUnavailableError, errors.BrokerAuthError),
+    Exit.USAGE: (errors.OptionError,),
+}
 
 
 def code_of(error: errors.PyasynqError) -> Exit:
-    """Return the exit code that says what *error* says."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILED)
+    """Return the exit code for *error*."""
+    return next((code for code, kinds in _CODES.items() if isinstance(error, kinds)), Exit.FAILED)
 
 
-def inspect(
-    redis: RedisOptions,
-    job: "Callable[[Inspector], Awaitable[int | None]]",
-    *,
-    app: str | None = None,
-) -> int:
-    """Do *job* with an inspector of *redis*, or of *app*; return the exit code.
+def inspector_command(
+    *, app: bool = False, output: bool = True
+) -> Callable[[Job], Callable[..., int]]:
+    """Return a decorator that makes a job with an inspector the function of a command.
 
-    Raises:
-        click.ClickException: If it cannot be done.
+    Args:
+        app: Add ``--app``; the inspector then uses the Redis and the codecs of that app.
+        output: The job takes *as_json*; otherwise the command accepts ``-o`` and ignores it.
     """
-    with exit_errors():
-        inspector = open_inspector(redis, app)
 
-        async def run() -> int:
-            async with inspector:
-                return await job(inspector) or Exit.OK
+    def decorate(job: Job) -> Callable[..., int]:
+        @functools.wraps(job)
+        def run(*, redis: RedisOptions, app: str | None = None, **options: object) -> int:
+            with exit_errors():
+                return asyncio.run(_run(job, open_inspector(redis, app), options))
 
-        return asyncio.run(run())
+        command = output_option(ignored=not output)(redis_options(run))
+        return app_option(command) if app else command
+
+    return decorate
+
+
+async def _run(job: Job, inspector: "Inspector", options: dict[str, object]) -> int:
+    async with inspector:
+        return await job(inspector, **options) or Exit.OK
 
 
 def open_inspector(redis: RedisOptions, app: str | None) -> "Inspector":
-    """Return an inspector of *redis*; of the Redis and with the codecs of *app*, if it is named."""
+    """Return an inspector of *redis*, or one with the Redis and the codecs of *app*."""
     from pyasynq.inspector import Inspector
 
     return Inspector(redis.url) if app is None else load_app(app).inspector(redis.app_uri())
@@ -67,11 +83,11 @@ def open_inspector(redis: RedisOptions, app: str | None) -> "Inspector":
 
 @contextmanager
 def exit_errors() -> Generator[None]:
-    """Turn the errors of pyasynq into those that end a command.
+    """Turn the errors of pyasynq into errors that end a command.
 
     Raises:
-        click.UsageError: For an option that cannot be.
-        ExitError: For all others.
+        click.UsageError: For an `OptionError`.
+        ExitError: For all other errors of pyasynq.
     """
     try:
         yield
@@ -82,20 +98,23 @@ def exit_errors() -> Generator[None]:
         raise ExitError(code, str(error)) from error
 
 
-async def each(
-    names: Sequence[str], do: Callable[[str], Awaitable[object]], done: str | None = None
-) -> int:
-    """Do something for each of *names*; print errors, of which the first decides the exit code.
+async def call_each(
+    names: Iterable[str], call: Callable[[str], Awaitable[T]], done: str | None = None
+) -> tuple[Exit, list[T]]:
+    """Call a function for each name and print its errors; return exit code and results.
+
+    The first error decides the exit code. A Redis that does not answer ends the loop.
 
     Args:
-        names: What it is done for.
-        do: Does it.
-        done: What is printed about those that are done; ``{}`` is the name.
+        names: Arguments of the calls.
+        call: What is called.
+        done: Message after each call that succeeds; ``{}`` stands for the name.
     """
     code = Exit.OK
+    results: list[T] = []
     for name in names:
         try:
-            await do(name)
+            results.append(await call(name))
         except errors.BrokerUnavailableError:
             raise
         except errors.PyasynqError as error:
@@ -104,4 +123,4 @@ async def each(
         else:
             if done is not None:
                 message(done.format(name))
-    return code
+    return code, results

@@ -1,7 +1,7 @@
 """End the process, even if handlers left threads or coroutines running.
 
-Python waits at exit for threads, and for coroutines that swallow their cancellation; if these never
-end, it waits forever. All outcomes are written by then, so the process can end anyway.
+Python waits at exit for threads, and for coroutines that swallow their cancellation, perhaps
+forever. By then the server has written all outcomes, so it is safe to end the process.
 """
 
 import logging
@@ -26,9 +26,9 @@ FLUSH_S: Final = 1.0
 
 @contextmanager
 def end_process_soon(invocation: Invocation) -> Generator[None]:
-    """End the process soon after the block, with the exit code that its end means.
+    """End the process soon after the block: exit code 0, or that of the error.
 
-    A program that has called the command goes on.
+    If a program has called `main`, the process goes on.
     """
     code: int = Exit.FAILED
     try:
@@ -39,7 +39,7 @@ def end_process_soon(invocation: Invocation) -> Generator[None]:
         raise
     finally:
         if invocation.is_process:
-            end_after(GRACE_S, code)  # all is written; what is left may hang
+            end_after(GRACE_S, code)
 
 
 def end_after(wait_s: float, code: int) -> None:
@@ -50,7 +50,7 @@ def end_after(wait_s: float, code: int) -> None:
 
 
 def end_now(code: int) -> None:
-    """End the process with *code*, without waiting for anything but the last lines."""
+    """End the process with *code* after the last log lines are written."""
     flusher = threading.Thread(target=_flush, daemon=True)
     flusher.start()
     flusher.join(FLUSH_S)

@@ -1,4 +1,4 @@
-"""Tasks as commands print them."""
+"""Print tasks."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -39,20 +39,20 @@ _COLUMNS: Final[dict[str, Sequence[str]]] = {
 
 
 def print_tasks(tasks: "Sequence[TaskInfo]", where: TaskPlace, *, as_json: bool) -> None:
-    """Print the tasks that are there."""
-    if as_json:
-        output.json(tasks)
-        return
-    if not tasks:
-        output.message(f'No {where.state} tasks in "{where.queue}" queue')
-        return
+    """Print the tasks at one place."""
     headings = (*_ALWAYS, *_COLUMNS[where.state])
     now = datetime.now(UTC)
-    output.table(headings, [[_CELLS[name](it, now) for name in headings] for it in tasks])
+    output.json_or_table(
+        tasks,
+        headings,
+        [[_CELLS[name](it, now) for name in headings] for it in tasks],
+        empty=f'No {where.state} tasks in "{where.queue}" queue',
+        as_json=as_json,
+    )
 
 
 def print_json(tasks: "list[TaskInfo]", *, several: bool) -> None:
-    """Print a list, if *several* tasks were asked for; else the task, if there is one."""
+    """Print a list if the command named *several* tasks, otherwise the task, if it was found."""
     if several:
         output.json(tasks)
     elif tasks:
@@ -60,7 +60,7 @@ def print_json(tasks: "list[TaskInfo]", *, several: bool) -> None:
 
 
 def print_task(task: "TaskInfo") -> None:
-    """Print all that is known of a task."""
+    """Print all facts about a task."""
     facts = {
         "ID": task.id,
         "Type": task.type,
@@ -69,7 +69,7 @@ def print_task(task: "TaskInfo") -> None:
         "Headers": ", ".join(f"{key}={value}" for key, value in task.headers.items()),
         "Group": task.group,
         "Retried": f"{task.retried}/{task.max_retry}",
-        "Next process time": _next(task),
+        "Next process time": _format_next(task),
         "Timeout": task.timeout and output.span(task.timeout),
         "Deadline": task.deadline and output.instant(task.deadline),
         "Completed at": task.completed_at and output.instant(task.completed_at),
@@ -85,11 +85,11 @@ def print_task(task: "TaskInfo") -> None:
 
 
 def _content(task: "TaskInfo", content: bytes | None) -> str:
-    """Return a payload or a result, or by which codecs it is sealed, if these are not here."""
+    """Return a payload or result as text, or which codecs sealed it if they are not available."""
     return f"sealed by {task.sealed}" if task.sealed and content else output.payload(content)
 
 
-def _next(task: "TaskInfo") -> str:
+def _format_next(task: "TaskInfo") -> str:
     now = datetime.now(UTC)
     if task.next_process_at is None:
         return "n/a"

@@ -1,4 +1,4 @@
-"""What the command line says about a worker."""
+"""The options of ``pyasynq worker``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """The options of the command; None where the app, or else the server, decides."""
+    """The options of the command; None means the app's value, or else the server's default."""
 
     app: str
     uri: str | None

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from pyasynq import SyncClient
-from tests.cli.making import an_entry, one_of_each, running, works_on
-from tests.cli.saying import Say
+from tests.cli.command_runner import CommandRunner
+from tests.cli.redis_records import (
+    enqueue_one_of_each,
+    put_active_task,
+    put_active_worker,
+    put_entry,
+)
 from tests.support.servers import RedisServer, free_port
 
 ROOT = Path(__file__).parents[3]
@@ -33,11 +38,11 @@ class Shell:
         """Let ``pyasynq`` be a Python with *arguments*."""
         self.program.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
 
-    def __call__(self, *words: str) -> list[str]:
-        """Return what is offered for the last of *words*, sorted."""
-        line = " ".join(f"'{word}'" for word in ("pyasynq", *words))
+    def __call__(self, *args: str) -> list[str]:
+        """Return what is offered for the last of *args*, sorted."""
+        line = " ".join(f"'{word}'" for word in ("pyasynq", *args))
         program = f"""{self._script}
-COMP_WORDS=({line}); COMP_CWORD={len(words)}
+COMP_WORDS=({line}); COMP_CWORD={len(args)}
 _pyasynq_completion {self.program}; printf '%s\\n' "${{COMPREPLY[@]}}"
 """
         done = subprocess.run(
@@ -53,9 +58,9 @@ _pyasynq_completion {self.program}; printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 @pytest.fixture
-def bash(say: Say, tmp_path: Path) -> Shell:
+def bash(run_cli: CommandRunner, tmp_path: Path) -> Shell:
     """Return a bash that completes."""
-    return Shell(say("completion", "bash").out, tmp_path)
+    return Shell(run_cli("completion", "bash").out, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +83,8 @@ def test_bash_completes_commands_options_and_choices(
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-def test_zsh_completes_as_bash_does(say: Say, bash: Shell) -> None:
-    script = say("completion", "zsh").out
+def test_zsh_completes_as_bash_does(run_cli: CommandRunner, bash: Shell) -> None:
+    script = run_cli("completion", "zsh").out
     program = f"""
 compdef() {{ }}
 compadd() {{ print -l -- $completions }}
@@ -104,9 +109,11 @@ words=(pyasynq --tls queue re); CURRENT=4; _pyasynq_completion
     ("line", "offered"),
     [("que", {"queue"}), ("queue re", {"remove", "resume"}), ("task runa", {"runall"})],
 )
-def test_fish_completes_commands(say: Say, bash: Shell, line: str, offered: set[str]) -> None:
+def test_fish_completes_commands(
+    run_cli: CommandRunner, bash: Shell, line: str, offered: set[str]
+) -> None:
     script = bash.program.with_name("script")
-    script.write_text(say("completion", "fish").out)
+    script.write_text(run_cli("completion", "fish").out)
     answer = subprocess.run(
         ["fish", "-N", "-c", f"source {script}; complete -C 'pyasynq {line}'"],
         check=True,
@@ -115,29 +122,29 @@ def test_fish_completes_commands(say: Say, bash: Shell, line: str, offered: set[
         timeout=60,
         env={**os.environ, "PATH": f"{bash.program.parent}:{os.environ['PATH']}"},
     )
-    assert {words.split("\t")[0] for words in answer.stdout.splitlines()} == offered
+    assert {line.split("\t")[0] for line in answer.stdout.splitlines()} == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script_wherever_it_is_printed(
-    say: Say, shell: str, monkeypatch: pytest.MonkeyPatch
+    run_cli: CommandRunner, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    told = say("completion", shell)
-    assert (told.code, told.err, "_pyasynq_completion" in told.out) == (0, "", True)
+    result = run_cli("completion", shell)
+    assert (result.code, result.err, "_pyasynq_completion" in result.out) == (0, "", True)
 
 
-def test_another_shell_is_a_usage_error(say: Say) -> None:
-    assert say("completion", "cmd").code == 2
+def test_another_shell_is_a_usage_error(run_cli: CommandRunner) -> None:
+    assert run_cli("completion", "cmd").code == 2
 
 
 # -- values ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def filled(enqueuing: SyncClient, redis_server: RedisServer) -> None:
+def filled(sync_client: SyncClient, redis_server: RedisServer) -> None:
     """Fill the queue ``q``."""
-    one_of_each(enqueuing, redis_server)
+    enqueue_one_of_each(sync_client, redis_server)
 
 
 @pytest.mark.usefixtures("filled")
@@ -162,13 +169,13 @@ def test_ids_are_offered_that_begin_with_what_is_typed(bash: Shell) -> None:
 
 
 def test_running_tasks_are_offered_to_be_canceled(bash: Shell, redis_server: RedisServer) -> None:
-    running(redis_server, "1")
-    works_on(redis_server, "1")
+    put_active_task(redis_server, "1")
+    put_active_worker(redis_server, "1")
     assert bash("task", "cancel", "") == ["1"]
 
 
 def test_entries_are_offered(bash: Shell, redis_server: RedisServer) -> None:
-    an_entry(redis_server)
+    put_entry(redis_server)
     assert bash("cron", "history", "") == ["e"]
 
 
@@ -178,7 +185,7 @@ def test_redis_is_that_of_the_options_before_the_value(bash: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ("-u", "127.0.0.1:1", "queue", "inspect", ""),
         ("-u", "http://h", "queue", "inspect", ""),
@@ -193,9 +200,9 @@ def test_redis_is_that_of_the_options_before_the_value(bash: Shell) -> None:
     ids=" ".join,
 )
 def test_what_goes_wrong_offers_nothing_and_prints_nothing(
-    bash: Shell, words: tuple[str, ...]
+    bash: Shell, args: tuple[str, ...]
 ) -> None:
-    assert bash(*words) == []
+    assert bash(*args) == []
 
 
 def test_a_redis_that_hangs_offers_nothing(bash: Shell) -> None:

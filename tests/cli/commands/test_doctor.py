@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from pyasynq import SyncClient, Task
-from tests.cli.making import a_server
-from tests.cli.saying import Say, Told
+from tests.cli.command_runner import CommandResult, CommandRunner
+from tests.cli.redis_records import put_server
 from tests.support.servers import RedisCluster, RedisServer, free_port
 
 
@@ -18,32 +18,32 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
-def statuses(told: Told) -> dict[str, str]:
+def statuses(result: CommandResult) -> dict[str, str]:
     """Return the status of each check, the last of several with the same name."""
-    return {check["check"]: check["status"] for check in told.json}
+    return {check["check"]: check["status"] for check in result.json}
 
 
-def message(told: Told, name: str) -> str:
-    """Return what a check has found."""
-    return next(str(check["message"]) for check in told.json if check["check"] == name)
+def message(result: CommandResult, name: str) -> str:
+    """Return the message of a check."""
+    return next(str(check["message"]) for check in result.json if check["check"] == name)
 
 
-def configure(server: RedisServer, *words: str) -> None:
-    """Give a command to the server."""
+def send_command(server: RedisServer, *args: str) -> None:
+    """Send a command to the server."""
     with closing(server.client()) as client:
-        client.execute_command(*words)
+        client.execute_command(*args)
 
 
-def test_a_redis_without_problems_is_well(say: Say, own_redis: RedisServer) -> None:
-    told = say("doctor", "-u", own_redis.url, "-o", "json")
-    assert told.code == 0
-    assert set(statuses(told).values()) == {"ok"}
-    assert message(told, "address") == f"{own_redis.url} (named by --uri)"
+def test_a_redis_without_problems_is_well(run_cli: CommandRunner, own_redis: RedisServer) -> None:
+    result = run_cli("doctor", "-u", own_redis.url, "-o", "json")
+    assert result.code == 0
+    assert set(statuses(result).values()) == {"ok"}
+    assert message(result, "address") == f"{own_redis.url} (named by --uri)"
 
 
-def test_each_check_is_a_line(say: Say, own_redis: RedisServer) -> None:
-    told = say("doctor", "-u", own_redis.url)
-    assert [line[:2] for line in told.lines] == [
+def test_each_check_is_a_line(run_cli: CommandRunner, own_redis: RedisServer) -> None:
+    result = run_cli("doctor", "-u", own_redis.url)
+    assert [line[:2] for line in result.lines] == [
         ["ok", check]
         for check in (
             *("pyasynq", "address", "connection", "redis", "role", "clock", "memory"),
@@ -52,49 +52,51 @@ def test_each_check_is_a_line(say: Say, own_redis: RedisServer) -> None:
     ]
 
 
-def test_the_address_has_no_password(say: Say, own_redis: RedisServer) -> None:
+def test_the_address_has_no_password(run_cli: CommandRunner, own_redis: RedisServer) -> None:
     url = own_redis.url.replace("://", "://:secret@")
-    told = say("doctor", "-u", url)
-    assert (told.code, "secret" in told.out + told.err) == (4, False)
+    result = run_cli("doctor", "-u", url)
+    assert (result.code, "secret" in result.out + result.err) == (4, False)
 
 
 def test_a_variable_that_names_the_address_is_told(
-    say: Say, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    run_cli: CommandRunner, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYASYNQ_URI", own_redis.url)
-    told = say("doctor", "-o", "json")
-    assert message(told, "address").endswith("(named by PYASYNQ_URI)")
+    result = run_cli("doctor", "-o", "json")
+    assert message(result, "address").endswith("(named by PYASYNQ_URI)")
 
 
-def test_a_redis_that_evicts_is_a_problem(say: Say, own_redis: RedisServer) -> None:
-    configure(own_redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    configure(own_redis, "CONFIG", "SET", "maxmemory", "100mb")
-    told = say("doctor", "-u", own_redis.url, "-o", "json")
-    assert (told.code, statuses(told)["memory"]) == (1, "problem")
+def test_a_redis_that_evicts_is_a_problem(run_cli: CommandRunner, own_redis: RedisServer) -> None:
+    send_command(own_redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    send_command(own_redis, "CONFIG", "SET", "maxmemory", "100mb")
+    result = run_cli("doctor", "-u", own_redis.url, "-o", "json")
+    assert (result.code, statuses(result)["memory"]) == (1, "problem")
 
 
-def test_a_redis_that_saves_nothing_is_a_warning(say: Say) -> None:
-    told = say("doctor", "-o", "json")
-    assert (told.code, statuses(told)["persistence"]) == (0, "warning")
-    assert message(told, "persistence") == "Redis saves nothing: a restart loses all tasks"
+def test_a_redis_that_saves_nothing_is_a_warning(run_cli: CommandRunner) -> None:
+    result = run_cli("doctor", "-o", "json")
+    assert (result.code, statuses(result)["persistence"]) == (0, "warning")
+    assert message(result, "persistence") == "Redis saves nothing: a restart loses all tasks"
 
 
-def test_a_user_who_may_not_do_all_is_a_problem(say: Say, own_redis: RedisServer) -> None:
+def test_a_user_who_may_not_do_all_is_a_problem(
+    run_cli: CommandRunner, own_redis: RedisServer
+) -> None:
     rules = ("on", ">pw", "~asynq:*", "&asynq:*", "+@all", "-zadd", "-config", "-info")
-    configure(own_redis, "ACL", "SETUSER", "weak", *rules)
-    told = say("doctor", "-u", own_redis.url, "-U", "weak", "-p", "pw", "-o", "json")
-    assert told.code == 1
-    assert message(told, "permissions").startswith("not permitted: ZADD (")
-    assert statuses(told)["memory"] == "unknown"
+    send_command(own_redis, "ACL", "SETUSER", "weak", *rules)
+    result = run_cli("doctor", "-u", own_redis.url, "-U", "weak", "-p", "pw", "-o", "json")
+    assert result.code == 1
+    assert message(result, "permissions").startswith("not permitted: ZADD (")
+    assert statuses(result)["memory"] == "unknown"
 
 
 def test_a_user_with_other_keys_is_told_all_that_can_be_known(
-    say: Say, own_redis: RedisServer
+    run_cli: CommandRunner, own_redis: RedisServer
 ) -> None:
-    configure(own_redis, "ACL", "SETUSER", "other", "on", ">pw", "~other:*", "+@all")
-    told = say("doctor", "-u", own_redis.url, "-U", "other", "-p", "pw", "-o", "json")
-    assert told.code == 1
-    assert statuses(told) == {
+    send_command(own_redis, "ACL", "SETUSER", "other", "on", ">pw", "~other:*", "+@all")
+    result = run_cli("doctor", "-u", own_redis.url, "-U", "other", "-p", "pw", "-o", "json")
+    assert result.code == 1
+    assert statuses(result) == {
         **dict.fromkeys(("pyasynq", "address", "connection", "redis", "role", "clock"), "ok"),
         **dict.fromkeys(("memory", "persistence"), "ok"),
         "permissions": "problem",
@@ -104,41 +106,47 @@ def test_a_user_with_other_keys_is_told_all_that_can_be_known(
 
 
 def test_a_user_whom_redis_does_not_let_in_is_no_connection(
-    say: Say, own_redis: RedisServer
+    run_cli: CommandRunner, own_redis: RedisServer
 ) -> None:
-    told = say("doctor", "-u", own_redis.url, "-U", "nobody", "-p", "pw", "-o", "json")
-    assert (told.code, statuses(told)["connection"]) == (4, "problem")
+    result = run_cli("doctor", "-u", own_redis.url, "-U", "nobody", "-p", "pw", "-o", "json")
+    assert (result.code, statuses(result)["connection"]) == (4, "problem")
 
 
-def test_a_redis_that_is_away_is_no_connection(say: Say) -> None:
-    told = say("doctor", "-u", f"127.0.0.1:{free_port()}", "-o", "json")
-    assert told.code == 4
-    assert statuses(told) == {"pyasynq": "ok", "address": "ok", "connection": "problem"}
+def test_a_redis_that_is_away_is_no_connection(run_cli: CommandRunner) -> None:
+    result = run_cli("doctor", "-u", f"127.0.0.1:{free_port()}", "-o", "json")
+    assert result.code == 4
+    assert statuses(result) == {"pyasynq": "ok", "address": "ok", "connection": "problem"}
 
 
-def test_a_replica_is_a_problem(say: Say, own_redis: RedisServer) -> None:
+def test_a_replica_is_a_problem(run_cli: CommandRunner, own_redis: RedisServer) -> None:
     with RedisServer(replicaof=f"127.0.0.1 {own_redis.port}") as replica:
-        told = say("doctor", "-u", replica.url, "-o", "json")
-    assert told.code == 1
-    assert statuses(told)["role"] == "problem"
+        result = run_cli("doctor", "-u", replica.url, "-o", "json")
+    assert result.code == 1
+    assert statuses(result)["role"] == "problem"
 
 
-def test_a_queue_without_a_worker_is_a_warning(say: Say, enqueuing: SyncClient) -> None:
-    enqueuing.enqueue(Task("t", queue="q"))
-    told = say("doctor", "-o", "json")
-    assert (told.code, statuses(told)["queues"]) == (0, "warning")
-    assert message(told, "queues") == "no worker serves 'q', which holds 1 task"
+def test_a_queue_without_a_worker_is_a_warning(
+    run_cli: CommandRunner, sync_client: SyncClient
+) -> None:
+    sync_client.enqueue(Task("t", queue="q"))
+    result = run_cli("doctor", "-o", "json")
+    assert (result.code, statuses(result)["queues"]) == (0, "warning")
+    assert message(result, "queues") == "no worker serves 'q', which holds 1 task"
 
 
-def test_a_worker_that_has_vanished_is_a_warning(say: Say, redis_server: RedisServer) -> None:
-    a_server(redis_server)
-    configure(redis_server, "ZADD", "asynq:servers", "1", "asynq:servers:{h:1:s}")
-    told = say("doctor", "-o", "json")
-    assert message(told, "workers") == "the heartbeat of h:1:s has stopped"
+def test_a_worker_that_has_vanished_is_a_warning(
+    run_cli: CommandRunner, redis_server: RedisServer
+) -> None:
+    put_server(redis_server)
+    send_command(redis_server, "ZADD", "asynq:servers", "1", "asynq:servers:{h:1:s}")
+    result = run_cli("doctor", "-o", "json")
+    assert message(result, "workers") == "the heartbeat of h:1:s has stopped"
 
 
-def test_every_primary_of_a_cluster_is_looked_at(say: Say, redis_cluster: RedisCluster) -> None:
-    told = say("doctor", "-u", redis_cluster.url, "-o", "json")
-    assert told.code == 0
-    assert statuses(told)["cluster"] == "ok"
-    assert len([check for check in told.json if check["check"] == "memory"]) == 3
+def test_every_primary_of_a_cluster_is_looked_at(
+    run_cli: CommandRunner, redis_cluster: RedisCluster
+) -> None:
+    result = run_cli("doctor", "-u", redis_cluster.url, "-o", "json")
+    assert result.code == 0
+    assert statuses(result)["cluster"] == "ok"
+    assert len([check for check in result.json if check["check"] == "memory"]) == 3

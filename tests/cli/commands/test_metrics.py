@@ -1,4 +1,4 @@
-"""Prometheus reads the numbers of queues, and of a worker's tasks."""
+"""Prometheus reads metrics of queues and of a worker's tasks."""
 
 import signal
 import urllib.request
@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
-from tests.cli.saying import Say
-from tests.cli.workers import command, worker
+from tests.cli.command_runner import CommandRunner
+from tests.cli.processes import command, worker
 from tests.support.servers import TlsRedis, free_port
 from tests.support.waiting import wait_until
 
@@ -24,8 +24,8 @@ async def client(redis_url: str, r: Redis) -> AsyncIterator[Client]:
         yield client
 
 
-async def page(address: str) -> str:
-    """Return what is served as metrics, or nothing yet."""
+async def read_page(address: str) -> str:
+    """Return the metrics page, or nothing if nobody serves it."""
 
     def read() -> str:
         try:
@@ -41,42 +41,42 @@ async def test_the_numbers_of_all_queues_are_served(client: Client, redis_url: s
     await client.enqueue(Task("t", queue="q"))
     address = f"127.0.0.1:{free_port()}"
     async with command("metrics", "--addr", address, "-u", redis_url) as process:
-        await process.says(f"metrics at http://{address}/metrics")
-        assert 'asynq_queue_size{queue="q"} 1.0' in await page(address)
+        await process.wait_for_line(f"metrics at http://{address}/metrics")
+        assert 'asynq_queue_size{queue="q"} 1.0' in await read_page(address)
         await client.enqueue(Task("t", queue="q"))
-        assert 'asynq_queue_size{queue="q"} 2.0' in await page(address)
+        assert 'asynq_queue_size{queue="q"} 2.0' in await read_page(address)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
 
 
 async def test_a_scrape_without_redis_is_unavailable() -> None:
     address = f"127.0.0.1:{free_port()}"
     away = f"127.0.0.1:{free_port()}"
     async with command("metrics", "--addr", address, "-u", away) as process:
-        await process.says("metrics at")
-        assert await page(address) == ""
+        await process.wait_for_line("metrics at")
+        assert await read_page(address) == ""
 
 
 async def test_a_worker_serves_the_numbers_of_its_tasks(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("print"))
     address = f"127.0.0.1:{free_port()}"
-    words = (APP, "-u", redis_url, "--health-addr", address, "--metrics")
-    async with worker(*words) as process:
-        await process.says("ran")
-        told = 'pyasynq_tasks_total{outcome="succeeded",queue="default",type="print"} 1.0'
+    args = (APP, "-u", redis_url, "--health-addr", address, "--metrics")
+    async with worker(*args) as process:
+        await process.wait_for_line("ran")
+        sample = 'pyasynq_tasks_total{outcome="succeeded",queue="default",type="print"} 1.0'
 
         async def is_counted() -> bool:
-            return told in await page(address)
+            return sample in await read_page(address)
 
         await wait_until(is_counted)
 
 
-def test_metrics_of_a_worker_need_an_address(say: Say) -> None:
-    told = say("worker", APP, "--metrics")
-    assert (told.code, "--health-addr host:port" in told.err) == (2, True)
+def test_metrics_of_a_worker_need_an_address(run_cli: CommandRunner) -> None:
+    result = run_cli("worker", APP, "--metrics")
+    assert (result.code, "--health-addr host:port" in result.err) == (2, True)
 
 
-def test_an_address_that_is_taken_is_told(say: Say, redis_with_tls: TlsRedis) -> None:
-    told = say("metrics", "--addr", f"127.0.0.1:{redis_with_tls.port}")
-    assert told.code == 2
-    assert f"pyasynq metrics: cannot listen at 127.0.0.1:{redis_with_tls.port}: " in told.err
+def test_an_address_that_is_taken_is_told(run_cli: CommandRunner, redis_with_tls: TlsRedis) -> None:
+    result = run_cli("metrics", "--addr", f"127.0.0.1:{redis_with_tls.port}")
+    assert result.code == 2
+    assert f"pyasynq metrics: cannot listen at 127.0.0.1:{redis_with_tls.port}: " in result.err

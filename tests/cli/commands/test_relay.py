@@ -1,4 +1,4 @@
-"""``pyasynq relay`` moves what is written, and stops when told."""
+"""``pyasynq relay`` moves tasks to their queues until a stop signal."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ from pyasynq.cli.app_loader import load_relay
 from pyasynq.cli.exit_codes import ExitError
 from pyasynq.outbox import Outbox
 from tests.cli import relays
-from tests.cli.workers import command
+from tests.cli.processes import command
 from tests.support.queue_view import RedisQueue
 from tests.support.waiting import wait_until
 
@@ -45,9 +45,9 @@ async def test_a_relay_moves_tasks_until_it_is_told_to_stop(
             await Outbox().enqueue(session, Task("t"))
         await wait_until(RedisQueue(r).pending_ids)
         process.send(number)
-        await process.says(f"{number.name}: shutting down")
-        await process.says("the relay has stopped")
-        assert await process.ends() == 0
+        await process.wait_for_line(f"{number.name}: shutting down")
+        await process.wait_for_line("the relay has stopped")
+        assert await process.wait_for_end() == 0
 
 
 def test_a_relay_is_found_by_module_and_name() -> None:

@@ -26,7 +26,7 @@ from pyasynq.cli.commands.worker import worker as command
 from pyasynq.cli.supervisor import longer
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.proto.asynq_pb2 import ServerInfo
-from tests.cli.workers import worker
+from tests.cli.processes import worker
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
@@ -41,7 +41,7 @@ async def client(redis_url: str, r: Redis) -> AsyncIterator[Client]:
 
 
 async def servers(r: Redis) -> list[ServerInfo]:
-    """Return the servers that show themselves."""
+    """Return the running servers."""
     keys = [key async for key in r.scan_iter("asynq:servers:*")]
     records = [await r.get(key) for key in keys]
     return [ServerInfo.FromString(cast("bytes", record)) for record in records if record]
@@ -50,13 +50,13 @@ async def servers(r: Redis) -> list[ServerInfo]:
 async def test_a_burst_runs_what_is_there_and_ends(client: Client, redis_url: str) -> None:
     info = await client.enqueue(Task("print"))
     async with worker(APP, "--burst", "-u", redis_url) as process:
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert f"ran {info.id}" in process.lines
 
 
 async def test_the_options_reach_the_server(redis_url: str, r: Redis) -> None:
-    words = ("-c", "7", "-Q", "high=6,low=1", "--strict", "-u", redis_url)
-    async with worker(APP, *words):
+    args = ("-c", "7", "-Q", "high=6,low=1", "--strict", "-u", redis_url)
+    async with worker(APP, *args):
         await wait_until(lambda: servers(r))
         [server] = await servers(r)
     assert (server.concurrency, dict(server.queues)) == (7, {"high": 6, "low": 1})
@@ -64,7 +64,7 @@ async def test_the_options_reach_the_server(redis_url: str, r: Redis) -> None:
 
 
 def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
-    words = [
+    args = [
         "--threads",
         "5",
         "--max-crashes",
@@ -75,7 +75,7 @@ def test_every_option_of_a_server_is_passed_on(redis_url: str) -> None:
         "1m30s",
         "--burst",
     ]
-    given = command.make_context("worker", [APP, "-u", redis_url, *words]).params
+    given = command.make_context("worker", [APP, "-u", redis_url, *args]).params
     config = make_server(WorkerOptions(**given))._config
     assert (config.threads, config.max_crashes, config.unknown) == (5, 9, "retry")
     assert (config.shutdown_timeout, config.burst) == (timedelta(seconds=90), True)
@@ -103,8 +103,10 @@ async def test_an_address_in_the_code_wins_over_the_variable_and_says_so(
 ) -> None:
     environ = {"TEST_REDIS_URL": redis_url, "PYASYNQ_URI": "redis://:secret@elsewhere"}
     async with worker(APP, environ=environ) as process:
-        await process.says(f"Redis: {redact_url(redis_url)} (named by the app)")
-        await process.says("PYASYNQ_URI is not used: an address in the code of the app wins")
+        await process.wait_for_line(f"Redis: {redact_url(redis_url)} (named by the app)")
+        await process.wait_for_line(
+            "PYASYNQ_URI is not used: an address in the code of the app wins"
+        )
         await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
 
@@ -114,8 +116,10 @@ async def test_an_option_wins_over_the_address_in_the_code_and_says_so(
 ) -> None:
     environ = {"TEST_REDIS_URL": "redis://:secret@elsewhere"}
     async with worker(APP, "-u", redis_url, environ=environ) as process:
-        await process.says(f"Redis: {redact_url(redis_url)} (named by --uri)")
-        await process.says("--uri stands for this process alone: elsewhere the app uses redis://e")
+        await process.wait_for_line(f"Redis: {redact_url(redis_url)} (named by --uri)")
+        await process.wait_for_line(
+            "--uri stands for this process alone: elsewhere the app uses redis://e"
+        )
         await wait_until(lambda: servers(r))
     assert "secret" not in str(process.lines)
 
@@ -125,23 +129,23 @@ async def test_each_call_that_a_handler_forgets_to_await_is_logged(
 ) -> None:
     await client.enqueue_many([Task("forget"), Task("forget")])
     async with worker(APP, "-u", redis_url, "--log-format", "json") as process:
-        line = await process.says("coroutine 'Client.enqueue' was never awaited", times=2)
+        line = await process.wait_for_line("coroutine 'Client.enqueue' was never awaited", times=2)
     assert line.startswith("{")
 
 
 async def test_an_app_without_an_address_has_that_of_the_variable(redis_url: str) -> None:
     async with worker(APP, environ={"PYASYNQ_URI": redis_url}) as process:
-        await process.says(f"Redis: {redact_url(redis_url)} (named by PYASYNQ_URI)")
+        await process.wait_for_line(f"Redis: {redact_url(redis_url)} (named by PYASYNQ_URI)")
 
 
 async def test_a_variable_that_holds_no_address_is_named() -> None:
     async with worker(APP, environ={"PYASYNQ_URI": "http://x"}) as process:
-        await process.says("PYASYNQ_URI must be host:port, or a redis://")
-        assert await process.ends() == 2
+        await process.wait_for_line("PYASYNQ_URI must be host:port, or a redis://")
+        assert await process.wait_for_end() == 2
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "text"),
+    ("args", "code", "text"),
     [
         (["tests.cli.apps:nothing"], 3, "has no pyasynq.App called 'nothing'"),
         ([APP, "-c", "0"], 2, "concurrency must be a whole number from 1"),
@@ -152,10 +156,10 @@ async def test_a_variable_that_holds_no_address_is_named() -> None:
     ids=["app", "option", "uri", "processes", "supervised"],
 )
 async def test_a_mistake_ends_the_command_with_its_code(
-    words: list[str], code: int, text: str
+    args: list[str], code: int, text: str
 ) -> None:
-    async with worker(*words) as process:
-        assert await process.ends() == code
+    async with worker(*args) as process:
+        assert await process.wait_for_end() == code
     assert text in "\n".join(process.lines)
     assert "Traceback" not in "\n".join(process.lines)
 
@@ -165,7 +169,7 @@ async def test_an_option_of_the_app_that_cannot_work_is_shown_where_it_stands(
 ) -> None:
     (tmp_path / "mistaken.py").write_text("from pyasynq import App\napp = App(threads=0)\n")
     async with worker("mistaken:app", cwd=tmp_path) as process:
-        assert await process.ends() == 1
+        assert await process.wait_for_end() == 1
     text = "\n".join(process.lines)
     assert 'mistaken.py", line 2' in text
     assert "threads must be a whole number from 1" in text
@@ -175,17 +179,17 @@ async def test_an_option_of_the_app_that_cannot_work_is_shown_where_it_stands(
 async def test_a_signal_ends_the_worker_well(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("print"))
     async with worker(APP, "-u", redis_url) as process:
-        await process.says("ran")
+        await process.wait_for_line("ran")
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
 
 
 async def test_log_lines_can_be_json(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("print"))
     async with worker(APP, "-u", redis_url, "--log-format", "json") as process:
-        await process.says("ran")
+        await process.wait_for_line("ran")
         process.send(signal.SIGTERM)
-        entry = json.loads(await process.says("SIGTERM"))
+        entry = json.loads(await process.wait_for_line("SIGTERM"))
     assert (entry["level"], entry["logger"]) == ("info", "pyasynq.server")
     assert entry["message"].startswith("SIGTERM: shutting down server")
 
@@ -199,10 +203,10 @@ async def test_health_can_be_asked_for(redis_url: str) -> None:
 async def test_a_hangup_ends_the_worker_well(client: Client, redis_url: str) -> None:
     await client.enqueue(Task("print"))
     async with worker(APP, "-u", redis_url) as process:
-        await process.says("ran")
+        await process.wait_for_line("ran")
         process.send(signal.SIGHUP)
-        await process.says("SIGHUP: shutting down server")
-        assert await process.ends() == 0
+        await process.wait_for_line("SIGHUP: shutting down server")
+        assert await process.wait_for_end() == 0
 
 
 # -- supervised ------------------------------------------------------------------------------------
@@ -218,7 +222,7 @@ async def test_a_hangup_replaces_the_workers_and_reaches_none_of_them(
         process.send(signal.SIGHUP)
         await wait_until(lambda: _are_others(r, before), 15)
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert "SIGHUP: shutting down" not in "\n".join(process.lines)
 
 
@@ -231,7 +235,7 @@ async def test_the_next_worker_is_replaced_once_the_one_before_it_is_healthy(
         await wait_until(lambda: _count(r, 2), 15)
         source.write_text("1 / 0\n")
         process.send(signal.SIGHUP)
-        await process.says("is not healthy: the others are kept")
+        await process.wait_for_line("is not healthy: the others are kept")
         assert len([line for line in process.lines if "has stopped" in line]) == 1
 
 
@@ -240,7 +244,7 @@ async def test_a_hangup_of_the_terminal_ends_the_workers(redis_url: str, r: Redi
     async with worker(APP, "-p", "1", "-u", redis_url, stdin=terminal) as process:
         await wait_until(lambda: _count(r, 1), 15)
         process.send(signal.SIGHUP)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     _ = [os.close(end) for end in (controller, terminal)]
 
 
@@ -249,7 +253,7 @@ async def test_the_health_of_all_processes_is_served_in_one_place(redis_url: str
     async with worker(APP, "-p", "2", "-u", redis_url, "--health-addr", address) as process:
         await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
         os.kill((await servers(r))[0].pid, signal.SIGTSTP)
-        await process.says("taking no more tasks")
+        await process.wait_for_line("taking no more tasks")
         await wait_until(lambda: anyio.to_thread.run_sync(_is_unwell, address), 5)
         status, body = _answer(address, "/healthz")
     assert status == 503
@@ -261,14 +265,14 @@ async def test_the_numbers_of_all_processes_are_added_up(
     client: Client, redis_url: str, r: Redis
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
-    words = ("-p", "2", "-c", "1", "-u", redis_url, "--health-addr", address, "--metrics")
-    async with worker(APP, *words) as process:
+    args = ("-p", "2", "-c", "1", "-u", redis_url, "--health-addr", address, "--metrics")
+    async with worker(APP, *args) as process:
         await wait_until(lambda: anyio.to_thread.run_sync(_is_healthy, address), 15)
         await client.enqueue_many([Task("print")] * 20)
         total = 'pyasynq_tasks_total{outcome="succeeded",queue="default",type="print"} 20.0'
         await wait_until(lambda: anyio.to_thread.run_sync(_shows, address, total), 15)
         _ = [os.kill(server.pid, signal.SIGKILL) for server in await servers(r)]
-        await process.says("ended with signal SIGKILL; it is replaced", times=2)
+        await process.wait_for_line("ended with signal SIGKILL; it is replaced", times=2)
         assert _shows(address, total)
         assert not _shows(address, "pid=")
 
@@ -298,7 +302,7 @@ async def test_as_many_processes_run_as_asked_for(redis_url: str, r: Redis) -> N
         await wait_until(lambda: _count(r, 2))
         pids = {server.pid for server in await servers(r)}
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     assert len(pids) == 2
     assert process.pid not in pids
     assert await servers(r) == []
@@ -309,10 +313,12 @@ async def test_a_killed_child_is_replaced(redis_url: str, r: Redis) -> None:
         await wait_until(lambda: _count(r, 1))
         [first] = await servers(r)
         os.kill(first.pid, signal.SIGKILL)
-        await process.says(f"worker {first.server_id} ended with signal SIGKILL; it is replaced")
+        await process.wait_for_line(
+            f"worker {first.server_id} ended with signal SIGKILL; it is replaced"
+        )
         await wait_until(lambda: _is_there(r, not_id=first.server_id))
         process.send(signal.SIGTERM)
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
 
 
 def test_a_child_that_keeps_ending_is_replaced_after_growing_waits() -> None:
@@ -323,7 +329,7 @@ def test_a_child_that_keeps_ending_is_replaced_after_growing_waits() -> None:
 async def test_a_burst_of_several_processes_ends(client: Client, redis_url: str) -> None:
     await client.enqueue_many([Task("print") for _ in range(20)])
     async with worker(APP, "-p", "2", "--burst", "-u", redis_url) as process:
-        assert await process.ends() == 0
+        assert await process.wait_for_end() == 0
     # Two processes share the pipe, so two texts may meet on one line.
     assert "".join(process.lines).count("ran") == 20
 
@@ -339,7 +345,7 @@ async def test_sigtstp_reaches_the_children(redis_url: str, r: Redis) -> None:
     async with worker(APP, "-p", "1", "-u", redis_url) as process:
         await wait_until(lambda: _count(r, 1))
         process.send(signal.SIGTSTP)
-        await process.says("taking no more tasks")
+        await process.wait_for_line("taking no more tasks")
 
 
 async def test_a_changed_source_file_restarts_the_worker(
@@ -349,12 +355,12 @@ async def test_a_changed_source_file_restarts_the_worker(
     source.write_text(_source(redis_url, "first"))
     async with worker("changing:app", "--reload", cwd=tmp_path) as process:
         await client.enqueue(Task("t"))
-        await process.says("the first")
+        await process.wait_for_line("the first")
         source.write_text(_source(redis_url, "second version"))
-        await process.says("reloading")
-        await process.says("has stopped")  # or the first version could take this one
+        await process.wait_for_line("reloading")
+        await process.wait_for_line("has stopped")  # or the first version could take this one
         await client.enqueue(Task("t"))
-        await process.says("the second version")
+        await process.wait_for_line("the second version")
 
 
 def _source(redis_url: str, word: str) -> str:
@@ -410,9 +416,9 @@ async def test_a_broken_module_is_shown_once_and_waits_for_a_change(
     source = tmp_path / "mending.py"
     source.write_text("1 / 0\n")
     async with worker("mending:app", "--reload", cwd=tmp_path) as process:
-        await process.says("waiting for a change")
+        await process.wait_for_line("waiting for a change")
         source.write_text(_source(redis_url, "mended"))
-        await process.says("runs mending:app")
+        await process.wait_for_line("runs mending:app")
     assert "\n".join(process.lines).count("ZeroDivisionError") == 1
 
 
@@ -420,18 +426,18 @@ async def test_a_health_address_that_is_taken_is_told(redis_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         async with worker(APP, "-u", redis_url, "--health-addr", address) as process:
-            assert await process.ends() == 2
+            assert await process.wait_for_end() == 2
     assert process.lines[-1].endswith(f"cannot listen at {address}: Address already in use")
 
 
 async def test_a_burst_without_redis_ends() -> None:
     address = f"127.0.0.1:{free_port()}"
     async with worker(APP, "-u", address, "--burst") as process:
-        assert await process.ends() == 4
+        assert await process.wait_for_end() == 4
     assert process.lines[-1].startswith(f"pyasynq: Redis: Error 111 connecting to {address}")
 
 
 async def test_a_worker_that_waits_for_redis_says_what_is_wrong(redis_url: str) -> None:
     async with worker(APP, "-u", f"{redis_url}?db=99") as process:
-        line = await process.says("trying again until it works")
+        line = await process.wait_for_line("trying again until it works")
     assert "WARNING Redis: DB index is out of range; trying again" in line

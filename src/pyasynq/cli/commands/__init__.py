@@ -1,5 +1,5 @@
 """The commands: one module for each noun.
 
-Every module is imported for any command line, so imports that take long (the driver, rich, the
-Prometheus client) stand in the functions that need them.
+Every call of the program imports all of them, so functions import what takes long to load (the
+driver, rich, the Prometheus client) when they need it.
 """

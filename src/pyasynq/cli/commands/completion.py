@@ -1,4 +1,4 @@
-"""``pyasynq completion bash|zsh|fish``: the shell completes commands, options and values."""
+"""``pyasynq completion bash|zsh|fish``: print a completion script for a shell."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -8,7 +8,7 @@ from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.output import data
 
 VARIABLE = "_PYASYNQ_COMPLETE"
-"""The variable by which the script asks for completions, as click names it."""
+"""The variable with which the script asks for completions; click defines the name."""
 
 
 @click.command(cls=Command)
@@ -24,6 +24,6 @@ def completion(ctx: click.Context, *, shell: str) -> int:
         msg = f"click knows no completion for {shell}"
         raise click.UsageError(msg)
     script = kind(ctx.find_root().command, {}, "pyasynq", VARIABLE)
-    # Not its source(): that of bash asks the bash of this machine for its version first.
+    # source() of bash would first run bash to ask for its version.
     data(script.source_template % script.source_vars())
     return Exit.OK

@@ -1,6 +1,6 @@
-"""``pyasynq cron``: look at what schedulers enqueue."""
+"""``pyasynq cron``: read the entries of schedulers, and what they enqueued."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -8,9 +8,8 @@ import click
 
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
-from pyasynq.cli.options import output_option, page_option, size_option
-from pyasynq.cli.redis_options import RedisOptions, redis_options
-from pyasynq.cli.run_inspector import each, inspect
+from pyasynq.cli.options import page_option, size_option
+from pyasynq.cli.run_inspector import call_each, inspector_command
 from pyasynq.core.errors import EntryNotFoundError
 
 if TYPE_CHECKING:
@@ -24,28 +23,21 @@ def cron() -> None:
 
 
 @cron.command("list")
-@output_option()
-@redis_options
-def list_entries(*, redis: RedisOptions, as_json: bool) -> int:
+@inspector_command()
+async def list_entries(inspector: "Inspector", *, as_json: bool) -> None:
     """List the entries of all schedulers."""
-
-    async def job(inspector: "Inspector") -> None:
-        entries = sorted(await inspector.scheduler_entries(), key=lambda entry: entry.spec)
-        if as_json:
-            output.json([_plain(entry) for entry in entries])
-        elif entries:
-            now = datetime.now(UTC)
-            output.table(
-                ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
-                [_row(entry, now) for entry in entries],
-            )
-        else:
-            output.message("No scheduler entries")
-
-    return inspect(redis, job)
+    entries = sorted(await inspector.scheduler_entries(), key=lambda entry: entry.spec)
+    now = datetime.now(UTC)
+    output.json_or_table(
+        [_document(entry) for entry in entries],
+        ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
+        [_row(entry, now) for entry in entries],
+        empty="No scheduler entries",
+        as_json=as_json,
+    )
 
 
-def _plain(entry: "SchedulerEntry") -> dict[str, object]:
+def _document(entry: "SchedulerEntry") -> dict[str, object]:
     return {
         "id": entry.id,
         "spec": entry.spec,
@@ -70,9 +62,8 @@ def _row(entry: "SchedulerEntry", now: datetime) -> list[object]:
 
 
 def _options(entry: "SchedulerEntry") -> dict[str, object]:
-    names = entry.options.__struct_fields__
-    values = {name: getattr(entry.options, name) for name in names}
-    return {name: value for name, value in values.items() if value not in (None, {})}
+    options = output.fields(entry.options)
+    return {name: value for name, value in options.items() if value not in (None, {})}
 
 
 def _cell(value: object) -> object:
@@ -90,41 +81,35 @@ def _cell(value: object) -> object:
 )
 @page_option
 @size_option
-@output_option()
-@redis_options
-def show_history(
-    *, redis: RedisOptions, as_json: bool, entry_ids: Sequence[str], page: int, size: int
+@inspector_command()
+async def show_history(
+    inspector: "Inspector", *, as_json: bool, entry_ids: Sequence[str], page: int, size: int
 ) -> int:
     """Show what entries have enqueued, newest first."""
 
-    async def job(inspector: "Inspector") -> int:
-        found: dict[str, list[SchedulerEvent]] = {}
+    async def read(entry_id: str) -> "tuple[str, list[SchedulerEvent]]":
+        events = await inspector.scheduler_events(entry_id, page=page, size=size)
+        if not events and not await _exists(inspector, entry_id):
+            raise EntryNotFoundError(entry_id)
+        return entry_id, events
 
-        async def read(entry_id: str) -> None:
-            events = await inspector.scheduler_events(entry_id, page=page, size=size)
-            if not events and not await _is_known(inspector, entry_id):
-                raise EntryNotFoundError(entry_id)
-            found[entry_id] = events
-
-        code = await each(entry_ids, read)
-        if as_json:
-            output.json(found)
-        else:
-            _print_history(found)
-        return code
-
-    return inspect(redis, job)
+    code, found = await call_each(entry_ids, read)
+    if as_json:
+        output.json(dict(found))
+    else:
+        _print_histories(dict(found))
+    return code
 
 
-async def _is_known(inspector: "Inspector", entry_id: str) -> bool:
-    """Return whether an entry is listed, or has enqueued something: dead ones have histories."""
+async def _exists(inspector: "Inspector", entry_id: str) -> bool:
+    """Return whether an entry is listed, or has a history, which outlives its scheduler."""
     if any(entry.id == entry_id for entry in await inspector.scheduler_entries()):
         return True
     return bool(await inspector.scheduler_events(entry_id, size=1))
 
 
-def _print_history(found: "dict[str, list[SchedulerEvent]]") -> None:
-    for entry_id, events in found.items():
+def _print_histories(histories: "Mapping[str, Sequence[SchedulerEvent]]") -> None:
+    for entry_id, events in histories.items():
         output.data(f"Entry: {entry_id}\n")
         rows = [[event.task_id, output.instant(event.enqueued_at)] for event in events]
         output.table(["TaskID", "EnqueuedAt"], rows)

@@ -1,4 +1,4 @@
-"""``pyasynq doctor``: look for what may be wrong with Redis, queues and workers."""
+"""``pyasynq doctor``: read what the checks of `diagnosis` need, and print their results."""
 
 import asyncio
 import platform
@@ -11,7 +11,7 @@ import click
 from pyasynq import __version__
 from pyasynq.cli import output
 from pyasynq.cli.command_group import Command
-from pyasynq.cli.diagnosis import Check, Findings, diagnose
+from pyasynq.cli.diagnosis import Check, Findings, diagnose, ok, problem
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
 from pyasynq.cli.redis_options import RedisOptions, redis_options
@@ -51,29 +51,25 @@ def doctor(*, redis: RedisOptions, as_json: bool) -> int:
 
 
 async def _examine(redis: RedisOptions) -> tuple[Exit, Sequence[Check]]:
-    """Return exit code and results."""
+    """Return the exit code and the results of all checks."""
     from pyasynq.broker import open_broker, redact_url
 
     broker = open_broker(redis.url)
-    versions = f"{__version__}, on Python {platform.python_version()}"
-    address = f"{redact_url(redis.url)} ({redis.named_by})"
     checks = [
-        Check(check="pyasynq", status="ok", message=versions),
-        Check(check="address", status="ok", message=address),
+        ok("pyasynq", f"{__version__}, on Python {platform.python_version()}"),
+        ok("address", f"{redact_url(redis.url)} ({redis.named_by})"),
     ]
     try:
         checks.append(await _connect(broker))
         checks += diagnose(await _find(broker))
     except (BrokerAuthError, BrokerUnavailableError) as error:
         advice = "is Redis running, and are address, name and password right?"
-        checks.append(
-            Check(check="connection", status="problem", message=str(error), advice=advice)
-        )
+        checks.append(problem("connection", str(error), advice))
         return Exit.NO_CONNECTION, checks
     finally:
         await broker.aclose()
-    is_well = all(check.status != "problem" for check in checks)
-    return Exit.OK if is_well else Exit.FAILED, checks
+    has_problem = any(check.status == "problem" for check in checks)
+    return Exit.FAILED if has_problem else Exit.OK, checks
 
 
 async def _connect(broker: "Broker") -> Check:
@@ -82,9 +78,9 @@ async def _connect(broker: "Broker") -> Check:
     Raises:
         BrokerError: If Redis does not answer, or refuses the user.
     """
-    with suppress(BrokerReadOnlyError):  # another check says so
+    with suppress(BrokerReadOnlyError):  # the check of the role reports it
         await broker.ping()
-    return Check(check="connection", status="ok", message="Redis answers and accepts the login")
+    return ok("connection", "Redis answers and accepts the login")
 
 
 async def _find(broker: "Broker") -> Findings:
@@ -92,7 +88,9 @@ async def _find(broker: "Broker") -> Findings:
 
     inspector = Inspector(broker)
     server_info = await _try_to(broker.cluster.server_info()) or {}
-    heartbeats = await _try_to(broker.diagnosis.heartbeats())  # listing servers removes dead ones
+    heartbeats = await _try_to(
+        broker.diagnosis.heartbeats()
+    )  # before servers(), which removes dead ones
     names = await _try_to(inspector.queues())
     infos = [await _try_to(inspector.queue_info(name, memory=False)) for name in names or ()]
     return Findings(
@@ -106,7 +104,7 @@ async def _find(broker: "Broker") -> Findings:
 
 
 async def _try_to(read: Awaitable[T]) -> T | None:
-    """Return what is read; None if Redis refuses: other checks tell why."""
+    """Return what *read* returns; None if Redis refuses, which the check of permissions reports."""
     try:
         return await read
     except BrokerUnavailableError:
@@ -116,7 +114,7 @@ async def _try_to(read: Awaitable[T]) -> T | None:
 
 
 def _print(check: Check) -> None:
-    """Print the result in one line, and below it what to do."""
+    """Print a line with the result, and another with the advice, if there is one."""
     status = click.style(f"{check.status:<9}", fg=COLORS[check.status])
     click.echo(f"{status} {check.check:<11} {output.escape_controls(check.message)}")
     if check.advice:

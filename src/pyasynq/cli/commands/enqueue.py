@@ -1,4 +1,4 @@
-"""``pyasynq task enqueue``."""
+"""``pyasynq task enqueue``: enqueue a task, with or without an app."""
 
 import asyncio
 import difflib
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import click
 
-from pyasynq.cli import completions, output
+from pyasynq.cli import completions, options, output
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.option_types import BYTES, DURATION, HEADERS, INSTANT
-from pyasynq.cli.options import app_option, output_option
+from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
 from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
 from pyasynq.core.control import PayloadError
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pyasynq.core.info import TaskInfo
     from pyasynq.core.options import EnqueueOptions
     from pyasynq.core.task import Task
-
 
 EITHER: Final = "say either --payload or --payload-file"
 
@@ -50,21 +48,17 @@ EITHER: Final = "say either --payload or --payload-file"
 )
 @click.option("-i", "--id", "task_id", help="Id; a random one when not given.")
 @click.option(
-    "--retry",
-    "max_retry",
-    type=int,
-    metavar="N",
-    help="Retries after the first failure; 25 when not given.",
+    "--retry", "max_retry", **COUNT, help="Retries after the first failure; 25 when not given."
 )
 @click.option("--timeout", **DURATION, help="Longest run; 30m when not given.")
-@click.option("--deadline", **INSTANT, help="When the task must have run: 2030-01-31T12:00:00Z.")
+@options.deadline_option
 @click.option("--unique", **DURATION, help="Refuse the same task for a time, such as 1h.")
-@click.option("--process-at", **INSTANT, help="When to run the task: 2030-01-31T12:00:00Z.")
-@click.option("--process-in", **DURATION, help="Time until the task is run, such as 5m.")
-@click.option("--retention", **DURATION, help="Time to keep the task after success, such as 24h.")
+@options.process_at_option
+@options.process_in_option
+@options.retention_option
 @click.option("-g", "--group", help="Group; its tasks are combined into one.")
-@app_option
-@output_option()
+@options.app_option
+@options.output_option()
 @redis_options
 def enqueue(
     *,
@@ -82,10 +76,10 @@ def enqueue(
     """
     data = _read_payload(payload, payload_file)
     type_name: str = values.pop("type_name")
-    options = cast("EnqueueOptions", {name: it for name, it in values.items() if it is not None})
+    given = cast("EnqueueOptions", drop_none(values))
     with exit_errors():
         client, task = _prepare(redis, app, type_name, data)
-        info = asyncio.run(_enqueue(client, task, options))
+        info = asyncio.run(_enqueue(client, task, given))
     if as_json:
         output.json(info)
     else:
@@ -103,7 +97,7 @@ def _read_payload(payload: bytes | None, file: BinaryIO | None) -> bytes | None:
 def _prepare(
     redis: RedisOptions, place: str | None, type_name: str, payload: bytes | None
 ) -> "tuple[Client, Task]":
-    """Return the task, and a client for it: those of the app at *place*, if it is named."""
+    """Return a client and the task; if *place* names an app, those of the app."""
     from pyasynq.client import Client
 
     if place is None:

@@ -1,4 +1,4 @@
-"""``pyasynq group``: look at groups of tasks that wait to be combined."""
+"""``pyasynq group``: read the groups of tasks that wait for their aggregation."""
 
 from typing import TYPE_CHECKING
 
@@ -6,9 +6,8 @@ import click
 
 from pyasynq.cli import output
 from pyasynq.cli.command_group import CommandGroup
-from pyasynq.cli.options import output_option, queue_option
-from pyasynq.cli.redis_options import RedisOptions, redis_options
-from pyasynq.cli.run_inspector import inspect
+from pyasynq.cli.options import queue_option
+from pyasynq.cli.run_inspector import inspector_command
 
 if TYPE_CHECKING:
     from pyasynq.inspector import Inspector
@@ -21,22 +20,16 @@ def group() -> None:
 
 @group.command("list")
 @queue_option
-@output_option()
-@redis_options
-def list_groups(*, redis: RedisOptions, as_json: bool, queue: str) -> int:
+@inspector_command()
+async def list_groups(inspector: "Inspector", *, as_json: bool, queue: str) -> None:
     """List the groups of a queue."""
-
-    async def job(inspector: "Inspector") -> None:
-        groups = await inspector.groups(queue)
-        if as_json:
-            output.json(groups)
-            return
-        if not groups:
-            output.message(f'No groups found in queue "{queue}"')
-        for it in groups:
-            output.data(it.group)
-
-    return inspect(redis, job)
+    groups = await inspector.groups(queue)
+    if as_json:
+        output.json(groups)
+    elif groups:
+        output.data("\n".join(it.group for it in groups))
+    else:
+        output.message(f'No groups found in queue "{queue}"')
 
 
 group.add_command(list_groups, "ls")

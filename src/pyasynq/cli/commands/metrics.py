@@ -1,4 +1,4 @@
-"""``pyasynq metrics``: serve the numbers of all queues to Prometheus."""
+"""``pyasynq metrics``: serve metrics of all queues to Prometheus."""
 
 import asyncio
 from datetime import timedelta

@@ -1,20 +1,20 @@
-"""``pyasynq queue``: look at queues, pause, resume and remove them."""
+"""``pyasynq queue``: read, pause, resume and remove queues."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
-from pyasynq.cli.confirm import confirm
-from pyasynq.cli.options import STATES, output_option, yes_option
+from pyasynq.cli.confirm import ask_first
+from pyasynq.cli.option_types import COUNT
 from pyasynq.cli.progress import progress_bar
-from pyasynq.cli.redis_options import RedisOptions, redis_options
-from pyasynq.cli.run_inspector import each, inspect
+from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
+from pyasynq.cli.run_inspector import call_each, inspector_command
 
 if TYPE_CHECKING:
-    from pyasynq.core.info import ClusterNode, DailyStats, QueueInfo
+    from pyasynq.core.info import DailyStats, QueueInfo
     from pyasynq.inspector import Inspector
 
 LINE: Final = "=" * 49
@@ -34,60 +34,39 @@ def queue() -> None:
 
 
 @queue.command("list")
-@output_option()
-@redis_options
-def list_queues(*, redis: RedisOptions, as_json: bool) -> int:
+@inspector_command()
+async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
     """List all queues; on a cluster, with where they are."""
-
-    async def job(inspector: "Inspector") -> None:
-        queues = await inspector.queues()
-        if as_json:
-            output.json(queues)
-            return
-        nodes = {name: await inspector.queue_nodes(name) for name in queues}
-        if any(nodes.values()):
-            output.table(
-                ["Queue", "Cluster KeySlot", "Cluster Nodes"],
-                [
-                    [name, await inspector.queue_slot(name), _addresses(nodes[name])]
-                    for name in queues
-                ],
-            )
-            return
-        for name in queues:
-            output.data(name)
-
-    return inspect(redis, job)
-
-
-def _addresses(nodes: "Sequence[ClusterNode]") -> str:
-    return " ".join(node.address for node in nodes)
+    queues = await inspector.queues()
+    if as_json:
+        output.json(queues)
+        return
+    nodes = {name: await inspector.queue_nodes(name) for name in queues}
+    if any(nodes.values()):
+        rows = [
+            [name, await inspector.queue_slot(name), " ".join(it.address for it in nodes[name])]
+            for name in queues
+        ]
+        output.table(["Queue", "Cluster KeySlot", "Cluster Nodes"], rows)
+        return
+    for name in queues:
+        output.data(name)
 
 
 @queue.command("inspect")
 @queues_argument
-@output_option()
-@redis_options
-def inspect_queues(*, redis: RedisOptions, as_json: bool, queues: Sequence[str]) -> int:
+@inspector_command()
+async def inspect_queues(inspector: "Inspector", *, as_json: bool, queues: Sequence[str]) -> int:
     """Show what queues hold."""
-
-    async def job(inspector: "Inspector") -> int:
-        infos: list[QueueInfo] = []
-
-        async def read(name: str) -> None:
-            infos.append(await inspector.queue_info(name))
-
-        code = await each(queues, read)
-        if as_json:
-            output.json(infos)
-            return code
-        for n, info in enumerate(infos):
-            if n:
-                output.data(f"\n{LINE}\n")
-            _print_queue(info)
+    code, infos = await call_each(queues, inspector.queue_info)
+    if as_json:
+        output.json(infos)
         return code
-
-    return inspect(redis, job)
+    for n, info in enumerate(infos):
+        if n:
+            output.data(f"\n{LINE}\n")
+        _print_queue(info)
+    return code
 
 
 def _print_queue(info: "QueueInfo") -> None:
@@ -96,52 +75,35 @@ def _print_queue(info: "QueueInfo") -> None:
     output.data(f"Size:   {info.size}")
     output.data(f"Groups: {info.groups}")
     output.data(f"Paused: {str(info.paused).lower()}\n")
-    output.table(STATES, [[getattr(info, state) for state in STATES]], title="Task Count by State")
-    rate = output.error_rate(info.processed, info.failed)
+    print_state_counts([info])
     output.data("")
-    output.table(
-        ["processed", "failed", "error rate"],
-        [[info.processed, info.failed, rate]],
-        title=f"Daily Stats {info.timestamp:%Y-%m-%d} UTC",
-    )
+    print_daily_counts([info], info.timestamp)
 
 
 @queue.command("history")
 @queues_argument
-@click.option(
-    "-x",
-    "--days",
-    type=int,
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Days, today included.",
-)
-@output_option()
-@redis_options
-def show_history(*, redis: RedisOptions, as_json: bool, queues: Sequence[str], days: int) -> int:
+@click.option("-x", "--days", **COUNT, default=10, show_default=True, help="Days, today included.")
+@inspector_command()
+async def show_history(
+    inspector: "Inspector", *, as_json: bool, queues: Sequence[str], days: int
+) -> int:
     """Show what queues did day by day."""
 
-    async def job(inspector: "Inspector") -> int:
-        found: list[DailyStats] = []
+    async def read(name: str) -> "tuple[str, list[DailyStats]]":
+        return name, await inspector.history(name, days)
 
-        async def read(name: str) -> None:
-            stats = await inspector.history(name, days)
-            found.extend(stats)
-            if not as_json:
-                output.data(f"Queue: {name}\n")
-                _print_days(stats)
-                output.data("")
-
-        code = await each(queues, read)
-        if as_json:
-            output.json(found)
+    code, found = await call_each(queues, read)
+    if as_json:
+        output.json([day for _, stats in found for day in stats])
         return code
+    for name, stats in found:
+        output.data(f"Queue: {name}\n")
+        _print_days(stats)
+        output.data("")
+    return code
 
-    return inspect(redis, job)
 
-
-def _print_days(stats: "list[DailyStats]") -> None:
+def _print_days(stats: "Iterable[DailyStats]") -> None:
     output.table(
         ["date (UTC)", "processed", "failed", "error rate"],
         [
@@ -153,50 +115,42 @@ def _print_days(stats: "list[DailyStats]") -> None:
 
 @queue.command("pause")
 @queues_argument
-@output_option(ignored=True)
-@redis_options
-def pause_queues(*, redis: RedisOptions, queues: Sequence[str]) -> int:
+@inspector_command(output=False)
+async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
     """Take no tasks from queues."""
-
-    async def job(inspector: "Inspector") -> int:
-        return await each(queues, inspector.pause, 'Successfully paused queue "{}"')
-
-    return inspect(redis, job)
+    code, _ = await call_each(queues, inspector.pause, 'Successfully paused queue "{}"')
+    return code
 
 
 @queue.command("resume")
 @queues_argument
-@output_option(ignored=True)
-@redis_options
-def resume_queues(*, redis: RedisOptions, queues: Sequence[str]) -> int:
+@inspector_command(output=False)
+async def resume_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
     """Take tasks from paused queues again."""
+    code, _ = await call_each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
+    return code
 
-    async def job(inspector: "Inspector") -> int:
-        return await each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
 
-    return inspect(redis, job)
+def _ask_to_remove(values: Mapping[str, Any]) -> str:
+    names = ", ".join(f'"{name}"' for name in values["queues"])
+    return f"Remove {names}" + (" with all tasks" if values["force"] else "")
 
 
 @queue.command("remove")
 @queues_argument
 @click.option("-f", "--force", is_flag=True, help="With all tasks that are not running.")
-@yes_option
-@output_option(ignored=True)
-@redis_options
-def remove_queues(*, redis: RedisOptions, queues: Sequence[str], force: bool, yes: bool) -> int:
+@ask_first(_ask_to_remove)
+@inspector_command(output=False)
+async def remove_queues(inspector: "Inspector", *, queues: Sequence[str], force: bool) -> int:
     """Remove queues; asks first."""
-    names = ", ".join(f'"{name}"' for name in queues)
-    confirm(f"Remove {names}" + (" with all tasks" if force else ""), yes=yes)
 
-    async def job(inspector: "Inspector") -> int:
-        async def remove(name: str) -> None:
-            size = (await inspector.queue_info(name, memory=False)).size if force else 0
-            with progress_bar(f"removing {name}", size) as progress:
-                await inspector.delete_queue(name, force=force, progress=progress)
+    async def remove(name: str) -> None:
+        size = (await inspector.queue_info(name, memory=False)).size if force else 0
+        with progress_bar(f"removing {name}", size) as progress:
+            await inspector.delete_queue(name, force=force, progress=progress)
 
-        return await each(queues, remove, 'Successfully removed queue "{}"')
-
-    return inspect(redis, job)
+    code, _ = await call_each(queues, remove, 'Successfully removed queue "{}"')
+    return code
 
 
 queue.add_command(list_queues, "ls")

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from datetime import timedelta, tzinfo
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -12,11 +12,10 @@ from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.invocation import Invocation
-from pyasynq.cli.option_types import DURATION, name_flag, option_with_variable
+from pyasynq.cli.option_types import DURATION, drop_none, flag_errors, option_with_variable
 from pyasynq.cli.options import log_options
 from pyasynq.cli.redis_options import app_uri_option, log_address
 from pyasynq.cli.shutdown import end_process_soon
-from pyasynq.core.errors import OptionError
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
@@ -27,10 +26,10 @@ log: Final = get_logger("pyasynq.scheduler")
 
 
 def parse_zone(name: str) -> tzinfo:
-    """Return the time zone called *name*.
+    """Return the time zone *name*.
 
     Raises:
-        click.BadParameter: If this machine knows none.
+        click.BadParameter: If this machine does not know it.
     """
     try:
         return ZoneInfo(name)
@@ -66,7 +65,7 @@ def scheduler(
     uri: str | None,
     log_format: str | None,
     log_level: str | None,
-    **options: Any,  # noqa: ANN401 - those of a scheduler, as declared above
+    **options: Any,  # noqa: ANN401 - options of a scheduler, as declared above
 ) -> int:
     """Enqueue the periodic tasks of an app.
 
@@ -77,32 +76,25 @@ def scheduler(
     logs.set_up(log_format, log_level)
     loaded = load_app(app)
     own = loaded.address
-    made = make_scheduler(loaded, uri, **options)
+    instance = make_scheduler(loaded, uri, **options)
     log.info("pid %d runs %s", os.getpid(), app)
     log_address(log, own, uri)
-    asyncio.run(_run(made, invocation))
+    asyncio.run(_run(instance, invocation))
     return Exit.OK
 
 
 def make_scheduler(
     app: "App",
     uri: str | None,
-    *,
-    location: tzinfo | None,
-    catch_up: str | None,
-    heartbeat_interval: timedelta | None,
+    **options: object,
 ) -> "Scheduler":
-    """Return the scheduler of *app*; what is None is as the scheduler has it.
+    """Return the scheduler of *app*; options that are None have the scheduler's default.
 
     Raises:
-        click.UsageError: If an option cannot be.
+        click.UsageError: If a value is not allowed.
     """
-    given = {"location": location, "catch_up": catch_up, "heartbeat_interval": heartbeat_interval}
-    options = {name: value for name, value in given.items() if value is not None}
-    try:
-        return app.scheduler(uri or None, **cast("SchedulerOptions", options))
-    except OptionError as error:
-        raise click.UsageError(name_flag(error, {"uri": uri, **given})) from error
+    with flag_errors({"uri": uri, **options}):
+        return app.scheduler(uri or None, **cast("SchedulerOptions", drop_none(options)))
 
 
 async def _run(scheduler: "Scheduler", invocation: Invocation) -> None:

@@ -1,4 +1,4 @@
-"""``pyasynq server``: look at running servers, Go's included."""
+"""``pyasynq server``: read the running servers, those of Go included."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,11 +8,10 @@ import click
 
 from pyasynq.cli import output
 from pyasynq.cli.command_group import CommandGroup
-from pyasynq.cli.options import output_option
-from pyasynq.cli.redis_options import RedisOptions, redis_options
-from pyasynq.cli.run_inspector import inspect
+from pyasynq.cli.run_inspector import inspector_command
 
 if TYPE_CHECKING:
+    from pyasynq.core.info import ServerInfo
     from pyasynq.inspector import Inspector
 
 
@@ -22,39 +21,32 @@ def server() -> None:
 
 
 @server.command("list")
-@output_option()
-@redis_options
-def list_servers(*, redis: RedisOptions, as_json: bool) -> int:
+@inspector_command()
+async def list_servers(inspector: "Inspector", *, as_json: bool) -> None:
     """List running servers."""
-
-    async def job(inspector: "Inspector") -> None:
-        servers = sorted(await inspector.servers(), key=lambda it: (it.host, it.pid))
-        if as_json:
-            output.json(servers)
-            return
-        if not servers:
-            output.message("No running servers")
-            return
-        now = datetime.now(UTC)
-        output.table(
-            ["Host", "PID", "State", "Active Workers", "Queues", "Started"],
-            [
-                [
-                    it.host,
-                    it.pid,
-                    it.status,
-                    f"{len(it.active_workers)}/{it.concurrency}",
-                    _weights(it.queues),
-                    output.ago(it.started, now),
-                ]
-                for it in servers
-            ],
-        )
-
-    return inspect(redis, job)
+    servers = sorted(await inspector.servers(), key=lambda it: (it.host, it.pid))
+    now = datetime.now(UTC)
+    output.json_or_table(
+        servers,
+        ["Host", "PID", "State", "Active Workers", "Queues", "Started"],
+        [_row(it, now) for it in servers],
+        empty="No running servers",
+        as_json=as_json,
+    )
 
 
-def _weights(queues: Mapping[str, int]) -> str:
+def _row(server: "ServerInfo", now: datetime) -> list[object]:
+    return [
+        server.host,
+        server.pid,
+        server.status,
+        f"{len(server.active_workers)}/{server.concurrency}",
+        _format_weights(server.queues),
+        output.ago(server.started, now),
+    ]
+
+
+def _format_weights(queues: Mapping[str, int]) -> str:
     ranked = sorted(queues.items(), key=lambda queue: (-queue[1], queue[0]))
     return " ".join(f"{queue}:{weight}" for queue, weight in ranked)
 

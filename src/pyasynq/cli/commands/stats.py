@@ -1,20 +1,20 @@
-"""``pyasynq stats``: all queues and Redis at one look.
+"""``pyasynq stats``: read all queues and Redis.
 
 Source:
     Protocol section 10.2 (asynq v0.26.0 ``tools/asynq/cmd/stats.go``); the JSON is the same.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from pyasynq.cli import output
 from pyasynq.cli.command_group import Command
-from pyasynq.cli.options import STATES, output_option
-from pyasynq.cli.redis_options import RedisOptions, redis_options
-from pyasynq.cli.run_inspector import inspect
+from pyasynq.cli.options import STATES
+from pyasynq.cli.queue_output import print_daily_counts, print_state_counts, sum_of
+from pyasynq.cli.run_inspector import inspector_command
 
 if TYPE_CHECKING:
     from pyasynq.core.info import QueueInfo
@@ -32,41 +32,29 @@ _CLUSTER: Final = {
     "Known Nodes": "cluster_known_nodes",
     "Cluster Size": "cluster_size",
 }
-_NANOSECOND: Final = timedelta(microseconds=1) / 1000
 
 
 @click.command(cls=Command)
 @click.option("--json", "wants_json", is_flag=True, help="The same as -o json.")
-@output_option()
-@redis_options
-def stats(*, redis: RedisOptions, as_json: bool, wants_json: bool) -> int:
+@inspector_command()
+async def stats(inspector: "Inspector", *, as_json: bool, wants_json: bool) -> None:
     """Show all queues and Redis at one look."""
-
-    async def job(inspector: "Inspector") -> None:
-        infos = [await inspector.queue_info(queue) for queue in sorted(await inspector.queues())]
-        facts = await inspector.redis_info()
-        now = datetime.now(UTC)
-        if as_json or wants_json:
-            output.json(_document(infos, facts, now))
-        else:
-            _print_stats(infos, facts, now)
-
-    return inspect(redis, job)
+    queues = [await inspector.queue_info(name) for name in sorted(await inspector.queues())]
+    redis = await inspector.redis_info()
+    now = datetime.now(UTC)
+    if as_json or wants_json:
+        output.json(_document(queues, redis, now))
+    else:
+        _print_stats(queues, redis, now)
 
 
-def _print_stats(infos: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime) -> None:
-    total = _total(infos)
-    output.table(STATES, [[total[state] for state in STATES]], title="Task Count by State")
+def _print_stats(queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime) -> None:
+    print_state_counts(queues)
     output.data("")
-    names = [f"{info.queue} (paused)" if info.paused else info.queue for info in infos]
-    output.table(names, [[info.size for info in infos]], title="Task Count by Queue")
+    names = [f"{it.queue} (paused)" if it.paused else it.queue for it in queues]
+    output.table(names, [[it.size for it in queues]], title="Task Count by Queue")
     output.data("")
-    rate = output.error_rate(total["processed"], total["failed"])
-    output.table(
-        ["processed", "failed", "error rate"],
-        [[total["processed"], total["failed"], rate]],
-        title=f"Daily Stats {now:%Y-%m-%d} UTC",
-    )
+    print_daily_counts(queues, now)
     output.data("")
     facts, title = (
         (_CLUSTER, "Redis Cluster Info") if "cluster_state" in redis else (_REDIS, "Redis Info")
@@ -74,22 +62,18 @@ def _print_stats(infos: "Sequence[QueueInfo]", redis: Mapping[str, str], now: da
     output.table(list(facts), [[redis.get(name, "") for name in facts.values()]], title=title)
 
 
-def _total(infos: "Sequence[QueueInfo]") -> dict[str, int]:
-    names = (*STATES, "processed", "failed")
-    return {name: sum(getattr(info, name) for info in infos) for name in names}
-
-
 def _document(
-    infos: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime
+    queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime
 ) -> dict[str, object]:
+    counts = {name: sum_of(queues, name) for name in (*STATES, "processed", "failed")}
     return {
-        "aggregate": {**_total(infos), "timestamp": now},
-        "queues": [_queue(info) for info in infos],
+        "aggregate": {**counts, "timestamp": now},
+        "queues": [_queue_document(it) for it in queues],
         "redis": redis,
     }
 
 
-def _queue(info: "QueueInfo") -> dict[str, object]:
+def _queue_document(info: "QueueInfo") -> dict[str, object]:
     return {
         "Queue": info.queue,
         "MemoryUsage": info.memory_usage,

@@ -21,8 +21,11 @@ from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.invocation import Invocation
 from pyasynq.cli.option_types import (
     ADDRESS,
+    COUNT,
     DURATION,
-    name_flag,
+    POSITIVE,
+    drop_none,
+    flag_errors,
     option_with_variable,
     parse_weights,
 )
@@ -32,7 +35,7 @@ from pyasynq.cli.redis_options import app_uri_option, log_address
 from pyasynq.cli.shutdown import GRACE_S, end_now, end_process_soon
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
 from pyasynq.cli.worker_options import WorkerOptions
-from pyasynq.core.errors import BrokerError, OptionError
+from pyasynq.core.errors import BrokerError
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
@@ -52,6 +55,16 @@ Exit codes: 0 stopped; 1 failed; 2 an option does not fit;
 UNKNOWN_STOP_S: Final = 30.0
 """Longest stop of a child whose app cannot be loaded yet."""
 
+SERVER_OPTIONS: Final = (
+    "concurrency",
+    "threads",
+    "max_crashes",
+    "unknown",
+    "queues",
+    "shutdown_timeout",
+)
+"""Options of the command that are options of the server by the same name."""
+
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("app", metavar="MODULE:APP")
@@ -59,14 +72,12 @@ UNKNOWN_STOP_S: Final = 30.0
 @option_with_variable(
     "-c",
     "--concurrency",
-    type=int,
-    metavar="N",
+    **COUNT,
     help="Most tasks that run at once; the app's when not given, else 100.",
 )
 @option_with_variable(
     "--threads",
-    type=int,
-    metavar="N",
+    **COUNT,
     help="Threads for plain functions; the app's when not given, else as many as -c says, else 4 "
     "more than CPUs, 32 at most.",
 )
@@ -81,8 +92,7 @@ UNKNOWN_STOP_S: Final = 30.0
 @option_with_variable(
     "-p",
     "--processes",
-    type=click.IntRange(1),
-    metavar="N",
+    **POSITIVE,
     help="Worker processes, supervised and restarted; one, not supervised, when not given.",
 )
 @option_with_variable("--burst", is_flag=True, help="Stop when the queues are empty.")
@@ -94,8 +104,7 @@ UNKNOWN_STOP_S: Final = 30.0
 )
 @option_with_variable(
     "--max-crashes",
-    type=int,
-    metavar="N",
+    **COUNT,
     help="Workers that may die with one task in a row; the app's when not given, else 3.",
 )
 @option_with_variable(
@@ -120,20 +129,16 @@ def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - s
     logs.set_up(options.log_format, options.log_level, of_several=options.is_supervised)
     _check(options)
     if options.is_supervised and CHILD not in os.environ:
-        return supervise(invocation.arguments, options, patience_s=_patience_s(options))
+        return supervise(invocation.arguments, options, longest_stop_s=_longest_stop_s(options))
     own = load_app(options.app).address
     server = make_server(options)
     log.info("pid %d runs %s", os.getpid(), options.app)
     log_address(log, own, options.uri)
     if CHILD in os.environ:
-        # Its supervisor's signal; not SIG_IGN, which programs that handlers start would inherit.
-        signal.signal(signal.SIGHUP, _leave)
+        # SIGHUP is for the supervisor. Programs that handlers start would inherit SIG_IGN.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     asyncio.run(_work(server, options, invocation))
     return Exit.OK
-
-
-def _leave(*_signal: object) -> None:
-    """Do nothing about a signal."""
 
 
 def _check(options: WorkerOptions) -> None:
@@ -152,13 +157,14 @@ def _check(options: WorkerOptions) -> None:
         require(*metrics_pages.EXTRA)
 
 
-def _patience_s(options: WorkerOptions) -> float:
-    """Return the longest time a child takes to stop; mistakes end here, not in every child again.
+def _longest_stop_s(options: WorkerOptions) -> float:
+    """Return the longest time a child takes to stop, in seconds.
 
-    With ``--reload`` a broken app is for the child to show; then its supervisor awaits a change.
+    This makes a server, so that a mistake is reported once and not by each child. With ``--reload``
+    the child reports a broken app, and the supervisor waits for a change.
     """
     try:
-        with chdir("."):  # whatever the app makes of it, children begin where the command did
+        with chdir("."):  # the app may change the folder: children must start in the original one
             return make_server(options).longest_stop.total_seconds()
     except BrokenModuleError:
         if options.reload:
@@ -170,26 +176,17 @@ def make_server(options: WorkerOptions) -> "Server":
     """Return the server of the app.
 
     Raises:
-        click.ClickException: If there is no such app, or an option cannot be.
+        click.ClickException: If there is no such app, or a value is not allowed.
     """
     app = load_app(options.app)
-    given = {
-        "concurrency": options.concurrency,
-        "threads": options.threads,
-        "max_crashes": options.max_crashes,
-        "unknown": options.unknown,
-        "queues": options.queues,
-        "shutdown_timeout": options.shutdown_timeout,
+    given = {name: getattr(options, name) for name in SERVER_OPTIONS} | {
         "strict_priority": options.strict or None,
         "burst": options.burst or None,
         "server_id": os.environ.get(SERVER_ID) or None,
         "replaces": os.environ.get(DEAD_SERVER) or None,
     }
-    merged = {name: value for name, value in given.items() if value is not None}
-    try:
-        return app.server(options.uri or None, **cast("ServerOptions", merged))
-    except OptionError as error:
-        raise click.UsageError(name_flag(error, {"uri": options.uri, **given})) from error
+    with flag_errors({"uri": options.uri, **given}):
+        return app.server(options.uri or None, **cast("ServerOptions", drop_none(given)))
 
 
 async def _work(server: "Server", options: WorkerOptions, invocation: Invocation) -> None:
@@ -206,7 +203,7 @@ async def _work(server: "Server", options: WorkerOptions, invocation: Invocation
 def _serving(
     server: "Server", options: WorkerOptions, more: "Mapping[str, Page]"
 ) -> AbstractAsyncContextManager[None]:
-    """Serve the health of *server*, and *more*, where it is wanted: a child to its supervisor."""
+    """Serve the health of *server* and the pages *more*: a child serves them to its supervisor."""
     from pyasynq.cli import http
     from pyasynq.cli.health import pages
 
@@ -219,24 +216,23 @@ def _serving(
 
 
 def _measure(options: WorkerOptions) -> "tuple[Handler | None, Mapping[str, Page]]":
-    """Return the app's handler, counted and timed, and the page with the numbers, if wanted."""
+    """Return the app's handler with metrics around it, and the page of ``--metrics``."""
     if not options.metrics:
         return None, {}
     from prometheus_client import REGISTRY
 
     from pyasynq.metrics import TaskMetrics
 
-    measured = TaskMetrics(REGISTRY)
-    page = (
-        metrics_pages.page_of_child(measured)
-        if SOCKET in os.environ
-        else metrics_pages.page(REGISTRY)
-    )
-    return load_app(options.app).mux.within(measured), {metrics_pages.PATH: page}
+    task_metrics = TaskMetrics(REGISTRY)
+    if SOCKET in os.environ:
+        page = metrics_pages.page_of_child(task_metrics)
+    else:
+        page = metrics_pages.page(REGISTRY)
+    return load_app(options.app).mux.within(task_metrics), {metrics_pages.PATH: page}
 
 
 async def _check_redis(server: "Server") -> None:
-    """Refuse to wait for Redis: a burst is started to end, by a timer or a script that looks."""
+    """Fail if Redis is away: a timer or script that starts a burst expects it to end."""
     try:
         await server.ping()
     except BrokerError as error:
@@ -244,13 +240,13 @@ async def _check_redis(server: "Server") -> None:
 
 
 def _watch_supervisor(server: "Server") -> None:
-    """End with the supervisor, also where the loop is blocked: the pipe from it closes then."""
+    """End when the pipe from the supervisor closes, even if the event loop is blocked."""
     loop = asyncio.get_running_loop()
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)
         log.warning("the supervisor is gone: shutting down")
-        with suppress(RuntimeError):  # the loop is over
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(server.shut_down)
         time.sleep(server.longest_stop.total_seconds() + GRACE_S)
         end_now(Exit.FAILED)

@@ -1,6 +1,5 @@
 """Run a command in this process."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ from pyasynq.cli import main
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How a command went."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -20,29 +19,24 @@ class Told:
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - any document
-        """What was printed, as JSON."""
+        """The output, read as JSON."""
         return msgspec.json.decode(self.out)
 
     @property
     def lines(self) -> list[list[str]]:
-        """The lines that were printed, as words."""
+        """The lines of the output, split at spaces."""
         return [line.split() for line in self.out.splitlines()]
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class CommandRunner:
     """Runs commands."""
 
     capsys: pytest.CaptureFixture[str]
 
-    def __call__(self, *words: str) -> Told:
-        """Run ``pyasynq`` with *words*."""
+    def __call__(self, *args: str) -> CommandResult:
+        """Run ``pyasynq`` with *args*."""
         self.capsys.readouterr()
-        code = main(words)
+        code = main(args)
         out, err = self.capsys.readouterr()
-        return Told(code, out, err)
-
-
-def where(rows: list[Mapping[str, Any]], **wanted: object) -> list[Mapping[str, Any]]:
-    """Return the rows that have these members."""
-    return [row for row in rows if wanted.items() <= row.items()]
+        return CommandResult(code, out, err)

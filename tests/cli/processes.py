@@ -1,4 +1,4 @@
-"""``python -m pyasynq worker`` and its like as processes of their own."""
+"""Run ``python -m pyasynq`` as a process of its own."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PATIENCE_S = 20
 
 
 class WorkerProcess:
-    """A worker whose lines can be read; stderr comes with stdout."""
+    """A running command; *lines* are the lines of its stdout and stderr."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -30,15 +30,15 @@ class WorkerProcess:
         """Send a signal."""
         send(self._process, number)
 
-    async def says(self, text: str, times: int = 1) -> str:
-        """Return the line in which *text* comes for the *times*-th time."""
+    async def wait_for_line(self, text: str, times: int = 1) -> str:
+        """Wait for the *times*-th line that contains *text*; return it."""
         async with asyncio.timeout(PATIENCE_S):
             while len(found := [line for line in self.lines if text in line]) < times:
                 assert await self._read(), f"ended without {text!r}: {self.lines}"
         return found[times - 1]
 
-    async def ends(self) -> int:
-        """Return the exit code, once it has ended."""
+    async def wait_for_end(self) -> int:
+        """Wait for the end; return the exit code."""
         async with asyncio.timeout(PATIENCE_S):
             while await self._read():
                 pass
@@ -47,7 +47,7 @@ class WorkerProcess:
     async def close(self) -> None:
         """Kill it, if it still runs."""
         send(self._process, signal.SIGKILL)
-        await self.ends()
+        await self.wait_for_end()
 
     async def _read(self) -> bool:
         assert self._process.stdout is not None
@@ -57,28 +57,28 @@ class WorkerProcess:
 
 
 def worker(
-    *words: str,
+    *args: str,
     cwd: Path = ROOT,
     environ: Mapping[str, str] | None = None,
     stdin: int | None = None,
 ) -> AbstractAsyncContextManager[WorkerProcess]:
-    """Yield ``pyasynq worker`` with *words*; it is killed in the end."""
-    return command("worker", *words, cwd=cwd, environ=environ, stdin=stdin)
+    """Yield ``pyasynq worker`` with *args*; kill it in the end."""
+    return command("worker", *args, cwd=cwd, environ=environ, stdin=stdin)
 
 
 @asynccontextmanager
 async def command(
-    *words: str,
+    *args: str,
     cwd: Path = ROOT,
     environ: Mapping[str, str] | None = None,
     stdin: int | None = None,
 ) -> AsyncGenerator[WorkerProcess]:
-    """Yield ``pyasynq`` with *words*; it is killed in the end."""
+    """Yield ``pyasynq`` with *args*; kill it in the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "pyasynq",
-        *words,
+        *args,
         stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

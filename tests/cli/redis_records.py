@@ -1,4 +1,4 @@
-"""Queues in every state, for commands to look at."""
+"""Write tasks, servers and entries into Redis, for commands that read them."""
 
 import time
 from contextlib import closing
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 
 
-def one_of_each(client: SyncClient, server: RedisServer) -> None:
-    """Put a task in every state into the queue ``q``; its id is the state's word."""
+def enqueue_one_of_each(client: SyncClient, server: RedisServer) -> None:
+    """Put a task in every state into the queue ``q``; the id of each is its state."""
     client.enqueue(Task("t", b"p", task_id="pending", queue="q", headers={"trace": "1"}))
     client.enqueue(Task("t", b"p", task_id="scheduled", queue="q", process_in=HOUR))
     client.enqueue(Task("t", b"p", task_id="aggregating", queue="q", group="g"))
     now_s = int(time.time())
     for state in ("retry", "archived", "completed"):
-        put(server, state, now_s + 3600 if state != "archived" else now_s - 60)
+        put_task(server, state, now_s + 3600 if state != "archived" else now_s - 60)
 
 
-def put(server: RedisServer, state: str, score: int, task_id: str = "") -> None:
-    """Put a task that has run into *state*, as a worker does."""
+def put_task(server: RedisServer, state: str, score: int, task_id: str = "") -> None:
+    """Write a task that has run, as a worker does."""
     task_id = task_id or state
     failed = state != "completed"
     now_s = int(time.time())
@@ -61,8 +61,8 @@ def put(server: RedisServer, state: str, score: int, task_id: str = "") -> None:
         client.sadd("asynq:queues", "q")
 
 
-def a_server(server: RedisServer, host: str = "h", pid: int = 1) -> None:
-    """Show a server that runs two queues."""
+def put_server(server: RedisServer, host: str = "h", pid: int = 1) -> None:
+    """Write a server that serves three queues."""
     info = ServerInfo(
         host=host,
         pid=pid,
@@ -79,8 +79,8 @@ def a_server(server: RedisServer, host: str = "h", pid: int = 1) -> None:
         client.zadd("asynq:servers", {key: int(time.time()) + 10})
 
 
-def running(server: RedisServer, task_id: str) -> None:
-    """Put a task into ``active`` of the queue ``q``, as if a worker ran it."""
+def put_active_task(server: RedisServer, task_id: str) -> None:
+    """Write an active task of the queue ``q``, with its lease."""
     message = TaskMessage(id=task_id, type="t", payload=b"p", queue="q", timeout=1800)
     with closing(server.client()) as client:
         fields: dict[FieldT, EncodableT] = {"msg": message.SerializeToString(), "state": "active"}
@@ -90,9 +90,9 @@ def running(server: RedisServer, task_id: str) -> None:
         client.sadd("asynq:queues", "q")
 
 
-def works_on(server: RedisServer, task_id: str) -> None:
-    """Show a server that runs a task."""
-    a_server(server)
+def put_active_worker(server: RedisServer, task_id: str) -> None:
+    """Write a server that runs a task."""
+    put_server(server)
     key = "asynq:workers:{h:1:s}"
     info = WorkerInfo(host="h", pid=1, server_id="s", task_id=task_id, task_type="t", queue="q")
     with closing(server.client()) as client:
@@ -101,8 +101,8 @@ def works_on(server: RedisServer, task_id: str) -> None:
         client.zadd("asynq:workers", {key: int(time.time()) + 10})
 
 
-def an_entry(server: RedisServer, entry_id: str = "e", spec: str = "@every 1h") -> None:
-    """Show a scheduler with one entry that has enqueued two tasks."""
+def put_entry(server: RedisServer, entry_id: str = "e", spec: str = "@every 1h") -> None:
+    """Write an entry of a scheduler, and the two tasks that it has enqueued."""
     entry = SchedulerEntry(
         id=entry_id,
         spec=spec,
