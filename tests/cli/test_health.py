@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from pyasynq import Server
-from pyasynq.cli import http
-from pyasynq.cli.health import pages
+from pyasynq.cli import health, http
 from tests.server.handlers import Handler
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import wait_until
@@ -30,7 +29,7 @@ async def healthy(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
     """Yield a running server and the port at which it can be asked."""
     port = free_port()
     async with Server(redis_url, server_id="me").running(Handler()) as server:
-        async with http.serving("127.0.0.1", port, pages(server, {})):
+        async with http.serving("127.0.0.1", port, {health.PATH: health.page(server)}):
             yield server, port
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pyasynq import SyncClient, Task
-from pyasynq.cli.progress import progress_bar
+from pyasynq.cli.output import progress_bar
 from tests.cli.command_runner import CommandRunner
 from tests.cli.terminal import Terminal
 

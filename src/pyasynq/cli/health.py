@@ -27,14 +27,14 @@ class Health(msgspec.Struct):
     problem: str | None = None
 
 
-def pages(server: "Server", more: Mapping[str, http.Page]) -> Mapping[str, http.Page]:
-    """Return the health page of *server*, by its path, and the pages *more*."""
+def page(server: "Server") -> http.Page:
+    """Return the page with the health of *server*."""
 
     async def health() -> http.Answer:
         problem = await _find_problem(server)
         return _answer(problem, {"server": server.id, "state": server.state, "problem": problem})
 
-    return {PATH: health, **more}
+    return health
 
 
 def page_of_all(files: Callable[[], Iterable[Path]]) -> http.Page:

@@ -23,10 +23,10 @@ from pyasynq.cli.commands import (
     worker,
 )
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.invocation import Invocation
 from pyasynq.cli.options import output_option
 from pyasynq.cli.output import data, message
 from pyasynq.cli.redis_options import connection_options
+from pyasynq.cli.shutdown import Invocation
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,12 +45,12 @@ def log_options(function: F) -> F:
     log_format = option_with_variable(
         "--log-format",
         type=click.Choice(["console", "json"], case_sensitive=False),
-        help="Log lines; console when not given; the app's own logging configuration wins.",
+        help="Form of log lines; console when not given; the app's own logging configuration wins.",
     )
     log_level = option_with_variable(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-        help="Least important log lines to show; info when not given; as above.",
+        help="Lowest level of log lines; info when not given; the app's own configuration wins.",
     )
     return log_format(log_level(function))
 

@@ -2,10 +2,12 @@
 
 import base64
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
+import click
 import msgspec
 
 from pyasynq.cli.optional_deps import require
@@ -48,6 +50,19 @@ def json(value: object) -> None:
     document = msgspec.json.encode(plain(value))
     text = msgspec.json.format(document, indent=2).decode()
     print(text.translate(_JSON_CONTROLS))  # noqa: T201 - data of a command line
+
+
+@contextmanager
+def progress_bar(label: str, length: int) -> Generator[Callable[[int], None]]:
+    """Show a progress bar if stderr is a terminal; yield a function that takes the number done.
+
+    Args:
+        label: Text beside the bar.
+        length: Number of all items; 0 shows no bar.
+    """
+    hidden = not length or not sys.stderr.isatty()
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
+        yield lambda count: bar.update(count - bar.pos)
 
 
 def json_or_table(

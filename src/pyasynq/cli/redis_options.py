@@ -129,9 +129,9 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
         add("-U", "--username", help="User name for Redis."),
         add("-p", "--password", help="Password for Redis; better in PYASYNQ_PASSWORD."),
         add("--cluster", is_flag=True, help="Redis is a cluster."),
-        add("--cluster-addrs", help="Some of its nodes: host:port,host:port."),
-        add("--tls", is_flag=True, help="Speak TLS."),
-        add("--tls-server", help="Name the certificate must have; turns TLS on."),
+        add("--cluster-addrs", help="Some nodes of the cluster: host:port,host:port."),
+        add("--tls", is_flag=True, help="Use TLS."),
+        add("--tls-server", help="Host name in the certificate; turns TLS on."),
         add("--insecure", is_flag=True, help="Do not check the certificate."),
         add("--config", help="File with these options, instead of ~/.asynq.yaml.", **config),
     ]

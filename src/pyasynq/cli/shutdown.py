@@ -8,20 +8,33 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import click
 
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.invocation import Invocation
 
 GRACE_S: Final = 2.0
 """Time for an orderly exit, ``atexit`` functions included."""
 
 FLUSH_S: Final = 1.0
 """Time to flush the last log lines; the process that reads them may hang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call of `main`: the object of click's context.
+
+    Attributes:
+        arguments: The command line without the program's name.
+        is_process: Whether these are the arguments of this process: the command may then end it.
+    """
+
+    arguments: Sequence[str]
+    is_process: bool
 
 
 @contextmanager

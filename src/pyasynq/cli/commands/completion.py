@@ -15,7 +15,7 @@ VARIABLE = "_PYASYNQ_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, *, shell: str) -> int:
-    """Print the script that makes a shell complete commands.
+    """Print the completion script of a shell.
 
     For instance: source <(pyasynq completion bash)
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=CommandGroup)
 def cron() -> None:
-    """Look at what schedulers enqueue."""
+    """Show the entries of schedulers."""
 
 
 @cron.command("list")
@@ -85,7 +85,7 @@ def _cell(value: object) -> object:
 async def show_history(
     inspector: "Inspector", *, as_json: bool, entry_ids: Sequence[str], page: int, size: int
 ) -> int:
-    """Show what entries have enqueued, newest first."""
+    """Show the tasks that entries have enqueued, newest first."""
 
     async def read(entry_id: str) -> "tuple[str, list[SchedulerEvent]]":
         events = await inspector.scheduler_events(entry_id, page=page, size=size)

@@ -36,7 +36,7 @@ INDENT: Final = " " * 22
 @output_option()
 @redis_options
 def doctor(*, redis: RedisOptions, as_json: bool) -> int:
-    """Look for what may be wrong with Redis, queues and workers.
+    """Check Redis, queues and workers for problems.
 
     Exit codes: 0 no problem, perhaps warnings; 1 a problem; 4 Redis cannot be used at all.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=CommandGroup)
 def group() -> None:
-    """Look at groups of tasks."""
+    """Show groups of tasks."""
 
 
 @group.command("list")

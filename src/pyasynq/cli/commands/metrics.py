@@ -32,7 +32,7 @@ from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 )
 @redis_options
 def metrics(*, redis: RedisOptions, addr: tuple[str, int], memory_interval: timedelta) -> int:
-    """Serve the numbers of all queues to Prometheus."""
+    """Serve metrics of all queues to Prometheus."""
     require(*metrics_pages.EXTRA)
     with exit_errors():
         asyncio.run(_serve(redis, addr, memory_interval))

@@ -9,7 +9,6 @@ from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.option_types import COUNT
-from pyasynq.cli.progress import progress_bar
 from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
 from pyasynq.cli.run_inspector import call_each, inspector_command
 
@@ -30,13 +29,13 @@ queues_argument: Final = click.argument(
 
 @click.group(cls=CommandGroup)
 def queue() -> None:
-    """Look at queues, pause, resume and remove them."""
+    """Show, pause, resume and remove queues."""
 
 
 @queue.command("list")
 @inspector_command()
 async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
-    """List all queues; on a cluster, with where they are."""
+    """List all queues; on a cluster, with their nodes."""
     queues = await inspector.queues()
     if as_json:
         output.json(queues)
@@ -57,7 +56,7 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
 @queues_argument
 @inspector_command()
 async def inspect_queues(inspector: "Inspector", *, as_json: bool, queues: Sequence[str]) -> int:
-    """Show what queues hold."""
+    """Show how many tasks queues hold."""
     code, infos = await call_each(queues, inspector.queue_info)
     if as_json:
         output.json(infos)
@@ -87,7 +86,7 @@ def _print_queue(info: "QueueInfo") -> None:
 async def show_history(
     inspector: "Inspector", *, as_json: bool, queues: Sequence[str], days: int
 ) -> int:
-    """Show what queues did day by day."""
+    """Show how many tasks of queues ran each day."""
 
     async def read(name: str) -> "tuple[str, list[DailyStats]]":
         return name, await inspector.history(name, days)
@@ -117,7 +116,7 @@ def _print_days(stats: "Iterable[DailyStats]") -> None:
 @queues_argument
 @inspector_command(output=False)
 async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
-    """Take no tasks from queues."""
+    """Pause queues: workers take no tasks from them."""
     code, _ = await call_each(queues, inspector.pause, 'Successfully paused queue "{}"')
     return code
 
@@ -126,7 +125,7 @@ async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
 @queues_argument
 @inspector_command(output=False)
 async def resume_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
-    """Take tasks from paused queues again."""
+    """Resume paused queues."""
     code, _ = await call_each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
     return code
 
@@ -138,7 +137,9 @@ def _ask_to_remove(values: Mapping[str, Any]) -> str:
 
 @queue.command("remove")
 @queues_argument
-@click.option("-f", "--force", is_flag=True, help="With all tasks that are not running.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Delete their tasks, too; refused while tasks run."
+)
 @ask_first(_ask_to_remove)
 @inspector_command(output=False)
 async def remove_queues(inspector: "Inspector", *, queues: Sequence[str], force: bool) -> int:
@@ -146,7 +147,7 @@ async def remove_queues(inspector: "Inspector", *, queues: Sequence[str], force:
 
     async def remove(name: str) -> None:
         size = (await inspector.queue_info(name, memory=False)).size if force else 0
-        with progress_bar(f"removing {name}", size) as progress:
+        with output.progress_bar(f"removing {name}", size) as progress:
             await inspector.delete_queue(name, force=force, progress=progress)
 
     code, _ = await call_each(queues, remove, 'Successfully removed queue "{}"')

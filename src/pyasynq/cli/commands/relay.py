@@ -9,9 +9,8 @@ import click
 from pyasynq.cli.app_loader import load_relay
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.invocation import Invocation
 from pyasynq.cli.options import log_options
-from pyasynq.cli.shutdown import end_process_soon
+from pyasynq.cli.shutdown import Invocation, end_process_soon
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.runtime.os_signals import handle_stop_signals
 

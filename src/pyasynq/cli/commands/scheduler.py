@@ -11,11 +11,10 @@ import click
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.invocation import Invocation
 from pyasynq.cli.option_types import DURATION, drop_none, flag_errors, option_with_variable
 from pyasynq.cli.options import log_options
 from pyasynq.cli.redis_options import app_uri_option, log_address
-from pyasynq.cli.shutdown import end_process_soon
+from pyasynq.cli.shutdown import Invocation, end_process_soon
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def parse_zone(name: str) -> tzinfo:
     help="What to do about missed ticks; skip when not given.",
 )
 @option_with_variable(
-    "--heartbeat-interval", **DURATION, help="Time between two listings; 10s when not given."
+    "--heartbeat-interval", **DURATION, help="Time between heartbeats; 10s when not given."
 )
 @log_options
 @click.pass_obj

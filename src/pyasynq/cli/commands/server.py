@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=CommandGroup)
 def server() -> None:
-    """Look at running servers."""
+    """Show running servers."""
 
 
 @server.command("list")

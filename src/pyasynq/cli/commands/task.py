@@ -14,7 +14,6 @@ from pyasynq.cli.commands.enqueue import enqueue
 from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
-from pyasynq.cli.progress import progress_bar
 from pyasynq.cli.run_inspector import call_each, inspector_command
 from pyasynq.cli.task_output import print_json, print_task, print_tasks
 from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
@@ -34,7 +33,7 @@ RUNNABLE, ARCHIVABLE, DELETABLE = (
 
 @click.group(cls=CommandGroup)
 def task() -> None:
-    """Look at tasks, move, change and enqueue them."""
+    """Show, move, change and enqueue tasks."""
 
 
 # -- read ------------------------------------------------------------------------------------------
@@ -215,7 +214,7 @@ async def _do_all(
     as_json: bool,
 ) -> None:
     """Do *action* for all tasks that are there; print their number and *done*."""
-    with progress_bar(done, await _count(inspector, where)) as progress:
+    with output.progress_bar(done, await _count(inspector, where)) as progress:
         count = await action(where.queue, where.state, where.group, progress=progress)
     if as_json:
         output.json({"count": count})

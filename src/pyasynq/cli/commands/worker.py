@@ -18,7 +18,6 @@ from pyasynq.cli import metrics_pages
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit, ExitError
-from pyasynq.cli.invocation import Invocation
 from pyasynq.cli.option_types import (
     ADDRESS,
     COUNT,
@@ -32,7 +31,7 @@ from pyasynq.cli.option_types import (
 from pyasynq.cli.optional_deps import require
 from pyasynq.cli.options import log_options
 from pyasynq.cli.redis_options import app_uri_option, log_address
-from pyasynq.cli.shutdown import GRACE_S, end_now, end_process_soon
+from pyasynq.cli.shutdown import GRACE_S, Invocation, end_now, end_process_soon
 from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.core.errors import BrokerError
@@ -45,10 +44,10 @@ if TYPE_CHECKING:
 log: Final = get_logger("pyasynq.worker")
 
 EPILOG: Final = """\
-The environment variable stands for its option; the option wins.
+An option wins over its environment variable.
 
 \b
-Exit codes: 0 stopped; 1 failed; 2 an option does not fit;
+Exit codes: 0 stopped; 1 failed; 2 a usage error;
 3 there is no such module or app; 4 no Redis at the start of a burst.
 """
 
@@ -100,12 +99,12 @@ SERVER_OPTIONS: Final = (
 @option_with_variable(
     "--shutdown-timeout",
     **DURATION,
-    help="Time running tasks have to end at a stop, 1m30s; the app's when not given, else 8s.",
+    help="Time for running tasks to end at a stop, 1m30s; the app's when not given, else 8s.",
 )
 @option_with_variable(
     "--max-crashes",
     **COUNT,
-    help="Workers that may die with one task in a row; the app's when not given, else 3.",
+    help="Workers in a row that may die with one task; the app's when not given, else 3.",
 )
 @option_with_variable(
     "--unknown",
@@ -113,7 +112,7 @@ SERVER_OPTIONS: Final = (
     help="What to do with tasks of unknown types; the app's when not given, else wait.",
 )
 @option_with_variable("--health-addr", **ADDRESS, help="Serve /healthz; with -p for all processes.")
-@option_with_variable("--metrics", is_flag=True, help="Serve /metrics there as well.")
+@option_with_variable("--metrics", is_flag=True, help="Serve /metrics at the same address.")
 @log_options
 @click.pass_obj
 def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - see `WorkerOptions`
@@ -136,9 +135,13 @@ def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - s
     log_address(log, own, options.uri)
     if CHILD in os.environ:
         # SIGHUP is for the supervisor. Programs that handlers start would inherit SIG_IGN.
-        signal.signal(signal.SIGHUP, lambda *_: None)
+        signal.signal(signal.SIGHUP, _ignore)
     asyncio.run(_work(server, options, invocation))
     return Exit.OK
+
+
+def _ignore(*_signal: object) -> None:
+    """Handle a signal by doing nothing."""
 
 
 def _check(options: WorkerOptions) -> None:
@@ -204,14 +207,13 @@ def _serving(
     server: "Server", options: WorkerOptions, more: "Mapping[str, Page]"
 ) -> AbstractAsyncContextManager[None]:
     """Serve the health of *server* and the pages *more*: a child serves them to its supervisor."""
-    from pyasynq.cli import http
-    from pyasynq.cli.health import pages
+    from pyasynq.cli import health, http
 
+    pages = {health.PATH: health.page(server), **more}
     if file := os.environ.get(SOCKET):
-        return http.serving_in(Path(file), pages(server, more))
+        return http.serving_in(Path(file), pages)
     if options.health_addr is not None:
-        host, port = options.health_addr
-        return http.serving(host, port, pages(server, more))
+        return http.serving(*options.health_addr, pages)
     return nullcontext()
 
 
