@@ -98,6 +98,21 @@ async def test_a_second_signal_to_the_supervisor_ends_a_child_whose_loop_is_bloc
     assert "does not end: it is killed" in "\n".join(process.lines)
 
 
+async def test_a_stop_while_workers_are_replaced_is_no_failure(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.enqueue(Task("swallow"))
+    async with worker("bad:app", "-p", "1", cwd=tmp_path) as process:
+        await wait_for_handler(process)
+        process.send(signal.SIGHUP)
+        await process.wait_for_line("SIGHUP: the workers are replaced")
+        process.send(signal.SIGTERM)
+        await process.wait_for_line("SIGTERM: stopping the workers")
+        process.send(signal.SIGTERM)
+        assert await process.wait_for_end() == 0
+    assert "is not healthy" not in "\n".join(process.lines)
+
+
 async def test_a_child_whose_loop_is_blocked_is_killed_when_its_time_is_over(
     client: Client, tmp_path: Path
 ) -> None:

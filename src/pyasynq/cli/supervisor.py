@@ -13,7 +13,7 @@ import time
 import uuid
 from asyncio.subprocess import Process
 from collections.abc import Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -189,7 +189,7 @@ class _Supervisor:
                     break
 
     async def _replace(self, child: "_Child") -> bool:
-        """Replace *child*; return whether the new child is healthy."""
+        """Replace *child*; return whether the new child is healthy, or not needed any more."""
         child.reload()
         await self._wait_or_stop(child.started.wait())
         until = time.monotonic() + READY_S
@@ -197,7 +197,7 @@ class _Supervisor:
             if (await health.of_worker(child.socket)).problem is None:
                 return True
             await asyncio.sleep(HEALTH_INTERVAL_S)
-        return child.is_over
+        return child.is_over or self._stopping.is_set()
 
     async def _watch_files(self) -> None:
         seen = _read_sources()
@@ -330,5 +330,6 @@ def _read_sources() -> dict[Path, float]:
         for name in files:
             if name.endswith(".py"):
                 path = Path(folder) / name
-                found[path] = path.stat().st_mtime if path.exists() else 0.0
+                with suppress(OSError):  # deleted meanwhile
+                    found[path] = path.stat().st_mtime
     return found
