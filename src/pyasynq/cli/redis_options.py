@@ -223,7 +223,9 @@ def _with_login(url: str, redis: RedisOptions) -> str:
         more |= {"username": user} if user else {}
         more |= {"password": password} if password else {}
     elif user or password:
-        login, at = f"{quote(user, safe='')}:{quote(password, safe='')}", "@"
+        own_user, _, own_password = login.partition(":")
+        user, password = quote(user, safe="") or own_user, quote(password, safe="") or own_password
+        login, at = f"{user}:{password}", "@"
     if redis.db is not None:
         if scheme in SOCKETS or "db=" in query:
             more["db"] = redis.db
