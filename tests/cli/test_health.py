@@ -25,11 +25,11 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def healthy(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
+async def serve_health(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
     """Yield a running server and the port at which it can be asked."""
     port = free_port()
     async with Server(redis_url, server_id="me").running(Handler()) as server:
-        async with http.serving("127.0.0.1", port, {health.PATH: health.page(server)}):
+        async with http.serve("127.0.0.1", port, {health.PATH: health.make_page(server)}):
             yield server, port
 
 
@@ -45,13 +45,13 @@ async def ask(port: int, request: bytes = b"GET /healthz HTTP/1.1\r\n\r\n") -> t
 
 
 async def test_a_worker_that_works_is_healthy(redis_url: str) -> None:
-    async with healthy(redis_url) as (_, port):
+    async with serve_health(redis_url) as (_, port):
         answer = await ask(port)
     assert answer == ("HTTP/1.1 200 OK", {"server": "me", "state": "active", "problem": None})
 
 
 async def test_a_worker_that_takes_no_more_is_not_healthy(redis_url: str) -> None:
-    async with healthy(redis_url) as (server, port):
+    async with serve_health(redis_url) as (server, port):
         server.stop()
         status, body = await ask(port)
     assert status == "HTTP/1.1 503 Service Unavailable"
@@ -59,7 +59,7 @@ async def test_a_worker_that_takes_no_more_is_not_healthy(redis_url: str) -> Non
 
 
 async def test_a_worker_without_redis_is_not_healthy(own_redis: RedisServer) -> None:
-    async with healthy(own_redis.url) as (_, port):
+    async with serve_health(own_redis.url) as (_, port):
         own_redis.stop()
         status, _ = await ask(port)
         own_redis.start()
@@ -67,7 +67,7 @@ async def test_a_worker_without_redis_is_not_healthy(own_redis: RedisServer) -> 
 
 
 async def test_a_worker_whose_redis_hangs_does_not_hang_with_it(own_redis: RedisServer) -> None:
-    async with healthy(f"{own_redis.url}?socket_timeout=600") as (_, port):
+    async with serve_health(f"{own_redis.url}?socket_timeout=600") as (_, port):
         own_redis.pause()
         status, body = await ask(port)
         own_redis.resume()
@@ -76,20 +76,20 @@ async def test_a_worker_whose_redis_hangs_does_not_hang_with_it(own_redis: Redis
 
 
 async def test_other_paths_are_not_found(redis_url: str) -> None:
-    async with healthy(redis_url) as (_, port):
+    async with serve_health(redis_url) as (_, port):
         status, _ = await ask(port, b"GET / HTTP/1.1\r\n\r\n")
     assert status == "HTTP/1.1 404 Not Found"
 
 
 async def test_what_is_no_http_ends_the_connection_alone(redis_url: str) -> None:
-    async with healthy(redis_url) as (_, port):
+    async with serve_health(redis_url) as (_, port):
         await ask(port, b"\xff" * 100_000 + b"\n")
         status, _ = await ask(port)
     assert status == "HTTP/1.1 200 OK"
 
 
 async def test_a_probe_that_asks_for_the_head_gets_no_body(redis_url: str) -> None:
-    async with healthy(redis_url) as (_, port):
+    async with serve_health(redis_url) as (_, port):
         answer = await ask(port, b"HEAD /healthz HTTP/1.1\r\n\r\n")
     assert answer == ("HTTP/1.1 200 OK", None)
 
@@ -103,7 +103,7 @@ async def test_who_does_not_read_the_answer_is_hung_up_on(monkeypatch: pytest.Mo
         return http.Answer("200 OK", "text/plain", bytes(50_000_000))
 
     port, before = free_port(), asyncio.all_tasks()
-    async with http.serving("127.0.0.1", port, {"/": page}):
+    async with http.serve("127.0.0.1", port, {"/": page}):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             await wait_until(lambda: asked.is_set() and asyncio.all_tasks() == before)
@@ -112,7 +112,7 @@ async def test_who_does_not_read_the_answer_is_hung_up_on(monkeypatch: pytest.Mo
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 async def test_a_forked_child_that_lives_on_does_not_keep_the_address(redis_url: str) -> None:
     child = multiprocessing.get_context("fork").Process(target=signal.pause)
-    async with healthy(redis_url) as (_, port):
+    async with serve_health(redis_url) as (_, port):
         child.start()
     try:
         socket.create_server(("127.0.0.1", port)).close()

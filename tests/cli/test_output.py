@@ -19,7 +19,7 @@ NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
     [(0, "0s"), (59.6, "1m0s"), (61, "1m1s"), (3600, "1h0m0s"), (360_000, "100h0m0s"), (-5, "-5s")],
 )
 def test_a_duration_is_written_as_go_writes_it(seconds: float, text: str) -> None:
-    assert output.span(timedelta(seconds=seconds)) == text
+    assert output.format_span(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(
@@ -35,24 +35,24 @@ def test_a_duration_is_written_as_go_writes_it(seconds: float, text: str) -> Non
     ],
 )
 def test_a_payload_is_shown_if_it_can_be_read(content: bytes | None, text: str) -> None:
-    assert output.payload(content) == text
+    assert output.format_payload(content) == text
 
 
 def test_instants_are_told_from_now() -> None:
-    assert output.until(NOON + timedelta(minutes=1), NOON) == "in 1m0s"
-    assert output.until(NOON, NOON) == "right now"
-    assert output.until(None, NOON) == "N/A"
-    assert output.ago(NOON - timedelta(hours=1), NOON) == "1h0m0s ago"
-    assert output.ago(None, NOON) == "N/A"
+    assert output.format_until(NOON + timedelta(minutes=1), NOON) == "in 1m0s"
+    assert output.format_until(NOON, NOON) == "right now"
+    assert output.format_until(None, NOON) == "N/A"
+    assert output.format_ago(NOON - timedelta(hours=1), NOON) == "1h0m0s ago"
+    assert output.format_ago(None, NOON) == "N/A"
 
 
 def test_no_run_has_no_error_rate() -> None:
-    assert output.error_rate(0, 0) == "N/A"
-    assert output.error_rate(3, 1) == "33.33%"
+    assert output.format_error_rate(0, 0) == "N/A"
+    assert output.format_error_rate(3, 1) == "33.33%"
 
 
 def test_json_has_seconds_instants_and_both_forms_of_bytes() -> None:
-    plain = output.plain(
+    plain = output.to_json_types(
         {
             "for": timedelta(seconds=1.5),
             "at": NOON.astimezone(timezone(timedelta(hours=2))),
@@ -78,7 +78,7 @@ def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = "".join(map(chr, range(160)))
-    output.json({"name": name})
+    output.print_json({"name": name})
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"name": name}
     assert printed.replace("\n", "").isprintable()
@@ -86,23 +86,23 @@ def test_json_with_control_characters_can_be_read_and_steers_no_terminal(
 
 def test_json_has_every_member_of_a_value() -> None:
     task = TaskInfo(id="1", queue="q", type="t", payload=b"", state=TaskState.PENDING, max_retry=25)
-    plain = output.plain([task])
+    plain = output.to_json_types([task])
     assert isinstance(plain, list)
     assert plain[0].keys() == {*TaskInfo.__struct_fields__, "payload_base64"}
 
 
 def test_cells_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["ID"], [["[red]a[/red]"]])
+    output.print_table(["ID"], [["[red]a[/red]"]])
     assert capsys.readouterr().out.split() == ["ID", "[red]a[/red]"]
 
 
 def test_long_cells_are_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["ID", "Payload"], [["1", "x" * 500]])
+    output.print_table(["ID", "Payload"], [["1", "x" * 500]])
     assert capsys.readouterr().out.splitlines()[1].split() == ["1", "x" * 500]
 
 
 def test_a_title_is_one_line_however_narrow_its_table(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["low"], [["7"]], title="Task Count by Queue")
+    output.print_table(["low"], [["7"]], title="Task Count by Queue")
     assert capsys.readouterr().out.splitlines()[0] == "Task Count by Queue"
 
 
@@ -111,7 +111,7 @@ def test_a_table_without_rich_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         ExitError, match=r"pip install 'pyasynq\[cli\]', or .* checkout\), or ask for JSON"
     ) as error:
-        output.table(["ID"], [])
+        output.print_table(["ID"], [])
     assert error.value.exit_code == 1
 
 
@@ -129,7 +129,7 @@ def print_row(
     monkeypatch.setenv("TERM", "dumb")  # nothing in bold
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("LINES", "25")
-    output.table(headings, [row])
+    output.print_table(headings, [row])
     return terminal.getvalue().splitlines()
 
 
@@ -156,5 +156,5 @@ def test_a_table_without_ids_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_pipe_gets_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["ID", "Payload"], [[ID, "p" * 500]] * 2)
+    output.print_table(["ID", "Payload"], [[ID, "p" * 500]] * 2)
     assert len(capsys.readouterr().out.splitlines()) == 3

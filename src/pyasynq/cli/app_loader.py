@@ -27,7 +27,7 @@ class BrokenModuleError(ExitError):
 
     def __init__(self, module: str, error: BaseException) -> None:
         """Show the traceback of *error*, from the first frame of the user's code."""
-        frames = _users_frames(error.__traceback__)
+        frames = _skip_loader_frames(error.__traceback__)
         lines = traceback.format_exception(type(error), error, frames)
         text = f"the module {module!r} cannot be imported\n{''.join(lines).rstrip()}"
         super().__init__(Exit.FAILED, text)
@@ -101,7 +101,7 @@ def _import(name: str, noun: str) -> ModuleType:
         raise BrokenModuleError(name, error) from None
 
 
-def _users_frames(frames: TracebackType | None) -> TracebackType | None:
+def _skip_loader_frames(frames: TracebackType | None) -> TracebackType | None:
     """Return *frames* from the first one of the user's code; None for a syntax error."""
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_LOADERS):
         frames = frames.tb_next

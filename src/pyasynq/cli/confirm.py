@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pyasynq.cli.exit_codes import Exit, ExitError
-from pyasynq.cli.output import message
+from pyasynq.cli.output import print_message
 
 
 def ask_first(
@@ -44,7 +44,7 @@ def confirm(question: str, *, yes: bool) -> None:
         text = f"{question}? Nobody is there to be asked: say --yes"
         raise click.UsageError(text)
     if not _agrees(question):
-        message("nothing was done")
+        print_message("nothing was done")
         raise ExitError(Exit.FAILED, "not confirmed")
 
 

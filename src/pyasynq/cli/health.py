@@ -27,7 +27,7 @@ class Health(msgspec.Struct):
     problem: str | None = None
 
 
-def page(server: "Server") -> http.Page:
+def make_page(server: "Server") -> http.Page:
     """Return the page with the health of *server*."""
 
     async def health() -> http.Answer:
@@ -37,18 +37,18 @@ def page(server: "Server") -> http.Page:
     return health
 
 
-def page_of_all(files: Callable[[], Iterable[Path]]) -> http.Page:
+def make_page_of_all(files: Callable[[], Iterable[Path]]) -> http.Page:
     """Return the page with the health of several workers, each served in one of *files*."""
 
     async def health() -> http.Answer:
-        workers = await asyncio.gather(*(of_worker(file) for file in files()))
+        workers = await asyncio.gather(*(read_health(file) for file in files()))
         problem = next((one.problem for one in workers if one.problem), None)
         return _answer(problem, {"problem": problem, "workers": workers})
 
     return health
 
 
-async def of_worker(file: Path) -> Health:
+async def read_health(file: Path) -> Health:
     """Return the health of the worker that serves it in the Unix socket *file*."""
     try:
         _, body = await http.ask(file, PATH)
@@ -58,7 +58,7 @@ async def of_worker(file: Path) -> Health:
 
 
 def _answer(problem: str | None, body: Mapping[str, object]) -> http.Answer:
-    return http.json("503 Service Unavailable" if problem else "200 OK", body)
+    return http.make_json("503 Service Unavailable" if problem else "200 OK", body)
 
 
 async def _find_problem(server: "Server") -> str | None:

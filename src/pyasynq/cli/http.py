@@ -35,13 +35,13 @@ Page: TypeAlias = Callable[[], Awaitable[Answer]]
 _Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def json(status: str, body: Mapping[str, object]) -> Answer:
+def make_json(status: str, body: Mapping[str, object]) -> Answer:
     """Return *body* as JSON."""
     return Answer(status, "application/json", msgspec.json.encode(body))
 
 
 @asynccontextmanager
-async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
+async def serve(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
     """Serve *pages*, by their paths, at *host*:*port* while the block runs.
 
     Raises:
@@ -59,7 +59,7 @@ async def serving(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGener
 
 
 @asynccontextmanager
-async def serving_in(file: Path, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
+async def serve_in_socket(file: Path, pages: Mapping[str, Page]) -> AsyncGenerator[None]:
     """Serve *pages*, by their paths, in the Unix socket *file* while the block runs."""
     async with _open(await asyncio.start_unix_server(_make_handler(pages), file)):
         yield
@@ -133,13 +133,13 @@ async def _answer(request: bytes, pages: Mapping[str, Page]) -> Answer:
     method, _, rest = request.partition(b" ")
     path = rest.split(b" ")[0].partition(b"?")[0].decode("latin-1")
     if method not in {b"GET", b"HEAD"} or path not in pages:
-        return json("404 Not Found", {"error": f"ask for {' or '.join(pages)}"})
+        return make_json("404 Not Found", {"error": f"ask for {' or '.join(pages)}"})
     try:
         async with asyncio.timeout(ANSWER_S):
             return await pages[path]()
     except (BrokerError, TimeoutError) as error:
         problem = str(error) or "Redis does not answer"
-        return json("503 Service Unavailable", {"error": problem})
+        return make_json("503 Service Unavailable", {"error": problem})
 
 
 def _encode(answer: Answer, *, head: bool) -> bytes:

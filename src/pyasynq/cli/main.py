@@ -24,7 +24,7 @@ from pyasynq.cli.commands import (
 )
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
-from pyasynq.cli.output import data, message
+from pyasynq.cli.output import print_data, print_message
 from pyasynq.cli.redis_options import connection_options
 from pyasynq.cli.shutdown import Invocation
 
@@ -59,13 +59,13 @@ def _show(error: click.ClickException) -> None:
     """Print the message of *error*; a usage error as one line below the usage."""
     text = error.format_message()
     if not isinstance(error, click.UsageError) or error.ctx is None:
-        message(f"pyasynq: {text}")
+        print_message(f"pyasynq: {text}")
         return
-    message(error.ctx.get_usage())
-    message(f"{error.ctx.command_path}: {' '.join(text.split())}")
+    print_message(error.ctx.get_usage())
+    print_message(f"{error.ctx.command_path}: {' '.join(text.split())}")
 
 
-def _with_dashes(word: str) -> str:
+def _replace_underscores(word: str) -> str:
     """Return ``--cluster-addrs`` for ``--cluster_addrs``, the spelling of Go's tool."""
     return word.replace("_", "-")
 
@@ -75,7 +75,7 @@ def _with_dashes(word: str) -> str:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
-        "token_normalize_func": _with_dashes,
+        "token_normalize_func": _replace_underscores,
     },
 )
 @click.version_option(__version__, message="pyasynq %(version)s")
@@ -98,7 +98,7 @@ def _flush(code: int, **_options: object) -> int:
 @click.command(cls=Command)
 def version() -> int:
     """Print the version."""
-    data(f"pyasynq {__version__}")
+    print_data(f"pyasynq {__version__}")
     return Exit.OK
 
 

@@ -16,7 +16,9 @@ PATH: Final = "/metrics"
 EXTRA: Final = ("prometheus_client", "metrics", "metrics need prometheus-client")
 
 
-def page(registry: "CollectorRegistry", collector: "QueueCollector | None" = None) -> http.Page:
+def make_page(
+    registry: "CollectorRegistry", collector: "QueueCollector | None" = None
+) -> http.Page:
     """Return the page with the metrics of *registry*; a *collector* first reads Redis."""
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -28,7 +30,7 @@ def page(registry: "CollectorRegistry", collector: "QueueCollector | None" = Non
     return metrics
 
 
-def page_of_child(task_metrics: "TaskMetrics") -> http.Page:
+def make_child_page(task_metrics: "TaskMetrics") -> http.Page:
     """Return the page that makes a child write its metrics to the files of the supervisor."""
 
     async def refresh() -> http.Answer:
@@ -38,19 +40,19 @@ def page_of_child(task_metrics: "TaskMetrics") -> http.Page:
     return refresh
 
 
-def page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.Page:
+def make_page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.Page:
     """Return the page with the metrics of all children.
 
     Args:
         folder: Where the children write their metrics.
-        files: Returns the Unix sockets in which the children serve `page_of_child`.
+        files: Returns the Unix sockets in which the children serve `make_child_page`.
     """
     from prometheus_client import CollectorRegistry, multiprocess
 
     registry = CollectorRegistry()
     untyped: Any = multiprocess
     untyped.MultiProcessCollector(registry, str(folder))
-    all_metrics = page(registry)
+    all_metrics = make_page(registry)
 
     async def metrics() -> http.Answer:
         refreshing = (http.ask(file, PATH) for file in files())
@@ -60,7 +62,7 @@ def page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.Page:
     return metrics
 
 
-def forget(folder: Path, pid: int) -> None:
+def forget_process(folder: Path, pid: int) -> None:
     """Remove the gauges of the process *pid*, which has ended, from *folder*."""
     from prometheus_client import multiprocess
 

@@ -55,7 +55,7 @@ def log_options(function: F) -> F:
     return log_format(log_level(function))
 
 
-def _single(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> str:
+def _check_single(_ctx: click.Context, option: click.Parameter, values: Sequence[str]) -> str:
     if len(values) > 1:
         msg = f"{option.opts[0]} is given twice: this command takes one task"
         raise click.UsageError(msg)
@@ -75,7 +75,7 @@ id_option: Final = click.option(
     "task_id",
     multiple=True,
     required=True,
-    callback=_single,
+    callback=_check_single,
     help="Id of the task.",
     shell_complete=completions.complete_task_ids,
 )

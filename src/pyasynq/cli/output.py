@@ -30,12 +30,12 @@ _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 """Control characters that JSON need not escape; its escapes differ from those above."""
 
 
-def data(text: str) -> None:
+def print_data(text: str) -> None:
     """Print *text* to stdout."""
     print(escape_controls(text))  # noqa: T201 - data of a command line
 
 
-def message(text: str) -> None:
+def print_message(text: str) -> None:
     """Print *text* to stderr."""
     print(escape_controls(text), file=sys.stderr)  # noqa: T201 - messages of a command line
 
@@ -45,9 +45,9 @@ def escape_controls(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def json(value: object) -> None:
+def print_json(value: object) -> None:
     """Print *value* as one JSON document."""
-    document = msgspec.json.encode(plain(value))
+    document = msgspec.json.encode(to_json_types(value))
     text = msgspec.json.format(document, indent=2).decode()
     print(text.translate(_JSON_CONTROLS))  # noqa: T201 - data of a command line
 
@@ -65,7 +65,7 @@ def progress_bar(label: str, length: int) -> Generator[Callable[[int], None]]:
         yield lambda count: bar.update(count - bar.pos)
 
 
-def json_or_table(
+def print_json_or_table(
     document: Sequence[object],
     headings: Sequence[str],
     rows: Sequence[Sequence[object]],
@@ -75,14 +75,16 @@ def json_or_table(
 ) -> None:
     """Print *document* as JSON, or *rows* as a table, or if there are none the message *empty*."""
     if as_json:
-        json(document)
+        print_json(document)
     elif rows:
-        table(headings, rows)
+        print_table(headings, rows)
     else:
-        message(empty)
+        print_message(empty)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
+) -> None:
     """Print *rows* under *headings*; if ids do not fit, print each row as a block of lines.
 
     Raises:
@@ -134,10 +136,10 @@ def _print_grid(
 def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     """Print a line for each cell; a terminal copies a line that it has broken as one."""
     blocks = ("\n".join(map("{}: {}".format, headings, row)) for row in rows)
-    data("\n\n".join([*([title] if title else []), *blocks]))
+    print_data("\n\n".join([*([title] if title else []), *blocks]))
 
 
-def plain(value: object) -> object:
+def to_json_types(value: object) -> object:
     """Return *value* as JSON types.
 
     A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC. Bytes become two
@@ -148,7 +150,7 @@ def plain(value: object) -> object:
     if isinstance(value, timedelta | date | bytes):
         return _text(value)
     if isinstance(value, list | tuple):
-        return [plain(item) for item in cast("Sequence[object]", value)]
+        return [to_json_types(item) for item in cast("Sequence[object]", value)]
     return _members(
         cast("Mapping[str, object]", value) if isinstance(value, Mapping) else fields(value)
     )
@@ -180,7 +182,7 @@ def _members(values: Mapping[str, object]) -> dict[str, object]:
             members[name] = _utf8(value)
             members[f"{name}_base64"] = base64.b64encode(value).decode()
         else:
-            members[str(name)] = plain(value)
+            members[str(name)] = to_json_types(value)
     return members
 
 
@@ -194,7 +196,7 @@ def _utf8(content: bytes) -> str | None:
 # -- cells -----------------------------------------------------------------------------------------
 
 
-def payload(content: bytes | None) -> str:
+def format_payload(content: bytes | None) -> str:
     """Return *content* if asynq's tool would print it, too."""
     text = _utf8(content or b"")
     if text and text.isprintable() and not text.isspace():
@@ -202,7 +204,7 @@ def payload(content: bytes | None) -> str:
     return "non-printable bytes"
 
 
-def span(duration: timedelta) -> str:
+def format_span(duration: timedelta) -> str:
     """Return *duration* in Go's form, rounded to seconds."""
     seconds = round(duration.total_seconds())
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
@@ -212,7 +214,7 @@ def span(duration: timedelta) -> str:
     return sign + "".join(parts)
 
 
-def instant(at: datetime | None) -> str:
+def format_instant(at: datetime | None) -> str:
     """Return *at* in local time."""
     if at is None:
         return NEVER
@@ -220,18 +222,18 @@ def instant(at: datetime | None) -> str:
     return f"{local:%a %b} {local.day:2} {local:%H:%M:%S %Z %Y}"  # Windows lacks %e
 
 
-def ago(at: datetime | None, now: datetime) -> str:
+def format_ago(at: datetime | None, now: datetime) -> str:
     """Return how long ago *at* was."""
-    return NEVER if at is None else f"{span(now - at)} ago"
+    return NEVER if at is None else f"{format_span(now - at)} ago"
 
 
-def until(at: datetime | None, now: datetime) -> str:
+def format_until(at: datetime | None, now: datetime) -> str:
     """Return how long it is until *at*."""
     if at is None:
         return NEVER
-    return f"in {span(at - now)}" if at > now else "right now"
+    return f"in {format_span(at - now)}" if at > now else "right now"
 
 
-def error_rate(processed: int, failed: int) -> str:
+def format_error_rate(processed: int, failed: int) -> str:
     """Return the share of runs that failed."""
     return f"{100 * failed / processed:.2f}%" if processed else NEVER

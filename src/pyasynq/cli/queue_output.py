@@ -19,14 +19,14 @@ def sum_of(queues: "Sequence[QueueInfo]", name: str) -> int:
 def print_state_counts(queues: "Sequence[QueueInfo]") -> None:
     """Print how many tasks *queues* together have in each state."""
     counts = [sum_of(queues, state) for state in STATES]
-    output.table(STATES, [counts], title="Task Count by State")
+    output.print_table(STATES, [counts], title="Task Count by State")
 
 
 def print_daily_counts(queues: "Sequence[QueueInfo]", day: datetime) -> None:
     """Print how many tasks of *queues* ran on *day*, and how many failed."""
     processed, failed = sum_of(queues, "processed"), sum_of(queues, "failed")
-    output.table(
+    output.print_table(
         ["processed", "failed", "error rate"],
-        [[processed, failed, output.error_rate(processed, failed)]],
+        [[processed, failed, output.format_error_rate(processed, failed)]],
         title=f"Daily Stats {day:%Y-%m-%d} UTC",
     )

@@ -79,7 +79,7 @@ class RedisOptions:
         else:
             url = self.uri or HERE
         url = url if "://" in url else f"redis://{url}"
-        return _with_login(_with_tls(url, self), self)
+        return _add_login(_add_tls(url, self), self)
 
     def app_uri(self) -> str | None:
         """Return the address that replaces the one of an app; None keeps it.
@@ -175,13 +175,13 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
     from pyasynq.broker import redact_url
 
     log.info("Redis: %s", f"{redact_url(uri)} (named by --uri)" if uri else own)
-    if uri and not _same(uri, own.broker):
+    if uri and not _are_equal(uri, own.broker):
         log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
-    elif not uri and not _same(os.environ.get(VARIABLE) or own.broker, own.broker):
+    elif not uri and not _are_equal(os.environ.get(VARIABLE) or own.broker, own.broker):
         log.warning("%s is not used: an address in the code of the app wins", VARIABLE)
 
 
-def _same(*brokers: "BrokerAddress") -> bool:
+def _are_equal(*brokers: "BrokerAddress") -> bool:
     """Return whether the addresses are equal, apart from defaults that some leave out."""
     return len({_shorten(it) if isinstance(it, str) else it for it in brokers}) == 1
 
@@ -193,7 +193,7 @@ def _shorten(uri: str) -> str:
 # -- the URL ---------------------------------------------------------------------------------------
 
 
-def _with_tls(url: str, redis: RedisOptions) -> str:
+def _add_tls(url: str, redis: RedisOptions) -> str:
     if not (redis.tls or redis.tls_server or redis.insecure):
         return url
     scheme, rest = url.split("://", 1)
@@ -204,10 +204,10 @@ def _with_tls(url: str, redis: RedisOptions) -> str:
         query |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
     if redis.tls_server:
         query["ssl_server_name"] = redis.tls_server
-    return f"{scheme}://{_with_query(rest, query)}"
+    return f"{scheme}://{_add_query(rest, query)}"
 
 
-def _with_login(url: str, redis: RedisOptions) -> str:
+def _add_login(url: str, redis: RedisOptions) -> str:
     """Return *url* with the name, password and database that were given.
 
     For sentinels they go into the query: the part before ``@`` is the login of the sentinels. For a
@@ -231,10 +231,10 @@ def _with_login(url: str, redis: RedisOptions) -> str:
             more["db"] = redis.db
         else:
             slash, path = "/", str(redis.db)
-    return f"{scheme}://{_with_query(f'{login}{at}{hosts}{slash}{path}{mark}{query}', more)}"
+    return f"{scheme}://{_add_query(f'{login}{at}{hosts}{slash}{path}{mark}{query}', more)}"
 
 
-def _with_query(rest: str, more: Mapping[str, object]) -> str:
+def _add_query(rest: str, more: Mapping[str, object]) -> str:
     """Return *rest* of a URL with *more* in its query; they replace parts of the same name."""
     if not more:
         return rest

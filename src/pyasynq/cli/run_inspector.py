@@ -11,7 +11,7 @@ import click
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.options import app_option, output_option
-from pyasynq.cli.output import message
+from pyasynq.cli.output import print_message
 from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.core import errors
 
@@ -118,9 +118,9 @@ async def call_each(
         except errors.BrokerUnavailableError:
             raise
         except errors.PyasynqError as error:
-            message(f"pyasynq: {error}")
+            print_message(f"pyasynq: {error}")
             code = code or code_of(error)
         else:
             if done is not None:
-                message(done.format(name))
+                print_message(done.format(name))
     return code, results

@@ -96,10 +96,10 @@ class _Supervisor:
     ) -> AbstractAsyncContextManager[None]:
         if address is None:
             return nullcontext()
-        pages = {health.PATH: health.page_of_all(self._sockets)}
+        pages = {health.PATH: health.make_page_of_all(self._sockets)}
         if metrics is not None:
-            pages[metrics_pages.PATH] = metrics_pages.page_of_all(metrics, self._sockets)
-        return http.serving(*address, pages)
+            pages[metrics_pages.PATH] = metrics_pages.make_page_of_all(metrics, self._sockets)
+        return http.serve(*address, pages)
 
     def _sockets(self) -> list[Path]:
         return [child.socket for child in self._children if not child.is_over]
@@ -157,7 +157,7 @@ class _Supervisor:
                     "worker %s ended with %s; it is replaced", child.server_id, _describe_exit(code)
                 )
                 await self._wait_or_stop(asyncio.sleep(wait_s))
-                wait_s = longer(wait_s)
+                wait_s = lengthen_wait(wait_s)
         child.is_over = True
 
     async def _start(self, child: "_Child") -> Process | None:
@@ -167,7 +167,7 @@ class _Supervisor:
             try:
                 return await child.start()
             except OSError as error:  # no processes, files or memory left
-                wait_s = longer(wait_s)
+                wait_s = lengthen_wait(wait_s)
                 log.error("no worker could be started: %s; again in %g s", error, wait_s)  # noqa: TRY400 - the text is enough
                 await self._wait_or_stop(asyncio.sleep(wait_s))
         return None
@@ -194,7 +194,7 @@ class _Supervisor:
         await self._wait_or_stop(child.started.wait())
         until = time.monotonic() + READY_S
         while child.started.is_set() and time.monotonic() < until:
-            if (await health.of_worker(child.socket)).problem is None:
+            if (await health.read_health(child.socket)).problem is None:
                 return True
             await asyncio.sleep(HEALTH_INTERVAL_S)
         return child.is_over or self._stopping.is_set()
@@ -278,7 +278,7 @@ class _Child:
         code = await process.wait()
         self.started.clear()
         if self._metrics is not None:
-            metrics_pages.forget(self._metrics, process.pid)
+            metrics_pages.forget_process(self._metrics, process.pid)
         return code
 
     def send(self, number: int) -> None:
@@ -307,7 +307,7 @@ class _Child:
             send(process, signal.SIGKILL)
 
 
-def longer(wait_s: float) -> float:
+def lengthen_wait(wait_s: float) -> float:
     """Return the wait after a wait of *wait_s* seconds: twice as long, within limits."""
     return min(max(wait_s * 2, 0.5), LONGEST_WAIT_S)
 

@@ -16,13 +16,13 @@ _CELLS: Final[dict[str, Cell]] = {
     "ID": lambda task, _: task.id,
     "Type": lambda task, _: task.type,
     "Payload": lambda task, _: _content(task, task.payload),
-    "Process In": lambda task, now: output.until(task.next_process_at, now),
-    "Next Retry": lambda task, now: output.until(task.next_process_at, now),
+    "Process In": lambda task, now: output.format_until(task.next_process_at, now),
+    "Next Retry": lambda task, now: output.format_until(task.next_process_at, now),
     "Last Error": lambda task, _: task.last_error or "",
-    "Last Failed": lambda task, now: output.ago(task.last_failed_at, now),
+    "Last Failed": lambda task, now: output.format_ago(task.last_failed_at, now),
     "Retried": lambda task, _: task.retried,
     "Max Retry": lambda task, _: task.max_retry,
-    "CompletedAt": lambda task, now: output.ago(task.completed_at, now),
+    "CompletedAt": lambda task, now: output.format_ago(task.completed_at, now),
     "Result": lambda task, _: _content(task, task.result),
     "Group": lambda task, _: task.group or "",
 }
@@ -42,7 +42,7 @@ def print_tasks(tasks: "Sequence[TaskInfo]", where: TaskPlace, *, as_json: bool)
     """Print the tasks at one place."""
     headings = (*_ALWAYS, *_COLUMNS[where.state])
     now = datetime.now(UTC)
-    output.json_or_table(
+    output.print_json_or_table(
         tasks,
         headings,
         [[_CELLS[name](it, now) for name in headings] for it in tasks],
@@ -54,9 +54,9 @@ def print_tasks(tasks: "Sequence[TaskInfo]", where: TaskPlace, *, as_json: bool)
 def print_json(tasks: "list[TaskInfo]", *, several: bool) -> None:
     """Print a list if the command named *several* tasks, otherwise the task, if it was found."""
     if several:
-        output.json(tasks)
+        output.print_json(tasks)
     elif tasks:
-        output.json(tasks[0])
+        output.print_json(tasks[0])
 
 
 def print_task(task: "TaskInfo") -> None:
@@ -70,29 +70,29 @@ def print_task(task: "TaskInfo") -> None:
         "Group": task.group,
         "Retried": f"{task.retried}/{task.max_retry}",
         "Next process time": _format_next(task),
-        "Timeout": task.timeout and output.span(task.timeout),
-        "Deadline": task.deadline and output.instant(task.deadline),
-        "Completed at": task.completed_at and output.instant(task.completed_at),
+        "Timeout": task.timeout and output.format_span(task.timeout),
+        "Deadline": task.deadline and output.format_instant(task.deadline),
+        "Completed at": task.completed_at and output.format_instant(task.completed_at),
         "Result": task.result and _content(task, task.result),
     }
     for name, fact in facts.items():
         if fact:
-            output.data(f"{name}: {fact}")
+            output.print_data(f"{name}: {fact}")
     if task.last_error:
-        output.data("\nLast Failure")
-        output.data(f"Failed at: {output.instant(task.last_failed_at)}")
-        output.data(f"Error message: {task.last_error}")
+        output.print_data("\nLast Failure")
+        output.print_data(f"Failed at: {output.format_instant(task.last_failed_at)}")
+        output.print_data(f"Error message: {task.last_error}")
 
 
 def _content(task: "TaskInfo", content: bytes | None) -> str:
     """Return a payload or result as text, or which codecs sealed it if they are not available."""
-    return f"sealed by {task.sealed}" if task.sealed and content else output.payload(content)
+    return f"sealed by {task.sealed}" if task.sealed and content else output.format_payload(content)
 
 
 def _format_next(task: "TaskInfo") -> str:
-    now = datetime.now(UTC)
-    if task.next_process_at is None:
+    at, now = task.next_process_at, datetime.now(UTC)
+    if at is None:
         return "n/a"
-    if task.next_process_at <= now:
+    if at <= now:
         return "now"
-    return f"{output.instant(task.next_process_at)} ({output.until(task.next_process_at, now)})"
+    return f"{output.format_instant(at)} ({output.format_until(at, now)})"

@@ -18,12 +18,12 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
-def statuses(result: CommandResult) -> dict[str, str]:
+def read_statuses(result: CommandResult) -> dict[str, str]:
     """Return the status of each check, the last of several with the same name."""
     return {check["check"]: check["status"] for check in result.json}
 
 
-def message(result: CommandResult, name: str) -> str:
+def read_message(result: CommandResult, name: str) -> str:
     """Return the message of a check."""
     return next(str(check["message"]) for check in result.json if check["check"] == name)
 
@@ -37,8 +37,8 @@ def send_command(server: RedisServer, *args: str) -> None:
 def test_a_redis_without_problems_is_well(run_cli: CommandRunner, own_redis: RedisServer) -> None:
     result = run_cli("doctor", "-u", own_redis.url, "-o", "json")
     assert result.code == 0
-    assert set(statuses(result).values()) == {"ok"}
-    assert message(result, "address") == f"{own_redis.url} (named by --uri)"
+    assert set(read_statuses(result).values()) == {"ok"}
+    assert read_message(result, "address") == f"{own_redis.url} (named by --uri)"
 
 
 def test_each_check_is_a_line(run_cli: CommandRunner, own_redis: RedisServer) -> None:
@@ -63,20 +63,20 @@ def test_a_variable_that_names_the_address_is_told(
 ) -> None:
     monkeypatch.setenv("PYASYNQ_URI", own_redis.url)
     result = run_cli("doctor", "-o", "json")
-    assert message(result, "address").endswith("(named by PYASYNQ_URI)")
+    assert read_message(result, "address").endswith("(named by PYASYNQ_URI)")
 
 
 def test_a_redis_that_evicts_is_a_problem(run_cli: CommandRunner, own_redis: RedisServer) -> None:
     send_command(own_redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     send_command(own_redis, "CONFIG", "SET", "maxmemory", "100mb")
     result = run_cli("doctor", "-u", own_redis.url, "-o", "json")
-    assert (result.code, statuses(result)["memory"]) == (1, "problem")
+    assert (result.code, read_statuses(result)["memory"]) == (1, "problem")
 
 
 def test_a_redis_that_saves_nothing_is_a_warning(run_cli: CommandRunner) -> None:
     result = run_cli("doctor", "-o", "json")
-    assert (result.code, statuses(result)["persistence"]) == (0, "warning")
-    assert message(result, "persistence") == "Redis saves nothing: a restart loses all tasks"
+    assert (result.code, read_statuses(result)["persistence"]) == (0, "warning")
+    assert read_message(result, "persistence") == "Redis saves nothing: a restart loses all tasks"
 
 
 def test_a_user_who_may_not_do_all_is_a_problem(
@@ -86,8 +86,8 @@ def test_a_user_who_may_not_do_all_is_a_problem(
     send_command(own_redis, "ACL", "SETUSER", "weak", *rules)
     result = run_cli("doctor", "-u", own_redis.url, "-U", "weak", "-p", "pw", "-o", "json")
     assert result.code == 1
-    assert message(result, "permissions").startswith("not permitted: ZADD (")
-    assert statuses(result)["memory"] == "unknown"
+    assert read_message(result, "permissions").startswith("not permitted: ZADD (")
+    assert read_statuses(result)["memory"] == "unknown"
 
 
 def test_a_user_with_other_keys_is_told_all_that_can_be_known(
@@ -96,7 +96,7 @@ def test_a_user_with_other_keys_is_told_all_that_can_be_known(
     send_command(own_redis, "ACL", "SETUSER", "other", "on", ">pw", "~other:*", "+@all")
     result = run_cli("doctor", "-u", own_redis.url, "-U", "other", "-p", "pw", "-o", "json")
     assert result.code == 1
-    assert statuses(result) == {
+    assert read_statuses(result) == {
         **dict.fromkeys(("pyasynq", "address", "connection", "redis", "role", "clock"), "ok"),
         **dict.fromkeys(("memory", "persistence"), "ok"),
         "permissions": "problem",
@@ -109,20 +109,20 @@ def test_a_user_whom_redis_does_not_let_in_is_no_connection(
     run_cli: CommandRunner, own_redis: RedisServer
 ) -> None:
     result = run_cli("doctor", "-u", own_redis.url, "-U", "nobody", "-p", "pw", "-o", "json")
-    assert (result.code, statuses(result)["connection"]) == (4, "problem")
+    assert (result.code, read_statuses(result)["connection"]) == (4, "problem")
 
 
 def test_a_redis_that_is_away_is_no_connection(run_cli: CommandRunner) -> None:
     result = run_cli("doctor", "-u", f"127.0.0.1:{free_port()}", "-o", "json")
     assert result.code == 4
-    assert statuses(result) == {"pyasynq": "ok", "address": "ok", "connection": "problem"}
+    assert read_statuses(result) == {"pyasynq": "ok", "address": "ok", "connection": "problem"}
 
 
 def test_a_replica_is_a_problem(run_cli: CommandRunner, own_redis: RedisServer) -> None:
     with RedisServer(replicaof=f"127.0.0.1 {own_redis.port}") as replica:
         result = run_cli("doctor", "-u", replica.url, "-o", "json")
     assert result.code == 1
-    assert statuses(result)["role"] == "problem"
+    assert read_statuses(result)["role"] == "problem"
 
 
 def test_a_queue_without_a_worker_is_a_warning(
@@ -130,8 +130,8 @@ def test_a_queue_without_a_worker_is_a_warning(
 ) -> None:
     sync_client.enqueue(Task("t", queue="q"))
     result = run_cli("doctor", "-o", "json")
-    assert (result.code, statuses(result)["queues"]) == (0, "warning")
-    assert message(result, "queues") == "no worker serves 'q', which holds 1 task"
+    assert (result.code, read_statuses(result)["queues"]) == (0, "warning")
+    assert read_message(result, "queues") == "no worker serves 'q', which holds 1 task"
 
 
 def test_a_worker_that_has_vanished_is_a_warning(
@@ -140,7 +140,7 @@ def test_a_worker_that_has_vanished_is_a_warning(
     put_server(redis_server)
     send_command(redis_server, "ZADD", "asynq:servers", "1", "asynq:servers:{h:1:s}")
     result = run_cli("doctor", "-o", "json")
-    assert message(result, "workers") == "the heartbeat of h:1:s has stopped"
+    assert read_message(result, "workers") == "the heartbeat of h:1:s has stopped"
 
 
 def test_every_primary_of_a_cluster_is_looked_at(
@@ -148,5 +148,5 @@ def test_every_primary_of_a_cluster_is_looked_at(
 ) -> None:
     result = run_cli("doctor", "-u", redis_cluster.url, "-o", "json")
     assert result.code == 0
-    assert statuses(result)["cluster"] == "ok"
+    assert read_statuses(result)["cluster"] == "ok"
     assert len([check for check in result.json if check["check"] == "memory"]) == 3

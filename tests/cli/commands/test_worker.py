@@ -23,7 +23,7 @@ from pyasynq import Client, Task
 from pyasynq.broker import redact_url
 from pyasynq.cli.commands.worker import make_server
 from pyasynq.cli.commands.worker import worker as command
-from pyasynq.cli.supervisor import longer
+from pyasynq.cli.supervisor import lengthen_wait
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.proto.asynq_pb2 import ServerInfo
 from tests.cli.processes import worker
@@ -322,7 +322,9 @@ async def test_a_killed_child_is_replaced(redis_url: str, r: Redis) -> None:
 
 
 def test_a_child_that_keeps_ending_is_replaced_after_growing_waits() -> None:
-    waits = list(itertools.accumulate(range(6), lambda wait_s, _: longer(wait_s), initial=0.0))
+    waits = list(
+        itertools.accumulate(range(6), lambda wait_s, _: lengthen_wait(wait_s), initial=0.0)
+    )
     assert waits == [0, 0.5, 1, 2, 4, 8, 10]
 
 

@@ -5,7 +5,7 @@ from click.shell_completion import get_completion_class
 
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.output import data
+from pyasynq.cli.output import print_data
 
 VARIABLE = "_PYASYNQ_COMPLETE"
 """The variable with which the script asks for completions; click defines the name."""
@@ -25,5 +25,5 @@ def completion(ctx: click.Context, *, shell: str) -> int:
         raise click.UsageError(msg)
     script = kind(ctx.find_root().command, {}, "pyasynq", VARIABLE)
     # source() of bash would first run bash to ask for its version.
-    data(script.source_template % script.source_vars())
+    print_data(script.source_template % script.source_vars())
     return Exit.OK

@@ -28,7 +28,7 @@ async def list_entries(inspector: "Inspector", *, as_json: bool) -> None:
     """List the entries of all schedulers."""
     entries = sorted(await inspector.scheduler_entries(), key=lambda entry: entry.spec)
     now = datetime.now(UTC)
-    output.json_or_table(
+    output.print_json_or_table(
         [_document(entry) for entry in entries],
         ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
         [_row(entry, now) for entry in entries],
@@ -54,10 +54,10 @@ def _row(entry: "SchedulerEntry", now: datetime) -> list[object]:
         entry.id,
         entry.spec,
         entry.task.type,
-        output.payload(entry.task.payload),
+        output.format_payload(entry.task.payload),
         " ".join(f"{name}={_cell(value)}" for name, value in _options(entry).items()),
-        output.until(entry.next, now),
-        output.ago(entry.prev, now),
+        output.format_until(entry.next, now),
+        output.format_ago(entry.prev, now),
     ]
 
 
@@ -67,7 +67,7 @@ def _options(entry: "SchedulerEntry") -> dict[str, object]:
 
 
 def _cell(value: object) -> object:
-    plain = output.plain(value)
+    plain = output.to_json_types(value)
     return f"{plain}s" if isinstance(plain, float) else plain
 
 
@@ -95,7 +95,7 @@ async def show_history(
 
     code, found = await call_each(entry_ids, read)
     if as_json:
-        output.json(dict(found))
+        output.print_json(dict(found))
     else:
         _print_histories(dict(found))
     return code
@@ -110,10 +110,10 @@ async def _exists(inspector: "Inspector", entry_id: str) -> bool:
 
 def _print_histories(histories: "Mapping[str, Sequence[SchedulerEvent]]") -> None:
     for entry_id, events in histories.items():
-        output.data(f"Entry: {entry_id}\n")
-        rows = [[event.task_id, output.instant(event.enqueued_at)] for event in events]
-        output.table(["TaskID", "EnqueuedAt"], rows)
-        output.data("")
+        output.print_data(f"Entry: {entry_id}\n")
+        rows = [[event.task_id, output.format_instant(event.enqueued_at)] for event in events]
+        output.print_table(["TaskID", "EnqueuedAt"], rows)
+        output.print_data("")
 
 
 cron.add_command(list_entries, "ls")

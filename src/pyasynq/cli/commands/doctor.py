@@ -43,7 +43,7 @@ def doctor(*, redis: RedisOptions, as_json: bool) -> int:
     with exit_errors():
         code, checks = asyncio.run(_examine(redis))
     if as_json:
-        output.json(checks)
+        output.print_json(checks)
         return code
     for check in checks:
         _print(check)

@@ -81,9 +81,9 @@ def enqueue(
         client, task = _prepare(redis, app, type_name, data)
         info = asyncio.run(_enqueue(client, task, given))
     if as_json:
-        output.json(info)
+        output.print_json(info)
     else:
-        output.data(f"Enqueued task {info.id} to queue {info.queue}")
+        output.print_data(f"Enqueued task {info.id} to queue {info.queue}")
     return Exit.OK
 
 

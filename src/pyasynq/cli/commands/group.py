@@ -25,11 +25,11 @@ async def list_groups(inspector: "Inspector", *, as_json: bool, queue: str) -> N
     """List the groups of a queue."""
     groups = await inspector.groups(queue)
     if as_json:
-        output.json(groups)
+        output.print_json(groups)
     elif groups:
-        output.data("\n".join(it.group for it in groups))
+        output.print_data("\n".join(it.group for it in groups))
     else:
-        output.message(f'No groups found in queue "{queue}"')
+        output.print_message(f'No groups found in queue "{queue}"')
 
 
 group.add_command(list_groups, "ls")

@@ -50,9 +50,9 @@ async def _serve(redis: RedisOptions, addr: tuple[str, int], memory_interval: ti
         collector = QueueCollector(inspector, memory_interval=memory_interval)
         registry = CollectorRegistry()
         registry.register(collector)
-        pages = {metrics_pages.PATH: metrics_pages.page(registry, collector)}
-        async with http.serving(host, port, pages):
-            output.message(f"metrics at http://{host}:{port}/metrics")
+        pages = {metrics_pages.PATH: metrics_pages.make_page(registry, collector)}
+        async with http.serve(host, port, pages):
+            output.print_message(f"metrics at http://{host}:{port}/metrics")
             await _wait_for_signal()
 
 

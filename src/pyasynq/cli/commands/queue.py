@@ -38,7 +38,7 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
     """List all queues; on a cluster, with their nodes."""
     queues = await inspector.queues()
     if as_json:
-        output.json(queues)
+        output.print_json(queues)
         return
     nodes = {name: await inspector.queue_nodes(name) for name in queues}
     if any(nodes.values()):
@@ -46,10 +46,10 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
             [name, await inspector.queue_slot(name), " ".join(it.address for it in nodes[name])]
             for name in queues
         ]
-        output.table(["Queue", "Cluster KeySlot", "Cluster Nodes"], rows)
+        output.print_table(["Queue", "Cluster KeySlot", "Cluster Nodes"], rows)
         return
     for name in queues:
-        output.data(name)
+        output.print_data(name)
 
 
 @queue.command("inspect")
@@ -59,23 +59,23 @@ async def inspect_queues(inspector: "Inspector", *, as_json: bool, queues: Seque
     """Show how many tasks queues hold."""
     code, infos = await call_each(queues, inspector.queue_info)
     if as_json:
-        output.json(infos)
+        output.print_json(infos)
         return code
     for n, info in enumerate(infos):
         if n:
-            output.data(f"\n{LINE}\n")
+            output.print_data(f"\n{LINE}\n")
         _print_queue(info)
     return code
 
 
 def _print_queue(info: "QueueInfo") -> None:
-    output.data("Queue Info")
-    output.data(f"Name:   {info.queue}")
-    output.data(f"Size:   {info.size}")
-    output.data(f"Groups: {info.groups}")
-    output.data(f"Paused: {str(info.paused).lower()}\n")
+    output.print_data("Queue Info")
+    output.print_data(f"Name:   {info.queue}")
+    output.print_data(f"Size:   {info.size}")
+    output.print_data(f"Groups: {info.groups}")
+    output.print_data(f"Paused: {str(info.paused).lower()}\n")
     print_state_counts([info])
-    output.data("")
+    output.print_data("")
     print_daily_counts([info], info.timestamp)
 
 
@@ -93,20 +93,25 @@ async def show_history(
 
     code, found = await call_each(queues, read)
     if as_json:
-        output.json([day for _, stats in found for day in stats])
+        output.print_json([day for _, stats in found for day in stats])
         return code
     for name, stats in found:
-        output.data(f"Queue: {name}\n")
+        output.print_data(f"Queue: {name}\n")
         _print_days(stats)
-        output.data("")
+        output.print_data("")
     return code
 
 
 def _print_days(stats: "Iterable[DailyStats]") -> None:
-    output.table(
+    output.print_table(
         ["date (UTC)", "processed", "failed", "error rate"],
         [
-            [day.date, day.processed, day.failed, output.error_rate(day.processed, day.failed)]
+            [
+                day.date,
+                day.processed,
+                day.failed,
+                output.format_error_rate(day.processed, day.failed),
+            ]
             for day in stats
         ],
     )

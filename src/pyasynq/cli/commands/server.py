@@ -26,7 +26,7 @@ async def list_servers(inspector: "Inspector", *, as_json: bool) -> None:
     """List running servers."""
     servers = sorted(await inspector.servers(), key=lambda it: (it.host, it.pid))
     now = datetime.now(UTC)
-    output.json_or_table(
+    output.print_json_or_table(
         servers,
         ["Host", "PID", "State", "Active Workers", "Queues", "Started"],
         [_row(it, now) for it in servers],
@@ -42,7 +42,7 @@ def _row(server: "ServerInfo", now: datetime) -> list[object]:
         server.status,
         f"{len(server.active_workers)}/{server.concurrency}",
         _format_weights(server.queues),
-        output.ago(server.started, now),
+        output.format_ago(server.started, now),
     ]
 
 

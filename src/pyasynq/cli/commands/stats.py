@@ -43,23 +43,23 @@ async def stats(inspector: "Inspector", *, as_json: bool, wants_json: bool) -> N
     redis = await inspector.redis_info()
     now = datetime.now(UTC)
     if as_json or wants_json:
-        output.json(_document(queues, redis, now))
+        output.print_json(_document(queues, redis, now))
     else:
         _print_stats(queues, redis, now)
 
 
 def _print_stats(queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime) -> None:
     print_state_counts(queues)
-    output.data("")
+    output.print_data("")
     names = [f"{it.queue} (paused)" if it.paused else it.queue for it in queues]
-    output.table(names, [[it.size for it in queues]], title="Task Count by Queue")
-    output.data("")
+    output.print_table(names, [[it.size for it in queues]], title="Task Count by Queue")
+    output.print_data("")
     print_daily_counts(queues, now)
-    output.data("")
+    output.print_data("")
     facts, title = (
         (_CLUSTER, "Redis Cluster Info") if "cluster_state" in redis else (_REDIS, "Redis Info")
     )
-    output.table(list(facts), [[redis.get(name, "") for name in facts.values()]], title=title)
+    output.print_table(list(facts), [[redis.get(name, "") for name in facts.values()]], title=title)
 
 
 def _document(

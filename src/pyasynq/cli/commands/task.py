@@ -85,7 +85,7 @@ async def inspect_tasks(
         print_json(tasks, several=len(task_ids) > 1)
         return code
     for n, it in enumerate(tasks):
-        output.data("\n" * bool(n) + f"Queue: {it.queue}")
+        output.print_data("\n" * bool(n) + f"Queue: {it.queue}")
         print_task(it)
     return code
 
@@ -113,12 +113,12 @@ async def _cancel(inspector: "Inspector", task_id: str) -> Exit:
     state = await _find_state(inspector, task_id)
     if state == TaskState.ACTIVE:
         await inspector.cancel(task_id)
-        output.message(f"Sent cancelation signal for task {task_id}")
+        output.print_message(f"Sent cancelation signal for task {task_id}")
         return Exit.OK
     if state is None:
-        output.message(f"pyasynq: task {task_id} is not running: no queue has it")
+        output.print_message(f"pyasynq: task {task_id} is not running: no queue has it")
         return Exit.NOT_FOUND
-    output.message(f"pyasynq: task {task_id} is not running: it is {state}")
+    output.print_message(f"pyasynq: task {task_id} is not running: it is {state}")
     return Exit.CONFLICT
 
 
@@ -217,9 +217,9 @@ async def _do_all(
     with output.progress_bar(done, await _count(inspector, where)) as progress:
         count = await action(where.queue, where.state, where.group, progress=progress)
     if as_json:
-        output.json({"count": count})
+        output.print_json({"count": count})
     else:
-        output.data(f"{count} {done}")
+        output.print_data(f"{count} {done}")
 
 
 async def _count(inspector: "Inspector", where: options.TaskPlace) -> int:
@@ -256,9 +256,9 @@ async def update_task(
         raise click.UsageError(msg)
     updated = await inspector.update_task(queue, task_id, **changes)
     if as_json:
-        output.json(updated)
+        output.print_json(updated)
     else:
-        output.message("task updated")
+        output.print_message("task updated")
 
 
 @task.command("reschedule")
@@ -282,7 +282,7 @@ async def reschedule_task(
     at = process_at or datetime.now(UTC) + (process_in or timedelta())
     await inspector.reschedule(queue, task_id, at)
     now = at <= datetime.now(UTC)
-    output.message(f"task runs {'now' if now else output.instant(at)}")
+    output.print_message(f"task runs {'now' if now else output.format_instant(at)}")
 
 
 task.add_command(enqueue)

@@ -209,11 +209,11 @@ def _serving(
     """Serve the health of *server* and the pages *more*: a child serves them to its supervisor."""
     from pyasynq.cli import health, http
 
-    pages = {health.PATH: health.page(server), **more}
+    pages = {health.PATH: health.make_page(server), **more}
     if file := os.environ.get(SOCKET):
-        return http.serving_in(Path(file), pages)
+        return http.serve_in_socket(Path(file), pages)
     if options.health_addr is not None:
-        return http.serving(*options.health_addr, pages)
+        return http.serve(*options.health_addr, pages)
     return nullcontext()
 
 
@@ -227,9 +227,9 @@ def _measure(options: WorkerOptions) -> "tuple[Handler | None, Mapping[str, Page
 
     task_metrics = TaskMetrics(REGISTRY)
     if SOCKET in os.environ:
-        page = metrics_pages.page_of_child(task_metrics)
+        page = metrics_pages.make_child_page(task_metrics)
     else:
-        page = metrics_pages.page(REGISTRY)
+        page = metrics_pages.make_page(REGISTRY)
     return load_app(options.app).mux.within(task_metrics), {metrics_pages.PATH: page}
 
 
