@@ -109,6 +109,19 @@ async def test_who_does_not_read_the_answer_is_hung_up_on(monkeypatch: pytest.Mo
             await wait_until(lambda: asked.is_set() and asyncio.all_tasks() == before)
 
 
+def test_an_error_of_a_page_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> http.Answer:
+        raise ValueError("no such number")
+
+    async def ask_failing_page() -> None:
+        port = free_port()
+        async with http.serve("127.0.0.1", port, {"/": fail}):
+            await ask(port, b"GET / HTTP/1.1\r\n\r\n")
+
+    asyncio.run(ask_failing_page())
+    assert "ValueError: no such number" in caplog.text
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 async def test_a_forked_child_that_lives_on_does_not_keep_the_address(redis_url: str) -> None:
     child = multiprocessing.get_context("fork").Process(target=signal.pause)

@@ -93,16 +93,22 @@ async def _open(server: asyncio.Server) -> AsyncGenerator[None]:
 def _make_handler(pages: Mapping[str, Page]) -> _Handler:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                request = await reader.readline()
-            page = await _answer(request, pages)
-            await _send(writer, _encode(page, head=request.startswith(b"HEAD")))
-        except (TimeoutError, ConnectionError, ValueError):
-            return  # the client is gone, or does not speak HTTP
+            if request := await _read_request(reader):
+                page = await _answer(request, pages)
+                await _send(writer, _encode(page, head=request.startswith(b"HEAD")))
         finally:
             writer.close()
 
     return answer
+
+
+async def _read_request(reader: asyncio.StreamReader) -> bytes:
+    """Return the first line; empty if the client is gone, too slow, or does not speak HTTP."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.readline()
+    except (TimeoutError, ConnectionError, ValueError):
+        return b""
 
 
 class _ListeningSockets:
@@ -125,7 +131,7 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
     try:
         async with asyncio.timeout(READING_S):
             await writer.drain()
-    except TimeoutError:
+    except (TimeoutError, ConnectionError):
         writer.transport.abort()
 
 
