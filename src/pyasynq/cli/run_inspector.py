@@ -98,29 +98,36 @@ def exit_errors() -> Generator[None]:
         raise ExitError(code, str(error)) from error
 
 
-async def call_each(
-    names: Iterable[str], call: Callable[[str], Awaitable[T]], done: str | None = None
+async def read_each(
+    names: Iterable[str], read: Callable[[str], Awaitable[T]]
 ) -> tuple[Exit, list[T]]:
-    """Call a function for each name and print its errors; return exit code and results.
+    """Call *read* with each name; return the exit code and what was read.
 
-    The first error decides the exit code. A Redis that does not answer ends the loop.
-
-    Args:
-        names: Arguments of the calls.
-        call: What is called.
-        done: Message after each call that succeeds; ``{}`` stands for the name.
+    Errors are printed, and the first one decides the exit code. A Redis that does not answer ends
+    the command.
     """
     code = Exit.OK
     results: list[T] = []
     for name in names:
         try:
-            results.append(await call(name))
+            results.append(await read(name))
         except errors.BrokerUnavailableError:
             raise
         except errors.PyasynqError as error:
             print_message(f"pyasynq: {error}")
             code = code or code_of(error)
-        else:
-            if done is not None:
-                print_message(done.format(name))
     return code, results
+
+
+async def do_each(names: Iterable[str], do: Callable[[str], Awaitable[None]], done: str) -> Exit:
+    """Call *do* with each name, as `read_each` does; return the exit code.
+
+    After each success it prints *done*, in which ``{}`` stands for the name.
+    """
+
+    async def do_one(name: str) -> None:
+        await do(name)
+        print_message(done.format(name))
+
+    code, _ = await read_each(names, do_one)
+    return code

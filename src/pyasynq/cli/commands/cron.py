@@ -9,7 +9,7 @@ import click
 from pyasynq.cli import completions, output
 from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.options import page_option, size_option
-from pyasynq.cli.run_inspector import call_each, inspector_command
+from pyasynq.cli.run_inspector import inspector_command, read_each
 from pyasynq.core.errors import EntryNotFoundError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def show_history(
             raise EntryNotFoundError(entry_id)
         return entry_id, events
 
-    code, found = await call_each(entry_ids, read)
+    code, found = await read_each(entry_ids, read)
     if as_json:
         output.print_json(dict(found))
     else:

@@ -10,7 +10,7 @@ from pyasynq.cli.command_group import CommandGroup
 from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.option_types import COUNT
 from pyasynq.cli.queue_output import print_daily_counts, print_state_counts
-from pyasynq.cli.run_inspector import call_each, inspector_command
+from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 
 if TYPE_CHECKING:
     from pyasynq.core.info import DailyStats, QueueInfo
@@ -57,7 +57,7 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
 @inspector_command()
 async def inspect_queues(inspector: "Inspector", *, as_json: bool, queues: Sequence[str]) -> int:
     """Show how many tasks queues hold."""
-    code, infos = await call_each(queues, inspector.queue_info)
+    code, infos = await read_each(queues, inspector.queue_info)
     if as_json:
         output.print_json(infos)
         return code
@@ -91,7 +91,7 @@ async def show_history(
     async def read(name: str) -> "tuple[str, list[DailyStats]]":
         return name, await inspector.history(name, days)
 
-    code, found = await call_each(queues, read)
+    code, found = await read_each(queues, read)
     if as_json:
         output.print_json([day for _, stats in found for day in stats])
         return code
@@ -122,8 +122,7 @@ def _print_days(stats: "Iterable[DailyStats]") -> None:
 @inspector_command(output=False)
 async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
     """Pause queues: workers take no tasks from them."""
-    code, _ = await call_each(queues, inspector.pause, 'Successfully paused queue "{}"')
-    return code
+    return await do_each(queues, inspector.pause, 'Successfully paused queue "{}"')
 
 
 @queue.command("resume")
@@ -131,8 +130,7 @@ async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
 @inspector_command(output=False)
 async def resume_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
     """Resume paused queues."""
-    code, _ = await call_each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
-    return code
+    return await do_each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
 
 
 def _ask_to_remove(values: Mapping[str, Any]) -> str:
@@ -155,8 +153,7 @@ async def remove_queues(inspector: "Inspector", *, queues: Sequence[str], force:
         with output.progress_bar(f"removing {name}", size) as progress:
             await inspector.delete_queue(name, force=force, progress=progress)
 
-    code, _ = await call_each(queues, remove, 'Successfully removed queue "{}"')
-    return code
+    return await do_each(queues, remove, 'Successfully removed queue "{}"')
 
 
 queue.add_command(list_queues, "ls")

@@ -14,7 +14,7 @@ from pyasynq.cli.commands.enqueue import enqueue
 from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
-from pyasynq.cli.run_inspector import call_each, inspector_command
+from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
 from pyasynq.cli.task_output import print_json, print_task, print_tasks
 from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
@@ -80,7 +80,7 @@ async def inspect_tasks(
     inspector: "Inspector", *, as_json: bool, queue: str, task_ids: Sequence[str]
 ) -> int:
     """Show tasks."""
-    code, tasks = await call_each(task_ids, functools.partial(inspector.task_info, queue))
+    code, tasks = await read_each(task_ids, functools.partial(inspector.task_info, queue))
     if as_json:
         print_json(tasks, several=len(task_ids) > 1)
         return code
@@ -140,7 +140,7 @@ async def _find_state(inspector: "Inspector", task_id: str) -> TaskState | None:
 @inspector_command(output=False)
 async def run_tasks(inspector: "Inspector", *, queue: str, task_ids: Sequence[str]) -> int:
     """Make tasks pending."""
-    return await _do_each(inspector.run_task, queue, task_ids, "task is now pending")
+    return await _move_each(inspector.run_task, queue, task_ids, "task is now pending")
 
 
 @task.command("archive")
@@ -149,7 +149,7 @@ async def run_tasks(inspector: "Inspector", *, queue: str, task_ids: Sequence[st
 @inspector_command(output=False)
 async def archive_tasks(inspector: "Inspector", *, queue: str, task_ids: Sequence[str]) -> int:
     """Archive tasks."""
-    return await _do_each(inspector.archive_task, queue, task_ids, "task archived")
+    return await _move_each(inspector.archive_task, queue, task_ids, "task archived")
 
 
 def _ask_to_delete(values: Mapping[str, Any]) -> str:
@@ -163,16 +163,15 @@ def _ask_to_delete(values: Mapping[str, Any]) -> str:
 @inspector_command(output=False)
 async def delete_tasks(inspector: "Inspector", *, queue: str, task_ids: Sequence[str]) -> int:
     """Delete tasks; asks first."""
-    return await _do_each(inspector.delete_task, queue, task_ids, "task deleted")
+    return await _move_each(inspector.delete_task, queue, task_ids, "task deleted")
 
 
-async def _do_each(
+async def _move_each(
     action: Callable[[str, str], Awaitable[None]], queue: str, task_ids: Sequence[str], done: str
 ) -> int:
-    """Do *action* for each task; print *done*, with the id of the task if there are several."""
+    """Call *action* for each task; print *done*, with the id of the task if there are several."""
     text = done if len(task_ids) == 1 else f"{{}}: {done}"
-    code, _ = await call_each(task_ids, functools.partial(action, queue), text)
-    return code
+    return await do_each(task_ids, functools.partial(action, queue), text)
 
 
 @task.command("runall")
@@ -180,7 +179,7 @@ async def _do_each(
 @inspector_command()
 async def run_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
     """Make all tasks in a state pending."""
-    await _do_all(inspector, inspector.run_all, where, "tasks are now pending", as_json=as_json)
+    await _move_all(inspector, inspector.run_all, where, "tasks are now pending", as_json=as_json)
 
 
 @task.command("archiveall")
@@ -188,7 +187,7 @@ async def run_all(inspector: "Inspector", *, as_json: bool, where: options.TaskP
 @inspector_command()
 async def archive_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
     """Archive all tasks in a state."""
-    await _do_all(inspector, inspector.archive_all, where, "tasks archived", as_json=as_json)
+    await _move_all(inspector, inspector.archive_all, where, "tasks archived", as_json=as_json)
 
 
 def _ask_to_delete_all(values: Mapping[str, Any]) -> str:
@@ -202,10 +201,10 @@ def _ask_to_delete_all(values: Mapping[str, Any]) -> str:
 @inspector_command()
 async def delete_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
     """Delete all tasks in a state; asks first."""
-    await _do_all(inspector, inspector.delete_all, where, "tasks deleted", as_json=as_json)
+    await _move_all(inspector, inspector.delete_all, where, "tasks deleted", as_json=as_json)
 
 
-async def _do_all(
+async def _move_all(
     inspector: "Inspector",
     action: BulkAction,
     where: options.TaskPlace,
@@ -213,7 +212,7 @@ async def _do_all(
     *,
     as_json: bool,
 ) -> None:
-    """Do *action* for all tasks that are there; print their number and *done*."""
+    """Call *action* for all tasks that are there; print their number and *done*."""
     with output.progress_bar(done, await _count(inspector, where)) as progress:
         count = await action(where.queue, where.state, where.group, progress=progress)
     if as_json:
