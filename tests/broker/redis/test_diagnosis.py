@@ -36,13 +36,18 @@ async def test_the_commands_leave_no_key(broker: RedisBroker, r: Redis) -> None:
         ("-subscribe", {"SUBSCRIBE"}),
         ("resetchannels", {"PUBLISH", "SUBSCRIBE"}),
         ("-evalsha", {"EVALSHA"}),
+        ("-@scripting", {"EVAL", "EVALSHA"}),
+        ("-eval", {"EVAL"}),
+        ("-blmove", {"BLMOVE"}),
         ("-set", {"SET"}),
+        ("-set -expire -del -unlink", {"DEL", "EXPIRE", "SET", "UNLINK"}),
+        ("-expire -del -unlink", {"DEL", "EXPIRE", "UNLINK"}),
     ],
 )
 async def test_what_a_user_may_not_do_is_named(rule: str, denied: set[str]) -> None:
     with RedisServer(port=free_port()) as server:
         async with Redis.from_url(server.url) as admin:
-            rules = ("on", ">pw", "~asynq:*", "&asynq:*", "+@all", rule)
+            rules = ("on", ">pw", "~asynq:*", "&asynq:*", "+@all", *rule.split())
             await admin.execute_command("ACL", "SETUSER", "weak", *rules)
             broker = connect(server.url.replace("://", "://weak:pw@"))
             assert (await broker.diagnosis.forbidden()).keys() == denied

@@ -21,9 +21,17 @@ PROBE_S: Final = 60
 
 DENIALS: Final = ("NOPERM", "The user executing the script can't")
 
+NOT_IN_SCRIPTS: Final[tuple[tuple[str, ...], ...]] = (
+    ("EVALSHA", "0" * 40, "1", "KEY"),  # no script, but Redis looks at the rights first
+    ("EVAL", "return 0", "1", "KEY"),
+    ("BLMOVE", "KEY", "KEY", "RIGHT", "RIGHT", "0.01"),
+)
+"""Commands that a script cannot try."""
+
 COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("SET", "KEY", "probe", "EX", str(PROBE_S)),
-    # The key holds a text now: what is for other types changes nothing, if it may be run.
+    # The key holds a text now: what is for other types changes nothing, if it may be run. Without
+    # SET each type of key is created, and emptied again.
     ("TIME",),
     ("SCAN", "0", "COUNT", "1"),
     ("PUBLISH", keys.CANCEL, ""),
@@ -31,11 +39,8 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("EXISTS", "KEY"),
     ("GET", "KEY"),
     ("MGET", "KEY"),
-    ("INCRBY", "KEY", "1"),
-    ("EXPIREAT", "KEY", "99999999999"),
     ("RENAME", "KEY", "KEY"),
     ("RENAMENX", "KEY", "KEY"),
-    ("HDEL", "KEY", "f"),
     ("HEXISTS", "KEY", "f"),
     ("HGET", "KEY", "f"),
     ("HINCRBY", "KEY", "f", "1"),
@@ -43,15 +48,15 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("HMGET", "KEY", "f"),
     ("HSET", "KEY", "f", "v"),
     ("HSETNX", "KEY", "f", "v"),
-    ("BLMOVE", "KEY", "KEY", "RIGHT", "RIGHT", "0.01"),
+    ("HDEL", "KEY", "f"),
     ("LINDEX", "KEY", "0"),
     ("LLEN", "KEY"),
     ("LPOS", "KEY", "v"),
     ("LPUSH", "KEY", "v"),
-    ("LRANGE", "KEY", "0", "0"),
-    ("LREM", "KEY", "0", "v"),
-    ("LTRIM", "KEY", "0", "0"),
     ("RPUSH", "KEY", "v"),
+    ("LRANGE", "KEY", "0", "0"),
+    ("LTRIM", "KEY", "0", "0"),
+    ("LREM", "KEY", "0", "v"),
     ("SADD", "KEY", "v"),
     ("SCARD", "KEY"),
     ("SISMEMBER", "KEY", "v"),
@@ -69,11 +74,13 @@ COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("ZREMRANGEBYSCORE", "KEY", "0", "0"),
     ("ZREVRANGE", "KEY", "0", "0"),
     ("ZSCORE", "KEY", "v"),
+    ("INCRBY", "KEY", "1"),
     ("EXPIRE", "KEY", str(PROBE_S)),
     ("UNLINK", "KEY"),
     ("DEL", "KEY"),
+    ("EXPIREAT", "KEY", "1"),  # deletes, as the time is past
 )
-"""Every command that scripts and ports use, with as many arguments as it needs."""
+"""Every other command that scripts and ports use, with as many arguments as it needs."""
 
 
 class RedisDiagnosis:
@@ -123,7 +130,8 @@ class RedisDiagnosis:
 
     async def forbidden(self) -> Mapping[str, str]:
         """Return the commands that are needed and not permitted, and the reason for each."""
-        denied = await self._probe()
+        probe = keys.probe(str(uuid.uuid4()))
+        denied = await self._try_in_script(probe) | await self._try_directly(probe)
         try:
             await self._subscribe()
         except BrokerAuthError as error:
@@ -139,18 +147,30 @@ class RedisDiagnosis:
             await pubsub.subscribe(keys.CANCEL)
             await pubsub.get_message(timeout=ANSWER_S)
 
-    async def _probe(self) -> dict[str, str]:
-        probe = keys.probe(str(uuid.uuid4()))
+    async def _try_in_script(self, probe: str) -> dict[str, str]:
         try:
             answer = await pipeline.run(self._driver, scripts.probe(COMMANDS, probe=probe))
-        except BrokerAuthError as error:
-            return {"EVALSHA": str(error)}
+        except BrokerAuthError:  # no script may be run: see below
+            return {}
         errors = [error.decode(errors="replace") for error in cast("list[bytes]", answer)]
         return {
             command[0]: error
             for command, error in zip(COMMANDS, errors, strict=True)
             if any(denial in error for denial in DENIALS)
         }
+
+    async def _try_directly(self, probe: str) -> dict[str, str]:
+        denied: dict[str, str] = {}
+        for name, *args in NOT_IN_SCRIPTS:
+            try:
+                await execute(self._driver, name, *(probe if it == "KEY" else it for it in args))
+            except BrokerAuthError as error:
+                denied[name] = str(error)
+            except BrokerUnavailableError:
+                raise
+            except BrokerError:
+                continue  # it is permitted
+        return denied
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """Return the servers that have shown themselves, the one that is latest first."""
