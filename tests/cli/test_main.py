@@ -15,6 +15,7 @@ from pyasynq.cli import main
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.exit_codes import ExitError
 from tests.cli import apps
+from tests.cli.command_runner import CommandRunner
 from tests.cli.processes import command
 
 
@@ -252,6 +253,29 @@ def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, args: str) -> No
         ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "stream", "code"),
+    [
+        ("version", "stdout", 0),
+        ("stats", "stdout", 0),
+        ("queue remove q", "stdin", 2),
+    ],
+)
+def test_a_stream_that_is_closed_is_as_good_as_empty(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch, args: str, stream: str, code: int
+) -> None:
+    monkeypatch.setattr(sys, stream, None)
+    assert run_cli(*args.split()).code == code
+
+
+def test_messages_do_not_get_into_the_data_when_stderr_is_closed(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    result = run_cli("queue", "inspect", "nowhere", "-o", "json")
+    assert (result.code, result.json) == (3, [])
 
 
 @pytest.mark.parametrize("args", [["--version"], ["version"]])

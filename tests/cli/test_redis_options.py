@@ -148,6 +148,22 @@ def test_a_named_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None
     assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
 
 
+def test_a_home_folder_that_cannot_be_seen_has_no_file(tmp_path: Path) -> None:
+    home = tmp_path / ("x" * 5000)
+    assert url(home) == "redis://127.0.0.1:6379"
+
+
+@pytest.mark.parametrize("option", ["--username", "--password", "--tls-server"])
+def test_a_value_that_is_not_utf_8_is_a_usage_error(tmp_path: Path, option: str) -> None:
+    result = run(tmp_path, option, "\udcff")
+    assert (result.exit_code, "it is not UTF-8" in result.stderr) == (2, True)
+
+
+def test_a_number_in_the_file_may_be_the_password(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("password: 1234\n")
+    assert url(tmp_path) == "redis://:1234@127.0.0.1:6379"
+
+
 def test_a_redis_that_is_away_is_exit_code_4(run_cli: CommandRunner) -> None:
     result = run_cli("task", "enqueue", "-t", "t", "-l", "p", "-u", f"127.0.0.1:{free_port()}")
     assert (result.code, result.out) == (4, "")

@@ -49,6 +49,9 @@ async def serve(host: str, port: int, pages: Mapping[str, Page]) -> AsyncGenerat
     """
     try:
         server = await asyncio.start_server(_make_handler(pages), host, port)
+    except UnicodeError as error:
+        msg = f"cannot listen at {host}:{port}: {host!r} cannot be the name of a host"
+        raise click.UsageError(msg) from error
     except OSError as error:
         # The text of asyncio repeats the address. An unknown host has a negative number.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror

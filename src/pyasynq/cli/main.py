@@ -1,7 +1,10 @@
 """``pyasynq``: all commands, and their exit codes."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -29,6 +32,18 @@ from pyasynq.cli.redis_options import connection_options
 from pyasynq.cli.shutdown import Invocation
 
 
+@contextmanager
+def open_missing_streams() -> Generator[None]:
+    """Have the null device stand for each standard stream that this process was started without."""
+    with ExitStack() as stack:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                setattr(sys, name, stack.enter_context(Path(os.devnull).open(mode)))
+                stack.callback(setattr, sys, name, None)
+        yield
+
+
+@open_missing_streams()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*; return the exit code.
 

@@ -87,6 +87,19 @@ def parse_header(text: str) -> tuple[str, str]:
     return key, value
 
 
+def check_text(value: object) -> str:
+    """Return the text *value*, which may come from a file as something else.
+
+    Raises:
+        click.BadParameter: If it was given in bytes that are not UTF-8.
+    """
+    text = str(value)
+    if any("\udc80" <= letter <= "\udcff" for letter in text):
+        msg = "it is not UTF-8"
+        raise click.BadParameter(msg)
+    return text
+
+
 def encode_argument(text: str) -> bytes:
     """Return the bytes of a command line argument, which need not be UTF-8."""
     return text.encode(errors="surrogateescape")
@@ -111,6 +124,7 @@ HEADERS: Final[Settings] = {
     "multiple": True,
     "callback": _collect_headers,
 }
+TEXT: Final[Settings] = {"type": check_text, "metavar": "TEXT"}
 BYTES: Final[Settings] = {"type": encode_argument, "metavar": "TEXT"}
 
 

@@ -24,7 +24,7 @@ import msgspec
 from click.core import ParameterSource
 
 from pyasynq.cli.exit_codes import ExitError
-from pyasynq.cli.option_types import Settings, option_with_variable
+from pyasynq.cli.option_types import TEXT, Settings, option_with_variable
 from pyasynq.cli.optional_deps import require
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
     options: list[Callable[[F], F]] = [
         add("-u", "--uri", help=f"host:port or URL of Redis: {HERE}."),
         add("-n", "--db", type=click.IntRange(0), metavar="N", help="Number of the database."),
-        add("-U", "--username", help="User name for Redis."),
-        add("-p", "--password", help="Password for Redis; better in PYASYNQ_PASSWORD."),
+        add("-U", "--username", **TEXT, help="User name for Redis."),
+        add("-p", "--password", **TEXT, help="Password for Redis; better in PYASYNQ_PASSWORD."),
         add("--cluster", is_flag=True, help="Redis is a cluster."),
         add("--cluster-addrs", help="Some nodes of the cluster: host:port,host:port."),
         add("--tls", is_flag=True, help="Use TLS."),
-        add("--tls-server", help="Host name in the certificate; turns TLS on."),
+        add("--tls-server", **TEXT, help="Host name in the certificate; turns TLS on."),
         add("--insecure", is_flag=True, help="Do not check the certificate."),
         add("--config", help="File with these options, instead of ~/.asynq.yaml.", **config),
     ]
@@ -248,12 +248,20 @@ def _add_query(rest: str, more: Mapping[str, object]) -> str:
 
 def _load_file(ctx: click.Context, _option: click.Parameter, named: str | None) -> Path | None:
     """Take the defaults of the command's options from the file; return its path."""
-    usual = next((file for name in FILES if (file := Path.home() / name).is_file()), None)
-    path = Path(named) if named else usual
+    path = Path(named) if named else _find_usual_file()
     if path is not None:
         settings = {name: _join(value) for name, value in _read_file(path).items()}
         ctx.default_map = {name: settings[name] for name in NAMES if name in settings}
     return path
+
+
+def _find_usual_file() -> Path | None:
+    """Return the file in the home folder, if there is one that can be read."""
+    try:
+        home = Path.home()
+        return next((file for name in FILES if (file := home / name).is_file()), None)
+    except (OSError, RuntimeError):  # the folder belongs to another user, or this user has none
+        return None
 
 
 def _join(value: object) -> object:

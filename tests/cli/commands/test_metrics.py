@@ -80,3 +80,9 @@ def test_an_address_that_is_taken_is_told(run_cli: CommandRunner, redis_with_tls
     result = run_cli("metrics", "--addr", f"127.0.0.1:{redis_with_tls.port}")
     assert result.code == 2
     assert f"pyasynq metrics: cannot listen at 127.0.0.1:{redis_with_tls.port}: " in result.err
+
+
+def test_an_address_that_cannot_be_is_told(run_cli: CommandRunner) -> None:
+    result = run_cli("metrics", "--addr", "a..b:9876")
+    assert result.code == 2
+    assert "cannot listen at a..b:9876: 'a..b' cannot be the name of a host" in result.err
