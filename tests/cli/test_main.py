@@ -1,6 +1,7 @@
 """Usage errors go to stderr, each with its exit code."""
 
 import asyncio
+import io
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import click
 import pytest
 
 import pyasynq
+from pyasynq import SyncClient, Task
 from pyasynq.cli import main
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.exit_codes import ExitError
@@ -276,6 +278,15 @@ def test_messages_do_not_get_into_the_data_when_stderr_is_closed(
     monkeypatch.setattr(sys, "stderr", None)
     result = run_cli("queue", "inspect", "nowhere", "-o", "json")
     assert (result.code, result.json) == (3, [])
+
+
+def test_a_character_that_stdout_has_not_is_escaped(
+    run_cli: CommandRunner, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueuing.enqueue(Task("t", queue="größe"))
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, "ascii"))
+    assert (run_cli("queue", "list").code, stream.getvalue()) == (0, rb"gr\xf6\xdfe" + b"\n")
 
 
 @pytest.mark.parametrize("args", [["--version"], ["version"]])

@@ -1,5 +1,6 @@
 """What is printed can be read by people, and by programs."""
 
+import io
 import json
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -158,3 +159,18 @@ def test_a_table_without_ids_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_pipe_gets_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(["ID", "Payload"], [[ID, "p" * 500]] * 2)
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_json_is_json_whatever_stdout_is(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding))
+    output.print_json(["größe 😀"])
+    sys.stdout.flush()
+    assert json.loads(stream.getvalue()) == ["größe 😀"]
+
+
+def test_bytes_of_a_name_that_are_no_text_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_data("a\udcff")
+    output.print_json({"a\udcff": ["\udc80"]})
+    assert capsys.readouterr().out == 'a\\xff\n{\n  "a\\\\xff": [\n    "\\\\x80"\n  ]\n}\n'

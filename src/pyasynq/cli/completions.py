@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import click
 from click.shell_completion import CompletionItem
 
+from pyasynq.cli.exit_codes import Exit
+from pyasynq.cli.output import escape_controls
+from pyasynq.cli.shutdown import Invocation, end_after
 from pyasynq.core.states import TaskState
 
 if TYPE_CHECKING:
@@ -23,6 +27,12 @@ Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], Offers]
 LONGEST_S: Final = 1.0
 """Longest wait for Redis, seconds: a person waits for the answer."""
 
+LONGEST_RUNS: Final = 5
+"""A completion that also imports an app is ended after this many waits."""
+
+HARMLESS: Final = re.compile(r"[\w@%+=:,./][\w@%+=:,./-]*")
+"""Values that are offered: producers choose names, and a shell acts on ``$(…)`` and ``;``."""
+
 MOST_TASKS: Final = 100
 """Most tasks of one state, or of one group, that are offered."""
 
@@ -32,7 +42,9 @@ def _completer(read: Read) -> Complete:
 
     @functools.wraps(read)
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
-        return _filter(incomplete, lambda: asyncio.run(_collect(read, _open_inspector(ctx), ctx)))
+        return _filter(
+            ctx, incomplete, lambda: asyncio.run(_collect(read, _open_inspector(ctx), ctx))
+        )
 
     return complete
 
@@ -54,14 +66,28 @@ async def _collect(read: Read, inspector: "Inspector", ctx: click.Context) -> Of
     return offers
 
 
-def _filter(incomplete: str, read: Callable[[], Offers]) -> Offers:
-    """Return the items that begin with *incomplete*; none if *read* fails, and print nothing."""
+def _filter(ctx: click.Context, incomplete: str, read: Callable[[], Offers]) -> Offers:
+    """Return the items that begin with *incomplete*; none if *read* fails, and print nothing.
+
+    The process of the command line ends soon, even if importing the app takes longer.
+    """
+    if isinstance(ctx.obj, Invocation) and ctx.obj.is_process:
+        end_after(LONGEST_RUNS * LONGEST_S, Exit.FAILED)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             items = read()
     except Exception:  # noqa: BLE001 - the shell would show an error in the middle of the line
         return []
-    return [item for item in items if item.value.startswith(incomplete)]
+    return [
+        CompletionItem(item.value, help=_escape_help(item.help))
+        for item in items
+        if item.value.startswith(incomplete) and HARMLESS.fullmatch(item.value)
+    ]
+
+
+def _escape_help(text: str | None) -> str | None:
+    """Return *text*, which producers choose, in one line."""
+    return text and escape_controls(" ".join(text.split()))
 
 
 @_completer
@@ -112,4 +138,4 @@ def complete_types(ctx: click.Context, _param: click.Parameter, incomplete: str)
 
         return [CompletionItem(type) for type in load_app(ctx.params["app"]).tasks]
 
-    return _filter(incomplete, read)
+    return _filter(ctx, incomplete, read)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -33,17 +34,24 @@ from pyasynq.cli.shutdown import Invocation
 
 
 @contextmanager
-def open_missing_streams() -> Generator[None]:
-    """Have the null device stand for each standard stream that this process was started without."""
+def usable_streams() -> Generator[None]:
+    """Have stdin, stdout and stderr, and let stdout take every character.
+
+    The null device stands for a stream that this process was started without. A character that
+    stdout has not, because of its encoding, is escaped as on stderr.
+    """
     with ExitStack() as stack:
         for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
             if getattr(sys, name) is None:
                 setattr(sys, name, stack.enter_context(Path(os.devnull).open(mode)))
                 stack.callback(setattr, sys, name, None)
+        if isinstance(out := sys.stdout, TextIOWrapper):
+            stack.callback(out.reconfigure, errors=out.errors)
+            out.reconfigure(errors="backslashreplace")
         yield
 
 
-@open_missing_streams()
+@usable_streams()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*; return the exit code.
 

@@ -1,6 +1,8 @@
 """What commands print: tables for people, JSON for programs. Messages go to stderr."""
 
 import base64
+import codecs
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,12 +24,18 @@ IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
 LEAST_CELLS: Final = 8
 """Narrowest width of all other columns."""
 
-_CONTROLS: Final = {
+_NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
+"""Bytes of names that are not UTF-8."""
+
+_CONTROLS: Final = _NO_TEXT | {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
 _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 """Control characters that JSON need not escape; its escapes differ from those above."""
+
+
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 
 
 def print_data(text: str) -> None:
@@ -41,15 +49,26 @@ def print_message(text: str) -> None:
 
 
 def escape_controls(text: str) -> str:
-    """Escape the control characters of *text*, because producers choose names and errors."""
+    """Escape control characters and bytes that are not UTF-8: producers choose names."""
     return text.translate(_CONTROLS)
 
 
 def print_json(value: object) -> None:
     """Print *value* as one JSON document."""
     document = msgspec.json.encode(to_json_types(value))
-    text = msgspec.json.format(document, indent=2).decode()
-    print(text.translate(_JSON_CONTROLS))  # noqa: T201 - data of a command line
+    text = msgspec.json.format(document, indent=2).decode().translate(_JSON_CONTROLS)
+    if not _is_utf8(sys.stdout.encoding):
+        text = _BEYOND_ASCII.sub(_escape_units, text)
+    print(text)  # noqa: T201 - data of a command line
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    """Return whether *encoding* is UTF-8; a stream without an encoding is in memory."""
+    return encoding is None or codecs.lookup(encoding).name == "utf-8"
+
+
+def _escape_units(characters: re.Match[str]) -> str:
+    return re.sub("(....)", r"\\u\1", characters.group().encode("utf-16-be").hex())
 
 
 @contextmanager
@@ -145,7 +164,9 @@ def to_json_types(value: object) -> object:
     A dataclass becomes an object, a duration seconds, an instant RFC 3339 in UTC. Bytes become two
     members: their text, null if they are no UTF-8, and ``…_base64``.
     """
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return value.translate(_NO_TEXT)
+    if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, timedelta | date | bytes):
         return _text(value)
@@ -182,7 +203,7 @@ def _members(values: Mapping[str, object]) -> dict[str, object]:
             members[name] = _utf8(value)
             members[f"{name}_base64"] = base64.b64encode(value).decode()
         else:
-            members[str(name)] = to_json_types(value)
+            members[name.translate(_NO_TEXT)] = to_json_types(value)
     return members
 
 

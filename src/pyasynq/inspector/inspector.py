@@ -163,11 +163,11 @@ class Inspector:
 
     async def queue_slot(self, queue: str) -> int:
         """Return the cluster slot of all keys of *queue*."""
-        return await self._broker.cluster.slot(check_name("queue", queue))
+        return await self._broker.cluster.slot(queue)
 
     async def queue_nodes(self, queue: str) -> list[ClusterNode]:
         """Return the cluster nodes of *queue*, its primary first; empty without a cluster."""
-        return list(await self._broker.cluster.nodes(check_name("queue", queue)))
+        return list(await self._broker.cluster.nodes(queue))
 
     # -- tasks -------------------------------------------------------------------------------------
 

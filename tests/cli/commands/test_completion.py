@@ -4,11 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pyasynq import SyncClient
+from pyasynq import SyncClient, Task
 from tests.cli.command_runner import CommandRunner
 from tests.cli.redis_records import (
     enqueue_one_of_each,
@@ -212,3 +213,28 @@ def test_a_redis_that_hangs_offers_nothing(bash: Shell) -> None:
         offered = bash("-u", server.url, "queue", "inspect", "")
         server.resume()
     assert offered == []
+
+
+def test_an_app_whose_import_hangs_offers_nothing(bash: Shell) -> None:
+    bash.run(f"-c '{PATIENT.replace('60', '0.1')}'")
+    assert bash("task", "enqueue", "--app", "tests.cli.hanging:app", "-t", "") == []
+
+
+@pytest.mark.parametrize("name", ["$(id)", "*", "a;b", "a b", "a\nplain,b", "-y", "`id`", b"\xff"])
+def test_a_name_on_which_a_shell_would_act_is_not_offered(
+    bash: Shell, redis_server: RedisServer, name: str | bytes
+) -> None:
+    with closing(redis_server.client()) as client:
+        client.sadd("asynq:queues", name, "größe:1")
+    assert bash("queue", "inspect", "") == ["größe:1"]
+
+
+def test_what_producers_choose_is_described_in_one_line(
+    run_cli: CommandRunner, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueuing.enqueue(Task("t\nplain\n$(id)\x1b[31m", task_id="1", queue="q"))
+    monkeypatch.setattr("pyasynq.cli.completions.LONGEST_S", 60)
+    monkeypatch.setenv("_PYASYNQ_COMPLETE", "zsh_complete")
+    monkeypatch.setenv("COMP_WORDS", "pyasynq task inspect -q q -i ")
+    monkeypatch.setenv("COMP_CWORD", "6")
+    assert run_cli().out == "plain\n1\npending t plain $(id)\\x1b[31m\n"

@@ -174,3 +174,22 @@ def test_a_queue_without_groups_is_told(run_cli: CommandRunner, redis_server: Re
 
 def test_groups_of_a_queue_that_is_not_there_are_not_found(run_cli: CommandRunner) -> None:
     assert run_cli("group", "list", "--queue", "q").code == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "printed"),
+    [
+        (("queue", "list"), "a\\xff\n"),
+        (("queue", "list", "-o", "json"), '[\n  "a\\\\xff"\n]\n'),
+        (("task", "list", "-q", "a\udcff", "-s", "pending", "-o", "json"), "[]\n"),
+        (("queue", "remove", "--force", "--yes", "a\udcff"), ""),
+    ],
+)
+def test_a_queue_whose_name_is_no_text_stops_nothing(
+    run_cli: CommandRunner, redis_server: RedisServer, args: tuple[str, ...], printed: str
+) -> None:
+    with closing(redis_server.client()) as client:
+        client.sadd("asynq:queues", b"a\xff")
+        client.lpush(b"asynq:{a\xff}:pending", b"1")
+    result = run_cli(*args)
+    assert (result.code, result.out) == (0, printed)

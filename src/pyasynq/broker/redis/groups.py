@@ -22,7 +22,7 @@ from pyasynq.broker.ports.groups import (
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver, broker_errors
 from pyasynq.broker.redis.lua import groups as scripts
-from pyasynq.broker.redis.records import decode_name, read_message
+from pyasynq.broker.redis.records import decode_name, encode_name, read_message
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import GroupInfo
@@ -207,7 +207,7 @@ class RedisGroups:
                     "SCAN",
                     cursor or 0,
                     "MATCH",
-                    keys.pattern(prefix),
+                    encode_name(keys.pattern(prefix)),
                     "COUNT",
                     SEARCH_COUNT,
                 )

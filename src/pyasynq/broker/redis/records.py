@@ -33,7 +33,7 @@ def read_message(queue: str, task_id: bytes, data: bytes) -> tuple[TaskMessage, 
     else:
         if message.queue == queue and message.id.encode() == task_id:
             return message, True
-    return TaskMessage(queue=queue), False
+    return TaskMessage(queue=queue.encode(errors="replace").decode()), False
 
 
 def read_records(kind: type[Record], records: Iterable[bytes | None]) -> list[Record]:
