@@ -143,6 +143,14 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) 
     assert (result.exit_code, ".asynq.yaml cannot be read" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("password", ["@secret", "*secret", "!secret", '"secret', "a: secret"])
+def test_a_file_that_cannot_be_read_shows_no_password(tmp_path: Path, password: str) -> None:
+    (tmp_path / ".asynq.yaml").write_text(f"uri: h:1\npassword: {password}\n")
+    result = run(tmp_path)
+    assert (result.exit_code, "secret" in result.output) == (2, False)
+    assert ".asynq.yaml cannot be read: line " in result.output
+
+
 def test_a_named_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     result = run(tmp_path, "--config", "/no/such/file.yaml")
     assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)

@@ -281,5 +281,13 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     except ExitError:
         raise
     except Exception as error:  # whatever the parser raises, the file is wrong
-        msg = f"{path} cannot be read: {error}"
+        msg = f"{path} cannot be read: {_describe(error)}"
         raise click.UsageError(msg) from error
+
+
+def _describe(error: Exception) -> str:
+    """Return what is wrong with the file, without its text: that may be the password."""
+    mark: Any = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1} is no YAML: are quotes missing?"
