@@ -127,7 +127,7 @@ def test_a_redis_that_evicts_or_is_full_is_no_place_for_tasks(
         ({"aof_enabled": "1"}, {"appendfsync": "everysec"}, "ok", "the last second"),
         ({"aof_enabled": "1"}, {}, "ok", "at most some seconds"),
         ({"aof_enabled": "0"}, {"save": "3600 1"}, "warning", "since the last one"),
-        ({"aof_enabled": "0"}, {}, "warning", "since the last one"),
+        ({"aof_enabled": "0"}, {}, "warning", "the last snapshot, if any"),
         ({"aof_enabled": "0"}, {"save": ""}, "warning", "a restart loses all tasks"),
         ({"rdb_last_bgsave_status": "err"}, {}, "problem", "rdb_last_bgsave_status is err"),
         ({"aof_enabled": "1", "aof_last_write_status": "err"}, {}, "problem", "could not save"),

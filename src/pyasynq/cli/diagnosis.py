@@ -185,7 +185,10 @@ def check_persistence(node: "NodeReport") -> Check:
     if node.info.get("aof_enabled") == "1":
         lost = LOSSES.get(node.settings.get("appendfsync", ""), "at most some seconds of writes")
         return ok("persistence", f"append-only file; a crash loses {lost}")
-    if node.settings.get("save") == "":
+    saves = node.settings.get("save")
+    if saves is None:  # CONFIG is not permitted
+        message = "no append-only file: a crash loses all writes since the last snapshot, if any"
+    elif not saves:
         message = "Redis saves nothing: a restart loses all tasks"
     else:
         message = "snapshots alone: a crash loses all writes since the last one"
