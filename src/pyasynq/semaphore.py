@@ -163,15 +163,15 @@ class Semaphore:
     async def _take(self, token: Token) -> bool:
         try:
             port = self._broker.semaphores
-            taken = await port.acquire(token, limit=self.limit, lease_s=self._lease_s)
+            acquired = await port.acquire(token, limit=self.limit, lease_s=self._lease_s)
         except asyncio.CancelledError:
             self._release_unclaimed(token)
             raise
-        if taken:
+        if acquired:
             self._tokens.append(token)
             if self._renewing is None:
                 self._renewing = asyncio.create_task(self._renew(), name="pyasynq semaphore")
-        return taken
+        return acquired
 
     def _release_unclaimed(self, token: Token) -> None:
         """Release *token*, which the broker may have given to a caller that was cancelled."""

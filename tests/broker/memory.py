@@ -42,7 +42,7 @@ from pyasynq.core.policy import (
     MAX_TASKS,
     MOST_ARCHIVED,
 )
-from pyasynq.core.states import OVER, Action, TaskState
+from pyasynq.core.states import ENDED, Action, TaskState
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
 from pyasynq.runtime.clock import Clock
 
@@ -414,7 +414,7 @@ class MemoryResults(Port):
         if task is None:
             return None
         info = _info(task, self._store.now_s)
-        if task.state not in OVER:
+        if task.state not in ENDED:
             await self._store.wait_for_change(longest_s)
         return info
 

@@ -145,7 +145,7 @@ async def test_of_a_batch_the_first_with_a_lock_is_accepted_whatever_its_kind(
 async def test_of_a_batch_tasks_with_guards_and_without_are_created_in_their_order(
     broker: Broker,
 ) -> None:
-    staged = await a_staged_set(broker, a_grouped("part"))
+    group_set = await a_staged_set(broker, a_grouped("part"))
     tick = Tick(entry_id="e", known_s=PAST_S, at_s=PAST_S, ttl_s=100)
     tasks = [
         NewTask(a_pending("1")),
@@ -153,8 +153,8 @@ async def test_of_a_batch_tasks_with_guards_and_without_are_created_in_their_ord
         NewTask(a_pending("3", lock=LOCK)),
         NewTask(a_scheduled("4"), Receipt(row="row", ttl_s=100)),
         NewTask(a_pending("5"), Receipt(row="row", ttl_s=100)),
-        NewTask(a_pending("6"), ReplacesSet(staged=staged)),
-        NewTask(a_pending("7"), ReplacesSet(staged=staged)),
+        NewTask(a_pending("6"), ReplacesSet(group_set=group_set)),
+        NewTask(a_pending("7"), ReplacesSet(group_set=group_set)),
         NewTask(a_pending("8")),
     ]
     answers = await broker.creation.create(tasks)

@@ -30,10 +30,10 @@ from tests.support.factories import (
     create,
     enqueue,
     ids,
-    member_ids,
-    members_of,
+    ids_of,
     postpone,
     take,
+    tasks_in_set,
 )
 
 pytestmark = pytest.mark.needs("groups")
@@ -87,10 +87,10 @@ async def test_hundreds_of_groups_are_all_found(broker: Broker) -> None:
 
 
 async def test_a_staged_set_has_the_tasks_of_its_group(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1", payload=b"p"), a_grouped("2"))
-    members = await members_of(broker, staged)
-    assert [(member.id, member.failures) for member in members] == [("1", 0), ("2", 0)]
-    assert members[0].message == a_message("1", payload=b"p", group_key="g")
+    group_set = await a_staged_set(broker, a_grouped("1", payload=b"p"), a_grouped("2"))
+    tasks = await tasks_in_set(broker, group_set)
+    assert [(task.id, task.failures) for task in tasks] == [("1", 0), ("2", 0)]
+    assert tasks[0].message == a_message("1", payload=b"p", group_key="g")
 
 
 async def test_a_group_that_is_not_ready_is_not_staged(broker: Broker) -> None:
@@ -109,91 +109,91 @@ async def test_a_staged_task_is_not_staged_again(broker: Broker) -> None:
 
 
 async def test_at_most_the_given_size_is_staged_and_the_rest_waits(broker: Broker) -> None:
-    staged = await a_staged_set(broker, *many_grouped(3), max_size=2)
-    assert member_ids(await members_of(broker, staged)) == ["000", "001"]
+    group_set = await a_staged_set(broker, *many_grouped(3), max_size=2)
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["000", "001"]
     rest = await broker.groups.stage("q", "g", ONE)
     assert rest is not None
-    assert member_ids(await members_of(broker, rest)) == ["002"]
+    assert ids_of(await tasks_in_set(broker, rest)) == ["002"]
 
 
 async def test_hundreds_of_tasks_are_read_in_order(broker: Broker) -> None:
-    staged = await a_staged_set(broker, *many_grouped(300))
-    read = member_ids(await members_of(broker, staged))
+    group_set = await a_staged_set(broker, *many_grouped(300))
+    read = ids_of(await tasks_in_set(broker, group_set))
     assert read == [f"{n:03}" for n in range(300)]
 
 
 async def test_tasks_of_one_second_are_read_in_the_order_of_their_ids(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("b"), a_grouped("c"), a_grouped("a"))
-    assert member_ids(await members_of(broker, staged)) == ["a", "b", "c"]
+    group_set = await a_staged_set(broker, a_grouped("b"), a_grouped("c"), a_grouped("a"))
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["a", "b", "c"]
 
 
 # -- combine ---------------------------------------------------------------------------------------
 
 
 async def test_a_set_becomes_the_combined_task(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await combine(broker, staged, a_pending("c")) is None
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await combine(broker, group_set, a_pending("c")) is None
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_the_tasks_of_a_combined_set_are_gone(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
-    await combine(broker, staged, a_pending("c"))
-    assert await broker.groups.read_set(staged) is None
+    group_set = await a_staged_set(broker, a_grouped("1"))
+    await combine(broker, group_set, a_pending("c"))
+    assert await broker.groups.read_set(group_set) is None
     await enqueue(broker, a_pending("1"))
 
 
 async def test_a_set_is_combined_once(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await combine(broker, staged, a_pending("c"))
-    assert await combine(broker, staged, a_pending("d")) == NotCreated()
+    group_set = await a_staged_set(broker, a_grouped())
+    await combine(broker, group_set, a_pending("c"))
+    assert await combine(broker, group_set, a_pending("d")) == NotCreated()
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_set_that_was_put_back_is_not_combined(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await broker.groups.unstage(staged)
-    assert await combine(broker, staged, a_pending("c")) == NotCreated()
+    group_set = await a_staged_set(broker, a_grouped())
+    await broker.groups.unstage(group_set)
+    assert await combine(broker, group_set, a_pending("c")) == NotCreated()
     assert await take(broker, 5) == []
 
 
 async def test_a_combined_task_may_be_delayed(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await combine(broker, staged, a_scheduled("c", at_s=1))
+    group_set = await a_staged_set(broker, a_grouped())
+    await combine(broker, group_set, a_scheduled("c", at_s=1))
     await broker.upkeep.forward("q")
     assert ids(await take(broker, 5)) == ["c"]
 
 
 async def test_a_combined_task_may_join_a_group(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await combine(broker, staged, a_grouped("c", group="other"))
+    group_set = await a_staged_set(broker, a_grouped())
+    await combine(broker, group_set, a_grouped("c", group="other"))
     assert (await broker.groups.ready("q", ONE)).names == ["other"]
 
 
 async def test_a_delayed_combined_task_may_join_a_group_when_it_is_due(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await combine(broker, staged, a_scheduled("c", at_s=1, group_key="other"))
+    group_set = await a_staged_set(broker, a_grouped())
+    await combine(broker, group_set, a_scheduled("c", at_s=1, group_key="other"))
     await broker.upkeep.forward("q")
     assert (await broker.groups.ready("q", ONE)).names == ["other"]
 
 
 async def test_combining_releases_the_locks_of_the_tasks(broker: Broker) -> None:
     locked = [a_grouped(str(n), lock=lock) for n, lock in enumerate(TWO_LOCKS)]
-    staged = await a_staged_set(broker, *locked)
-    await combine(broker, staged, a_pending("c"))
+    group_set = await a_staged_set(broker, *locked)
+    await combine(broker, group_set, a_pending("c"))
     await enqueue(broker, *(a_pending(lock.digest, lock=lock) for lock in TWO_LOCKS))
 
 
 async def test_a_combined_task_takes_its_lock(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await combine(broker, staged, a_pending("c", lock=LOCK))
+    group_set = await a_staged_set(broker, a_grouped())
+    await combine(broker, group_set, a_pending("c", lock=LOCK))
     (answer,) = await create(broker, [a_pending("d", lock=LOCK)])
     assert isinstance(answer, DuplicateTaskError)
 
 
 async def test_a_combined_task_may_take_over_the_lock_of_one_of_its_parts(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
-    assert await combine(broker, staged, a_pending("c", lock=LOCK)) is None
+    group_set = await a_staged_set(broker, a_grouped("1", lock=LOCK))
+    assert await combine(broker, group_set, a_pending("c", lock=LOCK)) is None
     (answer,) = await create(broker, [a_pending("d", lock=LOCK)])
     assert isinstance(answer, DuplicateTaskError)
 
@@ -202,43 +202,43 @@ async def test_a_lock_that_is_held_refuses_the_combined_task_and_keeps_the_set(
     broker: Broker,
 ) -> None:
     await enqueue(broker, a_pending("holder", lock=LOCK))
-    staged = await a_staged_set(broker, a_grouped())
-    answer = await combine(broker, staged, a_pending("c", lock=LOCK))
+    group_set = await a_staged_set(broker, a_grouped())
+    answer = await combine(broker, group_set, a_pending("c", lock=LOCK))
     assert isinstance(answer, DuplicateTaskError)
-    assert member_ids(await members_of(broker, staged)) == ["1"]
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["1"]
 
 
 async def test_an_id_that_is_taken_refuses_the_combined_task_and_keeps_the_set(
     broker: Broker,
 ) -> None:
     await enqueue(broker, a_pending("c"))
-    staged = await a_staged_set(broker, a_grouped())
-    answer = await combine(broker, staged, a_pending("c"))
+    group_set = await a_staged_set(broker, a_grouped())
+    answer = await combine(broker, group_set, a_pending("c"))
     assert isinstance(answer, TaskIDConflictError)
-    assert member_ids(await members_of(broker, staged)) == ["1"]
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["1"]
 
 
 # -- put back --------------------------------------------------------------------------------------
 
 
 async def test_tasks_that_are_put_back_are_ready_again(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await broker.groups.unstage(staged) == 2
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await broker.groups.unstage(group_set) == 2
     assert (await broker.groups.ready("q", TWO)).names == ["g"]
 
 
 async def test_a_set_is_put_back_once(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await broker.groups.unstage(staged)
-    assert await broker.groups.unstage(staged) == 0
-    assert await broker.groups.hold_set(staged) is False
-    assert await broker.groups.read_set(staged) is None
+    group_set = await a_staged_set(broker, a_grouped())
+    await broker.groups.unstage(group_set)
+    assert await broker.groups.unstage(group_set) == 0
+    assert await broker.groups.hold_set(group_set) is False
+    assert await broker.groups.read_set(group_set) is None
 
 
 async def test_a_set_that_is_held_is_not_reclaimed(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
+    group_set = await a_staged_set(broker, a_grouped())
     assert (await broker.groups.reclaim("q")).tasks == 0
-    assert await broker.groups.hold_set(staged) is True
+    assert await broker.groups.hold_set(group_set) is True
 
 
 async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
@@ -254,55 +254,55 @@ async def test_every_set_that_is_given_up_is_reclaimed(broker: Broker) -> None:
 
 
 async def test_failures_are_counted_in_the_tasks_whatever_set_they_are_in(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
-    assert await postpone(broker, staged, wait_s=0) is True
+    group_set = await a_staged_set(broker, a_grouped("1"))
+    assert await postpone(broker, group_set, wait_s=0) is True
     await broker.groups.reclaim("q")
     again = await a_staged_set(broker, a_grouped("2"), max_size=2)
-    assert [(m.id, m.failures) for m in await members_of(broker, again)] == [("1", 1), ("2", 0)]
+    assert [(m.id, m.failures) for m in await tasks_in_set(broker, again)] == [("1", 1), ("2", 0)]
 
 
 async def test_a_postponed_set_is_reclaimed_when_its_time_has_come(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await postpone(broker, staged, wait_s=100)
+    group_set = await a_staged_set(broker, a_grouped())
+    await postpone(broker, group_set, wait_s=100)
     assert (await broker.groups.reclaim("q")).tasks == 0
 
 
 async def test_a_failure_is_counted_in_those_alone_that_failed(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    bad, _ = await members_of(broker, staged)
-    assert await broker.groups.postpone(staged, [bad], wait_s=100) is True
-    failures = {member.id: member.failures for member in await members_of(broker, staged)}
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    bad, _ = await tasks_in_set(broker, group_set)
+    assert await broker.groups.postpone(group_set, [bad], wait_s=100) is True
+    failures = {task.id: task.failures for task in await tasks_in_set(broker, group_set)}
     assert failures == {"1": 1, "2": 0}
 
 
 async def test_a_set_that_was_put_back_is_not_postponed(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await broker.groups.unstage(staged)
-    assert await postpone(broker, staged, wait_s=0) is False
+    group_set = await a_staged_set(broker, a_grouped())
+    await broker.groups.unstage(group_set)
+    assert await postpone(broker, group_set, wait_s=0) is False
 
 
 async def test_an_archived_task_leaves_its_set(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    assert await broker.groups.archive(staged, [_failed("1")]) == 1
-    assert member_ids(await members_of(broker, staged)) == ["2"]
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    assert await broker.groups.archive(group_set, [_failed("1")]) == 1
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["2"]
 
 
 async def test_a_set_without_tasks_is_gone(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
-    await broker.groups.archive(staged, [_failed("1")])
-    assert await broker.groups.read_set(staged) is None
+    group_set = await a_staged_set(broker, a_grouped("1"))
+    await broker.groups.archive(group_set, [_failed("1")])
+    assert await broker.groups.read_set(group_set) is None
 
 
 async def test_a_task_that_is_not_in_the_set_is_not_archived(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
+    group_set = await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_pending("2"))
-    assert await broker.groups.archive(staged, [_failed("2"), _failed("3")]) == 0
+    assert await broker.groups.archive(group_set, [_failed("2"), _failed("3")]) == 0
 
 
 async def test_hundreds_of_tasks_are_archived(broker: Broker) -> None:
-    staged = await a_staged_set(broker, *many_grouped(300))
-    members = await members_of(broker, staged)
-    assert await broker.groups.archive(staged, members) == 300
+    group_set = await a_staged_set(broker, *many_grouped(300))
+    tasks = await tasks_in_set(broker, group_set)
+    assert await broker.groups.archive(group_set, tasks) == 300
 
 
 # -- search ----------------------------------------------------------------------------------------
@@ -321,9 +321,9 @@ async def test_after_a_search_there_is_a_rest(broker: Broker) -> None:
 
 
 async def test_sets_are_reclaimed_while_the_search_rests(broker: Broker) -> None:
-    staged = await a_staged_set(broker, a_grouped())
+    group_set = await a_staged_set(broker, a_grouped())
     await broker.groups.reclaim("q")
-    await postpone(broker, staged, wait_s=0)
+    await postpone(broker, group_set, wait_s=0)
     assert (await broker.groups.reclaim("q")).tasks == 1
 
 
@@ -414,10 +414,10 @@ async def test_an_order_by_count_takes_no_staged_task(broker: Broker) -> None:
 async def test_a_queue_with_a_group_is_not_removed_without_force(broker: Broker) -> None:
     await enqueue(broker, a_grouped())
     assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
-    staged = await broker.groups.stage("q", "g", ONE)
+    group_set = await broker.groups.stage("q", "g", ONE)
     assert await broker.inspection.remove("q", force=False) is RemoveResult.NOT_EMPTY
-    assert staged is not None
-    assert await broker.groups.hold_set(staged)
+    assert group_set is not None
+    assert await broker.groups.hold_set(group_set)
 
 
 async def test_a_queue_is_removed_with_its_groups_and_staged_sets(broker: Broker) -> None:
@@ -434,9 +434,9 @@ async def test_a_queue_is_removed_with_its_groups_and_staged_sets(broker: Broker
 @pytest.mark.parametrize("name", ["*", "[a-z]", "a?", "\\", "päckchen", "a:b", ":"])
 async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
     await enqueue(broker, a_grouped("1", group=name))
-    staged = await broker.groups.stage("q", name, ONE)
-    assert staged is not None
-    assert await broker.groups.unstage(staged) == 1
+    group_set = await broker.groups.stage("q", name, ONE)
+    assert group_set is not None
+    assert await broker.groups.unstage(group_set) == 1
     assert (await broker.groups.ready("q", ONE)).names == [name]
     again = await broker.groups.stage("q", name, ONE)
     assert again is not None
@@ -445,8 +445,8 @@ async def test_a_group_may_have_any_name(name: str, broker: Broker) -> None:
 
 async def test_queues_do_not_mix(broker: Broker) -> None:
     await enqueue(broker, a_grouped("1"), a_grouped("1", queue="r"))
-    staged = await broker.groups.stage("q", "g", ONE)
-    assert staged == AggregationSet(queue="q", group="g", id=staged.id if staged else "")
+    group_set = await broker.groups.stage("q", "g", ONE)
+    assert group_set == AggregationSet(queue="q", group="g", id=group_set.id if group_set else "")
     assert (await broker.groups.ready("r", ONE)).names == ["g"]
 
 

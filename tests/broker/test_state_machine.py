@@ -92,7 +92,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue: list[str] = []  # the next to run first
         self.held: dict[str, Lease] = {}
         self.lost: list[Lease] = []
-        self.staged: dict[str, tuple[AggregationSet, list[str]]] = {}
+        self.sets: dict[str, tuple[AggregationSet, list[str]]] = {}
         self.combined = 0
         self.lock: str | None = None
         self.counters: Counter[str] = Counter()
@@ -299,52 +299,52 @@ class QueueMachine(RuleBasedStateMachine):
     def stage(self, count: int) -> None:
         waiting = list(self._scored("g:g"))
         rules = GroupRules(grace_s=10_000, max_size=count)
-        staged = self.run(self.broker.groups.stage("q", "g", rules))
-        assert (staged is not None) == (len(waiting) >= count)
-        if staged is not None:
-            self.staged[staged.id] = staged, waiting[:count]
+        group_set = self.run(self.broker.groups.stage("q", "g", rules))
+        assert (group_set is not None) == (len(waiting) >= count)
+        if group_set is not None:
+            self.sets[group_set.id] = group_set, waiting[:count]
 
-    @precondition(lambda self: self.staged)
+    @precondition(lambda self: self.sets)
     @rule(kind=kinds, unique=st.booleans())
     def combine(self, kind: str, unique: bool) -> None:  # noqa: FBT001
-        set_id, (staged, members) = next(iter(self.staged.items()))
+        set_id, (group_set, ids) = next(iter(self.sets.items()))
         self.combined += 1
         task_id = f"combined {self.combined}"
         lock = Lock(digest="0cc1", ttl_s=10_000) if unique else None
-        answer = self.run(combine(self.broker, staged, _plan(kind, task_id, lock)))
-        if unique and self.lock and self.lock not in members:
+        answer = self.run(combine(self.broker, group_set, _plan(kind, task_id, lock)))
+        if unique and self.lock and self.lock not in ids:
             assert isinstance(answer, DuplicateTaskError)
             return
         assert answer is None
-        del self.staged[set_id]
-        for member in members:
-            self._release(member)
-            self._drop(member)
+        del self.sets[set_id]
+        for part in ids:
+            self._release(part)
+            self._drop(part)
         self._add_created(task_id, kind, unique=unique)
 
-    @precondition(lambda self: self.staged)
+    @precondition(lambda self: self.sets)
     @rule(stale=st.booleans())
     def unstage(self, stale: bool) -> None:  # noqa: FBT001
-        _, (staged, members) = self.staged.popitem()
+        _, (group_set, ids) = self.sets.popitem()
         if stale:
-            self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{staged.id}": 1})
+            self.redis.zadd(f"{Q}aggregation_sets", {f"{Q}g:g:{group_set.id}": 1})
             count = self.run(self.broker.groups.reclaim("q")).tasks
         else:
-            count = self.run(self.broker.groups.unstage(staged))
-        assert count == len(members)
-        assert self.run(combine(self.broker, staged, a_pending("late"))) == NotCreated()
+            count = self.run(self.broker.groups.unstage(group_set))
+        assert count == len(ids)
+        assert self.run(combine(self.broker, group_set, a_pending("late"))) == NotCreated()
 
-    @precondition(lambda self: self.staged)
+    @precondition(lambda self: self.sets)
     @rule()
     def give_up(self) -> None:
-        staged, members = self.staged.popitem()[1]
-        found = self.run(self.broker.groups.read_set(staged))
+        group_set, ids = self.sets.popitem()[1]
+        found = self.run(self.broker.groups.read_set(group_set))
         assert found is not None
-        assert [member.id for member in found] == members
-        assert self.run(self.broker.groups.archive(staged, found)) == len(members)
-        for member in members:
-            self._move(member, "archived")
-            self.tasks[member] = replace(self.tasks[member], group="")
+        assert [task.id for task in found] == ids
+        assert self.run(self.broker.groups.archive(group_set, found)) == len(ids)
+        for part in ids:
+            self._move(part, "archived")
+            self.tasks[part] = replace(self.tasks[part], group="")
 
     @rule()
     def find_groups(self) -> None:
@@ -414,7 +414,7 @@ class QueueMachine(RuleBasedStateMachine):
         places += [(task_id, _state_of(name)) for name in ZSETS for task_id in self._scored(name)]
         places += [
             (task_id, "aggregating")
-            for set_id in self.staged
+            for set_id in self.sets
             for task_id in self._scored(f"g:g:{set_id}")
         ]
         assert sorted(places) == sorted((name, known.state) for name, known in self.tasks.items())
@@ -455,7 +455,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_set_has_its_tasks_and_no_other_is_there(self) -> None:
-        names = {f"g:g:{set_id}": members for set_id, (_, members) in self.staged.items()}
+        names = {f"g:g:{set_id}": ids for set_id, (_, ids) in self.sets.items()}
         assert self._scored("aggregation_sets").keys() == {f"{Q}{name}" for name in names}
         assert {name: list(self._scored(name)) for name in names} == names
 
@@ -478,10 +478,9 @@ class QueueMachine(RuleBasedStateMachine):
         return [task_id.decode() for task_id in reversed(found)]
 
     def _scored(self, name: str) -> dict[str, float]:
-        members = self.redis.zrange(f"{Q}{name}", 0, -1, withscores=True)
-        return {
-            member.decode(): score for member, score in cast("list[tuple[bytes, float]]", members)
-        }
+        found = self.redis.zrange(f"{Q}{name}", 0, -1, withscores=True)
+        pairs = cast("list[tuple[bytes, float]]", found)
+        return {task_id.decode(): score for task_id, score in pairs}
 
     def _text(self, name: str) -> bytes | None:
         return cast("bytes | None", self.redis.get(f"{Q}{name}"))

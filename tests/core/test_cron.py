@@ -79,15 +79,15 @@ def test_without_an_anchor_the_next_tick_is_one_period_ahead() -> None:
 
 
 def test_anchored_ticks_are_whole_periods_from_the_anchor() -> None:
-    anchored = parse("@every 1m").anchored(START)
+    schedule = parse("@every 1m").anchor_at(START)
     later = START + timedelta(hours=1, seconds=59)
-    assert anchored.next(later) == START.replace(microsecond=0) + timedelta(hours=1, minutes=1)
+    assert schedule.next(later) == START.replace(microsecond=0) + timedelta(hours=1, minutes=1)
 
 
 def test_anchored_ticks_come_after_the_anchor() -> None:
-    anchored = parse("@every 1m").anchored(START)
+    schedule = parse("@every 1m").anchor_at(START)
     early = START - timedelta(days=1)
-    assert anchored.next(early) == START.replace(microsecond=0) + timedelta(minutes=1)
+    assert schedule.next(early) == START.replace(microsecond=0) + timedelta(minutes=1)
 
 
 @given(st.integers(1, 10_000), st.integers(0, 1_000_000))
@@ -100,4 +100,4 @@ def test_the_next_anchored_tick_is_later_by_a_period_at_most(period_s: int, ahea
 
 def test_a_calendar_ignores_its_anchor() -> None:
     schedule = parse("0 6 * * *")
-    assert schedule.anchored(START) is schedule
+    assert schedule.anchor_at(START) is schedule

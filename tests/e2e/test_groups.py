@@ -49,7 +49,7 @@ async def test_a_worker_killed_between_staging_and_combining_loses_and_doubles_n
         first.send(signal.SIGKILL)
         await first.wait_for_end()
     assert await combined_payloads(queue) == []
-    assert len(await queue.staged()) == 5
+    assert len(await queue.set_keys()) == 5
     await end_holds(own_redis, queue)
     async with worker(APP, environ=environ(recording, seconds=0)):
         await wait_until(lambda: _are_combined(queue, parts))

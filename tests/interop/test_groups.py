@@ -48,10 +48,10 @@ def payloads_of(events: Sequence[Event]) -> list[bytes]:
 async def stage_and_die(redis_url: str) -> AggregationSet:
     """Stage the group as an aggregator that then dies."""
     broker = open_broker(redis_url)
-    staged = await broker.groups.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
+    group_set = await broker.groups.stage("q", "g", GroupRules(grace_s=3600, max_size=1))
     await broker.aclose()
-    assert staged is not None
-    return staged
+    assert group_set is not None
+    return group_set
 
 
 async def go_leaves_unregistered(go_peer: Peer, r: Redis) -> None:
@@ -123,8 +123,8 @@ async def test_python_finds_a_group_that_go_reclaimed_and_left_unregistered(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage_and_die(redis_url)
-    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
+    group_set = await stage_and_die(redis_url)
+    await r.zadd(SETS, {f"{GROUP}:{group_set.id}": 1})
     await go_leaves_unregistered(go_peer, r)
     handler = Handler()
     async with python_server(redis_url, group_max_size=1).running(handler):
@@ -136,8 +136,8 @@ async def test_go_combines_what_a_dead_python_aggregator_had_set_aside(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage_and_die(redis_url)
-    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
+    group_set = await stage_and_die(redis_url)
+    await r.zadd(SETS, {f"{GROUP}:{group_set.id}": 1})
     async with (
         Server(redis_url, queues={"q": 1}).running(Handler()) as server,
         go_peer.work(queues="q", aggregate="joined", group_max_size=1, concurrency=1) as go,
@@ -169,9 +169,9 @@ async def test_go_sees_a_group_that_python_put_back(
     go_peer: Peer, redis_url: str, r: Redis
 ) -> None:
     await go_peer.enqueue("part", b"a", queue="q", group="g")
-    staged = await stage_and_die(redis_url)
+    group_set = await stage_and_die(redis_url)
     broker = open_broker(redis_url)
-    await broker.groups.unstage(staged)
+    await broker.groups.unstage(group_set)
     await broker.aclose()
     assert await go_peer.inspect("groups", "q") == [{"group": "g", "size": 1}]
 

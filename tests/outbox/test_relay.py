@@ -19,7 +19,14 @@ from pyasynq.core.codec import HEADER
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode
 from pyasynq.outbox import Outbox, Relay
-from pyasynq.outbox.relay import KEPT_S, MAX_BYTES, PACE_S, SHORTENED_S, StaleError, _within
+from pyasynq.outbox.relay import (
+    MAX_BYTES,
+    PACE_S,
+    RECEIPT_TTL_S,
+    SENT_RECEIPT_TTL_S,
+    StaleError,
+    _limit_bytes,
+)
 from pyasynq.runtime.waiting import wait_for_first
 from tests.outbox.outbox_rows import TASK, count, errors, work_off, write, write_many
 from tests.support.clocks import SteeredClock
@@ -232,7 +239,7 @@ async def test_a_receipt_whose_row_is_gone_ends_soon(
 ) -> None:
     row = await write(outbox, engine)
     await relay.step()
-    assert 0 < await r.ttl(f"asynq:{{default}}:relayed:{row}") <= SHORTENED_S
+    assert 0 < await r.ttl(f"asynq:{{default}}:relayed:{row}") <= SENT_RECEIPT_TTL_S
 
 
 @only_sqlite
@@ -243,8 +250,8 @@ async def test_a_receipt_whose_row_may_be_there_stays_for_a_week(
     async with engine.connect() as connection:
         rows, _ = await relay._read(connection, [])
     await relay._send(rows)  # and dies before it deletes them
-    assert KEPT_S == 7 * 24 * 3600
-    assert await r.ttl(f"asynq:{{default}}:relayed:{row}") > KEPT_S - 60
+    assert RECEIPT_TTL_S == 7 * 24 * 3600
+    assert await r.ttl(f"asynq:{{default}}:relayed:{row}") > RECEIPT_TTL_S - 60
 
 
 @only_postgresql
@@ -362,8 +369,8 @@ async def test_a_batch_that_was_read_long_ago_is_not_sent(
 
 
 def test_a_batch_is_bounded_by_its_bytes_but_never_empty() -> None:
-    assert _within([(1, 10), (2, MAX_BYTES - 10), (3, 1)]) == [1, 2]
-    assert _within([(1, 2 * MAX_BYTES), (2, 1)]) == [1]
+    assert _limit_bytes([(1, 10), (2, MAX_BYTES - 10), (3, 1)]) == [1, 2]
+    assert _limit_bytes([(1, 2 * MAX_BYTES), (2, 1)]) == [1]
 
 
 async def count_is(outbox: Outbox, engine: AsyncEngine, wanted: int) -> bool:

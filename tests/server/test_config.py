@@ -8,7 +8,7 @@ import pytest
 
 from pyasynq import OptionError, Server
 from pyasynq.server import ServerOptions
-from pyasynq.server.config import usual_threads
+from pyasynq.server.config import default_threads
 
 URL = "redis://127.0.0.1:6379"
 
@@ -116,7 +116,7 @@ async def test_a_server_without_handler_does_not_start() -> None:
 @pytest.mark.parametrize(
     ("given", "concurrency", "threads"),
     [
-        ({}, 100, usual_threads()),
+        ({}, 100, default_threads()),
         ({"concurrency": 7}, 7, 7),
         ({"threads": 7}, 100, 7),
         ({"concurrency": 7, "threads": 3}, 7, 3),
@@ -133,9 +133,9 @@ def test_by_default_there_are_a_few_more_threads_than_cpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert usual_threads() == 6
+    assert default_threads() == 6
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert usual_threads() == 32
+    assert default_threads() == 32
 
 
 def test_the_defaults_are_those_of_the_guides() -> None:

@@ -30,7 +30,7 @@ PAST_S = 1_000_000_000
 FUTURE_S = 4_000_000_000
 
 LOCK = Lock(digest="0cc1", ttl_s=100)
-STAGED = AggregationSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
+GROUP_SET = AggregationSet(queue="q", group="g", id="5cdce7f5-5221-494e-b2ea-262acf33b109")
 """A set that an aggregator may have staged."""
 
 
@@ -93,9 +93,9 @@ async def relay(
     return await broker.creation.create(new)
 
 
-async def combine(broker: Broker, staged: AggregationSet, plan: Plan) -> Created:
-    """Replace *staged* by the task of *plan*; return the answer."""
-    (answer,) = await broker.creation.create([NewTask(plan, ReplacesSet(staged=staged))])
+async def combine(broker: Broker, group_set: AggregationSet, plan: Plan) -> Created:
+    """Replace *group_set* by the task of *plan*; return the answer."""
+    (answer,) = await broker.creation.create([NewTask(plan, ReplacesSet(group_set=group_set))])
     return answer
 
 
@@ -140,22 +140,22 @@ async def a_staged_set(
     """Enqueue *plans* into a group and stage them; return the set."""
     await enqueue(broker, *plans)
     rules = GroupRules(grace_s=3600, max_size=max_size or len(plans))
-    staged = await broker.groups.stage("q", group, rules)
-    assert staged is not None
-    return staged
+    group_set = await broker.groups.stage("q", group, rules)
+    assert group_set is not None
+    return group_set
 
 
-async def members_of(broker: Broker, staged: AggregationSet) -> list[GroupedTask]:
-    """Return the tasks of *staged*, which must exist."""
-    members = await broker.groups.read_set(staged)
-    assert members is not None
-    return members
+async def tasks_in_set(broker: Broker, group_set: AggregationSet) -> list[GroupedTask]:
+    """Return the tasks of *group_set*, which must exist."""
+    tasks = await broker.groups.read_set(group_set)
+    assert tasks is not None
+    return tasks
 
 
-async def postpone(broker: Broker, staged: AggregationSet, *, wait_s: int) -> bool:
-    """Count a failure in every task of *staged*, if it exists, and postpone the set."""
-    members = await broker.groups.read_set(staged)
-    return await broker.groups.postpone(staged, members or [], wait_s=wait_s)
+async def postpone(broker: Broker, group_set: AggregationSet, *, wait_s: int) -> bool:
+    """Count a failure in every task of *group_set*, if it exists, and postpone the set."""
+    tasks = await broker.groups.read_set(group_set)
+    return await broker.groups.postpone(group_set, tasks or [], wait_s=wait_s)
 
 
 async def settle(broker: Broker, lease: Lease, verdict: Verdict) -> object:
@@ -169,9 +169,9 @@ def ids(leases: Iterable[Lease]) -> list[str]:
     return [lease.id for lease in leases]
 
 
-def member_ids(members: Iterable[GroupedTask]) -> list[str]:
-    """Return the ids of *members*, in order."""
-    return [member.id for member in members]
+def ids_of(tasks: Iterable[GroupedTask]) -> list[str]:
+    """Return the ids of *tasks*, in order."""
+    return [task.id for task in tasks]
 
 
 def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:

@@ -147,13 +147,13 @@ class RedisQueue(QueueView):
     async def leased_ids(self) -> list[str]:
         return await self._sorted("lease")
 
-    async def staged(self) -> list[str]:
-        """Return the keys of the staged sets, the first to be reclaimed first."""
+    async def set_keys(self) -> list[str]:
+        """Return the keys of the aggregation sets, the first to be reclaimed first."""
         return await self._sorted("aggregation_sets")
 
-    async def reclaimed_at(self, staged: str) -> float | None:
-        """Return when the set at the key *staged* may be reclaimed, in Unix seconds."""
-        return await self._r.zscore(self.key("aggregation_sets"), staged)
+    async def reclaimed_at(self, set_key: str) -> float | None:
+        """Return when the set at *set_key* may be reclaimed, in Unix seconds."""
+        return await self._r.zscore(self.key("aggregation_sets"), set_key)
 
     async def state_of(self, task_id: str) -> str | None:
         return (await self.fields(task_id)).get("state")

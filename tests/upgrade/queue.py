@@ -46,7 +46,7 @@ class Queue:
             self._r.zadd(f"{QUEUE}lease", {task_id: ended_s})
 
     def expire_sets(self) -> None:
-        """Set the end of all staged sets to the past, as if their aggregators were dead."""
+        """Set the end of all aggregation sets to the past, as if their aggregators were dead."""
         key = f"{QUEUE}aggregation_sets"
         for name in self._r.zrange(key, 0, -1):
             self._r.zadd(key, {name: int(time.time()) - 60})

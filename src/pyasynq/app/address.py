@@ -24,8 +24,8 @@ class Address:
     broker: BrokerAddress
     source: str
 
-    def checked_broker(self) -> BrokerAddress:
-        """Return the broker.
+    def check_broker(self) -> BrokerAddress:
+        """Check the broker, and return it.
 
         Raises:
             OptionError: If its form is unknown; the error names the variable if the address is from

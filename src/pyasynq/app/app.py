@@ -253,12 +253,12 @@ class App:
         context = asynccontextmanager(cast("Callable[[App], AsyncGenerator[Any]]", lifespan))
 
         @asynccontextmanager
-        async def entered() -> AsyncGenerator[None]:
+        async def enter_lifespan() -> AsyncGenerator[None]:
             async with context(self) as state:
                 self.state |= _check_state(state)
                 yield
 
-        self._lifespan = entered
+        self._lifespan = enter_lifespan
         return lifespan
 
     def server(
@@ -282,7 +282,7 @@ class App:
         served = {*self._options.get("queues", ()), *merged.get("queues", (DEFAULT_QUEUE,))}
         combines = merged.get("group_aggregator") is not None
         merged["lifespan"] = functools.partial(self._serving, served, combines=combines)
-        return Server(self.address.checked_broker(), handler=self.mux, **merged)
+        return Server(self.address.check_broker(), handler=self.mux, **merged)
 
     def scheduler(
         self, broker: "BrokerAddress | None" = None, **options: Unpack[SchedulerOptions]
@@ -298,7 +298,7 @@ class App:
             "codecs": self._codecs,
             **options,
         }
-        scheduler = Scheduler(self.address.checked_broker() if broker is None else broker, **merged)
+        scheduler = Scheduler(self.address.check_broker() if broker is None else broker, **merged)
         for wanted in self._periodic:
             scheduler.add(wanted)
         return scheduler
@@ -309,7 +309,7 @@ class App:
         Args:
             broker: Used instead of the app's own.
         """
-        address = self.address.checked_broker() if broker is None else broker
+        address = self.address.check_broker() if broker is None else broker
         return Client(address, middleware=self._client_middleware, codecs=self._codecs)
 
     def inspector(self, broker: "BrokerAddress | None" = None) -> "Inspector":
@@ -320,7 +320,7 @@ class App:
         """
         from pyasynq.inspector import Inspector
 
-        address = self.address.checked_broker() if broker is None else broker
+        address = self.address.check_broker() if broker is None else broker
         return Inspector(address, codecs=self._codecs)
 
     async def __aenter__(self) -> Self:

@@ -215,7 +215,7 @@ def _may_be_set(node: Node) -> bool:
 
 
 def _masks_secrets(node: Node) -> bool:
-    """Tell whether secrets in *node* are written as asterisks; the user's serializers may not."""
+    """Tell whether secrets in *node* are written as asterisks, unless the user's code does more."""
     function = node.get("serialization", {}).get("function")
     if function is None:
         return any(map(_masks_secrets, _parts(node)))

@@ -90,7 +90,7 @@ class TypedTask(Generic[P, R]):
         """Return the call whose arguments *payload* holds, as `task` would; for operators.
 
         Raises:
-            PayloadError: If it does not fit the function, or names a parameter that there is not.
+            PayloadError: If it does not fit the function, or names an unknown parameter.
         """
         return Task.with_options(self.type, self._signature.rewrite(payload), self._options)
 

@@ -128,7 +128,7 @@ def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
 
 
 class _Lent(Broker):
-    """A broker that its owner closes, not we."""
+    """A broker that its owner closes."""
 
     def __init__(self, broker: Broker) -> None:
         """Pass every call on to *broker*, except `aclose`."""

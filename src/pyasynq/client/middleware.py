@@ -76,13 +76,13 @@ class MiddlewareChain(list[ClientMiddleware]):
             Exception: Any error of the middleware or of *end*.
         """
 
-        async def checked_end(task: Task, changed: Options) -> TaskInfo:
+        async def end_after_check(task: Task, changed: Options) -> TaskInfo:
             check_task(task)
             return await end(task, changed if changed is options else check_options(changed))
 
         # Many tasks may share these headers, so the middleware must not change them.
         options = structs.replace(options, headers=MappingProxyType({**options.headers}))
-        call_next: CallNext = checked_end
+        call_next: CallNext = end_after_check
         for middleware in reversed(self):
             call_next = _Layer(middleware, call_next).enter
         return await call_next(task, options)
@@ -107,13 +107,13 @@ class MiddlewareChain(list[ClientMiddleware]):
     async def _outcome(
         self, task: Task, options: Options, end: CallNext, arrived: asyncio.Event
     ) -> TaskInfo | PyasynqError:
-        async def signalling_end(task: Task, options: Options) -> TaskInfo:
+        async def end_with_signal(task: Task, options: Options) -> TaskInfo:
             arrived.set()  # the waiter runs once *end* waits, and *end* has sent by then
             return await end(task, options)
 
         try:
             return await call_guarded(
-                "client middleware", self.enqueue(task, options, signalling_end)
+                "client middleware", self.enqueue(task, options, end_with_signal)
             )
         except PyasynqError as error:
             return error

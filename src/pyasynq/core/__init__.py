@@ -1,1 +1,1 @@
-"""What decides: pure, without I/O, time or chance."""
+"""Decisions: pure code, without I/O, clock or random numbers."""

@@ -34,7 +34,7 @@ class Schedule(Protocol):
         """Return the first tick after *after*, UTC and in whole seconds; None if none follows."""
         ...
 
-    def anchored(self, at: datetime) -> "Schedule":
+    def anchor_at(self, at: datetime) -> "Schedule":
         """Return this schedule; if its ticks are relative to an instant, they start from *at*."""
         ...
 
@@ -57,7 +57,7 @@ class Every:
         passed = max((after - anchor) // self.period, 0)
         return anchor + self.period * (passed + 1)
 
-    def anchored(self, at: datetime) -> "Every":
+    def anchor_at(self, at: datetime) -> "Every":
         """Return this schedule with ticks at whole periods from *at*."""
         return Every(self.period, at)
 
@@ -107,7 +107,7 @@ class Calendar:
                 return EPOCH + walk.at_s * SECOND
         return None
 
-    def anchored(self, at: datetime) -> "Calendar":
+    def anchor_at(self, at: datetime) -> "Calendar":
         """Return this schedule: its ticks are not relative to an instant."""
         return self
 

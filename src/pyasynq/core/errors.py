@@ -270,7 +270,7 @@ class TaskStateError(PyasynqError):
         queue: Name of the queue.
         task_id: Id of the task.
         state: State of the task; ``staged`` if an aggregator is combining its group.
-        order: The action that was asked for.
+        order: The requested action.
     """
 
     def __init__(self, queue: str, task_id: str, state: str, order: str) -> None:
@@ -355,7 +355,7 @@ class SemaphoreTimeoutError(PyasynqError, TimeoutError):
 
 
 class NoTokenError(PyasynqError):
-    """A semaphore was released of which no token is held.
+    """A semaphore was released, but no token of it is held.
 
     Attributes:
         scope: Name of the semaphore.

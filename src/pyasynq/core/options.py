@@ -268,7 +268,7 @@ def check_known(given: Iterable[str], known: Collection[str]) -> None:
 
 def _check_group(name: str, value: object) -> str:
     group = check_name(name, value)
-    # The key of a staged set is its group's key, a colon and a UUID; a group must not look like it.
+    # A group must not look like an aggregation set, whose key is that of its group and a UUID.
     if _STAGED.search(group):
         raise OptionError(name, value, "a name that does not end in a colon and a UUID")
     return group

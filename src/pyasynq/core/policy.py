@@ -37,15 +37,15 @@ A scheduler that still has the entry and is up to this late does not repeat the 
 """
 
 HELD_S: Final = 120
-"""Seconds until a staged set may be put back, if its aggregator does not extend the time."""
+"""Seconds until an aggregation set may be put back, if its aggregator does not extend the time."""
 
 STUCK_S: Final = 3600
 """Seconds until the next try to put back a set after a failed one."""
 
 MAX_SET: Final = 1000
-"""Tasks in one staged set, so that no call blocks the broker for long."""
+"""Tasks in one aggregation set, so that no call blocks the broker for long."""
 
-TOLD_S: Final = 60
+END_NOTICE_TTL_S: Final = 60
 """Seconds for which clients that wait for a result can read that the task has ended."""
 
 MAX_TASKS: Final = 128

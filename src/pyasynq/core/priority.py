@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 
-def weighted(weights: Mapping[str, int], picks: Sequence[float]) -> dict[str, int]:
+def draw_queues(weights: Mapping[str, int], picks: Sequence[float]) -> dict[str, int]:
     """Return how many slots take from each queue.
 
     Args:
@@ -24,6 +24,6 @@ def weighted(weights: Mapping[str, int], picks: Sequence[float]) -> dict[str, in
     return Counter(tickets[int(pick * len(tickets))] for pick in picks)
 
 
-def by_rank(weights: Mapping[str, int]) -> list[str]:
+def sort_by_weight(weights: Mapping[str, int]) -> list[str]:
     """Return the queues of strict priority: heaviest first, ties in the given order."""
     return sorted(weights, key=lambda queue: -weights[queue])

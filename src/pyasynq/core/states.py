@@ -20,7 +20,7 @@ class TaskState(StrEnum):
     AGGREGATING = "aggregating"
 
 
-OVER: Final = frozenset({TaskState.COMPLETED, TaskState.ARCHIVED})
+ENDED: Final = frozenset({TaskState.COMPLETED, TaskState.ARCHIVED})
 """The states of a task that has ended and is kept."""
 
 MOVES: Final[dict[TaskState | None, frozenset[TaskState | None]]] = {

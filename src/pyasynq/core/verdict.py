@@ -126,11 +126,11 @@ def decide(
     if error is None:
         if message.retention <= 0:
             return DONE
-        kept = timedelta(seconds=min(message.retention, LONGEST_S))
+        retention = timedelta(seconds=min(message.retention, LONGEST_S))
         return Complete(
-            message=with_outcome(message, completed_at=now), expires_at=_after(now, kept)
+            message=with_outcome(message, completed_at=now), expires_at=_after(now, retention)
         )
-    match decisive(message.type, error):
+    match decisive_error(message.type, error):
         case RevokeTask():
             return DONE
         case Snooze(delay=delay):
@@ -249,7 +249,7 @@ def errors_in(error: E) -> Sequence[E]:
     return found
 
 
-def decisive(type: str, error: Exception) -> Exception:
+def decisive_error(type: str, error: Exception) -> Exception:
     """Return the error that decides about a task of *type*: *error*, or the strongest in a group.
 
     A signal in a group means the same as alone, as with Go's ``errors.Join``. `RevokeTask` is
@@ -262,7 +262,7 @@ def decisive(type: str, error: Exception) -> Exception:
 
 def is_final(type: str, error: Exception) -> bool:
     """Return whether *error* says that no retry of a task of *type* can help."""
-    return _rank(type, decisive(type, error)) == FINAL
+    return _rank(type, decisive_error(type, error)) == FINAL
 
 
 def _strongest(type: str, errors: Sequence[Exception]) -> Sequence[Exception]:
@@ -318,10 +318,10 @@ def _group_text(group: ExceptionGroup[Exception]) -> str:
     if len(errors) == 1:
         return f"{about}{error_text(errors[0])[:LONGEST_IN_GROUP]}"
     texts = list(dict.fromkeys(_type_and_text(error) for error in errors))
-    shown = [f"({text[:LONGEST_IN_GROUP]})" for text in texts[:MOST_IN_GROUP]]
+    parts = [f"({text[:LONGEST_IN_GROUP]})" for text in texts[:MOST_IN_GROUP]]
     if len(texts) > MOST_IN_GROUP:
-        shown.append(f"and {len(texts) - MOST_IN_GROUP} more")
-    return f"{about}{len(errors)} errors: {', '.join(shown)}"
+        parts.append(f"and {len(texts) - MOST_IN_GROUP} more")
+    return f"{about}{len(errors)} errors: {', '.join(parts)}"
 
 
 def _text(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from pyasynq.core.control import HandlerNotFoundError, RevokeTask, Snooze
-from pyasynq.core.verdict import decisive, is_final
+from pyasynq.core.verdict import decisive_error, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
 from pyasynq.server.run.handler_errors import as_exception, check_usable, is_cancellation
 
@@ -138,7 +138,7 @@ def _outcome(task: ActiveTask, error: BaseException) -> str:
     failure = check_usable(task.type, as_exception(error))
     if is_final(task.type, failure):
         return "archived"
-    match decisive(task.type, failure):
+    match decisive_error(task.type, failure):
         case RevokeTask():
             return "revoked"
         case Snooze():

@@ -24,7 +24,7 @@ class Listener(Actor):
         self, engine: AsyncEngine, channel: str, wake: Callable[..., None], *, clock: Clock
     ) -> None:
         """Call *wake* at each notification on *channel*; *engine* must use asyncpg."""
-        super().__init__(clock=clock, outages=OutageLog(report=self._tell))
+        super().__init__(clock=clock, outages=OutageLog(report=self._report_outage))
         self._engine = engine
         self._channel = channel
         self._wake = wake
@@ -47,6 +47,6 @@ class Listener(Actor):
                 await connection.invalidate()  # the pool must not reuse a connection that listens
         return FIRST_BACKOFF_S
 
-    def _tell(self, error: Exception | None) -> None:
+    def _report_outage(self, error: Exception | None) -> None:
         if error is not None:
             log.debug("cannot listen on %s: %s", self._channel, error)

@@ -127,7 +127,7 @@ class Outbox:
             OptionError: If an option or the payload is not allowed, or *task* is not a Task;
                 nothing was written.
             CodecError: If a codec cannot seal the payload; nothing was written.
-            MiddlewareError: If a middleware waits for something; only in `enqueue` it may. If it
+            MiddlewareError: If a middleware waits for something, which only `enqueue` allows. If it
                 waits after the task was written, roll back to remove the task.
             Exception: Any error of a middleware.
             SQLAlchemyError: If the database refused the row.

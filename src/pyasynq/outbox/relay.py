@@ -38,13 +38,13 @@ MAX_ROWS: Final = 128
 MAX_BYTES: Final = 1024 * 1024
 """Largest total of messages in one batch; a batch has at least one message."""
 
-KEPT_S: Final = 7 * 86_400
+RECEIPT_TTL_S: Final = 7 * 86_400
 """Seconds for which a receipt is kept while its row may exist."""
 
-SHORTENED_S: Final = 600
+SENT_RECEIPT_TTL_S: Final = 600
 """Seconds for which a receipt is kept after its row was deleted; another relay may have read it."""
 
-STALE_S: Final = SHORTENED_S / 2
+STALE_S: Final = SENT_RECEIPT_TTL_S / 2
 """After this many seconds a batch is read again, because another relay may have sent it."""
 
 PACE_S: Final = 0.02
@@ -107,7 +107,7 @@ class Relay:
         self._receipts = client.broker.receipts
         self._poll_s = poll_interval.total_seconds()
         self._clock = clock or Clock()
-        self._outages = OutageLog(report=self._tell)
+        self._outages = OutageLog(report=self._report_outage)
         self._mover = _Mover(self, self._poll_s, clock=self._clock, outages=self._outages)
 
     @asynccontextmanager
@@ -188,7 +188,7 @@ class Relay:
         found = (await connection.execute(self._waiting(failed))).mappings().all()
         if not found:
             return [], False
-        chosen = _within([(columns["seq"], columns["size"]) for columns in found])
+        chosen = _limit_bytes([(columns["seq"], columns["size"]) for columns in found])
         table = self._outbox.table
         is_full = len(found) == MAX_ROWS or len(chosen) < len(found)
         query = select(table).where(table.c.seq.in_(chosen)).order_by(table.c.seq)
@@ -212,7 +212,7 @@ class Relay:
     async def _send(self, rows: Sequence[Row]) -> Outcomes:
         """Enqueue the tasks of *rows*; return the outcome of each."""
         sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
-        new = [NewTask(plan, Receipt(row=row.id, ttl_s=KEPT_S)) for row, plan in sound]
+        new = [NewTask(plan, Receipt(row=row.id, ttl_s=RECEIPT_TTL_S)) for row, plan in sound]
         answers = await self._port.create(new)
         poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
         return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
@@ -226,15 +226,15 @@ class Relay:
                     pass
                 case PoisonError():
                     log.error("row %s cannot be enqueued and is kept: %s", row.id, outcome)
-                    change = update(self._outbox.table).where(self._among([row]))
+                    change = update(self._outbox.table).where(self._match([row]))
                     await connection.execute(change.values(error=str(outcome)))
                 case _:
                     log.debug("row %s is relayed: %s", row.id, outcome)
                     gone.append(row)
-        await connection.execute(delete(self._outbox.table).where(self._among(gone)))
+        await connection.execute(delete(self._outbox.table).where(self._match(gone)))
         return gone
 
-    def _among(self, rows: Sequence[Row]) -> ColumnElement[bool]:
+    def _match(self, rows: Sequence[Row]) -> ColumnElement[bool]:
         """Return the condition that selects *rows*, by number and id, and no others."""
         table = self._outbox.table
         seqs, ids = [row.seq for row in rows], [row.id for row in rows]
@@ -244,9 +244,9 @@ class Relay:
         """Let receipts expire soon: they cost memory, and most are never read."""
         rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
         with suppress(BrokerError):  # then they expire later
-            await self._receipts.expire(rows, ttl_s=SHORTENED_S)
+            await self._receipts.expire(rows, ttl_s=SENT_RECEIPT_TTL_S)
 
-    def _tell(self, error: Exception | None) -> None:
+    def _report_outage(self, error: Exception | None) -> None:
         if error is None:
             log.info("the relay works again")
         else:
@@ -283,7 +283,7 @@ def _hint(error: Exception, table: str) -> str:
     return ""
 
 
-def _within(found: Sequence[tuple[int, int]]) -> list[int]:
+def _limit_bytes(found: Sequence[tuple[int, int]]) -> list[int]:
     """Return the first rows of *found*, pairs of row and size, up to `MAX_BYTES` together."""
     chosen: list[int] = []
     total = 0

@@ -141,7 +141,7 @@ class Entry:
 
     def _continue_after(self, last: datetime) -> None:
         self.last = last
-        self._schedule = self._schedule.anchored(last)
+        self._schedule = self._schedule.anchor_at(last)
         self.upcoming = self._schedule.next(last)
 
     def _latest_due(self, first: datetime, now: datetime) -> datetime:

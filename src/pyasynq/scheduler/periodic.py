@@ -119,7 +119,7 @@ class PeriodicTaskManager:
         Args:
             broker: A URL, a bare ``host:port``, a redis-py asyncio client, or an open broker; the
                 last two stay yours to close.
-            provider: Returns all periodic tasks there should be. It may be ``async def``; if not,
+            provider: Returns all periodic tasks that should exist. It may be ``async def``; if not,
                 it is called in a thread.
             sync_interval: Time between two calls of the provider; 3 minutes when not given.
             **options: See `SchedulerOptions`.

@@ -77,8 +77,8 @@ class Scheduler:
         """Enqueue *task* at the ticks of *spec*, from now on if nobody knows the entry yet.
 
         Args:
-            spec: Five fields (minute, hour, day of month, month, weekday), ``@daily`` and its like,
-                or ``@every 90s``; ``TZ=Europe/Paris`` may stand before it.
+            spec: Five fields (minute, hour, day of month, month, weekday), a descriptor such as
+                ``@daily``, or ``@every 90s``; ``TZ=Europe/Paris`` may stand before it.
             task: What to enqueue.
             catch_up: How to treat missed ticks; None uses the scheduler's setting, see
                 `SchedulerOptions`.

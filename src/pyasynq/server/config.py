@@ -84,8 +84,8 @@ class ServerOptions(TypedDict, total=False):
         strict_priority: Empty heavier queues before lighter ones, instead of sharing by weight.
         retry_delay: Called with the retries already spent, the error and the task; returns the wait
             before the next try. It runs on the event loop, so it must not wait for anything.
-        is_failure: Called with the error; returns False if it must not spend a retry. All errors do
-            when not given. It runs on the event loop, too.
+        is_failure: Called with the error; returns False if it must not spend a retry. When not
+            given, every error spends one. It runs on the event loop, too.
         on_error: Called with the running task and the error of every failed run, before the
             outcome is written; ``async def``, or ``def`` in a thread.
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
@@ -158,7 +158,7 @@ class ServerOptions(TypedDict, total=False):
     clock: Clock
 
 
-def usual_threads() -> int:
+def default_threads() -> int:
     """Return the default number of threads."""
     return min(MOST_USUAL_THREADS, (os.cpu_count() or 1) + 4)
 
@@ -167,7 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Checked settings; see `ServerOptions`."""
 
     concurrency: int = 100
-    threads: int = msgspec.field(default_factory=usual_threads)
+    threads: int = msgspec.field(default_factory=default_threads)
     queues: Mapping[str, int] = msgspec.field(default_factory=lambda: {"default": 1})
     strict_priority: bool = False
     retry_delay: RetryDelay | None = None

@@ -90,7 +90,7 @@ class ActiveTask:
 
     @property
     def payload(self) -> bytes:
-        """The data; empty if the task was enqueued without."""
+        """The data; empty if the task was enqueued without one."""
         return self._message.payload
 
     @property

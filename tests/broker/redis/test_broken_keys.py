@@ -34,9 +34,9 @@ from tests.broker.redis.looking import (
 )
 from tests.support.factories import (
     FUTURE_S,
+    GROUP_SET,
     LEASE_S,
     PAST_S,
-    STAGED,
     a_grouped,
     a_lease,
     a_message,
@@ -133,7 +133,7 @@ async def _trim(broker: RedisBroker, _lease: Lease) -> object:
     return await cast("Any", broker.upkeep)._trim_archived("q")
 
 
-STALE = f"{GROUP}:{STAGED.id}"
+STALE = f"{GROUP}:{GROUP_SET.id}"
 SETS = f"{Q}aggregation_sets"
 
 
@@ -146,28 +146,28 @@ async def _stage(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _read_set(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.groups.read_set(STAGED)
+    return await broker.groups.read_set(GROUP_SET)
 
 
 async def _hold_set(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.groups.hold_set(STAGED)
+    return await broker.groups.hold_set(GROUP_SET)
 
 
 async def _combine(broker: RedisBroker, _lease: Lease) -> object:
-    return await combine(broker, STAGED, a_grouped("combined")) or 1
+    return await combine(broker, GROUP_SET, a_grouped("combined")) or 1
 
 
 async def _postpone(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.groups.postpone(STAGED, [], wait_s=0)
+    return await broker.groups.postpone(GROUP_SET, [], wait_s=0)
 
 
 async def _archive_grouped(broker: RedisBroker, _lease: Lease) -> object:
-    member = GroupedTask(id="staged", message=a_message("staged"), failures=5)
-    return await broker.groups.archive(STAGED, [member])
+    task = GroupedTask(id="staged", message=a_message("staged"), failures=5)
+    return await broker.groups.archive(GROUP_SET, [task])
 
 
 async def _unstage(broker: RedisBroker, _lease: Lease) -> object:
-    return await broker.groups.unstage(STAGED)
+    return await broker.groups.unstage(GROUP_SET)
 
 
 async def _reclaim(broker: RedisBroker, _lease: Lease) -> object:

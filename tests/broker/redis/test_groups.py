@@ -36,9 +36,9 @@ from tests.support.factories import (
     a_staged_set,
     combine,
     enqueue,
-    member_ids,
-    members_of,
+    ids_of,
     postpone,
+    tasks_in_set,
 )
 from tests.support.servers import RedisCluster
 from tests.support.waiting import Lapse
@@ -107,10 +107,10 @@ async def test_a_staged_set_stands_in_redis_as_gos_do(
     await enqueue(broker, a_grouped("a"), a_grouped("b"))
     await set_ages(r, a=300, b=200)
     before = await scored(r, GROUP)
-    staged = await broker.groups.stage("q", "g", GRACE)
-    assert staged is not None
-    assert uuid.UUID(staged.id).version == 4
-    key = f"{GROUP}:{staged.id}"
+    group_set = await broker.groups.stage("q", "g", GRACE)
+    assert group_set is not None
+    assert uuid.UUID(group_set.id).version == 4
+    key = f"{GROUP}:{group_set.id}"
     assert await scored(r, key) == before
     ((name, ends_s),) = (await scored(r, SETS)).items()
     assert name == key
@@ -127,17 +127,17 @@ async def test_a_group_with_tasks_left_stays_registered(broker: RedisBroker, r: 
 async def test_holding_a_set_pushes_its_end_out(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
-    staged = await a_staged_set(broker, a_grouped())
-    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
-    assert await broker.groups.hold_set(staged) is True
+    group_set = await a_staged_set(broker, a_grouped())
+    await r.zadd(SETS, {f"{GROUP}:{group_set.id}": 1})
+    assert await broker.groups.hold_set(group_set) is True
     ((_, ends_s),) = (await scored(r, SETS)).items()
     assert ends_s - 120 in lapse
 
 
 async def test_a_combined_set_leaves_only_the_combined_task(broker: RedisBroker, r: Redis) -> None:
     plans = [a_grouped("1", lock=LOCK), a_grouped("2", lock=Lock(digest="2", ttl_s=9))]
-    staged = await a_staged_set(broker, *plans)
-    await combine(broker, staged, a_pending("c", payload=b"p"))
+    group_set = await a_staged_set(broker, *plans)
+    await combine(broker, group_set, a_pending("c", payload=b"p"))
     left = {key.decode() for key in await everything(r)}
     assert left == {"asynq:queues", f"{Q}pending", task_key("c")}
     found = await fields(r, "c")
@@ -149,23 +149,23 @@ async def test_a_combined_set_leaves_only_the_combined_task(broker: RedisBroker,
 async def test_a_lock_that_another_task_has_by_now_is_left_to_it(
     broker: RedisBroker, r: Redis
 ) -> None:
-    staged = await a_staged_set(broker, a_grouped("1", lock=LOCK))
+    group_set = await a_staged_set(broker, a_grouped("1", lock=LOCK))
     await r.set(LOCK_KEY, "other")
-    await combine(broker, staged, a_pending("c"))
+    await combine(broker, group_set, a_pending("c"))
     assert await r.get(LOCK_KEY) == b"other"
 
 
 async def test_a_combined_task_with_a_lock_says_so(broker: RedisBroker, r: Redis) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
-    await combine(broker, staged, a_pending("c", lock=LOCK))
+    group_set = await a_staged_set(broker, a_grouped("1"))
+    await combine(broker, group_set, a_pending("c", lock=LOCK))
     assert (await fields(r, "c"))[b"unique_key"] == LOCK_KEY.encode()
     assert (await stored(r, "c")).unique_key == LOCK_KEY
     assert 0 < await r.ttl(LOCK_KEY) <= 100
 
 
 async def test_a_delayed_combined_task_keeps_its_group(broker: RedisBroker, r: Redis) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
-    await combine(broker, staged, a_scheduled("c", at_s=PAST_S, group_key="other"))
+    group_set = await a_staged_set(broker, a_grouped("1"))
+    await combine(broker, group_set, a_scheduled("c", at_s=PAST_S, group_key="other"))
     assert (await fields(r, "c"))[b"group"] == b"other"
     assert await state(r, "c") == b"scheduled"
     assert await scored(r, f"{Q}scheduled") == {"c": PAST_S}
@@ -174,11 +174,11 @@ async def test_a_delayed_combined_task_keeps_its_group(broker: RedisBroker, r: R
 async def test_an_archived_task_says_why_and_forgets_its_group(
     broker: RedisBroker, r: Redis, lapse: Lapse
 ) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
-    await postpone(broker, staged, wait_s=10)
-    members = await members_of(broker, staged)
-    members[0].message.error_msg = "boom"  # type: ignore[union-attr]
-    await broker.groups.archive(staged, members[:1])
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    await postpone(broker, group_set, wait_s=10)
+    tasks = await tasks_in_set(broker, group_set)
+    tasks[0].message.error_msg = "boom"  # type: ignore[union-attr]
+    await broker.groups.archive(group_set, tasks[:1])
     assert (await stored(r, "1")).error_msg == "boom"
     assert (await fields(r, "1")).keys() == {b"msg", b"state"}
     assert await state(r, "1") == b"archived"
@@ -189,39 +189,39 @@ async def test_an_archived_task_says_why_and_forgets_its_group(
 
 
 async def test_an_id_without_a_task_is_dropped_from_its_set(broker: RedisBroker, r: Redis) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"), a_grouped("3"))
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"), a_grouped("3"))
     await r.delete(task_key("1"), task_key("2"))
     await r.set(task_key("2"), "wrong type")
-    members = await members_of(broker, staged)
+    tasks = await tasks_in_set(broker, group_set)
     await r.delete(task_key("2"))
-    assert member_ids(members) == ["3"]
-    assert list(await scored(r, f"{GROUP}:{staged.id}")) == ["3"]
+    assert ids_of(tasks) == ["3"]
+    assert list(await scored(r, f"{GROUP}:{group_set.id}")) == ["3"]
 
 
 async def test_hundreds_of_ids_without_a_task_hide_none_that_has_one(
     broker: RedisBroker, r: Redis
 ) -> None:
-    staged = await a_staged_set(broker, *(a_grouped(f"{n:03}") for n in range(400)))
+    group_set = await a_staged_set(broker, *(a_grouped(f"{n:03}") for n in range(400)))
     await r.delete(*(task_key(f"{n:03}") for n in range(0, 400, 2)))
-    read = member_ids(await members_of(broker, staged))
+    read = ids_of(await tasks_in_set(broker, group_set))
     assert read == [f"{n:03}" for n in range(1, 400, 2)]
 
 
 async def test_a_message_that_cannot_be_read_is_set_apart(broker: RedisBroker, r: Redis) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
+    group_set = await a_staged_set(broker, a_grouped("1"), a_grouped("2"))
     await r.hset(task_key("1"), "msg", b"\xff")
-    bad, good = await members_of(broker, staged)
+    bad, good = await tasks_in_set(broker, group_set)
     assert (bad.id, bad.message, good.id) == ("1", None, "2")
-    assert await broker.groups.archive(staged, [bad]) == 1
+    assert await broker.groups.archive(group_set, [bad]) == 1
     assert (await fields(r, "1"))[b"msg"] == b"\xff"
     assert await state(r, "1") == b"archived"
 
 
 async def test_a_count_that_is_no_number_counts_as_none(broker: RedisBroker, r: Redis) -> None:
-    staged = await a_staged_set(broker, a_grouped("1"))
+    group_set = await a_staged_set(broker, a_grouped("1"))
     await r.hset(task_key("1"), "aggregation_failures", "many")
-    assert await postpone(broker, staged, wait_s=0) is True
-    assert [member.failures for member in await members_of(broker, staged)] == [0]
+    assert await postpone(broker, group_set, wait_s=0) is True
+    assert [task.failures for task in await tasks_in_set(broker, group_set)] == [0]
 
 
 # -- large tasks -----------------------------------------------------------------------------------
@@ -231,17 +231,17 @@ async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
-    staged = await a_staged_set(broker, *large)
+    group_set = await a_staged_set(broker, *large)
     answers = watched(monkeypatch, "groups/read_set")
-    assert member_ids(await members_of(broker, staged)) == [str(n) for n in range(9)]
+    assert ids_of(await tasks_in_set(broker, group_set)) == [str(n) for n in range(9)]
     assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
 
 
 async def test_ids_without_a_task_among_large_ones_hide_none(broker: RedisBroker, r: Redis) -> None:
     large = [a_grouped(f"{n:03}", payload=bytes(MAX_BYTES // 2)) for n in range(8)]
-    staged = await a_staged_set(broker, *large)
+    group_set = await a_staged_set(broker, *large)
     await r.delete(task_key("000"), task_key("003"))
-    read = member_ids(await members_of(broker, staged))
+    read = ids_of(await tasks_in_set(broker, group_set))
     assert read == ["001", "002", "004", "005", "006", "007"]
 
 
@@ -249,10 +249,10 @@ async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
-    staged = await a_staged_set(broker, *large)
-    members = await members_of(broker, staged)
+    group_set = await a_staged_set(broker, *large)
+    tasks = await tasks_in_set(broker, group_set)
     calls = watched(monkeypatch, "groups/archive_grouped")
-    assert await broker.groups.archive(staged, members) == 5
+    assert await broker.groups.archive(group_set, tasks) == 5
     assert [reply for _, reply in calls] == [2, 2, 1]
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
 
@@ -266,9 +266,9 @@ async def test_a_reclaimed_task_keeps_its_place_and_its_group_is_registered(
     await enqueue(broker, a_grouped("a"))
     await set_ages(r, a=300)
     before = await scored(r, GROUP)
-    staged = await broker.groups.stage("q", "g", GRACE)
-    assert staged is not None
-    await r.zadd(SETS, {f"{GROUP}:{staged.id}": 1})
+    group_set = await broker.groups.stage("q", "g", GRACE)
+    assert group_set is not None
+    await r.zadd(SETS, {f"{GROUP}:{group_set.id}": 1})
     assert (await broker.groups.reclaim("q")).tasks == 1
     assert await scored(r, GROUP) == before
     assert await r.smembers(GROUPS) == {b"g"}

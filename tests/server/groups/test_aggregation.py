@@ -18,27 +18,27 @@ from pyasynq.server.groups.aggregation import (
     with_queue,
 )
 from tests.support.codecs import Zlib
-from tests.support.factories import STAGED, a_message
+from tests.support.factories import GROUP_SET, a_message
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def make_member(task_id: str = "1", *, failures: int = 0, type: str = "t") -> GroupedTask:
+def make_grouped(task_id: str = "1", *, failures: int = 0, type: str = "t") -> GroupedTask:
     message = a_message(task_id, type=type, payload=b"p", headers={"k": "v"})
     return GroupedTask(id=task_id, message=message, failures=failures)
 
 
 def plan_of(task: Task, codecs: Codecs = NO_CODECS) -> Plan:
-    options = with_queue(task.options, STAGED)
-    return Composer(codecs).compose(task, options, now=NOW, task_id=STAGED.id).plan
+    options = with_queue(task.options, GROUP_SET)
+    return Composer(codecs).compose(task, options, now=NOW, task_id=GROUP_SET.id).plan
 
 
 # -- the combined task -----------------------------------------------------------------------------
 
 
 def test_the_combined_task_has_the_id_of_its_set() -> None:
-    assert plan_of(Task("t")).message.id == STAGED.id
+    assert plan_of(Task("t")).message.id == GROUP_SET.id
 
 
 def test_the_combined_task_may_choose_its_id() -> None:
@@ -91,41 +91,41 @@ def test_an_answer_that_is_no_task_is_refused(answer: object) -> None:
 
 
 def test_the_function_sees_type_payload_and_headers() -> None:
-    found = read_contents([make_member()], NO_CODECS)
-    [(member, task)] = found.tasks
+    found = read_contents([make_grouped()], NO_CODECS)
+    [(grouped, task)] = found.tasks
     assert (task.type, task.payload, task.headers) == ("t", b"p", {"k": "v"})
-    assert (member.id, found.poison, found.sealed) == ("1", [], [])
+    assert (grouped.id, found.poison, found.sealed) == ("1", [], [])
 
 
 @pytest.mark.parametrize("type", ["", " ", "t" * 300], ids=["empty", "blank", "long"])
 def test_a_task_of_an_invalid_type_is_poison(type: str) -> None:
-    found = read_contents([make_member(type=type)], NO_CODECS)
+    found = read_contents([make_grouped(type=type)], NO_CODECS)
     [poison] = found.poison
     assert (found.tasks, poison.id, poison.message) == ([], "1", None)
 
 
 def test_a_task_that_cannot_be_read_does_not_block_the_others() -> None:
     unreadable = GroupedTask(id="2", message=None, failures=0)
-    found = read_contents([make_member("1"), unreadable, make_member("3")], NO_CODECS)
-    assert [member.id for member, _ in found.tasks] == ["1", "3"]
+    found = read_contents([make_grouped("1"), unreadable, make_grouped("3")], NO_CODECS)
+    assert [grouped.id for grouped, _ in found.tasks] == ["1", "3"]
     assert found.poison == [unreadable]
 
 
 def test_the_function_sees_what_was_sealed() -> None:
-    member = make_member()
-    assert member.message is not None
-    Codecs([Zlib()]).seal(member.message)
-    [(_, task)] = read_contents([member], Codecs([Zlib()])).tasks
+    grouped = make_grouped()
+    assert grouped.message is not None
+    Codecs([Zlib()]).seal(grouped.message)
+    [(_, task)] = read_contents([grouped], Codecs([Zlib()])).tasks
     assert (task.payload, task.headers) == (b"p", {"k": "v"})
 
 
 def test_a_task_that_cannot_be_opened_is_returned_with_its_error() -> None:
-    member = make_member("2")
-    assert member.message is not None
-    Codecs([Zlib()]).seal(member.message)
-    found = read_contents([make_member("1"), member], NO_CODECS)
-    assert [member.id for member, _ in found.tasks] == ["1"]
-    assert [(member.id, error.codec) for member, error in found.sealed] == [("2", "zlib")]
+    grouped = make_grouped("2")
+    assert grouped.message is not None
+    Codecs([Zlib()]).seal(grouped.message)
+    found = read_contents([make_grouped("1"), grouped], NO_CODECS)
+    assert [grouped.id for grouped, _ in found.tasks] == ["1"]
+    assert [(grouped.id, error.codec) for grouped, error in found.sealed] == [("2", "zlib")]
 
 
 # -- failures --------------------------------------------------------------------------------------
@@ -138,15 +138,15 @@ def make_failure(*members: GroupedTask, max_failures: int = 5) -> AggregationFai
 
 @pytest.mark.parametrize(("failures", "wait_s"), [(0, 15), (1, 16), (2, 31), (3, 96)])
 def test_the_waits_grow_like_those_of_failed_tasks(failures: int, wait_s: int) -> None:
-    assert make_failure(make_member(failures=failures)).wait_s == wait_s
+    assert make_failure(make_grouped(failures=failures)).wait_s == wait_s
 
 
 def test_the_task_that_failed_most_often_decides_the_wait() -> None:
-    assert make_failure(make_member("1"), make_member("2", failures=3)).wait_s == 96
+    assert make_failure(make_grouped("1"), make_grouped("2", failures=3)).wait_s == 96
 
 
 def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
-    failure = make_failure(make_member("1", failures=4), make_member("2", failures=3))
+    failure = make_failure(make_grouped("1", failures=4), make_grouped("2", failures=3))
     [given_up] = failure.given_up
     assert given_up.id == "1"
     assert given_up.message is not None
@@ -155,4 +155,4 @@ def test_a_task_that_has_failed_too_often_is_given_up_and_says_why() -> None:
 
 
 def test_with_one_failure_allowed_the_first_is_the_last() -> None:
-    assert len(make_failure(make_member(), max_failures=1).given_up) == 1
+    assert len(make_failure(make_grouped(), max_failures=1).given_up) == 1

@@ -276,7 +276,7 @@ async def test_a_task_that_can_never_be_combined_is_archived_with_the_reason(
     assert set(await queue.ids("archived")) == set(ids)
     message = await queue.message(ids[0])
     assert text in message.error_msg
-    assert await queue.staged() == []
+    assert await queue.set_keys() == []
 
 
 async def test_a_failure_is_counted_and_the_set_waits(
@@ -551,7 +551,7 @@ async def _ends_after(queue: RedisQueue, key: str, at_s: int) -> bool:
 
 
 async def _is_empty(queue: RedisQueue) -> bool:
-    return not await queue.members("g") and not await queue.staged()
+    return not await queue.members("g") and not await queue.set_keys()
 
 
 async def _has(queue: QueueView, state: str, count: int) -> bool:

@@ -69,7 +69,7 @@ class Broker(ABC):
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
         cluster: The servers behind the broker.
-        diagnosis: Look for what may be wrong.
+        diagnosis: Check what may be wrong with the broker.
     """
 
     name: str

@@ -42,9 +42,9 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacesSet(msgspec.Struct, frozen=True, kw_only=True):
-    """Guard: create the task if *staged* still exists, and delete the tasks of that set."""
+    """Guard: create the task if *group_set* still exists, and delete the tasks of that set."""
 
-    staged: AggregationSet
+    group_set: AggregationSet
 
 
 class NewTask(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What an operator asks when something seems to be wrong with the broker."""
+"""Check what may be wrong with the broker."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -11,10 +11,11 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         address: Host and port of a cluster's node; else empty.
-        info: What it says of itself, by name; None if that is not permitted.
+        info: What it reports about itself, by name; None if that is not permitted.
         settings: Its settings ``save`` and ``appendfsync``; without those that are not permitted.
         offset_s: Its clock minus that of this machine, seconds; None if that is not permitted.
-        round_trip_s: How long it took to ask for the time, seconds: the offset is no more exact.
+        round_trip_s: How long it took to ask for the time, seconds; the offset may be wrong by half
+            of it.
     """
 
     address: str
@@ -25,11 +26,11 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A server of tasks that has shown itself.
+    """The record of a server that runs tasks.
 
     Attributes:
-        server: Its host, process and id, with colons between.
-        left_s: Seconds until it is listed no more; negative if it should have been removed.
+        server: Its host, process id and id, joined by colons.
+        left_s: Seconds until the record expires; negative if it should have been removed.
     """
 
     server: str
@@ -37,19 +38,19 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiagnosisPort(Protocol):
-    """Look for what may be wrong."""
+    """Check what may be wrong with the broker."""
 
     async def nodes(self) -> Sequence[NodeReport]:
-        """Return what the servers of the broker report; of a cluster, each primary."""
+        """Return the reports of the broker's servers; on a cluster, of each primary."""
         ...
 
     async def forbidden(self) -> Mapping[str, str]:
         """Return the commands that pyasynq needs and may not use, and the reason for each.
 
-        They are tried on a key that is deleted again.
+        They are tried on a key that is deleted at the end.
         """
         ...
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
-        """Return the servers of tasks that have shown themselves, the one that is latest first."""
+        """Return the records of all servers, in the order in which they expire."""
         ...

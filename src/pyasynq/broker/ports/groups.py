@@ -88,30 +88,30 @@ class GroupPort(Protocol):
         """Move the oldest tasks of *group* into a set of ours for `HELD_S`; None if not ready."""
         ...
 
-    async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
-        """Return the tasks of *staged*, oldest first; None if the set is no longer ours."""
+    async def read_set(self, group_set: AggregationSet) -> list[GroupedTask] | None:
+        """Return the tasks of *group_set*, oldest first; None if the set is no longer ours."""
         ...
 
-    async def hold_set(self, staged: AggregationSet) -> bool:
-        """Hold *staged* for another `HELD_S`; False if its tasks were put back."""
+    async def hold_set(self, group_set: AggregationSet) -> bool:
+        """Hold *group_set* for another `HELD_S`; False if its tasks were put back."""
         ...
 
     async def postpone(
-        self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
+        self, group_set: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
     ) -> bool:
-        """Count a failure of each task in *failed*; let *staged* be put back after *wait_s*.
+        """Count a failure of each task in *failed*; let *group_set* be put back after *wait_s*.
 
         Returns:
             False if the set is no longer ours.
         """
         ...
 
-    async def archive(self, staged: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
-        """Archive *tasks* with their given messages; return how many were still in *staged*."""
+    async def archive(self, group_set: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
+        """Archive *tasks* with their given messages; return how many were still in *group_set*."""
         ...
 
-    async def unstage(self, staged: AggregationSet) -> int:
-        """Put the tasks of *staged* back into their group now; return how many."""
+    async def unstage(self, group_set: AggregationSet) -> int:
+        """Put the tasks of *group_set* back into their group now; return how many."""
         ...
 
     async def reclaim(self, queue: str) -> ReclaimResult:

@@ -185,7 +185,7 @@ def _batch_key(task: NewTask) -> Hashable:
     """Return a value that all tasks of one call share."""
     queue = task.plan.message.queue
     if isinstance(task.guard, ReplacesSet):
-        return queue, task.guard.staged.id  # one set may be as much work as a call may do
+        return queue, task.guard.group_set.id  # one set may be as much work as a call may do
     return queue
 
 
@@ -229,8 +229,8 @@ def _guard_values(task: NewTask) -> Each:
             return False
         case Receipt(row=row, ttl_s=ttl_s):
             return "receipt", keys.receipt(queue, row), ttl_s
-        case ReplacesSet(staged=staged):
-            key = keys.aggregation_set(queue, staged.group, staged.id)
+        case ReplacesSet(group_set=group_set):
+            key = keys.aggregation_set(queue, group_set.group, group_set.id)
             return "replaces", key, keys.aggregation_sets(queue)
         case Tick(known_s=known_s, at_s=at_s, ttl_s=ttl_s) as tick:
             last = keys.last_tick(queue, tick.entry_id)

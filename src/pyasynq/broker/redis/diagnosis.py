@@ -1,4 +1,4 @@
-"""The diagnosis port: what servers report, and which commands they permit."""
+"""The diagnosis port: what the servers of Redis report, and which commands they permit."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from pyasynq.runtime.clock import Clock
 
 SETTINGS: Final = ("save", "appendfsync")
 PROBE_S: Final = 60
-"""Life of the key on which commands are tried, should it not be deleted."""
+"""TTL of the key on which commands are tried, in case it is not deleted."""
 
 DENIALS: Final = ("NOPERM", "The user executing the script can't")
 
@@ -30,8 +30,8 @@ NOT_IN_SCRIPTS: Final[tuple[tuple[str, ...], ...]] = (
 
 COMMANDS: Final[tuple[tuple[str, ...], ...]] = (
     ("SET", "KEY", "probe", "EX", str(PROBE_S)),
-    # The key holds a text now: what is for other types changes nothing, if it may be run. Without
-    # SET each type of key is created, and emptied again.
+    # From here on the key holds a text, so a command for another type changes nothing. Without SET,
+    # each type of key is created and emptied again.
     ("TIME",),
     ("SCAN", "0", "COUNT", "1"),
     ("PUBLISH", keys.CANCEL, ""),
@@ -173,10 +173,10 @@ class RedisDiagnosis:
         return denied
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
-        """Return the servers that have shown themselves, the one that is latest first."""
+        """Return the records of all servers, in the order in which they expire."""
         time = cast("tuple[object, object]", await execute(self._driver, "TIME"))
-        shown = await execute(self._driver, "ZRANGE", keys.SERVERS, 0, -1, "WITHSCORES")
-        now_s, pairs = _unix_s(time), _scores(shown)
+        records = await execute(self._driver, "ZRANGE", keys.SERVERS, 0, -1, "WITHSCORES")
+        now_s, pairs = _unix_s(time), _scores(records)
         return [
             Heartbeat(
                 server=decode_name(key).partition("{")[2].removesuffix("}"), left_s=at_s - now_s

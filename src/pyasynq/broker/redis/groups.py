@@ -82,9 +82,9 @@ class RedisGroups:
 
     async def stage(self, queue: str, group: str, rules: GroupRules) -> AggregationSet | None:
         """Move the oldest tasks of *group* into a set of ours; None if the group is not ready."""
-        staged = AggregationSet(queue=queue, group=group, id=str(uuid.uuid4()))
+        group_set = AggregationSet(queue=queue, group=group, id=str(uuid.uuid4()))
         call = scripts.stage_set(
-            **_set(staged),
+            **_set_keys(group_set),
             groups=keys.groups(queue),
             group=keys.group(queue, group),
             name=group,
@@ -92,18 +92,18 @@ class RedisGroups:
             ends_in_s=HELD_S,
             **_criteria(rules),
         )
-        return staged if await pipeline.run(self._driver, call) else None
+        return group_set if await pipeline.run(self._driver, call) else None
 
-    async def read_set(self, staged: AggregationSet) -> list[GroupedTask] | None:
-        """Return the tasks of *staged*, oldest first; None if the set is no longer ours.
+    async def read_set(self, group_set: AggregationSet) -> list[GroupedTask] | None:
+        """Return the tasks of *group_set*, oldest first; None if the set is no longer ours.
 
         Ids without a task are removed from the set.
         """
         tasks: list[GroupedTask] = []
         while True:
             call = scripts.read_set(
-                **_set(staged),
-                task_prefix=keys.task(staged.queue),
+                **_set_keys(group_set),
+                task_prefix=keys.task(group_set.queue),
                 start=len(tasks),
                 limit=MAX_TASKS,
                 max_bytes=MAX_BYTES,
@@ -113,53 +113,54 @@ class RedisGroups:
                 return None
             more, *fields = cast("list[bytes]", reply)
             tasks += [
-                _grouped_task(staged.queue, *fields[at : at + 3]) for at in range(0, len(fields), 3)
+                _grouped_task(group_set.queue, *fields[at : at + 3])
+                for at in range(0, len(fields), 3)
             ]
             if not more:
                 return tasks
 
-    async def hold_set(self, staged: AggregationSet) -> bool:
-        """Hold *staged* for another `HELD_S`; False if its tasks were put back."""
-        call = scripts.hold_set(**_set(staged), ends_in_s=HELD_S)
+    async def hold_set(self, group_set: AggregationSet) -> bool:
+        """Hold *group_set* for another `HELD_S`; False if its tasks were put back."""
+        call = scripts.hold_set(**_set_keys(group_set), ends_in_s=HELD_S)
         return await pipeline.run(self._driver, call) == 1
 
     async def postpone(
-        self, staged: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
+        self, group_set: AggregationSet, failed: Sequence[GroupedTask], *, wait_s: int
     ) -> bool:
-        """Count a failure of each task in *failed*; let *staged* be put back after *wait_s*."""
+        """Count a failure of each task in *failed*; let *group_set* be put back after *wait_s*."""
         call = scripts.postpone_set(
             [task.id for task in failed],
-            **_set(staged),
-            task_prefix=keys.task(staged.queue),
+            **_set_keys(group_set),
+            task_prefix=keys.task(group_set.queue),
             wait_s=wait_s,
         )
         return await pipeline.run(self._driver, call) == 1
 
-    async def archive(self, staged: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
-        """Archive *tasks* with their given messages; return how many were still in *staged*."""
+    async def archive(self, group_set: AggregationSet, tasks: Sequence[GroupedTask]) -> int:
+        """Archive *tasks* with their given messages; return how many were still in *group_set*."""
         messages = [b"" if task.message is None else encode(task.message) for task in tasks]
         archived = 0
-        for indexes in pipeline.batches(repeat(staged), map(len, messages)):
+        for indexes in pipeline.batches(repeat(group_set), map(len, messages)):
             each: list[Each] = []
             for index in indexes:
                 each += (tasks[index].id, blob(messages[index]))
             call = scripts.archive_grouped(
                 each,
-                **_set(staged),
-                archived=keys.container(staged.queue, TaskState.ARCHIVED),
-                task_prefix=keys.task(staged.queue),
+                **_set_keys(group_set),
+                archived=keys.container(group_set.queue, TaskState.ARCHIVED),
+                task_prefix=keys.task(group_set.queue),
                 archive_s=ARCHIVE_S,
                 most_archived=MOST_ARCHIVED,
             )
             archived += cast("int", await pipeline.run(self._driver, call))
         return archived
 
-    async def unstage(self, staged: AggregationSet) -> int:
-        """Put the tasks of *staged* back into their group now; return how many."""
+    async def unstage(self, group_set: AggregationSet) -> int:
+        """Put the tasks of *group_set* back into their group now; return how many."""
         call = scripts.unstage_set(
-            **_set(staged),
-            groups=keys.groups(staged.queue),
-            group_prefix=keys.group(staged.queue),
+            **_set_keys(group_set),
+            groups=keys.groups(group_set.queue),
+            group_prefix=keys.group(group_set.queue),
             limit=MAX_SET,
         )
         return cast("int", await pipeline.run(self._driver, call))
@@ -274,10 +275,10 @@ def _criteria(rules: GroupRules) -> dict[str, CommandArg]:
     }
 
 
-def _set(staged: AggregationSet) -> dict[str, CommandArg]:
+def _set_keys(group_set: AggregationSet) -> dict[str, CommandArg]:
     return {
-        "aggregation_sets": keys.aggregation_sets(staged.queue),
-        "staged": keys.aggregation_set(staged.queue, staged.group, staged.id),
+        "aggregation_sets": keys.aggregation_sets(group_set.queue),
+        "set": keys.aggregation_set(group_set.queue, group_set.group, group_set.id),
     }
 
 

@@ -20,7 +20,12 @@ from pyasynq.runtime.cleanup import run_to_end
 DAYS: Final = 92
 """Days of counters to delete: they live for 90, and other machines may be a day ahead."""
 
-EARLIER: Final = (TaskState.SCHEDULED, TaskState.RETRY, TaskState.ARCHIVED, TaskState.COMPLETED)
+EMPTIED_FIRST: Final = (
+    TaskState.SCHEDULED,
+    TaskState.RETRY,
+    TaskState.ARCHIVED,
+    TaskState.COMPLETED,
+)
 """The states that are emptied before the groups and pending."""
 
 _RESULTS: Final = {1: RemoveResult.DONE, 0: RemoveResult.NOT_EMPTY, -1: RemoveResult.ACTIVE}
@@ -75,7 +80,7 @@ class RedisInspection(RedisRead, RedisActions):
             return refusal
         # Pending last, because forwarders and aggregators still move tasks there.
         if force:
-            await self._empty_all(queue, EARLIER, deleted)
+            await self._empty_all(queue, EMPTIED_FIRST, deleted)
         await self._clear_groups(queue, deleted, delete=force)
         if force:
             await self._empty_all(queue, (TaskState.PENDING,), deleted)
@@ -118,7 +123,7 @@ class RedisInspection(RedisRead, RedisActions):
             [*each, keys.awaited_ids(queue)],
             **{
                 state.value: keys.container(queue, state)
-                for state in (*EARLIER, TaskState.PENDING, TaskState.ACTIVE)
+                for state in (*EMPTIED_FIRST, TaskState.PENDING, TaskState.ACTIVE)
             },
             groups=keys.groups(queue),
             aggregation_sets=keys.aggregation_sets(queue),

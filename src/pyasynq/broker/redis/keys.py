@@ -68,7 +68,7 @@ KINDS: Final = tuple(
         (r"asynq:schedulers:\{.+\}(:coming)?", "list"),
         (r"asynq:scheduler_history:.+", "zset"),
         (r"asynq:sema:.+", "zset"),
-        (r"asynq:probe:.+", "string"),  # ours, for a moment
+        (r"asynq:probe:.+", "string"),  # exists only during a probe
     )
 )
 """Every form of key with its Redis type; tests compare the keys that are left in Redis with it."""

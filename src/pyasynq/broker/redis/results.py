@@ -9,7 +9,7 @@ from pyasynq.broker.redis.lua import results as scripts
 from pyasynq.broker.redis.task_records import read_task
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.states import OVER
+from pyasynq.core.states import ENDED
 from pyasynq.runtime.clock import Clock
 
 WAITER_TTL_S: Final = 60
@@ -38,7 +38,7 @@ class RedisResults:
             PoisonError: If the stored task cannot be decoded.
         """
         task = await self._check(queue, task_id)
-        if task is not None and task.state not in OVER:
+        if task is not None and task.state not in ENDED:
             await self._wait(queue, task_id, longest_s)
         return task
 

@@ -25,7 +25,7 @@ class RedisSemaphores:
         """Take *token* if its holder has it or fewer than *limit* are taken; set its end.
 
         Differs:
-            The clock of Redis counts (D31). A token ends with the lease, and not only at the task's
+            The clock of Redis decides (D31). A token ends with the lease, not only at the task's
             deadline, so that the token of a dead holder is soon free (D59).
         """
         call = scripts.acquire_token(

@@ -14,12 +14,12 @@ from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.policy import (
     ARCHIVE_S,
+    END_NOTICE_TTL_S,
     MAX_BYTES,
     MAX_SHARES,
     MAX_TASKS,
     MOST_ARCHIVED,
     STATISTICS_S,
-    TOLD_S,
 )
 from pyasynq.core.states import TaskState
 from pyasynq.core.verdict import Archive, Complete, Done, Requeue, Retry, Verdict
@@ -31,7 +31,7 @@ SCAN: Final = 500
 WAIT_S: Final = 2
 """Longest block on an idle queue; a user's own client may not wait longer for an answer."""
 
-BARE: Final = (Done, Requeue)
+WITHOUT_MESSAGE: Final = (Done, Requeue)
 """Verdicts without a message."""
 
 
@@ -207,7 +207,7 @@ def _read_histories(numbers: Sequence[int]) -> dict[int, tuple[int, int | None, 
 
 def _size(verdict: Verdict) -> int:
     """Return the size of the message of *verdict*, bytes."""
-    if isinstance(verdict, BARE) or verdict.message is None:
+    if isinstance(verdict, WITHOUT_MESSAGE) or verdict.message is None:
         return 0
     return verdict.message.ByteSize()
 
@@ -227,7 +227,7 @@ def _settle_call(settled: Sequence[tuple[Lease, Verdict]], now: datetime) -> Cal
     waiters: dict[str, CommandArg] = {
         "awaited": keys.awaited_ids(queue),
         "done_prefix": keys.end_notices(queue),
-        "done_ttl_s": TOLD_S,
+        "done_ttl_s": END_NOTICE_TTL_S,
     }
     sent_s = int(now.timestamp())
     match verdict:

@@ -42,19 +42,19 @@ class SetContents(msgspec.Struct, frozen=True, kw_only=True):
     sealed: list[tuple[GroupedTask, CodecError]]
 
 
-def read_contents(members: Sequence[GroupedTask], codecs: Codecs) -> SetContents:
-    """Sort *members* by whether they can be combined; open payloads with *codecs*."""
+def read_contents(tasks: Sequence[GroupedTask], codecs: Codecs) -> SetContents:
+    """Sort *tasks* by whether they can be combined; open payloads with *codecs*."""
     found = SetContents(tasks=[], poison=[], sealed=[])
-    for member in members:
+    for task in tasks:
         try:
-            if member.message is None:
-                found.poison.append(member)
+            if task.message is None:
+                found.poison.append(task)
             else:
-                found.tasks.append((member, _open_task(member.message, codecs)))
+                found.tasks.append((task, _open_task(task.message, codecs)))
         except OptionError:  # a type that pyasynq itself never enqueues
-            found.poison.append(msgspec.structs.replace(member, message=None))
+            found.poison.append(msgspec.structs.replace(task, message=None))
         except CodecError as error:
-            found.sealed.append((member, error))
+            found.sealed.append((task, error))
     return found
 
 
@@ -70,38 +70,38 @@ def check_result(task: object) -> Task:
     return task
 
 
-def with_queue(options: Options, staged: AggregationSet) -> Options:
-    """Return *options* with the queue of *staged*, where its combined task always stays."""
-    return merge(options, Options(queue=staged.queue))
+def with_queue(options: Options, group_set: AggregationSet) -> Options:
+    """Return *options* with the queue of *group_set*, where its combined task always stays."""
+    return merge(options, Options(queue=group_set.queue))
 
 
 def failure_of(
-    members: Sequence[GroupedTask],
+    tasks: Sequence[GroupedTask],
     error: Exception,
     *,
     now: datetime,
     max_failures: int,
     random: float,
 ) -> AggregationFailure:
-    """Return what to do with *members*, which could not be combined.
+    """Return what to do with *tasks*, which could not be combined.
 
     Args:
-        members: Tasks of the set.
+        tasks: Tasks of the set.
         error: The reason.
         now: Current time, UTC.
         max_failures: Failures after which a task is archived.
         random: A random number in [0, 1), for the wait.
     """
-    failures = max(member.failures for member in members)
+    failures = max(task.failures for task in tasks)
     text = error_text(error)
     return AggregationFailure(
         wait_s=whole_seconds(asynq_delay(failures, random)),
         given_up=[
             msgspec.structs.replace(
-                member, message=with_outcome(member.message, error=text, failed_at=now)
+                task, message=with_outcome(task.message, error=text, failed_at=now)
             )
-            for member in members
-            if member.message is not None and member.failures + 1 >= max_failures
+            for task in tasks
+            if task.message is not None and task.failures + 1 >= max_failures
         ],
     )
 

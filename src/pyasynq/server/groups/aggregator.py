@@ -125,7 +125,7 @@ class Aggregator(Actor):
         try:
             succeeded = True
             while succeeded and not self._stopped:
-                staged = await self._port.stage(self._queue, group, self._rules)
-                succeeded = staged is not None and await self._set_aggregator.combine(staged)
+                group_set = await self._port.stage(self._queue, group, self._rules)
+                succeeded = group_set is not None and await self._set_aggregator.combine(group_set)
         except BrokerError as error:
             self._outages.record_failure(self.name, error)

@@ -84,52 +84,52 @@ class SetAggregator:
         self._max_failures = config.group_max_failures
         self._record_failure = record_failure
 
-    async def combine(self, staged: AggregationSet) -> bool:
-        """Combine *staged*; return whether that succeeded."""
+    async def combine(self, group_set: AggregationSet) -> bool:
+        """Combine *group_set*; return whether that succeeded."""
         try:
-            async with self._keep_held(staged):
-                return await self._attempt(staged)
+            async with self._keep_held(group_set):
+                return await self._attempt(group_set)
         except asyncio.CancelledError:
-            await run_to_end(functools.partial(self._unstage, staged))
+            await run_to_end(functools.partial(self._unstage, group_set))
             raise
 
-    async def _attempt(self, staged: AggregationSet) -> bool:
-        contents = await self._read_contents(staged)
+    async def _attempt(self, group_set: AggregationSet) -> bool:
+        contents = await self._read_contents(group_set)
         if contents.sealed:  # another worker may be able to open them, and combine the whole set
-            sealed, error = [member for member, _ in contents.sealed], contents.sealed[0][1]
-            await self._fail(staged, sealed, error)
+            sealed, error = [task for task, _ in contents.sealed], contents.sealed[0][1]
+            await self._fail(group_set, sealed, error)
             return False
         if not contents.tasks:
-            await self._port.unstage(staged)  # the set is empty
+            await self._port.unstage(group_set)  # the set is empty
             return True
-        failure = await self._combine(staged, [task for _, task in contents.tasks])
+        failure = await self._combine(group_set, [task for _, task in contents.tasks])
         if failure is not None:
-            await self._fail(staged, [member for member, _ in contents.tasks], failure)
+            await self._fail(group_set, [task for task, _ in contents.tasks], failure)
         return failure is None
 
-    async def _read_contents(self, staged: AggregationSet) -> SetContents:
-        """Return the tasks of *staged*; archive those that cannot be decoded."""
-        contents = read_contents(await self._port.read_set(staged) or [], self._codecs)
+    async def _read_contents(self, group_set: AggregationSet) -> SetContents:
+        """Return the tasks of *group_set*; archive those that cannot be decoded."""
+        contents = read_contents(await self._port.read_set(group_set) or [], self._codecs)
         if contents.poison:
-            count = await self._port.archive(staged, contents.poison)
-            log.error("%d tasks of %s cannot be read; archived", count, _describe(staged))
+            count = await self._port.archive(group_set, contents.poison)
+            log.error("%d tasks of %s cannot be read; archived", count, _describe(group_set))
         return contents
 
-    async def _combine(self, staged: AggregationSet, tasks: list[Task]) -> Exception | None:
+    async def _combine(self, group_set: AggregationSet, tasks: list[Task]) -> Exception | None:
         """Make one task of *tasks* with the user's function, and enqueue it.
 
         Returns:
             Why the set could not be combined; None if it was, or belongs to others now.
         """
         try:
-            call = invoke(self._threads, self._aggregate, staged.group, tasks)
+            call = invoke(self._threads, self._aggregate, group_set.group, tasks)
             task = check_result(await call_guarded("the group aggregator", call))
         except Exception as error:  # noqa: BLE001 - the function is the user's
             return error
-        return await self._enqueue(staged, task)
+        return await self._enqueue(group_set, task)
 
-    async def _enqueue(self, staged: AggregationSet, task: Task) -> Exception | None:
-        """Replace the tasks of *staged* by *task*, through the client middleware.
+    async def _enqueue(self, group_set: AggregationSet, task: Task) -> Exception | None:
+        """Replace the tasks of *group_set* by *task*, through the client middleware.
 
         Returns:
             Why that failed; None if it was done, or the set belongs to others now.
@@ -141,20 +141,20 @@ class SetAggregator:
 
         async def end(task: Task, options: Options) -> TaskInfo:
             nonlocal settled
-            options = with_queue(options, staged)
+            options = with_queue(options, group_set)
             now = self._clock.now()
             # The set's id is the task's id, so a set combined twice still gives one task.
-            composed = self._composer.compose(task, options, now=now, task_id=staged.id)
-            answer = await self._replace(staged, composed.plan)
+            composed = self._composer.compose(task, options, now=now, task_id=group_set.id)
+            answer = await self._replace(group_set, composed.plan)
             if isinstance(answer, Refusal):
                 raise answer
             settled = True
             if isinstance(answer, NotCreated):
-                msg = f"{_describe(staged)} was put back, or combined, meanwhile"
+                msg = f"{_describe(group_set)} was put back, or combined, meanwhile"
                 raise NotEnqueuedError(msg)
             return composed.info()
 
-        options = with_queue(task.options, staged)
+        options = with_queue(task.options, group_set)
         try:
             await call_guarded("client middleware", self._middleware.enqueue(task, options, end))
         except BrokerError:
@@ -163,11 +163,13 @@ class SetAggregator:
             if not settled:
                 return error
             if not isinstance(error, NotEnqueuedError):  # `_replace` has logged that
-                log.exception("client middleware failed after %s was combined", _describe(staged))
+                log.exception(
+                    "client middleware failed after %s was combined", _describe(group_set)
+                )
         return None
 
-    async def _replace(self, staged: AggregationSet, plan: Plan) -> Refusal | NotCreated | None:
-        """Replace the tasks of *staged* by that of *plan*; try again while Redis is away.
+    async def _replace(self, group_set: AggregationSet, plan: Plan) -> Refusal | NotCreated | None:
+        """Replace the tasks of *group_set* by that of *plan*; try again while Redis is away.
 
         Returns:
             Why that was not done; None if it was.
@@ -176,7 +178,7 @@ class SetAggregator:
             BrokerError: If the broker answered with an error.
         """
         backoff = Backoff()
-        new = NewTask(plan, ReplacesSet(staged=staged))
+        new = NewTask(plan, ReplacesSet(group_set=group_set))
         (answer,) = await self._creation.create([new])
         while isinstance(answer, BrokerUnavailableError):
             self._record_failure(answer)
@@ -185,50 +187,52 @@ class SetAggregator:
         if isinstance(answer, BrokerError):
             raise answer
         if isinstance(answer, NotCreated):
-            log.warning("%s was put back, or combined, meanwhile", _describe(staged))
+            log.warning("%s was put back, or combined, meanwhile", _describe(group_set))
         return answer if isinstance(answer, Refusal | NotCreated) else None
 
     async def _fail(
-        self, staged: AggregationSet, members: Sequence[GroupedTask], error: Exception
+        self, group_set: AggregationSet, tasks: Sequence[GroupedTask], error: Exception
     ) -> None:
-        """Postpone *staged*, and archive tasks that have failed too often."""
+        """Postpone *group_set*, and archive tasks that have failed too often."""
         failure = failure_of(
-            members,
+            tasks,
             error,
             now=self._clock.now(),
             max_failures=self._max_failures,
             random=random.random(),
         )
-        log.error("%s could not be combined", _describe(staged), exc_info=format_traceback(error))
-        await self._port.postpone(staged, members, wait_s=failure.wait_s)
+        log.error(
+            "%s could not be combined", _describe(group_set), exc_info=format_traceback(error)
+        )
+        await self._port.postpone(group_set, tasks, wait_s=failure.wait_s)
         if failure.given_up:
-            count = await self._port.archive(staged, failure.given_up)
-            log.error("%d tasks of %s are given up; archived", count, _describe(staged))
+            count = await self._port.archive(group_set, failure.given_up)
+            log.error("%d tasks of %s are given up; archived", count, _describe(group_set))
 
     @asynccontextmanager
-    async def _keep_held(self, staged: AggregationSet) -> AsyncGenerator[None]:
-        """Extend the hold on *staged* during the block, so that nobody else puts it back."""
-        holding = asyncio.create_task(self._hold(staged), name=f"hold {staged.id}")
+    async def _keep_held(self, group_set: AggregationSet) -> AsyncGenerator[None]:
+        """Extend the hold on *group_set* during the block, so that nobody else puts it back."""
+        holding = asyncio.create_task(self._hold(group_set), name=f"hold {group_set.id}")
         try:
             yield
         finally:
             await cancel_and_wait([holding])
 
-    async def _hold(self, staged: AggregationSet) -> None:
+    async def _hold(self, group_set: AggregationSet) -> None:
         held = True
         while held:
             await self._clock.sleep(HOLD_S)
             try:
-                held = await self._port.hold_set(staged)
+                held = await self._port.hold_set(group_set)
             except BrokerError as error:
                 self._record_failure(error)
 
-    async def _unstage(self, staged: AggregationSet) -> None:
+    async def _unstage(self, group_set: AggregationSet) -> None:
         try:
-            await self._port.unstage(staged)
+            await self._port.unstage(group_set)
         except BrokerError as error:
-            log.info("%s goes back once it is no longer held: %s", _describe(staged), error)
+            log.info("%s goes back once it is no longer held: %s", _describe(group_set), error)
 
 
-def _describe(staged: AggregationSet) -> str:
-    return f"group {staged.group!r} in {staged.queue!r}"
+def _describe(group_set: AggregationSet) -> str:
+    return f"group {group_set.group!r} in {group_set.queue!r}"

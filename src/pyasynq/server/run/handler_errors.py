@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import cast
 
 from pyasynq.core.control import RetryIn, Snooze
-from pyasynq.core.verdict import decisive, error_text, errors_in
+from pyasynq.core.verdict import decisive_error, error_text, errors_in
 
 
 def as_exception(error: BaseException) -> Exception:
@@ -56,7 +56,7 @@ def check_usable(type: str, error: Exception) -> Exception:
         for one in errors_in(error):
             if isinstance(one, RetryIn | Snooze):
                 _ = one.delay + timedelta(0)
-        decisive(type, error)
+        decisive_error(type, error)
     except Exception as broken:  # noqa: BLE001 - whatever the user's code raises
         failure = RuntimeError(
             f"the handler raised a {error.__class__.__name__} that cannot be used: "

@@ -12,7 +12,7 @@ from pyasynq.broker import DequeueResult, Lease, WorkPort
 from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
-from pyasynq.core.priority import by_rank, weighted
+from pyasynq.core.priority import draw_queues, sort_by_weight
 from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.callbacks import Callbacks
@@ -79,7 +79,7 @@ class Processor:
         self._completer = completer
         self._config = config
         self._lease_s = config.lease.total_seconds()
-        self._weights = {queue: config.queues[queue] for queue in by_rank(config.queues)}
+        self._weights = {queue: config.queues[queue] for queue in sort_by_weight(config.queues)}
         self._policy = config.policy()
         self._run_log = RunLog(config.clock)
         self._slots = Slots(config.concurrency)
@@ -98,7 +98,7 @@ class Processor:
         self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
-        self._taken = self._accepted = 0
+        self._dequeues = self._accepted = 0
         self._taking = asyncio.Lock()
         self._emptied = asyncio.Event()
         self._loop: BoundLoop | None = None
@@ -137,40 +137,40 @@ class Processor:
         if self._config.strict_priority or len(ready) == 1:
             return {next(queue for queue in self._weights if queue in ready): free}
         weights = {queue: self._weights[queue] for queue in ready}
-        return weighted(weights, [random.random() for _ in range(free)])
+        return draw_queues(weights, [random.random() for _ in range(free)])
 
     async def _take(self, counts: dict[str, int]) -> None:
         """Take tasks and start them."""
         async with self._taking:
             if self._stopping:
                 return
-            self._taken += 1
+            self._dequeues += 1
             owner = f"{self._config.server_id}/{self._taken}"
-            for taken in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
-                wakeup = self.wakeups[taken.queue]
-                if taken.error is not None:
-                    wakeup.on_error(taken.error, taken.owner)
+            for result in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
+                wakeup = self.wakeups[result.queue]
+                if result.error is not None:
+                    wakeup.on_error(result.error, result.owner)
                 else:
-                    wakeup.on_answer(at_work=bool(taken.leases) or taken.paused)
-                    self._accept(taken)
+                    wakeup.on_answer(at_work=bool(result.leases) or result.paused)
+                    self._accept(result)
 
-    def _accept(self, taken: DequeueResult) -> None:
+    def _accept(self, result: DequeueResult) -> None:
         if self._stopping:
-            for lease in taken.leases:
+            for lease in result.leases:
                 self._completer.add(lease, REQUEUE)
         else:
-            self._accepted += len(taken.leases)
-            self._slots.take(len(taken.leases))
-            self._start(taken.leases)
-        for lease in taken.poison:
+            self._accepted += len(result.leases)
+            self._slots.take(len(result.leases))
+            self._start(result.leases)
+        for lease in result.poison:
             log.error(UNREADABLE, lease.id, lease.queue)
             self._completer.add(lease, ARCHIVE_AS_IT_IS)
-        if taken.missing:
-            log.error("dropped %d ids in %r that have no task", taken.missing, taken.queue)
-        if taken.paused:
-            self.wakeups[taken.queue].on_paused()
-        elif taken.empty:
-            self.wakeups[taken.queue].on_empty(took_some=bool(taken.leases))
+        if result.missing:
+            log.error("dropped %d ids in %r that have no task", result.missing, result.queue)
+        if result.paused:
+            self.wakeups[result.queue].on_paused()
+        elif result.empty:
+            self.wakeups[result.queue].on_empty(took_some=bool(result.leases))
 
     async def wait_until_empty(self) -> None:
         """Return when every queue was asked and found empty, and no task runs."""

@@ -15,7 +15,15 @@ from pyasynq.core.control import (
     Snooze,
     TaskCanceledError,
 )
-from pyasynq.core.verdict import Archive, Done, Retry, Verdict, decisive, error_text, errors_in
+from pyasynq.core.verdict import (
+    Archive,
+    Done,
+    Retry,
+    Verdict,
+    decisive_error,
+    error_text,
+    errors_in,
+)
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.run.slots import Run
@@ -84,7 +92,9 @@ class RunLog:
                 level, FAILED, *args, exc_info=_exc_info_of(message.type, error) if traced else None
             )
         except RecursionError:  # Python cannot format an exception group nested this deeply
-            log.log(level, FAILED, *args, exc_info=format_traceback(decisive(message.type, error)))
+            log.log(
+                level, FAILED, *args, exc_info=format_traceback(decisive_error(message.type, error))
+            )
 
     def _level(self, type: str, error: Exception, verdict: Verdict) -> int:
         match _main_error(type, error), verdict:
@@ -128,7 +138,7 @@ def _main_error(type: str, error: Exception) -> Exception:
     A deliberate one decides about the task, but does not say what is wrong.
     """
     failures = [one for one in errors_in(error) if not isinstance(one, DELIBERATE)]
-    return failures[0] if failures else decisive(type, error)
+    return failures[0] if failures else decisive_error(type, error)
 
 
 def _source_line(error: BaseException) -> tuple[str, int] | None:

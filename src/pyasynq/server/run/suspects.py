@@ -22,7 +22,7 @@ class Suspects:
     """Knows which suspect runs."""
 
     def __init__(self, runs: Collection[Run], clock: Clock, max_crashes: int) -> None:
-        """Look at *runs*; tasks are archived after *max_crashes* crashes in a row."""
+        """Watch *runs*; tasks are archived after *max_crashes* crashes in a row."""
         self._runs = runs
         self._clock = clock
         self._max_crashes = max_crashes

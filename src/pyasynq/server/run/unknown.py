@@ -15,7 +15,7 @@ from typing import Final
 from pyasynq.broker import Lease
 from pyasynq.core.control import HandlerNotFoundError
 from pyasynq.core.extension_errors import CodecError
-from pyasynq.core.verdict import Archive, Retry, decide_unknown, decisive
+from pyasynq.core.verdict import Archive, Retry, decide_unknown, decisive_error
 from pyasynq.runtime.loggers import get_logger
 
 log: Final = get_logger("pyasynq.server")
@@ -35,7 +35,7 @@ class UnknownTypes:
     def decide(self, lease: Lease, error: Exception, *, now: datetime) -> Retry | Archive | None:
         """Return the verdict on the task of *lease*; None if *error* is no reason to wait."""
         message = lease.message
-        match decisive(message.type, error):
+        match decisive_error(message.type, error):
             case HandlerNotFoundError(type=message.type) if self._wait:
                 pass
             case CodecError(action="open", part="payload", queue=lease.queue, task_id=message.id):
@@ -54,7 +54,7 @@ class UnknownTypes:
     def report(self, lease: Lease, error: Exception) -> None:
         """Log that the task is put back: the first of its type or codec as a warning."""
         type = lease.message.type
-        why = decisive(type, error)
+        why = decisive_error(type, error)
         named = ("codec", why.codec) if isinstance(why, CodecError) else ("type", type)
         if named in self._named or len(self._named) >= MOST_NAMED:
             log.debug("task %s (%s in %r) is put back: %s", lease.id, type, lease.queue, why)

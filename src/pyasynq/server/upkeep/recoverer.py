@@ -56,7 +56,7 @@ class Recoverer(Actor):
         config: Config,
         outages: OutageLog,
     ) -> None:
-        """Recover *queue*; if the server replaces a dead one, end the leases of that at once."""
+        """Recover *queue*; if the server replaces a dead one, end its leases at once."""
         super().__init__(clock=config.clock, outages=outages)
         self.name: str = f"recoverer of {queue!r}"
         self._dead_server = config.replaces

@@ -57,12 +57,12 @@ else
   end
 
   -- Take a lock; if the new task replaces an aggregation set, also from a task of that set.
-  local function take_lock(lock, id, ttl_s, staged)
+  local function take_lock(lock, id, ttl_s, set)
     if redis.call("SET", lock, id, "NX", "EX", ttl_s) then
       return true
     end
-    local holder = staged and redis.pcall("GET", lock)
-    if type(holder) == "string" and redis.call("ZSCORE", staged, holder) then
+    local holder = set and redis.pcall("GET", lock)
+    if type(holder) == "string" and redis.call("ZSCORE", set, holder) then
       return redis.call("SET", lock, id, "EX", ttl_s)
     end
     return false
@@ -108,7 +108,7 @@ else
   end
 
   -- Create the task whose values begin at index i of each, and return the answer.
-  local function create(i, staged)
+  local function create(i, set)
     local id, message, lock, ttl_s, at_s, group = unpack(each, i, i + 5)
     local wrong = container_error(at_s, group)
     if wrong then
@@ -117,7 +117,7 @@ else
     if redis.call("EXISTS", task_prefix .. id) == 1 then
       return 0
     end
-    if lock and not take_lock(lock, id, ttl_s, staged) then
+    if lock and not take_lock(lock, id, ttl_s, set) then
       return -1
     end
     write(id, message, lock, at_s, group)
@@ -176,28 +176,28 @@ else
   -- Create the task that replaces an aggregation set, and delete the set, its tasks and their locks.
   -- (Protocol 3.14, asynq v0.26.0 deleteAggregationSetCmd; here in one step, D19, and with the locks
   -- released, D10.)
-  function guards.replaces(i, staged, aggregation_sets)
-    local wrong = type_error("ZCARD", aggregation_sets) or type_error("ZCARD", staged)
+  function guards.replaces(i, set, aggregation_sets)
+    local wrong = type_error("ZCARD", aggregation_sets) or type_error("ZCARD", set)
     if wrong then
       return wrong
     end
     redis.call("ZREM", aggregation_sets, "")  -- after this write a full Redis does not stop the script
-    if not redis.call("ZSCORE", aggregation_sets, staged) then
+    if not redis.call("ZSCORE", aggregation_sets, set) then
       return -2
     end
-    local answer = create(i, staged)
+    local answer = create(i, set)
     if answer ~= 1 then
       return answer
     end
-    local members = redis.call("ZRANGE", staged, 0, -1)
-    redis.call("ZREM", aggregation_sets, staged)
-    redis.call("DEL", staged)
-    for n, member in ipairs(members) do
-      members[n] = task_prefix .. member
-      unlock(redis.pcall("HGET", members[n], "unique_key"), member)
+    local parts = redis.call("ZRANGE", set, 0, -1)
+    redis.call("ZREM", aggregation_sets, set)
+    redis.call("DEL", set)
+    for n, id in ipairs(parts) do
+      parts[n] = task_prefix .. id
+      unlock(redis.pcall("HGET", parts[n], "unique_key"), id)
     end
-    for n = 1, #members, 128 do
-      redis.call("DEL", unpack(members, n, math.min(n + 127, #members)))
+    for n = 1, #parts, 128 do
+      redis.call("DEL", unpack(parts, n, math.min(n + 127, #parts)))
     end
     return 1
   end
@@ -218,8 +218,8 @@ end
 if #due > 0 then
   redis.call("ZADD", scheduled, unpack(due))
 end
-for group, members in pairs(joined) do
-  redis.call("ZADD", group_prefix .. group, unpack(members))
+for group, scored in pairs(joined) do
+  redis.call("ZADD", group_prefix .. group, unpack(scored))
   redis.call("SADD", groups, group)
 end
 if not wrote then

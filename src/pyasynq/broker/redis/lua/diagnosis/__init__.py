@@ -1,4 +1,4 @@
-"""Look for what may be wrong."""
+"""Check what may be wrong with Redis."""
 
 from typing import Final
 

@@ -1,9 +1,9 @@
--- Try commands on a key that nothing else uses; whether they may be run is checked here, too.
+-- Try commands on a key that nothing else uses. Redis checks the user's permissions in scripts, too.
 --
 -- KEYS
---   probe  string  deleted by the last of the commands
+--   probe    string  deleted by the last of the commands
 -- EACH
---   words  table   a command and its arguments; KEY stands for the key
+--   command  table   its name and arguments; KEY stands for the key
 -- RETURNS
 --   the error of each command; empty if there is none
 -- SOURCE
@@ -11,13 +11,13 @@
 
 local errors = {}
 for i = 1, #each, stride do
-  local words = each[i]
-  for j = 1, #words do
-    if words[j] == "KEY" then
-      words[j] = probe
+  local command = each[i]
+  for j = 1, #command do
+    if command[j] == "KEY" then
+      command[j] = probe
     end
   end
-  local answer = redis.pcall(unpack(words))
+  local answer = redis.pcall(unpack(command))
   errors[#errors + 1] = type(answer) == "table" and answer.err or ""
 end
 return errors

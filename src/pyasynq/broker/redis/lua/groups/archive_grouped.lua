@@ -3,7 +3,7 @@
 -- USES clock locks trim_archive
 -- KEYS
 --   aggregation_sets  zset
---   staged            zset
+--   set               zset
 --   archived          zset
 -- PRIMARY aggregation_sets
 -- ARGV
@@ -19,13 +19,13 @@
 --   improves on asynq v0.26.0, where one bad task keeps its whole group from being combined (D19, D27)
 
 redis.call("ZCARD", archived)
-if not redis.call("ZSCORE", aggregation_sets, staged) then
+if not redis.call("ZSCORE", aggregation_sets, set) then
   return 0
 end
 local mine = {}
 for i = 1, #each, stride do
   local there = redis.pcall("HEXISTS", task_prefix .. each[i], "msg") == 1
-  if there and redis.call("ZSCORE", staged, each[i]) then
+  if there and redis.call("ZSCORE", set, each[i]) then
     mine[#mine + 1] = i
   end
 end
@@ -35,7 +35,7 @@ end
 trim_archive(#mine)
 for _, i in ipairs(mine) do
   local id, message, key = each[i], each[i + 1], task_prefix .. each[i]
-  redis.call("ZREM", staged, id)
+  redis.call("ZREM", set, id)
   redis.call("HDEL", key, "group", "aggregation_failures")
   redis.call("HSET", key, "state", "archived")
   if message ~= "" then
@@ -43,7 +43,7 @@ for _, i in ipairs(mine) do
   end
   redis.call("ZADD", archived, now_s, id)
 end
-if redis.call("EXISTS", staged) == 0 then
-  redis.call("ZREM", aggregation_sets, staged)
+if redis.call("EXISTS", set) == 0 then
+  redis.call("ZREM", aggregation_sets, set)
 end
 return #mine

@@ -6,7 +6,7 @@
 -- USES clock
 -- KEYS
 --   aggregation_sets  zset
---   staged            zset
+--   set               zset
 -- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str   start of the keys of this queue's tasks
@@ -18,8 +18,8 @@
 -- SOURCE
 --   improves on asynq v0.26.0, which tries forever (D19)
 
-redis.call("ZCARD", staged)
-if not redis.call("ZSCORE", aggregation_sets, staged) then
+redis.call("ZCARD", set)
+if not redis.call("ZSCORE", aggregation_sets, set) then
   return 0
 end
 for _, id in ipairs(each) do
@@ -27,5 +27,5 @@ for _, id in ipairs(each) do
     redis.pcall("HINCRBY", task_prefix .. id, "aggregation_failures", 1)
   end
 end
-redis.call("ZADD", aggregation_sets, "XX", now_s + wait_s, staged)
+redis.call("ZADD", aggregation_sets, "XX", now_s + wait_s, set)
 return 1

@@ -2,7 +2,7 @@
 --
 -- KEYS
 --   aggregation_sets  zset
---   staged            zset
+--   set               zset
 -- PRIMARY aggregation_sets
 -- ARGV
 --   task_prefix       str   start of the keys of this queue's tasks
@@ -16,10 +16,10 @@
 --   protocol 3.14 (asynq v0.26.0 internal/rdb/rdb.go readAggregationSetCmd); leaves out a task that
 --   cannot be read, which in asynq makes the set fail forever (D27)
 
-if not redis.call("ZSCORE", aggregation_sets, staged) then
+if not redis.call("ZSCORE", aggregation_sets, set) then
   return false
 end
-local ids = redis.call("ZRANGE", staged, start, start + limit - 1)
+local ids = redis.call("ZRANGE", set, start, start + limit - 1)
 local answer, dropped = { #ids == tonumber(limit) and 1 or 0 }, {}
 local left = tonumber(max_bytes)
 for _, id in ipairs(ids) do
@@ -38,6 +38,6 @@ for _, id in ipairs(ids) do
   end
 end
 if #dropped > 0 then
-  redis.call("ZREM", staged, unpack(dropped))
+  redis.call("ZREM", set, unpack(dropped))
 end
 return answer

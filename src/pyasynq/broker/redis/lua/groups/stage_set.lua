@@ -5,7 +5,7 @@
 --   groups            set
 --   aggregation_sets  zset
 --   group             zset
---   staged            zset  the new set
+--   set               zset  the new set
 -- PRIMARY aggregation_sets
 -- ARGV
 --   name              str   the group's name
@@ -27,9 +27,9 @@ local at_s = ready_at(group)
 if not at_s or at_s > now_s then
   return 0
 end
-local count = move_lowest(group, staged, limit)
+local count = move_lowest(group, set, limit)
 if redis.call("EXISTS", group) == 0 then
   redis.call("SREM", groups, name)
 end
-redis.call("ZADD", aggregation_sets, now_s + ends_in_s, staged)
+redis.call("ZADD", aggregation_sets, now_s + ends_in_s, set)
 return count

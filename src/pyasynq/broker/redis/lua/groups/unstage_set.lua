@@ -4,7 +4,7 @@
 -- KEYS
 --   groups            set
 --   aggregation_sets  zset
---   staged            zset
+--   set               zset
 -- PRIMARY aggregation_sets
 -- ARGV
 --   group_prefix      str   start of the keys of this queue's groups
@@ -15,7 +15,7 @@
 --   improves on asynq v0.26.0, which puts a set back only when its time is over
 
 redis.call("SCARD", groups)
-if not redis.call("ZSCORE", aggregation_sets, staged) then
+if not redis.call("ZSCORE", aggregation_sets, set) then
   return 0
 end
-return unstage(staged, limit)
+return unstage(set, limit)

@@ -18,15 +18,15 @@
 
 local ids, scores = {}, {}
 if listed == "1" then
-  local members = redis.call("LRANGE", container, -start - limit, -start - 1)
-  for n = #members, 1, -1 do
-    ids[#ids + 1] = members[n]
+  local found = redis.call("LRANGE", container, -start - limit, -start - 1)
+  for n = #found, 1, -1 do
+    ids[#ids + 1] = found[n]
   end
 else
-  local members = redis.call("ZRANGE", container, start, start + limit - 1, "WITHSCORES")
-  for n = 1, #members, 2 do
-    ids[#ids + 1] = members[n]
-    scores[#ids] = members[n + 1]
+  local found = redis.call("ZRANGE", container, start, start + limit - 1, "WITHSCORES")
+  for n = 1, #found, 2 do
+    ids[#ids + 1] = found[n]
+    scores[#ids] = found[n + 1]
   end
 end
 local ends = #ids > 0 and redis.call("ZMSCORE", lease, unpack(ids))

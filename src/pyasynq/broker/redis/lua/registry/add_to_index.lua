@@ -9,8 +9,8 @@
 -- RETURNS
 --   1
 -- SOURCE
---   protocol 3.18 and 3.20 (asynq v0.26.0 internal/rdb/rdb.go WriteServerState); asynq goes by the
---   machine's own clock, and a fast one makes other servers vanish from the list
+--   protocol 3.18 and 3.20 (asynq v0.26.0 internal/rdb/rdb.go WriteServerState); asynq uses
+--   the machine's own clock, and a fast one removes other servers from the list
 
 redis.call("ZREMRANGEBYSCORE", index, "-inf", now_s - 1)
 redis.call("ZADD", index, seconds_ahead(tonumber(ttl_s)), name)

@@ -14,8 +14,8 @@
 --   protocol 11.2 (asynq x/rate acquireCmd)
 
 redis.call("ZREMRANGEBYSCORE", semaphore, "-inf", now_s - 1)
-local taken = redis.call("ZCARD", semaphore) >= tonumber(limit)
-if taken and not redis.call("ZSCORE", semaphore, holder) then  -- a repeated call finds its holder
+local is_full = redis.call("ZCARD", semaphore) >= tonumber(limit)
+if is_full and not redis.call("ZSCORE", semaphore, holder) then  -- a repeated call finds its holder
   return 0
 end
 local ends = token_end(lease_s, tonumber(deadline_s))

@@ -32,7 +32,7 @@ end
 redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
 local histories = {}
-local reply, taken, members = { 0, #ids, 0, histories }, {}, {}
+local reply, taken, leases = { 0, #ids, 0, histories }, {}, {}
 local left, seen, known = tonumber(max_bytes), 0, {}
 for i = #ids, 1, -1 do
   if left <= 0 then
@@ -45,8 +45,8 @@ for i = #ids, 1, -1 do
     known[id] = true
     left = left - #message
     taken[#taken + 1] = id
-    members[#members + 1] = lease_ends
-    members[#members + 1] = id
+    leases[#leases + 1] = lease_ends
+    leases[#leases + 1] = id
     reply[#reply + 1] = id
     reply[#reply + 1] = message
   end
@@ -56,7 +56,7 @@ redis.call("ZCARD", lease)
 redis.call("LTRIM", pending, 0, -seen - 1)
 if #taken > 0 then
   redis.call("LPUSH", active, unpack(taken))
-  redis.call("ZADD", lease, unpack(members))
+  redis.call("ZADD", lease, unpack(leases))
   local holder = stamp(owner, lease_ends)
   for n, id in ipairs(taken) do
     local key = task_prefix .. id
