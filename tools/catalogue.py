@@ -55,7 +55,7 @@ MOST_NAMED: Final = 10
 """Largest number of users of a shared file that the page names; above it the page only counts."""
 
 KEYS_INTRO: Final = """
-Every key, from `broker/redis/keys.py`. Words in capitals are placeholders for names.
+Every key, from `broker/redis/keys.py`. Words in capitals are placeholders. A zset is a sorted set.
 [protocol.md](protocol.md#1-redis-key-layout) describes the keys of asynq in detail, and
 [redis.md](redis.md#own-keys) those of pyasynq. After each test a fixture checks that every key in
 Redis has one of these forms.
@@ -172,12 +172,24 @@ def describe_keys() -> str:
 
 
 def format_keys(found: Iterable[Key]) -> str:
-    head = ["key", "type", "what it holds", "written by", "of"]
+    head = ["key", "type", "what it holds", "written by", "belongs to"]
     rows = [
-        [quote(key.form), key.kind, key.doc, key.writers, "pyasynq" if key.own else "asynq"]
+        [
+            quote(key.form),
+            key.kind,
+            remove_type(key.doc),
+            key.writers,
+            "pyasynq" if key.own else "asynq",
+        ]
         for key in found
     ]
     return format_table(head, rows)
+
+
+def remove_type(doc: str) -> str:
+    """Return *doc* without the type of the key, which has a column of its own."""
+    doc = re.sub(r" \((?:string|hash|list|set|sorted set|list or sorted set)\)", "", doc)
+    return re.sub(r"\((?:string|hash|list|set|sorted set)(?: of|,)? ", "(", doc)
 
 
 def is_spelled(pattern: re.Pattern[str], found: Iterable[Key]) -> bool:
@@ -267,7 +279,7 @@ def describe_scripts() -> str:
         SCRIPTS_INTRO,
         *(part for folder in folders for part in describe_folder(folder)),
         "## shared",
-        "Code that scripts share; it uses names of the script or of a shared file before it.",
+        "Code that scripts share. It uses names of the script, or of a shared file that comes before it.",
         format_shared(folders),
     )
 
@@ -421,14 +433,18 @@ def describe_settings() -> str:
     return format_page(
         "Settings",
         SETTINGS_INTRO,
-        *describe_class("Enqueueing", "Of a task or of a call.", read_option_type(TaskOptions, {})),
-        *describe_class("", "Of a call alone.", read_option_type(EnqueueOptions, {})),
+        *describe_class("Enqueueing", "For a task or a call.", read_option_type(TaskOptions, {})),
+        *describe_class("", "For a call only.", read_option_type(EnqueueOptions, {})),
         *describe_class("Client", "", read_arguments(Client)),
         *describe_class("SyncClient", "", read_arguments(SyncClient)),
         *describe_class(
             "Server", "", [*read_arguments(Server), *read_option_type(ServerOptions, server)]
         ),
-        *describe_class("App", "All settings of a server are its defaults.", read_arguments(App)),
+        *describe_class(
+            "App",
+            "It also has all settings of a server, as defaults for its servers.",
+            read_arguments(App),
+        ),
         *describe_class(
             "Scheduler",
             "",
@@ -436,7 +452,7 @@ def describe_settings() -> str:
         ),
         *describe_class(
             "PeriodicTaskManager",
-            "And all settings of a scheduler.",
+            "It also has all settings of a scheduler.",
             read_arguments(PeriodicTaskManager),
         ),
         *describe_class(
@@ -464,9 +480,15 @@ def read_option_type(options: type, defaults: Mapping[str, str]) -> Iterator[Set
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
                 default = defaults.get(name, "")
-                yield Setting(name, ast.unparse(annotation), default, meanings[name])
+                meaning = remove_default(meanings[name]) if default else meanings[name]
+                yield Setting(name, ast.unparse(annotation), default, meaning)
             case _:
                 pass
+
+
+def remove_default(meaning: str) -> str:
+    """Return *meaning* without the default, which has a column of its own."""
+    return re.sub(r"[;.] [^;,.]+ when not given(?=[.,])", "", meaning)
 
 
 def read_defaults(config: type) -> dict[str, str]:

@@ -44,7 +44,7 @@ class SchedulerOptions(TypedDict, total=False):
             tick that it refuses is skipped.
         codecs: Seal payloads, in this order. With codecs, inspectors do not see the payloads of
             entries.
-        clock: Gives the time; a test may bring its own.
+        clock: Tells the time; a test may pass its own.
     """
 
     location: tzinfo

@@ -124,7 +124,7 @@ class ServerOptions(TypedDict, total=False):
         server_id: Id of this server in Redis; a random UUID when not given.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
-        clock: Gives the time; a test may bring its own.
+        clock: Tells the time; a test may pass its own.
     """
 
     concurrency: int

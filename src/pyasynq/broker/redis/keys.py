@@ -116,7 +116,7 @@ def ids_in(place: Container) -> str:
 
 
 def lease(queue: str) -> str:
-    """Return the key of the lease ends (sorted set of ids by Unix seconds).
+    """Return the key of the ends of leases (sorted set of ids by Unix seconds).
 
     Written by:
         `dequeue`, `extend_leases`, every verdict, the recoverer
@@ -274,7 +274,7 @@ def scheduler(scheduler_id: str) -> str:
 
 
 def next_entries(scheduler_id: str) -> str:
-    """Return the key of a scheduler's next entries while they are gathered (list).
+    """Return the key of a scheduler's next entries while they are written in parts (list).
 
     Written by:
         the heartbeater of the scheduler
@@ -309,7 +309,14 @@ def last_tick(queue: str, entry_id: str) -> str:
 
 
 def probe(name: str) -> str:
-    """Return the key on which commands are tried (string, short-lived)."""
+    """Return the key of a probe, which tries commands on it (string, short-lived).
+
+    Written by:
+        `probe`
+
+    Differs:
+        asynq has no such key.
+    """
     return f"asynq:probe:{name}"
 
 

@@ -2,7 +2,7 @@
 --
 -- USES clock locks take_from_tail trim_archive take_from_set take_out
 -- KEYS
---   source         list  or zset
+--   source         list or zset
 --   archived       zset
 --   groups         set
 -- ARGV

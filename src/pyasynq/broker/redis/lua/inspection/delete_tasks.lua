@@ -2,7 +2,7 @@
 --
 -- USES locks take_from_tail take_from_set take_out
 -- KEYS
---   source       list  or zset
+--   source       list or zset
 --   groups       set
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks

@@ -2,7 +2,7 @@
 --
 -- USES clock
 -- KEYS
---   container    list  or zset
+--   container    list or zset
 --   lease        zset
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks

@@ -1,7 +1,7 @@
 -- Measure the memory of a container and of a sample of its tasks.
 --
 -- KEYS
---   container    list  or zset
+--   container    list or zset
 -- ARGV
 --   task_prefix  str   start of the keys of this queue's tasks
 --   listed       int   1 if the container is a list
