@@ -33,7 +33,7 @@ def homes() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_has_tests_in_a_folder_of_its_name(room: str) -> None:
+def test_a_package_has_tests_in_a_folder_of_its_name(room: str) -> None:
     assert sorted((TESTS / folder_of(room)).glob("test_*.py"))
 
 

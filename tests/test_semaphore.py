@@ -74,7 +74,7 @@ async def test_outside_a_handler_each_acquisition_is_a_token(redis_url: str, r: 
     await semaphore.aclose()
 
 
-async def test_who_waits_gets_the_token_that_is_released(
+async def test_a_caller_that_waits_gets_the_token_that_is_released(
     semaphore: Semaphore, other: Semaphore
 ) -> None:
     await other.acquire()
@@ -85,7 +85,9 @@ async def test_who_waits_gets_the_token_that_is_released(
     assert not await other.try_acquire()
 
 
-async def test_who_waits_too_long_is_told(semaphore: Semaphore, other: Semaphore) -> None:
+async def test_a_wait_for_a_token_that_is_too_long_raises(
+    semaphore: Semaphore, other: Semaphore
+) -> None:
     await other.acquire()
     with pytest.raises(SemaphoreTimeoutError, match="all 1 tokens of semaphore 'api' are taken"):
         await semaphore.acquire(timeout=timedelta(milliseconds=50))
@@ -328,7 +330,7 @@ async def test_a_wait_for_a_token_is_a_timedelta(semaphore: Semaphore) -> None:
         await semaphore.acquire(timeout=cast("Any", 1))
 
 
-async def test_who_gives_up_while_redis_answers_leaves_no_token_behind(
+async def test_a_caller_that_gives_up_while_redis_answers_leaves_no_token_behind(
     semaphore: Semaphore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = semaphore._broker.semaphores
@@ -347,7 +349,7 @@ async def test_who_gives_up_while_redis_answers_leaves_no_token_behind(
     await semaphore.acquire(timeout=timedelta(seconds=5))
 
 
-async def test_a_token_that_nobody_waits_for_is_told(
+async def test_an_acquire_that_nobody_awaits_is_reported(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Semaphore(redis_url, "s", 1).acquire()  # type: ignore[unused-coroutine]

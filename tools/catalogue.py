@@ -279,7 +279,7 @@ def describe_scripts() -> str:
         SCRIPTS_INTRO,
         *(part for folder in folders for part in describe_folder(folder)),
         "## shared",
-        "Code that scripts share. It uses names of the script, or of a shared file that comes before it.",
+        "Code that scripts share. It uses names of the script, or of a shared file before it.",
         format_shared(folders),
     )
 

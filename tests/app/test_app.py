@@ -626,12 +626,12 @@ def test_an_address_in_the_code_wins_over_the_variable(
 
 
 @pytest.mark.parametrize("address", ["", "http://h", "redis://h?retry=3", "h:port", 7])
-def test_an_address_that_is_none_is_refused_at_the_declaration(address: object) -> None:
+def test_a_text_that_is_no_address_is_refused_at_the_declaration(address: object) -> None:
     with pytest.raises(OptionError, match=r"^broker must be"):
         App(cast("str", address))
 
 
-async def test_an_address_that_is_none_is_told_with_the_variable_that_names_it(
+async def test_the_error_for_a_wrong_address_names_its_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYASYNQ_URI", "http://h")
@@ -805,7 +805,7 @@ async def test_a_typed_task_is_no_task_and_says_what_is(app: App) -> None:
         await app.client.enqueue(task)  # type: ignore[arg-type]
 
 
-async def test_a_task_whose_queue_nobody_listens_to_is_told_at_the_start(
+async def test_a_task_whose_queue_no_worker_serves_is_reported_at_the_start(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.task("crit", queue="critical")(lambda: None)
@@ -813,7 +813,7 @@ async def test_a_task_whose_queue_nobody_listens_to_is_told_at_the_start(
     assert "tasks of crit go to the queue 'critical', which neither" in caplog.text
 
 
-async def test_a_queue_that_other_workers_of_the_app_listen_to_is_not_told(
+async def test_a_queue_that_other_workers_of_the_app_may_serve_is_not_reported(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App(redis_url, burst=True, queues={"critical": 6, "default": 1})

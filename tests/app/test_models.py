@@ -439,7 +439,7 @@ def test_a_model_that_would_come_back_changed_is_refused_before_it_is_sent(
         taking(hint).task(value)
 
 
-def test_no_secret_is_told_by_the_refusal() -> None:
+def test_the_refusal_contains_no_secret() -> None:
     with pytest.raises(PayloadError) as refusal:
         taking(Starred).task(Starred(password=SecretStr("hunter2")))
     assert "hunter2" not in str(refusal.value)
@@ -581,7 +581,7 @@ def test_the_handler_gets_the_value_that_a_parameters_validator_returns(
     assert back(hint, value) == expected
 
 
-def test_json_that_an_annotation_tells_of_is_sent_as_its_value() -> None:
+def test_json_that_an_annotation_declares_is_sent_as_its_value() -> None:
     assert back(Json[list[int]], [1]) == [1]
 
 

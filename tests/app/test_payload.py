@@ -396,7 +396,9 @@ def test_a_parameter_that_json_cannot_carry_is_refused(hint: object) -> None:
         (Connection, "a Connection; use a dataclass"),
     ],
 )
-def test_a_parameter_that_json_cannot_carry_is_told_what_to_take(hint: type, instead: str) -> None:
+def test_the_error_for_a_parameter_that_json_cannot_carry_says_what_to_use(
+    hint: type, instead: str
+) -> None:
     def take(it: object) -> None: ...
 
     take.__annotations__["it"] = hint

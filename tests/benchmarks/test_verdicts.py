@@ -5,16 +5,16 @@ from benchmarks.verdicts import judge
 BASE = [10.0] * 9
 
 
-def test_the_median_of_the_pairs_above_the_bar_is_a_regression() -> None:
+def test_a_median_above_the_limit_is_a_regression() -> None:
     slower = [10.6] * 5 + [9.0] * 4
     assert judge("f", BASE, slower, BASE, bar=0.05).is_regression
 
 
-def test_what_lies_below_the_bar_is_none() -> None:
+def test_a_ratio_below_the_limit_is_no_regression() -> None:
     assert not judge("f", BASE, [10.4] * 9, BASE, bar=0.05).is_regression
 
 
-def test_what_lies_within_the_spread_of_base_against_itself_is_none() -> None:
+def test_a_ratio_within_the_spread_of_base_against_itself_is_no_regression() -> None:
     again = [9.0, 10.0, 11.0] * 3
     assert not judge("f", BASE, [10.9] * 9, again, bar=0.05).is_regression
     assert judge("f", BASE, [11.1] * 9, again, bar=0.05).is_regression

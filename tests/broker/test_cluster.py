@@ -11,5 +11,5 @@ async def test_a_queue_has_a_slot(broker: Broker) -> None:
     assert await broker.cluster.slot("q") == 11958
 
 
-async def test_a_broker_tells_of_itself(broker: Broker) -> None:
+async def test_a_broker_returns_information_about_its_server(broker: Broker) -> None:
     assert await broker.cluster.server_info()

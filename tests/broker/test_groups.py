@@ -402,7 +402,7 @@ async def test_run_tasks_of_a_group_follow_those_that_are_pending(broker: Broker
     assert await broker.groups.group_sizes("q") == []
 
 
-async def test_an_order_by_count_takes_no_staged_task(broker: Broker) -> None:
+async def test_an_action_by_count_takes_no_staged_task(broker: Broker) -> None:
     await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_grouped("2"), a_grouped("3"))
     assert await broker.inspection.apply(Action.RUN, GROUP, 1) == 1

@@ -152,14 +152,16 @@ async def test_pending_tasks_are_taken_out_of_the_list(order: Move, broker: Brok
 
 
 @pytest.mark.parametrize("order", [Action.ARCHIVE, Action.DELETE])
-async def test_an_order_by_count_takes_the_next_to_run_first(order: Move, broker: Broker) -> None:
+async def test_an_action_by_count_takes_the_tasks_that_run_next(
+    order: Move, broker: Broker
+) -> None:
     await enqueue(broker, *many_pending(5))
     assert await broker.inspection.apply(order, PENDING, 2) == 2
     assert await ids_in(broker, PENDING) == ["2", "3", "4"]
     assert (await broker.inspection.task("q", "1") is None) == (order is Action.DELETE)
 
 
-async def test_an_order_by_count_takes_the_next_that_is_due_first(broker: Broker) -> None:
+async def test_an_action_by_count_takes_the_tasks_that_are_due_first(broker: Broker) -> None:
     due = {"late": FUTURE_S + 9, "soon": FUTURE_S, "then": FUTURE_S + 1}
     await enqueue(broker, *[a_scheduled(name, at_s=at_s) for name, at_s in due.items()])
     assert await broker.inspection.apply(Action.RUN, SCHEDULED, 2) == 2
@@ -167,7 +169,7 @@ async def test_an_order_by_count_takes_the_next_that_is_due_first(broker: Broker
     assert await ids_in(broker, SCHEDULED) == ["late"]
 
 
-async def test_an_order_by_count_answers_how_many_there_were(broker: Broker) -> None:
+async def test_an_action_by_count_returns_the_number_of_tasks(broker: Broker) -> None:
     await enqueue(broker, *many_pending(3), a_scheduled("delayed"))
     assert await broker.inspection.apply(Action.DELETE, PENDING, 0) == 0
     assert await broker.inspection.apply(Action.DELETE, SCHEDULED, 0) == 0

@@ -124,7 +124,7 @@ async def test_locks_and_servers_are_those_of_every_broker(broker: MemoryBroker)
         assert await inspector.servers() == []
 
 
-async def test_what_only_another_broker_has_is_refused_where_it_is_asked_for(
+async def test_a_feature_that_only_another_broker_has_is_refused_where_it_is_used(
     broker: MemoryBroker,
 ) -> None:
     async with Inspector(broker) as inspector:

@@ -27,7 +27,7 @@ async def test_a_server_without_work_is_shown(broker: Broker) -> None:
     assert await broker.registry.servers() == [a_server()]
 
 
-async def test_what_a_server_showed_before_is_replaced(broker: Broker) -> None:
+async def test_an_earlier_record_of_a_server_is_replaced(broker: Broker) -> None:
     await broker.registry.write_server(a_server("s", a_worker("1")), ttl_s=10)
     stopped = a_server("s", a_worker("2"), status="stopped")
     await broker.registry.write_server(stopped, ttl_s=10)
@@ -68,7 +68,7 @@ async def test_the_queues_of_a_server_are_known_also_after_it_has_left(broker: B
     assert await broker.inspection.queues() == ["q", "r"]
 
 
-async def test_a_cancelation_reaches_those_who_listen(broker: Broker) -> None:
+async def test_a_cancelation_reaches_every_listener(broker: Broker) -> None:
     await broker.ping()
     with anyio.fail_after(20):
         async with aclosing(cast("Any", broker.registry.cancelations())) as cancelations:

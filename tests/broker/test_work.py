@@ -218,7 +218,7 @@ async def test_a_recoverer_learns_that_a_crashed_task_was_not_begun(broker: Brok
     assert lease.started is False
 
 
-async def test_the_begin_of_a_task_that_was_lost_is_refused(broker: Broker) -> None:
+async def test_the_start_of_a_task_that_was_lost_is_refused(broker: Broker) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, REQUEUE)
     assert await broker.work.mark_started(lease) is False

@@ -631,7 +631,7 @@ async def test_a_result_that_nobody_wrote_is_empty(client: Client, redis_url: st
         assert await client.result(info, timeout=MINUTE) == b""
 
 
-async def test_all_who_wait_for_a_result_get_it_at_once(
+async def test_all_clients_that_wait_for_a_result_get_it_at_once(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyasynq.client.client.SHORTEST_PAUSE_S", 30)
@@ -706,7 +706,7 @@ async def test_a_task_that_names_its_queue_is_not_looked_for_in_another(client: 
         await client.result(info, queue="q")
 
 
-async def test_a_result_is_not_awaited_for_ever(client: Client) -> None:
+async def test_a_result_is_not_awaited_forever(client: Client) -> None:
     info = await client.enqueue(Task("t", retention=MINUTE))
     with pytest.raises(TimeoutError):
         await client.result(info, timeout=timedelta(milliseconds=30))
@@ -718,7 +718,7 @@ def test_a_result_is_awaited_without_a_loop(sync_client: SyncClient) -> None:
         sync_client.result(info, timeout=timedelta(milliseconds=30))
 
 
-async def test_who_waits_too_long_for_a_result_is_told_for_which(client: Client) -> None:
+async def test_a_wait_for_a_result_that_is_too_long_names_the_task(client: Client) -> None:
     info = await client.enqueue(Task("t", retention=MINUTE), task_id="1", queue="q")
     with pytest.raises(TimeoutError, match=r"task '1' of 'q' has not ended in time"):
         await client.result(info, timeout=timedelta(milliseconds=30))

@@ -281,7 +281,7 @@ async def test_many_tasks_keep_their_order_and_are_answered_each(
     assert await queue.pending_ids() == ids
 
 
-async def test_a_refusal_that_is_not_of_pyasynq_is_told_as_one(make: Make) -> None:
+async def test_a_refusal_that_is_not_of_pyasynq_becomes_one_of_pyasynq(make: Make) -> None:
     [error] = await make(refusing).enqueue_many([Task("bad")])
     assert str(error) == "client middleware: ValueError: not today"
     assert isinstance(error, MiddlewareError)

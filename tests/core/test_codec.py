@@ -42,7 +42,7 @@ ANY_CODECS = st.lists(
 
 
 @given(codecs=ANY_CODECS, more=ANY_CODECS, payload=st.binary(max_size=100))
-def test_whoever_has_the_codecs_in_whatever_order_opens_what_they_sealed(
+def test_codecs_in_any_order_open_what_they_sealed(
     codecs: Sequence[Codec], more: Sequence[Codec], payload: bytes
 ) -> None:
     message, names = a_message(payload, k="v"), {codec.name for codec in codecs}
@@ -143,14 +143,14 @@ def test_a_result_is_sealed_as_its_task_is_and_opened_by_that() -> None:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-def test_who_can_open_a_task_is_shown_it_as_it_was() -> None:
+def test_an_inspector_with_the_codecs_shows_a_task_as_it_was() -> None:
     codecs, message = Codecs([Envelope()]), seal_message(Envelope())
     shown = codecs.open_info(info_of(message, codecs.seal_result(message, b"paid")))
     assert (shown.payload, shown.result, shown.headers) == (SECRET, b"paid", {})
     assert shown.sealed == ""
 
 
-def test_who_cannot_is_shown_it_as_it_travels_with_the_codecs() -> None:
+def test_an_inspector_without_the_codecs_shows_a_task_sealed_and_names_them() -> None:
     message = seal_message(Zlib(), Envelope())
     shown = Codecs([Envelope()]).open_info(info_of(message))
     assert (shown.payload, shown.sealed) == (message.payload, "zlib,envelope")
@@ -229,7 +229,7 @@ def test_without_codecs_nothing_is_marked() -> None:
 
 
 @pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
-def test_whatever_a_codec_raises_is_told_of_the_codec(kind: type[BaseException]) -> None:
+def test_any_error_of_a_codec_names_the_codec(kind: type[BaseException]) -> None:
     class Ending(Zlib):
         def open(self, payload: bytes, context: CodecContext) -> bytes:
             raise kind
@@ -238,7 +238,7 @@ def test_whatever_a_codec_raises_is_told_of_the_codec(kind: type[BaseException])
         Codecs([Ending()]).open_message(seal_message(Zlib()))
 
 
-def test_a_long_name_from_outside_is_cut_where_it_is_told() -> None:
+def test_a_long_name_from_a_peer_is_cut_in_the_error() -> None:
     message = a_message()
     message.headers[HEADER] = "x" * 1_000_000
     with pytest.raises(CodecError) as caught:

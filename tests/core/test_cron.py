@@ -66,7 +66,7 @@ def test_an_unknown_zone_is_refused_with_its_name(name: str) -> None:
         ("@reboot", "one of @yearly"),
     ],
 )
-def test_a_refused_text_is_told_what_would_be_right(spec: str, reason: str) -> None:
+def test_the_error_for_a_refused_text_says_what_would_be_right(spec: str, reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
         parse(spec)
 

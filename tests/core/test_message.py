@@ -95,7 +95,7 @@ def test_an_error_text_is_cut_at_8192_characters() -> None:
     assert safe_text("x" * 10_000) == "x" * 8192
 
 
-def test_an_error_text_that_utf8_cannot_carry_is_mended() -> None:
+def test_an_error_text_that_utf8_cannot_carry_is_repaired() -> None:
     assert safe_text("a\ud800b") == "a?b"
 
 

@@ -134,7 +134,7 @@ def test_a_task_without_retries_is_archived_at_its_first_failure() -> None:
 
 
 @pytest.mark.parametrize("error", [SkipRetry("bad"), PayloadError("t", "bad")])
-def test_an_error_that_no_retry_can_mend_archives_at_once(error: Exception) -> None:
+def test_an_error_that_no_retry_can_help_archives_at_once(error: Exception) -> None:
     message = a_message(retry=25)
     message.type = "t"
     got = verdict(message, error)

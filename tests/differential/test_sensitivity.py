@@ -179,7 +179,7 @@ CHANGED = [
         CHANGED,
     ],
 )
-async def test_what_an_entry_says_is_accepted(
+async def test_a_difference_that_an_entry_describes_is_accepted(
     apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
     operations: list[Operation],
 ) -> None:
@@ -206,7 +206,7 @@ async def test_what_an_entry_says_is_accepted(
         pytest.param(UNIQUE, lambda r: r.expire(LOCK, HOUR_S + 2), id="D13: too long"),
     ],
 )
-async def test_more_than_an_entry_says_is_not_accepted(
+async def test_a_difference_beyond_what_an_entry_describes_is_not_accepted(
     apply_and_change: Callable[[list[Operation], Change], Awaitable[None]],
     operations: list[Operation],
     change: Change,
@@ -250,7 +250,9 @@ def a_case(operation: Operation) -> Case:
 
 
 @pytest.mark.parametrize(("python_at", "alike"), [(100.99, True), (101.1, True), (101.2, False)])
-def test_what_go_cuts_off_an_instant_is_no_difference(python_at: float, *, alike: bool) -> None:
+def test_digits_that_go_cuts_off_an_instant_are_no_difference(
+    python_at: float, *, alike: bool
+) -> None:
     case = a_case(TWO[0])
     assert case.alike(Instant(100, whole=True), Instant(python_at, whole=False)) is alike
 

@@ -305,7 +305,7 @@ async def test_a_task_is_deleted(
         ("delete", "active"),
     ],
 )
-async def test_an_order_that_the_state_forbids_is_refused(
+async def test_an_action_that_the_state_forbids_is_refused(
     order: str, state: str, inspector: Inspector, broker: RedisBroker, client: Client
 ) -> None:
     await one_of_each(broker)

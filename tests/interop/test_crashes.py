@@ -89,7 +89,7 @@ async def test_go_sees_that_a_task_of_a_killed_python_worker_is_orphaned(
     assert task.is_orphaned
 
 
-async def test_a_python_worker_that_is_told_to_end_leaves_its_task_to_go(
+async def test_a_python_worker_that_is_stopped_leaves_its_task_to_go(
     go_peer: Peer, redis_url: str
 ) -> None:
     await go_peer.enqueue("t", queue="q")
@@ -102,7 +102,7 @@ async def test_a_python_worker_that_is_told_to_end_leaves_its_task_to_go(
     assert event["retried"] == 0
 
 
-async def test_a_go_worker_that_is_told_to_end_leaves_its_task_to_python(
+async def test_a_go_worker_that_is_stopped_leaves_its_task_to_python(
     go_peer: Peer, redis_url: str
 ) -> None:
     await go_peer.enqueue("t", queue="q")

@@ -85,7 +85,7 @@ async def test_a_run_is_counted_by_its_outcome(
     assert count(registry, "t", outcome) == 1
 
 
-async def test_a_run_that_was_told_to_stop_is_counted_as_stopped(
+async def test_a_run_that_was_stopped_is_counted_as_stopped(
     redis_url: str, registry: CollectorRegistry
 ) -> None:
     mux = Mux()

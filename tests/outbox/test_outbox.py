@@ -316,7 +316,7 @@ def test_something_else_than_a_session_is_refused(outbox: Outbox, tmp_path: Path
     engine.dispose()
 
 
-async def test_a_typed_task_is_refused_and_told_how_it_makes_a_task(
+async def test_the_error_for_a_typed_task_says_how_it_makes_a_task(
     outbox: Outbox, session: AsyncSession
 ) -> None:
     @App().task("email")

@@ -142,7 +142,7 @@ def test_many_actors_say_once_that_redis_is_away(caplog: pytest.LogCaptureFixtur
     assert caplog.messages == ["away; trying again until it works"]
 
 
-def test_it_is_said_once_that_redis_answers_again_when_it_does_for_all(
+def test_one_line_says_that_redis_answers_again_once_it_does_for_all_actors(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)

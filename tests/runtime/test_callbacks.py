@@ -75,7 +75,7 @@ async def fails(error: BaseException) -> None:
     ],
     ids=repr,
 )
-async def test_what_a_function_raises_is_logged_and_ends_nothing(
+async def test_an_error_of_a_function_is_logged_and_ends_nothing(
     function: Callable[[BaseException], object],
     error: BaseException,
     callbacks: Callbacks,
@@ -137,7 +137,7 @@ async def test_a_configuration_of_logging_in_a_function_does_not_silence_its_fai
 # -- functions whose answers are used --------------------------------------------------------------
 
 
-async def test_what_a_function_returns_is_returned() -> None:
+async def test_the_result_of_a_function_is_returned() -> None:
     async def hook() -> int:
         return 1
 
@@ -165,7 +165,7 @@ async def test_an_interrupt_in_a_function_goes_on() -> None:
         await call_guarded("hook", fails(KeyboardInterrupt()))
 
 
-async def test_it_is_known_which_function_runs(callbacks: Callbacks) -> None:
+async def test_the_role_of_the_running_function_is_known(callbacks: Callbacks) -> None:
     roles: list[str | None] = []
 
     async def hook(_: object = None) -> None:

@@ -50,12 +50,12 @@ async def work() -> Work:
     return Work()
 
 
-async def test_what_the_work_returns_is_returned(work: Work) -> None:
+async def test_the_result_of_the_work_is_returned(work: Work) -> None:
     work.goes_on.set()
     assert await run_to_end(work) == "the answer"
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_an_error_of_the_work_is_raised() -> None:
     async def fail() -> None:
         raise ValueError
 
@@ -76,7 +76,7 @@ async def test_a_cancellation_is_raised_when_the_work_is_done(work: Work) -> Non
     assert work.done
 
 
-async def test_what_the_work_raises_does_not_hide_that_it_was_cancelled() -> None:
+async def test_an_error_of_the_work_does_not_hide_that_it_was_cancelled() -> None:
     async def fail() -> None:
         begun.set()
         await goes_on.wait()

@@ -40,7 +40,7 @@ async def test_a_call_is_made_in_the_loop_it_belongs_to() -> None:
     assert made_in is asyncio.get_running_loop()
 
 
-async def test_what_a_call_raises_is_raised_where_it_came_from() -> None:
+async def test_an_error_of_a_call_is_raised_where_the_call_came_from() -> None:
     async def fail() -> None:
         raise KeyError("deep")
 
@@ -137,7 +137,7 @@ async def test_a_thread_without_a_loop_has_its_call_made_in_the_loop() -> None:
     assert await asyncio.to_thread(bound.call_sync, this_loop) is asyncio.get_running_loop()
 
 
-async def test_what_a_call_from_a_thread_raises_is_raised_there() -> None:
+async def test_an_error_of_a_call_from_a_thread_is_raised_in_the_thread() -> None:
     async def fail() -> None:
         raise TimeoutError
 

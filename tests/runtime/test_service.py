@@ -86,7 +86,7 @@ async def test_a_service_is_closed_before_running_work_has_ended(trial: Trial) -
     assert states == ["closed"]
 
 
-async def test_a_service_that_runs_or_has_run_is_told_from_a_new_one(trial: Trial) -> None:
+async def test_a_service_that_runs_or_has_run_is_not_a_new_one(trial: Trial) -> None:
     trial.service.check_new(ServerStateError)
     async with trial.running():
         with pytest.raises(ServerStateError, match="this one is active"):

@@ -258,7 +258,7 @@ async def test_a_tick_that_cannot_be_sealed_does_not_delay_the_others(
 # -- settings --------------------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_used_is_refused(make: Make) -> None:
+async def test_a_value_that_cannot_be_used_is_refused(make: Make) -> None:
     with pytest.raises(TypeError, match="a client middleware is called with"):
         make(client_middleware=[lambda task: task])
     with pytest.raises(ValueError, match="codecs must be objects"):

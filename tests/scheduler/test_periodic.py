@@ -53,7 +53,9 @@ def manage(redis_url: str, clock: SteeredClock) -> Manage:
     return lambda provider: PeriodicTaskManager(redis_url, provider, clock=clock)
 
 
-async def test_what_the_provider_returns_is_registered(manage: Manage, broker: Broker) -> None:
+async def test_tasks_that_the_provider_returns_are_registered(
+    manage: Manage, broker: Broker
+) -> None:
     async with manage(Provider(ONE, TWO)).running():
         await wait_until(lambda: _has_entries(broker, 2))
         entries = await broker.schedules.entries()
@@ -176,7 +178,9 @@ async def test_a_provider_that_fails_changes_nothing(
         PeriodicTask(spec="@daily", task=cast("Task", None)),
     ],
 )
-async def test_what_is_no_periodic_task_changes_nothing(wrong: object, manage: Manage) -> None:
+async def test_a_value_that_is_no_periodic_task_changes_nothing(
+    wrong: object, manage: Manage
+) -> None:
     provider = Provider(ONE)
     manager = manage(provider)
     await manager._syncer.begin()
@@ -256,7 +260,7 @@ def test_an_interval_that_cannot_work_is_refused(interval: object) -> None:
         PeriodicTaskManager("localhost", list, sync_interval=cast("timedelta", interval))
 
 
-def test_what_is_no_provider_is_refused() -> None:
+def test_a_value_that_is_no_provider_is_refused() -> None:
     with pytest.raises(OptionError, match="provider must be"):
         PeriodicTaskManager("localhost", cast("Any", [ONE]))
 

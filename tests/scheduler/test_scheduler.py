@@ -97,7 +97,7 @@ async def test_an_invalid_spec_is_refused(spec: str, scheduler: Scheduler) -> No
         scheduler.register(spec, TASK)
 
 
-async def test_what_is_no_task_is_refused(scheduler: Scheduler) -> None:
+async def test_a_value_that_is_no_task_is_refused(scheduler: Scheduler) -> None:
     with pytest.raises(OptionError, match="task must be a Task"):
         scheduler.register("@hourly", cast("Task", "t"))
 

@@ -293,7 +293,7 @@ async def test_a_plain_function_sees_the_context_of_its_middleware(
     assert values == ["from middleware"]
 
 
-async def test_what_a_plain_function_raises_is_the_failure(
+async def test_an_error_of_a_plain_function_is_the_failure(
     client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))
@@ -457,7 +457,7 @@ def test_a_function_that_does_not_take_one_task_is_refused(function: object) -> 
         Mux().handle("t")(function)  # type: ignore[type-var]
 
 
-def test_what_is_no_function_is_refused() -> None:
+def test_a_value_that_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="a handler must be a function"):
         Mux().handle("t")("not a function")  # type: ignore[type-var]
 
@@ -468,7 +468,7 @@ def test_a_handler_without_a_pattern_is_refused() -> None:
 
 
 @pytest.mark.parametrize("function", [lambda _task: None, generator, "no function"])
-def test_what_cannot_be_middleware_is_refused(function: object) -> None:
+def test_a_value_that_cannot_be_middleware_is_refused(function: object) -> None:
     with pytest.raises(TypeError, match="a middleware"):
         Mux().use(function)  # type: ignore[arg-type]
 

@@ -273,6 +273,6 @@ async def test_an_app_seals_and_opens_payloads(redis_url: str, queue: QueueView)
     assert (read.state, read.result) == (TaskState.COMPLETED, b"42")
 
 
-async def test_what_is_no_codec_is_refused_where_it_is_given(redis_url: str) -> None:
+async def test_a_value_that_is_no_codec_is_refused_where_it_is_given(redis_url: str) -> None:
     with pytest.raises(OptionError, match="codecs must be objects with name"):
         App(redis_url, codecs=["zlib"])  # type: ignore[list-item]

@@ -35,7 +35,7 @@ async def test_a_test_finds_redis_empty(r: Redis) -> None:
     assert await r.dbsize() == 0
 
 
-async def test_what_was_written_survives_a_kill_with_append_only_on(server: RedisServer) -> None:
+async def test_data_survive_a_kill_with_append_only_on(server: RedisServer) -> None:
     async with Redis.from_url(server.url) as client:
         await client.set("k", "v")
     server.kill()

@@ -94,7 +94,9 @@ def test_a_result_is_read_by_the_other_version(before: Side, after: Side) -> Non
     assert json.loads(after.result(task_id)) == json.loads(before.texts()[0])
 
 
-def test_a_waiting_result_is_told_by_the_other_version(before: Side, after: Side) -> None:
+def test_a_client_that_waits_for_a_result_gets_it_from_the_other_version(
+    before: Side, after: Side
+) -> None:
     (task_id,) = before.enqueue("t", retention=HOUR_S)
     after.work()
     assert before.result(task_id) == "done"

@@ -16,7 +16,7 @@ from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
 from member.mailer import Mailer, password_resets, verifications
 from member.passwords import HashCost, Passwords
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.settings import Settings
 from member.store import database
 from member.store.database import Database
@@ -132,16 +132,18 @@ def passwords() -> Generator[Passwords]:
 
 
 @pytest.fixture
-def foundation(db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock) -> Foundation:
+def dependencies(
+    db: Database, passwords: Passwords, tasks: TaskList, clock: FakeClock
+) -> Dependencies:
     """The dependencies of the service; tests override this fixture."""
-    return Foundation(
+    return Dependencies(
         database=db, passwords=passwords, distributor=tasks, limits=UNLIMITED, clock=clock
     )
 
 
 @pytest.fixture
-def service(foundation: Foundation) -> MemberService:
-    return member_service(foundation, RULES)
+def service(dependencies: Dependencies) -> MemberService:
+    return member_service(dependencies, RULES)
 
 
 @pytest.fixture

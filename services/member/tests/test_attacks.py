@@ -28,8 +28,8 @@ from member.errors import (
 from member.mailer import Mailer
 from member.members import SignUp
 from member.passwords import HashCost, Passwords
-from member.service import Foundation, MemberService, member_service
-from member.service.verifications import RESEND_TAKES
+from member.service import Dependencies, MemberService, member_service
+from member.service.verifications import RESEND_TIME
 from member.store.database import Database
 from services.member.tests.doubles import (
     ALICE,
@@ -48,7 +48,7 @@ from tests.support.waiting import wait_until
 # Other tests cover the differences between databases.
 one_database = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
-RESEND_S = RESEND_TAKES.total_seconds()
+RESEND_S = RESEND_TIME.total_seconds()
 LATER = RULES.verify_email_delay + timedelta(minutes=2)
 SAME_ADDRESS = ("a@b.de", "A@b.de", "a@B.DE", " a@b.de ")
 
@@ -89,7 +89,7 @@ async def work_of(call: Awaitable[object], work: list[Work]) -> list[Work]:
 
 @one_database
 @pytest.mark.parametrize("membername", ["alice", "nobody", "No Name", ""])
-async def test_a_wrong_log_in_costs_one_check_whoever_is_there(
+async def test_a_wrong_log_in_costs_one_check_for_known_and_unknown_members(
     service: MemberService, work: list[Work], membername: str
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
@@ -126,7 +126,7 @@ async def verified_bob(service: MemberService, mailer: Mailer, outbox: MailFolde
 
 
 @pytest.mark.parametrize("email", [ALICE.email, BOB.email, "nobody@example.com"])
-async def test_a_resend_takes_as_long_whoever_is_there(
+async def test_a_resend_takes_the_same_time_for_every_address(
     service: MemberService, verified_bob: SignUp, email: str
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
@@ -327,10 +327,10 @@ async def test_marks_that_take_long_to_put_in_order_are_not_put_in_order(
 
 
 @pytest.fixture
-async def flooded(foundation: Foundation) -> AsyncGenerator[MemberService]:
+async def flooded(dependencies: Dependencies) -> AsyncGenerator[MemberService]:
     """A service with Alice, and with more hashes for a dozen addresses than can wait."""
     slow = Passwords(HashCost(time=1, memory_kib=8192, threads=1))
-    service = member_service(replace(foundation, passwords=slow), RULES)
+    service = member_service(replace(dependencies, passwords=slow), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE)
     callers = [Caller(address=f"198.51.100.{number}") for number in range(12)] * 10
     calls = (service.sessions.log_in(caller, "nobody", "a password") for caller in callers)

@@ -25,7 +25,7 @@ from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import parse_rate
 from member.mailer import Mailer
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.settings import Settings
 from member.store.database import Database
@@ -45,7 +45,7 @@ from services.member.tests.doubles import (
     log_in_as,
     token_of,
 )
-from services.member.tests.faces import grpc_channel, http_site
+from services.member.tests.transports import grpc_channel, http_site
 
 # Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
@@ -174,7 +174,7 @@ async def world(
 
 
 @asynccontextmanager
-async def grpc_face(service: MemberService) -> AsyncGenerator[Call]:
+async def grpc_transport(service: MemberService) -> AsyncGenerator[Call]:
     async with grpc_channel(service) as channel:
         stub: Any = MemberServiceStub(channel)
 
@@ -202,7 +202,7 @@ def rest_routes() -> dict[str, tuple[str, str]]:
 
 
 @asynccontextmanager
-async def rest_face(service: MemberService) -> AsyncGenerator[Call]:
+async def rest_transport(service: MemberService) -> AsyncGenerator[Call]:
     async with http_site(service) as site, httpx.AsyncClient(base_url=site) as client:
         routes = rest_routes()
 
@@ -221,8 +221,8 @@ async def rest_face(service: MemberService) -> AsyncGenerator[Call]:
         yield call
 
 
-@pytest.fixture(params=[grpc_face, rest_face], ids=["grpc", "rest"])
-async def face(request: pytest.FixtureRequest, service: MemberService) -> AsyncGenerator[Call]:
+@pytest.fixture(params=[grpc_transport, rest_transport], ids=["grpc", "rest"])
+async def transport(request: pytest.FixtureRequest, service: MemberService) -> AsyncGenerator[Call]:
     async with request.param(service) as call:
         yield call
 
@@ -230,7 +230,7 @@ async def face(request: pytest.FixtureRequest, service: MemberService) -> AsyncG
 @pytest.fixture
 async def over_grpc(service: MemberService) -> AsyncGenerator[Call]:
     """Calls over gRPC only, for tests that do not depend on the transport."""
-    async with grpc_face(service) as call:
+    async with grpc_transport(service) as call:
         yield call
 
 
@@ -249,9 +249,9 @@ def failing_commits(db: Database, world: World) -> Generator[None]:
 
 @pytest.mark.parametrize("rpc", CHANGES)
 async def test_a_call_that_changes_something_leaves_one_record_after_the_commit(
-    face: Call, world: World, trail: Trail, rpc: str
+    transport: Call, world: World, trail: Trail, rpc: str
 ) -> None:
-    assert await face(rpc, world.fields(rpc), world.alice.access_token)
+    assert await transport(rpc, world.fields(rpc), world.alice.access_token)
     (record,) = trail.records
     expected = {
         "event": rpc,
@@ -283,22 +283,22 @@ async def test_a_call_that_only_looks_leaves_no_record(
 
 @pytest.mark.parametrize("rpc", GUARDED)
 async def test_a_call_without_a_good_access_token_leaves_a_record(
-    face: Call, world: World, trail: Trail, rpc: str
+    transport: Call, world: World, trail: Trail, rpc: str
 ) -> None:
-    assert not await face(rpc, world.fields(rpc), "none")
+    assert not await transport(rpc, world.fields(rpc), "none")
     assert trail.endings == [(rpc, "refused", "access_token")]
     assert "actor" not in trail.records[0]
 
 
 @pytest.mark.parametrize("rpc", GUARDED)
 async def test_a_call_that_is_not_permitted_leaves_a_record_of_both(
-    service: MemberService, face: Call, world: World, trail: Trail, rpc: str
+    service: MemberService, transport: Call, world: World, trail: Trail, rpc: str
 ) -> None:
     bob = await log_in_as(service, BOB)
     trail.entries.clear()
     fields = world.fields(rpc)
     about = {"membername": "alice"} if "membername" in fields else {}
-    assert not await face(rpc, {**fields, **about}, bob.access_token)
+    assert not await transport(rpc, {**fields, **about}, bob.access_token)
     assert trail.endings == [(rpc, "refused", "permission_denied")]
     assert trail.records[0]["actor"] == "bob"
     assert trail.records[0].get("member", "alice") == "alice"
@@ -361,7 +361,7 @@ async def test_a_guessed_link_is_recorded(
     with suppress(MemberError):
         await service.verifications.verify(ANYBODY, world.link_token[:-8] + "AAAAAAAA")
     with suppress(MemberError):
-        await service.verifications.look(ANYBODY, "nonsense")
+        await service.verifications.check(ANYBODY, "nonsense")
     assert trail.endings == [("VerifyEmail", "refused", "link_unknown")] * 2
     assert [record.get("member") for record in trail.records] == ["alice", None]
 
@@ -377,7 +377,7 @@ async def test_the_page_behind_a_link_leaves_the_record_of_the_rpc(
 
 
 async def test_a_change_names_its_fields_and_not_their_values(
-    service: MemberService, face: Call, world: World, trail: Trail
+    service: MemberService, transport: Call, world: World, trail: Trail
 ) -> None:
     fields = {
         "membername": "alice",
@@ -385,7 +385,7 @@ async def test_a_change_names_its_fields_and_not_their_values(
         "email": "new@example.com",
         "current_password": ALICE.password,
     }
-    assert await face("UpdateMember", fields, world.alice.access_token)
+    assert await transport("UpdateMember", fields, world.alice.access_token)
     (record,) = trail.records
     assert record["changed"] == ["full_name", "pending_email"]
     assert "Alicia" not in repr(record)
@@ -403,9 +403,11 @@ async def test_a_sign_up_that_is_answered_again_says_so(
     ]
 
 
-async def test_a_caller_who_is_held_up_is_recorded(foundation: Foundation, trail: Trail) -> None:
+async def test_a_caller_who_is_held_up_is_recorded(
+    dependencies: Dependencies, trail: Trail
+) -> None:
     once = Limits(MemoryLimiter(), replace(NO_RATES, log_in=parse_rate("1/1h")))
-    service = member_service(replace(foundation, limits=once), RULES)
+    service = member_service(replace(dependencies, limits=once), RULES)
     for _ in range(2):
         with suppress(MemberError):
             await service.sessions.log_in(ANYBODY, "alice", "wrong")
@@ -463,11 +465,11 @@ def askings(world: World) -> Iterator[tuple[str, Fields]]:
 
 
 async def test_no_record_holds_a_secret_or_an_address_of_mail(
-    face: Call, world: World, trail: Trail
+    transport: Call, world: World, trail: Trail
 ) -> None:
     for rpc, fields in askings(world):
-        await face(rpc, fields, "none")
-        await face(rpc, fields, world.alice.access_token)
+        await transport(rpc, fields, "none")
+        await transport(rpc, fields, world.alice.access_token)
     text = " ".join(str(value) for record in trail.records for value in record.values())
     assert {record["event"] for record in trail.records} == set(RPCS)
     assert [secret for secret in world.secrets if secret in text] == []

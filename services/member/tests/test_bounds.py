@@ -123,7 +123,7 @@ async def test_a_body_that_is_announced_too_big_is_refused_before_it_comes(wire:
         ("GET /", "X: y\nz: 1\r\n", 400),
     ],
 )
-async def test_what_is_refused_before_it_is_read_has_the_headers_of_all_answers(
+async def test_the_answer_to_an_unread_request_has_the_headers_of_all_answers(
     wire: Wire, request_line: str, headers: str, status: int
 ) -> None:
     head = (await wire.ask(request_line, headers)).lower()
@@ -160,7 +160,7 @@ async def test_after_a_request_the_next_is_answered_on_the_same_connection(wire:
     assert (await wire.ask("GET /")).startswith("HTTP/1.1 200")
 
 
-async def test_a_request_too_many_is_told_when_to_try_again(
+async def test_a_request_above_the_limit_gets_the_time_to_try_again(
     wire: Wire, gate: Gate, address: tuple[str, int]
 ) -> None:
     gate.open.clear()

@@ -139,7 +139,7 @@ async def test_the_token_leaves_the_address_with_the_confirmation(
     assert page.url == f"{site}/verify-email/verified"
 
 
-async def test_who_goes_back_reads_that_the_address_is_verified(
+async def test_a_reader_that_goes_back_sees_that_the_address_is_verified(
     link: str, visitor: Visitor
 ) -> None:
     page = await visitor.open(link)

@@ -139,7 +139,7 @@ async def test_redis_gives_the_tokens_that_are_there(driver: Redis, steps: list[
     assert await answers(RedisAtTime(driver, clock), clock, steps) == await counted(steps)
 
 
-def test_what_is_missing_is_a_part_of_the_whole() -> None:
+def test_emptiness_is_the_missing_part_of_a_bucket() -> None:
     bucket = Bucket(name="a", key="b", rate=Rate(burst=10, per=timedelta(minutes=1)))
     now = FakeClock().now
     assert emptiness(bucket, now + timedelta(seconds=15), now) == 0.25

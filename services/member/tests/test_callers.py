@@ -19,7 +19,7 @@ from member.metrics import Metrics
 from member.parts import start
 from member.proxies import Networks, read_networks
 from member.rpc.server import GrpcServer
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from member.web.pages import pages
@@ -35,13 +35,13 @@ GRACE = timedelta(seconds=1)
 
 
 @pytest.fixture
-def service(foundation: Foundation) -> MemberService:
+def service(dependencies: Dependencies) -> MemberService:
     """A service that lets each address try one link."""
-    return member_service(replace(foundation, limits=Limits(MemoryLimiter(), ONCE)), RULES)
+    return member_service(replace(dependencies, limits=Limits(MemoryLimiter(), ONCE)), RULES)
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class Transports:
     """Tries a link over gRPC or over HTTP."""
 
     stub: MemberServiceStub
@@ -59,7 +59,7 @@ class Faces:
 
 
 @asynccontextmanager
-async def faces(service: MemberService, trusted: str) -> AsyncGenerator[Faces]:
+async def transports(service: MemberService, trusted: str) -> AsyncGenerator[Transports]:
     stop = asyncio.Event()
     proxies: Networks = read_networks(trusted)
     grpc = GrpcServer(
@@ -75,22 +75,22 @@ async def faces(service: MemberService, trusted: str) -> AsyncGenerator[Faces]:
     async with asyncio.TaskGroup() as group:
         address, site = await start(group, grpc, stop), await start(group, http, stop)
         async with aio.insecure_channel(address) as channel:
-            yield Faces(MemberServiceStub(channel), f"http://{site}")
+            yield Transports(MemberServiceStub(channel), f"http://{site}")
         stop.set()
 
 
 async def test_clients_behind_a_trusted_proxy_are_counted_one_by_one(
     service: MemberService,
 ) -> None:
-    async with faces(service, "127.0.0.0/8") as found:
+    async with transports(service, "127.0.0.0/8") as found:
         rpcs = [await found.rpc(f"198.51.100.{n}") for n in (1, 2, 1)]
         posts = [await found.post(f"198.51.100.{n}") for n in (3, 4, 3)]
     assert rpcs == [StatusCode.NOT_FOUND, StatusCode.NOT_FOUND, StatusCode.RESOURCE_EXHAUSTED]
     assert posts == [404, 404, 429]
 
 
-async def test_both_faces_count_the_same_client(service: MemberService) -> None:
-    async with faces(service, "127.0.0.0/8") as found:
+async def test_both_transports_count_the_same_client(service: MemberService) -> None:
+    async with transports(service, "127.0.0.0/8") as found:
         assert await found.rpc("198.51.100.1") is StatusCode.NOT_FOUND
         assert await found.post("198.51.100.1") == HTTPStatus.TOO_MANY_REQUESTS
 
@@ -98,7 +98,7 @@ async def test_both_faces_count_the_same_client(service: MemberService) -> None:
 async def test_an_untrusted_peer_cannot_name_another_client_over_grpc(
     service: MemberService,
 ) -> None:
-    async with faces(service, "10.0.0.0/8") as found:
+    async with transports(service, "10.0.0.0/8") as found:
         codes = [await found.rpc(f"198.51.100.{n}") for n in (1, 2)]
     assert codes == [StatusCode.NOT_FOUND, StatusCode.RESOURCE_EXHAUSTED]
 
@@ -106,15 +106,15 @@ async def test_an_untrusted_peer_cannot_name_another_client_over_grpc(
 async def test_an_untrusted_peer_cannot_name_another_client_over_http(
     service: MemberService,
 ) -> None:
-    async with faces(service, "10.0.0.0/8") as found:
+    async with transports(service, "10.0.0.0/8") as found:
         assert [await found.post(f"198.51.100.{n}") for n in (1, 2)] == [404, 429]
 
 
-async def test_both_faces_warn_about_a_proxy_that_may_be_missing(
+async def test_both_transports_warn_about_a_proxy_that_may_be_missing(
     service: MemberService,
 ) -> None:
     with structlog.testing.capture_logs() as said:
-        async with faces(service, "10.0.0.0/8") as found:
+        async with transports(service, "10.0.0.0/8") as found:
             await found.rpc("198.51.100.1")
             await found.post("198.51.100.1")
             await found.post("198.51.100.1")

@@ -32,7 +32,7 @@ from member.errors import MailDelayedError, MailError, MailRefusedError
 from member.mail.transport import SmtpTransport
 from member.members import Member
 from member.otel import OtelTracer
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store import database
 from member.store.database import Database
@@ -260,10 +260,10 @@ async def outbox_of(db: Database) -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def writing_service(foundation: Foundation, db: Database) -> MemberService:
+def writing_service(dependencies: Dependencies, db: Database) -> MemberService:
     """The service, whose tasks wait in the outbox because there is no relay."""
     distributor = OutboxTaskDistributor(OUTBOX, db)
-    return member_service(replace(foundation, distributor=distributor), RULES)
+    return member_service(replace(dependencies, distributor=distributor), RULES)
 
 
 async def test_tasks_that_wait_for_redis_go_with_their_member_and_no_others(

@@ -16,6 +16,6 @@ def test_durations_are_written_as_in_go(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "10 s", "s", "-1s", "10"])
-def test_what_is_no_duration_of_go_is_refused(text: str) -> None:
+def test_a_text_that_is_no_duration_of_go_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no duration"):
         parse_duration(text)

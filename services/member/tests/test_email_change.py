@@ -26,7 +26,7 @@ from member.limits.rate import Rate
 from member.mailer import Delivery, Mailer
 from member.members import Changes
 from member.passwords import Passwords
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.service.sessions import Sessions, Viewer
 from member.store.database import Database
@@ -225,7 +225,7 @@ async def outcome(service: MemberService, token: str) -> type[MemberError] | Non
     return None
 
 
-async def test_of_two_who_verify_one_address_at_the_same_time_one_has_it(
+async def test_of_two_members_that_verify_one_address_at_the_same_time_one_has_it(
     service: MemberService, alice: Caller, bob: Caller, mailer: Mailer, outbox: MailFolder
 ) -> None:
     await service.members.update(alice, "alice", NEW_EMAIL)
@@ -341,7 +341,7 @@ async def test_for_the_present_address_there_is_no_other_mail(
     assert len(tasks.tasks) == 2
 
 
-async def test_who_changes_a_verified_address_is_not_removed_as_unverified(
+async def test_a_member_that_changes_a_verified_address_is_not_removed_as_unverified(
     service: MemberService, alice: Caller, db: Database, clock: FakeClock
 ) -> None:
     await service.members.update(alice, "alice", NEW_EMAIL)
@@ -351,9 +351,9 @@ async def test_who_changes_a_verified_address_is_not_removed_as_unverified(
     assert await log_in_as(service, ALICE)
 
 
-async def test_new_addresses_count_as_sign_ups(foundation: Foundation, alice: Caller) -> None:
+async def test_new_addresses_count_as_sign_ups(dependencies: Dependencies, alice: Caller) -> None:
     rates = replace(NO_RATES, create_member=Rate(burst=2, per=timedelta(hours=1)))
-    limited = replace(foundation, limits=Limits(MemoryLimiter(), rates))
+    limited = replace(dependencies, limits=Limits(MemoryLimiter(), rates))
     service = member_service(limited, RULES)
     await service.members.update(alice, "alice", replace(NEW_EMAIL, email="a@example.com"))
     await service.sign_up.create_member(alice, replace(BOB, email="b@example.com"))
@@ -362,10 +362,10 @@ async def test_new_addresses_count_as_sign_ups(foundation: Foundation, alice: Ca
 
 
 async def test_a_wrong_password_takes_no_mail_from_the_other_address(
-    foundation: Foundation, alice: Caller
+    dependencies: Dependencies, alice: Caller
 ) -> None:
     rates = replace(NO_RATES, resend=Rate(burst=1, per=timedelta(hours=1)))
-    limited = replace(foundation, limits=Limits(MemoryLimiter(), rates))
+    limited = replace(dependencies, limits=Limits(MemoryLimiter(), rates))
     service = member_service(limited, RULES)
     with pytest.raises(CurrentPasswordError):
         await service.members.update(alice, "alice", replace(NEW_EMAIL, current_password="wrong"))

@@ -18,7 +18,7 @@ from member.service import MemberService
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from services.member.tests.doubles import ALICE, ANYBODY
-from services.member.tests.faces import grpc_channel
+from services.member.tests.transports import grpc_channel
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
 

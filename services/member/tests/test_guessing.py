@@ -104,7 +104,7 @@ def test_a_common_password_is_refused_in_any_case_and_width(password: str) -> No
     assert wrong_fields(replace(ALICE, password=password)) == ["password"]
 
 
-def test_what_repeats_a_few_characters_is_refused() -> None:
+def test_a_password_that_repeats_a_few_characters_is_refused() -> None:
     assert [text for text in ("ab" * 64, "1!|" * 4, "z" * 20 + "1") if not is_common(text)] == []
 
 

@@ -84,7 +84,7 @@ async def test_health_is_served_in_every_role_and_kept_by_no_cache(
     assert page.headers["Cache-Control"] == "no-store"
 
 
-async def test_without_redis_a_process_with_a_face_is_degraded_but_ready(
+async def test_without_redis_a_process_that_answers_members_is_degraded_but_ready(
     settings: Settings, redis: RedisServer
 ) -> None:
     redis.stop()
@@ -99,7 +99,7 @@ async def test_without_redis_a_process_with_a_face_is_degraded_but_ready(
 
 
 @pytest.mark.parametrize("role", [Role.WORKER, Role.RELAY])
-async def test_without_redis_a_process_without_a_face_is_not_ready(
+async def test_without_redis_a_process_that_answers_no_members_is_not_ready(
     settings: Settings, redis: RedisServer, role: Role
 ) -> None:
     redis.stop()
@@ -234,7 +234,7 @@ class Hand:
         return self.now_s
 
 
-async def test_many_questions_cost_one() -> None:
+async def test_many_callers_share_one_check() -> None:
     asked, clock = Asked(), Hand()
     health = Health(Probe("it", asked, essential=True), monotonic=clock)
     await asyncio.gather(*(health.report() for _ in range(100)))
@@ -244,7 +244,7 @@ async def test_many_questions_cost_one() -> None:
     assert asked.times == 2
 
 
-async def test_what_hangs_is_away_in_time_and_back_when_it_answers() -> None:
+async def test_a_server_that_hangs_is_away_in_time_and_back_when_it_answers() -> None:
     asked, clock = Asked(), Hand()
     asked.gate.clear()
     health = Health(Probe("it", asked, essential=True), monotonic=clock)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 import pyasynq
 from member import store
+from member.answered_sign_ups import ANSWERED_FOR
 from member.errors import (
     AlreadyExistsError,
     LinkReplacedError,
@@ -20,7 +21,6 @@ from member.mailer import Mailer
 from member.metrics import Metrics
 from member.service import MemberService
 from member.service.housekeeping import Housekeeping
-from member.signing_up import ANSWERED_FOR
 from member.store.database import Database
 from member.store.tables import MemberRow, SessionRow, SignUpRow, VerificationRow
 from member.worker.processor import RedisTaskProcessor
@@ -118,7 +118,7 @@ async def test_a_link_that_verified_is_kept(
     assert (await service.verifications.verify(ANYBODY, token)).already
 
 
-async def test_who_does_not_verify_keeps_an_address_for_a_week(
+async def test_a_member_that_does_not_verify_keeps_an_address_for_a_week(
     service: MemberService, housekeeping: Housekeeping, clock: FakeClock
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
@@ -132,7 +132,7 @@ async def test_who_does_not_verify_keeps_an_address_for_a_week(
     assert (await service.sign_up.create_member(ANYBODY, owner)).email == ALICE.email
 
 
-async def test_what_a_removed_member_left_goes_too_and_its_link_leads_nowhere(
+async def test_the_data_of_a_removed_member_are_deleted_and_its_link_leads_nowhere(
     service: MemberService,
     mailer: Mailer,
     outbox: MailFolder,
@@ -153,7 +153,7 @@ async def test_what_a_removed_member_left_goes_too_and_its_link_leads_nowhere(
         await mailer.send_verify_email("alice")
 
 
-async def test_who_verified_is_not_removed(
+async def test_a_member_that_has_verified_is_not_removed(
     service: MemberService,
     mailer: Mailer,
     outbox: MailFolder,

@@ -61,7 +61,7 @@ def programs(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted({*copy_sources(BUILDING), *copy_sources(FINAL)}))
-def test_what_the_image_copies_is_in_the_context(context: Path, name: str) -> None:
+def test_files_that_the_image_copies_are_in_the_context(context: Path, name: str) -> None:
     assert (context / name).exists()
 
 

@@ -124,7 +124,7 @@ async def test_nothing_in_a_mail_becomes_markup_of_the_page(site: str, mailbox: 
 @pytest.mark.parametrize(
     "key", ["a", "a.eml", "..%2Fsecret.eml", "../secret.eml", "%00", "%FF", "~", "*"]
 )
-async def test_what_is_no_key_of_a_mail_is_not_found(
+async def test_a_text_that_is_no_key_of_a_mail_is_not_found(
     site: str, mailbox: Path, tmp_path: Path, key: str
 ) -> None:
     (tmp_path / "secret.eml").write_bytes(b"Subject: secret\n\n")
@@ -132,7 +132,9 @@ async def test_what_is_no_key_of_a_mail_is_not_found(
     assert (await browse(f"{site}/dev/inbox/{key}")).status == 404
 
 
-async def test_what_is_no_file_of_the_folder_is_not_listed(mailbox: Path, tmp_path: Path) -> None:
+async def test_other_things_than_files_of_the_folder_are_not_listed(
+    mailbox: Path, tmp_path: Path
+) -> None:
     (tmp_path / "secret.eml").write_bytes(b"Subject: secret\n\n")
     keep(mailbox, "whole.eml", b"Subject: whole\n\n")
     keep(mailbox, "half.part", b"Subject: half\n\n")
@@ -169,7 +171,7 @@ async def test_a_file_that_is_no_mail_is_shown_as_it_is(site: str, mailbox: Path
     header=st.sampled_from([b"", b"To: ", b"Subject: =?utf-8?b?", b"Content-Type: ", b"Date: "]),
     rest=st.binary(),
 )
-def test_whatever_a_file_holds_can_be_shown(tmp_path: Path, header: bytes, rest: bytes) -> None:
+def test_any_content_of_a_file_can_be_shown(tmp_path: Path, header: bytes, rest: bytes) -> None:
     keep(tmp_path, "a.eml", header + rest)
     (file,) = files_in(tmp_path)
     shown = "".join(astuple(read(file)))
@@ -189,7 +191,7 @@ async def test_without_a_folder_for_mails_there_is_no_inbox(service: MemberServi
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "members.test"])
-async def test_who_asks_for_the_inbox_by_its_own_name_sees_it(
+async def test_a_request_for_the_inbox_by_its_own_name_is_answered(
     service: MemberService, mailbox: Path, host: str
 ) -> None:
     async with serve(pages(service, mailbox, public_url="http://members.test:80")) as site:

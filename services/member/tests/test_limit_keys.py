@@ -23,7 +23,7 @@ def test_an_address_counts_as_what_one_caller_has(address: str, key: str) -> Non
 
 
 @pytest.mark.parametrize("address", ["", "unix:", "unix:/run/s", "host", "1.2.3", "1.2.3.4:80"])
-def test_what_is_no_ip_address_shares_a_bucket(address: str) -> None:
+def test_texts_that_are_no_ip_addresses_share_a_bucket(address: str) -> None:
     assert address_key(address) == "other"
 
 
@@ -42,7 +42,7 @@ def test_spellings_of_one_account_count_as_one(text: str) -> None:
 
 
 @given(st.text(st.characters(codec=None)))
-def test_whatever_was_typed_has_a_key_of_one_length(text: str) -> None:
+def test_any_typed_text_has_a_key_of_the_same_length(text: str) -> None:
     assert len(typed_key(text)) == 32
 
 

@@ -48,7 +48,7 @@ async def guesses(limits: Limits, by: Guesser, address: str) -> int:
 
 
 async def right_guess(limits: Limits) -> None:
-    await limits.was_no_guess(await limits.guess("stranger", HOME, "alice"))
+    await limits.undo_guess(await limits.guess("stranger", HOME, "alice"))
 
 
 async def wait_for_a_guess(limits: Limits, clock: FakeClock) -> timedelta:
@@ -120,7 +120,7 @@ async def test_the_wait_between_guesses_grows(limits: Limits, clock: FakeClock) 
     assert (min(waits), max(waits)) == (MINUTE / 10, MINUTE * 24 / 50)
 
 
-async def test_what_was_no_guess_costs_nothing(limits: Limits) -> None:
+async def test_a_right_password_costs_no_tokens(limits: Limits) -> None:
     taken = [await right_guess(limits) for _ in range(99)]
     assert len(taken) == 99
     assert await guesses(limits, "stranger", HOME) == 10
@@ -147,7 +147,7 @@ async def test_sign_ups_from_one_address_leave_an_email_to_its_owner(limits: Lim
     assert await count_accepted(lambda: limits.create_member(HOME, "alice@example.com")) == 10
 
 
-async def test_what_is_no_token_is_counted_by_its_address(limits: Limits) -> None:
+async def test_a_text_that_is_no_token_is_counted_by_its_address(limits: Limits) -> None:
     assert await count_accepted(lambda: limits.verify_email(HOME, None)) == 10
     assert await count_accepted(lambda: limits.verify_email(HOME, ID)) == 0
     assert await count_accepted(lambda: limits.verify_email(CAFE, None)) == 10

@@ -166,9 +166,7 @@ async def test_tokens_come_back_in_redis_too(in_redis: RedisLimiter) -> None:
     await wait_until(lambda: gives(in_redis, QUICK))
 
 
-async def test_full_buckets_leave_redis_by_themselves(
-    in_redis: RedisLimiter, driver: Redis
-) -> None:
+async def test_full_buckets_expire_in_redis(in_redis: RedisLimiter, driver: Redis) -> None:
     await in_redis.take(QUICK)
     await wait_until(lambda: is_empty(driver))
 
@@ -300,7 +298,7 @@ async def test_memory_takes_back_while_redis_is_away(fallback: FallbackLimiter) 
     await wait_of(fallback, ALICE)
 
 
-async def test_what_redis_does_not_take_back_is_no_error(
+async def test_a_token_that_redis_does_not_take_back_is_no_error(
     fallback: FallbackLimiter, fickle: Fickle
 ) -> None:
     fickle.away = False

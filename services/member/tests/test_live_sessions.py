@@ -25,7 +25,7 @@ from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.doubles import ALICE, ANYBODY, BOB, RULES, FakeClock, log_in_as
-from services.member.tests.faces import grpc_channel, http_site
+from services.member.tests.transports import grpc_channel, http_site
 
 MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)

@@ -32,11 +32,11 @@ def test_a_language_of_no_weight_is_not_wanted() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "de", "fr-CA, de;q=0.5", ",;q=1,", "en;q=2", "*"])
-def test_who_reads_neither_language_reads_english(header: str) -> None:
+def test_a_reader_of_neither_language_gets_english(header: str) -> None:
     assert from_accept_language(header) == "en"
 
 
-def test_what_is_no_entry_is_passed_over() -> None:
+def test_a_malformed_entry_is_passed_over() -> None:
     assert from_accept_language("en;q=nan, zh;q=0.1, en;level=1") == "zh-TW"
 
 

@@ -62,7 +62,7 @@ def test_secrets_are_blanked(capsys: pytest.CaptureFixture[str], as_json: bool) 
     assert "T0K3N" not in said
 
 
-def test_what_libraries_log_looks_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_libraries_look_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs(json=True)
     logging.getLogger("pyasynq").warning("Redis is %s", "away")
     line = json.loads(capsys.readouterr().err)

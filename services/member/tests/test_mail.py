@@ -120,7 +120,7 @@ def test_no_name_reaches_a_header_on_any_python(python: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a@example.org", "=?utf-8?q?Alice?=", "visit evil.example"])
-def test_who_has_a_name_that_is_refused_today_is_greeted_by_the_member_name(name: str) -> None:
+def test_a_member_whose_name_is_refused_today_is_greeted_by_the_member_name(name: str) -> None:
     mail = LETTERS.write(replace(LETTER, full_name=name))
     assert "Hello alice," in text_of(mail)
     assert name not in text_of(mail, "html")
@@ -203,7 +203,7 @@ async def test_the_answer_of_a_mail_server_is_understood_and_only_its_codes_are_
     ],
     ids=["login", "connect", "hello", "sender"],
 )
-def test_what_is_said_before_the_recipient_is_kept(
+def test_an_answer_before_the_recipient_is_kept(
     error: aiosmtplib.SMTPResponseException,
 ) -> None:
     assert mail_error(error).args[0].endswith(f": {error.code} {error.message}")

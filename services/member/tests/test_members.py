@@ -102,7 +102,7 @@ async def test_a_caller_without_a_token_may_do_nothing(
 
 @every_ask
 @pytest.mark.parametrize("whose", ["bob", "nobody", "No Name", ""])
-async def test_another_member_gets_the_same_answer_whoever_exists(
+async def test_another_member_gets_the_same_answer_for_known_and_unknown_members(
     service: MemberService, alice: Caller, bob: Caller, ask: Ask, whose: str
 ) -> None:
     with pytest.raises(PermissionDeniedError) as caught:
@@ -165,7 +165,7 @@ async def test_page_tokens_walk_through_all_members(
     assert [m.membername for page in pages for m in page] == ["alice", "bob", "carol"]
 
 
-async def test_who_signs_up_and_leaves_between_two_pages_shifts_nobody(
+async def test_sign_ups_and_deletions_between_two_pages_shift_nobody(
     service: MemberService, alice: Caller, bob: Caller, admin: Caller
 ) -> None:
     first = await service.members.list_page(admin, size=1)

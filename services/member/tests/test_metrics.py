@@ -98,7 +98,7 @@ async def test_http_requests_are_counted_by_template_and_never_by_what_was_typed
     assert "guess" not in page.text
 
 
-async def test_what_members_do_is_counted_by_outcome(
+async def test_calls_of_members_are_counted_by_outcome(
     settings: Settings, sink: tuple[SmtpSink, str]
 ) -> None:
     async with running(settings) as found, stub_of(found.grpc) as stub:

@@ -69,7 +69,7 @@ async def rows(engine: AsyncEngine) -> list[tuple[str, int]]:
         return [(row.membername, row.wrong_attempts) for row in found]
 
 
-async def test_who_was_a_member_before_there_were_roles_is_an_ordinary_one(
+async def test_a_member_from_before_there_were_roles_is_an_ordinary_one(
     old: AsyncEngine,
 ) -> None:
     await upgrade(old, "head")
@@ -108,7 +108,7 @@ VALUES ('00000000000000000000000000000003', '00000000000000000000000000000001', 
 """
 
 
-async def test_a_session_from_before_goes_on_and_nobody_knows_where_it_began(
+async def test_a_session_from_an_earlier_version_goes_on_without_the_place_where_it_began(
     old: AsyncEngine,
 ) -> None:
     await upgrade(old, "0003")

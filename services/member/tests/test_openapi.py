@@ -14,7 +14,7 @@ from member.service import MemberService
 from member.store.database import Database
 from member.v1 import member_pb2 as pb
 from services.member.tests.doubles import ALICE, ANYBODY
-from services.member.tests.faces import http_site
+from services.member.tests.transports import http_site
 
 # Other tests cover the differences between databases.
 pytestmark = [

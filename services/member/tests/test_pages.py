@@ -206,7 +206,7 @@ async def test_a_token_is_not_logged(link: str, caplog: pytest.LogCaptureFixture
     assert link.partition("token=")[2] not in caplog.text
 
 
-async def test_what_somebody_typed_does_not_become_markup(site: str) -> None:
+async def test_typed_text_does_not_become_markup(site: str) -> None:
     page = await browse(f"{site}/verify-email?token=%3Cscript%3Ealert(1)%3C/script%3E")
     assert "<script>" not in page.text
 

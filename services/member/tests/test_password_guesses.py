@@ -15,14 +15,14 @@ from member.errors import (
     RequestIdError,
     WrongPasswordError,
 )
+from member.fair_slots import FairSlots
 from member.limits import Limits
 from member.limits.memory import MemoryLimiter
 from member.limits.rate import Rate
 from member.passwords import Passwords
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
 from member.store.database import Database
-from member.turns import Turns
 from services.member.tests.doubles import (
     ALICE,
     ANYBODY,
@@ -56,9 +56,9 @@ def guess_limits(request: pytest.FixtureRequest) -> Limits:
 
 
 @pytest.fixture
-async def service(foundation: Foundation, guess_limits: Limits) -> MemberService:
+async def service(dependencies: Dependencies, guess_limits: Limits) -> MemberService:
     """The service, with Alice, who has logged in at home."""
-    service = member_service(replace(foundation, limits=guess_limits), RULES)
+    service = member_service(replace(dependencies, limits=guess_limits), RULES)
     await service.sign_up.create_member(ANYBODY, ALICE, "id")
     await log_in(service, HOME)
     return service
@@ -187,7 +187,7 @@ async def test_a_password_that_was_not_checked_is_no_guess(
         raise LimitedError(timedelta(seconds=1))
 
     with monkeypatch.context() as busy:
-        busy.setattr(Turns, "take", refuse)
+        busy.setattr(FairSlots, "take", refuse)
         tries = (log_in(service, NEW_PLACE) for _ in range(20))
         assert await endings(tries) == [LimitedError] * 20
     await log_in(service, NEW_PLACE)

@@ -33,9 +33,9 @@ from member.limits.rate import Rate
 from member.mailer import Delivery, Mailer
 from member.members import Changes
 from member.metrics import Metrics
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.service.housekeeping import Housekeeping
-from member.service.verifications import RESEND_TAKES
+from member.service.verifications import RESEND_TIME
 from member.store.database import Database
 from member.store.tables import PasswordResetRow
 from member.tokens import TOKEN_CHARACTERS, TokenMint
@@ -64,7 +64,7 @@ from services.member.tests.doubles import (
     text_of,
     token_of,
 )
-from services.member.tests.faces import grpc_channel
+from services.member.tests.transports import grpc_channel
 from tests.support.servers import RedisServer
 from tests.support.waiting import wait_until
 
@@ -216,7 +216,9 @@ async def is_unknown(service: MemberService, token: str) -> bool:
 
 
 @pytest.mark.parametrize("token", ["", "A" * TOKEN_CHARACTERS, "é" * TOKEN_CHARACTERS, "\ud800"])
-async def test_what_nobody_was_sent_sets_no_password(service: MemberService, token: str) -> None:
+async def test_a_token_that_was_never_sent_sets_no_password(
+    service: MemberService, token: str
+) -> None:
     assert await is_unknown(service, token)
 
 
@@ -294,10 +296,10 @@ async def seconds_of_request(service: MemberService, email: str) -> float:
 
 
 @pytest.mark.parametrize("email", [ALICE.email, "nobody@example.com"])
-async def test_a_request_takes_alike_long_whoever_is_asked_for(
+async def test_a_request_takes_the_same_time_for_every_address(
     service: MemberService, alice: Caller, email: str
 ) -> None:
-    assert await seconds_of_request(service, email) >= RESEND_TAKES.total_seconds() * 0.99
+    assert await seconds_of_request(service, email) >= RESEND_TIME.total_seconds() * 0.99
 
 
 async def test_a_mail_that_cannot_be_queued_tells_nothing(
@@ -330,11 +332,11 @@ async def test_a_member_who_is_gone_gets_no_mail(mailer: Mailer) -> None:
 
 
 @pytest.fixture
-def limited(foundation: Foundation) -> MemberService:
+def limited(dependencies: Dependencies) -> MemberService:
     """The service on the same database, with low limits."""
     few = Rate(burst=2, per=timedelta(hours=1))
     rates = replace(NO_RATES, verify_email=few, resend=few, guess=few)
-    return member_service(replace(foundation, limits=Limits(MemoryLimiter(), rates)), RULES)
+    return member_service(replace(dependencies, limits=Limits(MemoryLimiter(), rates)), RULES)
 
 
 async def test_the_number_of_mails_to_one_address_is_limited(
@@ -437,7 +439,7 @@ async def test_a_used_link_is_gone(page: httpx.AsyncClient) -> None:
     assert "This link was used before" in again.text
 
 
-async def test_the_rest_face_sets_a_password(
+async def test_a_password_is_set_over_rest(
     site: str, token: str, service: MemberService, tasks: TaskList
 ) -> None:
     async with httpx.AsyncClient(base_url=f"{site}/v1") as rest:
@@ -454,7 +456,7 @@ async def test_the_rest_face_sets_a_password(
     assert len(tasks.resets) == 1
 
 
-async def test_the_grpc_face_sets_a_password(
+async def test_a_password_is_set_over_grpc(
     token: str, service: MemberService, tasks: TaskList
 ) -> None:
     async with grpc_channel(service) as channel:

@@ -83,7 +83,7 @@ async def test_the_program_schedules_its_housekeeping(
     assert (entry.spec, entry.task.type) == ("@hourly", "task:purge_expired")
 
 
-async def test_a_mail_that_is_refused_for_ever_is_not_tried_again(
+async def test_a_mail_that_is_refused_forever_is_not_tried_again(
     addresses: Addresses, redis: RedisServer, sink: tuple[SmtpSink, str]
 ) -> None:
     sink[0].answer = "550 no such user"
@@ -266,7 +266,7 @@ def few_files() -> Generator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_strangers_who_only_connect_neither_deafen_the_program_nor_fill_its_log(
+async def test_strangers_that_only_connect_neither_block_the_program_nor_fill_its_log(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
     quick = {**variables, "SHUTDOWN_TIMEOUT": "1s"}
@@ -286,12 +286,12 @@ async def test_strangers_who_only_connect_neither_deafen_the_program_nor_fill_it
     assert len(said.splitlines()) < 20
 
 
-@pytest.mark.parametrize("face", ["GRPC", "HTTP"])
+@pytest.mark.parametrize("transport", ["GRPC", "HTTP"])
 async def test_an_address_that_is_taken_ends_the_start_by_its_name(
-    variables: dict[str, str], tmp_path: Path, face: str, sink: tuple[SmtpSink, str]
+    variables: dict[str, str], tmp_path: Path, transport: str, sink: tuple[SmtpSink, str]
 ) -> None:
     _, taken = sink
-    changed = {**variables, f"{face}_SERVER_ADDRESS": taken}
+    changed = {**variables, f"{transport}_SERVER_ADDRESS": taken}
     async with program(changed, tmp_path) as process:
         said = await output_of(process)
         assert await process.wait() == 1

@@ -41,7 +41,7 @@ def test_the_id_of_a_caller_is_kept(sane: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "", "x" * 65, "a b", "a\n", 'a"', "é"])
-def test_what_is_no_id_is_replaced(odd: str | None) -> None:
+def test_a_text_that_is_no_id_is_replaced(odd: str | None) -> None:
     made = request_id(odd)
     assert made != odd
     assert request_id(made) == made

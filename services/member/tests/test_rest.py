@@ -25,7 +25,7 @@ from services.member.tests.doubles import (
     TaskList,
     token_of,
 )
-from services.member.tests.faces import grpc_channel
+from services.member.tests.transports import grpc_channel
 
 # Other tests cover the differences between databases.
 pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
@@ -192,7 +192,7 @@ async def test_an_administrator_turns_pages(admin: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "query", ["page_size=x", "page_size=101", "page_size=" + "9" * 5000, "page_token=%00", "x=1"]
 )
-async def test_what_is_no_page_is_refused(admin: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_page_of_members_is_refused(admin: httpx.AsyncClient, query: str) -> None:
     assert len(violations_of(await admin.get(f"/v1/members?{query}"))) == 1
 
 
@@ -288,7 +288,7 @@ async def test_a_body_that_does_not_say_it_is_json_is_not_read(
     assert "application/json" in violations_of(response)["body"]
 
 
-async def test_what_was_sent_is_not_shown(rest: httpx.AsyncClient) -> None:
+async def test_the_request_is_not_quoted(rest: httpx.AsyncClient) -> None:
     secret = {"membername": "alice", "password": ["secret password"]}
     response = await rest.post("/v1/members:login", json=secret)
     assert list(violations_of(response)) == ["password"]
@@ -332,7 +332,7 @@ async def test_an_unexpected_error_is_logged_once_and_not_shown(
 # --- The same faults over gRPC and HTTP -----------------------------------------------------------
 
 
-async def test_both_faces_refuse_the_same_sign_up_alike(
+async def test_both_transports_refuse_the_same_sign_up_alike(
     rest: httpx.AsyncClient, service: MemberService
 ) -> None:
     bad = SIGN_UP | {"email": "alice@", "password": "12345678"}

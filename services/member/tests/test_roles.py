@@ -60,7 +60,7 @@ async def test_the_grpc_role_has_no_pages(settings: Settings) -> None:
     assert page.status == 404
 
 
-async def test_what_is_switched_off_is_not_there(settings: Settings) -> None:
+async def test_a_page_that_is_switched_off_does_not_exist(settings: Settings) -> None:
     off = {"metrics": "off", "api_docs": "off", "grpc_reflection": "off"}
     async with running(settings.model_copy(update=off)) as found:
         paths = ("/metrics", "/docs", "/docs/assets/swagger-ui.css", "/openapi.json")

@@ -49,7 +49,7 @@ def test_every_row_has_a_verdict() -> None:
     assert {verdict for _, _, _, verdict, _ in ROWS} == {"met", "partly", "no", "n/a"}
 
 
-def test_what_is_met_names_a_test_or_the_page_where_it_is_written() -> None:
+def test_a_requirement_that_is_met_names_a_test_or_a_page() -> None:
     met = [(number, why) for number, _, _, verdict, why in ROWS if verdict == "met"]
     assert [number for number, why in met if "`test_" not in why and "](" not in why] == []
 

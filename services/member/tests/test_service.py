@@ -112,10 +112,10 @@ async def test_of_two_clicks_at_the_same_time_one_verifies(
 async def test_looking_at_a_link_verifies_nobody(
     service: MemberService, token: str, db: Database
 ) -> None:
-    assert await service.verifications.look(ANYBODY, token) is False
+    assert await service.verifications.check(ANYBODY, token) is False
     assert not await is_verified(db, "alice")
     await service.verifications.verify(ANYBODY, token)
-    assert await service.verifications.look(ANYBODY, token) is True
+    assert await service.verifications.check(ANYBODY, token) is True
 
 
 async def test_a_link_expires(service: MemberService, token: str, clock: FakeClock) -> None:
@@ -133,7 +133,9 @@ async def test_a_link_that_verified_always_says_so(
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "A" * 64])
-async def test_what_nobody_was_sent_verifies_nobody(service: MemberService, wrong: str) -> None:
+async def test_a_token_that_was_never_sent_verifies_nobody(
+    service: MemberService, wrong: str
+) -> None:
     with pytest.raises(LinkUnknownError):
         await service.verifications.verify(ANYBODY, wrong)
 

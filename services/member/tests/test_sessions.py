@@ -86,7 +86,9 @@ async def renew_after(
         (6, timedelta(), Renewal.STOLEN),
     ],
 )
-def test_what_a_refresh_token_is_worth(generation: int, after: timedelta, worth: Renewal) -> None:
+def test_a_refresh_token_gets_a_renewal_by_generation_and_time(
+    generation: int, after: timedelta, worth: Renewal
+) -> None:
     assert renewal(SESSION, generation, now=NOW + after) is worth
 
 
@@ -107,7 +109,7 @@ def test_only_the_latest_token_of_a_living_session_brings_the_next(
     early=st.timedeltas(min_value=timedelta(), max_value=timedelta(hours=2)),
     later=st.timedeltas(min_value=timedelta(), max_value=timedelta(hours=2)),
 )
-def test_a_token_that_is_worth_nothing_never_gets_better(
+def test_a_refused_refresh_token_stays_refused(
     generation: int, early: timedelta, later: timedelta
 ) -> None:
     good = {Renewal.NEXT, Renewal.SAME_AGAIN}
@@ -228,7 +230,7 @@ async def test_an_expired_refresh_token_is_refused(
 
 
 @pytest.mark.parametrize("nonsense", ["", "nonsense", "A" * 64, "é" * 64, "A" * 100_000])
-async def test_what_is_no_refresh_token_is_refused(
+async def test_a_text_that_is_no_refresh_token_is_refused(
     service: MemberService, alice: LoggedIn, nonsense: str
 ) -> None:
     with pytest.raises(RefreshTokenError):

@@ -204,7 +204,9 @@ def test_limits_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name", ["TOKEN_SYMMETRIC_KEY", "EMAIL_SENDER_ADDRESS", "SMTP_ADDRESS", "PUBLIC_URL"]
 )
-def test_what_is_missing_in_production_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_setting_that_is_missing_in_production_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     (problem,) = problems_with(monkeypatch, without=name)
     assert problem.startswith(f"{name} is missing")
 

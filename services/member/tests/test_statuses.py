@@ -87,7 +87,7 @@ def test_a_task_that_was_not_queued_is_reported_in_the_words_of_the_lesson() -> 
 
 
 @pytest.mark.parametrize("error", LEAVES, ids=lambda error: type(error).__name__)
-def test_both_faces_report_the_same(error: MemberError) -> None:
+def test_both_transports_report_the_same(error: MemberError) -> None:
     response, status = problems.of_error(error), rich_status(error)
     problem = json.loads(bytes(response.body))
     assert problem["code"] == status_of(error).grpc.name

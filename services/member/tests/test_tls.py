@@ -121,51 +121,53 @@ async def test_a_client_without_tls_is_refused_over_http(addresses: Addresses) -
         await browse(f"http://{addresses.http}/verify-email")
 
 
-@pytest.mark.parametrize("face", ["grpc", "http"])
-async def test_tls_1_2_is_spoken(addresses: Addresses, trusting: ssl.SSLContext, face: str) -> None:
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+async def test_tls_1_2_is_spoken(
+    addresses: Addresses, trusting: ssl.SSLContext, transport: str
+) -> None:
     trusting.set_alpn_protocols(["h2"])
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     trusting.set_ciphers("DEFAULT:@SECLEVEL=0")
-    assert await certificate_at(getattr(addresses, face), trusting)
+    assert await certificate_at(getattr(addresses, transport), trusting)
 
 
-@pytest.mark.parametrize("face", ["grpc", "http"])
+@pytest.mark.parametrize("transport", ["grpc", "http"])
 @pytest.mark.parametrize("ciphers", ["AES256-GCM-SHA384:AES128-GCM-SHA256", "ECDHE+AES+SHA1"])
 async def test_ciphers_without_forward_secrecy_or_with_sha_1_are_refused(
-    addresses: Addresses, trusting: ssl.SSLContext, face: str, ciphers: str
+    addresses: Addresses, trusting: ssl.SSLContext, transport: str, ciphers: str
 ) -> None:
     trusting.set_alpn_protocols(["h2"])
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     trusting.set_ciphers(f"{ciphers}:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await certificate_at(getattr(addresses, face), trusting)
+        await certificate_at(getattr(addresses, transport), trusting)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-@pytest.mark.parametrize("face", ["grpc", "http"])
+@pytest.mark.parametrize("transport", ["grpc", "http"])
 async def test_tls_before_1_2_is_refused(
-    addresses: Addresses, trusting: ssl.SSLContext, face: str
+    addresses: Addresses, trusting: ssl.SSLContext, transport: str
 ) -> None:
     trusting.set_alpn_protocols(["h2"])
     trusting.minimum_version = trusting.maximum_version = ssl.TLSVersion.TLSv1_1
     trusting.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await certificate_at(getattr(addresses, face), trusting)
+        await certificate_at(getattr(addresses, transport), trusting)
 
 
-@pytest.mark.parametrize("face", ["grpc", "http"])
+@pytest.mark.parametrize("transport", ["grpc", "http"])
 async def test_new_connections_see_a_renewed_certificate(
     addresses: Addresses,
     authority: trustme.CA,
     files: CertificateFiles,
     trusting: ssl.SSLContext,
-    face: str,
+    transport: str,
 ) -> None:
     trusting.set_alpn_protocols(["h2"])
-    before = await certificate_at(getattr(addresses, face), trusting)
+    before = await certificate_at(getattr(addresses, transport), trusting)
     renewed = authority.issue_cert("127.0.0.1")
     put(renewed, files)
-    after = await certificate_at(getattr(addresses, face), trusting)
+    after = await certificate_at(getattr(addresses, transport), trusting)
     assert before != der_of(renewed)
     assert after == der_of(renewed)
 

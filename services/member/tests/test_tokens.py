@@ -55,12 +55,12 @@ def test_a_token_depends_on_key_verification_and_address() -> None:
 
 
 @given(text=st.text())
-def test_what_is_no_token_names_nothing(text: str) -> None:
+def test_a_text_that_is_no_token_names_no_link(text: str) -> None:
     assert link_id(text) is None
 
 
 @given(text=st.text(min_size=64, max_size=64))
-def test_what_is_as_long_as_a_token_breaks_nothing(text: str) -> None:
+def test_a_text_as_long_as_a_token_breaks_nothing(text: str) -> None:
     assert link_id(text) is None or text.isascii()
 
 
@@ -100,7 +100,7 @@ def test_a_refresh_token_with_any_character_changed_is_none(place: int, characte
 
 
 @given(text=st.text() | st.text(min_size=64, max_size=64))
-def test_what_is_no_refresh_token_says_nothing(text: str) -> None:
+def test_a_text_that_is_no_refresh_token_is_not_read(text: str) -> None:
     assert RefreshMint(b"key").read(text) is None
 
 
@@ -163,11 +163,13 @@ def test_an_access_token_that_claims_anything_else_says_nothing(claims: dict[str
 
 
 @given(text=st.text())
-def test_what_is_no_access_token_says_nothing(text: str) -> None:
+def test_a_text_that_is_no_access_token_is_not_read(text: str) -> None:
     assert AccessMint(b"key").read(text, now=NOW) is None
 
 
 @given(header=st.binary(max_size=40), claims=st.binary(max_size=40))
-def test_what_looks_like_an_access_token_breaks_nothing(header: bytes, claims: bytes) -> None:
+def test_a_text_that_looks_like_an_access_token_breaks_nothing(
+    header: bytes, claims: bytes
+) -> None:
     parts = [urlsafe_b64encode(part).decode() for part in (header, claims)]
     assert AccessMint(b"key").read(".".join([*parts, "AAAA"]), now=NOW) is None

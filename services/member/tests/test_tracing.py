@@ -83,7 +83,7 @@ def test_a_refusal_is_no_failure(spans: InMemorySpanExporter) -> None:
     assert dict(span.attributes or {}) == {"error.type": "LinkUnknownError"}
 
 
-def test_what_nobody_expects_is_a_failure(spans: InMemorySpanExporter) -> None:
+def test_an_unexpected_error_is_a_failure_of_the_span(spans: InMemorySpanExporter) -> None:
     with pytest.raises(RuntimeError), tracing.span("server", "VerifyEmail"):
         raise RuntimeError
     (span,) = named(spans, "VerifyEmail")

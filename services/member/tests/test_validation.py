@@ -106,7 +106,7 @@ def test_names_of_people_are_no_links(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", BLANKS)
-def test_what_nobody_can_see_is_neither_name_nor_password(text: str) -> None:
+def test_invisible_characters_are_neither_name_nor_password(text: str) -> None:
     sign_up = replace(ALICE, full_name=text, password=text)
     assert wrong_fields(sign_up) == ["full_name", "password"]
 
@@ -143,7 +143,7 @@ def test_an_address_is_stored_case_folded() -> None:
         "=?utf-8?q?a?=@example.com",
     ],
 )
-def test_what_is_no_address_is_refused(email: str) -> None:
+def test_a_text_that_is_no_address_is_refused(email: str) -> None:
     assert wrong_fields(replace(ALICE, email=email)) == ["email"]
 
 

@@ -585,5 +585,5 @@ async def test_a_redis_that_is_full_no_more_accepts_again(
     await enqueue(broker_of_full, a_pending())
 
 
-def test_every_verdict_has_its_act() -> None:
+def test_every_verdict_has_a_case() -> None:
     assert len(SETTLES) == len(cast("Any", Verdict).__args__)

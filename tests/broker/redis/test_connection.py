@@ -175,13 +175,13 @@ def test_a_bad_address_of_a_cluster_is_refused(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["redis://127.0.0.1/zero", "redis://127.0.0.1?nonsense=1", "", "redis-sentinel://"]
 )
-def test_what_the_driver_lets_pass_is_refused(address: str) -> None:
+def test_an_address_that_only_the_driver_accepts_is_refused(address: str) -> None:
     with pytest.raises(OptionError, match="broker must be"):
         connect(address)
 
 
 @pytest.mark.parametrize("broker", [None, 6379, b"redis://127.0.0.1", ["127.0.0.1"]], ids=repr)
-def test_what_is_neither_address_nor_client_is_refused(broker: object) -> None:
+def test_a_value_that_is_neither_address_nor_client_is_refused(broker: object) -> None:
     with pytest.raises(OptionError, match=r"or a redis\.asyncio client"):
         connect(cast("Any", broker))
 

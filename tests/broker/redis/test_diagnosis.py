@@ -44,7 +44,7 @@ async def test_the_commands_leave_no_key(broker: RedisBroker, r: Redis) -> None:
         ("-expire -del -unlink", {"DEL", "EXPIRE", "UNLINK"}),
     ],
 )
-async def test_what_a_user_may_not_do_is_named(rule: str, denied: set[str]) -> None:
+async def test_a_command_that_a_user_may_not_run_is_named(rule: str, denied: set[str]) -> None:
     with RedisServer(port=free_port()) as server:
         async with Redis.from_url(server.url) as admin:
             rules = ("on", ">pw", "~asynq:*", "&asynq:*", "+@all", *rule.split())

@@ -92,7 +92,7 @@ async def test_attempts_that_hang_or_never_started_are_timeouts(timeout_s: float
     assert [type(error) for error in found] == [TimeoutError] * 3
 
 
-async def test_what_succeeds_together_with_the_first_is_discarded() -> None:
+async def test_a_success_together_with_the_first_is_discarded() -> None:
     attempts = Attempts("a", "b")
     discarded: list[object] = []
     asked = asyncio.create_task(
@@ -113,7 +113,7 @@ async def test_a_caller_that_gives_up_cancels_all_attempts() -> None:
     assert (asked.cancelled(), sorted(attempts.cancelled)) == (True, ["a", "b"])
 
 
-async def test_what_succeeds_as_its_caller_gives_up_is_discarded() -> None:
+async def test_a_success_as_the_caller_gives_up_is_discarded() -> None:
     attempts = Attempts("a", "b")
     discarded: list[object] = []
     asked = asyncio.create_task(
@@ -199,7 +199,7 @@ async def test_a_name_that_does_not_exist_is_reported() -> None:
     await broker.aclose()
 
 
-async def test_a_name_that_cannot_be_one_is_reported() -> None:
+async def test_an_invalid_host_name_is_reported() -> None:
     broker = open_broker(f"redis://{'a' * 64}.example.org")
     with pytest.raises(BrokerUnavailableError):
         await broker.ping()

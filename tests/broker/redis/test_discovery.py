@@ -253,7 +253,7 @@ def test_settings_of_tls_reach_each_node_of_a_cluster() -> None:
     assert [each.cert_reqs for each in connections] == [ssl.CERT_NONE] * 2
 
 
-def test_what_an_address_does_not_say_is_what_the_guide_says() -> None:
+def test_defaults_of_an_address_are_those_of_the_guide() -> None:
     alone: Any = open_driver("redis://h")
     behind: Any = open_driver("redis-sentinel://h")
     assert alone.connection_pool.connection_kwargs["socket_connect_timeout"] == 4

@@ -365,7 +365,7 @@ async def test_the_search_goes_on_where_another_server_left_it(
     await r.flushall()
 
 
-async def test_the_place_of_a_search_does_not_stay_for_ever(broker: RedisBroker, r: Redis) -> None:
+async def test_the_position_of_a_search_expires(broker: RedisBroker, r: Redis) -> None:
     await broker.groups.reclaim("q")
     assert 0 < await r.ttl(SEARCH) <= 3600
 

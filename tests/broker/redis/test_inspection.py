@@ -63,7 +63,7 @@ GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
         (Action.DELETE, WAITING, PENDING),
     ],
 )
-async def test_an_order_that_fails_has_written_nothing(
+async def test_an_action_that_fails_has_written_nothing(
     order: Move, place: Container, key: str, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_grouped("2"))
@@ -116,7 +116,7 @@ async def test_several_tasks_leave_the_list_from_its_right_end_only(
     assert await state(r, "49") == b"pending"
 
 
-async def test_an_order_by_count_takes_along_ids_that_are_no_text(
+async def test_an_action_by_count_includes_ids_that_are_no_text(
     broker: RedisBroker, r: Redis
 ) -> None:
     await r.lpush(PENDING, b"\xfe", b"\xff")

@@ -95,7 +95,7 @@ def test_a_key_has_one_kind(key: str, kind: str) -> None:
     "key",
     ["asynq:{q}:pendin", "asynq:{q}:t:", "asynq:q:pending", "asynq:{q}:processed:today", "other"],
 )
-def test_what_is_no_key_of_asynq_has_no_kind(key: str) -> None:
+def test_a_key_that_is_not_of_asynq_has_no_kind(key: str) -> None:
     assert [kind for form, kind in keys.KINDS if form.fullmatch(key)] == []
 
 

@@ -111,7 +111,7 @@ async def test_an_id_that_another_task_has_is_a_conflict_though_connections_died
 
 
 @every_end
-async def test_what_changes_nothing_is_asked_again(
+async def test_a_call_that_changes_nothing_is_sent_again(
     end: Callable[[Proxy], None], proxy: Proxy, broker: RedisBroker
 ) -> None:
     async with Inspector(proxy.url) as inspector:

@@ -39,7 +39,7 @@ int64s = st.integers(-(2**63), 2**63 - 1)
 
 
 @pytest.mark.parametrize("seconds", [ZERO_S, -1, 0])
-def test_a_stamp_of_gos_zero_time_or_before_1970_is_never(seconds: int) -> None:
+def test_a_timestamp_of_gos_zero_time_or_before_1970_is_never(seconds: int) -> None:
     assert to_datetime(Timestamp(seconds=seconds, nanos=5)) is None
 
 
@@ -47,14 +47,14 @@ def test_never_is_gos_zero_time() -> None:
     assert to_timestamp(None) == Timestamp(seconds=ZERO_S)
 
 
-def test_a_stamp_is_its_instant_to_the_microsecond() -> None:
+def test_a_timestamp_is_its_instant_to_the_microsecond() -> None:
     at = datetime(2026, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
     assert to_datetime(to_timestamp(at)) == at
     assert to_datetime(Timestamp(seconds=NOON_S, nanos=123_456_999)) == at
 
 
 @given(st.builds(Timestamp, seconds=int64s, nanos=int32s))
-def test_every_stamp_that_a_peer_can_write_is_read(stamp: Timestamp) -> None:
+def test_every_timestamp_that_a_peer_can_write_is_read(stamp: Timestamp) -> None:
     at = to_datetime(stamp)
     assert at is None or 1969 <= at.year <= 9999
 
@@ -69,7 +69,7 @@ def test_a_server_and_what_it_runs_come_back() -> None:
     assert server_info(server_record(server), [worker]) == server
 
 
-def test_a_worker_says_whose_it_is() -> None:
+def test_the_record_of_a_worker_names_its_server() -> None:
     record = worker_record(a_server("s", host="h", pid=7), a_worker())
     assert (record.host, record.pid, record.server_id) == ("h", 7, "s")
 
@@ -96,7 +96,7 @@ def test_an_entry_comes_back() -> None:
     assert entry_values(entry_infos([entry_record(ENTRY)])) == entry_values([ENTRY])
 
 
-def test_an_entry_whose_task_cannot_be_one_is_left_out() -> None:
+def test_an_entry_with_an_invalid_task_is_left_out() -> None:
     broken = wire.SchedulerEntry(id="x", task_type=" ")
     assert entry_values(entry_infos([broken, entry_record(ENTRY)])) == entry_values([ENTRY])
 

@@ -145,7 +145,7 @@ async def test_clearing_a_server_leaves_the_others(broker: RedisBroker, r: Redis
     assert (await scored(r, "asynq:servers")).keys() == {"asynq:servers:{h:2:o}"}
 
 
-async def test_what_runs_on_a_server_is_read_a_megabyte_at_a_time(
+async def test_running_tasks_of_a_server_are_read_a_megabyte_at_a_time(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = [a_worker(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]

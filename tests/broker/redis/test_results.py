@@ -48,7 +48,7 @@ async def test_the_notice_of_an_earlier_run_does_not_end_the_next_wait(
 
 
 @pytest.mark.parametrize("broken", [{"msg": b"\xff"}, {"state": "gone"}])
-async def test_what_is_no_task_is_not_waited_for(
+async def test_a_value_that_is_no_task_is_not_waited_for(
     broken: dict[str, str | bytes], broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())

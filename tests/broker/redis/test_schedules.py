@@ -220,7 +220,7 @@ async def test_an_event_is_ordered_by_its_second(broker: RedisBroker, r: Redis) 
 
 
 @pytest.mark.parametrize("kind", ["", " "], ids=["none", "blank"])
-async def test_entries_whose_task_cannot_be_one_are_left_out(
+async def test_entries_with_an_invalid_task_are_left_out(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     await broker.schedules.write_entries("h:1:s", [ENTRY], ttl_s=20)

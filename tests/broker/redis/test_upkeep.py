@@ -350,7 +350,9 @@ async def test_thousands_of_old_tasks_stop_no_archiving(broker: RedisBroker, r: 
     assert "new" in await scored(r, ARCHIVED)
 
 
-async def test_what_waits_runs_or_is_kept_is_not_touched(broker: RedisBroker, r: Redis) -> None:
+async def test_tasks_that_wait_run_or_are_kept_are_not_touched(
+    broker: RedisBroker, r: Redis
+) -> None:
     await enqueue(broker, a_pending("1"), a_grouped("2"), a_scheduled("3"), a_pending("4"))
     kept, _ = await take(broker, 2)
     await settle(broker, kept, completed(kept))

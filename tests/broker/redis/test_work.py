@@ -131,7 +131,7 @@ async def test_ids_without_a_task_are_dropped_and_counted(broker: RedisBroker, r
     assert await listed(r, ACTIVE) == ["1", "2"]
 
 
-async def test_what_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -> None:
+async def test_a_task_that_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, *many_large(3))
     await r.rpush(PENDING, "ghost")
     before = await r.dump(task_key("2"))
@@ -277,7 +277,7 @@ async def test_a_failure_counts_as_processed_and_failed(broker: RedisBroker, r: 
     }
 
 
-async def test_what_is_no_failure_counts_nothing(broker: RedisBroker, r: Redis) -> None:
+async def test_a_retry_that_is_no_failure_is_not_counted(broker: RedisBroker, r: Redis) -> None:
     lease = await a_lease(broker)
     await settle(broker, lease, retried(lease, failed=False))
     assert await counters(r) == {}
@@ -301,7 +301,7 @@ async def test_a_batch_of_retries_counts_its_failures_alone(broker: RedisBroker,
 
 
 @pytest.mark.parametrize("kind", ["complete", "archive"])
-async def test_a_task_that_is_over_has_left_what_it_has_been_through(
+async def test_a_task_that_has_ended_has_no_run_history(
     kind: str, broker: RedisBroker, r: Redis
 ) -> None:
     lease = await a_lease(broker)
@@ -331,7 +331,7 @@ async def test_a_run_history_that_makes_no_sense_is_ignored(
     assert lease.unknown_s is not None
 
 
-async def test_a_past_is_over_once_a_worker_that_knows_nothing_of_it_has_spent_a_retry(
+async def test_a_run_history_ends_once_a_worker_that_does_not_know_it_has_spent_a_retry(
     broker: RedisBroker, r: Redis
 ) -> None:
     await enqueue(broker, a_pending())
@@ -343,7 +343,7 @@ async def test_a_past_is_over_once_a_worker_that_knows_nothing_of_it_has_spent_a
     assert (lease.crashes, lease.unknown_s, lost.crashes) == (0, None, 0)
 
 
-async def test_a_past_counts_while_no_other_retry_has_been_spent(
+async def test_a_run_history_counts_while_no_other_retry_has_been_spent(
     broker: RedisBroker, r: Redis
 ) -> None:
     lease = await a_lease(broker)

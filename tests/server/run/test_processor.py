@@ -196,7 +196,7 @@ async def test_a_task_runs_once_more_than_its_retries(
     ],
     ids=["exit", "generator exit", "no text", "no UTF-8", "too long", "stop"],
 )
-async def test_whatever_a_handler_raises_is_written_as_text(
+async def test_any_error_of_a_handler_is_written_as_text(
     error: BaseException, text: str, client: Client, redis_url: str, queue: QueueView
 ) -> None:
     info = await client.enqueue(Task("t"))

@@ -179,7 +179,7 @@ async def test_all_failures_are_logged_with_their_traceback_for_debugging(
     assert [traced for *_, traced in log_lines(caplog)] == [True] * 3
 
 
-async def test_what_does_not_count_as_a_failure_is_no_error(
+async def test_an_error_that_is_no_failure_is_logged_as_a_warning(
     client: Client, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(redis_url, burst=True, is_failure=lambda _error: False)

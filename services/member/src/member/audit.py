@@ -23,7 +23,7 @@ from uuid import UUID
 import structlog
 
 from member.callers import Caller
-from member.errors import MemberError, word_of
+from member.errors import MemberError, kind_of
 from member.members import Member
 from member.statuses import status_of
 from member.validation import is_membername
@@ -93,7 +93,7 @@ def recording(event: str, *, changes: bool = True) -> Generator[None]:
         yield
     except MemberError as error:
         if not status_of(error).is_ours:
-            record.values.setdefault("reason", word_of(error))
+            record.values.setdefault("reason", kind_of(error))
             record.write("refused")
         raise
     except asyncio.CancelledError:

@@ -43,7 +43,7 @@ class MemberError(Exception):
     """Root of the tree; its text may be shown to callers and holds no secret."""
 
 
-def word_of(error: MemberError) -> str:
+def kind_of(error: MemberError) -> str:
     """Return the kind of *error* for metrics and audit records, such as ``link_expired``."""
     return _WORD.sub("_", type(error).__name__).lower().removesuffix("_error")
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import structlog
 
-from member.questions import Question
+from member.single_flight import SingleFlight
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Probe:
         """Check with *ask*, which raises on failure; *essential*: nothing works without it."""
         self.name = name
         self.essential = essential
-        self._question = Question(ask)
+        self._single_flight = SingleFlight(ask)
         self._answered = True
 
     async def answers(self) -> bool:
@@ -77,11 +77,11 @@ class Probe:
 
     async def aclose(self) -> None:
         """Cancel a check that still runs."""
-        await self._question.aclose()
+        await self._single_flight.aclose()
 
     async def _problem(self) -> str:
         try:
-            await self._question.answer()
+            await self._single_flight.answer()
         except Exception as error:  # noqa: BLE001 - drivers raise their own errors, too; the caller logs it
             return str(error) or type(error).__name__
         return ""
@@ -95,7 +95,7 @@ class Health:
         self._probes = probes
         self._monotonic = monotonic
         self._phase = Phase.STARTING
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._answers: dict[str, bool] = {}
         self._asked_at_s = float("-inf")
 
@@ -105,7 +105,7 @@ class Health:
 
     async def report(self) -> Report:
         """Return a report whose checks are at most `LASTS_S` old."""
-        async with self._turn:
+        async with self._lock:
             if self._monotonic() - self._asked_at_s >= LASTS_S:
                 self._answers = await self._ask_all()
                 self._asked_at_s = self._monotonic()

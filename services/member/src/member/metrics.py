@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from member.errors import MemberError, word_of
+from member.errors import MemberError, kind_of
 from member.passwords import Passwords
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -117,7 +117,7 @@ def _outcome(error: BaseException) -> str:
     """Return the word for *error*; there are few classes of errors, and so few words."""
     match error:
         case MemberError():
-            return word_of(error).removeprefix("mail_")
+            return kind_of(error).removeprefix("mail_")
         case asyncio.CancelledError():
             return "canceled"
         case _:

@@ -9,8 +9,8 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from member.fair_slots import FairSlots
 from member.limits.keys import address_key
-from member.turns import Turns
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +43,7 @@ class Passwords:
             time_cost=cost.time, memory_cost=cost.memory_kib, parallelism=1
         )
         self._pool = ThreadPoolExecutor(cost.threads, thread_name_prefix="password")
-        self._turns = Turns(cost.threads, _WAITING * cost.threads)
+        self._slots = FairSlots(cost.threads, _WAITING * cost.threads)
         self._decoy = self._hasher.hash("")  # no password is empty
 
     async def hash(self, password: str, address: str = "") -> str:
@@ -79,17 +79,17 @@ class Passwords:
     @property
     def waiting(self) -> int:
         """How many hashes wait for a thread."""
-        return self._turns.waiting
+        return self._slots.waiting
 
     def close(self) -> None:
         """Drop hashes that wait for a thread; running ones end by themselves in a moment."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run_in_thread(self, address: str, work: Callable[[], Answer]) -> Answer:
-        await self._turns.take(address_key(address))
+        await self._slots.take(address_key(address))
         job = asyncio.get_running_loop().run_in_executor(self._pool, work)
         # Also if the caller has left by then: the thread is busy until the hash is done.
-        job.add_done_callback(lambda _: self._turns.give_back())
+        job.add_done_callback(lambda _: self._slots.give_back())
         return await asyncio.shield(job)
 
 

@@ -19,7 +19,7 @@ from member.passwords import Passwords
 from member.roles import Role, format_roles
 from member.rpc.server import GrpcServer
 from member.scrape import Scrape
-from member.service import Foundation, MemberService, member_service
+from member.service import Dependencies, MemberService, member_service
 from member.settings import Settings
 from member.store.database import Database, open_database
 from member.store.tables import OUTBOX
@@ -116,7 +116,7 @@ async def _open_shared(settings: Settings) -> AsyncGenerator[_Shared]:
     ):
         with closing(Passwords(settings.hash_cost)) as passwords:
             metrics.watch(passwords)
-            foundation = Foundation(
+            dependencies = Dependencies(
                 database=database,
                 passwords=passwords,
                 distributor=wiring.distributor(settings, database, client),
@@ -126,7 +126,7 @@ async def _open_shared(settings: Settings) -> AsyncGenerator[_Shared]:
             yield _Shared(
                 database=database,
                 client=client,
-                service=member_service(foundation, wiring.rules(settings)),
+                service=member_service(dependencies, wiring.rules(settings)),
                 health=health,
                 metrics=metrics,
                 scrape=scrape,
@@ -146,7 +146,7 @@ def _parts(settings: Settings, shared: _Shared, public_url: str) -> Iterator[Par
         yield WorkerPart(processor, scheduler, redis)
     if Role.RELAY in settings.roles:
         # Also with TASK_DISTRIBUTOR=redis: the outbox may hold tasks from before.
-        yield RelayPart(Relay(OUTBOX, shared.database.looking, shared.client), redis)
+        yield RelayPart(Relay(OUTBOX, shared.database.read_engine, shared.client), redis)
     if Role.GRPC in settings.roles:
         yield GrpcServer(
             shared.service,

@@ -14,8 +14,8 @@ class Role(StrEnum):
 
 
 ALL_ROLES = frozenset(Role)
-FACES = frozenset({Role.GRPC, Role.HTTP})
-"""The roles that answer members; the others work in the background."""
+ANSWERING_ROLES = frozenset({Role.GRPC, Role.HTTP})
+"""The roles that answer calls of members; the others work in the background."""
 
 
 def read_roles(given: str | Iterable[str]) -> frozenset[Role]:

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from member import store
 from member.clock import Clock, utc_now
-from member.questions import Question
+from member.single_flight import SingleFlight
 from member.store.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -79,12 +79,12 @@ class _Fresh:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._question = Question(source.read)
+        self._single_flight = SingleFlight(source.read)
         self._read = True
 
     async def read(self) -> None:
         try:
-            await self._question.answer()
+            await self._single_flight.answer()
         except Exception as error:  # noqa: BLE001 - drivers raise their own errors, too; it is logged
             self._note(read=False, error=repr(error))
         else:
@@ -94,7 +94,7 @@ class _Fresh:
         return self._source.collect() if self._read else ()
 
     async def aclose(self) -> None:
-        await self._question.aclose()
+        await self._single_flight.aclose()
 
     def _note(self, *, read: bool, error: str = "") -> None:
         if self._read and not read:

@@ -22,7 +22,7 @@ from member.limits import Rates
 from member.limits.rate import Rate, parse_rate
 from member.passwords import HashCost
 from member.proxies import Networks, read_networks
-from member.roles import ALL_ROLES, FACES, Role, read_roles
+from member.roles import ALL_ROLES, ANSWERING_ROLES, Role, read_roles
 from member.store.database import url_of
 from member.strength import is_guessable, is_tried_first
 from member.tls import CertificateError, CertificateFiles, load
@@ -275,7 +275,10 @@ class Settings(BaseSettings):
 
     def _missing(self) -> Iterator[str]:
         hint = "is missing (only ENVIRONMENT=development works without)"
-        if self.roles & {*FACES, Role.WORKER} and not self.token_symmetric_key.get_secret_value():
+        if (
+            self.roles & {*ANSWERING_ROLES, Role.WORKER}
+            and not self.token_symmetric_key.get_secret_value()
+        ):
             yield f"TOKEN_SYMMETRIC_KEY {hint}: {_MAKE_ONE}"
         if Role.WORKER in self.roles:
             needed = {
@@ -310,7 +313,7 @@ class Settings(BaseSettings):
             yield f"TOKEN_SYMMETRIC_KEY could be guessed: {_MAKE_ONE}"
         cost = self.hash_cost
         cheap = cost.memory_kib < _HASH_MEMORY_KIB or cost.time * cost.memory_kib < _HASH_WORK_KIB
-        if cheap and self.roles & {*FACES}:
+        if cheap and self.roles & {*ANSWERING_ROLES}:
             yield (
                 "PASSWORD_HASH_TIME and PASSWORD_HASH_MEMORY_KIB make hashes that are cheap to "
                 "guess: leave them out, or set at least 7168 KiB and a product of at least 35840"

@@ -8,7 +8,7 @@ from member.mail.letters import Letters
 from member.mail.transport import MailboxFolder, MailTransport, SmtpTransport
 from member.mailer import Mailer
 from member.metrics import Metrics
-from member.roles import FACES, Role
+from member.roles import ANSWERING_ROLES, Role
 from member.scrape import Scrape, Source, Waiting
 from member.service import Rules
 from member.service.housekeeping import Housekeeping
@@ -50,7 +50,7 @@ def health(settings: Settings, database: Database, client: pyasynq.Client) -> He
     """
     return Health(
         Probe("database", database.ping, essential=True),
-        Probe("redis", client.ping, essential=not settings.roles & FACES),
+        Probe("redis", client.ping, essential=not settings.roles & ANSWERING_ROLES),
     )
 
 

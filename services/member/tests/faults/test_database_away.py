@@ -39,7 +39,7 @@ only_sqlite = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
 
 @only_postgresql
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_while_postgresql_restarts_callers_are_told_to_try_again_and_nothing_is_lost(
+async def test_while_postgresql_restarts_the_answer_is_to_try_again_and_nothing_is_lost(
     world: World, postgres: PostgresServer, mode: Literal["fast", "immediate"]
 ) -> None:
     names = people(SIGN_UPS)
@@ -70,7 +70,7 @@ def traces(service: ServiceProcess) -> list[str]:
 
 
 @only_sqlite
-async def test_while_another_program_holds_sqlites_lock_callers_are_told_to_try_again(
+async def test_while_another_program_holds_sqlites_lock_the_answer_is_to_try_again(
     world: World,
 ) -> None:
     async with service_process(world.variables, world.folder) as service:

@@ -101,7 +101,7 @@ class Trial:
     ids=["postgresql", "sqlite"],
     indirect=["db_source"],
 )
-async def test_wherever_the_program_is_killed_each_member_gets_one_mail_whose_link_verifies(
+async def test_a_program_killed_at_any_point_sends_each_member_one_mail_whose_link_verifies(
     world: World, sign_ups: int, deaths: Sequence[tuple[str, ...]]
 ) -> None:
     async with asyncio.TaskGroup() as callers:

@@ -140,13 +140,13 @@ class Limits:
         await self._take("password", self._rates.log_in, address, membername)
 
     async def guess(self, by: Guesser, address: str, membername: str) -> tuple[Bucket, ...]:
-        """Take the tokens for a wrong password; return their buckets, for `was_no_guess`."""
+        """Take the tokens for a wrong password; return their buckets, for `undo_guess`."""
         taken = guess_buckets(by, self._rates.guess, address, membername)
         await self._limiter.take(*taken)
         return taken
 
-    async def was_no_guess(self, taken: tuple[Bucket, ...]) -> None:
-        """Give back the tokens that `guess` took: the password was right, or was not checked."""
+    async def undo_guess(self, taken: tuple[Bucket, ...]) -> None:
+        """Give back the tokens that `guess` took, if the password was right or was not checked."""
         await self._limiter.give_back(*taken)
 
     async def renew(self, address: str) -> None:

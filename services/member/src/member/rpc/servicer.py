@@ -16,7 +16,7 @@ from member.v1.member_pb2_grpc import MemberServiceServicer
 
 
 class MemberServicer(MemberServiceServicer):
-    """Turns messages into calls of the service, and its results into messages."""
+    """FairSlots messages into calls of the service, and its results into messages."""
 
     def __init__(self, service: MemberService, trusted_proxies: Networks) -> None:
         """Call *service*; behind *trusted_proxies*, find the caller in the metadata."""

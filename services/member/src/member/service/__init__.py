@@ -58,7 +58,7 @@ class MemberService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foundation:
+class Dependencies:
     """The dependencies of the service."""
 
     database: Database
@@ -69,73 +69,75 @@ class Foundation:
     clock: Clock = utc_now
 
 
-def member_service(on: Foundation, rules: Rules) -> MemberService:
+def member_service(needs: Dependencies, rules: Rules) -> MemberService:
     """Create the service and connect its parts."""
-    tasks = VerifyEmailTasks(distributor=on.distributor, delay=rules.verify_email_delay)
-    notices = Notices(distributor=on.distributor, clock=on.clock)
-    new_passwords = NewPasswords(notices=notices, clock=on.clock)
-    checks = PasswordChecks(database=on.database, passwords=on.passwords, limits=on.limits)
-    sessions = _sessions(on, rules, checks)
+    tasks = VerifyEmailTasks(distributor=needs.distributor, delay=rules.verify_email_delay)
+    notices = Notices(distributor=needs.distributor, clock=needs.clock)
+    new_passwords = NewPasswords(notices=notices, clock=needs.clock)
+    checks = PasswordChecks(database=needs.database, passwords=needs.passwords, limits=needs.limits)
+    sessions = _sessions(needs, rules, checks)
     members = Members(
-        database=on.database,
+        database=needs.database,
         sessions=sessions,
-        passwords=on.passwords,
+        passwords=needs.passwords,
         checks=checks,
         tasks=tasks,
         notices=notices,
         new_passwords=new_passwords,
-        limits=on.limits,
-        clock=on.clock,
+        limits=needs.limits,
+        clock=needs.clock,
     )
     return MemberService(
         sign_up=SignUps(
-            database=on.database,
-            passwords=on.passwords,
+            database=needs.database,
+            passwords=needs.passwords,
             checks=checks,
             tasks=tasks,
-            limits=on.limits,
-            outcomes=on.metrics.sign_ups,
-            clock=on.clock,
+            limits=needs.limits,
+            outcomes=needs.metrics.sign_ups,
+            clock=needs.clock,
         ),
         members=members,
         sessions=sessions,
         live_sessions=LiveSessions(
-            database=on.database, sessions=sessions, members=members, clock=on.clock
+            database=needs.database, sessions=sessions, members=members, clock=needs.clock
         ),
         verifications=Verifications(
-            database=on.database,
-            links=LinkChecks(stored=store.verifications, max_wrong=rules.max_wrong, clock=on.clock),
+            database=needs.database,
+            links=LinkChecks(
+                stored=store.verifications, max_wrong=rules.max_wrong, clock=needs.clock
+            ),
             tasks=tasks,
-            limits=on.limits,
-            outcomes=on.metrics.verifications,
-            clock=on.clock,
+            limits=needs.limits,
+            outcomes=needs.metrics.verifications,
+            clock=needs.clock,
         ),
         password_resets=PasswordResets(
-            database=on.database,
+            database=needs.database,
             links=LinkChecks(
-                stored=store.password_resets, max_wrong=rules.max_wrong, clock=on.clock
+                stored=store.password_resets, max_wrong=rules.max_wrong, clock=needs.clock
             ),
-            passwords=on.passwords,
+            passwords=needs.passwords,
             new_passwords=new_passwords,
-            distributor=on.distributor,
-            limits=on.limits,
-            outcomes=on.metrics.password_resets,
-            clock=on.clock,
+            distributor=needs.distributor,
+            limits=needs.limits,
+            outcomes=needs.metrics.password_resets,
+            clock=needs.clock,
         ),
     )
 
 
-def _sessions(on: Foundation, rules: Rules, checks: PasswordChecks) -> Sessions:
+def _sessions(needs: Dependencies, rules: Rules, checks: PasswordChecks) -> Sessions:
     return Sessions(
-        database=on.database,
-        passwords=on.passwords,
+        database=needs.database,
+        passwords=needs.passwords,
         checks=checks,
         access=AccessMint(rules.token_key),
         refresh=RefreshMint(rules.token_key),
-        limits=on.limits,
+        limits=needs.limits,
         access_lifetime=rules.access_lifetime,
         refresh_lifetime=rules.refresh_lifetime,
         session_lifetime=rules.session_lifetime,
-        outcomes=on.metrics.log_ins,
-        clock=on.clock,
+        outcomes=needs.metrics.log_ins,
+        clock=needs.clock,
     )

@@ -6,8 +6,8 @@ from datetime import timedelta
 import structlog
 
 from member import audit, store
+from member.answered_sign_ups import ANSWERED_FOR
 from member.clock import Clock, utc_now
-from member.signing_up import ANSWERED_FOR
 from member.store.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

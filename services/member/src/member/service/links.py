@@ -31,14 +31,14 @@ ERRORS: Mapping[Standing, type[LinkError]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Followed(Generic[LinkT]):
-    """The link that a token names, and its standing; None if the token names no link."""
+class CheckedLink(Generic[LinkT]):
+    """The link that a token names, or None, and the link's standing."""
 
     standing: Standing
     link: LinkT | None = None
 
     async def owner(self, session: AsyncSession) -> Member | None:
-        """Return the member that the link was sent to; None without a link, or without member."""
+        """Return the member that the link was sent to; None without a link or a member."""
         member = self.link and await store.members.by_id(session, self.link.member_id)
         if member:
             audit.note_member(member)
@@ -69,14 +69,14 @@ class LinkChecks(Generic[LinkT]):
     max_wrong: int
     clock: Clock
 
-    async def look(self, session: AsyncSession, token: str) -> Followed[LinkT]:
+    async def read(self, session: AsyncSession, token: str) -> CheckedLink[LinkT]:
         """Return the link that *token* names, and its standing; change nothing."""
         return self._judge(token, await self._find(session, token))
 
-    async def follow(self, session: AsyncSession, token: str) -> Followed[LinkT]:
+    async def follow(self, session: AsyncSession, token: str) -> CheckedLink[LinkT]:
         """Lock and return the link that *token* names, with its standing; count a wrong token.
 
-        The count is stored only with the commit, so the caller must refuse after it.
+        The count is stored only with the commit, so the caller must refuse the token after that.
         """
         found = self._judge(token, await self._find(session, token, lock=True))
         if found.link and found.standing is Standing.WRONG:
@@ -87,8 +87,8 @@ class LinkChecks(Generic[LinkT]):
         claimed = link_id(token)
         return claimed and await self.stored.by_id(session, claimed, lock=lock)
 
-    def _judge(self, token: str, link: LinkT | None) -> Followed[LinkT]:
+    def _judge(self, token: str, link: LinkT | None) -> CheckedLink[LinkT]:
         if link is None:
-            return Followed(Standing.WRONG)
+            return CheckedLink(Standing.WRONG)
         now, hashed = self.clock(), fingerprint(token)
-        return Followed(standing(link, hashed, now=now, max_wrong=self.max_wrong), link)
+        return CheckedLink(standing(link, hashed, now=now, max_wrong=self.max_wrong), link)

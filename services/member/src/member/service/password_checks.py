@@ -74,8 +74,8 @@ class PasswordChecks:
                 address=caller.address,
             )
         except LimitedError:
-            await self.limits.was_no_guess(taken)
+            await self.limits.undo_guess(taken)
             raise
         if fits:
-            await self.limits.was_no_guess(taken)
+            await self.limits.undo_guess(taken)
         return fits

@@ -15,9 +15,9 @@ from member.limits.keys import address_key
 from member.members import Member
 from member.metrics import Outcomes
 from member.passwords import Passwords
-from member.service.links import ERRORS, Followed, LinkChecks
+from member.service.links import ERRORS, CheckedLink, LinkChecks
 from member.service.new_passwords import NewPasswords
-from member.service.verifications import RESEND_TAKES, take_at_least
+from member.service.verifications import RESEND_TIME, take_at_least
 from member.store.database import Database
 from member.tokens import link_id
 from member.validation import validate_email_address, validate_new_password
@@ -65,7 +65,7 @@ class PasswordResets:
     async def _request(self, caller: Caller, email: str) -> None:
         address = validate_email_address(email)
         await self.limits.request_reset(caller.address, address)
-        async with take_at_least(RESEND_TAKES), self.database.writing() as session:
+        async with take_at_least(RESEND_TIME), self.database.writing() as session:
             member = await store.members.by_email(session, address, lock=True)
             if member and member.email_verified_at:
                 audit.note_member(member)
@@ -83,7 +83,7 @@ class PasswordResets:
         )
 
     @audited("ResetPassword", changes=False)
-    async def look(self, caller: Caller, token: str) -> None:
+    async def check(self, caller: Caller, token: str) -> None:
         """Check that *token* can set a password; change nothing.
 
         Raises:
@@ -92,7 +92,7 @@ class PasswordResets:
         """
         await self.limits.reset_password(caller.address, link_id(token))
         async with self.database.reading() as session:
-            found = await self.links.look(session, token)
+            found = await self.links.read(session, token)
             owner = await found.owner(session)
         found.check(owner, Standing.FRESH)
 
@@ -119,7 +119,7 @@ class PasswordResets:
             new_hash = await self.passwords.hash(password, caller.address)
             async with self.database.writing() as session:
                 match await self.links.follow(session, token):
-                    case Followed(Standing.FRESH, PasswordReset() as fresh):
+                    case CheckedLink(Standing.FRESH, PasswordReset() as fresh):
                         await self._set(session, caller, fresh, new_hash)
                     case other:
                         raise ERRORS[other.standing]

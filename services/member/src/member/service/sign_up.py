@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from member import audit, store
+from member.answered_sign_ups import AnsweredSignUp, answered_sign_up, digest
 from member.audit import audited
 from member.callers import Caller
 from member.clock import Clock, utc_now
@@ -15,7 +16,6 @@ from member.metrics import Outcomes
 from member.passwords import Passwords
 from member.service.password_checks import PasswordChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
-from member.signing_up import AnsweredSignUp, answered_sign_up, digest
 from member.store.database import Database
 from member.validation import validate_request_id, validate_sign_up
 

@@ -17,7 +17,7 @@ from member.errors import DistributeError
 from member.limits import Limits
 from member.members import Member
 from member.metrics import Outcomes
-from member.service.links import Followed, LinkChecks
+from member.service.links import CheckedLink, LinkChecks
 from member.service.verify_email_tasks import VerifyEmailTasks
 from member.store.database import Database
 from member.tokens import link_id
@@ -26,11 +26,11 @@ from member.verification import Standing, Verification, is_under_way
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# From the due time of a task until its mail is sent.
-_MAIL_TAKES = timedelta(minutes=1)
+# Time from the due time of a task until its mail is sent.
+_MAIL_TIME = timedelta(minutes=1)
 
 # Longer than the extra work for an address that needs a mail.
-RESEND_TAKES = timedelta(milliseconds=300)
+RESEND_TIME = timedelta(milliseconds=300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,8 @@ class Verifications:
             return verified
 
     @audited("VerifyEmail", changes=False)
-    async def look(self, caller: Caller, token: str) -> bool:
-        """Tell whether *token* has verified its address already; change nothing.
+    async def check(self, caller: Caller, token: str) -> bool:
+        """Check that *token* can verify its address; return whether it has done so; change nothing.
 
         Raises:
             LinkError: If the token could not verify; the subclass says why.
@@ -85,7 +85,7 @@ class Verifications:
         """
         await self.limits.verify_email(caller.address, link_id(token))
         async with self.database.reading() as session:
-            found = await self.links.look(session, token)
+            found = await self.links.read(session, token)
             owner = await found.owner(session)
         return _check(found, owner).already
 
@@ -108,7 +108,7 @@ class Verifications:
     async def _resend(self, caller: Caller, email: str) -> None:
         address = validate_email_address(email)
         await self.limits.resend(caller.address, address)
-        async with take_at_least(RESEND_TAKES), self.database.writing() as session:
+        async with take_at_least(RESEND_TIME), self.database.writing() as session:
             member = await store.members.waiting_for(session, address)
             if member and await self._needs_mail(session, member):
                 audit.note_member(member)
@@ -121,10 +121,12 @@ class Verifications:
         current = await store.verifications.current(session, member.id)
         changed_at = await store.verifications.last_change(session, member.id)
         asked_at = changed_at or member.created_at
-        takes = self.tasks.delay + _MAIL_TAKES
+        takes = self.tasks.delay + _MAIL_TIME
         return not is_under_way(current, asked_at, self.clock(), takes)
 
-    async def _use(self, session: AsyncSession, found: Followed[Verification]) -> Sequence[Member]:
+    async def _use(
+        self, session: AsyncSession, found: CheckedLink[Verification]
+    ) -> Sequence[Member]:
         """Verify the address of a fresh link; return the unverified members removed for it."""
         if found.link is None or found.standing is not Standing.FRESH:
             return ()
@@ -136,7 +138,7 @@ class Verifications:
         return removed
 
 
-def _check(found: Followed[Verification], owner: Member | None) -> Verified:
+def _check(found: CheckedLink[Verification], owner: Member | None) -> Verified:
     member = found.check(owner, Standing.FRESH, Standing.USED)
     return Verified(member=member.seen_by_others(), already=found.standing is Standing.USED)
 

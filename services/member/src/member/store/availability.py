@@ -39,13 +39,13 @@ async def available() -> AsyncGenerator[None]:
         async with asyncio.timeout(PATIENCE_S):
             yield
     except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
-        if not _passes(error):
+        if not _is_temporary(error):
             raise
         log.warning("database not available", reason=_reason(error))
         raise StoreUnavailableError from error
 
 
-def _passes(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     """Tell whether the same statement may succeed in a moment."""
     match error:
         case OSError():

@@ -31,7 +31,7 @@ _LOCK_PATIENCE_MS = 8000
 """Longest wait for SQLite's write lock; shorter than the time limit of a transaction."""
 
 _LOCKS_LATE = "member_locks_late"
-"""Name of the execution option."""
+"""Execution option: SQLite locks at the first write, not at the start of the transaction."""
 
 _CONNECTIONS = 20
 """Connections of one program. A relay holds one, its listener another; calls share the others."""
@@ -53,11 +53,11 @@ class Database:
         self.engine = engine
         self._watch = watch.execution_options(**{_LOCKS_LATE: True})
         # SQLite allows one writer at a time, and waiting writers poll: a lock here is faster.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._write_lock = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @property
-    def looking(self) -> AsyncEngine:
-        """The engine for transactions that mostly read: SQLite locks only at the first write."""
+    def read_engine(self) -> AsyncEngine:
+        """Engine for transactions that mostly read: SQLite locks only at the first write."""
         return self.engine.execution_options(**{_LOCKS_LATE: True})
 
     @asynccontextmanager
@@ -67,7 +67,12 @@ class Database:
         Raises:
             StoreUnavailableError: If the database cannot answer now, or not within ten seconds.
         """
-        async with available(), self._turn, AsyncSession(self.engine) as session, session.begin():
+        async with (
+            available(),
+            self._write_lock,
+            AsyncSession(self.engine) as session,
+            session.begin(),
+        ):
             outer = _transaction.set(session)
             try:
                 yield session
@@ -90,7 +95,7 @@ class Database:
         Raises:
             StoreUnavailableError: See `writing`.
         """
-        async with available(), _reading(self.looking) as session:
+        async with available(), _reading(self.read_engine) as session:
             yield session
 
     @asynccontextmanager

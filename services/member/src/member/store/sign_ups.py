@@ -6,8 +6,8 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from member.answered_sign_ups import AnsweredSignUp
 from member.errors import RequestIdError
-from member.signing_up import AnsweredSignUp
 from member.store.tables import SignUpRow
 
 

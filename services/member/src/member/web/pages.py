@@ -62,8 +62,8 @@ def pages(
 def _verify_email(service: MemberService) -> APIRouter:
     router = APIRouter()
 
-    async def look(request: Request, token: str = "") -> Response:
-        already = await service.verifications.look(caller_of(request), token)
+    async def show(request: Request, token: str = "") -> Response:
+        already = await service.verifications.check(caller_of(request), token)
         return _page(request, "already" if already else "confirm")
 
     async def confirm(request: Request, token: str = "") -> Response:
@@ -75,7 +75,7 @@ def _verify_email(service: MemberService) -> APIRouter:
     async def verified(request: Request) -> Response:
         return _page(request, "verified")
 
-    router.add_api_route("/verify-email", look, methods=["GET", "HEAD"])
+    router.add_api_route("/verify-email", show, methods=["GET", "HEAD"])
     router.add_api_route("/verify-email", confirm, methods=["POST"])
     router.add_api_route("/verify-email/verified", verified, methods=["GET", "HEAD"])
     return router
@@ -84,8 +84,8 @@ def _verify_email(service: MemberService) -> APIRouter:
 def _reset_password(service: MemberService) -> APIRouter:
     router = APIRouter()
 
-    async def look(request: Request, token: str = "") -> Response:
-        await service.password_resets.look(caller_of(request), token)
+    async def show(request: Request, token: str = "") -> Response:
+        await service.password_resets.check(caller_of(request), token)
         return _page(request, "reset")
 
     async def reset(request: Request, token: str = "") -> Response:
@@ -100,7 +100,7 @@ def _reset_password(service: MemberService) -> APIRouter:
     async def done(request: Request) -> Response:
         return _page(request, "reset_done")
 
-    router.add_api_route("/reset-password", look, methods=["GET", "HEAD"])
+    router.add_api_route("/reset-password", show, methods=["GET", "HEAD"])
     router.add_api_route("/reset-password", reset, methods=["POST"])
     router.add_api_route("/reset-password/done", done, methods=["GET", "HEAD"])
     return router

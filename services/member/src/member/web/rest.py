@@ -73,7 +73,7 @@ SessionId: TypeAlias = Annotated[str, Path(description="The `session_id` of List
 
 
 class _Rest:
-    """Turns requests into calls of the service, and its results into responses."""
+    """FairSlots requests into calls of the service, and its results into responses."""
 
     def __init__(self, service: MemberService) -> None:
         self._service = service

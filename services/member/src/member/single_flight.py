@@ -9,8 +9,8 @@ Answer = TypeVar("Answer")
 PATIENCE_S = 1.0
 
 
-class Question(Generic[Answer]):
-    """Makes one call at a time; callers that ask meanwhile share its answer.
+class SingleFlight(Generic[Answer]):
+    """Makes one call at a time; callers that ask during the call share its answer.
 
     A call that hangs must end before the next one begins.
     """

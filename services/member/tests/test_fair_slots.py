@@ -1,4 +1,4 @@
-"""Names share turns fairly, however many turns one name asks for."""
+"""Names share slots fairly, however many slots one name asks for."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,19 +6,19 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from member.errors import LimitedError
-from member.turns import Turns
+from member.fair_slots import FairSlots
 
 
 class Crowd:
-    """Names that ask for turns, and get them one at a time.
+    """Names that ask for slots, and get them one at a time.
 
     Attributes:
-        served: Names that got a turn, in order.
+        served: Names that got a slot, in order.
         refused: Names that were refused.
     """
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, slots: FairSlots) -> None:
+        self._slots = slots
         self._asking: list[asyncio.Task[None]] = []
         self.served: list[str] = []
         self.refused: list[str] = []
@@ -32,9 +32,9 @@ class Crowd:
         return asking
 
     async def give_back(self, times: int) -> None:
-        """Give back this number of turns, one after the other."""
+        """Give back this number of slots, one after the other."""
         for _ in range(times):
-            self._turns.give_back()
+            self._slots.give_back()
             await asyncio.sleep(0)
 
     async def leave(self) -> None:
@@ -45,7 +45,7 @@ class Crowd:
 
     async def _ask(self, name: str) -> None:
         try:
-            await self._turns.take(name)
+            await self._slots.take(name)
         except LimitedError:
             self.refused.append(name)
         else:
@@ -53,13 +53,13 @@ class Crowd:
 
 
 @pytest.fixture
-def turns() -> Turns:
-    return Turns(1, 24)
+def slots() -> FairSlots:
+    return FairSlots(1, 24)
 
 
 @pytest.fixture
-async def crowd(turns: Turns) -> AsyncGenerator[Crowd]:
-    found = Crowd(turns)
+async def crowd(slots: FairSlots) -> AsyncGenerator[Crowd]:
+    found = Crowd(slots)
     yield found
     await found.leave()
 
@@ -75,13 +75,15 @@ async def test_a_dozen_that_ask_for_all_do_not_keep_out_the_next(crowd: Crowd) -
     assert "honest" in crowd.served
 
 
-async def test_the_name_with_most_places_gives_up_its_last_one(crowd: Crowd, turns: Turns) -> None:
+async def test_the_name_with_most_places_gives_up_its_last_one(
+    crowd: Crowd, slots: FairSlots
+) -> None:
     await crowd.ask(*["greedy"] * 25)
     await crowd.ask("honest")
-    assert (crowd.refused, turns.waiting) == (["greedy"], 24)
+    assert (crowd.refused, slots.waiting) == (["greedy"], 24)
 
 
-async def test_names_take_turns(crowd: Crowd) -> None:
+async def test_names_get_slots_in_rotation(crowd: Crowd) -> None:
     await crowd.ask(*"aaaabb", "c")
     await crowd.give_back(6)
     assert "".join(crowd.served) == "aabcaba"
@@ -94,21 +96,21 @@ async def test_if_all_have_the_same_number_of_places_the_last_caller_is_refused(
     assert crowd.refused == ["25"]
 
 
-async def test_who_leaves_makes_room(crowd: Crowd, turns: Turns) -> None:
+async def test_a_caller_that_leaves_makes_room(crowd: Crowd, slots: FairSlots) -> None:
     (*_, last) = await crowd.ask("a", "a", "b")
     last.cancel()
     await asyncio.gather(last, return_exceptions=True)
-    assert turns.waiting == 1
+    assert slots.waiting == 1
     await crowd.give_back(1)
     assert crowd.served == ["a", "a"]
 
 
-@pytest.mark.parametrize("order", ["cancel first", "turn first"])
-async def test_a_turn_for_a_caller_that_left_goes_to_the_next(
-    crowd: Crowd, turns: Turns, order: str
+@pytest.mark.parametrize("order", ["cancel first", "slot first"])
+async def test_a_slot_for_a_caller_that_left_goes_to_the_next(
+    crowd: Crowd, slots: FairSlots, order: str
 ) -> None:
     (_, leaver, _) = await crowd.ask("a", "b", "c")
-    steps = [leaver.cancel, turns.give_back]
+    steps = [leaver.cancel, slots.give_back]
     for step in steps if order == "cancel first" else reversed(steps):
         step()
     await asyncio.gather(leaver, return_exceptions=True)
@@ -116,9 +118,11 @@ async def test_a_turn_for_a_caller_that_left_goes_to_the_next(
     assert crowd.served == ["a", "c"]
 
 
-async def test_a_refused_caller_that_leaves_gives_no_turn_back(crowd: Crowd, turns: Turns) -> None:
+async def test_a_refused_caller_that_leaves_gives_no_slot_back(
+    crowd: Crowd, slots: FairSlots
+) -> None:
     (*_, last) = await crowd.ask(*["greedy"] * 25)
-    honest = asyncio.create_task(turns.take("honest"))
+    honest = asyncio.create_task(slots.take("honest"))
     await asyncio.sleep(0)  # it took the place of the last caller, which does not know it yet
     last.cancel()
     await asyncio.gather(last, return_exceptions=True)
@@ -127,7 +131,7 @@ async def test_a_refused_caller_that_leaves_gives_no_turn_back(crowd: Crowd, tur
     honest.cancel()
 
 
-async def test_turns_that_nobody_waits_for_are_kept(crowd: Crowd) -> None:
+async def test_slots_that_nobody_waits_for_are_kept(crowd: Crowd) -> None:
     await crowd.ask("a")
     await crowd.give_back(1)
     await crowd.ask("b", "c")

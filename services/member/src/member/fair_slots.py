@@ -8,33 +8,33 @@ from typing import TypeAlias
 
 from member.errors import LimitedError
 
-_Turn: TypeAlias = asyncio.Future[None]
+_Place: TypeAlias = asyncio.Future[None]
 
 _RETRY_AFTER = timedelta(seconds=1)
 
 
-class Turns:
-    """Work slots, called turns; each caller has a name, and all names have the same right to them.
+class FairSlots:
+    """A few work slots; each caller has a name, and all names have the same right to slots.
 
-    Names get turns in rotation, however many turns one name waits for. The queue has a fixed size.
+    Names get slots in rotation, however many slots one name waits for. The queue has a fixed size.
     When it is full, the name with most places in it gives up its last place to a name with fewer.
-    So however much a few names ask for, any other name waits at most for one turn of each of them,
+    So however much a few names ask for, any other name waits at most for one slot of each of them,
     and is not refused.
     """
 
     def __init__(self, at_once: int, most_waiting: int) -> None:
-        """Give out *at_once* turns at a time, and let *most_waiting* callers wait for one."""
+        """Give out *at_once* slots at a time, and let *most_waiting* callers wait for one."""
         self._free = at_once
         self._most = most_waiting
-        self._queues: dict[str, deque[_Turn]] = {}  # never empty ones; the first name is next
+        self._queues: dict[str, deque[_Place]] = {}  # never empty ones; the first name is next
 
     @property
     def waiting(self) -> int:
-        """How many callers wait for a turn."""
+        """How many callers wait for a slot."""
         return sum(map(len, self._queues.values()))
 
     async def take(self, name: str) -> None:
-        """Wait for a turn, which the caller gives back.
+        """Wait for a slot, which the caller gives back.
 
         Raises:
             LimitedError: If the queue is full and no name has at least two places more than *name*.
@@ -43,33 +43,35 @@ class Turns:
             self._free -= 1
             return
         self._make_room(name)
-        turn = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(name, deque()).append(turn)
+        place = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(name, deque()).append(place)
         try:
-            await turn
+            await place
         except asyncio.CancelledError:
-            if turn in self._queues.get(name, ()):
-                self._leave(name, turn)
-            elif not turn.cancelled() and turn.exception() is None:  # the caller already had it
+            if place in self._queues.get(name, ()):
+                self._leave(name, place)
+            elif (
+                not place.cancelled() and place.exception() is None
+            ):  # the caller already had the slot
                 self.give_back()
             raise
 
     def give_back(self) -> None:
-        """Give the turn to the next caller."""
-        for turn in self._in_order():
-            if not turn.done():
-                turn.set_result(None)
+        """Give the slot to the next caller."""
+        for place in self._in_order():
+            if not place.done():
+                place.set_result(None)
                 return
         self._free += 1
 
-    def _in_order(self) -> Iterator[_Turn]:
+    def _in_order(self) -> Iterator[_Place]:
         while self._queues:
             name = next(iter(self._queues))
             queue = self._queues.pop(name)
-            turn = queue.popleft()
+            place = queue.popleft()
             if queue:
                 self._queues[name] = queue  # behind all others
-            yield turn
+            yield place
 
     def _make_room(self, name: str) -> None:
         if self.waiting < self._most:
@@ -82,7 +84,7 @@ class Turns:
         if not last.done():
             last.set_exception(LimitedError(_RETRY_AFTER))
 
-    def _leave(self, name: str, turn: _Turn) -> None:
-        self._queues[name].remove(turn)
+    def _leave(self, name: str, place: _Place) -> None:
+        self._queues[name].remove(place)
         if not self._queues[name]:
             del self._queues[name]
