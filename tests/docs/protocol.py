@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from tests.docs.named import ROOT
+from tests.docs.cited_tests import ROOT
 
 PROTOCOL: Final = (ROOT / "docs/internals/protocol.md").read_text()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.docs.named import ROOT, TEST, missing
+from tests.docs.cited_tests import ROOT, TEST, missing
 from tests.docs.protocol import NUMBERS
 
 PAGE = (ROOT / "docs/guides/compatibility.md").read_text()

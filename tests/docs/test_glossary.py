@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from tests.docs.named import ROOT
+from tests.docs.cited_tests import ROOT
 
 PAGE: Final = (ROOT / "docs/glossary.md").read_text()
 TERMS: Final = re.findall(r"^\| \*\*([\w -]+)\*\* \|", PAGE, re.MULTILINE)

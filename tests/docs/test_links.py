@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs.named import ROOT
+from tests.docs.cited_tests import ROOT
 
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")

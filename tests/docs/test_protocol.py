@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs.named import ROOT
+from tests.docs.cited_tests import ROOT
 from tests.docs.protocol import NUMBERS, PROTOCOL, SECTIONS
 
 _, _, _AND_ON = PROTOCOL.partition("### 2.7 ")

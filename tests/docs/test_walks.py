@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docs.named import ROOT, TEST, missing
+from tests.docs.cited_tests import ROOT, TEST, missing
 
 PAGE = (ROOT / "docs/internals/walks.md").read_text()
 _, *SECTIONS = PAGE.split("\n## ")

@@ -90,7 +90,7 @@ def group_of(state: str) -> str | None:
     return "g" if state == "aggregating" else None
 
 
-# -- looking ---------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 async def test_queues_are_named_in_order(inspector: Inspector, client: Client) -> None:

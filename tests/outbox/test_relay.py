@@ -132,7 +132,7 @@ async def test_a_relay_listens_again_after_its_connection_was_lost(
         await wait_until(lambda: count_is(outbox, engine, 0))
 
 
-async def test_a_row_that_nobody_tells_of_is_found(
+async def test_a_row_without_a_notification_is_found(
     outbox: Outbox, engine: AsyncEngine, client: Client
 ) -> None:
     relay = Relay(outbox, engine, client, poll_interval=timedelta(milliseconds=20))

@@ -13,7 +13,7 @@ from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, BrokerFullError
 from pyasynq.core.message import encode
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     ACTIVE,
     ARCHIVED,
     COMPLETED,

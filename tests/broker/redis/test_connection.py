@@ -25,7 +25,7 @@ from pyasynq.core.errors import (
     OptionError,
 )
 from pyasynq.core.verdict import DONE
-from tests.broker.redis.looking import PENDING, Q, listed, task_key
+from tests.broker.redis.stored_keys import PENDING, Q, listed, task_key
 from tests.support.factories import (
     a_lease,
     a_pending,

@@ -13,7 +13,7 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.broker.redis.creation import REGISTERED_S
 from pyasynq.core.compose import Lock, Plan
 from pyasynq.core.errors import BrokerError, DuplicateTaskError
-from tests.broker.redis.looking import GROUP, LOCK_KEY, fields, scored, stored
+from tests.broker.redis.stored_keys import GROUP, LOCK_KEY, fields, scored, stored
 from tests.support.clocks import ShiftedClock
 from tests.support.factories import (
     FUTURE_S,

@@ -15,7 +15,7 @@ from pyasynq.broker.redis import RedisBroker, connect, pipeline
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.verdict import DONE, REQUEUE, Verdict
-from tests.broker.redis.looking import SCRIPTS
+from tests.broker.redis.stored_keys import SCRIPTS
 from tests.server.handlers import Handler
 from tests.support.factories import a_pending, a_scheduled, create, enqueue, take
 from tests.support.proxy import Proxy

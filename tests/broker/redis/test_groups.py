@@ -12,7 +12,7 @@ from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.compose import Lock
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BYTES, STUCK_S
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     ARCHIVED,
     GROUP,
     GROUPS,

@@ -13,7 +13,7 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError, PoisonError
 from pyasynq.core.states import Action, TaskState
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     ARCHIVED,
     GROUP,
     GROUPS,

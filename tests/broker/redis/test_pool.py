@@ -15,7 +15,7 @@ from pyasynq.broker.redis.connection import execute
 from pyasynq.broker.redis.pool import Pool, is_gone
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerUnavailableError, TaskIDConflictError
-from tests.broker.redis.looking import SCRIPTS
+from tests.broker.redis.stored_keys import SCRIPTS
 from tests.support.factories import (
     a_grouped,
     a_pending,

@@ -8,7 +8,7 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.compose import Plan
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_TASKS
-from tests.broker.redis.looking import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
+from tests.broker.redis.stored_keys import GROUP, GROUPS, PENDING, SCHEDULED, Q, everything, fields
 from tests.support.factories import (
     LOCK,
     a_grouped,

@@ -17,7 +17,7 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
-from tests.broker.redis.looking import scored, watched
+from tests.broker.redis.stored_keys import scored, watched
 from tests.support.clocks import ShiftedClock
 from tests.support.factories import a_server, a_worker
 from tests.support.proxy import Proxy

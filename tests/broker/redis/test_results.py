@@ -10,7 +10,7 @@ from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import Verdict
-from tests.broker.redis.looking import Q, task_key
+from tests.broker.redis.stored_keys import Q, task_key
 from tests.support.factories import a_pending, archived, completed, enqueue, settle, take
 
 IN_ARCHIVE = Container(queue="q", state=TaskState.ARCHIVED)

@@ -11,7 +11,7 @@ from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import HISTORY_S, MAX_BYTES
 from pyasynq.proto.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     GROUP,
     GROUPS,
     LOCK_KEY,

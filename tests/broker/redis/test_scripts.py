@@ -16,7 +16,7 @@ from pyasynq.broker.redis.lua import inspection, upkeep, work
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES, MAX_TASKS
-from tests.broker.redis.looking import SCRIPTS
+from tests.broker.redis.stored_keys import SCRIPTS
 from tests.support.factories import (
     a_pending,
     a_scheduled,

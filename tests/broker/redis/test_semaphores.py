@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pyasynq.broker import Token
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import BrokerError
-from tests.broker.redis.looking import scored
+from tests.broker.redis.stored_keys import scored
 from tests.support.waiting import Lapse
 
 KEY = "asynq:sema:s"

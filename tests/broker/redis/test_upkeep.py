@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from pyasynq.broker.redis import RedisBroker
 from pyasynq.core.errors import BrokerError
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     ACTIVE,
     ARCHIVED,
     COMPLETED,

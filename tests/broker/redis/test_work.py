@@ -10,7 +10,7 @@ from pyasynq.broker import Lease
 from pyasynq.broker.redis import RedisBroker, connect
 from pyasynq.core.message import encode
 from pyasynq.core.verdict import DONE, REQUEUE, Archive, Complete, Retry, Verdict
-from tests.broker.redis.looking import (
+from tests.broker.redis.stored_keys import (
     ACTIVE,
     ARCHIVED,
     COMPLETED,

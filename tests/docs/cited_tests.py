@@ -1,4 +1,4 @@
-"""Names of tests in the pages, and the tests that there are."""
+"""Names of tests that pages cite, and the tests that exist."""
 
 import ast
 import re
