@@ -202,9 +202,9 @@ class App:
                 else self.task(function.__name__)(function)
             )
             call = _call_without_arguments(task)
-            wanted = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
-            check(wanted)
-            self._periodic.append(wanted)
+            definition = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
+            check(definition)
+            self._periodic.append(definition)
             return task
 
         return cast("Periodic", declare)
@@ -299,8 +299,8 @@ class App:
             **options,
         }
         scheduler = Scheduler(self.address.check_broker() if broker is None else broker, **merged)
-        for wanted in self._periodic:
-            scheduler.add(wanted)
+        for definition in self._periodic:
+            scheduler.add(definition)
         return scheduler
 
     def new_client(self, broker: "BrokerAddress | None" = None) -> Client:

@@ -86,7 +86,7 @@ class Client:
         self._clock = clock or Clock()
         self._broker: Broker = open_broker(broker, self._clock)
         self._batcher = Batcher(self._broker.creation)
-        self._home: BoundLoop | None = None
+        self._bound_loop: BoundLoop | None = None
         self._closed = False
 
     @property
@@ -110,8 +110,8 @@ class Client:
             LoopError: If the client belongs to another loop, which cannot make the call.
             Exception: Any error of a middleware.
         """
-        if (home := self._elsewhere()) is not None:
-            return await home.call(functools.partial(self.enqueue, task, **options))
+        if (bound_loop := self._loop_elsewhere()) is not None:
+            return await bound_loop.call(functools.partial(self.enqueue, task, **options))
         check_task(task)
         merged = merge(task.options, check_all(options))
         if self._middleware:
@@ -133,11 +133,11 @@ class Client:
                 tasks; nothing was written.
             ClientClosedError: After `aclose`.
         """
-        home = self._elsewhere()
+        bound_loop = self._loop_elsewhere()
         shared = check_all(options)
         waiting = _check_tasks(tasks)
-        if home is not None:
-            return await home.call(functools.partial(self.enqueue_many, waiting, **options))
+        if bound_loop is not None:
+            return await bound_loop.call(functools.partial(self.enqueue_many, waiting, **options))
         if self._middleware:
             return await self._enqueue_each(waiting, shared)
         outcomes: list[TaskInfo | PyasynqError] = []
@@ -178,9 +178,9 @@ class Client:
             CodecError: If the result is sealed and cannot be opened here.
             OptionError: If *info* is not a task or an id, or *timeout* is not a timedelta.
         """
-        if (home := self._elsewhere()) is not None:
+        if (bound_loop := self._loop_elsewhere()) is not None:
             ask = functools.partial(self.result, info, queue=queue, timeout=timeout)
-            return await home.call(ask)
+            return await bound_loop.call(ask)
         queue, task_id = _queue_and_id(info, queue)
         limit_s = None if timeout is None else check_timeout(timeout).total_seconds()
         try:
@@ -196,20 +196,20 @@ class Client:
         Raises:
             BrokerError: If it does not answer, or accepts no writes.
         """
-        home = self._elsewhere()
-        await (self._broker.ping() if home is None else home.call(self.ping))
+        bound_loop = self._loop_elsewhere()
+        await (self._broker.ping() if bound_loop is None else bound_loop.call(self.ping))
 
     async def aclose(self) -> None:
         """Wait for the calls in flight and close the connections that this client opened."""
-        if self._home is not None and self._home.loop is not asyncio.get_running_loop():
-            await self._home.call(self.aclose)
+        if self._bound_loop is not None and self._bound_loop.loop is not asyncio.get_running_loop():
+            await self._bound_loop.call(self.aclose)
             return
         self._closed = True
         await run_to_end(self._close)
 
     async def __aenter__(self) -> Self:
         """Belong to this event loop, even if another one makes the first call."""
-        self._home = self._home or BoundLoop()
+        self._bound_loop = self._bound_loop or BoundLoop()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -222,13 +222,13 @@ class Client:
         finally:
             await self._broker.aclose()
 
-    def _elsewhere(self) -> BoundLoop | None:
+    def _loop_elsewhere(self) -> BoundLoop | None:
         """Return the loop in which the call must be made; None if it is this one."""
         if self._closed:
             raise ClientClosedError
-        if self._home is None:
-            self._home = BoundLoop()
-        return None if self._home.loop is asyncio.get_running_loop() else self._home
+        if self._bound_loop is None:
+            self._bound_loop = BoundLoop()
+        return None if self._bound_loop.loop is asyncio.get_running_loop() else self._bound_loop
 
     async def _wait_for_result(self, queue: str, task_id: str) -> bytes:
         pause_s = SHORTEST_PAUSE_S

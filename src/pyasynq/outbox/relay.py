@@ -173,9 +173,9 @@ class Relay:
             if self._clock.monotonic() - read_at > STALE_S:
                 raise StaleError
             outcomes = await self._send(rows)
-            gone = await self._write(connection, outcomes)
+            deleted = await self._write(connection, outcomes)
             await connection.commit()
-        await self._shorten(gone)
+        await self._shorten(deleted)
         return more, {row.queue: error for row, error in outcomes if isinstance(error, BrokerError)}
 
     async def _read(
@@ -211,15 +211,15 @@ class Relay:
 
     async def _send(self, rows: Sequence[Row]) -> Outcomes:
         """Enqueue the tasks of *rows*; return the outcome of each."""
-        sound = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
-        new = [NewTask(plan, Receipt(row=row.id, ttl_s=RECEIPT_TTL_S)) for row, plan in sound]
+        valid = [(row, row.plan) for row in rows if not isinstance(row.plan, PoisonError)]
+        new = [NewTask(plan, Receipt(row=row.id, ttl_s=RECEIPT_TTL_S)) for row, plan in valid]
         answers = await self._port.create(new)
         poison = [(row, row.plan) for row in rows if isinstance(row.plan, PoisonError)]
-        return [*poison, *zip((row for row, _ in sound), answers, strict=True)]
+        return [*poison, *zip((row for row, _ in valid), answers, strict=True)]
 
     async def _write(self, connection: AsyncConnection, outcomes: Outcomes) -> list[Row]:
         """Delete the rows of enqueued tasks; keep rows that can never be sent, with their error."""
-        gone: list[Row] = []
+        deleted: list[Row] = []
         for row, outcome in outcomes:
             match outcome:
                 case BrokerError():
@@ -230,9 +230,9 @@ class Relay:
                     await connection.execute(change.values(error=str(outcome)))
                 case _:
                     log.debug("row %s is relayed: %s", row.id, outcome)
-                    gone.append(row)
-        await connection.execute(delete(self._outbox.table).where(self._match(gone)))
-        return gone
+                    deleted.append(row)
+        await connection.execute(delete(self._outbox.table).where(self._match(deleted)))
+        return deleted
 
     def _match(self, rows: Sequence[Row]) -> ColumnElement[bool]:
         """Return the condition that selects *rows*, by number and id, and no others."""
@@ -240,9 +240,11 @@ class Relay:
         seqs, ids = [row.seq for row in rows], [row.id for row in rows]
         return and_(table.c.seq.in_(seqs), table.c.id.in_(ids))
 
-    async def _shorten(self, gone: Sequence[Row]) -> None:
+    async def _shorten(self, deleted: Sequence[Row]) -> None:
         """Let receipts expire soon: they cost memory, and most are never read."""
-        rows = [(r.plan.message.queue, r.id) for r in gone if not isinstance(r.plan, PoisonError)]
+        rows = [
+            (r.plan.message.queue, r.id) for r in deleted if not isinstance(r.plan, PoisonError)
+        ]
         with suppress(BrokerError):  # then they expire later
             await self._receipts.expire(rows, ttl_s=SENT_RECEIPT_TTL_S)
 

@@ -160,14 +160,14 @@ class Entry:
         return latest
 
 
-def check(wanted: PeriodicTask) -> None:
-    """Check that *wanted* can be an entry.
+def check(definition: PeriodicTask) -> None:
+    """Check that *definition* can be an entry.
 
     Raises:
         OptionError: If it cannot work.
         TypeError: If an option is unknown.
     """
-    Entry(wanted, location=UTC, catch_up="skip")
+    Entry(definition, location=UTC, catch_up="skip")
 
 
 def check_catch_up(value: object) -> None:

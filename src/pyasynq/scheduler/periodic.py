@@ -67,12 +67,12 @@ class Syncer(Actor):
             self._just_called = False
             return self._interval_s
         try:
-            wanted = await call_guarded("the provider", self._call_provider())
+            definitions = await call_guarded("the provider", self._call_provider())
         except Exception:
             enable_loggers()  # the provider may have configured logging
             log.exception("the provider of periodic tasks failed; the entries stay as they are")
         else:
-            self._apply(wanted)
+            self._apply(definitions)
         return self._interval_s
 
     def close(self) -> None:
@@ -80,26 +80,28 @@ class Syncer(Actor):
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _call_provider(self) -> list[PeriodicTask]:
-        wanted = list(cast("PeriodicTasks", await invoke(self._thread, self._provider)))
-        for one in wanted:
-            _check_periodic_task(one)
-        return wanted
+        definitions = list(cast("PeriodicTasks", await invoke(self._thread, self._provider)))
+        for definition in definitions:
+            _check_periodic_task(definition)
+        return definitions
 
-    def _apply(self, wanted: Iterable[PeriodicTask]) -> None:
-        found = frozenset(entry_id for one in wanted if (entry_id := self._register(one)))
+    def _apply(self, definitions: Iterable[PeriodicTask]) -> None:
+        found = frozenset(
+            entry_id for definition in definitions if (entry_id := self._register(definition))
+        )
         for entry_id in self._known - found:
             self._scheduler.unregister(entry_id)
             log.info("unregistered the periodic task %s", entry_id)
         self._known = found
 
-    def _register(self, one: PeriodicTask) -> str | None:
+    def _register(self, definition: PeriodicTask) -> str | None:
         try:
-            entry_id = self._scheduler.add(one)
+            entry_id = self._scheduler.add(definition)
         except (OptionError, TypeError) as error:
-            log.error("%r at %r is not registered: %s", one.task, one.spec, error)  # noqa: TRY400
+            log.error("%r at %r is not registered: %s", definition.task, definition.spec, error)  # noqa: TRY400
             return None
         if entry_id not in self._known:
-            log.info("registered %r at %r as %s", one.task, one.spec, entry_id)
+            log.info("registered %r at %r as %s", definition.task, definition.spec, entry_id)
         return entry_id
 
 
@@ -171,8 +173,12 @@ class PeriodicTaskManager:
         await self._syncer.begin()
 
 
-def _check_periodic_task(one: object) -> None:
-    if not isinstance(one, PeriodicTask) or not isinstance(one.task, Task) or not one.spec:  # pyright: ignore[reportUnnecessaryIsInstance]
+def _check_periodic_task(definition: object) -> None:
+    if (
+        not isinstance(definition, PeriodicTask)
+        or not isinstance(definition.task, Task)
+        or not definition.spec
+    ):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(
-            "provider", one, "a function that returns periodic tasks with spec and task"
+            "provider", definition, "a function that returns periodic tasks with spec and task"
         )

@@ -94,10 +94,10 @@ class Scheduler:
         """
         return self.add(PeriodicTask(spec=spec, task=task, options=options, catch_up=catch_up))
 
-    def add(self, wanted: PeriodicTask) -> str:
-        """Register *wanted*; see `register`."""
-        check_task(wanted.task)
-        entry = Entry(wanted, location=self._config.location, catch_up=self._config.catch_up)
+    def add(self, definition: PeriodicTask) -> str:
+        """Register *definition*; see `register`."""
+        check_task(definition.task)
+        entry = Entry(definition, location=self._config.location, catch_up=self._config.catch_up)
         known = self._entries.get(entry.id)
         if known is not None:
             known.catch_up = entry.catch_up

@@ -174,10 +174,10 @@ class RedisCreation:
             data = await execute(self._driver, "HGET", key, "msg")
         except BrokerError:
             return reply
-        stored, sound = read_message(
+        stored, is_sound = read_message(
             ours.queue, ours.id.encode(), cast("bytes | None", data) or b""
         )
-        same = sound and (stored.type, stored.payload) == (ours.type, ours.payload)
+        same = is_sound and (stored.type, stored.payload) == (ours.type, ours.payload)
         return CREATED if same else CONFLICT
 
 

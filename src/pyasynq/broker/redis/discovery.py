@@ -167,8 +167,8 @@ class Nodes(NodesManager):
         )
         if isinstance(found, list):
             what = "No node of the cluster answers"
-            places = (node.name for node in asked)
-            raise _no_answer(what, places, found, driver_errors.RedisClusterException)
+            addresses = (node.name for node in asked)
+            raise _no_answer(what, addresses, found, driver_errors.RedisClusterException)
         return found
 
     async def _check_node(self, node: ClusterNode) -> ClusterNode:
@@ -192,11 +192,11 @@ def _address_of(sentinel: Redis) -> str:
 
 
 def _no_answer(
-    what: str, places: Iterable[str], failures: Sequence[Exception], kind: type[Exception]
+    what: str, addresses: Iterable[str], failures: Sequence[Exception], kind: type[Exception]
 ) -> Exception:
-    """Return the error that says *what* failed, and the reason at each of *places*."""
+    """Return the error that says *what* failed, and the reason at each of *addresses*."""
     if all(isinstance(map_error(failure), BrokerAuthError) for failure in failures):
         kind = driver_errors.AuthenticationError
-    each = zip(places, failures, strict=True)
+    each = zip(addresses, failures, strict=True)
     why = [f"{place}: {reason(failure)}" for place, failure in each]
     return kind(f"{what}: {'; '.join(why)}")

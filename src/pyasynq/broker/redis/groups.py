@@ -283,9 +283,9 @@ def _set_keys(group_set: AggregationSet) -> dict[str, CommandArg]:
 
 
 def _grouped_task(queue: str, task_id: bytes, data: bytes, failures: bytes) -> GroupedTask:
-    message, sound = read_message(queue, task_id, data)
+    message, is_sound = read_message(queue, task_id, data)
     return GroupedTask(
         id=decode_name(task_id),
-        message=message if sound else None,
+        message=message if is_sound else None,
         failures=int(failures) if failures.isdigit() else 0,
     )

@@ -139,7 +139,7 @@ class RedisRead:
         self, queue: str, now: datetime
     ) -> tuple[list[int], int, int, int, list[Number], Number, bytes]:
         day = f"{now:%Y-%m-%d}"
-        named = {word: keys.container(queue, TaskState(word)) for word in _SIZES}
+        named = {state: keys.container(queue, TaskState(state)) for state in _SIZES}
         call = scripts.queue_stats(
             **named,
             groups=keys.groups(queue),
@@ -185,8 +185,8 @@ class RedisRead:
         now = self._clock.now()
         while at < end and (rows := await self._rows(container, key, at, min(STEP, end - at))):
             for task_id, data, result, score, over in rows:
-                message, sound = read_message(container.queue, task_id or b"", data or b"")
-                if sound:
+                message, is_sound = read_message(container.queue, task_id or b"", data or b"")
+                if is_sound:
                     orphaned, at_and_result = bool(over), (score, result)
                     tasks.append(
                         task_info(

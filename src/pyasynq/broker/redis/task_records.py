@@ -22,8 +22,8 @@ def stored_task(queue: str, task_id: str, fields: Fields, now: datetime) -> Stor
     Raises:
         PoisonError: If its state is unknown.
     """
-    data, word, result, group, score, over = fields
-    state = _STATES.get(word or b"")
+    data, state_name, result, group, score, over = fields
+    state = _STATES.get(state_name or b"")
     if state is None:
         raise PoisonError(len(data or b""))
     grouped = state is TaskState.AGGREGATING
@@ -48,9 +48,9 @@ def read_task(queue: str, task_id: str, fields: Fields, now: datetime) -> TaskIn
     Raises:
         PoisonError: If its message cannot be decoded or its state is unknown.
     """
-    data, word, result = fields
+    data, state_name, result = fields
     message, is_sound = read_message(queue, encode_name(task_id), data or b"")
-    state = _STATES.get(word or b"")
+    state = _STATES.get(state_name or b"")
     if not is_sound or state is None:
         raise PoisonError(len(data or b""))
     return task_info(message, state, (None, result), now=now)

@@ -75,12 +75,12 @@ class RedisUpkeep:
         now_s, now = self._clock.now().timestamp(), self._clock.monotonic()
         result = DequeueResult(queue=queue)
         for task_id, data, crashes, retried in zip(*[iter(reply)] * 4, strict=True):
-            message, sound = read_message(queue, task_id, data)
+            message, is_sound = read_message(queue, task_id, data)
             name = decode_name(task_id)
             lease = Lease(message, name, name, RECOVERER, now_s, now)
             lease.started = int(crashes) >= 0
             restore_run_history(lease, max(int(crashes), 0), None, int(retried))
-            (result.leases if sound else result.poison).append(lease)
+            (result.leases if is_sound else result.poison).append(lease)
         return result
 
     async def end_leases(self, queue: str, server_id: str) -> int:

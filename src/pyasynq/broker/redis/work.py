@@ -180,12 +180,12 @@ def _dequeue_result(
     fields = cast("Sequence[bytes]", reply)
     histories = _read_histories(cast("Sequence[int]", reply[3])) if reply[3] else None
     for at in range(4, len(fields), 2):
-        message, sound = read_message(queue, fields[at], fields[at + 1])
+        message, is_sound = read_message(queue, fields[at], fields[at + 1])
         name = message.id or decode_name(fields[at])
         lease = Lease(message, name, name, *dequeue)
         if histories and at in histories:
             restore_run_history(lease, *histories[at])
-        (leases if sound else poison).append(lease)
+        (leases if is_sound else poison).append(lease)
     return DequeueResult(
         queue=queue,
         owner=dequeue.owner,
