@@ -42,7 +42,7 @@ class Model:
         return {"answer": 42}
 
 
-async def work_off(app: App) -> None:
+async def run_until_empty(app: App) -> None:
     """Run the app's tasks until its queues are empty."""
     async with asyncio.timeout(15):
         await app.server().run()
@@ -60,7 +60,7 @@ async def test_a_worker_runs_the_function_with_its_arguments(app: App) -> None:
 
     await note.enqueue("bob")
     await note.enqueue(name="eve", times=3)
-    await work_off(app)
+    await run_until_empty(app)
     assert calls == [("bob", 1), ("eve", 3)]
 
 
@@ -72,7 +72,7 @@ async def test_a_plain_function_runs_in_a_thread(app: App) -> None:
         threads.append(threading.current_thread())
 
     await note.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert threads[0] is not threading.main_thread()
 
 
@@ -84,7 +84,7 @@ async def test_a_plain_function_may_call_its_parameters_what_it_likes(app: App) 
         calls.append((task.type, function, args, kwargs, context))
 
     await note.enqueue(function="f", args=1, kwargs=2, context=3)
-    await work_off(app)
+    await run_until_empty(app)
     assert calls == [("t", "f", 1, 2, 3)]
 
 
@@ -99,7 +99,7 @@ async def test_an_async_function_behind_a_plain_decorator_is_run(app: App) -> No
         return note(*args, **kwargs)
 
     await app.task("t")(wrapper).enqueue(name="bob")
-    await work_off(app)
+    await run_until_empty(app)
     assert calls == ["bob"]
 
 
@@ -121,7 +121,7 @@ async def test_the_running_task_is_passed_where_it_is_asked_for(app: App) -> Non
         seen.append((task.type, task.id, name))
 
     info = await note.enqueue("bob")
-    await work_off(app)
+    await run_until_empty(app)
     assert seen == [("t", info.id, "bob")]
 
 
@@ -137,7 +137,7 @@ async def test_a_call_from_another_handler_gets_the_task_that_is_running(app: Ap
         await inner()
 
     await outer.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert seen == [True]
 
 
@@ -154,7 +154,7 @@ async def test_a_task_may_enqueue_tasks(redis_url: str, client: Client) -> None:
         await inner.enqueue("bob")
 
     await client.enqueue(Task("outer"))
-    await work_off(app)
+    await run_until_empty(app)
     assert names == ["bob"]
 
 
@@ -170,7 +170,7 @@ async def test_middleware_wraps_the_functions(app: App) -> None:
     async def nothing() -> None: ...
 
     await nothing.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert types == ["t"]
 
 
@@ -180,7 +180,7 @@ async def test_a_function_that_fails_is_retried(app: App, queue: QueueView) -> N
         raise ValueError
 
     info = await fail.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.ids("retry") == [info.id]
 
 
@@ -247,7 +247,7 @@ async def test_a_task_can_be_made_for_another_client(app: App, client: Client) -
         names.append(name)
 
     await client.enqueue_many([note.task("a"), note.task("b")])
-    await work_off(app)
+    await run_until_empty(app)
     assert sorted(names) == ["a", "b"]
 
 
@@ -288,7 +288,7 @@ async def test_a_plain_task_whose_call_is_never_awaited_fails_and_says_where(
         leaf.enqueue()  # type: ignore[unused-coroutine]
 
     info = await plain.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     error = (await queue.message(info.id)).error_msg
     assert error.startswith(f"enqueue() of 'leaf' was never awaited at {__file__}:")
 
@@ -306,7 +306,7 @@ async def test_an_async_task_whose_call_is_never_awaited_fails_alone(
 
     forgetful = await forget.enqueue(properly=False)
     await forget.enqueue(properly=True)
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.ids("retry") == [forgetful.id]
 
 
@@ -316,7 +316,7 @@ async def test_a_result_that_is_never_awaited_fails_the_task(app: App, queue: Qu
         task.write_result(b"lost")  # type: ignore[unused-coroutine]
 
     info = await plain.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert "write_result() was never awaited" in (await queue.message(info.id)).error_msg
 
 
@@ -330,7 +330,7 @@ async def test_a_task_that_is_called_and_not_awaited_fails_the_one_that_called_i
         leaf()  # type: ignore[unused-coroutine]
 
     info = await forget.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert (await queue.message(info.id)).error_msg.startswith("_nothing() of 'leaf' was never")
 
 
@@ -361,9 +361,9 @@ async def test_a_plain_task_enqueues_in_a_loop_of_its_own_and_async_ones_go_on(a
         await leaf.enqueue("from an async task")
 
     await plain.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     await asynchronous.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert ran == ["from a plain task", "from an async task"]
 
 
@@ -448,7 +448,7 @@ async def test_the_return_value_is_stored_as_json(app: App, queue: QueueView) ->
         return {"answer": 42}
 
     info = await answer.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.result(info.id) == b'{"answer":42}'
 
 
@@ -459,7 +459,7 @@ async def test_nothing_is_stored_of_a_function_that_returns_none(
     async def nothing() -> None: ...
 
     info = await nothing.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.fields(info.id) == {"state": "completed"}
 
 
@@ -469,7 +469,7 @@ async def test_nothing_is_stored_of_a_task_without_retention(app: App, queue: Qu
         return 42
 
     info = await answer.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert not await queue.exists(info.id)
 
 
@@ -479,7 +479,7 @@ async def test_a_model_is_stored_as_json(app: App, queue: QueueView) -> None:
         return Model()
 
     info = await answer.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.result(info.id) == b'{"answer":42}'
 
 
@@ -508,7 +508,7 @@ async def test_a_result_that_is_no_json_archives_the_task_and_does_not_run_it_ag
         return value
 
     info = await answer.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert await queue.state_of(info.id) == "archived"
 
 
@@ -528,7 +528,7 @@ async def test_the_lifespan_is_open_while_tasks_run_and_its_state_is_there(app: 
         steps.append(app.state["db"])
 
     await use.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert steps == ["the database", "closed"]
 
 
@@ -545,7 +545,7 @@ async def test_the_lifespan_may_enqueue(redis_url: str) -> None:
         await note.enqueue()
         yield
 
-    await work_off(app)
+    await run_until_empty(app)
     assert ran == ["t"]
 
 
@@ -562,7 +562,7 @@ async def test_a_task_of_a_longer_type_is_not_run(
         ran.append("invoice")
 
     info = await client.enqueue(Task("invoice_void", b'{"invoice_id":7}'))
-    await work_off(app)
+    await run_until_empty(app)
     assert ran == []
     assert (await queue.message(info.id)).error_msg == 'handler not found for task "invoice_void"'
 
@@ -582,7 +582,7 @@ async def test_a_prefix_of_the_apps_mux_handles_what_no_typed_task_does(
 
     await client.enqueue(Task("email:verify:again"))
     await verify.enqueue()
-    await work_off(app)
+    await run_until_empty(app)
     assert sorted(ran) == ["email:verify:again", "typed"]
 
 
@@ -605,7 +605,7 @@ async def test_an_app_without_an_address_enqueues_and_works_where_the_variable_s
         await leaf.enqueue()
 
     await client.enqueue(root.task())
-    await work_off(app)
+    await run_until_empty(app)
     assert ran == ["leaf"]
 
 
@@ -668,7 +668,7 @@ async def test_a_lifespan_that_yields_no_mapping_says_what_it_may_yield(app: App
         yield 5
 
     with pytest.raises(TypeError, match="must yield a mapping, or nothing, got 5"):
-        await work_off(app)
+        await run_until_empty(app)
 
 
 # -- servers ---------------------------------------------------------------------------------------
@@ -809,7 +809,7 @@ async def test_a_task_whose_queue_no_worker_serves_is_reported_at_the_start(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.task("crit", queue="critical")(lambda: None)
-    await work_off(app)
+    await run_until_empty(app)
     assert "tasks of crit go to the queue 'critical', which neither" in caplog.text
 
 
@@ -823,7 +823,7 @@ async def test_a_queue_that_other_workers_of_the_app_may_serve_is_not_reported(
 
 
 async def test_an_app_without_tasks_says_so(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    await work_off(app)
+    await run_until_empty(app)
     assert "the app has no tasks: its module must import those that" in caplog.text
 
 
@@ -831,7 +831,7 @@ async def test_a_worker_without_aggregator_names_the_tasks_that_wait_for_one(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.task("digest", group="g")(lambda: None)
-    await work_off(app)
+    await run_until_empty(app)
     assert "tasks of digest wait in groups for a worker with an aggregator" in caplog.text
 
 
@@ -840,7 +840,7 @@ async def test_a_worker_says_who_enqueues_periodic_tasks(
 ) -> None:
     app.periodic("@hourly")(_nothing)
     with caplog.at_level("INFO"):
-        await work_off(app)
+        await run_until_empty(app)
     assert "periodic tasks: 1; a scheduler enqueues them" in caplog.text
 
 

@@ -26,7 +26,7 @@ class Colour(Enum):
     RED = "red"
 
 
-class Action(msgspec.Struct):
+class Order(msgspec.Struct):
     id: int
     note: str = ""
 
@@ -82,12 +82,12 @@ def got(app: App) -> list[object]:
 
 async def test_a_struct_can_be_the_whole_payload(app: App, got: list[object]) -> None:
     @app.task("t")
-    async def take(order: Action, /) -> None:
+    async def take(order: Order, /) -> None:
         got.append(order)
 
-    task = take.task(Action(1, "x"))
+    task = take.task(Order(1, "x"))
     assert task.payload == b'{"id":1,"note":"x"}'
-    assert await passed(app, task) == [Action(1, "x")]
+    assert await passed(app, task) == [Order(1, "x")]
 
 
 async def test_a_dataclass_can_be_the_whole_payload(app: App, got: list[object]) -> None:
@@ -128,28 +128,28 @@ async def test_a_list_can_be_the_whole_payload(app: App, got: list[object]) -> N
 
 async def test_a_plain_function_takes_a_whole_payload_as_well(app: App, got: list[object]) -> None:
     @app.task("t")
-    def take(order: Action, /) -> None:
+    def take(order: Order, /) -> None:
         got.append(order)
 
-    assert await passed(app, take.task(Action(1))) == [Action(1)]
+    assert await passed(app, take.task(Order(1))) == [Order(1)]
 
 
 async def test_the_running_task_may_stand_beside_a_whole_payload(
     app: App, got: list[object]
 ) -> None:
     @app.task("t")
-    async def take(task: ActiveTask, order: Action, /) -> None:
+    async def take(task: ActiveTask, order: Order, /) -> None:
         got.extend((task.type, order))
 
-    assert await passed(app, take.task(Action(1))) == ["t", Action(1)]
+    assert await passed(app, take.task(Order(1))) == ["t", Order(1)]
 
 
 async def test_a_whole_payload_may_have_a_default(app: App, got: list[object]) -> None:
     @app.task("t")
-    async def take(order: Action = Action(7), /) -> None:  # noqa: B008 - it is frozen
+    async def take(order: Order = Order(7), /) -> None:  # noqa: B008 - it is frozen
         got.append(order)
 
-    assert await passed(app, take.task()) == [Action(7)]
+    assert await passed(app, take.task()) == [Order(7)]
 
 
 # -- parameters as keys ----------------------------------------------------------------------------
@@ -158,7 +158,7 @@ async def test_a_whole_payload_may_have_a_default(app: App, got: list[object]) -
 async def test_parameters_of_many_types_travel(app: App, got: list[object]) -> None:
     @app.task("t")
     async def take(
-        at: datetime, id: UUID, colour: Colour, order: Action, model: Model, data: bytes
+        at: datetime, id: UUID, colour: Colour, order: Order, model: Model, data: bytes
     ) -> None:
         got.append((at, id, colour, order, model, data))
 
@@ -166,7 +166,7 @@ async def test_parameters_of_many_types_travel(app: App, got: list[object]) -> N
         datetime(2026, 1, 1, tzinfo=UTC),
         UUID(int=7),
         Colour.RED,
-        Action(1),
+        Order(1),
         Model(2),
         b"\xff",
     )
@@ -199,10 +199,10 @@ async def test_a_parameter_without_type_takes_anything(app: App, got: list[objec
 
 async def test_types_that_are_written_as_text_are_understood(app: App, got: list[object]) -> None:
     @app.task("t")
-    async def take(order: "Action", kind: "Literal['a']" = "a") -> None:
+    async def take(order: "Order", kind: "Literal['a']" = "a") -> None:
         got.append((order, kind))
 
-    assert await passed(app, Task("t", b'{"order":{"id":1}}')) == [(Action(1), "a")]
+    assert await passed(app, Task("t", b'{"order":{"id":1}}')) == [(Order(1), "a")]
 
 
 # -- payloads that do not fit ----------------------------------------------------------------------

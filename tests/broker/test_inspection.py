@@ -143,22 +143,22 @@ async def test_run_tasks_follow_those_that_are_pending(broker: Broker) -> None:
     assert ids(await take(broker, 5)) == ["3", "1", "2"]
 
 
-@pytest.mark.parametrize("order", [Action.ARCHIVE, Action.DELETE])
-async def test_pending_tasks_are_taken_out_of_the_list(order: Move, broker: Broker) -> None:
+@pytest.mark.parametrize("action", [Action.ARCHIVE, Action.DELETE])
+async def test_pending_tasks_are_taken_out_of_the_list(action: Move, broker: Broker) -> None:
     await enqueue(broker, *[a_pending(str(n)) for n in range(5)])
-    assert await broker.inspection.apply(order, PENDING, ["3"]) == 1
-    assert await broker.inspection.apply(order, PENDING, ["0", "2"]) == 2
+    assert await broker.inspection.apply(action, PENDING, ["3"]) == 1
+    assert await broker.inspection.apply(action, PENDING, ["0", "2"]) == 2
     assert await ids_in(broker, PENDING) == ["1", "4"]
 
 
-@pytest.mark.parametrize("order", [Action.ARCHIVE, Action.DELETE])
+@pytest.mark.parametrize("action", [Action.ARCHIVE, Action.DELETE])
 async def test_an_action_by_count_takes_the_tasks_that_run_next(
-    order: Move, broker: Broker
+    action: Move, broker: Broker
 ) -> None:
     await enqueue(broker, *many_pending(5))
-    assert await broker.inspection.apply(order, PENDING, 2) == 2
+    assert await broker.inspection.apply(action, PENDING, 2) == 2
     assert await ids_in(broker, PENDING) == ["2", "3", "4"]
-    assert (await broker.inspection.task("q", "1") is None) == (order is Action.DELETE)
+    assert (await broker.inspection.task("q", "1") is None) == (action is Action.DELETE)
 
 
 async def test_an_action_by_count_takes_the_tasks_that_are_due_first(broker: Broker) -> None:
@@ -178,7 +178,7 @@ async def test_an_action_by_count_returns_the_number_of_tasks(broker: Broker) ->
     assert await ids_in(broker, SCHEDULED) == ["delayed"]
 
 
-async def test_a_thousand_tasks_obey_one_order(broker: Broker) -> None:
+async def test_one_action_moves_a_thousand_tasks(broker: Broker) -> None:
     await enqueue(broker, *many_pending(1001))
     assert await broker.inspection.apply(Action.ARCHIVE, PENDING, 1000) == 1000
     assert await ids_in(broker, PENDING) == ["1000"]

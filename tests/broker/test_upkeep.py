@@ -187,7 +187,7 @@ async def test_of_a_sound_queue_nothing_is_over(broker: Broker) -> None:
 
 async def test_a_completed_task_goes_when_its_retention_is_over(broker: Broker) -> None:
     lease = await a_lease(broker)
-    await settle(broker, lease, completed(lease, kept=NOW - timedelta(seconds=1)))
+    await settle(broker, lease, completed(lease, retention=NOW - timedelta(seconds=1)))
     assert await broker.upkeep.trim("q", limit=100) == 1
     await enqueue(broker, a_pending("1"))
 
@@ -202,7 +202,7 @@ async def test_completed_tasks_go_in_batches(broker: Broker) -> None:
     await enqueue(broker, *many_pending(3))
     leases = await take(broker, 3)
     past = timedelta(seconds=-1)
-    await broker.work.settle([(lease, completed(lease, kept=past)) for lease in leases])
+    await broker.work.settle([(lease, completed(lease, retention=past)) for lease in leases])
     assert await broker.upkeep.trim("q", limit=2) == 2
     assert await broker.upkeep.trim("q", limit=2) == 1
 

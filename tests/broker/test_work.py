@@ -62,26 +62,26 @@ async def test_tasks_are_taken_first_come_first_served(broker: Broker) -> None:
 
 
 async def test_an_empty_queue_says_so(broker: Broker) -> None:
-    (taken,) = await dequeue(broker, {"q": 1})
-    assert (taken.queue, taken.leases, taken.empty, taken.paused) == ("q", [], True, False)
+    (result,) = await dequeue(broker, {"q": 1})
+    assert (result.queue, result.leases, result.empty, result.paused) == ("q", [], True, False)
 
 
 async def test_a_queue_that_gave_all_it_was_asked_for_may_have_more(broker: Broker) -> None:
     await enqueue(broker, a_pending())
-    (taken,) = await dequeue(broker, {"q": 1})
-    assert not taken.empty
+    (result,) = await dequeue(broker, {"q": 1})
+    assert not result.empty
 
 
 async def test_a_queue_that_gave_less_than_asked_is_empty(broker: Broker) -> None:
     await enqueue(broker, a_pending())
-    (taken,) = await dequeue(broker, {"q": 2})
-    assert (len(taken.leases), taken.empty) == (1, True)
+    (result,) = await dequeue(broker, {"q": 2})
+    assert (len(result.leases), result.empty) == (1, True)
 
 
 async def test_one_call_takes_from_queues_in_different_slots(broker: Broker) -> None:
     await enqueue(broker, *(a_pending("1", queue=queue) for queue in ("q", "r", "s")))
-    taken = await dequeue(broker, {"q": 2, "r": 1, "s": 5})
-    assert [(answer.queue, ids(answer.leases)) for answer in taken] == [
+    results = await dequeue(broker, {"q": 2, "r": 1, "s": 5})
+    assert [(result.queue, ids(result.leases)) for result in results] == [
         ("q", ["1"]),
         ("r", ["1"]),
         ("s", ["1"]),
@@ -90,8 +90,8 @@ async def test_one_call_takes_from_queues_in_different_slots(broker: Broker) -> 
 
 async def test_more_than_128_tasks_are_taken_in_one_call(broker: Broker) -> None:
     await enqueue(broker, *many_pending(300))
-    taken = await dequeue(broker, {"q": 290})
-    assert sorted(len(answer.leases) for answer in taken) == [34, 128, 128]
+    results = await dequeue(broker, {"q": 290})
+    assert sorted(len(result.leases) for result in results) == [34, 128, 128]
     assert len(await take(broker, 300)) == 10
 
 
@@ -106,8 +106,8 @@ async def test_a_queue_that_gave_less_because_its_tasks_are_large_is_not_empty(
     broker: Broker,
 ) -> None:
     await enqueue(broker, *many_large(3))
-    (taken,) = await dequeue(broker, {"q": 3})
-    assert (len(taken.leases), taken.empty, taken.missing) == (2, False, 0)
+    (result,) = await dequeue(broker, {"q": 3})
+    assert (len(result.leases), result.empty, result.missing) == (2, False, 0)
 
 
 async def test_a_task_is_taken_however_large_it_is(broker: Broker) -> None:
@@ -119,16 +119,16 @@ async def test_queues_that_are_asked_together_share_what_one_answer_may_bring(
     broker: Broker,
 ) -> None:
     await enqueue(broker, *many_large(2, queue="q"), *many_large(2, queue="r"))
-    taken = await dequeue(broker, {"q": 2, "r": 2})
-    assert [ids(answer.leases) for answer in taken] == [["0"], ["0"]]
+    results = await dequeue(broker, {"q": 2, "r": 2})
+    assert [ids(result.leases) for result in results] == [["0"], ["0"]]
 
 
 async def test_many_queues_of_large_tasks_all_give_one(broker: Broker) -> None:
     queues = [f"q{n}" for n in range(MAX_SHARES + 1)]
     plans = [plan for queue in queues for plan in many_large(2, queue=queue)]
     await enqueue(broker, *plans)
-    taken = await dequeue(broker, dict.fromkeys(queues, 2))
-    assert [len(answer.leases) for answer in taken] == [1] * len(queues)
+    results = await dequeue(broker, dict.fromkeys(queues, 2))
+    assert [len(result.leases) for result in results] == [1] * len(queues)
 
 
 # -- settle ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyasynq.core import durations
 
-WRITTEN = [
+FORMATTED = [
     (timedelta(0), "0s"),
     (timedelta(microseconds=5), "5µs"),
     (timedelta(microseconds=999), "999µs"),
@@ -25,7 +25,7 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("duration", "text"), WRITTEN)
+@pytest.mark.parametrize(("duration", "text"), FORMATTED)
 def test_a_duration_is_written_as_go_writes_it(duration: timedelta, text: str) -> None:
     assert durations.format_duration(duration) == text
 

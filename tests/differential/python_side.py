@@ -115,7 +115,7 @@ class PythonSide:
         self._held = None
         server.outcomes = operation.outcomes
         if operation.abort:
-            await server.shut_down(on_cancel=True)
+            await server.shut_down(force=True)
         else:
             server.released.set()
             await server.shut_down()

@@ -65,9 +65,9 @@ class ScriptedServer:
                 assert actors is not None
                 await actors.wait_until_empty()
 
-    async def shut_down(self, *, on_cancel: bool = False) -> None:
+    async def shut_down(self, *, force: bool = False) -> None:
         """Shut the server down."""
-        if on_cancel:
+        if force:
             self.server._service.force_requested.set()
         await self._stack.aclose()
 

@@ -42,7 +42,7 @@ async def errors(outbox: Outbox, engine: AsyncEngine) -> list[str | None]:
         return list((await connection.execute(select(outbox.table.c.error))).scalars())
 
 
-async def work_off(broker: Broker, queue: str = "default") -> list[str]:
+async def run_pending(broker: Broker, queue: str = "default") -> list[str]:
     """Take and complete all pending tasks; return their ids in order."""
     done: list[str] = []
     while leases := await _take(broker, queue):
@@ -52,6 +52,6 @@ async def work_off(broker: Broker, queue: str = "default") -> list[str]:
 
 
 async def _take(broker: Broker, queue: str) -> list[Lease]:
-    (taken,) = await broker.work.dequeue({queue: 100}, owner="test/1", lease_s=30)
-    assert isinstance(taken, DequeueResult)
-    return taken.leases
+    (result,) = await broker.work.dequeue({queue: 100}, owner="test/1", lease_s=30)
+    assert isinstance(result, DequeueResult)
+    return result.leases

@@ -15,7 +15,7 @@ from pyasynq import Task
 from pyasynq.broker import Broker
 from pyasynq.outbox import Outbox, Relay
 from tests.cli.processes import WorkerProcess, command
-from tests.outbox.outbox_rows import TASK, count, work_off, write_many
+from tests.outbox.outbox_rows import TASK, count, run_pending, write_many
 from tests.support.fork_server import start_forked
 from tests.support.waiting import wait_until
 
@@ -68,9 +68,9 @@ async def test_a_killed_relay_neither_loses_nor_repeats_a_task(
 ) -> None:
     written = await write_many(outbox, engine, [TASK, TASK, Task("t", task_id="mine")])
     await die(point)
-    done = await work_off(broker)
+    done = await run_pending(broker)
     await finish(relay, outbox, engine)
-    assert done + await work_off(broker) == written
+    assert done + await run_pending(broker) == written
 
 
 async def test_a_row_is_enqueued_once_even_if_relay_after_relay_dies(
@@ -82,10 +82,10 @@ async def test_a_row_is_enqueued_once_even_if_relay_after_relay_dies(
 ) -> None:
     written = await write_many(outbox, engine, [TASK] * 3)
     await die("after send")
-    done = await work_off(broker)
+    done = await run_pending(broker)
     await die("after write")
     await finish(relay, outbox, engine)
-    assert done + await work_off(broker) == written
+    assert done + await run_pending(broker) == written
 
 
 async def test_many_relays_enqueue_each_row_once(
@@ -94,14 +94,14 @@ async def test_many_relays_enqueue_each_row_once(
     done: list[str] = []
 
     async def all_are_relayed() -> bool:
-        done.extend(await work_off(broker))
+        done.extend(await run_pending(broker))
         return await count(outbox, engine) == 0
 
     async with AsyncExitStack() as stack:
         relays = [await stack.enter_async_context(make_relay().running()) for _ in range(4)]
         written = [await write_many(outbox, engine, [TASK] * 50) for _ in range(8)]
         await wait_until(all_are_relayed)
-    done += await work_off(broker)
+    done += await run_pending(broker)
     assert len(relays) == 4
     assert sorted(done) == sorted(task_id for ids in written for task_id in ids)
 
@@ -138,7 +138,7 @@ async def test_relays_that_are_killed_at_work_enqueue_each_row_once(
     done: list[str] = []
 
     async def most_are_done() -> bool:
-        done.extend(await work_off(broker))
+        done.extend(await run_pending(broker))
         return len(done) >= len(written) - 100
 
     async def write_and_kill(relays: KilledRelays) -> None:
@@ -149,7 +149,7 @@ async def test_relays_that_are_killed_at_work_enqueue_each_row_once(
     async with KilledRelays({"TEST_DATABASE": database, "TEST_REDIS_URL": redis_url}) as relays:
         [await write_and_kill(relays) for _ in range(4)]
         await wait_until(lambda: is_empty(outbox, engine))
-    done += await work_off(broker)
+    done += await run_pending(broker)
     assert sorted(done) == sorted(written)
 
 
@@ -162,5 +162,5 @@ async def test_relays_that_read_the_same_rows_enqueue_them_once(
 ) -> None:
     written = await write_many(outbox, engine, [TASK] * 300)
     await asyncio.gather(*(make_relay().step() for _ in range(4)))
-    assert sorted(await work_off(broker)) == sorted(written)
+    assert sorted(await run_pending(broker)) == sorted(written)
     assert await count(outbox, engine) == 0

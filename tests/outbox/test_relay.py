@@ -27,8 +27,8 @@ from pyasynq.outbox.relay import (
     StaleError,
     _limit_bytes,
 )
-from pyasynq.runtime.waiting import wait_for_first
-from tests.outbox.outbox_rows import TASK, count, errors, work_off, write, write_many
+from pyasynq.runtime.waiting import first
+from tests.outbox.outbox_rows import TASK, count, errors, run_pending, write, write_many
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
 from tests.support.factories import a_message
@@ -48,7 +48,7 @@ async def test_a_row_becomes_a_task_and_is_gone(
 ) -> None:
     task_id = await write(outbox, engine)
     await relay.step()
-    assert await work_off(broker) == [task_id]
+    assert await run_pending(broker) == [task_id]
     assert await count(outbox, engine) == 0
 
 
@@ -57,7 +57,7 @@ async def test_rows_are_relayed_in_their_order_however_many(
 ) -> None:
     written = await write_many(outbox, engine, [TASK] * 300)
     await relay.step()
-    assert await work_off(broker) == written
+    assert await run_pending(broker) == written
 
 
 async def test_a_commit_wakes_the_relay_in_the_same_process(
@@ -68,7 +68,7 @@ async def test_a_commit_wakes_the_relay_in_the_same_process(
         await relay.passes.next()
         task_id = await write(outbox, engine)
         await wait_until(lambda: count_is(outbox, engine, 0))
-    assert await work_off(broker) == [task_id]
+    assert await run_pending(broker) == [task_id]
 
 
 @only_sqlite
@@ -91,7 +91,7 @@ async def test_a_pass_that_has_begun_ends_though_the_scope_is_cancelled(
             asyncio.get_running_loop().call_later(0.05, goes_on.set)
             scope.cancel()
             await anyio.sleep_forever()
-    assert await work_off(broker) == [task_id]
+    assert await run_pending(broker) == [task_id]
     assert await count(outbox, engine) == 0
 
 
@@ -104,7 +104,7 @@ async def test_a_commit_elsewhere_wakes_the_relay_on_postgresql(
         await wait_until(lambda: listeners(engine, "ready"))
         task_id = await write(Outbox(), engine)  # no relay of this process is woken
         await wait_until(lambda: count_is(outbox, engine, 0))
-    assert await work_off(broker) == [task_id]
+    assert await run_pending(broker) == [task_id]
 
 
 @only_postgresql
@@ -158,7 +158,7 @@ async def test_an_id_that_the_queue_holds_counts_as_enqueued(
     await client.enqueue(TASK, task_id="mine")
     await write(outbox, engine, task_id="mine")
     await relay.step()
-    assert await work_off(broker) == ["mine"]
+    assert await run_pending(broker) == ["mine"]
     assert await count(outbox, engine) == 0
 
 
@@ -167,19 +167,19 @@ async def test_a_task_id_may_be_written_again_when_the_first_is_done(
 ) -> None:
     await write(outbox, engine, task_id="mine")
     await relay.step()
-    await work_off(broker)
+    await run_pending(broker)
     await write(outbox, engine, task_id="mine")
     await relay.step()
-    assert await work_off(broker) == ["mine"]
+    assert await run_pending(broker) == ["mine"]
 
 
 async def test_a_held_unique_lock_counts_as_enqueued(
     outbox: Outbox, engine: AsyncEngine, relay: Relay, broker: Broker
 ) -> None:
-    wait_for_first = await write(outbox, engine, unique=timedelta(minutes=1))
+    first = await write(outbox, engine, unique=timedelta(minutes=1))
     await write(outbox, engine, unique=timedelta(minutes=1))
     await relay.step()
-    assert await work_off(broker) == [wait_for_first]
+    assert await run_pending(broker) == [first]
     assert await count(outbox, engine) == 0
 
 
@@ -197,7 +197,7 @@ async def test_a_row_that_nobody_could_have_written_holds_up_no_other(
         await connection.execute(insert(outbox.table).values(row | odd))
     task_id = await write(outbox, engine)
     await relay.step()
-    assert task_id in await work_off(broker)
+    assert task_id in await run_pending(broker)
     assert await errors(outbox, engine) == [f"undecodable message of {len(message)} bytes"]
 
 
@@ -215,7 +215,7 @@ async def test_bytes_that_are_no_task_are_kept_with_their_error(
     task_id = await write(outbox, engine)
     await relay.step()
     await relay.step()
-    assert task_id in await work_off(broker)
+    assert task_id in await run_pending(broker)
     assert await errors(outbox, engine) == ["undecodable message of 1 bytes"]
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
 
@@ -228,10 +228,10 @@ async def test_a_queue_that_fails_does_not_hold_up_others(
     task_id = await write(outbox, engine)
     with pytest.raises(BrokerError):
         await relay.step()
-    assert await work_off(broker) == [task_id]
+    assert await run_pending(broker) == [task_id]
     await r.delete("asynq:{broken}:pending")
     await relay.step()
-    assert len(await work_off(broker, "broken")) == 200
+    assert len(await run_pending(broker, "broken")) == 200
 
 
 async def test_a_receipt_whose_row_is_gone_ends_soon(
@@ -259,8 +259,8 @@ async def test_rows_that_one_relay_moves_are_passed_over_by_others(
     outbox: Outbox, engine: AsyncEngine, relay: Relay
 ) -> None:
     await write(outbox, engine)
-    async with engine.connect() as wait_for_first, engine.connect() as second:
-        assert len((await relay._read(wait_for_first, []))[0]) == 1
+    async with engine.connect() as first, engine.connect() as second:
+        assert len((await relay._read(first, []))[0]) == 1
         assert await relay._read(second, []) == ([], False)
 
 
@@ -319,7 +319,7 @@ async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
     async with relay.running():
         assert await clock.next_sleep() == PACE_S
         await write(outbox, engine)
-        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
+        assert not await first(relay.passes.next(), within_s=0.05)
         clock.advance(seconds=PACE_S)
         await relay.passes.next()
 
@@ -333,7 +333,7 @@ async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
     async with relay.running():
         await clock.next_sleep()
         relay._mover.wake()
-        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
+        assert not await first(relay.passes.next(), within_s=0.05)
         clock.advance(hours=1)
         await relay.passes.next()
 
@@ -364,7 +364,7 @@ async def test_a_batch_that_was_read_long_ago_is_not_sent(
     await write(outbox, engine)
     with pytest.raises(StaleError):
         await Relay(outbox, engine, client, clock=LeapingClock()).step()
-    assert await work_off(broker) == []
+    assert await run_pending(broker) == []
     assert await count(outbox, engine) == 1
 
 

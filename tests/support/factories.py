@@ -109,7 +109,7 @@ async def dequeue(
 ) -> list[DequeueResult]:
     """Dequeue *counts* tasks by queue; no queue may answer with an error."""
     answers = await broker.work.dequeue(counts, owner=owner, lease_s=lease_s)
-    assert [taken.error for taken in answers] == [None] * len(answers)
+    assert [result.error for result in answers] == [None] * len(answers)
     return answers
 
 
@@ -122,8 +122,8 @@ async def take(
     lease_s: float = LEASE_S,
 ) -> list[Lease]:
     """Dequeue up to *count* tasks of *queue*; return their leases."""
-    taken = await dequeue(broker, {queue: count}, owner=owner, lease_s=lease_s)
-    return [lease for answer in taken for lease in answer.leases]
+    results = await dequeue(broker, {queue: count}, owner=owner, lease_s=lease_s)
+    return [lease for answer in results for lease in answer.leases]
 
 
 async def a_lease(broker: Broker, plan: Plan | None = None, *, lease_s: float = LEASE_S) -> Lease:
@@ -174,11 +174,11 @@ def ids_of(tasks: Iterable[GroupedTask]) -> list[str]:
     return [task.id for task in tasks]
 
 
-def completed(lease: Lease, *, kept: timedelta = timedelta(hours=1)) -> Complete:
-    """Return the verdict that keeps the completed task for *kept* from now."""
+def completed(lease: Lease, *, retention: timedelta = timedelta(hours=1)) -> Complete:
+    """Return the verdict that keeps the completed task for *retention* from now."""
     now = datetime.now(UTC)
     message = with_outcome(lease.message, completed_at=now)
-    return Complete(message=message, expires_at=now + kept)
+    return Complete(message=message, expires_at=now + retention)
 
 
 def retried(lease: Lease, *, after: timedelta = timedelta(hours=1), failed: bool = True) -> Retry:

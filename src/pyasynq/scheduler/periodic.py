@@ -176,9 +176,9 @@ class PeriodicTaskManager:
 def _check_periodic_task(definition: object) -> None:
     if (
         not isinstance(definition, PeriodicTask)
-        or not isinstance(definition.task, Task)
+        or not isinstance(definition.task, Task)  # pyright: ignore[reportUnnecessaryIsInstance]
         or not definition.spec
-    ):  # pyright: ignore[reportUnnecessaryIsInstance]
+    ):
         raise OptionError(
             "provider", definition, "a function that returns periodic tasks with spec and task"
         )

@@ -73,8 +73,8 @@ async def _group(broker: RedisBroker, _lease: Lease) -> object:
 
 
 async def _dequeue(broker: RedisBroker, _lease: Lease) -> object:
-    (taken,) = await broker.work.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
-    return taken.error or taken
+    (result,) = await broker.work.dequeue({"q": 5}, owner="server/2", lease_s=LEASE_S)
+    return result.error or result
 
 
 async def _done(broker: RedisBroker, lease: Lease) -> object:
@@ -321,9 +321,9 @@ async def test_a_pending_task_of_a_wrong_type_is_dropped_and_hides_no_other(
 ) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await break_key(r, task_key("1"))
-    (taken,) = await dequeue(broker, {"q": 2})
+    (result,) = await dequeue(broker, {"q": 2})
     await r.delete(task_key("1"))
-    assert (ids(taken.leases), taken.missing) == (["2"], 1)
+    assert (ids(result.leases), result.missing) == (["2"], 1)
 
 
 async def test_a_due_task_of_a_wrong_type_is_dropped_and_hides_no_other(

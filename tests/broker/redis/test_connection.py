@@ -333,8 +333,8 @@ async def test_a_port_that_nobody_listens_on_is_reported() -> None:
 
 async def test_every_path_tells_that_redis_is_away() -> None:
     async with connected(NOWHERE) as broker:
-        taken = await broker.work.dequeue({"q": 1, "r": 1}, owner="me", lease_s=30)
-        answers = [answer.error for answer in taken]
+        results = await broker.work.dequeue({"q": 1, "r": 1}, owner="me", lease_s=30)
+        answers = [answer.error for answer in results]
         answers += await create(broker, [a_pending()])
         for_each = [
             broker.work.wait("q"),
@@ -440,7 +440,7 @@ async def test_a_replica_refuses_every_write_and_says_so(breakable: RedisServer)
         settled = await broker.work.settle([(lease, DONE)])
         with pytest.raises(BrokerReadOnlyError):
             await broker.registry.write_server(a_server(), ttl_s=10)
-    answers = [*enqueued, *(taken.error for taken in dequeued), *settled]
+    answers = [*enqueued, *(result.error for result in dequeued), *settled]
     assert [type(answer) for answer in answers] == [BrokerReadOnlyError] * 3
 
 
@@ -657,8 +657,8 @@ async def test_a_node_of_a_cluster_is_enough_to_find_the_others(cluster_url: str
         queues = [f"queue{n}" for n in range(12)]
         await enqueue(broker, *(a_pending(queue=queue) for queue in queues))
         counts = dict.fromkeys(queues, 1)
-        taken = await broker.work.dequeue(counts, owner="me", lease_s=30)
-    assert [len(answer.leases) for answer in taken] == [1] * 12
+        results = await broker.work.dequeue(counts, owner="me", lease_s=30)
+    assert [len(answer.leases) for answer in results] == [1] * 12
 
 
 async def test_a_slot_that_moves_in_a_cluster_is_followed(

@@ -187,8 +187,8 @@ async def test_a_replica_refuses_to_say_that_a_queue_is_paused(
 ) -> None:
     await broker.inspection.pause("q", paused=True)
     pair.demote_a()
-    (taken,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
-    assert isinstance(taken.error, BrokerReadOnlyError)
+    (result,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    assert isinstance(result.error, BrokerReadOnlyError)
 
 
 @pytest.mark.parametrize("verdict", [DONE, REQUEUE])

@@ -51,7 +51,7 @@ GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
 @pytest.mark.parametrize(
-    ("order", "place", "key"),
+    ("action", "place", "key"),
     [
         (Action.RUN, GROUPED, PENDING),
         (Action.RUN, GROUPED, GROUPS),
@@ -64,14 +64,14 @@ GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
     ],
 )
 async def test_an_action_that_fails_has_written_nothing(
-    order: Move, place: Container, key: str, broker: RedisBroker, r: Redis
+    action: Move, place: Container, key: str, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_grouped("2"))
     await r.delete(key)
     await r.hset(key, "wrong", "type")
     before = await everything(r)
     with pytest.raises(BrokerError, match="WRONGTYPE"):
-        await broker.inspection.apply(order, place, ["1", "2"])
+        await broker.inspection.apply(action, place, ["1", "2"])
     assert await everything(r) == before
     await r.delete(key)
 

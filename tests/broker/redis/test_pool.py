@@ -147,9 +147,9 @@ async def test_a_token_is_taken_and_renewed_though_connections_died(
 
 async def test_tasks_are_not_asked_for_twice(proxy: Proxy, broker: RedisBroker) -> None:
     proxy.lose_answers()
-    (taken,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
-    assert isinstance(taken.error, BrokerUnavailableError)
-    assert await broker.work.undo_dequeue("q", taken.owner) == 1
+    (result,) = await broker.work.dequeue({"q": 1}, owner="server/1", lease_s=30)
+    assert isinstance(result.error, BrokerUnavailableError)
+    assert await broker.work.undo_dequeue("q", result.owner) == 1
 
 
 async def test_an_outcome_is_not_written_twice_without_its_owner_knowing(
@@ -191,7 +191,7 @@ async def test_a_node_that_closed_its_idle_connections_is_asked_on_a_new_one(
             client.client_kill_filter(_type="normal", skipme=True)
     await wait_until(lambda: all(map(is_gone, node_connections(of_cluster))))
     answers = await dequeue(of_cluster, {f"q{n}": 1 for n in range(5)})
-    assert [len(taken.leases) for taken in answers] == [1] * 5
+    assert [len(result.leases) for result in answers] == [1] * 5
 
 
 # -- unneeded connections --------------------------------------------------------------------------

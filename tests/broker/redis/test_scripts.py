@@ -189,8 +189,8 @@ async def test_scripts_that_redis_has_forgotten_are_sent_again_from_a_pipeline(
 ) -> None:
     await enqueue(broker, a_pending("1", queue="q"), a_pending("2", queue="r"))
     await r.script_flush()
-    taken = await dequeue(broker, {"q": 1, "r": 1})
-    assert [ids(answer.leases) for answer in taken] == [["1"], ["2"]]
+    results = await dequeue(broker, {"q": 1, "r": 1})
+    assert [ids(answer.leases) for answer in results] == [["1"], ["2"]]
 
 
 async def test_a_pipeline_on_a_redis_that_never_saw_the_scripts_is_answered(

@@ -88,11 +88,11 @@ async def test_an_empty_group_field_is_no_group(broker: RedisBroker, r: Redis) -
 
 
 async def test_a_due_id_without_a_task_is_dropped(broker: RedisBroker, r: Redis) -> None:
-    await r.zadd(SCHEDULED, {"ghost": 1})
+    await r.zadd(SCHEDULED, {"missing": 1})
     await enqueue(broker, a_scheduled("1", at_s=PAST_S))
     await broker.upkeep.forward("q")
     assert await listed(r, PENDING) == ["1"]
-    assert await r.exists(SCHEDULED, task_key("ghost")) == 0
+    assert await r.exists(SCHEDULED, task_key("missing")) == 0
 
 
 async def test_a_task_is_due_at_its_second(broker: RedisBroker, r: Redis) -> None:

@@ -116,27 +116,27 @@ async def test_tasks_are_taken_from_the_right_and_put_on_the_left(
 async def test_a_paused_queue_gives_nothing_and_says_so(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_pending())
     await r.set(f"{Q}paused", 1)
-    (taken,) = await dequeue(broker, {"q": 1})
-    assert (taken.leases, taken.paused) == ([], True)
+    (result,) = await dequeue(broker, {"q": 1})
+    assert (result.leases, result.paused) == ([], True)
     assert await listed(r, PENDING) == ["1"]
 
 
 async def test_ids_without_a_task_are_dropped_and_counted(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_pending("1"))
-    await r.rpush(PENDING, "ghost")
+    await r.rpush(PENDING, "missing")
     await enqueue(broker, a_pending("2"))
-    (taken,) = await dequeue(broker, {"q": 3})
-    assert (ids(taken.leases), taken.missing, taken.empty) == (["1", "2"], 1, False)
-    assert await r.exists(PENDING, task_key("ghost")) == 0
+    (result,) = await dequeue(broker, {"q": 3})
+    assert (ids(result.leases), result.missing, result.empty) == (["1", "2"], 1, False)
+    assert await r.exists(PENDING, task_key("missing")) == 0
     assert await listed(r, ACTIVE) == ["1", "2"]
 
 
 async def test_a_task_that_is_not_taken_stays_as_it_is(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, *many_large(3))
-    await r.rpush(PENDING, "ghost")
+    await r.rpush(PENDING, "missing")
     before = await r.dump(task_key("2"))
-    (taken,) = await dequeue(broker, {"q": 4})
-    assert (ids(taken.leases), taken.missing) == (["0", "1"], 1)
+    (result,) = await dequeue(broker, {"q": 4})
+    assert (ids(result.leases), result.missing) == (["0", "1"], 1)
     assert await listed(r, PENDING) == ["2"]
     assert await r.dump(task_key("2")) == before
 
@@ -144,16 +144,16 @@ async def test_a_task_that_is_not_taken_stays_as_it_is(broker: RedisBroker, r: R
 async def test_an_id_that_is_there_twice_is_taken_once(broker: RedisBroker, r: Redis) -> None:
     await enqueue(broker, a_pending("1"), a_pending("2"))
     await r.lpush(PENDING, "1")
-    (taken,) = await dequeue(broker, {"q": 3})
-    assert (ids(taken.leases), taken.missing) == (["1", "2"], 1)
+    (result,) = await dequeue(broker, {"q": 3})
+    assert (ids(result.leases), result.missing) == (["1", "2"], 1)
     assert await listed(r, ACTIVE) == ["1", "2"]
 
 
 async def test_a_hash_without_message_is_no_task(broker: RedisBroker, r: Redis) -> None:
     await r.hset(task_key("half"), "state", "pending")
     await r.rpush(PENDING, "half")
-    (taken,) = await dequeue(broker, {"q": 1})
-    assert (taken.leases, taken.missing) == ([], 1)
+    (result,) = await dequeue(broker, {"q": 1})
+    assert (result.leases, result.missing) == ([], 1)
     assert await r.exists(ACTIVE, LEASE) == 0
 
 
@@ -174,16 +174,16 @@ async def test_poison_is_set_aside_and_hides_no_other_task(
     await r.hset(task_key("bad"), "msg", data)
     await r.rpush(PENDING, "bad")
     await enqueue(broker, a_pending("1"))
-    (taken,) = await dequeue(broker, {"q": 2})
-    assert (ids(taken.leases), ids(taken.poison)) == (["1"], ["bad"])
-    assert [(lease.queue, lease.message.type) for lease in taken.poison] == [("q", "")]
+    (result,) = await dequeue(broker, {"q": 2})
+    assert (ids(result.leases), ids(result.poison)) == (["1"], ["bad"])
+    assert [(lease.queue, lease.message.type) for lease in result.poison] == [("q", "")]
 
 
 async def test_poison_is_archived_as_it_is(broker: RedisBroker, r: Redis) -> None:
     await r.hset(task_key("bad"), "msg", b"\xff\xff\xff")
     await r.rpush(PENDING, "bad")
-    (taken,) = await dequeue(broker, {"q": 1})
-    assert await settle(broker, taken.poison[0], Archive(message=None)) is True
+    (result,) = await dequeue(broker, {"q": 1})
+    assert await settle(broker, result.poison[0], Archive(message=None)) is True
     assert (await scored(r, ARCHIVED)).keys() == {"bad"}
     assert await fields(r, "bad") == {b"msg": b"\xff\xff\xff", b"state": b"archived"}
 
@@ -192,9 +192,9 @@ async def test_an_id_that_is_no_text_hides_no_other_task(broker: RedisBroker, r:
     await r.hset(b"asynq:{q}:t:\xff", "msg", b"\xff")
     await r.rpush(PENDING, b"\xff")
     await enqueue(broker, a_pending("1"))
-    (taken,) = await dequeue(broker, {"q": 2})
-    assert ids(taken.leases) == ["1"]
-    assert await settle(broker, taken.poison[0], Archive(message=None)) is True
+    (result,) = await dequeue(broker, {"q": 2})
+    assert ids(result.leases) == ["1"]
+    assert await settle(broker, result.poison[0], Archive(message=None)) is True
     assert await r.zrange(ARCHIVED, 0, -1) == [b"\xff"]
 
 

@@ -327,9 +327,9 @@ async def test_failures_are_remembered_by_the_next_server(
 async def test_poison_is_archived_and_the_others_are_combined(
     client: Client, redis_url: str, queue: RedisQueue, r: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bad, ghost, good = await add(client, b"a", b"b", b"c")
+    bad, missing, good = await add(client, b"a", b"b", b"c")
     await queue.corrupt(bad)
-    await r.delete(queue.key(f"t:{ghost}"))
+    await r.delete(queue.key(f"t:{missing}"))
     handler = Handler()
     async with make_server(redis_url, Joiner(), group_max_size=3).running(handler):
         [task] = await handler.wait_for_tasks()

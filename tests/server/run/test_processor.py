@@ -951,7 +951,7 @@ async def test_ids_without_a_task_are_dropped_and_the_others_run(
     client: Client, redis_url: str, queue: QueueView, caplog: pytest.LogCaptureFixture
 ) -> None:
     info = await client.enqueue(Task("t"))
-    await queue.put_poison(b"ghost", None)
+    await queue.put_poison(b"missing", None)
     handler = Handler()
     await run_burst(Server(redis_url, burst=True, concurrency=1), handler)
     assert handler.ids == [info.id]

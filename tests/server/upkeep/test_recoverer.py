@@ -338,13 +338,13 @@ async def test_an_active_task_without_lease_is_recovered(
 async def test_an_active_id_without_task_is_dropped(
     redis_url: str, queue: RedisQueue, r: Redis
 ) -> None:
-    await r.lpush(queue.key("active"), "ghost")
+    await r.lpush(queue.key("active"), "missing")
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _is_empty(queue, "active"))
 
 
 async def test_a_lease_without_task_is_dropped(redis_url: str, queue: RedisQueue, r: Redis) -> None:
-    await r.zadd(queue.key("lease"), {"ghost": 1})
+    await r.zadd(queue.key("lease"), {"missing": 1})
     async with Server(redis_url).running(Handler()):
         await wait_until(lambda: _is_empty(queue, "lease"))
 

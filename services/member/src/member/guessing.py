@@ -42,7 +42,7 @@ def _cores(password: str) -> Iterator[str]:
 
 
 def _stems(text: str) -> Iterator[str]:
-    """Yield *text* without its last digits and signs: without none of them, one, up to five."""
+    """Yield *text*, then *text* without its last one to five characters if they are no letters."""
     yield text
     for _ in range(_LONGEST_TAIL):
         if text[-1:].isalpha() or len(text) <= _SHORTEST_STEM:
