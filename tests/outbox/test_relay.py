@@ -27,7 +27,7 @@ from pyasynq.outbox.relay import (
     StaleError,
     _limit_bytes,
 )
-from pyasynq.runtime.waiting import first
+from pyasynq.runtime.waiting import wait_for_first
 from tests.outbox.outbox_rows import TASK, count, errors, run_pending, write, write_many
 from tests.support.clocks import SteeredClock
 from tests.support.codecs import Envelope, Zlib
@@ -319,7 +319,7 @@ async def test_after_a_pass_there_is_a_short_pause_however_much_is_committed(
     async with relay.running():
         assert await clock.next_sleep() == PACE_S
         await write(outbox, engine)
-        assert not await first(relay.passes.next(), within_s=0.05)
+        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
         clock.advance(seconds=PACE_S)
         await relay.passes.next()
 
@@ -333,7 +333,7 @@ async def test_commits_do_not_make_a_relay_try_more_often_what_fails(
     async with relay.running():
         await clock.next_sleep()
         relay._mover.wake()
-        assert not await first(relay.passes.next(), within_s=0.05)
+        assert not await wait_for_first(relay.passes.next(), within_s=0.05)
         clock.advance(hours=1)
         await relay.passes.next()
 

@@ -55,7 +55,7 @@ async def test_a_spec_that_never_comes_is_logged_when_it_is_registered(
     scheduler.register("0 0 30 2 *", TASK)
     scheduler.register("0 0 29 2 *", TASK)
     assert [record.getMessage() for record in caplog.records] == [
-        "'0 0 30 2 *' never comes: t will not be enqueued"
+        "'0 0 30 2 *' never ticks: t will not be enqueued"
     ]
 
 

@@ -104,7 +104,7 @@ class Scheduler:
             return entry.id
         self._entries[entry.id] = entry
         if not entry.has_tick_after(self._config.clock.now()):
-            log.warning("%r never comes: %s will not be enqueued", entry.spec, entry.task.type)
+            log.warning("%r never ticks: %s will not be enqueued", entry.spec, entry.task.type)
         self._ticker.wake()
         self._heartbeater.wake()
         return entry.id

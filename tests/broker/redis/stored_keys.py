@@ -86,7 +86,7 @@ async def go_takes(r: Redis, task_id: str = "1", *, lease_ends_s: int) -> None:
     await r.zadd(LEASE, {task_id: lease_ends_s})
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]]:
+def record_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Call, Any]]:
     """Return a list that gains each later call of the script *name*, with its reply."""
     seen: list[tuple[Call, Any]] = []
     run = pipeline.run

@@ -21,11 +21,11 @@ from tests.broker.redis.stored_keys import (
     everything,
     fields,
     listed,
+    record_calls,
     scored,
     state,
     stored,
     task_key,
-    watched,
 )
 from tests.support.factories import (
     LOCK,
@@ -232,7 +232,7 @@ async def test_large_tasks_of_a_set_are_read_in_bounded_answers(
 ) -> None:
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(9)]
     group_set = await a_staged_set(broker, *large)
-    answers = watched(monkeypatch, "groups/read_set")
+    answers = record_calls(monkeypatch, "groups/read_set")
     assert ids_of(await tasks_in_set(broker, group_set)) == [str(n) for n in range(9)]
     assert [len(answer) // 3 for _, answer in answers] == [2, 2, 2, 2, 1]
 
@@ -251,7 +251,7 @@ async def test_large_tasks_of_a_set_are_archived_in_bounded_calls(
     large = [a_grouped(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
     group_set = await a_staged_set(broker, *large)
     tasks = await tasks_in_set(broker, group_set)
-    calls = watched(monkeypatch, "groups/archive_grouped")
+    calls = record_calls(monkeypatch, "groups/archive_grouped")
     assert await broker.groups.archive(group_set, tasks) == 5
     assert [reply for _, reply in calls] == [2, 2, 1]
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES

@@ -24,10 +24,10 @@ from tests.broker.redis.stored_keys import (
     fields,
     go_takes,
     listed,
+    record_calls,
     scored,
     state,
     task_key,
-    watched,
 )
 from tests.support.factories import (
     FUTURE_S,
@@ -311,7 +311,7 @@ async def test_a_queue_is_emptied_in_batches(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(broker, *many_pending(2500))
-    calls = watched(monkeypatch, "inspection/delete_tasks")
+    calls = record_calls(monkeypatch, "inspection/delete_tasks")
     assert await broker.inspection.remove("q", force=True) is RemoveResult.DONE
     assert [len(reply) for _, reply in calls] == [1000, 1000, 500]
 

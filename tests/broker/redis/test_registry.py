@@ -17,7 +17,7 @@ from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.proto.asynq_pb2 import ServerInfo, WorkerInfo
-from tests.broker.redis.stored_keys import scored, watched
+from tests.broker.redis.stored_keys import record_calls, scored
 from tests.support.clocks import ShiftedClock
 from tests.support.factories import a_server, a_worker
 from tests.support.proxy import Proxy
@@ -150,7 +150,7 @@ async def test_running_tasks_of_a_server_are_read_a_megabyte_at_a_time(
 ) -> None:
     workers = [a_worker(str(n), payload=bytes(MAX_BYTES // 2)) for n in range(5)]
     await broker.registry.write_server(a_server("s", *workers), ttl_s=10)
-    calls = watched(monkeypatch, "registry/read_workers")
+    calls = record_calls(monkeypatch, "registry/read_workers")
     (info,) = await broker.registry.servers()
     assert sorted(worker.task_id for worker in info.active_workers) == ["0", "1", "2", "3", "4"]
     assert len(calls) == 3

@@ -20,9 +20,9 @@ from tests.broker.redis.stored_keys import (
     everything,
     fields,
     listed,
+    record_calls,
     scored,
     stored,
-    watched,
 )
 from tests.broker.test_schedules import (
     ENTRY,
@@ -158,7 +158,7 @@ async def test_thousands_of_entries_take_the_place_of_those_before(
 async def test_large_entries_are_shown_in_bounded_calls(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = watched(monkeypatch, "schedules/write_entries")
+    calls = record_calls(monkeypatch, "schedules/write_entries")
     await broker.schedules.write_entries("h:1:s", large_entries(5), ttl_s=20)
     assert max(call.size for call, _ in calls) < 2 * MAX_BYTES
     assert entry_values(await broker.schedules.entries()) == entry_values(large_entries(5)[::-1])
@@ -168,7 +168,7 @@ async def test_large_entries_are_read_in_bounded_answers(
     broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await broker.schedules.write_entries("h:1:s", large_entries(5), ttl_s=20)
-    answers = watched(monkeypatch, "schedules/read_entries")
+    answers = record_calls(monkeypatch, "schedules/read_entries")
     assert len(await broker.schedules.entries()) == 5
     assert [len(answer) for _, answer in answers] == [2, 2, 1, 0]
 

@@ -145,7 +145,7 @@ class Processor:
             if self._stopping:
                 return
             self._dequeues += 1
-            owner = f"{self._config.server_id}/{self._taken}"
+            owner = f"{self._config.server_id}/{self._dequeues}"
             for result in await self._port.dequeue(counts, owner=owner, lease_s=self._lease_s):
                 wakeup = self.wakeups[result.queue]
                 if result.error is not None:
