@@ -460,7 +460,7 @@ class MemoryInspection(Port):
         if task is None:
             return None
         return StoredTask(
-            place=Container(queue=queue, state=task.state, group=task.group),
+            container=Container(queue=queue, state=task.state, group=task.group),
             staged=False,
             id=task_id,
             message=task.message,
@@ -505,9 +505,9 @@ class MemoryInspection(Port):
                 queue.delete(task)
 
     async def update(self, found: StoredTask, change: TaskMessage | int) -> UpdateResult:
-        queue = self._store.queues[found.place.queue]
+        queue = self._store.queues[found.container.queue]
         task = queue.tasks.get(found.id)
-        if task is None or task.state != found.place.state:
+        if task is None or task.state != found.container.state:
             return UpdateResult.CHANGED
         if isinstance(change, int):
             task.at = change

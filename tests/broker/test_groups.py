@@ -356,7 +356,10 @@ async def test_a_grouped_task_is_found_in_its_group_until_it_is_staged(broker: B
     await a_staged_set(broker, a_grouped("1"))
     await enqueue(broker, a_grouped("2"))
     tasks = [await broker.inspection.task("q", task_id) for task_id in ("1", "2")]
-    assert [(task.place, task.staged) for task in tasks if task] == [(GROUP, True), (GROUP, False)]
+    assert [(task.container, task.staged) for task in tasks if task] == [
+        (GROUP, True),
+        (GROUP, False),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) ->
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task = await stored_task(broker)
-    assert (task.place, task.staged, task.id) == (SCHEDULED, False, "1")
+    assert (task.container, task.staged, task.id) == (SCHEDULED, False, "1")
     assert task.message == a_message("1")
     info = await task_info_of(broker)
     assert (info.id, info.state) == ("1", TaskState.SCHEDULED)
@@ -129,8 +129,8 @@ async def test_a_page_tells_whether_there_is_more(
     broker: Broker,
 ) -> None:
     await enqueue(broker, make("1"), make("2"), make("3"))
-    place = PENDING if make is a_pending else SCHEDULED
-    page = await broker.inspection.tasks(place, start, count)
+    container = PENDING if make is a_pending else SCHEDULED
+    page = await broker.inspection.tasks(container, start, count)
     assert ([task.id for task in page.tasks], page.more) == (found_ids, more)
 
 

@@ -85,8 +85,8 @@ class Actions:
         """Perform *action* by *attempt*, which returns False if the task has moved; then retry."""
         for _ in range(ATTEMPTS):
             found = await self._find(queue, task_id)
-            if found.staged or found.place.state not in ALLOWED_STATES[action]:
-                state = STAGED if found.staged else found.place.state.value
+            if found.staged or found.container.state not in ALLOWED_STATES[action]:
+                state = STAGED if found.staged else found.container.state.value
                 raise TaskStateError(queue, task_id, state, action.value)
             if await attempt(found):
                 return
@@ -96,7 +96,7 @@ class Actions:
         """Run, archive or delete a task."""
 
         async def attempt(found: StoredTask) -> bool:
-            return await self._port.apply(action, found.place, [task_id]) == 1
+            return await self._port.apply(action, found.container, [task_id]) == 1
 
         await self._perform(action, queue, task_id, attempt)
 

@@ -358,10 +358,10 @@ async def test_the_search_goes_on_where_another_server_left_it(
 ) -> None:
     await r.mset({f"asynq:{{q}}:unique:t:{n}": "1" for n in range(5000)})
     await broker.groups.reclaim("q")
-    place = await r.hget(SEARCH, "cursor")
-    assert place != b"0"
+    cursor = await r.hget(SEARCH, "cursor")
+    assert cursor != b"0"
     assert await broker.groups.reclaim("q") == ReclaimResult(tasks=0, groups=0, next_in_s=1)
-    assert await r.hget(SEARCH, "cursor") == place
+    assert await r.hget(SEARCH, "cursor") == cursor
     await r.flushall()
 
 

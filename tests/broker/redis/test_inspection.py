@@ -51,7 +51,7 @@ GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
 
 
 @pytest.mark.parametrize(
-    ("action", "place", "key"),
+    ("action", "container", "key"),
     [
         (Action.RUN, GROUPED, PENDING),
         (Action.RUN, GROUPED, GROUPS),
@@ -64,14 +64,14 @@ GROUPED = Container(queue="q", state=TaskState.AGGREGATING, group="g")
     ],
 )
 async def test_an_action_that_fails_has_written_nothing(
-    action: Move, place: Container, key: str, broker: RedisBroker, r: Redis
+    action: Move, container: Container, key: str, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, a_pending("1"), a_grouped("2"))
     await r.delete(key)
     await r.hset(key, "wrong", "type")
     before = await everything(r)
     with pytest.raises(BrokerError, match="WRONGTYPE"):
-        await broker.inspection.apply(action, place, ["1", "2"])
+        await broker.inspection.apply(action, container, ["1", "2"])
     assert await everything(r) == before
     await r.delete(key)
 
@@ -136,20 +136,20 @@ async def break_message(r: Redis, task_id: str = "1") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("plan", "place"),
+    ("plan", "container"),
     [(a_pending(), WAITING), (a_scheduled(), DELAYED), (a_grouped(), GROUPED)],
     ids=["pending", "scheduled", "grouped"],
 )
 async def test_a_task_whose_message_cannot_be_read_is_found(
-    plan: Plan, place: Container, broker: RedisBroker, r: Redis
+    plan: Plan, container: Container, broker: RedisBroker, r: Redis
 ) -> None:
     await put(broker, plan)
     poison = await break_message(r)
     found = await broker.inspection.task("q", "1")
     assert found is not None
-    assert (found.place, found.staged, found.id) == (place, False, "1")
+    assert (found.container, found.staged, found.id) == (container, False, "1")
     assert (found.message, found.info, found.size) == (None, None, len(poison))
-    assert await broker.inspection.apply(Action.ARCHIVE, found.place, [found.id]) == 1
+    assert await broker.inspection.apply(Action.ARCHIVE, found.container, [found.id]) == 1
 
 
 async def test_a_task_whose_message_cannot_be_read_is_left_out_of_a_page(
@@ -257,7 +257,9 @@ async def test_a_queue_that_a_producer_adds_to_while_it_is_removed_stays_as_it_w
     found = await broker.inspection.task("q", "2")
     assert found is not None
     assert (found.message, found.staged) == (plan.message, False)
-    assert [task.id for task in (await broker.inspection.tasks(found.place, 0, 9)).tasks] == ["2"]
+    assert [task.id for task in (await broker.inspection.tasks(found.container, 0, 9)).tasks] == [
+        "2"
+    ]
     assert await r.get(LOCK_KEY) == b"2"
 
 

@@ -35,7 +35,7 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         place: The container that its state names.
-        staged: It is in an aggregation set, so it is not in *place* and no action can move it.
+        staged: It is in an aggregation set, so it is not in *container* and no action can move it.
         id: Its id.
         message: Its message; None if it cannot be decoded.
         info: The task as a user sees it; None if its message cannot be decoded.
@@ -43,7 +43,7 @@ class StoredTask(msgspec.Struct, frozen=True, kw_only=True):
         size: Size of the stored message, bytes.
     """
 
-    place: Container
+    container: Container
     staged: bool
     id: str
     message: TaskMessage | None

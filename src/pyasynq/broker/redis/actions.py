@@ -113,9 +113,9 @@ def _source(container: Container) -> dict[str, CommandArg]:
 def _update(found: StoredTask, revised: TaskMessage) -> Call:
     lock = "" if found.message is None else found.message.unique_key
     return scripts.update_task(
-        task=keys.task(found.place.queue, found.id),
+        task=keys.task(found.container.queue, found.id),
         id=found.id,
-        state=found.place.state.value,
+        state=found.container.state.value,
         message=cast("bytes", found.version),
         revised=encode(revised),
         lock=lock,
@@ -124,4 +124,4 @@ def _update(found: StoredTask, revised: TaskMessage) -> Call:
 
 
 def _reschedule(found: StoredTask, at_s: int) -> Call:
-    return scripts.reschedule_task(source=keys.ids_in(found.place), id=found.id, at_s=at_s)
+    return scripts.reschedule_task(source=keys.ids_in(found.container), id=found.id, at_s=at_s)

@@ -105,8 +105,8 @@ class RedisInspection(RedisRead, RedisActions):
             await self.apply(Action.DELETE, _group(queue, group.group), ())
         for key, size in [found async for found in self._aggregation_sets(queue)]:
             if delete:
-                place = _group(queue, key.removeprefix(keys.group(queue)))
-                await self._empty(place, size, deleted)
+                container = _group(queue, key.removeprefix(keys.group(queue)))
+                await self._empty(container, size, deleted)
             if delete or not size:
                 await execute(self._driver, "ZREM", keys.aggregation_sets(queue), key)
 

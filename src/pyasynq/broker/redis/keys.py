@@ -108,11 +108,11 @@ def container(queue: str, state: TaskState) -> str:
     return f"asynq:{{{queue}}}:{state.value}"
 
 
-def ids_in(place: Container) -> str:
-    """Return the key that lists the ids in *place* (list or sorted set)."""
-    if place.state is TaskState.AGGREGATING:
-        return group(place.queue, place.group)
-    return container(place.queue, place.state)
+def ids_in(source: Container) -> str:
+    """Return the key that lists the ids in *source* (list or sorted set)."""
+    if source.state is TaskState.AGGREGATING:
+        return group(source.queue, source.group)
+    return container(source.queue, source.state)
 
 
 def lease(queue: str) -> str:

@@ -28,15 +28,15 @@ def stored_task(queue: str, task_id: str, fields: Fields, now: datetime) -> Stor
         raise PoisonError(len(data or b""))
     grouped = state is TaskState.AGGREGATING
     message, is_sound = read_message(queue, encode_name(task_id), data or b"")
-    at = (score, result)
+    stored = (score, result)
     return StoredTask(
-        place=Container(
+        container=Container(
             queue=queue, state=state, group=decode_name(group or b"") if grouped else ""
         ),
         staged=grouped and score is None,
         id=task_id,
         message=message if is_sound else None,
-        info=task_info(message, state, at, now=now, orphaned=bool(over)) if is_sound else None,
+        info=task_info(message, state, stored, now=now, orphaned=bool(over)) if is_sound else None,
         version=data,
         size=len(data or b""),
     )
@@ -59,13 +59,13 @@ def read_task(queue: str, task_id: str, fields: Fields, now: datetime) -> TaskIn
 def task_info(
     message: TaskMessage,
     state: TaskState,
-    at: tuple[bytes | None, bytes | None],
+    stored: tuple[bytes | None, bytes | None],
     *,
     now: datetime,
     orphaned: bool = False,
 ) -> TaskInfo:
-    """Return the info of a task; *at* is its score and its result."""
-    score, result = at
+    """Return the info of a task; *stored* is its score and its result."""
+    score, result = stored
     next_process_at = None
     if state is TaskState.PENDING:
         next_process_at = now

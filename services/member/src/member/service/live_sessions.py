@@ -33,7 +33,7 @@ class LiveSessions:
     async def list_all(self, caller: Caller, membername: str) -> Sequence[LiveSession]:
         """Return the sessions of a member that have not ended, the one renewed last first."""
         viewer = await self.sessions.viewer(caller)
-        member = await self.members.seen_by(viewer, membername)
+        member = await self.members.get_managed(viewer, membername)
         async with self.database.reading() as transaction:
             found = await store.sessions.of_member(transaction, member.id)
         now = self.clock()
@@ -55,7 +55,7 @@ class LiveSessions:
             SessionUnknownError: If the member has no such session.
         """
         viewer = await self.sessions.viewer(caller)
-        member = await self.members.seen_by(viewer, membername)
+        member = await self.members.get_managed(viewer, membername)
         audit.note_member(member)
         ended = _parse_id(session_id)
         async with self.database.writing() as transaction:
@@ -67,7 +67,7 @@ class LiveSessions:
     async def end_all(self, caller: Caller, membername: str, *, keep_current: bool = False) -> None:
         """End all sessions of a member; with *keep_current*, all but the caller's."""
         viewer = await self.sessions.viewer(caller)
-        member = await self.members.seen_by(viewer, membername)
+        member = await self.members.get_managed(viewer, membername)
         audit.note_member(member)
         kept = viewer.session_id if keep_current else None
         async with self.database.writing() as transaction:

@@ -57,7 +57,7 @@ class Members:
             MemberUnknownError: If there is no such member.
         """
         viewer = await self.sessions.viewer(caller)
-        member = await self.seen_by(viewer, membername)
+        member = await self.get_managed(viewer, membername)
         return member if member.id == viewer.member.id else member.seen_by_others()
 
     @audited("ListMembers", changes=False)
@@ -208,13 +208,13 @@ class Members:
             MemberUnknownError: If there is no such member.
         """
         viewer = await self.sessions.viewer(caller)
-        member = await self.seen_by(viewer, membername)
+        member = await self.get_managed(viewer, membername)
         audit.note_member(member)
         async with self.database.writing() as session:
             await store.outbox.forget(session, {member.membername})
             await store.members.delete(session, member.id)
 
-    async def seen_by(self, viewer: Viewer, membername: str) -> Member:
+    async def get_managed(self, viewer: Viewer, membername: str) -> Member:
         """Return a member that *viewer* may manage: itself, or anyone for an administrator.
 
         Raises:
