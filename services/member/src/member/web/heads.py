@@ -1,6 +1,6 @@
 """Find request heads that a proxy and this server could parse differently. Pure.
 
-One of them would take bytes for the body of a request that the other takes for the next request.
+One of the two would read bytes as the body of a request, and the other as the next request.
 
 Source:
     RFC 9112, 2.2, 5.2, 6.1, 6.3 and 11.2.
