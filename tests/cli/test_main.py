@@ -281,9 +281,9 @@ def test_messages_do_not_get_into_the_data_when_stderr_is_closed(
 
 
 def test_a_character_that_stdout_has_not_is_escaped(
-    run_cli: CommandRunner, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch
+    run_cli: CommandRunner, sync_client: SyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enqueuing.enqueue(Task("t", queue="größe"))
+    sync_client.enqueue(Task("t", queue="größe"))
     stream = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, "ascii"))
     assert (run_cli("queue", "list").code, stream.getvalue()) == (0, rb"gr\xf6\xdfe" + b"\n")

@@ -230,9 +230,9 @@ def test_a_name_on_which_a_shell_would_act_is_not_offered(
 
 
 def test_what_producers_choose_is_described_in_one_line(
-    run_cli: CommandRunner, enqueuing: SyncClient, monkeypatch: pytest.MonkeyPatch
+    run_cli: CommandRunner, sync_client: SyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enqueuing.enqueue(Task("t\nplain\n$(id)\x1b[31m", task_id="1", queue="q"))
+    sync_client.enqueue(Task("t\nplain\n$(id)\x1b[31m", task_id="1", queue="q"))
     monkeypatch.setattr("pyasynq.cli.completions.LONGEST_S", 60)
     monkeypatch.setenv("_PYASYNQ_COMPLETE", "zsh_complete")
     monkeypatch.setenv("COMP_WORDS", "pyasynq task inspect -q q -i ")
