@@ -22,13 +22,13 @@ test-oldest: ## run the library's tests with the oldest packages that pyproject.
 matrix: ## run the tests on all Pythons and servers there are, and with the oldest packages (ARGS="oldest redis-6.2" TESTS=tests/core)
 	@$(PYTHON) tools/matrix.py $(ARGS)
 
-differential: ## do 500 random sequences of operations with Go and with Python, and compare (PYASYNQ_SEQUENCES=2000)
+differential: ## run 500 random sequences of operations in Go and in Python, and compare (PYASYNQ_SEQUENCES=2000)
 	$(setup) test env PYASYNQ_SEQUENCES=$${PYASYNQ_SEQUENCES:-500} pytest tests/differential --log-cli-level=INFO $(ARGS)
 
-campaign: ## kill the member service everywhere on its way, on each database; the tests do a part of it
+campaign: ## kill the member service at every step, on each database; the tests do part of this
 	$(setup) test env PYASYNQ_CAMPAIGN=1 pytest services/member/tests/faults $(ARGS)
 
-lint: ## read the code with every tool: format, style, types, layers, dependencies
+lint: ## check the code with every tool: format, style, types, layers, dependencies
 	$(setup) check ruff format --check --quiet
 	$(setup) check ruff check --quiet
 	$(setup) check mypy
@@ -57,7 +57,7 @@ fmt: ## format the code, and fix what the linter can fix
 	$(setup) check ruff check --fix --quiet
 	$(setup) check ruff format --quiet
 
-bench: ## measure against the peers
+bench: ## measure pyasynq and its peers
 	$(setup) bench python -m benchmarks $(ARGS)
 
 bench-compare: ## compare the speed with an earlier commit (BASE=df3da0a; BAR=3 for 3 %; ARGS="--quick" for a minute)
@@ -69,7 +69,7 @@ bench-inspector: ## measure how long an inspector holds Redis, with a million ta
 bench-member: ## measure the member service (ARGS="--quick" for a minute)
 	$(setup) bench-member python -m benchmarks.member $(ARGS)
 
-proto: ## generate the code that speaks protobuf
+proto: ## generate the protobuf code
 	$(setup) proto python -m grpc_tools.protoc -I src --python_out src --pyi_out src pyasynq/proto/asynq.proto
 	@# It does not say what is in a mapping that stands for a message.
 	sed -i 's/_Mapping\]/_Mapping[str, object]]/g' src/pyasynq/proto/asynq_pb2.pyi
@@ -82,7 +82,7 @@ catalogue: ## write the lists in docs/internals that come from the code
 pins: ## pin what the requirements require, in requirements/constraints.txt
 	$(setup) pins tools/pin
 
-clean: ## remove everything that was made
+clean: ## remove everything that these commands have made
 	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -813,6 +813,14 @@ async def test_a_task_whose_queue_no_worker_serves_is_reported_at_the_start(
     assert "tasks of crit go to the queue 'critical', which neither" in caplog.text
 
 
+async def test_a_queue_that_only_a_periodic_task_uses_is_reported_at_the_start(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.periodic("@daily", queue="low")(app.task("report")(lambda: None))
+    await run_until_empty(app)
+    assert "tasks of report go to the queue 'low', which neither" in caplog.text
+
+
 async def test_a_queue_that_other_workers_of_the_app_may_serve_is_not_reported(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -120,7 +120,7 @@ def test_an_option_error_cuts_a_long_value() -> None:
         (
             QueueNotEmptyError("q"),
             {"queue": "q"},
-            "queue is not empty: 'q'; force deletes its tasks as well, unless more come meanwhile",
+            "queue is not empty: 'q'; force also deletes its tasks, unless producers add more",
         ),
         (
             QueueActiveError("q"),

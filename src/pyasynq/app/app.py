@@ -205,6 +205,8 @@ class App:
             definition = PeriodicTask(spec=spec, task=call, options=options, catch_up=catch_up)
             check(definition)
             self._periodic.append(definition)
+            if queue := options.get("queue"):
+                self._queues.setdefault(queue, set()).add(call.type)
             return task
 
         return cast("Periodic", declare)

@@ -216,7 +216,7 @@ class QueueNotFoundError(_QueueError):
 class QueueNotEmptyError(_QueueError):
     """The queue was not deleted because it holds tasks."""
 
-    _says = "queue is not empty: {}; force deletes its tasks as well, unless more come meanwhile"
+    _says = "queue is not empty: {}; force also deletes its tasks, unless producers add more"
 
 
 class QueueActiveError(QueueNotEmptyError):
