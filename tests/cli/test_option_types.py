@@ -58,7 +58,7 @@ def test_weights_are_read_and_default_to_one(text: str, queues: dict[str, int]) 
     assert parse_weights(text) == queues
 
 
-@pytest.mark.parametrize("text", ["", "=3", "a=x", "a=-1", "a,,b", "a=1.5"])
+@pytest.mark.parametrize("text", ["", "=3", "a=x", "a=-1", "a,,b", "a=1.5", "a=²"])
 def test_what_is_no_weights_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write queues as critical=6"):
         parse_weights(text)
@@ -89,7 +89,7 @@ def test_an_address_is_read_and_means_this_machine_by_default(
     assert parse_address(text) == place
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:http"])
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:http", "localhost:²"])
 def test_an_address_without_port_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write host:port"):
         parse_address(text)

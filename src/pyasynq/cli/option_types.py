@@ -59,9 +59,9 @@ def parse_weights(text: str) -> dict[str, int]:
     for part in text.split(","):
         queue, equals, weight = part.partition("=")
         name, _, number = part.rpartition(":")
-        if name and number.isdigit() and not equals:
+        if name and number.isdecimal() and not equals:
             _refuse(f"{part!r}: write {name}={number}")
-        if not queue or not (weight or "1").isdigit():
+        if not queue or not (weight or "1").isdecimal():
             _refuse(f"{text!r}: write queues as critical=6,default=3,low=1")
         if queue in queues:
             _refuse(f"{text!r} names {queue!r} twice")
@@ -72,7 +72,7 @@ def parse_weights(text: str) -> dict[str, int]:
 def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of ``127.0.0.1:8081``; no host means this machine alone."""
     host, _, port = text.rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         _refuse(f"{text!r}: write host:port")
     if not 1 <= int(port) <= HIGHEST_PORT:
         _refuse(f"{text!r}: the port must be from 1 to {HIGHEST_PORT}")
