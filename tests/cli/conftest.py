@@ -1,5 +1,6 @@
 """Commands run in this process, on an empty Redis and with an empty home folder."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def run_cli(
     monkeypatch: pytest.MonkeyPatch,
 ) -> CommandRunner:
     """Return a function that runs a command."""
+    # An app keeps the address that an earlier command gave it.
+    monkeypatch.delitem(sys.modules, "tests.cli.apps", raising=False)
     monkeypatch.setenv("PYASYNQ_URI", redis_url)
     monkeypatch.setenv("TZ", "UTC")
     return CommandRunner(capsys)
