@@ -156,6 +156,13 @@ def test_a_table_without_ids_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> N
     assert lines[0].split() == ["Queue", "Size"]
 
 
+def test_a_table_too_narrow_for_its_headings_becomes_a_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = print_row(monkeypatch, 20, ["aggregating", "completed"], ["1", "2"])
+    assert lines == ["aggregating: 1", "completed: 2"]
+
+
 def test_a_pipe_gets_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(["ID", "Payload"], [[ID, "p" * 500]] * 2)
     assert len(capsys.readouterr().out.splitlines()) == 3

@@ -22,7 +22,7 @@ IDS: Final = frozenset({"ID", "EntryID", "TaskID"})
 """Headings of columns that people copy from: their cells are never broken into two lines."""
 
 LEAST_CELLS: Final = 8
-"""Narrowest width of all other columns."""
+"""Narrowest width of all other columns, unless a word of the heading is longer."""
 
 _NO_TEXT: Final = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
 """Bytes of names that are not UTF-8."""
@@ -104,7 +104,7 @@ def print_json_or_table(
 def print_table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
 ) -> None:
-    """Print *rows* under *headings*; if ids do not fit, print each row as a block of lines.
+    """Print *rows* under *headings*; each row as a block of lines if the terminal is too narrow.
 
     Raises:
         ExitError: If rich is not installed.
@@ -123,14 +123,12 @@ def print_table(
 
 
 def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Return whether unbroken ids and the least width of other columns fit into *width*."""
+    """Return whether *width* has room for whole ids, whole words of headings, and the rest."""
     from rich.cells import cell_len
 
-    if IDS.isdisjoint(headings):
-        return True
     natural = (max(map(cell_len, column)) for column in zip(headings, *rows, strict=True))
     least = (
-        cells if heading in IDS else min(cells, LEAST_CELLS)
+        cells if heading in IDS else min(cells, max([LEAST_CELLS, *map(cell_len, heading.split())]))
         for heading, cells in zip(headings, natural, strict=True)
     )
     return sum(least) + 2 * (len(headings) - 1) <= width
