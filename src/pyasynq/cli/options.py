@@ -12,7 +12,8 @@ from pyasynq.cli.option_types import DURATION, INSTANT, POSITIVE, option_with_va
 
 F = TypeVar("F", bound=Callable[..., object])
 
-STATES: Final = ("active", "pending", "aggregating", "scheduled", "retry", "archived", "completed")
+AGGREGATING: Final = "aggregating"
+STATES: Final = ("active", "pending", AGGREGATING, "scheduled", "retry", "archived", "completed")
 
 
 def _is_json(_ctx: click.Context, _option: click.Parameter, form: str) -> bool:
@@ -134,6 +135,7 @@ def place_options(
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(command)
         def run(*, queue: str, state: str, group: str | None, **options: object) -> int:
+            _check_group(queue, state, group)
             return command(where=TaskPlace(queue=queue, state=state, group=group), **options)
 
         return queue_option(state_option(_group_option(run)))
@@ -141,9 +143,26 @@ def place_options(
     return decorate
 
 
+def _check_group(queue: str, state: str, group: str | None) -> None:
+    """Return if a group is given for aggregating tasks, and for no others.
+
+    Raises:
+        click.UsageError: If it is missing, or cannot be used.
+    """
+    is_aggregating = state == AGGREGATING
+    if is_aggregating and group is None:
+        msg = f"-s {AGGREGATING} needs --group; pyasynq group list -q {queue} shows the groups"
+        raise click.UsageError(msg)
+    if group is not None and not is_aggregating:
+        msg = (
+            f"--group is for -s {AGGREGATING} only; pyasynq group list -q {queue} shows the groups"
+        )
+        raise click.UsageError(msg)
+
+
 _group_option: Final = click.option(
     "-g",
     "--group",
-    help="Group; needed for aggregating tasks, and only there.",
+    help=f"Group of the tasks; required with -s {AGGREGATING}, and only there.",
     shell_complete=completions.complete_groups,
 )

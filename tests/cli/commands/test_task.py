@@ -111,6 +111,18 @@ def test_a_list_needs_a_queue_a_state_and_sometimes_a_group(
     assert (result.code, result.out) == (2, "")
 
 
+def test_aggregating_tasks_without_a_group_name_the_command_that_lists_groups(
+    run_cli: CommandRunner,
+) -> None:
+    result = run_cli("task", "list", "-q", "q", "-s", "aggregating")
+    assert "needs --group; pyasynq group list -q q shows the groups" in result.err
+
+
+def test_a_group_of_tasks_in_another_state_names_the_option(run_cli: CommandRunner) -> None:
+    result = run_cli("task", "list", "-q", "q", "-s", "pending", "-g", "g")
+    assert "--group is for -s aggregating only" in result.err
+
+
 def test_a_queue_that_is_not_there_is_not_found(run_cli: CommandRunner) -> None:
     assert run_cli("task", "list", "-q", "nothing", "-s", "pending").code == 3
 
