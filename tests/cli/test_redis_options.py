@@ -182,6 +182,11 @@ def test_the_flags_may_stand_before_the_command(run_cli: CommandRunner) -> None:
     assert run_cli("-u", f"127.0.0.1:{free_port()}", "queue", "list").code == 4
 
 
+def test_an_error_of_the_connection_names_doctor(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "list", "-u", f"127.0.0.1:{free_port()}")
+    assert result.err.endswith("\nto find out more: pyasynq doctor\n")
+
+
 def test_an_address_that_is_none_is_a_usage_error(run_cli: CommandRunner) -> None:
     assert run_cli("queue", "list", "-u", "http://h").code == 2
 

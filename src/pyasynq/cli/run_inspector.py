@@ -95,7 +95,8 @@ def exit_errors() -> Generator[None]:
         code = code_of(error)
         if code is Exit.USAGE:
             raise click.UsageError(str(error)) from error
-        raise ExitError(code, str(error)) from error
+        hint = "\nto find out more: pyasynq doctor" if code is Exit.NO_CONNECTION else ""
+        raise ExitError(code, f"{error}{hint}") from error
 
 
 async def read_each(
