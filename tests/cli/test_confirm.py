@@ -30,7 +30,7 @@ def test_anything_else_is_no(answer: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_where_nobody_can_be_asked_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    with pytest.raises(click.UsageError, match="say --yes"):
+    with pytest.raises(click.UsageError, match="give --yes"):
         confirm("Delete", yes=False)
 
 

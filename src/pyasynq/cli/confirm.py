@@ -41,7 +41,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        text = f"{question}? Nobody is there to be asked: say --yes"
+        text = f"{question}? There is no terminal to ask at: give --yes"
         raise click.UsageError(text)
     if not _agrees(question):
         print_message("nothing was done")

@@ -110,7 +110,7 @@ def test_a_unique_task_that_is_there_is_a_conflict(run_cli: CommandRunner) -> No
         (("--retry", "many"), "is not a valid integer"),
         (("--retry", "-1"), "max_retry must be a whole number from 0"),
         (("--header", "trace"), "write headers as --header key=value"),
-        (("--payload-file", "-"), "say either --payload or --payload-file"),
+        (("--payload-file", "-"), "give either --payload or --payload-file"),
         (("--queue", "{q}"), "without braces"),
     ],
 )
@@ -146,6 +146,12 @@ def test_a_payload_that_is_no_utf8_is_enqueued_as_it_is(
 ) -> None:
     assert run_cli("task", "enqueue", "-t", "t", "-l", "a\udcff", "-i", "1").code == 0
     assert read_message(redis_server, "1").payload == b"a\xff"
+
+
+def test_two_start_times_are_a_usage_error_that_names_both_options(run_cli: CommandRunner) -> None:
+    result = run_cli(*MINIMUM, "--process-in", "5m", "--process-at", "2040-01-02T03:04:05Z")
+    assert (result.code, result.out) == (2, "")
+    assert "give either --process-at or --process-in" in result.err
 
 
 # -- of an app -------------------------------------------------------------------------------------

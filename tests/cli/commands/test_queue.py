@@ -141,7 +141,7 @@ def test_nothing_is_removed_where_nobody_can_be_asked(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     result = run_cli("queue", "remove", "q", "-f")
     assert (result.code, result.out) == (2, "")
-    assert 'Remove "q" with all tasks? Nobody is there to be asked: say --yes' in result.err
+    assert 'Remove "q" with all tasks? There is no terminal to ask at: give --yes' in result.err
     assert run_cli("queue", "list").out == "q\n"
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pyasynq.core.options import EnqueueOptions
     from pyasynq.core.task import Task
 
-EITHER: Final = "say either --payload or --payload-file"
+EITHER: Final = "give either --payload or --payload-file"
+EITHER_TIME: Final = "give either --process-at or --process-in"
 
 
 @click.command(cls=Command)
@@ -75,6 +76,8 @@ def enqueue(
     app's Redis, middleware and codecs are used.
     """
     data = _read_payload(payload, payload_file)
+    if values["process_at"] is not None and values["process_in"] is not None:
+        raise click.UsageError(EITHER_TIME)
     type_name: str = values.pop("type_name")
     given = cast("EnqueueOptions", drop_none(values))
     with exit_errors():

@@ -251,7 +251,7 @@ async def update_task(
     """Change a scheduled, retry or archived task."""
     changes = cast("TaskChanges", drop_none(values))
     if not changes:
-        msg = "nothing to change: say what, --payload for instance"
+        msg = "nothing to change: give --payload, for instance"
         raise click.UsageError(msg)
     updated = await inspector.update_task(queue, task_id, **changes)
     if as_json:
@@ -276,7 +276,7 @@ async def reschedule_task(
 ) -> None:
     """Run a scheduled or retry task at another time."""
     if (process_at is None) == (process_in is None):
-        msg = "say either --process-at or --process-in"
+        msg = "give either --process-at or --process-in"
         raise click.UsageError(msg)
     at = process_at or datetime.now(UTC) + (process_in or timedelta())
     await inspector.reschedule(queue, task_id, at)
