@@ -186,6 +186,16 @@ def test_a_queue_that_nobody_works_on_is_a_warning(
     assert [(check.status, check.message) for check in checks] == found
 
 
+def test_the_advice_about_a_queue_without_worker_is_a_whole_command() -> None:
+    [check] = diagnosis.check_queues([make_queue("other", pending=1)], [])
+    assert check.advice.endswith(": pyasynq worker module:app -Q other")
+
+
+def test_the_advice_about_a_paused_queue_quotes_its_name_for_the_shell() -> None:
+    [check] = diagnosis.check_queues([make_queue("a b", paused=True)], [])
+    assert check.advice == "pyasynq queue resume 'a b'"
+
+
 @pytest.mark.parametrize(
     ("left_s", "status"), [(9.0, "ok"), (5.0, "ok"), (2.0, "warning"), (-1.0, "warning")]
 )

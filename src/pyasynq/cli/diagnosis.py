@@ -1,6 +1,7 @@
 """The checks of ``pyasynq doctor``: pure decisions about what it has read."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -166,7 +167,11 @@ def check_memory(node: "NodeReport") -> Check:
     if policy != "noeviction":
         message = f"maxmemory-policy is {policy}: when memory is full, tasks are deleted"
         report = problem if limit else _warning
-        return report("memory", message, "set maxmemory-policy to noeviction")
+        return report(
+            "memory",
+            message,
+            "CONFIG SET maxmemory-policy noeviction, and write it into redis.conf",
+        )
     if limit and used >= NEARLY_FULL * limit:
         message = f"{used / limit:.0%} of maxmemory is used; a full Redis takes no more tasks"
         report = problem if used >= limit else _warning
@@ -191,8 +196,10 @@ def check_persistence(node: "NodeReport") -> Check:
     elif not saves:
         message = "Redis saves nothing: a restart loses all tasks"
     else:
-        message = "snapshots alone: a crash loses all writes since the last one"
-    return _warning("persistence", message, "set appendonly to yes, and in redis.conf as well")
+        message = "snapshots only: a crash loses all writes since the last one"
+    return _warning(
+        "persistence", message, "CONFIG SET appendonly yes, and write it into redis.conf"
+    )
 
 
 def check_permissions(forbidden: Mapping[str, str] | None) -> Check:
@@ -222,10 +229,14 @@ def check_queues(
     paused = [it.queue for it in queues if it.paused]
     for queue in idle:
         message = f"no worker serves {queue!r}, which holds {_format_tasks(waiting[queue])}"
-        advice = f"start a worker with this queue: pyasynq worker -Q {queue}"
+        advice = (
+            f"start a worker with this queue: pyasynq worker module:app -Q {shlex.quote(queue)}"
+        )
         yield _warning("queues", message, advice)
     for queue in paused:
-        yield _warning("queues", f"{queue!r} is paused", f"pyasynq queue resume {queue}")
+        yield _warning(
+            "queues", f"{queue!r} is paused", f"pyasynq queue resume {shlex.quote(queue)}"
+        )
     if not idle and not paused:
         total = _format_tasks(sum(waiting.values()))
         yield ok("queues", f"{len(queues)} known, with {total} to run")

@@ -1,5 +1,6 @@
 """``pyasynq doctor`` looks for what may be wrong."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -50,6 +51,23 @@ def test_each_check_is_a_line(run_cli: CommandRunner, own_redis: RedisServer) ->
             *("persistence", "permissions", "queues", "workers"),
         )
     ]
+
+
+def test_a_terminal_breaks_messages_between_words(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    result = run_cli("doctor")
+    assert f"Redis saves nothing: a restart loses\n{' ' * 22}all tasks\n" in result.out
+
+
+def test_no_color_is_printed_if_a_variable_forbids_it(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run_cli("doctor").out
 
 
 def test_the_address_has_no_password(run_cli: CommandRunner, own_redis: RedisServer) -> None:

@@ -1,7 +1,11 @@
 """``pyasynq doctor``: read what the checks of `diagnosis` need, and print their results."""
 
 import asyncio
+import os
 import platform
+import shutil
+import sys
+import textwrap
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -30,6 +34,8 @@ T = TypeVar("T")
 
 COLORS: Final = {"ok": "green", "unknown": "blue", "warning": "yellow", "problem": "red"}
 INDENT: Final = " " * 22
+LEAST_WIDTH: Final = 30
+"""Narrowest width of a message, however narrow the terminal is."""
 
 
 @click.command(cls=Command)
@@ -63,7 +69,7 @@ async def _examine(redis: RedisOptions) -> tuple[Exit, Sequence[Check]]:
         checks.append(await _connect(broker))
         checks += diagnose(await _find(broker))
     except (BrokerAuthError, BrokerUnavailableError) as error:
-        advice = "is Redis running, and are address, name and password right?"
+        advice = "check that Redis runs, and that address, TLS, user name and password are right"
         checks.append(problem("connection", str(error), advice))
         return Exit.NO_CONNECTION, checks
     finally:
@@ -115,7 +121,19 @@ async def _try_to(read: Awaitable[T]) -> T | None:
 
 def _print(check: Check) -> None:
     """Print a line with the result, and another with the advice, if there is one."""
-    status = click.style(f"{check.status:<9}", fg=COLORS[check.status])
-    click.echo(f"{status} {check.check:<11} {output.escape_controls(check.message)}")
+    status = f"{check.status:<9}"
+    if not os.environ.get("NO_COLOR"):
+        status = click.style(status, fg=COLORS[check.status])
+    click.echo(f"{status} {check.check:<11} {_wrap(check.message)}")
     if check.advice:
-        click.echo(f"{INDENT}{output.escape_controls(check.advice)}")
+        click.echo(f"{INDENT}{_wrap(check.advice)}")
+
+
+def _wrap(text: str) -> str:
+    """Return *text*; for a terminal, broken between words, with later lines indented."""
+    text = output.escape_controls(text)
+    if not sys.stdout.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - len(INDENT), LEAST_WIDTH)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{INDENT}".join(lines)
