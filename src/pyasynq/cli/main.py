@@ -107,7 +107,8 @@ def _replace_underscores(word: str) -> str:
 def cli(**_options: object) -> None:
     """Task queues on Redis.
 
-    The options below may stand before a command or after it.
+    The options below may stand before a command or after it. "pyasynq COMMAND --help" explains a
+    command; if something seems to be wrong, begin with "pyasynq doctor".
     """
 
 

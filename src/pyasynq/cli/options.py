@@ -37,7 +37,7 @@ def output_option(*, variable: bool = True, ignored: bool = False) -> Callable[[
         show_default=True,
         callback=_is_json if variable else None,
         expose_value=not ignored,
-        help="Output for people or for programs.",
+        help="Table for people, JSON for programs.",
     )
 
 
@@ -97,10 +97,12 @@ size_option: Final = click.option(
     "--size", **POSITIVE, default=30, show_default=True, help="Tasks on a page."
 )
 deadline_option: Final = click.option(
-    "--deadline", **INSTANT, help="When the task must have run: 2030-01-31T12:00:00Z."
+    "--deadline",
+    **INSTANT,
+    help="Time by which the task must have run, such as 2030-01-31T12:00:00Z.",
 )
 process_at_option: Final = click.option(
-    "--process-at", **INSTANT, help="When to run the task: 2030-01-31T12:00:00Z."
+    "--process-at", **INSTANT, help="When to run the task, such as 2030-01-31T12:00:00Z."
 )
 process_in_option: Final = click.option(
     "--process-in", **DURATION, help="Time until the task is run, such as 5m."

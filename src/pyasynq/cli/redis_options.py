@@ -124,7 +124,7 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
     add = option_with_variable if variables else click.option
     config: Settings = {"callback": _load_file, "is_eager": True} if variables else {}
     options: list[Callable[[F], F]] = [
-        add("-u", "--uri", help=f"host:port or URL of Redis: {HERE}."),
+        add("-u", "--uri", help=f"host:port or URL of Redis; {HERE} when not given."),
         add("-n", "--db", type=click.IntRange(0), metavar="N", help="Number of the database."),
         add("-U", "--username", **TEXT, help="User name for Redis."),
         add("-p", "--password", **TEXT, help="Password for Redis; better in PYASYNQ_PASSWORD."),

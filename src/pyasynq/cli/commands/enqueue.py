@@ -36,7 +36,9 @@ EITHER_TIME: Final = "give either --process-at or --process-in"
     help="Type of the task.",
     shell_complete=completions.complete_types,
 )
-@click.option("-l", "--payload", **BYTES, help="Payload.")
+@click.option(
+    "-l", "--payload", **BYTES, help="Payload; without --app, this or --payload-file is required."
+)
 @click.option(
     "--payload-file", type=click.File("rb"), help="File with the payload; - for the standard input."
 )
@@ -53,7 +55,7 @@ EITHER_TIME: Final = "give either --process-at or --process-in"
 )
 @click.option("--timeout", **DURATION, help="Longest run; 30m when not given.")
 @options.deadline_option
-@click.option("--unique", **DURATION, help="Refuse the same task for a time, such as 1h.")
+@click.option("--unique", **DURATION, help="Refuse equal tasks for this time, such as 1h.")
 @options.process_at_option
 @options.process_in_option
 @options.retention_option

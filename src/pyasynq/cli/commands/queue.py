@@ -35,7 +35,7 @@ def queue() -> None:
 @queue.command("list")
 @inspector_command()
 async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
-    """List all queues; on a cluster, with their nodes."""
+    """List all queues; on a cluster, with slot and nodes."""
     queues = await inspector.queues()
     if as_json:
         output.print_json(queues)
@@ -56,7 +56,7 @@ async def list_queues(inspector: "Inspector", *, as_json: bool) -> None:
 @queues_argument
 @inspector_command()
 async def inspect_queues(inspector: "Inspector", *, as_json: bool, queues: Sequence[str]) -> int:
-    """Show how many tasks queues hold."""
+    """Show what queues hold, and what they did today."""
     code, infos = await read_each(queues, inspector.queue_info)
     if as_json:
         output.print_json(infos)
@@ -81,7 +81,9 @@ def _print_queue(info: "QueueInfo") -> None:
 
 @queue.command("history")
 @queues_argument
-@click.option("-x", "--days", **COUNT, default=10, show_default=True, help="Days, today included.")
+@click.option(
+    "-x", "--days", **COUNT, default=10, show_default=True, help="Number of days, including today."
+)
 @inspector_command()
 async def show_history(
     inspector: "Inspector", *, as_json: bool, queues: Sequence[str], days: int
@@ -129,7 +131,7 @@ async def pause_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
 @queues_argument
 @inspector_command(output=False)
 async def resume_queues(inspector: "Inspector", *, queues: Sequence[str]) -> int:
-    """Resume paused queues."""
+    """Resume paused queues: workers take tasks from them again."""
     return await do_each(queues, inspector.unpause, 'Successfully unpaused queue "{}"')
 
 

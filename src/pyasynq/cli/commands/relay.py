@@ -29,7 +29,7 @@ def relay(
 ) -> int:
     """Move the tasks of an outbox to their queues.
 
-    The Relay is named as module:relay.
+    The pyasynq.outbox.Relay is named as module:relay and looked for in the current folder first.
     """
     from pyasynq.cli import logs
 

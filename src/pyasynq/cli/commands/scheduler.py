@@ -44,7 +44,7 @@ def parse_zone(name: str) -> tzinfo:
     "--location",
     type=parse_zone,
     metavar="ZONE",
-    help="Time zone of specs that name none, such as Europe/Paris; UTC when not given.",
+    help="Time zone of cron texts that name none, such as Europe/Paris; UTC when not given.",
 )
 @option_with_variable(
     "--catch-up",
@@ -68,7 +68,7 @@ def scheduler(
 ) -> int:
     """Enqueue the periodic tasks of an app.
 
-    The pyasynq.App is named as module:app.
+    The pyasynq.App is named as module:app and looked for in the current folder first.
     """
     from pyasynq.cli import logs
 

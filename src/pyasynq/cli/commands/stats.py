@@ -38,7 +38,7 @@ _CLUSTER: Final = {
 @click.option("--json", "wants_json", is_flag=True, help="The same as -o json.")
 @inspector_command()
 async def stats(inspector: "Inspector", *, as_json: bool, wants_json: bool) -> None:
-    """Show all queues and Redis."""
+    """Show the counts of all queues, and Redis."""
     queues = [await inspector.queue_info(name) for name in sorted(await inspector.queues())]
     redis = await inspector.redis_info()
     now = datetime.now(UTC)

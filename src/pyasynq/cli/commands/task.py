@@ -59,7 +59,7 @@ async def list_tasks(
 @click.option("-t", "--type", help="Type of the tasks.", shell_complete=completions.complete_types)
 @click.option("--payload", **BYTES, help="Text in the payload.")
 @click.option("--error", help="Text in the last error.")
-@click.option("--limit", **COUNT, default=30, show_default=True, help="Most tasks.")
+@click.option("--limit", **COUNT, default=30, show_default=True, help="Largest number of tasks.")
 @inspector_command(app=True)
 async def find_tasks(
     inspector: "Inspector", *, as_json: bool, where: options.TaskPlace, limit: int, **values: object
@@ -238,7 +238,7 @@ async def _count(inspector: "Inspector", where: options.TaskPlace) -> int:
 @options.id_option
 @click.option("-l", "--payload", **BYTES, help="New payload.")
 @click.option(
-    "-H", "--header", "headers", **HEADERS, help="New header, instead of all; repeatable."
+    "-H", "--header", "headers", **HEADERS, help="New header; replaces all old ones; repeatable."
 )
 @click.option("--retry", "max_retry", **COUNT, help="Retries after the first failure.")
 @click.option("--timeout", **DURATION, help="Longest run, such as 30s.")

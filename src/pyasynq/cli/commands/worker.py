@@ -48,7 +48,7 @@ An option wins over its environment variable.
 
 \b
 Exit codes: 0 stopped; 1 failed; 2 a usage error;
-3 there is no such module or app; 4 no Redis at the start of a burst.
+3 no such module or app; 4 no Redis at the start of a burst.
 """
 
 UNKNOWN_STOP_S: Final = 30.0
@@ -77,15 +77,15 @@ SERVER_OPTIONS: Final = (
 @option_with_variable(
     "--threads",
     **COUNT,
-    help="Threads for plain functions; the app's when not given, else as many as -c says, else 4 "
-    "more than CPUs, 32 at most.",
+    help="Threads for plain functions; the app's when not given, else the value of -c, else CPUs "
+    "+ 4, at most 32.",
 )
 @option_with_variable(
     "-Q",
     "--queues",
     type=parse_weights,
     metavar="QUEUES",
-    help="Queues and weights, critical=6,low=1; the app's when not given, else default=1.",
+    help="Queues and weights, such as critical=6,low=1; the app's when not given, else default=1.",
 )
 @option_with_variable("--strict", is_flag=True, help="Empty heavier queues before lighter ones.")
 @option_with_variable(
@@ -99,28 +99,31 @@ SERVER_OPTIONS: Final = (
 @option_with_variable(
     "--shutdown-timeout",
     **DURATION,
-    help="Time for running tasks to end at a stop, 1m30s; the app's when not given, else 8s.",
+    help="Time for running tasks to end at a stop, such as 1m30s; the app's when not given, else "
+    "8s.",
 )
 @option_with_variable(
     "--max-crashes",
     **COUNT,
-    help="Workers in a row that may die with one task; the app's when not given, else 3.",
+    help="Crashes in a row after which a task is archived; the app's when not given, else 3.",
 )
 @option_with_variable(
     "--unknown",
     type=click.Choice(["retry", "wait"], case_sensitive=False),
     help="What to do with tasks of unknown types; the app's when not given, else wait.",
 )
-@option_with_variable("--health-addr", **ADDRESS, help="Serve /healthz; with -p for all processes.")
-@option_with_variable("--metrics", is_flag=True, help="Serve /metrics at the same address.")
+@option_with_variable(
+    "--health-addr", **ADDRESS, help="Serve /healthz at this address; with -p for all processes."
+)
+@option_with_variable("--metrics", is_flag=True, help="Also serve /metrics at --health-addr.")
 @log_options
 @click.pass_obj
 def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - see `WorkerOptions`
     """Run the tasks of an app.
 
     The pyasynq.App is named as module:app and looked for in the current folder first; "module"
-    alone means "module:app". SIGTERM, SIGHUP and Ctrl-C stop the worker once running tasks have
-    ended, a second one at once. With -p, SIGHUP replaces the processes, one after another.
+    alone means "module:app". After SIGTERM, SIGHUP or Ctrl-C the worker lets running tasks end; a
+    second signal interrupts them. With -p, SIGHUP replaces the processes, one after another.
     """
     options = WorkerOptions(**values)
     from pyasynq.cli import logs
