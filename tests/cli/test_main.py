@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import re
 import signal
 import subprocess
@@ -247,12 +248,18 @@ async def test_an_interrupted_command_ends_with_130() -> None:
     assert "Traceback" not in "\n".join(process.lines)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("args", ["stats --json", "queue list -o json"])
-def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, args: str) -> None:
+def test_a_reader_that_has_enough_is_no_mistake(redis_url: str, args: str, unbuffered: str) -> None:
     # The shell's status says when the reader is gone: a fast writer may be done before that.
     line = f"exec 3> >(:); wait $!; {sys.executable} -m pyasynq -u {redis_url} {args} >&3 || true"
     done = subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, timeout=20, check=True
+        ["bash", "-c", line],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stderr == ""
 

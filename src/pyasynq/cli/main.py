@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -46,9 +46,14 @@ def usable_streams() -> Generator[None]:
                 setattr(sys, name, stack.enter_context(Path(os.devnull).open(mode)))
                 stack.callback(setattr, sys, name, None)
         if isinstance(out := sys.stdout, TextIOWrapper):
-            stack.callback(out.reconfigure, errors=out.errors)
+            stack.callback(_restore, out.reconfigure, out.errors)
             out.reconfigure(errors="backslashreplace")
         yield
+
+
+def _restore(reconfigure: Callable[..., None], errors: str | None) -> None:
+    with suppress(BrokenPipeError):  # it flushes, and the reader of stdout may be gone
+        reconfigure(errors=errors)
 
 
 @usable_streams()
