@@ -50,10 +50,8 @@ class FairSlots:
         except asyncio.CancelledError:
             if place in self._queues.get(name, ()):
                 self._leave(name, place)
-            elif (
-                not place.cancelled() and place.exception() is None
-            ):  # the caller already had the slot
-                self.give_back()
+            elif not place.cancelled() and place.exception() is None:
+                self.give_back()  # the caller already had the slot
             raise
 
     def give_back(self) -> None:
