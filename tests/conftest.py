@@ -5,15 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from itertools import chain, groupby, islice
 
 import hypothesis
 import pytest
 from redis.asyncio import Redis
 
-from pyasynq.broker.redis import keys
-from tests.support.key_audit import unknown_keys
+from tests.support.key_audit import audit_keys
 from tests.support.servers import PasswordRedis, RedisCluster, RedisSentinel, RedisServer, TlsRedis
 from tests.support.waiting import Lapse
 
@@ -121,8 +119,5 @@ def key_audit(request: pytest.FixtureRequest) -> Iterator[None]:
     if "redis_server" not in request.fixturenames:
         yield
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
-    with closing(server.client()) as client:
-        client.flushall()
-    yield
-    assert unknown_keys(server, keys.KINDS) == {}
+    with audit_keys(request.getfixturevalue("redis_server")):
+        yield

@@ -1,42 +1,61 @@
 """The brokers that the shared tests of their behaviour run against."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pyasynq.broker import Broker, open_broker
+from pyasynq.broker.ports import OPTIONAL
 from pyasynq.broker.redis import keys
+from pyasynq.broker.sqlite import in_memory
 from tests.broker.memory import MemoryBroker
-from tests.support.key_audit import unknown_keys
-from tests.support.servers import RedisCluster
+from tests.support.key_audit import audit_keys, unknown_keys
+from tests.support.servers import RedisCluster, RedisServer
 
 HERE = Path(__file__).parent
-EVERY = ("redis", "cluster", "memory")
-COMPLETE = ("redis", "cluster")
-"""Brokers that also have the optional ports."""
+LACKS: dict[str, Collection[str]] = {
+    "redis": (),
+    "cluster": (),
+    "sqlite": ("cluster",),
+    "sqlite in memory": ("cluster",),
+    "memory": OPTIONAL,
+}
+"""The brokers, and the optional ports that each of them lacks."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a shared test on every broker; one marked `needs` only on brokers with optional ports."""
+    """Run a shared test on every broker that has the ports which its mark `needs` names."""
     if metafunc.definition.path.parent == HERE and "broker" in metafunc.fixturenames:
-        needs_more = metafunc.definition.get_closest_marker("needs") is not None
-        metafunc.parametrize("broker", COMPLETE if needs_more else EVERY, indirect=True)
+        needed = {port for mark in metafunc.definition.iter_markers("needs") for port in mark.args}
+        brokers = [name for name, lacks in LACKS.items() if needed.isdisjoint(lacks)]
+        metafunc.parametrize("broker", brokers, indirect=True)
 
 
 @pytest.fixture
-async def broker(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Broker]:
-    """Yield a broker over an empty Redis, an empty cluster or an empty memory."""
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Broker]:
+    """Yield a broker over an empty Redis, an empty cluster, a new file or an empty memory."""
     match request.param:
         case "redis":
-            broker = open_broker(redis_url)
+            broker = open_broker(request.getfixturevalue("audited_redis_url"))
+        case "sqlite":
+            broker = open_broker(f"sqlite:///{tmp_path}/tasks.db")
+        case "sqlite in memory":
+            broker = in_memory()
         case "cluster":
             broker = open_broker(request.getfixturevalue("cluster_url"))
         case _:
             broker = MemoryBroker()
     yield broker
     await broker.aclose()
+
+
+@pytest.fixture
+def audited_redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """Yield the address of an empty Redis; only a test's parameter tells that it is used."""
+    with audit_keys(redis_server):
+        yield redis_server.url
 
 
 @pytest.fixture

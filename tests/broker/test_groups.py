@@ -122,11 +122,6 @@ async def test_hundreds_of_tasks_are_read_in_order(broker: Broker) -> None:
     assert read == [f"{n:03}" for n in range(300)]
 
 
-async def test_tasks_of_one_second_are_read_in_the_order_of_their_ids(broker: Broker) -> None:
-    group_set = await a_staged_set(broker, a_grouped("b"), a_grouped("c"), a_grouped("a"))
-    assert ids_of(await tasks_in_set(broker, group_set)) == ["a", "b", "c"]
-
-
 # -- combine ---------------------------------------------------------------------------------------
 
 

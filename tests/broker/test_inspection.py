@@ -76,13 +76,6 @@ async def test_a_queue_is_counted(broker: Broker) -> None:
     assert (info.active, info.pending, info.scheduled, info.size) == (1, 1, 1, 3)
 
 
-async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: Broker) -> None:
-    assert await broker.inspection.pause("\udcff", paused=True)
-    info = await broker.inspection.queue_info("\udcff")
-    assert (info.size, info.paused) == (0, True)
-    assert await broker.inspection.pause("\udcff", paused=False)
-
-
 async def test_a_task_is_found_where_it_is(broker: Broker) -> None:
     await enqueue(broker, a_scheduled())
     task = await stored_task(broker)

@@ -1,13 +1,23 @@
 """Find keys in Redis that do not belong to asynq."""
 
 import re
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable
+from contextlib import closing, contextmanager
 from typing import cast
 
+from pyasynq.broker.redis import keys
 from tests.support.servers import RedisServer
 
 Kinds = Iterable[tuple[re.Pattern[str], str]]
+
+
+@contextmanager
+def audit_keys(server: RedisServer) -> Generator[None]:
+    """Empty *server*; at the end refuse keys that asynq does not know."""
+    with closing(server.client()) as client:
+        client.flushall()
+    yield
+    assert unknown_keys(server, keys.KINDS) == {}
 
 
 def unknown_keys(server: RedisServer, kinds: Kinds) -> dict[str, str]:

@@ -45,7 +45,8 @@ from pyasynq.broker.ports.schedules import EntryStart, Position, SchedulePort
 from pyasynq.broker.ports.semaphores import SemaphorePort, Token
 from pyasynq.broker.ports.upkeep import ForwardResult, UpkeepPort
 from pyasynq.broker.ports.work import DequeueResult, Lease, WorkPort
-from pyasynq.broker.url import KINDS, parse
+from pyasynq.broker.sqlite_url import parse_sqlite, redact_sqlite
+from pyasynq.broker.url import KINDS, parse, scheme_of
 from pyasynq.broker.url import redact_url as _redact_text
 from pyasynq.runtime.clock import Clock
 
@@ -101,12 +102,15 @@ __all__ = [
 ]
 
 
-_PACKAGES: Final = dict.fromkeys(KINDS, "pyasynq.broker.redis")
+_PACKAGES: Final = dict.fromkeys(KINDS, "pyasynq.broker.redis") | {
+    "sqlite": "pyasynq.broker.sqlite"
+}
 """Package of each scheme's broker. Importing it takes 0.1 s, so only `open_broker` does that."""
 
 BrokerAddress: TypeAlias = "str | Broker | Driver"
 """Where a broker is: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis-sentinel://``,
-``redis-cluster://``), a bare ``host:port``, a redis-py asyncio client, or an open broker.
+``redis-cluster://``, ``sqlite://``), a bare ``host:port``, a redis-py asyncio client, or an open
+broker.
 """
 
 
@@ -122,7 +126,9 @@ def open_broker(address: BrokerAddress, clock: Clock | None = None) -> Broker:
     """
     if isinstance(address, Broker):
         return _Lent(address)
-    scheme = parse(address).scheme if isinstance(address, str) and address else "redis"
+    scheme = scheme_of(address) if isinstance(address, str) else "redis"
+    if scheme not in _PACKAGES:
+        parse(cast("str", address))  # says what is wrong
     package = import_module(_PACKAGES[scheme])
     return cast("Broker", package.connect(address, clock))
 
@@ -154,7 +160,10 @@ def check_address(address: BrokerAddress) -> None:
         OptionError: If the URL or the client cannot be used.
     """
     if address and isinstance(address, str):
-        parse(address)
+        if scheme_of(address) == "sqlite":
+            parse_sqlite(address)
+        else:
+            parse(address)
         return
     if isinstance(address, Broker):
         return
@@ -170,4 +179,4 @@ def redact_url(address: BrokerAddress) -> str:
         return f"the program's own {address.name}"
     if not isinstance(address, str):
         return "the program's own client"
-    return _redact_text(address)
+    return redact_sqlite(address) if scheme_of(address) == "sqlite" else _redact_text(address)

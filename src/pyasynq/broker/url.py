@@ -1,4 +1,4 @@
-"""Broker URLs: one parser for all schemes, and one table of settings.
+"""URLs of Redis: one parser for all its schemes, and one table of settings.
 
 A URL contains passwords, and in a malformed URL they can be anywhere: after an unescaped ``/``,
 ``?`` or ``#`` the rest of a password looks like a path, a setting or a fragment. So no error quotes
@@ -20,7 +20,8 @@ Kind: TypeAlias = Literal["single", "socket", "sentinel", "cluster"]
 Host: TypeAlias = tuple[str, int]
 
 URLS: Final = (
-    "host:port, or a redis://, rediss://, unix://, redis-sentinel:// or redis-cluster:// URL"
+    "host:port, or a redis://, rediss://, unix://, redis-sentinel://, redis-cluster:// or"
+    " sqlite:// URL"
 )
 KINDS: Final[Mapping[str, Kind]] = {
     "redis": "single",
@@ -63,14 +64,20 @@ class Address:
     redacted: str
 
 
+def scheme_of(text: str) -> str:
+    """Return the scheme of the address *text*, in lower case; a bare ``host:port`` means redis."""
+    scheme, mark, _ = text.strip().partition("://")
+    return scheme.lower() if mark else "redis"
+
+
 def parse(text: str) -> Address:
     """Parse the address *text*.
 
     Raises:
         OptionError: If it is malformed, or one of its settings is unknown or invalid.
     """
-    scheme, mark, rest = text.strip().partition("://")
-    scheme, rest = (scheme.lower(), rest) if mark else ("redis", scheme)
+    scheme, text = scheme_of(text), text.strip()
+    rest = text.partition("://")[2] if "://" in text else text
     kind = KINDS.get(scheme)
     with _option_errors(scheme, rest):
         if kind is None:

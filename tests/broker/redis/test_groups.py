@@ -390,3 +390,8 @@ async def test_on_a_cluster_the_search_looks_where_the_queue_is(
     found = [await broker.groups.reclaim(queue) for queue in queues]
     await broker.aclose()
     assert found == [FOUND] * 12
+
+
+async def test_tasks_of_one_second_are_read_in_the_order_of_their_ids(broker: RedisBroker) -> None:
+    group_set = await a_staged_set(broker, a_grouped("b"), a_grouped("c"), a_grouped("a"))
+    assert ids_of(await tasks_in_set(broker, group_set)) == ["a", "b", "c"]

@@ -421,3 +421,10 @@ async def test_a_removal_that_fails_leaves_a_paused_queue_paused(
     with pytest.raises(BrokerError, match="away"):
         await broker.inspection.remove("q", force=True)
     assert await r.exists(f"{Q}paused") == 1
+
+
+async def test_a_queue_whose_name_is_no_text_can_be_asked_for(broker: RedisBroker) -> None:
+    assert await broker.inspection.pause("\udcff", paused=True)
+    info = await broker.inspection.queue_info("\udcff")
+    assert (info.size, info.paused) == (0, True)
+    assert await broker.inspection.pause("\udcff", paused=False)

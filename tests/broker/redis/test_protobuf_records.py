@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyasynq.broker.redis.protobuf_records import (
+from pyasynq.broker.protobuf_records import (
     entry_infos,
     entry_record,
     event_info,
@@ -19,7 +19,7 @@ from pyasynq.broker.redis.protobuf_records import (
     worker_info,
     worker_record,
 )
-from pyasynq.broker.redis.records import read_records
+from pyasynq.broker.records import read_records
 from pyasynq.core.info import SchedulerEvent
 from pyasynq.core.options import Options
 from pyasynq.proto import asynq_pb2 as wire

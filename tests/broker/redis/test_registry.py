@@ -11,8 +11,8 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker.protobuf_records import server_record, worker_record
 from pyasynq.broker.redis import RedisBroker, connect
-from pyasynq.broker.redis.protobuf_records import server_record, worker_record
 from pyasynq.broker.redis.registry import RedisRegistry
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.policy import MAX_BYTES

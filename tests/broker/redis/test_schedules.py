@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
+from pyasynq.broker.protobuf_records import entry_record, event_record
 from pyasynq.broker.redis import RedisBroker
-from pyasynq.broker.redis.protobuf_records import entry_record, event_record
 from pyasynq.core import info
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import HISTORY_S, MAX_BYTES

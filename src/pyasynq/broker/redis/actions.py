@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from pyasynq.broker.ports.inspection import Container, Move, StoredTask, UpdateResult
+from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver, execute
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.records import decode_name
 from pyasynq.broker.redis.scripts import Call, Each
 from pyasynq.core.message import TaskMessage, encode
 from pyasynq.core.policy import ARCHIVE_S, MOST_ARCHIVED

@@ -6,9 +6,9 @@ from typing import Any, cast
 from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 
+from pyasynq.broker.records import encode_name
 from pyasynq.broker.redis import keys
 from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.records import encode_name
 from pyasynq.core.info import ClusterNode
 from pyasynq.core.states import TaskState
 

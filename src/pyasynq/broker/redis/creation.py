@@ -19,10 +19,10 @@ from pyasynq.broker.ports.creation import (
     Tick,
     TickResult,
 )
+from pyasynq.broker.records import read_message
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute, lost_connection, map_error
 from pyasynq.broker.redis.lua import create as scripts
-from pyasynq.broker.redis.records import read_message
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.compose import Pending, Scheduled
 from pyasynq.core.errors import (

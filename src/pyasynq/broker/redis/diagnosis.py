@@ -8,10 +8,10 @@ from typing import Any, Final, cast
 from redis.asyncio import RedisCluster
 
 from pyasynq.broker.ports.diagnosis import Heartbeat, NodeReport
+from pyasynq.broker.records import decode_name
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, broker_errors, execute
 from pyasynq.broker.redis.lua import diagnosis as scripts
-from pyasynq.broker.redis.records import decode_name
 from pyasynq.core.errors import BrokerAuthError, BrokerError, BrokerUnavailableError
 from pyasynq.runtime.clock import Clock
 

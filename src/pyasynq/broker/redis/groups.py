@@ -19,10 +19,10 @@ from pyasynq.broker.ports.groups import (
     ReadyGroups,
     ReclaimResult,
 )
+from pyasynq.broker.records import decode_name, encode_name, read_message
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver, broker_errors
 from pyasynq.broker.redis.lua import groups as scripts
-from pyasynq.broker.redis.records import decode_name, encode_name, read_message
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import GroupInfo

@@ -6,11 +6,11 @@ from itertools import compress
 from typing import Final, TypeAlias, cast
 
 from pyasynq.broker.ports.inspection import Container, Page, StoredTask
+from pyasynq.broker.records import decode_name, read_message
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.records import decode_name, read_message
 from pyasynq.broker.redis.task_records import Fields, number, stored_task, task_info
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES

@@ -7,16 +7,16 @@ from typing import Any, Final, cast
 
 from redis.asyncio import RedisCluster
 
-from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import ANSWER_S, Driver, broker_errors, execute, execute_all
-from pyasynq.broker.redis.lua import registry as scripts
-from pyasynq.broker.redis.protobuf_records import (
+from pyasynq.broker.protobuf_records import (
     server_info,
     server_record,
     worker_info,
     worker_record,
 )
-from pyasynq.broker.redis.records import decode_name, read_records
+from pyasynq.broker.records import decode_name, read_records
+from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis.connection import ANSWER_S, Driver, broker_errors, execute, execute_all
+from pyasynq.broker.redis.lua import registry as scripts
 from pyasynq.broker.redis.scripts import Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import ServerInfo, WorkerInfo

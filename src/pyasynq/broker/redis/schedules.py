@@ -5,17 +5,17 @@ from itertools import repeat
 from typing import cast
 
 from pyasynq.broker.ports.schedules import EntryStart, Position
-from pyasynq.broker.redis import keys, pipeline
-from pyasynq.broker.redis.connection import Driver, execute
-from pyasynq.broker.redis.lua import registry
-from pyasynq.broker.redis.lua import schedules as scripts
-from pyasynq.broker.redis.protobuf_records import (
+from pyasynq.broker.protobuf_records import (
     entry_infos,
     entry_record,
     event_info,
     event_record,
 )
-from pyasynq.broker.redis.records import read_records
+from pyasynq.broker.records import read_records
+from pyasynq.broker.redis import keys, pipeline
+from pyasynq.broker.redis.connection import Driver, execute
+from pyasynq.broker.redis.lua import registry
+from pyasynq.broker.redis.lua import schedules as scripts
 from pyasynq.broker.redis.scripts import Call, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.info import SchedulerEntry, SchedulerEvent

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from pyasynq.broker.ports.inspection import Container, StoredTask
-from pyasynq.broker.redis.records import decode_name, encode_name, read_message
+from pyasynq.broker.records import decode_name, encode_name, read_message
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.info import TaskInfo, info_of_message
 from pyasynq.core.message import TaskMessage, instant

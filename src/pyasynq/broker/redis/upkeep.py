@@ -5,10 +5,10 @@ from typing import Final, cast
 
 from pyasynq.broker.ports.upkeep import ForwardResult
 from pyasynq.broker.ports.work import DequeueResult, Lease
+from pyasynq.broker.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import CommandArg, Driver
 from pyasynq.broker.redis.lua import upkeep as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis.scripts import Script
 from pyasynq.core.policy import ARCHIVE_S, MAX_BYTES, MAX_TASKS, MOST_ARCHIVED
 from pyasynq.core.states import TaskState

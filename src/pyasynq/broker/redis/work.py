@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final, NamedTuple, cast
 
 from pyasynq.broker.ports.work import DequeueResult, Lease
+from pyasynq.broker.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.lua import work as scripts
-from pyasynq.broker.redis.records import decode_name, read_message, restore_run_history
 from pyasynq.broker.redis.scripts import Call, Each, blob
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s

@@ -1,0 +1,80 @@
+"""The SQLite broker: one file, or the memory of a process; all code that knows SQLite is here."""
+
+from typing import Final
+
+from pyasynq.broker import ports
+from pyasynq.broker.sqlite.creation import SqliteCreation
+from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
+from pyasynq.broker.sqlite.groups import SqliteGroups
+from pyasynq.broker.sqlite.inspection import SqliteInspection
+from pyasynq.broker.sqlite.receipts import SqliteReceipts
+from pyasynq.broker.sqlite.registry import SqliteRegistry
+from pyasynq.broker.sqlite.results import SqliteResults
+from pyasynq.broker.sqlite.schedules import SqliteSchedules
+from pyasynq.broker.sqlite.semaphores import SqliteSemaphores
+from pyasynq.broker.sqlite.store import Database, Store
+from pyasynq.broker.sqlite.upkeep import SqliteUpkeep
+from pyasynq.broker.sqlite.work import SqliteWork
+from pyasynq.broker.sqlite_url import SqliteAddress, parse_sqlite
+from pyasynq.runtime.clock import Clock
+
+__all__ = ["SqliteBroker", "connect", "in_memory"]
+
+_shared: Final[list[Database]] = []
+"""The memory that all brokers of this process share, once one of them is made."""
+
+
+def connect(address: str, clock: Clock | None = None) -> "SqliteBroker":
+    """Return the broker at the URL *address*. The file is opened, or made, by the first call.
+
+    All brokers in memory (``sqlite://``) of a process see the same tasks, until the process ends.
+
+    Raises:
+        OptionError: If the URL is malformed, or Python's SQLite is too old.
+    """
+    parsed = parse_sqlite(address)
+    if parsed.path is not None:
+        return SqliteBroker(Database(parsed), clock or Clock(), owned=True)
+    if not _shared:
+        _shared.append(Database(parsed))
+    return SqliteBroker(_shared[0], clock or Clock(), owned=False)
+
+
+def in_memory(clock: Clock | None = None) -> "SqliteBroker":
+    """Return a broker in memory of its own, which is gone once it is closed."""
+    return SqliteBroker(Database(SqliteAddress(path=None)), clock or Clock(), owned=True)
+
+
+class SqliteBroker(ports.Broker):
+    """All ports but ``cluster`` over one database."""
+
+    def __init__(self, database: Database, clock: Clock, *, owned: bool) -> None:
+        """Use *database* and *clock*; `aclose` closes *database* only if it is *owned*."""
+        store = Store(database, clock)
+        self._store = store
+        self._owned = owned
+        self.name: str = "SQLite"
+        self.creation: ports.CreationPort = SqliteCreation(store)
+        self.work: ports.WorkPort = SqliteWork(store)
+        self.upkeep: ports.UpkeepPort = SqliteUpkeep(store)
+        self.registry: ports.RegistryPort = SqliteRegistry(store)
+        self.inspection: ports.InspectionPort = SqliteInspection(store)
+        self.results: ports.ResultPort = SqliteResults(store)
+        self.groups: ports.GroupPort = SqliteGroups(store)
+        self.schedules: ports.SchedulePort = SqliteSchedules(store)
+        self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
+        self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
+
+    async def ping(self) -> None:
+        """Return if the file can be written.
+
+        Raises:
+            BrokerError: If it cannot.
+        """
+        await self._store.write(lambda tx: tx.execute("DELETE FROM pyasynq_cancel WHERE seq = 0"))
+
+    async def aclose(self) -> None:
+        """Close the file, or forget a memory of its own."""
+        if self._owned:
+            await self._store.database.aclose()

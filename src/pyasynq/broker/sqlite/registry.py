@@ -1,0 +1,95 @@
+"""List the running servers and cancel tasks."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Final
+
+from pyasynq.broker.protobuf_records import server_info, server_record, worker_info, worker_record
+from pyasynq.broker.sqlite.schedules import read_reports, write_report
+from pyasynq.broker.sqlite.store import Store, Transaction
+from pyasynq.broker.sqlite.wake import CANCEL_TOPIC, wait_for
+from pyasynq.core.info import ServerInfo
+from pyasynq.proto import asynq_pb2 as wire
+
+KIND: Final = "server"
+
+LISTEN_S: Final = 2.0
+"""Time after which `cancelations` yields None if there is no cancelation."""
+
+
+class SqliteRegistry:
+    """The registry port."""
+
+    def __init__(self, store: Store) -> None:
+        """Run transactions in *store*."""
+        self._store = store
+
+    async def write_server(self, server: ServerInfo, *, ttl_s: int) -> None:
+        """Write the record of *server* for *ttl_s* seconds and add its queues; with 0 delete it."""
+        records = [
+            server_record(server).SerializeToString(),
+            *(
+                worker_record(server, worker).SerializeToString()
+                for worker in server.active_workers
+            ),
+        ]
+
+        def write(tx: Transaction) -> None:
+            write_report(tx, KIND, f"{server.host}:{server.pid}:{server.id}", records, ttl_s=ttl_s)
+            if ttl_s:
+                for queue in server.queues:
+                    tx.register(queue)
+
+        await self._store.write(write)
+
+    async def servers(self) -> list[ServerInfo]:
+        """Return the servers whose record has not expired, ordered by start."""
+        reports = await self._store.read(lambda tx: read_reports(tx, KIND))
+        latest = datetime.max.replace(tzinfo=UTC)
+        return sorted(
+            (_server(*report) for report in reports),
+            key=lambda server: (server.started or latest, server.id),
+        )
+
+    async def cancelations(self) -> AsyncIterator[str | None]:
+        """Yield the ids of tasks that an operator cancels.
+
+        Yield None first, and after every `LISTEN_S` without a cancelation.
+        """
+        with self._store.wake.listening(CANCEL_TOPIC) as changed:
+            last = await self._store.read(_last_cancelation)
+            yield None
+            while True:
+                is_changed = await wait_for(changed, LISTEN_S)
+                changed.clear()
+                rows = await self._store.read(lambda tx, last=last: _cancelations(tx, last))
+                for number, task_id in rows:
+                    last = number
+                    yield task_id
+                if not is_changed:
+                    yield None
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask every server to cancel *task_id*."""
+
+        def cancel(tx: Transaction) -> None:
+            row = (task_id, tx.now_us)
+            tx.execute("INSERT INTO pyasynq_cancel(task_id, at) VALUES (?, ?)", row)
+            tx.changed.add(CANCEL_TOPIC)
+
+        await self._store.write(cancel)
+
+
+def _last_cancelation(tx: Transaction) -> int:
+    ((last,),) = tx.rows("SELECT coalesce(max(seq), 0) FROM pyasynq_cancel")
+    return last
+
+
+def _cancelations(tx: Transaction, last: int) -> list[tuple[int, str]]:
+    sql = "SELECT seq, task_id FROM pyasynq_cancel WHERE seq > ? ORDER BY seq"
+    return [(seq, task_id) for seq, task_id in tx.rows(sql, last)]
+
+
+def _server(record: bytes, *workers: bytes) -> ServerInfo:
+    running = [worker_info(wire.WorkerInfo.FromString(worker)) for worker in workers]
+    return server_info(wire.ServerInfo.FromString(record), running)

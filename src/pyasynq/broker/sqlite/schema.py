@@ -1,0 +1,129 @@
+"""The tables of the SQLite broker.
+
+The file may also have a user's tables, so the names of ours have a prefix, and the version of the
+schema is in a table of its own and not in ``user_version``. Times are whole microseconds since
+1970, or seconds where a name ends with ``_s``.
+
+All rows of a queue name the queue by its number. To remove a queue, its name is taken away: from
+then on nobody finds its tasks and locks, and they can be deleted in small steps.
+"""
+
+import sqlite3
+from typing import Final
+
+from pyasynq.core.errors import BrokerError
+from pyasynq.core.states import TaskState
+
+VERSION: Final = 1
+
+PENDING: Final = 1
+ACTIVE: Final = 2
+SCHEDULED: Final = 3
+RETRY: Final = 4
+ARCHIVED: Final = 5
+COMPLETED: Final = 6
+AGGREGATING: Final = 7
+STAGED: Final = 8
+"""States of a task; a staged task is aggregating, too, but belongs to an aggregation set."""
+
+STATES: Final = {
+    PENDING: TaskState.PENDING,
+    ACTIVE: TaskState.ACTIVE,
+    SCHEDULED: TaskState.SCHEDULED,
+    RETRY: TaskState.RETRY,
+    ARCHIVED: TaskState.ARCHIVED,
+    COMPLETED: TaskState.COMPLETED,
+    AGGREGATING: TaskState.AGGREGATING,
+    STAGED: TaskState.AGGREGATING,
+}
+
+NUMBERS: Final = {state: number for number, state in reversed(STATES.items())}
+
+TABLES: Final = (
+    "CREATE TABLE pyasynq_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    # name is NULL once the queue is removed; paused_s is when it was paused.
+    """CREATE TABLE pyasynq_queue(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE,
+        paused_s INTEGER, processed INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE pyasynq_day(queue INTEGER, day TEXT, processed INTEGER NOT NULL,
+        failed INTEGER NOT NULL, PRIMARY KEY(queue, day)) WITHOUT ROWID""",
+    # at orders the tasks of a state: when a task became pending, is due, joined its group, was
+    # archived, or its retention ends. group_name is the group that it is in or joins when it is
+    # due. failures counts attempts to combine it. The last four columns are its run history, as in
+    # `Lease`: unstarted is the owner of a dequeue whose handler was not called yet, retried the
+    # number of retries when the history was written.
+    """CREATE TABLE pyasynq_task(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
+        state INTEGER NOT NULL, at INTEGER NOT NULL, message BLOB NOT NULL, group_name TEXT,
+        set_id TEXT, failures INTEGER, result BLOB,
+        crashes INTEGER, unknown_since_s INTEGER, retried INTEGER, unstarted TEXT)""",
+    "CREATE UNIQUE INDEX pyasynq_task_id ON pyasynq_task(queue, id)",
+    "CREATE INDEX pyasynq_task_pending ON pyasynq_task(queue, at) WHERE state = 1",
+    "CREATE INDEX pyasynq_task_waiting ON pyasynq_task(queue, state, at) WHERE state > 2",
+    "CREATE INDEX pyasynq_task_group ON pyasynq_task(queue, group_name, at) WHERE state = 7",
+    "CREATE INDEX pyasynq_task_set ON pyasynq_task(set_id) WHERE state = 8",
+    # An active task has a row here. Taking a task changes its own row in place.
+    """CREATE TABLE pyasynq_lease(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL,
+        owner TEXT NOT NULL, ends INTEGER NOT NULL)""",
+    """CREATE TABLE pyasynq_lock(queue INTEGER, name TEXT, task_id TEXT NOT NULL,
+        ends INTEGER NOT NULL, PRIMARY KEY(queue, name)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_lock_ends ON pyasynq_lock(ends)",
+    """CREATE TABLE pyasynq_set(id TEXT PRIMARY KEY, queue INTEGER NOT NULL,
+        group_name TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE pyasynq_receipt(queue INTEGER, row TEXT, ends INTEGER NOT NULL,
+        PRIMARY KEY(queue, row)) WITHOUT ROWID""",
+    "CREATE INDEX pyasynq_receipt_ends ON pyasynq_receipt(ends)",
+    """CREATE TABLE pyasynq_tick(queue INTEGER, entry TEXT, last_s INTEGER NOT NULL,
+        ends INTEGER NOT NULL, PRIMARY KEY(queue, entry)) WITHOUT ROWID""",
+    """CREATE TABLE pyasynq_event(entry TEXT, at_s INTEGER, record BLOB, ends INTEGER NOT NULL,
+        PRIMARY KEY(entry, at_s, record)) WITHOUT ROWID""",
+    # What servers and schedulers report about themselves.
+    """CREATE TABLE pyasynq_report(kind TEXT, id TEXT, records BLOB NOT NULL, ends INTEGER NOT NULL,
+        PRIMARY KEY(kind, id)) WITHOUT ROWID""",
+    """CREATE TABLE pyasynq_token(scope TEXT, holder TEXT, ends_s INTEGER NOT NULL,
+        PRIMARY KEY(scope, holder)) WITHOUT ROWID""",
+    """CREATE TABLE pyasynq_cancel(seq INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL,
+        at INTEGER NOT NULL)""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (TABLES,)
+"""For each version the statements that lead to it from the version before."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the tables in the file; 0 if there are none."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pyasynq_meta'").fetchone()
+    if found is None:
+        return 0
+    ((version,),) = connection.execute("SELECT value FROM pyasynq_meta WHERE key = 'schema'")
+    return version
+
+
+def migrate(connection: sqlite3.Connection, *, name: str) -> None:
+    """Bring the tables of the file *name* to `VERSION`.
+
+    Raises:
+        BrokerError: If a later version of pyasynq has changed them.
+        sqlite3.Error: If SQLite refuses; nothing is changed then.
+    """
+    version = version_of(connection)
+    if version == VERSION:
+        return
+    if version < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = version_of(connection)  # another process may have been faster
+            for statement in [it for steps in MIGRATIONS[version:] for it in steps]:
+                connection.execute(statement)
+            if version < VERSION:
+                row = ("schema", VERSION)
+                connection.execute("INSERT OR REPLACE INTO pyasynq_meta VALUES (?, ?)", row)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    if version > VERSION:
+        msg = (
+            f"{name} was written by a later version of pyasynq (its tables have version {version},"
+            f" this one knows {VERSION}): update pyasynq"
+        )
+        raise BrokerError(msg)
