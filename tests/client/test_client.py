@@ -94,10 +94,15 @@ async def test_an_enqueued_task_is_described_as_it_stands(redis_url: str, r: Red
     assert await RedisQueue(r, "q").pending_ids() == ["1"]
 
 
-async def test_a_task_gets_a_random_uuid_for_its_id(client: Client) -> None:
-    info = await client.enqueue(Task("t"))
-    assert UUID(info.id).version == 4
-    assert str(UUID(info.id)) == info.id
+async def test_a_task_gets_a_uuid_for_its_id_that_grows_with_time(client: Client) -> None:
+    infos = [await client.enqueue(Task("t")) for _ in range(3)]
+    infos += cast("list[TaskInfo]", await client.enqueue_many([Task("t")] * 300))
+    ids = [info.id for info in infos]
+    assert {UUID(task_id).version for task_id in ids} == {7}
+    assert [str(UUID(task_id)) for task_id in ids] == ids
+    assert len(set(ids)) == len(ids)
+    assert sorted(ids[:4]) == ids[:4]
+    assert sorted(ids[3:259]) == ids[3:259]  # made at once
 
 
 async def test_one_task_may_be_enqueued_many_times(client: Client) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Self, Unpack, cast
 
 from pyasynq.broker import Broker, BrokerAddress, NewTask, open_broker
@@ -46,6 +46,12 @@ CHUNK: Final = 256
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 1
 """Polling interval while waiting for a result; it doubles. A Python worker notifies earlier."""
+
+PARTS: Final = 4096
+"""Parts of a millisecond that an id tells apart."""
+
+VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit that marks a UUID, for each random digit."""
 
 
 class Client:
@@ -244,8 +250,9 @@ class Client:
 
     async def _place(self, task: Task, options: Options) -> TaskInfo:
         """Compose and enqueue *task*; called after all middleware."""
-        (task_id,) = _random_ids(1)
-        composed = self._compose(task, options, now=self._clock.now(), task_id=task_id)
+        now = self._clock.now()
+        (task_id,) = _new_ids(1, now)
+        composed = self._compose(task, options, now=now, task_id=task_id)
         answer = await self._batcher.enqueue(composed.plan)
         if answer is not None:
             raise answer
@@ -265,7 +272,7 @@ class Client:
     ) -> list[Composed | PyasynqError]:
         now = self._clock.now()
         chunk: list[Composed | PyasynqError] = []
-        for task, task_id in zip(tasks, _random_ids(len(tasks)), strict=True):
+        for task, task_id in zip(tasks, _new_ids(len(tasks), now), strict=True):
             try:
                 merged = merge(task.options, shared)
                 chunk.append(self._compose(task, merged, now=now, task_id=task_id))
@@ -304,10 +311,18 @@ def _check_tasks(tasks: object) -> list[Task]:
     return waiting
 
 
-def _random_ids(count: int) -> list[str]:
-    """Return *count* random UUIDs (version 4) as text; one call reads the random bytes of all."""
-    digits = os.urandom(16 * count).hex()
+def _new_ids(count: int, now: datetime) -> list[str]:
+    """Return *count* UUIDs (version 7) as text, at most 256; one call reads all random bytes.
+
+    They grow with time, so that a broker with an index of ids adds to its end. Go does not mind.
+    """
+    ms, part = divmod(int(now.timestamp() * PARTS * 1000), PARTS)
+    if part + count > PARTS:
+        ms, part = ms + 1, 0
+    start = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"
+    digits = os.urandom(8 * count).hex()
     return [
-        f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"
-        for d in (digits[at : at + 32] for at in range(0, 32 * count, 32))
+        f"{start}{part + at // 16:03x}-{VARIANTS[digits[at]]}{digits[at + 1 : at + 4]}"
+        f"-{digits[at + 4 : at + 16]}"
+        for at in range(0, 16 * count, 16)
     ]
