@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyasynq.app import App, PlainTask, TypedTask
     from pyasynq.client import CallNext, Client, ClientMiddleware, SyncClient
+    from pyasynq.core.attempts import Attempt
     from pyasynq.core.codec import Codec, CodecContext
     from pyasynq.core.control import (
         DeadlinePassedError,
@@ -78,6 +79,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActiveTask",
     "App",
+    "Attempt",
     "BrokerAuthError",
     "BrokerError",
     "BrokerFullError",
@@ -215,6 +217,7 @@ _HOMES = {
         "TaskInfo",
         "WorkerInfo",
     ),
+    "core.attempts": ("Attempt",),
     "core.options": ("Options",),
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),

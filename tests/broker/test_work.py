@@ -4,8 +4,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import msgspec
 
 from pyasynq.broker import Broker, Container, Lease
+from pyasynq.core.attempts import Attempt, record_attempt
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES
 from pyasynq.core.states import Action, TaskState
 from pyasynq.core.verdict import DONE, REQUEUE, Archive, Retry, Verdict
@@ -28,6 +30,8 @@ from tests.support.factories import (
 )
 from tests.support.waiting import wait_until
 
+ARCHIVED = Container(queue="q", state=TaskState.ARCHIVED)
+COMPLETED = Container(queue="q", state=TaskState.COMPLETED)
 LONG_AGO = datetime(2001, 9, 9, tzinfo=UTC)
 
 # -- dequeue ---------------------------------------------------------------------------------------
@@ -379,3 +383,68 @@ async def test_waiting_ends_when_a_task_comes(broker: Broker) -> None:
 
 async def test_waiting_in_vain_ends(broker: Broker) -> None:
     assert await broker.work.wait("q") is False
+
+
+# -- failed tries ----------------------------------------------------------------------------------
+
+
+def with_attempt(verdict: Retry | Archive, retried: int) -> Retry | Archive:
+    """Return *verdict* with a try to be kept, of which a task keeps three."""
+    attempt = Attempt(retried=retried, failed_at=datetime.now(UTC), error=f"error {retried}")
+    return msgspec.structs.replace(verdict, attempt=record_attempt(attempt, 3))
+
+
+async def attempts_of(broker: Broker, task_id: str = "1") -> list[str]:
+    """Return the errors of the kept tries, the oldest first."""
+    found = await broker.inspection.task("q", task_id)
+    assert found is not None
+    assert found.info is not None
+    return [attempt.error for attempt in found.info.attempts]
+
+
+async def fail(broker: Broker, times: int) -> None:
+    """Enqueue a task and let it fail."""
+    lease = await a_lease(broker)
+    for retried_before in range(times):
+        verdict = with_attempt(retried(lease, after=timedelta(seconds=-1)), retried_before)
+        assert await settle(broker, lease, verdict) is True
+        await broker.upkeep.forward("q")
+        (lease,) = await take(broker)
+    assert await settle(broker, lease, with_attempt(archived(lease), times)) is True
+
+
+async def test_failed_tries_are_kept_with_a_task_and_the_newest_replaces_the_oldest(
+    broker: Broker,
+) -> None:
+    await fail(broker, 1)
+    assert await attempts_of(broker) == ["error 0", "error 1"]
+    await broker.inspection.apply(Action.DELETE, ARCHIVED, ["1"])
+    await fail(broker, 4)
+    assert await attempts_of(broker) == ["error 2", "error 3", "error 4"]
+
+
+async def test_a_task_that_has_not_failed_has_no_failed_tries(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    assert await attempts_of(broker) == []
+    await settle(broker, lease, completed(lease))
+    assert await attempts_of(broker) == []
+
+
+async def test_a_worker_that_lost_its_lease_keeps_no_failed_try(broker: Broker) -> None:
+    lease = await a_lease(broker)
+    await settle(broker, lease, REQUEUE)
+    await take(broker, owner="another/1")
+    assert await settle(broker, lease, with_attempt(retried(lease), 0)) is False
+    assert await settle(broker, lease, with_attempt(archived(lease), 0)) is False
+    assert await attempts_of(broker) == []
+
+
+async def test_failed_tries_stay_until_the_task_is_gone(broker: Broker) -> None:
+    await fail(broker, 0)
+    await broker.inspection.apply(Action.RUN, ARCHIVED, ["1"])
+    (lease,) = await take(broker)
+    await settle(broker, lease, completed(lease))
+    assert await attempts_of(broker) == ["error 0"]
+    await broker.inspection.apply(Action.DELETE, COMPLETED, ["1"])
+    await enqueue(broker, a_pending())
+    assert await attempts_of(broker) == []

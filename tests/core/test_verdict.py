@@ -36,9 +36,13 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_S = 1_767_225_600
 MINUTE = timedelta(minutes=1)
 
-FAILS = RetryPolicy(delay=lambda _retried, _error, _message: MINUTE, is_failure=lambda _error: True)
+FAILS = RetryPolicy(
+    delay=lambda _retried, _error, _message: MINUTE, is_failure=lambda _error: True, text=error_text
+)
 NEVER_FAILS = RetryPolicy(
-    delay=lambda _retried, _error, _message: MINUTE, is_failure=lambda _error: False
+    delay=lambda _retried, _error, _message: MINUTE,
+    is_failure=lambda _error: False,
+    text=error_text,
 )
 
 counts = st.integers(0, 2**31 - 1)
@@ -113,6 +117,7 @@ def test_the_delay_is_asked_with_the_retries_already_spent() -> None:
     policy = RetryPolicy(
         delay=lambda retried, _error, message: timedelta(seconds=100 * retried + message.retry),
         is_failure=lambda _error: True,
+        text=error_text,
     )
     got = verdict(a_message(retry=3, retried=2), ValueError(), policy)
     assert isinstance(got, Retry)
@@ -197,7 +202,9 @@ def by_kind(_retried: int, error: Exception, _message: TaskMessage) -> timedelta
     return HOURS if isinstance(error, KeyError) else MINUTE
 
 
-POLITE = RetryPolicy(delay=by_kind, is_failure=lambda error: not isinstance(error, KeyError))
+POLITE = RetryPolicy(
+    delay=by_kind, is_failure=lambda error: not isinstance(error, KeyError), text=error_text
+)
 
 
 def test_a_group_is_no_failure_if_none_of_its_errors_is_one() -> None:

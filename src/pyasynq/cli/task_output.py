@@ -8,6 +8,7 @@ from pyasynq.cli import output
 from pyasynq.cli.options import TaskPlace
 
 if TYPE_CHECKING:
+    from pyasynq.core.attempts import Attempt
     from pyasynq.core.info import TaskInfo
 
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
@@ -82,6 +83,17 @@ def print_task(task: "TaskInfo") -> None:
         output.print_data("\nLast Failure")
         output.print_data(f"Failed at: {output.format_instant(task.last_failed_at)}")
         output.print_data(f"Error message: {task.last_error}")
+    for attempt in task.attempts:
+        _print_attempt(attempt)
+
+
+def _print_attempt(attempt: "Attempt") -> None:
+    """Print a failed try, with its traceback below."""
+    at = output.format_instant(attempt.failed_at)
+    where = f" on {attempt.worker}" if attempt.worker else ""
+    output.print_data(f"\nTry {attempt.retried + 1} failed at {at}{where}: {attempt.error}")
+    if attempt.traceback:
+        output.print_data(attempt.traceback.rstrip())
 
 
 def _content(task: "TaskInfo", content: bytes | None) -> str:

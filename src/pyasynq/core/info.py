@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from pyasynq.core.attempts import Attempt
 from pyasynq.core.message import TaskMessage
 from pyasynq.core.options import Options
 from pyasynq.core.states import TaskState
@@ -47,6 +48,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         result: What the handler stored.
         sealed: Names of the codecs that sealed payload and result, joined by commas, if they could
             not be opened here and are shown sealed; empty if they are plain.
+        attempts: Its last failed tries, the oldest first; only `Inspector.task_info` reads them.
     """
 
     id: str
@@ -68,6 +70,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     result: bytes | None = None
     sealed: str = ""
+    attempts: Sequence[Attempt] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +230,7 @@ def info_of_message(
     next_process_at: datetime | None = None,
     is_orphaned: bool = False,
     result: bytes | None = None,
+    attempts: Sequence[Attempt] = (),
 ) -> TaskInfo:
     """Return the task of *message*, completed by what is stored beside the message."""
     return TaskInfo(
@@ -248,6 +252,7 @@ def info_of_message(
         retention=_duration(message.retention),
         completed_at=_instant(message.completed_at),
         result=result,
+        attempts=attempts,
     )
 
 

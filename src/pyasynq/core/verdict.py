@@ -10,6 +10,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from pyasynq.core.attempts import AttemptRecord
 from pyasynq.core.control import (
     DeadlinePassedError,
     LeaseExpiredError,
@@ -47,6 +48,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         crashes: Workers in a row that died while they ran the task; 0 after a run that ended.
         unknown: Whether no worker that took the task could run it, because its type has no handler
             there, or it cannot be opened.
+        attempt: The try that failed, to be kept with the task; else None.
     """
 
     message: TaskMessage
@@ -54,12 +56,19 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
     crashes: int = 0
     unknown: bool = False
+    attempt: AttemptRecord | None = None
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """Archive the task; if *message* is None, the stored message stays."""
+    """Archive the task.
+
+    Attributes:
+        message: The task; None if the stored message stays.
+        attempt: The try that failed, to be kept with the task; else None.
+    """
 
     message: TaskMessage | None
+    attempt: AttemptRecord | None = None
 
 
 class Requeue(msgspec.Struct, frozen=True):
@@ -95,16 +104,18 @@ GENERIC_GROUP_TEXTS: Final = ("unhandled errors in a TaskGroup", "Exceptions fro
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The two functions of the user that decide about failures.
+    """The functions of the user that decide about failures, and what is stored of them.
 
     Attributes:
         delay: Returns the wait before the next try; gets the retries already spent, the error and
             the message.
         is_failure: Returns False for errors that must not spend a retry.
+        text: Returns what operators read as the task's last error.
     """
 
     delay: Callable[[int, Exception, TaskMessage], timedelta]
     is_failure: Callable[[Exception], bool]
+    text: Callable[[Exception], str]
 
 
 def decide(
@@ -211,7 +222,7 @@ def is_suspect(message: TaskMessage, *, crashes: int, most: int) -> bool:
 def _decide_failure(
     message: TaskMessage, error: Exception, *, now: datetime, policy: RetryPolicy
 ) -> Retry | Archive:
-    text = error_text(error)
+    text = policy.text(error)
     if is_final(message.type, error) or message.retried >= message.retry:
         return Archive(message=with_outcome(message, error=text, failed_at=now))
     failures = [one for one in errors_in(error) if not isinstance(one, Snooze)]
@@ -305,6 +316,23 @@ def error_text(error: BaseException) -> str:
     if type(error).__module__.startswith("pyasynq.core.") and (text := _text(error)):
         return text
     return _type_and_text(error)
+
+
+def class_and_place(error: BaseException) -> str:
+    """Return the class of *error* and where it was raised, and nothing of its text."""
+    errors = list(dict.fromkeys(map(_class_and_place, errors_in(error))))
+    more = [f"and {len(errors) - MOST_IN_GROUP} more"] if len(errors) > MOST_IN_GROUP else []
+    return ", ".join(errors[:MOST_IN_GROUP] + more)
+
+
+def _class_and_place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__} at {code.co_filename}:{trace.tb_lineno} in {code.co_name}"
 
 
 def _type_and_text(error: BaseException) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from pyasynq.broker import GroupRules
 from pyasynq.client import ClientMiddleware, MiddlewareChain
 from pyasynq.client.middleware import convert_extensions
+from pyasynq.core.attempts import MOST_ATTEMPTS
 from pyasynq.core.codec import NO_CODECS, Codec, Codecs
 from pyasynq.core.errors import OptionError
 from pyasynq.core.extension_errors import CodecError
@@ -31,7 +32,7 @@ from pyasynq.core.options import (
 )
 from pyasynq.core.retry import asynq_delay
 from pyasynq.core.task import Task
-from pyasynq.core.verdict import RetryPolicy
+from pyasynq.core.verdict import RetryPolicy, class_and_place, error_text
 from pyasynq.runtime.callbacks import calls_callback
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
@@ -91,6 +92,10 @@ class ServerOptions(TypedDict, total=False):
         shutdown_timeout: How long running handlers may go on after a stop; 8 s when not given.
         max_crashes: Number of workers in a row, 1 to 1,000, that may die while they run a task,
             before it is archived; 3 when not given.
+        keep_attempts: Number of failed tries, 0 to 5, whose errors and tracebacks are kept with a
+            task, 3 kB each; 5 when not given, 0 for none.
+        hide_errors: Store only the class and the place of an error, and no text or traceback, which
+            may show personal data.
         unknown: How to treat tasks whose type has no handler: ``retry`` spends their retries, as
             asynq does; ``wait`` puts them back, up to 24 h, for a worker that has one. When not
             given ``wait`` for the servers of an `App`, else ``retry``.
@@ -136,6 +141,8 @@ class ServerOptions(TypedDict, total=False):
     on_error: OnError
     shutdown_timeout: timedelta
     max_crashes: int
+    keep_attempts: int
+    hide_errors: bool
     unknown: Unknown
     lease: timedelta
     health_check: HealthCheck
@@ -175,6 +182,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     on_error: OnError | None = None
     shutdown_timeout: timedelta = timedelta(seconds=8)
     max_crashes: int = 3
+    keep_attempts: int = MOST_ATTEMPTS
+    hide_errors: bool = False
     unknown: Unknown = "retry"
     lease: timedelta = timedelta(seconds=30)
     health_check: HealthCheck | None = None
@@ -205,6 +214,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         check_count("concurrency", self.concurrency, MOST_SLOTS)
         check_count("threads", self.threads, MOST_SLOTS)
         check_count("max_crashes", self.max_crashes, MOST_CRASHES)
+        if self.keep_attempts != 0:
+            check_count("keep_attempts", self.keep_attempts, MOST_ATTEMPTS)
         check_count("janitor_batch_size", self.janitor_batch_size, MOST_DELETED)
         check_name("server_id", self.server_id)
         if self.replaces is not None:
@@ -273,7 +284,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def policy(self) -> RetryPolicy:
         """Return the user's retry policy; if a function of it raises, the default applies (D40)."""
-        return RetryPolicy(delay=self._retry_delay, is_failure=self._is_failure)
+        return RetryPolicy(
+            delay=self._retry_delay,
+            is_failure=self._is_failure,
+            text=class_and_place if self.hide_errors else error_text,
+        )
 
     def _check_groups(self) -> None:
         check_time("group_grace_period", self.group_grace_period, SHORTEST_GRACE)

@@ -2,12 +2,13 @@
 
 import io
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
-from pyasynq import SyncClient, Task
+from pyasynq import Attempt, SyncClient, Task
+from pyasynq.core.attempts import record_attempt
 from pyasynq.core.message import TaskMessage
 from tests.cli.command_runner import CommandResult, CommandRunner
 from tests.cli.redis_records import (
@@ -464,3 +465,31 @@ def test_a_sealed_task_is_read_and_changed_with_the_codecs_of_its_app(
     assert run_cli("task", "update", *task, "--payload", "new", *app).code == 0
     assert "Payload: new\n" in run_cli("task", "inspect", *task, *app).out
     assert "Payload: sealed by zlib" in run_cli("task", "inspect", *task).out
+
+
+# -- failed tries ----------------------------------------------------------------------------------
+
+
+def test_the_failed_tries_of_a_task_are_shown_with_their_tracebacks(
+    run_cli: CommandRunner, redis_server: RedisServer
+) -> None:
+    trace = "Traceback (most recent call last):\n  …\nValueError: boom\n"
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    attempt = Attempt(
+        retried=0, failed_at=at, error="ValueError: boom", traceback=trace, worker="h:7"
+    )
+    with closing(redis_server.client()) as r:
+        r.hset("asynq:{q}:t:archived", "attempt:0", record_attempt(attempt, 5).data)
+    shown = run_cli("task", "inspect", "-q", "q", "-i", "archived").out
+    assert " on h:7: ValueError: boom\nTraceback (most recent call last):\n  …\n" in shown
+    assert run_cli("task", "inspect", "-q", "q", "-i", "archived", "-o", "json").json[
+        "attempts"
+    ] == [
+        {
+            "retried": 0,
+            "failed_at": "2026-01-01T00:00:00Z",
+            "error": "ValueError: boom",
+            "traceback": trace,
+            "worker": "h:7",
+        }
+    ]

@@ -132,8 +132,7 @@ def test_a_task_that_cannot_be_opened_is_returned_with_its_error() -> None:
 
 
 def make_failure(*members: GroupedTask, max_failures: int = 5) -> AggregationFailure:
-    error = ValueError("boom")
-    return failure_of(members, error, now=NOW, max_failures=max_failures, random=0)
+    return failure_of(members, "ValueError: boom", now=NOW, max_failures=max_failures, random=0)
 
 
 @pytest.mark.parametrize(("failures", "wait_s"), [(0, 15), (1, 16), (2, 31), (3, 96)])

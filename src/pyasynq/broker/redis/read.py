@@ -11,7 +11,7 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.groups import RedisGroups
 from pyasynq.broker.redis.lua import inspection as scripts
-from pyasynq.broker.redis.task_records import Fields, number, stored_task, task_info
+from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS, Fields, number, stored_task, task_info
 from pyasynq.core.info import DailyStats, GroupInfo, QueueInfo, TaskInfo
 from pyasynq.core.policy import MAX_BYTES
 from pyasynq.core.states import TaskState
@@ -108,6 +108,7 @@ class RedisRead:
             Tells whether the lease of an active task is over.
         """
         call = scripts.get_task(
+            ATTEMPT_FIELDS,
             task=keys.task(queue, task_id),
             lease=keys.lease(queue),
             id=task_id,

@@ -6,12 +6,16 @@ from typing import Final, TypeAlias
 
 from pyasynq.broker.ports.inspection import Container, StoredTask
 from pyasynq.broker.records import decode_name, encode_name, read_message
+from pyasynq.core.attempts import MOST_ATTEMPTS, Attempt, decode_attempts
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.info import TaskInfo, info_of_message
 from pyasynq.core.message import TaskMessage, instant
 from pyasynq.core.states import TaskState
 
 Fields: TypeAlias = Sequence[bytes | None]
+
+ATTEMPT_FIELDS: Final = tuple(f"attempt:{slot}" for slot in range(MOST_ATTEMPTS))
+"""Fields of a task's hash with the records of its failed tries; asynq has no such fields."""
 
 _STATES: Final = {state.value.encode(): state for state in TaskState}
 
@@ -22,13 +26,20 @@ def stored_task(queue: str, task_id: str, fields: Fields, now: datetime) -> Stor
     Raises:
         PoisonError: If its state is unknown.
     """
-    data, state_name, result, group, score, over = fields
+    data, state_name, result, group, score, over, *attempts = fields
     state = _STATES.get(state_name or b"")
     if state is None:
         raise PoisonError(len(data or b""))
     grouped = state is TaskState.AGGREGATING
     message, is_sound = read_message(queue, encode_name(task_id), data or b"")
-    stored = (score, result)
+    info = task_info(
+        message,
+        state,
+        (score, result),
+        now=now,
+        orphaned=bool(over),
+        attempts=decode_attempts(attempts),
+    )
     return StoredTask(
         container=Container(
             queue=queue, state=state, group=decode_name(group or b"") if grouped else ""
@@ -36,7 +47,7 @@ def stored_task(queue: str, task_id: str, fields: Fields, now: datetime) -> Stor
         staged=grouped and score is None,
         id=task_id,
         message=message if is_sound else None,
-        info=task_info(message, state, stored, now=now, orphaned=bool(over)) if is_sound else None,
+        info=info if is_sound else None,
         version=data,
         size=len(data or b""),
     )
@@ -63,6 +74,7 @@ def task_info(
     *,
     now: datetime,
     orphaned: bool = False,
+    attempts: Sequence[Attempt] = (),
 ) -> TaskInfo:
     """Return the info of a task; *stored* is its score and its result."""
     score, result = stored
@@ -77,6 +89,7 @@ def task_info(
         next_process_at=next_process_at,
         is_orphaned=orphaned and state is TaskState.ACTIVE,
         result=result,
+        attempts=attempts,
     )
 
 

@@ -10,6 +10,7 @@ from pyasynq.broker.redis import keys, pipeline
 from pyasynq.broker.redis.connection import ANSWER_S, CommandArg, Driver, block_s, execute
 from pyasynq.broker.redis.lua import work as scripts
 from pyasynq.broker.redis.scripts import Call, Each, blob
+from pyasynq.broker.redis.task_records import ATTEMPT_FIELDS
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.policy import (
@@ -263,11 +264,18 @@ def _verdict_values(lease: Lease, verdict: Verdict) -> tuple[Each, ...]:
             return blob(encode(message)), unix_s(expires_at), message.unique_key
         case Retry(message=message, at=at, failed=failed):
             history = verdict.crashes, int(verdict.unknown), message.retried
-            return blob(encode(message)), unix_s(at), int(failed), *history
+            attempt = _attempt_values(verdict)
+            return blob(encode(message)), unix_s(at), int(failed), *history, *attempt
         case Archive(message=message):
-            return ("" if message is None else blob(encode(message)),)
+            return ("" if message is None else blob(encode(message)), *_attempt_values(verdict))
         case Requeue():
             return ()
+
+
+def _attempt_values(verdict: Retry | Archive) -> tuple[Each, Each]:
+    """Return the field that keeps the try which failed, and the try; both empty without one."""
+    attempt = verdict.attempt
+    return ("", "") if attempt is None else (ATTEMPT_FIELDS[attempt.slot], blob(attempt.data))
 
 
 def _counters(queue: str, now: datetime) -> dict[str, CommandArg]:

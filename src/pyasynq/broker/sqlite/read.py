@@ -110,7 +110,7 @@ class SqliteRead:
 
 def find_task(tx: Transaction, queue: str, task_id: str) -> TaskRow | None:
     """Return the row of a task; None if it does not exist."""
-    sql = f"SELECT {TASK_COLUMNS} FROM pyasynq_task t WHERE t.queue = ? AND t.id = ?"
+    sql = f"SELECT {TASK_COLUMNS}, t.attempts FROM pyasynq_task t WHERE t.queue = ? AND t.id = ?"
     row = tx.row(sql, tx.queue_id(queue), task_id)
     return None if row is None else TaskRow(*row)
 
@@ -167,7 +167,8 @@ def _slice(container: Container, start: int, limit: int, tx: Transaction) -> lis
     )
     rows: list[TaskRow] = []
     left = MAX_BYTES
-    for row in map(TaskRow._make, tx.execute(sql, (*values, limit, start))):
+    for found in tx.execute(sql, (*values, limit, start)):
+        row = TaskRow(*found)
         rows.append(row)
         left -= len(row.message)
         if left <= 0:

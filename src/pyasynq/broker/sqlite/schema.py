@@ -49,12 +49,12 @@ TABLES: Final = (
         failed INTEGER NOT NULL, PRIMARY KEY(queue, day)) WITHOUT ROWID""",
     # at orders the tasks of a state: when a task became pending, is due, joined its group, was
     # archived, or its retention ends. group_name is the group that it is in or joins when it is
-    # due. failures counts attempts to combine it. The last four columns are its run history, as in
-    # `Lease`: unstarted is the owner of a dequeue whose handler was not called yet, retried the
-    # number of retries when the history was written.
+    # due. failures counts attempts to combine it. attempts maps slots to failed tries. The last
+    # four columns are its run history, as in `Lease`: unstarted is the owner of a dequeue whose
+    # handler was not called yet, retried the number of retries when the history was written.
     """CREATE TABLE pyasynq_task(seq INTEGER PRIMARY KEY, queue INTEGER NOT NULL, id TEXT NOT NULL,
         state INTEGER NOT NULL, at INTEGER NOT NULL, message BLOB NOT NULL, group_name TEXT,
-        set_id TEXT, failures INTEGER, result BLOB,
+        set_id TEXT, failures INTEGER, result BLOB, attempts BLOB,
         crashes INTEGER, unknown_since_s INTEGER, retried INTEGER, unstarted TEXT)""",
     "CREATE UNIQUE INDEX pyasynq_task_id ON pyasynq_task(queue, id)",
     "CREATE INDEX pyasynq_task_pending ON pyasynq_task(queue, at) WHERE state = 1",

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import msgspec
+
 from pyasynq.broker.ports.inspection import Container, StoredTask
 from pyasynq.broker.ports.work import Lease
 from pyasynq.broker.records import read_message, restore_run_history
@@ -19,6 +21,7 @@ from pyasynq.broker.sqlite.schema import (
 )
 from pyasynq.broker.sqlite.store import Row, Transaction, marks
 from pyasynq.broker.sqlite.wake import pending_topic
+from pyasynq.core.attempts import decode_attempts
 from pyasynq.core.errors import PoisonError
 from pyasynq.core.info import TaskInfo, info_of_message
 from pyasynq.core.message import TaskMessage, decode, instant
@@ -155,10 +158,16 @@ class TaskRow(NamedTuple):
     group: str | None
     result: bytes | None
     lease_ends: int | None
+    attempts: bytes | None = None
 
 
 TASK_COLUMNS: Final = """t.seq, t.id, t.state, t.at, t.message, t.group_name, t.result,
     (SELECT ends FROM pyasynq_lease WHERE seq = t.seq)"""
+
+
+def read_attempts(stored: bytes | None) -> dict[int, bytes]:
+    """Return the records of a task's failed tries by their slots."""
+    return {} if stored is None else msgspec.msgpack.decode(stored, type=dict[int, bytes])
 
 
 def stored_task(queue: str, row: TaskRow, now: datetime) -> StoredTask:
@@ -199,4 +208,5 @@ def _info(message: TaskMessage, row: TaskRow, now: datetime) -> TaskInfo:
         next_process_at=next_process_at,
         is_orphaned=row.state == ACTIVE and over,
         result=row.result,
+        attempts=decode_attempts(read_attempts(row.attempts).values()),
     )

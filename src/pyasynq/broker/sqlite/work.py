@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+import msgspec
+
 from pyasynq.broker.ports.work import DequeueResult, Lease
 from pyasynq.broker.sqlite.schema import ACTIVE, ARCHIVED, COMPLETED, PENDING, RETRY
 from pyasynq.broker.sqlite.store import Row, Store, Transaction, marks
@@ -13,11 +15,13 @@ from pyasynq.broker.sqlite.tasks import (
     MICROS,
     count_runs,
     delete_rows,
+    read_attempts,
     read_lease,
     trim_archive,
     unlock,
 )
 from pyasynq.broker.sqlite.wake import ended_topic, pending_topic, wait_for
+from pyasynq.core.attempts import AttemptRecord
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import encode, unix_s
 from pyasynq.core.policy import MAX_BYTES, MAX_SHARES, MAX_TASKS
@@ -297,6 +301,7 @@ def _retry(tx: Transaction, lease: Lease, verdict: Retry) -> None:
         lease.handle,
     )
     tx.execute(sql, values)
+    _keep_attempt(tx, lease, verdict.attempt)
 
 
 def _archive(tx: Transaction, lease: Lease, verdict: Archive) -> None:
@@ -304,4 +309,14 @@ def _archive(tx: Transaction, lease: Lease, verdict: Archive) -> None:
     sql = f"""UPDATE pyasynq_task SET state = {ARCHIVED}, at = ?, message = coalesce(?, message),
         {FORGET_RUN_HISTORY} WHERE seq = ?"""
     tx.execute(sql, (tx.now_us, message, lease.handle))
+    _keep_attempt(tx, lease, verdict.attempt)
     tx.changed.add(ended_topic(lease.queue, lease.id))
+
+
+def _keep_attempt(tx: Transaction, lease: Lease, attempt: AttemptRecord | None) -> None:
+    if attempt is None:
+        return
+    ((stored,),) = tx.rows("SELECT attempts FROM pyasynq_task WHERE seq = ?", lease.handle)
+    attempts = read_attempts(stored) | {attempt.slot: attempt.data}
+    sql = "UPDATE pyasynq_task SET attempts = ? WHERE seq = ?"
+    tx.execute(sql, (msgspec.msgpack.encode(attempts), lease.handle))

@@ -13,7 +13,6 @@ from pyasynq.core.message import TaskMessage, with_outcome
 from pyasynq.core.options import Options, merge, whole_seconds
 from pyasynq.core.retry import asynq_delay
 from pyasynq.core.task import Task
-from pyasynq.core.verdict import error_text
 
 
 class AggregationFailure(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +76,7 @@ def with_queue(options: Options, group_set: AggregationSet) -> Options:
 
 def failure_of(
     tasks: Sequence[GroupedTask],
-    error: Exception,
+    text: str,
     *,
     now: datetime,
     max_failures: int,
@@ -87,13 +86,12 @@ def failure_of(
 
     Args:
         tasks: Tasks of the set.
-        error: The reason.
+        text: The reason, as operators read it.
         now: Current time, UTC.
         max_failures: Failures after which a task is archived.
         random: A random number in [0, 1), for the wait.
     """
     failures = max(task.failures for task in tasks)
-    text = error_text(error)
     return AggregationFailure(
         wait_s=whole_seconds(asynq_delay(failures, random)),
         given_up=[

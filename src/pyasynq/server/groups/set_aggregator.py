@@ -82,6 +82,7 @@ class SetAggregator:
         self._composer = Composer(config.codecs)
         self._clock = config.clock
         self._max_failures = config.group_max_failures
+        self._text = config.policy().text
         self._record_failure = record_failure
 
     async def combine(self, group_set: AggregationSet) -> bool:
@@ -196,7 +197,7 @@ class SetAggregator:
         """Postpone *group_set*, and archive tasks that have failed too often."""
         failure = failure_of(
             tasks,
-            error,
+            self._text(error),
             now=self._clock.now(),
             max_failures=self._max_failures,
             random=random.random(),

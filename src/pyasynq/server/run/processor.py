@@ -23,6 +23,7 @@ from pyasynq.runtime.threads import Threads, is_cancel_request, is_coroutine_clo
 from pyasynq.server.config import Config
 from pyasynq.server.context import ActiveTask, set_current_task
 from pyasynq.server.mux import HANDLER_THREAD, AsyncHandler
+from pyasynq.server.run.attempts import AttemptRecorder
 from pyasynq.server.run.deadlines import Deadlines, seconds_to_run
 from pyasynq.server.run.handler_errors import (
     as_exception,
@@ -80,7 +81,7 @@ class Processor:
         self._config = config
         self._lease_s = config.lease.total_seconds()
         self._weights = {queue: config.queues[queue] for queue in sort_by_weight(config.queues)}
-        self._policy = config.policy()
+        self._policy, self._attempts = config.policy(), AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
         self._slots = Slots(config.concurrency)
         self._deadlines = Deadlines(
@@ -270,7 +271,9 @@ class Processor:
     def _settle(self, run: Run, error: Exception, verdict: Verdict | None = None) -> None:
         """Hand over *verdict*; if None, decide by *error*."""
         lease, now = run.lease, self._config.clock.now()
-        verdict = verdict or decide(lease.message, error, now=now, policy=self._policy)
+        if verdict is None:
+            verdict = decide(lease.message, error, now=now, policy=self._policy)
+            verdict = self._attempts.record(verdict, lease.message.retried, error, now=now)
         self._completer.add(lease, verdict)
         self._run_log.log_failure(run, error, verdict, now=now)
 

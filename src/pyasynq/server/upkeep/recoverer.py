@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from pyasynq.broker import Lease, UpkeepPort, WorkPort
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.message import TaskMessage
@@ -31,6 +33,7 @@ from pyasynq.core.verdict import (
 from pyasynq.runtime.actor import Actor, OutageLog
 from pyasynq.runtime.loggers import get_logger
 from pyasynq.server.config import Config
+from pyasynq.server.run.attempts import AttemptRecorder
 from pyasynq.server.run.run_log import FAILED, UNREADABLE
 
 log: Final = get_logger("pyasynq.server")
@@ -62,6 +65,7 @@ class Recoverer(Actor):
         self._dead_server = config.replaces
         self._max_crashes = config.max_crashes
         self._policy = _with_spread(config.policy())
+        self._attempts = AttemptRecorder(config)
         self._lease_s = config.lease.total_seconds()
         self._outage_until = -math.inf
         self._upkeep = upkeep
@@ -101,13 +105,14 @@ class Recoverer(Actor):
     def _verdict(self, lease: Lease, now: datetime) -> Verdict:
         if not lease.started:
             return REQUEUE
-        return decide_lost(
+        verdict = decide_lost(
             lease.message,
             crashes=lease.crashes + (self._clock.monotonic() >= self._outage_until),
             most=self._max_crashes,
             now=now,
             policy=self._policy,
         )
+        return self._attempts.record_lost(verdict, lease.message.retried, now=now)
 
     async def _recover(self, expired: Sequence[tuple[Lease, Verdict]]) -> int:
         """Settle *expired*; return the number of tasks that no other server had settled."""
@@ -130,7 +135,7 @@ def _with_spread(policy: RetryPolicy) -> RetryPolicy:
         spread_s = min(max(wait.total_seconds(), SHORTEST_SPREAD_S), LONGEST_SPREAD_S)
         return min(wait, LONGEST) + timedelta(seconds=random.uniform(0, spread_s))
 
-    return RetryPolicy(delay=delay, is_failure=policy.is_failure)
+    return msgspec.structs.replace(policy, delay=delay)
 
 
 def _log_recovery(lease: Lease, verdict: Verdict) -> None:

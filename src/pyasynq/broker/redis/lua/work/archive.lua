@@ -21,6 +21,8 @@
 --   id             str     task id
 --   owner          str     owner token of the dequeue; empty if a recoverer holds it
 --   message        bytes   encoded TaskMessage with the error; if empty, the stored one stays
+--   attempt_field  str     field for the record of this try, or empty
+--   attempt        bytes   record of this try, or empty
 -- RETURNS
 --   for each: 1 archived, 0 no longer held
 -- SOURCE
@@ -42,6 +44,9 @@ for n, answer in ipairs(answers) do
     redis.call("HSET", key, "state", "archived")
     if each[i + 2] ~= "" then
       redis.call("HSET", key, "msg", each[i + 2])
+    end
+    if each[i + 3] ~= "" then
+      redis.call("HSET", key, each[i + 3], each[i + 4])
     end
     clear_run_history(key)
     notify_waiters(each[i])

@@ -22,6 +22,8 @@
 --   crashes        int     number of workers in a row that died while they had it
 --   unknown        int     1 if no worker has had a handler for its type yet, else 0
 --   retried        int     number of retries in the message
+--   attempt_field  str     field for the record of this try, or empty
+--   attempt        bytes   record of this try, or empty
 -- RETURNS
 --   for each: 1 waiting, 0 no longer held
 -- SOURCE
@@ -51,6 +53,9 @@ for n, answer in ipairs(answers) do
     end
     if since or each[i + 5] > 0 then
       redis.call("HSET", key, "past_retried", each[i + 7])
+    end
+    if each[i + 8] ~= "" then
+      redis.call("HSET", key, each[i + 8], each[i + 9])
     end
     failures = failures + each[i + 4]
   end
