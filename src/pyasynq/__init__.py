@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from pyasynq.core.options import Options
     from pyasynq.core.states import TaskState
     from pyasynq.core.task import Task
-    from pyasynq.inspector import Inspector
+    from pyasynq.inspector import ErrorGroup, Inspector
     from pyasynq.runtime.clock import Clock
     from pyasynq.scheduler import PeriodicTask, PeriodicTaskManager, Scheduler
     from pyasynq.semaphore import Semaphore
@@ -98,6 +98,7 @@ __all__ = [
     "DeadlinePassedError",
     "DuplicateTaskError",
     "EntryNotFoundError",
+    "ErrorGroup",
     "GroupAggregator",
     "GroupInfo",
     "HandlerNotFoundError",
@@ -222,7 +223,7 @@ _HOMES = {
     "core.extension_errors": ("CodecError", "MiddlewareError", "NotEnqueuedError"),
     "core.states": ("TaskState",),
     "core.task": ("Task",),
-    "inspector": ("Inspector",),
+    "inspector": ("ErrorGroup", "Inspector"),
     "runtime.clock": ("Clock",),
     "scheduler": ("PeriodicTask", "PeriodicTaskManager", "Scheduler"),
     "semaphore": ("Semaphore",),

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import click
 
 from pyasynq.cli import completions
-from pyasynq.cli.option_types import DURATION, INSTANT, POSITIVE, option_with_variable
+from pyasynq.cli.option_types import BYTES, DURATION, INSTANT, POSITIVE, option_with_variable
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -143,6 +143,26 @@ def place_options(
         return queue_option(state_option(_group_option(run)))
 
     return decorate
+
+
+CRITERIA: Final = ("type", "payload", "error", "older")
+"""Parameters of `criteria_options`."""
+
+
+def criteria_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the criteria that tasks must meet."""
+    for option in reversed(
+        (
+            click.option(
+                "-t", "--type", help="Type of the tasks.", shell_complete=completions.complete_types
+            ),
+            click.option("--payload", **BYTES, help="Text in the payload."),
+            click.option("--error", help="Text in the last error."),
+            click.option("--older", **DURATION, help="Least time since the last failure."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 def _check_group(queue: str, state: str, group: str | None) -> None:

@@ -10,6 +10,7 @@ from pyasynq.cli.options import TaskPlace
 if TYPE_CHECKING:
     from pyasynq.core.attempts import Attempt
     from pyasynq.core.info import TaskInfo
+    from pyasynq.inspector import ErrorGroup
 
 Cell: TypeAlias = "Callable[[TaskInfo, datetime], object]"
 
@@ -58,6 +59,21 @@ def print_json(tasks: "list[TaskInfo]", *, several: bool) -> None:
         output.print_json(tasks)
     elif tasks:
         output.print_json(tasks[0])
+
+
+def print_errors(groups: "Sequence[ErrorGroup]", queue: str, *, as_json: bool) -> None:
+    """Print the kinds of failures of a queue."""
+    now = datetime.now(UTC)
+    output.print_json_or_table(
+        groups,
+        ("Count", "Type", "Error", "Last Failed", "Example"),
+        [
+            [it.count, it.type, it.error, output.format_ago(it.last_failed_at, now), it.task_id]
+            for it in groups
+        ],
+        empty=f'No failed tasks in "{queue}" queue',
+        as_json=as_json,
+    )
 
 
 def print_task(task: "TaskInfo") -> None:

@@ -1,6 +1,7 @@
 """Read queues and tasks, and change them, for operators."""
 
+from pyasynq.inspector.errors import ErrorGroup
 from pyasynq.inspector.filters import Criteria, TaskChanges
 from pyasynq.inspector.inspector import Inspector
 
-__all__ = ["Criteria", "Inspector", "TaskChanges"]
+__all__ = ["Criteria", "ErrorGroup", "Inspector", "TaskChanges"]

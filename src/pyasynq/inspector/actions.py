@@ -1,6 +1,6 @@
 """Actions of operators: read a task, then move it; retry if it has moved meanwhile."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -23,6 +23,9 @@ from pyasynq.inspector.filters import TaskChanges, check_changes
 
 BATCH: Final = 1000
 """Largest number of tasks that a bulk operation moves in one call."""
+
+SCANNED: Final = 250
+"""Tasks that a search reads in one call."""
 
 ATTEMPTS: Final = 10
 """Tries of one action while the task keeps moving."""
@@ -75,6 +78,15 @@ class Actions:
         page = await self._port.tasks(container, start, count)
         return msgspec.structs.replace(page, tasks=list(map(self._codecs.open_info, page.tasks)))
 
+    async def scan(self, container: Container) -> AsyncIterator[TaskInfo]:
+        """Yield the tasks of *container* in order, read in batches."""
+        start, more = 0, True
+        while more:
+            page = await self.tasks(container, start, SCANNED)
+            for task in page.tasks:
+                yield task
+            start, more = start + SCANNED, page.more
+
     async def _perform(
         self,
         action: Action,
@@ -125,15 +137,35 @@ class Actions:
 
         await self._perform(Action.RESCHEDULE, queue, task_id, attempt)
 
-    async def move_all(self, action: Move, container: Container, progress: Progress | None) -> int:
-        """Run, archive or delete the current tasks of *container* in batches; return the count."""
+    async def move_all(
+        self,
+        action: Move,
+        container: Container,
+        progress: Progress | None = None,
+        wanted: Callable[[TaskInfo], bool] | None = None,
+    ) -> int:
+        """Run, archive or delete tasks of *container* in batches; return the number of them.
+
+        Args:
+            action: What to do.
+            container: Where the tasks are.
+            progress: Called after every batch with the number of tasks so far.
+            wanted: Tells which of the tasks are moved; None for all.
+        """
         if container.state not in ALLOWED_STATES[action]:
             allowed = ", ".join(sorted(ALLOWED_STATES[action]))
             raise OptionError("state", container.state.value, f"one of {allowed}")
         await self.check(container.queue)
-        moved, left = 0, await self._size(container)
+        moved = start = 0
+        left = await self._size(container)  # not those that come meanwhile
         while left > 0:
-            moved += await self._port.apply(action, container, min(left, BATCH))
+            which: Sequence[str] | int = min(left, BATCH)
+            if wanted is not None:
+                page = await self.tasks(container, start, min(left, BATCH))
+                which = [task.id for task in page.tasks if wanted(task)]
+            count = await self._port.apply(action, container, which) if which else 0
+            moved += count
+            start += min(left, BATCH) - count
             left -= BATCH
             if progress is not None:
                 progress(moved)

@@ -1,5 +1,6 @@
 """Arguments of an inspector's calls, checked before anything is sent."""
 
+import builtins
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypedDict
@@ -41,11 +42,13 @@ class Criteria(TypedDict, total=False):
         type: Type of the task.
         payload: Bytes that its payload contains.
         error: Text that its last error contains.
+        older: Least time since its last failure; a task that never failed does not meet it.
     """
 
     type: str
     payload: bytes
     error: str
+    older: timedelta
 
 
 def container_of(queue: str, state: TaskState | str, group: str | None) -> Container:
@@ -66,11 +69,47 @@ def container_of(queue: str, state: TaskState | str, group: str | None) -> Conta
     return Container(queue=queue, state=state)
 
 
-def meets(task: TaskInfo, type: str | None = None, payload: bytes = b"", error: str = "") -> bool:
-    """Return whether *task* meets all criteria."""
-    return (
-        type in {None, task.type} and payload in task.payload and error in (task.last_error or "")
-    )
+class Filter:
+    """Tells which tasks meet all criteria."""
+
+    def __init__(self, now: datetime, criteria: Criteria) -> None:
+        """Compare ages with the time *now*, UTC.
+
+        Raises:
+            OptionError: If a criterion has a wrong type.
+            TypeError: If there is no such criterion.
+        """
+        if unknown := criteria.keys() - _CRITERIA.keys():
+            msg = f"tasks cannot be found by {sorted(unknown)}"
+            raise TypeError(msg)
+        for name, value in criteria.items():
+            if not isinstance(value, _CRITERIA[name]):
+                raise OptionError(name, value, f"a {_CRITERIA[name].__name__}")
+        self._type = criteria.get("type")
+        self._payload = criteria.get("payload", b"")
+        self._error = criteria.get("error", "")
+        older = criteria.get("older")
+        self._failed_by = None if older is None else now - older
+
+    def meets(self, task: TaskInfo) -> bool:
+        """Return whether *task* meets all criteria."""
+        failed_at = task.last_failed_at
+        return (
+            self._type in {None, task.type}
+            and self._payload in task.payload
+            and self._error in (task.last_error or "")
+            and (
+                self._failed_by is None or (failed_at is not None and failed_at <= self._failed_by)
+            )
+        )
+
+
+_CRITERIA: Final[Mapping[str, builtins.type]] = {
+    "type": str,
+    "payload": bytes,
+    "error": str,
+    "older": timedelta,
+}
 
 
 def check_changes(given: Mapping[str, object]) -> tuple[Options, bytes | None]:

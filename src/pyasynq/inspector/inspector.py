@@ -6,10 +6,18 @@ Source:
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Self, Unpack
 
-from pyasynq.broker import Broker, BrokerAddress, Progress, RemoveResult, open_broker
+from pyasynq.broker import (
+    Broker,
+    BrokerAddress,
+    Container,
+    Move,
+    Progress,
+    RemoveResult,
+    open_broker,
+)
 from pyasynq.core.codec import Codec, Codecs
 from pyasynq.core.errors import (
     QueueActiveError,
@@ -30,13 +38,11 @@ from pyasynq.core.info import (
 from pyasynq.core.options import check_count, check_instant, check_name
 from pyasynq.core.states import Action, TaskState
 from pyasynq.inspector.actions import Actions
-from pyasynq.inspector.filters import MAX_RANK, Criteria, TaskChanges, container_of, meets
+from pyasynq.inspector.errors import ErrorGroup, add_failure
+from pyasynq.inspector.filters import MAX_RANK, Criteria, Filter, TaskChanges, container_of
 from pyasynq.runtime.cleanup import run_to_end
 
 PAGE_SIZE: Final = 30
-SCANNED: Final = 250
-"""Tasks that `Inspector.find_tasks` reads in one call."""
-
 MAX_DAYS: Final = 3650
 
 
@@ -234,14 +240,40 @@ class Inspector:
         """
         check_count("limit", limit, MAX_RANK)
         container = container_of(queue, state, group)
+        wanted = Filter(datetime.now(UTC), criteria)
         await self._actions.check(queue)
         found: dict[str, TaskInfo] = {}
-        start, more = 0, True
-        while more and len(found) < limit:
-            page = await self._actions.tasks(container, start, SCANNED)
-            found |= {task.id: task for task in page.tasks if meets(task, **criteria)}
-            start, more = start + SCANNED, page.more
-        return list(found.values())[:limit]
+        async for task in self._actions.scan(container):
+            if wanted.meets(task):
+                found[task.id] = task
+                if len(found) == limit:
+                    break
+        return list(found.values())
+
+    async def errors(self, queue: str, state: TaskState | str | None = None) -> list[ErrorGroup]:
+        """Count the failed tasks of *queue* by their type and the first line of their last error.
+
+        All tasks in these states are read, in batches. A task that moves meanwhile may be missed.
+
+        Args:
+            queue: Name of the queue.
+            state: A state, or its value as text; None for both retry and archived.
+
+        Returns:
+            One item for each kind of failure, the most frequent first.
+
+        Raises:
+            OptionError: If there is no such state, or it is aggregating.
+            QueueNotFoundError: If there is no such queue.
+        """
+        states = (TaskState.RETRY, TaskState.ARCHIVED) if state is None else (state,)
+        containers = [container_of(queue, one, None) for one in states]
+        await self._actions.check(queue)
+        groups: dict[tuple[str, str], ErrorGroup] = {}
+        for container in containers:
+            async for task in self._actions.scan(container):
+                add_failure(groups, task)
+        return sorted(groups.values(), key=lambda group: -group.count)
 
     async def run_task(self, queue: str, task_id: str) -> None:
         """Make a scheduled, retry, archived, completed or aggregating task pending.
@@ -338,20 +370,30 @@ class Inspector:
         group: str | None = None,
         *,
         progress: Progress | None = None,
+        **criteria: Unpack[Criteria],
     ) -> int:
-        """Make all tasks that are in *state* now pending, in batches; return their number.
+        """Make the tasks pending that are in *state* now and meet all *criteria*.
+
+        They are moved in batches. Without criteria these are all tasks in that state. With some, a
+        task that moves meanwhile may be missed.
 
         Args:
             queue: Name of the queue.
             state: A state that `run_task` accepts, or its value as text.
             group: The group; required for aggregating tasks, not allowed for others.
             progress: Called after every batch with the count so far.
+            **criteria: See `Criteria`.
+
+        Returns:
+            Number of tasks that were moved.
 
         Raises:
             OptionError: If an argument is not allowed.
             QueueNotFoundError: If there is no such queue.
+            TypeError: If there is no such criterion.
         """
-        return await self._actions.move_all(Action.RUN, container_of(queue, state, group), progress)
+        container = container_of(queue, state, group)
+        return await self._move_all(Action.RUN, container, progress, criteria)
 
     async def archive_all(
         self,
@@ -360,14 +402,14 @@ class Inspector:
         group: str | None = None,
         *,
         progress: Progress | None = None,
+        **criteria: Unpack[Criteria],
     ) -> int:
-        """Archive all tasks that are in *state* now; see `run_all`.
+        """Archive the tasks that are in *state* now and meet all *criteria*; see `run_all`.
 
         The archive keeps the last 9,999 tasks; older ones are deleted.
         """
-        return await self._actions.move_all(
-            Action.ARCHIVE, container_of(queue, state, group), progress
-        )
+        container = container_of(queue, state, group)
+        return await self._move_all(Action.ARCHIVE, container, progress, criteria)
 
     async def delete_all(
         self,
@@ -376,11 +418,17 @@ class Inspector:
         group: str | None = None,
         *,
         progress: Progress | None = None,
+        **criteria: Unpack[Criteria],
     ) -> int:
-        """Delete all tasks that are in *state* now and release their locks; see `run_all`."""
-        return await self._actions.move_all(
-            Action.DELETE, container_of(queue, state, group), progress
-        )
+        """Delete such tasks as `run_all` would move, and release their locks."""
+        container = container_of(queue, state, group)
+        return await self._move_all(Action.DELETE, container, progress, criteria)
+
+    async def _move_all(
+        self, action: Move, container: Container, progress: Progress | None, criteria: Criteria
+    ) -> int:
+        wanted = Filter(datetime.now(UTC), criteria).meets if criteria else None
+        return await self._actions.move_all(action, container, progress, wanted)
 
     # -- servers -----------------------------------------------------------------------------------
 

@@ -493,3 +493,39 @@ def test_the_failed_tries_of_a_task_are_shown_with_their_tracebacks(
             "worker": "h:7",
         }
     ]
+
+
+# -- kinds of failures -----------------------------------------------------------------------------
+
+
+def test_failures_are_counted_by_type_and_error(run_cli: CommandRunner) -> None:
+    [headings, *rows] = run_cli("task", "errors", "-q", "q").lines
+    assert headings == ["Count", "Type", "Error", "Last", "Failed", "Example"]
+    assert [row[:3] for row in rows] == [["2", "t", "no"]]
+    [found] = run_cli("task", "errors", "-q", "q", "-s", "retry", "-o", "json").json
+    assert (found["type"], found["error"], found["count"]) == ("t", "no route to host", 1)
+    assert found["task_id"] == "retry"
+
+
+def test_a_queue_without_failures_says_so(run_cli: CommandRunner) -> None:
+    run_cli("task", "deleteall", "-q", "q", "-s", "archived", "-y")
+    result = run_cli("task", "errors", "-q", "q", "-s", "archived")
+    assert (result.code, result.err) == (0, 'No failed tasks in "q" queue\n')
+
+
+def test_only_tasks_that_meet_all_criteria_are_moved(run_cli: CommandRunner) -> None:
+    place = ("-q", "q", "-s", "retry")
+    for criteria in (["-t", "u"], ["--error", "other"], ["--older", "24h"], ["--payload", "z"]):
+        assert run_cli("task", "runall", *place, *criteria).out == "0 tasks are now pending\n"
+    criteria = ["-t", "t", "--error", "no", "--payload", "p"]
+    assert run_cli("task", "runall", *place, *criteria).out == "1 tasks are now pending\n"
+
+
+def test_the_question_names_the_criteria(
+    run_cli: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    args = ("task", "deleteall", "-q", "q", "-s", "retry", "--error", "no", "-t", "t")
+    result = run_cli(*args)
+    assert 'delete the retry tasks of queue "q" that meet --type and --error' in result.err.lower()
+    assert state_of(run_cli, "retry") == "retry"

@@ -15,7 +15,7 @@ from pyasynq.cli.confirm import ask_first
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
 from pyasynq.cli.run_inspector import do_each, inspector_command, read_each
-from pyasynq.cli.task_output import print_json, print_task, print_tasks
+from pyasynq.cli.task_output import print_errors, print_json, print_task, print_tasks
 from pyasynq.core.errors import QueueNotFoundError, TaskNotFoundError
 from pyasynq.core.states import ALLOWED_STATES, Action, TaskState
 
@@ -29,6 +29,8 @@ RUNNABLE, ARCHIVABLE, DELETABLE = (
     tuple(state.value for state in TaskState if state in ALLOWED_STATES[action])
     for action in (Action.RUN, Action.ARCHIVE, Action.DELETE)
 )
+
+FAILED = (TaskState.RETRY.value, TaskState.ARCHIVED.value)
 
 
 @click.group(cls=CommandGroup)
@@ -56,9 +58,7 @@ async def list_tasks(
 
 @task.command("find")
 @options.place_options()
-@click.option("-t", "--type", help="Type of the tasks.", shell_complete=completions.complete_types)
-@click.option("--payload", **BYTES, help="Text in the payload.")
-@click.option("--error", help="Text in the last error.")
+@options.criteria_options
 @click.option("--limit", **COUNT, default=30, show_default=True, help="Largest number of tasks.")
 @inspector_command(app=True)
 async def find_tasks(
@@ -70,6 +70,24 @@ async def find_tasks(
         where.queue, where.state, group=where.group, limit=limit, **criteria
     )
     print_tasks(tasks, where, as_json=as_json)
+
+
+@task.command("errors")
+@options.queue_option
+@click.option(
+    "-s",
+    "--state",
+    type=click.Choice(FAILED, case_sensitive=False),
+    metavar="STATE",
+    help=f"Only tasks in this state: {' or '.join(FAILED)}.",
+)
+@inspector_command(app=True)
+async def count_errors(
+    inspector: "Inspector", *, as_json: bool, queue: str, state: str | None
+) -> None:
+    """Count failed tasks by type and error."""
+    groups = await inspector.errors(queue, state)
+    print_errors(groups, queue, as_json=as_json)
 
 
 @task.command("inspect")
@@ -176,45 +194,67 @@ async def _move_each(
 
 @task.command("runall")
 @options.place_options(RUNNABLE)
+@options.criteria_options
 @inspector_command()
-async def run_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
-    """Make all tasks in a state pending."""
-    await _move_all(inspector, inspector.run_all, where, "tasks are now pending", as_json=as_json)
+async def run_all(
+    inspector: "Inspector", *, as_json: bool, where: options.TaskPlace, **criteria: object
+) -> None:
+    """Make tasks in a state pending."""
+    await _move_all(
+        inspector, inspector.run_all, where, criteria, "tasks are now pending", as_json=as_json
+    )
 
 
 @task.command("archiveall")
 @options.place_options(ARCHIVABLE)
+@options.criteria_options
 @inspector_command()
-async def archive_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
-    """Archive all tasks in a state."""
-    await _move_all(inspector, inspector.archive_all, where, "tasks archived", as_json=as_json)
+async def archive_all(
+    inspector: "Inspector", *, as_json: bool, where: options.TaskPlace, **criteria: object
+) -> None:
+    """Archive tasks in a state."""
+    await _move_all(
+        inspector, inspector.archive_all, where, criteria, "tasks archived", as_json=as_json
+    )
 
 
 def _ask_to_delete_all(values: Mapping[str, Any]) -> str:
     where: options.TaskPlace = values["where"]
-    return f'Delete all {where.state} tasks of queue "{where.queue}"'
+    given = [f"--{name}" for name in options.CRITERIA if values[name] is not None]
+    if not given:
+        return f'Delete all {where.state} tasks of queue "{where.queue}"'
+    return (
+        f'Delete the {where.state} tasks of queue "{where.queue}" that meet {" and ".join(given)}'
+    )
 
 
 @task.command("deleteall")
 @options.place_options(DELETABLE)
+@options.criteria_options
 @ask_first(_ask_to_delete_all)
 @inspector_command()
-async def delete_all(inspector: "Inspector", *, as_json: bool, where: options.TaskPlace) -> None:
-    """Delete all tasks in a state; asks first."""
-    await _move_all(inspector, inspector.delete_all, where, "tasks deleted", as_json=as_json)
+async def delete_all(
+    inspector: "Inspector", *, as_json: bool, where: options.TaskPlace, **criteria: object
+) -> None:
+    """Delete tasks in a state; asks first."""
+    await _move_all(
+        inspector, inspector.delete_all, where, criteria, "tasks deleted", as_json=as_json
+    )
 
 
 async def _move_all(
     inspector: "Inspector",
     action: BulkAction,
     where: options.TaskPlace,
+    criteria: Mapping[str, object],
     done: str,
     *,
     as_json: bool,
 ) -> None:
-    """Call *action* for all tasks that are there; print their number and *done*."""
+    """Call *action* for the tasks there that meet *criteria*; print their number and *done*."""
     with output.progress_bar(done, await _count(inspector, where)) as progress:
-        count = await action(where.queue, where.state, where.group, progress=progress)
+        given = drop_none(criteria)
+        count = await action(where.queue, where.state, where.group, progress=progress, **given)
     if as_json:
         output.print_json({"count": count})
     else:
