@@ -28,6 +28,7 @@ from pyasynq.broker.ports.groups import (
     ReadyGroups,
     ReclaimResult,
 )
+from pyasynq.broker.ports.history import CountedSpan, HistoryPort
 from pyasynq.broker.ports.inspection import (
     Container,
     InspectionPort,
@@ -59,6 +60,7 @@ __all__ = [
     "BrokerAddress",
     "ClusterPort",
     "Container",
+    "CountedSpan",
     "Created",
     "CreationPort",
     "DequeueResult",
@@ -69,6 +71,7 @@ __all__ = [
     "GroupRules",
     "GroupedTask",
     "Heartbeat",
+    "HistoryPort",
     "InspectionPort",
     "Lease",
     "Move",

@@ -21,6 +21,7 @@ from pyasynq.server.run.watchdog import Watchdog
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.health import HealthChecker
 from pyasynq.server.upkeep.heartbeater import Heartbeater
+from pyasynq.server.upkeep.historian import Historian
 from pyasynq.server.upkeep.janitor import Janitor
 from pyasynq.server.upkeep.recoverer import Recoverer
 from pyasynq.server.upkeep.subscriber import Subscriber
@@ -77,7 +78,11 @@ class ServerActors:
         ]
         self.aggregators: list[Aggregator] = self._aggregators(broker)
         limit = ConcurrencyLimit(2 + len(config.queues) // QUEUES_PER_SLOT)
-        for actor in self._queue_actors():
+        self.historians: list[Historian] = [
+            Historian(broker.history, self.processor.counter, clock=clock, outages=outages)
+            for _ in range(broker.supports("history"))
+        ]
+        for actor in (*self._queue_actors(), *self.historians):
             actor.limit = limit
         self.health_checkers: list[HealthChecker] = self._health_checkers(broker)
         self.actors: Sequence[Runnable] = self._all()
@@ -88,6 +93,7 @@ class ServerActors:
             self.heartbeater,
             self.completer,
             *self._queue_actors(),
+            *self.historians,
             self.subscriber,
             *self.health_checkers,
             *self._watchdogs(),
@@ -223,9 +229,11 @@ class ServerActors:
         return jobs[self.completer]
 
     async def close(self) -> None:
-        """Release threads, and delete the server's record."""
+        """Release threads, write the last counts, and delete the server's record."""
         self.processor.close()
         try:
+            for historian in self.historians:
+                await historian.step()
             await self.heartbeater.clear()
         except BrokerError as error:
             log.info("the server's record stays until it expires: %s", error)

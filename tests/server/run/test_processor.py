@@ -133,7 +133,8 @@ async def test_a_failure_waits_in_retry_with_its_reason(
     await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     message = await queue.message(info.id)
     assert await queue.ids("retry") == [info.id]
-    assert await queue.fields(info.id) == {"state": "retry"}
+    fields = await queue.fields(info.id)
+    assert (fields["state"], fields.keys()) == ("retry", {"state", "attempt:0"})
     assert (message.retried, message.error_msg) == (1, "ValueError: boom")
     assert message.last_failed_at in lapse
 
@@ -169,7 +170,8 @@ async def test_a_task_without_retries_left_is_archived(
     await run_burst(Server(redis_url, burst=True), Handler(ValueError("boom")))
     message = await queue.message(info.id)
     assert await queue.ids("archived") == [info.id]
-    assert await queue.fields(info.id) == {"state": "archived"}
+    fields = await queue.fields(info.id)
+    assert (fields["state"], fields.keys()) == ("archived", {"state", "attempt:0"})
     assert (message.retried, message.error_msg) == (0, "ValueError: boom")
 
 

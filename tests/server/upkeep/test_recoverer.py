@@ -192,7 +192,8 @@ async def test_a_task_that_crashes_a_third_worker_in_a_row_is_archived_with_the_
     info = await client.enqueue(Task("t"))
     await die_again(broker, crashes=2)
     await recover(redis_url)
-    assert await queue.fields(info.id) == {"state": "archived"}
+    fields = await queue.fields(info.id)
+    assert (fields["state"], fields.keys()) == ("archived", {"state", "attempt:0"})
     assert (await queue.message(info.id)).error_msg == "crashed its worker 3 times in a row"
 
 

@@ -13,6 +13,7 @@ from pyasynq.broker.ports.cluster import ClusterPort
 from pyasynq.broker.ports.creation import CreationPort
 from pyasynq.broker.ports.diagnosis import DiagnosisPort
 from pyasynq.broker.ports.groups import GroupPort
+from pyasynq.broker.ports.history import HistoryPort
 from pyasynq.broker.ports.inspection import InspectionPort
 from pyasynq.broker.ports.receipts import ReceiptPort
 from pyasynq.broker.ports.registry import RegistryPort
@@ -30,6 +31,7 @@ __all__ = [
     "CreationPort",
     "DiagnosisPort",
     "GroupPort",
+    "HistoryPort",
     "InspectionPort",
     "ReceiptPort",
     "RegistryPort",
@@ -45,6 +47,7 @@ OPTIONAL: Final = {
     "schedules": "schedules",
     "semaphores": "semaphores",
     "receipts": "an outbox",
+    "history": "a history of runs",
     "cluster": "information about its servers",
     "diagnosis": "a diagnosis",
 }
@@ -68,6 +71,7 @@ class Broker(ABC):
         schedules: Last ticks, entries and histories of schedulers.
         semaphores: Tokens that all machines share.
         receipts: The receipts of an outbox's rows.
+        history: Counts and durations of runs.
         cluster: The servers behind the broker.
         diagnosis: Check what may be wrong with the broker.
     """
@@ -83,6 +87,7 @@ class Broker(ABC):
     schedules: SchedulePort
     semaphores: SemaphorePort
     receipts: ReceiptPort
+    history: HistoryPort
     cluster: ClusterPort
     diagnosis: DiagnosisPort
 

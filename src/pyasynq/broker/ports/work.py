@@ -79,6 +79,8 @@ class DequeueResult(msgspec.Struct, kw_only=True):
         missing: Number of ids that were dropped, because no task exists or it has another id.
         empty: The queue had fewer tasks than asked for.
         paused: The queue is paused.
+        waited_s: Time for which the first of the tasks was pending, seconds; None without tasks, or
+            if it is not known.
         error: Why there is no answer; the broker may have taken tasks or not.
     """
 
@@ -89,6 +91,7 @@ class DequeueResult(msgspec.Struct, kw_only=True):
     missing: int = 0
     empty: bool = False
     paused: bool = False
+    waited_s: float | None = None
     error: BrokerError | None = None
 
 

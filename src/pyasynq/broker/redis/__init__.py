@@ -7,6 +7,7 @@ from pyasynq.broker.redis.connection import Driver, execute
 from pyasynq.broker.redis.creation import RedisCreation
 from pyasynq.broker.redis.diagnosis import RedisDiagnosis
 from pyasynq.broker.redis.groups import RedisGroups
+from pyasynq.broker.redis.history import RedisHistory
 from pyasynq.broker.redis.inspection import RedisInspection
 from pyasynq.broker.redis.receipts import RedisReceipts
 from pyasynq.broker.redis.registry import RedisRegistry
@@ -50,6 +51,7 @@ class RedisBroker(ports.Broker):
         self.schedules: ports.SchedulePort = RedisSchedules(driver)
         self.semaphores: ports.SemaphorePort = RedisSemaphores(driver)
         self.receipts: ports.ReceiptPort = RedisReceipts(driver)
+        self.history: ports.HistoryPort = RedisHistory(driver, clock)
         self.cluster: ports.ClusterPort = RedisServers(driver)
         self.diagnosis: ports.DiagnosisPort = RedisDiagnosis(driver, clock)
 

@@ -1,7 +1,7 @@
 """The inspection port: read queues, act on tasks, remove queues."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, cast
@@ -14,6 +14,7 @@ from pyasynq.broker.redis.lua import inspection as scripts
 from pyasynq.broker.redis.read import RedisRead
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.policy import MAX_BULK
+from pyasynq.core.run_stats import KEPT_S
 from pyasynq.core.states import Action, TaskState
 from pyasynq.runtime.cleanup import run_to_end
 
@@ -120,7 +121,7 @@ class RedisInspection(RedisRead, RedisActions):
         days = [f"{today - timedelta(days=n)}" for n in range(DAYS)]
         each = [key(queue, day) for day in days for key in (keys.processed, keys.failed)]
         call = scripts.delete_queue_keys(
-            [*each, keys.awaited_ids(queue)],
+            [*each, *self._run_keys(queue), keys.awaited_ids(queue)],
             **{
                 state.value: keys.container(queue, state)
                 for state in (*EMPTIED_FIRST, TaskState.PENDING, TaskState.ACTIVE)
@@ -134,6 +135,14 @@ class RedisInspection(RedisRead, RedisActions):
             failed=keys.failed(queue),
         )
         return _RESULTS[cast("int", await pipeline.run(self._driver, call))]
+
+    def _run_keys(self, queue: str) -> Iterator[str]:
+        """Yield the keys of all spans that may be kept, also if other clocks are a span ahead."""
+        now_s = int(self._clock.now().timestamp())
+        for length_s, kept_s in KEPT_S.items():
+            last_s = now_s - now_s % length_s + length_s
+            for start_s in range(last_s, now_s - kept_s - 2 * length_s, -length_s):
+                yield keys.runs(queue, f"{length_s}:{start_s}")
 
     async def _deregister(self, queue: str) -> None:
         await execute(self._driver, "SREM", keys.QUEUES, queue)

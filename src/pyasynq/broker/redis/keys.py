@@ -60,6 +60,7 @@ KINDS: Final = tuple(
         (r"asynq:\{.*\}:scheduler_last:.+", "string"),
         (r"asynq:\{.*\}:group_search", "hash"),
         (r"asynq:\{.*\}:awaited", "zset"),
+        (r"asynq:\{.*\}:runs:.+", "hash"),
         (r"asynq:\{.*\}:done:.+", "list"),
         (r"asynq:queues", "set"),
         (r"asynq:(servers|workers|schedulers)", "zset"),
@@ -318,6 +319,21 @@ def probe(name: str) -> str:
         asynq has no such key.
     """
     return f"asynq:probe:{name}"
+
+
+def runs(queue: str, span: str = "") -> str:
+    """Return the key of the counts of runs in one span (hash of packed counts by type).
+
+    *span* is its length and its start, Unix seconds, joined by a colon. Without it return the start
+    of all these keys.
+
+    Written by:
+        `add_runs`, for historians of servers
+
+    Differs:
+        asynq has no such key.
+    """
+    return f"asynq:{{{queue}}}:runs:{span}"
 
 
 def semaphore(scope: str) -> str:

@@ -32,6 +32,9 @@ SCAN: Final = 500
 WAIT_S: Final = 2
 """Longest block on an idle queue; a user's own client may not wait longer for an answer."""
 
+FIRST_TASK: Final = 5
+"""Index of the first task in the reply of a dequeue."""
+
 WITHOUT_MESSAGE: Final = (Done, Requeue)
 """Verdicts without a message."""
 
@@ -176,11 +179,12 @@ def _dequeue_result(
     queue: str, asked: int, reply: Sequence[bytes | int], dequeue: _Dequeue
 ) -> DequeueResult:
     paused, found, dropped = cast("Sequence[int]", reply[:3])
+    waited_us = cast("int", reply[4])
     leases: list[Lease] = []
     poison: list[Lease] = []
     fields = cast("Sequence[bytes]", reply)
     histories = _read_histories(cast("Sequence[int]", reply[3])) if reply[3] else None
-    for at in range(4, len(fields), 2):
+    for at in range(FIRST_TASK, len(fields), 2):
         message, is_sound = read_message(queue, fields[at], fields[at + 1])
         name = message.id or decode_name(fields[at])
         lease = Lease(message, name, name, *dequeue)
@@ -195,13 +199,14 @@ def _dequeue_result(
         missing=dropped,
         empty=found < asked,
         paused=bool(paused),
+        waited_s=None if waited_us < 0 else waited_us / 1_000_000,
     )
 
 
 def _read_histories(numbers: Sequence[int]) -> dict[int, tuple[int, int | None, int]]:
     """Return crashes, unknown_s and retried of some tasks, by the task's index in the reply."""
     return {
-        4 + 2 * index: (crashes, None if unknown_s < 0 else unknown_s, retried)
+        FIRST_TASK + 2 * index: (crashes, None if unknown_s < 0 else unknown_s, retried)
         for index, crashes, unknown_s, retried in zip(*[iter(numbers)] * 4, strict=True)
     }
 

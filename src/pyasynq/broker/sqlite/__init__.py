@@ -6,6 +6,7 @@ from pyasynq.broker import ports
 from pyasynq.broker.sqlite.creation import SqliteCreation
 from pyasynq.broker.sqlite.diagnosis import SqliteDiagnosis
 from pyasynq.broker.sqlite.groups import SqliteGroups
+from pyasynq.broker.sqlite.history import SqliteHistory
 from pyasynq.broker.sqlite.inspection import SqliteInspection
 from pyasynq.broker.sqlite.receipts import SqliteReceipts
 from pyasynq.broker.sqlite.registry import SqliteRegistry
@@ -64,6 +65,7 @@ class SqliteBroker(ports.Broker):
         self.schedules: ports.SchedulePort = SqliteSchedules(store)
         self.semaphores: ports.SemaphorePort = SqliteSemaphores(store)
         self.receipts: ports.ReceiptPort = SqliteReceipts(store)
+        self.history: ports.HistoryPort = SqliteHistory(store)
         self.diagnosis: ports.DiagnosisPort = SqliteDiagnosis(store)
 
     async def ping(self) -> None:

@@ -79,6 +79,9 @@ TABLES: Final = (
     # What servers and schedulers report about themselves.
     """CREATE TABLE pyasynq_report(kind TEXT, id TEXT, records BLOB NOT NULL, ends INTEGER NOT NULL,
         PRIMARY KEY(kind, id)) WITHOUT ROWID""",
+    # Packed counts of runs by type; a span is a minute or ten.
+    """CREATE TABLE pyasynq_runs(length_s INTEGER, queue INTEGER, start_s INTEGER,
+        types BLOB NOT NULL, PRIMARY KEY(length_s, queue, start_s)) WITHOUT ROWID""",
     """CREATE TABLE pyasynq_token(scope TEXT, holder TEXT, ends_s INTEGER NOT NULL,
         PRIMARY KEY(scope, holder)) WITHOUT ROWID""",
     """CREATE TABLE pyasynq_cancel(seq INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL,

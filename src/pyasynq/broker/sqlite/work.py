@@ -76,6 +76,7 @@ class SqliteWork:
         _lease(tx, queue, rows, owner=result.owner, lease_s=lease_s)
         expires_at = self._store.clock.monotonic() + lease_s
         now_s = tx.now_us / MICROS
+        result.waited_s = max(0.0, now_s - rows[0][7] / MICROS) if rows else None
         # Not added one by one: a transaction that is tried again begins anew.
         read = [read_lease(row, result.queue, result.owner, now_s, expires_at) for row in rows]
         result.leases = [lease for lease, is_sound in read if is_sound]
@@ -165,7 +166,7 @@ def _has_pending(tx: Transaction, queue: str) -> bool:
 
 def _first_pending(tx: Transaction, queue: int | None, count: int, max_bytes: int) -> list[Row]:
     """Return the next tasks to run, until their messages have *max_bytes*."""
-    sql = f"""SELECT {LEASE_COLUMNS}, result IS NULL FROM pyasynq_task
+    sql = f"""SELECT {LEASE_COLUMNS}, result IS NULL, at FROM pyasynq_task
         WHERE queue = ? AND state = {PENDING} ORDER BY at LIMIT ?"""
     rows: list[Row] = []
     for row in tx.execute(sql, (queue, count)):

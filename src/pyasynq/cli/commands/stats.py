@@ -5,19 +5,22 @@ Source:
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from pyasynq.cli import output
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.completions import complete_queues
+from pyasynq.cli.option_types import DURATION
 from pyasynq.cli.options import STATES
 from pyasynq.cli.queue_output import print_daily_counts, print_state_counts, sum_of
 from pyasynq.cli.run_inspector import inspector_command
 
 if TYPE_CHECKING:
     from pyasynq.core.info import QueueInfo
+    from pyasynq.core.run_stats import TypeStats
     from pyasynq.inspector import Inspector
 
 _REDIS: Final = {
@@ -33,12 +36,41 @@ _CLUSTER: Final = {
     "Cluster Size": "cluster_size",
 }
 
+_TYPE_HEADINGS: Final = (
+    *("Type", "Runs", "Per Min", "Failed", "Archived"),
+    *("Run p50", "p95", "p99", "Wait p50", "p95", "p99"),
+)
+_UNITS: Final = ((60.0, "min"), (1.0, "s"), (0.001, "ms"))
+
 
 @click.command(cls=Command)
 @click.option("--json", "wants_json", is_flag=True, help="The same as -o json.")
+@click.option("--types", is_flag=True, help="Show what ran lately, by type of task.")
+@click.option(
+    "--last",
+    **DURATION,
+    default="1h",
+    show_default=True,
+    help="How far --types looks back, at most 72h.",
+)
+@click.option(
+    "-q", "--queue", help="Only this queue, with --types.", shell_complete=complete_queues
+)
 @inspector_command()
-async def stats(inspector: "Inspector", *, as_json: bool, wants_json: bool) -> None:
-    """Show the counts of all queues, and Redis."""
+async def stats(
+    inspector: "Inspector",
+    *,
+    as_json: bool,
+    wants_json: bool,
+    types: bool,
+    last: timedelta,
+    queue: str | None,
+) -> None:
+    """Show the counts of all queues, and Redis; or what ran lately."""
+    if types:
+        stats = await inspector.type_stats(queue, last=last)
+        _print_types(stats, last, as_json=as_json or wants_json)
+        return
     queues = [await inspector.queue_info(name) for name in sorted(await inspector.queues())]
     redis = await inspector.redis_info()
     now = datetime.now(UTC)
@@ -46,6 +78,37 @@ async def stats(inspector: "Inspector", *, as_json: bool, wants_json: bool) -> N
         output.print_json(_document(queues, redis, now))
     else:
         _print_stats(queues, redis, now)
+
+
+def _print_types(stats: "Sequence[TypeStats]", last: timedelta, *, as_json: bool) -> None:
+    """Print throughput, failures, and percentiles of run time and wait."""
+    output.print_json_or_table(
+        stats,
+        _TYPE_HEADINGS,
+        [
+            [
+                one.type,
+                one.succeeded + one.failed,
+                f"{(one.succeeded + one.failed) / (last.total_seconds() / 60):.1f}",
+                one.failed,
+                one.archived,
+                *map(_format_time, (one.run_p50, one.run_p95, one.run_p99)),
+                *map(_format_time, (one.wait_p50, one.wait_p95, one.wait_p99)),
+            ]
+            for one in stats
+        ],
+        empty="No runs in this time",
+        as_json=as_json,
+    )
+
+
+def _format_time(time: timedelta | None) -> str:
+    """Return a time with one digit after the point, in the largest unit that fits."""
+    if time is None:
+        return ""
+    seconds = time.total_seconds()
+    size, unit = next((it for it in _UNITS if seconds >= it[0]), _UNITS[-1])
+    return f"{seconds / size:.1f} {unit}"
 
 
 def _print_stats(queues: "Sequence[QueueInfo]", redis: Mapping[str, str], now: datetime) -> None:

@@ -13,7 +13,7 @@ from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.priority import draw_queues, sort_by_weight
-from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, REQUEUE, Retry, Verdict, decide
+from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, DONE, REQUEUE, Archive, Retry, Verdict, decide
 from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_awaited
@@ -31,6 +31,7 @@ from pyasynq.server.run.handler_errors import (
     is_cancellation,
     replace_error,
 )
+from pyasynq.server.run.run_counter import RunCounter
 from pyasynq.server.run.run_log import UNREADABLE, RunLog
 from pyasynq.server.run.slots import FAILING, Job, Run, Slots, Stop, stop_error
 from pyasynq.server.run.suspects import Suspects
@@ -74,6 +75,7 @@ class Processor:
         """Run tasks from *port* with *handler*."""
         self.steps: StepSignal = StepSignal()
         self.runs: set[Run] = set()
+        self.counter = RunCounter()
         self.wakeups: Wakeups = Wakeups(config.queues, port, clock=config.clock, outages=outages)
         self._handler = handler
         self._port = port
@@ -100,8 +102,7 @@ class Processor:
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
         self._dequeues = self._accepted = 0
-        self._taking = asyncio.Lock()
-        self._emptied = asyncio.Event()
+        self._taking, self._emptied = asyncio.Lock(), asyncio.Event()
         self._loop: BoundLoop | None = None
         self._logs_successes = False
 
@@ -163,6 +164,9 @@ class Processor:
             self._accepted += len(result.leases)
             self._slots.take(len(result.leases))
             self._start(result.leases)
+            if result.leases and result.waited_s is not None:
+                first = result.leases[0]
+                self.counter.add_wait(first.queue, first.message.type, result.waited_s)
         for lease in result.poison:
             log.error(UNREADABLE, lease.id, lease.queue)
             self._completer.add(lease, ARCHIVE_AS_IT_IS)
@@ -199,7 +203,7 @@ class Processor:
             time_s = seconds_to_run(lease)
             ends_at_s = lease.taken_at_s + time_s
             active = ActiveTask(lease, self._port, self._threads, ends_at_s, bound)
-            run = Run(lease, active, now + time_s)
+            run = Run(lease, active, now, now + time_s)
             if time_s <= 0:
                 run.request_stop(Stop.DEADLINE)
             self.runs.add(run)
@@ -240,11 +244,16 @@ class Processor:
             self._deadlines.on_handler_end(run)
         if not self._release(run):
             return
-        lease, now = run.lease, self._config.clock.now()
-        self._completer.add(lease, decide(lease.message, None, now=now, policy=self._policy))
+        lease, message = run.lease, run.lease.message
+        took_s = self._config.clock.monotonic() - run.began_at
+        self.counter.add_success(lease.queue, message.type, took_s)
+        verdict: Verdict = DONE
+        if message.retention > 0:
+            now = self._config.clock.now()
+            verdict = decide(message, None, now=now, policy=self._policy)
+        self._completer.add(lease, verdict)
         if self._logs_successes:
-            began_at = run.deadline - seconds_to_run(lease)
-            self._run_log.log_success(run, took_s=self._config.clock.monotonic() - began_at)
+            self._run_log.log_success(run, took_s=took_s)
 
     async def _settle_failure(self, run: Run, error: Exception) -> None:
         """Settle the task of *run*, which failed with *error*, unless the lease is lost."""
@@ -274,8 +283,16 @@ class Processor:
         if verdict is None:
             verdict = decide(lease.message, error, now=now, policy=self._policy)
             verdict = self._attempts.record(verdict, lease.message.retried, error, now=now)
+        self._count_failure(run, verdict)
         self._completer.add(lease, verdict)
         self._run_log.log_failure(run, error, verdict, now=now)
+
+    def _count_failure(self, run: Run, verdict: Verdict) -> None:
+        """Count the run, unless it did not fail: its handler has only asked to run later."""
+        archived = isinstance(verdict, Archive)
+        if archived or (isinstance(verdict, Retry) and verdict.failed):
+            lease, took_s = run.lease, self._config.clock.monotonic() - run.began_at
+            self.counter.add_failure(lease.queue, lease.message.type, took_s, archived=archived)
 
     def _release(self, run: Run) -> bool:
         """Free the slot of *run*; return False if `abandon` has already settled its task."""

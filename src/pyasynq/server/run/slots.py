@@ -74,6 +74,7 @@ class Run:
     Attributes:
         lease: The right to run the task.
         active: The task as its handler gets it.
+        began_at: When it began, seconds on the monotonic clock.
         job: The asyncio task of its handler.
         started: Whether its handler was called. `job` must not be cancelled before that: it would
             not even clean up.
@@ -81,11 +82,12 @@ class Run:
         stop: Reason to stop; None while it may run.
     """
 
-    __slots__ = ("active", "ended", "job", "lease", "started", "stop")
+    __slots__ = ("active", "began_at", "ended", "job", "lease", "started", "stop")
 
-    def __init__(self, lease: Lease, active: ActiveTask, deadline: float) -> None:
-        """Run the task of *lease* until *deadline*."""
+    def __init__(self, lease: Lease, active: ActiveTask, began_at: float, deadline: float) -> None:
+        """Run the task of *lease* from *began_at* until *deadline*."""
         self.lease: Lease = lease
+        self.began_at: float = began_at
         self.active: ActiveTask = active
         active.ends_at = deadline
         self.job: asyncio.Task[None] | None = None

@@ -14,25 +14,26 @@
 --   lease_s      float   length of the lease, seconds
 -- RETURNS
 --   paused (1 or 0), ids found (fewer than count if the queue has no more), ids dropped, a list with
---   index, crashes, seconds unknown and retries at that time of each task with a run history, then id
---   and message of each task taken, next to run first; index 0 is the first of these
+--   index, crashes, seconds unknown and retries at that time of each task with a run history, for how
+--   long the first task was pending (microseconds, or -1), then id and message of each task taken,
+--   next to run first; index 0 is the first of these
 -- SOURCE
 --   protocol 3.6 (asynq v0.26.0 internal/rdb/rdb.go dequeueCmd); drops ids without a task, which
 --   block the queue forever in asynq (D25), and ids that come twice
 
 if redis.call("EXISTS", paused) == 1 then
   redis.call("ZREM", lease, "")  -- a replica refuses this write; its pause may be old
-  return { 1, 0, 0, {} }
+  return { 1, 0, 0, {}, -1 }
 end
 local ids = redis.call("LRANGE", pending, -count, -1)
 if #ids == 0 then
   redis.call("ZREM", lease, "")  -- a replica refuses this write; no worker could block on a replica
-  return { 0, 0, 0, {} }
+  return { 0, 0, 0, {}, -1 }
 end
 redis.call("LLEN", active)
 local lease_ends = seconds_ahead(lease_s)
 local histories = {}
-local reply, taken, leases = { 0, #ids, 0, histories }, {}, {}
+local reply, taken, leases = { 0, #ids, 0, histories, -1 }, {}, {}
 local left, seen, known = tonumber(max_bytes), 0, {}
 for i = #ids, 1, -1 do
   if left <= 0 then
@@ -58,6 +59,11 @@ if #taken > 0 then
   redis.call("LPUSH", active, unpack(taken))
   redis.call("ZADD", lease, unpack(leases))
   local holder = stamp(owner, lease_ends)
+  local since_ns = tonumber(redis.call("HGET", task_prefix .. taken[1], "pending_since") or nil)
+  if since_ns then
+    local now_us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+    reply[5] = math.max(0, math.floor(now_us - since_ns / 1000))
+  end
   for n, id in ipairs(taken) do
     local key = task_prefix .. id
     if redis.call("HSET", key, "state", "active", "owner", holder) == 0 then
