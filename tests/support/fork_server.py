@@ -9,6 +9,7 @@ import array
 import asyncio
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
@@ -154,5 +155,6 @@ def _become(command: list[str], environment: dict[str, str], folder: str, output
 if __name__ == "__main__":
     for name in sys.argv[2:]:
         importlib.import_module(name)
+    gc.freeze()  # no child looks for garbage in the imported modules, not even when it ends
     with socket.socket(fileno=int(sys.argv[1])) as asking:
         _serve(asking)

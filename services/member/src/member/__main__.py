@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -43,6 +44,9 @@ _NOT_OURS = (MemberError, pyasynq.PyasynqError, SQLAlchemyError, OSError, SlowSt
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments* (None: those of the process); return the exit code."""
+    # The imported modules stay. Without this, each full garbage collection would stop all calls
+    # while it looks through them, and the last one would delay the end of the process.
+    gc.freeze()
     args = _argument_parser().parse_args(arguments)
     flags = {"roles": args.roles} if args.roles is not None else {}
     try:
