@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,11 +13,18 @@ import hypothesis
 import pytest
 from playwright.async_api import Browser
 
+from member import mailer as mailers
 from member.demo.smtp import SmtpSink
 from member.mail.letters import Letters
-from member.mailer import Mailer, password_resets, verifications
+from member.mailer import Mailer
 from member.passwords import HashCost, Passwords
-from member.service import Dependencies, MemberService, member_service
+from member.service import (
+    Dependencies,
+    MemberService,
+    member_service,
+    password_resets,
+    verifications,
+)
 from member.settings import Settings
 from member.store import database
 from member.store.database import Database
@@ -59,47 +67,74 @@ def redis() -> Generator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with all tables; a copy is faster than all migrations."""
-    path = tmp_path_factory.mktemp("tables") / "member.db"
-    asyncio.run(_make_tables(f"sqlite:///{path}"))
-    return path
+def opened() -> Generator[dict[str, Database]]:
+    """Databases with all tables, by their address.
+
+    All tests use the same engines, because an engine compiles each statement once.
+    """
+    databases: dict[str, Database] = {}
+    yield databases
+    for each in databases.values():
+        asyncio.run(_disconnect(each))
 
 
 @pytest.fixture(scope="session")
-def postgres_tables(postgres: PostgresServer) -> str:
+def sqlite_tables(opened: dict[str, Database], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, beside a copy with which each test begins."""
+    path = tmp_path_factory.mktemp("tables") / "member.db"
+    opened[f"sqlite:///{path}"] = asyncio.run(_open(f"sqlite:///{path}"))
+    shutil.copyfile(path, path.with_suffix(".empty"))
+    return path
+
+
+@pytest.fixture
+def sqlite_source(sqlite_tables: Path) -> str:
+    """The address of empty tables in SQLite."""
+    shutil.copyfile(sqlite_tables.with_suffix(".empty"), sqlite_tables)
+    return f"sqlite:///{sqlite_tables}"
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(opened: dict[str, Database], postgres: PostgresServer) -> str:
     """A PostgreSQL database with all tables, for one test after the other."""
     source = postgres.new_database()
-    asyncio.run(_make_tables(source))
+    opened[source] = asyncio.run(_open(source))
     return source
 
 
-async def _make_tables(source: str) -> None:
-    async with database.open_database(source):
-        pass
+async def _open(source: str) -> Database:
+    """Make all tables; return the database without connections, which belong to an event loop."""
+    stack = AsyncExitStack()
+    opened = await stack.enter_async_context(database.open_database(source))
+    await _disconnect(opened)
+    return opened
+
+
+async def _disconnect(opened: Database) -> None:
+    await opened.engine.dispose()
+    await opened.watch.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db_source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of each kind; with tables if the test uses `db`, else empty."""
     has_tables = "db" in request.fixturenames
-    if request.param == "sqlite":
-        path = tmp_path / "member.db"
-        if has_tables:
-            shutil.copyfile(request.getfixturevalue("sqlite_tables"), path)
-        return f"sqlite:///{path}"
     if has_tables:
-        return str(request.getfixturevalue("postgres_tables"))
+        sources = {"sqlite": "sqlite_source", "postgresql": "postgres_tables"}
+        return str(request.getfixturevalue(sources[request.param]))
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/member.db"
     server: PostgresServer = request.getfixturevalue("postgres")
     return server.new_database()
 
 
 @pytest.fixture
-async def db(db_source: str) -> AsyncGenerator[Database]:
-    async with database.open_database(db_source) as opened:
-        if opened.engine.dialect.name == "postgresql":
-            await _empty(opened)
-        yield opened
+async def db(opened: dict[str, Database], db_source: str) -> AsyncGenerator[Database]:
+    shared = opened[db_source]
+    if shared.engine.dialect.name == "postgresql":
+        await _empty(shared)
+    yield Database(shared.engine, shared.watch)
+    await _disconnect(shared)
 
 
 async def _empty(opened: Database) -> None:
@@ -142,6 +177,13 @@ def dependencies(
 
 
 @pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests for mails take no longer than their work, in tests of something else."""
+    for module in (verifications, password_resets):
+        monkeypatch.setattr(module, "RESEND_TIME", timedelta(0))
+
+
+@pytest.fixture
 def service(dependencies: Dependencies) -> MemberService:
     return member_service(dependencies, RULES)
 
@@ -156,8 +198,8 @@ def mailer(db: Database, outbox: MailFolder, clock: FakeClock) -> Mailer:
             public_url="http://members.example.com",
         ),
         transport=outbox,
-        verifications=verifications(b"key", timedelta(minutes=15)),
-        password_resets=password_resets(b"key", timedelta(minutes=15)),
+        verifications=mailers.verifications(b"key", timedelta(minutes=15)),
+        password_resets=mailers.password_resets(b"key", timedelta(minutes=15)),
         clock=clock,
     )
 

@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pytest
@@ -39,9 +38,9 @@ _IS_WIDE = "document.documentElement.scrollWidth > document.documentElement.clie
 
 
 @pytest.fixture
-def db_source(tmp_path: Path) -> str:
+def db_source(sqlite_source: str) -> str:
     """One kind of database; other tests cover the differences."""
-    return f"sqlite:///{tmp_path}/member.db"
+    return sqlite_source
 
 
 async def contrast(page: Page, selector: str, of: str = "color") -> float:

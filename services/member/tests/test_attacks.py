@@ -117,6 +117,12 @@ async def seconds_of_resend(service: MemberService, email: str) -> float:
     return time.monotonic() - start
 
 
+async def seconds_of_request(service: MemberService, email: str) -> float:
+    start = time.monotonic()
+    await service.password_resets.request(ANYBODY, email)
+    return time.monotonic() - start
+
+
 @pytest.fixture
 async def verified_bob(service: MemberService, mailer: Mailer, outbox: MailFolder) -> SignUp:
     await service.sign_up.create_member(ANYBODY, BOB)
@@ -131,6 +137,14 @@ async def test_a_resend_takes_the_same_time_for_every_address(
 ) -> None:
     await service.sign_up.create_member(ANYBODY, ALICE)
     assert await seconds_of_resend(service, email) >= RESEND_S
+
+
+@pytest.mark.parametrize("email", [ALICE.email, BOB.email, "nobody@example.com"])
+async def test_a_request_for_a_new_password_takes_the_same_time_for_every_address(
+    service: MemberService, verified_bob: SignUp, email: str
+) -> None:
+    await service.sign_up.create_member(ANYBODY, ALICE)
+    assert await seconds_of_request(service, email) >= RESEND_S
 
 
 @one_database

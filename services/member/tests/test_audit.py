@@ -48,7 +48,10 @@ from services.member.tests.doubles import (
 from services.member.tests.transports import grpc_channel, http_site
 
 # Other tests cover the differences between databases.
-pytestmark = pytest.mark.parametrize("db_source", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.usefixtures("at_once"),
+    pytest.mark.parametrize("db_source", ["sqlite"], indirect=True),
+]
 
 SERVICE = pb.DESCRIPTOR.services_by_name["MemberService"]
 READS = {"GetMember", "ListMembers", "ListSessions"}

@@ -31,9 +31,9 @@ CHINESE: Options = {"locale": "zh-TW"}
 
 
 @pytest.fixture
-def db_source(tmp_path: Path) -> str:
+def db_source(sqlite_source: str) -> str:
     """One kind of database; other tests cover the differences."""
-    return f"sqlite:///{tmp_path}/member.db"
+    return sqlite_source
 
 
 @asynccontextmanager

@@ -137,6 +137,7 @@ def test_every_rpc_is_called() -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.usefixtures("at_once")
 @EXAMPLES
 @given(call=CALLS)
 async def test_any_call_is_answered_as_the_proto_file_says(

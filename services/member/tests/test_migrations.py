@@ -130,9 +130,10 @@ async def test_the_step_back_keeps_sessions(old: AsyncEngine) -> None:
         assert len(await store.sessions.of_member(session, UUID(int=1))) == 1
 
 
-async def test_all_steps_back_leave_nothing(db: Database) -> None:
-    await downgrade(db.engine, "base")
-    assert await tables_of(db.engine) == {"alembic_version"}
+async def test_all_steps_back_leave_nothing(old: AsyncEngine) -> None:
+    await upgrade(old, "head")
+    await downgrade(old, "base")
+    assert await tables_of(old) == {"alembic_version"}
 
 
 async def test_the_step_back_from_addresses_that_wait_keeps_those_that_are_verified(

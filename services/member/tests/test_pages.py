@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -27,9 +26,9 @@ from services.member.tests.sites import serve
 
 
 @pytest.fixture
-def db_source(tmp_path: Path) -> str:
+def db_source(sqlite_source: str) -> str:
     """One kind of database; other tests cover the differences."""
-    return f"sqlite:///{tmp_path}/member.db"
+    return sqlite_source
 
 
 async def test_opening_a_link_as_often_as_a_scanner_does_verifies_nobody(link: str) -> None:

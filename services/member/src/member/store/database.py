@@ -46,12 +46,13 @@ class Database:
 
     Attributes:
         engine: The engine for its connections.
+        watch: The engine for health checks.
     """
 
     def __init__(self, engine: AsyncEngine, watch: AsyncEngine) -> None:
         """Use *engine* for calls, and *watch* for health checks; the caller disposes of both."""
         self.engine = engine
-        self._watch = watch.execution_options(**{_LOCKS_LATE: True})
+        self.watch = watch.execution_options(**{_LOCKS_LATE: True})
         # SQLite allows one writer at a time, and waiting writers poll: a lock here is faster.
         self._write_lock = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
@@ -101,7 +102,7 @@ class Database:
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[AsyncSession]:
         """Like `reading`, on a reserved connection: a busy pool must not fail a health check."""
-        async with _reading(self._watch) as session:
+        async with _reading(self.watch) as session:
             yield session
 
     async def ping(self) -> None:
