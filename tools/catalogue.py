@@ -35,11 +35,11 @@ from pyasynq import (
 )
 from pyasynq.broker.redis import keys, lua
 from pyasynq.broker.redis.scripts import Script
+from pyasynq.client.writer import OutboxOptions
 from pyasynq.core import message, verdict
 from pyasynq.core.options import EnqueueOptions, TaskOptions
 from pyasynq.core.states import ALLOWED_STATES, MOVES, TaskState
 from pyasynq.outbox import Outbox, Relay
-from pyasynq.outbox.outbox import OutboxOptions
 from pyasynq.scheduler.config import Config as SchedulerConfig
 from pyasynq.scheduler.config import SchedulerOptions
 from pyasynq.server.config import Config as ServerConfig

@@ -251,7 +251,7 @@ class Client:
     async def _place(self, task: Task, options: Options) -> TaskInfo:
         """Compose and enqueue *task*; called after all middleware."""
         now = self._clock.now()
-        (task_id,) = _new_ids(1, now)
+        (task_id,) = new_ids(1, now)
         composed = self._compose(task, options, now=now, task_id=task_id)
         answer = await self._batcher.enqueue(composed.plan)
         if answer is not None:
@@ -272,7 +272,7 @@ class Client:
     ) -> list[Composed | PyasynqError]:
         now = self._clock.now()
         chunk: list[Composed | PyasynqError] = []
-        for task, task_id in zip(tasks, _new_ids(len(tasks), now), strict=True):
+        for task, task_id in zip(tasks, new_ids(len(tasks), now), strict=True):
             try:
                 merged = merge(task.options, shared)
                 chunk.append(self._compose(task, merged, now=now, task_id=task_id))
@@ -311,7 +311,7 @@ def _check_tasks(tasks: object) -> list[Task]:
     return waiting
 
 
-def _new_ids(count: int, now: datetime) -> list[str]:
+def new_ids(count: int, now: datetime) -> list[str]:
     """Return *count* UUIDs (version 7) as text, at most 256; one call reads all random bytes.
 
     They grow with time, so that a broker with an index of ids adds to its end. Go does not mind.

@@ -1,51 +1,21 @@
 """Write tasks into the database, in the same transaction as the data that they are about."""
 
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Unpack
 
 from sqlalchemy import MetaData, Table, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
-from pyasynq.client import MAX_PAYLOAD, ClientMiddleware, MiddlewareChain
-from pyasynq.client.middleware import run_without_waiting
-from pyasynq.core.codec import Codec, Codecs
-from pyasynq.core.compose import Composer
+from pyasynq.client.writer import OutboxOptions, TaskWriter
 from pyasynq.core.info import TaskInfo
-from pyasynq.core.options import (
-    EnqueueOptions,
-    Options,
-    check_all,
-    check_count,
-    check_known,
-    merge,
-)
-from pyasynq.core.policy import LARGEST_PAYLOAD
-from pyasynq.core.task import Task, check_task
+from pyasynq.core.options import EnqueueOptions, Options
+from pyasynq.core.task import Task
 from pyasynq.outbox.rows import make_table, values_of
-from pyasynq.runtime.clock import Clock
 
 TABLE: Final = "pyasynq_outbox"
-
-WAITS: Final = "with an AsyncSession it may wait, in `await outbox.enqueue(session, task)`"
-
-
-class OutboxOptions(TypedDict, total=False):
-    """Keywords of `Outbox`.
-
-    Keys:
-        max_payload: Largest accepted payload, sealed and with headers, bytes; 1 MiB if not given.
-        middleware: Called around each written task; see `Client`. The relay calls none.
-        codecs: Seal payloads, in this order; the table holds sealed payloads.
-        clock: Tells the time; a test may pass its own.
-    """
-
-    max_payload: int
-    middleware: Sequence[ClientMiddleware]
-    codecs: Sequence[Codec]
-    clock: Clock | None
 
 
 class Outbox:
@@ -76,16 +46,12 @@ class Outbox:
             OptionError: If an option or a codec cannot be used.
             TypeError: If an option is unknown, or a middleware cannot be called as one.
         """
-        check_known(options, OutboxOptions.__annotations__)
+        self._writer = TaskWriter(options)
         self.table: Table = make_table(table, MetaData() if metadata is None else metadata)
         self._notify = notify
         self._insert = insert(self.table)
         # NOTIFY in the same statement saves a round trip; PostgreSQL delivers it at the commit.
         self._insert_and_notify = self._insert.returning(func.pg_notify(table, ""))
-        self._middleware = MiddlewareChain.of(options.get("middleware", ()))
-        most = check_count("max_payload", options.get("max_payload", MAX_PAYLOAD), LARGEST_PAYLOAD)
-        self._composer = Composer(Codecs(options.get("codecs", ())), max_payload=most)
-        self._clock = options.get("clock") or Clock()
         self._wakers: set[Callable[[], None]] = set()
 
     @property
@@ -108,9 +74,7 @@ class Outbox:
         async def end(task: Task, options: Options) -> TaskInfo:
             return await own.run_sync(lambda inner: self._write(inner, task, options))
 
-        check_task(task)
-        merged = merge(task.options, check_all(options))
-        return (await self._middleware.enqueue(task, merged, end)).id
+        return await self._writer.pass_on(task, options, end)
 
     def add(
         self,
@@ -141,17 +105,15 @@ class Outbox:
         if not isinstance(own, Session):
             msg = f"add needs a Session, whose transaction the task is part of, got {own!r}"
             raise TypeError(msg)
-        check_task(task)
-        merged = merge(task.options, check_all(options))
 
-        async def end(task: Task, options: Options) -> TaskInfo:
+        def end(task: Task, options: Options) -> TaskInfo:
             return self._write(own, task, options)
 
-        return run_without_waiting(self._middleware.enqueue(task, merged, end), WAITS).id
+        return self._writer.pass_on_at_once(task, options, end)
 
     def _write(self, session: Session, task: Task, options: Options) -> TaskInfo:
-        row_id, now = str(uuid.uuid4()), self._clock.now()
-        composed = self._composer.compose(task, options, now=now, task_id=row_id)
+        row_id, now = str(uuid.uuid4()), self._writer.clock.now()
+        composed = self._writer.composer.compose(task, options, now=now, task_id=row_id)
         connection = session.connection(bind_arguments={"clause": self.table})
         notifies = self._notify and connection.dialect.name == "postgresql"
         statement = self._insert_and_notify if notifies else self._insert
