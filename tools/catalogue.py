@@ -456,7 +456,9 @@ def describe_settings() -> str:
             read_arguments(PeriodicTaskManager),
         ),
         *describe_class(
-            "Outbox", "", [*read_arguments(Outbox), *read_option_type(OutboxOptions, {})]
+            "Outbox",
+            "`pyasynq.sqlite.Outbox` has those from `max_payload` on.",
+            [*read_arguments(Outbox), *read_option_type(OutboxOptions, {})],
         ),
         *describe_class("Relay", "", read_arguments(Relay)),
         *describe_class("Inspector", "", read_arguments(Inspector)),

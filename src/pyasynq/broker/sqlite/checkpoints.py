@@ -30,7 +30,7 @@ class Checkpoints:
 
     def __init__(self, path: Path | None) -> None:
         """Watch the log of the file *path*; memory has none."""
-        self._path = path
+        self._path = None if path is None else path.resolve()  # the log is beside the file itself
         self._commits = 0
         self._thread: threading.Thread | None = None
 

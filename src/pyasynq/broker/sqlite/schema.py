@@ -102,31 +102,43 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection, *, name: str) -> None:
-    """Bring the tables of the file *name* to `VERSION`.
+    """Bring the tables of the file *name* to `VERSION`, in a transaction of its own.
 
     Raises:
         BrokerError: If a later version of pyasynq has changed them.
         sqlite3.Error: If SQLite refuses; nothing is changed then.
     """
-    version = version_of(connection)
-    if version == VERSION:
+    if _is_current(connection, name):
         return
-    if version < VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = version_of(connection)  # another process may have been faster
-            for statement in [it for steps in MIGRATIONS[version:] for it in steps]:
-                connection.execute(statement)
-            if version < VERSION:
-                row = ("schema", VERSION)
-                connection.execute("INSERT OR REPLACE INTO pyasynq_meta VALUES (?, ?)", row)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        migrate_within(connection, name=name)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def migrate_within(connection: sqlite3.Connection, *, name: str) -> None:
+    """Do the same in the open transaction of *connection*.
+
+    Raises:
+        BrokerError: If a later version of pyasynq has changed them.
+        sqlite3.Error: If SQLite refuses.
+    """
+    if _is_current(connection, name):  # another process may have been faster
+        return
+    for statement in [it for steps in MIGRATIONS[version_of(connection) :] for it in steps]:
+        connection.execute(statement)
+    connection.execute("INSERT OR REPLACE INTO pyasynq_meta VALUES (?, ?)", ("schema", VERSION))
+
+
+def _is_current(connection: sqlite3.Connection, name: str) -> bool:
+    version = version_of(connection)
     if version > VERSION:
         msg = (
             f"{name} was written by a later version of pyasynq (its tables have version {version},"
             f" this one knows {VERSION}): update pyasynq"
         )
         raise BrokerError(msg)
+    return version == VERSION

@@ -50,13 +50,28 @@ def ended_topic(queue: str, task_id: str) -> str:
 CANCEL_TOPIC: Final = "cancel"
 
 
+def notify_waiters(path: Path, topics: Collection[str]) -> None:
+    """Wake all who wait for one of *topics* of the file *path*, in this process and in others."""
+    folder = _Folder(_folder_of(path))
+    try:
+        folder.send(topics, own=())
+    finally:
+        folder.close()
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the folder beside the file itself, whatever links lead to it."""
+    file = path.resolve()
+    return file.with_name(f"{file.name}-wake")
+
+
 class Wake:
     """Waiters of this process, and the sockets of others."""
 
     def __init__(self, path: Path | None, version: Callable[[], int]) -> None:
         """Reach others beside the file *path*, if there is one; *version* changes with the file."""
         self._version = version
-        self._folder = None if path is None else _Folder(path.with_name(f"{path.name}-wake"))
+        self._folder = None if path is None else _Folder(_folder_of(path))
         self._listeners: dict[asyncio.AbstractEventLoop, _Listener] = {}
 
     @contextmanager
