@@ -61,7 +61,7 @@ class Transaction:
         self._connection = connection
         self.execute: Callable[..., sqlite3.Cursor] = connection.execute
         self.executemany: Callable[[str, Iterable[Values]], sqlite3.Cursor] = connection.executemany
-        self.now_us = now_us
+        self.now_us: int = now_us
         self.changed: set[str] = set()
 
     @property
