@@ -1,7 +1,7 @@
 """Wake those who wait for changes, in this process and in others on this machine.
 
 Beside the file ``tasks.db`` is a folder ``tasks.db-wake``. A process that waits has a datagram
-socket there, and whoever commits a change sends the changed topics to each socket. A waiter looks
+socket there, and a process that commits a change sends its topics to each socket. A waiter looks
 once its socket is there, and a change is sent after its commit, so no change is missed between look
 and wait. A program that does not send, such as one that adds tasks in its own transaction, is
 noticed by a look at the file's version every `LOOK_S`.
@@ -26,8 +26,11 @@ LOOK_S: Final = 0.25
 MAX_DATAGRAM: Final = 32 * 1024
 """Size of a datagram, bytes; if the topics are longer, all waiters are woken."""
 
-LONGEST_PATH: Final = 100
-"""Length of a socket's path that every system takes, bytes."""
+LONGEST_FOLDER: Final = 64
+"""Length of a folder's path, bytes, above which systems may refuse the path of a socket in it."""
+
+SHORTEST_BUFFER: Final = 10
+"""Datagrams that a socket holds for its process at least (``net.unix.max_dgram_qlen``)."""
 
 UNSETTLED_NS: Final = 50_000_000
 """Age of a folder's modification below which another one may have the same time."""
@@ -90,21 +93,22 @@ class Wake:
         for listener in list(self._listeners.values()):
             listener.notify(topics)
         if self._folder is not None:
-            own = {listener.name for listener in self._listeners.values()}
+            own = {listener.name for listener in list(self._listeners.values())}
             self._folder.send(topics, own)
 
     def close(self) -> None:
         """Give the sockets back."""
-        for listener in self._listeners.values():
+        listeners, self._listeners = self._listeners, {}
+        for listener in listeners.values():
             listener.close()
-        self._listeners = {}
         if self._folder is not None:
             self._folder.close()
 
     def _listener(self) -> "_Listener":
         loop = asyncio.get_running_loop()
-        for other in [loop for loop in self._listeners if loop.is_closed()]:
-            self._listeners.pop(other).close()
+        for other, listener in tuple(self._listeners.items()):
+            if other.is_closed() and self._listeners.pop(other, None):  # no other thread was faster
+                listener.close()
         found = self._listeners.get(loop)
         if found is None:
             found = self._listeners[loop] = _Listener(loop, self._folder, self._version)
@@ -137,10 +141,7 @@ class _Listener:
         self._socket: socket.socket | None = None
         self.name = ""
         self._folder = folder
-        if folder is not None:
-            self.name, self._socket = folder.bind()
-        if self._socket is not None:
-            loop.add_reader(self._socket, self._receive, self._socket)
+        self._bind()
 
     def add(self, topic: str, event: asyncio.Event) -> None:
         self._waiting.setdefault(topic, set()).add(event)
@@ -173,6 +174,15 @@ class _Listener:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._unbind()
+
+    def _bind(self) -> None:
+        if self._folder is not None:
+            self.name, self._socket = self._folder.bind()
+        if self._socket is not None:
+            self._loop.add_reader(self._socket, self._receive, self._socket)
+
+    def _unbind(self) -> None:
         if self._socket is not None and self._folder is not None:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self._socket)
@@ -188,7 +198,7 @@ class _Listener:
 
     def _receive(self, receiver: socket.socket) -> None:
         """Read what others have sent; anybody who may write the file may send."""
-        while True:
+        for count in itertools.count(1):
             try:
                 data = receiver.recv(2 * MAX_DATAGRAM)
             except OSError:  # nothing left
@@ -197,9 +207,15 @@ class _Listener:
                 topics = msgspec.msgpack.decode(data, type=list[str])
             except msgspec.DecodeError:
                 topics = [EVERYTHING]
+            if count == SHORTEST_BUFFER:  # it may have been full, and what was sent then is lost
+                topics = [EVERYTHING]
             self._set(topics)
 
     def _look(self) -> None:
+        folder = self._folder
+        if self._socket is not None and folder is not None and not folder.has(self.name):
+            self._unbind()  # somebody has deleted or moved its name
+            self._bind()
         version = self._version()
         if version != self._seen:
             self._seen = version
@@ -208,11 +224,10 @@ class _Listener:
 
 
 class _Folder:
-    """The sockets of all processes that wait for changes of one file."""
+    """The sockets of all processes that wait for changes of one file; threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._number: int | None = None
         self._names: list[str] = []
         self._modified_ns: int | None = None
         self._sender: socket.socket | None = None
@@ -220,36 +235,41 @@ class _Folder:
     def bind(self) -> tuple[str, socket.socket | None]:
         """Return the name of a new socket and the socket; without one, only looks find changes."""
         name = f"{os.getpid()}-{next(_numbers)}-{os.urandom(4).hex()}"
-        if not hasattr(socket, "AF_UNIX"):
+        receiver = _open_socket()
+        if receiver is None:
             return "", None
-        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            receiver.setblocking(False)
             self._path.mkdir(mode=0o700, exist_ok=True)
-            receiver.bind(self._address(name))
+            with self._short_path() as folder:
+                receiver.bind(f"{folder}/{name}")
         except OSError:
             receiver.close()
             return "", None
         return name, receiver
 
     def send(self, topics: Collection[str], own: Collection[str]) -> None:
-        """Send *topics* to all sockets but our *own*."""
+        """Send *topics* to all sockets but our *own*; never raise: the change is committed."""
         names = [name for name in self._list() if name not in own]
         if not names:
+            return
+        sender = self._sender = self._sender or _open_socket()
+        if sender is None:
             return
         data = msgspec.msgpack.encode([*topics])
         if len(data) > MAX_DATAGRAM:
             data = msgspec.msgpack.encode([EVERYTHING])
-        if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.setblocking(False)
-        for name in names:
-            try:
-                self._sender.sendto(data, self._address(name))
-            except (ConnectionRefusedError, FileNotFoundError):
-                self.unlink(name)  # its process is dead
-            except OSError:  # its buffer is full, so it is awake; else its next look finds it
-                continue
+        with suppress(OSError), self._short_path() as folder:
+            for name in names:
+                try:
+                    sender.sendto(data, f"{folder}/{name}")
+                except ConnectionRefusedError:
+                    self.unlink(name)  # its process is dead
+                except OSError:  # its buffer is full, so it is awake; else its next look finds it
+                    continue
+
+    def has(self, name: str) -> bool:
+        """Return whether the socket *name* is there."""
+        return (self._path / name).exists()
 
     def unlink(self, name: str) -> None:
         """Remove a socket's name."""
@@ -259,12 +279,9 @@ class _Folder:
 
     def close(self) -> None:
         """Give back what belongs to this process; others may be about to use the folder."""
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
-        if self._number is not None:
-            os.close(self._number)
-            self._number = None
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close()
 
     def _list(self) -> list[str]:
         """Return the names of all sockets; read the folder only if it has changed."""
@@ -278,11 +295,27 @@ class _Folder:
             return []
         return self._names
 
-    def _address(self, name: str) -> str:
-        """Return the path of a socket; if too long, one through a descriptor of the folder."""
-        path = str(self._path / name)
-        if len(os.fsencode(path)) <= LONGEST_PATH or sys.platform != "linux":
-            return path
-        if self._number is None:
-            self._number = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._number}/{name}"
+    @contextmanager
+    def _short_path(self) -> Generator[str]:
+        """Give a path of the folder that is short enough, if need be one through a descriptor."""
+        path = str(self._path)
+        if len(os.fsencode(path)) <= LONGEST_FOLDER or sys.platform != "linux":
+            yield path
+            return
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{number}"
+        finally:
+            os.close(number)
+
+
+def _open_socket() -> socket.socket | None:
+    """Return a datagram socket; None if the system has none, or this process may open no more."""
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    try:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    opened.setblocking(False)
+    return opened
