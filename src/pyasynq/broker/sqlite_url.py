@@ -58,8 +58,14 @@ def _parse(text: str) -> SqliteAddress:
     if host:
         msg = "a file is named after three slashes"
         raise ValueError(msg)
-    if "#" in rest or "%00" in path:
+    if path == ":memory:":
+        msg = "memory is sqlite://"
+        raise ValueError(msg)
+    if "#" in rest:
         msg = "write # as %23 in the name of a file"
+        raise ValueError(msg)
+    if "\0" in unquote(path):
+        msg = "the name of a file has no NUL"
         raise ValueError(msg)
     file = Path(unquote(path)).absolute() if path else None
     if file is not None and file.is_dir():
@@ -75,7 +81,12 @@ def redact_sqlite(text: str) -> str:
 
 def _settings(query: str) -> SqliteAddress:
     address = SqliteAddress(path=None)
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    given = parse_qsl(query, keep_blank_values=True)
+    names = [name for name, _ in given]
+    for name, value in given:
+        if names.count(name) > 1:
+            msg = f"{name} is given twice"
+            raise ValueError(msg)
         match name:
             case "synchronous":
                 sync_new, sync_work = _SYNCHRONOUS[_one_of(name, value, _SYNCHRONOUS)]
