@@ -115,7 +115,8 @@ def migrate(connection: sqlite3.Connection, *, name: str) -> None:
         migrate_within(connection, name=name)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it
+            connection.execute("ROLLBACK")
         raise
 
 
