@@ -1,6 +1,7 @@
 """Transactions wait for the lock without stopping the event loop, and leave all or nothing."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, closing
@@ -12,7 +13,7 @@ import pytest
 
 from pyasynq import BrokerFullError, BrokerUnavailableError
 from pyasynq.broker import Broker, open_broker
-from pyasynq.broker.sqlite import SqliteBroker, in_memory, store
+from pyasynq.broker.sqlite import SqliteBroker, checkpoints, in_memory, store
 from tests.support.clocks import SteeredClock
 from tests.support.factories import a_pending, create, enqueue, take
 
@@ -165,6 +166,39 @@ async def test_no_task_is_accepted_when_the_disk_is_almost_full_but_work_goes_on
     monkeypatch.setattr(store, "SPACE_CHECK_S", -1)
     (answer,) = await create(broker, [a_pending("2")])
     assert isinstance(answer, BrokerFullError)
+    assert await ids(broker) == ["1"]
+
+
+@pytest.fixture
+def copies_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each commit be followed by a checkpoint."""
+    monkeypatch.setattr(checkpoints, "COMMITS", 1)
+    monkeypatch.setattr(checkpoints, "MAX_LOG_BYTES", 0)
+
+
+@pytest.mark.usefixtures("copies_log")
+async def test_a_commit_counts_even_if_no_thread_can_be_started_for_a_checkpoint(
+    broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as context:
+        context.setattr("threading.Thread.start", refuse)
+        await enqueue(broker, a_pending())
+    assert await ids(broker) == ["1"]
+
+
+@pytest.mark.usefixtures("copies_log")
+async def test_the_log_of_a_file_that_a_link_leads_to_is_copied(
+    path: Path, tmp_path: Path, broker: SqliteBroker
+) -> None:
+    os.symlink(path, tmp_path / "link.db")
+    linked = cast("SqliteBroker", open_broker(f"sqlite:///{tmp_path}/link.db"))
+    await enqueue(linked, a_pending())
+    await linked.aclose()  # waits for the checkpoint; the other broker keeps the log
+    assert os.stat(f"{path}-wal").st_size == 0
     assert await ids(broker) == ["1"]
 
 

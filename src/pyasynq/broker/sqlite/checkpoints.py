@@ -45,7 +45,11 @@ class Checkpoints:
         if _log_size(self._path) > MAX_LOG_BYTES:
             name, args = "pyasynq-checkpoint", (self._path,)
             self._thread = threading.Thread(target=_copy, args=args, name=name, daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # Python ends, or the system has no more threads
+                log.debug("the log of %s was not copied into the file: %s", self._path, error)
+                self._thread = None
 
     def finish(self) -> None:
         """Wait until a running checkpoint has ended."""
