@@ -107,7 +107,8 @@ class Wake:
     def _listener(self) -> "_Listener":
         loop = asyncio.get_running_loop()
         for other, listener in tuple(self._listeners.items()):
-            if other.is_closed() and self._listeners.pop(other, None):  # no other thread was faster
+            if other.is_closed():
+                self._listeners.pop(other, None)  # another thread may have been faster
                 listener.close()
         found = self._listeners.get(loop)
         if found is None:
