@@ -1,10 +1,13 @@
 """What a handler gets with its task, and which results it may write."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from pyasynq import ActiveTask, Client, PyasynqError, ResultError, Server, Task, current_task
 from tests.server.handlers import Handler, run_burst
 from tests.support.queue_view import QueueView
+from tests.support.waiting import Lapse, wait_until
 
 
 def test_there_is_no_current_task_outside_a_handler() -> None:
@@ -74,3 +77,23 @@ async def test_a_task_in_a_log_line_does_not_show_its_payload(
     handler = Handler()
     await run_burst(Server(redis_url, burst=True), handler)
     assert repr(handler.tasks[0]) == f"<ActiveTask 't' {info.id} in 'default'>"
+
+
+async def test_a_try_after_the_first_says_when_the_last_one_failed(
+    client: Client, redis_url: str, lapse: Lapse
+) -> None:
+    await client.enqueue(Task("t"))
+    failed_at: list[datetime | None] = []
+
+    async def handle(task: ActiveTask) -> None:
+        failed_at.append(task.last_failed_at)
+        if not task.retried:
+            raise ValueError
+
+    server = Server(redis_url, retry_delay=lambda *_: timedelta(0))
+    async with server.running(handle):
+        await wait_until(lambda: len(failed_at) == 2)
+    first, second = failed_at
+    assert first is None
+    assert second is not None
+    assert second.timestamp() in lapse

@@ -9,6 +9,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -24,6 +25,9 @@ from pyasynq.core.verdict import error_text
 from pyasynq.runtime.callbacks import call_guarded, calls_callback, check_function, name_of
 
 T = TypeVar("T")
+
+combined_tasks: Final[ContextVar[Sequence[Task]]] = ContextVar("pyasynq_combined_tasks", default=())
+"""The tasks of a group that the enqueued task replaces; set while a server enqueues that task."""
 
 CallNext: TypeAlias = Callable[[Task, Options], Coroutine[Any, Any, TaskInfo]]
 ClientMiddleware: TypeAlias = Callable[[Task, Options, CallNext], Awaitable[TaskInfo]]

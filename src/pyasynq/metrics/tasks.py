@@ -8,10 +8,8 @@ from typing import Final
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from pyasynq.core.control import HandlerNotFoundError, RevokeTask, Snooze
-from pyasynq.core.verdict import decisive_error, is_final
 from pyasynq.server import ActiveTask, AsyncHandler
-from pyasynq.server.run.handler_errors import as_exception, check_usable, is_cancellation
+from pyasynq.server.run.outcomes import outcome_of
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """Upper ends of the histogram's buckets, seconds; the last is the usual timeout."""
@@ -89,7 +87,7 @@ class TaskMetrics:
         try:
             return await call_next(task)
         except BaseException as error:
-            outcome = _outcome(task, error)
+            outcome = outcome_of(task, error)
             raise
         finally:
             series.running.dec()
@@ -130,20 +128,3 @@ class TaskMetrics:
 def _overdue(running: Collection[ActiveTask]) -> int:
     # Use a copy, which list() makes atomically: a scrape may come from another thread.
     return sum(task.overdue for task in list(running))
-
-
-def _outcome(task: ActiveTask, error: BaseException) -> str:
-    if task.cancelled and is_cancellation(error):
-        return "stopped"
-    failure = check_usable(task.type, as_exception(error))
-    if is_final(task.type, failure):
-        return "archived"
-    match decisive_error(task.type, failure):
-        case RevokeTask():
-            return "revoked"
-        case Snooze():
-            return "snoozed"
-        case HandlerNotFoundError(type=task.type):
-            return "unknown"
-        case _:
-            return "failed"

@@ -114,6 +114,12 @@ class ActiveTask:
         return self._message.retry
 
     @property
+    def last_failed_at(self) -> datetime | None:
+        """When a try last ended without success; None in the first try."""
+        failed_s = self._message.last_failed_at
+        return instant(failed_s) if failed_s > 0 else None
+
+    @property
     def deadline(self) -> datetime:
         """Instant at which the handler is cancelled."""
         return instant(self._ends_at_s)

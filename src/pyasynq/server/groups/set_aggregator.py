@@ -25,6 +25,7 @@ from pyasynq.broker import (
     Refusal,
     ReplacesSet,
 )
+from pyasynq.client.middleware import combined_tasks
 from pyasynq.core.compose import Composer, Plan
 from pyasynq.core.errors import BrokerError, BrokerUnavailableError
 from pyasynq.core.extension_errors import NotEnqueuedError
@@ -127,7 +128,11 @@ class SetAggregator:
             task = check_result(await call_guarded("the group aggregator", call))
         except Exception as error:  # noqa: BLE001 - the function is the user's
             return error
-        return await self._enqueue(group_set, task)
+        token = combined_tasks.set(tasks)
+        try:
+            return await self._enqueue(group_set, task)
+        finally:
+            combined_tasks.reset(token)
 
     async def _enqueue(self, group_set: AggregationSet, task: Task) -> Exception | None:
         """Replace the tasks of *group_set* by *task*, through the client middleware.
