@@ -8,9 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from redis.asyncio import Redis
 
-from pyasynq import Client, Inspector, QueueInfo, Task
+from pyasynq import Client, Inspector, OptionError, QueueInfo, Server, ServerInfo, Task
 from pyasynq.metrics import QueueCollector
+from tests.server.handlers import Handler
 from tests.support.clocks import SteeredClock
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ async def test_the_series_have_the_references_names_and_types(inspector: Inspect
         "asynq_tasks_failed_total": "counter",
         "asynq_queue_groups": "gauge",
         "asynq_queue_readable": "gauge",
+        "pyasynq_wanted_workers": "gauge",
     }
 
 
@@ -130,6 +133,10 @@ class Sampled:
         given = {"queue": queue, "timestamp": datetime.now(UTC), "latency": timedelta(0)}
         return QueueInfo(**zeros | given | {"memory_usage": self.samples if memory else 0})  # type: ignore[arg-type]
 
+    async def servers(self) -> list[ServerInfo]:
+        """Return no server."""
+        return []
+
 
 async def test_memory_is_sampled_once_in_its_interval() -> None:
     clock, inspector = SteeredClock(), Sampled()
@@ -141,3 +148,34 @@ async def test_memory_is_sampled_once_in_its_interval() -> None:
     assert (await scrape(collector))[memory] == 1
     clock.advance(seconds=1)
     assert (await scrape(collector))[memory] == 2
+
+
+async def test_a_queue_wants_the_workers_that_its_tasks_need(
+    inspector: Inspector, redis_url: str
+) -> None:
+    """The tasks in the two slots run for 40 s, so the six that wait want eight slots more."""
+    clock, handler = SteeredClock(), Handler(hold=True)
+    collector = QueueCollector(inspector, target_wait=timedelta(seconds=30), clock=clock)
+    wanted = 'pyasynq_wanted_workers{queue="q"}'
+    async with Client(redis_url) as client:
+        await client.enqueue_many([Task("t", queue="q") for _ in range(8)])
+    assert (await scrape(collector))[wanted] == 1
+    server = Server(redis_url, queues={"q": 1}, concurrency=2)
+    async with server.running(handler):
+        await handler.wait_for_tasks(2)
+        await wait_until(inspector.servers)
+        await collector.read()
+        clock.advance(seconds=40)
+        assert (await scrape(collector))[wanted] == 5
+        handler.release()
+        await wait_until(lambda: _is_empty(inspector))
+    assert (await scrape(collector))[wanted] == 0
+
+
+async def _is_empty(inspector: Inspector) -> bool:
+    return (await inspector.queue_info("q")).size == 0
+
+
+async def test_a_target_of_no_time_is_refused(inspector: Inspector) -> None:
+    with pytest.raises(OptionError, match="target_wait"):
+        QueueCollector(inspector, target_wait=timedelta(0))

@@ -12,8 +12,10 @@ from typing import Final, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pyasynq.core.errors import PyasynqError
-from pyasynq.core.info import QueueInfo
+from pyasynq.core.info import QueueInfo, ServerInfo
+from pyasynq.core.options import SECOND, check_time
 from pyasynq.core.states import TaskState
+from pyasynq.metrics.wanted import TARGET_WAIT, WantedWorkers
 from pyasynq.runtime.clock import Clock
 from pyasynq.runtime.loggers import get_logger
 
@@ -35,6 +37,10 @@ class QueueReader(Protocol):
         """Return the counts of *queue*; without *memory* its memory is not estimated."""
         ...
 
+    async def servers(self) -> Sequence[ServerInfo]:
+        """Return the servers that have reported in the last seconds."""
+        ...
+
 
 class QueueCollector:
     """Reads all queues for Prometheus: `read` asks the broker, `collect` returns the answers.
@@ -48,6 +54,8 @@ class QueueCollector:
         There are also the state aggregating and ``asynq_queue_groups`` (gauge; queue). If a queue
         cannot be read, only its own series are missing, and its ``asynq_queue_readable`` (gauge;
         queue) is 0. Memory is sampled at intervals, not at every scrape (D60).
+        ``pyasynq_wanted_workers`` (gauge; queue) is for autoscalers: the number of workers that run
+        what is active and start what is pending within the target wait.
     """
 
     def __init__(
@@ -55,10 +63,22 @@ class QueueCollector:
         inspector: QueueReader,
         *,
         memory_interval: timedelta = MEMORY_INTERVAL,
+        target_wait: timedelta = TARGET_WAIT,
         clock: Clock | None = None,
     ) -> None:
-        """Ask *inspector*; estimate memory once in *memory_interval*, zero for each read."""
+        """Ask *inspector*.
+
+        Args:
+            inspector: An `Inspector`; it stays yours to close.
+            memory_interval: Time between two estimates of a queue's memory; zero for each read.
+            target_wait: How long a task should wait at most for a worker, at least 1 s.
+            clock: Tells the time; a test may pass its own.
+
+        Raises:
+            OptionError: If *target_wait* is not allowed.
+        """
         self._inspector = inspector
+        self._wanted = WantedWorkers(check_time("target_wait", target_wait, SECOND))
         self._memory_interval_s = memory_interval.total_seconds()
         self._clock = clock or Clock()
         self._memory: dict[str, tuple[float, int]] = {}
@@ -68,7 +88,7 @@ class QueueCollector:
         """Read every queue.
 
         Raises:
-            BrokerError: If the names of the queues cannot be read.
+            BrokerError: If the names of the queues, or the servers, cannot be read.
         """
         queues = sorted(await self._inspector.queues())
         limit = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +97,14 @@ class QueueCollector:
         found = [info for info in infos if info is not None]
         self._memory = {queue: self._memory[queue] for queue in queues if queue in self._memory}
         memory = {queue: used for queue, (_, used) in self._memory.items()}
-        self._families = [*_families(found, memory), _gauge("readable", "1 if read", readable)]
+        wanted = self._wanted.of_queues(
+            found, await self._inspector.servers(), self._clock.monotonic()
+        )
+        self._families = [
+            *_families(found, memory),
+            _gauge("readable", "1 if read", readable),
+            _gauge("wanted_workers", "Workers that the queue needs", wanted, prefix="pyasynq"),
+        ]
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics of the last `read`; prometheus_client calls this."""
@@ -123,8 +150,10 @@ def _tasks(infos: Sequence[QueueInfo]) -> Metric:
     return family
 
 
-def _gauge(name: str, text: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(f"asynq_queue_{name}", text, labels=("queue",))
+def _gauge(
+    name: str, text: str, values: Mapping[str, float], *, prefix: str = "asynq_queue"
+) -> Metric:
+    family = GaugeMetricFamily(f"{prefix}_{name}", text, labels=("queue",))
     for queue, value in values.items():
         family.add_metric((queue,), value)
     return family

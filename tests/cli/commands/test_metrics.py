@@ -1,15 +1,14 @@
 """Prometheus reads metrics of queues and of a worker's tasks."""
 
 import signal
-import urllib.request
 from collections.abc import AsyncIterator
 
-import anyio
 import pytest
 from redis.asyncio import Redis
 
 from pyasynq import Client, Task
 from tests.cli.command_runner import CommandRunner
+from tests.cli.pages import read_page
 from tests.cli.processes import command, worker
 from tests.support.servers import TlsRedis, free_port
 from tests.support.waiting import wait_until
@@ -22,19 +21,6 @@ async def client(redis_url: str, r: Redis) -> AsyncIterator[Client]:
     """Yield a client."""
     async with Client(redis_url) as client:
         yield client
-
-
-async def read_page(address: str) -> str:
-    """Return the metrics page, or nothing if nobody serves it."""
-
-    def read() -> str:
-        try:
-            with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            return ""
-
-    return await anyio.to_thread.run_sync(read)
 
 
 async def test_the_numbers_of_all_queues_are_served(client: Client, redis_url: str) -> None:
@@ -86,3 +72,8 @@ def test_an_address_that_cannot_be_is_told(run_cli: CommandRunner) -> None:
     result = run_cli("metrics", "--addr", "a..b:9876")
     assert result.code == 2
     assert "cannot listen at a..b:9876: 'a..b' cannot be the name of a host" in result.err
+
+
+def test_a_target_that_cannot_be_is_told(run_cli: CommandRunner) -> None:
+    result = run_cli("metrics", "--target-wait", "0s")
+    assert (result.code, "--target-wait" in result.err) == (2, True)

@@ -8,7 +8,7 @@ import click
 from pyasynq.cli import http, metrics_pages, output
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit
-from pyasynq.cli.option_types import ADDRESS, DURATION, option_with_variable
+from pyasynq.cli.option_types import ADDRESS, DURATION, flag_errors, option_with_variable
 from pyasynq.cli.optional_deps import require
 from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
@@ -30,16 +30,35 @@ from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
     show_default=True,
     help="Time between memory samples.",
 )
+@option_with_variable(
+    "--target-wait",
+    **DURATION,
+    default="30s",
+    show_default=True,
+    help="Longest wait that the number of wanted workers allows.",
+)
 @redis_options
-def metrics(*, redis: RedisOptions, addr: tuple[str, int], memory_interval: timedelta) -> int:
+def metrics(
+    *,
+    redis: RedisOptions,
+    addr: tuple[str, int],
+    memory_interval: timedelta,
+    target_wait: timedelta,
+) -> int:
     """Serve metrics of all queues to Prometheus."""
     require(*metrics_pages.EXTRA)
     with exit_errors():
-        asyncio.run(_serve(redis, addr, memory_interval))
+        asyncio.run(_serve(redis, addr, memory_interval=memory_interval, target_wait=target_wait))
     return Exit.OK
 
 
-async def _serve(redis: RedisOptions, addr: tuple[str, int], memory_interval: timedelta) -> None:
+async def _serve(
+    redis: RedisOptions,
+    addr: tuple[str, int],
+    *,
+    memory_interval: timedelta,
+    target_wait: timedelta,
+) -> None:
     from prometheus_client import CollectorRegistry
 
     from pyasynq.inspector import Inspector
@@ -47,16 +66,15 @@ async def _serve(redis: RedisOptions, addr: tuple[str, int], memory_interval: ti
 
     host, port = addr
     async with Inspector(redis.url) as inspector:
-        collector = QueueCollector(inspector, memory_interval=memory_interval)
+        with flag_errors({"target_wait": target_wait}):
+            collector = QueueCollector(
+                inspector, memory_interval=memory_interval, target_wait=target_wait
+            )
         registry = CollectorRegistry()
         registry.register(collector)
         pages = {metrics_pages.PATH: metrics_pages.make_page(registry, collector)}
-        async with http.serve(host, port, pages):
-            output.print_message(f"metrics at http://{host}:{port}/metrics")
-            await _wait_for_signal()
-
-
-async def _wait_for_signal() -> None:
-    stopped = asyncio.Event()
-    with handle_os_signals(STOP_SIGNALS, lambda _: stopped.set()):
-        await stopped.wait()
+        stopped = asyncio.Event()
+        with handle_os_signals(STOP_SIGNALS, lambda _: stopped.set()):
+            async with http.serve(host, port, pages):
+                output.print_message(f"metrics at http://{host}:{port}/metrics")
+                await stopped.wait()
