@@ -39,7 +39,9 @@ lint: ## check the code with every tool: format, style, types, layers, dependenc
 	$(setup) check python tools/words.py
 	$(setup) check deptry src
 	$(setup) check env -C services/member deptry src
-	$(setup) check hadolint services/member/deploy/Dockerfile
+	$(setup) check hadolint deploy/Dockerfile services/member/deploy/Dockerfile
+	$(setup) check kubernetes-validate --strict --quiet \
+	  deploy/kubernetes/metrics.yaml deploy/kubernetes/scheduler.yaml deploy/kubernetes/worker.yaml
 	$(setup) check check-jsonschema --builtin-schema vendor.compose-spec --quiet services/member/deploy/compose.yaml
 	$(setup) check check-jsonschema --builtin-schema vendor.github-issue-forms --quiet .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(setup) check check-jsonschema --builtin-schema vendor.github-issue-config --quiet .github/ISSUE_TEMPLATE/config.yml

@@ -8,7 +8,9 @@ import pytest
 
 from tests.docs.cited_tests import ROOT
 
-PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES: Final = sorted(
+    page for place in ("", "deploy/", "docs/**/") for page in ROOT.glob(f"{place}*.md")
+)
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 

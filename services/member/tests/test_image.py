@@ -23,15 +23,15 @@ from member.v1 import member_pb2 as pb
 from member.v1.member_pb2_grpc import MemberServiceStub
 from services.member.tests.doubles import link_of
 from services.member.tests.image import (
+    BUILDING,
     DOCKERFILE,
+    FINAL,
     PROGRAMS,
     ROOT,
     build,
-    copy_sources,
     fill_context,
-    stages,
-    values,
 )
+from tests.support.dockerfile import copy_sources, values
 from tests.support.servers import Certificates, RedisServer
 
 ALICE = pb.CreateMemberRequest(
@@ -42,8 +42,6 @@ ALICE = pb.CreateMemberRequest(
 )
 NOT_FOR_PRODUCTION = {"aiosmtpd", "hatchling", "pip", "pytest", "setuptools", "wheel"}
 HEALTHCHECK = DOCKERFILE.with_name("healthcheck.py")
-
-BUILDING, FINAL = stages()
 
 
 @pytest.fixture(scope="module")
