@@ -115,7 +115,7 @@ async def test_a_server_of_typed_plain_functions_takes_two_tasks_for_each_thread
     def work() -> None: ...
 
     async with app.server().running() as server:
-        assert actors_of(server).processor._slots.free == 6
+        assert actors_of(server).processor.slots.free == 6
 
 
 async def test_a_timeout_begins_when_a_thread_is_there(

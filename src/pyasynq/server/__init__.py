@@ -3,6 +3,7 @@
 from pyasynq.server.config import GroupAggregator, ServerOptions
 from pyasynq.server.context import ActiveTask, current_task
 from pyasynq.server.mux import AsyncHandler, Handler, Middleware, Mux
+from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.server import Server
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Middleware",
     "Mux",
     "Server",
+    "ServerLoad",
     "ServerOptions",
     "current_task",
 ]

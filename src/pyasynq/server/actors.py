@@ -17,6 +17,7 @@ from pyasynq.server.groups.reclaimer import Reclaimer
 from pyasynq.server.mux import AsyncHandler
 from pyasynq.server.run.completer import Completer
 from pyasynq.server.run.processor import Processor
+from pyasynq.server.run.slots import ServerLoad
 from pyasynq.server.run.watchdog import Watchdog
 from pyasynq.server.upkeep.forwarder import Forwarder
 from pyasynq.server.upkeep.health import HealthChecker
@@ -165,6 +166,22 @@ class ServerActors:
     def _watchdogs(self) -> list[Watchdog]:
         longest_s = self._config.blocked_warning.total_seconds()
         return [Watchdog(self.processor.runs, longest_s=longest_s)] if longest_s else []
+
+    def problem(self) -> str | None:
+        """Return why leases and outcomes cannot be written, or tasks taken; None if they can."""
+        return self.heartbeater.problem() or self.processor.wakeups.problem()
+
+    def load(self) -> ServerLoad:
+        """Return how busy the server is."""
+        processor = self.processor
+        overdue = [run.active for run in processor.runs if run.active.overdue]
+        return ServerLoad(
+            slots=self._config.concurrency,
+            busy=self._config.concurrency - processor.slots.free,
+            overdue=len(overdue),
+            overdue_threads=sum(task.thread is not None for task in overdue),
+            taken=processor.taken,
+        )
 
     def stop(self) -> None:
         """Take no more tasks; running ones go on."""

@@ -17,6 +17,7 @@ from pyasynq.runtime.waiting import wait_for_first
 from pyasynq.server.actors import FLUSH_S, INTERRUPT_S, ServerActors
 from pyasynq.server.config import Config, ServerOptions
 from pyasynq.server.mux import Handler, Mux, as_async, is_plain
+from pyasynq.server.run.slots import ServerLoad
 
 log: Final = get_logger("pyasynq.server")
 
@@ -62,6 +63,25 @@ class Server:
     def state(self) -> str:
         """``new``, ``active``, ``stopped`` (takes no more tasks) or ``closed``."""
         return self._service.state
+
+    @property
+    def problem(self) -> str | None:
+        """Why the server is not ready; None while it takes tasks and its last calls succeeded.
+
+        It is not ready if its state is not ``active``, if it could not write the leases of its
+        tasks and its own record, which it does every few seconds, or if no queue answers. Nothing
+        is sent to find out.
+        """
+        if self.state != "active" or self._actors is None:
+            return f"the server is {self.state}"
+        return self._actors.problem()
+
+    @property
+    def load(self) -> ServerLoad:
+        """How busy the server is now."""
+        if self._actors is None:
+            return ServerLoad(slots=self._config.concurrency)
+        return self._actors.load()
 
     async def run(self, handler: Handler | None = None) -> None:
         """Work until SIGTERM, SIGINT or SIGHUP.

@@ -142,9 +142,9 @@ async def test_a_thread_that_outlives_its_lease_too_keeps_its_slot(
         processor = actors_of(server).processor
         processor.stop_lost([*processor.leases()])
         ended, _ = await asyncio.wait([run.job for run in processor.runs if run.job], timeout=0.1)
-        assert (ended, processor._slots.free) == (set(), 0)
+        assert (ended, processor.slots.free) == (set(), 0)
         hanging.release()
-        await wait_until(lambda: processor._slots.free)
+        await wait_until(lambda: processor.slots.free)
 
 
 async def test_an_async_handler_that_catches_its_cancellation_is_named(

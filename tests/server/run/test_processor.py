@@ -632,7 +632,7 @@ async def test_an_error_that_escapes_from_a_run_is_logged_and_frees_its_slot(
         await handler.wait_for_tasks()
         handler.release()
         await processor.wait_until_finished()
-        assert processor._slots.free == 1
+        assert processor.slots.free == 1
     assert f"task {info.id} (t in 'default') is dropped until its lease ends" in caplog.text
 
 

@@ -84,4 +84,4 @@ async def test_the_queue_works_again_once_it_can_be_waited_on(
     queue.port.refuses = False
     queue.find_nothing()
     await queue.port.waited.wait()
-    assert not queue.wakeup.failing
+    assert queue.wakeup.error is None

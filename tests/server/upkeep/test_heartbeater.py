@@ -1,6 +1,7 @@
 """Leases are extended, lost ones stop their handlers, and inspectors see the server."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -346,6 +347,48 @@ async def test_a_queue_that_others_removed_is_known_again_after_a_beat(
         await r.delete("asynq:queues")
         await actors_of(server).heartbeater.step()
         assert await r.smembers("asynq:queues") == {b"default"}
+
+
+# -- problems --------------------------------------------------------------------------------------
+
+
+async def test_a_server_whose_record_was_not_written_for_long_is_not_ready(redis_url: str) -> None:
+    clock = ShiftedClock()
+    async with Server(redis_url, clock=clock).running(Handler()) as server:
+        assert server.problem == "the server's record has not been written yet"
+        await wait_until(lambda: server.problem is None)
+        clock.passed = timedelta(minutes=1)
+        assert re.fullmatch("the server's record was last written 6[01] s ago", server.problem)
+        await actors_of(server).heartbeater.step()
+        assert server.problem is None
+
+
+async def test_a_server_that_cannot_extend_a_lease_is_not_ready(
+    client: Client, redis_url: str, r: Redis, queue: RedisQueue
+) -> None:
+    await client.enqueue(Task("t"))
+    handler = Handler(hold=True)
+    async with Server(redis_url).running(handler) as server:
+        await handler.wait_for_tasks()
+        await wait_until(lambda: server.problem is None)
+        lease = queue.key("lease")
+        await r.rename(lease, "kept")
+        await r.set(lease, "no sorted set")
+        with pytest.raises(BrokerError):
+            await actors_of(server).heartbeater.step()
+        assert "WRONGTYPE" in str(server.problem)
+        await r.rename("kept", lease)
+        await actors_of(server).heartbeater.step()
+        assert server.problem is None
+        handler.release()
+
+
+async def test_a_server_is_ready_while_one_of_its_queues_answers(redis_url: str, r: Redis) -> None:
+    await r.set("asynq:{broken}:pending", "no list")
+    async with Server(redis_url, queues={"broken": 1, "default": 1}).running(Handler()) as server:
+        await wait_until(lambda: actors_of(server).processor.wakeups["broken"].error)
+        await wait_until(lambda: server.problem is None)
+    await r.delete("asynq:{broken}:pending")
 
 
 async def _is_later(queue: QueueView, task_id: str, than: float | None) -> bool:

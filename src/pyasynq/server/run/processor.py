@@ -85,7 +85,7 @@ class Processor:
         self._weights = {queue: config.queues[queue] for queue in sort_by_weight(config.queues)}
         self._policy, self._attempts = config.policy(), AttemptRecorder(config)
         self._run_log = RunLog(config.clock)
-        self._slots = Slots(config.concurrency)
+        self.slots: Slots = Slots(config.concurrency)
         self._deadlines = Deadlines(
             self.runs, config.clock, slots=config.concurrency, threads=config.threads
         )
@@ -101,7 +101,7 @@ class Processor:
         self._suspects = Suspects(self.runs, config.clock, config.max_crashes)
         self._unknown = UnknownTypes(wait=config.unknown == "wait")
         self._stopping = False
-        self._dequeues = self._accepted = 0
+        self._dequeues = self.taken = 0
         self._taking, self._emptied = asyncio.Lock(), asyncio.Event()
         self._loop: BoundLoop | None = None
         self._logs_successes = False
@@ -112,7 +112,7 @@ class Processor:
         """Take tasks whenever there are free slots, until `stop`."""
         try:
             while not self._stopping:
-                free = await self._slots.wait()
+                free = await self.slots.wait()
                 counts = self._draw(min(free, self._max_fetch))
                 if counts:
                     await self._take(counts)
@@ -161,8 +161,8 @@ class Processor:
             for lease in result.leases:
                 self._completer.add(lease, REQUEUE)
         else:
-            self._accepted += len(result.leases)
-            self._slots.take(len(result.leases))
+            self.taken += len(result.leases)
+            self.slots.take(len(result.leases))
             self._start(result.leases)
             if result.leases and result.waited_s is not None:
                 first = result.leases[0]
@@ -180,8 +180,8 @@ class Processor:
     async def wait_until_empty(self) -> None:
         """Return when every queue was asked and found empty, and no task runs."""
         seen = -1
-        while seen != self._accepted:
-            seen = self._accepted
+        while seen != self.taken:
+            seen = self.taken
             self._emptied.clear()
             self.wakeups.wake()  # the tasks that have just run may have enqueued others
             await self._emptied.wait()
@@ -213,7 +213,7 @@ class Processor:
             run.job = Job(self._run(run), loop=bound.loop)
 
     def _put_back(self, lease: Lease, at: datetime) -> None:
-        self._slots.release()
+        self.slots.release()
         unknown = lease.unknown_s is not None
         self._completer.add(
             lease,
@@ -296,7 +296,7 @@ class Processor:
 
     def _release(self, run: Run) -> bool:
         """Free the slot of *run*; return False if `abandon` has already settled its task."""
-        self._slots.release()
+        self.slots.release()
         if run not in self.runs:
             return False
         self.runs.discard(run)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -23,6 +24,26 @@ if sys.version_info >= (3, 12):
     Job = functools.partial(asyncio.Task, eager_start=True)
 else:
     Job = asyncio.Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLoad:
+    """How busy a server is now.
+
+    Attributes:
+        slots: Tasks that may run at once.
+        busy: Slots that are in use.
+        overdue: Slots in use by tasks whose timeout or deadline has passed.
+        overdue_threads: Those of them whose plain function still runs in a thread, which cannot be
+            stopped.
+        taken: Tasks taken since the start.
+    """
+
+    slots: int
+    busy: int = 0
+    overdue: int = 0
+    overdue_threads: int = 0
+    taken: int = 0
 
 
 class Slots:

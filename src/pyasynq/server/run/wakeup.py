@@ -23,7 +23,7 @@ class Wakeup:
     Attributes:
         queue: Name of the queue.
         ready: Whether the queue may have tasks, so that the processor must ask it.
-        failing: Whether the last answer was an error, so that it is unknown if it has tasks.
+        error: The last answer, if it was an error, so that it is unknown if it has tasks.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Wakeup:
         """Set *notified* whenever *queue* becomes ready."""
         self.queue = queue
         self.ready: bool = True
-        self.failing: bool = False
+        self.error: BrokerError | None = None
         self.name: str = f"wake-up of {queue!r}"
         self._port = port
         self._notified = notified
@@ -60,13 +60,13 @@ class Wakeup:
         Args:
             at_work: Whether the queue gave tasks, or is paused.
         """
-        self.failing = False
+        self.error = None
         if at_work:
             self._record_success()
 
     def on_error(self, error: BrokerError, owner: str) -> None:
         """Stop asking for a while, then put back what the failed dequeue of *owner* has taken."""
-        self.failing = True
+        self.error = error
         self._unanswered.append(owner)
         self._outages.record_failure(self.name, error)
         self._start_waiting(paused=False)
@@ -85,10 +85,10 @@ class Wakeup:
         while True:
             await self._waiting.wait()
             try:
-                await (self._recover_lost_dequeues() if self.failing else self._wait())
+                await (self._recover_lost_dequeues() if self.error else self._wait())
             except BrokerError as error:
                 self._outages.record_failure(self.name, error)
-                self.failing = True
+                self.error = error
 
     def _record_success(self) -> None:
         self._backoff.reset()
@@ -157,7 +157,12 @@ class Wakeups:
 
     def failing(self) -> bool:
         """Return whether the last answer of any queue was an error."""
-        return any(wakeup.failing for wakeup in self)
+        return any(wakeup.error is not None for wakeup in self)
+
+    def problem(self) -> str | None:
+        """Return why no queue can be asked for tasks; None if any of them can."""
+        errors = [wakeup.error for wakeup in self]
+        return None if None in errors else str(errors[0])
 
     def wake(self) -> None:
         """Mark every queue ready."""

@@ -27,6 +27,10 @@ from pyasynq.server.run.slots import Run
 
 BEAT_S: Final = 5.0
 TTL_S: Final = 10
+
+MOST_MISSED: Final = 3
+"""The server is not ready if nothing could be written for this number of periods."""
+
 MAX_PAYLOAD: Final = 4096
 MAX_PAYLOADS: Final = 1024 * 1024
 """Bytes that the record has of a running task's payload, and of all payloads together; the task
@@ -73,6 +77,8 @@ class Heartbeater(Actor):
         """Extend the leases of *runner* and *completer*."""
         super().__init__(clock=config.clock, outages=outages)
         self.status = "active"
+        self._succeeded_at_s: float | None = None
+        self._failure: BrokerError | None = None
         self._runner = runner
         self._completer = completer
         self._work = work
@@ -95,7 +101,31 @@ class Heartbeater(Actor):
         The record is only for people, so writing it may fail, and takes one period at most.
         """
         enable_loggers()  # a lifespan or a thread may have configured logging meanwhile
-        period_s = min(BEAT_S, self._config.lease.total_seconds() / 6)
+        try:
+            await self._write(self._period_s)
+        except BrokerError as error:
+            self._failure = error
+            raise
+        self._failure = None
+        self._succeeded_at_s = self._clock.monotonic()
+        return self._period_s
+
+    def problem(self) -> str | None:
+        """Return why leases or record could not be written lately; None if they could."""
+        if self._failure is not None:
+            return str(self._failure)
+        if self._succeeded_at_s is None:
+            return "the server's record has not been written yet"
+        silent_s = self._clock.monotonic() - self._succeeded_at_s
+        if silent_s > MOST_MISSED * self._period_s:
+            return f"the server's record was last written {silent_s:.0f} s ago"
+        return None
+
+    @property
+    def _period_s(self) -> float:
+        return min(BEAT_S, self._config.lease.total_seconds() / 6)
+
+    async def _write(self, period_s: float) -> None:
         failures = [await self._extend()]
         try:
             async with asyncio.timeout(period_s):
@@ -105,7 +135,6 @@ class Heartbeater(Actor):
         for failure in failures:
             if failure is not None:
                 raise failure
-        return period_s
 
     async def clear(self) -> None:
         """Delete the server's record."""
