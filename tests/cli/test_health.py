@@ -1,11 +1,14 @@
-"""``/healthz`` says whether a worker works."""
+"""``/livez``, ``/readyz`` and ``/healthz`` say whether a worker works."""
 
 import asyncio
 import multiprocessing
 import signal
 import socket
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -29,7 +32,7 @@ async def serve_health(redis_url: str) -> AsyncGenerator[tuple[Server, int]]:
     """Yield a running server and the port at which it can be asked."""
     port = free_port()
     async with Server(redis_url, server_id="me").running(Handler()) as server:
-        async with http.serve("127.0.0.1", port, {health.PATH: health.make_page(server)}):
+        async with http.serve("127.0.0.1", port, health.make_pages(server)):
             yield server, port
 
 
@@ -73,6 +76,144 @@ async def test_a_worker_whose_redis_hangs_does_not_hang_with_it(own_redis: Redis
         own_redis.resume()
     assert status == "HTTP/1.1 503 Service Unavailable"
     assert body == {"server": "me", "state": "active", "problem": "Redis does not answer"}
+
+
+# -- ready -----------------------------------------------------------------------------------------
+
+
+async def ask_ready(port: int) -> tuple[str, str]:
+    """Return status and problem of the answer for ``/readyz``."""
+    status, body = await ask(port, b"GET /readyz HTTP/1.1\r\n\r\n")
+    return status.removeprefix("HTTP/1.1 "), str(cast("dict[str, object]", body)["problem"])
+
+
+async def is_ready(port: int) -> bool:
+    """Tell whether the worker is ready."""
+    return (await ask_ready(port))[0] == "200 OK"
+
+
+async def has_problem(port: int, problem: str) -> bool:
+    """Tell whether the worker is not ready because of *problem*."""
+    status, found = await ask_ready(port)
+    return status == "503 Service Unavailable" and problem in found
+
+
+async def test_a_worker_is_ready_once_it_has_written_its_record(redis_url: str) -> None:
+    async with serve_health(redis_url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+
+
+async def test_a_worker_that_takes_no_more_tasks_is_not_ready(redis_url: str) -> None:
+    async with serve_health(redis_url) as (server, port):
+        server.stop()
+        assert await has_problem(port, "the server is stopped")
+
+
+async def test_a_worker_is_not_ready_while_redis_is_away(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        own_redis.stop()
+        await wait_until(lambda: has_problem(port, "Redis: "))
+        own_redis.start()
+        await wait_until(lambda: is_ready(port))
+
+
+async def test_a_worker_is_not_ready_while_redis_hangs(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        own_redis.pause()
+        await wait_until(lambda: has_problem(port, "Redis: "))
+        own_redis.resume()
+        await wait_until(lambda: is_ready(port))
+
+
+async def test_a_worker_is_not_ready_while_its_redis_is_a_replica(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        with closing(own_redis.client()) as client:
+            client.replicaof("127.0.0.1", free_port())
+            await wait_until(lambda: has_problem(port, "read only replica"))
+            client.replicaof("NO", "ONE")
+        await wait_until(lambda: is_ready(port))
+
+
+async def test_a_worker_is_not_ready_while_redis_is_full(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        with closing(own_redis.client()) as client:
+            client.config_set("maxmemory", 1)
+            await wait_until(lambda: has_problem(port, "'maxmemory'"))
+            client.config_set("maxmemory", 0)
+        await wait_until(lambda: is_ready(port))
+
+
+async def test_a_worker_without_rights_is_not_ready(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        with closing(own_redis.client()) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-sadd")
+            await wait_until(lambda: has_problem(port, "permission"))
+
+
+async def test_a_worker_that_may_take_no_tasks_is_not_ready(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        await wait_until(lambda: is_ready(port))
+        with closing(own_redis.client()) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-blmove")
+            await wait_until(lambda: has_problem(port, "blmove"))
+
+
+# -- live ------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_that_cannot_reach_redis_is_alive(own_redis: RedisServer) -> None:
+    async with serve_health(own_redis.url) as (_, port):
+        own_redis.stop()
+        answer = await ask(port, b"GET /livez HTTP/1.1\r\n\r\n")
+        own_redis.start()
+    assert answer == ("HTTP/1.1 200 OK", {"server": "me", "state": "active", "problem": None})
+
+
+@dataclass
+class Process:
+    """A worker process whose last sign of life is *silent_s* seconds old."""
+
+    silent_s: float
+    server_id: str = "me"
+    pid: int = 42
+    socket: Path = Path("nowhere")
+
+
+async def ask_all(path: str, *processes: Process | None) -> tuple[str, dict[str, object]]:
+    """Return the supervisor's answer for *path* about *processes*."""
+    running = [process for process in processes if process is not None]
+    answer = await health.make_pages_of_all(lambda: processes, lambda: running)[path]()
+    return answer.status, msgspec.json.decode(answer.body)
+
+
+async def test_a_supervisor_is_alive_while_the_loops_of_all_workers_run() -> None:
+    status, body = await ask_all(health.LIVE, Process(0.0), Process(9.0))
+    assert (status, body["problem"]) == ("200 OK", None)
+
+
+async def test_a_supervisor_is_not_alive_while_the_loop_of_a_worker_is_blocked() -> None:
+    status, body = await ask_all(health.LIVE, Process(0.0), Process(12.3))
+    problem = "the event loop of pid 42 has been blocked for 12 s"
+    assert (status, body["problem"]) == ("503 Service Unavailable", problem)
+
+
+async def test_a_supervisor_is_alive_but_not_ready_before_a_worker_starts() -> None:
+    assert (await ask_all(health.LIVE, None))[0] == "200 OK"
+    status, body = await ask_all(health.READY, None)
+    assert (status, body["problem"]) == ("503 Service Unavailable", health.NOT_STARTED)
+
+
+async def test_a_supervisor_is_not_ready_while_a_worker_does_not_answer() -> None:
+    status, body = await ask_all(health.READY, Process(0.0))
+    assert (status, body["problem"]) == ("503 Service Unavailable", "a worker does not answer")
+
+
+# -- http ------------------------------------------------------------------------------------------
 
 
 async def test_other_paths_are_not_found(redis_url: str) -> None:

@@ -12,6 +12,7 @@ from pyasynq.cli.option_types import (
     parse_address,
     parse_duration,
     parse_instant,
+    parse_size,
     parse_weights,
 )
 
@@ -38,6 +39,26 @@ def test_a_duration_is_read_as_go_writes_it(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is no duration: write 8s"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("300000K", 300_000 * 1024),
+        ("512M", 512 * 1024**2),
+        ("512mib", 512 * 1024**2),
+        ("512Mi", 512 * 1024**2),
+        ("1.5G", 3 * 1024**3 // 2),
+    ],
+)
+def test_a_size_is_read_in_powers_of_1024(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "512", "512MB", "-1G", "1e3M", "G", "0M", "0.0001K"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no size: write 512M"):
+        parse_size(text)
 
 
 def test_a_negative_duration_is_refused() -> None:

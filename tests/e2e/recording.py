@@ -26,8 +26,17 @@ class Recording:
     def __init__(self, file: Path, redis_url: str) -> None:
         """Read *file*."""
         self._file = file
-        self.environ = {"RECORDING_FILE": str(file), "RECORDING_REDIS": redis_url}
+        self._told = file.with_suffix(".told")
+        self.environ = {
+            "RECORDING_FILE": str(file),
+            "RECORDING_REDIS": redis_url,
+            "RECORDING_TOLD": str(self._told),
+        }
         file.touch()
+
+    def tell(self) -> None:
+        """Let the tasks ``work until told`` end."""
+        self._told.touch()
 
     def notes(self, event: str) -> list[Note]:
         """Return the notes of *event*, in order, without an unfinished line."""

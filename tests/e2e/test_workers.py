@@ -1,5 +1,6 @@
 """Workers are killed or stopped: every task is still done."""
 
+import itertools
 import os
 import resource
 import signal
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from pyasynq import Client, Task, TaskInfo
-from tests.cli.processes import worker
+from tests.cli.processes import WorkerProcess, worker
 from tests.e2e.recording import Recording
 from tests.support.queue_view import QueueView
 from tests.support.servers import RedisServer
@@ -160,6 +161,100 @@ async def test_a_worker_whose_thread_hangs_ends_after_its_shutdown_timeout(
     assert await queue.pending_ids() == ids
 
 
+async def test_tasks_begin_in_the_next_worker_while_a_long_one_ends_in_the_one_before(
+    client: Client, recording: Recording
+) -> None:
+    long = await enqueue(client, "work until told", 1)
+    args = (APP, "-p", "1", "-c", "1", "--shutdown-timeout", "10m")
+    async with worker(*args, environ=recording.environ) as process:
+        await wait_until(lambda: recording.ids("began") == long)
+        process.send(signal.SIGHUP)
+        await process.wait_for_line("replaces")
+        [short] = await enqueue(client, "work", 1)
+        await wait_until(lambda: recording.ids("ended") == [short])
+        recording.tell()
+        await wait_until(lambda: recording.ids("ended") == sorted([*long, short]))
+    pids = {note.task_id: note.pid for note in recording.notes("began")}
+    assert len(recording.notes("began")) == len(set(pids.values())) == 2
+    assert [note.pid for note in recording.notes("ended")] == [pids[short], pids[long[0]]]
+
+
+async def test_a_stop_does_not_interrupt_the_last_tasks_of_a_worker_that_was_replaced(
+    client: Client, recording: Recording
+) -> None:
+    long = await enqueue(client, "work until told", 1)
+    args = (APP, "-p", "1", "--shutdown-timeout", "10m")
+    async with worker(*args, environ=recording.environ) as process:
+        await wait_until(lambda: recording.ids("began") == long)
+        process.send(signal.SIGHUP)
+        await process.wait_for_line("replaces")
+        process.send(signal.SIGTERM)
+        await process.wait_for_line("SIGTERM: stopping the workers")
+        await process.wait_for_line("has stopped")  # the one that replaced it
+        recording.tell()
+        assert await process.wait_for_end() == 0
+    assert recording.ids("ended") == long
+
+
+async def test_a_worker_is_replaced_after_its_tasks_and_ends_when_the_last_has_ended(
+    client: Client, recording: Recording
+) -> None:
+    long = await enqueue(client, "work until told", 1)
+    # The shutdown timeout does not apply: a task that takes longer would never end.
+    args = (APP, "-p", "1", "-c", "1", "--max-tasks", "1", "--shutdown-timeout", "0s")
+    async with worker(*args, environ=recording.environ) as process:
+        await process.wait_for_line("replaces")
+        [short] = await enqueue(client, "work", 1)
+        await wait_until(lambda: recording.ids("ended") == [short])
+        recording.tell()
+        await wait_until(lambda: recording.ids("ended") == sorted([*long, short]))
+        await process.wait_for_line("running tasks have ended: shutting down")
+        await process.wait_for_line("replaces", times=2)
+    assert "it is replaced" not in "\n".join(process.lines)
+    pids = {note.task_id: note.pid for note in recording.notes("began")}
+    assert len(recording.notes("began")) == len(set(pids.values())) == 2
+
+
+async def test_no_task_is_lost_while_workers_are_replaced_again_and_again(
+    client: Client, recording: Recording, queue: QueueView
+) -> None:
+    args = (APP, "-p", "1", "-c", "2", "--max-tasks", "10")
+    async with worker(*args, environ=recording.environ) as process:
+        rounds = [await _enqueue_until_replaced(client, process, number) for number in (1, 2)]
+        ids = sorted(itertools.chain(*rounds))
+        await wait_until(lambda: recording.ids("ended") == ids)
+        await wait_until(lambda: _has_none(queue, "active"))
+    assert recording.ids("began") == ids
+    assert len({note.pid for note in recording.notes("began")}) >= 2
+
+
+async def test_a_worker_without_a_supervisor_ends_after_its_tasks(
+    client: Client, recording: Recording, queue: QueueView
+) -> None:
+    ids = await enqueue(client, "work", 20, b'{"seconds":0.5}')
+    args = (APP, "-c", "2", "--max-tasks", "2", "--shutdown-timeout", "0s")
+    async with worker(*args, environ=recording.environ) as process:
+        await process.wait_for_line("tasks taken (--max-tasks): this process is to be replaced")
+        assert await process.wait_for_end() == 0
+    assert recording.ids("began") == recording.ids("ended")
+    assert sorted([*recording.ids("ended"), *await queue.pending_ids()]) == ids
+
+
+async def test_a_worker_that_uses_much_memory_is_replaced(
+    client: Client, recording: Recording
+) -> None:
+    await enqueue(client, "grow", 1, b'{"mib":300}')
+    args = (APP, "-p", "1", "--max-memory", "200M")
+    async with worker(*args, environ=recording.environ) as process:
+        await process.wait_for_line("MiB of memory in use (--max-memory)")
+        await process.wait_for_line("replaces")
+        await process.wait_for_line("has stopped")
+        [small] = await enqueue(client, "work", 1)
+        await wait_until(lambda: small in recording.ids("ended"))
+    pids = [note.pid for note in recording.notes("began")]
+    assert len(set(pids)) == 2
+
+
 async def test_two_of_everything_do_each_task_once(
     client: Client, recording: Recording, queue: QueueView
 ) -> None:
@@ -172,6 +267,12 @@ async def test_two_of_everything_do_each_task_once(
     runs = Counter(recording.ids("began"))
     assert (sorted(runs), set(runs.values())) == (sorted(ids), {1})
     assert len({note.pid for note in recording.notes("began")}) > 1
+
+
+async def _enqueue_until_replaced(client: Client, process: WorkerProcess, number: int) -> list[str]:
+    ids = await enqueue(client, "work", 50, b'{"seconds":0.05}')
+    await process.wait_for_line("replaces", times=number)
+    return ids
 
 
 async def _has_none(queue: QueueView, state: str) -> bool:

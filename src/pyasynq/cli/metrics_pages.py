@@ -1,6 +1,7 @@
 """The pages with metrics in the format of Prometheus."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,9 +63,34 @@ def make_page_of_all(folder: Path, files: Callable[[], Iterable[Path]]) -> http.
     return metrics
 
 
-def forget_process(folder: Path, pid: int) -> None:
-    """Remove the gauges of the process *pid*, which has ended, from *folder*."""
+def name_files(file_name: str) -> None:
+    """Name the metric files of this process, a child, after a number that is used again.
+
+    prometheus-client keeps the counters of ended processes, and names files after the process id.
+    There would be more files for each process that is replaced, and each scrape reads all of them.
+    A process that gets the number of an ended one counts on from its values.
+
+    Args:
+        file_name: Number that no other child of this supervisor has now.
+    """
+    from prometheus_client import values
+
+    name, own = _process_name(os.getppid(), file_name), os.getpid()
+    untyped: Any = values
+    # A process that a handler forks must not write into the files of its parent.
+    untyped.ValueClass = untyped.MultiProcessValue(
+        lambda: name if os.getpid() == own else os.getpid()
+    )
+
+
+def _process_name(supervisor: int, number: object) -> str:
+    # With the supervisor's id, because several supervisors may share PROMETHEUS_MULTIPROC_DIR.
+    return f"{supervisor}-{number}"
+
+
+def forget_process(folder: Path, number: int) -> None:
+    """Remove the gauges of this supervisor's process *number*, which has ended, from *folder*."""
     from prometheus_client import multiprocess
 
     untyped: Any = multiprocess
-    untyped.mark_process_dead(pid, str(folder))
+    untyped.mark_process_dead(_process_name(os.getpid(), number), str(folder))

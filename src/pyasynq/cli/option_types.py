@@ -1,5 +1,6 @@
 """Types of option values (durations, weights, addresses), and options with a variable."""
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,6 +15,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 Settings: TypeAlias = dict[str, Any]
 """Keyword arguments of `click.option`."""
+
+_SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[KMG])(iB?)?", re.IGNORECASE)
+"""A size. ``MB`` is not accepted: it may mean a million bytes."""
 
 HIGHEST_PORT: Final = 65_535
 
@@ -40,6 +44,17 @@ def parse_duration(text: str) -> timedelta:
         return durations.parse_duration(text)
     except ValueError as error:
         _refuse(str(error))
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of ``512M``, ``1.5G`` or ``300000K``; units are powers of 1,024."""
+    match = _SIZE.fullmatch(text)
+    size = 0
+    if match is not None:
+        size = int(float(match["number"]) * 1024 ** (1 + "KMG".index(match["unit"].upper())))
+    if not size:
+        _refuse(f"{text!r} is no size: write 512M or 1.5G")
+    return size
 
 
 def parse_instant(text: str) -> datetime:
@@ -116,6 +131,7 @@ def _collect_headers(
 COUNT: Final[Settings] = {"type": int, "metavar": "N"}
 POSITIVE: Final[Settings] = {"type": click.IntRange(1), "metavar": "N"}
 DURATION: Final[Settings] = {"type": parse_duration, "metavar": "DURATION"}
+SIZE: Final[Settings] = {"type": parse_size, "metavar": "SIZE"}
 INSTANT: Final[Settings] = {"type": parse_instant, "metavar": "INSTANT"}
 ADDRESS: Final[Settings] = {"type": parse_address, "metavar": "HOST:PORT"}
 HEADERS: Final[Settings] = {

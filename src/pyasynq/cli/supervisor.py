@@ -1,8 +1,10 @@
 """Keep worker processes running.
 
 A child that dies is replaced. The new child gets the id of the dead server and ends its leases, so
-the tasks run again within seconds and not after the leases. Each child reads from a pipe of its
-supervisor: if the supervisor dies, the pipe closes, and the child shuts down.
+the tasks run again within seconds and not after the leases.
+
+A child is also replaced at SIGHUP, or when it asks for it. Then the new child starts first, and the
+old one ends once the new one is healthy, so there is always one that takes tasks.
 """
 
 import asyncio
@@ -10,8 +12,6 @@ import os
 import signal
 import sys
 import time
-import uuid
-from asyncio.subprocess import Process
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
@@ -21,26 +21,18 @@ from typing import Final
 from pyasynq.cli import health, http, metrics_pages
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.worker_options import WorkerOptions
+from pyasynq.cli.worker_process import GRACE_S, METRICS, WorkerProcess, WorkerProcesses
 from pyasynq.runtime.loggers import get_logger
-from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals, send
+from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 from pyasynq.runtime.waiting import wait_for_first
 
 log: Final = get_logger("pyasynq.supervisor")
-
-CHILD: Final = "PYASYNQ_SUPERVISED"
-SERVER_ID: Final = "PYASYNQ_SERVER_ID"
-DEAD_SERVER: Final = "PYASYNQ_DEAD_SERVER"
-SOCKET: Final = "PYASYNQ_HEALTH_SOCKET"
-METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 HEALTHY_S: Final = 10.0
 """A child that lived this long is replaced at once; after a shorter life there is a wait."""
 
 LONGEST_WAIT_S: Final = 10.0
 RELOAD_S: Final = 0.5
-
-GRACE_S: Final = 5.0
-"""Time after the longest stop until a child is killed."""
 
 HOPELESS: Final = frozenset({Exit.USAGE, Exit.NOT_FOUND})
 """Exit codes with which every other child would end, too."""
@@ -63,22 +55,63 @@ def supervise(arguments: Sequence[str], options: WorkerOptions, *, longest_stop_
     log.info("pid %d supervises %d worker%s", os.getpid(), count, "" if count == 1 else "s")
     with TemporaryDirectory(prefix="pyasynq-", ignore_cleanup_errors=True) as name:
         metrics = Path(os.environ.get(METRICS, name)) if options.metrics else None
-        children = [
-            _Child(arguments, Path(name, str(n)), longest_stop_s + GRACE_S, metrics)
-            for n in range(count)
-        ]
-        supervisor = _Supervisor(children, reload=options.reload, burst=options.burst)
+        processes = WorkerProcesses(arguments, Path(name), longest_stop_s + GRACE_S, metrics)
+        supervisor = _Supervisor(processes, count, reload=options.reload, burst=options.burst)
         return asyncio.run(supervisor.run(options.health_addr, metrics))
 
 
+class _Child:
+    """One worker process after another.
+
+    Attributes:
+        process: The process that takes tasks, or the last one; None before the first.
+        former: The process that it has replaced and that may still run tasks; None if there is
+            none.
+        is_over: No other process will follow.
+    """
+
+    def __init__(self) -> None:
+        """Make a child that does not run yet."""
+        self.process: WorkerProcess | None = None
+        self.former: WorkerProcess | None = None
+        self.is_over = False
+        self.hung_up = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._is_kept = False
+
+    async def renew(self) -> bool:
+        """Have the process replaced, at SIGHUP; return whether it was, or need not be any more."""
+        if not self.is_over:
+            self._answered.clear()
+            self.hung_up.set()
+            await self._answered.wait()
+        return self.is_over or not self._is_kept
+
+    def answer(self, *, is_kept: bool) -> None:
+        """End `renew`; *is_kept* tells whether the process could not be replaced."""
+        self.hung_up.clear()
+        self._is_kept = is_kept
+        self._answered.set()
+
+    def finish(self) -> None:
+        """Note that no other process will follow."""
+        self.is_over = True
+        self._answered.set()
+
+
 class _Supervisor:
-    def __init__(self, children: "Sequence[_Child]", *, reload: bool, burst: bool) -> None:
-        self._children = children
+    def __init__(
+        self, processes: WorkerProcesses, count: int, *, reload: bool, burst: bool
+    ) -> None:
+        self._processes = processes
+        self._children = [_Child() for _ in range(count)]
         self._reload = reload
         self._burst = burst
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
+        self._changes = 0
         self._hung_up = asyncio.Event()
+        self._replacing = asyncio.Lock()
         self._code: int = Exit.OK
 
     async def run(self, address: tuple[str, int] | None, metrics: Path | None) -> int:
@@ -88,6 +121,7 @@ class _Supervisor:
         ):
             async with self._serve(address, metrics):
                 await self._run_children()
+                await self._processes.wait()
         log.info("all workers have ended")
         return self._code
 
@@ -96,13 +130,16 @@ class _Supervisor:
     ) -> AbstractAsyncContextManager[None]:
         if address is None:
             return nullcontext()
-        pages = {health.PATH: health.make_page_of_all(self._sockets)}
+        pages = health.make_pages_of_all(self._current, lambda: self._processes)
         if metrics is not None:
-            pages[metrics_pages.PATH] = metrics_pages.make_page_of_all(metrics, self._sockets)
+            pages[metrics_pages.PATH] = metrics_pages.make_page_of_all(
+                metrics, lambda: [process.socket for process in self._processes]
+            )
         return http.serve(*address, pages)
 
-    def _sockets(self) -> list[Path]:
-        return [child.socket for child in self._children if not child.is_over]
+    def _current(self) -> list[WorkerProcess | None]:
+        """Return the processes that should take tasks; None for one that does not run yet."""
+        return [child.process for child in self._children if not child.is_over]
 
     async def _run_children(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -126,24 +163,22 @@ class _Supervisor:
         name = signal.Signals(number).name
         log.info("%s%s: stopping the workers", name, " again" if again else "")
         self._stopping.set()
-        for child in self._children:
-            child.end(force=again)
+        for process in self._processes:
+            process.stop(force=again)
 
     def _forward(self, number: int) -> None:
-        for child in self._children:
-            child.send(number)
+        for process in self._processes:
+            process.send(number)
 
-    async def _run_child(self, child: "_Child") -> None:
+    # -- one child ---------------------------------------------------------------------------------
+
+    async def _run_child(self, child: _Child) -> None:
         """Start *child* again and again, until a stop or until another start cannot help."""
-        wait_s = 0.0
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            self._changed.clear()
-            process = await self._start(child)
-            if process is None:
-                break
-            code = await child.wait(process)
-            if child.is_reloading or self._stopping.is_set():
+        dead, wait_s = "", 0.0
+        while (process := await self._start(dead)) is not None:
+            process = await self._replace_while_it_runs(child, process)
+            code, dead = await process.wait(), process.server_id
+            if process.is_stopping:
                 continue
             if self._reload and code > 0:
                 log.warning("the worker ended with %s; waiting for a change", _describe_exit(code))
@@ -152,29 +187,35 @@ class _Supervisor:
                 self._code = max(self._code, code)
                 break
             else:
-                wait_s = 0.0 if time.monotonic() - started > HEALTHY_S else wait_s
-                log.warning(
-                    "worker %s ended with %s; it is replaced", child.server_id, _describe_exit(code)
-                )
+                lived_s = time.monotonic() - process.started_at
+                wait_s = 0.0 if lived_s > HEALTHY_S else wait_s
+                log.warning("worker %s ended with %s; it is replaced", dead, _describe_exit(code))
                 await self._wait_or_stop(asyncio.sleep(wait_s))
                 wait_s = lengthen_wait(wait_s)
-        child.is_over = True
+        child.finish()
 
-    async def _start(self, child: "_Child") -> Process | None:
-        """Start *child*, again and again if the system refuses; return None at a stop."""
+    async def _start(self, dead: str = "") -> WorkerProcess | None:
+        """Start a process, again and again if the system refuses; return None at a stop."""
         wait_s = 0.0
         while not self._stopping.is_set():
+            self._changed.clear()
             try:
-                return await child.start()
+                process = await self._processes.start(dead)
             except OSError as error:  # no processes, files or memory left
                 wait_s = lengthen_wait(wait_s)
                 log.error("no worker could be started: %s; again in %g s", error, wait_s)  # noqa: TRY400 - the text is enough
                 await self._wait_or_stop(asyncio.sleep(wait_s))
+            else:
+                if self._stopping.is_set() or self._changed.is_set():  # meanwhile
+                    process.stop()
+                return process
         return None
 
     async def _wait_or_stop(self, wait: Coroutine[None, None, object]) -> None:
         """Return after *wait*, or at a stop."""
         await wait_for_first(wait, self._stopping.wait())
+
+    # -- replacing ---------------------------------------------------------------------------------
 
     async def _replace_all(self) -> None:
         """At each SIGHUP, replace the children, one after another."""
@@ -182,22 +223,65 @@ class _Supervisor:
             await self._hung_up.wait()
             self._hung_up.clear()
             for child in self._children:
-                if child.is_over:
-                    continue
-                if not await self._replace(child):
-                    log.error("worker %s is not healthy: the others are kept", child.server_id)
+                if not await child.renew():
+                    log.error("SIGHUP: the workers that are left are not replaced")
                     break
 
-    async def _replace(self, child: "_Child") -> bool:
-        """Replace *child*; return whether the new child is healthy, or not needed any more."""
-        child.reload()
-        await self._wait_or_stop(child.started.wait())
-        until = time.monotonic() + READY_S
-        while child.started.is_set() and time.monotonic() < until:
-            if (await health.read_health(child.socket)).problem is None:
-                return True
-            await asyncio.sleep(HEALTH_INTERVAL_S)
-        return child.is_over or self._stopping.is_set()
+    async def _replace_while_it_runs(self, child: _Child, process: WorkerProcess) -> WorkerProcess:
+        """Replace the process of *child* whenever that is due, until one ends or must end.
+
+        Args:
+            child: The child.
+            process: Its process, which has just been started.
+
+        Returns:
+            Its process now.
+        """
+        while True:
+            child.process = process
+            await wait_for_first(
+                process.wait(), process.asked.wait(), child.hung_up.wait(), self._stopping.wait()
+            )
+            if process.has_ended or self._stopping.is_set():
+                return process
+            if child.hung_up.is_set():
+                new = await self._start_successor(process)
+                if new is not None:
+                    process.stop()
+                child.answer(is_kept=new is None)
+            else:
+                process.asked.clear()  # if it is kept, it will ask again
+                new = None if self._must_wait(child) else await self._start_successor(process)
+                if new is not None:
+                    process.retire()
+            if new is not None:
+                child.former, process = process, new
+
+    def _must_wait(self, child: _Child) -> bool:
+        """Return whether the process of *child* must be kept for now, although it asks.
+
+        Otherwise the processes could use too much memory: the former one still runs tasks, or
+        another child is being replaced.
+        """
+        former_runs = child.former is not None and not child.former.has_ended
+        return former_runs or self._replacing.locked()
+
+    async def _start_successor(self, old: WorkerProcess) -> WorkerProcess | None:
+        """Start a process that replaces *old*; return it once it is healthy, None if it is not."""
+        async with self._replacing:
+            new = await self._start()
+            if new is None:
+                return None
+            until = time.monotonic() + READY_S
+            while time.monotonic() < until and not (new.has_ended or self._stopping.is_set()):
+                if (await health.read_health(new.socket)).problem is None:
+                    log.info("worker %s replaces %s", new.server_id, old.server_id)
+                    return new
+                await asyncio.sleep(HEALTH_INTERVAL_S)
+            new.stop()
+            if not self._stopping.is_set():
+                log.error("worker %s is not healthy: %s goes on", new.server_id, old.server_id)
+            return None
 
     async def _watch_files(self) -> None:
         seen = _read_sources()
@@ -208,103 +292,8 @@ class _Supervisor:
                 seen = now
                 log.info("a source file changed: reloading")
                 self._changed.set()
-                for child in self._children:
-                    child.reload()
-
-
-class _Child:
-    """One worker process after another, each with a server id of its own.
-
-    Attributes:
-        server_id: Id of the current process's server.
-        socket: The Unix socket in which it serves its health.
-        is_reloading: The process must end, and another process will replace it.
-        is_over: No other process will follow.
-        started: A process runs and has not been asked to end.
-    """
-
-    def __init__(
-        self, command: Sequence[str], socket: Path, longest_stop_s: float, metrics: Path | None
-    ) -> None:
-        """Make a child that does not run yet.
-
-        Args:
-            command: The command line.
-            socket: Where the child serves its health.
-            longest_stop_s: Time after the stop signal until the process is killed, seconds.
-            metrics: Folder in which the processes keep their metrics, if they have any.
-        """
-        self.server_id = ""
-        self.socket = socket
-        self.is_reloading = False
-        self.is_over = False
-        self.started = asyncio.Event()
-        self._command = command
-        self._longest_stop_s = longest_stop_s
-        self._metrics = metrics
-        self._is_ending = False
-        self._process: Process | None = None
-
-    async def start(self) -> Process:
-        """Start a process.
-
-        Raises:
-            OSError: If the system cannot start one now.
-        """
-        self.is_reloading = False
-        self._process = None
-        new, dead = str(uuid.uuid4()), self.server_id
-        own = {CHILD: "1", SERVER_ID: new, DEAD_SERVER: dead, SOCKET: str(self.socket)}
-        if self._metrics is not None:
-            own[METRICS] = str(self._metrics)
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "pyasynq",
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            env=os.environ | own,
-            start_new_session=True,  # or Ctrl-C would reach the child twice
-        )
-        self.server_id = new
-        if self._is_ending or self.is_reloading:  # end() or reload() was called meanwhile
-            self._stop(self._longest_stop_s)
-        else:
-            self.started.set()
-        return process
-
-    async def wait(self, process: Process) -> int:
-        """Wait for the end of *process*; return its exit code, negative for a signal."""
-        code = await process.wait()
-        self.started.clear()
-        if self._metrics is not None:
-            metrics_pages.forget_process(self._metrics, process.pid)
-        return code
-
-    def send(self, number: int) -> None:
-        if self._process is not None:
-            send(self._process, number)
-
-    def end(self, *, force: bool = False) -> None:
-        """Stop the process for good; kill it if it does not end, sooner with *force*."""
-        self._is_ending = True
-        self._stop(GRACE_S if force else self._longest_stop_s)
-
-    def reload(self) -> None:
-        """Stop the process, so that another replaces it."""
-        self.is_reloading = True
-        self.started.clear()
-        self._stop(self._longest_stop_s)
-
-    def _stop(self, wait_s: float) -> None:
-        self.send(signal.SIGTERM)
-        if self._process is not None:
-            asyncio.get_running_loop().call_later(wait_s, self._kill, self._process)
-
-    def _kill(self, process: Process) -> None:
-        if process.returncode is None:
-            log.warning("worker %s does not end: it is killed", self.server_id)
-            send(process, signal.SIGKILL)
+                for process in self._processes:
+                    process.stop()
 
 
 def lengthen_wait(wait_s: float) -> float:

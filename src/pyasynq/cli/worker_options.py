@@ -19,6 +19,8 @@ class WorkerOptions:
     burst: bool
     reload: bool
     shutdown_timeout: timedelta | None
+    max_tasks: int | None
+    max_memory: int | None
     max_crashes: int | None
     unknown: str | None
     health_addr: tuple[str, int] | None

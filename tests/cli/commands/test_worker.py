@@ -26,7 +26,7 @@ from pyasynq.cli.commands.worker import worker as command
 from pyasynq.cli.supervisor import lengthen_wait
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.proto.asynq_pb2 import ServerInfo
-from tests.cli.processes import worker
+from tests.cli.processes import WorkerProcess, worker
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
@@ -226,7 +226,7 @@ async def test_a_hangup_replaces_the_workers_and_reaches_none_of_them(
     assert "SIGHUP: shutting down" not in "\n".join(process.lines)
 
 
-async def test_the_next_worker_is_replaced_once_the_one_before_it_is_healthy(
+async def test_no_worker_is_stopped_for_one_that_is_not_healthy(
     redis_url: str, tmp_path: Path, r: Redis
 ) -> None:
     source = tmp_path / "breaking.py"
@@ -235,8 +235,10 @@ async def test_the_next_worker_is_replaced_once_the_one_before_it_is_healthy(
         await wait_until(lambda: _count(r, 2), 15)
         source.write_text("1 / 0\n")
         process.send(signal.SIGHUP)
-        await process.wait_for_line("is not healthy: the others are kept")
-        assert len([line for line in process.lines if "has stopped" in line]) == 1
+        await process.wait_for_line("the workers that are left are not replaced")
+        assert len([line for line in process.lines if "is not healthy" in line]) == 1
+        assert await _count(r, 2)
+        assert "has stopped" not in "\n".join(process.lines)
 
 
 async def test_a_hangup_of_the_terminal_ends_the_workers(redis_url: str, r: Redis) -> None:
@@ -275,6 +277,69 @@ async def test_the_numbers_of_all_processes_are_added_up(
         await process.wait_for_line("ended with signal SIGKILL; it is replaced", times=2)
         assert _shows(address, total)
         assert not _shows(address, "pid=")
+
+
+async def test_the_slots_of_all_processes_are_added_up(
+    client: Client, redis_url: str, r: Redis
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    args = ("-p", "2", "-c", "3", "-u", redis_url, "--health-addr", address, "--metrics")
+    async with worker(APP, *args):
+        await wait_until(lambda: _count(r, 2))
+        slots = "pyasynq_worker_slots 6.0"
+        await wait_until(lambda: anyio.to_thread.run_sync(_shows, address, slots))
+        assert _shows(address, "pyasynq_worker_slots_busy 0.0")
+        assert _shows(address, "pyasynq_worker_slots_overdue 0.0")
+        lag = 'pyasynq_worker_loop_lag_seconds_bucket{le="+Inf"}'
+        await wait_until(lambda: anyio.to_thread.run_sync(_shows, address, lag))
+
+
+async def test_processes_that_are_replaced_leave_no_more_files_of_metrics(
+    client: Client, redis_url: str, tmp_path: Path, r: Redis
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    args = ("-p", "1", "-u", redis_url, "--health-addr", address, "--metrics")
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    async with worker(APP, *args, environ=environ) as process:
+        await wait_until(lambda: _count(r, 1))
+        _ = [await _replace_after_a_task(client, r, process, address, n) for n in (1, 2, 3)]
+    files = [name for name in os.listdir(tmp_path) if name.startswith("counter_")]
+    assert len(files) == 2  # the old and the new process take turns
+
+
+async def test_a_supervisor_is_not_alive_while_a_process_is_blocked(
+    redis_url: str, r: Redis
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(APP, "-p", "2", "-u", redis_url, "--health-addr", address):
+        await wait_until(lambda: _count(r, 2))
+        assert _answer(address, "/livez")[0] == 200
+        pid = (await servers(r))[0].pid
+        os.kill(pid, signal.SIGSTOP)
+        await wait_until(lambda: _answer(address, "/livez")[0] == 503)
+        problem = json.loads(_answer(address, "/livez")[1])["problem"]
+        os.kill(pid, signal.SIGCONT)
+        await wait_until(lambda: _answer(address, "/livez")[0] == 200)
+    assert problem.startswith(f"the event loop of pid {pid} has been blocked for ")
+
+
+async def test_a_supervisor_stays_ready_while_its_processes_are_replaced(
+    redis_url: str, r: Redis
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(APP, "-p", "1", "-u", redis_url, "--health-addr", address) as process:
+        await wait_until(lambda: _answers(address, "/readyz", 200))
+        before = {server.pid for server in await servers(r)}
+        process.send(signal.SIGHUP)
+        seen: set[int] = set()
+        await wait_until(lambda: _note_until_replaced(seen, address, r, before))
+    assert seen == {200}
+
+
+async def test_memory_that_an_app_uses_from_the_start_is_too_little(redis_url: str) -> None:
+    async with worker(APP, "-p", "2", "-u", redis_url, "--max-memory", "1M") as process:
+        assert await process.wait_for_end() == 2
+    assert "--max-memory must be more than the" in process.lines[-1]
 
 
 STARTING = """
@@ -397,6 +462,32 @@ def _is_unwell(address: str) -> bool:
 
 def _shows(address: str, text: str) -> bool:
     return text in _answer(address, "/metrics")[1]
+
+
+def _answers(address: str, path: str, status: int) -> bool:
+    try:
+        return _answer(address, path)[0] == status
+    except OSError:
+        return False
+
+
+async def _note_until_replaced(
+    seen: set[int], address: str, r: Redis, before: Collection[int]
+) -> bool:
+    status, _ = await anyio.to_thread.run_sync(_answer, address, "/readyz")
+    seen.add(status)
+    return await _are_others(r, before)
+
+
+async def _replace_after_a_task(
+    client: Client, r: Redis, process: WorkerProcess, address: str, number: int
+) -> None:
+    [before] = await servers(r)
+    await client.enqueue(Task("print"))
+    total = f'pyasynq_tasks_total{{outcome="succeeded",queue="default",type="print"}} {number}.0'
+    await wait_until(lambda: anyio.to_thread.run_sync(_shows, address, total))
+    process.send(signal.SIGHUP)
+    await wait_until(lambda: not Path(f"/proc/{before.pid}").exists())
 
 
 async def _count(r: Redis, count: int) -> bool:

@@ -1,15 +1,18 @@
 """Tasks that record when they begin and end, for workers in separate processes.
 
 ``RECORDING_REDIS`` is the address of Redis, ``RECORDING_FILE`` the file to which each process
-appends, and ``RECORDING_LEASE_S`` the lease in seconds, 30 by default.
+appends, ``RECORDING_LEASE_S`` the lease in seconds, 30 by default, and ``RECORDING_TOLD`` a file
+that ends tasks.
 """
 
 import asyncio
 import os
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from pyasynq import ActiveTask, App
+from tests.support.waiting import wait_until
 
 app = App(
     os.environ["RECORDING_REDIS"],
@@ -31,6 +34,24 @@ async def work(task: ActiveTask, seconds: float = 0) -> None:
     note("began", task)
     await asyncio.sleep(seconds)
     note("ended", task)
+
+
+@app.task("work until told")
+async def work_until_told(task: ActiveTask) -> None:
+    """End when the test says so: when there is a file ``RECORDING_TOLD``."""
+    note("began", task)
+    await wait_until(Path(os.environ["RECORDING_TOLD"]).exists)
+    note("ended", task)
+
+
+kept: list[bytes] = []
+
+
+@app.task("grow")
+async def grow(task: ActiveTask, mib: int) -> None:
+    """Use memory and keep it."""
+    note("began", task)
+    kept.append(b"x" * (mib * 2**20))
 
 
 @app.task("hang once")

@@ -4,17 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-import sys
-import threading
-import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, chdir, nullcontext, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, chdir, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from pyasynq.cli import metrics_pages
+from pyasynq.cli import metrics_pages, recycling
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.command_group import Command
 from pyasynq.cli.exit_codes import Exit, ExitError
@@ -23,6 +20,7 @@ from pyasynq.cli.option_types import (
     COUNT,
     DURATION,
     POSITIVE,
+    SIZE,
     drop_none,
     flag_errors,
     option_with_variable,
@@ -31,14 +29,24 @@ from pyasynq.cli.option_types import (
 from pyasynq.cli.optional_deps import require
 from pyasynq.cli.options import log_options
 from pyasynq.cli.redis_options import app_uri_option, log_address
-from pyasynq.cli.shutdown import GRACE_S, Invocation, end_now, end_process_soon
-from pyasynq.cli.supervisor import CHILD, DEAD_SERVER, SERVER_ID, SOCKET, supervise
+from pyasynq.cli.shutdown import Invocation, end_process_soon
+from pyasynq.cli.supervised import (
+    DEAD_SERVER,
+    SERVER_ID,
+    SOCKET,
+    SupervisorLink,
+    is_child,
+    is_linked,
+)
+from pyasynq.cli.supervisor import supervise
 from pyasynq.cli.worker_options import WorkerOptions
 from pyasynq.core.errors import BrokerError
+from pyasynq.runtime.actor import Runnable, cancel_and_wait, run_forever
 from pyasynq.runtime.loggers import get_logger
 
 if TYPE_CHECKING:
     from pyasynq.cli.http import Page
+    from pyasynq.metrics import WorkerMetrics
     from pyasynq.server import Handler, Server, ServerOptions
 
 log: Final = get_logger("pyasynq.worker")
@@ -103,6 +111,18 @@ SERVER_OPTIONS: Final = (
     "8s.",
 )
 @option_with_variable(
+    "--max-tasks",
+    **POSITIVE,
+    help="Tasks after which a process is replaced, or ends when it is not supervised; each process "
+    "draws 90 to 100 % of this number, so that they do not all end at once.",
+)
+@option_with_variable(
+    "--max-memory",
+    **SIZE,
+    help="Resident memory, such as 512M or 1.5G, above which a process is replaced, or ends when "
+    "it is not supervised.",
+)
+@option_with_variable(
     "--max-crashes",
     **COUNT,
     help="Crashes in a row after which a task is archived; the app's when not given, else 3.",
@@ -113,7 +133,9 @@ SERVER_OPTIONS: Final = (
     help="What to do with tasks of unknown types; the app's when not given, else wait.",
 )
 @option_with_variable(
-    "--health-addr", **ADDRESS, help="Serve /healthz at this address; with -p for all processes."
+    "--health-addr",
+    **ADDRESS,
+    help="Serve /livez, /readyz and /healthz at this address; with -p for all processes.",
 )
 @option_with_variable("--metrics", is_flag=True, help="Also serve /metrics at --health-addr.")
 @log_options
@@ -130,13 +152,19 @@ def worker(invocation: Invocation, /, **values: Any) -> int:  # noqa: ANN401 - s
 
     logs.set_up(options.log_format, options.log_level, of_several=options.is_supervised)
     _check(options)
-    if options.is_supervised and CHILD not in os.environ:
-        return supervise(invocation.arguments, options, longest_stop_s=_longest_stop_s(options))
+    if options.is_supervised and not is_child():
+        longest_stop_s = _longest_stop_s(options)
+        _check_memory(options)
+        return supervise(invocation.arguments, options, longest_stop_s=longest_stop_s)
+    if is_linked() and options.metrics:
+        metrics_pages.name_files(Path(os.environ[SOCKET]).name)
     own = load_app(options.app).address
     server = make_server(options)
+    if not is_child():
+        _check_memory(options)
     log.info("pid %d runs %s", os.getpid(), options.app)
     log_address(log, own, options.uri)
-    if CHILD in os.environ:
+    if is_child():
         # SIGHUP is for the supervisor. Programs that handlers start would inherit SIG_IGN.
         signal.signal(signal.SIGHUP, _ignore)
     asyncio.run(_work(server, options, invocation))
@@ -161,6 +189,12 @@ def _check(options: WorkerOptions) -> None:
         raise click.UsageError(msg)
     if options.metrics:
         require(*metrics_pages.EXTRA)
+
+
+def _check_memory(options: WorkerOptions) -> None:
+    """Return if ``--max-memory`` leaves room beside the app, which must be loaded by now."""
+    if options.max_memory is not None:
+        recycling.check_memory(options.max_memory)
 
 
 def _longest_stop_s(options: WorkerOptions) -> float:
@@ -196,14 +230,42 @@ def make_server(options: WorkerOptions) -> "Server":
 
 
 async def _work(server: "Server", options: WorkerOptions, invocation: Invocation) -> None:
-    if CHILD in os.environ:
-        _watch_supervisor(server)
-    handler, pages = _measure(options)
+    link = SupervisorLink(server) if is_child() else None
+    if link is not None:
+        link.watch()
+    handler, pages, measuring = _measure(server, options)
+    companions: list[Runnable] = [*measuring, *_recyclers(server, options, link)]
+    if link is not None:
+        companions.append(link)
     with end_process_soon(invocation):
-        async with _serving(server, options, pages):
+        async with _serving(server, options, pages), _running(companions):
             if options.burst:
                 await _check_redis(server)
             await server.run(handler)
+
+
+@asynccontextmanager
+async def _running(companions: "Sequence[Runnable]") -> AsyncGenerator[None]:
+    """Run *companions* of the server while the block runs; a crashed one starts again."""
+    jobs = [asyncio.create_task(run_forever(it), name=it.name) for it in companions]
+    try:
+        yield
+    finally:
+        await cancel_and_wait(jobs)
+
+
+def _recyclers(
+    server: "Server", options: WorkerOptions, link: SupervisorLink | None
+) -> list[recycling.Recycler]:
+    if options.max_tasks is None and options.max_memory is None:
+        return []
+    limits = recycling.Limits.draw(max_tasks=options.max_tasks, max_memory=options.max_memory)
+    make_way = _make_way_at_once if link is None else link.wait_for_successor
+    return [recycling.Recycler(server, limits, make_way)]
+
+
+async def _make_way_at_once() -> None:
+    """Return: there is no supervisor to ask for another process."""
 
 
 def _serving(
@@ -212,7 +274,7 @@ def _serving(
     """Serve the health of *server* and the pages *more*: a child serves them to its supervisor."""
     from pyasynq.cli import health, http
 
-    pages = {health.PATH: health.make_page(server), **more}
+    pages = {**health.make_pages(server), **more}
     if file := os.environ.get(SOCKET):
         return http.serve_in_socket(Path(file), pages)
     if options.health_addr is not None:
@@ -220,20 +282,27 @@ def _serving(
     return nullcontext()
 
 
-def _measure(options: WorkerOptions) -> "tuple[Handler | None, Mapping[str, Page]]":
-    """Return the app's handler with metrics around it, and the page of ``--metrics``."""
+def _measure(
+    server: "Server", options: WorkerOptions
+) -> "tuple[Handler | None, Mapping[str, Page], Sequence[WorkerMetrics]]":
+    """Return what ``--metrics`` adds.
+
+    Returns:
+        The app's handler with metrics around it, the page, and what measures *server*.
+    """
     if not options.metrics:
-        return None, {}
+        return None, {}, []
     from prometheus_client import REGISTRY
 
-    from pyasynq.metrics import TaskMetrics
+    from pyasynq.metrics import TaskMetrics, WorkerMetrics
 
     task_metrics = TaskMetrics(REGISTRY)
-    if SOCKET in os.environ:
+    if is_child():
         page = metrics_pages.make_child_page(task_metrics)
     else:
         page = metrics_pages.make_page(REGISTRY)
-    return load_app(options.app).mux.within(task_metrics), {metrics_pages.PATH: page}
+    handler = load_app(options.app).mux.within(task_metrics)
+    return handler, {metrics_pages.PATH: page}, [WorkerMetrics(server, REGISTRY)]
 
 
 async def _check_redis(server: "Server") -> None:
@@ -242,18 +311,3 @@ async def _check_redis(server: "Server") -> None:
         await server.ping()
     except BrokerError as error:
         raise ExitError(Exit.NO_CONNECTION, str(error)) from error
-
-
-def _watch_supervisor(server: "Server") -> None:
-    """End when the pipe from the supervisor closes, even if the event loop is blocked."""
-    loop = asyncio.get_running_loop()
-
-    def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        log.warning("the supervisor is gone: shutting down")
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(server.shut_down)
-        time.sleep(server.longest_stop.total_seconds() + GRACE_S)
-        end_now(Exit.FAILED)
-
-    threading.Thread(target=watch, name="pyasynq-supervised", daemon=True).start()
