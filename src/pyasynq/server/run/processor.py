@@ -13,7 +13,7 @@ from pyasynq.core.codec import HEADER
 from pyasynq.core.control import LeaseExpiredError
 from pyasynq.core.errors import BrokerError
 from pyasynq.core.priority import draw_queues, sort_by_weight
-from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, DONE, REQUEUE, Archive, Retry, Verdict, decide
+from pyasynq.core.verdict import ARCHIVE_AS_IT_IS, DONE, REQUEUE, Retry, Verdict, decide
 from pyasynq.runtime.actor import OutageLog, StepSignal
 from pyasynq.runtime.callbacks import Callbacks
 from pyasynq.runtime.calls import check_awaited
@@ -283,16 +283,9 @@ class Processor:
         if verdict is None:
             verdict = decide(lease.message, error, now=now, policy=self._policy)
             verdict = self._attempts.record(verdict, lease.message.retried, error, now=now)
-        self._count_failure(run, verdict)
+        self.counter.add_verdict(lease, verdict, self._config.clock.monotonic() - run.began_at)
         self._completer.add(lease, verdict)
         self._run_log.log_failure(run, error, verdict, now=now)
-
-    def _count_failure(self, run: Run, verdict: Verdict) -> None:
-        """Count the run, unless it did not fail: its handler has only asked to run later."""
-        archived = isinstance(verdict, Archive)
-        if archived or (isinstance(verdict, Retry) and verdict.failed):
-            lease, took_s = run.lease, self._config.clock.monotonic() - run.began_at
-            self.counter.add_failure(lease.queue, lease.message.type, took_s, archived=archived)
 
     def _release(self, run: Run) -> bool:
         """Free the slot of *run*; return False if `abandon` has already settled its task."""

@@ -1,7 +1,9 @@
 """Count runs and their durations until the heartbeater writes them."""
 
 from collections.abc import Mapping
+from typing import Final
 
+from pyasynq.broker import Lease
 from pyasynq.core.run_stats import (
     ARCHIVED,
     BUCKETS,
@@ -18,8 +20,9 @@ from pyasynq.core.run_stats import (
     bucket_of,
     no_counts,
 )
+from pyasynq.core.verdict import Archive, Retry, Verdict
 
-LAST: int = BUCKETS - 1
+LAST: Final = BUCKETS - 1
 
 
 class RunCounter:
@@ -40,6 +43,12 @@ class RunCounter:
         counts[SUCCEEDED] += 1
         counts[RUN_US] += us
         counts[RUN_BUCKETS + (min(LAST, bucket))] += 1
+
+    def add_verdict(self, lease: Lease, verdict: Verdict, took_s: float) -> None:
+        """Count a run with this verdict, unless its handler has only asked to run later."""
+        archived = isinstance(verdict, Archive)
+        if archived or (isinstance(verdict, Retry) and verdict.failed):
+            self.add_failure(lease.queue, lease.message.type, took_s, archived=archived)
 
     def add_failure(self, queue: str, type: str, took_s: float, *, archived: bool) -> None:
         """Count a run that failed."""
