@@ -1,4 +1,4 @@
-"""pyasynq: a distributed task queue that shares Redis with Go's asynq."""
+"""pyasynq: a task queue on Redis, shared with Go's asynq, or on a file of SQLite."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -75,7 +75,7 @@ async def test_a_worker_whose_redis_hangs_does_not_hang_with_it(own_redis: Redis
         status, body = await ask(port)
         own_redis.resume()
     assert status == "HTTP/1.1 503 Service Unavailable"
-    assert body == {"server": "me", "state": "active", "problem": "Redis does not answer"}
+    assert body == {"server": "me", "state": "active", "problem": "the broker does not answer"}
 
 
 # -- ready -----------------------------------------------------------------------------------------

@@ -300,9 +300,9 @@ async def test_a_clock_that_is_set_forward_and_back_is_logged_once_each(
     await steps_until(3, scheduler, queue)
     texts = [record.getMessage() for record in caplog.records]
     assert [text for text in texts if "clock" in text] == [
-        "this machine's clock is 86400 s ahead of that of Redis;"
-        " until they agree, ticks go by that of Redis",
-        "this machine's clock agrees with that of Redis again",
+        "this machine's clock is 86400 s ahead of that of the broker;"
+        " until they agree, ticks go by that of the broker",
+        "this machine's clock agrees with that of the broker again",
     ]
 
 

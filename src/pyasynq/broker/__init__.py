@@ -4,6 +4,7 @@
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pyasynq.broker.ports import Broker
@@ -100,6 +101,8 @@ __all__ = [
     "UpkeepPort",
     "WorkPort",
     "check_address",
+    "file_of",
+    "name_of",
     "open_broker",
     "redact_url",
 ]
@@ -174,6 +177,24 @@ def check_address(address: BrokerAddress) -> None:
     from pyasynq.broker.redis.address import open_driver
 
     open_driver(address)
+
+
+def name_of(address: BrokerAddress) -> str:
+    """Return the name of the broker at *address*, for logs and errors; nothing is opened."""
+    if isinstance(address, Broker):
+        return address.name
+    return "SQLite" if isinstance(address, str) and scheme_of(address) == "sqlite" else "Redis"
+
+
+def file_of(address: BrokerAddress) -> Path | None:
+    """Return the file that a ``sqlite://`` URL names; None if *address* names no file.
+
+    Raises:
+        OptionError: If the URL is malformed.
+    """
+    if not isinstance(address, str) or scheme_of(address) != "sqlite":
+        return None
+    return parse_sqlite(address).path
 
 
 def redact_url(address: BrokerAddress) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 import click
 from click.core import ParameterSource
 
-from pyasynq.cli.redis_options import NAMES
+from pyasynq.cli.connection_options import NAMES
 
 ANYWHERE = frozenset({*NAMES, "as_json"})
 """Options that may stand before the command as well as after it."""

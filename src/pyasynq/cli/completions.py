@@ -1,4 +1,4 @@
-"""Values that the shell offers: read from Redis within a second, and none if that fails."""
+"""Values that the shell offers: read from the broker within a second, and none if that fails."""
 
 import asyncio
 import functools
@@ -25,7 +25,7 @@ Read: TypeAlias = "Callable[[Inspector, click.Context], Items]"
 Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], Offers]
 
 LONGEST_S: Final = 1.0
-"""Longest wait for Redis, seconds: a person waits for the answer."""
+"""Longest wait for the broker, seconds: a person waits for the answer."""
 
 LONGEST_RUNS: Final = 5
 """A completion that also imports an app is ended after this many waits."""
@@ -50,10 +50,10 @@ def _completer(read: Read) -> Complete:
 
 
 def _open_inspector(ctx: click.Context) -> "Inspector":
-    from pyasynq.cli.redis_options import RedisOptions
+    from pyasynq.cli.connection_options import ConnectionOptions
     from pyasynq.cli.run_inspector import open_inspector
 
-    return open_inspector(RedisOptions.of(ctx), ctx.params.get("app"))
+    return open_inspector(ConnectionOptions.of(ctx), ctx.params.get("app"))
 
 
 async def _collect(read: Read, inspector: "Inspector", ctx: click.Context) -> Offers:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyasynq.server import Server
 
 PATIENCE_S: Final = 2.0
-"""Longest wait for Redis."""
+"""Longest wait for the broker."""
 
 SILENT_S: Final = 10.0
 """A worker process is not alive if its event loop has given no sign of life for this time."""
@@ -26,7 +26,7 @@ READY: Final = "/readyz"
 """The worker takes tasks, and its last writes have succeeded."""
 
 HEALTH: Final = "/healthz"
-"""The worker takes tasks, and Redis answers now."""
+"""The worker takes tasks, and the broker answers now."""
 
 NOT_STARTED: Final = "a worker has not started yet"
 
@@ -138,5 +138,5 @@ async def _find_problem(server: "Server") -> str | None:
         async with asyncio.timeout(PATIENCE_S):
             await server.ping()
     except (BrokerError, TimeoutError) as error:
-        return str(error) or "Redis does not answer"
+        return str(error) or "the broker does not answer"
     return None

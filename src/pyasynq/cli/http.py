@@ -147,7 +147,7 @@ async def _answer(request: bytes, pages: Mapping[str, Page]) -> Answer:
         async with asyncio.timeout(ANSWER_S):
             return await pages[path]()
     except (BrokerError, TimeoutError) as error:
-        problem = str(error) or "Redis does not answer"
+        problem = str(error) or "the broker does not answer"
         return make_json("503 Service Unavailable", {"error": problem})
 
 

@@ -26,10 +26,10 @@ from pyasynq.cli.commands import (
     task,
     worker,
 )
+from pyasynq.cli.connection_options import connection_options
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
 from pyasynq.cli.output import print_data, print_message
-from pyasynq.cli.redis_options import connection_options
 from pyasynq.cli.shutdown import Invocation
 
 
@@ -110,7 +110,7 @@ def _replace_underscores(word: str) -> str:
 @output_option(variable=False)
 @connection_options(variables=False)
 def cli(**_options: object) -> None:
-    """Task queues on Redis.
+    """Task queues on Redis, or on a file of SQLite.
 
     The options below may stand before a command or after it. "pyasynq COMMAND --help" explains a
     command; if something seems to be wrong, begin with "pyasynq doctor".

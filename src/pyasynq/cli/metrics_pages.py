@@ -20,7 +20,7 @@ EXTRA: Final = ("prometheus_client", "metrics", "metrics need prometheus-client"
 def make_page(
     registry: "CollectorRegistry", collector: "QueueCollector | None" = None
 ) -> http.Page:
-    """Return the page with the metrics of *registry*; a *collector* first reads Redis."""
+    """Return the page with the metrics of *registry*; a *collector* first reads the broker."""
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
     async def metrics() -> http.Answer:

@@ -90,7 +90,7 @@ ids_option: Final = click.option(
     shell_complete=completions.complete_task_ids,
 )
 app_option: Final = click.option(
-    "--app", metavar="MODULE:APP", help="App whose Redis and codecs are used."
+    "--app", metavar="MODULE:APP", help="App whose broker and codecs are used."
 )
 page_option: Final = click.option("--page", **POSITIVE, default=1, show_default=True, help="Page.")
 size_option: Final = click.option(

@@ -1,4 +1,4 @@
-"""Run what a command asks of Redis, and turn its errors into exit codes."""
+"""Run what a command asks of the broker, and turn its errors into exit codes."""
 
 import asyncio
 import functools
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import click
 
 from pyasynq.cli.app_loader import load_app
+from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.options import app_option, output_option
 from pyasynq.cli.output import print_message
-from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.core import errors
 
 if TYPE_CHECKING:
+    from pyasynq.broker import BrokerAddress
     from pyasynq.inspector import Inspector
 
 T = TypeVar("T")
@@ -53,17 +54,17 @@ def inspector_command(
     """Return a decorator that makes a job with an inspector the function of a command.
 
     Args:
-        app: Add ``--app``; the inspector then uses the Redis and the codecs of that app.
+        app: Add ``--app``; the inspector then uses the broker and the codecs of that app.
         output: The job takes *as_json*; otherwise the command accepts ``-o`` and ignores it.
     """
 
     def decorate(job: Job) -> Callable[..., int]:
         @functools.wraps(job)
-        def run(*, redis: RedisOptions, app: str | None = None, **options: object) -> int:
+        def run(*, connection: ConnectionOptions, app: str | None = None, **options: object) -> int:
             with exit_errors():
-                return asyncio.run(_run(job, open_inspector(redis, app), options))
+                return asyncio.run(_run(job, open_inspector(connection, app), options))
 
-        command = output_option(ignored=not output)(redis_options(run))
+        command = output_option(ignored=not output)(with_connection(run))
         return app_option(command) if app else command
 
     return decorate
@@ -74,11 +75,34 @@ async def _run(job: Job, inspector: "Inspector", options: dict[str, object]) -> 
         return await job(inspector, **options) or Exit.OK
 
 
-def open_inspector(redis: RedisOptions, app: str | None) -> "Inspector":
-    """Return an inspector of *redis*, or one with the Redis and the codecs of *app*."""
+def open_inspector(connection: ConnectionOptions, app: str | None) -> "Inspector":
+    """Return an inspector of *connection*, or one with the broker and the codecs of *app*.
+
+    Raises:
+        ExitError: If the broker would be a file, and there is none.
+    """
     from pyasynq.inspector import Inspector
 
-    return Inspector(redis.url) if app is None else load_app(app).inspector(redis.app_uri())
+    if app is None:
+        check_file(connection.url)
+        return Inspector(connection.url)
+    loaded, uri = load_app(app), connection.app_uri()
+    check_file(uri or loaded.address.broker)
+    return loaded.inspector(uri)
+
+
+def check_file(address: "BrokerAddress") -> None:
+    """Return if *address* names no file, or one that exists: a typing error must not make one.
+
+    Raises:
+        ExitError: If it does not exist.
+    """
+    from pyasynq.broker import file_of
+
+    file = file_of(address)
+    if file is not None and not file.exists():
+        text = f"there is no file {file}: a client or a worker makes it"
+        raise ExitError(Exit.NO_CONNECTION, text)
 
 
 @contextmanager
@@ -104,7 +128,7 @@ async def read_each(
 ) -> tuple[Exit, list[T]]:
     """Call *read* with each name; return the exit code and what was read.
 
-    Errors are printed, and the first one decides the exit code. A Redis that does not answer ends
+    Errors are printed, and the first one decides the exit code. A broker that does not answer ends
     the command.
     """
     code = Exit.OK

@@ -124,7 +124,7 @@ class BrokerReadOnlyError(BrokerError):
 
 
 class BrokerFullError(BrokerError):
-    """The broker is out of memory (``maxmemory`` of Redis) and accepts no new data."""
+    """The broker is full and accepts no new data: ``maxmemory`` of Redis, or a disk of SQLite."""
 
 
 class NotSupportedError(PyasynqError):

@@ -95,7 +95,7 @@ class QueueInfo:
         failed_total: All runs that failed.
         paused: Whether it is paused: workers take no tasks from it.
         latency: How long the next task to run has been pending; zero if none is pending.
-        memory_usage: Memory its tasks take in Redis, bytes, estimated from samples.
+        memory_usage: Bytes that its tasks take in the broker, estimated from samples.
     """
 
     queue: str

@@ -51,7 +51,7 @@ MAX_DAYS: Final = 3650
 class Inspector:
     """Reads queues and tasks, and changes them; coroutines of one event loop may share it.
 
-    No call blocks Redis for more than some milliseconds, however long a queue is.
+    No call blocks the broker for more than some milliseconds, however long a queue is.
     """
 
     def __init__(self, broker: BrokerAddress, *, codecs: Sequence[Codec] = ()) -> None:

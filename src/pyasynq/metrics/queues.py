@@ -132,7 +132,7 @@ def _families(infos: Sequence[QueueInfo], memory: dict[str, int]) -> Iterator[Me
     latency = {i.queue: i.latency.total_seconds() for i in infos}
     yield _gauge("latency_seconds", "How long the next task to run has been pending", latency)
     used = {i.queue: memory[i.queue] for i in infos if i.queue in memory}
-    yield _gauge("memory_usage_approx_bytes", "Memory in Redis, estimated from samples", used)
+    yield _gauge("memory_usage_approx_bytes", "Bytes in the broker, estimated from samples", used)
     yield _gauge("paused_total", "1 if the queue is paused", {i.queue: i.paused for i in infos})
     yield _gauge("groups", "Groups with waiting tasks", {i.queue: i.groups for i in infos})
     processed = {i.queue: i.processed_total for i in infos}

@@ -31,8 +31,8 @@ class SchedulerOptions(TypedDict, total=False):
 
     Keys:
         location: Time zone of specs that name none; UTC when not given.
-        catch_up: How to treat ticks that were missed because no scheduler ran or Redis was away:
-            ``"skip"`` drops those that are 30 s late or more, ``"once"`` enqueues the latest,
+        catch_up: How to treat ticks that were missed because no scheduler ran or the broker was
+            away: ``"skip"`` drops those that are 30 s late or more, ``"once"`` enqueues the latest,
             ``"all"`` enqueues every one, oldest first. ``"skip"`` when not given.
         heartbeat_interval: Time between two writes of the list of entries, which expires after
             twice this time; 10 s when not given.

@@ -157,7 +157,7 @@ class Scheduler:
             yield self
 
     async def ping(self) -> None:
-        """Return when Redis answers and accepts writes, which a replica does not.
+        """Return when the broker answers and accepts writes, which a replica of Redis does not.
 
         Raises:
             BrokerError: If it does not.

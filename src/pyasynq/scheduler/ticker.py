@@ -272,12 +272,12 @@ class Ticker(Wakeable):
         ahead = ahead if ahead > EARLY else timedelta(0)
         if ahead and abs(ahead - self._ahead) > EARLY:
             log.warning(
-                "this machine's clock is %.0f s ahead of that of Redis;"
-                " until they agree, ticks go by that of Redis",
+                "this machine's clock is %.0f s ahead of that of the broker;"
+                " until they agree, ticks go by that of the broker",
                 ahead.total_seconds(),
             )
         elif self._ahead and not ahead:
-            log.info("this machine's clock agrees with that of Redis again")
+            log.info("this machine's clock agrees with that of the broker again")
         self._ahead = ahead
 
     def _wait_s(self) -> float:
@@ -310,5 +310,5 @@ def _guard(entry: Entry, at: datetime) -> Tick:
 
 def _refusal_reason(result: TickResult) -> str:
     if result.clock_s is not None:
-        return "by the clock of Redis the tick is still to come"
+        return "by the clock of the broker the tick is still to come"
     return "another scheduler has handled the tick"

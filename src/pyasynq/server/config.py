@@ -126,7 +126,7 @@ class ServerOptions(TypedDict, total=False):
         blocked_warning: A warning names an async handler that blocks the event loop for this time;
             1 s when not given, zero for never.
         burst: Stop once the queues are empty and no task runs.
-        server_id: Id of this server in Redis; a random UUID when not given.
+        server_id: Id of this server in the broker; a random UUID when not given.
         replaces: Id of a dead server whose tasks are recovered at once, not when its leases end.
         lifespan: Makes a context in which the server runs, for what handlers share.
         clock: Tells the time; a test may pass its own.

@@ -140,7 +140,7 @@ class ActiveTask:
         Raises:
             ResultError: If this worker no longer holds the task.
             CodecError: If the task is sealed, and a codec cannot seal its result.
-            BrokerError: If Redis did not answer.
+            BrokerError: If the broker did not answer.
         """
         if not self._loop.is_here():
             await self._loop.call(functools.partial(self.write_result, result))

@@ -136,7 +136,7 @@ class Server:
         return self._config.shutdown_timeout + timedelta(seconds=INTERRUPT_S + FLUSH_S)
 
     async def ping(self) -> None:
-        """Return when Redis answers and accepts writes, which a replica does not.
+        """Return when the broker answers and accepts writes, which a replica of Redis does not.
 
         Raises:
             BrokerError: If it does not.

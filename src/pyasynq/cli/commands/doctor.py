@@ -15,10 +15,10 @@ import click
 from pyasynq import __version__
 from pyasynq.cli import output
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.diagnosis import Check, Findings, diagnose, ok, problem
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.options import output_option
-from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
 from pyasynq.core.errors import (
     BrokerAuthError,
@@ -40,14 +40,14 @@ LEAST_WIDTH: Final = 30
 
 @click.command(cls=Command)
 @output_option()
-@redis_options
-def doctor(*, redis: RedisOptions, as_json: bool) -> int:
+@with_connection
+def doctor(*, connection: ConnectionOptions, as_json: bool) -> int:
     """Check Redis, queues and workers for problems.
 
     Exit codes: 0 no problem, perhaps warnings; 1 a problem; 4 Redis cannot be used at all.
     """
     with exit_errors():
-        code, checks = asyncio.run(_examine(redis))
+        code, checks = asyncio.run(_examine(connection))
     if as_json:
         output.print_json(checks)
         return code
@@ -56,14 +56,14 @@ def doctor(*, redis: RedisOptions, as_json: bool) -> int:
     return code
 
 
-async def _examine(redis: RedisOptions) -> tuple[Exit, Sequence[Check]]:
+async def _examine(connection: ConnectionOptions) -> tuple[Exit, Sequence[Check]]:
     """Return the exit code and the results of all checks."""
     from pyasynq.broker import open_broker, redact_url
 
-    broker = open_broker(redis.url)
+    broker = open_broker(connection.url)
     checks = [
         ok("pyasynq", f"{__version__}, on Python {platform.python_version()}"),
-        ok("address", f"{redact_url(redis.url)} ({redis.named_by})"),
+        ok("address", f"{redact_url(connection.url)} ({connection.named_by})"),
     ]
     try:
         checks.append(await _connect(broker))

@@ -10,9 +10,9 @@ import click
 from pyasynq.cli import completions, options, output
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import BYTES, COUNT, DURATION, HEADERS, drop_none
-from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
 from pyasynq.core.control import PayloadError
 
@@ -62,10 +62,10 @@ EITHER_TIME: Final = "give either --process-at or --process-in"
 @click.option("-g", "--group", help="Group; its tasks are combined into one.")
 @options.app_option
 @options.output_option()
-@redis_options
+@with_connection
 def enqueue(
     *,
-    redis: RedisOptions,
+    connection: ConnectionOptions,
     as_json: bool,
     app: str | None,
     payload: bytes | None,
@@ -75,7 +75,7 @@ def enqueue(
     """Enqueue a task.
 
     With --app, the arguments of a typed task are checked, its options are the defaults, and the
-    app's Redis, middleware and codecs are used.
+    app's broker, middleware and codecs are used.
     """
     data = _read_payload(payload, payload_file)
     if values["process_at"] is not None and values["process_in"] is not None:
@@ -83,7 +83,7 @@ def enqueue(
     type_name: str = values.pop("type_name")
     given = cast("EnqueueOptions", drop_none(values))
     with exit_errors():
-        client, task = _prepare(redis, app, type_name, data)
+        client, task = _prepare(connection, app, type_name, data)
         info = asyncio.run(_enqueue(client, task, given))
     if as_json:
         output.print_json(info)
@@ -100,15 +100,15 @@ def _read_payload(payload: bytes | None, file: BinaryIO | None) -> bytes | None:
 
 
 def _prepare(
-    redis: RedisOptions, place: str | None, type_name: str, payload: bytes | None
+    connection: ConnectionOptions, place: str | None, type_name: str, payload: bytes | None
 ) -> "tuple[Client, Task]":
     """Return a client and the task; if *place* names an app, those of the app."""
     from pyasynq.client import Client
 
     if place is None:
-        return Client(redis.url), _plain_task(type_name, payload)
+        return Client(connection.url), _plain_task(type_name, payload)
     app = load_app(place)
-    return app.new_client(redis.app_uri()), _find_task(app, type_name, payload)
+    return app.new_client(connection.app_uri()), _find_task(app, type_name, payload)
 
 
 def _plain_task(type_name: str, payload: bytes | None) -> "Task":

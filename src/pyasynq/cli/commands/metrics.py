@@ -7,10 +7,10 @@ import click
 
 from pyasynq.cli import http, metrics_pages, output
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import ADDRESS, DURATION, flag_errors, option_with_variable
 from pyasynq.cli.optional_deps import require
-from pyasynq.cli.redis_options import RedisOptions, redis_options
 from pyasynq.cli.run_inspector import exit_errors
 from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
 
@@ -37,10 +37,10 @@ from pyasynq.runtime.os_signals import STOP_SIGNALS, handle_os_signals
     show_default=True,
     help="Longest wait that the number of wanted workers allows.",
 )
-@redis_options
+@with_connection
 def metrics(
     *,
-    redis: RedisOptions,
+    connection: ConnectionOptions,
     addr: tuple[str, int],
     memory_interval: timedelta,
     target_wait: timedelta,
@@ -48,12 +48,12 @@ def metrics(
     """Serve metrics of all queues to Prometheus."""
     require(*metrics_pages.EXTRA)
     with exit_errors():
-        asyncio.run(_serve(redis, addr, memory_interval=memory_interval, target_wait=target_wait))
+        asyncio.run(_serve(connection, addr, memory_interval=memory_interval, target_wait=target_wait))
     return Exit.OK
 
 
 async def _serve(
-    redis: RedisOptions,
+    connection: ConnectionOptions,
     addr: tuple[str, int],
     *,
     memory_interval: timedelta,
@@ -65,7 +65,7 @@ async def _serve(
     from pyasynq.metrics import QueueCollector
 
     host, port = addr
-    async with Inspector(redis.url) as inspector:
+    async with Inspector(connection.url) as inspector:
         with flag_errors({"target_wait": target_wait}):
             collector = QueueCollector(
                 inspector, memory_interval=memory_interval, target_wait=target_wait

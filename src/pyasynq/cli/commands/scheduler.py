@@ -10,10 +10,10 @@ import click
 
 from pyasynq.cli.app_loader import load_app
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import app_uri_option, log_address
 from pyasynq.cli.exit_codes import Exit
 from pyasynq.cli.option_types import DURATION, drop_none, flag_errors, option_with_variable
 from pyasynq.cli.options import log_options
-from pyasynq.cli.redis_options import app_uri_option, log_address
 from pyasynq.cli.shutdown import Invocation, end_process_soon
 from pyasynq.runtime.loggers import get_logger
 

@@ -14,6 +14,7 @@ import click
 from pyasynq.cli import metrics_pages, recycling
 from pyasynq.cli.app_loader import BrokenModuleError, load_app
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import app_uri_option, log_address
 from pyasynq.cli.exit_codes import Exit, ExitError
 from pyasynq.cli.option_types import (
     ADDRESS,
@@ -28,7 +29,6 @@ from pyasynq.cli.option_types import (
 )
 from pyasynq.cli.optional_deps import require
 from pyasynq.cli.options import log_options
-from pyasynq.cli.redis_options import app_uri_option, log_address
 from pyasynq.cli.shutdown import Invocation, end_process_soon
 from pyasynq.cli.supervised import (
     DEAD_SERVER,
@@ -56,7 +56,7 @@ An option wins over its environment variable.
 
 \b
 Exit codes: 0 stopped; 1 failed; 2 a usage error;
-3 no such module or app; 4 no Redis at the start of a burst.
+3 no such module or app; 4 no broker at the start of a burst.
 """
 
 UNKNOWN_STOP_S: Final = 30.0
@@ -240,7 +240,7 @@ async def _work(server: "Server", options: WorkerOptions, invocation: Invocation
     with end_process_soon(invocation):
         async with _serving(server, options, pages), _running(companions):
             if options.burst:
-                await _check_redis(server)
+                await _check_broker(server)
             await server.run(handler)
 
 
@@ -305,8 +305,8 @@ def _measure(
     return handler, {metrics_pages.PATH: page}, [WorkerMetrics(server, REGISTRY)]
 
 
-async def _check_redis(server: "Server") -> None:
-    """Fail if Redis is away: a timer or script that starts a burst expects it to end."""
+async def _check_broker(server: "Server") -> None:
+    """Fail if the broker is away: a timer or script that starts a burst expects it to end."""
     try:
         await server.ping()
     except BrokerError as error:

@@ -1,4 +1,4 @@
-"""The address of Redis comes from flags, variables and the file of asynq's tool."""
+"""The address of the broker comes from flags, variables and the file of asynq's tool."""
 
 import sys
 from pathlib import Path
@@ -9,17 +9,17 @@ from click.testing import CliRunner, Result
 from redis.crc import key_slot
 
 from pyasynq.cli.command_group import Command
+from pyasynq.cli.connection_options import ConnectionOptions, with_connection
 from pyasynq.cli.main import cli
-from pyasynq.cli.redis_options import RedisOptions, redis_options
 from tests.cli.command_runner import CommandRunner
 from tests.support.servers import RedisCluster, TlsRedis, free_port
 
 
 @click.command(cls=Command, context_settings=cli.context_settings)
-@redis_options
-def show_url(*, redis: RedisOptions) -> int:
+@with_connection
+def show_url(*, connection: ConnectionOptions) -> int:
     """Print the URL."""
-    click.echo(redis.url)
+    click.echo(connection.url)
     return 0
 
 
@@ -95,6 +95,49 @@ def test_a_variable_that_is_no_switch_is_named(tmp_path: Path) -> None:
         2,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    "option", ["--db=3", "--username=me", "--password=s", "--cluster", "--tls"]
+)
+def test_an_option_of_redis_does_not_fit_a_file(tmp_path: Path, option: str) -> None:
+    result = run(tmp_path, "-u", "sqlite:///tasks.db", option)
+    name = option.partition("=")[0]
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        f"Error: {name} is for Redis, not for sqlite:///tasks.db",
+    )
+
+
+def test_what_a_file_says_about_redis_does_not_concern_sqlite(tmp_path: Path) -> None:
+    (tmp_path / ".asynq.yaml").write_text("uri: h:1\ndb: 2\npassword: secret\ntls: true\n")
+    assert url(tmp_path, "-u", "sqlite:///tasks.db") == "sqlite:///tasks.db"
+
+
+def test_a_variable_or_a_file_may_name_a_sqlite_file(tmp_path: Path) -> None:
+    assert url(tmp_path, PYASYNQ_URI="sqlite:////tmp/t.db") == "sqlite:////tmp/t.db"
+    (tmp_path / ".asynq.yaml").write_text("uri: sqlite:///tasks.db\n")
+    assert url(tmp_path) == "sqlite:///tasks.db"
+
+
+def test_the_memory_of_a_process_is_of_no_use_to_a_command(tmp_path: Path) -> None:
+    result = run(tmp_path, "-u", "sqlite://")
+    assert (result.exit_code, "is the memory of one process" in result.stderr) == (2, True)
+
+
+def test_a_malformed_sqlite_address_is_a_usage_error(run_cli: CommandRunner) -> None:
+    result = run_cli("queue", "list", "-u", "sqlite://tasks.db")
+    assert (result.code, "a file is named after three slashes" in result.err) == (2, True)
+
+
+def test_a_file_that_is_not_there_is_not_made(run_cli: CommandRunner, tmp_path: Path) -> None:
+    file = tmp_path / "typo.db"
+    result = run_cli("queue", "list", "-u", f"sqlite:///{file}")
+    assert (result.code, result.err) == (
+        4,
+        f"pyasynq: there is no file {file}: a client or a worker makes it\n",
+    )
+    assert not file.exists()
 
 
 def test_variables_without_prefix_mean_nothing(tmp_path: Path) -> None:

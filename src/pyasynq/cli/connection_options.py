@@ -1,4 +1,4 @@
-"""The address of Redis: options, variables, and the file of asynq's own tool.
+"""The address of the broker: options, variables, and the file of asynq's own tool.
 
 An option wins over its ``PYASYNQ_…`` variable, and the variable over the file.
 
@@ -13,7 +13,7 @@ Differs:
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -41,8 +41,10 @@ FILES: Final = (".asynq.yaml", ".asynq.yml", ".asynq.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedisOptions:
+class ConnectionOptions:
     """The values of the options, variables and file; None if not given.
+
+    All but *uri* are for Redis.
 
     Attributes:
         named_by: The option, variable or file that gives the address, in words.
@@ -62,7 +64,7 @@ class RedisOptions:
     given: frozenset[str]
 
     @classmethod
-    def of(cls, ctx: click.Context) -> "RedisOptions":
+    def of(cls, ctx: click.Context) -> "ConnectionOptions":
         """Return the options of the command of *ctx*."""
         sources = {name: ctx.get_parameter_source(name) for name in NAMES}
         return cls(
@@ -73,7 +75,16 @@ class RedisOptions:
 
     @property
     def url(self) -> str:
-        """The URL of Redis."""
+        """The URL of the broker.
+
+        Raises:
+            click.UsageError: If it is of SQLite, and another process cannot use it, or an option is
+                given that only Redis has.
+            OptionError: If it is of SQLite, and malformed.
+        """
+        if self.uri and self.uri.startswith("sqlite:"):
+            _check_sqlite(self.uri, self.given)
+            return self.uri
         if self.cluster:
             url = f"redis-cluster://{self.cluster_addrs or NODES_HERE}"
         else:
@@ -94,7 +105,7 @@ class RedisOptions:
 
 
 NAMES: Final = frozenset(
-    {it.name for it in fields(RedisOptions)} - {"named_by", "given"} | {"config"}
+    {it.name for it in fields(ConnectionOptions)} - {"named_by", "given"} | {"config"}
 )
 """The parameters of the options."""
 
@@ -124,13 +135,21 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
     add = option_with_variable if variables else click.option
     config: Settings = {"callback": _load_file, "is_eager": True} if variables else {}
     options: list[Callable[[F], F]] = [
-        add("-u", "--uri", help=f"host:port or URL of Redis; {HERE} when not given."),
-        add("-n", "--db", type=click.IntRange(0), metavar="N", help="Number of the database."),
+        add(
+            "-u", "--uri", help=f"URL of the broker, or host:port of Redis; {HERE} when not given."
+        ),
+        add(
+            "-n",
+            "--db",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Number of the database of Redis.",
+        ),
         add("-U", "--username", **TEXT, help="User name for Redis."),
         add("-p", "--password", **TEXT, help="Password for Redis; better in PYASYNQ_PASSWORD."),
         add("--cluster", is_flag=True, help="Redis is a cluster."),
         add("--cluster-addrs", help="Some nodes of the cluster: host:port,host:port."),
-        add("--tls", is_flag=True, help="Use TLS."),
+        add("--tls", is_flag=True, help="Use TLS with Redis."),
         add("--tls-server", **TEXT, help="Host name in the certificate; turns TLS on."),
         add("--insecure", is_flag=True, help="Do not check the certificate."),
         add("--config", help="File with these options, instead of ~/.asynq.yaml.", **config),
@@ -144,13 +163,13 @@ def connection_options(*, variables: bool = True) -> Callable[[F], F]:
     return decorate
 
 
-def redis_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of the connection to *command*, which gets them as *redis*."""
+def with_connection(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of the connection to *command*, which gets them as *connection*."""
 
     @functools.wraps(command)
     def run(*args: object, **values: object) -> int:
         own = {name: value for name, value in values.items() if name not in NAMES}
-        return command(*args, redis=RedisOptions.of(click.get_current_context()), **own)
+        return command(*args, connection=ConnectionOptions.of(click.get_current_context()), **own)
 
     return connection_options()(run)
 
@@ -158,13 +177,14 @@ def redis_options(command: Callable[..., int]) -> Callable[..., int]:
 app_uri_option: Final = click.option(
     "-u",
     "--uri",
-    help="host:port or URL of Redis, instead of the app's; PYASYNQ_URI is for apps without one.",
+    help="URL of the broker, or host:port of Redis, instead of the app's; PYASYNQ_URI is for apps "
+    "without one.",
 )
 """``-u`` of a command that runs an app, whose code may give an address."""
 
 
 def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
-    """Log which Redis is used, and a warning if ``--uri`` or the app overrules another address.
+    """Log which broker is used, and a warning if ``--uri`` or the app overrules another address.
 
     Args:
         log: Where to log it.
@@ -172,9 +192,12 @@ def log_address(log: logging.Logger, own: "Address", uri: str | None) -> None:
         uri: The address that replaces it, if there is one.
     """
     from pyasynq.app.address import VARIABLE
-    from pyasynq.broker import redact_url
+    from pyasynq.broker import file_of, name_of, redact_url
 
-    log.info("Redis: %s", f"{redact_url(uri)} (named by --uri)" if uri else own)
+    used = uri or own.broker
+    log.info("%s: %s", name_of(used), f"{redact_url(uri)} (named by --uri)" if uri else own)
+    if isinstance(used, str) and name_of(used) == "SQLite" and file_of(used) is None:
+        log.warning("the memory of this process is used: no other process sees the tasks")
     if uri and not _are_equal(uri, own.broker):
         log.warning("--uri stands for this process alone: elsewhere the app uses %s", own)
     elif not uri and not _are_equal(os.environ.get(VARIABLE) or own.broker, own.broker):
@@ -193,21 +216,33 @@ def _shorten(uri: str) -> str:
 # -- the URL ---------------------------------------------------------------------------------------
 
 
-def _add_tls(url: str, redis: RedisOptions) -> str:
-    if not (redis.tls or redis.tls_server or redis.insecure):
+def _check_sqlite(uri: str, given: Collection[str]) -> None:
+    """Check that the URL names a file, and that no option of Redis is *given*."""
+    from pyasynq.broker import file_of, redact_url
+
+    if more := sorted(set(given) - {"uri", "config"}):
+        msg = f"--{more[0].replace('_', '-')} is for Redis, not for {redact_url(uri)}"
+        raise click.UsageError(msg)
+    if file_of(uri) is None:
+        msg = f"{uri} is the memory of one process: name a file, such as sqlite:///tasks.db"
+        raise click.UsageError(msg)
+
+
+def _add_tls(url: str, connection: ConnectionOptions) -> str:
+    if not (connection.tls or connection.tls_server or connection.insecure):
         return url
     scheme, rest = url.split("://", 1)
     if scheme in {"redis", "redis-cluster", "redis-sentinel"}:
         scheme = scheme.replace("redis", "rediss", 1)
     query: dict[str, str] = {}
-    if redis.insecure:
+    if connection.insecure:
         query |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
-    if redis.tls_server:
-        query["ssl_server_name"] = redis.tls_server
+    if connection.tls_server:
+        query["ssl_server_name"] = connection.tls_server
     return f"{scheme}://{_add_query(rest, query)}"
 
 
-def _add_login(url: str, redis: RedisOptions) -> str:
+def _add_login(url: str, connection: ConnectionOptions) -> str:
     """Return *url* with the name, password and database that were given.
 
     For sentinels they go into the query: the part before ``@`` is the login of the sentinels. For a
@@ -218,7 +253,7 @@ def _add_login(url: str, redis: RedisOptions) -> str:
     netloc, slash, path = address.partition("/")
     login, at, hosts = netloc.rpartition("@")
     more: dict[str, object] = {}
-    user, password = redis.username or "", redis.password or ""
+    user, password = connection.username or "", connection.password or ""
     if scheme in SENTINELS:
         more |= {"username": user} if user else {}
         more |= {"password": password} if password else {}
@@ -226,11 +261,11 @@ def _add_login(url: str, redis: RedisOptions) -> str:
         own_user, _, own_password = login.partition(":")
         user, password = quote(user, safe="") or own_user, quote(password, safe="") or own_password
         login, at = f"{user}:{password}", "@"
-    if redis.db is not None:
+    if connection.db is not None:
         if scheme in SOCKETS or "db=" in query:
-            more["db"] = redis.db
+            more["db"] = connection.db
         else:
-            slash, path = "/", str(redis.db)
+            slash, path = "/", str(connection.db)
     return f"{scheme}://{_add_query(f'{login}{at}{hosts}{slash}{path}{mark}{query}', more)}"
 
 
